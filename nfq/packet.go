@@ -49,7 +49,7 @@ type Packet struct {
 	Src, Dst         Addr
 	SrcPort, DstPort uint16
 	TCPFlags         uint8
-	Seq              uint32 // TCP sequence number
+	Seq, Ack         uint32 // TCP sequence and acknowledgment numbers
 
 	// Payload is what follows the TCP or UDP header, as far as it was
 	// copied; PayloadLen is its length on the wire by the headers, so

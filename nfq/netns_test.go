@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfq
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// enterNetNS puts the test's goroutine into a network namespace of its own,
+// with loopback up. The namespace has no name: it ends with the thread and the
+// sockets in it. The thread is never handed back to the runtime.
+//
+// Goroutines and subtests that the test starts are outside; sockets may be
+// handed to them.
+func enterNetNS(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: network namespaces")
+	}
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatalf("unshare(CLONE_NEWNET): %v", err)
+	}
+	run(t, "ip", "link", "set", "lo", "up")
+}
+
+// netNS returns the thread's current namespace as a file, which keeps it alive.
+func netNS(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// setNetNS moves the thread, which enterNetNS has locked, to another namespace.
+func setNetNS(t *testing.T, f *os.File) {
+	t.Helper()
+	if err := unix.Setns(int(f.Fd()), unix.CLONE_NEWNET); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// try runs a command in the current namespace and returns what it prints.
+func try(t *testing.T, name string, args ...string) (string, error) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		t.Skipf("needs the program %s", name)
+	}
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out), err
+}
+
+// run is try for a command that must succeed.
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := try(t, name, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}

@@ -1,0 +1,599 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfq
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const testQueue = 214
+
+// family is what differs between the IPv4 and the IPv6 run of a test.
+type family struct {
+	name, iptables, loopback string
+	version                  uint8
+}
+
+var families = []family{
+	{"IPv4", "iptables", "127.0.0.1", 4},
+	{"IPv6", "ip6tables", "::1", 6},
+}
+
+// soon is a deadline for what must happen: it only bounds a failing test.
+func soon() time.Time { return time.Now().Add(20 * time.Second) }
+
+func openQueue(t *testing.T, c Config) *Queue {
+	t.Helper()
+	c.Num = testQueue
+	q, degraded, err := Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range degraded {
+		t.Errorf("this kernel lacks nothing, but: %s", line)
+	}
+	t.Cleanup(func() { q.Close() })
+	return q
+}
+
+// queueUDP sends the UDP packets to the ports from 7000 to 7999 to the queue.
+func queueUDP(t *testing.T, f family, more ...string) {
+	t.Helper()
+	run(t, f.iptables, append([]string{
+		"-w", "-t", "mangle", "-A", "OUTPUT", "-p", "udp", "--dport", "7000:7999",
+		"-j", "NFQUEUE", "--queue-num", fmt.Sprint(testQueue),
+	}, more...)...)
+}
+
+func listenUDP(t *testing.T, f family, port uint16) *net.UDPConn {
+	t.Helper()
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(f.loopback), port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if err := c.SetReadDeadline(soon()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func dialUDP(t *testing.T, f family, port uint16) *net.UDPConn {
+	t.Helper()
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(f.loopback), port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func write(t *testing.T, c net.Conn, b []byte) {
+	t.Helper()
+	if _, err := c.Write(b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// recvAll calls handle for n packets.
+func recvAll(t *testing.T, q *Queue, n int, handle func(i int, p *Packet) Verdict) {
+	t.Helper()
+	for seen := 0; seen < n; {
+		k, err := q.Recv(soon())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k == 0 {
+			t.Fatalf("%d packets of %d came", seen, n)
+		}
+		for i := range k {
+			q.Verdict(i, handle(seen, q.Packet(i)))
+			seen++
+		}
+		if err := q.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestQueueVerdicts(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			enterNetNS(t)
+			// A mark of another's, which must outlive ours.
+			run(t, f.iptables, "-w", "-t", "mangle", "-A", "OUTPUT", "-j", "MARK", "--set-mark", "0x100")
+			queueUDP(t, f)
+			for _, rule := range []string{"7000 0x100", "7002 0x10100"} {
+				port, mark, _ := strings.Cut(rule, " ")
+				run(t, f.iptables, "-w", "-A", "OUTPUT", "-p", "udp", "--dport", port, "-m", "mark", "--mark", mark)
+			}
+			q := openQueue(t, Config{})
+			const rounds = 100
+			verdicts := []Verdict{Accept, Drop, AcceptDecided}
+			listeners := make([]*net.UDPConn, len(verdicts))
+			for i := range verdicts {
+				listeners[i] = listenUDP(t, f, uint16(7000+i))
+			}
+			senders := make([]*net.UDPConn, len(verdicts))
+			for i := range verdicts {
+				senders[i] = dialUDP(t, f, uint16(7000+i))
+			}
+			for round := range rounds {
+				for i := range senders {
+					write(t, senders[i], fmt.Appendf(nil, "round %d", round))
+				}
+			}
+			loopback := AddrFrom(netip.MustParseAddr(f.loopback))
+			recvAll(t, q, rounds*len(verdicts), func(i int, p *Packet) Verdict {
+				kind := i % len(verdicts)
+				want := fmt.Sprintf("round %d", i/len(verdicts))
+				local := senders[kind].LocalAddr().(*net.UDPAddr).AddrPort().Port()
+				if p.Version != f.version || p.Proto != ProtoUDP || p.Hook != HookOutput ||
+					p.Src != loopback || p.Dst != loopback ||
+					p.SrcPort != local || p.DstPort != uint16(7000+kind) ||
+					string(p.Payload) != want || p.PayloadLen != len(want) || p.Mark != 0x100 ||
+					p.InDev != 0 || p.OutDev != 1 || p.Fragment || p.MoreFragments {
+					t.Fatalf("packet %d: got %+v, want payload %q", i, p, want)
+				}
+				return verdicts[kind]
+			})
+			var buf [64]byte
+			for kind, l := range listeners {
+				if verdicts[kind] == Drop {
+					continue
+				}
+				for round := range rounds {
+					n, err := l.Read(buf[:])
+					if want := fmt.Sprintf("round %d", round); err != nil || string(buf[:n]) != want {
+						t.Fatalf("verdict %d: got %q, %v, want %q", verdicts[kind], buf[:n], err, want)
+					}
+				}
+			}
+			// The dropped ones were sent before others that have arrived.
+			if got := pendingBytes(t, listeners[1]); got != 0 {
+				t.Errorf("a dropped packet arrived (%d bytes)", got)
+			}
+			counts := run(t, f.iptables, "-w", "-nvxL", "OUTPUT")
+			for _, rule := range []string{"dpt:7000 mark match 0x100", "dpt:7002 mark match 0x10100"} {
+				if got := ruleCount(t, counts, rule); got != rounds {
+					t.Errorf("rule %q saw %d packets, want %d:\n%s", rule, got, rounds, counts)
+				}
+			}
+			if c := q.Counters(); c.Packets != 3*rounds || c.Errors != 0 || c.Strange != 0 {
+				t.Errorf("counters %+v", c)
+			}
+			s, err := q.Stats()
+			if err != nil || s.Num != testQueue || s.Waiting != 0 || s.Dropped != 0 || s.UserDropped != 0 || s.PortID == 0 {
+				t.Errorf("stats %+v, %v", s, err)
+			}
+		})
+	}
+}
+
+// pendingBytes returns the size of the datagram that waits at c, 0 for none.
+func pendingBytes(t *testing.T, c *net.UDPConn) (n int) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ierr error
+	if err := raw.Control(func(fd uintptr) { n, ierr = unix.IoctlGetInt(int(fd), unix.SIOCINQ) }); err != nil || ierr != nil {
+		t.Fatal(err, ierr)
+	}
+	return n
+}
+
+// ruleCount returns the packets that the rule with the given text has seen.
+func ruleCount(t *testing.T, list, rule string) (n int) {
+	t.Helper()
+	for line := range strings.Lines(list) {
+		if strings.HasSuffix(strings.TrimSpace(line), rule) {
+			if _, err := fmt.Sscan(line, &n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("no rule %q in\n%s", rule, list)
+	return 0
+}
+
+// TestQueueForward routes between two hosts: devices, MAC and TCP header are
+// those of the packet.
+func TestQueueForward(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			r := newRouter(t)
+			run(t, f.iptables, "-w", "-t", "mangle", "-A", "FORWARD", "-p", "tcp", "--syn",
+				"-j", "NFQUEUE", "--queue-num", fmt.Sprint(testQueue))
+			q := openQueue(t, Config{})
+
+			setNetNS(t, r.outside)
+			server := r.address(f, "outside")
+			l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(server, 8000)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			setNetNS(t, r.inside)
+			connectTCP(t, server, 8000)
+			setNetNS(t, r.router)
+
+			recvAll(t, q, 1, func(_ int, p *Packet) Verdict {
+				if p.Version != f.version || p.Proto != ProtoTCP || p.Hook != HookForward ||
+					p.Src != AddrFrom(r.address(f, "inside")) || p.Dst != AddrFrom(server) || p.DstPort != 8000 ||
+					p.TCPFlags&(SYN|ACK|RST|FIN) != SYN || p.PayloadLen != 0 ||
+					p.InDev != r.lan || p.OutDev != r.wan || p.MAC != r.insideMAC {
+					t.Errorf("got %+v, router %+v", p, r)
+				}
+				return Accept
+			})
+			if err := l.SetDeadline(soon()); err != nil {
+				t.Fatal(err)
+			}
+			c, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+		})
+	}
+}
+
+// router is three namespaces: a host inside, a router, a host outside.
+type router struct {
+	inside, router, outside *os.File
+	insideMAC               MAC
+	lan, wan                uint32 // the router's devices
+}
+
+var routerAddrs = map[string]string{
+	"IPv4 inside": "192.0.2.10", "IPv4 outside": "198.51.100.10",
+	"IPv6 inside": "2001:db8:1::10", "IPv6 outside": "2001:db8:2::10",
+}
+
+func (r *router) address(f family, host string) netip.Addr {
+	return netip.MustParseAddr(routerAddrs[f.name+" "+host])
+}
+
+// newRouter leaves the test's thread in the router's namespace.
+func newRouter(t *testing.T) *router {
+	t.Helper()
+	r := &router{}
+	host := func(dev, net4, net6 string) *os.File {
+		enterNetNS(t)
+		run(t, "ip", "link", "add", dev, "type", "veth", "peer", "name", "eth0")
+		run(t, "ip", "addr", "add", net4+".10/24", "dev", "eth0")
+		run(t, "ip", "addr", "add", net6+"::10/64", "dev", "eth0", "nodad")
+		return netNS(t)
+	}
+	r.inside = host("lan", "192.0.2", "2001:db8:1")
+	insideDev, err := net.InterfaceByName("eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(r.insideMAC[:], insideDev.HardwareAddr)
+	r.outside = host("wan", "198.51.100", "2001:db8:2")
+	enterNetNS(t)
+	r.router = netNS(t)
+	path := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), r.router.Fd())
+	for ns, dev := range map[*os.File]string{r.inside: "lan", r.outside: "wan"} {
+		setNetNS(t, ns)
+		run(t, "ip", "link", "set", dev, "netns", path)
+		run(t, "ip", "link", "set", "eth0", "up")
+	}
+	setNetNS(t, r.router)
+	for _, f := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
+		if err := os.WriteFile("/proc/sys/"+f, []byte("1"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for dev, nets := range map[string][]string{
+		"lan": {"192.0.2.1/24", "2001:db8:1::1/64"}, "wan": {"198.51.100.1/24", "2001:db8:2::1/64"},
+	} {
+		run(t, "ip", "addr", "add", nets[0], "dev", dev)
+		run(t, "ip", "addr", "add", nets[1], "dev", dev, "nodad")
+		run(t, "ip", "link", "set", dev, "up")
+		d, err := net.InterfaceByName(dev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dev == "lan" {
+			r.lan = uint32(d.Index)
+		} else {
+			r.wan = uint32(d.Index)
+		}
+	}
+	for ns, gw := range map[*os.File][]string{
+		r.inside: {"192.0.2.1", "2001:db8:1::1"}, r.outside: {"198.51.100.1", "2001:db8:2::1"},
+	} {
+		setNetNS(t, ns)
+		run(t, "ip", "route", "add", "default", "via", gw[0])
+		run(t, "ip", "-6", "route", "add", "default", "via", gw[1])
+	}
+	setNetNS(t, r.router)
+	return r
+}
+
+// connectTCP starts a connection and does not wait for it.
+func connectTCP(t *testing.T, to netip.Addr, port int) {
+	t.Helper()
+	domain := unix.AF_INET
+	var sa unix.Sockaddr = &unix.SockaddrInet4{Port: port}
+	if to.Is4() {
+		sa.(*unix.SockaddrInet4).Addr = to.As4()
+	} else {
+		domain = unix.AF_INET6
+		sa = &unix.SockaddrInet6{Port: port, Addr: to.As16()}
+	}
+	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Connect(fd, sa); err != nil && !errors.Is(err, unix.EINPROGRESS) {
+		t.Fatal(err)
+	}
+}
+
+func TestQueueOverrun(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		config Config
+	}{
+		{"queue full", Config{MaxLen: 32}},
+		{"receive buffer full", Config{MaxLen: 4096, ReadBuffer: 4096}},
+		{"both, small batches", Config{MaxLen: 128, ReadBuffer: 4096, Batch: 3}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			enterNetNS(t)
+			f := families[0]
+			queueUDP(t, f)
+			q := openQueue(t, tt.config)
+			listener, sender := listenUDP(t, f, 7000), dialUDP(t, f, 7000)
+			for range 3 {
+				const sent = 3000
+				before, err := q.Stats()
+				if err != nil {
+					t.Fatal(err)
+				}
+				for range sent {
+					// EPERM is how a local sender learns of a drop.
+					if _, err := sender.Write([]byte("flood")); err != nil && !errors.Is(err, unix.EPERM) {
+						t.Fatal(err)
+					}
+				}
+				s, err := q.Stats()
+				if err != nil {
+					t.Fatal(err)
+				}
+				lost := s.Dropped + s.UserDropped - before.Dropped - before.UserDropped
+				if lost == 0 || int(lost)+int(s.Waiting) != sent {
+					t.Fatalf("sent %d, but %+v: the queue was not overrun as meant", sent, s)
+				}
+				recvAll(t, q, int(s.Waiting), func(_ int, p *Packet) Verdict {
+					if string(p.Payload) != "flood" {
+						t.Fatalf("got %+v", p)
+					}
+					return Drop
+				})
+				// It works as before.
+				write(t, sender, []byte("after"))
+				recvAll(t, q, 1, func(_ int, p *Packet) Verdict {
+					if string(p.Payload) != "after" {
+						t.Fatalf("got %+v", p)
+					}
+					return Accept
+				})
+				var buf [16]byte
+				if n, err := listener.Read(buf[:]); err != nil || string(buf[:n]) != "after" {
+					t.Fatalf("got %q, %v", buf[:n], err)
+				}
+			}
+		})
+	}
+}
+
+func TestQueueFailOpen(t *testing.T) {
+	enterNetNS(t)
+	f := families[0]
+	queueUDP(t, f)
+	q := openQueue(t, Config{MaxLen: 16, FailOpen: true})
+	listener, sender := listenUDP(t, f, 7000), dialUDP(t, f, 7000)
+	const sent, held = 100, 16
+	for i := range sent {
+		write(t, sender, []byte{byte(i)})
+	}
+	var buf [1]byte
+	for i := held; i < sent; i++ {
+		if _, err := listener.Read(buf[:]); err != nil || buf[0] != byte(i) {
+			t.Fatalf("got %v, %v, want packet %d to pass", buf, err, i)
+		}
+	}
+	recvAll(t, q, held, func(i int, p *Packet) Verdict {
+		if p.Payload[0] != byte(i) {
+			t.Fatalf("got packet %v, want %d", p.Payload, i)
+		}
+		return Accept
+	})
+	for i := range held {
+		if _, err := listener.Read(buf[:]); err != nil || buf[0] != byte(i) {
+			t.Fatalf("got %v, %v, want packet %d after its verdict", buf, err, i)
+		}
+	}
+}
+
+// TestQueueCopyRange cuts long packets off and still reads their headers.
+func TestQueueCopyRange(t *testing.T) {
+	enterNetNS(t)
+	f := families[0]
+	queueUDP(t, f)
+	q := openQueue(t, Config{CopyRange: 40})
+	listener, sender := listenUDP(t, f, 7000), dialUDP(t, f, 7000)
+	write(t, sender, make([]byte, 1000))
+	recvAll(t, q, 1, func(_ int, p *Packet) Verdict {
+		if p.DstPort != 7000 || p.PayloadLen != 1000 || len(p.Payload) != 12 || len(p.Raw) != 40 {
+			t.Errorf("got %+v", p)
+		}
+		return Accept
+	})
+	var buf [2000]byte
+	if n, err := listener.Read(buf[:]); err != nil || n != 1000 {
+		t.Fatalf("got %d, %v", n, err)
+	}
+}
+
+func TestOpenHeld(t *testing.T) {
+	enterNetNS(t)
+	q := openQueue(t, Config{})
+	_, _, err := Open(Config{Num: testQueue})
+	if !errors.Is(err, unix.EBUSY) || !strings.Contains(err.Error(), "held by another program") {
+		t.Errorf("second Open: %v", err)
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	q, _, err = Open(Config{Num: testQueue})
+	if err != nil {
+		t.Fatalf("Open after Close: %v", err)
+	}
+	q.Close()
+}
+
+func TestOpenUnprivileged(t *testing.T) {
+	enterNetNS(t)
+	dropNetAdmin(t)
+	_, _, err := Open(Config{Num: testQueue})
+	if !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_NET_ADMIN") {
+		t.Errorf("Open without privilege: %v", err)
+	}
+}
+
+// dropNetAdmin takes CAP_NET_ADMIN from the test's thread, which enterNetNS
+// has locked and which ends with the test.
+func dropNetAdmin(t *testing.T) {
+	t.Helper()
+	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var d [2]unix.CapUserData
+	if err := unix.Capget(&h, &d[0]); err != nil {
+		t.Fatal(err)
+	}
+	d[0].Effective &^= 1 << unix.CAP_NET_ADMIN
+	if err := unix.Capset(&h, &d[0]); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOpenUnderTraffic opens a queue whose rule sends it packets already.
+func TestOpenUnderTraffic(t *testing.T) {
+	enterNetNS(t)
+	f := families[0]
+	queueUDP(t, f)
+	sender := dialUDP(t, f, 7000)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_, _ = sender.Write([]byte("early"))
+			}
+		}
+	})
+	for range 30 {
+		q := openQueue(t, Config{})
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	wg.Wait()
+}
+
+func TestWake(t *testing.T) {
+	enterNetNS(t)
+	q := openQueue(t, Config{})
+	const rounds = 2000
+	// Each Wake must end a Recv that would wait for an hour, wherever the
+	// owner is when it comes.
+	asked, served := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(asked)
+		for range rounds {
+			asked <- struct{}{}
+			q.Wake()
+			<-served
+		}
+	}()
+	for n := 0; n < rounds; {
+		select {
+		case <-asked:
+			n++
+			if _, err := q.Recv(time.Now().Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			served <- struct{}{}
+		default:
+		}
+	}
+	// The queue is in order after all that.
+	q.Wake()
+	if n, err := q.Recv(time.Time{}); n != 0 || err != nil {
+		t.Errorf("Recv after Wake: %d, %v", n, err)
+	}
+	if n, err := q.Recv(time.Now().Add(-time.Second)); n != 0 || err != nil {
+		t.Errorf("Recv with a deadline in the past: %d, %v", n, err)
+	}
+}
+
+func TestQueueAllocs(t *testing.T) {
+	enterNetNS(t)
+	f := families[0]
+	queueUDP(t, f)
+	q := openQueue(t, Config{})
+	listenUDP(t, f, 7000)
+	sender := dialUDP(t, f, 7000)
+	payload := []byte("payload")
+	deadline := soon()
+	verdicts := []Verdict{Drop, AcceptDecided, Accept}
+	allocs := testing.AllocsPerRun(500, func() {
+		for range 3 {
+			if _, err := sender.Write(payload); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for n := 0; n < 3; {
+			k, err := q.Recv(deadline)
+			if err != nil || k == 0 {
+				t.Fatal(k, err)
+			}
+			for i := range k {
+				q.Verdict(i, verdicts[n])
+				n++
+			}
+			if err := q.Flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// The wait of the netpoller must not allocate either.
+		if n, err := q.Recv(time.Now().Add(time.Microsecond)); n != 0 || err != nil {
+			t.Fatal(n, err)
+		}
+	})
+	if allocs != 0 {
+		t.Errorf("%v allocations a round", allocs)
+	}
+}

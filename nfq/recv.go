@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfq
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Recv waits for packets until deadline (zero: without end) and returns how
+// many Packet and Verdict can be called for. It returns 0 and no error at the
+// deadline, after a Wake, and now and then for no reason. Packets of the last
+// batch whose verdict Flush did not send yet are answered first. It does not
+// allocate.
+func (q *Queue) Recv(deadline time.Time) (int, error) {
+	if err := q.Flush(); err != nil {
+		return 0, err
+	}
+	q.n = 0
+	if q.decode() {
+		return q.begin(), nil
+	}
+	if q.moderate {
+		q.moderate = false
+		// A failure only means less moderation.
+		_ = unix.Nanosleep(&q.pause, nil)
+	}
+	for {
+		if err := q.raw.Control(q.tryRecv); err != nil {
+			return 0, err
+		}
+		if q.errno == unix.EAGAIN {
+			if done, err := q.wait(deadline); done {
+				return 0, err
+			}
+		}
+		switch q.errno {
+		case 0:
+			if q.decode() {
+				return q.begin(), nil
+			}
+		case unix.ENOBUFS:
+			q.counters.Overruns++
+		case unix.EINTR, unix.EAGAIN:
+		default:
+			return 0, os.NewSyscallError("recvmmsg", q.errno)
+		}
+	}
+}
+
+// wait makes the netpoller call recvmmsg when there is something to read. done
+// says that there was nothing.
+func (q *Queue) wait(deadline time.Time) (done bool, err error) {
+	if err := q.conn.SetReadDeadline(deadline); err != nil {
+		return true, err
+	}
+	// Only now: a Wake before SetReadDeadline set a deadline that is lost,
+	// but its flag is here; a later one ends the read below.
+	if q.woken.Swap(false) {
+		return true, nil
+	}
+	err = q.raw.Read(q.readReady)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		q.woken.Store(false)
+		return true, nil
+	}
+	return err != nil, err
+}
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+// Wake makes the current or the next Recv return without waiting for packets.
+// Any goroutine may call it.
+func (q *Queue) Wake() {
+	q.woken.Store(true)
+	// The error of a closed socket says what Recv says, too.
+	_ = q.conn.SetReadDeadline(longAgo)
+}
+
+// recvmmsg fills the slab as far as there are messages, without blocking.
+func (q *Queue) recvmmsg(fd uintptr) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, fd,
+		uintptr(unsafe.Pointer(&q.headers[0])), uintptr(len(q.headers)), unix.MSG_DONTWAIT, 0, 0)
+	q.filled, q.next, q.rest = 0, 0, nil
+	q.errno = errno
+	if errno == 0 {
+		q.filled = int(n)
+		q.moderate = q.pause != unix.Timespec{} && q.filled >= 2 && q.filled < len(q.headers)
+	}
+}
+
+// decode turns what is in the slab into packets, as many as fit; a datagram
+// may hold several messages. It reports whether there are packets.
+func (q *Queue) decode() bool {
+	for q.n < len(q.packets) {
+		if len(q.rest) == 0 {
+			if q.next == q.filled {
+				break
+			}
+			start := q.next * q.slot
+			length := min(int(q.headers[q.next].Len), q.slot)
+			q.rest = q.slab[start : start+length]
+			q.next++
+		}
+		var n int
+		n, q.rest = decodeMessages(q.rest, q.packets[q.n:], &q.seen)
+		q.n += n
+	}
+	return q.n > 0
+}
+
+// begin opens a batch: until told otherwise, its packets are accepted.
+func (q *Queue) begin() int {
+	clear(q.verdicts)
+	q.open = true
+	q.counters.Batches++
+	q.counters.Packets += uint64(q.n)
+	return q.n
+}
+
+// Packet returns packet i of the last Recv. It is valid until the next Recv.
+func (q *Queue) Packet(i int) *Packet { return &q.packets[:q.n][i] }
+
+// Verdict says what becomes of packet i of the last Recv. A packet without a
+// verdict is accepted.
+func (q *Queue) Verdict(i int, v Verdict) { q.verdicts[:q.n][i] = v }
+
+// Flush sends the verdicts on all packets of the last Recv in one write. After
+// a failed Flush the packets stay with the kernel until a later batch verdict
+// settles them, too.
+func (q *Queue) Flush() error {
+	if !q.open {
+		return nil
+	}
+	q.open = false
+	q.out = appendVerdicts(q.out[:0], q.num, q.packets[:q.n], q.verdicts)
+	// The kernel works on the verdicts within the call; it refuses only when
+	// it is short of memory for the message.
+	const attempts = 3
+	for range attempts {
+		if err := q.raw.Control(q.trySend); err != nil {
+			return err
+		}
+		if q.errno == 0 {
+			return nil
+		}
+	}
+	return os.NewSyscallError("send", q.errno)
+}
+
+// send writes q.out to the kernel, which is where an unconnected netlink
+// socket sends to.
+func (q *Queue) send(fd uintptr) {
+	_, _, q.errno = syscall.RawSyscall6(unix.SYS_SENDTO, fd,
+		uintptr(unsafe.Pointer(unsafe.SliceData(q.out))), uintptr(len(q.out)), unix.MSG_DONTWAIT, 0, 0)
+}

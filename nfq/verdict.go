@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfq
+
+import "golang.org/x/sys/unix"
+
+// The kernel's verdicts (linux/netfilter.h).
+const (
+	nfDrop   = 0
+	nfAccept = 1
+)
+
+// verdictLen is the length of the longest verdict message: header, nfgenmsg,
+// verdict attribute, mark attribute.
+const verdictLen = nlmsgHeaderLen + nfgenLen + 12 + 8
+
+// appendVerdict appends the verdict on one packet.
+func appendVerdict(b []byte, queue uint16, p *Packet, v Verdict) []byte {
+	b, at := beginVerdict(b, msgVerdict, queue, p.ID, v)
+	if v == AcceptDecided {
+		// The attribute replaces the whole mark: keep what others put there.
+		b = appendAttr32(b, attrMark, p.Mark|MarkDecided)
+	}
+	return endMessage(b, at)
+}
+
+// appendBatchVerdict appends the verdict on every packet that the kernel still
+// holds up to and including id.
+func appendBatchVerdict(b []byte, queue uint16, id uint32, v Verdict) []byte {
+	b, at := beginVerdict(b, msgVerdictBatch, queue, id, v)
+	return endMessage(b, at)
+}
+
+func beginVerdict(b []byte, typ, queue uint16, id uint32, v Verdict) ([]byte, int) {
+	b, at := beginMessage(b, typ, unix.NLM_F_REQUEST, 0, unix.AF_UNSPEC, queue)
+	b, attr := beginAttr(b, attrVerdictHeader)
+	verdict := uint32(nfAccept)
+	if v == Drop {
+		verdict = nfDrop
+	}
+	b = be.AppendUint32(b, verdict)
+	b = be.AppendUint32(b, id)
+	return endAttr(b, attr), at
+}
+
+// appendVerdicts appends the verdicts on all packets. Of accepts and drops the
+// larger group gets one batch verdict; it comes last, because it settles
+// everything that is still held up to its packet.
+func appendVerdicts(b []byte, queue uint16, packets []Packet, verdicts []Verdict) []byte {
+	var count [AcceptDecided + 1]int
+	for _, v := range verdicts[:len(packets)] {
+		count[v]++
+	}
+	batch := Accept
+	if count[Drop] > count[Accept] {
+		batch = Drop
+	}
+	last := -1
+	for i := range packets {
+		if v := verdicts[i]; v != batch {
+			b = appendVerdict(b, queue, &packets[i], v)
+		} else {
+			last = i
+		}
+	}
+	if last >= 0 {
+		b = appendBatchVerdict(b, queue, packets[last].ID, batch)
+	}
+	return b
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package lab
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// OpenConfig describes a free client, giFT or MLDonkey.
+type OpenConfig struct {
+	Peers []netip.AddrPort
+	Port  uint16  // its own port, UDP and TCP; 1214
+	Speed float64 // 1
+}
+
+// GiFT is a simulated giFT with giFT-FastTrack: five SYNs, within the same
+// millisecond ten pings to other addresses, ten more every 30 s (15 s when one
+// was answered), five connections every 15 s. It never answers UDP; its TCP port
+// answers GET with a 404 that names it. One session and it keeps still.
+type GiFT struct {
+	*client
+	cfg OpenConfig
+}
+
+// Times of giFT before scaling.
+const (
+	giftConns    = 5
+	giftPings    = 10
+	giftEvery    = 15 * time.Second
+	giftPatience = 15 * time.Second // eight SYNs
+	// stormEvery bounds what a refused connection sets off; the real one does
+	// thousands a second.
+	stormEvery = time.Millisecond
+)
+
+// NewGiFT makes a client on a host.
+func NewGiFT(h *Host, cfg OpenConfig) *GiFT {
+	if cfg.Port == 0 {
+		cfg.Port = 1214
+	}
+	return &GiFT{client: newClient(h, cfg.Speed), cfg: cfg}
+}
+
+// Run is the client from start to close.
+func (g *GiFT) Run(ctx context.Context) error {
+	ctx = g.begin(ctx)
+	defer g.end()
+	udp, tcp, err := g.listen(g.cfg.Port)
+	if err != nil {
+		return err
+	}
+	defer udp.Close()
+	defer tcp.Close()
+	g.spawn(func() { g.readPongs(udp) })
+	g.spawn(func() { g.serve(ctx, tcp) })
+
+	ping := PingBytes(EncGiFT, "KaZaA")
+	order := rand.Perm(len(g.cfg.Peers))
+	next := 0
+	peer := func() netip.AddrPort {
+		p := g.cfg.Peers[order[next%len(order)]]
+		next++
+		return p
+	}
+	for round := 0; ; round++ {
+		if !g.settled() {
+			for range giftConns {
+				p, err := g.start(peer())
+				g.spawn(func() { g.attempt(ctx, p, err) })
+			}
+			if round%2 == 0 || len(g.Seen().PongsFrom) > 0 {
+				for range giftPings {
+					g.acted(func(o *Observations) { o.Pings++ })
+					udp.WriteToUDPAddrPort(ping, peer())
+				}
+			}
+		}
+		if !g.sleep(ctx, giftEvery) {
+			return nil
+		}
+	}
+}
+
+// attempt goes on with a connection that was started and, when it is refused, at
+// once starts the next: that is the storm which makes resets the wrong answer to
+// giFT.
+func (g *GiFT) attempt(ctx context.Context, p *Pending, err error) {
+	for {
+		var conn net.Conn
+		if err == nil {
+			conn, err = g.wait(ctx, p, giftPatience)
+		}
+		if err == nil {
+			g.session(ctx, conn, Hello)
+			return
+		}
+		if !refused(err) || ctx.Err() != nil {
+			return
+		}
+		time.Sleep(stormEvery)
+		p, err = g.start(g.cfg.Peers[rand.IntN(len(g.cfg.Peers))])
+	}
+}
+
+// readPongs notes answers and answers nothing.
+func (c *client) readPongs(udp *net.UDPConn) {
+	buf := make([]byte, 2048)
+	for {
+		n, from, err := udp.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return
+		}
+		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+		c.note(func(o *Observations) {
+			switch {
+			case isPing(buf[:n]):
+				o.Probes++
+			case isPong(buf[:n]):
+				o.PongsFrom[from]++
+			case n >= 13 && buf[0] == typeBusy:
+				o.BusyFrom[from]++
+			}
+		})
+	}
+}
+
+// serve answers GET as giFT does.
+func (g *GiFT) serve(ctx context.Context, l *net.TCPListener) {
+	super := g.cfg.Peers[0]
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		g.spawn(func() {
+			defer c.Close()
+			stop := context.AfterFunc(ctx, func() { c.Close() })
+			defer stop()
+			c.SetDeadline(time.Now().Add(10 * time.Second))
+			if _, err := readRequest(bufio.NewReader(c)); err != nil {
+				return
+			}
+			g.acted(func(o *Observations) { o.Answers++ })
+			fmt.Fprintf(c, "HTTP/1.1 404 Not Found\r\nServer: giFT-FastTrack 0.8.9\r\nX-Kazaa-Username: giFTed\r\nX-Kazaa-Network: KaZaA\r\nX-Kazaa-IP: %s:%d\r\nX-Kazaa-SupernodeIP: %s\r\n\r\n",
+				g.host.Addr4, g.cfg.Port, super)
+		})
+	}
+}

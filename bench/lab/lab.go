@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Addresses of the lab. The internet answers for whole prefixes.
+var (
+	LAN4    = netip.MustParsePrefix("192.168.1.0/24")
+	LAN6    = netip.MustParsePrefix("2001:db8:1::/64")
+	Router4 = netip.MustParseAddr("192.168.1.1")
+	Router6 = netip.MustParseAddr("2001:db8:1::1")
+	// WAN4 is the router's address on the link to the internet, what the
+	// internet sees when Config.NAT is set.
+	WAN4 = netip.MustParseAddr("100.64.0.2")
+
+	Internet4 = []netip.Prefix{
+		netip.MustParsePrefix("198.51.100.0/24"),
+		netip.MustParsePrefix("203.0.113.0/24"),
+		netip.MustParsePrefix("192.0.2.0/24"),
+	}
+	Internet6 = netip.MustParsePrefix("2001:db8:ff::/48")
+)
+
+// Names of devices in the lab, the same in every lab.
+const (
+	BridgeDev = "br-lan" // the router's LAN bridge
+	WANDev    = "wan"    // the router's device to the internet
+	HostDev   = "eth0"   // a LAN host's device
+	inetDev   = "eth0"
+)
+
+// RouterMAC is the hardware address of the router's LAN bridge.
+var RouterMAC = [6]byte{2, 0, 0, 0, 0, 1}
+
+// Config says what kind of lab is wanted. The zero value is a routed network
+// with one client, one innocent host and all servers.
+type Config struct {
+	Clients int // LAN hosts named client, client2, ...; 0 means 1
+	// NAT masquerades the LAN behind WAN4. Without it the internet sees the
+	// LAN's own addresses, which tells clients apart.
+	NAT bool
+	// Forward is a port (TCP and UDP) of WAN4 that leads to the first
+	// client; 0 means none. Only with NAT.
+	Forward uint16
+	// NoServers leaves the internet without servers, for programs that
+	// bring their own.
+	NoServers bool
+	// NoRecord leaves the recorders out, for benchmarks.
+	NoRecord bool
+	// NoOffload turns segmentation offload off on all links, so that every
+	// recorded packet is one packet of the wire. Recorders need it to tell
+	// exactly what was lost.
+	NoOffload bool
+}
+
+// Host is a LAN host, or another namespace with addresses of its own.
+type Host struct {
+	*Namespace
+	Addr4, Addr6 netip.Addr
+	MAC          [6]byte
+}
+
+// Lab is a running network.
+type Lab struct {
+	Clients  []*Host
+	Innocent *Host
+	Router   *Host
+	Inet     *Host
+	Internet *Internet // nil with Config.NoServers
+
+	LAN *Recorder // packets on br-lan; nil with Config.NoRecord
+	WAN *Recorder // packets at the internet's end; nil with Config.NoRecord
+
+	Peers  []netip.AddrPort // the 200 supernodes, IPv4
+	Peers6 []netip.AddrPort // 20 more, IPv6
+
+	spaces []*Namespace
+	reaper *reaper
+	onEnd  []func()
+	once   sync.Once
+	err    error
+}
+
+var labCount atomic.Int32
+
+// New makes a lab. It first removes labs of this package whose process is gone.
+func New(cfg Config) (*Lab, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("lab: network namespaces need root")
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		return nil, errors.New("lab: the program ip (package iproute2) is missing")
+	}
+	if err := RemoveStale(); err != nil {
+		return nil, err
+	}
+	if cfg.Clients == 0 {
+		cfg.Clients = 1
+	}
+	roles := []string{"router", "inet"}
+	for i := range cfg.Clients {
+		if i == 0 {
+			roles = append(roles, "client")
+		} else {
+			roles = append(roles, fmt.Sprintf("client%d", i+1))
+		}
+	}
+	roles = append(roles, "innocent")
+	suffix := ""
+	if n := labCount.Add(1); n > 1 {
+		suffix = fmt.Sprintf(".%d", n)
+	}
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = fmt.Sprintf("p2pw%d-%s%s", os.Getpid(), r, suffix)
+	}
+
+	l := &Lab{Peers: peers4(), Peers6: peers6()}
+	var err error
+	if l.reaper, err = startReaper(names); err != nil {
+		return nil, err
+	}
+	register(l)
+	if err := l.build(cfg, names); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// build makes namespaces, links, routes and servers.
+func (l *Lab) build(cfg Config, names []string) error {
+	for _, n := range names {
+		if out, err := exec.Command("ip", "netns", "add", n).CombinedOutput(); err != nil {
+			return fmt.Errorf("lab: ip netns add %s: %w: %s", n, err, strings.TrimSpace(string(out)))
+		}
+		ns, err := openNamespace(n)
+		if err != nil {
+			return err
+		}
+		l.spaces = append(l.spaces, ns)
+		quiet := map[string]string{
+			"net/ipv4/conf/all/rp_filter":         "0",
+			"net/ipv4/conf/default/rp_filter":     "0",
+			"net/ipv6/conf/all/accept_ra":         "0",
+			"net/ipv6/conf/default/accept_ra":     "0",
+			"net/ipv6/conf/all/accept_dad":        "0",
+			"net/ipv6/conf/default/accept_dad":    "0",
+			"net/ipv6/conf/default/dad_transmits": "0",
+			"net/ipv4/ping_group_range":           "0 2147483647",
+		}
+		if err := ns.sysctl(quiet); err != nil {
+			return err
+		}
+	}
+	l.Router = &Host{Namespace: l.spaces[0], Addr4: Router4, Addr6: Router6, MAC: RouterMAC}
+	l.Inet = &Host{Namespace: l.spaces[1], Addr4: netip.MustParseAddr("100.64.0.1"), Addr6: netip.MustParseAddr("2001:db8:64::1")}
+	for i, ns := range l.spaces[2:] {
+		n := byte(50 + i)
+		if i == cfg.Clients {
+			n = 100
+		}
+		h := lanHost(ns, n)
+		if i == cfg.Clients {
+			l.Innocent = h
+		} else {
+			l.Clients = append(l.Clients, h)
+		}
+	}
+	if err := l.wire(cfg); err != nil {
+		return err
+	}
+	if cfg.NAT {
+		if err := l.nat(cfg.Forward); err != nil {
+			return err
+		}
+	}
+	if !cfg.NoRecord {
+		var err error
+		if l.LAN, err = NewRecorder(l.Router.Namespace, BridgeDev); err != nil {
+			return err
+		}
+		l.OnClose(l.LAN.Close)
+		if l.WAN, err = NewRecorder(l.Inet.Namespace, inetDev); err != nil {
+			return err
+		}
+		l.OnClose(l.WAN.Close)
+	}
+	if !cfg.NoServers {
+		var err error
+		if l.Internet, err = newInternet(l.Inet.Namespace); err != nil {
+			return err
+		}
+		l.OnClose(l.Internet.Close)
+	}
+	return nil
+}
+
+func lanHost(ns *Namespace, n byte) *Host {
+	a6 := Router6.As16()
+	a6[15] = n
+	return &Host{
+		Namespace: ns,
+		Addr4:     netip.AddrFrom4([4]byte{192, 168, 1, n}),
+		Addr6:     netip.AddrFrom16(a6),
+		MAC:       [6]byte{2, 0, 0, 0, 1, n},
+	}
+}
+
+// wire makes devices, addresses and routes.
+func (l *Lab) wire(cfg Config) error {
+	seg := ""
+	if cfg.NoOffload {
+		seg = " gso_max_segs 1"
+	}
+	router := []string{
+		"link set lo up",
+		"link add " + BridgeDev + " address " + macText(RouterMAC) + " type bridge forward_delay 0 mcast_snooping 0",
+		"link add " + WANDev + seg + " type veth peer name " + inetDev + seg + " netns " + l.Inet.Name,
+		"addr add 192.168.1.1/24 dev " + BridgeDev,
+		"addr add 2001:db8:1::1/64 dev " + BridgeDev + " nodad",
+		"addr add 100.64.0.2/30 dev " + WANDev,
+		"addr add 2001:db8:64::2/64 dev " + WANDev + " nodad",
+		"link set " + BridgeDev + " up",
+		"link set " + WANDev + " up",
+	}
+	hosts := append(append([]*Host{}, l.Clients...), l.Innocent)
+	for i, h := range hosts {
+		port := fmt.Sprintf("lan%d", i)
+		router = append(router,
+			"link add "+port+seg+" type veth peer name "+HostDev+seg+" address "+macText(h.MAC)+" netns "+h.Name,
+			"link set "+port+" master "+BridgeDev+" up")
+	}
+	router = append(router,
+		"route add default via 100.64.0.1",
+		"route add ::/0 via 2001:db8:64::1")
+	inet := []string{
+		"link set lo up",
+		"addr add 100.64.0.1/30 dev " + inetDev,
+		"addr add 2001:db8:64::1/64 dev " + inetDev + " nodad",
+		"link set " + inetDev + " up",
+		"route add 2001:db8:1::/64 via 2001:db8:64::2",
+		"route add local " + Internet6.String() + " dev lo",
+	}
+	if !cfg.NAT {
+		inet = append(inet, "route add 192.168.1.0/24 via 100.64.0.2")
+	}
+	for _, p := range Internet4 {
+		inet = append(inet, "route add local "+p.String()+" dev lo")
+	}
+	// The router makes the devices of all others, so it comes first; its
+	// routes need the link to be up on both ends.
+	links, routes := router[:len(router)-2], router[len(router)-2:]
+	if err := l.Router.ipBatch(links...); err != nil {
+		return err
+	}
+	if err := l.Inet.ipBatch(inet...); err != nil {
+		return err
+	}
+	if err := l.Router.ipBatch(routes...); err != nil {
+		return err
+	}
+	for _, h := range hosts {
+		err := h.ipBatch(
+			"link set lo up",
+			"link set "+HostDev+" up",
+			fmt.Sprintf("addr add %s/24 dev %s", h.Addr4, HostDev),
+			fmt.Sprintf("addr add %s/64 dev %s nodad", h.Addr6, HostDev),
+			"route add default via "+Router4.String(),
+			"route add ::/0 via "+Router6.String())
+		if err != nil {
+			return err
+		}
+	}
+	if err := l.Inet.sysctl(map[string]string{"net/ipv6/ip_nonlocal_bind": "1"}); err != nil {
+		return err
+	}
+	return l.Router.sysctl(map[string]string{
+		"net/ipv4/ip_forward":                "1",
+		"net/ipv6/conf/all/forwarding":       "1",
+		"net/netfilter/nf_conntrack_acct":    "1",
+		"net/bridge/bridge-nf-call-iptables": "0", "net/bridge/bridge-nf-call-ip6tables": "0",
+		"net/bridge/bridge-nf-call-arptables": "0",
+	})
+}
+
+// nat masquerades the LAN, with iptables or, where that is missing, nft.
+func (l *Lab) nat(forward uint16) error {
+	client := l.Clients[0].Addr4.String()
+	port := strconv.Itoa(int(forward))
+	if _, err := exec.LookPath("iptables"); err == nil {
+		cmds := [][]string{{"-w", "-t", "nat", "-A", "POSTROUTING", "-o", WANDev, "-j", "MASQUERADE"}}
+		if forward != 0 {
+			for _, p := range []string{"tcp", "udp"} {
+				cmds = append(cmds, []string{"-w", "-t", "nat", "-A", "PREROUTING", "-i", WANDev, "-p", p, "--dport", port, "-j", "DNAT", "--to-destination", client})
+			}
+		}
+		for _, c := range cmds {
+			if _, err := l.Router.Run("iptables", c...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	rules := "table ip labnat {\n chain post { type nat hook postrouting priority srcnat; oifname " + WANDev + " masquerade; }\n"
+	if forward != 0 {
+		rules += " chain pre { type nat hook prerouting priority dstnat; iifname " + WANDev + " meta l4proto { tcp, udp } th dport " + port + " dnat to " + client + "; }\n"
+	}
+	cmd := l.Router.Command("nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(rules + "}\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("lab: nft: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// OnClose registers a function that Close calls, last registered first.
+func (l *Lab) OnClose(f func()) { l.onEnd = append(l.onEnd, f) }
+
+// Close ends what runs in the lab and removes it. It may be called twice.
+func (l *Lab) Close() error {
+	l.once.Do(func() {
+		for i := len(l.onEnd) - 1; i >= 0; i-- {
+			l.onEnd[i]()
+		}
+		for _, ns := range l.spaces {
+			ns.file.Close()
+		}
+		l.err = l.reaper.end()
+		unregister(l)
+	})
+	return l.err
+}
+
+func macText(m [6]byte) string {
+	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
+}
+
+// reaper is a child process that removes namespaces, and kills what runs in
+// them, as soon as its standard input ends: at Close, or when this process is
+// gone for whatever reason.
+type reaper struct {
+	cmd   *exec.Cmd
+	stdin io.WriteCloser
+	names []string
+}
+
+// reaperScript spares the lab's own process ($1): one of its threads may be in a
+// namespace at that moment.
+const reaperScript = `trap '' INT TERM HUP
+cat >/dev/null
+self=$1; shift
+for n in "$@"; do
+	[ -e "` + netnsDir + `/$n" ] || continue
+	for p in $(ip netns pids "$n" 2>/dev/null); do
+		[ "$p" = "$self" ] || kill -9 "$p" 2>/dev/null
+	done
+	ip netns del "$n" 2>/dev/null
+done`
+
+func startReaper(names []string) (*reaper, error) {
+	args := append([]string{"-c", reaperScript, "reaper", strconv.Itoa(os.Getpid())}, names...)
+	cmd := exec.Command("sh", args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
+	return &reaper{cmd, stdin, names}, nil
+}
+
+func (r *reaper) end() error {
+	r.stdin.Close()
+	r.cmd.Wait() // its status says nothing; what counts is looked at below
+	for _, n := range r.names {
+		if _, err := os.Stat(netnsDir + "/" + n); err == nil {
+			return fmt.Errorf("lab: namespace %s was left behind", n)
+		}
+	}
+	return nil
+}
+
+// RemoveStale removes the namespaces of labs whose process does not exist any
+// more, and ends what still runs in them.
+func RemoveStale() error {
+	entries, err := os.ReadDir(netnsDir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var stale []string
+	for _, e := range entries {
+		if pid, ok := labPid(e.Name()); ok && unix.Kill(pid, 0) == unix.ESRCH {
+			stale = append(stale, e.Name())
+		}
+	}
+	if len(stale) == 0 {
+		return nil
+	}
+	r, err := startReaper(stale)
+	if err != nil {
+		return err
+	}
+	return r.end()
+}
+
+// labPid takes the process id out of the name of a lab's namespace.
+func labPid(name string) (pid int, ok bool) {
+	rest, ok := strings.CutPrefix(name, "p2pw")
+	if !ok {
+		return 0, false
+	}
+	num, _, ok := strings.Cut(rest, "-")
+	if !ok {
+		return 0, false
+	}
+	pid, err := strconv.Atoi(num)
+	return pid, err == nil && pid > 1 && strconv.Itoa(pid) == num
+}

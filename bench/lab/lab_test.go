@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package lab_test
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+func TestMain(m *testing.M) {
+	lab.CloseOnSignal()
+	os.Exit(m.Run())
+}
+
+func newLab(t *testing.T, cfg lab.Config) *lab.Lab {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root for network namespaces")
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("needs the program ip (iproute2)")
+	}
+	l, err := lab.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// until waits for a condition; the bound only ends a run that hangs.
+func until(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !cond(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited 30 s for %s", what)
+		}
+	}
+}
+
+func start(t *testing.T, run func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// TestOpen shows that every client reaches the internet of the lab when there is
+// no wall: what the end-to-end tests find absent is absent because of the wall.
+func TestOpen(t *testing.T) {
+	t.Run("kazaa mode 1", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t, lab.Config{})
+		k := lab.NewKazaa(l.Clients[0], lab.KazaaConfig{Peers: l.Peers, Speed: 10, Mode: 1})
+		start(t, k.Run)
+		until(t, "a session with a search", func() bool { return k.Seen().Searches > 0 })
+		o := k.Seen()
+		if len(o.PongsFrom) == 0 || o.Sessions == 0 || o.Open == 0 {
+			t.Errorf("%+v", o)
+		}
+		if l.Internet.Pings(l.Clients[0].Addr4) == 0 {
+			t.Error("the internet got no ping")
+		}
+		first, ok := l.FirstPing(l.Clients[0])
+		if !ok || len(l.Leaks(l.Clients[0], first)) < 10 {
+			t.Error("the recorders saw no leak")
+		}
+	})
+	t.Run("kazaa by failures", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t, lab.Config{})
+		// Nobody is at these addresses but the ports are closed.
+		var dead []netip.AddrPort
+		for _, p := range l.Peers {
+			dead = append(dead, netip.AddrPortFrom(p.Addr(), 9))
+		}
+		k := lab.NewKazaa(l.Clients[0], lab.KazaaConfig{Peers: dead, Speed: 100})
+		start(t, k.Run)
+		until(t, "mode 3", func() bool { return k.Seen().Mode == 3 && k.Seen().Attempts > 5 })
+		if o := k.Seen(); o.Sessions != 0 || o.Pings == 0 || o.Refused == 0 {
+			t.Errorf("%+v", o)
+		}
+	})
+	t.Run("kazaa answers probes", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t, lab.Config{})
+		k := lab.NewKazaa(l.Clients[0], lab.KazaaConfig{Peers: l.Peers, Speed: 10, Mode: 3, Network: "fileshare"})
+		start(t, k.Run)
+		c, err := l.Router.ListenUDP(netip.MustParseAddrPort("192.168.1.1:1214"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		until(t, "an attempt", func() bool { return k.Seen().Attempts > 0 })
+		c.WriteToUDPAddrPort(lab.PingBytes(lab.EncGiFT, "fileshare"), netip.AddrPortFrom(l.Clients[0].Addr4, 1214))
+		c.SetReadDeadline(time.Now().Add(30 * time.Second))
+		b := make([]byte, 100)
+		n, err := c.Read(b)
+		if err != nil || b[0] != 0x28 || n != 12+len("fileshare") {
+			t.Errorf("% x, %v", b[:n], err)
+		}
+	})
+	t.Run("gift", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t, lab.Config{})
+		g := lab.NewGiFT(l.Clients[0], lab.OpenConfig{Peers: l.Peers, Speed: 5})
+		start(t, g.Run)
+		until(t, "searches", func() bool { return g.Seen().Searches == 5 })
+		o := g.Seen()
+		if o.Pings != 10 || o.Sessions != 5 || len(o.PongsFrom) != 10 {
+			t.Errorf("%+v", o)
+		}
+		// The order on the wire: five SYNs, then ten pings, none to the same.
+		sent := l.LAN.Packets(func(p *lab.Packet) bool {
+			return !p.Out && p.MAC == l.Clients[0].MAC && (p.IsSYN() || p.Proto == lab.UDP) && l.IsPeer(p.Dst.Addr())
+		})
+		if len(sent) != 15 {
+			t.Fatalf("%d SYNs and pings", len(sent))
+		}
+		seen := map[netip.AddrPort]bool{}
+		for i, p := range sent {
+			if p.IsSYN() != (i < 5) || seen[p.Dst] {
+				t.Errorf("packet %d: %s", i, &p)
+			}
+			seen[p.Dst] = true
+		}
+		answer, err := l.Internet.Browse(context.Background(), netip.AddrPortFrom(l.Clients[0].Addr4, 1214))
+		if err != nil || !strings.HasPrefix(answer, "HTTP/1.1 404 ") || !strings.Contains(answer, "\r\nX-Kazaa-SupernodeIP: ") {
+			t.Errorf("%q, %v", answer, err)
+		}
+	})
+	t.Run("gift storms when refused", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t, lab.Config{})
+		dead := []netip.AddrPort{netip.MustParseAddrPort("198.51.100.5:9")}
+		g := lab.NewGiFT(l.Clients[0], lab.OpenConfig{Peers: dead})
+		start(t, g.Run)
+		until(t, "a storm", func() bool { return g.Seen().Attempts > 100 })
+	})
+	t.Run("mldonkey", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t, lab.Config{})
+		m := lab.NewMLDonkey(l.Clients[0], lab.OpenConfig{Peers: l.Peers, Speed: 100})
+		start(t, m.Run)
+		until(t, "searches", func() bool { return m.Seen().Searches >= 5 })
+		sent := l.LAN.Packets(func(p *lab.Packet) bool {
+			return !p.Out && p.MAC == l.Clients[0].MAC && (p.IsSYN() || p.Proto == lab.UDP) && l.IsPeer(p.Dst.Addr())
+		})
+		for i, p := range sent[:10] {
+			if p.IsSYN() != (i < 5) || i >= 5 && p.Dst != sent[i-5].Dst {
+				t.Errorf("packet %d: %s", i, &p)
+			}
+		}
+	})
+	t.Run("transfer and push", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t, lab.Config{Clients: 2})
+		d := lab.NewTransfer(l.Clients[0], lab.TransferConfig{Speed: 100, Split: 20})
+		start(t, d.Run)
+		p := lab.NewTransfer(l.Clients[1], lab.TransferConfig{Gap: -1})
+		start(t, p.Run)
+		until(t, "a download", func() bool { return d.Seen().Transfers > 1 })
+		var s lab.Session
+		until(t, "the port", func() bool {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			var err error
+			s, err = l.Internet.Push(ctx, netip.AddrPortFrom(l.Clients[1].Addr4, 1214))
+			return err == nil
+		})
+		if !s.Up || p.Seen().Transfers != 1 {
+			t.Errorf("%+v %+v", s, p.Seen())
+		}
+	})
+}
+
+func TestInnocent(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, lab.Config{NoOffload: true})
+	in := lab.NewInnocent(l.Innocent, lab.InnocentConfig{IPv6: true, Browser: true})
+	stop := start(t, in.Run)
+	time.Sleep(time.Second)
+	stop()
+	m, failed := in.Counts()
+	if failed != 0 || m < 16 {
+		t.Errorf("%s: %v", in.Kinds(), in.Errors())
+	}
+	if lost := l.Lost(l.Innocent); len(lost) != 0 {
+		t.Errorf("%d packets lost, the first: %s", len(lost), &lost[0])
+	}
+	if n := l.LAN.Dropped() + l.WAN.Dropped(); n != 0 {
+		t.Errorf("the recorders missed %d packets", n)
+	}
+	// The counting can fail: a router that drops is noticed.
+	if _, err := l.Router.Run("ip", "route", "add", "blackhole", "192.0.2.0/24"); err != nil {
+		t.Fatal(err)
+	}
+	bad := lab.NewInnocent(l.Innocent, lab.InnocentConfig{Timeout: 50 * time.Millisecond})
+	stop = start(t, bad.Run)
+	until(t, "failures", func() bool { _, f := bad.Counts(); return f >= 7 })
+	stop()
+	if lost := l.Lost(l.Innocent); len(lost) == 0 {
+		t.Error("no packet was lost in a black hole")
+	}
+}
+
+func TestNAT(t *testing.T) {
+	t.Parallel()
+	_, errI := exec.LookPath("iptables")
+	_, errN := exec.LookPath("nft")
+	if errI != nil && errN != nil {
+		t.Skip("needs iptables or nft")
+	}
+	l := newLab(t, lab.Config{NAT: true, Forward: 1214})
+	p := lab.NewTransfer(l.Clients[0], lab.TransferConfig{Speed: 100})
+	start(t, p.Run)
+	until(t, "a download", func() bool { return p.Seen().Transfers > 0 })
+	crossed := l.Crossings(l.Clients[0])
+	if len(crossed) == 0 || crossed[0].Src.Addr() != lab.WAN4 || crossed[0].Origin.Addr() != l.Clients[0].Addr4 {
+		t.Errorf("%v", crossed)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if s, err := l.Internet.Push(ctx, netip.AddrPortFrom(lab.WAN4, 1214)); err != nil || !s.Up {
+		t.Errorf("push through the forwarded port: %+v, %v", s, err)
+	}
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package lab
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/maphash"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The protocol numbers and TCP flags of a Packet.
+const (
+	TCP = unix.IPPROTO_TCP
+	UDP = unix.IPPROTO_UDP
+
+	FlagFIN = 0x01
+	FlagSYN = 0x02
+	FlagRST = 0x04
+	FlagACK = 0x10
+)
+
+// Packet is one IP packet that a Recorder saw.
+type Packet struct {
+	Time     time.Time
+	Out      bool // sent by the recorder's device, not received
+	MAC      [6]byte
+	Proto    uint8
+	Src, Dst netip.AddrPort
+	Flags    uint8 // TCP only
+	Len      int   // payload, as the headers say
+	Head     [16]byte
+	print    uint64
+}
+
+// IsSYN reports whether p opens a TCP connection.
+func (p *Packet) IsSYN() bool {
+	return p.Proto == TCP && p.Flags&(FlagSYN|FlagACK) == FlagSYN
+}
+
+// String shows a packet on one line.
+func (p *Packet) String() string {
+	name := fmt.Sprintf("proto %d", p.Proto)
+	switch p.Proto {
+	case TCP:
+		name = fmt.Sprintf("TCP flags %#02x", p.Flags)
+	case UDP:
+		name = "UDP"
+	}
+	return fmt.Sprintf("%s %s %s > %s, %d bytes % x", p.Time.Format("15:04:05.000000"), name, p.Src, p.Dst, p.Len, p.Head[:min(p.Len, len(p.Head))])
+}
+
+// Recorder keeps the header of every IP packet of one device.
+type Recorder struct {
+	file  *os.File
+	raw   syscall.RawConn
+	ended sync.WaitGroup
+
+	mu      sync.Mutex
+	closed  bool
+	packets []Packet
+	dropped int
+	seed    maphash.Seed
+	buf, ob []byte
+}
+
+// printSeed is shared, so that two recorders give one packet the same print.
+var printSeed = maphash.MakeSeed()
+
+// NewRecorder starts to record the packets of a device in a namespace.
+func NewRecorder(ns *Namespace, dev string) (*Recorder, error) {
+	r := &Recorder{seed: printSeed, buf: make([]byte, 2048), ob: make([]byte, 256)}
+	err := ns.Do(func() error {
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		r.file = os.NewFile(uintptr(fd), "packet socket")
+		ifi, err := net.InterfaceByName(dev)
+		if err != nil {
+			return err
+		}
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 64<<20); err != nil {
+			return err
+		}
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
+			return err
+		}
+		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: ifi.Index})
+	})
+	if err == nil {
+		r.raw, err = r.file.SyscallConn()
+	}
+	if err != nil {
+		if r.file != nil {
+			r.file.Close()
+		}
+		return nil, fmt.Errorf("recorder on %s in %s: %w", dev, ns.Name, err)
+	}
+	r.ended.Add(1)
+	go func() {
+		defer r.ended.Done()
+		r.raw.Read(func(fd uintptr) bool {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.drain(int(fd))
+			return r.closed
+		})
+	}()
+	return r, nil
+}
+
+func htons(v uint16) uint16 {
+	var b [2]byte
+	binary.BigEndian.PutUint16(b[:], v)
+	return binary.NativeEndian.Uint16(b[:])
+}
+
+// Close ends the recording.
+func (r *Recorder) Close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.file.Close()
+	r.ended.Wait()
+}
+
+// drain takes all packets that the socket holds.
+func (r *Recorder) drain(fd int) {
+	for {
+		n, on, _, from, err := unix.Recvmsg(fd, r.buf, r.ob, unix.MSG_DONTWAIT)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return
+		}
+		var p Packet
+		if ll, ok := from.(*unix.SockaddrLinklayer); ok {
+			p.Out = ll.Pkttype == unix.PACKET_OUTGOING
+		}
+		p.Time = stamp(r.ob[:on])
+		if p.parse(r.buf[:n], r.seed) {
+			r.packets = append(r.packets, p)
+		}
+	}
+}
+
+func stamp(oob []byte) time.Time {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err == nil {
+		for _, m := range msgs {
+			if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS {
+				if ts, err := parseTimespec(m.Data); err == nil {
+					return ts
+				}
+			}
+		}
+	}
+	return time.Now()
+}
+
+// parseTimespec reads a kernel timespec, whose fields are of the size of a word.
+func parseTimespec(b []byte) (time.Time, error) {
+	switch len(b) {
+	case 16:
+		return time.Unix(int64(binary.NativeEndian.Uint64(b)), int64(binary.NativeEndian.Uint64(b[8:]))), nil
+	case 8:
+		return time.Unix(int64(binary.NativeEndian.Uint32(b)), int64(binary.NativeEndian.Uint32(b[4:]))), nil
+	}
+	return time.Time{}, fmt.Errorf("timespec of %d bytes", len(b))
+}
+
+// parse reads an Ethernet frame. It is written for the lab and not shared with
+// the program under test, so that one mistake cannot hide another.
+func (p *Packet) parse(b []byte, seed maphash.Seed) bool {
+	if len(b) < 14 {
+		return false
+	}
+	copy(p.MAC[:], b[6:12])
+	kind := binary.BigEndian.Uint16(b[12:])
+	b = b[14:]
+	var src, dst netip.Addr
+	var total int
+	fragment := false
+	switch {
+	case kind == unix.ETH_P_IP && len(b) >= 20:
+		total = int(binary.BigEndian.Uint16(b[2:])) - int(b[0]&15)*4
+		src, dst = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
+		p.Proto = b[9]
+		fragment = binary.BigEndian.Uint16(b[6:])&0x1fff != 0
+		b = b[min(len(b), int(b[0]&15)*4):]
+	case kind == unix.ETH_P_IPV6 && len(b) >= 40:
+		total = int(binary.BigEndian.Uint16(b[4:]))
+		src, dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
+		p.Proto = b[6]
+		b = b[40:]
+	default:
+		return false
+	}
+	b = b[:max(0, min(len(b), total))]
+	p.Len = total
+	var sport, dport uint16
+	// The checksum is left out of the print: it may still be to be filled in.
+	sumAt := -1
+	head := 0
+	switch {
+	case fragment:
+	case p.Proto == TCP && len(b) >= 20:
+		p.Flags = b[13]
+		head, sumAt = int(b[12]>>4)*4, 16
+	case p.Proto == UDP && len(b) >= 8:
+		head, sumAt = 8, 6
+	}
+	var h maphash.Hash
+	h.SetSeed(seed)
+	h.WriteByte(p.Proto)
+	h.Write(dst.AsSlice())
+	if sumAt >= 0 {
+		sport, dport = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+		h.Write(b[2:sumAt])
+		h.Write(b[sumAt+2:])
+	} else {
+		h.Write(b)
+	}
+	p.print = h.Sum64()
+	p.Len -= head
+	copy(p.Head[:], b[min(head, len(b)):])
+	p.Src, p.Dst = netip.AddrPortFrom(src, sport), netip.AddrPortFrom(dst, dport)
+	return true
+}
+
+// Packets returns the packets seen so far for which match is true, in the order
+// of their coming; nil matches all.
+func (r *Recorder) Packets(match func(*Packet) bool) []Packet {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.raw.Control(func(fd uintptr) { r.drain(int(fd)) })
+	}
+	var out []Packet
+	for i := range r.packets {
+		if match == nil || match(&r.packets[i]) {
+			out = append(out, r.packets[i])
+		}
+	}
+	return out
+}
+
+// Dropped returns how many packets the recorder could not keep up with. Where a
+// test draws a conclusion from the absence of packets it must be 0.
+func (r *Recorder) Dropped() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.raw.Control(func(fd uintptr) {
+			if st, err := unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+				r.dropped += int(st.Drops)
+			}
+		})
+	}
+	return r.dropped
+}
+
+// Reset forgets the packets seen so far.
+func (r *Recorder) Reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.raw.Control(func(fd uintptr) { r.drain(int(fd)) })
+	}
+	r.packets = nil
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package lab
+
+import (
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+)
+
+var live = struct {
+	sync.Mutex
+	labs map[*Lab]bool
+}{labs: map[*Lab]bool{}}
+
+func register(l *Lab) {
+	live.Lock()
+	defer live.Unlock()
+	live.labs[l] = true
+}
+
+func unregister(l *Lab) {
+	live.Lock()
+	defer live.Unlock()
+	delete(live.labs, l)
+}
+
+// CloseAll closes every lab of this process.
+func CloseAll() {
+	live.Lock()
+	labs := make([]*Lab, 0, len(live.labs))
+	for l := range live.labs {
+		labs = append(labs, l)
+	}
+	live.Unlock()
+	for _, l := range labs {
+		l.Close()
+	}
+}
+
+// CloseOnSignal makes SIGINT, SIGTERM and SIGHUP close every lab and end the
+// program with 128 plus the signal's number, as a shell would.
+func CloseOnSignal() {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		s := <-c
+		CloseAll()
+		os.Exit(128 + int(s.(syscall.Signal)))
+	}()
+}

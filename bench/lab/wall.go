@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package lab
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// BinaryEnv names the environment variable with the path of the p2pwall program.
+// Where it is not set, BuildWall builds the program from source.
+const BinaryEnv = "P2PWALL_BIN"
+
+// BuildWall returns the path of the program: what BinaryEnv says, or else a
+// fresh build in dir.
+func BuildWall(dir string) (string, error) {
+	if p := os.Getenv(BinaryEnv); p != "" {
+		return p, nil
+	}
+	if _, err := exec.LookPath("go"); err != nil {
+		return "", fmt.Errorf("lab: no go to build p2pwall with, and %s is not set", BinaryEnv)
+	}
+	bin := filepath.Join(dir, "p2pwall")
+	cmd := exec.Command("go", "build", "-o", bin, "github.com/p2pwall/p2pwall/cmd/p2pwall")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("lab: building p2pwall: %w\n%s", err, out)
+	}
+	return bin, nil
+}
+
+// WallConfig says how the program is to run.
+type WallConfig struct {
+	Bin string // path of the program
+	Dir string // for configuration, socket and state
+	// Main and FastTrack are options of the UCI sections, over the lab's own:
+	// a short lock, the lab's device, sockets and files in Dir.
+	Main      map[string]string
+	FastTrack map[string]string
+	Args      []string // more arguments for "run"
+	// Log gets a copy of every line of the log.
+	Log io.Writer
+}
+
+// UCI returns the configuration file's text.
+func (c WallConfig) UCI() string {
+	main := map[string]string{
+		"enabled": "1", "timelock": "2",
+		"control":    filepath.Join(c.Dir, "control.sock"),
+		"state_file": filepath.Join(c.Dir, "state"),
+	}
+	for k, v := range c.Main {
+		main[k] = v
+	}
+	var b strings.Builder
+	b.WriteString("config p2pwall 'main'\n")
+	if _, ok := main["device"]; !ok {
+		fmt.Fprintf(&b, "\tlist device '%s'\n", BridgeDev)
+	}
+	options(&b, main)
+	b.WriteString("\nconfig protocol 'fasttrack'\n")
+	fast := map[string]string{"mode": "block"}
+	for k, v := range c.FastTrack {
+		fast[k] = v
+	}
+	options(&b, fast)
+	return b.String()
+}
+
+// lists are the options that UCI writes as lists; their value here is separated
+// by spaces.
+var lists = map[string]bool{"device": true, "network": true, "exempt": true, "log": true}
+
+func options(b *strings.Builder, m map[string]string) {
+	for k, v := range m {
+		if !lists[k] {
+			fmt.Fprintf(b, "\toption %s '%s'\n", k, v)
+			continue
+		}
+		for _, w := range strings.Fields(v) {
+			fmt.Fprintf(b, "\tlist %s '%s'\n", k, w)
+		}
+	}
+}
+
+// LogLine is a line of the program's log with the time of its coming.
+type LogLine struct {
+	Time time.Time
+	Text string
+}
+
+// Wall is a running p2pwall.
+type Wall struct {
+	Control
+	Config WallConfig
+	File   string // configuration file
+
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error
+
+	mu     sync.Mutex
+	log    []LogLine
+	events []Event
+}
+
+// StartWall writes the configuration, starts the program in the router's
+// namespace and waits until it answers. The lab's Close ends it.
+func (l *Lab) StartWall(cfg WallConfig) (*Wall, error) {
+	w, err := l.LaunchWall(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.Ready(20 * time.Second); err != nil {
+		w.Kill()
+		return nil, err
+	}
+	return w, nil
+}
+
+// LaunchWall is StartWall without the waiting, for starts that are to fail.
+func (l *Lab) LaunchWall(cfg WallConfig) (*Wall, error) {
+	file := filepath.Join(cfg.Dir, "p2pwall.conf")
+	if err := os.WriteFile(file, []byte(cfg.UCI()), 0o600); err != nil {
+		return nil, err
+	}
+	sock := filepath.Join(cfg.Dir, "control.sock")
+	if s := cfg.Main["control"]; s != "" {
+		sock = s
+	}
+	w := &Wall{Control: Control{sock}, Config: cfg, File: file, done: make(chan struct{})}
+	w.cmd = l.Router.Command(cfg.Bin, append([]string{"run", "-c", file}, cfg.Args...)...)
+	// A process group of its own, so that a Ctrl-C at the terminal reaches
+	// the lab first.
+	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	pipe, err := w.cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := w.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go w.follow(pipe)
+	l.OnClose(func() { w.Stop() })
+	return w, nil
+}
+
+// follow reads the log until the program ends.
+func (w *Wall) follow(r io.Reader) {
+	s := bufio.NewScanner(r)
+	s.Buffer(nil, 1<<20)
+	for s.Scan() {
+		w.mu.Lock()
+		w.log = append(w.log, LogLine{time.Now(), s.Text()})
+		w.mu.Unlock()
+		if w.Config.Log != nil {
+			fmt.Fprintln(w.Config.Log, s.Text())
+		}
+	}
+	w.err = w.cmd.Wait()
+	close(w.done)
+}
+
+// Ready waits until the control socket answers with rules in place, and begins to
+// follow the events.
+func (w *Wall) Ready(patience time.Duration) error {
+	end := time.Now().Add(patience)
+	var last error
+	for time.Now().Before(end) {
+		select {
+		case <-w.done:
+			return fmt.Errorf("p2pwall ended at its start: %v\n%s", w.err, w.LogText())
+		default:
+		}
+		s, err := w.Status()
+		if err == nil && s.Pid == w.Pid() {
+			go w.Monitor(context.Background(), func(e Event) {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.events = append(w.events, e)
+			})
+			return nil
+		}
+		if err == nil {
+			err = fmt.Errorf("pid %d instead of %d answers", s.Pid, w.Pid())
+		}
+		last = err
+		time.Sleep(20 * time.Millisecond)
+	}
+	return fmt.Errorf("p2pwall did not become ready: %w\n%s", last, w.LogText())
+}
+
+// Pid is the program's process id.
+func (w *Wall) Pid() int { return w.cmd.Process.Pid }
+
+// Signal sends a signal to the program.
+func (w *Wall) Signal(s syscall.Signal) error { return w.cmd.Process.Signal(s) }
+
+// Kill ends the program with SIGKILL and waits for its end.
+func (w *Wall) Kill() {
+	w.cmd.Process.Kill()
+	<-w.done
+}
+
+// Stop ends the program with SIGTERM; after ten seconds with SIGKILL, which is
+// an error.
+func (w *Wall) Stop() error {
+	select {
+	case <-w.done:
+		return nil
+	default:
+	}
+	w.cmd.Process.Signal(syscall.SIGCONT)
+	w.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-w.done:
+		return w.err
+	case <-time.After(10 * time.Second):
+		w.Kill()
+		return errors.New("p2pwall did not end on SIGTERM")
+	}
+}
+
+// Wait waits for the program's end and returns its exit code.
+func (w *Wall) Wait(patience time.Duration) (code int, err error) {
+	select {
+	case <-w.done:
+		return w.cmd.ProcessState.ExitCode(), nil
+	case <-time.After(patience):
+		return 0, errors.New("p2pwall still runs")
+	}
+}
+
+// Running reports whether the program runs.
+func (w *Wall) Running() bool {
+	select {
+	case <-w.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// LogLines returns the log so far.
+func (w *Wall) LogLines() []LogLine {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]LogLine(nil), w.log...)
+}
+
+// LogText returns the log so far as text.
+func (w *Wall) LogText() string {
+	var b strings.Builder
+	for _, l := range w.LogLines() {
+		b.WriteString(l.Time.Format("15:04:05.000 ") + l.Text + "\n")
+	}
+	return b.String()
+}
+
+// Seen returns the events so far, oldest first.
+func (w *Wall) Seen() []Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]Event(nil), w.events...)
+}

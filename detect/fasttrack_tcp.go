@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+// ftHello are the 12 bytes with which giFT and MLDonkey open every session
+// (cipher seed and requested encryption, always the same). Official clients
+// choose them anew.
+var ftHello = [12]byte{0xfa, 0x00, 0xb6, 0x2b, 0xfa, 0xcb, 0x12, 0x38, 0x32, 0x09, 0xd2, 0x32}
+
+func ftFirst(b []byte, outbound bool, f *Finding) Match {
+	if outbound {
+		if m := hasPrefix(b, ftHello[:]); m != No {
+			f.Reason = ReasonHello
+			return m
+		}
+	}
+	// Who sends GIVE serves the file over this connection: the LAN host
+	// when it opened it, or the outside (push).
+	m := ftGive(b)
+	if m == Yes {
+		f.Reason = ReasonPush
+	}
+	return m
+}
+
+// ftGive matches "GIVE <decimal>\r\n"; the number has at most 10 digits (u32).
+func ftGive(b []byte) Match {
+	const give = "GIVE "
+	if m := hasPrefix(b, []byte(give)); m != Yes {
+		return m
+	}
+	rest := b[len(give):]
+	digits := 0
+	for digits < len(rest) && rest[digits] >= '0' && rest[digits] <= '9' {
+		digits++
+	}
+	switch {
+	case digits > 10:
+		return No
+	case digits == len(rest):
+		return More
+	case digits == 0:
+		return No
+	}
+	rest = rest[digits:]
+	if rest[0] == '\n' {
+		return Yes
+	}
+	return hasPrefix(rest, []byte("\r\n"))
+}
+
+func ftHeader(line []byte, first, outbound bool, f *Finding) Match {
+	if first {
+		// GET /.hash=<40 hex>: names the file by its hash.
+		for _, method := range [...]string{"GET ", "HEAD "} {
+			if hasPrefix(line, []byte(method)) == Yes && hasPrefix(line[len(method):], []byte("/.hash=")) == Yes {
+				f.Reason = ReasonTransfer
+				return Yes
+			}
+		}
+		return No
+	}
+	name, value, ok := cutHeader(line)
+	if !ok {
+		return No
+	}
+	switch {
+	case hasPrefixFold(name, "x-kazaa"):
+	case equalFold(name, "useragent"), equalFold(name, "user-agent"):
+		if !hasPrefixFold(value, "kazaaclient") && !hasPrefixFold(value, "gift-fasttrack") {
+			return No
+		}
+	default:
+		return No
+	}
+	f.Reason = ReasonTransfer
+	// X-Kazaa-IP is the sender's own address: a peer's when the outside
+	// sends it.
+	if equalFold(name, "x-kazaa-supernodeip") || !outbound && equalFold(name, "x-kazaa-ip") {
+		f.name(parseEndpoint(value))
+	}
+	return Yes
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+// Kind is how much a payload says.
+type Kind uint8
+
+const (
+	// None: the payload is not of the protocol.
+	None Kind = iota
+	// Weak: it fits, but is too short to say so alone; it counts only
+	// towards or from a known peer.
+	Weak
+	// Query: a client asks a peer and waits for an answer.
+	Query
+	// Reply: a client answers a query.
+	Reply
+	// Session: a TCP connection of the protocol.
+	Session
+)
+
+// Reason names what was recognised, for logs and the status page.
+type Reason uint8
+
+// The reasons a host is held for a client.
+const (
+	ReasonNone     Reason = iota
+	ReasonPing            // it pinged a peer
+	ReasonPong            // it answered a ping
+	ReasonPeer            // it went to a known peer
+	ReasonHello           // it opened a session
+	ReasonTransfer        // clear-text HTTP of a transfer
+	ReasonPush            // a transfer over a connection from outside
+	ReasonProbe           // it answered a probe
+)
+
+var reasonNames = [...]string{"", "ping", "pong", "peer", "hello", "http", "push", "probe"}
+
+// String returns the short name that the control socket uses.
+func (r Reason) String() string {
+	if int(r) < len(reasonNames) {
+		return reasonNames[r]
+	}
+	return "unknown"
+}
+
+// Endpoint is an address (IPv4 in its mapped form ::ffff:a.b.c.d) and a port.
+type Endpoint struct {
+	Addr [16]byte
+	Port uint16
+}
+
+// MaxNamed is the number of peers that one payload can name; what is beyond
+// is left out.
+const MaxNamed = 16
+
+// Finding is what a payload said. The owner keeps one and passes it in, so that
+// nothing is allocated.
+type Finding struct {
+	Kind   Kind
+	Reason Reason
+	// Protocol is the index in All of the protocol that matched.
+	Protocol int
+	// Peers[:N] are the peers the payload names beside its own address.
+	Peers [MaxNamed]Endpoint
+	N     int
+	// Ignored counts addresses that were named but malformed or absurd.
+	Ignored int
+}
+
+// Reset empties the finding for its next use.
+func (f *Finding) Reset() {
+	f.Kind, f.Reason, f.Protocol, f.N, f.Ignored = None, ReasonNone, 0, 0, 0
+}
+
+func (f *Finding) name(e Endpoint, ok bool) {
+	switch {
+	case !ok || !Plausible(e):
+		f.Ignored++
+	case f.N < MaxNamed:
+		f.Peers[f.N] = e
+		f.N++
+	}
+}
+
+// Answer is the form in which a query is answered in a peer's name.
+type Answer uint8
+
+const (
+	// AnswerNone leaves queries unanswered.
+	AnswerNone Answer = iota
+	// AnswerWelcome says that the peer has room. The client stays in its
+	// UDP mode and tries to connect.
+	AnswerWelcome
+	// AnswerFull says that the peer has none. The client goes on asking.
+	AnswerFull
+)
+
+// Match is what a look at the beginning of a stream yields.
+type Match uint8
+
+const (
+	// No: these bytes are not of the protocol.
+	No Match = iota
+	// More: they could become so; show more.
+	More
+	// Yes: they are.
+	Yes
+)
+
+// Protocol is everything the engine has to know of one protocol. A nil function
+// stands for "the protocol has none".
+type Protocol struct {
+	// Name is the identifier in configuration and JSON, Title the name for
+	// people.
+	Name, Title string
+
+	// Datagram classifies the UDP payload b of a LAN host. It sets f.Reason,
+	// and f.Peers where the payload names some.
+	Datagram func(b []byte, f *Finding) Kind
+
+	// First looks at the first bytes of one direction of a TCP connection;
+	// outbound tells whether the LAN host sent them. It is called again
+	// with more bytes while it returns More, with at most StreamBuffer.
+	First func(b []byte, outbound bool, f *Finding) Match
+
+	// Header looks at one line of an HTTP head, without its line end; first
+	// says that it is the request or status line.
+	Header func(line []byte, first, outbound bool, f *Finding) Match
+
+	// Answer builds into dst the answer that fits query, and returns its
+	// length, or 0 when there is none. salt varies what may vary.
+	Answer func(dst, query []byte, form Answer, salt uint32) int
+
+	// Probe builds into dst the datagram that makes a running client
+	// answer, from the last query it sent, and returns its length or 0.
+	Probe func(dst, query []byte) int
+
+	// ProbeHTTP says that a client may answer "GET /" on its TCP port with
+	// headers that Header recognises.
+	ProbeHTTP bool
+}
+
+// MaxQuery is the longest query that is kept for a probe, and the longest
+// answer or probe that is built, in bytes.
+const MaxQuery = 64
+
+// ProbePort is the port of the router from which probes go out and to which
+// the answers come: FastTrack's own.
+const ProbePort = 1214
+
+// All are the protocols that are known. The index is used as a number for the
+// protocol in tables; the order is part of the state file's format.
+var All = [...]*Protocol{&FastTrack}
+
+// ByName returns the index in All of the protocol with that name, or -1.
+func ByName(name string) int {
+	for i, p := range All {
+		if p.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Plausible reports whether a peer can be at e: a public unicast address with a
+// port.
+func Plausible(e Endpoint) bool {
+	if e.Port == 0 {
+		return false
+	}
+	a := &e.Addr
+	if !is4(a) {
+		// Global unicast is 2000::/3 (RFC 4291); documentation
+		// prefixes are left in, test networks use them.
+		return a[0]&0xe0 == 0x20
+	}
+	b, c := a[12], a[13]
+	switch {
+	case b == 0, b == 10, b == 127, b >= 224:
+		return false
+	case b == 100 && c&0xc0 == 64, // RFC 6598, carrier-grade NAT
+		b == 169 && c == 254,
+		b == 172 && c&0xf0 == 16,
+		b == 192 && c == 168:
+		return false
+	}
+	return true
+}
+
+func is4(a *[16]byte) bool {
+	return a[10] == 0xff && a[11] == 0xff &&
+		a[0]|a[1]|a[2]|a[3]|a[4]|a[5]|a[6]|a[7]|a[8]|a[9] == 0
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+// StreamBuffer is how much of a beginning, or of one HTTP line, is kept when it
+// is spread over segments, in bytes; of a longer line the beginning counts.
+const StreamBuffer = 160
+
+// StreamLimit is how much of one direction of a connection is looked at, in
+// bytes.
+const StreamLimit = 4096
+
+// Set is a set of protocols: bit i stands for All[i].
+type Set uint32
+
+// Has reports whether protocol i is in the set.
+func (s Set) Has(i int) bool { return s>>uint(i)&1 != 0 }
+
+type phase uint8
+
+const (
+	phaseNew    phase = iota // nothing seen
+	phaseFirst               // undecided what the beginning is
+	phaseLine                // in an HTTP head
+	phaseResync              // behind a gap: the next line end is waited for
+	phaseDone                // nothing more to see here
+)
+
+// Stream reads one direction of a TCP connection. It keeps what it needs in
+// itself: no pointer, no allocation. The zero value is ready.
+type Stream struct {
+	next  uint32 // sequence number that follows what was seen
+	seen  uint16 // bytes looked at
+	n     uint8  // bytes in buf
+	phase phase
+	http  bool // it began as HTTP
+	first bool // the line being read is the request or status line
+	buf   [StreamBuffer]byte
+}
+
+// Feed looks at the segment b with sequence number seq, sent by the LAN host if
+// outbound. It returns Yes when a protocol of set was recognised (f says which,
+// and names peers), No when nothing more can come, and More when the next
+// segment is to be shown. After a Yes, further segments may name more peers.
+//
+// Segments may overlap, come twice, or leave a gap: behind a gap reading goes
+// on at the next line.
+func (s *Stream) Feed(set Set, seq uint32, b []byte, outbound bool, f *Finding) Match {
+	if s.phase == phaseDone {
+		return No
+	}
+	if len(b) == 0 {
+		return More
+	}
+	if s.phase == phaseNew {
+		s.phase, s.next = phaseFirst, seq
+	}
+	end := seq + uint32(len(b))
+	switch d := int32(seq - s.next); {
+	case d < 0 && int(-d) >= len(b): // seen before
+		return More
+	case d < 0:
+		b = b[-d:]
+	case d > 0:
+		s.n, s.phase, s.first = 0, phaseResync, false
+	}
+	s.next = end
+	return s.scan(set, b, outbound, f)
+}
+
+func (s *Stream) scan(set Set, b []byte, outbound bool, f *Finding) Match {
+	if room := StreamLimit - int(s.seen); len(b) > room {
+		b = b[:room]
+	}
+	s.seen += uint16(len(b))
+	found := No
+	if s.phase == phaseFirst {
+		start := b
+		if s.n > 0 { // what came before and this, as far as it fits
+			n := copy(s.buf[s.n:], b)
+			start = s.buf[:int(s.n)+n]
+		}
+		switch m := s.begin(set, start, outbound, f); m {
+		case Yes:
+			s.phase = phaseDone
+			return Yes
+		case No:
+			s.phase = phaseDone
+			return No
+		}
+		if s.phase == phaseFirst { // still open: keep it
+			if s.n == 0 {
+				s.n = uint8(copy(s.buf[:], b))
+			} else {
+				s.n = uint8(len(start))
+			}
+			if int(s.n) == StreamBuffer || s.seen >= StreamLimit {
+				s.phase = phaseDone
+				return No
+			}
+			return More
+		}
+		// It is HTTP: what was kept is the beginning of the first line,
+		// and b goes on from there.
+	}
+	for len(b) > 0 && s.phase != phaseDone {
+		end := indexByte(b, '\n')
+		if s.phase == phaseResync {
+			if end < 0 {
+				break
+			}
+			b = b[end+1:]
+			s.phase = phaseLine
+			continue
+		}
+		if end < 0 {
+			s.keep(b)
+			break
+		}
+		line := b[:end]
+		if s.n > 0 {
+			s.keep(line)
+			line = s.buf[:s.n]
+		}
+		b = b[end+1:]
+		s.n = 0
+		if n := len(line); n > 0 && line[n-1] == '\r' {
+			line = line[:n-1]
+		}
+		if len(line) == 0 && !s.first { // end of the head
+			s.phase = phaseDone
+			break
+		}
+		if s.header(set, line, outbound, f) == Yes {
+			found = Yes
+		}
+		s.first = false
+	}
+	if s.seen >= StreamLimit {
+		s.phase = phaseDone
+	}
+	switch {
+	case found == Yes:
+		return Yes
+	case s.phase == phaseDone:
+		return No
+	}
+	return More
+}
+
+// begin decides what a beginning is. It returns More both when it is open (the
+// phase stays) and when it is HTTP (the phase changes).
+func (s *Stream) begin(set Set, b []byte, outbound bool, f *Finding) Match {
+	open := false
+	for i, p := range All {
+		if p.First == nil || !set.Has(i) {
+			continue
+		}
+		switch p.First(b, outbound, f) {
+		case Yes:
+			f.Kind, f.Protocol = Session, i
+			return Yes
+		case More:
+			open = true
+		}
+	}
+	switch httpStart(b) {
+	case Yes:
+		s.phase, s.first, s.http = phaseLine, true, true
+		return More
+	case More:
+		open = true
+	}
+	f.Reason = ReasonNone
+	if open {
+		return More
+	}
+	return No
+}
+
+func (s *Stream) header(set Set, line []byte, outbound bool, f *Finding) Match {
+	for i, p := range All {
+		if p.Header == nil || !set.Has(i) {
+			continue
+		}
+		if p.Header(line, s.first, outbound, f) == Yes {
+			f.Kind, f.Protocol = Session, i
+			return Yes
+		}
+	}
+	return No
+}
+
+// keep appends to the line that is being put together, as far as there is room.
+func (s *Stream) keep(b []byte) { s.n += uint8(copy(s.buf[s.n:], b)) }
+
+func indexByte(b []byte, c byte) int {
+	for i, x := range b {
+		if x == c {
+			return i
+		}
+	}
+	return -1
+}
+
+var httpStarts = [...]string{
+	"GET ", "HEAD ", "POST ", "PUT ", "OPTIONS ", "DELETE ", "PATCH ", "HTTP/",
+}
+
+// httpStart reports whether b begins an HTTP/1 request or reply.
+func httpStart(b []byte) Match {
+	open := No
+	for _, s := range httpStarts {
+		switch hasPrefix(b, []byte(s)) {
+		case Yes:
+			return Yes
+		case More:
+			open = More
+		}
+	}
+	return open
+}
+
+// Done reports whether nothing more is to be seen in this direction.
+func (s *Stream) Done() bool { return s.phase == phaseDone }
+
+// HTTP reports whether the direction began as HTTP.
+func (s *Stream) HTTP() bool { return s.http }

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// Mode is what is done about a protocol.
+type Mode uint8
+
+// The modes of a protocol.
+const (
+	Off     Mode = iota // not looked for
+	Monitor             // found and logged, nothing blocked
+	Block               // found and blocked
+)
+
+// Action is what happens to a blocked TCP packet.
+type Action uint8
+
+// The actions. Drop is the default: giFT answers resets with thousands of
+// connections a second.
+const (
+	Drop   Action = iota
+	Reset         // drop, and a TCP reset to the LAN host
+	Reject        // drop, and ICMP "administratively prohibited" to the LAN host
+)
+
+// ProtocolConfig is the policy for one protocol.
+type ProtocolConfig struct {
+	Mode     Mode
+	BlockUDP bool
+	Answer   detect.Answer
+	Probe    bool // by UDP
+	TCPProbe bool // by "GET /"
+	HTTP     bool // look at the first data of TCP connections
+}
+
+// Config is what an engine is told at its start, and again when the
+// configuration is read anew.
+type Config struct {
+	// MaxClients is the size of the client table, set once at New.
+	MaxClients int
+	// LockTime is how long a client's TCP stays locked after its last sign
+	// of life; 0 turns locks off.
+	LockTime time.Duration
+	// LookBack is how far back the connections of a new client are cut.
+	LookBack time.Duration
+	// Forget is how long an unlocked client and its peers are remembered.
+	Forget time.Duration
+	Action Action
+	// Exempt hosts are never looked at.
+	ExemptNets []netip.Prefix
+	ExemptMACs []nfq.MAC
+	// Protocols[i] is the policy for detect.All[i].
+	Protocols [len(detect.All)]ProtocolConfig
+	// LogPackets selects the packet events that are emitted.
+	LogPackets PacketLog
+}
+
+// PacketLog is a set of packet events to emit: one for each packet, so off by
+// default.
+type PacketLog uint8
+
+// The packet events, after ftwall's u, U, t and T.
+const (
+	LogDroppedUDP PacketLog = 1 << iota
+	LogAcceptedUDP
+	LogDroppedTCP
+	LogAcceptedTCP
+)
+
+// Defaults for Config, also those of the configuration file.
+const (
+	DefaultMaxClients = 64
+	DefaultLockTime   = 120 * time.Second
+	DefaultLookBack   = 30 * time.Second
+	DefaultForget     = time.Hour
+)
+
+// DefaultConfig returns the configuration of an untouched installation:
+// everything that is known is blocked.
+func DefaultConfig() Config {
+	c := Config{
+		MaxClients: DefaultMaxClients,
+		LockTime:   DefaultLockTime,
+		LookBack:   DefaultLookBack,
+		Forget:     DefaultForget,
+	}
+	for i := range c.Protocols {
+		c.Protocols[i] = ProtocolConfig{
+			Mode: Block, BlockUDP: true, Answer: detect.AnswerWelcome,
+			Probe: true, TCPProbe: true, HTTP: true,
+		}
+	}
+	return c
+}
+
+// Device is a LAN device of the router.
+type Device struct {
+	Index    uint32 // interface index
+	Name     string
+	Addrs    []nfq.Addr     // the router's addresses on it
+	Prefixes []netip.Prefix // the networks that are on link
+}
+
+// onLink reports whether a is a neighbour on the device, so that the MAC its
+// packets come with is its own and not that of another router. Without known
+// prefixes every address is taken for one.
+func (d *Device) onLink(a *nfq.Addr) bool {
+	if len(d.Prefixes) == 0 {
+		return true
+	}
+	ip := a.Netip()
+	if ip.IsLinkLocalUnicast() {
+		return true
+	}
+	for _, p := range d.Prefixes {
+		if p.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// address returns the router's address of the same family as a, or the zero
+// Addr. A link-local one serves only where there is no other.
+func (d *Device) address(a *nfq.Addr) nfq.Addr {
+	var found nfq.Addr
+	for i := range d.Addrs {
+		b := &d.Addrs[i]
+		if a.Is4() != b.Is4() {
+			continue
+		}
+		if !b.Netip().IsLinkLocalUnicast() {
+			return *b
+		}
+		found = *b
+	}
+	return found
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+// Counters count since the engine's start, or since the start before it when a
+// snapshot was restored. All are numbers of packets or of events.
+type Counters struct {
+	Packets        uint64 // packets that came from the queue
+	Accepted       uint64
+	Dropped        uint64
+	DroppedTCP     uint64
+	DroppedUDP     uint64
+	Pongs          uint64 // answers sent in a peer's name
+	Probes         uint64
+	Answers        uint64 // probes that were answered
+	Locks          uint64
+	Unlocks        uint64
+	Unparsable     uint64 // packets whose headers could not be read: accepted
+	SendErrors     uint64 // packets of our own that could not be sent
+	Cuts           uint64 // connections cut by their first data
+	ClientsFound   uint64
+	ClientsEvicted uint64
+	ClientsRefused uint64 // the table was full of locked clients
+	PeersFound     uint64
+	PeersEvicted   uint64
+	HostsEvicted   uint64
+	FlowsEvicted   uint64
+	Forged         uint64 // packets with an address that another MAC uses
+	IgnoredPeers   uint64 // addresses named in a payload that cannot be peers
+	SetErrors      uint64 // updates of the kernel's sets that failed
+}
+
+// Each calls f with every counter and the name it has on the control socket.
+func (c *Counters) Each(f func(name string, v *uint64)) {
+	f("packets", &c.Packets)
+	f("accepted", &c.Accepted)
+	f("dropped", &c.Dropped)
+	f("dropped_tcp", &c.DroppedTCP)
+	f("dropped_udp", &c.DroppedUDP)
+	f("pongs", &c.Pongs)
+	f("probes", &c.Probes)
+	f("answers", &c.Answers)
+	f("locks", &c.Locks)
+	f("unlocks", &c.Unlocks)
+	f("unparsable", &c.Unparsable)
+	f("send_errors", &c.SendErrors)
+	f("cuts", &c.Cuts)
+	f("clients_found", &c.ClientsFound)
+	f("clients_evicted", &c.ClientsEvicted)
+	f("clients_refused", &c.ClientsRefused)
+	f("peers_found", &c.PeersFound)
+	f("peers_evicted", &c.PeersEvicted)
+	f("hosts_evicted", &c.HostsEvicted)
+	f("flows_evicted", &c.FlowsEvicted)
+	f("forged", &c.Forged)
+	f("ignored_peers", &c.IgnoredPeers)
+	f("set_errors", &c.SetErrors)
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// Sets are the kernel's sets: what is in them is dropped without coming to the
+// queue. Calls only collect; Flush sends. The addresses of a pair are of one
+// family.
+type Sets interface {
+	// Cut has the kernel drop every packet between the two for d.
+	Cut(client, peer nfq.Addr, d time.Duration)
+	Uncut(client, peer nfq.Addr)
+	// Lock has the kernel drop the TCP SYNs of the host for d: by MAC, or
+	// by address where mac is zero.
+	Lock(mac nfq.MAC, addr nfq.Addr, d time.Duration)
+	Unlock(mac nfq.MAC, addr nfq.Addr)
+	// Flush sends what was collected.
+	Flush() error
+}
+
+// cutTime is how long a pair stays in the kernel's set without being renewed. It
+// outlives the client's record, so that nothing known gets through meanwhile.
+func (e *Engine) cutTime() time.Duration { return e.cfg.Forget + e.cfg.LockTime }
+
+// cut has the kernel cut the client off from the peer, from every address of
+// the client that is surely its own.
+func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
+	if e.sets == nil || e.cfg.Protocols[p.protocol].Mode != Block {
+		return
+	}
+	d := e.cutTime()
+	if p.suspect {
+		d = e.cfg.LockTime
+	}
+	for _, s := range h.addrs {
+		if s == none {
+			continue
+		}
+		if a := &e.addrs[s]; a.addr.Is4() == p.addr.Is4() && now >= a.contested {
+			e.sets.Cut(a.addr, p.addr, d)
+		}
+	}
+	p.cutUntil = now.After(d).seconds()
+}
+
+// cutAll cuts a new address of the client off from all its peers.
+func (e *Engine) cutAll(c *client, a *nfq.Addr, now Time) {
+	if e.sets == nil {
+		return
+	}
+	for i := range c.peers.peers[:c.peers.n] {
+		p := &c.peers.peers[i]
+		if p.addr.Is4() == a.Is4() && p.cutUntil > now.seconds() {
+			e.sets.Cut(*a, p.addr, p.cutUntil.time().Since(now))
+		}
+	}
+}
+
+// renewCuts renews the pairs whose time in the kernel is half over.
+func (e *Engine) renewCuts(c *client, now Time) {
+	half := now.After(e.cutTime() / 2).seconds()
+	h := &e.hosts[c.host]
+	for i := range c.peers.peers[:c.peers.n] {
+		p := &c.peers.peers[i]
+		if p.cutUntil != 0 && (p.cutUntil < half || p.suspect && p.cutUntil < c.lockUntil.seconds()) {
+			e.cut(h, c, p, now)
+		}
+	}
+}
+
+func (e *Engine) uncut(c *client, p *peer) {
+	if e.sets == nil || p.cutUntil == 0 {
+		return
+	}
+	for _, s := range e.hosts[c.host].addrs {
+		if s != none && e.addrs[s].addr.Is4() == p.addr.Is4() {
+			e.sets.Uncut(e.addrs[s].addr, p.addr)
+		}
+	}
+}
+
+func (e *Engine) uncutAddr(c *client, a *nfq.Addr) {
+	if e.sets == nil {
+		return
+	}
+	for i := range c.peers.peers[:c.peers.n] {
+		if p := &c.peers.peers[i]; p.addr.Is4() == a.Is4() && p.cutUntil != 0 {
+			e.sets.Uncut(*a, p.addr)
+		}
+	}
+}
+
+func (e *Engine) uncutClient(c *client) {
+	for i := range c.peers.peers[:c.peers.n] {
+		e.uncut(c, &c.peers.peers[i])
+	}
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// Sender sends packets in another host's name. It is called by the owner and
+// must not block.
+type Sender interface {
+	UDP(src, dst nfq.AddrPort, payload []byte) error
+	// Reset sends a TCP reset to the sender of p, in its destination's name.
+	Reset(p *nfq.Packet) error
+	// Reject tells the sender of p that it is prohibited.
+	Reject(p *nfq.Packet) error
+}
+
+// Prober asks a client's TCP port for its name, elsewhere than on the owner's
+// goroutine, and hands the outcome to Engine.ProbedTCP by way of Loop.Do. It
+// returns false when it has no capacity.
+type Prober interface {
+	ProbeTCP(client int32, addr nfq.Addr, port uint16) bool
+}
+
+// Engine holds the tables and decides. See the package comment for who may call
+// it.
+type Engine struct {
+	// Counters may be read by the owner at any time.
+	Counters Counters
+	// OnEvent, when set, is called with each event; it must neither block
+	// nor keep the pointer.
+	OnEvent func(*Event)
+
+	cfg     Config
+	sender  Sender
+	sets    Sets   // nil: nothing is dropped in the kernel
+	prober  Prober // nil: no TCP probes
+	devices []Device
+
+	now  Time
+	hash hasher
+
+	datagrams, streams detect.Set // protocols whose payload is looked at
+
+	hosts     []host
+	freeHosts []int32
+	hostIndex index[hostKey]
+	hostLRU   lru
+
+	addrs     []hostAddr
+	freeAddrs []int32
+	addrIndex index[nfq.Addr]
+
+	clients           []client
+	spareClients      []int32
+	clientLRU         lru
+	nclients, nlocked int
+	wheel             wheel
+	onTimer           func(int32) // fire, bound once: a method value allocates
+	fullSaid          Time
+
+	flows flowTable
+
+	exempts  [maxExempt]exemption
+	nexempt  int
+	noExempt bool
+
+	events  [eventsKept]Event
+	lastSeq uint64
+	history history
+
+	finding detect.Finding
+	out     [detect.MaxQuery]byte
+}
+
+// New takes all the memory the engine will ever need. seed should be random:
+// it keeps outsiders from filling one place of the hash tables. sets and prober
+// may be nil.
+func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
+	n := max(cfg.MaxClients, 1)
+	hosts := n * hostsPerClient
+	e := &Engine{
+		sender:       sender,
+		sets:         sets,
+		hash:         hasher{seed},
+		hosts:        make([]host, hosts),
+		freeHosts:    make([]int32, 0, hosts),
+		hostIndex:    newIndex[hostKey](hosts),
+		hostLRU:      newLRU(hosts),
+		addrs:        make([]hostAddr, hosts*addrsPerHost),
+		freeAddrs:    make([]int32, 0, hosts*addrsPerHost),
+		addrIndex:    newIndex[nfq.Addr](hosts * addrsPerHost),
+		clients:      make([]client, n),
+		spareClients: make([]int32, 0, n),
+		clientLRU:    newLRU(n),
+		wheel:        newWheel(n),
+		flows:        newFlowTable(),
+	}
+	for i := hosts - 1; i >= 0; i-- {
+		e.freeHosts = append(e.freeHosts, int32(i))
+	}
+	for i := len(e.addrs) - 1; i >= 0; i-- {
+		e.freeAddrs = append(e.freeAddrs, int32(i))
+	}
+	for i := n - 1; i >= 0; i-- {
+		e.spareClients = append(e.spareClients, int32(i))
+	}
+	e.onTimer = e.fire
+	e.Configure(cfg)
+	return e
+}
+
+// Configure takes a new configuration. The tables keep their size; locks, peers
+// and counters stay.
+func (e *Engine) Configure(cfg Config) {
+	cfg.MaxClients = len(e.clients)
+	e.cfg = cfg
+	e.datagrams, e.streams = 0, 0
+	for i, p := range cfg.Protocols {
+		if p.Mode == Off {
+			continue
+		}
+		e.datagrams |= 1 << i
+		if p.HTTP {
+			e.streams |= 1 << i
+		}
+	}
+	e.noExempt = len(cfg.ExemptNets) == 0 && len(cfg.ExemptMACs) == 0 && e.nexempt == 0
+	for i := range e.clients {
+		c := &e.clients[i]
+		if !c.used {
+			continue
+		}
+		if e.exempt(&c.addr, &c.mac, e.now) {
+			e.forget(int32(i))
+			continue
+		}
+		if c.locked && (cfg.LockTime == 0 || cfg.Protocols[c.protocol].Mode != Block) {
+			e.release(int32(i), c)
+		}
+		e.schedule(int32(i), c, e.now)
+	}
+}
+
+// SetDevices tells which devices are the LAN's. Devices come and go while the
+// program runs.
+func (e *Engine) SetDevices(d []Device) { e.devices = d }
+
+// SetProber sets who makes TCP probes.
+func (e *Engine) SetProber(p Prober) { e.prober = p }
+
+// Len returns the number of clients known and of those that are locked.
+func (e *Engine) Len() (clients, locked int) { return e.nclients, e.nlocked }
+
+func (e *Engine) device(index uint32) *Device {
+	for i := range e.devices {
+		if e.devices[i].Index == index {
+			return &e.devices[i]
+		}
+	}
+	return nil
+}
+
+func (e *Engine) slotOf(h *host) int32 {
+	// The key leads back to the slot; pointers into the table stay valid,
+	// but hold no number.
+	return e.hostIndex.get(h.key, h.hash)
+}
+
+// Packet decides about one packet. now must not be before that of earlier calls.
+func (e *Engine) Packet(p *nfq.Packet, now Time) nfq.Verdict {
+	e.now = now
+	e.Counters.Packets++
+	v := e.decide(p, now)
+	if v == nfq.Drop {
+		e.Counters.Dropped++
+		if p.Proto == nfq.ProtoTCP {
+			e.Counters.DroppedTCP++
+			e.history.at(now).DroppedTCP++
+		} else {
+			e.Counters.DroppedUDP++
+			e.history.at(now).DroppedUDP++
+		}
+	} else {
+		e.Counters.Accepted++
+	}
+	if e.cfg.LogPackets != 0 {
+		e.logPacket(p, v)
+	}
+	return v
+}
+
+func (e *Engine) logPacket(p *nfq.Packet, v nfq.Verdict) {
+	want, what := LogAcceptedUDP, EventAccepted
+	if p.Proto == nfq.ProtoTCP {
+		want = LogAcceptedTCP
+	}
+	if v == nfq.Drop {
+		what = EventDropped
+		want >>= 1 // each "dropped" stands before its "accepted"
+	}
+	if e.cfg.LogPackets&want != 0 {
+		e.emit(Event{Class: ClassPacket, What: what, TCP: p.Proto == nfq.ProtoTCP, Client: p.Src, MAC: p.MAC, Peer: p.Dst, Port: p.DstPort})
+	}
+}
+
+func (e *Engine) decide(p *nfq.Packet, now Time) nfq.Verdict {
+	if p.Version == 0 {
+		e.Counters.Unparsable++
+		return nfq.Accept
+	}
+	if p.Fragment || p.Proto != nfq.ProtoTCP && p.Proto != nfq.ProtoUDP {
+		return nfq.Accept
+	}
+	in := e.device(p.InDev)
+	switch p.Hook {
+	case nfq.HookForward:
+		out := e.device(p.OutDev)
+		switch {
+		case in != nil && out == nil:
+			if e.exempt(&p.Src, &p.MAC, now) {
+				return nfq.Accept
+			}
+			h := e.hostOf(p, in, now)
+			if h == nil {
+				return nfq.Accept
+			}
+			if p.Proto == nfq.ProtoUDP {
+				return e.udpOut(p, in, h, now)
+			}
+			return e.tcpOut(p, in, h, now)
+		case in == nil && out != nil && p.Proto == nfq.ProtoTCP:
+			return e.tcpIn(p, out, now)
+		}
+		// LAN to LAN, or none of ours.
+	case nfq.HookInput:
+		if in != nil && p.Proto == nfq.ProtoUDP {
+			return e.udpToRouter(p, in, now)
+		}
+	}
+	return nfq.Accept
+}
+
+// Advance runs the timers that are due, and has the kernel's sets brought up to
+// date. Call it after each batch and when Next says so.
+func (e *Engine) Advance(now Time) {
+	e.now = now
+	e.wheel.advance(now, e.onTimer)
+	e.flushSets()
+}
+
+func (e *Engine) flushSets() {
+	if e.sets == nil {
+		return
+	}
+	if err := e.sets.Flush(); err != nil {
+		e.Counters.SetErrors++
+	}
+}
+
+// Next returns when Advance has to be called, at the latest; ok is false when no
+// timer is set.
+func (e *Engine) Next() (t Time, ok bool) { return e.wheel.next() }
+
+func (e *Engine) send(src, dst nfq.AddrPort, b []byte) {
+	if e.sender == nil {
+		return
+	}
+	if err := e.sender.UDP(src, dst, b); err != nil {
+		e.Counters.SendErrors++
+	}
+}
+
+// refuse drops a TCP packet in the way that is configured.
+func (e *Engine) refuse(p *nfq.Packet) nfq.Verdict {
+	if e.sender != nil {
+		var err error
+		switch e.cfg.Action {
+		case Reset:
+			err = e.sender.Reset(p)
+		case Reject:
+			err = e.sender.Reject(p)
+		}
+		if err != nil {
+			e.Counters.SendErrors++
+		}
+	}
+	return nfq.Drop
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// maxFlows is how many connections are looked at in the same moment. A
+// connection is in the table from its first data until it is known to be
+// harmless, a matter of two or three packets.
+const maxFlows = 256
+
+// flowKey identifies a TCP connection.
+type flowKey struct {
+	lan, wan     nfq.Addr
+	lport, wport uint16
+}
+
+func (h hasher) flow(k *flowKey) uint32 {
+	x := h.addr(&k.lan) ^ h.addr(&k.wan)*3
+	return finish(word(x, uint32(k.lport)<<16|uint32(k.wport)))
+}
+
+type flow struct {
+	key     flowKey
+	hash    uint32
+	out, in detect.Stream
+}
+
+type flowTable struct {
+	flows []flow
+	free  []int32
+	index index[flowKey]
+	lru   lru
+}
+
+func newFlowTable() flowTable {
+	t := flowTable{
+		flows: make([]flow, maxFlows),
+		free:  make([]int32, 0, maxFlows),
+		index: newIndex[flowKey](maxFlows),
+		lru:   newLRU(maxFlows),
+	}
+	for i := maxFlows - 1; i >= 0; i-- {
+		t.free = append(t.free, int32(i))
+	}
+	return t
+}
+
+func (t *flowTable) get(k flowKey, hash uint32) int32 { return t.index.get(k, hash) }
+
+// add enters a connection, in place of the one that was idle longest when there
+// is no room.
+func (t *flowTable) add(k flowKey, hash uint32) (slot int32, evicted bool) {
+	if len(t.free) == 0 {
+		t.remove(t.lru.oldest())
+		evicted = true
+	}
+	slot = t.free[len(t.free)-1]
+	t.free = t.free[:len(t.free)-1]
+	t.flows[slot] = flow{key: k, hash: hash}
+	t.index.put(k, hash, slot)
+	t.lru.push(slot)
+	return slot, evicted
+}
+
+func (t *flowTable) remove(slot int32) {
+	f := &t.flows[slot]
+	t.index.remove(f.key, f.hash)
+	t.lru.remove(slot)
+	t.free = append(t.free, slot)
+}

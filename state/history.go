@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+// HistoryMinutes is how far back the history goes.
+const HistoryMinutes = 60
+
+// Bucket counts what happened in one minute.
+type Bucket struct {
+	DroppedTCP, DroppedUDP, Probes uint32
+}
+
+// history is a ring of minutes.
+type history struct {
+	minute  int64 // the newest minute in the ring, counted from the epoch
+	buckets [HistoryMinutes]Bucket
+}
+
+// at returns the bucket for now and empties those that were passed over.
+func (h *history) at(now Time) *Bucket {
+	m := int64(now / Time(minute))
+	if m > h.minute {
+		for i := max(h.minute+1, m-HistoryMinutes+1); i <= m; i++ {
+			h.buckets[i%HistoryMinutes] = Bucket{}
+		}
+		h.minute = m
+	}
+	return &h.buckets[h.minute%HistoryMinutes]
+}
+
+// History returns the last hour, oldest minute first; the last one is running.
+func (e *Engine) History(now Time) [HistoryMinutes]Bucket {
+	e.history.at(now)
+	var out [HistoryMinutes]Bucket
+	for i := range out {
+		m := e.history.minute - HistoryMinutes + 1 + int64(i)
+		if m >= 0 {
+			out[i] = e.history.buckets[m%HistoryMinutes]
+		}
+	}
+	return out
+}

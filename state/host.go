@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+const (
+	// hostsPerClient is how many LAN hosts are remembered for each place
+	// in the client table.
+	hostsPerClient = 4
+	// addrsPerHost is how many addresses one host may have: IPv4 and
+	// several of IPv6.
+	addrsPerHost = 8
+	// synsPerHost is how many of a host's last connection attempts are
+	// remembered.
+	synsPerHost = 64
+	// ownership is how long an address belongs to the MAC that used it
+	// last. Another MAC that uses it within this time is a forgery, or
+	// makes the address contested.
+	ownership = 5 * time.Minute
+)
+
+// hostKey identifies a LAN host: by its MAC where the address is on link, else
+// by its address alone. A host is then locked on IPv4 and IPv6 alike, and a
+// forged source address does not touch the address's owner.
+type hostKey struct {
+	mac  nfq.MAC
+	addr nfq.Addr // only when mac is zero
+}
+
+func (e *Engine) hashKey(k *hostKey) uint32 {
+	if k.mac.IsZero() {
+		return e.hash.addr(&k.addr)
+	}
+	return e.hash.mac(&k.mac)
+}
+
+// syn is one connection attempt.
+type syn struct {
+	dst          nfq.Addr
+	sport, dport uint16
+	seq          uint32
+	when         Time
+}
+
+// host is a LAN host that was seen, P2P or not.
+type host struct {
+	key      hostKey
+	hash     uint32
+	client   int32 // slot in Engine.clients, or none
+	used     bool
+	lastSeen Time
+	last     int32               // slot of the address that was used last, or none
+	addrs    [addrsPerHost]int32 // slots in Engine.addrs, or none
+	syns     [synsPerHost]syn
+	nsyns    uint32 // how many were ever recorded
+}
+
+// hostAddr is one address and the host that owns it.
+type hostAddr struct {
+	addr      nfq.Addr
+	hash      uint32
+	host      int32
+	used      bool
+	lastSeen  Time
+	contested Time // until then the kernel's sets are not used for it
+}
+
+// hostOf returns the host that sent p, entering it when it is new.
+func (e *Engine) hostOf(p *nfq.Packet, d *Device, now Time) *host {
+	var k hostKey
+	if !p.MAC.IsZero() && d.onLink(&p.Src) {
+		k.mac = p.MAC
+	} else {
+		k.addr = p.Src
+	}
+	hash := e.hashKey(&k)
+	slot := e.hostIndex.get(k, hash)
+	if slot == none {
+		slot = e.adopt(&k, hash, &p.Src)
+	}
+	if slot == none {
+		if slot = e.newHost(k, hash); slot == none {
+			return nil
+		}
+	}
+	h := &e.hosts[slot]
+	h.lastSeen = now
+	e.hostLRU.touch(slot)
+	e.useAddr(slot, h, &p.Src, now)
+	return h
+}
+
+// hostAt returns the host that owns the address, or nil.
+func (e *Engine) hostAt(a *nfq.Addr) *host {
+	if s := e.addrIndex.get(*a, e.hash.addr(a)); s != none {
+		return &e.hosts[e.addrs[s].host]
+	}
+	return nil
+}
+
+// adopt gives a MAC to a host that was known by its address alone, as one is
+// that was first met in a packet from outside.
+func (e *Engine) adopt(k *hostKey, hash uint32, src *nfq.Addr) int32 {
+	if k.mac.IsZero() {
+		return none
+	}
+	old := hostKey{addr: *src}
+	oldHash := e.hashKey(&old)
+	slot := e.hostIndex.get(old, oldHash)
+	if slot == none {
+		return none
+	}
+	h := &e.hosts[slot]
+	e.hostIndex.remove(old, oldHash)
+	e.hostIndex.put(*k, hash, slot)
+	h.key, h.hash = *k, hash
+	if h.client != none {
+		e.clients[h.client].mac = k.mac
+		e.lockInKernel(h.client, &e.clients[h.client])
+	}
+	return slot
+}
+
+// newHost takes a free place, or that of the host without a client that was
+// silent longest.
+func (e *Engine) newHost(k hostKey, hash uint32) int32 {
+	slot := int32(none)
+	if n := len(e.freeHosts); n > 0 {
+		slot = e.freeHosts[n-1]
+		e.freeHosts = e.freeHosts[:n-1]
+	} else {
+		s := e.hostLRU.oldest()
+		for i := 0; s != none && e.hosts[s].client != none; i++ {
+			s = e.hostLRU.newer(s)
+		}
+		if s == none {
+			return none
+		}
+		e.dropHost(s)
+		slot = e.freeHosts[len(e.freeHosts)-1]
+		e.freeHosts = e.freeHosts[:len(e.freeHosts)-1]
+		e.Counters.HostsEvicted++
+	}
+	h := &e.hosts[slot]
+	h.key, h.hash, h.client, h.used, h.nsyns, h.last = k, hash, none, true, 0, none
+	for i := range h.addrs {
+		h.addrs[i] = none
+	}
+	e.hostIndex.put(k, hash, slot)
+	e.hostLRU.push(slot)
+	return slot
+}
+
+func (e *Engine) dropHost(slot int32) {
+	h := &e.hosts[slot]
+	for i, s := range h.addrs {
+		if s != none {
+			e.dropAddr(s)
+			h.addrs[i] = none
+		}
+	}
+	e.hostIndex.remove(h.key, h.hash)
+	e.hostLRU.remove(slot)
+	h.used = false
+	e.freeHosts = append(e.freeHosts, slot)
+}
+
+func (e *Engine) dropAddr(slot int32) {
+	a := &e.addrs[slot]
+	e.addrIndex.remove(a.addr, a.hash)
+	a.used = false
+	e.freeAddrs = append(e.freeAddrs, slot)
+}
+
+// useAddr notes that host h uses the address.
+func (e *Engine) useAddr(slot int32, h *host, src *nfq.Addr, now Time) {
+	if h.last != none {
+		if a := &e.addrs[h.last]; a.addr == *src {
+			a.lastSeen = now
+			return
+		}
+	}
+	hash := e.hash.addr(src)
+	s := e.addrIndex.get(*src, hash)
+	if s != none {
+		a := &e.addrs[s]
+		if a.host != slot {
+			if now.Since(a.lastSeen) < ownership {
+				e.contest(a, now)
+				return
+			}
+			e.disown(s)
+			e.ownAddr(slot, h, src, hash, now)
+			return
+		}
+		a.lastSeen = now
+		h.last = s
+		return
+	}
+	e.ownAddr(slot, h, src, hash, now)
+}
+
+// contest records that two hosts use one address. Whose it is cannot be known
+// here, so that nothing is done by the address alone for a while.
+func (e *Engine) contest(a *hostAddr, now Time) {
+	e.Counters.Forged++
+	if now >= a.contested {
+		if owner := &e.hosts[a.host]; owner.client != none {
+			e.uncutAddr(&e.clients[owner.client], &a.addr)
+		}
+		e.emit(Event{Class: ClassTable, What: EventForged, Client: a.addr, MAC: e.hosts[a.host].key.mac})
+	}
+	a.contested = now.After(2 * ownership)
+}
+
+// disown takes the address from the host that had it.
+func (e *Engine) disown(slot int32) {
+	h := &e.hosts[e.addrs[slot].host]
+	for i, s := range h.addrs {
+		if s == slot {
+			h.addrs[i] = none
+		}
+	}
+	if h.last == slot {
+		h.last = none
+	}
+	if h.client != none {
+		e.uncutAddr(&e.clients[h.client], &e.addrs[slot].addr)
+	}
+	e.dropAddr(slot)
+}
+
+// ownAddr gives the host one more address, in place of its oldest when it has
+// too many.
+func (e *Engine) ownAddr(slot int32, h *host, src *nfq.Addr, hash uint32, now Time) {
+	place, oldest := none, Time(1<<62)
+	for i, s := range h.addrs {
+		if s == none {
+			place = i
+			break
+		}
+		if e.addrs[s].lastSeen < oldest {
+			place, oldest = i, e.addrs[s].lastSeen
+		}
+	}
+	if s := h.addrs[place]; s != none {
+		e.disown(s)
+	}
+	// There is a place for every host's every address.
+	n := len(e.freeAddrs) - 1
+	s := e.freeAddrs[n]
+	e.freeAddrs = e.freeAddrs[:n]
+	e.addrs[s] = hostAddr{addr: *src, hash: hash, host: slot, used: true, lastSeen: now}
+	e.addrIndex.put(*src, hash, s)
+	h.addrs[place], h.last = s, s
+	if h.client != none {
+		e.cutAll(&e.clients[h.client], src, now)
+	}
+}
+
+// owns reports whether the address is the host's beyond doubt, so that the
+// kernel may be told to act on it.
+func (e *Engine) owns(h *host, a *nfq.Addr, now Time) bool {
+	s := e.addrIndex.get(*a, e.hash.addr(a))
+	return s != none && &e.hosts[e.addrs[s].host] == h && now >= e.addrs[s].contested
+}
+
+// remember records a connection attempt.
+func (h *host) remember(p *nfq.Packet, now Time) {
+	// A retransmission of the latest is no news.
+	if h.nsyns > 0 {
+		l := &h.syns[(h.nsyns-1)%synsPerHost]
+		if l.seq == p.Seq && l.dst == p.Dst && l.sport == p.SrcPort && l.dport == p.DstPort {
+			return
+		}
+	}
+	h.syns[h.nsyns%synsPerHost] = syn{dst: p.Dst, sport: p.SrcPort, dport: p.DstPort, seq: p.Seq, when: now}
+	h.nsyns++
+}
+
+// recent calls f for the remembered attempts since t, newest first, until it
+// returns false.
+func (h *host) recent(t Time, f func(s *syn) bool) {
+	for i := uint32(0); i < min(h.nsyns, synsPerHost); i++ {
+		s := &h.syns[(h.nsyns-1-i)%synsPerHost]
+		if s.when < t || !f(s) {
+			return
+		}
+	}
+}

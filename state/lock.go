@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+const minute = time.Minute
+
+// probeAt are the parts of a lock period, in eighths, at which an unanswered
+// client is probed.
+var probeAt = [...]Time{4, 6, 7}
+
+// lock starts the client's time lock, or starts it again.
+func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason, now Time) {
+	if e.cfg.LockTime == 0 || e.cfg.Protocols[protocol].Mode != Block {
+		return
+	}
+	c.lockStart, c.lockUntil, c.probed = now, now.After(e.cfg.LockTime), 0
+	if !c.locked {
+		c.locked = true
+		c.locks++
+		e.nlocked++
+		e.Counters.Locks++
+		e.emit(Event{Class: ClassClient, What: EventLocked, Client: c.addr, MAC: c.mac, Protocol: uint8(protocol), Reason: reason})
+		e.schedule(slot, c, now)
+	}
+	c.protocol, c.reason = uint8(protocol), reason
+	// The kernel's element is renewed only when it lags by an eighth: in
+	// between, SYNs come here, where they are dropped as well.
+	if c.lockUntil-c.kernelUntil > Time(e.cfg.LockTime)/8 {
+		e.lockInKernel(slot, c)
+	}
+}
+
+func (e *Engine) lockInKernel(_ int32, c *client) {
+	if !c.locked || e.sets == nil {
+		return
+	}
+	d := c.lockUntil.Since(e.now)
+	if d <= 0 {
+		return
+	}
+	c.kernelUntil = c.lockUntil
+	e.sets.Lock(c.mac, c.addr, d)
+}
+
+// release ends the lock: the host has its TCP back.
+func (e *Engine) release(slot int32, c *client) {
+	c.locked = false
+	e.nlocked--
+	e.Counters.Unlocks++
+	if e.sets != nil {
+		e.sets.Unlock(c.mac, c.addr)
+	}
+	c.kernelUntil = 0
+	// Addresses that were only suspected may be anything: let go of them.
+	for i := c.peers.n - 1; i >= 0; i-- {
+		if p := &c.peers.peers[i]; p.suspect {
+			e.uncut(c, p)
+			c.peers.remove(p)
+		}
+	}
+	e.emit(Event{Class: ClassClient, What: EventReleased, Client: c.addr, MAC: c.mac, Protocol: c.protocol})
+}
+
+// schedule arms the client's timer for what comes next. A lock that is started
+// again does not move the timer: it fires early and is armed anew, which is
+// cheaper than a move with every packet.
+func (e *Engine) schedule(slot int32, c *client, now Time) {
+	if !c.locked {
+		e.wheel.set(slot, c.lastSeen.After(e.cfg.Forget))
+		return
+	}
+	at := c.lockUntil
+	if int(c.probed) < len(probeAt) {
+		at = c.lockStart + Time(e.cfg.LockTime)/8*probeAt[c.probed]
+	}
+	// Pairs in the kernel's set are renewed on the way.
+	e.wheel.set(slot, min(at, now.After(e.cfg.Forget/4)))
+}
+
+// fire is called by the wheel when a client's timer is due.
+func (e *Engine) fire(slot int32) {
+	c := &e.clients[slot]
+	now := e.now
+	switch {
+	case c.locked && now >= c.lockUntil:
+		e.release(slot, c)
+	case c.locked && int(c.probed) < len(probeAt) &&
+		now >= c.lockStart+Time(e.cfg.LockTime)/8*probeAt[c.probed]:
+		c.probed++
+		e.probe(slot, c)
+	case !c.locked && now >= c.lastSeen.After(e.cfg.Forget):
+		e.forget(slot)
+		return
+	}
+	if c.locked {
+		e.renewCuts(c, now)
+	}
+	e.schedule(slot, c, now)
+}
+
+// probe sends the client what makes it answer if it still runs.
+func (e *Engine) probe(slot int32, c *client) {
+	cfg := &e.cfg.Protocols[c.protocol]
+	p := detect.All[c.protocol]
+	sent := false
+	if cfg.Probe && p.Probe != nil && c.queryLen > 0 {
+		if d := e.device(c.device); d != nil {
+			from := d.address(&c.askedAt)
+			n := p.Probe(e.out[:], c.query[:c.queryLen])
+			if n > 0 && !from.IsZero() {
+				e.send(nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: c.askedAt, Port: c.port}, e.out[:n])
+				sent = true
+			}
+		}
+	}
+	if cfg.TCPProbe && p.ProbeHTTP && e.prober != nil && c.port != 0 {
+		sent = e.prober.ProbeTCP(slot, c.askedAt, c.port) || sent
+	}
+	if sent {
+		c.lastProbe = e.now
+		e.Counters.Probes++
+		e.history.at(e.now).Probes++
+		e.emit(Event{Class: ClassProbe, What: EventSent, Client: c.askedAt, MAC: c.mac, Port: c.port, Protocol: c.protocol})
+	}
+}
+
+// answered records that the client answered a probe.
+func (e *Engine) answered(slot int32, c *client, now Time) {
+	c.lastAnswer, c.lastSeen = now, now
+	e.Counters.Answers++
+	e.emit(Event{Class: ClassProbe, What: EventAnswered, Client: c.addr, MAC: c.mac, Protocol: c.protocol})
+	e.clientLRU.touch(slot)
+	e.lock(slot, c, int(c.protocol), detect.ReasonProbe, now)
+}

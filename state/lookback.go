@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import "time"
+
+const (
+	// burstGap is the longest pause within one burst of connection
+	// attempts: giFT sends its first pings 0.06 ms after its SYNs.
+	burstGap = 200 * time.Millisecond
+	// burstLength bounds how far a burst reaches back.
+	burstLength = 2 * time.Second
+)
+
+// lookBack deals with the connections that a host opened before it was
+// recognised: those of the burst it was recognised in are suspected. Those to
+// addresses that are peers by now are cut as the peers are.
+func (e *Engine) lookBack(h *host, c *client, protocol int, now Time) {
+	from := now - Time(min(e.cfg.LookBack, burstLength))
+	last := now
+	h.recent(max(from, 0), func(s *syn) bool {
+		if last.Since(s.when) > burstGap {
+			return false
+		}
+		last = s.when
+		if c.peers.get(&s.dst, e.hash.addr(&s.dst)) == nil {
+			e.note(h, c, &s.dst, s.dport, protocol, true, now)
+		}
+		return true
+	})
+}

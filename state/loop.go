@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"sync"
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// Source is where packets come from and verdicts go: an nfq.Queue.
+type Source interface {
+	// Recv waits for packets until the deadline, or until Wake.
+	Recv(deadline time.Time) (int, error)
+	Packet(i int) *nfq.Packet
+	Verdict(i int, v nfq.Verdict)
+	Flush() error
+	Wake()
+}
+
+// Loop is the goroutine that owns an engine: it takes batches from the source,
+// runs the timers, and in between what others ask it to run.
+type Loop struct {
+	Engine *Engine
+	Source Source
+	// Now is the engine's clock.
+	Now func() Time
+	// OnBeat, when set, is called about once a second, also without any
+	// packet: for a watchdog.
+	OnBeat func()
+
+	tasks chan func(*Engine, Time)
+	quit  chan struct{}
+	ended chan struct{}
+	once  sync.Once
+}
+
+// NewLoop returns a loop that is ready for Run and Do.
+func NewLoop(e *Engine, s Source, now func() Time) *Loop {
+	return &Loop{
+		Engine: e, Source: s, Now: now,
+		tasks: make(chan func(*Engine, Time), 16),
+		quit:  make(chan struct{}),
+		ended: make(chan struct{}),
+	}
+}
+
+// idle is the longest wait for packets.
+const idle = time.Second
+
+// Run owns the engine until Stop, or until the source fails for good.
+func (l *Loop) Run() error {
+	defer close(l.ended)
+	var beat Time
+	for {
+		now := l.Now()
+		wait := idle
+		if t, ok := l.Engine.Next(); ok {
+			wait = min(wait, max(t.Since(now), 0))
+		}
+		n, err := l.Source.Recv(time.Now().Add(wait))
+		if err != nil {
+			return err
+		}
+		now = l.Now()
+		for i := range n {
+			l.Source.Verdict(i, l.Engine.Packet(l.Source.Packet(i), now))
+		}
+		if n > 0 {
+			if err := l.Source.Flush(); err != nil {
+				return err
+			}
+		}
+		l.Engine.Advance(now)
+		for more := true; more; {
+			select {
+			case f := <-l.tasks:
+				f(l.Engine, now)
+			case <-l.quit:
+				return nil
+			default:
+				more = false
+			}
+		}
+		if now.Since(beat) >= time.Second {
+			beat = now
+			if l.OnBeat != nil {
+				l.OnBeat()
+			}
+		}
+	}
+}
+
+// Do runs f on the owner's goroutine between two batches and waits for its end.
+// It reports false, without having run f, when the loop has ended. f must not
+// block.
+func (l *Loop) Do(f func(e *Engine, now Time)) bool {
+	done := make(chan struct{})
+	select {
+	case l.tasks <- func(e *Engine, now Time) { f(e, now); close(done) }:
+	case <-l.ended:
+		return false
+	}
+	l.Source.Wake()
+	select {
+	case <-done:
+		return true
+	case <-l.ended:
+		// The loop may have run it as its last.
+		select {
+		case <-done:
+			return true
+		default:
+			return false
+		}
+	}
+}
+
+// Stop ends Run after the batch in hand and waits for it.
+func (l *Loop) Stop() {
+	l.once.Do(func() { close(l.quit) })
+	l.Source.Wake()
+	<-l.ended
+}

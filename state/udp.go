@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// classify asks the enabled protocols what a datagram is. The finding is the
+// engine's own and holds until the next call.
+func (e *Engine) classify(b []byte) *detect.Finding {
+	f := &e.finding
+	f.Reset()
+	for i, p := range detect.All {
+		if p.Datagram == nil || !e.datagrams.Has(i) {
+			continue
+		}
+		if k := p.Datagram(b, f); k > f.Kind {
+			f.Kind, f.Protocol = k, i
+		}
+		if f.Kind > detect.Weak {
+			break
+		}
+	}
+	return f
+}
+
+// udpOut decides about a datagram from the LAN to the outside.
+func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
+	f := e.classify(p.Payload)
+	if f.Kind == detect.Query || f.Kind == detect.Reply {
+		return e.spoke(p, d, h, f, now)
+	}
+	if h.client == none {
+		return nfq.Accept
+	}
+	c := &e.clients[h.client]
+	peer := e.knows(c, &p.Dst)
+	if peer == nil {
+		return nfq.Accept
+	}
+	c.lastSeen, c.addr = now, p.Src
+	e.clientLRU.touch(h.client)
+	c.peers.touch(peer)
+	peer.last = now.seconds()
+	protocol := int(peer.protocol)
+	e.lock(h.client, c, protocol, detect.ReasonPeer, now)
+	return e.dropUDP(c, peer, protocol)
+}
+
+// spoke handles a datagram that says that its sender is a client.
+func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now Time) nfq.Verdict {
+	isNew := h.client == none
+	c := e.found(h, f.Protocol, f.Reason, &p.Src, d, now)
+	if c == nil {
+		// No place for it: it is not held, but what is recognised is
+		// blocked all the same.
+		if cfg := &e.cfg.Protocols[f.Protocol]; cfg.Mode == Block && cfg.BlockUDP {
+			return nfq.Drop
+		}
+		return nfq.Accept
+	}
+	if isNew {
+		e.announce(c, f, &p.Dst, p.DstPort)
+	}
+	protocol := detect.All[f.Protocol]
+	if f.Kind == detect.Query && len(p.Payload) <= detect.MaxQuery {
+		c.queryLen = uint8(copy(c.query[:], p.Payload))
+		c.askedAt, c.port = p.Src, p.SrcPort
+	}
+	peer := e.note(h, c, &p.Dst, p.DstPort, f.Protocol, false, now)
+	e.notePeers(h, c, f, now)
+	e.lock(h.client, c, f.Protocol, f.Reason, now)
+	if isNew {
+		e.lookBack(h, c, f.Protocol, now)
+	}
+	cfg := &e.cfg.Protocols[f.Protocol]
+	if cfg.Mode == Block && f.Kind == detect.Query && cfg.Answer != detect.AnswerNone && protocol.Answer != nil {
+		salt := uint32(now/Time(30*minute)) + uint32(peer.addr[15])<<8
+		if n := protocol.Answer(e.out[:], p.Payload, cfg.Answer, salt); n > 0 {
+			e.send(nfq.AddrPort{Addr: p.Dst, Port: p.DstPort}, nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}, e.out[:n])
+			e.Counters.Pongs++
+		}
+	}
+	return e.dropUDP(c, peer, f.Protocol)
+}
+
+func (e *Engine) dropUDP(c *client, peer *peer, protocol int) nfq.Verdict {
+	if cfg := &e.cfg.Protocols[protocol]; cfg.Mode != Block || !cfg.BlockUDP {
+		return nfq.Accept
+	}
+	peer.dropped++
+	c.dropped++
+	c.droppedUDP++
+	return nfq.Drop
+}
+
+// announce says that a client was found.
+func (e *Engine) announce(c *client, f *detect.Finding, peer *nfq.Addr, port uint16) {
+	e.emit(Event{
+		Class: ClassClient, What: EventFound, Client: c.addr, MAC: c.mac,
+		Peer: *peer, Port: port, Protocol: uint8(f.Protocol), Reason: f.Reason,
+	})
+}
+
+// notePeers enters the peers that a payload named.
+func (e *Engine) notePeers(h *host, c *client, f *detect.Finding, now Time) {
+	e.Counters.IgnoredPeers += uint64(f.Ignored)
+	f.Ignored = 0
+	for i := range f.Peers[:f.N] {
+		a := nfq.Addr(f.Peers[i].Addr)
+		if e.ours(&a) {
+			e.Counters.IgnoredPeers++
+			continue
+		}
+		e.note(h, c, &a, f.Peers[i].Port, f.Protocol, false, now)
+	}
+	f.N = 0
+}
+
+// ours reports whether the address is the router's, or on one of its LANs.
+func (e *Engine) ours(a *nfq.Addr) bool {
+	for i := range e.devices {
+		d := &e.devices[i]
+		for j := range d.Addrs {
+			if d.Addrs[j] == *a {
+				return true
+			}
+		}
+		if len(d.Prefixes) > 0 && d.onLink(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// udpToRouter decides about a datagram from the LAN to the router: the answer to
+// a probe restarts the client's lock.
+func (e *Engine) udpToRouter(p *nfq.Packet, d *Device, now Time) nfq.Verdict {
+	if p.DstPort != detect.ProbePort {
+		return nfq.Accept
+	}
+	h := e.hostAt(&p.Src)
+	if h == nil || h.client == none || !p.MAC.IsZero() && !h.key.mac.IsZero() && h.key.mac != p.MAC {
+		return nfq.Accept
+	}
+	if f := e.classify(p.Payload); f.Kind != detect.Query && f.Kind != detect.Reply {
+		return nfq.Accept
+	}
+	e.answered(h.client, &e.clients[h.client], now)
+	// Nobody listens on that port: without the drop, the router would
+	// tell the client so.
+	return nfq.Drop
+}

@@ -7,7 +7,7 @@ import "golang.org/x/sys/unix"
 // NFQUEUE's messages, commands and attributes
 // (linux/netfilter/nfnetlink_queue.h).
 const (
-	msgPacket       = subsysQueue<<8 | 0
+	msgPacket       = subsysQueue << 8
 	msgVerdict      = subsysQueue<<8 | 1
 	msgConfig       = subsysQueue<<8 | 2
 	msgVerdictBatch = subsysQueue<<8 | 3

@@ -86,7 +86,6 @@ type Queue struct {
 
 	// Results of the system calls, and the callbacks that make them: made
 	// once, because a closure per call would be an allocation per call.
-	received  int
 	errno     unix.Errno
 	tryRecv   func(fd uintptr)
 	readReady func(fd uintptr) bool

@@ -67,8 +67,7 @@ type Engine struct {
 	nexempt  int
 	noExempt bool
 
-	events  [eventsKept]Event
-	lastSeq uint64
+	event   Event
 	history history
 
 	finding detect.Finding

@@ -55,7 +55,6 @@ func (w What) String() string { return whatNames[w] }
 // Event is something worth telling. It holds no pointer, so that it can be kept
 // and handed on by value.
 type Event struct {
-	Seq      uint64 // counts from 1
 	Time     Time
 	Class    Class
 	What     What
@@ -68,30 +67,12 @@ type Event struct {
 	Port     uint16 // of the peer, or of the client for probes
 }
 
-// eventsKept is how many events can be asked for afterwards.
-const eventsKept = 512
-
 func (e *Engine) emit(ev Event) {
-	e.lastSeq++
-	ev.Seq, ev.Time = e.lastSeq, e.now
-	e.events[ev.Seq%eventsKept] = ev
-	if e.OnEvent != nil {
-		e.OnEvent(&e.events[ev.Seq%eventsKept])
+	if e.OnEvent == nil {
+		return
 	}
-}
-
-// Tell records an event of the surroundings, such as rules that were put back.
-func (e *Engine) Tell(class Class, what What) { e.emit(Event{Class: class, What: what}) }
-
-// EventsSince appends to dst the kept events with a number above seq, oldest
-// first.
-func (e *Engine) EventsSince(dst []Event, seq uint64) []Event {
-	first := uint64(1)
-	if e.lastSeq > eventsKept {
-		first = e.lastSeq - eventsKept + 1
-	}
-	for s := max(first, seq+1); s <= e.lastSeq; s++ {
-		dst = append(dst, e.events[s%eventsKept])
-	}
-	return dst
+	ev.Time = e.now
+	// The event is kept in the engine: a pointer to a local would allocate.
+	e.event = ev
+	e.OnEvent(&e.event)
 }

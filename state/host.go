@@ -263,13 +263,6 @@ func (e *Engine) ownAddr(slot int32, h *host, src *nfq.Addr, hash uint32, now Ti
 	}
 }
 
-// owns reports whether the address is the host's beyond doubt, so that the
-// kernel may be told to act on it.
-func (e *Engine) owns(h *host, a *nfq.Addr, now Time) bool {
-	s := e.addrIndex.get(*a, e.hash.addr(a))
-	return s != none && &e.hosts[e.addrs[s].host] == h && now >= e.addrs[s].contested
-}
-
 // remember records a connection attempt.
 func (h *host) remember(p *nfq.Packet, now Time) {
 	// A retransmission of the latest is no news.

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+
+	"github.com/goreleaser/nfpm/v2/deb"
+)
+
+// buildDebian writes the Debian packages, and SHA256SUMS.debian.
+func buildDebian(r *release, dir, only string) error {
+	targets, err := choose(debianTargets, only)
+	if err != nil {
+		return err
+	}
+	out, err := newOutput(dir)
+	if err != nil {
+		return err
+	}
+	for _, t := range targets {
+		binary, err := r.compile(t)
+		if err != nil {
+			return err
+		}
+		data, err := r.deb(t.arch, binary)
+		if err != nil {
+			return fmt.Errorf("p2pwall for %s as deb: %w", t.arch, err)
+		}
+		name := fmt.Sprintf("p2pwall_%s-%s_%s.deb", r.version, packageRelease, t.arch)
+		if err := out.write(name, data); err != nil {
+			return err
+		}
+		fmt.Printf("%-52s %9d\n", name, len(data))
+	}
+	return out.finish("SHA256SUMS.debian")
+}
+
+// debianFiles are the files below openwrt/debian, and where they go.
+var debianFiles = []struct {
+	name, path string
+	gzip       bool
+}{
+	{"p2pwall.service", "/usr/lib/systemd/system/p2pwall.service", false},
+	{"p2pwall.sysusers", "/usr/lib/sysusers.d/p2pwall.conf", false},
+	{"p2pwall-prepare", "/usr/libexec/p2pwall-prepare", false},
+	{"p2pwall.8", "/usr/share/man/man8/p2pwall.8.gz", true},
+	{"copyright", "/usr/share/doc/p2pwall/copyright", false},
+}
+
+func (r *release) deb(arch string, binary []byte) ([]byte, error) {
+	p := &pack{
+		name: "p2pwall", arch: arch, section: "net", title: daemonTitle, description: daemonText,
+		// Which of the two loads the rules is a matter of the gateway's
+		// firewall.
+		depends: []string{"nftables | iptables", "systemd", "procps", "kmod"},
+	}
+	for _, f := range debianFiles {
+		name := r.path("openwrt/debian/" + f.name)
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		mode, err := fileMode(name)
+		if err != nil {
+			return nil, err
+		}
+		if f.gzip {
+			data = gzipped(data)
+		}
+		p.files = append(p.files, file{path: f.path, mode: mode, data: data})
+	}
+	config, err := os.ReadFile(r.path("openwrt/files" + configPath))
+	if err != nil {
+		return nil, err
+	}
+	p.files = append(p.files,
+		file{path: configPath, mode: 0o644, conf: true, data: debianConfig(config)},
+		file{path: daemonPath, mode: 0o755, data: binary})
+	sortFiles(p.files)
+
+	s, err := newStage()
+	if err != nil {
+		return nil, err
+	}
+	defer s.remove()
+	info, err := s.describe(r, p)
+	if err != nil {
+		return nil, err
+	}
+	info.Release = packageRelease
+	info.Deb.Compression = "xz"
+	var errs [3]error
+	for i, to := range []struct {
+		name string
+		path *string
+	}{
+		{"postinst", &info.Scripts.PostInstall},
+		{"prerm", &info.Scripts.PreRemove},
+		{"postrm", &info.Scripts.PostRemove},
+	} {
+		*to.path = r.path("openwrt/debian/" + to.name)
+		_, errs[i] = os.Stat(*to.path)
+	}
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	deb.Default.SetPackagerDefaults(info)
+	var out bytes.Buffer
+	if err := deb.Default.Package(info, &out); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+var (
+	networkLine = regexp.MustCompile(`(?m)^\tlist network 'lan'\n`)
+	deviceLine  = regexp.MustCompile(`(?m)^#\tlist device 'tun0'\n`)
+	eventLine   = regexp.MustCompile(`(?m)^\toption event_command '.*'\n`)
+	devicesLine = regexp.MustCompile(`(?m)^\toption devices_file '.*'\n`)
+)
+
+// debianConfig is the configuration for a gateway without UCI's networks: the
+// devices are to be named.
+func debianConfig(config []byte) []byte {
+	config = networkLine.ReplaceAll(config, []byte("#\tlist network 'lan'\n"))
+	config = deviceLine.ReplaceAll(config, []byte("#\tlist device 'eth1'\n"))
+	config = eventLine.ReplaceAll(config, []byte("#\toption event_command '/usr/local/sbin/event'\n"))
+	return devicesLine.ReplaceAll(config, []byte("\toption devices_file ''\n"))
+}
+
+// gzipped compresses without a name or a time.
+func gzipped(data []byte) []byte {
+	var out bytes.Buffer
+	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err != nil {
+		panic(err) // the level is a constant
+	}
+	// Writing to memory does not fail.
+	_, _ = z.Write(data)
+	_ = z.Close()
+	return out.Bytes()
+}

@@ -11,14 +11,18 @@ import (
 // protocols is the table of what a "config protocol" section may be about. A new
 // protocol is one more line.
 var protocols = []struct {
-	name    string
-	options string // the options it knows, separated by spaces
-	preset  Protocol
+	name string
+	// probePort is the UDP port of the router that answers to its probes go
+	// to; 0 for none.
+	probePort int
+	options   string // the options it knows, separated by spaces
+	preset    Protocol
 }{
 	{
-		name:    "fasttrack",
-		options: "mode block_udp pong probe tcp_probe http",
-		preset:  Protocol{Mode: ModeBlock, BlockUDP: true, Pong: 0x28, Probe: true, TCPProbe: true, HTTP: true},
+		name:      "fasttrack",
+		probePort: 1214,
+		options:   "mode block_udp pong probe tcp_probe http",
+		preset:    Protocol{Mode: ModeBlock, BlockUDP: true, Pong: 0x28, Probe: true, TCPProbe: true, HTTP: true},
 	},
 }
 

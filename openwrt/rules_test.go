@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package openwrt
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/p2pwall/p2pwall/detect"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// ruleCases are the combinations of which the texts are kept in testdata/rules
+// and loaded into the kernel.
+var ruleCases = []struct {
+	name   string
+	conf   string // options of the p2pwall section, and what follows it
+	target Target
+}{
+	{"nft", "", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"nft-several-devices", "", Target{BackendNFT, SetsNFT, []string{"br-lan", "br-guest", "wlan0-1"}}},
+	{"nft-exempt", exemptConf, Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"nft-queues", "option queues 3\n", Target{BackendNFT, SetsNFT, []string{"br-lan", "br-guest"}}},
+	{"nft-fail-closed", "option fail_open 0\noption queues 2\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"nft-no-http", "config protocol fasttrack\noption http 0\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"nft-no-sets", "option offload leave\n", Target{BackendNFT, SetsOff, []string{"br-lan"}}},
+	{"nft-monitor", "config protocol fasttrack\noption mode monitor\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"off", "config protocol fasttrack\noption mode off\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"iptables-ipset", "", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
+	{"iptables-nftsets", "", Target{BackendIPTables, SetsNFT, []string{"br-lan"}}},
+	{"iptables-several-devices", exemptConf + "option timelock 8\n", Target{BackendIPTables, SetsNFT, []string{"br-lan", "eth1.7"}}},
+	{"iptables-exempt", exemptConf, Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
+	{"iptables-queues", "option queues 3\n", Target{BackendIPTables, SetsNFT, []string{"br-lan", "br-guest"}}},
+	{"iptables-fail-closed", "option fail_open 0\n", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
+	{"iptables-no-http", "config protocol fasttrack\noption http 0\n", Target{BackendIPTables, SetsOff, []string{"br-lan"}}},
+}
+
+const exemptConf = `list exempt 192.168.1.20
+list exempt 192.168.2.0/24
+list exempt 192.168.2.9
+list exempt 2001:db8:1::/64
+list exempt 00:11:22:33:44:aa
+`
+
+// caseRules makes the rules of one case.
+func caseRules(t *testing.T, conf string, target Target) Rules {
+	t.Helper()
+	c, err := Parse(strings.NewReader("config p2pwall main\n"+conf), "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := MakeRules(&c, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestRulesGolden(t *testing.T) {
+	for _, c := range ruleCases {
+		t.Run(c.name, func(t *testing.T) {
+			got := caseRules(t, c.conf, c.target).String()
+			file := filepath.Join("testdata", "rules", c.name+".rules")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(string(want), got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// queueStatement matches what a kernel without nft's queue cannot load.
+var queueStatement = regexp.MustCompile(`queue num [0-9]+( bypass)?`)
+
+// loadable returns an nft text that this kernel can load: without queue
+// statements when it has none.
+func loadable(t *testing.T, text string) string {
+	t.Helper()
+	if _, err := try("table inet try {\nchain c {\nqueue num 1 bypass\n}\n}\n", "nft", "-c", "-f", "-"); err == nil {
+		return text
+	}
+	return queueStatement.ReplaceAllString(text, "accept")
+}
+
+// TestQueueStatement has nft itself read the forms used; a kernel without the
+// queue refuses them with another error than the one for bad syntax.
+func TestQueueStatement(t *testing.T) {
+	need(t, "nft")
+	inNetns(t)
+	for _, q := range []string{nftQueueNum(214, true), nftQueueNum(0, false)} {
+		out, err := try("table inet try {\nchain c {\n"+q+"\n}\n}\n", "nft", "-c", "-f", "-")
+		if err != nil && (strings.Contains(out, "syntax") || !strings.Contains(out, "No such file")) {
+			t.Errorf("%s: %s", q, out)
+		}
+	}
+}
+
+// TestRulesLoad loads every text for real, twice, with both flavours of iptables.
+func TestRulesLoad(t *testing.T) {
+	need(t, "nft")
+	for _, c := range ruleCases {
+		for _, flavour := range []string{"nft", "legacy"} {
+			if c.target.Backend == BackendNFT && flavour == "legacy" {
+				continue
+			}
+			t.Run(c.name+"/"+flavour, func(t *testing.T) {
+				inNetns(t)
+				r := caseRules(t, c.conf, c.target)
+				for range 2 {
+					if r.NFT != "" {
+						run(t, loadable(t, r.NFT), "nft", "-f", "-")
+					}
+					if r.Mangle4 == "" || c.target.Sets == SetsIPSet {
+						// ipset: see TestIPSetText.
+						continue
+					}
+					for _, x := range [][2]string{
+						{"iptables-", r.Mangle4}, {"iptables-", r.Raw},
+						{"ip6tables-", r.Mangle6}, {"ip6tables-", r.Raw},
+					} {
+						need(t, x[0]+flavour+"-restore")
+						run(t, x[1], x[0]+flavour+"-restore", "--noflush")
+					}
+				}
+				if r.NFT != "" {
+					run(t, RecreateNFT(loadable(t, r.NFT)), "nft", "-f", "-")
+				}
+				run(t, RemoveNFT, "nft", "-f", "-")
+				run(t, RemoveNFT, "nft", "-f", "-")
+			})
+		}
+	}
+}
+
+// TestIPSetText loads the rules for ipset with types of sets that this kernel has
+// in place of those it may not have.
+func TestIPSetText(t *testing.T) {
+	need(t, "ipset")
+	stand := strings.NewReplacer("hash:net,net", "hash:ip,port,net", "hash:mac", "hash:ip family inet")
+	match := strings.NewReplacer(" src,dst", " src,src,dst", " dst,src", " dst,dst,src")
+	for _, c := range ruleCases {
+		if c.target.Sets != SetsIPSet {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			inNetns(t)
+			r := caseRules(t, c.conf, c.target)
+			run(t, stand.Replace(r.IPSet), "ipset", "-exist", "restore")
+			run(t, stand.Replace(r.IPSet), "ipset", "-exist", "restore")
+			for _, flavour := range []string{"nft", "legacy"} {
+				need(t, "iptables-"+flavour+"-restore")
+				run(t, match.Replace(r.Mangle4), "iptables-"+flavour+"-restore", "--noflush")
+				// A set of one family does not go into rules of the other.
+				six := strings.ReplaceAll(match.Replace(r.Mangle6), "p2pwall-lockmac", "p2pwall-lock6")
+				run(t, six, "ip6tables-"+flavour+"-restore", "--noflush")
+			}
+		})
+	}
+}
+
+// TestHoldText loads the offload rules into a chain like fw4's.
+func TestHoldText(t *testing.T) {
+	need(t, "nft")
+	inNetns(t)
+	run(t, fw4Like, "nft", "-f", "-")
+	for _, c := range ruleCases {
+		r := caseRules(t, c.conf, c.target)
+		if (r.Hold != "") != (c.target.Backend == BackendNFT && c.name != "nft-no-sets" && c.name != "off") {
+			t.Errorf("%s: hold is %q", c.name, r.Hold)
+		}
+		if r.Hold != "" {
+			run(t, r.Hold, "nft", "-f", "-")
+		}
+	}
+}
+
+const fw4Like = `table inet fw4 {
+	chain forward {
+		type filter hook forward priority filter; policy drop;
+		ct state established,related accept comment "!fw4: Allow forwarded established and related flows"
+		iifname "br-lan" accept
+	}
+}
+`
+
+func TestMakeRulesErrors(t *testing.T) {
+	c := Default()
+	for _, x := range []struct {
+		target Target
+		want   string
+	}{
+		{Target{BackendNFT, SetsNFT, nil}, "no LAN device"},
+		{Target{BackendNFT, SetsNFT, []string{"a b"}}, `bad device name "a b"`},
+		{Target{BackendNFT, SetsNFT, []string{`a"`}}, `bad device name "a\""`},
+		{Target{BackendIPTables, SetsNFT, []string{"lan+"}}, `bad device name "lan+"`},
+		{Target{BackendNFT, SetsNFT, []string{"lan*"}}, `bad device name "lan*"`},
+		{Target{BackendAuto, SetsNFT, []string{"lan"}}, "not resolved"},
+		{Target{BackendIPTables, SetsAuto, []string{"lan"}}, "not resolved"},
+		{Target{BackendNFT, SetsIPSet, []string{"lan"}}, "do not go with"},
+	} {
+		if _, err := MakeRules(&c, x.target); err == nil || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%+v: %v", x.target, err)
+		}
+	}
+}
+
+// TestProbePort: the two packages do not know each other, but mean one port.
+func TestProbePort(t *testing.T) {
+	for _, p := range protocols {
+		if p.name == "fasttrack" && p.probePort != detect.ProbePort {
+			t.Errorf("port %d, detect has %d", p.probePort, detect.ProbePort)
+		}
+	}
+}

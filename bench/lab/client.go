@@ -187,9 +187,10 @@ func (c *client) start(peer netip.AddrPort) (*Pending, error) {
 	return p, err
 }
 
-// wait waits for a connection, giving up after a scaled time.
+// wait waits for a connection. The patience is not scaled, since the kernel's
+// retransmissions of a SYN are not.
 func (c *client) wait(ctx context.Context, p *Pending, patience time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.scale(patience))
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	conn, err := p.Wait(ctx)
 	c.note(func(o *Observations) {

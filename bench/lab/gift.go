@@ -28,7 +28,7 @@ type GiFT struct {
 	cfg OpenConfig
 }
 
-// Times of giFT before scaling.
+// Times of giFT before scaling; the patience is not scaled.
 const (
 	giftConns    = 5
 	giftPings    = 10

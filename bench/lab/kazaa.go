@@ -11,8 +11,8 @@ import (
 )
 
 // KazaaConfig describes an official FastTrack client. Durations are those of a
-// real client; Speed divides them. The zero value of each field stands for the
-// usual.
+// real client; Speed divides them, but for Patience. The zero value of each field
+// stands for the usual.
 type KazaaConfig struct {
 	Network string           // network name; "KaZaA". iMesh says "fileshare"
 	Peers   []netip.AddrPort // its cache of supernodes
@@ -29,7 +29,7 @@ type KazaaConfig struct {
 
 	PingEvery time.Duration // 40 ms, that is 25 pings a second
 	Parallel  int           // connections at a time in mode 2; 20
-	Patience  time.Duration // for one connection; 4 s, three or four SYNs
+	Patience  time.Duration // for one connection; 4 s, that is four SYNs
 	Gap       time.Duration // between two addresses in mode 3; 5 s
 	Deaf      bool          // do not answer probes
 }

@@ -16,6 +16,9 @@ import (
 
 func TestMain(m *testing.M) {
 	lab.CloseOnSignal()
+	if how := os.Getenv(childEnv); how != "" {
+		child(how)
+	}
 	os.Exit(m.Run())
 }
 
@@ -246,5 +249,38 @@ func TestNAT(t *testing.T) {
 	defer cancel()
 	if s, err := l.Internet.Push(ctx, netip.AddrPortFrom(lab.WAN4, 1214)); err != nil || !s.Up {
 		t.Errorf("push through the forwarded port: %+v, %v", s, err)
+	}
+}
+
+// TestRaw shows that hand-made packets arrive, with checksums that servers accept.
+func TestRaw(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, lab.Config{})
+	raw, err := l.Clients[0].OpenRaw()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	pairs := [][2]netip.Addr{
+		{l.Clients[0].Addr4, l.Peers[0].Addr()},
+		{l.Clients[0].Addr6, l.Peers6[0].Addr()},
+	}
+	for _, p := range pairs {
+		src, dst := netip.AddrPortFrom(p[0], 5000), netip.AddrPortFrom(p[1], 1214)
+		answered := func(proto uint8) func() bool {
+			return func() bool {
+				return len(l.WAN.Packets(func(q *lab.Packet) bool {
+					return q.Out && q.Proto == proto && q.Src == dst && q.Dst == src && q.Flags&lab.FlagRST == 0
+				})) > 0
+			}
+		}
+		if err := raw.Send(lab.UDPPacket(src, dst, lab.PingBytes(lab.EncGiFT, "KaZaA"))); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "a pong", answered(lab.UDP))
+		if err := raw.Send(lab.TCPPacket(src, dst, lab.FlagSYN, 1, nil)); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "a SYN-ACK", answered(lab.TCP))
 	}
 }

@@ -18,7 +18,7 @@ type MLDonkey struct {
 	cfg OpenConfig
 }
 
-// Times of MLDonkey before scaling.
+// Times of MLDonkey before scaling; the patience is not scaled.
 const (
 	donkeySilence  = 60 * time.Second
 	donkeyEvery    = 60 * time.Second

@@ -227,7 +227,8 @@ func TestQueueForward(t *testing.T) {
 			}
 			defer l.Close()
 			setNetNS(t, r.inside)
-			connectTCP(t, server, 8000)
+			fd := connectTCP(t, server, 8000)
+			defer unix.Close(fd)
 			setNetNS(t, r.router)
 
 			if err := l.SetDeadline(soon()); err != nil {
@@ -291,20 +292,18 @@ func (r *router) address(f family, host string) netip.Addr {
 func newRouter(t *testing.T) *router {
 	t.Helper()
 	r := &router{}
-	host := func(dev, net4, net6 string) *os.File {
+	host := func(dev string) *os.File {
 		enterNetNS(t)
 		run(t, "ip", "link", "add", dev, "type", "veth", "peer", "name", "eth0")
-		run(t, "ip", "addr", "add", net4+".10/24", "dev", "eth0")
-		run(t, "ip", "addr", "add", net6+"::10/64", "dev", "eth0", "nodad")
 		return netNS(t)
 	}
-	r.inside = host("lan", "192.0.2", "2001:db8:1")
+	r.inside = host("lan")
 	insideDev, err := net.InterfaceByName("eth0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	copy(r.insideMAC[:], insideDev.HardwareAddr)
-	r.outside = host("wan", "198.51.100", "2001:db8:2")
+	r.outside = host("wan")
 	enterNetNS(t)
 	r.router = netNS(t)
 	path := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), r.router.Fd())
@@ -319,35 +318,35 @@ func newRouter(t *testing.T) *router {
 			t.Fatal(err)
 		}
 	}
-	for dev, nets := range map[string][]string{
-		"lan": {"192.0.2.1/24", "2001:db8:1::1/64"}, "wan": {"198.51.100.1/24", "2001:db8:2::1/64"},
-	} {
-		run(t, "ip", "addr", "add", nets[0], "dev", dev)
-		run(t, "ip", "addr", "add", nets[1], "dev", dev, "nodad")
+	// Addresses come after the links are up: an address that is there before
+	// the carrier does not always join its multicast group.
+	addrs := func(dev, net4, net6, host string) uint32 {
 		run(t, "ip", "link", "set", dev, "up")
+		run(t, "ip", "addr", "add", net4+"."+host+"/24", "dev", dev)
+		run(t, "ip", "addr", "add", net6+"::"+host+"/64", "dev", dev, "nodad")
 		d, err := net.InterfaceByName(dev)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if dev == "lan" {
-			r.lan = uint32(d.Index)
-		} else {
-			r.wan = uint32(d.Index)
-		}
+		return uint32(d.Index)
 	}
-	for ns, gw := range map[*os.File][]string{
-		r.inside: {"192.0.2.1", "2001:db8:1::1"}, r.outside: {"198.51.100.1", "2001:db8:2::1"},
-	} {
+	r.lan = addrs("lan", "192.0.2", "2001:db8:1", "1")
+	r.wan = addrs("wan", "198.51.100", "2001:db8:2", "1")
+	gateway := func(ns *os.File, net4, net6 string) {
 		setNetNS(t, ns)
-		run(t, "ip", "route", "add", "default", "via", gw[0])
-		run(t, "ip", "-6", "route", "add", "default", "via", gw[1])
+		addrs("eth0", net4, net6, "10")
+		run(t, "ip", "route", "add", "default", "via", net4+".1")
+		run(t, "ip", "-6", "route", "add", "default", "via", net6+"::1")
 	}
+	gateway(r.inside, "192.0.2", "2001:db8:1")
+	gateway(r.outside, "198.51.100", "2001:db8:2")
 	setNetNS(t, r.router)
 	return r
 }
 
-// connectTCP starts a connection and does not wait for it.
-func connectTCP(t *testing.T, to netip.Addr, port int) {
+// connectTCP starts a connection and does not wait for it. The caller closes
+// the descriptor.
+func connectTCP(t *testing.T, to netip.Addr, port int) int {
 	t.Helper()
 	domain := unix.AF_INET
 	var sa unix.Sockaddr = &unix.SockaddrInet4{Port: port}
@@ -361,10 +360,10 @@ func connectTCP(t *testing.T, to netip.Addr, port int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(fd) })
 	if err := unix.Connect(fd, sa); err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		t.Fatal(err)
 	}
+	return fd
 }
 
 func TestQueueOverrun(t *testing.T) {
@@ -493,23 +492,23 @@ func TestOpenHeld(t *testing.T) {
 
 func TestOpenUnprivileged(t *testing.T) {
 	enterNetNS(t)
-	dropNetAdmin(t)
+	dropCaps(t)
 	_, _, err := Open(Config{Num: testQueue})
 	if !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_NET_ADMIN") {
 		t.Errorf("Open without privilege: %v", err)
 	}
 }
 
-// dropNetAdmin takes CAP_NET_ADMIN from the test's thread, which enterNetNS
-// has locked and which ends with the test.
-func dropNetAdmin(t *testing.T) {
+// dropCaps takes CAP_NET_ADMIN and CAP_NET_RAW from the test's thread, which
+// enterNetNS has locked and which ends with the test.
+func dropCaps(t *testing.T) {
 	t.Helper()
 	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var d [2]unix.CapUserData
 	if err := unix.Capget(&h, &d[0]); err != nil {
 		t.Fatal(err)
 	}
-	d[0].Effective &^= 1 << unix.CAP_NET_ADMIN
+	d[0].Effective &^= 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW
 	if err := unix.Capset(&h, &d[0]); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfq
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func openSender(t *testing.T) *Sender {
+	t.Helper()
+	s, err := OpenSender(MarkOwn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// TestSender sends to the host inside, whose kernel checks every checksum,
+// sequence number and address before its sockets notice anything.
+func TestSender(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			r := newRouter(t)
+			inside, outside := r.address(f, "inside"), r.address(f, "outside")
+			queue := func(proto string, match ...string) {
+				run(t, f.iptables, append(append([]string{"-w", "-t", "mangle", "-A", "FORWARD", "-i", "lan", "-p", proto},
+					match...), "-j", "NFQUEUE", "--queue-num", fmt.Sprint(testQueue))...)
+			}
+			queue("udp", "--dport", "7000")
+			queue("tcp", "--dport", "7001")
+			queue("tcp", "--dport", "7002", "--tcp-flags", "PSH", "PSH")
+			run(t, f.iptables, "-w", "-A", "OUTPUT", "-m", "mark", "--mark", fmt.Sprintf("%#x", MarkOwn))
+			q, s := openQueue(t, Config{}), openSender(t)
+
+			setNetNS(t, r.outside)
+			l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(outside, 7002)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+
+			setNetNS(t, r.inside)
+			udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(inside, 0)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer udp.Close()
+			if err := udp.SetDeadline(soon()); err != nil {
+				t.Fatal(err)
+			}
+			local := udp.LocalAddr().(*net.UDPAddr).AddrPort()
+
+			// UDP, of all lengths' parities and in a stranger's name.
+			stranger := map[uint8]string{4: "203.0.113.99", 6: "2001:db8:99::99"}[f.version]
+			from := netip.AddrPortFrom(netip.MustParseAddr(stranger), 1214)
+			for _, n := range []int{0, 1, 2, 17, MaxPayload} {
+				payload := []byte(strings.Repeat("x", n))
+				if err := s.UDP(addrPort(from), addrPort(local), payload); err != nil {
+					t.Fatal(err)
+				}
+				var buf [2000]byte
+				got, src, err := udp.ReadFromUDPAddrPort(buf[:])
+				if err != nil || src != from || string(buf[:got]) != string(payload) {
+					t.Fatalf("UDP of %d: got %d bytes from %v, %v", n, got, src, err)
+				}
+			}
+
+			// ICMP: the answer to a datagram reaches the socket that sent it.
+			rejected, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(outside, 7000)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer rejected.Close()
+			for _, payload := range []string{"", "odd", strings.Repeat("long", 300)} {
+				write(t, rejected, []byte(payload))
+				recvAll(t, q, 1, func(_ int, p *Packet) Verdict {
+					if err := s.Reject(p); err != nil {
+						t.Error(err)
+					}
+					return Drop
+				})
+				if err := rejected.SetReadDeadline(soon()); err != nil {
+					t.Fatal(err)
+				}
+				want := map[uint8]error{4: unix.EHOSTUNREACH, 6: unix.EACCES}[f.version]
+				var buf [16]byte
+				if _, err := rejected.Read(buf[:]); !errors.Is(err, want) {
+					t.Errorf("rejected UDP of %d: %v, want %v", len(payload), err, want)
+				}
+			}
+
+			// A reset of a SYN: no ACK in it.
+			connect := func(port uint16) (chan net.Conn, chan error) {
+				setNetNS(t, r.inside)
+				fd := connectTCP(t, outside, int(port))
+				setNetNS(t, r.router)
+				conns, errs := make(chan net.Conn, 1), make(chan error, 1)
+				go waitConnect(fd, conns, errs)
+				return conns, errs
+			}
+			_, errs := connect(7001)
+			recvAll(t, q, 1, func(_ int, p *Packet) Verdict {
+				if err := s.Reset(p); err != nil {
+					t.Error(err)
+				}
+				return Drop
+			})
+			if err := <-errs; !errors.Is(err, unix.ECONNREFUSED) {
+				t.Errorf("reset SYN: %v, want %v", err, unix.ECONNREFUSED)
+			}
+
+			// A reset of data in an open connection.
+			conns, errs := connect(7002)
+			if err := <-errs; err != nil {
+				t.Fatal(err)
+			}
+			c := <-conns
+			defer c.Close()
+			write(t, c, []byte("GET / HTTP/1.0\r\n\r\n"))
+			recvAll(t, q, 1, func(_ int, p *Packet) Verdict {
+				if string(p.Payload) != "GET / HTTP/1.0\r\n\r\n" {
+					t.Errorf("got %+v", p)
+				}
+				if err := s.Reset(p); err != nil {
+					t.Error(err)
+				}
+				return Drop
+			})
+			if err := c.SetReadDeadline(soon()); err != nil {
+				t.Fatal(err)
+			}
+			var buf [16]byte
+			if _, err := c.Read(buf[:]); !errors.Is(err, unix.ECONNRESET) {
+				t.Errorf("reset connection: %v, want %v", err, unix.ECONNRESET)
+			}
+
+			setNetNS(t, r.router)
+			counts := run(t, f.iptables, "-w", "-nvxL", "OUTPUT")
+			if got := ruleCount(t, counts, fmt.Sprintf("mark match %#x", MarkOwn)); got != 5+3+2 {
+				t.Errorf("%d packets of ours are marked, want 10:\n%s", got, counts)
+			}
+		})
+	}
+}
+
+func addrPort(a netip.AddrPort) AddrPort {
+	return AddrPort{Addr: AddrFrom(a.Addr()), Port: a.Port()}
+}
+
+func TestSenderUnprivileged(t *testing.T) {
+	enterNetNS(t)
+	dropCaps(t)
+	if _, err := OpenSender(MarkOwn); !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_NET_RAW") {
+		t.Errorf("OpenSender without privilege: %v", err)
+	}
+}
+
+func TestSenderAllocs(t *testing.T) {
+	enterNetNS(t)
+	s := openSender(t)
+	payload := make([]byte, 100)
+	for _, f := range families {
+		loopback := AddrFrom(netip.MustParseAddr(f.loopback))
+		src, dst := AddrPort{Addr: loopback, Port: 1214}, AddrPort{Addr: loopback, Port: 1}
+		var tcp, udp Packet
+		ParsePacket(appendTCP(nil, &src, &dst, SYN, nil), &tcp)
+		ParsePacket(appendUDP(nil, &src, &dst, payload), &udp)
+		if n := testing.AllocsPerRun(100, func() {
+			for _, err := range []error{s.UDP(src, dst, payload), s.Reset(&tcp), s.Reject(&tcp), s.Reject(&udp)} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", f.name, n)
+		}
+	}
+	// Errors do not cost more.
+	run(t, "ip", "link", "set", "lo", "down")
+	var far AddrPort
+	far.Addr = AddrFrom(netip.MustParseAddr("192.0.2.1"))
+	if n := testing.AllocsPerRun(100, func() {
+		if err := s.UDP(far, far, payload); !errors.Is(err, unix.ENETUNREACH) {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations for an error", n)
+	}
+}
+
+// waitConnect waits for the end of a connection attempt.
+func waitConnect(fd int, conns chan<- net.Conn, errs chan<- error) {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	for {
+		if n, err := unix.Poll(fds, 20000); n > 0 || !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || errno != 0 {
+		unix.Close(fd)
+		errs <- errors.Join(err, unix.Errno(errno))
+		return
+	}
+	f := os.NewFile(uintptr(fd), "tcp")
+	defer f.Close()
+	c, err := net.FileConn(f)
+	conns <- c
+	errs <- err
+}

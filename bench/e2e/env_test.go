@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// The environment of the tests, see the package's documentation.
+const (
+	backendEnv = "P2PWALL_BACKEND"
+	offEnv     = "P2PWALL_E2E"
+)
+
+// patience bounds every wait; it only ends a run that hangs.
+const patience = 60 * time.Second
+
+var build struct {
+	once sync.Once
+	bin  string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// The scenarios mostly wait, so more of them run at a time than there are
+	// processors, unless the caller says how many.
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		flag.Set("test.parallel", "6")
+	}
+	lab.CloseOnSignal()
+	dir, err := os.MkdirTemp("", "p2pwall-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	// One test runs the program as another user.
+	os.Chmod(dir, 0o755)
+	build.bin = dir
+	code := m.Run()
+	lab.CloseAll()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// binary returns the path of the program, built at most once.
+func binary(t *testing.T) string {
+	t.Helper()
+	build.once.Do(func() { build.bin, build.err = lab.BuildWall(build.bin) })
+	if build.err != nil {
+		t.Fatal(build.err)
+	}
+	return build.bin
+}
+
+// env is a lab with or without a wall, and the faults seen in it.
+type env struct {
+	t    *testing.T
+	lab  *lab.Lab
+	wall *lab.Wall // nil without
+	cfg  lab.WallConfig
+
+	mu     sync.Mutex
+	faults []string
+}
+
+// scenario is one way to use a lab.
+type scenario struct {
+	name      string
+	lab       lab.Config
+	main      map[string]string // options of the main section
+	fasttrack map[string]string
+	run       func(*env)
+}
+
+// newEnv makes the lab of a scenario, and starts the wall if there is to be one.
+func newEnv(t *testing.T, s scenario, wall bool) *env {
+	t.Helper()
+	need(t)
+	s.lab.NoOffload = true
+	l, err := lab.New(s.lab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &env{t: t, lab: l}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if !wall {
+		return e
+	}
+	e.cfg = lab.WallConfig{Bin: binary(t), Dir: t.TempDir(), Main: map[string]string{}, FastTrack: s.fasttrack}
+	if b := os.Getenv(backendEnv); b != "" {
+		e.cfg.Main["backend"] = b
+	}
+	for k, v := range s.main {
+		e.cfg.Main[k] = v
+	}
+	if e.wall, err = l.StartWall(e.cfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the wall:\n%s", tail(e.wall.LogText(), 80))
+		}
+	})
+	return e
+}
+
+// need skips a test where what it needs is missing.
+func need(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: network namespaces and a kernel queue")
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("needs the program ip (iproute2)")
+	}
+	_, errI := exec.LookPath("iptables")
+	_, errN := exec.LookPath("nft")
+	if errI != nil && errN != nil {
+		t.Skip("needs the program iptables or nft")
+	}
+}
+
+func tail(s string, lines int) string {
+	all := strings.Split(strings.TrimRight(s, "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// fault notes that a property did not hold.
+func (e *env) fault(format string, args ...any) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.faults = append(e.faults, fmt.Sprintf(format, args...))
+}
+
+// must notes a fault unless a property holds.
+func (e *env) must(holds bool, format string, args ...any) bool {
+	if !holds {
+		e.fault(format, args...)
+	}
+	return holds
+}
+
+// until waits for something, and notes a fault when it does not come. Without a
+// wall much will never come, so that the wait is short.
+func (e *env) until(what string, cond func() bool) bool {
+	limit := patience
+	if e.wall == nil {
+		limit = 2 * time.Second
+	}
+	for end := time.Now().Add(limit); ; time.Sleep(5 * time.Millisecond) {
+		if cond() {
+			return true
+		}
+		if time.Now().After(end) {
+			e.fault("did not come: %s", what)
+			return false
+		}
+		if e.wall != nil && !e.wall.Running() {
+			e.fault("the wall ended by itself while waiting for %s", what)
+			return false
+		}
+	}
+}
+
+// start runs something until stop is called or the test ends.
+func (e *env) start(run func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	var once sync.Once
+	stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil {
+				e.t.Error(err)
+			}
+		})
+	}
+	e.t.Cleanup(stop)
+	return stop
+}
+
+// innocent starts the innocent host; the function it returns ends it and judges.
+func (e *env) innocent(cfg lab.InnocentConfig) (judge func()) {
+	in := lab.NewInnocent(e.lab.Innocent, cfg)
+	stop := e.start(in.Run)
+	return func() {
+		stop()
+		m, failed := in.Counts()
+		e.must(failed == 0, "the innocent host failed %d of %d times (%s): %s", failed, m, in.Kinds(), strings.Join(in.Errors(), "; "))
+		if m < 14 {
+			e.t.Errorf("the innocent host did only %d things", m)
+		}
+		if cfg.Retries == 0 {
+			lost := e.lab.Lost(e.lab.Innocent)
+			if len(lost) > 0 {
+				e.fault("%d packets of or to the innocent host were lost, the first: %s", len(lost), &lost[0])
+			}
+		}
+		e.recorded()
+	}
+}
+
+// recorded makes sure that the recorders saw everything.
+func (e *env) recorded() {
+	if n := e.lab.LAN.Dropped() + e.lab.WAN.Dropped(); n > 0 {
+		e.t.Errorf("the recorders missed %d packets: what they show proves nothing", n)
+	}
+}
+
+// events returns the wall's events of one kind about a host.
+func (e *env) events(h *lab.Host, class, what string) []lab.Event {
+	if e.wall == nil {
+		return nil
+	}
+	var out []lab.Event
+	for _, ev := range e.wall.Seen() {
+		about := ev.Client == h.Addr4.String() || ev.Client == h.Addr6.String()
+		if about && ev.Class == class && ev.Event == what {
+			out = append(out, ev)
+		}
+	}
+	return out
+}
+
+// locked and released tell whether the last event about a host's lock says so.
+func (e *env) locked(h *lab.Host) bool { return e.lastLock(h) == "locked" }
+
+func (e *env) lastLock(h *lab.Host) string {
+	last, seq := "", uint64(0)
+	for _, what := range []string{"locked", "released"} {
+		for _, ev := range e.events(h, "client", what) {
+			if ev.Seq > seq {
+				last, seq = what, ev.Seq
+			}
+		}
+	}
+	return last
+}
+
+// counter returns one of the wall's counters.
+func (e *env) counter(name string) uint64 {
+	if e.wall == nil {
+		return 0
+	}
+	s, err := e.wall.Status()
+	if err != nil {
+		e.fault("status: %v", err)
+		return 0
+	}
+	v, ok := s.Counters[name]
+	if !ok {
+		e.fault("status has no counter %q", name)
+	}
+	return v
+}
+
+// noLeak wants nothing of a host at any supernode, of all that entered the router
+// from a time on.
+func (e *env) noLeak(h *lab.Host, from time.Time) {
+	leaks := e.lab.Leaks(h, from)
+	for i := range leaks[:min(len(leaks), 5)] {
+		e.fault("leak %d of %d: entered %s, %s", i+1, len(leaks), leaks[i].Entered.Format("15:04:05.000000"), &leaks[i].Packet)
+	}
+	e.recorded()
+}
+
+// noSYNWhileLocked wants no SYN of a host on the internet's side, to whom ever,
+// that entered the router between the lock and a time.
+func (e *env) noSYNWhileLocked(h *lab.Host, end time.Time) {
+	locks := e.events(h, "client", "locked")
+	if !e.must(len(locks) > 0, "never locked") {
+		return
+	}
+	from := locks[0].When()
+	for _, c := range e.lab.Crossings(h) {
+		if c.IsSYN() && c.Entered.After(from) && c.Entered.Before(end) {
+			e.fault("a SYN left while locked: entered %s, %s", c.Entered.Format("15:04:05.000000"), &c.Packet)
+			return
+		}
+	}
+}
+
+// canConnect tries a web server from a host, as another program on it would.
+func (e *env) canConnect(h *lab.Host, to netip.Addr, patience time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, netip.AddrPortFrom(to, 80))
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
+}
+
+// finish ends the wall and wants nothing of it left in the router.
+func (e *env) finish() {
+	if e.wall == nil {
+		return
+	}
+	if err := e.wall.Stop(); err != nil {
+		e.fault("stopping: %v", err)
+	}
+	e.nothingLeft()
+}
+
+func (e *env) nothingLeft() {
+	for _, f := range leftovers(e.lab) {
+		e.fault("left behind: %s", f)
+	}
+	if _, err := os.Lstat(e.wall.Path); !errors.Is(err, os.ErrNotExist) {
+		e.fault("the control socket was left behind")
+	}
+}
+
+// leftovers lists rules, sets and queues in the router's namespace.
+func leftovers(l *lab.Lab) (found []string) {
+	for _, tool := range []string{"iptables-save", "ip6tables-save", "iptables-legacy-save", "ip6tables-legacy-save"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			continue
+		}
+		out, err := l.Router.Run(tool)
+		if err != nil {
+			continue // a kernel without it
+		}
+		for _, line := range strings.Split(out, "\n") {
+			own := strings.HasPrefix(line, ":") && strings.Contains(line, " - [")
+			if own || strings.HasPrefix(line, "-A") {
+				found = append(found, tool+": "+line)
+			}
+		}
+	}
+	grep := func(word, tool string, arg ...string) {
+		if _, err := exec.LookPath(tool); err != nil {
+			return
+		}
+		out, err := l.Router.Run(tool, arg...)
+		if err == nil && strings.Contains(out, word) {
+			found = append(found, tool+": "+out)
+		}
+	}
+	grep("p2pwall", "nft", "list", "ruleset")
+	grep("p2pwall", "ipset", "list", "-n")
+	queues := ""
+	l.Router.Do(func() error {
+		b, err := os.ReadFile("/proc/thread-self/net/netfilter/nfnetlink_queue")
+		queues = string(b)
+		return err
+	})
+	if strings.TrimSpace(queues) != "" {
+		found = append(found, "queue: "+queues)
+	}
+	return found
+}

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package e2e_test
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// scenarios are what must hold with a wall and must not without one.
+var scenarios = []scenario{
+	{name: "kazaa three modes", main: map[string]string{"timelock": "1"}, run: kazaaThreeModes},
+	{name: "kazaa network KaZaA", run: network("KaZaA")},
+	{name: "kazaa network fileshare", run: network("fileshare")},
+	{name: "kazaa network Grokster", run: network("Grokster")},
+	{name: "kazaa network MusicCity", run: network("MusicCity")},
+	{name: "kazaa IPv6", run: kazaaIPv6},
+	{name: "kazaa deaf", main: map[string]string{"timelock": "2"}, run: kazaaDeaf},
+	{name: "kazaa behind NAT", lab: lab.Config{NAT: true, Forward: 1214}, run: kazaaNAT},
+	{name: "two clients", lab: lab.Config{Clients: 2}, run: twoClients},
+	{name: "gift", main: map[string]string{"timelock": "4"}, run: gift},
+	{name: "mldonkey", main: map[string]string{"timelock": "4"}, run: mldonkey},
+	{name: "transfer", main: map[string]string{"timelock": "2"}, run: transfer},
+	{name: "transfer in pieces", main: map[string]string{"timelock": "2"}, run: transferPieces},
+	{name: "push", main: map[string]string{"timelock": "2"}, run: push},
+	{name: "browse", main: map[string]string{"timelock": "2"}, run: browse},
+	{name: "forged source", lab: lab.Config{Clients: 2}, main: map[string]string{"timelock": "2"}, run: forged},
+}
+
+// TestWall runs every scenario with the wall: no fault may show.
+func TestWall(t *testing.T) {
+	for _, s := range scenarios {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t, s, os.Getenv(offEnv) != "off")
+			s.run(e)
+			e.finish()
+			for _, f := range e.faults {
+				t.Error(f)
+			}
+		})
+	}
+}
+
+// TestWithoutWall runs every scenario without the wall: some fault must show.
+func TestWithoutWall(t *testing.T) {
+	for _, s := range scenarios {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t, s, false)
+			s.run(e)
+			if len(e.faults) == 0 {
+				t.Error("the scenario passes without a wall, so it shows nothing")
+			}
+			for _, f := range e.faults {
+				t.Log("as it should be:", f)
+			}
+		})
+	}
+}
+
+// kazaaThreeModes is the main thing: a client goes through its modes, is held by
+// probes for ten lock periods and more, and is let go after its end.
+func kazaaThreeModes(e *env) {
+	const timelock = time.Second
+	h := e.lab.Clients[0]
+	judge := e.innocent(lab.InnocentConfig{IPv6: true, Browser: true})
+	k := lab.NewKazaa(h, lab.KazaaConfig{
+		Peers: e.lab.Peers, Speed: 10, Mode: 1,
+		Patience: time.Second, Gap: 10 * time.Hour,
+	})
+	stop := e.start(k.Run)
+
+	e.until("the cache pinged three times, 20 peers tried by TCP", func() bool {
+		o := k.Seen()
+		return o.Pings >= 600 && o.Attempts >= 20
+	})
+	if e.wall != nil {
+		o := k.Seen()
+		e.must(len(o.PongsFrom) >= 150, "the client heard pongs of only %d peers", len(o.PongsFrom))
+		s, err := e.wall.Client(h)
+		if e.must(err == nil, "the client is not known: %v", err) {
+			e.must(s.Peers == len(e.lab.Peers), "%d of %d peers learned", s.Peers, len(e.lab.Peers))
+			e.must(s.Protocol == "fasttrack", "protocol %q", s.Protocol)
+			e.must(s.MAC == "02:00:00:00:01:32", "MAC %q", s.MAC)
+		}
+	}
+
+	k.SetMode(2)
+	before := k.Seen().Attempts
+	e.until("60 connections at a time tried", func() bool { return k.Seen().Attempts >= before+60 })
+
+	before = k.Seen().Attempts
+	k.SetMode(3)
+	e.until("the one connection of mode 3", func() bool { o := k.Seen(); return o.Mode == 3 && o.Attempts > before })
+	time.Sleep(timelock) // its SYNs, there are no more after them
+	e.until("the lock", func() bool { return e.locked(h) })
+	quiet, answers := time.Now(), k.Seen().Answers
+	for time.Since(quiet) < 11*timelock {
+		if !e.must(!e.canConnect(h, lab.Server4, 200*time.Millisecond), "the host connected while the client runs") ||
+			!e.must(!e.canConnect(h, lab.Server6, 200*time.Millisecond), "the host connected by IPv6 while the client runs") {
+			break
+		}
+	}
+	for _, ev := range e.events(h, "client", "released") {
+		e.fault("released at %s while the client runs", ev.When().Format("15:04:05.000"))
+	}
+	answers = k.Seen().Answers - answers
+	e.must(answers >= 10, "only %d probes answered in eleven lock periods", answers)
+
+	stop()
+	ended := time.Now()
+	e.released(h, ended, timelock)
+	e.until("the host to connect again", func() bool { return e.canConnect(h, lab.Server4, 5*time.Second) })
+	judge()
+
+	e.noLeak(h, time.Time{})
+	e.noSYNWhileLocked(h, ended)
+	o := k.Seen()
+	e.must(len(o.Connected) == 0 && o.Sessions == 0, "%d peers connected, %d sessions", len(o.Connected), o.Sessions)
+	e.must(e.lab.Internet.Pings(h.Addr4) == 0, "%d pings arrived", e.lab.Internet.Pings(h.Addr4))
+}
+
+// released wants the lock of a host to end after its client did. The bound above
+// is one lock time, and much for a busy machine.
+func (e *env) released(h *lab.Host, ended time.Time, timelock time.Duration) {
+	if !e.until("the release", func() bool { return e.lastLock(h) == "released" }) {
+		return
+	}
+	all := e.events(h, "client", "released")
+	at := all[len(all)-1].When()
+	e.must(at.Sub(ended) < timelock+5*time.Second, "released %v after the client's end", at.Sub(ended))
+}
+
+// network lets a client of another network go through modes 1 and 2.
+func network(name string) func(*env) {
+	return func(e *env) {
+		h := e.lab.Clients[0]
+		k := lab.NewKazaa(h, lab.KazaaConfig{Network: name, Peers: e.lab.Peers, Speed: 20, Mode: 1})
+		stop := e.start(k.Run)
+		e.until("the cache pinged twice", func() bool { return k.Seen().Pings >= 400 })
+		k.SetMode(2)
+		before := k.Seen().Attempts
+		e.until("connections tried", func() bool { return k.Seen().Attempts >= before+20 })
+		stop()
+		e.noLeak(h, time.Time{})
+		e.noSYNWhileLocked(h, time.Now())
+		if e.wall != nil {
+			s, err := e.wall.Client(h)
+			e.must(err == nil && s.Peers == 200 && s.Reason != "", "%+v, %v", s, err)
+		}
+	}
+}
+
+// kazaaIPv6 is a client with peers on IPv6, as no FastTrack client had: the wall
+// is to know both families.
+func kazaaIPv6(e *env) {
+	h := e.lab.Clients[0]
+	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers6, Speed: 10, Mode: 1})
+	stop := e.start(k.Run)
+	e.until("pings and connections", func() bool { o := k.Seen(); return o.Pings >= 60 && o.Attempts >= 10 })
+	e.until("the lock", func() bool { return len(e.lab.Crossings(h)) > 0 || e.wall != nil && e.anyLocked() })
+	e.must(!e.canConnect(h, lab.Server4, 300*time.Millisecond), "the host connected by IPv4 while locked")
+	e.must(!e.canConnect(h, lab.Server6, 300*time.Millisecond), "the host connected by IPv6 while locked")
+	if e.wall != nil {
+		e.must(len(k.Seen().PongsFrom) > 10, "pongs of only %d peers", len(k.Seen().PongsFrom))
+	}
+	stop()
+	e.noLeak(h, time.Time{})
+}
+
+func (e *env) anyLocked() bool {
+	s, err := e.wall.Status()
+	return err == nil && s.Locked > 0
+}
+
+// kazaaDeaf does not answer probes and stops sending, so that it is let go, once
+// its lock is over and not before.
+func kazaaDeaf(e *env) {
+	const timelock = 2 * time.Second
+	h := e.lab.Clients[0]
+	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1, Deaf: true})
+	stop := e.start(k.Run)
+	e.until("pings and the lock", func() bool {
+		return k.Seen().Pings >= 400 && (e.wall == nil || e.locked(h))
+	})
+	stop()
+	last := k.Seen().Last
+	e.released(h, last, timelock)
+	if rel := e.events(h, "client", "released"); len(rel) > 0 {
+		// The program's own clock may be coarse by a tick.
+		early := last.Add(timelock - 250*time.Millisecond)
+		e.must(!rel[0].When().Before(early), "released %v after the last packet, before the lock was over", rel[0].When().Sub(last))
+	}
+	e.noLeak(h, time.Time{})
+}
+
+// kazaaNAT is the usual home: masquerading, and a port forwarded to the client.
+func kazaaNAT(e *env) {
+	h := e.lab.Clients[0]
+	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
+	stop := e.start(k.Run)
+	e.until("pings and connections", func() bool { o := k.Seen(); return o.Pings >= 400 && o.Attempts >= 20 })
+	stop()
+	e.noLeak(h, time.Time{})
+	o := k.Seen()
+	e.must(len(o.Connected) == 0, "%d peers connected", len(o.Connected))
+}
+
+// twoClients run at the same time, and talk to each other and to the router over
+// the LAN, which is nobody's business.
+func twoClients(e *env) {
+	a, b := e.lab.Clients[0], e.lab.Clients[1]
+	ka := lab.NewKazaa(a, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
+	kb := lab.NewKazaa(b, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1, Network: "fileshare"})
+	stopA, stopB := e.start(ka.Run), e.start(kb.Run)
+	e.until("pings of both", func() bool { return ka.Seen().Pings >= 400 && kb.Seen().Pings >= 400 })
+	if e.wall != nil {
+		e.until("both locked", func() bool { return e.locked(a) && e.locked(b) })
+	}
+	for _, h := range []*lab.Host{b, e.lab.Router} {
+		l, err := h.ListenTCP(netip.AddrPortFrom(netip.Addr{}, 8080))
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		defer l.Close()
+	}
+	for _, to := range []netip.Addr{b.Addr4, b.Addr6, lab.Router4, lab.Router6} {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		c, err := a.Dial(ctx, "tcp", netip.AddrPort{}, netip.AddrPortFrom(to, 8080))
+		cancel()
+		if e.must(err == nil, "LAN to LAN, %s: %v", to, err) {
+			c.Close()
+		}
+	}
+	stopA()
+	if e.wall != nil {
+		e.until("the release of the first", func() bool { return e.lastLock(a) == "released" })
+		e.must(e.locked(b), "the second was let go with the first")
+	}
+	stopB()
+	e.noLeak(a, time.Time{})
+	e.noLeak(b, time.Time{})
+}
+
+// openSpeed scales giFT and MLDonkey so that their rounds stand to a lock of four
+// seconds as the real ones stand to two minutes.
+const openSpeed = 30
+
+// gift sends SYNs before its first ping, completes what handshakes it can and
+// never answers a probe by UDP.
+func gift(e *env) {
+	h := e.lab.Clients[0]
+	judge := e.innocent(lab.InnocentConfig{Browser: true})
+	g := lab.NewGiFT(h, lab.OpenConfig{Peers: e.lab.Peers, Speed: openSpeed})
+	stop := e.start(g.Run)
+	time.Sleep(10 * time.Second) // SYNs are sent again for seven seconds and more
+	o := g.Seen()
+	stop()
+	e.noSession(h, o)
+	judge()
+}
+
+// mldonkey is the same for MLDonkey.
+func mldonkey(e *env) {
+	h := e.lab.Clients[0]
+	judge := e.innocent(lab.InnocentConfig{Browser: true})
+	m := lab.NewMLDonkey(h, lab.OpenConfig{Peers: e.lab.Peers, Speed: openSpeed})
+	stop := e.start(m.Run)
+	time.Sleep(12 * time.Second)
+	o := m.Seen()
+	stop()
+	e.noSession(h, o)
+	judge()
+}
+
+// noSession wants that a client that sends SYNs before it can be recognised got
+// nothing of use out of it. SYNs that the router got before the first ping may
+// leave, and the handshake that they began may be completed; no byte of a session
+// may follow.
+func (e *env) noSession(h *lab.Host, o lab.Observations) {
+	e.must(o.Pings > 0 && o.Attempts > 0, "the client did nothing: %+v", o)
+	e.must(o.Searches == 0, "%d searches answered", o.Searches)
+	e.must(o.Open == 0, "%d sessions are up", o.Open)
+	e.must(o.Longest < time.Second, "a session lived %v", o.Longest)
+	for _, s := range e.lab.Internet.Sessions() {
+		if s.Client.Addr() != h.Addr4 {
+			continue
+		}
+		e.must(!s.Up, "%s: a session was completed with %s", h.Addr4, s.Server)
+		e.must(s.Searches == 0, "%s: a search was carried by %s", h.Addr4, s.Server)
+	}
+	first, ok := e.lab.FirstPing(h)
+	if !e.must(ok, "no ping came to the router") {
+		return
+	}
+	for _, c := range e.lab.Crossings(h) {
+		if !c.Entered.Before(first) && e.lab.IsPeer(c.Dst.Addr()) && (c.IsSYN() || c.Proto == lab.UDP || c.Len > 0) {
+			e.fault("left after the first ping (%s): entered %s, %s", first.Format("15:04:05.000000"), c.Entered.Format("15:04:05.000000"), &c.Packet)
+		}
+	}
+	e.recorded()
+	if e.wall != nil {
+		s, err := e.wall.Client(h)
+		e.must(err == nil && s.Locked, "not locked: %+v, %v", s, err)
+	}
+}
+
+// transfer is a client with UDP disabled: its first request is cut, and target
+// and supernode are closed to it afterwards.
+func transfer(e *env) { download(e, lab.TransferConfig{Speed: 10}) }
+
+// transferPieces sends the request in segments of seven bytes.
+func transferPieces(e *env) { download(e, lab.TransferConfig{Speed: 10, Split: 7}) }
+
+func download(e *env, cfg lab.TransferConfig) {
+	h := e.lab.Clients[0]
+	judge := e.innocent(lab.InnocentConfig{Browser: true})
+	c := lab.NewTransfer(h, cfg)
+	stop := e.start(c.Run)
+	e.until("the client to be found", func() bool {
+		if e.wall == nil {
+			return c.Seen().Transfers > 0
+		}
+		_, err := e.wall.Client(h)
+		return err == nil
+	})
+	e.must(!e.canConnect(h, lab.Server4, 300*time.Millisecond), "the host connected after its request")
+	time.Sleep(3 * time.Second)
+	stop()
+	o := c.Seen()
+	e.must(o.Transfers == 0 && o.BytesIn == 0, "%d transfers, %d bytes", o.Transfers, o.BytesIn)
+	if e.wall != nil {
+		e.peer(h, lab.TransferPeer.Addr())
+	}
+	judge()
+}
+
+// peer wants an address among the peers of a host.
+func (e *env) peer(h *lab.Host, a netip.Addr) {
+	peers, err := e.wall.Peers(h.Addr4.String())
+	if !e.must(err == nil, "peers: %v", err) {
+		return
+	}
+	for _, p := range peers {
+		if p.Address == a.String() {
+			return
+		}
+	}
+	e.fault("%s is not among the %d peers of %s", a, len(peers), h.Addr4)
+}
+
+// push lets the outside connect; the client's request goes out on that
+// connection.
+func push(e *env) {
+	h := e.lab.Clients[0]
+	c := lab.NewTransfer(h, lab.TransferConfig{Gap: -1})
+	e.start(c.Run)
+	addr := netip.AddrPortFrom(h.Addr4, 1214)
+	e.until("the client's port", func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		conn, err := e.lab.Internet.Dial(ctx, lab.Server4, addr)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+	for range 3 {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		s, _ := e.lab.Internet.Push(ctx, addr)
+		cancel()
+		e.must(s.BytesIn == 0 && !s.Up, "the peer got a request of %d bytes", s.BytesIn)
+	}
+	o := c.Seen()
+	e.must(o.Transfers == 0 && o.BytesIn == 0, "%d transfers, %d bytes", o.Transfers, o.BytesIn)
+	if e.wall != nil {
+		e.until("the client to be found", func() bool { _, err := e.wall.Client(h); return err == nil })
+		e.peer(h, lab.TransferPeer.Addr())
+	}
+}
+
+// browse lets the outside ask a giFT for its files: the reply names it and its
+// supernode, and must not leave.
+func browse(e *env) {
+	h := e.lab.Clients[0]
+	// No peers that exist, so that only the reply can give it away.
+	g := lab.NewGiFT(h, lab.OpenConfig{Peers: []netip.AddrPort{netip.MustParseAddrPort("192.168.1.200:9")}})
+	e.start(g.Run)
+	addr := netip.AddrPortFrom(h.Addr4, 1214)
+	e.until("the request", func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		answer, _ := e.lab.Internet.Browse(ctx, addr)
+		e.must(answer == "", "the outside read %q", answer)
+		return g.Seen().Answers > 0
+	})
+	if e.wall != nil {
+		e.until("the client to be found", func() bool { _, err := e.wall.Client(h); return err == nil })
+	}
+}
+
+// forged pings in the name of a neighbour do not lock the neighbour.
+func forged(e *env) {
+	liar, victim := e.lab.Clients[0], e.lab.Clients[1]
+	// The victim is seen first with its own MAC.
+	e.until("the victim to connect", func() bool { return e.canConnect(victim, lab.Server4, 5*time.Second) })
+	raw, err := liar.OpenRaw()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer raw.Close()
+	ping := lab.PingBytes(lab.EncGiFT, "KaZaA")
+	for range 3 {
+		for _, p := range e.lab.Peers[:20] {
+			raw.Send(lab.UDPPacket(netip.AddrPortFrom(victim.Addr4, 1214), p, ping))
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	e.until("the victim to connect after the forged pings", func() bool { return e.canConnect(victim, lab.Server4, 5*time.Second) })
+	if !e.must(e.wall != nil, "nobody counts forged packets") {
+		return
+	}
+	e.must(!e.locked(victim), "the victim was locked")
+	e.must(e.counter("forged") > 0, "forged packets were not counted")
+	for _, c := range e.lab.Crossings(liar) {
+		if e.lab.IsPeer(c.Dst.Addr()) {
+			e.fault("a forged ping left: %s", &c.Packet)
+			break
+		}
+	}
+}

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package e2e_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// survivals are what the program must get over.
+var survivals = []scenario{
+	{name: "killed", main: map[string]string{"timelock": "2"}, run: killed},
+	{name: "stopped", main: map[string]string{"timelock": "2"}, run: stopped},
+	{name: "queue overrun", main: map[string]string{"timelock": "2", "queue_length": "64"}, run: overrun},
+	{name: "rules deleted", main: map[string]string{"timelock": "2"}, run: rulesDeleted},
+	{name: "second instance", run: secondInstance},
+	{name: "malformed packets", run: malformed},
+	{name: "restart", main: map[string]string{"timelock": "4"}, run: restart},
+	{name: "reload", main: map[string]string{"timelock": "4"}, run: reload},
+	{name: "exempt", main: map[string]string{"exempt": "192.168.1.50"}, run: exempt},
+	{name: "exempt by MAC", main: map[string]string{"exempt": "02:00:00:00:01:32"}, run: exempt},
+	{name: "monitor only", fasttrack: map[string]string{"mode": "monitor"}, run: monitorOnly},
+	{name: "unlock", main: map[string]string{"timelock": "600"}, run: unlock},
+}
+
+// TestSurvive runs what the program must get over.
+func TestSurvive(t *testing.T) {
+	for _, s := range survivals {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t, s, true)
+			s.run(e)
+			e.finish()
+			for _, f := range e.faults {
+				t.Error(f)
+			}
+		})
+	}
+}
+
+// blocks shows that the wall is at work: a client is found and nothing leaves.
+func (e *env) blocks(h *lab.Host) {
+	from := time.Now()
+	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
+	stop := e.start(k.Run)
+	e.until("pings, pongs and connections", func() bool {
+		o := k.Seen()
+		return o.Pings >= 300 && len(o.PongsFrom) > 50 && o.Attempts >= 10
+	})
+	stop()
+	e.noLeak(h, from)
+}
+
+// killed is a daemon that dies without a chance to clean up.
+func killed(e *env) {
+	h := e.lab.Clients[0]
+	e.blocks(h)
+	// What is in the queue at that moment is lost, as programs retry.
+	judge := e.innocent(lab.InnocentConfig{Retries: 2, Every: 20 * time.Millisecond})
+	time.Sleep(500 * time.Millisecond)
+	e.wall.Kill()
+	e.must(e.canConnect(e.lab.Innocent, lab.Server4, 5*time.Second), "no traffic after the kill")
+	time.Sleep(time.Second)
+	e.again()
+	time.Sleep(500 * time.Millisecond)
+	judge()
+	e.blocks(h)
+}
+
+// again starts the program once more with the same configuration.
+func (e *env) again() {
+	w, err := e.lab.StartWall(e.cfg)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.wall = w
+}
+
+// stopped is a daemon that hangs: packets pass undecided, and when it goes on it
+// goes on.
+func stopped(e *env) {
+	h := e.lab.Clients[0]
+	e.blocks(h)
+	judge := e.innocent(lab.InnocentConfig{Retries: 4, Timeout: 3 * time.Second, Every: 20 * time.Millisecond})
+	time.Sleep(300 * time.Millisecond)
+	e.wall.Signal(syscall.SIGSTOP)
+	// Up to the queue's length packets wait for the daemon; after them all
+	// pass. A thousand more than that are enough.
+	raw, err := e.lab.Clients[0].OpenRaw()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer raw.Close()
+	for i := range 2000 {
+		raw.Send(lab.UDPPacket(netip.AddrPortFrom(h.Addr4, uint16(20000+i)), netip.AddrPortFrom(lab.Server4, 27015), []byte("0123456789abc")))
+	}
+	e.must(e.canConnect(e.lab.Innocent, lab.Server4, 10*time.Second), "no traffic while the daemon is stopped")
+	time.Sleep(time.Second)
+	e.wall.Signal(syscall.SIGCONT)
+	e.until("an answer after SIGCONT", func() bool { _, err := e.wall.Status(); return err == nil })
+	time.Sleep(300 * time.Millisecond)
+	judge()
+	e.blocks(h)
+}
+
+// overrun floods a short queue.
+func overrun(e *env) {
+	h := e.lab.Clients[0]
+	judge := e.innocent(lab.InnocentConfig{})
+	raw, err := h.OpenRaw()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer raw.Close()
+	payload := []byte("0123456789abc")
+	for i := range 200_000 {
+		src := netip.AddrPortFrom(h.Addr4, uint16(1024+i%60000))
+		dst := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(20 + i%200)}), uint16(30000+i/60000))
+		raw.Send(lab.UDPPacket(src, dst, payload))
+	}
+	judge()
+	e.must(e.counter("packets") > 1000, "the flood did not come to the queue: %d packets", e.counter("packets"))
+	e.blocks(h)
+}
+
+// rulesDeleted is a firewall that flushes everything under the daemon.
+func rulesDeleted(e *env) {
+	h := e.lab.Clients[0]
+	e.blocks(h)
+	for _, c := range []string{
+		"iptables -w -t mangle -F", "ip6tables -w -t mangle -F",
+		"iptables -w -t mangle -X", "ip6tables -w -t mangle -X",
+		"iptables -w -t raw -F", "ip6tables -w -t raw -F",
+		"nft flush ruleset",
+	} {
+		f := strings.Fields(c)
+		if _, err := exec.LookPath(f[0]); err == nil {
+			e.lab.Router.Run(f[0], f[1:]...)
+		}
+	}
+	before := len(e.wall.LogLines())
+	e.until("the rules to come back, said in the log", func() bool {
+		s, err := e.wall.Status()
+		if err != nil || !s.RulesOK || len(leftovers(e.lab)) < 2 {
+			return false
+		}
+		for _, l := range e.wall.LogLines()[max(0, before-3):] {
+			if strings.Contains(l.Text, "rules") {
+				return true
+			}
+		}
+		return false
+	})
+	e.blocks(h)
+}
+
+// secondInstance must refuse clearly and leave the first alone.
+func secondInstance(e *env) {
+	cfg := e.cfg
+	cfg.Dir = e.t.TempDir()
+	for name, sock := range map[string]string{
+		"same queue":            filepath.Join(cfg.Dir, "other.sock"),
+		"same queue and socket": e.wall.Path,
+	} {
+		cfg.Main = map[string]string{"control": sock}
+		for k, v := range e.cfg.Main {
+			cfg.Main[k] = v
+		}
+		w, err := e.lab.LaunchWall(cfg)
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		code, err := w.Wait(20 * time.Second)
+		if !e.must(err == nil, "%s: the second instance runs", name) {
+			w.Kill()
+			continue
+		}
+		text := w.LogText()
+		e.must(code != 0, "%s: exit code 0", name)
+		e.must(strings.Contains(text, "another") || strings.Contains(text, "already"), "%s: no clear message: %q", name, text)
+	}
+	s, err := e.wall.Status()
+	e.must(err == nil && s.Pid == e.wall.Pid() && s.RulesOK, "the first instance: %+v, %v", s, err)
+	e.blocks(e.lab.Clients[0])
+}
+
+// TestNoPrivileges starts the program as nobody.
+func TestNoPrivileges(t *testing.T) {
+	t.Parallel()
+	need(t)
+	l, err := lab.New(lab.Config{NoRecord: true, NoServers: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	dir := t.TempDir()
+	cfg := lab.WallConfig{Bin: binary(t), Dir: dir}
+	file := filepath.Join(dir, "p2pwall.conf")
+	if err := os.WriteFile(file, []byte(cfg.UCI()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// All directories on the way must let nobody in.
+	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
+		os.Chmod(d, 0o777)
+	}
+	cmd := exec.Command(cfg.Bin, "run", "-c", file)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	var out strings.Builder
+	cmd.Stderr = &out
+	// The child inherits the namespace of the thread that starts it.
+	if err := l.Router.Do(cmd.Start); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	select {
+	case err = <-done:
+	case <-time.After(20 * time.Second):
+		cmd.Process.Kill()
+		<-done
+		t.Fatalf("runs without privileges: %s", out.String())
+	}
+	if err == nil {
+		t.Error("exit code 0")
+	}
+	text := out.String()
+	if !strings.Contains(text, "root") && !strings.Contains(text, "CAP_NET_ADMIN") {
+		t.Errorf("no clear message: %q", text)
+	}
+	if n := strings.Count(text, "\n"); n > 10 || strings.Contains(text, "goroutine ") {
+		t.Errorf("a message of %d lines: %q", n, text)
+	}
+	if f := leftovers(l); len(f) > 0 {
+		t.Errorf("left behind: %v", f)
+	}
+}
+
+// malformed sends 100,000 damaged packets.
+func malformed(e *env) {
+	h := e.lab.Clients[0]
+	judge := e.innocent(lab.InnocentConfig{Retries: 2})
+	raw, err := h.OpenRaw()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer raw.Close()
+	seed := uint64(time.Now().UnixNano())
+	e.t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for i := range 100_000 {
+		raw.Send(damaged(rng, e.lab, h))
+		if i%10_000 == 0 && !e.wall.Running() {
+			e.fault("the wall ended after %d packets, seed %d", i, seed)
+			return
+		}
+	}
+	e.must(e.counter("packets") > 5_000, "only %d of the packets came to the queue", e.counter("packets"))
+	// The host may count as a client now, and it pinged whom it pinged.
+	judge()
+	e.lab.LAN.Reset()
+	e.lab.WAN.Reset()
+	e.blocks(h)
+}
+
+// damaged returns a packet that was right until something was done to it. What
+// the kernel itself would refuse is mostly put right again, so that it comes to
+// the queue.
+func damaged(rng *rand.Rand, l *lab.Lab, h *lab.Host) []byte {
+	src, dst := netip.AddrPortFrom(h.Addr4, 1214), l.Peers[rng.IntN(len(l.Peers))]
+	if rng.IntN(3) == 0 {
+		src, dst = netip.AddrPortFrom(h.Addr6, 1214), l.Peers6[rng.IntN(len(l.Peers6))]
+	}
+	var b []byte
+	switch rng.IntN(5) {
+	case 0:
+		b = lab.UDPPacket(src, dst, lab.PingBytes(rng.Uint32(), "KaZaA"))
+	case 1:
+		b = lab.UDPPacket(src, dst, make([]byte, rng.IntN(170)))
+	case 2:
+		b = lab.TCPPacket(src, dst, lab.FlagSYN, rng.Uint32(), nil)
+	case 3:
+		b = lab.TCPPacket(src, dst, lab.FlagACK, rng.Uint32(), []byte("GET /.hash=a65b5f21a110182b2d8df6c36adcef8bbf63ffff HTTP/1.1\r\nX-Kazaa-SupernodeIP: 999.1.2.3:99999\r\n\r\n"))
+	default:
+		b = lab.TCPPacket(src, dst, lab.FlagACK, rng.Uint32(), lab.Hello)
+	}
+	four := b[0]>>4 == 4
+	head := 40
+	if four {
+		head = 20
+	}
+	for range 1 + rng.IntN(3) {
+		switch rng.IntN(7) {
+		case 0: // any octet behind the IP header
+			b[head+rng.IntN(len(b)-head)] = byte(rng.Uint32())
+		case 1: // data offset, or the length of the datagram
+			if b[9] == lab.TCP || b[6] == lab.TCP && !four {
+				b[head+12] = byte(rng.Uint32())
+			} else {
+				b[head+4], b[head+5] = byte(rng.Uint32()), byte(rng.Uint32())
+			}
+		case 2: // cut off, lengths put right
+			b = b[:head+rng.IntN(len(b)-head+1)]
+			if len(b) == head {
+				b = append(b, 0)
+			}
+		case 3: // a fragment
+			if four {
+				b[6], b[7] = byte(rng.IntN(64)), byte(rng.Uint32())
+			} else {
+				b[6] = 44
+			}
+		case 4: // options or extension headers that are none
+			if four {
+				b[0] = 0x45 + byte(rng.IntN(4))
+			} else {
+				b[6] = []byte{0, 43, 44, 50, 51, 60, 135}[rng.IntN(7)]
+			}
+		case 5: // another protocol with the same payload
+			if four {
+				b[9] = byte(rng.Uint32())
+			} else {
+				b[6] = byte(rng.Uint32())
+			}
+		default: // lengths that lie
+			if four {
+				b[2], b[3] = byte(rng.IntN(4)), byte(rng.Uint32())
+			} else {
+				b[4], b[5] = byte(rng.IntN(4)), byte(rng.Uint32())
+			}
+		}
+	}
+	if four {
+		if n := len(b); rng.IntN(4) != 0 {
+			b[2], b[3] = byte(n>>8), byte(n)
+		}
+		lab.SetIPChecksum(b)
+	} else if n := len(b) - 40; rng.IntN(4) != 0 {
+		b[4], b[5] = byte(n>>8), byte(n)
+	}
+	return b
+}
+
+// restart stops and starts the program while a client is locked: nothing of the
+// client gets out in between, and the lock goes on.
+func restart(e *env) {
+	h := e.lab.Clients[0]
+	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
+	stop := e.start(k.Run)
+	e.until("the lock, and pings to all", func() bool { return e.locked(h) && k.Seen().Pings >= 400 })
+	// Only its TCP goes on: a lock that lives in the kernel alone must do.
+	k.SetMode(2)
+	if err := e.wall.Stop(); err != nil {
+		e.fault("stopping: %v", err)
+	}
+	e.again()
+	s, err := e.wall.Client(h)
+	e.must(err == nil && s.Locked && s.Peers == 200, "after the restart: %+v, %v", s, err)
+	e.must(!e.canConnect(h, lab.Server4, 300*time.Millisecond), "the host connected after the restart")
+	stop()
+	e.noLeak(h, time.Time{})
+	e.until("the release", func() bool { s, err := e.wall.Client(h); return err == nil && !s.Locked })
+}
+
+// reload changes the configuration of the running program: locks stay. A broken
+// file changes nothing.
+func reload(e *env) {
+	h := e.lab.Clients[0]
+	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
+	stop := e.start(k.Run)
+	e.until("the lock", func() bool { return e.locked(h) })
+	write := func(text string) {
+		if err := os.WriteFile(e.wall.File, []byte(text), 0o600); err != nil {
+			e.t.Fatal(err)
+		}
+		e.wall.Signal(syscall.SIGHUP)
+	}
+	cfg := e.cfg
+	cfg.Main = map[string]string{}
+	for k, v := range e.cfg.Main {
+		cfg.Main[k] = v
+	}
+	cfg.Main["timelock"] = "3"
+	write(cfg.UCI())
+	e.until("the new lock time", func() bool { s, err := e.wall.Status(); return err == nil && s.TimeLock == 3 })
+	e.must(e.locked(h), "the lock was lost by the reload")
+	e.must(len(e.events(h, "client", "released")) == 0, "released by the reload")
+	cfg.Main["timelock"] = "many"
+	write(cfg.UCI())
+	line := lineOf(cfg.UCI(), "many")
+	e.until("the error with its line", func() bool {
+		return strings.Contains(e.wall.LogText(), fmt.Sprintf("%s:%d:", e.wall.File, line))
+	})
+	s, err := e.wall.Status()
+	e.must(err == nil && s.TimeLock == 3, "after a broken file: %+v, %v", s, err)
+	stop()
+	e.noLeak(h, time.Time{})
+}
+
+func lineOf(text, word string) int {
+	for i, l := range strings.Split(text, "\n") {
+		if strings.Contains(l, word) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// exempt hosts may do what they want.
+func exempt(e *env) {
+	k := lab.NewKazaa(e.lab.Clients[0], lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
+	e.start(k.Run)
+	e.until("a search by the exempt host", func() bool { return k.Seen().Searches > 0 })
+	c, err := e.wall.Clients()
+	e.must(err == nil && len(c) == 0, "%+v, %v", c, err)
+}
+
+// monitorOnly finds and does not block.
+func monitorOnly(e *env) {
+	h := e.lab.Clients[0]
+	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
+	e.start(k.Run)
+	e.until("a search and the client found", func() bool {
+		s, err := e.wall.Client(h)
+		return k.Seen().Searches > 0 && err == nil && !s.Locked && s.Peers > 0
+	})
+}
+
+// unlock lifts a lock that would last for ten minutes.
+func unlock(e *env) {
+	h := e.lab.Clients[0]
+	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
+	stop := e.start(k.Run)
+	e.until("the lock", func() bool { return e.locked(h) })
+	stop()
+	e.must(!e.canConnect(h, lab.Server4, 300*time.Millisecond), "the host connected while locked")
+	err := e.wall.Do(lab.Request{Cmd: "unlock", Host: h.Addr4.String()}, nil)
+	e.must(err == nil, "unlock: %v", err)
+	e.until("the host to connect", func() bool { return e.canConnect(h, lab.Server4, 5*time.Second) })
+}

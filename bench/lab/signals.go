@@ -39,11 +39,12 @@ func CloseAll() {
 	}
 }
 
-// CloseOnSignal makes SIGINT, SIGTERM and SIGHUP close every lab and end the
-// program with 128 plus the signal's number, as a shell would.
+// CloseOnSignal makes SIGINT, SIGTERM, SIGHUP and a closed standard output close
+// every lab and end the program with 128 plus the signal's number, as a shell
+// would say it.
 func CloseOnSignal() {
 	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	go func() {
 		s := <-c
 		CloseAll()

@@ -56,3 +56,14 @@ func (c *Counters) Each(f func(name string, v *uint64)) {
 	f("ignored_peers", &c.IgnoredPeers)
 	f("set_errors", &c.SetErrors)
 }
+
+// Add adds o to c.
+func (c *Counters) Add(o *Counters) {
+	var theirs []*uint64
+	o.Each(func(_ string, v *uint64) { theirs = append(theirs, v) })
+	i := 0
+	c.Each(func(_ string, v *uint64) {
+		*v += *theirs[i]
+		i++
+	})
+}

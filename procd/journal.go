@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package procd
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// Entry is an event with its number in the journal and the wall-clock time at
+// which it was entered.
+type Entry struct {
+	Seq  uint64
+	Wall time.Time
+	state.Event
+}
+
+const (
+	// journalKept is how many entries can be asked for afterwards.
+	journalKept = 512
+	// journalBacklog is how many events may wait to be entered; the packet
+	// path never waits, further ones are lost and counted.
+	journalBacklog = 1024
+)
+
+// Journal numbers the events of all engines and keeps the last ones. Engines
+// hand events in through Record, which neither blocks nor allocates; Run, on a
+// goroutine of its own, enters them and passes them on.
+type Journal struct {
+	in   chan state.Event
+	lost atomic.Uint64
+
+	mu     sync.Mutex
+	ring   [journalKept]Entry
+	seq    uint64
+	follow map[chan struct{}]struct{}
+}
+
+// NewJournal returns an empty journal.
+func NewJournal() *Journal {
+	return &Journal{in: make(chan state.Event, journalBacklog), follow: map[chan struct{}]struct{}{}}
+}
+
+// Record hands in an event; it is an Engine's OnEvent.
+func (j *Journal) Record(ev *state.Event) {
+	select {
+	case j.in <- *ev:
+	default:
+		j.lost.Add(1)
+	}
+}
+
+// Lost returns how many events were not entered because too many came at once.
+func (j *Journal) Lost() uint64 { return j.lost.Load() }
+
+// Run enters events until done is closed, and calls each for every one.
+func (j *Journal) Run(done <-chan struct{}, each func(*Entry)) {
+	for {
+		select {
+		case ev := <-j.in:
+			each(j.enter(ev))
+		case <-done:
+			for { // what came before the end
+				select {
+				case ev := <-j.in:
+					each(j.enter(ev))
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+func (j *Journal) enter(ev state.Event) *Entry {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.seq++
+	e := Entry{Seq: j.seq, Wall: time.Now(), Event: ev}
+	j.ring[e.Seq%journalKept] = e
+	for c := range j.follow {
+		select {
+		case c <- struct{}{}:
+		default: // it has been woken already
+		}
+	}
+	return &e
+}
+
+// Since returns the kept entries with a number above seq, oldest first. A number
+// that lies ahead, of a journal before a restart, counts as 0.
+func (j *Journal) Since(seq uint64) []Entry {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if seq > j.seq {
+		seq = 0
+	}
+	first := seq + 1
+	if j.seq > journalKept {
+		first = max(first, j.seq-journalKept+1)
+	}
+	var out []Entry
+	for s := first; s <= j.seq; s++ {
+		out = append(out, j.ring[s%journalKept])
+	}
+	return out
+}
+
+// Last returns the number of the newest entry.
+func (j *Journal) Last() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.seq
+}
+
+// Follow returns a channel that receives when there is something new, and a
+// function that ends it.
+func (j *Journal) Follow() (<-chan struct{}, func()) {
+	c := make(chan struct{}, 1)
+	j.mu.Lock()
+	j.follow[c] = struct{}{}
+	j.mu.Unlock()
+	return c, func() {
+		j.mu.Lock()
+		delete(j.follow, c)
+		j.mu.Unlock()
+	}
+}
+
+// Title returns the protocol's name for people.
+func (e *Entry) Title() string { return detect.All[e.Protocol].Title }
+
+// ProtocolName returns the protocol's identifier.
+func (e *Entry) ProtocolName() string { return detect.All[e.Protocol].Name }

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package procd
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// Info is what the control socket tells of the daemon beside its engines.
+type Info struct {
+	Version  string
+	Config   string // path of the configuration
+	Started  time.Time
+	Enabled  bool
+	Backend  string
+	Sets     string
+	RulesOK  bool
+	Devices  []string
+	TimeLock time.Duration
+	Queues   []Queue
+}
+
+// Queue is the state of one kernel queue.
+type Queue struct {
+	Number, Length             uint32
+	Waiting                    uint32
+	Dropped, UserDropped       uint32 // by the kernel: queue full, socket full
+	Received, Errors, Overruns uint64
+}
+
+// Finding is one line of a check.
+type Finding struct {
+	Level, What, Remedy string
+}
+
+// Service answers the requests of the control socket.
+type Service struct {
+	Loops   []*state.Loop
+	Journal *Journal
+	PID     int
+	Info    func() Info
+	Check   func() []Finding
+}
+
+// Handle answers one request.
+func (s *Service) Handle(req Request, r *Reply) {
+	var w jsonWriter
+	w.open('{')
+	var err error
+	switch req.Cmd {
+	case "status":
+		s.status(&w)
+	case "clients":
+		s.clients(&w)
+	case "peers":
+		err = s.peers(&w, req)
+	case "unlock", "exempt":
+		err = s.change(&w, req)
+	case "events":
+		s.events(&w, req.Since)
+	case "history":
+		s.history(&w)
+	case "check":
+		s.check(&w)
+	case "monitor":
+		s.monitor(req, r)
+		return
+	default:
+		err = fmt.Errorf("unknown cmd %q: use status, clients, peers, unlock, exempt, events, history, check or monitor", req.Cmd)
+	}
+	if err != nil {
+		r.Error(err)
+		return
+	}
+	w.close('}')
+	r.Send(w.b)
+}
+
+// each runs f on every engine in turn.
+func (s *Service) each(f func(e *state.Engine, now state.Time)) {
+	for _, l := range s.Loops {
+		l.Do(f)
+	}
+}
+
+// wall is the wall-clock time of t, in seconds: the engine's clock does not
+// follow the corrections of the wall clock.
+func wall(t, now state.Time) float64 {
+	if t == 0 {
+		return 0
+	}
+	return float64(time.Now().Add(-now.Since(t)).UnixMilli()) / 1000
+}
+
+func (s *Service) status(w *jsonWriter) {
+	info := s.Info()
+	w.str("version", info.Version)
+	w.num("pid", int64(s.PID))
+	w.num("started", info.Started.Unix())
+	w.num("uptime", int64(time.Since(info.Started)/time.Second))
+	w.bool("enabled", info.Enabled)
+	w.str("config", info.Config)
+	w.str("backend", info.Backend)
+	w.str("sets", info.Sets)
+	w.bool("rules_ok", info.RulesOK)
+	w.key("devices")
+	w.open('[')
+	for _, d := range info.Devices {
+		w.item(d)
+	}
+	w.close(']')
+	w.num("timelock", int64(info.TimeLock/time.Second))
+	w.key("queues")
+	w.open('[')
+	for _, q := range info.Queues {
+		w.open('{')
+		w.uint("number", uint64(q.Number))
+		w.uint("length", uint64(q.Length))
+		w.uint("waiting", uint64(q.Waiting))
+		w.uint("dropped", uint64(q.Dropped))
+		w.uint("user_dropped", uint64(q.UserDropped))
+		w.close('}')
+	}
+	w.close(']')
+	var sum state.Counters
+	clients, locked := 0, 0
+	s.each(func(e *state.Engine, _ state.Time) {
+		sum.Add(&e.Counters)
+		c, l := e.Len()
+		clients += c
+		locked += l
+	})
+	w.key("counters")
+	w.open('{')
+	sum.Each(func(name string, v *uint64) { w.uint(name, *v) })
+	w.uint("events_lost", s.Journal.Lost())
+	w.close('}')
+	w.num("clients", int64(clients))
+	w.num("locked", int64(locked))
+}
+
+func (s *Service) clients(w *jsonWriter) {
+	lockTime := s.Info().TimeLock.Seconds()
+	w.key("clients")
+	w.open('[')
+	s.each(func(e *state.Engine, now state.Time) {
+		for _, c := range e.Clients(now) {
+			w.open('{')
+			w.str("address", c.Addr.String())
+			w.key("addresses")
+			w.open('[')
+			for _, a := range c.Addrs {
+				w.item(a.String())
+			}
+			w.close(']')
+			w.str("mac", c.MAC.String())
+			w.str("protocol", c.Protocol.Name)
+			w.str("title", c.Protocol.Title)
+			w.str("reason", c.Reason.String())
+			w.tenths("first_seen", wall(c.FirstSeen, now))
+			w.tenths("last_seen", wall(c.LastSeen, now))
+			w.bool("locked", c.Locked)
+			w.tenths("lock_remaining", c.LockRemaining.Seconds())
+			w.tenths("lock_time", lockTime)
+			w.num("peers", int64(c.Peers))
+			w.num("locks", int64(c.Locks))
+			w.num("dropped", int64(c.Dropped))
+			w.num("dropped_tcp", int64(c.DroppedTCP))
+			w.num("dropped_udp", int64(c.DroppedUDP))
+			w.tenths("last_probe", wall(c.LastProbe, now))
+			w.tenths("last_answer", wall(c.LastAnswer, now))
+			w.close('}')
+		}
+	})
+	w.close(']')
+}
+
+// address reads the host of a request.
+func address(req Request) (netip.Addr, error) {
+	if req.Host == "" {
+		return netip.Addr{}, errors.New("no host: give an IP address as \"host\"")
+	}
+	a, err := netip.ParseAddr(req.Host)
+	if err != nil {
+		return a, fmt.Errorf("host %q is no IP address", req.Host)
+	}
+	return a.WithZone(""), nil
+}
+
+func (s *Service) peers(w *jsonWriter, req Request) error {
+	var only nfq.Addr
+	if req.Host != "" {
+		a, err := address(req)
+		if err != nil {
+			return err
+		}
+		only = nfq.AddrFrom(a)
+	}
+	w.key("peers")
+	w.open('[')
+	s.each(func(e *state.Engine, now state.Time) {
+		for _, p := range e.Peers(only) {
+			w.open('{')
+			w.str("client", p.Client.String())
+			w.str("address", p.Addr.String())
+			w.num("port", int64(p.Port))
+			w.str("protocol", p.Protocol.Name)
+			w.tenths("first_seen", wall(p.FirstSeen, now))
+			w.tenths("last_seen", wall(p.LastSeen, now))
+			w.num("dropped", int64(p.Dropped))
+			w.close('}')
+		}
+	})
+	w.close(']')
+	return nil
+}
+
+// maxExemption is the longest exemption; what is for always belongs into the
+// configuration.
+const maxExemption = 366 * 24 * time.Hour
+
+// change unlocks or exempts a host.
+func (s *Service) change(w *jsonWriter, req Request) error {
+	a, err := address(req)
+	if err != nil {
+		return err
+	}
+	if req.Cmd == "unlock" {
+		was := false
+		s.each(func(e *state.Engine, now state.Time) { was = e.Unlock(a, now) || was })
+		if !was {
+			return fmt.Errorf("%s is no client that is known: \"clients\" lists them", a)
+		}
+		w.bool("ok", true)
+		return nil
+	}
+	d := time.Duration(min(req.Seconds, int64(maxExemption/time.Second))) * time.Second
+	if d <= 0 {
+		return errors.New("no seconds: say for how long to exempt the host")
+	}
+	room := true
+	s.each(func(e *state.Engine, now state.Time) { room = e.Exempt(a, d, now) && room })
+	if !room {
+		return errors.New("too many exemptions: put lasting ones into the configuration (list exempt)")
+	}
+	w.bool("ok", true)
+	w.num("seconds", int64(d/time.Second))
+	return nil
+}
+
+func (e *Entry) append(w *jsonWriter) {
+	w.open('{')
+	w.uint("seq", e.Seq)
+	w.tenths("time", float64(e.Wall.UnixMilli())/1000)
+	w.str("class", e.Class.String())
+	w.str("event", e.What.String())
+	if !e.Client.IsZero() {
+		w.str("client", e.Client.String())
+	}
+	if !e.MAC.IsZero() {
+		w.str("mac", e.MAC.String())
+	}
+	if !e.Peer.IsZero() {
+		w.str("peer", e.Peer.String())
+		w.num("port", int64(e.Port))
+	}
+	if e.Class <= state.ClassProbe {
+		w.str("protocol", e.ProtocolName())
+	}
+	if r := e.Reason.String(); r != "" {
+		w.str("reason", r)
+	}
+	w.str("text", e.Text())
+	w.close('}')
+}
+
+func (s *Service) events(w *jsonWriter, since uint64) {
+	w.key("events")
+	w.open('[')
+	for _, e := range s.Journal.Since(since) {
+		e.append(w)
+	}
+	w.close(']')
+}
+
+// monitor sends events, one a line, as they come: those after "since", or only
+// new ones when it is 0.
+func (s *Service) monitor(req Request, r *Reply) {
+	seq := req.Since
+	if seq == 0 {
+		seq = s.Journal.Last()
+	}
+	more, end := s.Journal.Follow()
+	defer end()
+	gone := r.Gone()
+	for {
+		for _, e := range s.Journal.Since(seq) {
+			var w jsonWriter
+			e.append(&w)
+			r.Send(w.b)
+			seq = e.Seq
+		}
+		if r.Failed() {
+			return
+		}
+		select {
+		case <-more:
+		case <-gone:
+			return
+		case <-r.Done():
+			return
+		}
+	}
+}
+
+func (s *Service) history(w *jsonWriter) {
+	var sum [state.HistoryMinutes]state.Bucket
+	s.each(func(e *state.Engine, now state.Time) {
+		for i, b := range e.History(now) {
+			sum[i].DroppedTCP += b.DroppedTCP
+			sum[i].DroppedUDP += b.DroppedUDP
+			sum[i].Probes += b.Probes
+		}
+	})
+	w.num("interval", 60)
+	column := func(name string, value func(b *state.Bucket) uint32) {
+		w.key(name)
+		w.open('[')
+		for i := range sum {
+			w.itemNum(uint64(value(&sum[i])))
+		}
+		w.close(']')
+	}
+	column("dropped_tcp", func(b *state.Bucket) uint32 { return b.DroppedTCP })
+	column("dropped_udp", func(b *state.Bucket) uint32 { return b.DroppedUDP })
+	column("probes", func(b *state.Bucket) uint32 { return b.Probes })
+}
+
+func (s *Service) check(w *jsonWriter) {
+	w.key("findings")
+	w.open('[')
+	for _, f := range s.Check() {
+		w.open('{')
+		w.str("level", f.Level)
+		w.str("what", f.What)
+		w.str("remedy", f.Remedy)
+		w.close('}')
+	}
+	w.close(']')
+}

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// The state file is big-endian:
+//
+//	magic "P2PW", u32 version, u32 CRC-32 (IEEE) of the body, u32 length of it
+//	body: protocols: u8 n, n times (u8 length, name)
+//	      counters: u16 n, n times u64
+//	      history: 60 times 3 u32, oldest first
+//	      exemptions: u16 n, n times (mac, addr, u64 nanoseconds left)
+//	      clients: u16 n, then each; its peers: u16 n, then each
+//
+// Moments are ages: i64 nanoseconds before the snapshot, negative for the future.
+// Protocols are numbered by their place in the file's own list, so that a newer
+// program reads what an older one wrote.
+const (
+	snapshotMagic   = "P2PW"
+	snapshotVersion = 1
+	snapshotHead    = 16
+)
+
+// Errors of Restore.
+var (
+	ErrSnapshotDamaged = errors.New("damaged")
+	ErrSnapshotVersion = errors.New("written by another version")
+)
+
+// Snapshot appends all that a restart must not lose to b.
+func (e *Engine) Snapshot(b []byte, now Time) []byte {
+	start := len(b)
+	b = append(b, snapshotMagic...)
+	b = binary.BigEndian.AppendUint32(b, snapshotVersion)
+	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0)
+	w := snapshotWriter{b: b, now: now}
+
+	w.u8(uint8(len(detect.All)))
+	for _, p := range detect.All {
+		w.u8(uint8(len(p.Name)))
+		w.b = append(w.b, p.Name...)
+	}
+	n := 0
+	e.Counters.Each(func(string, *uint64) { n++ })
+	w.u16(n)
+	e.Counters.Each(func(_ string, v *uint64) { w.b = binary.BigEndian.AppendUint64(w.b, *v) })
+	for _, bucket := range e.History(now) {
+		w.u32(bucket.DroppedTCP)
+		w.u32(bucket.DroppedUDP)
+		w.u32(bucket.Probes)
+	}
+	w.exemptions(e)
+	w.u16(e.nclients)
+	for i := range e.clients {
+		if e.clients[i].used {
+			w.client(e, &e.clients[i])
+		}
+	}
+	body := w.b[start+snapshotHead:]
+	binary.BigEndian.PutUint32(w.b[start+8:], crc32.ChecksumIEEE(body))
+	binary.BigEndian.PutUint32(w.b[start+12:], uint32(len(body)))
+	return w.b
+}
+
+type snapshotWriter struct {
+	b   []byte
+	now Time
+}
+
+func (w *snapshotWriter) u8(v uint8)   { w.b = append(w.b, v) }
+func (w *snapshotWriter) u16(v int)    { w.b = binary.BigEndian.AppendUint16(w.b, uint16(v)) }
+func (w *snapshotWriter) u32(v uint32) { w.b = binary.BigEndian.AppendUint32(w.b, v) }
+
+// age writes a moment; 0 stands for never.
+func (w *snapshotWriter) age(t Time) {
+	v := int64(w.now - t)
+	if t == 0 {
+		v = never
+	}
+	w.b = binary.BigEndian.AppendUint64(w.b, uint64(v))
+}
+
+const never = int64(-1) << 63
+
+func (w *snapshotWriter) addr(a *nfq.Addr) { w.b = append(w.b, a[:]...) }
+func (w *snapshotWriter) mac(m *nfq.MAC)   { w.b = append(w.b, m[:]...) }
+
+func (w *snapshotWriter) exemptions(e *Engine) {
+	n := 0
+	for i := range e.exempts[:e.nexempt] {
+		if e.exempts[i].until > w.now {
+			n++
+		}
+	}
+	w.u16(n)
+	for i := range e.exempts[:e.nexempt] {
+		if x := &e.exempts[i]; x.until > w.now {
+			w.mac(&x.mac)
+			w.addr(&x.addr)
+			w.b = binary.BigEndian.AppendUint64(w.b, uint64(x.until-w.now))
+		}
+	}
+}
+
+func (w *snapshotWriter) client(e *Engine, c *client) {
+	h := &e.hosts[c.host]
+	w.mac(&h.key.mac)
+	w.addr(&h.key.addr)
+	w.addr(&c.addr)
+	n := 0
+	for _, s := range h.addrs {
+		if s != none {
+			n++
+		}
+	}
+	w.u8(uint8(n))
+	for _, s := range h.addrs {
+		if s != none {
+			w.addr(&e.addrs[s].addr)
+		}
+	}
+	w.u32(c.device)
+	w.u8(c.protocol)
+	w.u8(uint8(c.reason))
+	w.age(c.firstSeen)
+	w.age(c.lastSeen)
+	locked := uint8(0)
+	if c.locked {
+		locked = 1
+	}
+	w.u8(locked)
+	w.age(c.lockUntil)
+	w.u32(c.locks)
+	w.u32(c.dropped)
+	w.u32(c.droppedTCP)
+	w.u32(c.droppedUDP)
+	w.age(c.lastProbe)
+	w.age(c.lastAnswer)
+	w.u8(c.queryLen)
+	w.b = append(w.b, c.query[:c.queryLen]...)
+	w.u16(int(c.port))
+	w.addr(&c.askedAt)
+	// Oldest first, so that the order of use comes back by itself.
+	w.u16(c.peers.n)
+	for s := c.peers.oldest; s != 0; s = c.peers.peers[s-1].newer {
+		p := &c.peers.peers[s-1]
+		w.addr(&p.addr)
+		w.u16(int(p.port))
+		w.u8(p.protocol)
+		suspect := uint8(0)
+		if p.suspect {
+			suspect = 1
+		}
+		w.u8(suspect)
+		w.age(p.first.time())
+		w.age(p.last.time())
+		w.u32(p.dropped)
+	}
+}
+
+// Restore reads what Snapshot wrote into an engine that is new and has its
+// devices. Locks go on with the time that was left, and the kernel's sets are
+// told again. On an error the engine holds a part and is to be thrown away.
+func (e *Engine) Restore(b []byte, now Time) error {
+	e.now = now
+	if len(b) < snapshotHead || string(b[:4]) != snapshotMagic {
+		return fmt.Errorf("%w: it does not begin as a state file", ErrSnapshotDamaged)
+	}
+	if v := binary.BigEndian.Uint32(b[4:]); v != snapshotVersion {
+		return fmt.Errorf("%w (%d, this one reads %d)", ErrSnapshotVersion, v, snapshotVersion)
+	}
+	body := b[snapshotHead:]
+	if n := binary.BigEndian.Uint32(b[12:]); uint64(n) != uint64(len(body)) {
+		return fmt.Errorf("%w: %d bytes of %d", ErrSnapshotDamaged, len(body), n)
+	}
+	if crc32.ChecksumIEEE(body) != binary.BigEndian.Uint32(b[8:]) {
+		return fmt.Errorf("%w: wrong checksum", ErrSnapshotDamaged)
+	}
+	r := snapshotReader{b: body, now: now}
+	// What is restored was told and counted before the restart.
+	tell := e.OnEvent
+	e.OnEvent = nil
+	e.restore(&r)
+	e.OnEvent = tell
+	if r.bad || len(r.b) != 0 {
+		return fmt.Errorf("%w: its contents do not fit together", ErrSnapshotDamaged)
+	}
+	return nil
+}
+
+// snapshotReader reads with a bound check at every step; after the first
+// failure it yields zeros.
+type snapshotReader struct {
+	b   []byte
+	now Time
+	bad bool
+	// protocols maps the file's numbers to ours; none for what is unknown.
+	protocols []int
+}
+
+func (r *snapshotReader) take(n int) []byte {
+	if r.bad || len(r.b) < n {
+		r.bad = true
+		return make([]byte, n)
+	}
+	b := r.b[:n]
+	r.b = r.b[n:]
+	return b
+}
+
+func (r *snapshotReader) u8() uint8   { return r.take(1)[0] }
+func (r *snapshotReader) u16() int    { return int(binary.BigEndian.Uint16(r.take(2))) }
+func (r *snapshotReader) u32() uint32 { return binary.BigEndian.Uint32(r.take(4)) }
+func (r *snapshotReader) u64() uint64 { return binary.BigEndian.Uint64(r.take(8)) }
+
+// maxAge bounds the ages that are believed, to either side.
+const maxAge = int64(earliest) / 2
+
+func (r *snapshotReader) age() Time {
+	v := int64(r.u64())
+	if v == never {
+		return 0
+	}
+	return r.now - Time(min(max(v, -maxAge), maxAge))
+}
+
+func (r *snapshotReader) addr() nfq.Addr { return nfq.Addr(r.take(16)) }
+func (r *snapshotReader) mac() nfq.MAC   { return nfq.MAC(r.take(6)) }
+
+func (r *snapshotReader) protocol() int {
+	if p := int(r.u8()); p < len(r.protocols) {
+		return r.protocols[p]
+	}
+	r.bad = true
+	return none
+}
+
+func (e *Engine) restore(r *snapshotReader) {
+	for range r.u8() {
+		r.protocols = append(r.protocols, detect.ByName(string(r.take(int(r.u8())))))
+	}
+	counters := make([]uint64, r.u16())
+	for i := range counters {
+		counters[i] = r.u64()
+	}
+	e.history.at(r.now)
+	for i := range int64(HistoryMinutes) {
+		b := Bucket{r.u32(), r.u32(), r.u32()}
+		e.history.buckets[(e.history.minute-HistoryMinutes+1+i)%HistoryMinutes] = b
+	}
+	for range r.u16() {
+		x := exemption{mac: r.mac(), addr: r.addr()}
+		left := r.u64()
+		if r.bad {
+			return
+		}
+		x.until = r.now.After(time.Duration(min(left, uint64(maxAge))))
+		if e.nexempt < maxExempt {
+			e.exempts[e.nexempt] = x
+			e.nexempt++
+			e.noExempt = false
+		}
+	}
+	for range r.u16() {
+		if r.bad {
+			return
+		}
+		e.restoreClient(r)
+	}
+	// Last, because entering clients counts. Counters of a newer program
+	// that this one lacks are passed over.
+	i := 0
+	e.Counters.Each(func(_ string, v *uint64) {
+		*v = 0
+		if i < len(counters) {
+			*v = counters[i]
+		}
+		i++
+	})
+}
+
+func (e *Engine) restoreClient(r *snapshotReader) {
+	k := hostKey{mac: r.mac(), addr: r.addr()}
+	addr := r.addr()
+	var addrs [addrsPerHost]nfq.Addr
+	n := int(r.u8())
+	if n > addrsPerHost {
+		r.bad = true
+		return
+	}
+	for i := range n {
+		addrs[i] = r.addr()
+	}
+	device := r.u32()
+	protocol, reason := r.protocol(), detect.Reason(r.u8())
+	first, last := r.age(), r.age()
+	locked, until := r.u8() == 1, r.age()
+	old := client{
+		locks: r.u32(), dropped: r.u32(), droppedTCP: r.u32(), droppedUDP: r.u32(),
+		lastProbe: r.age(), lastAnswer: r.age(),
+	}
+	old.queryLen = r.u8()
+	if int(old.queryLen) > len(old.query) {
+		r.bad = true
+		return
+	}
+	copy(old.query[:], r.take(int(old.queryLen)))
+	old.port, old.askedAt = uint16(r.u16()), r.addr()
+	peers := r.u16()
+	if r.bad || peers > MaxPeers {
+		r.bad = true
+		return
+	}
+	// A protocol that is no longer known or looked for: its peers are read
+	// over, and the client is left out.
+	var c *client
+	var h *host
+	if protocol != none && e.cfg.Protocols[protocol].Mode != Off && !e.exempt(&addr, &k.mac, r.now) {
+		c, h = e.restoreHost(k, addrs[:n], addr, device, protocol, reason, r.now)
+	}
+	if c != nil {
+		c.firstSeen, c.lastSeen = first, last
+		c.locks, c.dropped, c.droppedTCP, c.droppedUDP = old.locks, old.dropped, old.droppedTCP, old.droppedUDP
+		c.lastProbe, c.lastAnswer = old.lastProbe, old.lastAnswer
+		c.query, c.queryLen, c.port, c.askedAt = old.query, old.queryLen, old.port, old.askedAt
+	}
+	for range peers {
+		a, port, proto, suspect := r.addr(), uint16(r.u16()), r.protocol(), r.u8() == 1
+		firstSeen, lastSeen, dropped := r.age(), r.age(), r.u32()
+		if r.bad {
+			return
+		}
+		if c == nil || proto == none || suspect && !locked {
+			continue
+		}
+		p := e.note(h, c, &a, port, proto, suspect, r.now)
+		p.first, p.last, p.dropped = firstSeen.seconds(), lastSeen.seconds(), dropped
+	}
+	if c == nil {
+		return
+	}
+	if cfg := &e.cfg; locked && until > r.now && cfg.LockTime > 0 && cfg.Protocols[protocol].Mode == Block {
+		c.locked = true
+		e.nlocked++
+		c.lockUntil = min(until, r.now.After(cfg.LockTime))
+		c.lockStart = c.lockUntil - Time(cfg.LockTime)
+		e.lockInKernel(h.client, c)
+	}
+	e.schedule(h.client, c, r.now)
+}
+
+// restoreHost enters the host of a client, and the client.
+func (e *Engine) restoreHost(k hostKey, addrs []nfq.Addr, addr nfq.Addr, device uint32, protocol int, reason detect.Reason, now Time) (*client, *host) {
+	hash := e.hashKey(&k)
+	if e.hostIndex.get(k, hash) != none {
+		return nil, nil // twice in the file
+	}
+	slot := e.newHost(k, hash)
+	if slot == none {
+		return nil, nil
+	}
+	h := &e.hosts[slot]
+	h.lastSeen = now
+	for i := range addrs {
+		e.useAddr(slot, h, &addrs[i], now)
+	}
+	c := e.found(h, protocol, reason, &addr, &Device{Index: device}, now)
+	if c == nil {
+		return nil, nil
+	}
+	return c, h
+}

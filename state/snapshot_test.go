@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// busy returns a world with a locked client, a released one, and peers.
+func busy(t *testing.T) *world {
+	w := newWorld(t, nil)
+	w.expect("other client", udp(macB, "192.168.1.51", 1345, "198.51.100.9", 2066, kazaaPing), nfq.Drop)
+	w.pass(100 * time.Second)
+	w.expect("SYN of the burst", w.syn("203.0.113.200"), nfq.Accept)
+	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
+	w.expect("ping", w.ping("198.51.100.8"), nfq.Drop)
+	v6 := tcp(macA, "2001:db8:1::50", 4000, "2001:db8:ff::80", 443, nfq.SYN, nil)
+	v6.Version = 6
+	w.expect("IPv6 SYN", v6, nfq.Drop)
+	w.pass(30 * time.Second)
+	if !w.e.Exempt(netip.MustParseAddr("192.168.1.77"), time.Hour, w.now) {
+		t.Fatal("exempt")
+	}
+	return w
+}
+
+// restored returns a new world that has read the snapshot, at another time.
+func restored(t *testing.T, b []byte) (*world, error) {
+	w := newWorld(t, nil)
+	w.now = w.now.After(1000 * time.Hour)
+	w.e.Advance(w.now)
+	return w, w.e.Restore(b, w.now)
+}
+
+func TestSnapshotGoesOn(t *testing.T) {
+	w := busy(t)
+	b := w.e.Snapshot(nil, w.now)
+	if c := w.e.Snapshot([]byte("head"), w.now); !bytes.Equal(c[4:], b) {
+		t.Error("a snapshot depends on what stands before it")
+	}
+	x, err := restored(t, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shift := x.now - w.now
+	before, after := w.e.Clients(w.now), x.e.Clients(x.now)
+	for i := range after {
+		after[i].FirstSeen -= shift
+		after[i].LastSeen -= shift
+		if after[i].LastProbe != 0 {
+			after[i].LastProbe -= shift
+		}
+	}
+	if !reflect.DeepEqual(before, after) {
+		t.Errorf("clients before\n%+v\nand after\n%+v", before, after)
+	}
+	p, q := w.e.Peers(nfq.Addr{}), x.e.Peers(nfq.Addr{})
+	for i := range q {
+		q[i].FirstSeen -= shift
+		q[i].LastSeen -= shift
+	}
+	if !reflect.DeepEqual(p, q) || len(p) != 3 {
+		t.Errorf("peers before\n%+v\nand after\n%+v", p, q)
+	}
+	if w.e.Counters != x.e.Counters {
+		t.Errorf("counters before\n%+v\nand after\n%+v", w.e.Counters, x.e.Counters)
+	}
+	if !reflect.DeepEqual(w.e.History(w.now), x.e.History(x.now)) {
+		t.Error("the history changed")
+	}
+	if x.sets.cuts["192.168.1.50 198.51.100.7"] == 0 || x.sets.cuts["192.168.1.50 203.0.113.200"] == 0 || x.sets.locks[macA.String()] == 0 {
+		t.Errorf("the kernel was not told again: %v %v", x.sets.cuts, x.sets.locks)
+	}
+	x.expect("SYN of the locked client", x.syn("203.0.113.1"), nfq.Drop)
+	x.expect("SYN of the released one", tcp(macB, "192.168.1.51", 4000, "203.0.113.1", 80, nfq.SYN, nil), nfq.Accept)
+	x.expect("SYN of the burst, again", x.syn("203.0.113.200"), nfq.Drop)
+	x.expect("ping of the exempt host", udp(nfq.MAC{2, 7}, "192.168.1.77", 1214, "198.51.100.7", 1214, kazaaPing), nfq.Accept)
+	// 50 of 80 seconds were left.
+	x.pass(49 * time.Second)
+	if !x.locked("192.168.1.50") {
+		t.Error("the lock ended too early")
+	}
+	x.pass(2 * time.Second)
+	if x.locked("192.168.1.50") {
+		t.Error("the lock did not end")
+	}
+}
+
+// seal gives a changed snapshot a checksum that fits.
+func seal(b []byte) []byte {
+	binary.BigEndian.PutUint32(b[8:], crc32.ChecksumIEEE(b[snapshotHead:]))
+	binary.BigEndian.PutUint32(b[12:], uint32(len(b)-snapshotHead))
+	return b
+}
+
+func TestRestoreRefusesWhatIsDamaged(t *testing.T) {
+	good := busy(t).e.Snapshot(nil, earliest.After(130*time.Second))
+	change := func(f func(b []byte) []byte) []byte { return f(bytes.Clone(good)) }
+	for _, tt := range []struct {
+		name string
+		b    []byte
+		want error
+	}{
+		{"empty", nil, ErrSnapshotDamaged},
+		{"text", []byte("this is no state file at all"), ErrSnapshotDamaged},
+		{"truncated", good[:len(good)-7], ErrSnapshotDamaged},
+		{"longer", append(bytes.Clone(good), 0), ErrSnapshotDamaged},
+		{"one bit", change(func(b []byte) []byte { b[len(b)/2] ^= 4; return b }), ErrSnapshotDamaged},
+		{"version", change(func(b []byte) []byte { b[7] = 99; return b }), ErrSnapshotVersion},
+		{"truncated, sealed", seal(bytes.Clone(good[:len(good)-7])), ErrSnapshotDamaged},
+		{"more, sealed", seal(append(bytes.Clone(good), 1, 2, 3)), ErrSnapshotDamaged},
+	} {
+		if _, err := restored(t, tt.b); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		}
+	}
+}
+
+func FuzzRestore(f *testing.F) {
+	w := busy(&testing.T{})
+	good := w.e.Snapshot(nil, w.now)
+	f.Add(good)
+	f.Add(good[:100])
+	cfg := DefaultConfig()
+	cfg.MaxClients = 4
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) >= snapshotHead { // get past the checksum
+			b = bytes.Clone(b)
+			copy(b, snapshotMagic)
+			binary.BigEndian.PutUint32(b[4:], snapshotVersion)
+			seal(b)
+		}
+		e := New(cfg, nil, newFakeSets(), 1)
+		e.SetDevices([]Device{lan()})
+		now := earliest
+		e.Advance(now)
+		if e.Restore(b, now) != nil {
+			return
+		}
+		// What was accepted must work.
+		for range 20 {
+			now = now.After(10 * time.Minute)
+			e.Packet(udp(macA, "192.168.1.50", 1214, "198.51.100.7", 1214, kazaaPing), now)
+			e.Advance(now)
+		}
+		e.Snapshot(nil, now)
+	})
+}

@@ -14,9 +14,10 @@ from reaching any peer outside, while all other traffic is untouched.`
 	daemonUser = "p2pwall=1214:p2pwall=1214"
 )
 
-// daemonPostrm clears the RAM disk. An upgrade keeps what is there, locks
-// included.
-const daemonPostrm = `[ -n "${IPKG_INSTROOT}" ] || [ "${PKG_UPGRADE}" = 1 ] || rm -rf /var/run/p2pwall
+// daemonPostrm removes what opkg leaves: a directory that may have scripts of the
+// user, and the RAM disk. An upgrade keeps what is there, locks included.
+const daemonPostrm = `rmdir "${IPKG_INSTROOT}/etc/hotplug.d/p2pwall" 2>/dev/null
+[ -n "${IPKG_INSTROOT}" ] || [ "${PKG_UPGRADE}" = 1 ] || rm -rf /var/run/p2pwall
 exit 0
 `
 

@@ -291,7 +291,7 @@ func (e *env) noSYNWhileLocked(h *lab.Host, end time.Time) {
 	if !e.must(len(locks) > 0, "never locked") {
 		return
 	}
-	from := locks[0].When()
+	from := locks[0].Got
 	for _, c := range e.lab.Crossings(h) {
 		if c.IsSYN() && c.Entered.After(from) && c.Entered.Before(end) {
 			e.fault("a SYN left while locked: entered %s, %s", c.Entered.Format("15:04:05.000000"), &c.Packet)

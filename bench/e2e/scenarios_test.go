@@ -108,7 +108,7 @@ func kazaaThreeModes(e *env) {
 		}
 	}
 	for _, ev := range e.events(h, "client", "released") {
-		e.fault("released at %s while the client runs", ev.When().Format("15:04:05.000"))
+		e.fault("released at %s while the client runs", ev.Got.Format("15:04:05.000"))
 	}
 	answers = k.Seen().Answers - answers
 	e.must(answers >= 10, "only %d probes answered in eleven lock periods", answers)
@@ -133,7 +133,7 @@ func (e *env) released(h *lab.Host, ended time.Time, timelock time.Duration) {
 		return
 	}
 	all := e.events(h, "client", "released")
-	at := all[len(all)-1].When()
+	at := all[len(all)-1].Got
 	e.must(at.Sub(ended) < timelock+5*time.Second, "released %v after the client's end", at.Sub(ended))
 }
 
@@ -195,7 +195,7 @@ func kazaaDeaf(e *env) {
 	if rel := e.events(h, "client", "released"); len(rel) > 0 {
 		// The program's own clock may be coarse by a tick.
 		early := last.Add(timelock - 250*time.Millisecond)
-		e.must(!rel[0].When().Before(early), "released %v after the last packet, before the lock was over", rel[0].When().Sub(last))
+		e.must(!rel[0].Got.Before(early), "released %v after the last packet, before the lock was over", rel[0].Got.Sub(last))
 	}
 	e.noLeak(h, time.Time{})
 }

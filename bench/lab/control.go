@@ -20,10 +20,10 @@ type Control struct {
 
 // Request is what the program can be asked.
 type Request struct {
-	Cmd     string  `json:"cmd"`
-	Host    string  `json:"host,omitempty"`
-	Seconds float64 `json:"seconds,omitempty"`
-	Since   uint64  `json:"since,omitempty"`
+	Cmd     string `json:"cmd"`
+	Host    string `json:"host,omitempty"`
+	Seconds int64  `json:"seconds,omitempty"`
+	Since   uint64 `json:"since,omitempty"`
 }
 
 // Status is the reply to "status".
@@ -94,10 +94,11 @@ type Event struct {
 	Peer     string  `json:"peer"`
 	Protocol string  `json:"protocol"`
 	Text     string  `json:"text"`
-}
 
-// When is the event's time.
-func (e Event) When() time.Time { return time.UnixMicro(int64(e.Time * 1e6)) }
+	// Got is when Monitor received it: what came to the router after that
+	// came after the event, whatever the clocks.
+	Got time.Time `json:"-"`
+}
 
 // Do sends a request and decodes the reply into reply, which may be nil. An
 // "error" in the reply becomes an error.
@@ -201,6 +202,7 @@ func (c Control) Monitor(ctx context.Context, f func(Event)) error {
 			}
 			return err
 		}
+		e.Got = time.Now()
 		if e.Class != "" {
 			f(e)
 		}

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"syscall"
@@ -183,11 +185,7 @@ func (w *Wall) Ready(patience time.Duration) error {
 		}
 		s, err := w.Status()
 		if err == nil && s.Pid == w.Pid() {
-			go w.Monitor(context.Background(), func(e Event) {
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				w.events = append(w.events, e)
-			})
+			go w.Monitor(context.Background(), w.add)
 			return nil
 		}
 		if err == nil {
@@ -266,8 +264,25 @@ func (w *Wall) LogText() string {
 	return b.String()
 }
 
-// Seen returns the events so far, oldest first.
+// add keeps an event, unless it is known.
+func (w *Wall) add(e Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := sort.Search(len(w.events), func(i int) bool { return w.events[i].Seq >= e.Seq })
+	if i == len(w.events) || w.events[i].Seq != e.Seq {
+		w.events = slices.Insert(w.events, i, e)
+	}
+}
+
+// Seen returns the events so far, oldest first. It asks for those that came
+// before the monitor was connected, or were too many for it.
 func (w *Wall) Seen() []Event {
+	if all, err := w.Events(0); err == nil {
+		for _, e := range all {
+			e.Got = time.Now()
+			w.add(e)
+		}
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]Event(nil), w.events...)

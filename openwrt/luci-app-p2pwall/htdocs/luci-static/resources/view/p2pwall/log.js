@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+'use strict';
+'require view';
+'require poll';
+'require p2pwall.common as common';
+
+const KEPT = 512;   // as many as the daemon remembers
+const INTERVAL = 3; // seconds
+
+function className(c) {
+	return {
+		client: _('Host'), peer: _('Peer'), lock: _('Lock'), probe: _('Probe'), table: _('Table'),
+		packet: _('Packet'), rules: _('Firewall rules'), system: _('System')
+	}[c] || c;
+}
+
+/* The event in the user's language, or as the daemon says it. */
+function sentence(ev) {
+	const peer = common.text(ev.peer), protocol = common.protocol(ev.protocol);
+	switch (ev['class'] + ' ' + ev.event) {
+	case 'client found': return peer ? _('%s found, it went to %s').format(protocol, peer) : _('%s found').format(protocol);
+	case 'client locked': return _('TCP locked');
+	case 'client released': return _('the program is gone, TCP released');
+	case 'client forgotten': return _('forgotten');
+	case 'client unlocked': return _('unlocked by hand');
+	case 'client exempted': return _('exempted by hand');
+	case 'peer found': return _('knows the peer %s').format(peer);
+	case 'peer cut': return _('connection with %s cut').format(peer);
+	case 'probe sent': return _('asked whether the program is still there');
+	case 'probe answered': return _('the program is still there, lock held');
+	}
+	return common.text(ev.text) || common.text(ev.event);
+}
+
+return view.extend({
+	handleSave: null,
+	handleSaveApply: null,
+	handleReset: null,
+
+	load: function() {
+		return common.loadHints();
+	},
+
+	render: function(hints) {
+		this.hints = hints;
+		this.events = []; // newest first: { ev, row, host, words }
+		this.last = 0;
+
+		this.host = E('input', { 'type': 'text', 'class': 'cbi-input-text', 'id': 'p2pw-host', 'autocomplete': 'off' });
+		this.kind = E('select', { 'class': 'cbi-input-select', 'id': 'p2pw-class' }, [ E('option', { 'value': '' }, [ _('All') ]) ]);
+		[ 'client', 'peer', 'probe', 'table', 'packet', 'system' ].forEach(this.offer, this);
+		this.host.addEventListener('input', this.filter.bind(this));
+		this.kind.addEventListener('change', this.filter.bind(this));
+
+		this.count = E('span', { 'role': 'status', 'aria-live': 'polite' }, []);
+		this.trouble = E('div', { 'class': 'alert-message warning', 'role': 'alert', 'style': 'display:none' }, []);
+		this.body = E('tbody', {}, []);
+
+		document.addEventListener('visibilitychange', this.update.bind(this));
+		poll.add(this.update.bind(this), INTERVAL);
+
+		return E('div', { 'class': 'cbi-map' }, [
+			common.style(),
+			E('h2', { 'name': 'content' }, [ _('Log') ]),
+			this.trouble,
+			E('div', { 'class': 'p2pw-filter' }, [
+				E('span', {}, [ E('label', { 'for': 'p2pw-host' }, [ _('Host') ]), ' ', this.host ]),
+				E('span', {}, [ E('label', { 'for': 'p2pw-class' }, [ _('Class') ]), ' ', this.kind ]),
+				this.count
+			]),
+			E('table', { 'class': 'table p2pw-hosts', 'aria-label': _('Events, newest first') }, [
+				common.head([ _('Time'), _('Host'), _('Class'), _('Event') ]),
+				this.body
+			])
+		]);
+	},
+
+	offer: function(c) {
+		for (let i = 0; i < this.kind.options.length; i++)
+			if (this.kind.options[i].value == c)
+				return;
+		this.kind.appendChild(E('option', { 'value': c }, [ className(c) ]));
+	},
+
+	update: function() {
+		if (document.hidden || this.busy)
+			return Promise.resolve();
+		this.busy = true;
+		return common.ask('events', this.last).then(function(reply) {
+			this.trouble.style.display = 'none';
+			this.add(common.objects(reply.events));
+		}.bind(this)).catch(function(err) {
+			common.say(this.trouble, common.reason(err));
+			this.trouble.style.display = '';
+		}.bind(this)).then(function() {
+			this.busy = false;
+		}.bind(this));
+	},
+
+	/* Events come oldest first. A number that goes back is of a daemon that
+	 * was started anew, and counts from there. */
+	add: function(events) {
+		events.forEach(function(ev) {
+			const seq = common.number(ev.seq);
+			this.last = seq;
+			const address = common.text(ev.client), mac = common.text(ev.mac);
+			const name = this.hints.name(mac, [ address ]);
+			const kind = common.text(ev['class']);
+			this.offer(kind);
+			const row = E('tr', { 'class': 'tr' }, [
+				common.cell(_('Time'), [ common.time(ev.time, common.clock(ev.time, true)) ]),
+				common.cell(_('Host'), [ name ? name + ' (' + address + ')' : address || '-' ]),
+				common.cell(_('Class'), [ className(kind) ]),
+				common.cell(_('Event'), [ sentence(ev) ])
+			]);
+			const entry = { row: row, kind: kind, words: [ name, address, mac ].join(' ').toLowerCase() };
+			this.show(entry);
+			this.events.unshift(entry);
+			this.body.insertBefore(row, this.body.firstChild);
+		}, this);
+		while (this.events.length > KEPT)
+			this.body.removeChild(this.events.pop().row);
+		this.tell();
+	},
+
+	show: function(entry) {
+		const words = this.host.value.trim().toLowerCase();
+		entry.shown = (!this.kind.value || entry.kind == this.kind.value) && entry.words.indexOf(words) != -1;
+		entry.row.style.display = entry.shown ? '' : 'none';
+	},
+
+	filter: function() {
+		this.events.forEach(this.show, this);
+		this.tell();
+	},
+
+	tell: function() {
+		const shown = this.events.filter(function(e) { return e.shown; }).length;
+		common.say(this.count, _('%d of %d events').format(shown, this.events.length));
+	}
+});

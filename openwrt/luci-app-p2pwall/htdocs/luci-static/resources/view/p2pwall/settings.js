@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+'use strict';
+'require view';
+'require form';
+'require uci';
+'require p2pwall.common as common';
+
+/*
+ * The checks are those of the daemon, no looser and no stricter: what this page
+ * saves, the daemon loads.
+ */
+
+function isNumber(v, low, high) {
+	return /^\d+$/.test(v) && +v >= low && +v <= high;
+}
+
+function isIPv4(v) {
+	return /^(\d+\.){3}\d+$/.test(v) && v.split('.').every(function(x) { return /^(0|[1-9]\d{0,2})$/.test(x) && +x <= 255; });
+}
+
+function isIPv6(v) {
+	const tail = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(v);
+	if (tail) {
+		if (!isIPv4(tail[2]))
+			return false;
+		v = tail[1] + '0:0';
+	}
+	const halves = v.split('::');
+	if (halves.length > 2 || v.indexOf(':') == -1)
+		return false;
+	const groups = halves.map(function(h) { return h === '' ? [] : h.split(':'); });
+	const all = groups[0].concat(groups[1] || []);
+	return all.every(function(g) { return /^[0-9a-fA-F]{1,4}$/.test(g); }) && (groups[1] ? all.length < 8 : all.length == 8);
+}
+
+function isMAC(v) {
+	return /^[0-9a-fA-F]{2}([:-])([0-9a-fA-F]{2}\1){4}[0-9a-fA-F]{2}$/.test(v) && /[1-9a-fA-F]/.test(v);
+}
+
+/* IPv4 within IPv6, ::ffff:0:0/96, is no network of its own. */
+function isMapped(v) {
+	return v.indexOf('.') != -1 ? /^(0{1,4}:)*:?(:0{1,4})*:?(ffff):\d+\./i.test(v) && !/^(0{1,4}:){6,}/.test(v)
+		: /^((0{1,4}:){5}|::(0{1,4}:){0,4}|(0{1,4}:){1,4}:(0{1,4}:){0,3})ffff:[0-9a-f]{1,4}:[0-9a-f]{1,4}$/i.test(v);
+}
+
+function isHost(v) {
+	const net = /^(.*)\/(0|[1-9]\d{0,2})$/.exec(v);
+	if (net)
+		return isIPv4(net[1]) ? +net[2] <= 32 : isIPv6(net[1]) && !isMapped(net[1]) && +net[2] <= 128;
+	return isMAC(v) || isIPv4(v) || isIPv6(v);
+}
+
+function isDevice(v) {
+	return /^[0-9A-Za-z._@%=,~-]{1,15}$/.test(v) && v != '.' && v != '..' && v.charAt(0) != '-';
+}
+
+const logClasses = [ 'clients', 'peers', 'tcp_dropped', 'udp_dropped', 'tcp_accepted', 'udp_accepted' ];
+const logLetters = { c: 'clients', p: 'peers', t: 'tcp_dropped', u: 'udp_dropped', T: 'tcp_accepted', U: 'udp_accepted' };
+
+/* Names, letters, "all" and "none" as a list of names. */
+function logNames(words) {
+	const on = {};
+	words.forEach(function(w) {
+		if (w == 'all')
+			logClasses.forEach(function(c) { on[c] = true; });
+		else if (logClasses.indexOf(w) != -1)
+			on[w] = true;
+		else if (w != 'none')
+			w.split('').forEach(function(x) { on[logLetters[x]] = true; });
+	});
+	return logClasses.filter(function(c) { return on[c]; });
+}
+
+return view.extend({
+	load: function() {
+		return Promise.all([
+			common.loadHints(),
+			L.resolveDefault(uci.load('network')),
+			uci.load('p2pwall')
+		]);
+	},
+
+	render: function(data) {
+		const hints = data[0];
+		[ [ 'main', 'p2pwall' ], [ 'fasttrack', 'protocol' ] ].forEach(function(x) {
+			if (!uci.get('p2pwall', x[0]))
+				uci.add('p2pwall', x[1], x[0]);
+		});
+
+		const m = new form.Map('p2pwall', _('Settings'),
+			_('P2Pwall finds the computers in your network that run a file-sharing program, and keeps that program from reaching anybody outside.'));
+		const s = m.section(form.NamedSection, 'main', 'p2pwall');
+		s.tab('general', _('General'));
+		s.tab('fasttrack', 'FastTrack');
+		s.tab('exempt', _('Exempt hosts'));
+		s.tab('log', _('Log'));
+		s.tab('advanced', _('Advanced'));
+		const lists = [];
+
+		function option(tab, cls, name, title, help) {
+			const o = s.taboption(tab, cls, name, title, help);
+			if (tab == 'fasttrack')
+				o.ucisection = 'fasttrack';
+			return o;
+		}
+
+		/* A switch; the daemon also takes the other words of UCI. */
+		function flag(tab, name, title, help) {
+			const o = option(tab, form.Flag, name, title, help);
+			o.default = '1';
+			o.load = function() {
+				const v = uci.get('p2pwall', this.ucisection || 'main', name);
+				return (v == null || v === '') ? '1' : [ 'on', 'true', 'yes', 'enabled' ].indexOf(v) != -1 ? '1' :
+					[ 'off', 'false', 'no', 'disabled' ].indexOf(v) != -1 ? '0' : v;
+			};
+		}
+
+		function count(tab, name, preset, low, high, title, help) {
+			const o = option(tab, form.Value, name, title, help);
+			o.placeholder = String(preset);
+			o.validate = function(sid, v) {
+				return v === '' || isNumber(v, low, high) || _('Expecting a whole number from %d to %d').format(low, high);
+			};
+		}
+
+		function choice(tab, name, choices, title, help, words) {
+			const o = option(tab, form.ListValue, name, title, help);
+			choices.forEach(function(c) { o.value(c[0], c[1]); });
+			o.default = choices[0][0];
+			o.load = function() {
+				const v = uci.get('p2pwall', this.ucisection || 'main', name);
+				return v == null ? v : (words && words[v.toLowerCase()] || v);
+			};
+		}
+
+		function path(tab, name, preset, none, title, help) {
+			const o = option(tab, form.Value, name, title, help);
+			o.placeholder = preset;
+			o.validate = function(sid, v) {
+				return v === '' || v.charAt(0) == '/' || (none && v == 'off') ||
+					(none ? _('Expecting an absolute path, or off') : _('Expecting an absolute path'));
+			};
+		}
+
+		function names(tab, name, ok, expecting, title, help) {
+			const o = option(tab, form.DynamicList, name, title, help);
+			o.validate = function(sid, v) {
+				return v === '' || ok(v) || expecting;
+			};
+			lists.push(o);
+			return o;
+		}
+
+		let o;
+		flag('general', 'enabled', _('Enabled'));
+		o = names('general', 'network', function(v) { return /^[A-Za-z0-9_.-]+$/.test(v); },
+			_('Expecting the name of a network'), _('Networks'),
+			_('The networks to watch, with guest networks and VLANs. Traffic between them is not touched. If neither a network nor a device is named, it is lan.'));
+		const devices = {};
+		uci.sections('network', 'interface').forEach(function(n) {
+			if (n['.name'] == 'loopback')
+				return;
+			o.value(n['.name']);
+			if (typeof(n.device) == 'string')
+				devices[n.device] = true;
+		});
+		uci.sections('network', 'device').forEach(function(d) {
+			if (typeof(d.name) == 'string')
+				devices[d.name] = true;
+		});
+		o = names('general', 'device', isDevice, _('Expecting the name of a device'), _('Devices'),
+			_('Devices to watch that belong to no network above.'));
+		Object.keys(devices).filter(isDevice).sort().forEach(function(d) { o.value(d); });
+		count('general', 'timelock', 120, 0, 86400, _('Lock'),
+			_('For how many seconds a computer may open no TCP connection after its program has tried to reach somebody. Each further try begins it anew. 0: never.'));
+		count('general', 'look_back', 30, 0, 3600, _('Look back'),
+			_('When a program is found, the connections that it opened in the last so many seconds are cut as well.'));
+		count('general', 'forget', 3600, 1, 2592000, _('Forget'),
+			_('After how many quiet seconds a computer that is not locked any more, and whom it knew, is forgotten.'));
+		choice('general', 'action', [
+			[ 'drop', _('Drop: in silence') ], [ 'reset', _('Reset: refuse at once') ], [ 'reject', _('Reject: send an error message') ]
+		], _('Blocked packets'), _('What happens to a connection that is blocked. Some programs answer a refusal with thousands of new connections.'));
+
+		choice('fasttrack', 'mode', [
+			[ 'block', _('Block') ], [ 'monitor', _('Watch only') ], [ 'off', _('Off') ]
+		], _('Mode'), _('FastTrack: Kazaa, Kazaa Lite, iMesh, Grokster, giFT, MLDonkey. Watch only: find, count and log, but block nothing.'));
+		flag('fasttrack', 'block_udp', _('Block UDP'), _('Drop the packets that look for others.'));
+		choice('fasttrack', 'pong', [
+			[ '0x28', _('Yes (0x28)') ], [ '0x29', _('Yes, the other kind (0x29)') ], [ 'off', _('No') ]
+		], _('Answer'), _('Answer the program in the name of those it looks for, so that it goes on and gives away whom it knows.'),
+		{ '1': '0x28', '0': 'off', '0x28': '0x28', '0x29': '0x29' });
+		flag('fasttrack', 'probe', _('Probe by UDP'), _('Ask a locked computer whether the program is still there. Without it a program that waits patiently is released too early.'));
+		flag('fasttrack', 'tcp_probe', _('Probe by TCP'), _('Ask by TCP as well, for programs that do without UDP.'));
+		flag('fasttrack', 'http', _('Look at TCP'), _('Look at the beginning of TCP connections for file transfers.'));
+
+		o = names('exempt', 'exempt', isHost,
+			_('Expecting an address, a network such as 192.168.1.0/24, or a hardware address such as 02:00:00:12:34:56'), _('Exempt'),
+			_('Computers that are left alone: address, network or hardware address (MAC).'));
+		Object.keys(hints.hosts).sort().forEach(function(mac) {
+			if (!isMAC(mac))
+				return;
+			const address = common.list(hints.hosts[mac] && hints.hosts[mac].ipaddrs)[0];
+			o.value(mac.toLowerCase(), [ common.text(hints.hosts[mac] && hints.hosts[mac].name), common.text(address), mac.toLowerCase() ]
+				.filter(function(x) { return x; }).join(' – '));
+		});
+
+		o = option('log', form.MultiValue, 'log', _('System log'), _('What goes to the system log. The page Log has more.'));
+		[ _('Hosts: found, locked, gone'), _('Peers'), _('TCP dropped'), _('UDP dropped'), _('TCP accepted'), _('UDP accepted') ]
+			.forEach(function(t, i) { o.value(logClasses[i], t); });
+		o.load = function() {
+			const v = uci.get('p2pwall', 'main', 'log');
+			return v == null ? [ 'clients' ] : logNames(L.toArray(v));
+		};
+		o.write = function(sid, v) {
+			uci.set('p2pwall', 'main', 'log', L.toArray(v));
+		};
+		/* No class at all has to be said: a missing option means the default. */
+		o.remove = function() {
+			uci.set('p2pwall', 'main', 'log', [ 'none' ]);
+		};
+		path('log', 'event_command', '/usr/libexec/p2pwall-event', true, _('Event command'),
+			_('A program that is run at each event. /usr/libexec/p2pwall-event calls the scripts in /etc/hotplug.d/p2pwall/.'));
+
+		choice('advanced', 'backend', [ [ 'auto', _('automatic') ], [ 'nft', 'nftables' ], [ 'iptables', 'iptables' ] ],
+			_('Firewall'), _('What puts the rules in place: nftables (OpenWrt 22.03 and later) or iptables (before).'));
+		choice('advanced', 'sets', [ [ 'auto', _('automatic') ], [ 'nft', 'nftables' ], [ 'ipset', 'ipset' ], [ 'off', _('Off') ] ],
+			_('Sets'), _('Where the rules look up who is locked. Off: the program is asked about every packet.'));
+		choice('advanced', 'offload', [ [ 'hold', _('Hold back') ], [ 'leave', _('Leave alone') ] ],
+			_('Flow offloading'), _('Offloading hides most packets from the program. Hold back: a connection is offloaded only when its beginning has been looked at.'));
+		flag('advanced', 'fail_open', _('Let pass'), _('When the program does not keep up or is not there, everything passes. Otherwise nothing passes that would have been looked at.'));
+		count('advanced', 'max_clients', 64, 1, 1024, _('Computers'), _('How many computers can be followed at once. The memory for all of them is taken at the start.'));
+		count('advanced', 'queue', 214, 0, 65535, _('Queue number'), _('The number of the kernel queue that brings packets to the program. Change it if another program uses it.'));
+		count('advanced', 'queues', 1, 1, 16, _('Queues'), _('Take more than one only if the router has processors to spare.'));
+		count('advanced', 'queue_length', 1024, 1, 65535, _('Queue length'), _('How many packets may wait.'));
+		count('advanced', 'copy_range', 2048, 128, 65535, _('Bytes of a packet'), _('How many bytes of each packet are looked at.'));
+		path('advanced', 'control', '/var/run/p2pwall/control.sock', false, _('Control socket'));
+		path('advanced', 'state_file', '/var/run/p2pwall/state', true, _('State file'), _('Keeps the locks over a restart; off keeps nothing.'));
+		path('advanced', 'devices_file', '/var/run/p2pwall/devices', false, _('File of devices'), _('Says which device belongs to which network.'));
+
+		/* What concerns several options, and what was in a list before. */
+		const value = function(name) {
+			const found = m.lookupOption(name, 'main');
+			return found ? found[0].formvalue('main') : null;
+		};
+		const wrong = function() {
+			if (+(value('queue') || 214) + +(value('queues') || 1) > 65536)
+				return _('Queue number and queues together go beyond 65535');
+			if (value('backend') == 'nft' && value('sets') == 'ipset')
+				return _('The firewall nftables cannot use ipset');
+			for (let i = 0; i < lists.length; i++) {
+				const bad = L.toArray(value(lists[i].option)).filter(function(v) { return lists[i].validate('main', v) !== true; });
+				if (bad.length)
+					return lists[i].title + ': ' + bad[0] + ': ' + lists[i].validate('main', bad[0]);
+			}
+			return null;
+		};
+		const parse = m.parse;
+		m.parse = function() {
+			const why = wrong();
+			return why ? Promise.reject(new TypeError(why)) : parse.apply(this, arguments);
+		};
+
+		return m.render();
+	}
+});

@@ -1,0 +1,631 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+'use strict';
+'require view';
+'require poll';
+'require rpc';
+'require fs';
+'require uci';
+'require ui';
+'require p2pwall.common as common';
+
+const INTERVAL = 4;       // seconds between two looks at the daemon
+const CHECK_EVERY = 60;   // seconds; `check` asks the kernel for its rules
+const HISTORY_EVERY = 20; // seconds; a bar is a minute
+const HINTS_EVERY = 120;  // seconds
+
+const callCommit = rpc.declare({ object: 'uci', method: 'commit', params: [ 'config' ], reject: true });
+
+/* How a host gave itself away. */
+function reasonText(r) {
+	return {
+		ping: _('it pinged a peer'), pong: _('it answered a ping'), peer: _('it went to a known peer'),
+		hello: _('it opened a session'), http: _('it transferred a file'),
+		push: _('it transferred a file over a connection from outside'), probe: _('it answered a probe')
+	}[r] || common.text(r);
+}
+
+function svg(name, attr, children) {
+	const e = document.createElementNS('http://www.w3.org/2000/svg', name);
+	for (let k in attr)
+		e.setAttribute(k, attr[k]);
+	(children || []).forEach(function(c) { e.appendChild(c); });
+	return e;
+}
+
+/* One strip of bars, a minute each, with a scale of its own. */
+function Strip(cls, label) {
+	this.label = label;
+	this.bars = [];
+	this.caption = E('figcaption', {}, []);
+	this.svg = svg('svg', { 'viewBox': '0 0 600 100', 'preserveAspectRatio': 'none', 'role': 'img' });
+	for (let i = 0; i < 60; i++) {
+		const bar = svg('rect', { 'class': cls, 'x': i * 10 + 1, 'y': 100, 'width': 8, 'height': 0 }, [ svg('title') ]);
+		this.bars.push(bar);
+		this.svg.appendChild(bar);
+	}
+	this.node = E('figure', { 'class': 'p2pw-chart' }, [ this.caption, this.svg ]);
+}
+
+Strip.prototype.update = function(values, now) {
+	const v = common.list(values).map(common.number).slice(-60);
+	while (v.length < 60)
+		v.unshift(0);
+	const top = Math.max.apply(null, v.concat(1));
+	const sum = v.reduce(function(a, b) { return a + b; }, 0);
+	for (let i = 0; i < 60; i++) {
+		/* What happened at all must be seen. */
+		const h = v[i] > 0 ? Math.max(4, v[i] / top * 100) : 0;
+		common.attr(this.bars[i], 'y', 100 - h);
+		common.attr(this.bars[i], 'height', h);
+		common.say(this.bars[i].firstChild, common.clock(now - (59 - i) * 60) + ': ' + v[i]);
+	}
+	const words = _('%s: %d in the last hour, at most %d a minute').format(this.label, sum, sum ? top : 0);
+	common.say(this.caption, words);
+	common.attr(this.svg, 'aria-label', words);
+};
+
+return view.extend({
+	handleSave: null,
+	handleSaveApply: null,
+	handleReset: null,
+
+	load: function() {
+		return Promise.all([
+			common.loadHints(),
+			L.resolveDefault(uci.load('p2pwall'))
+		]);
+	},
+
+	render: function(data) {
+		this.hints = data[0];
+		this.readonly = !L.hasViewPermission();
+		this.rows = {};
+		this.due = {};
+		this.first = true;
+
+		this.live = common.live();
+		this.summary = E('p', {}, []);
+		this.detail = E('p', { 'class': 'p2pw-small' }, []);
+		this.start = E('button', { 'class': 'btn cbi-button cbi-button-apply', 'style': 'display:none' }, [ _('Start') ]);
+		this.onClick(this.start, this.handleStart);
+		this.state = E('div', { 'class': 'alert-message p2pw-state', 'id': 'p2pw-state' },
+			[ E('div', {}, [ this.summary, this.detail ]), this.start ]);
+
+		this.heading = E('h3', { 'tabindex': -1 }, [ _('Hosts found') ]);
+		this.tbody = E('tbody', {}, []);
+		this.none = E('p', {}, [ E('em', {}, [ _('Looking …') ]) ]);
+		const titles = [ _('Host'), _('Protocol'), _('Found'), _('Lock'), _('Peers'), _('Dropped'), _('Last probe') ];
+		this.columns = titles.length + (this.readonly ? 0 : 1);
+		this.table = E('table', { 'class': 'table p2pw-hosts', 'id': 'p2pw-hosts', 'aria-label': _('Hosts found') },
+			[ common.head(this.readonly ? titles : titles.concat('')), this.tbody ]);
+
+		this.strips = {
+			dropped_tcp: new Strip('p2pw-tcp', _('Dropped TCP')),
+			dropped_udp: new Strip('p2pw-udp', _('Dropped UDP')),
+			probes: new Strip('p2pw-probes', _('Probes'))
+		};
+		this.noHistory = E('p', { 'style': 'display:none' }, [ E('em', {}, [ _('The daemon keeps no history.') ]) ]);
+		this.chart = E('div', { 'id': 'p2pw-chart' }, [
+			this.strips.dropped_tcp.node, this.strips.dropped_udp.node, this.strips.probes.node,
+			E('div', { 'class': 'p2pw-axis p2pw-small', 'aria-hidden': 'true' },
+				[ E('span', {}, [ _('an hour ago') ]), E('span', {}, [ _('half an hour ago') ]), E('span', {}, [ _('now') ]) ])
+		]);
+
+		this.findings = E('ul', { 'class': 'p2pw-findings' }, []);
+		this.passed = E('ul', {}, []);
+		this.passedCount = E('summary', {}, []);
+		this.passedBox = E('details', { 'style': 'display:none' }, [ this.passedCount, this.passed ]);
+		const again = E('button', { 'class': 'btn cbi-button' }, [ _('Check again') ]);
+		this.onClick(again, function() {
+			return this.updateFindings().then(function() { this.announce(_('Checked')); }.bind(this));
+		});
+
+		document.addEventListener('visibilitychange', this.update.bind(this));
+		poll.add(this.update.bind(this), INTERVAL);
+		window.setInterval(this.tick.bind(this), 1000);
+
+		return E('div', { 'class': 'cbi-map' }, [
+			common.style(), this.live,
+			E('h2', { 'name': 'content' }, [ 'P2Pwall' ]),
+			this.state,
+			E('div', { 'class': 'cbi-section' }, [ this.heading, this.none, this.table ]),
+			E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('Last hour') ]), this.noHistory, this.chart ]),
+			E('div', { 'class': 'cbi-section', 'id': 'p2pw-findings' },
+				[ E('h3', {}, [ _('Check') ]), this.findings, this.passedBox, E('p', {}, [ again ]) ])
+		]);
+	},
+
+	/* A button that ignores clicks while its work is under way. It is not
+	 * disabled meanwhile: that would take the focus from it. */
+	onClick: function(button, fn) {
+		button.addEventListener('click', function(ev) {
+			ev.preventDefault();
+			if (button.getAttribute('aria-busy') == 'true')
+				return;
+			button.setAttribute('aria-busy', 'true');
+			button.classList.add('spinning');
+			Promise.resolve().then(fn.bind(this)).catch(this.complain.bind(this)).then(function() {
+				button.removeAttribute('aria-busy');
+				button.classList.remove('spinning');
+			});
+		}.bind(this));
+	},
+
+	announce: function(s) {
+		this.live.appendChild(E('p', {}, [ s ]));
+		while (this.live.childNodes.length > 5)
+			this.live.removeChild(this.live.firstChild);
+	},
+
+	complain: function(err) {
+		ui.addNotification(null, E('p', { 'role': 'alert' }, [ common.reason(err) ]), 'danger');
+	},
+
+	/* True if it is time for something that is not done every time. */
+	isDue: function(what, every) {
+		const now = Date.now() / 1000;
+		if (this.due[what] > now)
+			return false;
+		this.due[what] = now + every;
+		return true;
+	},
+
+	update: function() {
+		if (document.hidden)
+			return Promise.resolve();
+		if (this.updating)
+			return this.updating;
+		const tasks = [
+			common.ask('status').then(function(s) { return { status: s }; }, function(err) { return { err: err }; }),
+			common.ask('clients').then(function(r) { return r; }, function() { return null; })
+		];
+		if (this.isDue('hints', HINTS_EVERY) && !this.first)
+			tasks.push(common.loadHints().then(function(h) { this.hints = h; }.bind(this)));
+		const done = this.updating = Promise.all(tasks).then(function(res) {
+			this.showState(res[0].status, res[0].err);
+			this.showClients(res[1] ? common.objects(res[1].clients) : (res[0].status ? null : []));
+			if (!res[0].status)
+				this.due = {};
+			return Promise.all([
+				res[0].status && this.isDue('history', HISTORY_EVERY) ? this.updateHistory() : null,
+				res[0].status && this.isDue('check', CHECK_EVERY) ? this.updateFindings() : null,
+				this.updatePeers()
+			]);
+		}.bind(this)).catch(this.complain.bind(this)).then(function() {
+			this.updating = null;
+			this.first = false;
+		}.bind(this));
+		return done;
+	},
+
+	/* ---- the one line that says whether it protects ---- */
+
+	showState: function(s, err) {
+		let level, summary, detail = '', action = null;
+		if (s) {
+			const up = common.number(s.uptime);
+			this.now = common.number(s.started) ? s.started + up : Date.now() / 1000;
+			this.locktime = common.number(s.timelock);
+			const trouble = this.trouble(s);
+			level = trouble ? trouble[0] : 'success';
+			summary = trouble ? trouble[1] : _('P2Pwall protects your network.');
+			detail = [
+				trouble ? trouble[2] : '',
+				common.number(s.started) ? _('Running since %s (%s).').format(common.clock(s.started), common.duration(up)) : '',
+				s.backend ? _('Firewall: %s.').format(common.text(s.backend)) : '',
+				this.queueText(s),
+				s.version ? _('Version %s.').format(common.text(s.version)) : ''
+			].filter(function(x) { return x; }).join(' ');
+		}
+		else {
+			this.now = Date.now() / 1000;
+			level = 'error';
+			summary = _('P2Pwall does not run: nothing is blocked.');
+			if (uci.get('p2pwall', 'main', 'enabled') === '0') {
+				detail = _('It is switched off in the settings.');
+				action = _('Switch on');
+			}
+			else {
+				detail = common.reason(err);
+				action = _('Start');
+			}
+			if (this.readonly) {
+				action = null;
+				detail += ' ' + _('You may look, but not change anything.');
+			}
+		}
+		this.state.className = 'alert-message p2pw-state ' + level;
+		if (this.summary.textContent !== summary)
+			this.announce(summary);
+		common.say(this.summary, summary);
+		common.say(this.detail, detail);
+		if (action)
+			common.say(this.start, action);
+		this.start.style.display = action ? '' : 'none';
+	},
+
+	/* What is wrong with a daemon that runs: level, what, what to do. */
+	trouble: function(s) {
+		const lost = common.objects(s.queues).reduce(function(n, q) {
+			return n + common.number(q.dropped) + common.number(q.user_dropped);
+		}, 0);
+		const losing = this.lost != null && lost > this.lost;
+		this.lost = lost;
+		if (s.enabled === false)
+			return [ 'warning', _('P2Pwall runs, but is switched off.'), _('Switch it on in the settings.') ];
+		if (s.rules_ok === false)
+			return [ 'error', _('The firewall rules are not in place: nothing is blocked.'),
+				_('They are put back by themselves; if this stays, look at the check below.') ];
+		if (losing || common.objects(s.queues).some(function(q) { return common.number(q.length) && common.number(q.waiting) >= q.length; }))
+			return [ 'warning', _('More packets come than the router can look at.'), _('Some were not checked.') ];
+		const mode = uci.get('p2pwall', 'fasttrack', 'mode');
+		if (mode == 'off')
+			return [ 'warning', _('P2Pwall runs, but looks for no protocol.'), _('Choose in the settings what to look for.') ];
+		if (mode == 'monitor')
+			return [ 'warning', _('P2Pwall watches, but blocks nothing.'), _('Its mode is set to watch only.') ];
+		return null;
+	},
+
+	queueText: function(s) {
+		const queues = common.objects(s.queues);
+		if (!queues.length)
+			return '';
+		const sum = function(k) { return queues.reduce(function(n, q) { return n + common.number(q[k]); }, 0); };
+		return _('Queue: %d waiting, %d lost.').format(sum('waiting'), sum('dropped') + sum('user_dropped'));
+	},
+
+	handleStart: function() {
+		let ready = Promise.resolve();
+		if (uci.get('p2pwall', 'main', 'enabled') === '0')
+			ready = this.change(function() { uci.set('p2pwall', 'main', 'enabled', '1'); });
+		return ready.then(function() {
+			return fs.exec('/etc/init.d/p2pwall', [ 'start' ]);
+		}).then(function(res) {
+			const said = common.text(res.stderr).trim();
+			if (res.code || said)
+				throw new Error(said || _('It could not be started.'));
+			this.announce(_('Started'));
+			return this.again();
+		}.bind(this));
+	},
+
+	/* Changes the configuration at once, without the settings that somebody may
+	 * be editing in another tab. */
+	change: function(fn) {
+		return uci.changes().then(function(changes) {
+			if (changes && common.list(changes.p2pwall).length)
+				throw new Error(_('There are unsaved changes of P2Pwall’s settings: apply or revert them first.'));
+			uci.unload('p2pwall');
+			return uci.load('p2pwall');
+		}).then(fn).then(function() {
+			return uci.save();
+		}).then(function() {
+			return callCommit('p2pwall');
+		}).then(function() {
+			uci.unload('p2pwall');
+			return uci.load('p2pwall');
+		});
+	},
+
+	/* Looks again after something was done, also if a look is under way. */
+	again: function() {
+		return Promise.resolve(this.updating).then(this.update.bind(this));
+	},
+
+	/* ---- the hosts ---- */
+
+	/* null leaves the table as it is. */
+	showClients: function(clients) {
+		common.attr(this.table, 'class', 'table p2pw-hosts' + (clients ? '' : ' p2pw-old'));
+		if (!clients)
+			return;
+		const seen = {};
+		let before = this.tbody.firstChild;
+		clients.forEach(function(c) {
+			let key = common.text(c.address) + ' ' + common.text(c.protocol);
+			while (seen[key])
+				key += '+';
+			seen[key] = true;
+			let row = this.rows[key];
+			if (!row) {
+				row = this.rows[key] = this.addRow(c);
+				/* New ones come in where the daemon has them; the others stay
+				 * where they are: to move a node takes its focus away. */
+				this.tbody.insertBefore(row.tr, before);
+				this.tbody.insertBefore(row.fold, before);
+				if (!this.first)
+					this.announce(_('Found: %s').format(this.title(c)));
+			}
+			else {
+				if (row.client.locked === true && c.locked === false)
+					this.announce(_('%s is not locked any more').format(this.title(c)));
+				else if (row.client.locked === false && c.locked === true)
+					this.announce(_('%s is locked').format(this.title(c)));
+			}
+			before = row.fold.nextSibling;
+			this.showClient(row, c);
+		}, this);
+		for (let key in this.rows)
+			if (!seen[key])
+				this.removeRow(key);
+		this.none.style.display = clients.length ? 'none' : '';
+		this.table.style.display = clients.length ? '' : 'none';
+		common.say(this.none.firstChild, _('No file-sharing program has been found.'));
+	},
+
+	removeRow: function(key) {
+		const row = this.rows[key], focused = row.tr.contains(document.activeElement) || row.fold.contains(document.activeElement);
+		const next = row.fold.nextSibling || row.tr.previousSibling;
+		delete this.rows[key];
+		this.announce(_('Gone: %s').format(this.title(row.client)));
+		this.tbody.removeChild(row.tr);
+		this.tbody.removeChild(row.fold);
+		if (!focused)
+			return;
+		for (let k in this.rows)
+			if (this.rows[k].tr === next || this.rows[k].fold === next)
+				return this.rows[k].toggle.focus();
+		this.heading.focus();
+	},
+
+	addresses: function(c) {
+		const all = common.list(c.addresses).map(common.text);
+		return all.length ? all : [ common.text(c.address) ];
+	},
+
+	title: function(c) {
+		return this.hints.name(c.mac, this.addresses(c)) || common.text(c.address);
+	},
+
+	addRow: function(c) {
+		const id = 'p2pw-fold-' + (this.serial = (this.serial || 0) + 1);
+		const row = { client: c, open: false, peers: {}, id: id };
+		row.toggle = E('button', { 'class': 'p2pw-fold', 'type': 'button', 'aria-expanded': 'false', 'aria-controls': id }, []);
+		row.where = E('div', { 'class': 'p2pw-small p2pw-mono' }, []);
+		row.protocol = E('span', { 'class': 'ifacebadge' }, []);
+		row.found = E('span', {}, []);
+		row.fill = E('div', {}, []);
+		row.bar = E('div', { 'class': 'p2pw-bar', 'role': 'progressbar', 'aria-valuemin': 0 }, [ row.fill ]);
+		row.left = E('span', { 'class': 'p2pw-small' }, []);
+		row.count = E('span', {}, []);
+		row.dropped = E('span', {}, []);
+		row.probe = E('span', {}, []);
+		const cells = [
+			common.cell(_('Host'), [ row.toggle, row.where ]),
+			common.cell(_('Protocol'), [ row.protocol ]),
+			common.cell(_('Found'), [ row.found ]),
+			common.cell(_('Lock'), [ E('div', {}, [ row.bar, row.left ]) ]),
+			common.cell(_('Peers'), [ row.count ]),
+			common.cell(_('Dropped'), [ row.dropped ]),
+			common.cell(_('Last probe'), [ row.probe ])
+		];
+		if (!this.readonly) {
+			row.unlock = E('button', { 'class': 'btn cbi-button', 'type': 'button' }, [ _('Unlock') ]);
+			row.exempt = E('button', { 'class': 'btn cbi-button', 'type': 'button', 'aria-haspopup': 'dialog' }, [ _('Exempt…') ]);
+			this.onClick(row.unlock, function() { return this.handleUnlock(row); });
+			this.onClick(row.exempt, function() { this.askExempt(row); });
+			cells.push(common.cell('', [ E('div', { 'class': 'nowrap' }, [ row.unlock, ' ', row.exempt ]) ]));
+		}
+		row.tr = E('tr', { 'class': 'tr' }, cells);
+
+		row.facts = E('p', { 'class': 'p2pw-small' }, []);
+		row.peerBody = E('tbody', {}, []);
+		row.peerCount = E('p', { 'class': 'p2pw-small' }, [ _('Looking …') ]);
+		row.box = E('div', { 'class': 'p2pw-peers', 'role': 'region', 'tabindex': 0 }, [
+			E('table', { 'class': 'table' }, [
+				common.head([ _('Peer'), _('Found'), _('Last seen'), _('Dropped') ]), row.peerBody
+			])
+		]);
+		row.fold = E('tr', { 'class': 'tr', 'id': id, 'style': 'display:none' }, [
+			E('td', { 'class': 'td', 'colspan': this.columns }, [ row.facts, row.peerCount, row.box ])
+		]);
+		row.toggle.addEventListener('click', function() {
+			row.open = !row.open;
+			row.toggle.setAttribute('aria-expanded', row.open ? 'true' : 'false');
+			row.fold.style.display = row.open ? '' : 'none';
+			if (row.open)
+				this.updateRowPeers(row);
+		}.bind(this));
+		return row;
+	},
+
+	showClient: function(row, c) {
+		const title = this.title(c), all = this.addresses(c);
+		row.client = c;
+		row.seen = Date.now();
+		common.say(row.toggle, title);
+		common.say(row.where, [ common.text(c.address), common.text(c.mac) ].filter(function(x) { return x; }).join(' '));
+		common.say(row.protocol, common.protocol(c.protocol) || '?');
+		common.say(row.found, this.ago(c.first_seen));
+		common.say(row.count, common.number(c.peers));
+		common.say(row.dropped, common.number(c.dropped));
+		common.attr(row.dropped, 'title', _('%d TCP, %d UDP').format(common.number(c.dropped_tcp), common.number(c.dropped_udp)));
+		common.say(row.probe, this.ago(c.last_probe));
+		common.say(row.facts, [
+			c.reason ? _('Found because %s.').format(reasonText(c.reason)) : '',
+			_('Addresses: %s.').format(all.join(', ')),
+			c.locks != null ? _('Locked %d times.').format(common.number(c.locks)) : '',
+			_('%d TCP, %d UDP').format(common.number(c.dropped_tcp), common.number(c.dropped_udp)) + ' ' + _('packets dropped.'),
+			common.number(c.last_answer) ? _('Last answer to a probe: %s.').format(this.ago(c.last_answer)) : ''
+		].filter(function(x) { return x; }).join(' '));
+		common.attr(row.box, 'aria-label', _('Peers of %s').format(title));
+		common.attr(row.bar, 'aria-label', _('Lock of %s').format(title));
+		if (row.unlock) {
+			common.attr(row.unlock, 'aria-label', _('Unlock %s').format(title));
+			common.attr(row.exempt, 'aria-label', _('Exempt %s').format(title));
+		}
+		this.showLock(row);
+	},
+
+	showLock: function(row) {
+		const c = row.client, total = common.number(c.lock_time) || this.locktime || 0;
+		const left = Math.max(0, common.number(c.lock_remaining) - (Date.now() - row.seen) / 1000);
+		const locked = c.locked === true && total > 0;
+		row.bar.style.display = locked ? '' : 'none';
+		if (!locked) {
+			common.say(row.left, c.locked === true ? _('locked') : _('not locked'));
+			return;
+		}
+		row.fill.style.width = Math.min(100, left / total * 100) + '%';
+		common.attr(row.bar, 'aria-valuemax', Math.round(total));
+		common.attr(row.bar, 'aria-valuenow', Math.round(Math.min(left, total)));
+		common.attr(row.bar, 'aria-valuetext', _('%d s left').format(Math.round(left)));
+		common.say(row.left, _('%d s left').format(Math.round(left)));
+	},
+
+	tick: function() {
+		if (!document.hidden)
+			for (let key in this.rows)
+				this.showLock(this.rows[key]);
+	},
+
+	ago: function(t) {
+		return common.number(t) ? _('%s ago').format(common.duration(this.now - t)) : '-';
+	},
+
+	/* ---- their peers, for the fold-outs that are open ---- */
+
+	updatePeers: function() {
+		return Object.keys(this.rows).reduce(function(done, key) {
+			const row = this.rows[key];
+			return row.open ? done.then(this.updateRowPeers.bind(this, row)) : done;
+		}.bind(this), Promise.resolve());
+	},
+
+	updateRowPeers: function(row) {
+		return common.ask('peers', common.text(row.client.address)).then(function(reply) {
+			const peers = common.objects(reply.peers), seen = {};
+			let before = row.peerBody.firstChild;
+			peers.forEach(function(p) {
+				const port = common.number(p.port), address = common.text(p.address);
+				const key = address.indexOf(':') != -1 && port ? '[' + address + ']:' + port : address + (port ? ':' + port : '');
+				if (seen[key])
+					return;
+				seen[key] = true;
+				let tr = row.peers[key];
+				if (!tr) {
+					tr = row.peers[key] = E('tr', { 'class': 'tr' }, [
+						common.cell(_('Peer'), [ E('span', { 'class': 'p2pw-mono' }, [ key ]) ]),
+						common.cell(_('Found')), common.cell(_('Last seen')), common.cell(_('Dropped'))
+					]);
+					row.peerBody.insertBefore(tr, before);
+				}
+				before = tr.nextSibling;
+				common.say(tr.cells[1], this.ago(p.first_seen));
+				common.say(tr.cells[2], this.ago(p.last_seen));
+				common.say(tr.cells[3], common.number(p.dropped));
+			}, this);
+			for (let key in row.peers)
+				if (!seen[key]) {
+					row.peerBody.removeChild(row.peers[key]);
+					delete row.peers[key];
+				}
+			row.box.style.display = peers.length ? '' : 'none';
+			common.say(row.peerCount, peers.length ? _('Peers: %d').format(peers.length) : _('No peers are known.'));
+		}.bind(this)).catch(function(err) {
+			common.say(row.peerCount, common.reason(err));
+		});
+	},
+
+	/* ---- what can be done about a host ---- */
+
+	handleUnlock: function(row) {
+		return common.ask('unlock', common.text(row.client.address)).then(function() {
+			this.announce(_('%s is unlocked').format(this.title(row.client)));
+			return this.again();
+		}.bind(this));
+	},
+
+	askExempt: function(row) {
+		const title = this.title(row.client);
+		const close = function() {
+			ui.hideModal();
+			(row.tr.isConnected ? row.exempt : this.heading).focus();
+		}.bind(this);
+		const choice = function(label, fn) {
+			const b = E('button', { 'class': 'btn cbi-button', 'type': 'button' }, [ label ]);
+			this.onClick(b, function() {
+				return Promise.resolve(fn.call(this)).then(function() {
+					this.announce(_('%s is exempt').format(title));
+					return this.again();
+				}.bind(this)).finally(close);
+			});
+			return b;
+		}.bind(this);
+		const midnight = new Date();
+		midnight.setHours(24, 0, 0, 0);
+		const seconds = Math.max(60, Math.round((midnight - Date.now()) / 1000));
+		const buttons = [
+			choice(_('For one hour'), function() { return this.exemptFor(row.client, 3600); }),
+			choice(_('Today'), function() { return this.exemptFor(row.client, seconds); }),
+			choice(_('Always'), function() { return this.exemptAlways(row.client); })
+		];
+		const cancel = E('button', { 'class': 'btn cbi-button', 'type': 'button', 'click': close }, [ _('Cancel') ]);
+		const dialog = ui.showModal([ _('Exempt %s').format(title) ], [
+			E('p', {}, [ _('P2Pwall leaves an exempt host alone: whatever it does is neither looked at nor blocked. For how long?') ]),
+			E('div', { 'class': 'right' }, [ cancel, ' ', buttons[0], ' ', buttons[1], ' ', buttons[2] ])
+		]);
+		if (dialog)
+			common.attr(dialog, 'aria-label', _('Exempt %s').format(title));
+		buttons[0].focus();
+	},
+
+	exemptFor: function(c, seconds) {
+		return common.ask('exempt', common.text(c.address), seconds);
+	},
+
+	/* By hardware address where it is known, since that one does not change. */
+	exemptAlways: function(c) {
+		const host = /^(?!00:00:00:00:00:00)([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(common.text(c.mac)) ? c.mac : common.text(c.address);
+		return this.change(function() {
+			const known = L.toArray(uci.get('p2pwall', 'main', 'exempt'));
+			if (known.indexOf(host) == -1)
+				uci.set('p2pwall', 'main', 'exempt', known.concat(host));
+		}).then(function() {
+			/* Until the daemon has read its configuration again. */
+			return this.exemptFor(c, 60);
+		}.bind(this));
+	},
+
+	/* ---- the last hour, and the check ---- */
+
+	updateHistory: function() {
+		return common.ask('history').then(function(h) {
+			for (let k in this.strips)
+				this.strips[k].update(h[k], this.now);
+			this.showHistory(true);
+		}.bind(this)).catch(this.showHistory.bind(this, false));
+	},
+
+	showHistory: function(known) {
+		this.chart.style.display = known === true ? '' : 'none';
+		this.noHistory.style.display = known === true ? 'none' : '';
+	},
+
+	updateFindings: function() {
+		return common.ask('check').then(function(r) { return common.objects(r.findings); }, function(err) {
+			return [ { level: 'warning', what: common.reason(err) } ];
+		}).then(function(findings) {
+			const words = JSON.stringify(findings);
+			if (this.lastFindings === words)
+				return;
+			this.lastFindings = words;
+			const rank = { error: 0, warning: 1, ok: 2 }, label = { error: _('Error'), warning: _('Warning') };
+			const bad = findings.filter(function(f) { return f.level != 'ok'; });
+			const good = findings.filter(function(f) { return f.level == 'ok'; });
+			bad.sort(function(a, b) { return (rank[a.level] || 0) - (rank[b.level] || 0); });
+			L.dom.content(this.findings, bad.map(function(f) {
+				const level = label[f.level] ? f.level : 'warning';
+				return E('li', { 'class': 'alert-message ' + level }, [
+					E('p', {}, [ E('strong', {}, [ label[level] + ': ' ]), common.text(f.what) ]),
+					E('p', {}, [ common.text(f.remedy) ])
+				]);
+			}));
+			if (!bad.length)
+				L.dom.content(this.findings, [ E('li', {}, [ _('Nothing is wrong.') ]) ]);
+			L.dom.content(this.passed, good.map(function(f) { return E('li', {}, [ common.text(f.what) ]); }));
+			common.say(this.passedCount, _('%d checks passed').format(good.length));
+			this.passedBox.style.display = good.length ? '' : 'none';
+		}.bind(this));
+	}
+});

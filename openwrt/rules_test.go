@@ -129,8 +129,10 @@ func TestRulesLoad(t *testing.T) {
 						continue
 					}
 					for _, x := range [][2]string{
-						{"iptables-", r.Mangle4}, {"iptables-", r.Raw},
-						{"ip6tables-", r.Mangle6}, {"ip6tables-", r.Raw},
+						{"iptables-", r.Mangle4},
+						{"iptables-", r.Raw},
+						{"ip6tables-", r.Mangle6},
+						{"ip6tables-", r.Raw},
 					} {
 						need(t, x[0]+flavour+"-restore")
 						run(t, x[1], x[0]+flavour+"-restore", "--noflush")

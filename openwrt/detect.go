@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package openwrt
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Remedies that name what to install, on OpenWrt and on Debian.
+const (
+	remedyNFT       = "install nftables (OpenWrt: apk add or opkg install nftables kmod-nft-queue; Debian: apt install nftables)"
+	remedyNFTQueue  = "install kmod-nft-queue (OpenWrt), or load the modules nft_queue and nfnetlink_queue (Debian: modprobe nft_queue)"
+	remedyIPTables  = "install iptables with iptables-mod-nfqueue, iptables-mod-conntrack-extra and iptables-mod-ipopt (OpenWrt; Debian: apt install iptables)"
+	remedyIP6Tables = "install ip6tables and kmod-ip6tables (OpenWrt; Debian: apt install iptables)"
+	remedyIPSet     = "install ipset and kmod-ipt-ipset (OpenWrt; Debian: apt install ipset), or set sets to auto"
+)
+
+// tryQueue is the smallest ruleset that needs nft's queue; it is checked only.
+const tryQueue = "table inet p2pwall-try {\n\tchain c {\n\t\tqueue num 0 bypass\n\t}\n}\n"
+
+// trySets creates and destroys the types of sets needed, for ipset restore.
+const trySets = "create p2pwall-try hash:net,net timeout 1\ndestroy p2pwall-try\n" +
+	"create p2pwall-try hash:mac timeout 1\ndestroy p2pwall-try\n"
+
+// Detect resolves what the configuration leaves to "auto", by what is installed
+// and what the kernel can do. The notes say what was found wanting on the way. It
+// changes nothing.
+func Detect(c *Config) (t Target, notes []string, err error) {
+	t.Backend, err = detectBackend(c.Backend)
+	if err != nil {
+		return t, nil, err
+	}
+	t.Sets, notes, err = detectSets(c, t.Backend)
+	return t, notes, err
+}
+
+func detectBackend(want Backend) (Backend, error) {
+	if want != BackendIPTables {
+		nftErr := fmt.Errorf("the program nft is missing: %s", remedyNFT)
+		if have("nft") {
+			_, err := runTool(tryQueue, "nft", "-c", "-f", "-")
+			if err == nil {
+				return BackendNFT, nil
+			}
+			nftErr = nftFailure(err)
+		}
+		if want == BackendNFT {
+			return "", nftErr
+		}
+		if !haveIPTables() {
+			return "", fmt.Errorf("%w; and there is no iptables either", nftErr)
+		}
+		return BackendIPTables, nil
+	}
+	if !haveIPTables() {
+		return "", fmt.Errorf("the programs iptables-restore and iptables-save are missing: %s", remedyIPTables)
+	}
+	return BackendIPTables, nil
+}
+
+// nftFailure explains why nft does not take a queue rule.
+func nftFailure(err error) error {
+	if strings.Contains(err.Error(), "not permitted") {
+		return fmt.Errorf("nft may not change rules (%w): run as root or with CAP_NET_ADMIN", err)
+	}
+	return fmt.Errorf("nft cannot queue packets (%w): %s", err, remedyNFTQueue)
+}
+
+func haveIPTables() bool { return have("iptables-restore") && have("iptables-save") }
+
+func detectSets(c *Config, b Backend) (SetsKind, []string, error) {
+	switch {
+	case c.Sets == SetsOff:
+		return SetsOff, nil, nil
+	case b == BackendNFT:
+		if c.Sets == SetsIPSet {
+			return "", nil, fmt.Errorf("the nft backend cannot use ipset: set sets to nft or auto")
+		}
+		return SetsNFT, nil, nil
+	}
+	var why []string
+	if c.Sets != SetsNFT {
+		_, err := runTool(trySets, "ipset", "-exist", "restore")
+		if err == nil {
+			return SetsIPSet, nil, nil
+		}
+		if c.Sets == SetsIPSet {
+			return "", nil, fmt.Errorf("ipset cannot be used (%w): %s", err, remedyIPSet)
+		}
+		why = append(why, err.Error())
+	}
+	err := tryNFTSets(c)
+	if err == nil {
+		return SetsNFT, nil, nil
+	}
+	if c.Sets == SetsNFT {
+		return "", nil, fmt.Errorf("nft sets cannot be used (%w): %s, or set sets to auto", err, remedyNFT)
+	}
+	why = append(why, err.Error())
+	return SetsOff, []string{"no sets in the kernel (" + strings.Join(why, "; ") +
+		"): every blocked packet goes through the queue; " + remedyIPSet}, nil
+}
+
+// tryNFTSets has nft check the table of sets that goes with iptables.
+func tryNFTSets(c *Config) error {
+	w := writer{c: c, t: Target{Backend: BackendIPTables, Sets: SetsNFT, Devices: []string{"lo"}}}
+	_, err := runTool(w.nftSetsOnly(), "nft", "-c", "-f", "-")
+	return err
+}
+
+// haveIPv6 reports whether the kernel does IPv6 at all.
+func haveIPv6() bool { return exists("/proc/thread-self/net/if_inet6") }
+
+// packages says which OpenWrt packages bring an iptables match or target.
+var packages = map[string]string{
+	"NFQUEUE":   "iptables-mod-nfqueue and kmod-nfnetlink-queue",
+	"connbytes": "iptables-mod-conntrack-extra",
+	"connmark":  "iptables-mod-conntrack-extra",
+	"CONNMARK":  "iptables-mod-conntrack-extra",
+	"length":    "iptables-mod-ipopt",
+	"conntrack": "kmod-ipt-conntrack",
+	"CT":        "kmod-ipt-raw",
+	"set":       "kmod-ipt-ipset",
+	"SET":       "kmod-ipt-ipset",
+	"mac":       "kmod-ipt-core",
+	"mark":      "kmod-ipt-core",
+	"MARK":      "kmod-ipt-core",
+}
+
+// explain adds to an error of iptables-restore what would help: the packages of
+// the extensions in the line it complains about.
+func explain(err error, text string) error {
+	said := err.Error()
+	if strings.Contains(said, "Permission denied") || strings.Contains(said, "not permitted") {
+		return fmt.Errorf("%w: run as root or with CAP_NET_ADMIN", err)
+	}
+	var names []string
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		if !hasWord(strings.NewReplacer(":", " ", ".", " ", ",", " ", "'", " ", "`", " ").Replace(said), fmt.Sprint(i+1)) {
+			continue
+		}
+		f := strings.Fields(l)
+		for j := 0; j+1 < len(f); j++ {
+			if f[j] == "-m" || f[j] == "-j" {
+				names = appendNew(names, f[j+1])
+			}
+		}
+	}
+	var need []string
+	for _, n := range names {
+		if p := packages[n]; p != "" {
+			need = appendNew(need, p)
+		}
+	}
+	if need == nil {
+		return err
+	}
+	return fmt.Errorf("%w: the kernel or iptables lacks %s; install %s (OpenWrt), or load the kernel's modules",
+		err, strings.Join(names, " or "), strings.Join(need, ", "))
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package openwrt
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Keeper loads the rules, says whether they are still there, repairs them and
+// takes them away. It is not for use by several goroutines at once.
+type Keeper struct {
+	// HoldFile is where the offload rules are written for fw4 to include when
+	// it loads its own: after a reload of fw4 there is then no moment without
+	// them. "" for none.
+	HoldFile string
+
+	target Target
+	rules  Rules
+	loaded bool
+	noHold bool // the offload rules could not be loaded
+
+	nft      *nftConn
+	gen      uint32           // of nf_tables, when all was last found right
+	table    uint64           // ruleHash of our own table
+	iptables []*iptablesTable // those that have our rules
+}
+
+// Loaded is what Load and Repair have to say.
+type Loaded struct {
+	// NewSets says that the kernel's sets were made anew and are empty.
+	NewSets bool
+	// Degraded has a line for everything that could not be had, with what to do.
+	Degraded []string
+}
+
+func (l *Loaded) degraded(format string, args ...any) {
+	l.Degraded = append(l.Degraded, fmt.Sprintf(format, args...))
+}
+
+// Target returns what the rules are loaded for.
+func (k *Keeper) Target() Target { return k.target }
+
+// Rules returns the texts that are loaded.
+func (k *Keeper) Rules() Rules { return k.rules }
+
+// Load resolves what the configuration leaves open, writes the rules for the LAN
+// devices and puts them in place of what is there of ours: nothing, the rules of
+// an earlier configuration, or those of an instance that was killed. The sets
+// keep their elements. After an error that came before anything was changed, the
+// rules of before still hold.
+func (k *Keeper) Load(c *Config, devices []string) (Loaded, error) {
+	t, notes, err := Detect(c)
+	if err != nil {
+		return Loaded{}, err
+	}
+	t.Devices = devices
+	l := Loaded{Degraded: notes}
+	for {
+		r, err := MakeRules(c, t)
+		if err != nil {
+			return l, err
+		}
+		err = k.place(t, r, &l)
+		if err == nil {
+			break
+		}
+		// The program ipset can be there without the match for iptables.
+		if t.Sets != SetsIPSet || c.Sets != SetsAuto {
+			return l, err
+		}
+		l.degraded("ipset is not used: %v", err)
+		t.Sets = SetsNFT
+		if tryNFTSets(c) != nil {
+			t.Sets = SetsOff
+		}
+	}
+	k.dropOthers(&l)
+	return l, nil
+}
+
+// Repair puts the same rules in place again.
+func (k *Keeper) Repair() (Loaded, error) {
+	var l Loaded
+	if !k.loaded {
+		return l, errors.New("no rules were loaded that could be repaired")
+	}
+	err := k.place(k.target, k.rules, &l)
+	return l, err
+}
+
+// place loads rules over what is there and notes how they look.
+func (k *Keeper) place(t Target, r Rules, l *Loaded) error {
+	if err := k.placeSets(r, l); err != nil {
+		return err
+	}
+	var tables []*iptablesTable
+	if r.Mangle4 != "" {
+		var err error
+		if tables, err = placeIPTables(r, l); err != nil {
+			return err
+		}
+	}
+	k.target, k.rules, k.iptables, k.loaded = t, r, tables, true
+	k.placeHold(l)
+	k.note()
+	return nil
+}
+
+// placeSets loads the nft table and the ipsets; the iptables rules name the
+// latter.
+func (k *Keeper) placeSets(r Rules, l *Loaded) error {
+	if r.NFT != "" {
+		if there, err := k.hasTable(); err == nil && !there {
+			l.NewSets = true
+		}
+		if _, err := runTool(r.NFT, "nft", "-f", "-"); err != nil {
+			// What is there may be another version's and not fit.
+			if _, again := runTool(RecreateNFT(r.NFT), "nft", "-f", "-"); again != nil {
+				return nftFailure(err)
+			}
+			l.NewSets = true
+		}
+	}
+	if r.IPSet != "" {
+		if n := len(ipsets()); n < strings.Count(r.IPSet, "create ") {
+			l.NewSets = true
+		}
+		if _, err := runTool(r.IPSet, "ipset", "-exist", "restore"); err != nil {
+			return fmt.Errorf("ipset cannot be used (%w): %s", err, remedyIPSet)
+		}
+	}
+	return nil
+}
+
+// placeIPTables loads the rules of both families and returns the tables that have
+// them.
+func placeIPTables(r Rules, l *Loaded) ([]*iptablesTable, error) {
+	tables, err := newIPTables(false).place(r.Mangle4, r.Raw, l)
+	if err != nil || !haveIPv6() {
+		return tables, err
+	}
+	six, err := newIPTables(true).place(r.Mangle6, r.Raw, l)
+	if errors.Is(err, errNoProgram) {
+		err = fmt.Errorf("%w: %s", err, remedyIP6Tables)
+	}
+	if err != nil {
+		l.degraded("IPv6 is not watched: %v", err)
+	}
+	return append(tables, six...), nil
+}
+
+// dropOthers removes what the rules in place do not need: it is left over from
+// another configuration or another backend, and would queue on.
+func (k *Keeper) dropOthers(l *Loaded) {
+	if k.rules.Hold == "" {
+		if err := k.removeHold(); err != nil {
+			l.degraded("old rules stay in fw4's chain: %v", err)
+		}
+	}
+	if k.rules.Mangle4 == "" {
+		if err := removeIPTables(); err != nil {
+			l.degraded("old iptables rules stay: %v", err)
+		}
+	}
+	if k.rules.NFT == "" {
+		if err := k.removeTable(); err != nil {
+			l.degraded("an old nft table stays: %v", err)
+		}
+	}
+	if k.rules.IPSet == "" {
+		if err := removeIPSets(); err != nil {
+			l.degraded("old sets stay: %v", err)
+		}
+	}
+	k.note()
+}
+
+// Remove takes everything away that is ours, whether this Keeper loaded it, an
+// instance that was killed, or somebody removed a part of it. It goes on after a
+// failure and reports all of them.
+func (k *Keeper) Remove() error {
+	k.loaded = false
+	k.iptables = nil
+	errs := []error{k.removeHold(), removeIPTables(), k.removeTable(), removeIPSets()}
+	if k.nft != nil {
+		k.nft.close()
+		k.nft = nil
+	}
+	return errors.Join(errs...)
+}
+
+// Check reports whether the rules are in place, and if not, what is wrong. As
+// long as nobody changes any rule it is a handful of system calls; a program is
+// run only to see what a change to iptables was.
+func (k *Keeper) Check() (ok bool, what string) {
+	if !k.loaded || k.rules == (Rules{}) {
+		return true, ""
+	}
+	gen, same := k.unchanged()
+	if !same {
+		if what := k.checkTable(); what != "" {
+			return false, what
+		}
+		if what := k.checkHold(); what != "" {
+			return false, what
+		}
+	}
+	for _, t := range k.iptables {
+		if t.flavour == flavourNFT && same && t.known != "" {
+			continue
+		}
+		if what := t.check(k.nft); what != "" {
+			return false, what
+		}
+	}
+	k.gen = gen
+	return true, ""
+}
+
+// unchanged reports whether nf_tables is what it was when all was right, and the
+// generation by which to tell next time.
+func (k *Keeper) unchanged() (gen uint32, same bool) {
+	if !k.usesNFT() || k.dial() != nil {
+		return 0, false
+	}
+	gen, err := k.nft.generation()
+	if err != nil {
+		k.hangUp()
+		return 0, false
+	}
+	return gen, gen == k.gen
+}
+
+// usesNFT reports whether any of our rules are in nf_tables.
+func (k *Keeper) usesNFT() bool {
+	if k.rules.NFT != "" || k.rules.Hold != "" {
+		return true
+	}
+	for _, t := range k.iptables {
+		if t.flavour == flavourNFT {
+			return true
+		}
+	}
+	return false
+}
+
+// note remembers how the rules look that were loaded just now.
+func (k *Keeper) note() {
+	k.gen, k.table = 0, 0
+	if k.usesNFT() && k.dial() == nil {
+		// The generation first: a change in between is then seen later.
+		gen, _ := k.nft.generation()
+		if rules, err := k.nft.rules(unix.NFPROTO_INET, tableName); err == nil {
+			k.table = ruleHash(rules)
+			k.gen = gen
+		}
+	}
+	for _, t := range k.iptables {
+		t.hash, _ = t.look(k.nft)
+		t.known = ""
+	}
+}
+
+// dial connects to nf_tables, if that is not done yet.
+func (k *Keeper) dial() error {
+	if k.nft != nil {
+		return nil
+	}
+	n, err := dialNFT()
+	if err == nil {
+		k.nft = n
+	}
+	return err
+}
+
+// hangUp ends a connection that failed; the next use makes a new one.
+func (k *Keeper) hangUp() {
+	if k.nft != nil {
+		k.nft.close()
+		k.nft = nil
+	}
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package openwrt
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// flavour is how an iptables talks to the kernel.
+type flavour uint8
+
+const (
+	flavourLegacy flavour = iota // by its own tables
+	flavourNFT                   // by nf_tables
+)
+
+// iptables is iptables or ip6tables.
+type iptables struct {
+	program string
+	six     bool
+	flavour flavour
+}
+
+func newIPTables(six bool) iptables {
+	p := iptables{program: "iptables", six: six}
+	if six {
+		p.program = "ip6tables"
+	}
+	if v, err := runTool("", p.program+"-restore", "--version"); err == nil && strings.Contains(v, "nf_tables") {
+		p.flavour = flavourNFT
+	}
+	return p
+}
+
+// save reads one table.
+func (p iptables) save(table string) (saved, error) {
+	out, err := runTool("", p.program+"-save", "-t", table)
+	if err != nil {
+		return saved{}, explain(err, "")
+	}
+	return parseSave(out, table), nil
+}
+
+// restore loads a text beside what is there, waiting for others that do the same.
+func (p iptables) restore(text string) error {
+	if _, err := runTool(text, p.program+"-restore", "-w", "5", "--noflush"); err != nil {
+		return explain(err, text)
+	}
+	return nil
+}
+
+// place replaces our part of one family's tables.
+func (p iptables) place(mangle, raw string, l *Loaded) ([]*iptablesTable, error) {
+	m, err := p.save("mangle")
+	if err != nil {
+		return nil, err
+	}
+	if err := p.restore(m.takeOver(mangle)); err != nil {
+		return nil, err
+	}
+	tables := []*iptablesTable{{iptables: p, name: "mangle", jumps: mangleJumps}}
+	// Without raw all works; only our own packets are tracked.
+	w, err := p.save("raw")
+	if err == nil {
+		err = p.restore(w.takeOver(raw))
+	}
+	if err != nil {
+		l.degraded("packets of our own are tracked: %v", err)
+		return tables, nil
+	}
+	return append(tables, &iptablesTable{iptables: p, name: "raw", jumps: rawJumps}), nil
+}
+
+// hasTable reports whether a table is in use; asking for one that is not would
+// bring it into being.
+func (p iptables) hasTable(table string) bool {
+	if p.flavour == flavourNFT {
+		return true
+	}
+	name := "/proc/thread-self/net/ip_tables_names"
+	if p.six {
+		name = "/proc/thread-self/net/ip6_tables_names"
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return !errors.Is(err, os.ErrNotExist)
+	}
+	return hasWord(string(text), table)
+}
+
+// iptablesTable is a table that has our rules.
+type iptablesTable struct {
+	iptables
+	name  string
+	jumps [][2]string
+	hash  uint64 // look when it was last found right
+	known string // our chains' rules as iptables-save prints them
+}
+
+// look returns a number that changes with the table's rules, without running a
+// program.
+func (t *iptablesTable) look(n *nftConn) (uint64, error) {
+	if t.flavour == flavourLegacy {
+		if t.six {
+			return legacy6.fingerprint(t.name)
+		}
+		return legacy4.fingerprint(t.name)
+	}
+	if n == nil {
+		return 0, errors.New("no connection to nf_tables")
+	}
+	family := unix.NFPROTO_IPV4
+	if t.six {
+		family = unix.NFPROTO_IPV6
+	}
+	rules, err := n.rules(family, t.name)
+	return ruleHash(rules), err
+}
+
+// check says what is wrong with our part of the table. The first time it learns
+// how iptables-save prints our rules.
+func (t *iptablesTable) check(n *nftConn) string {
+	hash, err := t.look(n)
+	if err == nil && hash == t.hash && t.known != "" {
+		return ""
+	}
+	s, err := t.save(t.name)
+	if err != nil {
+		// Not being able to look says nothing about the rules.
+		return ""
+	}
+	now := strings.Join(s.chains, " ") + "\n" + strings.Join(s.rules, "\n")
+	where := fmt.Sprintf("%s, table %s", t.program, t.name)
+	if s.empty() {
+		return where + ": our rules are gone"
+	}
+	if t.known == "" && hash != t.hash || t.known != "" && now != t.known {
+		return where + ": our rules were changed"
+	}
+	if chain, ok := s.jumpsRight(t.jumps); !ok {
+		return where + ": " + chain + " does not end with our rule"
+	}
+	t.known, t.hash = now, hash
+	return ""
+}
+
+// removeIPTables takes our part out of the tables of both families.
+func removeIPTables() error {
+	var errs []error
+	for _, six := range []bool{false, true} {
+		p := newIPTables(six)
+		if !have(p.program+"-save") || six && !haveIPv6() {
+			continue
+		}
+		for _, table := range []string{"mangle", "raw"} {
+			if p.hasTable(table) {
+				errs = append(errs, p.remove(table))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// remove takes our part out of one table.
+func (p iptables) remove(table string) error {
+	s, err := p.save(table)
+	if err != nil {
+		return err
+	}
+	text := s.removal(table)
+	if text == "" {
+		return nil
+	}
+	if err := p.restore(text); err != nil {
+		return err
+	}
+	if p.flavour != flavourNFT || !have("nft") {
+		return nil
+	}
+	return p.removeEmpty(table, s.count)
+}
+
+// removeEmpty removes what came into being for us and is of no use to anybody
+// now: nf_tables has tables and built-in chains only when they are needed.
+func (p iptables) removeEmpty(table string, jumped map[string]int) error {
+	s, err := p.save(table)
+	if err != nil {
+		return err
+	}
+	family := "ip"
+	if p.six {
+		family = "ip6"
+	}
+	if s.unused() {
+		_, err = runTool("", "nft", "delete", "table", family, table)
+		return err
+	}
+	var b strings.Builder
+	for chain := range jumped {
+		if s.policy[chain] == "ACCEPT" && len(s.all[chain]) == 0 {
+			fmt.Fprintf(&b, "delete chain %s %s %s\n", family, table, chain)
+		}
+	}
+	if b.Len() > 0 {
+		_, err = runTool(b.String(), "nft", "-f", "-")
+	}
+	return err
+}
+
+// ipsets returns the names of our ipsets that are there.
+func ipsets() []string {
+	out, err := runTool("", "ipset", "list", "-n")
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, n := range strings.Fields(out) {
+		if strings.HasPrefix(n, "p2pwall-") {
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+// removeIPSets destroys our ipsets; no rule may name them any more.
+func removeIPSets() error {
+	if !have("ipset") {
+		return nil
+	}
+	var b strings.Builder
+	for _, n := range ipsets() {
+		b.WriteString("destroy " + n + "\n")
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	_, err := runTool(b.String(), "ipset", "restore")
+	return err
+}

@@ -1,0 +1,543 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package openwrt
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// useFlavour puts iptables of one flavour first in PATH.
+func useFlavour(t *testing.T, flavour string) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, p := range []string{"iptables", "ip6tables"} {
+		for _, s := range []string{"", "-save", "-restore"} {
+			path, err := exec.LookPath(p + "-" + flavour + s)
+			if err != nil {
+				t.Skipf("needs %s-%s%s", p, flavour, s)
+			}
+			if path, err = filepath.EvalSymlinks(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(path, filepath.Join(dir, p+s)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
+// keeperFor loads rules for the iptables backend.
+func keeperFor(t *testing.T, conf string, devices ...string) (*Keeper, *Config) {
+	t.Helper()
+	c, err := Parse(strings.NewReader("config p2pwall main\noption backend iptables\n"+conf), "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &Keeper{}
+	if l, err := k.Load(&c, devices); err != nil {
+		t.Fatalf("%v %v", err, l.Degraded)
+	}
+	t.Cleanup(func() { _ = k.Remove() })
+	return k, &c
+}
+
+// ruleState is everything that rules are made of in this namespace.
+func ruleState(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	for _, p := range []string{"iptables", "ip6tables"} {
+		for _, table := range []string{"mangle", "raw", "filter"} {
+			for _, l := range strings.Split(run(t, "", p+"-save", "-t", table), "\n") {
+				if l != "" && l[0] != '#' {
+					if i := strings.Index(l, " ["); i > 0 {
+						l = l[:i] // counters of built-in chains
+					}
+					b.WriteString(p + " " + table + " " + l + "\n")
+				}
+			}
+		}
+	}
+	return b.String() + run(t, "", "nft", "list", "ruleset")
+}
+
+// jumps counts the jumps to our chains and says when one is not at its place.
+func jumps(t *testing.T, program string) int {
+	t.Helper()
+	n := 0
+	for _, x := range []struct {
+		table string
+		want  [][2]string
+	}{{"mangle", mangleJumps}, {"raw", rawJumps}} {
+		s := parseSave(run(t, "", program+"-save", "-t", x.table), x.table)
+		n += len(s.jumps)
+		if chain, ok := s.jumpsRight(x.want); !ok {
+			t.Errorf("%s %s: %s does not end with our jump: %q", program, x.table, chain, s.last[chain])
+		}
+	}
+	return n
+}
+
+func wantOK(t *testing.T, k *Keeper) {
+	t.Helper()
+	if ok, what := k.Check(); !ok {
+		t.Fatalf("Check: %s", what)
+	}
+}
+
+// eachFlavour runs a test in a namespace of its own with both iptables.
+func eachFlavour(t *testing.T, f func(t *testing.T, flavour string)) {
+	for _, flavour := range []string{"nft", "legacy"} {
+		t.Run(flavour, func(t *testing.T) {
+			need(t, "nft")
+			useFlavour(t, flavour)
+			inNetns(t)
+			f(t, flavour)
+		})
+	}
+}
+
+// others are rules of other programs, in the tables and chains we use.
+const others = `*mangle
+:theirs - [0:0]
+-A FORWARD -o wan -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu
+-A FORWARD -j theirs
+-A theirs -j MARK --set-xmark 0x5/0xff
+-A INPUT -i lo -j ACCEPT
+COMMIT
+*raw
+-A OUTPUT -o lo -j ACCEPT
+COMMIT
+*filter
+-A FORWARD -i p2pwall -j DROP
+COMMIT
+`
+
+// TestKeeperIPTables goes through a whole life: loaded twice, checked, taken away.
+// Rules of others must survive it as they were.
+func TestKeeperIPTables(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, flavour string) {
+		for _, p := range []string{"iptables", "ip6tables"} {
+			run(t, others, p+"-restore")
+		}
+		before := ruleState(t)
+		k, c := keeperFor(t, "", "lan0")
+		if k.Target().Backend != BackendIPTables || k.Target().Sets == SetsAuto {
+			t.Errorf("target %+v", k.Target())
+		}
+		for range 3 {
+			wantOK(t, k)
+		}
+		if n := jumps(t, "iptables"); n != 4 {
+			t.Errorf("%d jumps", n)
+		}
+		once := ruleState(t)
+
+		// Again, by the same and by the next instance after a kill.
+		for _, again := range []*Keeper{k, {}} {
+			l, err := again.Load(c, []string{"lan0"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.NewSets {
+				t.Error("the sets are said to be new")
+			}
+			if twice := ruleState(t); twice != once {
+				t.Errorf("loading twice changes the rules:\n%s\n%s", once, twice)
+			}
+			wantOK(t, again)
+		}
+		if err := k.Remove(); err != nil {
+			t.Fatal(err)
+		}
+		if after := ruleState(t); after != before {
+			t.Errorf("before:\n%s\nafter:\n%s", before, after)
+		}
+		if err := k.Remove(); err != nil {
+			t.Errorf("removing twice: %v", err)
+		}
+	})
+}
+
+// TestKeeperLeavesNothing: where nobody else has rules, not even tables remain.
+func TestKeeperLeavesNothing(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, flavour string) {
+		k, _ := keeperFor(t, "", "lan0")
+		wantOK(t, k)
+		if err := k.Remove(); err != nil {
+			t.Fatal(err)
+		}
+		if out := run(t, "", "nft", "list", "ruleset"); out != "" {
+			t.Errorf("left behind:\n%s", out)
+		}
+		for _, p := range []string{"iptables-save", "ip6tables-save"} {
+			if out := run(t, "", p); strings.Contains(out, "p2pwall") {
+				t.Errorf("left behind:\n%s", out)
+			}
+		}
+	})
+}
+
+// TestKeeperRepair breaks the rules in the ways that happen, and some more.
+func TestKeeperRepair(t *testing.T) {
+	for _, b := range []struct {
+		name string
+		do   string
+		what string // what Check says
+		sets bool   // the sets are lost
+	}{
+		{"mangle flushed", "iptables -t mangle -F", "iptables, table mangle: our rules were changed", false},
+		{"mangle flushed and deleted", "iptables -t mangle -F; iptables -t mangle -X", "iptables, table mangle: our rules are gone", false},
+		{"IPv6 flushed", "ip6tables -t mangle -F", "ip6tables, table mangle: our rules were changed", false},
+		{"raw flushed", "iptables -t raw -F; iptables -t raw -X", "iptables, table raw: our rules are gone", false},
+		{"jump deleted", "iptables -t mangle -D FORWARD -j p2pwall", "iptables, table mangle: FORWARD does not end with our rule", false},
+		{"a rule behind ours", "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu", "iptables, table mangle: FORWARD does not end with our rule", false},
+		{"jump doubled", "iptables -t mangle -A FORWARD -j p2pwall", "iptables, table mangle: FORWARD does not end with our rule", false},
+		{"one rule deleted", "iptables -t mangle -D p2pwall-syn -j NFQUEUE --queue-num 214 --queue-bypass", "iptables, table mangle: our rules were changed", false},
+		{"a rule added", "iptables -t mangle -I p2pwall-out -j ACCEPT", "iptables, table mangle: our rules were changed", false},
+		{"nft table deleted", "nft delete table inet p2pwall", "the nft table inet p2pwall is gone", true},
+		{"nft table flushed", "nft flush table inet p2pwall", "the nft table inet p2pwall is gone", false},
+		{"one nft rule deleted", "nft flush chain inet p2pwall inbound", "the nft table inet p2pwall was changed", false},
+		{"the whole ruleset flushed", "nft flush ruleset", "the nft table inet p2pwall is gone", true},
+	} {
+		t.Run(b.name, func(t *testing.T) {
+			eachFlavour(t, func(t *testing.T, flavour string) {
+				run(t, others, "iptables-restore")
+				k, _ := keeperFor(t, "option sets nft\n", "lan0")
+				run(t, "", "nft", "add", "element", "inet", "p2pwall", "lock4", "{ 192.0.2.1 timeout 1h }")
+				wantOK(t, k)
+				wantOK(t, k)
+				before := jumps(t, "iptables")
+
+				run(t, "", "sh", "-c", b.do)
+				ok, what := k.Check()
+				if ok || what != b.what {
+					t.Fatalf("Check after %q: %v %q, want %q", b.do, ok, what, b.what)
+				}
+				l, err := k.Repair()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if l.NewSets != b.sets {
+					t.Errorf("NewSets is %v", l.NewSets)
+				}
+				if l.Degraded != nil {
+					t.Errorf("degraded: %q", l.Degraded)
+				}
+				wantOK(t, k)
+				if n := jumps(t, "iptables"); n != before {
+					t.Errorf("%d jumps, before %d", n, before)
+				}
+				jumps(t, "ip6tables")
+				set := run(t, "", "nft", "list", "set", "inet", "p2pwall", "lock4")
+				if strings.Contains(set, "192.0.2.1") == b.sets {
+					t.Errorf("set after the repair:\n%s", set)
+				}
+			})
+		})
+	}
+}
+
+// TestKeeperFirstCheck: what happens before the first Check is seen as well.
+func TestKeeperFirstCheck(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, flavour string) {
+		k, _ := keeperFor(t, "", "lan0")
+		run(t, "", "iptables", "-t", "mangle", "-D", "p2pwall-syn", "1")
+		if ok, _ := k.Check(); ok {
+			t.Error("not seen")
+		}
+	})
+}
+
+// TestKeeperForeignChange: other programs' changes are no reason for a repair, nor
+// are our own to the sets.
+func TestKeeperForeignChange(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, flavour string) {
+		k, _ := keeperFor(t, "option sets nft\n", "lan0")
+		wantOK(t, k)
+		for _, do := range []string{
+			"nft add element inet p2pwall lock4 '{ 192.0.2.1 timeout 1h }'",
+			"nft add element inet p2pwall cut4 '{ 192.0.2.1 . 198.51.100.1 timeout 1h }'",
+			"iptables -t mangle -I FORWARD -j ACCEPT",
+			"iptables -A FORWARD -j DROP",
+			"iptables -t mangle -N theirs",
+			"nft add table inet theirs",
+		} {
+			run(t, "", "sh", "-c", do)
+			wantOK(t, k)
+		}
+	})
+}
+
+// TestKeeperLeftovers: rules of an instance that was killed, of another version
+// or another configuration are replaced, not added to.
+func TestKeeperLeftovers(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, flavour string) {
+		first, _ := keeperFor(t, "option queues 3\noption sets nft\n", "lan0", "lan1")
+		run(t, "", "iptables", "-t", "mangle", "-N", "p2pwall-old")
+		run(t, "", "iptables", "-t", "mangle", "-A", "FORWARD", "-j", "p2pwall-old")
+		run(t, "", "iptables", "-t", "mangle", "-A", "p2pwall", "-j", "p2pwall-old")
+		_ = first
+		k, c := keeperFor(t, "option sets off\n", "lan0")
+		if n := jumps(t, "iptables"); n != 4 {
+			t.Errorf("%d jumps", n)
+		}
+		out := run(t, "", "iptables-save", "-t", "mangle")
+		for _, gone := range []string{"p2pwall-old", "p2pwall-queue", "lan1"} {
+			if strings.Contains(out, gone) {
+				t.Errorf("%s is still there:\n%s", gone, out)
+			}
+		}
+		if out := run(t, "", "nft", "list", "tables"); strings.Contains(out, "inet p2pwall") {
+			t.Errorf("the unused table is still there: %s", out)
+		}
+		wantOK(t, k)
+
+		// With every protocol off nothing is needed.
+		p := c.Protocols["fasttrack"]
+		p.Mode = ModeOff
+		c.Protocols["fasttrack"] = p
+		if _, err := k.Load(c, []string{"lan0"}); err != nil {
+			t.Fatal(err)
+		}
+		wantOK(t, k)
+		if out := run(t, "", "iptables-save"); strings.Contains(out, "p2pwall") {
+			t.Errorf("still there:\n%s", out)
+		}
+	})
+}
+
+// TestKeeperPartlyRemoved: Remove also copes with half of the rules.
+func TestKeeperPartlyRemoved(t *testing.T) {
+	for _, do := range []string{
+		"iptables -t mangle -F; iptables -t mangle -X",
+		"iptables -t mangle -F FORWARD",
+		"iptables -t mangle -F p2pwall-out; nft delete table inet p2pwall",
+		"ip6tables -t mangle -D POSTROUTING 1; iptables -t raw -F",
+	} {
+		t.Run(do, func(t *testing.T) {
+			eachFlavour(t, func(t *testing.T, flavour string) {
+				run(t, others, "iptables-restore")
+				before := ruleState(t)
+				run(t, "", "iptables-restore", "--version")
+				_, _ = keeperFor(t, "option sets nft\n", "lan0")
+				run(t, "", "sh", "-c", do)
+				run(t, others, "iptables-restore", "--noflush")
+				var k Keeper
+				if err := k.Remove(); err != nil {
+					t.Fatal(err)
+				}
+				if out := ruleState(t); strings.Contains(out, "-j p2pwall") || strings.Contains(out, ":p2pwall") || strings.Contains(out, "inet p2pwall") {
+					t.Errorf("left behind:\n%s\nbefore:\n%s", out, before)
+				}
+			})
+		})
+	}
+}
+
+// TestKeeperHold has a table like fw4's; a log prefix stands for the statement
+// that offloads, which this kernel may lack.
+func TestKeeperHold(t *testing.T) {
+	need(t, "nft")
+	inNetns(t)
+	offload := strings.Replace(fw4Like, "policy drop;\n", "policy drop;\nlog prefix \"flow_offload\"\n", 1)
+	c := Default()
+	r, err := MakeRules(&c, Target{BackendNFT, SetsNFT, []string{"br-lan"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.NFT = loadable(t, r.NFT)
+	file := filepath.Join(t.TempDir(), "offload.nft")
+	k := &Keeper{HoldFile: file}
+	defer func() { _ = k.Remove() }()
+	place := func() {
+		t.Helper()
+		var l Loaded
+		if err := k.place(Target{BackendNFT, SetsNFT, []string{"br-lan"}}, r, &l); err != nil || l.Degraded != nil {
+			t.Fatal(err, l.Degraded)
+		}
+		wantOK(t, k)
+	}
+	holds := func(want int) {
+		t.Helper()
+		out, _ := try("", "nft", "list", "table", "inet", "fw4")
+		if n := strings.Count(out, holdComment); n != want {
+			t.Errorf("%d offload rules, want %d:\n%s", n, want, out)
+		}
+		if exists(file) != (want > 0) {
+			t.Errorf("the file for fw4 is there: %v", exists(file))
+		}
+	}
+	reload := func(text string) {
+		t.Helper()
+		run(t, "table inet fw4\ndelete table inet fw4\n"+text, "nft", "-f", "-")
+	}
+
+	place()
+	holds(0) // no fw4
+	reload(fw4Like)
+	wantOK(t, k)
+	holds(0) // it does not offload
+	reload(offload)
+	if ok, what := k.Check(); ok || what != "fw4 offloads flows and our rules before that are missing" {
+		t.Fatal(ok, what)
+	}
+	place()
+	holds(2)
+	list := run(t, "", "nft", "list", "chain", "inet", "fw4", "forward")
+	if strings.Index(list, "flow_offload") < strings.LastIndex(list, holdComment) {
+		t.Errorf("the rules are not before the one that offloads:\n%s", list)
+	}
+	place()
+	holds(2)
+	// A reload that includes the file needs no repair.
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reload(offload + string(text))
+	wantOK(t, k)
+	holds(2)
+	run(t, string(text), "nft", "-f", "-")
+	if ok, _ := k.Check(); ok {
+		t.Error("doubled rules are not seen")
+	}
+	place()
+	holds(2)
+	// Offload is turned off.
+	reload(fw4Like + string(text))
+	if ok, what := k.Check(); ok || what != "our offload rules are in fw4's chain although it does not offload" {
+		t.Fatal(ok, what)
+	}
+	place()
+	holds(0)
+	reload(offload)
+	place()
+	holds(2)
+	if err := k.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	holds(0)
+	if out := run(t, "", "nft", "list", "ruleset"); strings.Contains(out, "p2pwall") {
+		t.Errorf("left behind:\n%s", out)
+	}
+}
+
+// TestKeeperNFT goes through the nft backend's life without queue statements.
+func TestKeeperNFT(t *testing.T) {
+	need(t, "nft")
+	inNetns(t)
+	c := Default()
+	target := Target{BackendNFT, SetsNFT, []string{"br-lan"}}
+	r, err := MakeRules(&c, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.NFT = loadable(t, r.NFT)
+	k := &Keeper{}
+	for i, x := range []struct {
+		do   string
+		sets bool
+	}{
+		{"true", true},
+		{"nft flush chain inet p2pwall forward", false},
+		{"nft flush ruleset", true},
+		{"nft delete table inet p2pwall", true},
+		// A chain of another version, which the kernel does not let us take over.
+		{"nft delete table inet p2pwall; nft add table inet p2pwall; nft add chain inet p2pwall forward '{ type filter hook forward priority 5; }'; nft add rule inet p2pwall forward accept", true},
+	} {
+		run(t, "", "sh", "-c", x.do)
+		if i > 0 {
+			if ok, _ := k.Check(); ok {
+				t.Errorf("%s: not seen", x.do)
+			}
+		}
+		var l Loaded
+		if err := k.place(target, r, &l); err != nil {
+			t.Fatal(err)
+		}
+		if l.NewSets != x.sets {
+			t.Errorf("%s: NewSets is %v", x.do, l.NewSets)
+		}
+		wantOK(t, k)
+		wantOK(t, k)
+	}
+	if err := k.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if out := run(t, "", "nft", "list", "ruleset"); out != "" {
+		t.Errorf("left behind:\n%s", out)
+	}
+}
+
+// TestKeeperNoIPv6 takes ip6tables away.
+func TestKeeperNoIPv6(t *testing.T) {
+	need(t, "nft")
+	inNetns(t)
+	dir := t.TempDir()
+	for _, p := range []string{"nft", "ipset", "iptables", "iptables-save", "iptables-restore"} {
+		path, err := exec.LookPath(p)
+		if err != nil {
+			t.Skipf("needs %s", p)
+		}
+		if err := os.Symlink(path, filepath.Join(dir, p)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer func(d []string) { systemDirs = d }(systemDirs)
+	systemDirs = nil
+	t.Setenv("PATH", dir)
+	c := Default()
+	c.Backend = BackendIPTables
+	k := &Keeper{}
+	l, err := k.Load(&c, []string{"lan0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(l.Degraded) != 1 || !strings.HasPrefix(l.Degraded[0], "IPv6 is not watched: ip6tables-") {
+		t.Errorf("degraded: %q", l.Degraded)
+	}
+	wantOK(t, k)
+	if err := k.Remove(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCheckRunsNothing: as long as nobody changes a rule, Check runs no program. A
+// change to the sets, which the daemon makes all the time, is none.
+func TestCheckRunsNothing(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, flavour string) {
+		k, _ := keeperFor(t, "option sets nft\n", "lan0")
+		wantOK(t, k)
+		run(t, "", "nft", "add", "element", "inet", "p2pwall", "lock4", "{ 192.0.2.1 timeout 1h }")
+
+		dir := t.TempDir()
+		for _, p := range []string{"nft", "ipset", "iptables-save", "ip6tables-save", "iptables-restore", "ip6tables-restore"} {
+			script := "#!/bin/sh\necho $0 >> " + dir + "/ran\nexit 1\n"
+			if err := os.WriteFile(filepath.Join(dir, p), []byte(script), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		path := os.Getenv("PATH")
+		t.Setenv("PATH", dir)
+		for range 10 {
+			wantOK(t, k)
+		}
+		if exists(dir + "/ran") {
+			t.Error("a program was run")
+		}
+		// The trap works: a change of others makes Check look closer.
+		t.Setenv("PATH", path)
+		run(t, "", "iptables", "-t", "mangle", "-N", "theirs")
+		t.Setenv("PATH", dir)
+		wantOK(t, k)
+		if !exists(dir + "/ran") {
+			t.Error("no program was run after a change")
+		}
+		t.Setenv("PATH", path)
+	})
+}

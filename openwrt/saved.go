@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package openwrt
+
+import "strings"
+
+// saved is what iptables-save says of one table, sorted by whose it is.
+type saved struct {
+	chains []string            // our chains
+	rules  []string            // our chains' rules, as "-A CHAIN ..."
+	jumps  []string            // rules of other chains that go to ours
+	last   map[string]string   // the last rule of every chain that has one
+	count  map[string]int      // how often a built-in chain goes to ours
+	policy map[string]string   // of the built-in chains
+	all    map[string][]string // every chain's rules
+	others int                 // chains that are neither built in nor ours
+}
+
+// parseSave reads one table of iptables-save's output.
+func parseSave(text, table string) saved {
+	s := saved{
+		last: map[string]string{}, count: map[string]int{},
+		policy: map[string]string{}, all: map[string][]string{},
+	}
+	in := false
+	for _, line := range strings.Split(text, "\n") {
+		line = strings.TrimSpace(line)
+		switch {
+		case line == "" || line[0] == '#':
+		case line[0] == '*':
+			in = line[1:] == table
+		case !in:
+		case line[0] == ':':
+			name, rest, _ := strings.Cut(line[1:], " ")
+			if ours(name) {
+				s.chains = append(s.chains, name)
+			} else if p, _, _ := strings.Cut(rest, " "); p != "-" {
+				s.policy[name] = p
+			} else {
+				s.others++
+			}
+		case strings.HasPrefix(line, "-A "):
+			chain, _, _ := strings.Cut(line[3:], " ")
+			s.last[chain] = line
+			s.all[chain] = append(s.all[chain], line)
+			switch {
+			case ours(chain):
+				s.rules = append(s.rules, line)
+			case ours(jumpTarget(line)):
+				s.jumps = append(s.jumps, line)
+				s.count[chain]++
+			}
+		}
+	}
+	return s
+}
+
+// ours reports whether a chain has one of our names, of this version or another.
+func ours(chain string) bool {
+	return chain == chainName || strings.HasPrefix(chain, chainName+"-")
+}
+
+// jumpTarget is where a rule jumps or goes to.
+func jumpTarget(rule string) string {
+	f := strings.Fields(rule)
+	for i := 0; i+1 < len(f); i++ {
+		if f[i] == "-j" || f[i] == "-g" {
+			return f[i+1]
+		}
+	}
+	return ""
+}
+
+// empty reports whether nothing of ours is in the table.
+func (s *saved) empty() bool { return len(s.chains) == 0 && len(s.jumps) == 0 }
+
+// unused reports whether nothing at all is in the table.
+func (s *saved) unused() bool {
+	for _, p := range s.policy {
+		if p != "ACCEPT" {
+			return false
+		}
+	}
+	return len(s.all) == 0 && len(s.chains) == 0 && s.others == 0
+}
+
+// jumpsRight reports whether each built-in chain ends with its one jump to our
+// chain, and if not which does not.
+func (s *saved) jumpsRight(jumps [][2]string) (chain string, ok bool) {
+	for _, j := range jumps {
+		if s.count[j[0]] != 1 || s.last[j[0]] != "-A "+j[0]+" -j "+chainName+j[1] {
+			return j[0], false
+		}
+	}
+	return "", true
+}
+
+// takeOver changes a text of Rules so that it replaces what is there of ours,
+// instead of adding to it: the jumps are made anew, at their place, and chains
+// that are no more of use go. All of it is one transaction.
+func (s *saved) takeOver(text string) string {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	var out []string
+	declared := map[string]bool{}
+	done := false
+	for _, l := range lines {
+		switch {
+		case l[0] == ':':
+			name, _, _ := strings.Cut(l[1:], " ")
+			declared[name] = true
+		case l[0] == '-' && !done:
+			out = append(out, s.deletions(declared)...)
+			done = true
+		case l == "COMMIT":
+			for _, c := range s.chains {
+				if !declared[c] {
+					out = append(out, "-X "+c)
+				}
+			}
+		}
+		out = append(out, l)
+	}
+	return strings.Join(out, "\n") + "\n"
+}
+
+// deletions are the lines that delete the jumps and empty undeclared chains.
+func (s *saved) deletions(declared map[string]bool) []string {
+	var out []string
+	for _, c := range s.chains {
+		if !declared[c] {
+			out = append(out, ":"+c+" - [0:0]")
+		}
+	}
+	for _, j := range s.jumps {
+		out = append(out, "-D "+strings.TrimPrefix(j, "-A "))
+	}
+	return out
+}
+
+// removal is the text for iptables-restore --noflush that takes all of ours out
+// of the table, or "" when there is nothing.
+func (s *saved) removal(table string) string {
+	if s.empty() {
+		return ""
+	}
+	lines := append([]string{"*" + table}, s.deletions(nil)...)
+	for _, c := range s.chains {
+		lines = append(lines, "-X "+c)
+	}
+	return strings.Join(append(lines, "COMMIT"), "\n") + "\n"
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package replay
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/pcapgo"
+
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// Frame is one packet of a capture. Its slices are valid until the next one is
+// read.
+type Frame struct {
+	Time     time.Time
+	Src, Dst nfq.MAC // zero where the link layer tells none
+	IP       []byte  // from the IP header on; empty for anything else
+	ARP      []byte  // the ARP message; empty for anything else
+}
+
+// Capture is an open capture file.
+type Capture struct {
+	file *os.File
+	next func() ([]byte, gopacket.CaptureInfo, error)
+	link uint32 // of a pcap file; a pcapng file says it with each packet
+	ng   bool
+	read int // packets so far
+}
+
+// Open opens a pcap or pcapng file, also one that is packed with gzip.
+func Open(path string) (*Capture, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		var p *os.PathError
+		if errors.As(err, &p) {
+			err = p.Err
+		}
+		return nil, err
+	}
+	c := &Capture{file: f}
+	if err := c.open(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// pcapngMagic is the type of the block that every pcapng file begins with.
+const pcapngMagic = 0x0a0d0d0a
+
+func (c *Capture) open() error {
+	head := make([]byte, 4)
+	if _, err := io.ReadFull(c.file, head); err != nil {
+		return errors.New("too short to be a capture")
+	}
+	if _, err := c.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	in := bufio.NewReaderSize(c.file, 1<<16)
+	packed := head[0] == 0x1f && head[1] == 0x8b
+	if binary.BigEndian.Uint32(head) == pcapngMagic {
+		return c.openNG(in)
+	}
+	r, err := pcapgo.NewReader(in)
+	if err == nil {
+		c.next, c.link = r.ZeroCopyReadPacketData, uint32(r.LinkType())
+		if !decode(c.link, nil, new(Frame)) {
+			return fmt.Errorf("link type %d is not supported", c.link)
+		}
+		return nil
+	}
+	if packed {
+		if _, err := c.file.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		in.Reset(c.file)
+		if c.openNG(in) == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("neither pcap nor pcapng: %w", err)
+}
+
+func (c *Capture) openNG(in io.Reader) error {
+	r, err := pcapgo.NewNgReader(in, pcapgo.NgReaderOptions{WantMixedLinkType: true, SkipUnknownVersion: true})
+	if err != nil {
+		return fmt.Errorf("not a valid pcapng file: %w", err)
+	}
+	c.next, c.ng = r.ZeroCopyReadPacketData, true
+	return nil
+}
+
+// Close closes the file.
+func (c *Capture) Close() { c.file.Close() }
+
+// Next reads the next packet into f. It returns io.EOF at the end, and another
+// error where the file is damaged: what follows cannot be read then.
+func (c *Capture) Next(f *Frame) error {
+	data, info, err := c.next()
+	if err == io.EOF {
+		return err
+	}
+	if err != nil {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errors.New("the file ends in the middle of a packet")
+		}
+		return fmt.Errorf("damaged behind packet %d: %w", c.read, err)
+	}
+	c.read++
+	link := c.link
+	if c.ng && len(info.AncillaryData) > 0 {
+		link = linkNumber(info.AncillaryData[0])
+	}
+	*f = Frame{Time: info.Timestamp}
+	// A pcapng file may hold interfaces of other kinds beside.
+	decode(link, data, f)
+	return nil
+}

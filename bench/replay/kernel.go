@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package replay
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// The bounds of the queue rules.
+const (
+	udpPayload = 160 // longest UDP payload that is queued
+	udpPackets = 20  // packets of a UDP flow's opener that are queued
+	tcpPackets = 8   // packets of each direction of a TCP connection
+	// bare4 and bare6 are the lengths of a TCP packet with time stamps and
+	// without data.
+	bare4 = 20 + 20 + 12
+	bare6 = 40 + 20 + 12
+	// longestSample bounds how often a blocked host's packet is sampled.
+	longestSample = 10 * time.Second
+)
+
+// How long connection tracking remembers, as OpenWrt sets it.
+const (
+	trackTCP    = 7440 * time.Second
+	trackUDP    = 60 * time.Second  // while nothing came back
+	trackStream = 180 * time.Second // afterwards
+	sweepEvery  = time.Minute
+)
+
+// kernel imitates what the router's kernel does before the queue: connection
+// tracking, the sets, and the rules that choose what is queued. It is a
+// state.Sets.
+type kernel struct {
+	now      state.Time
+	readsTCP bool
+	lockTime time.Duration
+
+	conns   map[flowKey]*conn
+	cuts    map[[2]nfq.Addr]state.Time // client and peer: until when
+	locks   map[lockKey]state.Time
+	sampled map[nfq.Addr]state.Time
+	sweep   state.Time
+}
+
+type lockKey struct {
+	mac  nfq.MAC
+	addr nfq.Addr
+}
+
+// conn is an entry of connection tracking.
+type conn struct {
+	forth   bool   // the lower end of the key opened it
+	packets [2]int // by the opener, and back
+	decided bool
+	last    state.Time
+}
+
+func newKernel(readsTCP bool, lockTime time.Duration) *kernel {
+	return &kernel{
+		readsTCP: readsTCP, lockTime: lockTime,
+		conns: map[flowKey]*conn{}, cuts: map[[2]nfq.Addr]state.Time{},
+		locks: map[lockKey]state.Time{}, sampled: map[nfq.Addr]state.Time{},
+	}
+}
+
+// way is what becomes of a packet before the queue.
+type way uint8
+
+const (
+	pass   way = iota // accepted without a look
+	queued            // the engine decides
+	gone              // dropped by a set
+	sample            // the engine sees it, and it is dropped in any case
+)
+
+// forward decides about a packet that the router forwards. c is its connection
+// (nil for what has no ports) and isNew says that p made it.
+func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, isNew bool) {
+	ports := p.Version != 0 && !p.Fragment && (p.Proto == nfq.ProtoTCP || p.Proto == nfq.ProtoUDP)
+	if ports {
+		c, key, isNew = k.track(p)
+	}
+	isSYN := ports && p.Proto == nfq.ProtoTCP && p.TCPFlags&(nfq.SYN|nfq.ACK|nfq.RST|nfq.FIN) == nfq.SYN
+	src, dst, ok := addresses(p.Raw)
+	switch {
+	case ok && !out && k.now < k.cuts[[2]nfq.Addr{dst, src}]:
+		return gone, c, key, isNew
+	case ok && out && k.now < k.cuts[[2]nfq.Addr{src, dst}],
+		out && isSYN && (k.now < k.locks[lockKey{mac: p.MAC}] || k.now < k.locks[lockKey{addr: src}]):
+		return k.blocked(&src), c, key, isNew
+	case isSYN && out:
+		return queued, c, key, isNew
+	case !ports || c.decided:
+		return pass, c, key, isNew
+	}
+	if p.Proto == nfq.ProtoUDP {
+		switch {
+		case !out && c.packets[1] > udpPackets, out && c.packets[0] > udpPackets:
+			c.decided = true
+		case out && p.PayloadLen <= udpPayload:
+			return queued, c, key, isNew
+		}
+		return pass, c, key, isNew
+	}
+	return k.data(p, c), c, key, isNew
+}
+
+// data decides about TCP that opens no connection.
+func (k *kernel) data(p *nfq.Packet, c *conn) way {
+	if !k.readsTCP || c.packets[0] > tcpPackets && c.packets[1] > tcpPackets {
+		c.decided = true
+		return pass
+	}
+	way := 0
+	if _, forth := keyOf(p); forth != c.forth {
+		way = 1
+	}
+	bare := bare4
+	if p.Version == 6 {
+		bare = bare6
+	}
+	if p.TCPFlags&(nfq.SYN|nfq.RST) == 0 && c.packets[way] <= tcpPackets &&
+		(p.TCPFlags&nfq.PSH != 0 || wireLength(p.Raw) > bare) {
+		return queued
+	}
+	return pass
+}
+
+// blocked is for a packet that a set catches: now and then one of a host is
+// shown to the engine, so that it knows that the client still runs.
+func (k *kernel) blocked(src *nfq.Addr) way {
+	if k.now < k.sampled[*src] {
+		return gone
+	}
+	every := k.lockTime / 16
+	switch {
+	case every == 0 || every > longestSample:
+		every = longestSample
+	case every >= time.Second:
+		every = every.Truncate(time.Second)
+	}
+	k.sampled[*src] = k.now.After(every)
+	return sample
+}
+
+// track finds or makes the connection of p and counts p.
+func (k *kernel) track(p *nfq.Packet) (c *conn, key flowKey, isNew bool) {
+	if k.now >= k.sweep {
+		k.sweep = k.now.After(sweepEvery)
+		k.forget()
+	}
+	key, forth := keyOf(p)
+	c = k.conns[key]
+	if c != nil && (k.now >= c.ends(p.Proto) ||
+		p.Proto == nfq.ProtoTCP && p.TCPFlags&(nfq.SYN|nfq.ACK) == nfq.SYN && c.packets[1] > 0) {
+		c = nil
+	}
+	if c == nil {
+		c, isNew = &conn{forth: forth}, true
+		k.conns[key] = c
+	}
+	c.last = k.now
+	if forth == c.forth {
+		c.packets[0]++
+	} else {
+		c.packets[1]++
+	}
+	return c, key, isNew
+}
+
+// ends returns when the connection is forgotten if nothing more comes.
+func (c *conn) ends(proto uint8) state.Time {
+	switch {
+	case proto == nfq.ProtoTCP:
+		return c.last.After(trackTCP)
+	case c.packets[1] > 0:
+		return c.last.After(trackStream)
+	}
+	return c.last.After(trackUDP)
+}
+
+func (k *kernel) forget() {
+	for key, c := range k.conns {
+		if k.now >= c.ends(key.proto) {
+			delete(k.conns, key)
+		}
+	}
+}
+
+// wireLength is the length of an IP packet by its header.
+func wireLength(ip []byte) int {
+	if ip[0]>>4 == 4 {
+		return int(binary.BigEndian.Uint16(ip[2:]))
+	}
+	return 40 + int(binary.BigEndian.Uint16(ip[4:]))
+}
+
+// Cut implements state.Sets.
+func (k *kernel) Cut(client, peer nfq.Addr, d time.Duration) {
+	k.cuts[[2]nfq.Addr{client, peer}] = k.now.After(d)
+}
+
+// Uncut implements state.Sets.
+func (k *kernel) Uncut(client, peer nfq.Addr) { delete(k.cuts, [2]nfq.Addr{client, peer}) }
+
+// Lock implements state.Sets.
+func (k *kernel) Lock(mac nfq.MAC, addr nfq.Addr, d time.Duration) {
+	k.locks[lockOf(mac, addr)] = k.now.After(d)
+}
+
+// Unlock implements state.Sets.
+func (k *kernel) Unlock(mac nfq.MAC, addr nfq.Addr) { delete(k.locks, lockOf(mac, addr)) }
+
+func lockOf(mac nfq.MAC, addr nfq.Addr) lockKey {
+	if mac.IsZero() {
+		return lockKey{addr: addr}
+	}
+	return lockKey{mac: mac}
+}
+
+// Flush implements state.Sets.
+func (k *kernel) Flush() error { return nil }

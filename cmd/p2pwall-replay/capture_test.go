@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"encoding/hex"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+)
+
+// packet is one packet of a capture that a test makes.
+type packet struct {
+	at       time.Time // zero: a millisecond after the one before
+	src, dst net.HardwareAddr
+	ip       []byte
+	arp      []byte
+	frame    []byte // nil: Ethernet around the rest
+}
+
+var (
+	start     = time.Date(2003, 11, 1, 12, 0, 0, 0, time.UTC)
+	macClient = net.HardwareAddr{2, 0, 0, 0, 0, 0x50}
+	macOther  = net.HardwareAddr{2, 0, 0, 0, 0, 0x60}
+	macRouter = net.HardwareAddr{2, 0, 0, 0, 0, 1}
+	kazaaPing = unhex("27000000a9804b615a614100")
+)
+
+func unhex(s string) []byte {
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func serialize(l ...gopacket.SerializableLayer) []byte {
+	b := gopacket.NewSerializeBuffer()
+	if err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, l...); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+type transport interface {
+	gopacket.SerializableLayer
+	SetNetworkLayerForChecksum(gopacket.NetworkLayer) error
+}
+
+func ipPacket(srcMAC, dstMAC net.HardwareAddr, src, dst string, proto layers.IPProtocol, t transport, payload []byte) packet {
+	from, to := netip.MustParseAddr(src), netip.MustParseAddr(dst)
+	var n interface {
+		gopacket.NetworkLayer
+		gopacket.SerializableLayer
+	} = &layers.IPv4{Version: 4, TTL: 64, Protocol: proto, SrcIP: from.AsSlice(), DstIP: to.AsSlice()}
+	if from.Is6() {
+		n = &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: proto, SrcIP: from.AsSlice(), DstIP: to.AsSlice()}
+	}
+	if err := t.SetNetworkLayerForChecksum(n); err != nil {
+		panic(err)
+	}
+	return packet{src: srcMAC, dst: dstMAC, ip: serialize(n, t, gopacket.Payload(payload))}
+}
+
+func udp(srcMAC, dstMAC net.HardwareAddr, src string, sport uint16, dst string, dport uint16, payload []byte) packet {
+	return ipPacket(srcMAC, dstMAC, src, dst, layers.IPProtocolUDP,
+		&layers.UDP{SrcPort: layers.UDPPort(sport), DstPort: layers.UDPPort(dport)}, payload)
+}
+
+func tcp(srcMAC, dstMAC net.HardwareAddr, src string, sport uint16, dst string, dport uint16, flags string, payload []byte) packet {
+	return ipPacket(srcMAC, dstMAC, src, dst, layers.IPProtocolTCP, &layers.TCP{
+		SrcPort: layers.TCPPort(sport), DstPort: layers.TCPPort(dport), Seq: 1000, Window: 1024,
+		SYN: strings.Contains(flags, "S"), ACK: strings.Contains(flags, "A"), PSH: strings.Contains(flags, "P"),
+	}, payload)
+}
+
+func dns(mac net.HardwareAddr, src string) packet {
+	return udp(mac, macRouter, src, 5353, "192.0.2.53", 53, unhex("1234010000010000000000000765786d61706c6503636f6d0000010001"))
+}
+
+func arpReply(mac net.HardwareAddr, ip string, to net.HardwareAddr) packet {
+	return packet{src: mac, dst: to, arp: serialize(&layers.ARP{
+		AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4,
+		Operation: layers.ARPReply, SourceHwAddress: mac, SourceProtAddress: netip.MustParseAddr(ip).AsSlice(),
+		DstHwAddress: to, DstProtAddress: []byte{192, 168, 1, 50},
+	})}
+}
+
+func (p packet) from(mac net.HardwareAddr) packet { p.src = mac; return p }
+
+func (p packet) after(d time.Duration) packet { p.at = start.Add(d); return p }
+
+func repeat(p packet, n int) []packet {
+	out := make([]packet, n)
+	for i := range out {
+		out[i] = p
+	}
+	return out
+}
+
+func (p packet) etherType() uint16 {
+	switch {
+	case p.arp != nil:
+		return 0x0806
+	case p.ip[0]>>4 == 6:
+		return 0x86dd
+	}
+	return 0x0800
+}
+
+func be16(v uint16) []byte { return []byte{byte(v >> 8), byte(v)} }
+
+func join(parts ...[]byte) []byte {
+	var b []byte
+	for _, p := range parts {
+		b = append(b, p...)
+	}
+	return b
+}
+
+// ethernet returns the frame, behind tags of the given types.
+func (p packet) ethernet(tags ...uint16) []byte {
+	b := join(p.dst, p.src)
+	for _, t := range tags {
+		b = join(b, be16(t), be16(7))
+	}
+	return join(b, be16(p.etherType()), p.ip, p.arp)
+}
+
+func (p packet) pppoe() []byte {
+	return join(p.dst, p.src, be16(0x8864), []byte{0x11, 0, 0, 1}, be16(uint16(len(p.ip)+2)), be16(0x21), p.ip)
+}
+
+func (p packet) snap() []byte {
+	return join(p.dst, p.src, be16(uint16(len(p.ip)+8)), []byte{0xaa, 0xaa, 3, 0, 0, 0}, be16(p.etherType()), p.ip)
+}
+
+func (p packet) mpls() []byte {
+	return join(p.dst, p.src, be16(0x8847), []byte{0, 1, 0, 64}, []byte{0, 1, 1, 64}, p.ip)
+}
+
+func (p packet) cooked() []byte {
+	return join(be16(0), be16(1), be16(6), p.src, be16(0), be16(p.etherType()), p.ip)
+}
+
+func (p packet) cooked2() []byte {
+	return join(be16(p.etherType()), be16(0), []byte{0, 0, 0, 2}, be16(1), []byte{0, 6}, p.src, be16(0), p.ip)
+}
+
+// wireless is a data frame with quality of service to the access point.
+func (p packet) wireless() []byte {
+	radiotap := []byte{0, 0, 8, 0, 0, 0, 0, 0}
+	head := join([]byte{0x88, 0x01, 0, 0}, macRouter, p.src, p.dst, be16(0), be16(0))
+	return join(radiotap, head, []byte{0xaa, 0xaa, 3, 0, 0, 0}, be16(p.etherType()), p.ip)
+}
+
+// write hands the packets to a writer of either format.
+func write(t *testing.T, packets []packet, w interface {
+	WritePacket(gopacket.CaptureInfo, []byte) error
+},
+) {
+	t.Helper()
+	at := start
+	for _, p := range packets {
+		at = at.Add(time.Millisecond)
+		if !p.at.IsZero() {
+			at = p.at
+		}
+		b := p.frame
+		if b == nil {
+			b = p.ethernet()
+		}
+		if err := w.WritePacket(gopacket.CaptureInfo{Timestamp: at, CaptureLength: len(b), Length: len(b)}, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func create(t *testing.T, file string) *os.File {
+	t.Helper()
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func writePcap(t *testing.T, file string, link layers.LinkType, packets []packet) {
+	t.Helper()
+	f := create(t, file)
+	defer f.Close()
+	w := pcapgo.NewWriter(f)
+	if err := w.WriteFileHeader(65535, link); err != nil {
+		t.Fatal(err)
+	}
+	write(t, packets, w)
+}
+
+func writePcapNG(t *testing.T, file string, packets []packet) {
+	t.Helper()
+	f := create(t, file)
+	defer f.Close()
+	w, err := pcapgo.NewNgWriter(f, layers.LinkTypeEthernet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, packets, w)
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kazaa is a client with all that can happen to it: pings, SYNs to peers and
+// elsewhere, the answer to a probe, the end of the lock. Another host goes its
+// ways beside it.
+func kazaa() []packet {
+	const host, other = "192.168.1.50", "192.168.1.60"
+	ping := func(dst string) packet { return udp(macClient, macRouter, host, 1214, dst, 1214, kazaaPing) }
+	syn := func(port uint16, dst string) packet {
+		return tcp(macClient, macRouter, host, port, dst, 1214, "S", nil)
+	}
+	return []packet{
+		arpReply(macRouter, "192.168.1.1", macClient),
+		syn(40000, "203.0.113.80").after(0), // long before: not suspected
+		ping("198.51.100.7").after(5 * time.Second),
+		ping("198.51.100.8"),
+		udp(macRouter, macClient, "198.51.100.8", 1214, host, 1214, unhex("28000000a9004d3c1328054b615a614100")),
+		syn(40001, "198.51.100.7"),
+		tcp(macRouter, macClient, "198.51.100.7", 1214, host, 40001, "SA", nil),
+		syn(40002, "203.0.113.81"), // locked
+		tcp(macOther, macRouter, other, 40003, "203.0.113.81", 443, "S", nil),
+		dns(macOther, other),
+		dns(macClient, host),
+		// It answers the probe at half the lock time.
+		udp(macClient, macRouter, host, 1214, "192.168.1.1", 1214, unhex("28000000a9004d3c1328054b615a614100")).after(66 * time.Second),
+		syn(40004, "203.0.113.81").after(180 * time.Second), // still locked by that
+		syn(40005, "203.0.113.81").after(190 * time.Second), // released
+	}
+}
+
+// innocent is a host that is looked at and let go.
+func innocent() []packet {
+	const host, far = "192.168.1.60", "203.0.113.80"
+	return []packet{
+		dns(macOther, host).after(0),
+		tcp(macOther, macRouter, host, 40000, far, 80, "S", nil),
+		tcp(macRouter, macOther, far, 80, host, 40000, "SA", nil),
+		tcp(macOther, macRouter, host, 40000, far, 80, "PA", []byte("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")),
+		tcp(macRouter, macOther, far, 80, host, 40000, "PA", []byte("HTTP/1.1 200 OK\r\n\r\nhello")),
+		udp(macOther, macRouter, host, 5000, far, 5000, []byte("twelve bytes")),
+		udp(macOther, macRouter, host, 68, "255.255.255.255", 67, []byte("a broadcast")),
+	}
+}
+
+// ipv6 is a client without any private address.
+func ipv6() []packet {
+	const host = "2001:db8:1::50"
+	return []packet{
+		udp(macClient, macRouter, host, 1214, "2001:db8:ffff::7", 1214, kazaaPing).after(0),
+		udp(macClient, macRouter, host, 1214, "2001:db8:ffff::8", 1214, kazaaPing),
+		tcp(macClient, macRouter, host, 40000, "2001:db8:eeee::1", 80, "S", nil),
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -16,6 +17,8 @@ type Request struct {
 	Host    string
 	Seconds int64
 	Since   uint64
+	// Text asks for {"text": ...}, the reply as a person reads it.
+	Text bool
 }
 
 // maxRequest is the longest request in bytes.
@@ -45,8 +48,10 @@ func ParseRequest(line []byte) (Request, error) {
 				err = errors.New("since must not be negative")
 			}
 			r.Since = uint64(n)
+		case "text":
+			r.Text, err = p.bool()
 		default:
-			err = fmt.Errorf("unknown member %q, use cmd, host, seconds or since", name)
+			err = fmt.Errorf("unknown member %q, use cmd, host, seconds, since or text", name)
 		}
 		return err
 	})
@@ -70,8 +75,33 @@ func AppendRequest(b []byte, r Request) []byte {
 	if r.Since != 0 {
 		w.uint("since", r.Since)
 	}
+	if r.Text {
+		w.bool("text", true)
+	}
 	w.close('}')
 	return append(w.b, '\n')
+}
+
+// ParseText reads a reply to a request with Text set: its text, or its error.
+func ParseText(line []byte) (string, error) {
+	p := jsonReader{b: line}
+	var text, fault string
+	err := p.object(func(name string) error {
+		var err error
+		switch name {
+		case "text":
+			text, err = p.str()
+		case "error":
+			fault, err = p.str()
+		default:
+			err = fmt.Errorf("unexpected %q in the reply: is the daemon of another version?", name)
+		}
+		return err
+	})
+	if err == nil && fault != "" {
+		err = errors.New(fault)
+	}
+	return text, err
 }
 
 // jsonReader reads the little JSON that a request may be.
@@ -140,6 +170,17 @@ func (p *jsonReader) num() (int64, error) {
 		return 0, errors.New("a whole number was expected")
 	}
 	return n, nil
+}
+
+func (p *jsonReader) bool() (bool, error) {
+	p.space()
+	for _, v := range []string{"true", "false"} {
+		if strings.HasPrefix(string(p.b[p.i:]), v) {
+			p.i += len(v)
+			return v == "true", nil
+		}
+	}
+	return false, errors.New("true or false was expected")
 }
 
 func (p *jsonReader) str() (string, error) {

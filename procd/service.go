@@ -28,10 +28,9 @@ type Info struct {
 
 // Queue is the state of one kernel queue.
 type Queue struct {
-	Number, Length             uint32
-	Waiting                    uint32
-	Dropped, UserDropped       uint32 // by the kernel: queue full, socket full
-	Received, Errors, Overruns uint64
+	Number, Length       uint32
+	Waiting              uint32
+	Dropped, UserDropped uint64 // by the kernel: queue full, socket full
 }
 
 // Finding is one line of a check.
@@ -50,29 +49,17 @@ type Service struct {
 
 // Handle answers one request.
 func (s *Service) Handle(req Request, r *Reply) {
+	if req.Cmd == "monitor" {
+		s.monitor(req, r)
+		return
+	}
 	var w jsonWriter
 	w.open('{')
 	var err error
-	switch req.Cmd {
-	case "status":
-		s.status(&w)
-	case "clients":
-		s.clients(&w)
-	case "peers":
-		err = s.peers(&w, req)
-	case "unlock", "exempt":
-		err = s.change(&w, req)
-	case "events":
-		s.events(&w, req.Since)
-	case "history":
-		s.history(&w)
-	case "check":
-		s.check(&w)
-	case "monitor":
-		s.monitor(req, r)
-		return
-	default:
-		err = fmt.Errorf("unknown cmd %q: use status, clients, peers, unlock, exempt, events, history, check or monitor", req.Cmd)
+	if req.Text {
+		err = s.text(&w, req)
+	} else {
+		err = s.json(&w, req)
 	}
 	if err != nil {
 		r.Error(err)
@@ -80,6 +67,28 @@ func (s *Service) Handle(req Request, r *Reply) {
 	}
 	w.close('}')
 	r.Send(w.b)
+}
+
+func (s *Service) json(w *jsonWriter, req Request) error {
+	switch req.Cmd {
+	case "status":
+		s.status(w)
+	case "clients":
+		s.clients(w)
+	case "peers":
+		return s.peers(w, req)
+	case "unlock", "exempt":
+		return s.change(w, req)
+	case "events":
+		s.events(w, req.Since)
+	case "history":
+		s.history(w)
+	case "check":
+		s.check(w)
+	default:
+		return fmt.Errorf("unknown cmd %q: use status, clients, peers, unlock, exempt, events, history, check or monitor", req.Cmd)
+	}
+	return nil
 }
 
 // each runs f on every engine in turn.
@@ -123,8 +132,8 @@ func (s *Service) status(w *jsonWriter) {
 		w.uint("number", uint64(q.Number))
 		w.uint("length", uint64(q.Length))
 		w.uint("waiting", uint64(q.Waiting))
-		w.uint("dropped", uint64(q.Dropped))
-		w.uint("user_dropped", uint64(q.UserDropped))
+		w.uint("dropped", q.Dropped)
+		w.uint("user_dropped", q.UserDropped)
 		w.close('}')
 	}
 	w.close(']')
@@ -289,6 +298,9 @@ func (s *Service) events(w *jsonWriter, since uint64) {
 	w.close(']')
 }
 
+// line is the event as the monitor shows it to a person.
+func (e *Entry) line() string { return e.Wall.Format("15:04:05 ") + e.Text() }
+
 // monitor sends events, one a line, as they come: those after "since", or only
 // new ones when it is 0.
 func (s *Service) monitor(req Request, r *Reply) {
@@ -302,7 +314,13 @@ func (s *Service) monitor(req Request, r *Reply) {
 	for {
 		for _, e := range s.Journal.Since(seq) {
 			var w jsonWriter
-			e.append(&w)
+			if req.Text {
+				w.open('{')
+				w.str("text", e.line())
+				w.close('}')
+			} else {
+				e.append(&w)
+			}
 			r.Send(w.b)
 			seq = e.Seq
 		}

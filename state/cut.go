@@ -100,3 +100,26 @@ func (e *Engine) uncutClient(c *client) {
 		e.uncut(c, &c.peers.peers[i])
 	}
 }
+
+// SetSets changes where the kernel's sets are written, and tells them all that
+// is known: after the rules were loaded, or their sets were lost.
+func (e *Engine) SetSets(s Sets, now Time) {
+	e.now, e.sets = now, s
+	if s == nil {
+		return
+	}
+	for i := range e.clients {
+		c := &e.clients[i]
+		if !c.used {
+			continue
+		}
+		h := &e.hosts[c.host]
+		for j := range c.peers.peers[:c.peers.n] {
+			if p := &c.peers.peers[j]; !p.suspect || c.locked {
+				e.cut(h, c, p, now)
+			}
+		}
+		e.lockInKernel(int32(i), c)
+	}
+	e.flushSets()
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"strconv"
+
+	"errors"
+
+	"github.com/p2pwall/p2pwall/openwrt"
+	"github.com/p2pwall/p2pwall/procd"
+)
+
+// socket returns the control socket's path. Without a configuration file the
+// default serves: status should work wherever a daemon does.
+func (c *call) socket() (string, error) {
+	cfg, err := openwrt.Load(c.config)
+	if err == nil {
+		return cfg.Control, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) || c.config == openwrt.DefaultPath {
+		d := openwrt.Default()
+		return d.Control, nil
+	}
+	return "", err
+}
+
+// ask returns the command that sends a request to the daemon and prints the
+// reply.
+func ask(cmd string) func(c *call) int {
+	return func(c *call) int {
+		req := procd.Request{Cmd: cmd, Text: !c.json}
+		if len(c.args) > 0 {
+			a, err := netip.ParseAddr(c.args[0])
+			if err != nil {
+				return c.fail(fmt.Errorf("%q is no IP address: \"p2pwall clients\" lists them", c.args[0]))
+			}
+			req.Host = a.String()
+		}
+		if cmd == "exempt" {
+			req.Seconds = 3600
+			if len(c.args) > 1 {
+				n, err := strconv.ParseInt(c.args[1], 10, 64)
+				if err != nil || n <= 0 {
+					return c.fail(fmt.Errorf("%q is no number of seconds", c.args[1]))
+				}
+				req.Seconds = n
+			}
+		}
+		return c.exchange(procd.AppendRequest(nil, req), cmd == "monitor")
+	}
+}
+
+// exchange sends a request and prints its reply, or all lines of it.
+func (c *call) exchange(request []byte, follow bool) int {
+	path, err := c.socket()
+	if err != nil {
+		return c.fail(err)
+	}
+	code, lines := exitOK, 0
+	err = procd.Call(path, request, func(line []byte) bool {
+		lines++
+		if c.json || c.name == "ctl" {
+			fmt.Fprintf(c.out, "%s\n", line)
+			return follow
+		}
+		text, err := procd.ParseText(line)
+		switch {
+		case err != nil:
+			code = c.fail(err)
+		case follow:
+			fmt.Fprintln(c.out, text)
+		default:
+			fmt.Fprint(c.out, text)
+		}
+		return follow
+	})
+	if err != nil {
+		return c.fail(err)
+	}
+	if lines == 0 {
+		return c.fail(errors.New("the daemon hung up without an answer: look at its log"))
+	}
+	return code
+}
+
+// ctl sends a request as it is, for scripts and for LuCI.
+func ctl(c *call) int {
+	req, err := procd.ParseRequest([]byte(c.args[0]))
+	if err != nil {
+		return c.fail(err)
+	}
+	return c.exchange(procd.AppendRequest(nil, req), req.Cmd == "monitor")
+}

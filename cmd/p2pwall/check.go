@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/p2pwall/p2pwall/openwrt"
+)
+
+// rules prints what run would load, or removes what it loaded.
+func rules(c *call) int {
+	cfg, err := openwrt.Load(c.config)
+	if err != nil {
+		return c.fail(err)
+	}
+	if c.remove {
+		k := openwrt.Keeper{HoldFile: holdFile}
+		if err := k.Remove(); err != nil {
+			return c.fail(err)
+		}
+		return exitOK
+	}
+	t := openwrt.Target{Backend: openwrt.Backend(c.backend), Sets: openwrt.SetsNFT}
+	switch t.Backend {
+	case openwrt.BackendNFT:
+		if cfg.Sets == openwrt.SetsOff {
+			t.Sets = openwrt.SetsOff
+		}
+	case openwrt.BackendIPTables:
+		cfg.Backend = t.Backend
+		if t, _, err = openwrt.Detect(&cfg); err != nil {
+			return c.fail(err)
+		}
+	case "", openwrt.BackendAuto:
+		if t, _, err = openwrt.Detect(&cfg); err != nil {
+			return c.fail(err)
+		}
+	default:
+		return c.fail(fmt.Errorf("unknown backend %q: use nft or iptables", c.backend))
+	}
+	devices, missing, err := cfg.LANDevices()
+	if err != nil {
+		return c.fail(err)
+	}
+	for _, n := range missing {
+		fmt.Fprintf(c.errOut, "p2pwall: no device is known for network %s\n", n)
+	}
+	t.Devices = devices
+	r, err := openwrt.MakeRules(&cfg, t)
+	if err != nil {
+		return c.fail(err)
+	}
+	fmt.Fprint(c.out, r)
+	return exitOK
+}

@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/openwrt"
+	"github.com/p2pwall/p2pwall/procd"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// holdFile is where fw4 picks up the rules that keep undecided connections out
+// of the flow table.
+const holdFile = "/var/run/p2pwall/hold.nft"
+
+// kernelSets are the sets of either kind.
+type kernelSets interface {
+	state.Sets
+	Clear() error
+	Close() error
+}
+
+// worker is one queue with its engine.
+type worker struct {
+	queue  *nfq.Queue
+	sender *nfq.Sender
+	loop   *state.Loop
+	sets   kernelSets
+	saved  state.Counters // what the state file was written with
+}
+
+// daemon is the wiring of a running wall.
+type daemon struct {
+	call     *call
+	log      *procd.Logger
+	started  time.Time
+	journal  *procd.Journal
+	notifier *procd.Notifier
+	server   *procd.Server
+	keeper   *openwrt.Keeper
+	workers  []*worker
+	failed   chan error
+	done     chan struct{} // closed at the end, for the journal and commands
+	helpers  sync.WaitGroup
+	restored bool
+	loading  bool              // rules were loaded, or half so
+	complain map[string]string // what was said last, by subject
+
+	// mu guards what the control socket and the journal read.
+	mu       sync.Mutex
+	cfg      openwrt.Config
+	names    []string // of the LAN devices
+	devices  []state.Device
+	backend  string
+	setsKind string
+	rulesOK  bool
+	commands *procd.Commands
+}
+
+func newDaemon(c *call, cfg openwrt.Config, log *procd.Logger) *daemon {
+	return &daemon{
+		call: c, cfg: cfg, log: log, started: time.Now(),
+		journal: procd.NewJournal(), notifier: procd.NewNotifier(cfg.Queues),
+		keeper: &openwrt.Keeper{HoldFile: holdFile},
+		failed: make(chan error, cfg.Queues), done: make(chan struct{}),
+		complain: map[string]string{},
+	}
+}
+
+// say logs a line about a subject, once until it changes; "" ends it.
+func (d *daemon) say(subject, what string) {
+	if d.complain[subject] == what {
+		return
+	}
+	d.complain[subject] = what
+	if what != "" {
+		d.log.Printf("%s", what)
+	}
+}
+
+// start brings everything up. On an error the caller stops what is up.
+func (d *daemon) start() error {
+	if err := d.findDevices(); err != nil {
+		return err
+	}
+	if len(d.names) == 0 {
+		return errors.New("no LAN device is known: name one with \"list device\" (Debian), or a UCI network with \"list network\" (OpenWrt), in " + d.call.config)
+	}
+	service := &procd.Service{Journal: d.journal, PID: os.Getpid(), Info: d.info, Check: d.check}
+	if err := d.openQueues(); err != nil {
+		return err
+	}
+	for _, w := range d.workers {
+		service.Loops = append(service.Loops, w.loop)
+	}
+	var err error
+	if d.server, err = procd.Listen(d.cfg.Control, service.Handle); err != nil {
+		return err
+	}
+	d.setCommands()
+	d.helpers.Go(func() { d.journal.Run(d.done, d.eventFunc()) })
+	if err := countPackets(); err != nil {
+		d.log.Printf("%v", err)
+	}
+	for _, w := range d.workers {
+		d.helpers.Go(func() {
+			if err := w.loop.Run(); err != nil {
+				d.failed <- err
+			}
+		})
+	}
+	if d.call.noRules {
+		d.backend, d.setsKind, d.rulesOK = "none (--no-rules)", string(openwrt.SetsOff), true
+		return nil
+	}
+	return d.loadRules()
+}
+
+// openQueues opens the queues and makes an engine for each.
+func (d *daemon) openQueues() error {
+	for i := range d.cfg.Queues {
+		q, degraded, err := nfq.Open(nfq.Config{
+			Num: d.cfg.Queue + uint16(i), MaxLen: d.cfg.QueueLength,
+			CopyRange: d.cfg.CopyRange, FailOpen: d.cfg.FailOpen,
+		})
+		if err != nil {
+			return err
+		}
+		w := &worker{queue: q}
+		d.workers = append(d.workers, w)
+		for _, line := range degraded {
+			d.log.Printf("%s", line)
+		}
+		if w.sender, err = nfq.OpenSender(nfq.MarkOwn); err != nil {
+			return err
+		}
+		clock := state.Clock(d.started)
+		w.loop = state.NewLoop(d.newEngine(w, clock()), q, clock)
+		w.loop.OnBeat = func() { d.notifier.Beat(i) }
+		d.restore(w, i, clock())
+		prober := nfq.NewTCPProber(func(client int32, addr nfq.Addr, answer []byte) {
+			w.loop.Do(func(e *state.Engine, now state.Time) { e.ProbedTCP(client, addr, answer, now) })
+		})
+		w.loop.Engine.SetProber(prober)
+	}
+	return nil
+}
+
+func (d *daemon) newEngine(w *worker, now state.Time) *state.Engine {
+	e := state.New(openwrt.EngineConfig(d.cfg), w.sender, nil, rand.Uint32())
+	e.OnEvent = d.journal.Record
+	e.SetDevices(d.devices)
+	e.Advance(now)
+	return e
+}
+
+// statePath is the state file of worker i.
+func (d *daemon) statePath(i int) string {
+	if i == 0 || d.cfg.StateFile == "" {
+		return d.cfg.StateFile
+	}
+	return fmt.Sprintf("%s.%d", d.cfg.StateFile, i)
+}
+
+// restore reads what the last run left. A file that cannot be used is set
+// aside, and the start goes on empty.
+func (d *daemon) restore(w *worker, i int, now state.Time) {
+	path := d.statePath(i)
+	if path == "" {
+		return
+	}
+	b, err := readState(path)
+	if err != nil {
+		d.log.Printf("state file: %v: starting empty", err)
+		return
+	}
+	if b == nil {
+		return
+	}
+	if err := w.loop.Engine.Restore(b, now); err != nil {
+		aside := path + ".damaged"
+		where := "moved to " + aside
+		if e := os.Rename(path, aside); e != nil {
+			where = "left where it is: " + e.Error()
+		}
+		d.log.Printf("state file %s: %v: %s, starting empty", path, err, where)
+		w.loop.Engine = d.newEngine(w, now)
+		return
+	}
+	d.restored = true
+	if n, locked := w.loop.Engine.Len(); n > 0 {
+		d.log.Printf("state file %s: %d clients, %d of them locked", path, n, locked)
+	}
+}
+
+// save writes the state files: all, or those of engines that did something.
+func (d *daemon) save(all bool) {
+	for i, w := range d.workers {
+		path := d.statePath(i)
+		if path == "" {
+			continue
+		}
+		var b []byte
+		var counters state.Counters
+		w.loop.Do(func(e *state.Engine, now state.Time) {
+			if counters = e.Counters; all || counters != w.saved {
+				b = e.Snapshot(nil, now)
+			}
+		})
+		if b == nil {
+			continue
+		}
+		if err := writeState(path, b); err != nil {
+			d.say("state", fmt.Sprintf("state file: %v: locks will not survive a restart", err))
+			continue
+		}
+		d.say("state", "")
+		w.saved = counters
+	}
+}
+
+// stop ends everything that is up. For a successor, rules and sets stay: what is
+// locked stays locked by the kernel alone.
+func (d *daemon) stop(successor bool) {
+	if d.server != nil {
+		d.save(true)
+	}
+	if !successor && d.loading {
+		if err := d.keeper.Remove(); err != nil {
+			d.log.Printf("rules: %v", err)
+		}
+	}
+	if d.server != nil {
+		for _, w := range d.workers {
+			w.loop.Stop()
+		}
+		d.server.Close()
+	}
+	close(d.done)
+	d.helpers.Wait()
+	for _, w := range d.workers {
+		if w.sets != nil {
+			_ = w.sets.Close()
+		}
+		if w.sender != nil {
+			w.sender.Close()
+		}
+		_ = w.queue.Close()
+	}
+}
+
+// findDevices reads which devices are the LAN's.
+func (d *daemon) findDevices() error {
+	names, missing, err := d.cfg.LANDevices()
+	if err != nil {
+		return err
+	}
+	what := ""
+	if len(missing) > 0 {
+		what = "no device is known for network " + strings.Join(missing, ", ")
+	}
+	d.say("networks", what)
+	d.mu.Lock()
+	d.names, d.devices = names, lanDevices(names)
+	d.mu.Unlock()
+	return nil
+}
+
+// loadRules puts the rules in place and opens the sets they have.
+func (d *daemon) loadRules() error {
+	d.loading = true
+	l, err := d.keeper.Load(&d.cfg, d.names)
+	for _, line := range l.Degraded {
+		d.log.Printf("%s", line)
+	}
+	if err != nil {
+		d.mu.Lock()
+		d.rulesOK = false
+		d.mu.Unlock()
+		return err
+	}
+	t := d.keeper.Target()
+	d.mu.Lock()
+	changed := d.setsKind != string(t.Sets)
+	d.backend, d.setsKind, d.rulesOK = string(t.Backend), string(t.Sets), true
+	d.mu.Unlock()
+	if changed {
+		if err := d.openSets(t.Sets); err != nil {
+			d.log.Printf("%v: every blocked packet goes through the queue", err)
+		}
+	}
+	d.tellSets()
+	return nil
+}
+
+// openSets opens the sets for each worker. What a former run left in them goes,
+// unless its state was restored.
+func (d *daemon) openSets(kind openwrt.SetsKind) error {
+	for _, w := range d.workers {
+		if w.sets != nil {
+			old := w.sets
+			w.loop.Do(func(e *state.Engine, now state.Time) { e.SetSets(nil, now) })
+			_ = old.Close()
+			w.sets = nil
+		}
+		var s kernelSets
+		var err error
+		switch kind {
+		case openwrt.SetsNFT:
+			s, err = openSets(nfq.OpenNFTSets())
+		case openwrt.SetsIPSet:
+			s, err = openSets(nfq.OpenIPSets())
+		}
+		if err != nil {
+			return err
+		}
+		w.sets = s
+	}
+	if !d.restored && len(d.workers) > 0 && d.workers[0].sets != nil {
+		if err := d.workers[0].sets.Clear(); err != nil {
+			return err
+		}
+	}
+	d.restored = true // from now on the sets are ours
+	return nil
+}
+
+// openSets keeps a nil pointer from becoming an interface that is not nil.
+func openSets[S kernelSets](s S, err error) (kernelSets, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// tellSets has every engine write what it knows into the kernel's sets.
+func (d *daemon) tellSets() {
+	for _, w := range d.workers {
+		if w.sets != nil {
+			w.loop.Do(func(e *state.Engine, now state.Time) { e.SetSets(w.sets, now) })
+		}
+	}
+}
+
+// reload reads the configuration anew. A bad one changes nothing.
+func (d *daemon) reload() {
+	cfg, err := openwrt.Load(d.call.config)
+	if err == nil && !cfg.Enabled {
+		err = errors.New("\"option enabled\" is off: stop the service instead")
+	}
+	if err != nil {
+		logFailure(d.log, err)
+		d.log.Printf("the configuration was not read again: the old one stays in force")
+		return
+	}
+	old := d.cfg
+	for _, x := range []struct {
+		what    string
+		changed bool
+	}{
+		{"max_clients", cfg.MaxClients != old.MaxClients},
+		{"queue", cfg.Queue != old.Queue},
+		{"queues", cfg.Queues != old.Queues},
+		{"queue_length", cfg.QueueLength != old.QueueLength},
+		{"copy_range", cfg.CopyRange != old.CopyRange},
+		{"control", cfg.Control != old.Control},
+	} {
+		if x.changed {
+			d.log.Printf("option %s takes effect with the next start", x.what)
+		}
+	}
+	cfg.MaxClients, cfg.Queue, cfg.Queues = old.MaxClients, old.Queue, old.Queues
+	cfg.QueueLength, cfg.CopyRange, cfg.Control = old.QueueLength, old.CopyRange, old.Control
+	d.mu.Lock()
+	d.cfg = cfg
+	d.mu.Unlock()
+	if err := d.findDevices(); err != nil {
+		logFailure(d.log, err)
+	}
+	d.setCommands()
+	for _, w := range d.workers {
+		w.loop.Do(func(e *state.Engine, now state.Time) {
+			e.Configure(openwrt.EngineConfig(cfg))
+			e.SetDevices(d.devices)
+		})
+	}
+	if !d.call.noRules && len(d.names) > 0 {
+		if err := d.loadRules(); err != nil {
+			d.log.Printf("rules: %v", err)
+		}
+	}
+	d.log.Printf("configuration read again: %s", d.summary())
+}
+
+// keepHouse looks after devices and rules.
+func (d *daemon) keepHouse() {
+	now := lanDevices(d.names)
+	if !sameDevices(now, d.devices) {
+		d.mu.Lock()
+		d.devices = now
+		d.mu.Unlock()
+		for _, w := range d.workers {
+			w.loop.Do(func(e *state.Engine, _ state.Time) { e.SetDevices(now) })
+		}
+	}
+	missing := ""
+	for _, name := range d.names {
+		if !hasDevice(now, name) {
+			missing = fmt.Sprintf("device %s is not there: its hosts are not watched until it is", name)
+		}
+	}
+	d.say("device", missing)
+	if d.call.noRules {
+		return
+	}
+	ok, what := d.keeper.Check()
+	if ok {
+		d.say("rules", "")
+		return
+	}
+	l, err := d.keeper.Repair()
+	d.mu.Lock()
+	d.rulesOK = err == nil
+	d.mu.Unlock()
+	if err != nil {
+		d.say("rules", fmt.Sprintf("rules: %s, and they cannot be put back: %v", what, err))
+		return
+	}
+	d.log.Printf("rules: %s: put back", what)
+	for _, line := range l.Degraded {
+		d.say("repair", line)
+	}
+	if l.NewSets {
+		d.tellSets()
+	}
+	d.journal.Record(&state.Event{Class: state.ClassSystem, What: state.EventRules})
+}
+
+func hasDevice(devices []state.Device, name string) bool {
+	for i := range devices {
+		if devices[i].Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// setCommands starts what runs on events, or leaves it as it is.
+func (d *daemon) setCommands() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch path := d.cfg.EventCommand; {
+	case path == "":
+		d.commands = nil
+	case d.commands == nil || d.commands.Path != path:
+		d.commands = procd.NewCommands(path, d.log, d.done)
+	}
+}
+
+// eventFunc is what happens with every event.
+func (d *daemon) eventFunc() func(*procd.Entry) {
+	var commands *procd.Commands
+	var classes openwrt.LogClasses
+	log := procd.EventLog{Log: d.log, Wanted: func(e *procd.Entry) bool { return wanted(classes, e) }}
+	return func(e *procd.Entry) {
+		d.mu.Lock()
+		commands, classes = d.commands, d.cfg.Log
+		d.mu.Unlock()
+		log.Event(e)
+		if commands != nil {
+			commands.Event(e)
+		}
+	}
+}
+
+// wanted says which events belong to which class of the configuration.
+func wanted(classes openwrt.LogClasses, e *procd.Entry) bool {
+	switch e.Class {
+	case state.ClassClient, state.ClassTable:
+		return classes&openwrt.LogClients != 0
+	case state.ClassPeer:
+		if e.What == state.EventCut {
+			return classes&openwrt.LogClients != 0
+		}
+		return classes&openwrt.LogPeers != 0
+	case state.ClassProbe:
+		return classes&openwrt.LogPeers != 0
+	case state.ClassPacket:
+		return true // the engine emits only those that are asked for
+	}
+	return false // told where it happened
+}
+
+// summary says in one line what the wall stands on.
+func (d *daemon) summary() string {
+	return fmt.Sprintf("watching %s, rules by %s, sets by %s, lock time %v",
+		strings.Join(d.names, " "), d.backend, d.setsKind, d.cfg.TimeLock)
+}
+
+// info answers the control socket.
+func (d *daemon) info() procd.Info {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := procd.Info{
+		Version: version, Config: d.call.config, Started: d.started, Enabled: true,
+		Backend: d.backend, Sets: d.setsKind, RulesOK: d.rulesOK, TimeLock: d.cfg.TimeLock, Devices: d.names,
+	}
+	nums := make([]uint16, len(d.workers))
+	for n := range nums {
+		nums[n] = d.cfg.Queue + uint16(n)
+	}
+	stats, _ := nfq.ReadStats(nums...)
+	for _, s := range stats {
+		i.Queues = append(i.Queues, procd.Queue{
+			Number: uint32(s.Num), Length: d.cfg.QueueLength, Waiting: s.Waiting,
+			Dropped: s.Dropped, UserDropped: s.UserDropped,
+		})
+	}
+	return i
+}
+
+// check answers the control socket.
+func (d *daemon) check() []procd.Finding {
+	d.mu.Lock()
+	cfg := d.cfg
+	d.mu.Unlock()
+	var out []procd.Finding
+	for _, f := range openwrt.Findings(&cfg) {
+		out = append(out, procd.Finding{Level: f.Level.String(), What: f.What, Remedy: f.Remedy})
+	}
+	return out
+}

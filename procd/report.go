@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package procd
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// text answers a request in words.
+func (s *Service) text(w *jsonWriter, req Request) error {
+	var b strings.Builder
+	switch req.Cmd {
+	case "status":
+		s.statusText(&b)
+	case "clients":
+		s.clientsText(&b)
+	case "peers":
+		if err := s.peersText(&b, req); err != nil {
+			return err
+		}
+	case "unlock", "exempt":
+		var ignored jsonWriter
+		if err := s.change(&ignored, req); err != nil {
+			return err
+		}
+		if req.Cmd == "unlock" {
+			fmt.Fprintf(&b, "%s is unlocked\n", req.Host)
+		} else {
+			fmt.Fprintf(&b, "%s is left alone for %v\n", req.Host, time.Duration(req.Seconds)*time.Second)
+		}
+	default:
+		return fmt.Errorf("cmd %q has no text form", req.Cmd)
+	}
+	w.str("text", b.String())
+	return nil
+}
+
+func (s *Service) statusText(b *strings.Builder) {
+	info := s.Info()
+	var sum state.Counters
+	clients, locked := 0, 0
+	s.each(func(e *state.Engine, _ state.Time) {
+		sum.Add(&e.Counters)
+		c, l := e.Len()
+		clients += c
+		locked += l
+	})
+	fmt.Fprintf(b, "p2pwall %s, running for %v (pid %d)\n", info.Version, time.Since(info.Started).Round(time.Second), s.PID)
+	rules := "in place"
+	if !info.RulesOK {
+		rules = "NOT in place: see \"p2pwall check\""
+	}
+	fmt.Fprintf(b, "rules    %s, sets %s, %s\n", info.Backend, info.Sets, rules)
+	fmt.Fprintf(b, "LAN      %s\n", strings.Join(info.Devices, " "))
+	for _, q := range info.Queues {
+		fmt.Fprintf(b, "queue    %d: %d waiting, %d dropped by the kernel\n", q.Number, q.Waiting, q.Dropped+q.UserDropped)
+	}
+	fmt.Fprintf(b, "clients  %d, %d locked\n", clients, locked)
+	fmt.Fprintf(b, "packets  %d seen, %d accepted, %d dropped (%d TCP, %d UDP)\n",
+		sum.Packets, sum.Accepted, sum.Dropped, sum.DroppedTCP, sum.DroppedUDP)
+	fmt.Fprintf(b, "sent     %d pongs, %d probes (%d answered)\n", sum.Pongs, sum.Probes, sum.Answers)
+	odd := false
+	sum.Each(func(name string, v *uint64) {
+		switch name {
+		case "unparsable", "send_errors", "clients_evicted", "clients_refused", "hosts_evicted",
+			"flows_evicted", "peers_evicted", "forged", "ignored_peers", "set_errors":
+			if *v != 0 {
+				if !odd {
+					b.WriteString("unusual ")
+				}
+				odd = true
+				fmt.Fprintf(b, " %s=%d", name, *v)
+			}
+		}
+	})
+	if odd {
+		b.WriteByte('\n')
+	}
+}
+
+// ago says how long ago t was.
+func ago(t, now state.Time) string {
+	if t == 0 {
+		return "-"
+	}
+	return now.Since(t).Round(time.Second).String()
+}
+
+func (s *Service) clientsText(b *strings.Builder) {
+	fmt.Fprintf(b, "%-24s %-17s %-10s %-9s %-10s %6s %6s %8s %6s\n",
+		"ADDRESS", "MAC", "PROTOCOL", "FOUND BY", "LOCKED FOR", "PEERS", "LOCKS", "DROPPED", "SEEN")
+	n := 0
+	s.each(func(e *state.Engine, now state.Time) {
+		for _, c := range e.Clients(now) {
+			n++
+			lock := "-"
+			if c.Locked {
+				lock = c.LockRemaining.Round(time.Second).String()
+			}
+			fmt.Fprintf(b, "%-24s %-17s %-10s %-9s %-10s %6d %6d %8d %6s\n", c.Addr, c.MAC, c.Protocol.Title,
+				c.Reason, lock, c.Peers, c.Locks, c.Dropped, ago(c.LastSeen, now))
+		}
+	})
+	if n == 0 {
+		b.Reset()
+		b.WriteString("no client found\n")
+	}
+}
+
+func (s *Service) peersText(b *strings.Builder, req Request) error {
+	var only nfq.Addr
+	if req.Host != "" {
+		a, err := address(req)
+		if err != nil {
+			return err
+		}
+		only = nfq.AddrFrom(a)
+	}
+	fmt.Fprintf(b, "%-24s %-24s %5s %-10s %8s %6s\n", "CLIENT", "PEER", "PORT", "PROTOCOL", "DROPPED", "SEEN")
+	s.each(func(e *state.Engine, now state.Time) {
+		for _, p := range e.Peers(only) {
+			fmt.Fprintf(b, "%-24s %-24s %5d %-10s %8d %6s\n", p.Client, p.Addr, p.Port, p.Protocol.Title, p.Dropped, ago(p.LastSeen, now))
+		}
+	})
+	return nil
+}

@@ -21,6 +21,11 @@ import (
 // handed to them.
 func enterNetNS(t *testing.T) {
 	t.Helper()
+	if testing.Short() {
+		// An emulated CPU runs the other tests only: qemu's user mode has no
+		// netfilter sockets.
+		t.Skip("-short: no tests of the kernel")
+	}
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: network namespaces")
 	}

@@ -100,7 +100,7 @@ func parseIPv6(b []byte, p *Packet) bool {
 	wire := int(binary.BigEndian.Uint16(b[4:]))
 	b = within(b[ip6HeaderLen:], wire)
 
-	for range maxExtHeaders {
+	for range maxExtHeaders + 1 { // the last round is for what they carry
 		var n int
 		switch next {
 		case extHopByHop, extRouting, extDestOpts, extMobility, extHIP, extShim6:

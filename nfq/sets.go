@@ -163,7 +163,11 @@ func (s *sets) host(mac MAC, addr Addr, d time.Duration) {
 // add collects one change. A later change of the same element replaces an
 // earlier one, so that a key is in a message only once.
 func (s *sets) add(op *setOp, d time.Duration) {
-	ms := (max(d, 0) + time.Millisecond - 1) / time.Millisecond
+	d = max(d, 0)
+	ms := d / time.Millisecond
+	if d%time.Millisecond != 0 {
+		ms++
+	}
 	op.timeout = uint32(min(ms, math.MaxUint32))
 	for i := range s.ops[:s.n] {
 		if o := &s.ops[i]; o.set == op.set && o.key == op.key {

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfq
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// collected returns the changes that calls collect.
+func collected(calls func(*sets)) []setOp {
+	var s sets
+	calls(&s)
+	return s.ops[:s.n]
+}
+
+// nested is the header of a nested attribute.
+func nested(n, typ uint16) string { return n16(n) + n16(typ|0x8000) }
+
+// nftGolden is the header of an nf_tables message up to its list of n bytes;
+// set is the set's name as an attribute with its padding.
+func nftGolden(length uint32, typ, flags uint16, seq uint32, set string, n uint16) string {
+	return n32(length) + n16(typ) + n16(flags) + n32(seq) + n32(0) + `01 00 0000` +
+		n16(12) + n16(1) + `7032707761 6c6c00` + set + nested(n, 3)
+}
+
+func TestAppendNFTBatch(t *testing.T) {
+	begin := n32(20) + n16(0x10) + n16(1) + n32(0) + n32(0) + `00 00 000a`
+	end := n32(20) + n16(0x11) + n16(1) + n32(0) + n32(0) + `00 00 000a`
+	const (
+		add = 0xa0c
+		del = 0xa0e
+	)
+	cut4 := n16(9) + n16(2) + `63757434 00 000000`
+	cut6 := n16(9) + n16(2) + `63757436 00 000000`
+	lockmac := n16(12) + n16(2) + `6c6f636b6d616300`
+	lock4 := n16(10) + n16(2) + `6c6f636b34 00 0000`
+	lock6 := n16(10) + n16(2) + `6c6f636b36 00 0000`
+	// An element, with the timeout of 1.5 s or without one; n is the length of
+	// its key attribute, the padded key is given.
+	value := func(n uint16, key string) string { return nested(8+(n+3)&^3, 1) + n16(4+n) + n16(1) + key }
+	elem := func(n uint16, key string) string { return nested(12+(n+3)&^3, 1) + value(n, key) }
+	elemFor := func(n uint16, key string) string {
+		return nested(24+(n+3)&^3, 1) + value(n, key) + n16(12) + n16(4) + `00000000000005dc`
+	}
+	const (
+		d    = 1500 * time.Millisecond
+		pair = `c000020a c6336414`
+		mac  = `021122334455 0000`
+	)
+	pair6 := `20010db8 00010000 00000000 00000010 20010db8 00020000 00000000 00000020`
+
+	for _, tt := range []struct {
+		name  string
+		calls func(*sets)
+		which uint8
+		want  string
+	}{
+		{"nothing", func(*sets) {}, 0xff, ""},
+		{"nothing in these sets", func(s *sets) { s.Cut(src4, dst4, d) }, 0xfe, ""},
+		{
+			"cut IPv4", func(s *sets) { s.Cut(src4, dst4, d) }, 0xff,
+			begin + nftGolden(68, add, 0x401, 1, cut4, 24) + elem(8, pair) +
+				nftGolden(68, del, 1, 1, cut4, 24) + elem(8, pair) +
+				nftGolden(80, add, 0x401, 1, cut4, 36) + elemFor(8, pair) + end,
+		},
+		{
+			"cut IPv6", func(s *sets) { s.Cut(src6, dst6, d) }, 0xff,
+			begin + nftGolden(92, add, 0x401, 2, cut6, 48) + elem(32, pair6) +
+				nftGolden(92, del, 1, 2, cut6, 48) + elem(32, pair6) +
+				nftGolden(104, add, 0x401, 2, cut6, 60) + elemFor(32, pair6) + end,
+		},
+		{
+			"uncut", func(s *sets) { s.Uncut(src4, dst4) }, 0xff,
+			begin + nftGolden(68, add, 0x401, 1, cut4, 24) + elem(8, pair) +
+				nftGolden(68, del, 1, 1, cut4, 24) + elem(8, pair) + end,
+		},
+		{
+			"lock by MAC", func(s *sets) { s.Lock(MAC{2, 0x11, 0x22, 0x33, 0x44, 0x55}, src4, d) }, 0xff,
+			begin + nftGolden(68, add, 0x401, 3, lockmac, 24) + elem(6, mac) +
+				nftGolden(68, del, 1, 3, lockmac, 24) + elem(6, mac) +
+				nftGolden(80, add, 0x401, 3, lockmac, 36) + elemFor(6, mac) + end,
+		},
+		{
+			"lock IPv4 and IPv6, unlock another", func(s *sets) {
+				s.Lock(MAC{}, src6, d)
+				s.Unlock(MAC{}, dst4)
+				s.Lock(MAC{}, src4, d)
+			}, 0xff,
+			begin + nftGolden(80, add, 0x401, 4, lock4, 36) + elem(4, `c6336414`) + elem(4, `c000020a`) +
+				nftGolden(80, del, 1, 4, lock4, 36) + elem(4, `c6336414`) + elem(4, `c000020a`) +
+				nftGolden(76, add, 0x401, 4, lock4, 32) + elemFor(4, `c000020a`) +
+				nftGolden(76, add, 0x401, 5, lock6, 32) + elem(16, pair6[:35]) +
+				nftGolden(76, del, 1, 5, lock6, 32) + elem(16, pair6[:35]) +
+				nftGolden(88, add, 0x401, 5, lock6, 44) + elemFor(16, pair6[:35]) + end,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ops := collected(tt.calls)
+			if diff := cmp.Diff(unhex(tt.want), appendNFTBatch(nil, ops, tt.which), emptyIsNil); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAppendIPSetOp(t *testing.T) {
+	golden := func(length uint32, typ uint16, seq uint32, family, name string, rest string) string {
+		return n32(length) + n16(typ) + n16(1) + n32(seq) + n32(0) + family + `00 0000` +
+			n16(5) + n16(1) + `06 000000` + name + rest
+	}
+	cut4 := n16(17) + n16(2) + `70327077616c6c2d 63757434 00 000000`
+	cut6 := n16(17) + n16(2) + `70327077616c6c2d 63757436 00 000000`
+	lockmac := n16(20) + n16(2) + `70327077616c6c2d 6c6f636b6d616300`
+	lock4 := n16(18) + n16(2) + `70327077616c6c2d 6c6f636b34 00 0000`
+	lock6 := n16(18) + n16(2) + `70327077616c6c2d 6c6f636b36 00 0000`
+	timeout := n16(8) + n16(6|0x4000) + `00000002` // 1.5 s, rounded up
+	ip4 := func(typ uint16, a string) string { return nested(12, typ) + n16(8) + n16(1|0x4000) + a }
+	ip6 := func(typ uint16, a string) string { return nested(24, typ) + n16(20) + n16(2|0x4000) + a }
+	const (
+		add, del = 0x609, 0x60a
+		d        = 1500 * time.Millisecond
+		s4, d4   = `c000020a`, `c6336414`
+		s6       = `20010db8 00010000 00000000 00000010`
+		d6       = `20010db8 00020000 00000000 00000020`
+	)
+	for _, tt := range []struct {
+		name  string
+		calls func(*sets)
+		want  string
+	}{
+		{
+			"cut IPv4", func(s *sets) { s.Cut(src4, dst4, d) },
+			golden(84, add, 1, `02`, cut4, nested(36, 7)+ip4(1, s4)+ip4(20, d4)+timeout),
+		},
+		{
+			"uncut IPv4", func(s *sets) { s.Uncut(src4, dst4) },
+			golden(76, del, 1, `02`, cut4, nested(28, 7)+ip4(1, s4)+ip4(20, d4)),
+		},
+		{
+			"cut IPv6", func(s *sets) { s.Cut(src6, dst6, d) },
+			golden(108, add, 2, `0a`, cut6, nested(60, 7)+ip6(1, s6)+ip6(20, d6)+timeout),
+		},
+		{
+			"lock by MAC", func(s *sets) { s.Lock(MAC{2, 0x11, 0x22, 0x33, 0x44, 0x55}, src6, d) },
+			golden(72, add, 3, `00`, lockmac, nested(24, 7)+n16(10)+n16(17)+`021122334455 0000`+timeout),
+		},
+		{
+			"lock IPv4", func(s *sets) { s.Lock(MAC{}, src4, d) },
+			golden(72, add, 4, `02`, lock4, nested(24, 7)+ip4(1, s4)+timeout),
+		},
+		{
+			"unlock IPv6", func(s *sets) { s.Unlock(MAC{}, src6) },
+			golden(76, del, 5, `0a`, lock6, nested(28, 7)+ip6(1, s6)),
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ops := collected(tt.calls)
+			if diff := cmp.Diff(unhex(tt.want), appendIPSetOp(nil, &ops[0])); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	b, at := beginIPSet(nil, msgIPSetFlush, setCut4)
+	if diff := cmp.Diff(unhex(golden(48, 0x604, 1, `02`, cut4, "")), endMessage(b, at)); diff != "" {
+		t.Errorf("flush (-want +got):\n%s", diff)
+	}
+}
+
+func TestSetTimeout(t *testing.T) {
+	for _, tt := range []struct {
+		d    time.Duration
+		want uint32
+	}{
+		{-time.Second, 0},
+		{0, 0},
+		{1, 1},
+		{time.Millisecond, 1},
+		{time.Millisecond + 1, 2},
+		{2 * time.Minute, 120000},
+		{math.MaxInt64, math.MaxUint32},
+	} {
+		ops := collected(func(s *sets) { s.Lock(MAC{1}, Addr{}, tt.d) })
+		if ops[0].timeout != tt.want {
+			t.Errorf("%v: %d ms, want %d", tt.d, ops[0].timeout, tt.want)
+		}
+	}
+	// ipset has a lower limit.
+	b := appendIPSetOp(nil, &setOp{set: setLock4, timeout: math.MaxUint32})
+	if got := be.Uint32(b[len(b)-4:]); got != 2147483 {
+		t.Errorf("ipset timeout %d", got)
+	}
+}
+
+func TestSetErrorText(t *testing.T) {
+	for errno, want := range map[unix.Errno]string{
+		unix.ENOENT: "x: missing in the kernel, load the rules again",
+		unix.EPERM:  "x: no permission: run as root or with CAP_NET_ADMIN",
+		unix.ENFILE: "x: full",
+		4352:        "x: full",
+		4103:        "x: ipset error 4103",
+		unix.EINVAL: "x: invalid argument",
+	} {
+		if got := (&SetError{Set: "x", Errno: errno}).Error(); got != want {
+			t.Errorf("%d: %q, want %q", errno, got, want)
+		}
+	}
+}
+
+func BenchmarkAppendNFTBatch(b *testing.B) {
+	var s sets
+	peer := dst4
+	for i := range 64 {
+		peer[15] = byte(i)
+		s.Cut(src4, peer, time.Minute)
+	}
+	buf := make([]byte, 0, maxSetOps*nftOpLen+int(setCount)*nftSetLen)
+	b.ReportAllocs()
+	for b.Loop() {
+		appendNFTBatch(buf, s.ops[:s.n], 0xff)
+	}
+}

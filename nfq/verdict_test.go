@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfq
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Goldens of the messages for queue 214 (0x00d6).
+func verdictGolden(id, verdict string) string {
+	return n32(32) + n16(0x301) + n16(1) + n32(0) + n32(0) + `00 00 00d6` +
+		n16(12) + n16(2) + verdict + id
+}
+
+func markGolden(id, mark string) string {
+	return n32(40) + n16(0x301) + n16(1) + n32(0) + n32(0) + `00 00 00d6` +
+		n16(12) + n16(2) + `00000001` + id + n16(8) + n16(3) + mark
+}
+
+func batchGolden(id, verdict string) string {
+	return n32(32) + n16(0x303) + n16(1) + n32(0) + n32(0) + `00 00 00d6` +
+		n16(12) + n16(2) + verdict + id
+}
+
+func TestAppendVerdicts(t *testing.T) {
+	const accept, drop = `00000001`, `00000000`
+	packets := []Packet{{ID: 0xfffffffe}, {ID: 0xffffffff, Mark: 0x100}, {ID: 0}, {ID: 1}}
+	const (
+		id0 = `fffffffe`
+		id1 = `ffffffff`
+		id2 = `00000000`
+		id3 = `00000001`
+	)
+	tests := []struct {
+		name     string
+		verdicts []Verdict
+		want     string
+	}{
+		{"nothing", nil, ""},
+		{"one accept", []Verdict{Accept}, batchGolden(id0, accept)},
+		{"one drop", []Verdict{Drop}, batchGolden(id0, drop)},
+		{"one mark", []Verdict{AcceptDecided}, markGolden(id0, `00010000`)},
+		{"all accepted", []Verdict{Accept, Accept, Accept, Accept}, batchGolden(id3, accept)},
+		{"all dropped", []Verdict{Drop, Drop, Drop, Drop}, batchGolden(id3, drop)},
+		// The mark of another's is kept.
+		{"a mark", []Verdict{Accept, AcceptDecided, Accept, Accept}, markGolden(id1, `00010100`) + batchGolden(id3, accept)},
+		{"as many drops as accepts", []Verdict{Drop, Accept, Accept, Drop}, verdictGolden(id0, drop) + verdictGolden(id3, drop) + batchGolden(id2, accept)},
+		{"more accepts", []Verdict{Accept, Drop, Accept, AcceptDecided}, verdictGolden(id1, drop) + markGolden(id3, `00010000`) + batchGolden(id2, accept)},
+		{"more drops", []Verdict{Drop, Drop, Accept, Drop}, verdictGolden(id2, accept) + batchGolden(id3, drop)},
+		{"marks only", []Verdict{AcceptDecided, AcceptDecided}, markGolden(id0, `00010000`) + markGolden(id1, `00010100`)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := len(tt.verdicts)
+			buf := make([]byte, 0, (n+1)*verdictLen)
+			var got []byte
+			if allocs := testing.AllocsPerRun(10, func() {
+				got = appendVerdicts(buf, 214, packets[:n], tt.verdicts)
+			}); allocs != 0 {
+				t.Errorf("%v allocations", allocs)
+			}
+			if diff := cmp.Diff(unhex(tt.want), got, emptyIsNil); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestConfigMessages are the attributes that Open sends.
+func TestConfigMessages(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		got  []byte
+		want string
+	}{
+		{"bind", attr(cfgCommand, []byte{commandBind, 0, 0, 0}), n16(8) + n16(1) + `01 00 0000`},
+		{"copy 2048 bytes", attr(cfgParams, append(be.AppendUint32(nil, 2048), copyPacket)), n16(9) + n16(2) + `00000800 02 000000`},
+		{"length 1024", attr(cfgMaxLen, be.AppendUint32(nil, 1024)), n16(8) + n16(3) + `00000400`},
+		{"fail-open", appendAttr32(appendAttr32(nil, cfgFlags, flagFailOpen), cfgMask, flagFailOpen), n16(8) + n16(5) + `00000001` + n16(8) + n16(4) + `00000001`},
+	} {
+		if diff := cmp.Diff(unhex(tt.want), tt.got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func BenchmarkAppendVerdicts(b *testing.B) {
+	packets := make([]Packet, DefaultBatch)
+	for _, bb := range []struct {
+		name  string
+		every int // every how manyth packet is dropped
+	}{{"accept 64", DefaultBatch + 1}, {"mixed 64", 4}, {"drop 64", 1}} {
+		verdicts := make([]Verdict, DefaultBatch)
+		for i := range verdicts {
+			packets[i].ID = uint32(i)
+			if (i+1)%bb.every == 0 {
+				verdicts[i] = Drop
+			}
+		}
+		buf := make([]byte, 0, (DefaultBatch+1)*verdictLen)
+		b.Run(bb.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				appendVerdicts(buf, 214, packets, verdicts)
+			}
+		})
+	}
+}

@@ -41,7 +41,7 @@ func (s *story) kazaa(h *lab.Host) error {
 	}
 	o := k.Seen()
 	s.say("client", "tried %d connections, 20 at a time; connected: %d", o.Attempts-before, total(o))
-	s.say("wall", "drops every SYN and starts the lock again with each")
+	s.say("wall", "drops every SYN; what it sees of them keeps the lock going")
 	s.report(h)
 
 	s.head("Kazaa, mode 3: it lies in wait, one connection an hour")

@@ -315,8 +315,8 @@ func (e *env) noSession(h *lab.Host, o lab.Observations) {
 // and supernode are closed to it afterwards.
 func transfer(e *env) { download(e, lab.TransferConfig{Speed: 10}) }
 
-// transferPieces sends the request in segments of seven bytes.
-func transferPieces(e *env) { download(e, lab.TransferConfig{Speed: 10, Split: 7}) }
+// transferPieces sends the request in segments of twenty bytes.
+func transferPieces(e *env) { download(e, lab.TransferConfig{Speed: 10, Split: 20}) }
 
 func download(e *env, cfg lab.TransferConfig) {
 	h := e.lab.Clients[0]

@@ -66,29 +66,39 @@ func (l *Lab) Crossings(h *Host) []Crossing {
 	return crossed
 }
 
+// outbound reads the side that packets enter first, so that one on its way counts
+// as lost at most, never as come from nowhere.
 func (l *Lab) outbound(h *Host) ([]Crossing, []Packet) {
-	left := l.WAN.Packets(func(p *Packet) bool { return !p.Out && toInternet(p) })
 	entered := l.LAN.Packets(func(p *Packet) bool { return !p.Out && p.MAC == h.MAC && toInternet(p) })
+	left := l.WAN.Packets(func(p *Packet) bool { return !p.Out && toInternet(p) })
+	return match(entered, left)
+}
+
+// inbound is the same for the other way.
+func (l *Lab) inbound(h *Host) ([]Crossing, []Packet) {
+	fromInternet := func(p *Packet) bool {
+		q := Packet{Dst: p.Src}
+		a := p.Dst.Addr()
+		return p.Out && (a == h.Addr4 || a == h.Addr6) && toInternet(&q)
+	}
+	entered := l.WAN.Packets(fromInternet)
+	left := l.LAN.Packets(fromInternet)
 	return match(entered, left)
 }
 
 // Lost returns the packets between a LAN host and the internet that the router
-// got and did not pass on, in both directions. It needs Config.NoOffload and
-// does not work for the way back behind NAT.
+// got and did not pass on, in both directions. Packets that are on their way get
+// two seconds. It needs Config.NoOffload and does not work for the way back
+// behind NAT.
 func (l *Lab) Lost(h *Host) []Packet {
-	_, lost := l.outbound(h)
-	toHost := func(p *Packet) bool {
-		a := p.Dst.Addr()
-		return p.Out && (a == h.Addr4 || a == h.Addr6)
+	for end := time.Now().Add(2 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		_, out := l.outbound(h)
+		_, in := l.inbound(h)
+		lost := append(out, in...)
+		if len(lost) == 0 || time.Now().After(end) {
+			return lost
+		}
 	}
-	fromInternet := func(p *Packet) bool {
-		q := Packet{Dst: p.Src}
-		return toHost(p) && toInternet(&q)
-	}
-	entered := l.WAN.Packets(fromInternet)
-	left := l.LAN.Packets(fromInternet)
-	_, lostBack := match(entered, left)
-	return append(lost, lostBack...)
 }
 
 // IsPeer reports whether an address is one of a supernode.

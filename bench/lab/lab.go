@@ -75,6 +75,9 @@ type Host struct {
 	MAC          [6]byte
 }
 
+// MACText is the hardware address in the usual form.
+func (h *Host) MACText() string { return macText(h.MAC) }
+
 // Lab is a running network.
 type Lab struct {
 	Clients  []*Host

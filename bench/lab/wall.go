@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,7 +84,8 @@ func (c WallConfig) UCI() string {
 var lists = map[string]bool{"device": true, "network": true, "exempt": true, "log": true}
 
 func options(b *strings.Builder, m map[string]string) {
-	for k, v := range m {
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		v := m[k]
 		if !lists[k] {
 			fmt.Fprintf(b, "\toption %s '%s'\n", k, v)
 			continue
@@ -184,12 +186,12 @@ func (w *Wall) Ready(patience time.Duration) error {
 		default:
 		}
 		s, err := w.Status()
-		if err == nil && s.Pid == w.Pid() {
+		if err == nil && s.Pid == w.Pid() && s.RulesOK {
 			go w.Monitor(context.Background(), w.add)
 			return nil
 		}
 		if err == nil {
-			err = fmt.Errorf("pid %d instead of %d answers", s.Pid, w.Pid())
+			err = fmt.Errorf("pid %d answers (started: %d), rules in place: %v", s.Pid, w.Pid(), s.RulesOK)
 		}
 		last = err
 		time.Sleep(20 * time.Millisecond)

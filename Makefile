@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Two commands need nothing prepared but a Debian machine with Go:
+#   make demo   watch it work
+#   make test   run the tests
+
+GO      ?= go
+VERSION := $(shell cat VERSION)
+# Off the packet path, calls are cheaper in flash than inlined copies.
+LDFLAGS := -s -w -X main.version=$(VERSION)
+BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)"
+ARCH    ?= x86_64
+
+.PHONY: all build tools demo test test-go test-packages lint fuzz clean \
+	packages deb routers router bench bench-compare corpus screenshots
+
+all: build
+
+build: bin/p2pwall bin/p2pwall-replay
+
+.PHONY: bin/p2pwall bin/p2pwall-replay
+bin/p2pwall bin/p2pwall-replay:
+	$(BUILD) -o $@ ./cmd/$(@F)
+
+# What demo and tests need on the machine, installed when it is missing.
+tools:
+	@sh bench/tools.sh demo
+
+demo: tools
+	$(GO) run ./bench/demo
+
+test:
+	@sh bench/tools.sh test
+	$(MAKE) lint test-go test-packages
+
+test-go:
+	bash bench/test.sh ./...
+
+test-packages:
+	cd openwrt/package && bash ../../bench/test.sh ./...
+
+lint:
+	@sh bench/tools.sh lint
+	@test -z "$$($(GO) tool gofumpt -l .)" || { $(GO) tool gofumpt -l .; echo "not gofumpt-clean: run go tool gofumpt -w on these"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	cd openwrt/package && $(GO) vet ./...
+	bash bench/shellcheck.sh
+
+# Every fuzz target for a while: make fuzz FUZZTIME=1h
+FUZZTIME ?= 30s
+fuzz:
+	bash bench/fuzz.sh $(FUZZTIME)
+
+packages:
+	cd openwrt/package && $(GO) run . packages
+
+deb:
+	cd openwrt/package && $(GO) run . deb
+
+clean:
+	rm -rf bin dist

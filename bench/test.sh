@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Runs go test on the given packages and says which tests were skipped. With
+# CI=true a test that was skipped for want of something that could be there
+# is a failure: what is allowed to be missing says so ("the kernel lacks", or
+# traffic that is not part of the source).
+
+set -u
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# The end-to-end tests share the machine: one package at a time keeps the order
+# of events, which they judge by, clear of each other's load.
+go test -p 1 -count=1 -timeout 30m -json "$@" >"$log"
+status=$?
+go run github.com/p2pwall/p2pwall/bench/testlog <"$log" || status=1
+exit $status

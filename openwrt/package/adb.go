@@ -27,7 +27,6 @@ const (
 	adbBlob8  = 0x80000000
 	adbBlob16 = 0x90000000
 	adbBlob32 = 0xa0000000
-	adbArray  = 0xd0000000
 	adbObject = 0xe0000000
 
 	adbHeaderLen = 8 // versions, reserved, root value
@@ -97,13 +96,10 @@ func (w *adbWriter) int(n uint64) adbVal {
 	}
 }
 
-// object stores the fields of an object; field i of the schema is fields[i-1].
-// Trailing nulls are left out, and an object of nulls is null.
-func (w *adbWriter) object(fields ...adbVal) adbVal { return w.list(adbObject, fields) }
-
-func (w *adbWriter) array(items ...adbVal) adbVal { return w.list(adbArray, items) }
-
-func (w *adbWriter) list(kind uint32, vals []adbVal) adbVal {
+// object stores the fields of an object, or the items of an array: there is a
+// type for arrays, but apk-tools does not write it. Field i of the schema is
+// vals[i-1]. Trailing nulls are left out, and an object of nulls is null.
+func (w *adbWriter) object(vals ...adbVal) adbVal {
 	for len(vals) > 0 && vals[len(vals)-1] == 0 {
 		vals = vals[:len(vals)-1]
 	}
@@ -114,7 +110,7 @@ func (w *adbWriter) list(kind uint32, vals []adbVal) adbVal {
 	for _, v := range vals {
 		data = binary.LittleEndian.AppendUint32(data, uint32(v))
 	}
-	return adbVal(kind | w.data(data, 4))
+	return adbVal(adbObject | w.data(data, 4))
 }
 
 // finish sets the root value; the database is complete then.

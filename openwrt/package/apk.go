@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"sort"
@@ -31,16 +32,17 @@ func (r *release) apk(p *pack) ([]byte, error) {
 	}
 	dirs := append([]string{"/"}, directories(files)...)
 
+	// apk-tools stores what a package needs in this order; it could be any
+	// other, but the same bytes can be compared.
 	w := newADB()
-	hash, hashAt := w.hole(20)
 	arch := p.arch
 	if arch == archAll {
 		arch = "noarch"
 	}
-	info := w.object(
+	info := []adbVal{
 		w.text(p.name),
 		w.text(r.packageVersion()),
-		hash,
+		0, // unique id
 		w.text(strings.Join(strings.Fields(p.description), " ")),
 		w.text(arch),
 		w.text(license),
@@ -49,31 +51,26 @@ func (r *release) apk(p *pack) ([]byte, error) {
 		w.text(homepage),
 		0, // commit in a repository
 		0, // build time
-		w.int(size),
+		0, // installed size
 		0, // size of the package, which an index has
 		0, // priority among providers
 		w.dependencies(p.depends),
 		w.dependencies(p.provides),
-	)
-	dirVals := make([]adbVal, 0, len(dirs))
-	for _, dir := range dirs {
+	}
+	dirVals := make([]adbVal, len(dirs))
+	for i, dir := range dirs {
 		var fileVals []adbVal
 		for _, f := range byDir[dir] {
-			sum := sha256.Sum256(f.data)
-			fileVals = append(fileVals, w.object(
-				w.text(path.Base(f.path)),
-				w.acl(uint64(f.mode)),
-				w.int(uint64(len(f.data))),
-				w.int(uint64(r.time.Unix())),
-				w.blob(sum[:]),
-			))
+			fileVals = append(fileVals, w.file(f, r.time.Unix()))
 		}
-		dirVals = append(dirVals, w.object(
-			w.text(strings.TrimPrefix(dir, "/")),
-			w.acl(0o755),
-			w.array(fileVals...),
-		))
+		name := w.text(strings.TrimPrefix(dir, "/"))
+		acl := w.acl(0o755)
+		dirVals[i] = w.object(name, acl, w.object(fileVals...))
 	}
+	info[11] = w.int(size)
+	var idAt int
+	info[2], idAt = w.hole(20)
+	infoVal, pathsVal := w.object(info...), w.object(dirVals...)
 	postDeinstall := ""
 	if p.postrm != "" {
 		postDeinstall = "#!/bin/sh\n" + p.postrm
@@ -87,9 +84,9 @@ func (r *release) apk(p *pack) ([]byte, error) {
 		0, // pre-upgrade
 		w.text(apkPostUpgrade(p.name)),
 	)
-	db := w.finish(w.object(info, w.array(dirVals...), scripts))
+	db := w.finish(w.object(infoVal, pathsVal, scripts))
 	id := sha256.Sum256(db)
-	copy(db[hashAt:hashAt+20], id[:])
+	copy(db[idAt:idAt+20], id[:])
 
 	var out bytes.Buffer
 	out.WriteString("ADB.pckg")
@@ -124,18 +121,27 @@ func deflate(raw []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+func (w *adbWriter) file(f file, mtime int64) adbVal {
+	sum := sha256.Sum256(f.data)
+	name, hash, time, size := w.text(path.Base(f.path)), w.blob(sum[:]), w.int(uint64(mtime)), w.int(uint64(len(f.data)))
+	return w.object(name, w.acl(uint64(f.mode)), size, time, hash)
+}
+
 func (w *adbWriter) acl(mode uint64) adbVal {
 	return w.object(w.int(mode), w.text("root"), w.text("root"))
 }
 
-// dependencies stores a list of names sorted, as apk-tools does and expects.
+// dependencies stores a list of names, which apk-tools expects sorted.
 func (w *adbWriter) dependencies(names []string) adbVal {
-	names = slices.Sorted(slices.Values(names))
-	vals := make([]adbVal, len(names))
-	for i, name := range names {
-		vals[i] = w.object(w.text(name))
+	byName := map[string]adbVal{}
+	for _, name := range names {
+		byName[name] = w.object(w.text(name))
 	}
-	return w.array(vals...)
+	var vals []adbVal
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		vals = append(vals, byName[name])
+	}
+	return w.object(vals...)
 }
 
 // apkLists are the files in which OpenWrt's scripts look up what opkg knew:

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"time"
 
 	"github.com/goreleaser/nfpm/v2/deb"
 )
@@ -80,6 +81,7 @@ func (r *release) deb(arch string, binary []byte) ([]byte, error) {
 		return nil, err
 	}
 	p.files = append(p.files,
+		file{path: "/usr/share/doc/p2pwall/changelog.Debian.gz", mode: 0o644, data: gzipped(r.debianChangelog())},
 		file{path: configPath, mode: 0o644, conf: true, data: debianConfig(config)},
 		file{path: daemonPath, mode: 0o755, data: binary})
 	sortFiles(p.files)
@@ -116,6 +118,13 @@ func (r *release) deb(arch string, binary []byte) ([]byte, error) {
 		return nil, err
 	}
 	return out.Bytes(), nil
+}
+
+// debianChangelog is about the packaging, which has nothing to tell but where
+// the changes of the program stand.
+func (r *release) debianChangelog() []byte {
+	return fmt.Appendf(nil, "p2pwall (%s-%s) unstable; urgency=medium\n\n  * For what is new see CHANGELOG in the sources.\n\n -- %s  %s\n",
+		r.version, packageRelease, maintainer, r.time.UTC().Format(time.RFC1123Z))
 }
 
 var (

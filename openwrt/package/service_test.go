@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// daemonGID is the group's number in the test's /etc/group.
+const daemonGID = 1214
+
+func TestStartInJail(t *testing.T) {
+	r := newRouter(t)
+	log, code := r.service("start")
+	want := `procd_open_instance
+procd_set_param command /usr/sbin/p2pwall run -c /var/run/p2pwall/config
+procd_set_param env PATH=/usr/sbin:/usr/bin:/sbin:/bin GOGC=25 GOMEMLIMIT=9216KiB
+procd_set_param file /usr/sbin/p2pwall
+procd_set_param respawn 3600 5 5
+procd_set_param term_timeout 10
+procd_set_param stdout 1
+procd_set_param stderr 1
+procd_set_param user p2pwall
+procd_set_param group p2pwall
+procd_set_param capabilities /etc/capabilities/p2pwall.json
+procd_set_param no_new_privs 1
+procd_add_jail p2pwall procfs sysfs ubus ronly
+procd_add_jail_mount_rw /var/run/p2pwall
+procd_add_jail_mount /var/run/xtables.lock
+procd_add_jail_mount /usr/sbin/nft
+procd_add_jail_mount /bin/ubus
+procd_add_jail_mount /usr/libexec/p2pwall-event
+procd_close_instance
+procd_add_reload_trigger p2pwall
+procd_add_reload_interface_trigger lan
+procd_close_service
+`
+	if code != 0 || log != want {
+		t.Errorf("exit code %d, procd was told\n%s\nwant\n%s", code, log, want)
+	}
+	if r.read("/var/run/p2pwall/config") != r.read("/etc/config/p2pwall") {
+		t.Error("the daemon does not get the configuration")
+	}
+	if got := r.read("/var/run/p2pwall/devices"); got != "lan br-lan\n" {
+		t.Errorf("the devices are %q", got)
+	}
+	for name, want := range map[string]fs.FileMode{
+		"/var/run/p2pwall":         fs.ModeDir | fs.ModeSticky | 0o770,
+		"/var/run/p2pwall/config":  0o640,
+		"/var/run/p2pwall/devices": 0o640,
+		"/var/run/xtables.lock":    0o640,
+	} {
+		info, err := os.Lstat(r.path(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stat := info.Sys().(*syscall.Stat_t)
+		if info.Mode() != want || stat.Uid != 0 || stat.Gid != daemonGID {
+			t.Errorf("%s is %v of %d:%d, want %v of 0:%d", name, info.Mode(), stat.Uid, stat.Gid, want, daemonGID)
+		}
+	}
+}
+
+func TestStartWithoutJail(t *testing.T) {
+	r := newRouter(t)
+	r.remove("/sbin/ujail")
+	log, _ := r.service("start")
+	if !strings.Contains(log, "procd_append_param command -user p2pwall\n") {
+		t.Error("the daemon is not told to give up root")
+	}
+	for _, not := range []string{"procd_set_param user", "jail", "capabilities", "no_new_privs"} {
+		if strings.Contains(log, not) {
+			t.Errorf("procd is told %q, which only ujail carries out", not)
+		}
+	}
+}
+
+func TestStart(t *testing.T) {
+	const instance = "procd_open_instance"
+	for name, c := range map[string]struct {
+		prepare  func(r *router)
+		code     int
+		want     []string
+		not      []string
+		devices  string
+		noConfig bool // the daemon gets none
+	}{
+		"disabled": {
+			prepare:  func(r *router) { r.config("option enabled '1'", "option enabled '0'") },
+			want:     []string{"procd_add_reload_trigger p2pwall", "procd_close_service"},
+			not:      []string{instance},
+			noConfig: true,
+		},
+		"broken configuration": {
+			prepare: func(r *router) {
+				r.write("/fault", "/etc/config/p2pwall:7: unknown option \"x\", remove it\n/etc/config/p2pwall:9: second\n")
+			},
+			code: 1,
+			want: []string{
+				"logger -s -t p2pwall -p daemon.err /etc/config/p2pwall:7: unknown option \"x\", remove it\n",
+				"/etc/config/p2pwall:9: second\n", "procd_add_reload_trigger p2pwall", "procd_close_service",
+			},
+			not:      []string{instance},
+			noConfig: true,
+		},
+		"more clients": {
+			prepare: func(r *router) { r.config("option max_clients '64'", "option max_clients '1024'") },
+			want:    []string{"GOMEMLIMIT=24576KiB"},
+			devices: "lan br-lan\n",
+		},
+		"several networks": {
+			prepare: func(r *router) {
+				r.config("list network 'lan'", "list network 'lan'\n\tlist network 'guest'\n\tlist network 'old'\n\tlist network 'none'")
+				r.write("/uci", "network.guest.device br-guest\nnetwork.old.type bridge\nnetwork.old.ifname eth1\n")
+			},
+			want:    []string{"procd_add_reload_interface_trigger lan", "procd_add_reload_interface_trigger guest"},
+			devices: "lan br-lan\nguest br-guest\nold br-old\n",
+		},
+		"network that went down": {
+			prepare: func(r *router) {
+				r.write("/up", "")
+				r.write("/uci", "network.lan.device br-other\n")
+				r.write("/var/run/p2pwall/devices", "guest br-guest\nlan br-lan\n")
+			},
+			devices: "lan br-lan\n",
+		},
+		"name that is no network": {
+			prepare: func(r *router) { r.config("list network 'lan'", "list network 'lan/p;reboot'") },
+			want:    []string{"list network 'lan/p;reboot' in /etc/config/p2pwall is not the name of a network"},
+		},
+		"links in the way": {
+			prepare: func(r *router) {
+				r.write("/etc/shadow", "secret")
+				r.write("/var/run/p2pwall/x", "")
+				for _, name := range []string{"config", "devices"} {
+					if err := os.Symlink("/etc/shadow", r.path("/var/run/p2pwall/"+name)); err != nil {
+						r.t.Fatal(err)
+					}
+				}
+			},
+			devices: "lan br-lan\n",
+		},
+		"socket of a daemon that died": {
+			prepare: func(r *router) { r.write("/var/run/p2pwall/control.sock", "") },
+			devices: "lan br-lan\n",
+		},
+		"iptables": {
+			prepare: func(r *router) {
+				for _, name := range []string{"/usr/sbin/iptables-restore", "/usr/sbin/ip6tables-restore", "/usr/sbin/ipset", "/usr/lib/iptables/libxt_NFQUEUE.so"} {
+					r.write(name, "")
+				}
+				r.remove("/usr/sbin/nft")
+			},
+			want: []string{
+				"procd_add_jail_mount /usr/sbin/iptables-restore\n", "procd_add_jail_mount /usr/sbin/ip6tables-restore\n",
+				"procd_add_jail_mount /usr/sbin/ipset\n", "procd_add_jail_mount /usr/lib/iptables\n",
+			},
+			not:     []string{"sbin/nft"},
+			devices: "lan br-lan\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRouter(t)
+			r.t = t
+			c.prepare(r)
+			log, code := r.service("start")
+			if code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
+			for _, s := range c.want {
+				if !strings.Contains(log, s) {
+					t.Errorf("not recorded: %q", s)
+				}
+			}
+			for _, s := range c.not {
+				if strings.Contains(log, s) {
+					t.Errorf("recorded: %q", s)
+				}
+			}
+			if t.Failed() {
+				t.Log(log)
+			}
+			if _, err := os.Stat(r.path("/var/run/p2pwall/config")); (err != nil) != c.noConfig {
+				t.Errorf("the daemon's configuration: %v", err)
+			}
+			if !c.noConfig {
+				if got := r.read("/var/run/p2pwall/devices"); got != c.devices {
+					t.Errorf("the devices are %q, want %q", got, c.devices)
+				}
+			}
+			if name == "links in the way" && r.read("/etc/shadow") != "secret" {
+				t.Error("root wrote through a link that the daemon may have left")
+			}
+			if _, err := os.Stat(r.path("/var/run/p2pwall/control.sock")); err == nil {
+				t.Error("the dead daemon's socket is still there")
+			}
+		})
+	}
+}
+
+// config changes the configuration.
+func (r *router) config(old, change string) {
+	r.t.Helper()
+	text := r.read("/etc/config/p2pwall")
+	if !strings.Contains(text, old) {
+		r.t.Fatalf("the configuration does not have %q", old)
+	}
+	r.write("/etc/config/p2pwall", strings.Replace(text, old, change, 1))
+}
+
+func TestReload(t *testing.T) {
+	const signal = "procd_send_signal p2pwall * HUP\n"
+
+	t.Run("running", func(t *testing.T) {
+		r := newRouter(t)
+		r.write("/pid", "100")
+		r.write("/var/run/p2pwall/control.sock", "")
+		r.config("list network 'lan'", "list network 'guest'")
+		r.write("/up", "guest br-guest\n")
+		log, code := r.service("reload")
+		if code != 0 || !strings.HasSuffix(log, "procd_add_reload_interface_trigger guest\nprocd_close_service\n"+signal) {
+			t.Errorf("exit code %d, recorded\n%s\nwant procd to learn of it, then the signal", code, log)
+		}
+		if got := r.read("/var/run/p2pwall/devices"); got != "guest br-guest\n" {
+			t.Errorf("the devices are %q", got)
+		}
+		if !strings.Contains(r.read("/var/run/p2pwall/config"), "list network 'guest'") {
+			t.Error("the daemon has the old configuration")
+		}
+		r.read("/var/run/p2pwall/control.sock") // is still there
+	})
+
+	t.Run("started anew by procd", func(t *testing.T) {
+		r := newRouter(t)
+		r.write("/pid", "100")
+		r.write("/restarts", "")
+		if log, _ := r.service("reload"); strings.Contains(log, "procd_send_signal") {
+			t.Error("a daemon that is just starting is sent a signal")
+		}
+	})
+
+	t.Run("not running", func(t *testing.T) {
+		r := newRouter(t)
+		log, code := r.service("reload")
+		if code != 0 || !strings.Contains(log, "procd_open_instance") || strings.Contains(log, "procd_send_signal") {
+			t.Errorf("exit code %d, recorded\n%s\nwant a start without a signal", code, log)
+		}
+	})
+
+	t.Run("broken configuration", func(t *testing.T) {
+		r := newRouter(t)
+		if _, code := r.service("start"); code != 0 {
+			t.Fatal("does not start")
+		}
+		good := r.read("/var/run/p2pwall/config")
+		r.write("/pid", "100")
+		r.config("option timelock '120'", "option timelock 'soon'")
+		r.write("/fault", "/etc/config/p2pwall:23: bad\n")
+		log, code := r.service("reload")
+		if want := "logger -s -t p2pwall -p daemon.err /etc/config/p2pwall:23: bad\n"; code == 0 || log != want {
+			t.Errorf("exit code %d, recorded\n%s\nwant only %q, and nothing for procd", code, log, want)
+		}
+		if r.read("/var/run/p2pwall/config") != good {
+			t.Error("the daemon gets the broken configuration")
+		}
+	})
+
+	t.Run("switched off", func(t *testing.T) {
+		r := newRouter(t)
+		r.write("/pid", "100")
+		r.config("option enabled '1'", "option enabled '0'")
+		if log, _ := r.service("reload"); strings.Contains(log, "procd_open_instance") || !strings.Contains(log, "procd_close_service") {
+			t.Errorf("recorded\n%s\nwant procd to be told of a service without instances", log)
+		}
+	})
+}
+
+func TestUCIDefaults(t *testing.T) {
+	r := newRouter(t)
+	_, log, code := r.run(nil, "", "/bin/sh", "/etc/uci-defaults/90-p2pwall")
+	if want := "killall -q -HUP ubusd\nkillall -q -HUP rpcd\n"; code != 0 || log != want {
+		t.Errorf("exit code %d, recorded %q, want %q", code, log, want)
+	}
+}
+
+func TestEvent(t *testing.T) {
+	env := []string{
+		"ACTION=peer-found", "CLIENT=2001:db8::5", "MAC=02:00:00:00:00:01", "PEER=198.51.100.7", "PORT=1214",
+		"PROTOCOL=fasttrack", `REASON=x","SHELL=y`, "HOME=/",
+	}
+	r := newRouter(t)
+	_, log, code := r.run(env, "", "/usr/libexec/p2pwall-event", "peer-found")
+	want := `ubus call hotplug.p2pwall call {"env":["ACTION=peer-found","CLIENT=2001:db8::5","MAC=02:00:00:00:00:01","PEER=198.51.100.7","PORT=1214","PROTOCOL=fasttrack"]}` + "\n"
+	if code != 0 || log != want {
+		t.Errorf("exit code %d, recorded\n%s\nwant\n%s", code, log, want)
+	}
+
+	r.write("/no-hotplug", "")
+	_, log, code = r.run(env, "", "/usr/libexec/p2pwall-event", "peer-found")
+	if code != 0 || !strings.HasSuffix(log, "hotplug-call p2pwall peer-found\n") {
+		t.Errorf("without the bus: exit code %d, recorded\n%s", code, log)
+	}
+}
+
+func TestRPC(t *testing.T) {
+	const notRunning = `{"error":"P2Pwall is not running, start it with: service p2pwall start"}`
+	ok := func(request string) (string, string) {
+		return "ctl " + request + "\n", `{"request":` + request + `}`
+	}
+	bad := func(text string) (string, string) { return "", `{"error":"` + text + `"}` }
+
+	for _, c := range []struct {
+		method, input string
+		want          func() (log, reply string)
+	}{
+		{"status", `{}`, func() (string, string) { return ok(`{"cmd":"status"}`) }},
+		{"status", ``, func() (string, string) { return ok(`{"cmd":"status"}`) }},
+		{"clients", `{}`, func() (string, string) { return ok(`{"cmd":"clients"}`) }},
+		{"check", `{}`, func() (string, string) { return ok(`{"cmd":"check"}`) }},
+		{"history", `{}`, func() (string, string) { return ok(`{"cmd":"history"}`) }},
+		{"peers", `{}`, func() (string, string) { return ok(`{"cmd":"peers","host":""}`) }},
+		{"peers", `{"host":"192.168.1.50"}`, func() (string, string) { return ok(`{"cmd":"peers","host":"192.168.1.50"}`) }},
+		{"unlock", `{"host":"02:00:00:00:00:0A"}`, func() (string, string) { return ok(`{"cmd":"unlock","host":"02:00:00:00:00:0A"}`) }},
+		{"unlock", `{"host":"2001:db8::1"}`, func() (string, string) { return ok(`{"cmd":"unlock","host":"2001:db8::1"}`) }},
+		{"unlock", `{}`, func() (string, string) { return bad("host is missing") }},
+		{"unlock", `{"host":"a\",\"x"}`, func() (string, string) { return bad("host is not an address") }},
+		{"unlock", `{"host":"$(reboot)"}`, func() (string, string) { return bad("host is not an address") }},
+		{"unlock", `{"host":"` + strings.Repeat("1", 48) + `"}`, func() (string, string) { return bad("host is not an address") }},
+		{"exempt", `{"host":"192.168.1.50","seconds":3600}`, func() (string, string) { return ok(`{"cmd":"exempt","host":"192.168.1.50","seconds":3600}`) }},
+		{"exempt", `{"host":"192.168.1.50"}`, func() (string, string) { return ok(`{"cmd":"exempt","host":"192.168.1.50","seconds":0}`) }},
+		{"exempt", `{"host":"192.168.1.50","seconds":-1}`, func() (string, string) { return bad("seconds is not a number") }},
+		{"exempt", `{"host":"192.168.1.50","seconds":1e9}`, func() (string, string) { return bad("seconds is not a number") }},
+		{"events", `{"since":12}`, func() (string, string) { return ok(`{"cmd":"events","since":12}`) }},
+		{"events", `{}`, func() (string, string) { return ok(`{"cmd":"events","since":0}`) }},
+		{"events", `{"since":"99999999999999999999"}`, func() (string, string) { return bad("since is not a number") }},
+		{"events", `[1]`, func() (string, string) { return bad("the arguments are not a JSON object") }},
+		{"monitor", `{}`, func() (string, string) { return bad("there is no such method") }},
+	} {
+		r := newRouter(t)
+		out, log, code := r.run(nil, c.input, "/usr/libexec/rpcd/p2pwall", "call", c.method)
+		wantLog, wantReply := c.want()
+		if code != 0 || log != wantLog || out != wantReply+"\n" {
+			t.Errorf("%s %s: exit code %d, asked %q, replied %q, want %q and %q", c.method, c.input, code, log, out, wantLog, wantReply)
+		}
+	}
+
+	r := newRouter(t)
+	r.write("/down", "")
+	if out, _, _ := r.run(nil, "{}", "/usr/libexec/rpcd/p2pwall", "call", "status"); out != notRunning+"\n" {
+		t.Errorf("without a daemon: replied %q", out)
+	}
+	out, _, _ := r.run(nil, "", "/usr/libexec/rpcd/p2pwall", "list")
+	for _, method := range []string{"status", "clients", "peers", "check", "unlock", "exempt", "events", "history"} {
+		if !strings.Contains(out, `"`+method+`": {`) {
+			t.Errorf("the method %s is not listed", method)
+		}
+	}
+}

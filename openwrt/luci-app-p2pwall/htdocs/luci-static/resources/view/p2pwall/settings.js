@@ -18,36 +18,37 @@ function isIPv4(v) {
 	return /^(\d+\.){3}\d+$/.test(v) && v.split('.').every(function(x) { return /^(0|[1-9]\d{0,2})$/.test(x) && +x <= 255; });
 }
 
-function isIPv6(v) {
+/* The eight groups of an address, or null. */
+function parseIPv6(v) {
 	const tail = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(v);
 	if (tail) {
 		if (!isIPv4(tail[2]))
-			return false;
-		v = tail[1] + '0:0';
+			return null;
+		const b = tail[2].split('.');
+		v = tail[1] + (b[0] * 256 + +b[1]).toString(16) + ':' + (b[2] * 256 + +b[3]).toString(16);
 	}
-	const halves = v.split('::');
-	if (halves.length > 2 || v.indexOf(':') == -1)
-		return false;
-	const groups = halves.map(function(h) { return h === '' ? [] : h.split(':'); });
-	const all = groups[0].concat(groups[1] || []);
-	return all.every(function(g) { return /^[0-9a-fA-F]{1,4}$/.test(g); }) && (groups[1] ? all.length < 8 : all.length == 8);
+	const halves = v.split('::').map(function(h) { return h === '' ? [] : h.split(':'); });
+	const left = halves[0], right = halves[1] || [], n = 8 - left.length - right.length;
+	if (halves.length > 2 || (halves.length == 2 ? n < 1 : n != 0))
+		return null;
+	const all = left.concat(Array(n).fill('0'), right);
+	return all.every(function(g) { return /^[0-9a-fA-F]{1,4}$/.test(g); }) ? all.map(function(g) { return parseInt(g, 16); }) : null;
 }
 
 function isMAC(v) {
 	return /^[0-9a-fA-F]{2}([:-])([0-9a-fA-F]{2}\1){4}[0-9a-fA-F]{2}$/.test(v) && /[1-9a-fA-F]/.test(v);
 }
 
-/* IPv4 within IPv6, ::ffff:0:0/96, is no network of its own. */
-function isMapped(v) {
-	return v.indexOf('.') != -1 ? /^(0{1,4}:)*:?(:0{1,4})*:?(ffff):\d+\./i.test(v) && !/^(0{1,4}:){6,}/.test(v)
-		: /^((0{1,4}:){5}|::(0{1,4}:){0,4}|(0{1,4}:){1,4}:(0{1,4}:){0,3})ffff:[0-9a-f]{1,4}:[0-9a-f]{1,4}$/i.test(v);
-}
-
 function isHost(v) {
 	const net = /^(.*)\/(0|[1-9]\d{0,2})$/.exec(v);
-	if (net)
-		return isIPv4(net[1]) ? +net[2] <= 32 : isIPv6(net[1]) && !isMapped(net[1]) && +net[2] <= 128;
-	return isMAC(v) || isIPv4(v) || isIPv6(v);
+	const ip = net ? net[1] : v;
+	if (isIPv4(ip))
+		return !net || +net[2] <= 32;
+	const groups = parseIPv6(ip);
+	if (!groups)
+		return !net && isMAC(v);
+	/* IPv4 within IPv6, ::ffff:0:0/96, is no network of its own. */
+	return !net || (+net[2] <= 128 && groups.slice(0, 6).join() != '0,0,0,0,0,65535');
 }
 
 function isDevice(v) {
@@ -218,7 +219,7 @@ return view.extend({
 		o.remove = function() {
 			uci.set('p2pwall', 'main', 'log', [ 'none' ]);
 		};
-		path('log', 'event_command', '/usr/libexec/p2pwall-event', true, _('Event command'),
+		path('log', 'event_command', 'off', true, _('Event command'),
 			_('A program that is run at each event. /usr/libexec/p2pwall-event calls the scripts in /etc/hotplug.d/p2pwall/.'));
 
 		choice('advanced', 'backend', [ [ 'auto', _('automatic') ], [ 'nft', 'nftables' ], [ 'iptables', 'iptables' ] ],

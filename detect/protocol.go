@@ -106,6 +106,8 @@ const (
 	More
 	// Yes: they are.
 	Yes
+	// Gap: what comes before these bytes was not shown yet.
+	Gap
 )
 
 // Protocol is everything the engine has to know of one protocol. A nil function

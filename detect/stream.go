@@ -19,11 +19,10 @@ func (s Set) Has(i int) bool { return s>>uint(i)&1 != 0 }
 type phase uint8
 
 const (
-	phaseNew    phase = iota // nothing seen
-	phaseFirst               // undecided what the beginning is
-	phaseLine                // in an HTTP head
-	phaseResync              // behind a gap: the next line end is waited for
-	phaseDone                // nothing more to see here
+	phaseNew   phase = iota // nothing seen
+	phaseFirst              // undecided what the beginning is
+	phaseLine               // in an HTTP head
+	phaseDone               // nothing more to see here
 )
 
 // Stream reads one direction of a TCP connection. It keeps what it needs in
@@ -43,8 +42,8 @@ type Stream struct {
 // and names peers), No when nothing more can come, and More when the next
 // segment is to be shown. After a Yes, further segments may name more peers.
 //
-// Segments may overlap, come twice, or leave a gap: behind a gap reading goes
-// on at the next line.
+// Segments may overlap or come twice. One that leaves a gap is not read: Feed
+// returns Gap, and the caller shows it again when what is missing has come.
 func (s *Stream) Feed(set Set, seq uint32, b []byte, outbound bool, f *Finding) Match {
 	if s.phase == phaseDone {
 		return No
@@ -53,7 +52,7 @@ func (s *Stream) Feed(set Set, seq uint32, b []byte, outbound bool, f *Finding) 
 		return More
 	}
 	if s.phase == phaseNew {
-		s.phase, s.next = phaseFirst, seq
+		s.Start(seq)
 	}
 	end := seq + uint32(len(b))
 	switch d := int32(seq - s.next); {
@@ -62,7 +61,7 @@ func (s *Stream) Feed(set Set, seq uint32, b []byte, outbound bool, f *Finding) 
 	case d < 0:
 		b = b[-d:]
 	case d > 0:
-		s.n, s.phase, s.first = 0, phaseResync, false
+		return Gap
 	}
 	s.next = end
 	return s.scan(set, b, outbound, f)
@@ -105,19 +104,11 @@ func (s *Stream) scan(set Set, b []byte, outbound bool, f *Finding) Match {
 	}
 	for len(b) > 0 && s.phase != phaseDone {
 		end := indexByte(b, '\n')
-		if s.phase == phaseResync {
-			if end < 0 {
-				break
-			}
-			b = b[end+1:]
-			s.phase = phaseLine
-			continue
-		}
 		if end < 0 {
 			s.keep(b)
 			break
 		}
-		line := b[:end]
+		line := b[:min(end, StreamBuffer)]
 		if s.n > 0 {
 			s.keep(line)
 			line = s.buf[:s.n]
@@ -219,6 +210,14 @@ func httpStart(b []byte) Match {
 		}
 	}
 	return open
+}
+
+// Start says with which sequence number the direction begins, where that is
+// known before its first segment.
+func (s *Stream) Start(seq uint32) {
+	if s.phase == phaseNew {
+		s.phase, s.next = phaseFirst, seq
+	}
 }
 
 // Done reports whether nothing more is to be seen in this direction.

@@ -62,6 +62,7 @@ type Engine struct {
 	fullSaid          Time
 
 	flows flowTable
+	held  heldTable
 
 	exempts  [maxExempt]exemption
 	nexempt  int
@@ -107,6 +108,7 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 		e.spareClients = append(e.spareClients, int32(i))
 	}
 	e.onTimer = e.fire
+	e.held.init()
 	e.Configure(cfg)
 	return e
 }

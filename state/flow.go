@@ -29,6 +29,22 @@ type flow struct {
 	out, in detect.Stream
 }
 
+// start sets where the two directions begin, as far as that is known: p, the
+// first data that is seen, may have overtaken what precedes it.
+func (f *flow) start(h *host, p *nfq.Packet, outbound bool) {
+	theirs := &f.in
+	if outbound {
+		if s := h.attempt(p); s != nil {
+			f.out.Start(s.seq + 1)
+		}
+	} else {
+		theirs = &f.out
+	}
+	if p.TCPFlags&nfq.ACK != 0 {
+		theirs.Start(p.Ack)
+	}
+}
+
 type flowTable struct {
 	flows []flow
 	free  []int32

@@ -276,6 +276,17 @@ func (h *host) remember(p *nfq.Packet, now Time) {
 	h.nsyns++
 }
 
+// attempt returns the remembered attempt that opened the connection of p, or nil.
+func (h *host) attempt(p *nfq.Packet) *syn {
+	for i := uint32(0); i < min(h.nsyns, synsPerHost); i++ {
+		s := &h.syns[(h.nsyns-1-i)%synsPerHost]
+		if s.sport == p.SrcPort && s.dport == p.DstPort && s.dst == p.Dst {
+			return s
+		}
+	}
+	return nil
+}
+
 // recent calls f for the remembered attempts since t, newest first, until it
 // returns false.
 func (h *host) recent(t Time, f func(s *syn) bool) {

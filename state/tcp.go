@@ -93,6 +93,8 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 		if evicted {
 			e.Counters.FlowsEvicted++
 		}
+		e.held.drop(slot)
+		e.flows.flows[slot].start(h, p, outbound)
 	}
 	fl := &e.flows.flows[slot]
 	e.flows.lru.touch(slot)
@@ -102,7 +104,7 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 	}
 	f := &e.finding
 	f.Reset()
-	switch stream.Feed(e.streams, p.Seq, p.Payload, outbound, f) {
+	switch e.feed(slot, stream, p.Seq, p.Payload, outbound, f) {
 	case detect.Yes:
 		e.Counters.Cuts++
 		return e.session(p, d, h, &key, f, outbound, now)

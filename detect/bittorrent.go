@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+// BitTorrent recognises the DHT, UDP and HTTP trackers, uTP and the clear-text
+// connections between peers. Sources: BEPs 3, 5, 10, 11, 14, 15 and 29, and
+// captures of Transmission, qBittorrent, rTorrent and anacrolix/torrent.
+//
+// What is encrypted, or needs both directions of a flow, is not in these
+// functions: see UTP and MSEFirst.
+var BitTorrent = Protocol{
+	Name:     "bittorrent",
+	Title:    "BitTorrent",
+	Datagram: btDatagram,
+	First:    btFirst,
+	Header:   btHeader,
+	Answer:   btAnswer,
+	Probe:    btProbe,
+}
+
+func btDatagram(b []byte, f *Finding) Kind {
+	if len(b) < 16 {
+		return None
+	}
+	var p utpPacket
+	switch {
+	case b[0] == 'd':
+		var m krpc
+		if !m.parse(b) {
+			return None
+		}
+		m.name(f)
+		if m.kind == 'q' {
+			f.Reason = ReasonPing
+			return Query
+		}
+		f.Reason = ReasonPong
+		return Reply
+	case utpIsSYN(b):
+		f.Reason = ReasonHello
+		return Query
+	}
+	if _, ok := trackerQuery(b); ok {
+		f.Reason = ReasonPing
+		return Query
+	}
+	if p.parse(b) {
+		return Weak
+	}
+	return None
+}
+
+func btFirst(b []byte, _ bool, f *Finding) Match {
+	m := peerFirst(b)
+	if m == Yes {
+		f.Reason = ReasonHello
+	}
+	return m
+}
+
+func btHeader(line []byte, first, outbound bool, f *Finding) Match {
+	if !outbound || first && !announceLine(line) || !first && !torrentHeader(line) {
+		return No
+	}
+	f.Reason = ReasonTransfer
+	return Yes
+}

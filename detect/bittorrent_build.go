@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+// MaxTorrent is the longest BitTorrent answer that is built, in bytes.
+const MaxTorrent = 768
+
+// The addresses that answers name: networks for benchmarks (RFC 2544, RFC 5180),
+// which the Internet does not route, but which look public to a client.
+const (
+	decoyHigh4 = 198
+	decoyLow4  = 18 // and 19
+)
+
+var decoyPrefix6 = [6]byte{0x20, 0x01, 0x00, 0x02, 0x00, 0x00}
+
+// IsDecoy reports whether the address is one of those that our own answers name:
+// whoever goes there was led there, and reveals no peer.
+func IsDecoy(a *[16]byte) bool {
+	if is4(a) {
+		return a[12] == decoyHigh4 && a[13]&0xfe == decoyLow4
+	}
+	return [6]byte(a[:6]) == decoyPrefix6
+}
+
+// Asked is what an answer in a peer's name depends on beside the query.
+type Asked struct {
+	Peer   [16]byte // in whose name it is
+	Client Endpoint // who asked
+	Salt   uint32   // varies what may vary
+}
+
+// The numbers of an answer.
+const (
+	decoyNodes = 8 // a full bucket of the DHT
+	decoyPeers = 4
+	// trackerInterval is when the client is to ask again, in seconds: the
+	// sooner, the more it says.
+	trackerInterval = 60
+	dhtPort         = 6881
+)
+
+// TorrentAnswer builds into dst the answer to a query of the DHT or to a tracker
+// in the name of the peer, with nodes and peers that lead nowhere. It returns its
+// length, or 0 when nothing fits. dst must have room for MaxTorrent.
+func TorrentAnswer(dst, query []byte, a *Asked) int {
+	if len(dst) < MaxTorrent {
+		return 0
+	}
+	if len(query) > 0 && query[0] == 'd' {
+		var m krpc
+		if !m.parse(query) || m.kind != 'q' {
+			return 0
+		}
+		return dhtAnswer(dst, &m, a)
+	}
+	action, ok := trackerQuery(query)
+	if !ok {
+		return 0
+	}
+	switch action {
+	case trackerConnect:
+		putBE32(dst, trackerConnect)
+		copy(dst[4:], query[12:16])
+		g := randomFrom(&a.Peer, a.Salt)
+		g.fill(dst[8:16])
+		return 16
+	case trackerAnnounce:
+		putBE32(dst, trackerAnnounce)
+		copy(dst[4:], query[12:16])
+		putBE32(dst[8:], trackerInterval)
+		putBE32(dst[12:], 1)          // leechers
+		putBE32(dst[16:], decoyPeers) // seeders
+		n := 20
+		g := randomFrom(&a.Peer, a.Salt)
+		for range decoyPeers {
+			n += g.endpoint(dst[n:], !is4(&a.Client.Addr))
+		}
+		return n
+	}
+	return 0
+}
+
+// dhtAnswer answers as a node that knows others nearer to what is looked for, so
+// that the client goes on looking.
+func dhtAnswer(dst []byte, m *krpc, a *Asked) int {
+	w := builder{b: dst}
+	six := !is4(&a.Client.Addr)
+	w.text("d2:ip")
+	if six {
+		w.text("18:")
+		w.bytes(a.Client.Addr[:])
+	} else {
+		w.text("6:")
+		w.bytes(a.Client.Addr[12:])
+	}
+	w.bytes([]byte{byte(a.Client.Port >> 8), byte(a.Client.Port)})
+	w.text("1:rd2:id20:")
+	// The number of the node stays the same for one peer.
+	own := randomFrom(&a.Peer, 0)
+	w.fill(&own, krpcID)
+	g := randomFrom(&a.Peer, a.Salt)
+	wants := m.target != nil && (string(m.query) == "find_node" || string(m.query) == "get_peers")
+	if wants {
+		if !six {
+			w.nodes("5:nodes208:", m.target, &g, false)
+		}
+		if six || m.want6 {
+			w.nodes("6:nodes6304:", m.target, &g, true)
+		}
+	}
+	if string(m.query) == "get_peers" {
+		w.text("5:token4:")
+		w.fill(&g, 4)
+	}
+	w.text("e1:t")
+	w.number(len(m.tid))
+	w.text(":")
+	w.bytes(m.tid)
+	w.text("1:y1:re")
+	if w.full {
+		return 0
+	}
+	return w.n
+}
+
+// nodes writes nodes with numbers near the target.
+func (w *builder) nodes(head string, target []byte, g *generator, six bool) {
+	w.text(head)
+	for range decoyNodes {
+		w.bytes(target[:krpcID-4])
+		w.fill(g, 4)
+		if w.n+18 > len(w.b) {
+			w.full = true
+			return
+		}
+		w.n += g.endpoint(w.b[w.n:], six)
+	}
+}
+
+// TorrentProbe builds a DHT ping. It says that the sender takes no queries
+// (BEP 43), so that the client does not enter the router in its table. Every
+// client that was tried answers it.
+func TorrentProbe(dst []byte, salt uint32) int {
+	w := builder{b: dst}
+	var none [16]byte
+	g := randomFrom(&none, salt)
+	w.text("d1:ad2:id20:")
+	w.fill(&g, krpcID)
+	w.text("e1:q4:ping2:roi1e1:t4:")
+	w.fill(&g, 4)
+	w.text("1:y1:qe")
+	if w.full {
+		return 0
+	}
+	return w.n
+}
+
+// UTPProbe builds the packet that opens a uTP connection: a client answers with
+// its state.
+func UTPProbe(dst []byte, salt uint32) int {
+	if len(dst) < utpHeader {
+		return 0
+	}
+	var none [16]byte
+	g := randomFrom(&none, salt)
+	b := dst[:utpHeader]
+	g.fill(b)
+	b[0], b[1] = utpSYN<<4|1, 0
+	b[5] |= 2 // no DNS query, see utpIsSYN
+	putBE32(b[8:], 0)
+	putBE32(b[12:], 0x00040000)
+	putBE16(b[16:], 1)
+	putBE16(b[18:], 0)
+	return utpHeader
+}
+
+// UTPAnswered reports whether b is the answer to the probe.
+func UTPAnswered(b, probe []byte) bool {
+	var p, q utpPacket
+	return p.parse(b) && q.parse(probe) && q.kind == utpSYN &&
+		p.kind == utpState && p.id == q.id && p.ack == q.seq
+}
+
+// MSEProbe builds the first message of an encrypted connection, without padding,
+// to be sent over TCP: a client answers with a key of its own, which MSEFirst
+// recognises.
+func MSEProbe(dst []byte, salt uint32) int {
+	if len(dst) < mseKey {
+		return 0
+	}
+	var none [16]byte
+	g := randomFrom(&none, salt)
+	g.fill(dst[:mseKey])
+	// A key is less than the prime, which begins with 64 ones.
+	dst[0] &= 0x7f
+	return mseKey
+}
+
+func btAnswer(dst, query []byte, form Answer, salt uint32) int {
+	if form == AnswerNone {
+		return 0
+	}
+	a := Asked{Salt: salt, Client: Endpoint{Addr: [16]byte{10: 0xff, 11: 0xff}}}
+	putBE32(a.Peer[12:], salt)
+	return TorrentAnswer(dst, query, &a)
+}
+
+func btProbe(dst, _ []byte) int { return TorrentProbe(dst, 1) }
+
+// builder appends to a slice of fixed length.
+type builder struct {
+	b    []byte
+	n    int
+	full bool
+}
+
+func (w *builder) text(s string) {
+	n := copy(w.b[w.n:], s)
+	w.n += n
+	w.full = w.full || n < len(s)
+}
+
+func (w *builder) bytes(s []byte) {
+	n := copy(w.b[w.n:], s)
+	w.n += n
+	w.full = w.full || n < len(s)
+}
+
+func (w *builder) fill(g *generator, n int) {
+	if w.n+n > len(w.b) {
+		w.full = true
+		return
+	}
+	g.fill(w.b[w.n : w.n+n])
+	w.n += n
+}
+
+// number writes a length of at most two digits.
+func (w *builder) number(v int) {
+	if v >= 10 {
+		w.bytes([]byte{'0' + byte(v/10%10)})
+	}
+	w.bytes([]byte{'0' + byte(v%10)})
+}
+
+// generator is a small pseudo-random generator (xorshift): it makes what need
+// not be secret, only varied.
+type generator struct{ x uint32 }
+
+func randomFrom(seed *[16]byte, salt uint32) generator {
+	x := salt ^ 0x9e3779b9
+	for i := 0; i < 16; i += 4 {
+		x = (x ^ be32(seed[i:])) * 0x85ebca6b
+		x ^= x >> 15
+	}
+	return generator{x | 1}
+}
+
+func (g *generator) next() byte {
+	g.x ^= g.x << 13
+	g.x ^= g.x >> 17
+	g.x ^= g.x << 5
+	return byte(g.x * 0x9e3779b9 >> 24)
+}
+
+func (g *generator) fill(b []byte) {
+	for i := range b {
+		b[i] = g.next()
+	}
+}
+
+// endpoint writes an address that leads nowhere, with a port, in compact form.
+func (g *generator) endpoint(b []byte, six bool) int {
+	n := 0
+	if six {
+		n = copy(b, decoyPrefix6[:])
+		g.fill(b[n:16])
+		n = 16
+	} else {
+		b[0], b[1] = decoyHigh4, decoyLow4|g.next()&1
+		g.fill(b[2:4])
+		n = 4
+	}
+	putBE16(b[n:], dhtPort+uint16(g.next())<<6)
+	return n + 2
+}

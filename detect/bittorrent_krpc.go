@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+// krpc is a message of the DHT (BEP 5). Its slices point into the datagram.
+type krpc struct {
+	kind    byte   // 'q', 'r' or 'e'
+	tid     []byte // "t"
+	query   []byte // "q"
+	version []byte // "v", may be nil
+	id      []byte // of the sender, 20 bytes; nil in an error
+	target  []byte // find_node's target, or an info hash; nil or 20 bytes
+	nodes   []byte // 26 bytes each
+	nodes6  []byte // 38 bytes each
+	values  []byte // the inside of the list
+	want6   bool   // it asks for nodes6
+	port    uint16 // announce_peer: the TCP port of the sender, or 0
+}
+
+const (
+	krpcID    = 20
+	krpcNode4 = krpcID + 6
+	krpcNode6 = krpcID + 18
+	krpcMaxID = 32 // of a transaction
+)
+
+// parse reads the whole datagram b. It goes by structure, not by prefix: the
+// order and the number of keys differ from client to client.
+func (m *krpc) parse(b []byte) bool {
+	*m = krpc{}
+	// The shortest message there is: an error with an empty text.
+	if len(b) < 20 || b[0] != 'd' || bencodeSkip(b) != len(b) {
+		return false
+	}
+	var args, reply, fault []byte
+	for in := bencodeInside(b, 'd'); len(in) > 0; {
+		var key, value []byte
+		if key, in = bencodeNext(in); key == nil {
+			return false
+		}
+		if value, in = bencodeNext(in); value == nil {
+			return false
+		}
+		key = bencodeText(key)
+		if len(key) != 1 {
+			continue
+		}
+		switch key[0] {
+		case 'y':
+			if y := bencodeText(value); len(y) == 1 {
+				m.kind = y[0]
+			}
+		case 't':
+			m.tid = bencodeText(value)
+		case 'q':
+			m.query = bencodeText(value)
+		case 'v':
+			m.version = bencodeText(value)
+		case 'a':
+			args = bencodeInside(value, 'd')
+		case 'r':
+			reply = bencodeInside(value, 'd')
+		case 'e':
+			fault = bencodeInside(value, 'l')
+		}
+	}
+	if len(m.tid) == 0 || len(m.tid) > krpcMaxID {
+		return false
+	}
+	switch m.kind {
+	case 'q':
+		return len(m.query) > 0 && m.body(args)
+	case 'r':
+		return m.body(reply)
+	case 'e':
+		// [code, text]
+		code, rest := bencodeNext(fault)
+		text, _ := bencodeNext(rest)
+		return len(code) > 2 && code[0] == 'i' && bencodeText(text) != nil
+	}
+	return false
+}
+
+// body reads the arguments of a query or the values of a reply.
+func (m *krpc) body(in []byte) bool {
+	implied := false
+	for len(in) > 0 {
+		var key, value []byte
+		key, in = bencodeNext(in)
+		value, in = bencodeNext(in)
+		switch string(bencodeText(key)) {
+		case "id":
+			m.id = bencodeText(value)
+		case "target", "info_hash":
+			if t := bencodeText(value); len(t) == krpcID {
+				m.target = t
+			}
+		case "nodes":
+			m.nodes = bencodeText(value)
+		case "nodes6":
+			m.nodes6 = bencodeText(value)
+		case "values":
+			m.values = bencodeInside(value, 'l')
+		case "want":
+			for list := bencodeInside(value, 'l'); len(list) > 0; {
+				var w []byte
+				if w, list = bencodeNext(list); string(bencodeText(w)) == "n6" {
+					m.want6 = true
+				}
+			}
+		case "port":
+			m.port, _ = bencodeNumber(value)
+		case "implied_port":
+			n, _ := bencodeNumber(value)
+			implied = n != 0
+		}
+	}
+	if implied {
+		m.port = 0 // the source port counts
+	}
+	return len(m.id) == krpcID
+}
+
+// name enters the peers that the message names.
+func (m *krpc) name(f *Finding) {
+	for n := m.nodes; len(n) >= krpcNode4; n = n[krpcNode4:] {
+		f.name(compact4(n[krpcID:]))
+	}
+	for n := m.nodes6; len(n) >= krpcNode6; n = n[krpcNode6:] {
+		f.name(compact6(n[krpcID:]))
+	}
+	for list := m.values; len(list) > 0; {
+		var v []byte
+		v, list = bencodeNext(list)
+		switch p := bencodeText(v); len(p) {
+		case 6:
+			f.name(compact4(p))
+		case 18:
+			f.name(compact6(p))
+		}
+	}
+}
+
+// compact4 and compact6 read an address and a port in their compact form.
+func compact4(b []byte) (Endpoint, bool) {
+	var e Endpoint
+	e.Addr[10], e.Addr[11] = 0xff, 0xff
+	copy(e.Addr[12:], b[:4])
+	e.Port = be16(b[4:])
+	return e, true
+}
+
+func compact6(b []byte) (Endpoint, bool) {
+	var e Endpoint
+	copy(e.Addr[:], b[:16])
+	e.Port = be16(b[16:])
+	return e, !is4(&e.Addr)
+}
+
+// nameCompact enters a run of compact peers: "added" of PEX, "peers" of a tracker.
+func nameCompact(b []byte, six bool, f *Finding) {
+	size, read := 6, compact4
+	if six {
+		size, read = 18, compact6
+	}
+	for ; len(b) >= size; b = b[size:] {
+		f.name(read(b))
+	}
+}
+
+func be16(b []byte) uint16 { return uint16(b[0])<<8 | uint16(b[1]) }
+
+func be32(b []byte) uint32 {
+	_ = b[3]
+	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+}
+
+func putBE16(b []byte, v uint16) { b[0], b[1] = byte(v>>8), byte(v) }
+
+func putBE32(b []byte, v uint32) {
+	_ = b[3]
+	b[0], b[1], b[2], b[3] = byte(v>>24), byte(v>>16), byte(v>>8), byte(v)
+}

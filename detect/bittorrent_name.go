@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+// ClientName is the name of a client program with its version, in a fixed place:
+// what a packet says about itself is printable and bounded here.
+type ClientName struct {
+	b [48]byte
+	n uint8
+}
+
+// String returns the name. It allocates.
+func (c *ClientName) String() string { return string(c.b[:c.n]) }
+
+// Known reports whether there is a name.
+func (c *ClientName) Known() bool { return c.n > 0 }
+
+func (c *ClientName) add(s []byte) {
+	for _, x := range s {
+		if int(c.n) == len(c.b) {
+			return
+		}
+		if x < ' ' || x > '~' {
+			x = '?'
+		}
+		c.b[c.n] = x
+		c.n++
+	}
+}
+
+func (c *ClientName) set(s string) {
+	c.n = uint8(copy(c.b[:], s))
+}
+
+// torrentClients are the two letters that programs use in peer ids (BEP 20) and
+// in the "v" of the DHT.
+var torrentClients = [...]struct{ code, name string }{
+	{"TR", "Transmission"},
+	{"qB", "qBittorrent"},
+	{"LT", "libtorrent"},
+	{"lt", "rTorrent"},
+	{"UT", "uTorrent"},
+	{"UM", "uTorrent for Mac"},
+	{"UW", "uTorrent Web"},
+	{"BT", "BitTorrent"},
+	{"DE", "Deluge"},
+	{"A2", "aria2"},
+	{"AZ", "Vuze"},
+	{"BI", "BiglyBT"},
+	{"BC", "BitComet"},
+	{"BB", "BitBuddy"},
+	{"FD", "Free Download Manager"},
+	{"FL", "Flud"},
+	{"GT", "anacrolix/torrent"},
+	{"KT", "KTorrent"},
+	{"LW", "LimeWire"},
+	{"PI", "PicoTorrent"},
+	{"SD", "Xunlei"},
+	{"TX", "Tixati"},
+	{"WW", "WebTorrent"},
+	{"WD", "WebTorrent Desktop"},
+	{"XL", "Xunlei"},
+	{"FW", "FrostWire"},
+	{"MO", "Mono.Torrent"},
+	{"HL", "Halite"},
+	{"RC", "rqbit"},
+	{"rN", "rqbit"},
+}
+
+func torrentClient(code []byte) string {
+	for i := range torrentClients {
+		if string(code) == torrentClients[i].code {
+			return torrentClients[i].name
+		}
+	}
+	return ""
+}
+
+// PeerIDName reads the program's name out of a peer id of 20 bytes, such as
+// "-TR3000-...". It reports whether there is one.
+func PeerIDName(id []byte, c *ClientName) bool {
+	c.n = 0
+	if !peerIDLike(id) {
+		return false
+	}
+	if id[0] != '-' {
+		// "M7-9-2--": the original client.
+		c.set("BitTorrent")
+		return true
+	}
+	if name := torrentClient(id[1:3]); name != "" {
+		c.set(name)
+	} else {
+		c.add(id[1:3])
+	}
+	c.add([]byte{' ', id[3], '.', id[4]})
+	if string(id[1:3]) == "TR" && id[3] < '4' { // 3.00, 2.94
+		c.add(id[5:6])
+		return true
+	}
+	c.add([]byte{'.', id[5]})
+	if id[6] != '0' && id[6] != '-' {
+		c.add([]byte{'.', id[6]})
+	}
+	return true
+}
+
+// peerIDLike reports whether id is a peer id in one of the two usual forms.
+func peerIDLike(id []byte) bool {
+	if len(id) != 20 {
+		return false
+	}
+	if id[0] == '-' {
+		if id[7] != '-' {
+			return false
+		}
+		for _, c := range id[1:7] {
+			if !isAlnum(c) && c != '-' && c != '~' {
+				return false
+			}
+		}
+		return true
+	}
+	return id[0] == 'M' && isAlnum(id[1]) && id[2] == '-' && isAlnum(id[3]) && id[4] == '-' && isAlnum(id[5]) && id[6] == '-'
+}
+
+func isAlnum(c byte) bool {
+	return c >= '0' && c <= '9' || lower(c) >= 'a' && lower(c) <= 'z'
+}
+
+// KRPCName reads the program's name out of the "v" of a DHT message, which only
+// some send: two letters and a version in a form of its own.
+func KRPCName(b []byte, c *ClientName) bool {
+	c.n = 0
+	var m krpc
+	if !m.parse(b) || len(m.version) < 2 {
+		return false
+	}
+	name := torrentClient(m.version[:2])
+	if name == "" {
+		return false
+	}
+	c.set(name)
+	return true
+}
+
+// WireName reads the program's name out of the beginning of a connection between
+// peers: the text of the extension handshake, else the peer id.
+func WireName(w *Wire, c *ClientName) bool {
+	c.n = 0
+	if len(w.Client) > 0 {
+		c.add(w.Client)
+		return true
+	}
+	return PeerIDName(w.ID, c)
+}
+
+// AnnounceName reads the program's name out of an announce to a UDP tracker.
+func AnnounceName(b []byte, c *ClientName) bool {
+	c.n = 0
+	if a, ok := trackerQuery(b); !ok || a != trackerAnnounce {
+		return false
+	}
+	return PeerIDName(b[36:56], c)
+}
+
+// AgentName reads the program's name out of a User-Agent line.
+func AgentName(line []byte, c *ClientName) bool {
+	c.n = 0
+	if !torrentHeader(line) {
+		return false
+	}
+	_, value, _ := cutHeader(line)
+	c.add(value)
+	return true
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+// The UDP tracker protocol (BEP 15).
+const (
+	trackerMagicHigh = 0x00000417 // of the constant that a connect begins with
+	trackerMagicLow  = 0x27101980
+	trackerConnect   = 0
+	trackerAnnounce  = 1
+	trackerScrape    = 2
+
+	trackerConnectSize  = 16
+	trackerAnnounceSize = 98
+)
+
+// trackerQuery returns the action of the tracker request b. The connection number
+// of an announce is the tracker's choice, so the rest has to speak.
+func trackerQuery(b []byte) (action uint32, ok bool) {
+	switch {
+	case len(b) >= trackerConnectSize && len(b) <= trackerConnectSize+8 &&
+		be32(b) == trackerMagicHigh && be32(b[4:]) == trackerMagicLow && be32(b[8:]) == trackerConnect:
+		return trackerConnect, true
+	case len(b) >= trackerAnnounceSize && be32(b[8:]) == trackerAnnounce:
+		// event is 0 to 3; a client's number for itself is printable in
+		// its first bytes with every client that exists.
+		return trackerAnnounce, be32(b[80:]) <= 3 && be16(b[96:]) != 0 && peerIDLike(b[36:56])
+	}
+	return 0, false
+}
+
+// TrackerReply enters the peers of a reply to an announce by UDP; six says that
+// it came over IPv6. It reports whether b is one.
+func TrackerReply(b []byte, six bool, f *Finding) bool {
+	size := 6
+	if six {
+		size = 18
+	}
+	if len(b) < 20 || be32(b) != trackerAnnounce || (len(b)-20)%size != 0 {
+		return false
+	}
+	// Intervals are minutes to hours.
+	if n := be32(b[8:]); n == 0 || n > 1<<20 {
+		return false
+	}
+	nameCompact(b[20:], six, f)
+	return true
+}
+
+// TrackerBody enters the peers of the body of an HTTP tracker's reply, as far as
+// it is there. It reports whether b is one.
+func TrackerBody(b []byte, f *Finding) bool {
+	if len(b) == 0 || b[0] != 'd' {
+		return false
+	}
+	found := false
+	for in := b[1:]; len(in) > 0; {
+		var key, value []byte
+		if key, in = bencodeNext(in); key == nil {
+			break
+		}
+		name := bencodeText(key)
+		if value, in = bencodeNext(in); value == nil {
+			break
+		}
+		switch string(name) {
+		case "interval", "min interval", "complete", "incomplete":
+			found = found || value[0] == 'i'
+		case "peers":
+			nameCompact(bencodeText(value), false, f)
+		case "peers6":
+			nameCompact(bencodeText(value), true, f)
+		}
+	}
+	return found
+}
+
+// announceLine reports whether the request line is that of an announce or a
+// scrape: its info hash is 20 bytes, some of them written as %xx.
+func announceLine(line []byte) bool {
+	const param = "info_hash="
+	if hasPrefix(line, []byte("GET ")) != Yes {
+		return false
+	}
+	for i := 4; i+len(param) < len(line); i++ {
+		if (line[i-1] == '?' || line[i-1] == '&') && hasPrefix(line[i:], []byte(param)) == Yes {
+			return isHash(line[i+len(param):])
+		}
+	}
+	return false
+}
+
+// isHash reports whether b begins with 20 bytes in URL encoding.
+func isHash(b []byte) bool {
+	n := 0
+	for n < 20 && len(b) > 0 {
+		switch {
+		case b[0] == '%':
+			if len(b) < 3 || !isHex(b[1]) || !isHex(b[2]) {
+				return false
+			}
+			b = b[3:]
+		case b[0] <= ' ' || b[0] == '&' || b[0] > '~':
+			return false
+		default:
+			b = b[1:]
+		}
+		n++
+	}
+	return n == 20 && (len(b) == 0 || b[0] == '&' || b[0] == ' ')
+}
+
+func isHex(c byte) bool {
+	c = lower(c)
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f'
+}
+
+// torrentAgents are how the user agents of BitTorrent clients begin. aria2 is
+// not among them: it fetches by HTTP as well.
+var torrentAgents = [...]string{
+	"transmission/", "qbittorrent/", "qbittorrent v", "utorrent/", "utorrentmac/", "btwebclient/",
+	"bittorrent/", "libtorrent/", "rtorrent/", "rain ", "deluge", "azureus ", "vuze ", "biglybt ",
+	"bitcomet/", "bitspirit", "ktorrent/", "webtorrent/", "anacrolix", "go.torrent",
+}
+
+// torrentHeader reports whether the header line is a BitTorrent client's own.
+func torrentHeader(line []byte) bool {
+	name, value, ok := cutHeader(line)
+	if !ok || !equalFold(name, "user-agent") {
+		return false
+	}
+	for _, a := range torrentAgents {
+		if hasPrefixFold(value, a) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+const all = Set(1<<len(All) - 1)
+
+const hello = "\xfa\x00\xb6\x2b\xfa\xcb\x12\x38\x32\x09\xd2\x32"
+
+// hash40 is a file's hash as it stands in a request.
+const hash40 = "a65b5f21a110182b2d8df6c36adcef8bbf63ffff"
+
+func endpoint(s string) Endpoint {
+	e, ok := parseEndpoint([]byte(s))
+	if !ok {
+		panic(s)
+	}
+	return e
+}
+
+// streamForms are beginnings of TCP connections. In text, | cuts segments.
+var streamForms = []struct {
+	name     string
+	text     string
+	inbound  bool
+	want     Match // No, Yes, or More when the end is not reached
+	reason   Reason
+	peers    string // endpoints, separated by blanks
+	ignored  int
+	httpDone bool // the head was read to its end
+}{
+	// Requests of a client.
+	{name: "giFT's request", text: "GET /.hash=" + hash40 + " HTTP/1.1\r\nRange: bytes=0-39999\r\nUserAgent: giFT-FastTrack 0.8.9\r\nX-Kazaa-Network: KaZaA\r\nX-Kazaa-Username: giFTed\r\nHost: 203.0.113.77:1214\r\n\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "MLDonkey's request", text: "GET /.hash=" + hash40 + " HTTP/1.0\r\nX-Kazaa-Network: KaZaA\r\nConnection: Keep-Alive\r\n\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "hash alone", text: "GET /.hash=" + hash40 + " HTTP/1.1\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "hash, HEAD", text: "HEAD /.hash=" + hash40 + " HTTP/1.1\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "hash, bare line feed", text: "GET /.hash=" + hash40 + " HTTP/1.1\n\n", want: Yes, reason: ReasonTransfer},
+	{name: "hash cut within GET", text: "G|ET /.hash=" + hash40 + " HTTP/1.1\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "hash cut within the path", text: "GET /.ha|sh=" + hash40 + " HTTP/1.1\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "hash cut within the hash", text: "GET /.hash=a65b|5f21 HTTP/1.1\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "hash cut before its line end", text: "GET /.hash=" + hash40 + " HTTP/1.1|\r|\n", want: Yes, reason: ReasonTransfer},
+	{name: "hash byte by byte", text: bytewise("GET /.hash=" + hash40 + " HTTP/1.1\r\n"), want: Yes, reason: ReasonTransfer},
+	{name: "file id with Kazaa's header", text: "GET /12345/song.mp3 HTTP/1.1\r\nX-Kazaa-Username: u\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "file id alone is web", text: "GET /12345/song.mp3 HTTP/1.1\r\nHost: x\r\n\r\n", want: No, httpDone: true},
+	{name: "header in lower case", text: "GET /1/a HTTP/1.1\r\nx-kazaa-network: KaZaA\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "header in upper case", text: "GET /1/a HTTP/1.1\r\nX-KAZAA-NETWORK: KaZaA\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "header after many others", text: "GET /1/a HTTP/1.1\r\n" + strings.Repeat("Accept: text/html\r\n", 50) + "X-Kazaa-Username: u\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "header behind 4 KiB counts no more", text: "GET /1/a HTTP/1.1\r\n" + strings.Repeat("Accept: text/html\r\n", 250) + "X-Kazaa-Username: u\r\n", want: No, httpDone: true},
+	{name: "header after a line longer than the buffer", text: "GET /1/a HTTP/1.1\r\nCookie: " + strings.Repeat("c", 3000) + "\r\nX-Kazaa-Username: u\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "long line in pieces, then the header", text: "GET /1/a HTTP/1.1\r\nCookie: " + strings.Repeat("c", 500) + "|" + strings.Repeat("d", 500) + "|\r\nX-Kazaa-Username: u\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "header cut within its name", text: "GET /1/a HTTP/1.1\r\nX-Ka|zaa-Username: u\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "header cut at its line end", text: "GET /1/a HTTP/1.1\r|\nX-Kazaa-Username: u\r|\n", want: Yes, reason: ReasonTransfer},
+	{name: "X-KazaaTag", text: "GET /1/a HTTP/1.1\r\nX-KazaaTag: 4=song\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "UserAgent of Kazaa", text: "GET /1/a HTTP/1.1\r\nUserAgent: KazaaClient Jun  2 2003\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "User-Agent of giFT", text: "GET /1/a HTTP/1.1\r\nUser-Agent:gift-fasttrack 0.8\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "User-Agent that only mentions it", text: "GET /1/a HTTP/1.1\r\nUser-Agent: Mozilla (not KazaaClient)\r\n\r\n", want: No, httpDone: true},
+	{name: "supernode", text: "GET /1/a HTTP/1.1\r\nX-Kazaa-SupernodeIP: 198.51.100.9:2354\r\n", want: Yes, reason: ReasonTransfer, peers: "198.51.100.9:2354"},
+	{name: "supernode cut within the address", text: "GET /.hash=" + hash40 + " HTTP/1.1\r\nX-Kazaa-SupernodeIP: 198.51.|100.9:2354\r\n", want: Yes, reason: ReasonTransfer, peers: "198.51.100.9:2354"},
+	{name: "supernode with blanks", text: "GET /1/a HTTP/1.1\r\nX-Kazaa-SupernodeIP:\t 198.51.100.9:2354 \t\r\n", want: Yes, reason: ReasonTransfer, peers: "198.51.100.9:2354"},
+	{name: "supernode without blank", text: "GET /1/a HTTP/1.1\r\nX-Kazaa-SupernodeIP:198.51.100.9:2354\r\n", want: Yes, reason: ReasonTransfer, peers: "198.51.100.9:2354"},
+	{name: "the client's own address is no peer", text: "GET /1/a HTTP/1.1\r\nX-Kazaa-IP: 198.51.100.9:2354\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "supernode without a port", text: "GET /1/a HTTP/1.1\r\nX-Kazaa-SupernodeIP: 198.51.100.9\r\n", want: Yes, reason: ReasonTransfer, ignored: 1},
+	{name: "supernode with port 0", text: "GET /1/a HTTP/1.1\r\nX-Kazaa-SupernodeIP: 198.51.100.9:0\r\n", want: Yes, reason: ReasonTransfer, ignored: 1},
+	{name: "supernode with port 65536", text: "GET /1/a HTTP/1.1\r\nX-Kazaa-SupernodeIP: 198.51.100.9:65536\r\n", want: Yes, reason: ReasonTransfer, ignored: 1},
+	{name: "supernode with 256", text: "GET /1/a HTTP/1.1\r\nX-Kazaa-SupernodeIP: 198.51.100.256:1214\r\n", want: Yes, reason: ReasonTransfer, ignored: 1},
+	{name: "supernode with a number that overflows", text: "GET /1/a HTTP/1.1\r\nX-Kazaa-SupernodeIP: 4294967494.51.100.9:1214\r\n", want: Yes, reason: ReasonTransfer, ignored: 1},
+	{name: "supernode with a sign", text: "GET /1/a HTTP/1.1\r\nX-Kazaa-SupernodeIP: 198.51.100.-9:1214\r\n", want: Yes, reason: ReasonTransfer, ignored: 1},
+	{name: "supernode with text behind", text: "GET /1/a HTTP/1.1\r\nX-Kazaa-SupernodeIP: 198.51.100.9:1214x\r\n", want: Yes, reason: ReasonTransfer, ignored: 1},
+	{name: "private supernode", text: "GET /1/a HTTP/1.1\r\nX-Kazaa-SupernodeIP: 192.168.1.1:1214\r\n", want: Yes, reason: ReasonTransfer, ignored: 1},
+	{name: "multicast supernode", text: "GET /1/a HTTP/1.1\r\nX-Kazaa-SupernodeIP: 239.1.2.3:1214\r\n", want: Yes, reason: ReasonTransfer, ignored: 1},
+	{name: "loopback supernode", text: "GET /1/a HTTP/1.1\r\nX-Kazaa-SupernodeIP: 127.0.0.1:1214\r\n", want: Yes, reason: ReasonTransfer, ignored: 1},
+	{name: "empty supernode", text: "GET /1/a HTTP/1.1\r\nX-Kazaa-SupernodeIP:\r\n", want: Yes, reason: ReasonTransfer, ignored: 1},
+	// Replies.
+	{name: "giFT's reply", inbound: true, text: "HTTP/1.1 206 Partial Content\r\nServer: x\r\nX-Kazaa-IP: 203.0.113.77:1214\r\nX-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n\r\nRRRR", want: Yes, reason: ReasonTransfer, peers: "203.0.113.77:1214 203.0.113.99:2354"},
+	{name: "reply in pieces", inbound: true, text: "HTTP/1.1 206 Partial Content\r\nServer: x\r\nX-Kaz|aa-IP: 203.0.113.77:12|14\r\n\r\n", want: Yes, reason: ReasonTransfer, peers: "203.0.113.77:1214"},
+	{name: "404 with headers", inbound: true, text: "HTTP/1.0 404 Not Found\r\nX-Kazaa-Username: giFTed\r\n\r\n", want: Yes, reason: ReasonTransfer},
+	{name: "web reply", inbound: true, text: "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>X-Kazaa-Username: u\r\n", want: No, httpDone: true},
+	{name: "web reply of which the head is not over", inbound: true, text: "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n", want: More, httpDone: true},
+	// Push.
+	{name: "GIVE from outside", inbound: true, text: "GIVE 1\r\n", want: Yes, reason: ReasonPush},
+	{name: "GIVE to the outside", text: "GIVE 4294967295\r\n", want: Yes, reason: ReasonPush},
+	{name: "GIVE in pieces", inbound: true, text: "GI|VE |12|\r|\n", want: Yes, reason: ReasonPush},
+	{name: "GIVE with a bare line feed", inbound: true, text: "GIVE 1\n", want: Yes, reason: ReasonPush},
+	{name: "GIVE without a number", inbound: true, text: "GIVE \r\n", want: No},
+	{name: "GIVE with text", inbound: true, text: "GIVE one\r\n", want: No},
+	{name: "GIVE with eleven digits", inbound: true, text: "GIVE 12345678901\r\n", want: No},
+	{name: "GIV of Gnutella", inbound: true, text: "GIV 1:00/file\r\n", want: No},
+	// Sessions.
+	{name: "hello", text: hello, want: Yes, reason: ReasonHello},
+	{name: "hello with more", text: hello + "abcdef", want: Yes, reason: ReasonHello},
+	{name: "hello in pieces", text: hello[:1] + "|" + hello[1:11] + "|" + hello[11:], want: Yes, reason: ReasonHello},
+	{name: "hello, not whole", text: hello[:11], want: More},
+	{name: "hello from outside is none of the client's", inbound: true, text: hello, want: No},
+	{name: "hello with one byte changed", text: hello[:11] + "\x33", want: No},
+	// What is harmless.
+	{name: "TLS", text: "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", want: No},
+	{name: "SSH", text: "SSH-2.0-OpenSSH_9.2\r\n", want: No},
+	{name: "SMTP", inbound: true, text: "220 mail.example ESMTP\r\n", want: No},
+	{name: "SMTP client", text: "EHLO example\r\n", want: No},
+	{name: "POST", text: "POST /form HTTP/1.1\r\nHost: x\r\n\r\nX-Kazaa-Username: u\r\n", want: No, httpDone: true},
+	{name: "path that mentions the hash", text: "GET /search?q=/.hash= HTTP/1.1\r\nHost: x\r\n\r\n", want: No, httpDone: true},
+	{name: "value that mentions the header", text: "GET / HTTP/1.1\r\nReferer: X-Kazaa-Username: u\r\n\r\n", want: No, httpDone: true},
+	{name: "header name that only ends so", text: "GET / HTTP/1.1\r\nNot-X-Kazaa-Username: u\r\n\r\n", want: No, httpDone: true},
+}
+
+func bytewise(s string) string { return strings.Join(strings.Split(s, ""), "|") }
+
+// feedAll shows the segments in turn and gathers what was found.
+func feedAll(s *Stream, segments []string, outbound bool, f *Finding) (Match, []Endpoint) {
+	seq := uint32(0xfffffff0) // the numbers wrap on the way
+	last := More
+	found := false
+	var peers []Endpoint
+	for _, g := range segments {
+		m := s.Feed(all, seq, []byte(g), outbound, f)
+		seq += uint32(len(g))
+		peers = append(peers, f.Peers[:f.N]...)
+		f.N = 0
+		if m == Yes {
+			found = true
+		}
+		last = m
+	}
+	if found {
+		return Yes, peers
+	}
+	return last, peers
+}
+
+func TestStreamForms(t *testing.T) {
+	for _, tt := range streamForms {
+		t.Run(tt.name, func(t *testing.T) {
+			var s Stream
+			var f Finding
+			got, peers := feedAll(&s, strings.Split(tt.text, "|"), !tt.inbound, &f)
+			if got != tt.want {
+				t.Fatalf("match %d, want %d", got, tt.want)
+			}
+			if got == Yes && (f.Reason != tt.reason || f.Kind != Session) {
+				t.Errorf("reason %v, want %v", f.Reason, tt.reason)
+			}
+			var names []string
+			for _, p := range peers {
+				names = append(names, fmt.Sprintf("%d.%d.%d.%d:%d", p.Addr[12], p.Addr[13], p.Addr[14], p.Addr[15], p.Port))
+			}
+			if n := strings.Join(names, " "); n != tt.peers {
+				t.Errorf("peers %q, want %q", n, tt.peers)
+			}
+			if f.Ignored != tt.ignored {
+				t.Errorf("ignored %d, want %d", f.Ignored, tt.ignored)
+			}
+			if got != Yes && s.HTTP() != tt.httpDone {
+				t.Errorf("taken for HTTP: %v, want %v", s.HTTP(), tt.httpDone)
+			}
+			segment := []byte(tt.text)
+			if n := testing.AllocsPerRun(50, func() {
+				s = Stream{}
+				f.Reset()
+				s.Feed(all, 1, segment, !tt.inbound, &f)
+			}); n != 0 {
+				t.Errorf("%v allocations", n)
+			}
+		})
+	}
+	if len(streamForms) < 40 {
+		t.Errorf("only %d forms", len(streamForms))
+	}
+}
+
+// TestGeneratedHeads builds 5,000 heads with headers in any order, in any case,
+// cut anywhere: a head is recognised exactly when it has something of Kazaa's.
+func TestGeneratedHeads(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	harmless := []string{
+		"Host: example.com", "Accept: */*", "Range: bytes=0-1", "Connection: close", "X-Forwarded-For: 192.0.2.1",
+		"User-Agent: Mozilla/5.0", "Cookie: x-kazaa-username=u", "X-Kazoo: 1", "Via: 1.1 kazaa", "Referer: http://kazaa.example/.hash=",
+	}
+	telling := []string{
+		"X-Kazaa-Username: u", "X-Kazaa-Network: KaZaA", "X-Kazaa-XferId: 7", "X-Kazaa-XferUid: a=", "X-KazaaTag: 4=s",
+		"UserAgent: KazaaClient x", "X-Kazaa-SupernodeIP: 198.51.100.9:1214", "X-Kazaa-IP: 203.0.113.77:1214",
+	}
+	mix := func(s string) string {
+		name, value, _ := strings.Cut(s, ":")
+		b := []byte(name)
+		for i, c := range b {
+			if rng.IntN(2) == 0 {
+				b[i] = lower(c)
+			} else if c >= 'a' && c <= 'z' {
+				b[i] = c - 'a' + 'A'
+			}
+		}
+		return string(b) + ":" + value
+	}
+	yes := 0
+	for i := range 5000 {
+		inbound := rng.IntN(2) == 0
+		first := [...]string{"GET / HTTP/1.1", "GET /9/a.mp3 HTTP/1.0", "POST /x HTTP/1.1"}[rng.IntN(3)]
+		if inbound {
+			first = [...]string{"HTTP/1.1 200 OK", "HTTP/1.0 206 Partial Content", "HTTP/1.1 404 Not Found"}[rng.IntN(3)]
+		}
+		want := No
+		lines := []string{}
+		for range rng.IntN(12) {
+			lines = append(lines, mix(harmless[rng.IntN(len(harmless))]))
+		}
+		node := false
+		if rng.IntN(2) == 0 {
+			want = Yes
+			for range 1 + rng.IntN(4) {
+				l := telling[rng.IntN(len(telling))]
+				node = node || strings.HasPrefix(l, "X-Kazaa-Super")
+				lines = append(lines, mix(l))
+			}
+		}
+		rng.Shuffle(len(lines), func(a, b int) { lines[a], lines[b] = lines[b], lines[a] })
+		head := first + "\r\n" + strings.Join(append(lines, "", ""), "\r\n") + "body X-Kazaa-Username: u\r\n"
+		var segments []string
+		for rest := head; rest != ""; {
+			n := 1 + rng.IntN(min(len(rest), 1+rng.IntN(200)))
+			segments = append(segments, rest[:n])
+			rest = rest[n:]
+		}
+		var s Stream
+		var f Finding
+		got, peers := feedAll(&s, segments, !inbound, &f)
+		if got != want {
+			t.Fatalf("head %d: match %d, want %d:\n%q", i, got, want, segments)
+		}
+		if got == Yes {
+			yes++
+		}
+		seen := false
+		for _, p := range peers {
+			seen = seen || p == endpoint("198.51.100.9:1214")
+		}
+		if seen != node {
+			t.Fatalf("head %d: supernode seen: %v, want %v:\n%q", i, seen, node, segments)
+		}
+	}
+	if yes < 2000 || yes > 3000 {
+		t.Errorf("%d of 5,000 heads had something to find: the generator is lopsided", yes)
+	}
+}
+
+func TestStreamOrder(t *testing.T) {
+	head := "GET /9/a HTTP/1.1\r\nX-Kazaa-Username: u\r\n\r\n"
+	var s Stream
+	var f Finding
+	s.Start(100)
+	if m := s.Feed(all, 110, []byte(head[10:]), true, &f); m != Gap {
+		t.Fatalf("a segment that came too early: %d, want a gap", m)
+	}
+	if m := s.Feed(all, 100, []byte(head[:10]), true, &f); m != More {
+		t.Fatalf("the first segment: %d", m)
+	}
+	if m := s.Feed(all, 95, []byte("xxxxx"+head[:8]), true, &f); m != More {
+		t.Fatalf("what was seen before: %d", m)
+	}
+	if m := s.Feed(all, 105, []byte(head[5:]), true, &f); m != Yes {
+		t.Fatalf("a segment that overlaps: %d, want a match", m)
+	}
+}
+
+func FuzzStream(f *testing.F) {
+	for _, tt := range streamForms {
+		f.Add([]byte(tt.text), []byte{3, 40, 1}, !tt.inbound)
+	}
+	f.Fuzz(func(t *testing.T, b, cuts []byte, outbound bool) {
+		// However a stream is cut, what is found in it is the same.
+		var whole, parts Stream
+		var f1, f2 Finding
+		// What is longer than the buffer before it is known for HTTP may
+		// be judged by less of it.
+		one, p1 := feedAll(&whole, []string{string(b)}, outbound, &f1)
+		var segments []string
+		rest := string(b)
+		for _, c := range cuts {
+			n := min(int(c)+1, len(rest))
+			if n == 0 {
+				break
+			}
+			segments = append(segments, rest[:n])
+			rest = rest[n:]
+		}
+		segments = append(segments, rest)
+		many, p2 := feedAll(&parts, segments, outbound, &f2)
+		if (one == Yes) != (many == Yes) {
+			t.Fatalf("%q in one: %d, in %q: %d", b, one, segments, many)
+		}
+		if len(p1) < MaxNamed && len(p1) != len(p2) {
+			t.Fatalf("%q: peers %v in one, %v in %q", b, p1, p2, segments)
+		}
+	})
+}
+
+func FuzzHello(f *testing.F) {
+	f.Add([]byte(hello))
+	f.Add([]byte("GIVE 1\r\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var fi Finding
+		m := FastTrack.First(b, true, &fi)
+		isHello := strings.HasPrefix(string(b), hello)
+		if isHello && m != Yes || m == Yes && !isHello && !strings.HasPrefix(string(b), "GIVE ") {
+			t.Fatalf("%x: match %d", b, m)
+		}
+	})
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"github.com/p2pwall/p2pwall/detect"
+)
+
+const (
+	// maxHeld segments that came before what precedes them are kept; heads
+	// of HTTP are seldom longer than two segments, and seldom overtaken.
+	maxHeld = 16
+	// heldSize is how much of a segment is kept, in bytes.
+	heldSize = 1500
+)
+
+// held is a copy of a segment that came too early.
+type held struct {
+	flow     int32 // slot in the flow table, none when this place is free
+	outbound bool
+	seq      uint32
+	n        uint16
+	data     [heldSize]byte
+}
+
+// heldTable keeps segments until what precedes them has come. The packets
+// themselves go on their way: only the copy waits.
+type heldTable struct {
+	places [maxHeld]held
+	next   int // the place that is used next: the oldest
+}
+
+func (t *heldTable) init() {
+	for i := range t.places {
+		t.places[i].flow = none
+	}
+}
+
+func (t *heldTable) put(flow int32, outbound bool, seq uint32, b []byte) {
+	h := &t.places[t.next]
+	t.next = (t.next + 1) % maxHeld
+	h.flow, h.outbound, h.seq = flow, outbound, seq
+	h.n = uint16(copy(h.data[:], b))
+}
+
+// drop forgets the segments of a connection.
+func (t *heldTable) drop(flow int32) {
+	for i := range t.places {
+		if t.places[i].flow == flow {
+			t.places[i].flow = none
+		}
+	}
+}
+
+// feed shows a segment to a stream, and then those held back that follow it.
+func (e *Engine) feed(slot int32, s *detect.Stream, seq uint32, b []byte, outbound bool, f *detect.Finding) detect.Match {
+	m := s.Feed(e.streams, seq, b, outbound, f)
+	if m == detect.Gap {
+		e.held.put(slot, outbound, seq, b)
+		return detect.More
+	}
+	found := m == detect.Yes
+	for again := true; again && m != detect.No; {
+		again = false
+		for i := range e.held.places {
+			h := &e.held.places[i]
+			if h.flow != slot || h.outbound != outbound {
+				continue
+			}
+			next := s.Feed(e.streams, h.seq, h.data[:h.n], outbound, f)
+			if next == detect.Gap {
+				continue
+			}
+			h.flow, m, again = none, next, true
+			found = found || m == detect.Yes
+		}
+	}
+	if found {
+		return detect.Yes
+	}
+	return m
+}

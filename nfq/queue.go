@@ -65,9 +65,10 @@ func (c *Config) setDefaults() {
 // Queue is one NFQUEUE. Its methods are for the one goroutine that owns it,
 // except Wake, which any goroutine may call.
 type Queue struct {
-	num  uint16
-	conn *netlink.Conn
-	raw  syscall.RawConn
+	num      uint16
+	failOpen bool
+	conn     *netlink.Conn
+	raw      syscall.RawConn
 
 	// The slab: one slot a datagram.
 	slab    []byte
@@ -82,6 +83,7 @@ type Queue struct {
 	verdicts []Verdict
 	n        int  // packets of the current batch
 	open     bool // they have no verdict yet
+	lastID   uint32
 	out      []byte
 
 	// Results of the system calls, and the callbacks that make them: made
@@ -142,7 +144,7 @@ func Open(c Config) (q *Queue, degraded []string, err error) {
 	if err != nil {
 		return nil, nil, openError(c.Num, err)
 	}
-	q = &Queue{num: c.Num, conn: conn}
+	q = &Queue{num: c.Num, failOpen: c.FailOpen, conn: conn}
 	if degraded, err = q.configure(&c); err != nil {
 		_ = conn.Close()
 		return nil, nil, openError(c.Num, err)
@@ -277,8 +279,16 @@ func openError(num uint16, err error) error {
 	return fmt.Errorf("queue %d: %w", num, err)
 }
 
-// Close answers the packets of the current batch and gives the queue back. The
-// kernel drops what it still holds, or lets it pass if the rule has `bypass`.
+// Close gives the queue back, after the verdicts on the current batch. The
+// kernel drops the packets that nobody has answered; a queue that fails open
+// has them accepted first.
 func (q *Queue) Close() error {
-	return errors.Join(q.Flush(), q.conn.Close())
+	err := q.Flush()
+	if q.failOpen && err == nil {
+		// As numbers wrap around, this is behind every packet that is held.
+		const far = 1 << 30
+		q.out = appendBatchVerdict(q.out[:0], q.num, q.lastID+far, Accept)
+		err = q.write()
+	}
+	return errors.Join(err, q.conn.Close())
 }

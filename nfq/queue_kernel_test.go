@@ -514,6 +514,40 @@ func dropCaps(t *testing.T) {
 	}
 }
 
+// TestClose leaves packets unanswered, some of them received.
+func TestClose(t *testing.T) {
+	for _, failOpen := range []bool{true, false} {
+		t.Run(fmt.Sprint("fail open ", failOpen), func(t *testing.T) {
+			enterNetNS(t)
+			f := families[0]
+			queueUDP(t, f, "--queue-bypass")
+			q := openQueue(t, Config{FailOpen: failOpen, Batch: 2})
+			listener, sender := listenUDP(t, f, 7000), dialUDP(t, f, 7000)
+			const sent = 5
+			for i := range sent {
+				write(t, sender, []byte{byte(i)})
+			}
+			if n, err := q.Recv(soon()); n != 2 || err != nil {
+				t.Fatal(n, err)
+			}
+			if err := q.Close(); err != nil {
+				t.Fatal(err)
+			}
+			want := []byte{0, 1, 2, 3, 4, 100}
+			if !failOpen {
+				want = []byte{0, 1, 100}
+			}
+			write(t, sender, []byte{100}) // by the rule's bypass
+			for _, w := range want {
+				var buf [1]byte
+				if _, err := listener.Read(buf[:]); err != nil || buf[0] != w {
+					t.Fatalf("got %d, %v, want %d", buf[0], err, w)
+				}
+			}
+		})
+	}
+}
+
 // TestOpenUnderTraffic opens a queue whose rule sends it packets already.
 func TestOpenUnderTraffic(t *testing.T) {
 	enterNetNS(t)
@@ -557,16 +591,12 @@ func TestWake(t *testing.T) {
 			<-served
 		}
 	}()
-	for n := 0; n < rounds; {
-		select {
-		case <-asked:
-			n++
-			if _, err := q.Recv(time.Now().Add(time.Hour)); err != nil {
-				t.Fatal(err)
-			}
-			served <- struct{}{}
-		default:
+	for range rounds {
+		<-asked
+		if _, err := q.Recv(time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
 		}
+		served <- struct{}{}
 	}
 	// The queue is in order after all that.
 	q.Wake()

@@ -139,7 +139,13 @@ func (q *Queue) Flush() error {
 		return nil
 	}
 	q.open = false
+	q.lastID = q.packets[q.n-1].ID
 	q.out = appendVerdicts(q.out[:0], q.num, q.packets[:q.n], q.verdicts)
+	return q.write()
+}
+
+// write sends q.out.
+func (q *Queue) write() error {
 	// The kernel works on the verdicts within the call; it refuses only when
 	// it is short of memory for the message.
 	const attempts = 3

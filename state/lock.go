@@ -28,6 +28,9 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 		e.Counters.Locks++
 		e.emit(Event{Class: ClassClient, What: EventLocked, Client: c.addr, MAC: c.mac, Protocol: uint8(protocol), Reason: reason})
 		e.schedule(slot, c, now)
+		if reason != detect.ReasonPeer && reason != detect.ReasonProbe {
+			e.lookBack(c, protocol, now)
+		}
 	}
 	c.protocol, c.reason = uint8(protocol), reason
 	// The kernel's element is renewed only when it lags by an eighth: in

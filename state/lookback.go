@@ -14,8 +14,9 @@ const (
 
 // lookBack deals with the connections that a host opened before it was
 // recognised: those of the burst it was recognised in are suspected. Those to
-// addresses that are peers by now are cut as the peers are.
-func (e *Engine) lookBack(h *host, c *client, protocol int, now Time) {
+// addresses that are peers by now are cut as the peers are, however old.
+func (e *Engine) lookBack(c *client, protocol int, now Time) {
+	h := &e.hosts[c.host]
 	from := now - Time(min(e.cfg.LookBack, burstLength))
 	last := now
 	h.recent(max(from, 0), func(s *syn) bool {

@@ -134,9 +134,6 @@ func (e *Engine) session(p *nfq.Packet, d *Device, h *host, key *flowKey, f *det
 	peer := e.note(h, c, &key.wan, key.wport, f.Protocol, false, now)
 	e.notePeers(h, c, f, now)
 	e.lock(h.client, c, f.Protocol, f.Reason, now)
-	if isNew {
-		e.lookBack(h, c, f.Protocol, now)
-	}
 	if !block {
 		return nfq.Accept
 	}

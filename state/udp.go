@@ -72,9 +72,6 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	peer := e.note(h, c, &p.Dst, p.DstPort, f.Protocol, false, now)
 	e.notePeers(h, c, f, now)
 	e.lock(h.client, c, f.Protocol, f.Reason, now)
-	if isNew {
-		e.lookBack(h, c, f.Protocol, now)
-	}
 	cfg := &e.cfg.Protocols[f.Protocol]
 	if cfg.Mode == Block && f.Kind == detect.Query && cfg.Answer != detect.AnswerNone && protocol.Answer != nil {
 		salt := uint32(now/Time(30*minute)) + uint32(peer.addr[15])<<8

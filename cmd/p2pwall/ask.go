@@ -3,12 +3,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"strconv"
-
-	"errors"
 
 	"github.com/p2pwall/p2pwall/openwrt"
 	"github.com/p2pwall/p2pwall/procd"

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+func (w *world) data(sport uint16, dst string, dport uint16, seq uint32, text string) *nfq.Packet {
+	p := tcp(macA, "192.168.1.50", sport, dst, dport, nfq.ACK|nfq.PSH, []byte(text))
+	p.Seq, p.Ack = seq, 5000
+	return p
+}
+
+func reply(src string, sport, dport uint16, seq uint32, text string) *nfq.Packet {
+	p := tcp(nfq.MAC{}, src, sport, "192.168.1.50", dport, nfq.ACK|nfq.PSH, []byte(text))
+	p.InDev, p.OutDev, p.Seq, p.Ack = wanDev, lanDev, seq, 1000
+	return p
+}
+
+// open has the host open a connection, so that its beginning is known.
+func (w *world) open(sport uint16, dst string, dport uint16) {
+	p := tcp(macA, "192.168.1.50", sport, dst, dport, nfq.SYN, nil)
+	p.Seq = 999
+	w.expect("SYN", p, nfq.Accept)
+}
+
+func TestHelloIsCut(t *testing.T) {
+	w := newWorld(t, nil)
+	w.open(4000, "198.51.100.7", 1214)
+	w.expect("the bare acknowledgement", w.data(4000, "198.51.100.7", 1214, 1000, ""), nfq.Accept)
+	w.expect("hello", w.data(4000, "198.51.100.7", 1214, 1000, string(giftHello)), nfq.Drop)
+	w.expect("its retransmission", w.data(4000, "198.51.100.7", 1214, 1000, string(giftHello)), nfq.Drop)
+	w.expect("what the peer sends", reply("198.51.100.7", 1214, 4000, 5000, "x"), nfq.Drop)
+	if c := w.e.Clients(w.now); len(c) != 1 || c[0].Reason != detect.ReasonHello && c[0].Reason != detect.ReasonPeer || !c[0].Locked || c[0].Peers != 1 {
+		t.Errorf("clients %+v", c)
+	}
+	if w.sets.cuts["192.168.1.50 198.51.100.7"] == 0 {
+		t.Error("the kernel was not told")
+	}
+}
+
+func TestTransferIsCutAndNamesPeers(t *testing.T) {
+	w := newWorld(t, nil)
+	w.open(4000, "203.0.113.77", 80)
+	w.expect("first part", w.data(4000, "203.0.113.77", 80, 1000, "GET /1/a HTTP/1.1\r\n"), nfq.Accept)
+	w.expect("second part", w.data(4000, "203.0.113.77", 80, 1019,
+		"X-Kazaa-SupernodeIP: 203.0.113.99:2354\r\nX-Kazaa-SupernodeIP: 10.0.0.1:1\r\nX-Kazaa-SupernodeIP: 192.168.1.1:1\r\n"), nfq.Drop)
+	w.expect("SYN to the supernode", w.syn("203.0.113.99"), nfq.Drop)
+	w.expect("SYN to anybody", w.syn("203.0.113.1"), nfq.Drop)
+	if w.e.Counters.IgnoredPeers != 2 || w.e.Counters.Cuts != 1 {
+		t.Errorf("ignored %d, cuts %d", w.e.Counters.IgnoredPeers, w.e.Counters.Cuts)
+	}
+	if n := len(w.e.Peers(nfq.Addr{})); n != 2 {
+		t.Errorf("%d peers, want target and supernode", n)
+	}
+}
+
+func TestSupernodeOnOurOwnNetworkIsIgnored(t *testing.T) {
+	w := newWorld(t, nil)
+	d := lan()
+	d.Addrs = append(d.Addrs, ip("198.51.100.1"))
+	w.e.SetDevices([]Device{d})
+	w.expect("request", w.data(4000, "203.0.113.77", 80, 1000, "GET /.hash=0 HTTP/1.1\r\nX-Kazaa-SupernodeIP: 198.51.100.1:1214\r\n"), nfq.Drop)
+	if n := len(w.e.Peers(nfq.Addr{})); n != 1 || w.e.Counters.IgnoredPeers != 1 {
+		t.Errorf("%d peers, %d ignored", n, w.e.Counters.IgnoredPeers)
+	}
+}
+
+func TestReplyTells(t *testing.T) {
+	w := newWorld(t, nil)
+	w.open(4000, "203.0.113.77", 80)
+	w.expect("a request like any", w.data(4000, "203.0.113.77", 80, 1000, "GET /1/a HTTP/1.1\r\n\r\n"), nfq.Accept)
+	w.expect("the reply", reply("203.0.113.77", 80, 4000, 5000, "HTTP/1.1 206 OK\r\nX-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n\r\n"), nfq.Drop)
+	if !w.locked("192.168.1.50") || len(w.e.Peers(nfq.Addr{})) != 2 {
+		t.Errorf("clients %+v", w.e.Clients(w.now))
+	}
+}
+
+func TestPush(t *testing.T) {
+	w := newWorld(t, nil)
+	// The host was seen before; the outside opens a connection.
+	w.expect("some SYN", w.syn("203.0.113.1"), nfq.Accept)
+	w.expect("GIVE", reply("203.0.113.77", 46011, 1214, 5000, "GIVE 1\r\n"), nfq.Drop)
+	if !w.locked("192.168.1.50") {
+		t.Error("not locked")
+	}
+}
+
+func TestPushToAHostNeverSeen(t *testing.T) {
+	w := newWorld(t, nil)
+	w.expect("GIVE", reply("203.0.113.77", 46011, 1214, 5000, "GIVE 1\r\n"), nfq.Accept)
+	p := w.data(1214, "203.0.113.77", 46011, 5000, "GET /.hash=0 HTTP/1.1\r\n")
+	w.expect("the client's GET", p, nfq.Drop)
+	if c := w.e.Clients(w.now); len(c) != 1 || c[0].MAC != macA || !c[0].Locked {
+		t.Errorf("clients %+v", c)
+	}
+}
+
+func TestSegmentsThatOvertake(t *testing.T) {
+	w := newWorld(t, nil)
+	w.open(4000, "203.0.113.77", 80)
+	w.expect("third", w.data(4000, "203.0.113.77", 80, 1025, "ername: u\r\n\r\n"), nfq.Accept)
+	w.expect("second", w.data(4000, "203.0.113.77", 80, 1009, " HTTP/1.1\r\nX-Kaz"), nfq.Accept)
+	w.expect("first", w.data(4000, "203.0.113.77", 80, 1000, "GET /1/ab"), nfq.Accept)
+	if w.locked("192.168.1.50") {
+		t.Fatal("X-Kaz + ername is no header of Kazaa's")
+	}
+	w.open(4001, "203.0.113.78", 80)
+	w.expect("third", w.data(4001, "203.0.113.78", 80, 1025, "aa-Username: u\r\n\r\n"), nfq.Accept)
+	w.expect("second", w.data(4001, "203.0.113.78", 80, 1009, " HTTP/1.1\r\nX-Kaz"), nfq.Accept)
+	w.expect("first, which completes it", w.data(4001, "203.0.113.78", 80, 1000, "GET /1/ab"), nfq.Drop)
+	if !w.locked("192.168.1.50") {
+		t.Error("not recognised")
+	}
+}
+
+func TestHarmlessConnectionsAreDecided(t *testing.T) {
+	w := newWorld(t, nil)
+	w.open(4000, "203.0.113.80", 443)
+	w.expect("TLS", w.data(4000, "203.0.113.80", 443, 1000, "\x16\x03\x01\x02\x00"), nfq.AcceptDecided)
+	w.open(4001, "203.0.113.80", 80)
+	w.expect("request", w.data(4001, "203.0.113.80", 80, 1000, "GET / HTTP/1.1\r\n\r\n"), nfq.Accept)
+	w.expect("reply", reply("203.0.113.80", 80, 4001, 5000, "HTTP/1.1 200 OK\r\n\r\n"), nfq.AcceptDecided)
+	w.open(4002, "203.0.113.22", 22)
+	w.expect("banner", reply("203.0.113.22", 22, 4002, 5000, "SSH-2.0-x\r\n"), nfq.Accept)
+	w.expect("own banner", w.data(4002, "203.0.113.22", 22, 1000, "SSH-2.0-y\r\n"), nfq.AcceptDecided)
+	if n := len(w.e.flows.free); n != maxFlows {
+		t.Errorf("%d connections still in the table", maxFlows-n)
+	}
+}
+
+func TestBurstBeforeTheFirstPing(t *testing.T) {
+	w := newWorld(t, nil)
+	w.expect("an older connection", tcp(macA, "192.168.1.50", 3999, "203.0.113.5", 443, nfq.SYN, nil), nfq.Accept)
+	w.pass(time.Second)
+	for i, dst := range []string{"198.51.100.1", "198.51.100.2", "198.51.100.3"} {
+		w.open(uint16(4000+i), dst, 1214)
+		w.pass(10 * time.Millisecond)
+	}
+	w.expect("ping to another", w.ping("198.51.100.9"), nfq.Drop)
+	for i, dst := range []string{"198.51.100.1", "198.51.100.2", "198.51.100.3"} {
+		w.expect("hello of the burst", w.data(uint16(4000+i), dst, 1214, 1000, "any bytes"), nfq.Drop)
+		if w.sets.cuts["192.168.1.50 "+dst] == 0 {
+			t.Errorf("%s is not cut in the kernel", dst)
+		}
+	}
+	w.expect("the older connection goes on", w.data(3999, "203.0.113.5", 443, 1, "\x16\x03\x01"), nfq.AcceptDecided)
+	if n := len(w.e.Peers(nfq.Addr{})); n != 1 {
+		t.Errorf("%d peers: those of the burst are only suspected", n)
+	}
+	// With the lock, the suspicion ends.
+	w.pass(w.e.cfg.LockTime + 2*wheelTick)
+	w.expect("SYN to one of the burst", w.syn("198.51.100.1"), nfq.Accept)
+	if w.sets.cuts["192.168.1.50 198.51.100.1"] != 0 {
+		t.Error("still cut in the kernel")
+	}
+	// The next burst is looked at as well.
+	w.expect("ping", w.ping("198.51.100.9"), nfq.Drop)
+	w.expect("data of the new burst", w.data(40001, "198.51.100.1", 1214, 1, "x"), nfq.Drop)
+}
+
+func TestLookBackCanBeTurnedOff(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.LookBack = 0 })
+	w.open(4000, "198.51.100.1", 1214)
+	w.now++
+	w.expect("ping", w.ping("198.51.100.9"), nfq.Drop)
+	w.expect("data of the burst", w.data(4000, "198.51.100.1", 1214, 1000, "\x16\x03"), nfq.AcceptDecided)
+}
+
+func TestHTTPOff(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Protocols[0].HTTP = false })
+	w.expect("transfer", w.data(4000, "203.0.113.77", 80, 1000, "GET /.hash=0 HTTP/1.1\r\n"), nfq.Accept)
+	if n, _ := w.e.Len(); n != 0 {
+		t.Error("a client was found")
+	}
+}
+
+// prober records whom it is to ask.
+type prober struct{ asked []nfq.AddrPort }
+
+func (p *prober) ProbeTCP(_ int32, a nfq.Addr, port uint16) bool {
+	p.asked = append(p.asked, nfq.AddrPort{Addr: a, Port: port})
+	return true
+}
+
+func TestTCPProbe(t *testing.T) {
+	w := newWorld(t, nil)
+	p := &prober{}
+	w.e.SetProber(p)
+	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
+	w.pass(41 * time.Second)
+	if len(p.asked) != 1 || p.asked[0] != (nfq.AddrPort{Addr: ip("192.168.1.50"), Port: 1214}) {
+		t.Fatalf("asked %v", p.asked)
+	}
+	slot := w.e.clientAt(ptr(ip("192.168.1.50")))
+	w.e.ProbedTCP(slot, ip("192.168.1.50"), nil, w.now)
+	w.e.ProbedTCP(slot, ip("192.168.1.50"), []byte("HTTP/1.1 404 Not Found\r\nServer: web\r\n\r\n"), w.now)
+	if w.e.Counters.Answers != 0 {
+		t.Fatal("an answer that says nothing counted")
+	}
+	w.e.ProbedTCP(slot, ip("192.168.1.50"), []byte("HTTP/1.0 404 Not Found\r\nX-Kazaa-Username: g\r\nX-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n\r\n"), w.now)
+	if w.e.Counters.Answers != 1 || len(w.e.Peers(nfq.Addr{})) != 2 {
+		t.Errorf("answers %d, peers %v", w.e.Counters.Answers, w.e.Peers(nfq.Addr{}))
+	}
+	w.pass(79 * time.Second)
+	if !w.locked("192.168.1.50") {
+		t.Error("the answer did not start the lock again")
+	}
+	w.pass(2 * time.Second)
+	if w.locked("192.168.1.50") {
+		t.Error("the lock did not end")
+	}
+}
+
+func ptr[T any](v T) *T { return &v }

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// apt is a package system of its own beside the host's: another architecture,
+// other state, and the host's mirror of Debian's main suite. The security suite
+// is left out: mipsel has none, and armhf's had a broken index.
+type apt struct {
+	bed  *bed
+	dir  string
+	opts []string
+}
+
+// mirror returns the host's source of Debian's main suite: address and suite.
+func mirror() (uri, suite string, err error) {
+	out, err := exec.Command("apt-get", "indextargets", "--format",
+		"$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN) $(LABEL)", "Identifier: Packages").Output()
+	if err != nil {
+		return "", "", fmt.Errorf("apt-get indextargets: %w", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		if len(f) == 5 && f[2] == "main" && f[3] == "Debian" && f[4] == "Debian" && !strings.Contains(f[1], "-") {
+			return f[0], f[1], nil
+		}
+	}
+	return "", "", fmt.Errorf("no source of Debian's main suite: run apt-get update, see /etc/apt")
+}
+
+// newApt opens the package system of an architecture; kind is deb or deb-src.
+func (b *bed) newApt(arch, kind string) (*apt, error) {
+	uri, suite, err := mirror()
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(b.cache, "apt-"+kind+"-"+arch)
+	for _, d := range []string{"lists/partial", "archives/partial"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	for name, text := range map[string]string{
+		"status":  "",
+		"sources": fmt.Sprintf("%s %s %s main\n", kind, uri, suite),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	a := &apt{bed: b, dir: dir}
+	for _, o := range []string{
+		"Dir::State=" + dir,
+		"Dir::State::status=" + dir + "/status",
+		"Dir::Cache=" + dir,
+		"Dir::Etc::sourcelist=" + dir + "/sources",
+		"Dir::Etc::sourceparts=/dev/null",
+		"APT::Architecture=" + arch,
+		"APT::Architectures::=" + arch,
+		"APT::Sandbox::User=root",
+		"Acquire::Languages=none",
+		"Debug::NoLocking=1",
+	} {
+		a.opts = append(a.opts, "-o", o)
+	}
+	return a, b.command(dir, nil, "apt-get", append(a.opts, "update")...)
+}
+
+// unpack downloads packages with all they depend on and unpacks them into root.
+func (a *apt) unpack(root string, packages ...string) error {
+	args := append(a.opts, "install", "--download-only", "-y", "--no-install-recommends")
+	if err := a.bed.command(a.dir, nil, "apt-get", append(args, packages...)...); err != nil {
+		return err
+	}
+	return a.extract(root)
+}
+
+// unpackAlone does so without what the package depends on.
+func (a *apt) unpackAlone(root, pkg string) error {
+	archives := filepath.Join(a.dir, "archives")
+	if err := a.bed.command(archives, nil, "apt-get", append(a.opts, "download", pkg)...); err != nil {
+		return err
+	}
+	return a.extract(root)
+}
+
+// extract unpacks what was downloaded and drops the archives.
+func (a *apt) extract(root string) error {
+	files, err := filepath.Glob(filepath.Join(a.dir, "archives", "*.deb"))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := a.bed.command("", nil, "dpkg-deb", "-x", f, root); err != nil {
+			return err
+		}
+		if err := os.Remove(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dependency returns the first package that a package depends on: the kernel
+// behind a name such as linux-image-armmp.
+func (a *apt) dependency(pkg string) (string, error) {
+	out, err := exec.Command("apt-cache", append(a.opts, "show", "--no-all-versions", pkg)...).Output()
+	if err != nil {
+		return "", fmt.Errorf("apt-cache show %s: %w", pkg, err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if rest, ok := strings.CutPrefix(line, "Depends: "); ok {
+			return strings.Fields(strings.ReplaceAll(rest, ",", " "))[0], nil
+		}
+	}
+	return "", fmt.Errorf("%s depends on nothing", pkg)
+}
+
+// source downloads a package's source and unpacks the upstream part into
+// dir/NAME.
+func (a *apt) source(dir, name string) (string, error) {
+	if err := a.bed.command(dir, nil, "apt-get", append(a.opts, "source", "--download-only", name)...); err != nil {
+		return "", err
+	}
+	found, err := filepath.Glob(filepath.Join(dir, name+"_*.orig.tar.*"))
+	if err != nil {
+		return "", err
+	}
+	for _, f := range found {
+		if strings.HasSuffix(f, ".asc") {
+			continue
+		}
+		to := filepath.Join(dir, name)
+		if err := os.MkdirAll(to, 0o755); err != nil {
+			return "", err
+		}
+		return to, a.bed.command(to, nil, "tar", "-xf", f, "--strip-components=1")
+	}
+	return "", fmt.Errorf("no upstream archive of %s", name)
+}

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# shellcheck shell=dash
+#
+# The package: installed, its service started by the init script, measured, and
+# removed, with either backend.
+
+[ "$OFF$BARE" = 00 ] || exit 0
+network
+check package-install ipk install /p2pwall.ipk || exit 0
+/etc/init.d/p2pwall stop
+fact version "$(p2pwall --version)"
+
+pid() { cat /var/run/procd/p2pwall.pid 2>/dev/null; }
+log() { tail -n 30 /var/run/procd/p2pwall.log | sed 's/^/  /'; }
+empty() { [ -z "$(nft list tables)" ] && ! iptables-save | grep -qi p2pw && ! ipset list -n | grep -q p2pw; }
+protected() { [ "$(seen 214)" -gt "$1" ]; }
+knock() { lan guestctl udp 198.51.100.7:7000 500; }
+
+# back: the rules are there again within the two seconds that are promised.
+back() {
+	local n=0 before
+	while [ $n -lt 8 ]; do
+		before=$(seen 214)
+		knock
+		protected "$before" && return 0
+		n=$((n + 1))
+		sleep 0.25
+	done
+	return 1
+}
+
+measure() {
+	local backend="$1" start rss
+	sed -i "s/option backend .*/option backend '$backend'/" /etc/config/p2pwall
+	# Packets to decide, from the start on: the flows are new each time.
+	lan guestctl flood 198.51.100.8 3000 3000 1 10000 >/dev/null &
+	start=$(guestctl first 214 -- /etc/init.d/p2pwall start) || {
+		log
+		fail "$backend-start" "no verdict"
+		return 1
+	}
+	wait
+	pass "$backend-start" "$start ms"
+	fact "start_ms_$backend" "$start"
+	check "$backend-status" p2pwall status
+	cat /tmp/said
+	fact "rss_idle_$backend" "$(rss "$(pid)")"
+	check "$backend-udp-passes" lan guestctl udp 198.51.100.7:7000 1000
+	check "$backend-tcp-passes" lan guestctl tcp 198.51.100.7:7000 3000 4096
+
+	(
+		sleep 2
+		rss "$(pid)" >/tmp/rss
+	) &
+	cost "$backend-wall" "$(pid)" 214 198.51.100.9
+	wait $!
+	rss=$(cat /tmp/rss)
+	fact "rss_load_$backend" "$rss"
+	sleep 2
+	fact "rss_after_$backend" "$(rss "$(pid)")"
+
+	case "$backend" in
+	nft)
+		nft flush ruleset
+		check nft-back-after-flush back
+		nft -f /testdata/fw4.nft
+		check nft-beside-fw4 back
+		nft -f /testdata/fw4.nft
+		check nft-after-fw4-reload back
+		refuse nft-fw4-rule-still-holds lan guestctl tcp 198.51.100.7:7001 2000 1024
+		check nft-offload-flow lan guestctl tcp 198.51.100.7:7000 10000 65536
+		nft delete table inet fw4
+		;;
+	iptables)
+		iptables -w -t mangle -F
+		iptables -w -t mangle -X
+		check iptables-back-after-flush back
+		;;
+	esac
+
+	check "$backend-reload" /etc/init.d/p2pwall reload
+	check "$backend-restart" /etc/init.d/p2pwall restart
+	check "$backend-back-after-restart" back
+	# What `rules` prints is what `run` loads, so the C program can stand in
+	# under the very same rules.
+	p2pwall rules -backend "$backend" >"/tmp/rules-$backend"
+	/etc/init.d/p2pwall stop
+	check "$backend-stop-leaves-nothing" empty || {
+		nft list ruleset
+		iptables-save
+		ipset list -n
+	}
+	log
+	reference "$backend"
+}
+
+# reference NAME: the C program under the rules that the wall had.
+reference() {
+	local reader
+	case "$1" in
+	nft) nft -f "/tmp/rules-$1" ;;
+	iptables) sh "/tmp/rules-$1" ;;
+	esac || {
+		fail "$1-reference" "the rules do not load"
+		return 1
+	}
+	nfqref 214 >/tmp/nfqref &
+	reader=$!
+	sleep 0.5
+	cost "$1-c" $reader 214 198.51.100.7
+	kill $reader
+	wait $reader
+	nft flush ruleset
+	for table in raw mangle; do
+		for tool in iptables ip6tables; do
+			$tool -w -t $table -F
+			$tool -w -t $table -X
+		done
+	done
+	net iptables -w -t raw -C PREROUTING -p udp --dport 20000:65535 -j DROP ||
+		net iptables -w -t raw -A PREROUTING -p udp --dport 20000:65535 -j DROP
+}
+
+measure nft
+measure iptables
+
+check package-remove ipk remove p2pwall
+refuse package-gone test -e /usr/sbin/p2pwall
+check package-keeps-config test -f /etc/config/p2pwall
+check package-leaves-nothing empty

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# shellcheck shell=dash
+#
+# The end-to-end scenarios of bench/e2e with the installed program, one after
+# another: the machine has one processor. With the wall off each must fail.
+
+[ "$BARE" = 0 ] || exit 0
+IPKG_NO_SCRIPT=1 ipk install /p2pwall.ipk
+export P2PWALL_BIN=/usr/sbin/p2pwall TMPDIR=/tmp
+[ "$OFF" = 0 ] || export P2PWALL_E2E=off
+
+# scenarios BACKEND: each result as a line; a scenario's own lines go along, as
+# its faults say why.
+scenarios() {
+	P2PWALL_BACKEND="$1" e2e.test -test.v -test.parallel 1 -test.timeout 15m \
+		-test.run "${TESTS:-^TestWall\$}" 2>&1 | tee "/tmp/e2e-$1" | awk -v backend="$1" -v off="$OFF" '
+		/^ *=== (PAUSE|CONT|NAME)/ { next }
+		{ print }
+		/--- (PASS|FAIL|SKIP): [^ ]*\// {
+			name = $3
+			sub(/^[^\/]*\//, "", name)
+			verdict = $2
+			if (verdict == "SKIP:") { print "@@ skip " backend "/" name; next }
+			good = (verdict == "PASS:") != (off == 1)
+			print "@@ " (good ? "pass " : "fail ") backend "/" name (off == 1 ? " without the wall: " verdict : "")
+			count++
+			if (!good) bad++
+		}
+		END {
+			if (!count) print "@@ fail " backend "/scenarios none ran"
+			print "@@ fact scenarios_" backend " " count - bad " of " count + 0
+			exit bad || !count
+		}' || : >/tmp/failed
+}
+
+scenarios nft
+scenarios iptables

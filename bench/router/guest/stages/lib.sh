@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# shellcheck shell=dash
+#
+# What the stages share: how results are said, and the router's network. The
+# machine's first namespace is the router; `lan` and `net` are a host on either
+# side:
+#
+#	lan 192.168.1.50 -- br-lan [router] wan -- net 198.51.100.7 and others
+
+# Debian's busybox prefers its own applets to programs of the same name.
+ip() { /sbin/ip "$@"; }
+
+fact() { echo "@@ fact $*"; }
+pass() { echo "@@ pass $*"; }
+skip() { echo "@@ skip $*"; }
+fail() {
+	echo "@@ fail $*"
+	: >/tmp/failed
+}
+
+# check NAME COMMAND ...: passes when the command succeeds.
+check() {
+	local name="$1"
+	shift
+	if "$@" >/tmp/said 2>&1; then
+		pass "$name"
+		return 0
+	fi
+	sed 's/^/  /' /tmp/said
+	fail "$name" "$*"
+	return 1
+}
+
+# refuse NAME COMMAND ...: passes when the command fails.
+refuse() {
+	local name="$1"
+	shift
+	if "$@" >/tmp/said 2>&1; then
+		fail "$name" "succeeded: $*"
+		return 1
+	fi
+	pass "$name"
+}
+
+lan() { /sbin/ip netns exec lan "$@"; }
+net() { /sbin/ip netns exec net "$@"; }
+
+# network: makes the router's network. It stays until the machine ends.
+network() {
+	[ -e /run/netns/lan ] && return 0
+	ip link set lo up
+	ip netns add lan
+	ip netns add net
+	ip link add br-lan address 02:00:00:00:00:01 type bridge forward_delay 0
+	ip link add lan0 type veth peer name eth0 netns lan
+	ip link add wan type veth peer name eth0 netns net
+	ip link set lan0 master br-lan
+	ip addr add 192.168.1.1/24 dev br-lan
+	ip addr add 198.51.100.1/24 dev wan
+	ip addr add 2001:db8:1::1/64 dev br-lan nodad
+	ip addr add 2001:db8:ff::1/64 dev wan nodad
+	for dev in lan0 br-lan wan; do ip link set "$dev" up; done
+	for space in lan net; do
+		ip -n "$space" link set lo up
+		ip -n "$space" link set eth0 up
+	done
+	ip -n lan addr add 192.168.1.50/24 dev eth0
+	ip -n lan addr add 2001:db8:1::50/64 dev eth0 nodad
+	ip -n lan route add default via 192.168.1.1
+	ip -n lan -6 route add default via 2001:db8:1::1
+	for last in 7 8 9; do
+		ip -n net addr add 198.51.100.$last/24 dev eth0
+	done
+	ip -n net addr add 2001:db8:ff::7/64 dev eth0 nodad
+	ip -n net route add 192.168.1.0/24 via 198.51.100.1
+	ip -n net -6 route add 2001:db8:1::/64 via 2001:db8:ff::1
+	echo 1 >/proc/sys/net/ipv4/ip_forward
+	echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+	echo 1 >/proc/sys/net/netfilter/nf_conntrack_acct
+	# The load goes to ports where nobody listens: no answers, please. Rules
+	# of iptables, because they need no tool from outside the machine.
+	net iptables -w -t raw -A PREROUTING -p udp --dport 20000:65535 -j DROP
+	net guestctl echo 7000 >/dev/null &
+	net guestctl echo 7001 >/dev/null &
+	sleep 0.5
+}
+
+rss() { sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$1/status"; }
+
+# seen QUEUE: how many packets the queue has given numbers to.
+seen() {
+	awk -v q="$1" '$1 == q { print $8; found = 1 } END { if (!found) print 0 }' \
+		/proc/net/netfilter/nfnetlink_queue
+}
+
+# The load: small datagrams over flows that stay below what the rules look at of
+# one flow (20 packets), from the LAN to the internet. $1 is the address.
+LOAD_PACKETS=20000
+load() { lan guestctl flood "$1" $LOAD_PACKETS 1500 64 2000 >/dev/null; }
+
+# cost NAME PID QUEUE ADDR: CPU time per packet of a process under load.
+cost() {
+	local before packets after
+	before=$(guestctl cpu "$2")
+	packets=$(seen "$3")
+	load "$4"
+	sleep 0.3
+	after=$(guestctl cpu "$2")
+	packets=$(($(seen "$3") - packets))
+	if [ "$packets" -lt $((LOAD_PACKETS / 2)) ]; then
+		fail "load-$1" "only $packets of $LOAD_PACKETS packets came to the queue"
+		return 1
+	fi
+	pass "load-$1" "$packets packets"
+	fact "cpu_ns_$1" $(((after - before) / packets))
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// command runs a program with its output in the preparation log, and says the
+// last lines of it when it fails.
+func (b *bed) command(dir string, env []string, name string, args ...string) error {
+	c := exec.Command(name, args...)
+	c.Dir = dir
+	c.Env = append(os.Environ(), env...)
+	c.Stdin = nil
+	out, err := os.OpenFile(filepath.Join(b.cache, "prepare.log"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	begin, err := out.Seek(0, 2)
+	if err != nil {
+		return err
+	}
+	c.Stdout, c.Stderr = out, out
+	if err := c.Run(); err != nil {
+		text, _ := os.ReadFile(out.Name())
+		text = text[min(int(begin), len(text)):]
+		if len(text) > 2000 {
+			text = text[len(text)-2000:]
+		}
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, text)
+	}
+	return nil
+}
+
+// install gets host packages that are missing; commands maps what must exist to
+// the package that has it: a command's name, or an absolute path.
+func (b *bed) install(wanted map[string]string) error {
+	var missing []string
+	for what, pkg := range wanted {
+		if filepath.IsAbs(what) {
+			if _, err := os.Stat(what); err == nil {
+				continue
+			}
+		} else if _, err := exec.LookPath(what); err == nil {
+			continue
+		}
+		missing = append(missing, pkg)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	b.say("installing %s", strings.Join(missing, " "))
+	env := []string{"DEBIAN_FRONTEND=noninteractive"}
+	if err := b.command("", env, "apt-get", "update"); err != nil {
+		return err
+	}
+	return b.command("", env, "apt-get", append([]string{"install", "-y", "--no-install-recommends"}, missing...)...)
+}
+
+// lock keeps a second run from the cache until this one ends.
+func lock(path string) (func(), error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		fmt.Fprintln(os.Stderr, "router: waiting for another run")
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+			return nil, err
+		}
+	}
+	return func() { f.Close() }, nil
+}
+
+// digest names a cached piece by what went into it.
+func digest(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+// once makes a cached folder: it is there when make has gone through, and not
+// at all when it has not.
+func (b *bed) once(name string, make func(dir string) error) (string, error) {
+	dir := filepath.Join(b.cache, name)
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	b.say("making %s", name)
+	part := dir + ".part"
+	if err := os.RemoveAll(part); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(part, 0o755); err != nil {
+		return "", err
+	}
+	if err := make(part); err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	return dir, os.Rename(part, dir)
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import "strings"
+
+// machine is one emulated router.
+type machine struct {
+	Arch    string   // the name users give
+	Debian  string   // Debian's architecture, "" when Debian has none
+	Kernel  string   // Debian's kernel package, "" when it is built here
+	Go      []string // environment of the Go build
+	Package string   // OpenWrt's architecture, in the package's name
+	CC      string   // cross compiler's prefix
+	Libc    string   // package with the static C library for CC
+	QEMU    []string // command and board
+	QEMUPkg string   // package with the command
+	Disk    string   // QEMU's device for the disk
+	Console string
+	// MB is the machine's memory: 64, the least that people run OpenWrt on,
+	// or the smallest that the kernel at hand boots with.
+	MB int
+	// Outside lists the tools that run on the host, see remote.go.
+	Outside []string
+}
+
+var machines = []machine{
+	{
+		Arch:    "mips",
+		Go:      []string{"GOARCH=mips", "GOMIPS=softfloat"},
+		Package: "mips_24kc",
+		CC:      "mips-linux-gnu-", Libc: "libc6-dev-mips-cross",
+		// Without icount, sleeps on MIPS sometimes last 27 seconds too long.
+		QEMU:    []string{"qemu-system-mips", "-M", "malta", "-cpu", "24Kc", "-icount", "shift=3,sleep=on"},
+		QEMUPkg: "qemu-system-mips",
+		Disk:    "virtio-blk-pci,addr=0x14",
+		Console: "ttyS0", MB: 64,
+		Outside: []string{"nft", "ipset"},
+	},
+	{
+		Arch: "mipsel", Debian: "mipsel", Kernel: "linux-image-4kc-malta",
+		Go:      []string{"GOARCH=mipsle", "GOMIPS=softfloat"},
+		Package: "mipsel_24kc",
+		CC:      "mipsel-linux-gnu-", Libc: "libc6-dev-mipsel-cross",
+		QEMU:    []string{"qemu-system-mipsel", "-M", "malta", "-icount", "shift=3,sleep=on"},
+		QEMUPkg: "qemu-system-mips",
+		Disk:    "virtio-blk-pci,addr=0x14",
+		Console: "ttyS0", MB: 64,
+	},
+	{
+		Arch: "arm", Debian: "armhf", Kernel: "linux-image-armmp",
+		Go:      []string{"GOARCH=arm", "GOARM=7"},
+		Package: "arm_cortex-a7_neon-vfpv4",
+		CC:      "arm-linux-gnueabihf-", Libc: "libc6-dev-armhf-cross",
+		QEMU:    []string{"qemu-system-arm", "-M", "virt", "-cpu", "cortex-a7"},
+		QEMUPkg: "qemu-system-arm",
+		Disk:    "virtio-blk-device",
+		Console: "ttyAMA0", MB: 64,
+	},
+	{
+		Arch: "arm64", Debian: "arm64", Kernel: "linux-image-cloud-arm64",
+		Go:      []string{"GOARCH=arm64"},
+		Package: "aarch64_cortex-a53",
+		CC:      "aarch64-linux-gnu-", Libc: "libc6-dev-arm64-cross",
+		QEMU:    []string{"qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53"},
+		QEMUPkg: "qemu-system-arm",
+		Disk:    "virtio-blk-device",
+		Console: "ttyAMA0", MB: 64,
+	},
+	{
+		Arch: "x86_64", Debian: "amd64", Kernel: "linux-image-cloud-amd64",
+		Go:      []string{"GOARCH=amd64"},
+		Package: "x86_64",
+		CC:      "x86_64-linux-gnu-", Libc: "libc6-dev",
+		QEMU:    []string{"qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"},
+		QEMUPkg: "qemu-system-x86",
+		Disk:    "virtio-blk-pci",
+		Console: "ttyS0", MB: 64,
+	},
+}
+
+// compiler is the Debian package with the machine's C compiler.
+func (m *machine) compiler() string {
+	return "gcc-" + strings.ReplaceAll(strings.TrimSuffix(m.CC, "-"), "_", "-")
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// bed is one run of the test bed.
+type bed struct {
+	cache   string // folder of what is kept between runs
+	out     string // folder of the results
+	dist    string // folder of the packages
+	off     bool   // the wall is switched off
+	bare    bool   // without the package
+	mb      int    // memory, 0 for the machine's own
+	tests   string // which scenarios, a pattern of go test
+	timeout time.Duration
+	silence time.Duration
+	verbose bool
+}
+
+func (b *bed) say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
+}
+
+func (b *bed) memory(m *machine) int {
+	if b.mb > 0 {
+		return b.mb
+	}
+	return m.MB
+}
+
+func main() {
+	b := &bed{}
+	var arch string
+	var prepare bool
+	flag.StringVar(&arch, "arch", "all", "`machines`, comma separated: mips, mipsel, arm, arm64, x86_64, or all")
+	flag.BoolVar(&prepare, "prepare", false, "download and build, do not boot")
+	flag.BoolVar(&b.off, "off", false, "switch the wall off: every scenario must fail")
+	flag.BoolVar(&b.bare, "bare", false, "without the package: only what the rules need of the kernel")
+	flag.IntVar(&b.mb, "memory", 0, "memory in `MB` instead of the machine's own")
+	flag.StringVar(&b.tests, "run", "", "`pattern` of the scenarios to run")
+	flag.StringVar(&b.dist, "dist", "dist", "`folder` with the packages")
+	flag.StringVar(&b.out, "out", ".cache/router", "`folder` for the table and the logs")
+	flag.DurationVar(&b.timeout, "timeout", 20*time.Minute, "longest run of one machine")
+	flag.DurationVar(&b.silence, "silence", 3*time.Minute, "longest silence of a machine's console")
+	flag.BoolVar(&b.verbose, "v", false, "show the whole console")
+	flag.Parse()
+	if err := b.run(arch, prepare); err != nil {
+		fmt.Fprintln(os.Stderr, "router:", err)
+		os.Exit(1)
+	}
+}
+
+func (b *bed) run(arch string, prepare bool) error {
+	if os.Getuid() != 0 {
+		return fmt.Errorf("needs root, to install packages and to read /usr/src")
+	}
+	user, err := os.UserCacheDir()
+	if err != nil {
+		return err
+	}
+	b.cache = filepath.Join(user, "p2pwall", "router")
+	for _, d := range []string{b.cache, b.out} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
+	}
+	unlock, err := lock(filepath.Join(b.cache, "lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	var chosen []*machine
+	for i := range machines {
+		if arch == "all" || slices.Contains(strings.Split(arch, ","), machines[i].Arch) {
+			chosen = append(chosen, &machines[i])
+		}
+	}
+	if len(chosen) == 0 {
+		return fmt.Errorf("no machine %q: mips, mipsel, arm, arm64, x86_64 or all", arch)
+	}
+	var rows []row
+	bad := 0
+	for _, m := range chosen {
+		r, err := b.machine(m, prepare)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.Arch, err)
+		}
+		if prepare {
+			continue
+		}
+		rows = append(rows, r)
+		if !r.OK {
+			bad++
+		}
+	}
+	if prepare {
+		return nil
+	}
+	if err := b.report(rows); err != nil {
+		return err
+	}
+	if bad > 0 {
+		return fmt.Errorf("%d of %d machines failed", bad, len(rows))
+	}
+	return nil
+}
+
+// machine prepares one machine and, unless only that is wanted, runs it.
+func (b *bed) machine(m *machine, prepare bool) (row, error) {
+	if err := b.install(map[string]string{
+		m.QEMU[0]: m.QEMUPkg, "depmod": "kmod", "mksquashfs": "squashfs-tools", m.CC + "gcc": m.compiler(), libcHeader(m): m.Libc,
+	}); err != nil {
+		return row{}, err
+	}
+	if len(m.Outside) > 0 {
+		if err := b.install(map[string]string{"qemu-s390x": "qemu-user"}); err != nil {
+			return row{}, err
+		}
+		if _, err := b.outside(); err != nil {
+			return row{}, err
+		}
+	}
+	kernel, err := b.kernel(m)
+	if err != nil {
+		return row{}, err
+	}
+	tools, err := b.tools(m)
+	if err != nil {
+		return row{}, err
+	}
+	img, err := b.image(m, kernel, tools)
+	if err != nil || prepare {
+		return row{}, err
+	}
+	log := filepath.Join(b.out, m.Arch+".log")
+	b.say("%s: booting with %d MB, console in %s", m.Arch, b.memory(m), log)
+	o, err := b.boot(m, kernel, img, log)
+	if o == nil {
+		return row{}, err
+	}
+	return b.row(m, o, img, err), nil
+}
+
+// libcHeader is a file that is there when the machine's C library is.
+func libcHeader(m *machine) string {
+	if m.Arch == "x86_64" {
+		return "/usr/include/stdio.h"
+	}
+	return "/usr/" + strings.TrimSuffix(m.CC, "-") + "/include/stdio.h"
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/p2pwall/p2pwall/bench/router/wire"
+)
+
+//go:embed tunnel/tunnel.c
+var tunnelSource string
+
+// remote runs tools for a machine that cannot run them itself: it takes calls
+// from the machine's channel, starts the tool on the host under user-mode
+// emulation, and carries its netlink messages to the machine and back.
+type remote struct {
+	root string // what bed.outside made
+	dir  string // for this run's sockets and files
+	conn io.ReadWriter
+
+	mu  sync.Mutex // one exchange with the machine at a time
+	in  *json.Decoder
+	out *json.Encoder
+	// next is a call that came in place of an answer: the tool before it was
+	// killed inside the machine.
+	next *wire.Call
+}
+
+// serve handles calls until the machine goes away.
+func (r *remote) serve() error {
+	r.in, r.out = json.NewDecoder(r.conn), json.NewEncoder(r.conn)
+	for {
+		call := r.next
+		r.next = nil
+		if call == nil {
+			var m wire.Message
+			if err := r.in.Decode(&m); err != nil {
+				if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+					return nil
+				}
+				return err
+			}
+			if m.Call == nil {
+				continue // the rest of a call that was broken off
+			}
+			call = m.Call
+		}
+		end, err := r.run(call)
+		if r.next != nil {
+			continue // nobody waits for this one any more
+		}
+		if err != nil {
+			end = &wire.End{Code: 1, Stderr: []byte(err.Error() + "\n")}
+		}
+		if err := r.out.Encode(wire.Message{End: end}); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *remote) run(c *wire.Call) (*wire.End, error) {
+	path := filepath.Join(r.dir, "tunnel")
+	_ = os.Remove(path)
+	listener, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
+	if err != nil {
+		return nil, err
+	}
+	defer listener.Close()
+	go r.accept(listener)
+
+	args := append([]string(nil), c.Args...)
+	for i, data := range c.Files {
+		name := filepath.Join(r.dir, "file"+strconv.Itoa(i))
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			return nil, err
+		}
+		args[i] = name
+	}
+	var stdout, stderr bytes.Buffer
+	tool := exec.Command("qemu-s390x", append([]string{
+		"-L", r.root,
+		"-E", "LD_PRELOAD=" + filepath.Join(r.root, "tunnel.so"),
+		"-E", "P2PW_TUNNEL=" + path,
+		filepath.Join(r.root, "usr/sbin", filepath.Base(c.Tool)),
+	}, args...)...)
+	tool.Stdin = bytes.NewReader(c.Stdin)
+	tool.Stdout, tool.Stderr = &stdout, &stderr
+	err = tool.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return nil, fmt.Errorf("%s: %w", c.Tool, err)
+	}
+	return &wire.End{Code: tool.ProcessState.ExitCode(), Stdout: stdout.Bytes(), Stderr: stderr.Bytes()}, nil
+}
+
+// accept takes the tool's sockets, one connection each.
+func (r *remote) accept(listener *net.UnixListener) {
+	for id := 0; ; id++ {
+		conn, err := listener.AcceptUnix()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer conn.Close()
+			_ = r.socket(conn, id)
+		}()
+	}
+}
+
+// exchange asks the machine one thing.
+func (r *remote) exchange(m wire.Message) (*wire.Answer, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next != nil {
+		return nil, errors.New("the call was broken off")
+	}
+	if err := r.out.Encode(m); err != nil {
+		return nil, err
+	}
+	var reply wire.Message
+	if err := r.in.Decode(&reply); err != nil {
+		return nil, err
+	}
+	r.next = reply.Call
+	if reply.Answer == nil {
+		return nil, errors.New("the machine did not answer")
+	}
+	return reply.Answer, nil
+}
+
+// socket serves one socket of the tool, see tunnel/tunnel.c for what goes over
+// the connection. Numbers are big-endian, as the tool's are.
+func (r *remote) socket(conn *net.UnixConn, id int) error {
+	buf := make([]byte, 1<<20)
+	number := func(n uint32) error {
+		_, err := conn.Write(binary.BigEndian.AppendUint32(nil, n))
+		return err
+	}
+	n, err := conn.Read(buf)
+	if err != nil || n != 4 {
+		return err
+	}
+	a, err := r.exchange(wire.Message{Open: &wire.Open{ID: id, Protocol: int(binary.BigEndian.Uint32(buf))}})
+	if err != nil || a.Errno != 0 {
+		return err
+	}
+	if err := number(a.PortID); err != nil {
+		return err
+	}
+	for {
+		n, err := conn.Read(buf)
+		if err != nil || n == 0 {
+			return err
+		}
+		a, err := r.exchange(wire.Message{Send: &wire.Send{ID: id, Data: buf[:n]}})
+		if err != nil {
+			return err
+		}
+		if a.Errno != 0 {
+			if err := number(1<<31 | uint32(a.Errno)); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := number(uint32(len(a.Datagrams))); err != nil {
+			return err
+		}
+		for _, d := range a.Datagrams {
+			if _, err := conn.Write(d); err != nil {
+				return err
+			}
+		}
+	}
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// row is what one machine's run came to. A number that was not measured is 0.
+type row struct {
+	Arch     string `json:"arch"`
+	OK       bool   `json:"ok"`
+	Off      bool   `json:"off"`             // the wall was switched off
+	Error    string `json:"error,omitempty"` // why the run has no end of its own
+	Kernel   string `json:"kernel"`
+	MemoryMB int    `json:"memory_mb"`
+	Package  string `json:"package"`
+	Version  string `json:"version"`
+	// FlashKB is the package's files in a squashfs with xz.
+	FlashKB  int64              `json:"flash_kb"`
+	BinaryKB int64              `json:"binary_kb"`
+	Backends map[string]backend `json:"backends"`
+	Passed   int                `json:"passed"`
+	Failed   []string           `json:"failed,omitempty"`
+	Skipped  []string           `json:"skipped,omitempty"`
+	Seconds  int                `json:"seconds"`
+}
+
+// backend is what was measured with one of the kernel's two packet filters.
+type backend struct {
+	StartMS   int `json:"start_ms"` // from the init script's start to the first verdict
+	RSSIdleKB int `json:"rss_idle_kb"`
+	RSSLoadKB int `json:"rss_load_kb"`
+	RSSEndKB  int `json:"rss_after_kb"`
+	// CPU time per packet, and that of the C program on the same machine
+	// under the same rules.
+	WallNS    int     `json:"cpu_ns_wall"`
+	CNS       int     `json:"cpu_ns_c"`
+	Ratio     float64 `json:"cpu_ratio"`
+	Scenarios string  `json:"scenarios"`
+}
+
+func (b *bed) row(m *machine, o *outcome, img *image, why error) row {
+	number := func(fact string) int {
+		n, _ := strconv.Atoi(o.Facts[fact])
+		return n
+	}
+	r := row{
+		Arch: m.Arch, Off: b.off, Kernel: o.Facts["kernel"], MemoryMB: b.memory(m),
+		Package: img.pkg, Version: o.Facts["version"],
+		FlashKB: (img.flash + 1023) / 1024, BinaryKB: (img.binary + 1023) / 1024,
+		Backends: map[string]backend{}, Seconds: int(o.Took.Seconds()),
+	}
+	for _, x := range o.Results {
+		switch x.Verdict {
+		case "pass":
+			r.Passed++
+		case "fail":
+			r.Failed = append(r.Failed, x.Name)
+		case "skip":
+			r.Skipped = append(r.Skipped, x.Name)
+		}
+	}
+	for _, name := range []string{"nft", "iptables"} {
+		x := backend{
+			StartMS:   number("start_ms_" + name),
+			RSSIdleKB: number("rss_idle_" + name),
+			RSSLoadKB: number("rss_load_" + name),
+			RSSEndKB:  number("rss_after_" + name),
+			WallNS:    number("cpu_ns_" + name + "-wall"),
+			CNS:       number("cpu_ns_" + name + "-c"),
+			Scenarios: o.Facts["scenarios_"+name],
+		}
+		if x.CNS > 0 {
+			x.Ratio = float64(x.WallNS) / float64(x.CNS)
+		}
+		r.Backends[name] = x
+	}
+	if why != nil {
+		r.Error = why.Error()
+	}
+	r.OK = why == nil && o.Code == 0 && len(r.Failed) == 0 && r.Passed > 0
+	return r
+}
+
+// table is the run's result as people read it.
+func table(rows []row) string {
+	var t strings.Builder
+	t.WriteString("| machine | RAM MB | backend | RSS idle / load / after MB | CPU per packet, wall / C us | ratio | start to first verdict ms | flash KB | scenarios | result |\n")
+	t.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
+	mb := func(kb int) string {
+		if kb == 0 {
+			return "-"
+		}
+		return fmt.Sprintf("%.1f", float64(kb)/1024)
+	}
+	us := func(ns int) string {
+		if ns == 0 {
+			return "-"
+		}
+		return fmt.Sprintf("%.1f", float64(ns)/1000)
+	}
+	or := func(s string) string {
+		if s == "" || s == "0" || s == "0.00" {
+			return "-"
+		}
+		return s
+	}
+	for _, r := range rows {
+		verdict := "ok"
+		if !r.OK {
+			verdict = "FAILED"
+		}
+		for _, name := range []string{"nft", "iptables"} {
+			x := r.Backends[name]
+			fmt.Fprintf(&t, "| %s | %d | %s | %s / %s / %s | %s / %s | %s | %s | %s | %s | %s |\n",
+				r.Arch, r.MemoryMB, name, mb(x.RSSIdleKB), mb(x.RSSLoadKB), mb(x.RSSEndKB),
+				us(x.WallNS), us(x.CNS), or(fmt.Sprintf("%.2f", x.Ratio)), or(strconv.Itoa(x.StartMS)),
+				or(strconv.FormatInt(r.FlashKB, 10)), or(x.Scenarios), verdict)
+		}
+	}
+	for _, r := range rows {
+		if r.Error != "" {
+			fmt.Fprintf(&t, "\n%s: %s\n", r.Arch, r.Error)
+		}
+		if len(r.Failed) > 0 {
+			fmt.Fprintf(&t, "\n%s failed: %s\n", r.Arch, strings.Join(r.Failed, ", "))
+		}
+		if len(r.Skipped) > 0 {
+			fmt.Fprintf(&t, "\n%s skipped: %s\n", r.Arch, strings.Join(r.Skipped, ", "))
+		}
+	}
+	return t.String()
+}
+
+// report prints the table and writes it beside the logs, as text and as JSON.
+func (b *bed) report(rows []row) error {
+	text := table(rows)
+	fmt.Print("\n", text)
+	name := filepath.Join(b.out, "router")
+	if b.off {
+		name += "-off"
+	}
+	data, err := json.MarshalIndent(rows, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(name+".json", append(data, '\n'), 0o644); err != nil {
+		return err
+	}
+	passed, failed := 0, 0
+	for _, r := range rows {
+		passed += r.Passed
+		failed += len(r.Failed)
+	}
+	fmt.Printf("\n%d passed, %d failed\n", passed, failed)
+	return os.WriteFile(name+".md", []byte(text), 0o644)
+}

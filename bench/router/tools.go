@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"debug/elf"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// toolPackages have what the machine's scripts call.
+var toolPackages = []string{"busybox-static", "iproute2", "iptables", "ipset", "nftables"}
+
+// programs are the files of these packages that go into the machine, with the
+// libraries they need.
+var programs = map[string]string{
+	"bin/busybox":                   "bin/busybox",
+	"bin/ip":                        "sbin/ip",
+	"usr/sbin/nft":                  "usr/sbin/nft",
+	"usr/sbin/ipset":                "usr/sbin/ipset",
+	"usr/sbin/xtables-nft-multi":    "usr/sbin/xtables-nft-multi",
+	"usr/sbin/xtables-legacy-multi": "usr/sbin/xtables-legacy-multi",
+}
+
+func jobs() string { return fmt.Sprintf("-j%d", runtime.NumCPU()) }
+
+// tools returns a folder with the machine's tools, laid out as in the machine.
+func (b *bed) tools(m *machine) (string, error) {
+	if m.Debian == "" {
+		return b.builtTools(m)
+	}
+	key := digest(m.Arch, strings.Join(toolPackages, " "), "1")
+	return b.once("tools-"+m.Arch+"-"+key, func(dir string) error {
+		a, err := b.newApt(m.Debian, "deb")
+		if err != nil {
+			return err
+		}
+		root := filepath.Join(dir, "root")
+		if err := a.unpack(root, toolPackages...); err != nil {
+			return err
+		}
+		for from, to := range programs {
+			if err := copyProgram(root, dir, from, to); err != nil {
+				return err
+			}
+		}
+		extensions, err := filepath.Glob(filepath.Join(root, "usr/lib/*/xtables/*.so"))
+		if err != nil {
+			return err
+		}
+		for _, e := range extensions {
+			rel, err := filepath.Rel(root, e)
+			if err != nil {
+				return err
+			}
+			if err := copyProgram(root, dir, rel, rel); err != nil {
+				return err
+			}
+		}
+		return os.RemoveAll(root)
+	})
+}
+
+// copyProgram copies a program and, in turn, the libraries it is linked to.
+func copyProgram(root, to, from, name string) error {
+	dest := filepath.Join(to, name)
+	if _, err := os.Stat(dest); err == nil {
+		return nil
+	}
+	data, err := os.ReadFile(filepath.Join(root, from))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(dest), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(dest, data, 0o755); err != nil {
+		return err
+	}
+	f, err := elf.Open(dest)
+	if err != nil {
+		return fmt.Errorf("%s: %w", from, err)
+	}
+	defer f.Close()
+	libs, err := f.ImportedLibraries()
+	if err != nil {
+		return fmt.Errorf("%s: %w", from, err)
+	}
+	if i := f.Section(".interp"); i != nil {
+		path, err := i.Data()
+		if err != nil {
+			return err
+		}
+		libs = append(libs, strings.TrimRight(string(path), "\x00"))
+	}
+	for _, lib := range libs {
+		file, err := findLibrary(root, lib)
+		if err != nil {
+			return fmt.Errorf("%s needs %w", from, err)
+		}
+		if err := copyProgram(root, to, file, file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findLibrary returns a library's path in an unpacked system: for the dynamic
+// loader the path itself, for others a folder of the architecture.
+func findLibrary(root, name string) (string, error) {
+	patterns := []string{"lib/*/" + name, "usr/lib/*/" + name, "usr/lib/" + name}
+	if filepath.IsAbs(name) {
+		patterns = []string{strings.TrimPrefix(name, "/")}
+	}
+	for _, p := range patterns {
+		found, err := filepath.Glob(filepath.Join(root, p))
+		if err != nil {
+			return "", err
+		}
+		if len(found) > 0 {
+			return filepath.Rel(root, found[0])
+		}
+	}
+	return "", fmt.Errorf("library %s, which no package brought", name)
+}
+
+// builtTools builds busybox, ip and iptables from Debian's sources, static.
+func (b *bed) builtTools(m *machine) (string, error) {
+	key := digest(m.Arch, "busybox iproute2 iptables", "1")
+	return b.once("tools-"+m.Arch+"-"+key, func(dir string) error {
+		if err := b.install(map[string]string{
+			m.CC + "gcc": m.compiler(), "/usr/" + strings.TrimSuffix(m.CC, "-") + "/include/stdio.h": m.Libc,
+			"bison": "bison", "flex": "flex", "make": "make", "gcc": "gcc", "bzip2": "bzip2", "xz": "xz-utils",
+		}); err != nil {
+			return err
+		}
+		a, err := b.newApt("amd64", "deb-src")
+		if err != nil {
+			return err
+		}
+		source := filepath.Join(dir, "source")
+		if err := os.MkdirAll(source, 0o755); err != nil {
+			return err
+		}
+		cross := []string{"ARCH=mips", "CROSS_COMPILE=" + m.CC}
+		compiler := []string{"CC=" + m.CC + "gcc", "AR=" + m.CC + "ar"}
+		type step []string
+		for name, build := range map[string]struct {
+			env   []string
+			steps []step
+			files map[string]string
+		}{
+			"busybox": {
+				env: cross,
+				steps: []step{
+					{"make", "defconfig"},
+					{"sed", "-i", "s/# CONFIG_STATIC is not set/CONFIG_STATIC=y/; s/CONFIG_TC=y/# CONFIG_TC is not set/", ".config"},
+					{"make", jobs(), "busybox"},
+				},
+				files: map[string]string{"busybox": "bin/busybox"},
+			},
+			"iproute2": {
+				env: append(compiler, "PKG_CONFIG=false"),
+				steps: []step{
+					{"./configure"},
+					append(append(step{"make", jobs()}, compiler...), "HOSTCC=gcc", "SHARED_LIBS=n", "LDFLAGS=-static", "CCOPTS=-Os", "SUBDIRS=lib ip"),
+				},
+				files: map[string]string{"ip/ip": "sbin/ip"},
+			},
+			"iptables": {
+				steps: []step{
+					{"./configure", "--host=" + strings.TrimSuffix(m.CC, "-"), "--disable-nftables", "--disable-shared", "--enable-static"},
+					{"make", jobs(), "LDFLAGS=-all-static"},
+				},
+				files: map[string]string{"iptables/xtables-legacy-multi": "usr/sbin/xtables-legacy-multi"},
+			},
+		} {
+			tree, err := a.source(source, name)
+			if err != nil {
+				return err
+			}
+			for _, s := range build.steps {
+				if err := b.command(tree, build.env, s[0], s[1:]...); err != nil {
+					return err
+				}
+			}
+			for from, to := range build.files {
+				to = filepath.Join(dir, to)
+				if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+					return err
+				}
+				if err := b.command(tree, nil, m.CC+"strip", "-o", to, from); err != nil {
+					return err
+				}
+			}
+		}
+		return os.RemoveAll(source)
+	})
+}
+
+// outside prepares the tools that run on the host: Debian's for another
+// big-endian architecture, and the library that carries their netlink traffic
+// to the machine.
+func (b *bed) outside() (string, error) {
+	const cc, compiler, libc = "s390x-linux-gnu-", "gcc-s390x-linux-gnu", "libc6-dev-s390x-cross"
+	packages := []string{"nftables", "ipset"}
+	key := digest(slices.Concat(packages, []string{tunnelSource})...)
+	return b.once("outside-"+key, func(dir string) error {
+		if err := b.install(map[string]string{
+			cc + "gcc": compiler, "/usr/s390x-linux-gnu/include/stdio.h": libc,
+		}); err != nil {
+			return err
+		}
+		a, err := b.newApt("s390x", "deb")
+		if err != nil {
+			return err
+		}
+		if err := a.unpack(dir, packages...); err != nil {
+			return err
+		}
+		source := filepath.Join(dir, "tunnel.c")
+		if err := os.WriteFile(source, []byte(tunnelSource), 0o644); err != nil {
+			return err
+		}
+		return b.command(dir, nil, cc+"gcc", "-O2", "-Wall", "-shared", "-fPIC", "-o", "tunnel.so", source, "-ldl")
+	})
+}

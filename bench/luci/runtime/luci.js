@@ -437,7 +437,7 @@
 					E('div', { 'class': 'right' }, [ E('button', { 'class': 'btn', 'click': ui.hideModal }, [ _('Dismiss') ]) ])
 				]);
 				return Promise.reject(e);
-			}).finally(this.renderContents.bind(this));
+			}).then(this.renderContents.bind(this));
 		},
 		reset: function() { return this.renderContents(); },
 		render: function() { return this.load().then(this.renderContents.bind(this)); },

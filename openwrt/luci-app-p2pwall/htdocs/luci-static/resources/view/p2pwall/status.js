@@ -435,7 +435,7 @@ return view.extend({
 		row.seen = Date.now();
 		common.say(row.toggle, title);
 		common.say(row.where, [ common.text(c.address), common.text(c.mac) ].filter(function(x) { return x; }).join(' '));
-		common.say(row.protocol, common.protocol(c.protocol) || '?');
+		common.say(row.protocol, common.text(c.title) || common.protocol(c.protocol) || '?');
 		common.say(row.found, this.ago(c.first_seen));
 		common.say(row.count, common.number(c.peers));
 		common.say(row.dropped, common.number(c.dropped));

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The whole app against a running daemon that has two clients before it.
+'use strict';
+
+module.exports = async function(t) {
+	const assert = t.assert;
+	const page = await t.open('status');
+	const rows = page.locator('#p2pw-hosts > tbody > tr:not([id])');
+	const row = function(name) { return rows.filter({ has: page.locator('button.p2pw-fold', { hasText: name }) }); };
+
+	/* The state and the hosts. */
+	await page.locator('#p2pw-state', { hasText: 'protects your network' }).waitFor();
+	assert.match(await page.locator('#p2pw-state').innerText(), /Running since .* Queue: \d+ waiting, \d+ lost/s);
+	assert.ok((await page.locator('#p2pw-state').getAttribute('class')).includes('success'));
+	await t.until('both hosts', async function() { return await rows.count() == 2; });
+	const host = row('<b>attic</b>');
+	assert.equal(await host.count(), 1, 'the name from the host hints');
+	assert.match(await host.innerText(), /192\.168\.1\.50 02:00:00:00:01:32/);
+	assert.match(await host.innerText(), /FastTrack/);
+	assert.equal(await page.locator('#view b').count(), 0, 'a host name was taken for HTML');
+
+	/* The lock shrinks and says so. */
+	const bar = host.getByRole('progressbar', { name: 'Lock of <b>attic</b>' });
+	await bar.waitFor();
+	const widths = new Set();
+	await t.until('a bar that moves', async function() {
+		widths.add(await bar.evaluate(function(b) { return b.firstChild.style.width; }));
+		return widths.size > 2;
+	});
+	assert.match(await bar.getAttribute('aria-valuetext'), /^\d+ s left$/);
+
+	/* A fold-out stays open, and keeps the focus, while the page updates. */
+	const fold = host.locator('button.p2pw-fold');
+	await fold.focus();
+	await page.keyboard.press('Enter');
+	assert.equal(await fold.getAttribute('aria-expanded'), 'true');
+	const detail = page.locator('#' + await fold.getAttribute('aria-controls'));
+	const peers = detail.locator('.p2pw-peers tbody tr');
+	await t.until('its peers', async function() { return await peers.count() > 5; });
+	assert.match(await peers.first().innerText(), /(198\.51\.100|203\.0\.113|192\.0\.2)\.\d+:\d+/);
+	await page.evaluate(function() {
+		window.kept = document.activeElement;
+		window.first = document.querySelector('.p2pw-peers tbody tr');
+		document.activeElement.closest('tr').setAttribute('data-kept', 'yes');
+	});
+	const before = await t.calls('p2pwall.status');
+	await t.until('three updates', async function() { return await t.calls('p2pwall.status') >= before + 3; });
+	assert.ok(await page.evaluate(function() {
+		return document.activeElement === window.kept && window.kept.getAttribute('aria-expanded') == 'true' &&
+			window.kept.closest('tr').getAttribute('data-kept') == 'yes' && document.body.contains(window.first);
+	}), 'an update replaced what was there');
+	await t.accessible(page, 'status');
+
+	/* The chart and the check. */
+	const chart = page.locator('#p2pw-chart svg').nth(1);
+	await t.until('the chart', async function() { return /Dropped UDP: [1-9]\d* in the last hour/.test(await chart.getAttribute('aria-label')); });
+	assert.equal(await page.locator('#p2pw-chart svg rect').count(), 180);
+	assert.ok(await chart.locator('rect').last().evaluate(function(r) { return r.getBBox().height > 0; }) ||
+		await chart.locator('rect').nth(58).evaluate(function(r) { return r.getBBox().height > 0; }), 'no bar for what was dropped');
+	await t.until('the check', async function() { return /\S/.test(await page.locator('#p2pw-findings ul').first().innerText()); });
+	const levels = await page.locator('#p2pw-findings li.alert-message').evaluateAll(function(l) {
+		return l.map(function(x) { return x.classList.contains('error') ? 0 : 1; });
+	});
+	assert.deepEqual(levels, levels.slice().sort(), 'findings are not worst first');
+	await page.getByRole('button', { name: 'Check again' }).click();
+
+	/* Hidden pages ask nothing. */
+	const hide = function(yes) {
+		return page.evaluate(function(yes) {
+			Object.defineProperty(document, 'hidden', { value: yes, configurable: true });
+			document.dispatchEvent(new Event('visibilitychange'));
+		}, yes);
+	};
+	await hide(true);
+	await page.waitForTimeout(1500); // what is under way ends
+	const asked = await t.calls('p2pwall.status');
+	await page.waitForTimeout(6000);
+	assert.equal(await t.calls('p2pwall.status'), asked, 'a hidden page goes on asking');
+	await hide(false);
+	await t.until('an update after coming back', async function() { return await t.calls('p2pwall.status') > asked; });
+
+	/* Log. */
+	const log = await t.open('log');
+	const events = log.locator('tbody tr:visible');
+	await t.until('events', async function() { return await events.count() > 3; });
+	await log.getByLabel('Class').selectOption('client');
+	await t.until('one class', async function() {
+		return (await events.locator('td:nth-child(3)').allInnerTexts()).every(function(x) { return /Host/.test(x); });
+	});
+	assert.ok(await events.count() > 0);
+	assert.match(await log.locator('.p2pw-filter [role=status]').innerText(), /^\d+ of \d+ events$/);
+	await log.getByLabel('Host').fill('attic');
+	assert.ok(await events.count() > 0 && (await events.locator('td:nth-child(2)').allInnerTexts()).every(function(x) { return /<b>attic<\/b> \(/.test(x); }));
+	await log.getByLabel('Host').fill('nobody');
+	assert.equal(await events.count(), 0);
+	await log.getByLabel('Host').fill('');
+	await log.getByLabel('Class').selectOption('');
+	const seqs = await events.locator('time').evaluateAll(function(l) { return l.map(function(x) { return Date.parse(x.dateTime); }); });
+	assert.deepEqual(seqs, seqs.slice().sort(function(a, b) { return b - a; }), 'newest first');
+	await t.accessible(log, 'log');
+	await log.close();
+
+	/* Unlock. */
+	await t.hook('stop-client'); // or it is found again at once
+	await host.getByRole('button', { name: 'Unlock' }).click();
+	await page.locator('[role=status] p', { hasText: '<b>attic</b> is unlocked' }).waitFor({ state: 'attached' });
+	await t.until('the host to go', async function() { return await host.count() == 0; });
+
+	/* Exempt, with the keyboard alone. */
+	const other = row('192.168.1.51');
+	const exempt = other.getByRole('button', { name: 'Exempt' });
+	await exempt.focus();
+	await page.keyboard.press('Enter');
+	await page.getByRole('dialog', { name: 'Exempt 192.168.1.51' }).waitFor();
+	assert.equal(await page.evaluate(function() { return document.activeElement.textContent; }), 'For one hour');
+	await t.accessible(page, 'exempt');
+	await page.keyboard.press('Escape');
+	await t.until('the focus to come back', function() { return exempt.evaluate(function(b) { return document.activeElement === b; }); });
+	const granted = await t.calls('p2pwall.exempt');
+	await page.keyboard.press('Enter');
+	await page.keyboard.press('Enter');
+	await t.until('the exemption', async function() { return await t.calls('p2pwall.exempt') == granted + 1; });
+	await t.until('the host to go', async function() { return await other.count() == 0; });
+	await page.locator('#view', { hasText: 'No file-sharing program has been found' }).waitFor();
+
+	/* Exempt for ever: a new client, by its hardware address, in the configuration. */
+	await t.hook('start-client');
+	await t.until('the host to come back', async function() { return await host.count() == 1; });
+	await host.getByRole('button', { name: 'Exempt' }).click();
+	await page.getByRole('button', { name: 'Always' }).click();
+	await t.until('the host to go', async function() { return await host.count() == 0; });
+	await t.hook('config-exempts-client');
+
+	/* The daemon goes, and is started from the page. */
+	await t.hook('stop-daemon');
+	await page.locator('#p2pw-state.error', { hasText: 'does not run' }).waitFor();
+	await t.accessible(page, 'daemon down');
+	await page.getByRole('button', { name: 'Start' }).click();
+	await page.locator('#p2pw-state', { hasText: 'protects your network' }).waitFor();
+	assert.ok(!await page.getByRole('button', { name: 'Start' }).isVisible());
+
+	/* Dark, phone, German, and a user who may only look. */
+	for (const o of [ { dark: true }, { phone: true }, { lang: 'de' }, { user: 'reader' } ]) {
+		const p = await t.open('status', o);
+		await p.locator('#p2pw-state.success').waitFor();
+		await t.accessible(p, 'status, ' + JSON.stringify(o));
+		await t.fits(p, 'status, ' + JSON.stringify(o));
+		if (o.lang)
+			assert.match(await p.locator('#p2pw-state').innerText(), /P2Pwall schützt Ihr Netz/);
+		await p.close();
+	}
+	await t.hook('stop-daemon');
+	const reader = await t.open('status', { user: 'reader' });
+	await reader.locator('#p2pw-state.error', { hasText: 'You may look' }).waitFor();
+	assert.ok(!await reader.getByRole('button', { name: 'Start' }).isVisible());
+	await t.hook('start-daemon');
+};

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The settings against a running daemon: what the page lets through is what the
+// daemon takes. VALUES is the table of values, as the daemon judged them.
+'use strict';
+
+const fs = require('node:fs');
+
+module.exports = async function(t) {
+	const assert = t.assert;
+	const table = JSON.parse(fs.readFileSync(process.env.VALUES, 'utf8'));
+	const page = await t.open('settings');
+	const id = function(option) { return '[id="widget.cbid.p2pwall.main.' + option + '"]'; };
+	const tab = function(name) { return page.locator('.cbi-tabmenu a', { hasText: name }).click(); };
+
+	/* Every option that the daemon knows has a field. */
+	const fields = await page.locator('.cbi-value[data-name]').evaluateAll(function(l) { return l.map(function(x) { return x.getAttribute('data-name'); }); });
+	assert.deepEqual(fields.slice().sort(), table.options.slice().sort());
+
+	/* Each value is judged as the daemon judges it. */
+	const wrong = await page.evaluate(async function(values) {
+		const out = [], dom = L.dom;
+		const map = dom.findClassInstance(document.querySelector('.cbi-map'));
+		for (const v of values) {
+			const option = map.lookupOption(v.option, 'main')[0];
+			const ok = option.validate('main', v.value) === true;
+			if (ok != v.ok)
+				out.push(v.option + '=' + JSON.stringify(v.value) + ' daemon ' + v.ok + ' page ' + ok);
+		}
+		return out;
+	}, table.values);
+	assert.deepEqual(wrong, []);
+	for (const name of [ 'General', 'FastTrack', 'Exempt hosts', 'Log', 'Advanced' ]) {
+		await tab(name);
+		await t.accessible(page, 'settings, ' + name);
+	}
+
+	/* A bad value is marked and not saved. LuCI does not catch what it shows. */
+	t.expect(/TypeError: (Option "Lock" contains|Queue number and queues)/);
+	await tab('General');
+	await page.locator(id('timelock')).fill('86401');
+	await page.locator(id('timelock')).blur();
+	await page.locator(id('timelock') + '.cbi-input-invalid').waitFor();
+	await page.getByRole('button', { name: 'Save', exact: true }).click();
+	await page.getByRole('dialog', { name: /.*/ }).or(page.locator('.modal')).filter({ hasText: 'from 0 to 86400' }).waitFor();
+	await page.locator('.modal button').first().click();
+	await t.hook('nothing-saved');
+
+	/* Two options that do not go together. */
+	await page.locator(id('timelock')).fill('90');
+	await tab('Advanced');
+	await page.locator(id('queue')).fill('65535');
+	await page.locator(id('queues')).fill('2');
+	await page.getByRole('button', { name: 'Save', exact: true }).click();
+	await page.locator('.modal', { hasText: 'beyond 65535' }).waitFor();
+	await page.locator('.modal button').first().click();
+	await t.hook('nothing-saved');
+
+	/* Good values, and the daemon has them. */
+	await page.reload();
+	await page.locator('#view h2').waitFor();
+	await page.locator(id('timelock')).fill('90');
+	await tab('FastTrack');
+	await page.locator(id('pong')).selectOption('off');
+	await page.locator(id('http')).uncheck();
+	await tab('Exempt hosts');
+	if (t.real) {
+		await page.locator('[id="cbid.p2pwall.main.exempt"] .cbi-dropdown').click();
+		await page.locator('[id="cbid.p2pwall.main.exempt"] .create-item-input').fill('192.168.1.77');
+		await page.keyboard.press('Enter');
+	}
+	else {
+		await page.locator(id('exempt')).fill('192.168.1.77');
+		await page.locator(id('exempt')).press('Enter');
+		assert.match(await page.locator('datalist[id="choices.cbid.p2pwall.main.exempt"]').innerText(), /<b>attic<\/b> – 192\.168\.1\.50/);
+		await tab('Log');
+		for (const box of await page.locator('[id="cbid.p2pwall.main.log"] input').all())
+			await box.uncheck();
+	}
+	await page.getByText('Save & Apply').first().click();
+	await page.locator('.modal', { hasText: /applied/ }).waitFor();
+	await t.hook('saved');
+	assert.equal(await page.locator('#view b').count(), 0);
+
+	/* A user who may only look. */
+	const reader = await t.open('settings', { user: 'reader' });
+	const inputs = reader.locator('.cbi-value input, .cbi-value select');
+	assert.ok(await inputs.count() > 20);
+	assert.equal(await reader.locator('.cbi-value-field input:enabled:not([type=hidden]):not(.create-item-input), .cbi-value select:enabled').count(), 0, 'a reader can type');
+	assert.equal(await reader.locator('.cbi-page-actions button:enabled').count(), 0);
+
+	for (const o of [ { dark: true, phone: true }, { lang: 'de' } ]) {
+		const p = await t.open('settings', o);
+		await t.accessible(p, 'settings, ' + JSON.stringify(o));
+		await t.fits(p, 'settings, ' + JSON.stringify(o));
+	}
+};

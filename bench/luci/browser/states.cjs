@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// States that a daemon in the lab is not brought into: replies are canned.
+'use strict';
+
+module.exports = async function(t) {
+	const assert = t.assert;
+	const state = function(page) { return page.locator('#p2pw-state'); };
+
+	/* 64 hosts with 256 peers each, one fold-out open. */
+	await t.hook('full');
+	let page = await t.open('status');
+	const rows = page.locator('#p2pw-hosts > tbody > tr:not([id])');
+	await t.until('all hosts', async function() { return await rows.count() == 64; });
+	await page.locator('button.p2pw-fold').nth(63).click();
+	const peers = page.locator('.p2pw-peers:visible tbody tr');
+	await t.until('all peers', async function() { return await peers.count() == 256; });
+	for (const fold of await page.locator('button.p2pw-fold[aria-expanded=false]').all())
+		await fold.evaluate(function(b) { b.click(); });
+	await t.until('all peers of all hosts', async function() { return await page.locator('.p2pw-peers tbody tr').count() == 64 * 256; });
+	const asked = await t.calls('p2pwall.status');
+	await t.until('two more updates', async function() { return await t.calls('p2pwall.status') >= asked + 2; });
+	await page.close();
+	page = await t.open('status', { phone: true });
+	await t.until('all hosts on a phone', async function() { return await rows.count() == 0 && await page.locator('button.p2pw-fold').count() == 64; });
+	await page.locator('button.p2pw-fold').first().click();
+	await t.accessible(page, 'full, on a phone');
+	await t.fits(page, 'full, on a phone');
+	await page.close();
+
+	/* Markup wherever a string can come from outside. */
+	await t.hook('markup');
+	for (const tab of [ 'status', 'log', 'settings' ]) {
+		page = await t.open(tab);
+		if (tab == 'status') {
+			await page.locator('button.p2pw-fold').click();
+			await page.locator('.p2pw-peers:visible tbody tr').waitFor();
+			await page.locator('#p2pw-findings li').first().waitFor();
+			assert.ok((await page.locator('#view').innerText()).includes('<img src=x onerror=alert(1)>'));
+			await page.getByRole('button', { name: 'Exempt' }).click();
+			await page.locator('.modal h4', { hasText: '<img' }).waitFor();
+			await page.keyboard.press('Escape');
+			await page.getByRole('button', { name: 'Unlock' }).click();
+			await page.locator('.alert-message.danger', { hasText: '<img' }).waitFor();
+		}
+		if (tab == 'log')
+			await page.locator('tbody tr', { hasText: '<img' }).first().waitFor();
+		if (tab == 'settings')
+			await page.locator('.cbi-value').first().waitFor();
+		assert.equal(await page.locator('img[src="x"], #view b, .modal b').count(), 0, tab + ' took a string for HTML');
+		await page.close();
+	}
+
+	/* An older daemon: fields and methods that are not there. */
+	await t.hook('older');
+	page = await t.open('status');
+	await page.locator('button.p2pw-fold', { hasText: '192.168.1.50' }).click();
+	assert.ok(!/NaN|undefined|null|Infinity/.test(await page.locator('#view').innerText()), await page.locator('#view').innerText());
+	await page.locator('#view', { hasText: 'keeps no history' }).waitFor();
+	await page.close();
+	page = await t.open('log');
+	await page.locator('.alert-message', { hasText: 'unknown' }).waitFor();
+	await page.close();
+
+	/* What can be wrong with a daemon that runs. */
+	for (const [ name, words ] of [ [ 'norules', 'not in place' ], [ 'disabled', 'switched off' ], [ 'losing', 'More packets come' ] ]) {
+		await t.hook(name);
+		page = await t.open('status');
+		await state(page).filter({ hasText: words }).waitFor();
+		await page.close();
+	}
+
+	/* rpcd does not know p2pwall. */
+	await t.hook('absent');
+	page = await t.open('status');
+	await state(page).filter({ hasText: 'does not run' }).waitFor();
+	await page.close();
+
+	/* The init script refuses. */
+	await t.hook('down');
+	page = await t.open('status');
+	await page.getByRole('button', { name: 'Start' }).click();
+	await page.locator('.alert-message.danger', { hasText: '/etc/config/p2pwall:7: bad value' }).waitFor();
+	await page.close();
+
+	/* It is switched off: the same button switches it on. */
+	await t.hook('off');
+	page = await t.open('status');
+	await page.getByRole('button', { name: 'Switch on' }).click();
+	await state(page).filter({ hasText: 'protects your network' }).waitFor();
+	await t.hook('is-on');
+
+	/* The router does not answer: what was shown stays, and comes back. */
+	t.expect(/502|Bad Gateway/);
+	await t.hook('unreachable');
+	await state(page).filter({ hasText: 'does not run' }).waitFor();
+	await t.hook('reachable');
+	await state(page).filter({ hasText: 'protects your network' }).waitFor();
+
+	/* The session ends while the page is open. */
+	t.expect(/SessionError|Login session is expired|Access denied/);
+	await t.hook('expire');
+	await page.locator('.modal', { hasText: 'Session expired' }).waitFor();
+};

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package luci
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// Live is a server in front of a daemon in a lab, with two FastTrack clients.
+type Live struct {
+	*Server
+	UCI *UCI
+
+	root, dir, bin string
+	lab            *lab.Lab
+
+	mu      sync.Mutex
+	wall    *lab.Wall
+	clients []func() // stop functions
+}
+
+// NewLive makes lab, daemon and clients; dir is for their files, locked says for
+// how many seconds a client is locked, hooks may be nil.
+func NewLive(root, dir, locked string, hooks map[string]func()) (*Live, error) {
+	v := &Live{root: root, dir: dir}
+	var err error
+	if v.bin, err = lab.BuildWall(dir); err != nil {
+		return nil, err
+	}
+	if v.lab, err = lab.New(lab.Config{Clients: 2, NoRecord: true}); err != nil {
+		return nil, err
+	}
+	if err = v.begin(locked, hooks); err != nil {
+		v.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+func (v *Live) begin(locked string, hooks map[string]func()) error {
+	err := v.start(lab.WallConfig{Bin: v.bin, Dir: v.dir, Main: map[string]string{"timelock": locked}})
+	if err != nil {
+		return err
+	}
+	network := filepath.Join(v.dir, "network")
+	text := "config interface 'loopback'\n\toption device 'lo'\nconfig interface 'lan'\n\toption device 'br-lan'\nconfig interface 'guest'\n\toption device 'br-guest'\n"
+	if err := os.WriteFile(network, []byte(text), 0o600); err != nil {
+		return err
+	}
+	if v.UCI, err = NewUCI(map[string]string{"p2pwall": v.wall.File, "network": network}); err != nil {
+		return err
+	}
+	v.UCI.Committed = func(name string) {
+		if name == "p2pwall" {
+			v.Wall().Signal(syscall.SIGHUP)
+		}
+	}
+	plugin, err := NewPlugin(filepath.Join(v.root, "openwrt/files/usr/libexec/rpcd/p2pwall"), v.dir, v.bin, v.wall.File)
+	if err != nil {
+		return err
+	}
+	v.Server, err = NewServer(Config{
+		Root: v.root, Object: plugin.Call, UCI: v.UCI, LuCI: os.Getenv("P2PWALL_LUCI"),
+		Hints: map[string]any{
+			"02:00:00:00:01:32": map[string]any{"name": "<b>attic</b>", "ipaddrs": []string{"192.168.1.50"}},
+			"02:00:00:00:01:64": map[string]any{"name": "desk", "ipaddrs": []string{"192.168.1.100"}},
+		},
+		Init: func(command string) (int, string) {
+			if command != "start" {
+				return 1, "unknown command"
+			}
+			if err := v.Restart(); err != nil {
+				return 1, err.Error()
+			}
+			return 0, ""
+		},
+		Hooks: hooks,
+	})
+	if err != nil {
+		return err
+	}
+	v.StartClient(0)
+	v.StartClient(1)
+	return nil
+}
+
+func (v *Live) start(cfg lab.WallConfig) error {
+	w, err := v.lab.StartWall(cfg)
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	v.wall = w
+	v.mu.Unlock()
+	return nil
+}
+
+// Wall is the running daemon.
+func (v *Live) Wall() *lab.Wall {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.wall
+}
+
+// Restart starts the daemon with the configuration that UCI has now.
+func (v *Live) Restart() error {
+	w := v.Wall()
+	text, err := os.ReadFile(w.File)
+	if err != nil {
+		return err
+	}
+	// StartWall writes a configuration of its own, which Commit replaces.
+	if err := v.start(w.Config); err != nil {
+		return err
+	}
+	if err := os.WriteFile(w.File, text, 0o600); err != nil {
+		return err
+	}
+	return v.Wall().Signal(syscall.SIGHUP)
+}
+
+// StartClient starts a client on a host of the lab; a second one takes the place
+// of the first.
+func (v *Live) StartClient(host int) {
+	k := lab.NewKazaa(v.lab.Clients[host], lab.KazaaConfig{Peers: v.lab.Peers, Speed: 2, Mode: 1})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		k.Run(ctx)
+		close(done)
+	}()
+	for len(v.clients) <= host {
+		v.clients = append(v.clients, func() {})
+	}
+	v.clients[host] = func() { cancel(); <-done }
+}
+
+// StopClient stops the client on a host.
+func (v *Live) StopClient(host int) { v.clients[host]() }
+
+// Settle waits until the daemon's status satisfies a condition.
+func (v *Live) Settle(what string, ok func(s lab.Status) bool) error {
+	var last lab.Status
+	var err error
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if last, err = v.Wall().Status(); err == nil && ok(last) {
+			return nil
+		}
+	}
+	return fmt.Errorf("waited 20 s for %s: %+v %v", what, last, err)
+}
+
+// Close ends it all.
+func (v *Live) Close() error {
+	for _, stop := range v.clients {
+		stop()
+	}
+	if v.Server != nil {
+		v.Server.Close()
+	}
+	return v.lab.Close()
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package luci
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+func TestMain(m *testing.M) {
+	lab.CloseOnSignal()
+	os.Exit(m.Run())
+}
+
+func tools(t *testing.T) *Tools {
+	t.Helper()
+	tools, err := NewTools(root)
+	if errors.Is(err, ErrMissing) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tools
+}
+
+func live(t *testing.T, hooks map[string]func()) *Live {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root for network namespaces")
+	}
+	for _, p := range []string{"ip", "iptables-restore"} {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skipf("needs the program %s", p)
+		}
+	}
+	v, err := NewLive(root, t.TempDir(), "20", hooks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := v.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return v
+}
+
+// TestStatusAndLog uses the app in front of a daemon that blocks two clients.
+func TestStatusAndLog(t *testing.T) {
+	tools := tools(t)
+	var v *Live
+	check := func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	v = live(t, map[string]func(){
+		"stop-client":  func() { v.StopClient(0) },
+		"start-client": func() { v.StartClient(0) },
+		"stop-daemon":  func() { check(v.Wall().Stop()) },
+		"start-daemon": func() { check(v.Restart()) },
+		"config-exempts-client": func() {
+			if got := v.UCI.Get("p2pwall", "main", "exempt"); !reflect.DeepEqual(got, []string{"02:00:00:00:01:32"}) {
+				t.Errorf("exempt is %q", got)
+			}
+		},
+	})
+	out, err := tools.Run("lab.cjs", v.Server)
+	if err != nil {
+		t.Fatalf("%v\n%s\nthe daemon's log:\n%s", err, out, v.Wall().LogText())
+	}
+	t.Log(out)
+}
+
+// TestSettings changes the configuration of a running daemon.
+func TestSettings(t *testing.T) {
+	tools := tools(t)
+	values, err := json.Marshal(judgedValues(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "values.json")
+	if err := os.WriteFile(file, values, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var v *Live
+	v = live(t, map[string]func(){
+		"nothing-saved": func() {
+			if got := v.UCI.Get("p2pwall", "main", "timelock"); !reflect.DeepEqual(got, []string{"20"}) {
+				t.Errorf("timelock is %q", got)
+			}
+		},
+		"saved": func() {
+			want := map[[2]string][]string{
+				{"main", "timelock"}: {"90"}, {"main", "exempt"}: {"192.168.1.77"}, {"main", "log"}: {"none"},
+				{"main", "queue"}: nil, {"main", "enabled"}: nil,
+				{"fasttrack", "pong"}: {"off"}, {"fasttrack", "http"}: {"0"}, {"fasttrack", "probe"}: nil,
+			}
+			if os.Getenv("P2PWALL_LUCI") != "" {
+				delete(want, [2]string{"main", "log"})
+			}
+			for k, w := range want {
+				if got := v.UCI.Get("p2pwall", k[0], k[1]); !reflect.DeepEqual(got, w) {
+					t.Errorf("%s is %q, want %q", k, got, w)
+				}
+			}
+			if err := v.Settle("the new lock time", func(s lab.Status) bool { return s.TimeLock == 90 }); err != nil {
+				t.Error(err)
+			}
+		},
+	})
+	out, err := tools.Run("settings.cjs", v.Server, "VALUES="+file)
+	if err != nil {
+		t.Fatalf("%v\n%s\nthe daemon's log:\n%s", err, out, v.Wall().LogText())
+	}
+	t.Log(out)
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package luci
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/p2pwall/p2pwall/openwrt"
+)
+
+// judged is a value and whether the daemon takes it.
+type judged struct {
+	Option string `json:"option"`
+	Value  string `json:"value"`
+	OK     bool   `json:"ok"`
+}
+
+// candidates are values on both sides of what an option takes.
+var candidates = map[string]string{
+	"timelock":     "0 1 120 86400 86401 -1 1.5 +5 1e3 0x10 12s 007 99999999999999999999",
+	"look_back":    "0 30 3600 3601 -1 x",
+	"forget":       "0 1 3600 2592000 2592001 x",
+	"max_clients":  "0 1 64 1024 1025 x",
+	"queue":        "0 214 65535 65536 -1 x",
+	"queues":       "0 1 16 17 x",
+	"queue_length": "0 1 65535 65536 x",
+	"copy_range":   "127 128 65535 65536 x",
+	"network":      "lan guest-2 vlan.3 a_b ! a/b a:b ü",
+	"device":       "br-lan eth0.3 a@b ppp+ abcdefghijklmno abcdefghijklmnop . .. -x a/b a:b a*b ü",
+	"exempt": "192.168.1.20 192.168.1.0/24 192.168.1.20/0 10.0.0.0/33 10.0.0.0/08 10.0.0.0/-1 10.0.0.0/ 1.2.3 1.2.3.4.5 256.1.1.1 01.2.3.4 1.2.3.4 " +
+		"1.2.3.4/255.255.255.0 fe80::1 fe80::1%eth0 2001:db8::/32 2001:db8::/129 :: ::/0 1:2:3:4:5:6:7:8 1:2:3:4:5:6:7 1:2:3:4:5:6:7:: ::2:3:4:5:6:7:8 " +
+		"1::3:4:5:6:7:8 1:2:3:4::5:6:7:8 1:::2 1::2::3 12345::1 g::1 :1:2:3:4:5:6:7 1:2:3:4:5:6:7: ::ffff:1.2.3.4 ::ffff:1.2.3.4/128 ::ffff:102:304/128 " +
+		"0:0:0:0:0:ffff:1.2.3.4/120 ::1.2.3.4 ::1.2.3.4/128 1:2:3:4:5:6:1.2.3.4 1:2:3:4:5:6:7:1.2.3.4 1.2.3.4::1 ::1.2.3 ::256.1.1.1 ::1.2.3.4:5 " +
+		"64:ff9b::1.2.3.4/96 00:11:22:33:44:55 00-11-22-33-44-55 00:11:22:33:44-55 00:11:22:33:44 00:11:22:33:44:5g 0:1:2:3:4:5 00:00:00:00:00:00 " +
+		"AA:BB:CC:DD:EE:FF 001122334455 00:11:22:33:44:55/48 host <b> ' - /24",
+	"control":       "/run/x x off ./x",
+	"devices_file":  "/run/x x off",
+	"state_file":    "/run/x x off Off",
+	"event_command": "/bin/x x off",
+}
+
+type table struct {
+	Options []string `json:"options"`
+	Values  []judged `json:"values"`
+}
+
+// judgedValues has the daemon's own parser judge the candidates, and takes the
+// names of all options from the configuration that is shipped.
+func judgedValues(t *testing.T) table {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "openwrt/files/etc/config/p2pwall"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out table
+	seen := map[string]bool{}
+	lists := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^#?\s+(option|list) (\w+) '`).FindAllStringSubmatch(string(text), -1) {
+		if !seen[m[2]] {
+			seen[m[2]] = true
+			out.Options = append(out.Options, m[2])
+		}
+		lists[m[2]] = m[1] == "list"
+	}
+	if len(out.Options) < 25 {
+		t.Fatalf("only %q were found", out.Options)
+	}
+	good, bad := 0, 0
+	for option, values := range candidates {
+		if !seen[option] {
+			t.Errorf("the configuration does not have %s", option)
+		}
+		for _, v := range strings.Fields(values) {
+			word := "option"
+			if lists[option] {
+				word = "list"
+			}
+			config := "config p2pwall 'main'\n\t" + word + " " + option + " \"" + v + "\"\n"
+			_, err := openwrt.Parse(strings.NewReader(config), "x")
+			out.Values = append(out.Values, judged{option, v, err == nil})
+			if err == nil {
+				good++
+			} else {
+				bad++
+			}
+		}
+	}
+	if good < 30 || bad < 30 {
+		t.Fatalf("%d good and %d bad values say little", good, bad)
+	}
+	return out
+}

@@ -75,9 +75,9 @@ func TestCompilePOIsWhatPo2lmoWrites(t *testing.T) {
 
 func TestCompilePORejects(t *testing.T) {
 	for text, want := range map[string]string{
-		"msgid \"a\nmsgstr \"b\"":         "line 1",
-		"\"loose\"":                       "line 1",
-		"msgid \"a\"\nmsgstring \"b\"\n":  "line 2",
+		"msgid \"a\nmsgstr \"b\"":          "line 1",
+		"\"loose\"":                        "line 1",
+		"msgid \"a\"\nmsgstring \"b\"\n":   "line 2",
 		"msgid \"a\"\nmsgstr \"b\"\nx y z": "line 3",
 	} {
 		_, err := compilePO(text)

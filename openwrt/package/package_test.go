@@ -92,6 +92,8 @@ var daemonLayout = map[string]fs.FileMode{
 	"/usr/libexec/rpcd/p2pwall":        0o755,
 	"/usr/sbin/p2pwall":                0o755,
 	"/usr/share/acl.d/p2pwall.json":    0o644,
+
+	"/usr/share/nftables.d/ruleset-post/p2pwall.nft": 0o644,
 }
 
 func TestPackages(t *testing.T) {

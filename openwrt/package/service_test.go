@@ -279,6 +279,53 @@ func TestReload(t *testing.T) {
 	})
 }
 
+// SIGUSR2, by its number here: the daemon ends and its rules stay.
+const handOver = `ubus call service signal {"name":"p2pwall","signal":12}` + "\n"
+
+func TestSuccession(t *testing.T) {
+	for name, c := range map[string]struct {
+		action  string
+		upgrade bool
+		running bool
+		want    []string // in this order
+		not     []string
+	}{
+		"restart":                          {action: "restart", running: true, want: []string{handOver, "procd_kill\n", "procd_open_instance\n"}, not: []string{"--remove"}},
+		"restart of a daemon that is down": {action: "restart", want: []string{"procd_kill\n", "procd_open_instance\n"}, not: []string{"--remove", handOver}},
+		"stop":                             {action: "stop", running: true, want: []string{"procd_kill\n"}, not: []string{handOver, "--remove"}},
+		"stop of a daemon that is down":    {action: "stop", want: []string{"rules --remove -c /var/run/p2pwall/config\n", "procd_kill\n"}, not: []string{handOver}},
+		"stop for an upgrade by opkg":      {action: "stop", upgrade: true, running: true, want: []string{handOver, "procd_kill\n"}, not: []string{"--remove"}},
+		"start after an upgrade by opkg":   {action: "start", upgrade: true, want: []string{"procd_open_instance\n"}, not: []string{handOver}},
+		"start after an upgrade by apk":    {action: "start", upgrade: true, running: true, want: []string{handOver, "procd_open_instance\n"}, not: []string{"--remove"}},
+		"start":                            {action: "start", running: true, want: []string{"procd_open_instance\n"}, not: []string{handOver}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRouter(t)
+			if c.running {
+				r.write("/pid", "100")
+			}
+			var env []string
+			if c.upgrade {
+				env = []string{"PKG_UPGRADE=1"}
+			}
+			_, log, _ := r.run(env, "", "/bin/sh", "/etc/rc.common", "/etc/init.d/p2pwall", c.action)
+			rest := log
+			for _, s := range c.want {
+				_, after, ok := strings.Cut(rest, s)
+				if !ok {
+					t.Fatalf("not recorded, or not in its place: %q in\n%s", s, log)
+				}
+				rest = after
+			}
+			for _, s := range c.not {
+				if strings.Contains(log, s) {
+					t.Errorf("recorded: %q in\n%s", s, log)
+				}
+			}
+		})
+	}
+}
+
 func TestUCIDefaults(t *testing.T) {
 	r := newRouter(t)
 	_, log, code := r.run(nil, "", "/bin/sh", "/etc/uci-defaults/90-p2pwall")

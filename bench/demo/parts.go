@@ -122,10 +122,10 @@ func (s *story) summary(in *lab.Innocent) (ok bool) {
 	early := 0
 	for _, h := range s.lab.Clients {
 		first, pinged := s.lab.FirstPing(h)
-		for _, c := range s.lab.Leaks(h, time.Time{}) {
+		for _, c := range s.lab.Leaks(h, 0) {
 			// A SYN before the first ping has nothing to be recognised
 			// by; what counts is that nothing comes of it.
-			if pinged && c.IsSYN() && c.Entered.Before(first) {
+			if pinged && c.IsSYN() && c.Entered < first {
 				early++
 				continue
 			}
@@ -147,8 +147,8 @@ func (s *story) summary(in *lab.Innocent) (ok bool) {
 	for _, e := range in.Errors() {
 		s.plain("failed: %s", e)
 	}
-	if n := s.lab.LAN.Dropped() + s.lab.WAN.Dropped(); n > 0 {
-		s.plain("the recorders missed %d packets: the result is not certain", n)
+	if n := s.lab.Packets.Dropped(); n > 0 {
+		s.plain("the recorder missed %d packets: the result is not certain", n)
 		reached["unknown"] = true
 	}
 	s.plain("peers reached: %d of %d; innocent host: %d of %d", len(reached), len(s.lab.Peers), m-failed, m)

@@ -87,6 +87,7 @@ type scenario struct {
 	lab       lab.Config
 	main      map[string]string // options of the main section
 	fasttrack map[string]string
+	late      bool // run starts the wall by itself
 	run       func(*env)
 }
 
@@ -116,15 +117,27 @@ func newEnv(t *testing.T, s scenario, wall bool) *env {
 		e.cfg.Main[k] = v
 	}
 	e.before = leftovers(l)
-	if e.wall, err = l.StartWall(e.cfg); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		if t.Failed() {
+		if t.Failed() && e.wall != nil {
 			t.Logf("log of the wall:\n%s", tail(e.wall.LogText(), 80))
 		}
 	})
+	if !s.late {
+		e.startWall()
+	}
 	return e
+}
+
+// startWall starts the wall, if there is to be one; also once more.
+func (e *env) startWall() {
+	if e.cfg.Bin == "" {
+		return
+	}
+	w, err := e.lab.StartWall(e.cfg)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.wall = w
 }
 
 // need skips a test where what it needs is missing.
@@ -224,10 +237,10 @@ func (e *env) innocent(cfg lab.InnocentConfig) (judge func()) {
 	}
 }
 
-// recorded makes sure that the recorders saw everything.
+// recorded makes sure that the recorder saw everything.
 func (e *env) recorded() {
-	if n := e.lab.LAN.Dropped() + e.lab.WAN.Dropped(); n > 0 {
-		e.t.Errorf("the recorders missed %d packets: what they show proves nothing", n)
+	if n := e.lab.Packets.Dropped(); n > 0 {
+		e.t.Errorf("the recorder missed %d packets: what it shows proves nothing", n)
 	}
 }
 
@@ -282,30 +295,29 @@ func (e *env) counter(name string) uint64 {
 }
 
 // noLeak wants nothing of a host at any supernode, of all that entered the router
-// from a time on.
-func (e *env) noLeak(h *lab.Host, from time.Time) {
+// from a moment on.
+func (e *env) noLeak(h *lab.Host, from lab.Moment) {
 	leaks := e.lab.Leaks(h, from)
 	if e.cfg.Main["sets"] == "off" {
 		// Only TCP and UDP come to the queue; the rest is cut by the sets.
 		leaks = slices.DeleteFunc(leaks, func(c lab.Crossing) bool { return c.Proto != lab.TCP && c.Proto != lab.UDP })
 	}
 	for i := range leaks[:min(len(leaks), 5)] {
-		e.fault("leak %d of %d: entered %s, %s", i+1, len(leaks), leaks[i].Entered.Format("15:04:05.000000"), &leaks[i].Packet)
+		e.fault("leak %d of %d: packet %d, entered as %d: %s", i+1, len(leaks), leaks[i].At, leaks[i].Entered, &leaks[i].Packet)
 	}
 	e.recorded()
 }
 
 // noSYNWhileLocked wants no SYN of a host on the internet's side, to whom ever,
-// that entered the router between the lock and a time.
-func (e *env) noSYNWhileLocked(h *lab.Host, end time.Time) {
+// that entered the router between the lock and a moment.
+func (e *env) noSYNWhileLocked(h *lab.Host, end lab.Moment) {
 	locks := e.events(h, "client", "locked")
 	if !e.must(len(locks) > 0, "never locked") {
 		return
 	}
-	from := locks[0].Got
 	for _, c := range e.lab.Crossings(h) {
-		if c.IsSYN() && c.Entered.After(from) && c.Entered.Before(end) {
-			e.fault("a SYN left while locked: entered %s, %s", c.Entered.Format("15:04:05.000000"), &c.Packet)
+		if c.IsSYN() && c.Entered > locks[0].At && c.Entered <= end {
+			e.fault("a SYN left while locked: packet %d, entered as %d: %s", c.At, c.Entered, &c.Packet)
 			return
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 // scenarios are what must hold with a wall and must not without one.
 var scenarios = []scenario{
-	{name: "kazaa three modes", main: map[string]string{"timelock": "1"}, run: kazaaThreeModes},
+	{name: "kazaa three modes", main: map[string]string{"timelock": "2"}, run: kazaaThreeModes},
 	{name: "kazaa network KaZaA", run: network("KaZaA")},
 	{name: "kazaa network fileshare", run: network("fileshare")},
 	{name: "kazaa network Grokster", run: network("Grokster")},
@@ -22,6 +22,7 @@ var scenarios = []scenario{
 	{name: "kazaa IPv6", run: kazaaIPv6},
 	{name: "kazaa deaf", main: map[string]string{"timelock": "2"}, run: kazaaDeaf},
 	{name: "kazaa behind NAT", lab: lab.Config{NAT: true, Forward: 1214}, run: kazaaNAT},
+	{name: "kazaa before the wall", lab: lab.Config{NAT: true}, late: true, run: kazaaBefore},
 	{name: "two clients", lab: lab.Config{Clients: 2}, run: twoClients},
 	{name: "gift", main: map[string]string{"timelock": "4"}, run: gift},
 	{name: "mldonkey", main: map[string]string{"timelock": "4"}, run: mldonkey},
@@ -67,7 +68,7 @@ func TestWithoutWall(t *testing.T) {
 // kazaaThreeModes is the main thing: a client goes through its modes, is held by
 // probes for ten lock periods and more, and is let go after its end.
 func kazaaThreeModes(e *env) {
-	const timelock = time.Second
+	const timelock = 2 * time.Second
 	h := e.lab.Clients[0]
 	judge := e.innocent(lab.InnocentConfig{IPv6: true, Browser: true})
 	k := lab.NewKazaa(h, lab.KazaaConfig{
@@ -114,13 +115,13 @@ func kazaaThreeModes(e *env) {
 	e.must(answers >= 10, "only %d probes answered in eleven lock periods", answers)
 
 	stop()
-	ended := time.Now()
+	ended, last := time.Now(), e.lab.Packets.Now()
 	e.released(h, ended, timelock)
 	e.until("the host to connect again", func() bool { return e.canConnect(h, lab.Server4, 5*time.Second) })
 	judge()
 
-	e.noLeak(h, time.Time{})
-	e.noSYNWhileLocked(h, ended)
+	e.noLeak(h, 0)
+	e.noSYNWhileLocked(h, last)
 	o := k.Seen()
 	e.must(len(o.Connected) == 0 && o.Sessions == 0, "%d peers connected, %d sessions", len(o.Connected), o.Sessions)
 	e.must(e.lab.Internet.Pings(h.Addr4) == 0, "%d pings arrived", e.lab.Internet.Pings(h.Addr4))
@@ -148,8 +149,8 @@ func network(name string) func(*env) {
 		before := k.Seen().Attempts
 		e.until("connections tried", func() bool { return k.Seen().Attempts >= before+20 })
 		stop()
-		e.noLeak(h, time.Time{})
-		e.noSYNWhileLocked(h, time.Now())
+		e.noLeak(h, 0)
+		e.noSYNWhileLocked(h, e.lab.Packets.Now())
 		if e.wall != nil {
 			s, err := e.wall.Client(h)
 			e.must(err == nil && s.Peers == 200 && s.Reason != "", "%+v, %v", s, err)
@@ -171,7 +172,7 @@ func kazaaIPv6(e *env) {
 		e.must(len(k.Seen().PongsFrom) > 10, "pongs of only %d peers", len(k.Seen().PongsFrom))
 	}
 	stop()
-	e.noLeak(h, time.Time{})
+	e.noLeak(h, 0)
 }
 
 func (e *env) anyLocked() bool {
@@ -197,7 +198,7 @@ func kazaaDeaf(e *env) {
 		early := last.Add(timelock - 250*time.Millisecond)
 		e.must(!rel[0].Got.Before(early), "released %v after the last packet, before the lock was over", rel[0].Got.Sub(last))
 	}
-	e.noLeak(h, time.Time{})
+	e.noLeak(h, 0)
 }
 
 // kazaaNAT is the usual home: masquerading, and a port forwarded to the client.
@@ -207,9 +208,28 @@ func kazaaNAT(e *env) {
 	stop := e.start(k.Run)
 	e.until("pings and connections", func() bool { o := k.Seen(); return o.Pings >= 400 && o.Attempts >= 20 })
 	stop()
-	e.noLeak(h, time.Time{})
+	e.noLeak(h, 0)
 	o := k.Seen()
 	e.must(len(o.Connected) == 0, "%d peers connected", len(o.Connected))
+}
+
+// kazaaBefore runs long before the wall does: its flows are old for the kernel.
+func kazaaBefore(e *env) {
+	h := e.lab.Clients[0]
+	e.lab.Internet.Silent.Store(true)
+	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers[:8], Speed: 10, Mode: 1})
+	stop := e.start(k.Run)
+	e.until("forty pings to each peer", func() bool { return k.Seen().Pings >= 8*40 })
+	e.startWall()
+	ready := e.lab.Packets.Now() + 1
+	before := k.Seen().Pings
+	e.until("twenty more pings to each", func() bool { return k.Seen().Pings >= before+8*20 })
+	stop()
+	e.noLeak(h, ready)
+	if e.wall != nil {
+		_, err := e.wall.Client(h)
+		e.must(err == nil, "the client was not found: %v", err)
+	}
 }
 
 // twoClients run at the same time, and talk to each other and to the router over
@@ -244,8 +264,8 @@ func twoClients(e *env) {
 		e.must(e.locked(b), "the second was let go with the first")
 	}
 	stopB()
-	e.noLeak(a, time.Time{})
-	e.noLeak(b, time.Time{})
+	e.noLeak(a, 0)
+	e.noLeak(b, 0)
 }
 
 // openSpeed scales giFT and MLDonkey so that their rounds stand to a lock of four
@@ -300,8 +320,8 @@ func (e *env) noSession(h *lab.Host, o lab.Observations) {
 		return
 	}
 	for _, c := range e.lab.Crossings(h) {
-		if !c.Entered.Before(first) && e.lab.IsPeer(c.Dst.Addr()) && (c.IsSYN() || c.Proto == lab.UDP || c.Len > 0) {
-			e.fault("left after the first ping (%s): entered %s, %s", first.Format("15:04:05.000000"), c.Entered.Format("15:04:05.000000"), &c.Packet)
+		if c.Entered >= first && e.lab.IsPeer(c.Dst.Addr()) && (c.IsSYN() || c.Proto == lab.UDP || c.Len > 0) {
+			e.fault("left after the first ping (%d): packet %d, entered as %d: %s", first, c.At, c.Entered, &c.Packet)
 		}
 	}
 	e.recorded()

@@ -50,7 +50,7 @@ func TestSurvive(t *testing.T) {
 
 // blocks shows that the wall is at work: a client is found and nothing leaves.
 func (e *env) blocks(h *lab.Host) {
-	from := time.Now()
+	from := e.lab.Packets.Now() + 1
 	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
 	stop := e.start(k.Run)
 	e.until("pings, pongs and connections", func() bool {
@@ -71,19 +71,10 @@ func killed(e *env) {
 	e.wall.Kill()
 	e.must(e.canConnect(e.lab.Innocent, lab.Server4, 5*time.Second), "no traffic after the kill")
 	time.Sleep(time.Second)
-	e.again()
+	e.startWall()
 	time.Sleep(500 * time.Millisecond)
 	judge()
 	e.blocks(h)
-}
-
-// again starts the program once more with the same configuration.
-func (e *env) again() {
-	w, err := e.lab.StartWall(e.cfg)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	e.wall = w
 }
 
 // stopped is a daemon that hangs: packets pass undecided, and when it goes on it
@@ -276,8 +267,6 @@ func malformed(e *env) {
 	e.must(e.counter("packets") > 5_000, "only %d of the packets came to the queue", e.counter("packets"))
 	// The host may count as a client now, and it pinged whom it pinged.
 	judge()
-	e.lab.LAN.Reset()
-	e.lab.WAN.Reset()
 	e.blocks(h)
 }
 
@@ -374,12 +363,12 @@ func restart(e *env) {
 	if err := e.wall.Stop(); err != nil {
 		e.fault("stopping: %v", err)
 	}
-	e.again()
+	e.startWall()
 	s, err := e.wall.Client(h)
 	e.must(err == nil && s.Locked && s.Peers == 200, "after the restart: %+v, %v", s, err)
 	e.must(!e.canConnect(h, lab.Server4, 300*time.Millisecond), "the host connected after the restart")
 	stop()
-	e.noLeak(h, time.Time{})
+	e.noLeak(h, 0)
 	e.until("the release", func() bool { s, err := e.wall.Client(h); return err == nil && !s.Locked })
 }
 
@@ -415,7 +404,7 @@ func reload(e *env) {
 	s, err := e.wall.Status()
 	e.must(err == nil && s.TimeLock == 3, "after a broken file: %+v, %v", s, err)
 	stop()
-	e.noLeak(h, time.Time{})
+	e.noLeak(h, 0)
 }
 
 func lineOf(text, word string) int {

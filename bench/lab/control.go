@@ -95,9 +95,10 @@ type Event struct {
 	Protocol string  `json:"protocol"`
 	Text     string  `json:"text"`
 
-	// Got is when Monitor received it: what came to the router after that
-	// came after the event, whatever the clocks.
+	// Got and At are when a Wall received it: what came to the router after
+	// that came after the event, whatever the clocks.
 	Got time.Time `json:"-"`
+	At  Moment    `json:"-"`
 }
 
 // Do sends a request and decodes the reply into reply, which may be nil. An
@@ -202,7 +203,6 @@ func (c Control) Monitor(ctx context.Context, f func(Event)) error {
 			}
 			return err
 		}
-		e.Got = time.Now()
 		if e.Class != "" {
 			f(e)
 		}

@@ -7,42 +7,31 @@ import (
 	"time"
 )
 
-// Crossing is a packet that came in from the LAN and reached the internet.
+// Crossing is a packet that came in from the LAN and left to the internet.
 type Crossing struct {
-	Packet                 // as the internet got it
-	Entered time.Time      // when the router got it from the LAN
+	Packet                 // as it left
+	Entered Moment         // when the router got it from the LAN
 	Origin  netip.AddrPort // its source on the LAN, also behind NAT
 }
 
-// match joins packets that passed one recorder to those that passed the other.
-// Copies of the same bytes are told apart by time: a packet belongs to the last
-// of its copies that entered before it left.
+// match joins packets that entered the router to those that left it. Of copies of
+// the same bytes, a packet is the last that entered before it left.
 func match(entered, left []Packet) (crossed []Crossing, lost []Packet) {
-	type copies struct{ at []int }
-	byPrint := map[uint64]*copies{}
+	copies := map[uint64][]int{}
 	for i := range entered {
-		c := byPrint[entered[i].print]
-		if c == nil {
-			c = &copies{}
-			byPrint[entered[i].print] = c
-		}
-		c.at = append(c.at, i)
+		copies[entered[i].print] = append(copies[entered[i].print], i)
 	}
 	used := make([]bool, len(entered))
 	for _, p := range left {
-		c := byPrint[p.print]
-		if c == nil {
-			continue
-		}
 		best := -1
-		for _, i := range c.at {
-			if !used[i] && !entered[i].Time.After(p.Time) {
+		for _, i := range copies[p.print] {
+			if !used[i] && entered[i].At < p.At {
 				best = i
 			}
 		}
 		if best >= 0 {
 			used[best] = true
-			crossed = append(crossed, Crossing{p, entered[best].Time, entered[best].Src})
+			crossed = append(crossed, Crossing{p, entered[best].At, entered[best].Src})
 		}
 	}
 	for i, p := range entered {
@@ -66,24 +55,32 @@ func (l *Lab) Crossings(h *Host) []Crossing {
 	return crossed
 }
 
-// outbound reads the side that packets enter first, so that one on its way counts
-// as lost at most, never as come from nowhere.
+// outbound and inbound split what a recorder saw of a host into what passed the
+// router and what did not.
 func (l *Lab) outbound(h *Host) ([]Crossing, []Packet) {
-	entered := l.LAN.Packets(func(p *Packet) bool { return !p.Out && p.MAC == h.MAC && toInternet(p) })
-	left := l.WAN.Packets(func(p *Packet) bool { return !p.Out && toInternet(p) })
-	return match(entered, left)
+	all := l.Packets.All(func(p *Packet) bool { return toInternet(p) && (!p.WAN && !p.Out && p.MAC == h.MAC || p.WAN && p.Out) })
+	return match(split(all))
 }
 
-// inbound is the same for the other way.
 func (l *Lab) inbound(h *Host) ([]Crossing, []Packet) {
-	fromInternet := func(p *Packet) bool {
-		q := Packet{Dst: p.Src}
+	all := l.Packets.All(func(p *Packet) bool {
+		from := Packet{Dst: p.Src}
 		a := p.Dst.Addr()
-		return p.Out && (a == h.Addr4 || a == h.Addr6) && toInternet(&q)
+		return p.Out != p.WAN && (a == h.Addr4 || a == h.Addr6) && toInternet(&from)
+	})
+	return match(split(all))
+}
+
+// split tells packets that enter from those that leave.
+func split(all []Packet) (entered, left []Packet) {
+	for _, p := range all {
+		if p.Out {
+			left = append(left, p)
+		} else {
+			entered = append(entered, p)
+		}
 	}
-	entered := l.WAN.Packets(fromInternet)
-	left := l.LAN.Packets(fromInternet)
-	return match(entered, left)
+	return entered, left
 }
 
 // Lost returns the packets between a LAN host and the internet that the router
@@ -118,12 +115,12 @@ func (l *Lab) IsPeer(a netip.Addr) bool {
 
 // FirstPing returns when the router got the first FastTrack ping of a host; ok
 // is false when there was none.
-func (l *Lab) FirstPing(h *Host) (t time.Time, ok bool) {
-	pings := l.LAN.Packets(func(p *Packet) bool { return !p.Out && p.MAC == h.MAC && p.isPing() })
+func (l *Lab) FirstPing(h *Host) (at Moment, ok bool) {
+	pings := l.Packets.All(func(p *Packet) bool { return !p.WAN && !p.Out && p.MAC == h.MAC && p.isPing() })
 	if len(pings) == 0 {
-		return time.Time{}, false
+		return 0, false
 	}
-	return pings[0].Time, true
+	return pings[0].At, true
 }
 
 func (p *Packet) isPing() bool {
@@ -131,12 +128,12 @@ func (p *Packet) isPing() bool {
 }
 
 // Leaks returns what of a host reached an address of a supernode, of all that
-// entered the router at or after a time. With the time of the first ping that is
-// everything the wall must stop; with the zero time, everything.
-func (l *Lab) Leaks(h *Host, from time.Time) []Crossing {
+// entered the router at or after a moment. With that of the first ping this is
+// everything the wall must stop; with 0, everything.
+func (l *Lab) Leaks(h *Host, from Moment) []Crossing {
 	var out []Crossing
 	for _, c := range l.Crossings(h) {
-		if !c.Entered.Before(from) && l.IsPeer(c.Dst.Addr()) {
+		if c.Entered >= from && l.IsPeer(c.Dst.Addr()) {
 			out = append(out, c)
 		}
 	}

@@ -19,10 +19,10 @@
 //
 //   - Namespace and Host: sockets inside a namespace (Dial, ListenTCP, ListenUDP)
 //     and commands in it (Command).
-//   - Recorder: every packet on the LAN side and on the WAN side of the router,
-//     with the kernel's time. Lab.Crossings joins the two: what came in from the
-//     LAN and reached the internet, and when it did. That is the lab's oracle: it
-//     shares no code with the program under test.
+//   - Recorder: every packet that enters or leaves the router on its LAN and WAN
+//     devices, in the kernel's order. Lab.Crossings joins the two: what came in
+//     from the LAN and left to the internet. That is the lab's oracle: it shares
+//     no code with the program under test.
 //   - Internet: 200 FastTrack supernodes, transfer servers, and the ordinary
 //     servers of the innocent host.
 //   - Kazaa, GiFT, MLDonkey, Transfer: simulated clients. Innocent: a host that
@@ -38,8 +38,8 @@
 //
 // # Leaks
 //
-// A leak is a packet of a client that reached the address of a supernode. What
-// the client sent before it could be recognised is told apart by the order on the
-// LAN side, not by the time on the WAN side: a SYN sent just before the first
-// ping may leave the router after it.
+// A leak is a packet of a client that left to the address of a supernode. What the
+// client sent before it could be recognised is told apart by the order in which
+// packets entered the router, not by any clock, nor by when they left: a SYN sent
+// just before the first ping may leave the router after it.
 package lab

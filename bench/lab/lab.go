@@ -27,6 +27,7 @@ var (
 	// WAN4 is the router's address on the link to the internet, what the
 	// internet sees when Config.NAT is set.
 	WAN4 = netip.MustParseAddr("100.64.0.2")
+	wan6 = netip.MustParseAddr("2001:db8:64::2")
 
 	Internet4 = []netip.Prefix{
 		netip.MustParsePrefix("198.51.100.0/24"),
@@ -44,8 +45,13 @@ const (
 	inetDev   = "eth0"
 )
 
-// RouterMAC is the hardware address of the router's LAN bridge.
-var RouterMAC = [6]byte{2, 0, 0, 0, 0, 1}
+// RouterMAC is the hardware address of the router's LAN bridge; the other two are
+// those of the link to the internet.
+var (
+	RouterMAC = [6]byte{2, 0, 0, 0, 0, 1}
+	wanMAC    = [6]byte{2, 0, 0, 0, 0, 2}
+	inetMAC   = [6]byte{2, 0, 0, 0, 0, 3}
+)
 
 // Config says what kind of lab is wanted. The zero value is a routed network
 // with one client, one innocent host and all servers.
@@ -60,11 +66,10 @@ type Config struct {
 	// NoServers leaves the internet without servers, for programs that
 	// bring their own.
 	NoServers bool
-	// NoRecord leaves the recorders out, for benchmarks.
+	// NoRecord leaves the recorder out, for benchmarks.
 	NoRecord bool
 	// NoOffload turns segmentation offload off on all links, so that every
-	// recorded packet is one packet of the wire. Recorders need it to tell
-	// exactly what was lost.
+	// recorded packet is one packet of the wire. Lost needs it.
 	NoOffload bool
 }
 
@@ -86,8 +91,7 @@ type Lab struct {
 	Inet     *Host
 	Internet *Internet // nil with Config.NoServers
 
-	LAN *Recorder // packets on br-lan; nil with Config.NoRecord
-	WAN *Recorder // packets at the internet's end; nil with Config.NoRecord
+	Packets *Recorder // what passes the router; nil with Config.NoRecord
 
 	Peers  []netip.AddrPort // the 200 supernodes, IPv4
 	Peers6 []netip.AddrPort // 20 more, IPv6
@@ -194,14 +198,10 @@ func (l *Lab) build(cfg Config, names []string) error {
 	}
 	if !cfg.NoRecord {
 		var err error
-		if l.LAN, err = NewRecorder(l.Router.Namespace, BridgeDev); err != nil {
+		if l.Packets, err = newRecorder(l.Router.Namespace); err != nil {
 			return err
 		}
-		l.OnClose(l.LAN.Close)
-		if l.WAN, err = NewRecorder(l.Inet.Namespace, inetDev); err != nil {
-			return err
-		}
-		l.OnClose(l.WAN.Close)
+		l.OnClose(l.Packets.Close)
 	}
 	if !cfg.NoServers {
 		var err error
@@ -233,7 +233,7 @@ func (l *Lab) wire(cfg Config) error {
 	router := []string{
 		"link set lo up",
 		"link add " + BridgeDev + " address " + macText(RouterMAC) + " type bridge forward_delay 0 mcast_snooping 0",
-		"link add " + WANDev + seg + " type veth peer name " + inetDev + seg + " netns " + l.Inet.Name,
+		"link add " + WANDev + seg + " address " + macText(wanMAC) + " type veth peer name " + inetDev + seg + " address " + macText(inetMAC) + " netns " + l.Inet.Name,
 		"addr add 192.168.1.1/24 dev " + BridgeDev,
 		"addr add 2001:db8:1::1/64 dev " + BridgeDev + " nodad",
 		"addr add 100.64.0.2/30 dev " + WANDev,
@@ -248,9 +248,22 @@ func (l *Lab) wire(cfg Config) error {
 			"link add "+port+seg+" type veth peer name "+HostDev+seg+" address "+macText(h.MAC)+" netns "+h.Name,
 			"link set "+port+" master "+BridgeDev+" up")
 	}
-	router = append(router,
+	// Known neighbours: a flood that meets an address being resolved would
+	// push other hosts' packets out of the kernel's short queue for that.
+	routes := []string{
 		"route add default via 100.64.0.1",
-		"route add ::/0 via 2001:db8:64::1")
+		"route add ::/0 via 2001:db8:64::1",
+	}
+	neighbours := func(dev string, mac [6]byte, addrs ...netip.Addr) (lines []string) {
+		for _, a := range addrs {
+			lines = append(lines, "neigh replace "+a.String()+" lladdr "+macText(mac)+" dev "+dev+" nud permanent")
+		}
+		return lines
+	}
+	routes = append(routes, neighbours(WANDev, inetMAC, l.Inet.Addr4, l.Inet.Addr6)...)
+	for _, h := range hosts {
+		routes = append(routes, neighbours(BridgeDev, h.MAC, h.Addr4, h.Addr6)...)
+	}
 	inet := []string{
 		"link set lo up",
 		"addr add 100.64.0.1/30 dev " + inetDev,
@@ -265,10 +278,10 @@ func (l *Lab) wire(cfg Config) error {
 	for _, p := range Internet4 {
 		inet = append(inet, "route add local "+p.String()+" dev lo")
 	}
+	inet = append(inet, neighbours(inetDev, wanMAC, WAN4, wan6)...)
 	// The router makes the devices of all others, so it comes first; its
 	// routes need the link to be up on both ends.
-	links, routes := router[:len(router)-2], router[len(router)-2:]
-	if err := l.Router.ipBatch(links...); err != nil {
+	if err := l.Router.ipBatch(router...); err != nil {
 		return err
 	}
 	if err := l.Inet.ipBatch(inet...); err != nil {
@@ -278,13 +291,14 @@ func (l *Lab) wire(cfg Config) error {
 		return err
 	}
 	for _, h := range hosts {
-		err := h.ipBatch(
+		err := h.ipBatch(append([]string{
 			"link set lo up",
-			"link set "+HostDev+" up",
+			"link set " + HostDev + " up",
 			fmt.Sprintf("addr add %s/24 dev %s", h.Addr4, HostDev),
 			fmt.Sprintf("addr add %s/64 dev %s nodad", h.Addr6, HostDev),
-			"route add default via "+Router4.String(),
-			"route add ::/0 via "+Router6.String())
+			"route add default via " + Router4.String(),
+			"route add ::/0 via " + Router6.String(),
+		}, neighbours(HostDev, RouterMAC, Router4, Router6)...)...)
 		if err != nil {
 			return err
 		}

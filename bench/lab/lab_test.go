@@ -89,7 +89,7 @@ func TestOpen(t *testing.T) {
 		}
 		first, ok := l.FirstPing(l.Clients[0])
 		if !ok || len(l.Leaks(l.Clients[0], first)) < 10 {
-			t.Error("the recorders saw no leak")
+			t.Error("the recorder saw no leak")
 		}
 	})
 	t.Run("kazaa by failures", func(t *testing.T) {
@@ -137,8 +137,8 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%+v", o)
 		}
 		// The order on the wire: five SYNs, then ten pings, none to the same.
-		sent := l.LAN.Packets(func(p *lab.Packet) bool {
-			return !p.Out && p.MAC == l.Clients[0].MAC && (p.IsSYN() || p.Proto == lab.UDP) && l.IsPeer(p.Dst.Addr())
+		sent := l.Packets.All(func(p *lab.Packet) bool {
+			return !p.WAN && !p.Out && p.MAC == l.Clients[0].MAC && (p.IsSYN() || p.Proto == lab.UDP) && l.IsPeer(p.Dst.Addr())
 		})
 		if len(sent) != 15 {
 			t.Fatalf("%d SYNs and pings", len(sent))
@@ -169,8 +169,8 @@ func TestOpen(t *testing.T) {
 		m := lab.NewMLDonkey(l.Clients[0], lab.OpenConfig{Peers: l.Peers, Speed: 100})
 		start(t, m.Run)
 		until(t, "searches", func() bool { return m.Seen().Searches >= 5 })
-		sent := l.LAN.Packets(func(p *lab.Packet) bool {
-			return !p.Out && p.MAC == l.Clients[0].MAC && (p.IsSYN() || p.Proto == lab.UDP) && l.IsPeer(p.Dst.Addr())
+		sent := l.Packets.All(func(p *lab.Packet) bool {
+			return !p.WAN && !p.Out && p.MAC == l.Clients[0].MAC && (p.IsSYN() || p.Proto == lab.UDP) && l.IsPeer(p.Dst.Addr())
 		})
 		for i, p := range sent[:10] {
 			if p.IsSYN() != (i < 5) || i >= 5 && p.Dst != sent[i-5].Dst {
@@ -214,8 +214,8 @@ func TestInnocent(t *testing.T) {
 	if lost := l.Lost(l.Innocent); len(lost) != 0 {
 		t.Errorf("%d packets lost, the first: %s", len(lost), &lost[0])
 	}
-	if n := l.LAN.Dropped() + l.WAN.Dropped(); n != 0 {
-		t.Errorf("the recorders missed %d packets", n)
+	if n := l.Packets.Dropped(); n != 0 {
+		t.Errorf("the recorder missed %d packets", n)
 	}
 	// The counting can fail: a router that drops is noticed.
 	if _, err := l.Router.Run("ip", "route", "add", "blackhole", "192.0.2.0/24"); err != nil {
@@ -269,8 +269,8 @@ func TestRaw(t *testing.T) {
 		src, dst := netip.AddrPortFrom(p[0], 5000), netip.AddrPortFrom(p[1], 1214)
 		answered := func(proto uint8) func() bool {
 			return func() bool {
-				return len(l.WAN.Packets(func(q *lab.Packet) bool {
-					return q.Out && q.Proto == proto && q.Src == dst && q.Dst == src && q.Flags&lab.FlagRST == 0
+				return len(l.Packets.All(func(q *lab.Packet) bool {
+					return q.WAN && !q.Out && q.Proto == proto && q.Src == dst && q.Dst == src && q.Flags&lab.FlagRST == 0
 				})) > 0
 			}
 		}

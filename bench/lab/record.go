@@ -27,10 +27,17 @@ const (
 	FlagACK = 0x10
 )
 
+// Moment is a place in the order of all packets that a Recorder saw. It is what
+// "before" and "after" go by: the clocks of two processors may differ by more than
+// a packet needs through the router.
+type Moment int
+
 // Packet is one IP packet that a Recorder saw.
 type Packet struct {
-	Time     time.Time
-	Out      bool // sent by the recorder's device, not received
+	At       Moment
+	Time     time.Time // for people
+	WAN      bool      // on the device to the internet, otherwise on the LAN's
+	Out      bool      // sent by the router, otherwise received
 	MAC      [6]byte
 	Proto    uint8
 	Src, Dst netip.AddrPort
@@ -57,7 +64,9 @@ func (p *Packet) String() string {
 	return fmt.Sprintf("%s %s %s > %s, %d bytes % x", p.Time.Format("15:04:05.000000"), name, p.Src, p.Dst, p.Len, p.Head[:min(p.Len, len(p.Head))])
 }
 
-// Recorder keeps the header of every IP packet of one device.
+// Recorder keeps the header of every IP packet on the router's LAN and WAN devices.
+// One socket sees both, so that their order is that of the kernel: what is passed
+// on comes twice, first as it enters and then as it leaves.
 type Recorder struct {
 	file  *os.File
 	raw   syscall.RawConn
@@ -66,25 +75,32 @@ type Recorder struct {
 	mu      sync.Mutex
 	closed  bool
 	packets []Packet
+	next    Moment
 	dropped int
+	wan     int // interface index
 	seed    maphash.Seed
 	buf, ob []byte
 }
 
-// printSeed is shared, so that two recorders give one packet the same print.
-var printSeed = maphash.MakeSeed()
-
-// NewRecorder starts to record the packets of a device in a namespace.
-func NewRecorder(ns *Namespace, dev string) (*Recorder, error) {
-	r := &Recorder{seed: printSeed, buf: make([]byte, 2048), ob: make([]byte, 256)}
+// newRecorder starts to record in the router's namespace.
+func newRecorder(ns *Namespace) (*Recorder, error) {
+	r := &Recorder{seed: maphash.MakeSeed(), buf: make([]byte, 2048), ob: make([]byte, 256)}
 	err := ns.Do(func() error {
 		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return err
 		}
 		r.file = os.NewFile(uintptr(fd), "packet socket")
-		ifi, err := net.InterfaceByName(dev)
+		bridge, err := net.InterfaceByName(BridgeDev)
 		if err != nil {
+			return err
+		}
+		wan, err := net.InterfaceByName(WANDev)
+		if err != nil {
+			return err
+		}
+		r.wan = wan.Index
+		if err := onlyDevices(fd, bridge.Index, wan.Index); err != nil {
 			return err
 		}
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 64<<20); err != nil {
@@ -93,7 +109,7 @@ func NewRecorder(ns *Namespace, dev string) (*Recorder, error) {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
 			return err
 		}
-		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: ifi.Index})
+		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL)})
 	})
 	if err == nil {
 		r.raw, err = r.file.SyscallConn()
@@ -102,7 +118,7 @@ func NewRecorder(ns *Namespace, dev string) (*Recorder, error) {
 		if r.file != nil {
 			r.file.Close()
 		}
-		return nil, fmt.Errorf("recorder on %s in %s: %w", dev, ns.Name, err)
+		return nil, fmt.Errorf("recorder in %s: %w", ns.Name, err)
 	}
 	r.ended.Add(1)
 	go func() {
@@ -115,6 +131,21 @@ func NewRecorder(ns *Namespace, dev string) (*Recorder, error) {
 		})
 	}()
 	return r, nil
+}
+
+// onlyDevices has the kernel pass on the packets of two devices only, and not those
+// of the bridge's ports.
+func onlyDevices(fd, a, b int) error {
+	const ifindex = 0xfffff000 + 8 // SKF_AD_OFF + SKF_AD_IFINDEX
+	prog := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: ifindex},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(a), Jt: 1},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(b), Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0xffff},
+		{Code: unix.BPF_RET | unix.BPF_K},
+	}
+	f := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
+	return os.NewSyscallError("attach filter", unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &f))
 }
 
 func htons(v uint16) uint16 {
@@ -144,10 +175,12 @@ func (r *Recorder) drain(fd int) {
 		}
 		var p Packet
 		if ll, ok := from.(*unix.SockaddrLinklayer); ok {
-			p.Out = ll.Pkttype == unix.PACKET_OUTGOING
+			p.Out, p.WAN = ll.Pkttype == unix.PACKET_OUTGOING, ll.Ifindex == r.wan
 		}
 		p.Time = stamp(r.ob[:on])
 		if p.parse(r.buf[:n], r.seed) {
+			r.next++
+			p.At = r.next
 			r.packets = append(r.packets, p)
 		}
 	}
@@ -237,9 +270,9 @@ func (p *Packet) parse(b []byte, seed maphash.Seed) bool {
 	return true
 }
 
-// Packets returns the packets seen so far for which match is true, in the order
-// of their coming; nil matches all.
-func (r *Recorder) Packets(match func(*Packet) bool) []Packet {
+// All returns the packets seen so far for which match is true, in their order; nil
+// matches all.
+func (r *Recorder) All(match func(*Packet) bool) []Packet {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.closed {
@@ -252,6 +285,17 @@ func (r *Recorder) Packets(match func(*Packet) bool) []Packet {
 		}
 	}
 	return out
+}
+
+// Now returns the moment of the last packet so far: what is seen later has a later
+// one.
+func (r *Recorder) Now() Moment {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.raw.Control(func(fd uintptr) { r.drain(int(fd)) })
+	}
+	return r.next
 }
 
 // Dropped returns how many packets the recorder could not keep up with. Where a
@@ -267,14 +311,4 @@ func (r *Recorder) Dropped() int {
 		})
 	}
 	return r.dropped
-}
-
-// Reset forgets the packets seen so far.
-func (r *Recorder) Reset() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.closed {
-		r.raw.Control(func(fd uintptr) { r.drain(int(fd)) })
-	}
-	r.packets = nil
 }

@@ -108,6 +108,7 @@ type Wall struct {
 	Config WallConfig
 	File   string // configuration file
 
+	lab  *Lab
 	cmd  *exec.Cmd
 	done chan struct{}
 	err  error
@@ -141,7 +142,7 @@ func (l *Lab) LaunchWall(cfg WallConfig) (*Wall, error) {
 	if s := cfg.Main["control"]; s != "" {
 		sock = s
 	}
-	w := &Wall{Control: Control{sock}, Config: cfg, File: file, done: make(chan struct{})}
+	w := &Wall{lab: l, Control: Control{sock}, Config: cfg, File: file, done: make(chan struct{})}
 	w.cmd = l.Router.Command(cfg.Bin, append([]string{"run", "-c", file}, cfg.Args...)...)
 	// A process group of its own, so that a Ctrl-C at the terminal reaches
 	// the lab first.
@@ -268,6 +269,10 @@ func (w *Wall) LogText() string {
 
 // add keeps an event, unless it is known.
 func (w *Wall) add(e Event) {
+	e.Got = time.Now()
+	if w.lab.Packets != nil {
+		e.At = w.lab.Packets.Now()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i := sort.Search(len(w.events), func(i int) bool { return w.events[i].Seq >= e.Seq })
@@ -281,7 +286,6 @@ func (w *Wall) add(e Event) {
 func (w *Wall) Seen() []Event {
 	if all, err := w.Events(0); err == nil {
 		for _, e := range all {
-			e.Got = time.Now()
 			w.add(e)
 		}
 	}

@@ -44,10 +44,14 @@ func btDatagram(b []byte, f *Finding) Kind {
 		f.Reason = ReasonPing
 		return Query
 	}
-	if p.parse(b) {
-		return Weak
+	switch {
+	case !p.parse(b):
+		return None
+	case p.kind == utpData && peerFirst(b[p.data:]) == Yes:
+		f.Reason = ReasonHello
+		return Reply
 	}
-	return None
+	return Weak
 }
 
 func btFirst(b []byte, _ bool, f *Finding) Match {

@@ -12,7 +12,7 @@ func LocalSearch(b []byte) (port uint16, ok bool) {
 	for len(b) > 0 {
 		end := indexByte(b, '\n')
 		if end < 0 {
-			end = len(b) - 1
+			end = len(b)
 		}
 		if name, value, found := cutHeader(trimCR(b[:end])); found {
 			switch {
@@ -22,7 +22,7 @@ func LocalSearch(b []byte) (port uint16, ok bool) {
 				hash = hash || len(value) == 40
 			}
 		}
-		b = b[end+1:]
+		b = b[min(end+1, len(b)):]
 	}
 	return port, hash && port != 0
 }

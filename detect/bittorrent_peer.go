@@ -32,11 +32,13 @@ func PeerWire(b []byte, w *Wire, f *Finding) bool {
 		return true
 	}
 	w.ID = b[peerHandshake-20 : peerHandshake]
-	peerMessagesOf(b[peerHandshake:], w, f)
+	PeerMessages(b[peerHandshake:], w, f)
 	return true
 }
 
-func peerMessagesOf(b []byte, w *Wire, f *Finding) {
+// PeerMessages does the same for b that begins with a message behind the
+// handshake, as the next segment mostly does.
+func PeerMessages(b []byte, w *Wire, f *Finding) {
 	for range peerMessages {
 		if len(b) < 5 {
 			return

@@ -75,8 +75,12 @@ func udp(srcMAC, dstMAC net.HardwareAddr, src string, sport uint16, dst string, 
 }
 
 func tcp(srcMAC, dstMAC net.HardwareAddr, src string, sport uint16, dst string, dport uint16, flags string, payload []byte) packet {
+	seq := uint32(1001)
+	if strings.Contains(flags, "S") {
+		seq = 1000
+	}
 	return ipPacket(srcMAC, dstMAC, src, dst, layers.IPProtocolTCP, &layers.TCP{
-		SrcPort: layers.TCPPort(sport), DstPort: layers.TCPPort(dport), Seq: 1000, Window: 1024,
+		SrcPort: layers.TCPPort(sport), DstPort: layers.TCPPort(dport), Seq: seq, Window: 1024,
 		SYN: strings.Contains(flags, "S"), ACK: strings.Contains(flags, "A"), PSH: strings.Contains(flags, "P"),
 	}, payload)
 }

@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+const (
+	id20    = "abcdefghij0123456789"
+	target  = "ABCDEFGHIJ9876543210"
+	node1   = "nodenumberone4567890\xcb\x00\x71\x0a\x1a\xe1" // 203.0.113.10:6881
+	node2   = "nodenumbertwo4567890\xc6\x33\x64\x07\x04\xbe" // 198.51.100.7:1214
+	nodeLAN = "nodenumber3334567890\xc0\xa8\x01\x01\x1a\xe1" // 192.168.1.1
+	node6   = "nodenumbersix4567890\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x07\x1a\xe1"
+)
+
+// torrentDatagrams are what clients send; those with a name are from captures.
+var torrentDatagrams = []struct {
+	name  string
+	data  string
+	want  Kind
+	peers string
+}{
+	{"rTorrent's find_node", unhexString("64313a6164323a696432303a4f50b61ed6cbfffeed1784c26557c6eed875ac48363a74617267657432303a4f50b61ed6cbfffeed1784c26557c6eed875ac4965313a71393a66696e645f6e6f6465313a74313a04313a76343a6c740d80313a79313a7165"), Query, ""},
+	{"anacrolix's find_node", unhexString("64313a6164323a696432303ac5d378633b8fb045572a76420f6110af6584a6a2363a74617267657432303a0a93aaae044debe422307932390a4f73070fa11a65313a71393a66696e645f6e6f6465313a74313a07313a79313a7165"), Query, ""},
+	{"Transmission's reply", unhexString("64313a7264323a696432303a7d553ffc1404821747533c9ccab525ae7365c690353a746f6b656e383aa88b1a70e58435a865313a74323a6674313a79313a7265"), Reply, ""},
+	{"rTorrent's error", unhexString("64313a656c693230316531383a4e6f207065657273206e6f72206e6f64657365313a74323a6674313a76343a6c740d80313a79313a6565"), Reply, ""},
+	{"libtorrent's ping, more keys before the id", "d1:ad2:bsi1e2:id20:" + id20 + "e1:q4:ping1:t2:aa1:y1:qe", Query, ""},
+	{"reply with ip first", "d2:ip6:\x01\x02\x03\x04\x1a\xe11:rd2:id20:" + id20 + "e1:t2:aa1:y1:re", Reply, ""},
+	{"keys out of order", "d1:y1:q1:t2:aa1:q4:ping1:ad2:id20:" + id20 + "ee", Query, ""},
+	{"nodes", "d1:rd2:id20:" + id20 + "5:nodes52:" + node1 + node2 + "e1:t2:aa1:y1:re", Reply, "203.0.113.10:6881 198.51.100.7:1214"},
+	{"a private node is left out", "d1:rd2:id20:" + id20 + "5:nodes52:" + nodeLAN + node2 + "e1:t2:aa1:y1:re", Reply, "198.51.100.7:1214"},
+	{"nodes6", "d1:rd2:id20:" + id20 + "6:nodes638:" + node6 + "e1:t2:aa1:y1:re", Reply, "[2001:db8::7]:6881"},
+	{"nodes cut off", "d1:rd2:id20:" + id20 + "5:nodes30:" + node1 + "\x01\x02\x03\x04e1:t2:aa1:y1:re", Reply, "203.0.113.10:6881"},
+	{"values", "d1:rd2:id20:" + id20 + "6:valuesl6:\xcb\x00\x71\x0a\x1a\xe118:" + node6[20:] + "3:abcee1:t2:aa1:y1:re", Reply, "203.0.113.10:6881 [2001:db8::7]:6881"},
+	{"announce_peer", "d1:ad2:id20:" + id20 + "12:implied_porti0e9:info_hash20:" + target + "4:porti6881e5:token2:xxe1:q13:announce_peer1:t2:aa1:y1:qe", Query, ""},
+	{"a query that nobody knows", "d1:ad2:id20:" + id20 + "e1:q4:vote1:t2:aa1:y1:qe", Query, ""},
+	{"id too short", "d1:ad2:id19:" + id20[1:] + "e1:q4:ping1:t2:aa1:y1:qe", None, ""},
+	{"no id", "d1:ad2:ix20:" + id20 + "e1:q4:ping1:t2:aa1:y1:qe", None, ""},
+	{"no transaction", "d1:ad2:id20:" + id20 + "e1:q4:ping1:y1:qe", None, ""},
+	{"transaction too long", "d1:ad2:id20:" + id20 + "e1:q4:ping1:t33:" + strings.Repeat("a", 33) + "1:y1:qe", None, ""},
+	{"no query", "d1:ad2:id20:" + id20 + "e1:t2:aa1:y1:qe", None, ""},
+	{"bytes behind", "d1:ad2:id20:" + id20 + "e1:q4:ping1:t2:aa1:y1:qeX", None, ""},
+	{"cut off", "d1:ad2:id20:" + id20 + "e1:q4:ping1:t2:aa1:y1:q", None, ""},
+	{"another kind", "d1:ad2:id20:" + id20 + "e1:q4:ping1:t2:aa1:y1:xe", None, ""},
+	{"error without text", "d1:eli201ee1:t2:aa1:y1:ee", None, ""},
+	{"bencoded, but something else", "d8:intervali1800e5:peers6:\x01\x02\x03\x04\x05\x06e", None, ""},
+
+	{"connect to a tracker", unhexString("000004172710198000000000f70b0fb6"), Query, ""},
+	{"connect with another action", unhexString("000004172710198000000001f70b0fb6"), None, ""},
+	{"connect too long", unhexString("000004172710198000000000f70b0fb6") + strings.Repeat("x", 9), None, ""},
+	{"announce", announce("-TR3000-abcdefghijkl", 2, 51413), Query, ""},
+	{"announce with options", announce("-TR3000-abcdefghijkl", 2, 51413) + "\x02\x09/announce", Query, ""},
+	{"announce with a strange event", announce("-TR3000-abcdefghijkl", 4, 51413), None, ""},
+	{"announce without a port", announce("-TR3000-abcdefghijkl", 2, 0), None, ""},
+	{"announce by nobody", announce("\x00\x01\x02\x03\x04\x05\x06\x07abcdefghijkl", 2, 51413), None, ""},
+
+	{"Transmission's uTP SYN", unhexString("4102729b31198a4f000000000004000086d4000000080000000000000000"), Query, ""},
+	{"uTP SYN", unhexString("4100fdde32e37e700000000000040000f9ce0000"), Query, ""},
+	{"uTP SYN with a time difference", unhexString("4100fdde32e37e700000000100040000f9ce0000"), Weak, ""},
+	{"uTP SYN without a window", unhexString("4100fdde32e37e700000000000000000f9ce0000"), Weak, ""},
+	{"uTP SYN of version 0", unhexString("4000fdde32e37e700000000000040000f9ce0000"), None, ""},
+	{"uTP SYN with data", unhexString("4100fdde32e37e700000000000040000f9ce000001"), None, ""},
+	{"DNS query with the number 4100", unhexString("41000100000100000000000002616202636f0000") + "\x01\x00\x01", None, ""},
+	{"DNS query of 20 bytes with that number", unhexString("4100010000010000000000000161000001000100"), Weak, ""},
+	{"uTP state", unhexString("2100729b4964751c184aeac9001000005fc886d4"), Weak, ""},
+	{"uTP data that begins a connection", unhexString("0100729c31235f2ce7b53e970004000086d65fc8") + peerProtocol + "\x00", Reply, ""},
+	{"uTP data", unhexString("0100729c31235f2ce7b53e970004000086d65fc8") + "anything", Weak, ""},
+	{"uTP with an extension that does not end", unhexString("2101729b4964751c184aeac9001000005fc886d40020"), None, ""},
+	{"uTP with an empty extension", unhexString("2101729b4964751c184aeac9001000005fc886d40000"), None, ""},
+
+	{"STUN", unhexString("000100002112a4424e735a564e306b515969737a"), None, ""},
+	{"12 bytes of a game", "twelve bytes", None, ""},
+	{"nothing", "", None, ""},
+	{"a letter", "d", None, ""},
+	{"text", "dear reader, this is a text of some length", None, ""},
+}
+
+func unhexString(s string) string {
+	var out strings.Builder
+	for i := 0; i+1 < len(s); i += 2 {
+		var c byte
+		if _, err := fmt.Sscanf(s[i:i+2], "%02x", &c); err != nil {
+			panic(err)
+		}
+		out.WriteByte(c)
+	}
+	return out.String()
+}
+
+// announce is a request to a UDP tracker.
+func announce(id string, event byte, port uint16) string {
+	b := make([]byte, trackerAnnounceSize)
+	copy(b, "\x65\x67\x74\x77\x63\x6f\x6e\x6e\x00\x00\x00\x01\x01\x02\x03\x04")
+	copy(b[16:], target)
+	copy(b[36:], id)
+	b[83] = event
+	putBE16(b[96:], port)
+	return string(b)
+}
+
+func peersOf(f *Finding) string {
+	var s []string
+	for _, e := range f.Peers[:f.N] {
+		s = append(s, netip.AddrPortFrom(netip.AddrFrom16(e.Addr).Unmap(), e.Port).String())
+	}
+	return strings.Join(s, " ")
+}
+
+func TestTorrentDatagram(t *testing.T) {
+	for _, tt := range torrentDatagrams {
+		var f Finding
+		b := []byte(tt.data)
+		if got := BitTorrent.Datagram(b, &f); got != tt.want {
+			t.Errorf("%s: got kind %d, want %d", tt.name, got, tt.want)
+		}
+		if got := peersOf(&f); got != tt.peers {
+			t.Errorf("%s: names %q, want %q", tt.name, got, tt.peers)
+		}
+		if n := testing.AllocsPerRun(20, func() { f.Reset(); BitTorrent.Datagram(b, &f) }); n != 0 {
+			t.Errorf("%s: %v allocations", tt.name, n)
+		}
+		if k := FastTrack.Datagram(b, &f); k > Weak {
+			t.Errorf("%s: FastTrack takes it for kind %d", tt.name, k)
+		}
+	}
+	for _, tt := range fastTrackDatagrams {
+		var f Finding
+		if k := BitTorrent.Datagram(unhex(t, tt.hex), &f); k > Weak {
+			t.Errorf("FastTrack's %s: taken for kind %d", tt.name, k)
+		}
+	}
+}
+
+func TestTorrentStream(t *testing.T) {
+	for _, tt := range []struct {
+		data string
+		want Match
+	}{
+		{peerProtocol + "\x00\x00", Yes},
+		{peerProtocol[:19], More},
+		{"\x13", More},
+		{"\x13bitTorrent protocol", No},
+		{"GET / HTTP/1.1", No},
+	} {
+		var f Finding
+		if got := BitTorrent.First([]byte(tt.data), true, &f); got != tt.want {
+			t.Errorf("%q: got %d, want %d", tt.data, got, tt.want)
+		}
+	}
+	hash := "%AEF%021%BA%FDj%92%80%F5%CAv%C7%9E%5C%00R%B9%B91"
+	for _, tt := range []struct {
+		line            string
+		first, outbound bool
+		want            Match
+	}{
+		{"GET /announce?info_hash=" + hash + "&peer_id=-lt0D80-abc&port=6911 HTTP/1.1", true, true, Yes},
+		{"GET /announce?compact=1&info_hash=" + hash + "&port=1 HTTP/1.1", true, true, Yes},
+		{"GET /scrape?info_hash=" + hash + " HTTP/1.1", true, true, Yes},
+		{"GET /announce?info_hash=aaaaaaaaaaaaaaaaaaaa&port=1 HTTP/1.0", true, true, Yes},
+		{"GET /announce?info_hash=" + hash + "&port=1 HTTP/1.1", true, false, No}, // the host serves a tracker
+		{"GET /announce?info_hash=aaaaaaaaaaaaaaaaaaa&port=1 HTTP/1.0", true, true, No},
+		{"GET /announce?info_hash=aaaaaaaaaaaaaaaaaaaaa&port=1 HTTP/1.0", true, true, No},
+		{"GET /announce?info_hash=%zzaaaaaaaaaaaaaaaaaaa&port=1 HTTP/1.0", true, true, No},
+		{"GET /announce?my_info_hash=" + hash + "& HTTP/1.0", true, true, No},
+		{"GET /search?q=info_hash HTTP/1.0", true, true, No},
+		{"POST /announce?info_hash=" + hash + "& HTTP/1.0", true, true, No},
+		{"GET ", true, true, No},
+		{"User-Agent: Transmission/3.00", false, true, Yes},
+		{"user-agent:qBittorrent/4.5.2", false, true, Yes},
+		{"User-Agent: aria2/1.36.0", false, true, No},
+		{"User-Agent: Mozilla/5.0 (like Transmission/3.00)", false, true, No},
+		{"User-Agent: Transmission/3.00", false, false, No},
+		{"Host: transmissionbt.com", false, true, No},
+		{"", false, true, No},
+	} {
+		var f Finding
+		b := []byte(tt.line)
+		if got := BitTorrent.Header(b, tt.first, tt.outbound, &f); got != tt.want {
+			t.Errorf("%q: got %d, want %d", tt.line, got, tt.want)
+		}
+		if n := testing.AllocsPerRun(20, func() { BitTorrent.Header(b, tt.first, tt.outbound, &f) }); n != 0 {
+			t.Errorf("%q: %v allocations", tt.line, n)
+		}
+	}
+}
+
+// A real exchange between Transmission and qBittorrent, and what only looks like
+// one for a packet or two.
+func TestUTPBothWays(t *testing.T) {
+	const out, in = true, false
+	type step struct {
+		outbound bool
+		hex      string
+		want     Match
+	}
+	for _, tt := range []struct {
+		name  string
+		steps []step
+	}{
+		{"from the SYN on", []step{
+			{out, "4102729b31198a4f000000000004000086d4000000080000000000000000", More},
+			{in, "2100729b4964751c184aeac9001000005fc886d4", More},
+			{in, "2100729b496bfb45184ac1c5000fff8a5fc886d5", Yes},
+		}},
+		{"in the middle", []step{
+			{out, "2100729c31235f2ce7b53e970004000086d65fc8", More},
+			{in, "2100729b49739aec184ac496001000005fc986d6", More},
+			{out, "2100729c32e3507ae7b54eec0004000086d75fc8", Yes},
+		}},
+		{"one way only", []step{
+			{out, "1100729c32e3507ae7b54eec0004000086d75fc8", More},
+			{out, "1100729c32eac106e7b54eec0004000086d75fc8", More},
+			{out, "1100729c32fa469de7b54eec0004000086d75fc8", More},
+		}},
+		{"numbers that do not fit", []step{
+			{out, "2100729c31235f2ce7b53e970004000086d65fc8", More},
+			{in, "210072a049739aec184ac496001000005fc986d6", No},
+			{in, "2100729b49739aec184ac496001000005fc986d6", No}, // final
+		}},
+		{"acknowledgments that do not fit", []step{
+			{out, "2100729c31235f2ce7b53e970004000086d65fc8", More},
+			{in, "2100729b49739aec184ac496001000005fc90001", More},
+			{out, "2100729c32e3507ae7b54eec0004000086d70002", More},
+		}},
+		{"something else", []step{
+			{out, "2100729c31235f2ce7b53e970004000086d65fc8", More},
+			{in, "ff00", No},
+		}},
+	} {
+		var u UTP
+		for i, s := range tt.steps {
+			if got := u.Feed(unhex(t, s.hex), s.outbound); got != s.want {
+				t.Errorf("%s: step %d: got %d, want %d", tt.name, i, got, s.want)
+			}
+		}
+	}
+	b := unhex(t, "2100729c31235f2ce7b53e970004000086d65fc8")
+	var u UTP
+	if n := testing.AllocsPerRun(20, func() { u.Feed(b, true) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	for range 100 {
+		u.Feed(b, true)
+	}
+	if got := u.Feed(b, true); got != No {
+		t.Errorf("still undecided after 100 packets")
+	}
+}
+
+func TestPeerWire(t *testing.T) {
+	head := peerProtocol + "\x00\x00\x00\x00\x00\x10\x00\x05" + target + "-TR3000-abcdefghijkl"
+	ext := "\x00\x00\x00\x35\x14\x00d1:md6:ut_pexi1ee1:pi51413e1:v17:Transmission 3.00e"
+	pex := "\x00\x00\x00\x25\x14\x01d5:added12:\xcb\x00\x71\x0a\x1a\xe1\xc6\x33\x64\x07\x04\xbe7:added.f0:e"
+	for _, tt := range []struct {
+		name, data string
+		want       bool
+		client     string
+		port       uint16
+		peers      string
+	}{
+		{"handshake alone", head, true, "Transmission 3.00", 0, ""},
+		{"handshake cut off", head[:30], true, "", 0, ""},
+		{"extension handshake", head + ext, true, "Transmission 3.00", 51413, ""},
+		{"behind a bitfield", head + "\x00\x00\x00\x02\x05\xff" + ext, true, "Transmission 3.00", 51413, ""},
+		{"PEX", head + ext + pex, true, "Transmission 3.00", 51413, "203.0.113.10:6881 198.51.100.7:1214"},
+		{"PEX cut off", head + ext + pex[:20], true, "Transmission 3.00", 51413, ""},
+		{"message of 4 GB", head + "\xff\xff\xff\xff\x14\x00d", true, "Transmission 3.00", 0, ""},
+		{"something else", "GET / HTTP/1.1", false, "", 0, ""},
+	} {
+		var w Wire
+		var f Finding
+		var c ClientName
+		if got := PeerWire([]byte(tt.data), &w, &f); got != tt.want {
+			t.Errorf("%s: got %v", tt.name, got)
+		}
+		if WireName(&w, &c); c.String() != tt.client || w.Port != tt.port {
+			t.Errorf("%s: client %q, port %d, want %q, %d", tt.name, c.String(), w.Port, tt.client, tt.port)
+		}
+		if got := peersOf(&f); got != tt.peers {
+			t.Errorf("%s: names %q, want %q", tt.name, got, tt.peers)
+		}
+		b := []byte(tt.data)
+		if n := testing.AllocsPerRun(20, func() { f.Reset(); PeerWire(b, &w, &f); WireName(&w, &c) }); n != 0 {
+			t.Errorf("%s: %v allocations", tt.name, n)
+		}
+	}
+}
+
+func TestClientNames(t *testing.T) {
+	for id, want := range map[string]string{
+		"-TR3000-abcdefghijkl":                              "Transmission 3.00",
+		"-TR4060-abcdefghijkl":                              "Transmission 4.0.6",
+		"-qB4520-abcdefghijkl":                              "qBittorrent 4.5.2",
+		"-lt0D80-abcdefghijkl":                              "rTorrent 0.D.8",
+		"-XX1234-abcdefghijkl":                              "XX 1.2.3.4",
+		"M7-9-2--abcdefghijkl":                              "BitTorrent",
+		"abcdefghijklmnopqrst":                              "",
+		"-TR3000-abc":                                       "",
+		"-\x00R3000-abcdefghijkl":                           "",
+		strings.Repeat("-", 20):                             "-- -.-.-",
+		"\x00\x01\x02\x03\x04\x05\x06\x07" + "abcdefghijkl": "",
+	} {
+		var c ClientName
+		if PeerIDName([]byte(id), &c); c.String() != want {
+			t.Errorf("%q: got %q, want %q", id, c.String(), want)
+		}
+	}
+	var c ClientName
+	for _, tt := range []struct{ v, want string }{{"LT\x01\x02", "libtorrent"}, {"lt\x0d\x80", "rTorrent"}, {"??xx", ""}, {"L", ""}} {
+		b := fmt.Sprintf("d1:rd2:id20:%se1:t1:a1:v%d:%s1:y1:re", id20, len(tt.v), tt.v)
+		if KRPCName([]byte(b), &c); c.String() != tt.want {
+			t.Errorf("v %q: got %q, want %q", tt.v, c.String(), tt.want)
+		}
+	}
+	if !AnnounceName([]byte(announce("-qB4520-abcdefghijkl", 0, 1)), &c) || c.String() != "qBittorrent 4.5.2" {
+		t.Errorf("announce: got %q", c.String())
+	}
+	if !AgentName([]byte("User-Agent: qBittorrent/4.5.2"), &c) || c.String() != "qBittorrent/4.5.2" {
+		t.Errorf("user agent: got %q", c.String())
+	}
+	// What a peer says of itself may be anything.
+	w := Wire{Client: []byte("\x1b[31m" + strings.Repeat("x", 100))}
+	if WireName(&w, &c); len(c.String()) != 48 || !strings.HasPrefix(c.String(), "?[31mx") {
+		t.Errorf("strange name: got %q", c.String())
+	}
+}
+
+func TestTrackerReplies(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		data string
+		six  bool
+		want bool
+		peer string
+	}{
+		{"captured", unhexString("00000001654679c30000003c0000000100000003cb00710acb1fcb007164cb1fcb007165cb1f"), false, true, "203.0.113.10:51999 203.0.113.100:51999 203.0.113.101:51999"},
+		{"IPv6", unhexString("00000001654679c30000003c0000000100000003") + node6[20:], true, true, "[2001:db8::7]:6881"},
+		{"odd length", unhexString("00000001654679c30000003c0000000100000003cb0071"), false, false, ""},
+		{"scrape", unhexString("00000002e7c9ad96000000030000000100000001"), false, false, ""},
+		{"no interval", unhexString("00000001654679c3000000000000000100000003"), false, false, ""},
+	} {
+		var f Finding
+		if got := TrackerReply([]byte(tt.data), tt.six, &f); got != tt.want || peersOf(&f) != tt.peer {
+			t.Errorf("%s: got %v %q", tt.name, got, peersOf(&f))
+		}
+	}
+	for body, want := range map[string]string{
+		"d8:intervali1800e5:peers6:\xcb\x00\x71\x0a\x1a\xe1e":          "true 203.0.113.10:6881",
+		"d8:completei1e8:intervali1800e6:peers618:" + node6[20:] + "e": "true [2001:db8::7]:6881",
+		"d8:intervali1800e5:peers6:\xcb\x00":                           "true ",
+		"d14:failure reason4:nonee":                                    "false ",
+		"<html>":                                                       "false ",
+	} {
+		var f Finding
+		ok := TrackerBody([]byte(body), &f)
+		if got := fmt.Sprint(ok, " ", peersOf(&f)); got != want {
+			t.Errorf("%q: got %q, want %q", body, got, want)
+		}
+	}
+}
+
+func TestLocalMessages(t *testing.T) {
+	lsd := unhexString("42542d534541524348202a20485454502f312e310d0a486f73743a203233392e3139322e3135322e3134333a363737310d0a506f72743a20363838310d0a496e666f686173683a20616534363032333162616664366139323830663563613736633739653563303035326239623933310d0a636f6f6b69653a20623031643163660d0a0d0a0d0a")
+	for data, want := range map[string]uint16{
+		lsd: 6881,
+		strings.Replace(lsd, "Port: 6881", "Port: 99999", 1):              0,
+		strings.Replace(lsd, "BT-SEARCH", "M-SEARCH", 1):                  0,
+		strings.Replace(lsd, "Infohash", "Hash", 1):                       0,
+		"BT-SEARCH * HTTP/1.1\r\nPort: 6881":                              0,
+		"BT-SEARCH * HTTP/1.1\r\nPort: 1\r\nInfohash: " + target + target: 1,
+	} {
+		if port, ok := LocalSearch([]byte(data)); ok != (want != 0) || ok && port != want {
+			t.Errorf("%.40q: got %d %v, want %d", data, port, ok, want)
+		}
+	}
+	pcp := unhexString("0201000000000e1000000000000000000000ffffc0a8010a3b87dbdf0a679377fbfa9f66060000001ae11ae100000000000000000000ffff00000000")
+	for data, want := range map[string]Mapping{
+		pcp: {Port: 6881, TCP: true},
+		strings.Replace(pcp, "\x06\x00\x00\x00", "\x11\x00\x00\x00", 1): {Port: 6881},
+		strings.Replace(pcp, "\x06\x00\x00\x00", "\x01\x00\x00\x00", 1): {},
+		pcp[:59]: {},
+		"\x00\x01\x00\x00\xc8\xd5\xc8\xd5\x00\x00\x0e\x10": {Port: 51413},
+		"\x00\x02\x00\x00\xc8\xd5\xc8\xd5\x00\x00\x0e\x10": {Port: 51413, TCP: true},
+		"\x00\x00": {},
+	} {
+		m, ok := PortMapping([]byte(data))
+		if ok != (want.Port != 0) || ok && (m.Port != want.Port || m.TCP != want.TCP) {
+			t.Errorf("%x: got %+v %v, want %+v", data, m, ok, want)
+		}
+	}
+	soap := "<u:AddPortMapping><NewProtocol>UDP</NewProtocol><NewInternalPort>6881</NewInternalPort>" +
+		"<NewPortMappingDescription>qBittorrent/4.5.2</NewPortMappingDescription></u:AddPortMapping>"
+	if m, ok := PortMappingUPnP([]byte(soap)); !ok || m.Port != 6881 || m.TCP || string(m.Description) != "qBittorrent/4.5.2" {
+		t.Errorf("UPnP: got %+v %v", m, ok)
+	}
+	if _, ok := PortMappingUPnP([]byte("<NewInternalPort>6881</NewInternalPort>")); ok {
+		t.Error("UPnP: a port without a request")
+	}
+}
+
+func TestMSEFirst(t *testing.T) {
+	key := unhexString("272718a5941e4a77d3ebd2b29d9cb234d64f4a710ec4a4fa81bcbb928b27e43dd3fd46b9e524e21f1d12d4503540c60e466ec3b76c042021eee84d25b42c34f314fd4aaf0c83635149eb19fe289d9f712280115beff900221e18b4ea71caaae9acc8aa46df0a87a5")
+	for _, tt := range []struct {
+		name string
+		data string
+		want bool
+	}{
+		{"Transmission's key", key, true},
+		{"too short", key[:95], false},
+		{"too long", strings.Repeat(key, 7), false},
+		{"text", strings.Repeat("The quick brown fox jumps over the lazy dog. ", 4), false},
+		{"base64", strings.Repeat("QmFzZTY0IHRleHQgd2l0aCBhIGxvdCBvZiBsZXR0ZXJz", 4), false},
+		{"zeros", strings.Repeat("\x00", 200), false},
+		{"the same again and again", strings.Repeat(key[:16], 10), false},
+	} {
+		b := []byte(tt.data)
+		if got := MSEFirst(b); got != tt.want {
+			t.Errorf("%s: got %v", tt.name, got)
+		}
+		if n := testing.AllocsPerRun(20, func() { MSEFirst(b) }); n != 0 {
+			t.Errorf("%s: %v allocations", tt.name, n)
+		}
+	}
+	// Nearly every random string passes.
+	g := generator{12345}
+	b, passed := make([]byte, 96), 0
+	for range 10000 {
+		g.fill(b)
+		if MSEFirst(b) {
+			passed++
+		}
+	}
+	if passed < 9990 {
+		t.Errorf("%d of 10000 random strings pass", passed)
+	}
+}

@@ -20,7 +20,8 @@ import (
 	"testing"
 )
 
-// Budgets of the issue that a router's flash sets, in bytes.
+// What a router's flash allows, in bytes. The routers that are short of it have
+// MIPS processors.
 const (
 	maxBinary   = 2_900_000
 	maxIPK      = 1_200_000
@@ -103,7 +104,7 @@ func TestPackages(t *testing.T) {
 			name := fmt.Sprintf("%s_%s_%s.ipk", f.name, r.packageVersion(), target.arch)
 			t.Run(name, func(t *testing.T) {
 				data := readBuilt(t, name)
-				if len(data) > maxIPK {
+				if strings.HasPrefix(target.arch, "mips") && len(data) > maxIPK {
 					t.Errorf("%d bytes, more than %d", len(data), maxIPK)
 				}
 				p := readIPK(t, data)
@@ -258,7 +259,7 @@ func checkBinary(t *testing.T, data []byte, target target) {
 			t.Errorf("built with %s=%s, want %s", name, settings[name], value)
 		}
 	}
-	if target.arch == "mips_24kc" && len(data) > maxBinary {
+	if strings.HasPrefix(target.arch, "mips") && len(data) > maxBinary {
 		t.Errorf("the executable has %d bytes, more than %d", len(data), maxBinary)
 	}
 }

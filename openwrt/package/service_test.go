@@ -69,7 +69,7 @@ func TestStartWithoutJail(t *testing.T) {
 	r := newRouter(t)
 	r.remove("/sbin/ujail")
 	log, _ := r.service("start")
-	if !strings.Contains(log, "procd_append_param command -user p2pwall\n") {
+	if !strings.Contains(log, "procd_append_param command --user p2pwall\n") {
 		t.Error("the daemon is not told to give up root")
 	}
 	for _, not := range []string{"procd_set_param user", "jail", "capabilities", "no_new_privs"} {

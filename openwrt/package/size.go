@@ -41,7 +41,7 @@ func (t *sizeTable) measure(arch string, binary []byte) error {
 	}
 	// Compression and block size of OpenWrt images.
 	if size.squashfsXZ, err = compressed("mksquashfs", name+".sqfs", name, name+".sqfs",
-		"-noappend", "-root-owned", "-comp", "xz", "-b", "256k", "-processors", "1"); err != nil {
+		"-noappend", "-root-owned", "-nopad", "-comp", "xz", "-b", "256k", "-processors", "1"); err != nil {
 		return err
 	}
 	t.binaries = append(t.binaries, size)

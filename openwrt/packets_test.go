@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package openwrt
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+	"golang.org/x/sys/unix"
+)
+
+// world is a router between two LANs and an outside, in namespaces.
+//
+//	c1 10.1.0.2 -- lan0 | router | wan0 -- 192.0.2.2 s
+//	c2 10.2.0.2 -- lan1 |        |
+type world struct {
+	t       *testing.T
+	name    string
+	flavour string // of iptables, "" for the nft backend
+	// patience is how long an answer may take.
+	patience time.Duration
+}
+
+// refused is the world for what should get no answer: there is no point in waiting
+// long for it.
+func (w *world) refused() *world {
+	r := *w
+	r.patience = 300 * time.Millisecond
+	return &r
+}
+
+func (w *world) ns(host string) string { return w.name + "-" + host }
+
+// sh runs a command in a host's namespace.
+func (w *world) sh(host, command string) string {
+	w.t.Helper()
+	return run(w.t, "", "ip", "netns", "exec", w.ns(host), "sh", "-c", command)
+}
+
+// in runs a function in a host's namespace, on a thread that ends with it.
+func (w *world) in(host string, f func()) {
+	w.t.Helper()
+	var wait sync.WaitGroup
+	wait.Add(1)
+	go func() {
+		defer wait.Done()
+		runtime.LockOSThread()
+		fd, err := unix.Open("/var/run/netns/"+w.ns(host), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Setns(fd, unix.CLONE_NEWNET)
+			unix.Close(fd)
+		}
+		if err != nil {
+			w.t.Errorf("namespace %s: %v", host, err)
+			return
+		}
+		f()
+	}()
+	wait.Wait()
+}
+
+func newWorld(t *testing.T, flavour string) *world {
+	t.Helper()
+	need(t, "nft")
+	need(t, "ip")
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: network namespaces")
+	}
+	w := &world{t, fmt.Sprintf("p2pw%d-%s", os.Getpid(), "rules"+flavour), flavour, 10 * time.Second}
+	for _, h := range []string{"r", "c1", "c2", "s"} {
+		run(t, "", "ip", "netns", "add", w.ns(h))
+		t.Cleanup(func() { _, _ = try("", "ip", "netns", "delete", w.ns(h)) })
+		// Link-local addresses are of use at once.
+		w.sh(h, "echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad")
+	}
+	for i, l := range [][3]string{{"c1", "lan0", "1"}, {"c2", "lan1", "2"}, {"s", "wan0", "9"}} {
+		host, dev, net := l[0], l[1], l[2]
+		four := "10." + net + ".0."
+		if host == "s" {
+			four = "192.0.2."
+		}
+		six := "fd0" + net + "::"
+		run(t, "", "ip", "link", "add", dev, "netns", w.ns("r"), "type", "veth", "peer", "name", "eth0", "netns", w.ns(host))
+		w.sh("r", "ip address add "+four+"1/24 dev "+dev+"; ip address add "+six+"1/64 dev "+dev+" nodad; ip link set "+dev+" up; ip link set lo up")
+		w.sh(host, fmt.Sprintf("ip link set eth0 address 02:00:00:00:00:0%d; ip address add %s2/24 dev eth0; ip address add %s2/64 dev eth0 nodad; ip link set eth0 up; ip link set lo up; ip route add default via %s1; ip -6 route add default via %s1", i+1, four, six, four, six))
+	}
+	w.sh("r", "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding")
+	w.reach("c1")
+	w.reach("c2")
+	return w
+}
+
+// reach waits until a host reaches the outside, so that what comes later is not
+// lost for want of a neighbour's address.
+func (w *world) reach(host string) {
+	w.t.Helper()
+	w.sh(host, "for a in 192.0.2.2 fd09::2; do ping -c 1 -w 10 $a > /dev/null || exit 1; done")
+}
+
+// load loads the rules. The nft backend's queue statements become counters, which
+// accept as an absent program with bypass does.
+func (w *world) load(conf string) {
+	w.t.Helper()
+	c, err := Parse(strings.NewReader("config p2pwall\n"+conf), "f")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	target := Target{BackendNFT, SetsNFT, []string{"lan0", "lan1"}}
+	if w.flavour != "" {
+		target.Backend = BackendIPTables
+	}
+	r, err := MakeRules(&c, target)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	in := []string{"ip", "netns", "exec", w.ns("r")}
+	if w.flavour == "" {
+		run(w.t, queueStatement.ReplaceAllString(r.NFT, "counter accept"), append(in, "nft", "-f", "-")...)
+		return
+	}
+	run(w.t, r.NFT, append(in, "nft", "-f", "-")...)
+	for _, x := range [][2]string{{"iptables", r.Mangle4 + r.Raw}, {"ip6tables", r.Mangle6 + r.Raw}} {
+		run(w.t, x[1], append(in, x[0]+"-"+w.flavour+"-restore")...)
+	}
+}
+
+var (
+	nftCounter      = regexp.MustCompile(`counter packets (\d+) bytes \d+ accept`)
+	iptablesCounter = regexp.MustCompile(`(?m)^\[(\d+):\d+\] .* -j NFQUEUE`)
+)
+
+// queued is how many packets went to the queue so far.
+func (w *world) queued() int {
+	w.t.Helper()
+	var text string
+	re := iptablesCounter
+	if w.flavour == "" {
+		text, re = w.sh("r", "nft list table inet p2pwall"), nftCounter
+	} else {
+		text = w.sh("r", "iptables-"+w.flavour+"-save -c -t mangle; ip6tables-"+w.flavour+"-save -c -t mangle")
+	}
+	n := 0
+	for _, m := range re.FindAllStringSubmatch(text, -1) {
+		x, _ := strconv.Atoi(m[1])
+		n += x
+	}
+	return n
+}
+
+// during returns how many packets go to the queue while f runs.
+func (w *world) during(f func()) int {
+	w.t.Helper()
+	before := w.queued()
+	f()
+	return w.queued() - before
+}
+
+// set changes elements of a set.
+func (w *world) set(what, set, element string) {
+	w.t.Helper()
+	timeout := " timeout 1h"
+	if what == "delete" {
+		timeout = ""
+	}
+	w.sh("r", fmt.Sprintf("nft %s element inet p2pwall %s '{ %s%s }'", what, set, element, timeout))
+}
+
+// echo answers UDP and TCP on a port of a host until the test ends: a TCP
+// connection gets back what it sends.
+func (w *world) echo(host string, port int) {
+	w.in(host, func() {
+		addr := fmt.Sprintf(":%d", port)
+		u, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			w.t.Error(err)
+			return
+		}
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			w.t.Error(err)
+			return
+		}
+		w.t.Cleanup(func() { u.Close(); l.Close() })
+		go func() {
+			b := make([]byte, 2048)
+			for {
+				n, from, err := u.ReadFrom(b)
+				if err != nil {
+					return
+				}
+				_, _ = u.WriteTo(b[:n], from)
+			}
+		}()
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go func() {
+					_, _ = io.Copy(c, c)
+					c.Close()
+				}()
+			}
+		}()
+	})
+}
+
+// udp sends packets of one flow and returns how many answers came.
+func (w *world) udp(host, to string, size, count int) (answers int) {
+	w.in(host, func() {
+		c, err := net.Dial("udp", to)
+		if err != nil {
+			w.t.Error(err)
+			return
+		}
+		defer c.Close()
+		b := make([]byte, size)
+		for range count {
+			_, _ = c.Write(b)
+			_ = c.SetReadDeadline(time.Now().Add(w.patience))
+			if _, err := c.Read(b); err != nil {
+				return
+			}
+			answers++
+		}
+	})
+	return answers
+}
+
+// tcp opens a connection, sends and receives so much, and reports whether that
+// worked.
+func (w *world) tcp(host, to string, size int) (ok bool) {
+	w.in(host, func() {
+		c, err := net.DialTimeout("tcp", to, w.patience)
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+		go func() { _, _ = c.Write(make([]byte, size)) }()
+		_, err = io.ReadFull(c, make([]byte, size))
+		ok = err == nil
+	})
+	return ok
+}
+
+const (
+	serverFour = "192.0.2.2:7000"
+	serverSix  = "[fd09::2]:7000"
+)
+
+// TestPackets sends real packets through the rules of each backend.
+func TestPackets(t *testing.T) {
+	for _, flavour := range []string{"", "nft", "legacy"} {
+		name := "iptables-" + flavour
+		if flavour == "" {
+			name = "nft"
+		} else {
+			need(t, name)
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, flavour)
+			w.load("list exempt 10.2.0.7\nlist exempt 02:00:00:00:00:77\n")
+			for _, h := range []string{"s", "c2", "r"} {
+				w.echo(h, 7000)
+			}
+			for _, part := range []struct {
+				name string
+				f    func(*testing.T, *world)
+			}{
+				{"what is queued", partQueued},
+				{"what is never touched", partUntouched},
+				{"cut pairs", partCut},
+				{"locked clients", partLocked},
+				{"exempt hosts", partExempt},
+				{"marks", partMarks},
+			} {
+				t.Run(part.name, func(t *testing.T) { w.t = t; part.f(t, w) })
+			}
+			w.t = t
+		})
+	}
+}
+
+func partQueued(t *testing.T, w *world) {
+	for _, to := range []string{serverFour, serverSix} {
+		if n := w.during(func() { w.udp("c1", to, 12, 1) }); n != 1 {
+			t.Errorf("%s: a small UDP packet is queued %d times", to, n)
+		}
+		if n := w.during(func() { w.udp("c1", to, udpPayload, 1) }); n != 1 {
+			t.Errorf("%s: the longest small UDP packet is queued %d times", to, n)
+		}
+		if n := w.during(func() { w.udp("c1", to, udpPayload+1, 3) }); n != 0 {
+			t.Errorf("%s: long UDP is queued %d times", to, n)
+		}
+		if n := w.during(func() { w.udp("c1", to, 30, 100) }); n != udpPackets {
+			t.Errorf("%s: of a long flow of small UDP %d packets are queued, want %d", to, n, udpPackets)
+		}
+		if n := w.during(func() {
+			if !w.tcp("c1", to, 1<<20) {
+				t.Errorf("%s: TCP does not pass", to)
+			}
+		}); n < 3 || n > 1+2*tcpPackets {
+			t.Errorf("%s: of a long TCP connection %d packets are queued", to, n)
+		}
+		// The handshake alone: a SYN, but no bare acknowledgement.
+		if n := w.during(func() { w.tcp("c1", to, 0) }); n != 1 {
+			t.Errorf("%s: an empty connection is queued %d times", to, n)
+		}
+	}
+	// A connection that the outside opened: data of both directions, no SYN.
+	if n := w.during(func() { w.tcp("s", "10.2.0.2:7000", 100) }); n < 2 || n > 2*tcpPackets {
+		t.Errorf("of a connection from outside %d packets are queued", n)
+	}
+	if n := w.during(func() { w.udp("s", "10.2.0.2:7000", 300, 50) }); n != 0 {
+		t.Errorf("of long UDP from outside %d packets are queued", n)
+	}
+	// The answer to a probe goes to the router.
+	if n := w.during(func() { w.refused().udp("c1", "10.1.0.1:1214", 12, 1) }); n != 1 {
+		t.Errorf("an answer to a probe is queued %d times", n)
+	}
+}
+
+func partUntouched(t *testing.T, w *world) {
+	for what, f := range map[string]func(){
+		"LAN to LAN, TCP":       func() { w.tcp("c1", "10.2.0.2:7000", 100) },
+		"LAN to LAN, UDP":       func() { w.udp("c1", "10.2.0.2:7000", 12, 1) },
+		"LAN to LAN, IPv6":      func() { w.tcp("c1", "[fd02::2]:7000", 100) },
+		"router to outside":     func() { w.tcp("r", serverFour, 100); w.udp("r", serverFour, 12, 1) },
+		"router to LAN":         func() { w.tcp("r", "10.2.0.2:7000", 100); w.udp("r", "10.2.0.2:7000", 12, 1) },
+		"LAN to router":         func() { w.tcp("c1", "10.1.0.1:7000", 100); w.udp("c1", "10.1.0.1:7000", 12, 1) },
+		"outside to router":     func() { w.refused().udp("s", "192.0.2.1:1214", 12, 1); w.tcp("s", "192.0.2.1:7000", 100) },
+		"ping":                  func() { w.sh("c1", "ping -c 1 -W 1 192.0.2.2; ping -c 1 -W 1 fd09::2") },
+		"IPv6 neighbours again": func() { w.sh("r", "ip neighbour flush all"); w.sh("c1", "ping -c 1 -W 2 fd01::1") },
+	} {
+		if n := w.during(f); n != 0 {
+			t.Errorf("%s: %d packets are queued", what, n)
+		}
+	}
+}
+
+func partCut(t *testing.T, w *world) {
+	for _, c := range []struct{ set, element, to, ping string }{
+		{"cut4", "10.1.0.2 . 192.0.2.2", serverFour, "192.0.2.2"},
+		{"cut6", "fd01::2 . fd09::2", serverSix, "fd09::2"},
+	} {
+		w.set("add", c.set, c.element)
+		if w.refused().udp("c1", c.to, 500, 1) != 0 || w.refused().tcp("c1", c.to, 1) {
+			t.Errorf("%s: passes", c.set)
+		}
+		if _, err := try("", "ip", "netns", "exec", w.ns("c1"), "ping", "-c", "1", "-W", "1", c.ping); err == nil {
+			t.Errorf("%s: a ping passes", c.set)
+		}
+		if w.udp("c2", c.to, 500, 1) != 1 {
+			t.Errorf("%s: another client is cut too", c.set)
+		}
+		if w.udp("c1", "10.1.0.1:7000", 12, 1) != 1 {
+			t.Errorf("%s: the router is cut too", c.set)
+		}
+		w.set("delete", c.set, c.element)
+		if w.udp("c1", c.to, 500, 1) != 1 {
+			t.Errorf("%s: still cut", c.set)
+		}
+	}
+	// The other direction, by itself: the server sends first.
+	w.echo("c1", 7000)
+	if w.udp("s", "10.1.0.2:7000", 500, 1) != 1 {
+		t.Fatal("the outside does not reach the client")
+	}
+	w.set("add", "cut4", "10.1.0.2 . 192.0.2.2")
+	before := w.sh("c1", "grep ^Udp: /proc/net/snmp | tail -1 | cut -d ' ' -f 2")
+	w.refused().udp("s", "10.1.0.2:7000", 500, 1)
+	if after := w.sh("c1", "grep ^Udp: /proc/net/snmp | tail -1 | cut -d ' ' -f 2"); after != before {
+		t.Error("a packet of the peer reaches the client")
+	}
+	w.set("delete", "cut4", "10.1.0.2 . 192.0.2.2")
+}
+
+func partLocked(t *testing.T, w *world) {
+	for _, c := range []struct{ set, element, to string }{
+		{"lock4", "10.1.0.2", serverFour},
+		{"lock6", "fd01::2", serverSix},
+		{"lockmac", "02:00:00:00:00:01", serverFour},
+		{"lockmac", "02:00:00:00:00:01", serverSix},
+	} {
+		w.sh("r", "nft flush set inet p2pwall seen4; nft flush set inet p2pwall seen6")
+		w.set("add", c.set, c.element)
+		n := w.during(func() {
+			for range 3 {
+				if w.refused().tcp("c1", c.to, 1) {
+					t.Errorf("%s: a connection passes", c.set)
+				}
+			}
+		})
+		// One packet of the host in a while, to keep the lock true; it is not let
+		// through although nobody listens on the queue. iptables counts it once,
+		// and so does nft.
+		if n != 1 {
+			t.Errorf("%s: %d packets are sampled", c.set, n)
+		}
+		if w.udp("c1", c.to, 500, 1) != 1 {
+			t.Errorf("%s: UDP is locked too", c.set)
+		}
+		if !w.tcp("c2", c.to, 1) {
+			t.Errorf("%s: another client is locked too", c.set)
+		}
+		if !w.tcp("c1", "10.2.0.2:7000", 1) {
+			t.Errorf("%s: the LAN is locked too", c.set)
+		}
+		w.set("delete", c.set, c.element)
+		if !w.tcp("c1", c.to, 1) {
+			t.Errorf("%s: still locked", c.set)
+		}
+	}
+}
+
+func partExempt(t *testing.T, w *world) {
+	w.sh("c2", "ip address add 10.2.0.7/24 dev eth0; ip route replace default via 10.2.0.1 src 10.2.0.7")
+	w.set("add", "lock4", "10.2.0.7")
+	w.set("add", "cut4", "10.2.0.7 . 192.0.2.2")
+	if n := w.during(func() {
+		if !w.tcp("c2", serverFour, 1000) || w.udp("c2", serverFour, 12, 3) != 3 {
+			t.Error("the exempt address is blocked")
+		}
+	}); n != 0 {
+		t.Errorf("%d packets of the exempt address are queued", n)
+	}
+	w.set("delete", "cut4", "10.2.0.7 . 192.0.2.2")
+	w.sh("c2", "ip route replace default via 10.2.0.1; ip address delete 10.2.0.7/24 dev eth0")
+
+	w.sh("c2", "ip link set eth0 down; ip link set eth0 address 02:00:00:00:00:77; ip link set eth0 up; ip route replace default via 10.2.0.1; ip -6 address add fd02::2/64 dev eth0 nodad; ip -6 route replace default via fd02::1")
+	w.reach("c2")
+	w.set("add", "lock4", "10.2.0.2")
+	for _, to := range []string{serverFour, serverSix} {
+		if n := w.during(func() {
+			if !w.tcp("c2", to, 1000) {
+				t.Errorf("%s: the exempt MAC is blocked", to)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %d packets of the exempt MAC are queued", to, n)
+		}
+	}
+	w.set("delete", "lock4", "10.2.0.2")
+}
+
+func partMarks(t *testing.T, w *world) {
+	need(t, "conntrack")
+	w.sh("r", "conntrack -F")
+	w.tcp("c1", serverFour, 1<<20)
+	w.udp("c1", serverFour, 12, udpPackets+5)
+	mark := fmt.Sprintf("mark=%d", nfq.MarkDecided)
+	list := w.sh("r", "conntrack -L")
+	for _, proto := range []string{"tcp", "udp"} {
+		found := false
+		for _, l := range strings.Split(list, "\n") {
+			found = found || strings.HasPrefix(l, proto) && strings.Contains(l, mark)
+		}
+		if !found {
+			t.Errorf("a long %s flow is not marked as decided:\n%s", proto, list)
+		}
+	}
+	// A packet of our own leaves no trace.
+	w.sh("r", "conntrack -F")
+	w.in("r", func() {
+		for _, m := range []int{0, nfq.MarkOwn} {
+			d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+				return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, m) })
+			}}
+			c, err := d.Dial("udp", fmt.Sprintf("10.1.0.2:%d", 4000+m&1|m>>17))
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			_, _ = c.Write([]byte("x"))
+			c.Close()
+		}
+	})
+	list = w.sh("r", "conntrack -L")
+	if !strings.Contains(list, "dport=4000") || strings.Contains(list, "dport=4001") {
+		t.Errorf("tracked:\n%s", list)
+	}
+}

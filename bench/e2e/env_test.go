@@ -180,7 +180,7 @@ func (e *env) must(holds bool, format string, args ...any) bool {
 // wall much will never come, so that the wait is short.
 func (e *env) until(what string, cond func() bool) bool {
 	limit := patience
-	if e.wall == nil {
+	if e.cfg.Bin == "" {
 		limit = 2 * time.Second
 	}
 	for end := time.Now().Add(limit); ; time.Sleep(5 * time.Millisecond) {
@@ -229,8 +229,8 @@ func (e *env) innocent(cfg lab.InnocentConfig) (judge func()) {
 		}
 		if cfg.Retries == 0 {
 			lost := e.lab.Lost(e.lab.Innocent)
-			if len(lost) > 0 {
-				e.fault("%d packets of or to the innocent host were lost, the first: %s", len(lost), &lost[0])
+			for i := range lost[:min(len(lost), 5)] {
+				e.fault("of %d packets of or to the innocent host, packet %d was lost: %s", len(lost), lost[i].At, &lost[i])
 			}
 		}
 		e.recorded()
@@ -297,11 +297,9 @@ func (e *env) counter(name string) uint64 {
 // noLeak wants nothing of a host at any supernode, of all that entered the router
 // from a moment on.
 func (e *env) noLeak(h *lab.Host, from lab.Moment) {
-	leaks := e.lab.Leaks(h, from)
-	if e.cfg.Main["sets"] == "off" {
-		// Only TCP and UDP come to the queue; the rest is cut by the sets.
-		leaks = slices.DeleteFunc(leaks, func(c lab.Crossing) bool { return c.Proto != lab.TCP && c.Proto != lab.UDP })
-	}
+	// The ICMP errors with which a host's kernel answers what comes for a
+	// program that was just closed are no doing of the client.
+	leaks := slices.DeleteFunc(e.lab.Leaks(h, from), func(c lab.Crossing) bool { return c.Proto != lab.TCP && c.Proto != lab.UDP })
 	for i := range leaks[:min(len(leaks), 5)] {
 		e.fault("leak %d of %d: packet %d, entered as %d: %s", i+1, len(leaks), leaks[i].At, leaks[i].Entered, &leaks[i].Packet)
 	}
@@ -356,7 +354,8 @@ func (e *env) nothingLeft() {
 	}
 }
 
-// leftovers lists rules, sets and queues in the router's namespace.
+// leftovers lists rules, sets (without their elements and counters) and queues in the router's
+// namespace.
 func leftovers(l *lab.Lab) (found []string) {
 	for _, tool := range []string{"iptables-save", "ip6tables-save", "iptables-legacy-save", "ip6tables-legacy-save"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -382,7 +381,7 @@ func leftovers(l *lab.Lab) (found []string) {
 			found = append(found, tool+": "+out)
 		}
 	}
-	grep("p2pwall", "nft", "list", "ruleset")
+	grep("p2pwall", "nft", "-s", "-t", "list", "ruleset")
 	grep("p2pwall", "ipset", "list", "-n")
 	queues := ""
 	l.Router.Do(func() error {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,6 +27,7 @@ var survivals = []scenario{
 	{name: "second instance", run: secondInstance},
 	{name: "malformed packets", main: map[string]string{"sets": "off"}, run: malformed},
 	{name: "restart", main: map[string]string{"timelock": "4"}, run: restart},
+	{name: "stop and start", main: map[string]string{"timelock": "60"}, run: stopStart},
 	{name: "reload", main: map[string]string{"timelock": "4"}, run: reload},
 	{name: "exempt", main: map[string]string{"exempt": "192.168.1.50"}, run: exempt},
 	{name: "exempt by MAC", main: map[string]string{"exempt": "02:00:00:00:01:32"}, run: exempt},
@@ -136,6 +138,8 @@ func overrun(e *env) {
 func rulesDeleted(e *env) {
 	h := e.lab.Clients[0]
 	e.blocks(h)
+	want := rules(e.lab)
+	e.must(len(want) > 1, "no rules to delete")
 	for _, c := range []string{
 		"iptables -w -t mangle -F", "ip6tables -w -t mangle -F",
 		"iptables -w -t mangle -X", "ip6tables -w -t mangle -X",
@@ -147,20 +151,34 @@ func rulesDeleted(e *env) {
 			e.lab.Router.Run(f[0], f[1:]...)
 		}
 	}
-	before := len(e.wall.LogLines())
-	e.until("the rules to come back, said in the log", func() bool {
-		s, err := e.wall.Status()
-		if err != nil || !s.RulesOK || len(leftovers(e.lab)) < 2 {
-			return false
+	e.until("the rules to come back", func() bool { return slices.Equal(rules(e.lab), want) })
+	if got := rules(e.lab); !slices.Equal(got, want) {
+		for _, r := range want {
+			e.must(slices.Contains(got, r), "still missing: %s", r)
 		}
-		for _, l := range e.wall.LogLines()[max(0, before-3):] {
-			if strings.Contains(l.Text, "rules") {
-				return true
-			}
+		for _, r := range got {
+			e.must(slices.Contains(want, r), "too many: %s", r)
 		}
-		return false
-	})
+	}
+	said := false
+	for _, l := range e.wall.LogLines() {
+		said = said || strings.Contains(l.Text, "rules") && strings.Contains(l.Text, "put back")
+	}
+	e.must(said, "the log does not say that rules were put back")
+	e.until("the status to say so", func() bool { s, err := e.wall.Status(); return err == nil && s.RulesOK })
 	e.blocks(h)
+}
+
+// rules are the lines of all rules, sorted: tables made anew are listed in another
+// order.
+func rules(l *lab.Lab) (lines []string) {
+	for _, f := range leftovers(l) {
+		if !strings.HasPrefix(f, "queue") {
+			lines = append(lines, strings.Split(f, "\n")...)
+		}
+	}
+	slices.Sort(lines)
+	return lines
 }
 
 // secondInstance must refuse clearly and leave the first alone.
@@ -351,17 +369,18 @@ func damaged(rng *rand.Rand, l *lab.Lab, h *lab.Host) []byte {
 	return b
 }
 
-// restart stops and starts the program while a client is locked: nothing of the
-// client gets out in between, and the lock goes on.
+// restart hands a locked client over to a successor: nothing of it gets out in
+// between, and the lock goes on.
 func restart(e *env) {
 	h := e.lab.Clients[0]
-	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
+	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1, Patience: 20 * time.Millisecond})
 	stop := e.start(k.Run)
 	e.until("the lock, and pings to all", func() bool { return e.locked(h) && k.Seen().Pings >= 400 })
-	// Only its TCP goes on: a lock that lives in the kernel alone must do.
+	// A thousand SYNs a second show any gap.
 	k.SetMode(2)
-	if err := e.wall.Stop(); err != nil {
-		e.fault("stopping: %v", err)
+	e.wall.Signal(syscall.SIGUSR2)
+	if code, err := e.wall.Wait(20 * time.Second); err != nil || code != 0 {
+		e.fault("handing over: exit code %d, %v", code, err)
 	}
 	e.startWall()
 	s, err := e.wall.Client(h)
@@ -370,6 +389,25 @@ func restart(e *env) {
 	stop()
 	e.noLeak(h, 0)
 	e.until("the release", func() bool { s, err := e.wall.Client(h); return err == nil && !s.Locked })
+}
+
+// stopStart stops the program while a client is locked: all of it goes, and a
+// later start knows the client and the rest of its lock.
+func stopStart(e *env) {
+	h := e.lab.Clients[0]
+	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
+	stop := e.start(k.Run)
+	e.until("the lock, and pings to all", func() bool { return e.locked(h) && k.Seen().Pings >= 400 })
+	stop()
+	if err := e.wall.Stop(); err != nil {
+		e.fault("stopping: %v", err)
+	}
+	e.nothingLeft()
+	e.must(e.canConnect(h, lab.Server4, 10*time.Second), "the host is locked with no wall")
+	e.startWall()
+	s, err := e.wall.Client(h)
+	e.must(err == nil && s.Locked && s.Peers == 200, "after the start: %+v, %v", s, err)
+	e.must(!e.canConnect(h, lab.Server4, 300*time.Millisecond), "the host connected after the start")
 }
 
 // reload changes the configuration of the running program: locks stay. A broken

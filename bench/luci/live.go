@@ -19,38 +19,50 @@ type Live struct {
 	*Server
 	UCI *UCI
 
-	root, dir, bin string
-	lab            *lab.Lab
+	cfg LiveConfig
+	bin string
+	lab *lab.Lab
 
 	mu      sync.Mutex
 	wall    *lab.Wall
 	clients []func() // stop functions
 }
 
-// NewLive makes lab, daemon and clients; dir is for their files, locked says for
-// how many seconds a client is locked, hooks may be nil.
-func NewLive(root, dir, locked string, hooks map[string]func()) (*Live, error) {
-	v := &Live{root: root, dir: dir}
+// LiveConfig says how a Live is to be.
+type LiveConfig struct {
+	Root  string // the checkout
+	Dir   string // for the files of daemon and server
+	Lock  string // for how many seconds a client is locked
+	Names [2]string
+	// Stay is how long the second client stays in its first mode before it
+	// goes through the others; 0 is without end.
+	Stay  time.Duration
+	Hooks map[string]func()
+}
+
+// NewLive makes lab, daemon and clients.
+func NewLive(cfg LiveConfig) (*Live, error) {
+	v := &Live{cfg: cfg}
 	var err error
-	if v.bin, err = lab.BuildWall(dir); err != nil {
+	if v.bin, err = lab.BuildWall(cfg.Dir); err != nil {
 		return nil, err
 	}
 	if v.lab, err = lab.New(lab.Config{Clients: 2, NoRecord: true}); err != nil {
 		return nil, err
 	}
-	if err = v.begin(locked, hooks); err != nil {
+	if err = v.begin(); err != nil {
 		v.Close()
 		return nil, err
 	}
 	return v, nil
 }
 
-func (v *Live) begin(locked string, hooks map[string]func()) error {
-	err := v.start(lab.WallConfig{Bin: v.bin, Dir: v.dir, Main: map[string]string{"timelock": locked}})
+func (v *Live) begin() error {
+	err := v.start(lab.WallConfig{Bin: v.bin, Dir: v.cfg.Dir, Main: map[string]string{"timelock": v.cfg.Lock}})
 	if err != nil {
 		return err
 	}
-	network := filepath.Join(v.dir, "network")
+	network := filepath.Join(v.cfg.Dir, "network")
 	text := "config interface 'loopback'\n\toption device 'lo'\nconfig interface 'lan'\n\toption device 'br-lan'\nconfig interface 'guest'\n\toption device 'br-guest'\n"
 	if err := os.WriteFile(network, []byte(text), 0o600); err != nil {
 		return err
@@ -63,14 +75,15 @@ func (v *Live) begin(locked string, hooks map[string]func()) error {
 			v.Wall().Signal(syscall.SIGHUP)
 		}
 	}
-	plugin, err := NewPlugin(filepath.Join(v.root, "openwrt/files/usr/libexec/rpcd/p2pwall"), v.dir, v.bin, v.wall.File)
+	plugin, err := NewPlugin(filepath.Join(v.cfg.Root, "openwrt/files/usr/libexec/rpcd/p2pwall"), v.cfg.Dir, v.bin, v.wall.File)
 	if err != nil {
 		return err
 	}
 	v.Server, err = NewServer(Config{
-		Root: v.root, Object: plugin.Call, UCI: v.UCI, LuCI: os.Getenv("P2PWALL_LUCI"),
+		Root: v.cfg.Root, Object: plugin.Call, UCI: v.UCI, LuCI: os.Getenv("P2PWALL_LUCI"),
 		Hints: map[string]any{
-			"02:00:00:00:01:32": map[string]any{"name": "<b>attic</b>", "ipaddrs": []string{"192.168.1.50"}},
+			"02:00:00:00:01:32": map[string]any{"name": v.cfg.Names[0], "ipaddrs": []string{"192.168.1.50"}},
+			"02:00:00:00:01:33": map[string]any{"name": v.cfg.Names[1], "ipaddrs": []string{"192.168.1.51"}},
 			"02:00:00:00:01:64": map[string]any{"name": "desk", "ipaddrs": []string{"192.168.1.100"}},
 		},
 		Init: func(command string) (int, string) {
@@ -82,7 +95,7 @@ func (v *Live) begin(locked string, hooks map[string]func()) error {
 			}
 			return 0, ""
 		},
-		Hooks: hooks,
+		Hooks: v.cfg.Hooks,
 	})
 	if err != nil {
 		return err
@@ -130,7 +143,11 @@ func (v *Live) Restart() error {
 // StartClient starts a client on a host of the lab; a second one takes the place
 // of the first.
 func (v *Live) StartClient(host int) {
-	k := lab.NewKazaa(v.lab.Clients[host], lab.KazaaConfig{Peers: v.lab.Peers, Speed: 2, Mode: 1})
+	kind := lab.KazaaConfig{Peers: v.lab.Peers, Speed: 2, Mode: 1}
+	if host == 1 && v.cfg.Stay > 0 {
+		kind = lab.KazaaConfig{Peers: v.lab.Peers, Speed: 1, Stay: v.cfg.Stay, Mode2: v.cfg.Stay}
+	}
+	k := lab.NewKazaa(v.lab.Clients[host], kind)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -14,6 +14,9 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
+// root is the checkout.
+const root = "../.."
+
 func TestMain(m *testing.M) {
 	lab.CloseOnSignal()
 	os.Exit(m.Run())
@@ -41,7 +44,7 @@ func live(t *testing.T, hooks map[string]func()) *Live {
 			t.Skipf("needs the program %s", p)
 		}
 	}
-	v, err := NewLive(root, t.TempDir(), "20", hooks)
+	v, err := NewLive(LiveConfig{Root: root, Dir: t.TempDir(), Lock: "20", Names: [2]string{"<b>attic</b>"}, Hooks: hooks})
 	if err != nil {
 		t.Fatal(err)
 	}

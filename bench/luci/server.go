@@ -209,6 +209,7 @@ var pageText = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <title>{{.Title}} - P2Pwall</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 {{if .Real}}<link rel="stylesheet" href="/luci-static/bootstrap/cascade.css">
+<link rel="stylesheet" media="only screen and (max-device-width: 854px)" href="/luci-static/bootstrap/mobile.css">
 <script>document.documentElement.setAttribute('data-darkmode', matchMedia('(prefers-color-scheme: dark)').matches)</script>
 <script src="/luci-static/resources/cbi.js"></script>
 <script src="/luci-static/resources/promis.min.js"></script>{{else}}<link rel="stylesheet" href="/luci-static/theme.css">{{end}}

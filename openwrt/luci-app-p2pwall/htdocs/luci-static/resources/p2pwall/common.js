@@ -30,6 +30,7 @@ const css = '\
 .p2pw-old{opacity:.6}\
 .p2pw-findings{list-style:none;margin:0;padding:0}\
 .p2pw-findings p{margin:0}\
+#p2pw-findings li{color:inherit}\
 .p2pw-filter{display:flex;flex-wrap:wrap;gap:.5em 1.5em;align-items:center;margin:.5em 0}\
 @media (prefers-reduced-motion:reduce){.p2pw-bar>div{transition:none}}\
 ';

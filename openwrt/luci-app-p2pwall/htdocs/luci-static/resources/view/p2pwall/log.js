@@ -57,6 +57,7 @@ return view.extend({
 		this.body = E('tbody', {}, []);
 
 		document.addEventListener('visibilitychange', this.update.bind(this));
+		this.update();
 		poll.add(this.update.bind(this), INTERVAL);
 
 		return E('div', { 'class': 'cbi-map' }, [

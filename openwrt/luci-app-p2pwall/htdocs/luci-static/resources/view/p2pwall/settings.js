@@ -261,6 +261,24 @@ return view.extend({
 			return why ? Promise.reject(new TypeError(why)) : parse.apply(this, arguments);
 		};
 
+		/* LuCI leaves the widgets that it makes of several elements without a name. */
+		const renderContents = m.renderContents;
+		m.renderContents = function() {
+			return Promise.resolve(renderContents.apply(this, arguments)).then(function(root) {
+				root.querySelectorAll('.cbi-value').forEach(function(field) {
+					const name = field.querySelector('.cbi-value-title').textContent;
+					field.querySelectorAll('input[data-widget-id], .create-item-input').forEach(function(e) {
+						e.setAttribute('aria-label', name);
+					});
+					field.querySelectorAll('.cbi-dropdown, .cbi-dynlist').forEach(function(e) {
+						e.setAttribute('role', 'group');
+						e.setAttribute('aria-label', name);
+					});
+				});
+				return root;
+			});
+		};
+
 		return m.render();
 	}
 });

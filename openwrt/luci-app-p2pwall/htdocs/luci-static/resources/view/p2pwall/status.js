@@ -37,7 +37,7 @@ function Strip(cls, label) {
 	this.label = label;
 	this.bars = [];
 	this.caption = E('figcaption', {}, []);
-	this.svg = svg('svg', { 'viewBox': '0 0 600 100', 'preserveAspectRatio': 'none', 'role': 'img' });
+	this.svg = svg('svg', { 'viewBox': '0 0 600 100', 'preserveAspectRatio': 'none', 'role': 'img', 'aria-label': label });
 	for (let i = 0; i < 60; i++) {
 		const bar = svg('rect', { 'class': cls, 'x': i * 10 + 1, 'y': 100, 'width': 8, 'height': 0 }, [ svg('title') ]);
 		this.bars.push(bar);
@@ -121,6 +121,8 @@ return view.extend({
 		});
 
 		document.addEventListener('visibilitychange', this.update.bind(this));
+		/* The poll begins with its next turn; nobody should wait for that. */
+		this.update();
 		poll.add(this.update.bind(this), INTERVAL);
 		window.setInterval(this.tick.bind(this), 1000);
 
@@ -444,7 +446,7 @@ return view.extend({
 		common.say(row.facts, [
 			c.reason ? _('Found because %s.').format(reasonText(c.reason)) : '',
 			_('Addresses: %s.').format(all.join(', ')),
-			c.locks != null ? _('Locked %d times.').format(common.number(c.locks)) : '',
+			c.locks != null ? _('Locks: %d.').format(common.number(c.locks)) : '',
 			_('%d TCP, %d UDP').format(common.number(c.dropped_tcp), common.number(c.dropped_udp)) + ' ' + _('packets dropped.'),
 			common.number(c.last_answer) ? _('Last answer to a probe: %s.').format(this.ago(c.last_answer)) : ''
 		].filter(function(x) { return x; }).join(' '));

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Screenshots writes the pictures of the LuCI app that the documentation shows:
+// a lab with two FastTrack clients, a real daemon, and the app before it. It runs
+// in the checkout's root, as root, and needs chromium, node and npm.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+	"github.com/p2pwall/p2pwall/bench/luci"
+)
+
+func main() {
+	out := flag.String("o", "docs/screenshots", "folder for the pictures")
+	warm := flag.Duration("warm", 3*time.Minute, "how long the lab runs before, so that the chart has something to show")
+	flag.Parse()
+	lab.CloseOnSignal()
+	if err := shoot(*out, *warm); err != nil {
+		fmt.Fprintln(os.Stderr, "screenshots:", err)
+		os.Exit(1)
+	}
+}
+
+func shoot(out string, warm time.Duration) error {
+	tools, err := luci.NewTools(".")
+	if err != nil {
+		return err
+	}
+	if out, err = filepath.Abs(out); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "p2pwall-screenshots-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	live, err := luci.NewLive(luci.LiveConfig{
+		Root: ".", Dir: dir, Lock: "120", Names: [2]string{"attic-pc", "old-laptop"}, Stay: warm / 4,
+	})
+	if err != nil {
+		return err
+	}
+	defer live.Close()
+	time.Sleep(warm)
+	text, err := tools.Run("screenshots.cjs", live.Server, "PICTURES="+out)
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, text)
+	}
+	return nil
+}

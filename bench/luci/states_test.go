@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package luci
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sync"
+	"testing"
+	"time"
+)
+
+// canned answers for a daemon that no lab can bring into the state wanted.
+type canned struct {
+	mu      sync.Mutex
+	replies map[string]any // method: reply
+	absent  bool
+	lost    int // grows with every look at the status, if it is not 0
+}
+
+func (c *canned) call(method string, _ map[string]any) (any, int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.absent {
+		return nil, ubusNotFound
+	}
+	if method == "status" && c.lost > 0 {
+		c.lost++
+		s := cannedStatus()
+		s["queues"] = []any{map[string]any{"number": 214, "length": 1024, "waiting": 3, "dropped": c.lost, "user_dropped": 0}}
+		return s, ubusOK
+	}
+	if r, ok := c.replies[method]; ok {
+		return r, ubusOK
+	}
+	return map[string]any{"error": "unknown cmd"}, ubusOK
+}
+
+func (c *canned) set(replies map[string]any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.replies, c.absent, c.lost = replies, false, 0
+}
+
+func cannedStatus() map[string]any {
+	return map[string]any{
+		"version": "1.0", "pid": 1, "started": time.Now().Unix() - 100, "uptime": 100, "enabled": true, "backend": "nft",
+		"rules_ok": true, "timelock": 120,
+		"queues": []any{map[string]any{"number": 214, "length": 1024, "waiting": 0, "dropped": 0, "user_dropped": 0}},
+	}
+}
+
+func cannedClient(i int) map[string]any {
+	now := time.Now().Unix()
+	return map[string]any{
+		"address": fmt.Sprintf("192.168.1.%d", 50+i), "addresses": []string{fmt.Sprintf("192.168.1.%d", 50+i), "2001:db8::1"},
+		"mac": fmt.Sprintf("02:00:00:00:01:%02x", 50+i), "protocol": "fasttrack", "title": "FastTrack", "first_seen": now - 4000,
+		"last_seen": now, "locked": i%2 == 0, "lock_remaining": 60.5, "lock_time": 120, "peers": 256, "locks": 7,
+		"dropped": 1000, "dropped_tcp": 900, "dropped_udp": 100, "last_probe": now - 5, "last_answer": now - 4, "reason": "ping",
+	}
+}
+
+func cannedHistory() map[string]any {
+	return map[string]any{"interval": 60, "dropped_tcp": make([]int, 60), "dropped_udp": make([]int, 60), "probes": make([]int, 60)}
+}
+
+// TestStates shows the app what a daemon may say or not say.
+func TestStates(t *testing.T) {
+	tools := tools(t)
+	const markup = "<img src=x onerror=alert(1)><b>x</b>"
+	var full, peers []any
+	for i := range 64 {
+		full = append(full, cannedClient(i))
+	}
+	for i := range 256 {
+		peers = append(peers, map[string]any{
+			"client": "192.168.1.50", "address": fmt.Sprintf("198.51.100.%d", i), "port": 1214, "protocol": "fasttrack",
+			"first_seen": 1, "last_seen": 2, "dropped": i,
+		})
+	}
+	evil := map[string]any{}
+	for k, v := range cannedClient(0) {
+		evil[k] = v
+		if _, ok := v.(string); ok && k != "mac" {
+			evil[k] = markup
+		}
+	}
+	evil["addresses"] = []string{markup}
+	evilStatus := cannedStatus()
+	evilStatus["version"], evilStatus["backend"] = markup, markup
+	ok := []any{map[string]any{"level": "ok", "what": "all is well", "remedy": ""}}
+	good := map[string]any{
+		"status": cannedStatus(), "clients": map[string]any{"clients": []any{}}, "history": cannedHistory(),
+		"check": map[string]any{"findings": ok}, "events": map[string]any{"events": []any{}}, "peers": map[string]any{"peers": []any{}},
+	}
+	with := func(change map[string]any) map[string]any {
+		out := map[string]any{}
+		for k, v := range good {
+			out[k] = v
+		}
+		for k, v := range change {
+			out[k] = v
+		}
+		return out
+	}
+	status := func(key string, value any) map[string]any {
+		s := cannedStatus()
+		s[key] = value
+		return with(map[string]any{"status": s})
+	}
+
+	dir := t.TempDir()
+	file := filepath.Join(dir, "p2pwall")
+	write := func(enabled string) {
+		text := "config p2pwall 'main'\n\toption enabled '" + enabled + "'\n\tlist network '" + markup + "'\n\nconfig protocol 'fasttrack'\n\toption mode 'block'\n"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("1")
+	uci, err := NewUCI(map[string]string{"p2pwall": file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon := &canned{}
+	down := map[string]any{"status": map[string]any{"error": "P2Pwall is not running"}}
+	var server *Server
+	hooks := map[string]func(){
+		"full": func() {
+			daemon.set(with(map[string]any{"clients": map[string]any{"clients": full}, "peers": map[string]any{"peers": peers}}))
+		},
+		"markup": func() {
+			daemon.set(with(map[string]any{
+				"status": evilStatus, "clients": map[string]any{"clients": []any{evil}},
+				"peers":  map[string]any{"peers": []any{map[string]any{"address": markup, "port": 1}}},
+				"check":  map[string]any{"findings": []any{map[string]any{"level": "error", "what": markup, "remedy": markup}, map[string]any{"level": "ok", "what": markup}}},
+				"events": map[string]any{"events": []any{map[string]any{"seq": 1, "time": 1, "class": markup, "event": markup, "client": markup, "text": markup}, map[string]any{"seq": 2, "time": 1e300, "class": "client", "event": "found", "client": markup, "peer": markup, "protocol": markup}}},
+				"unlock": map[string]any{"error": markup},
+			}))
+		},
+		"older": func() {
+			daemon.set(map[string]any{
+				"status":  map[string]any{"version": "0.0.1", "pid": 1},
+				"clients": map[string]any{"clients": []any{map[string]any{"address": "192.168.1.50", "locked": true}, nil, "odd"}},
+				"peers":   map[string]any{},
+			})
+		},
+		"norules":  func() { daemon.set(status("rules_ok", false)) },
+		"disabled": func() { daemon.set(status("enabled", false)) },
+		"losing": func() {
+			daemon.set(good)
+			daemon.lost = 1
+		},
+		"absent": func() { daemon.absent = true },
+		"down":   func() { daemon.set(down) },
+		"off": func() {
+			daemon.set(down)
+			write("0")
+			if err := uci.read("p2pwall"); err != nil {
+				t.Error(err)
+			}
+		},
+		"is-on": func() {
+			if got := uci.Get("p2pwall", "main", "enabled"); !reflect.DeepEqual(got, []string{"1"}) {
+				t.Errorf("enabled is %q", got)
+			}
+		},
+		"unreachable": func() { server.Down(true) },
+		"reachable":   func() { server.Down(false) },
+		"expire":      func() { server.Expire(true) },
+	}
+	uci.Committed = func(string) { daemon.set(good) }
+	server, err = NewServer(Config{
+		Root: root, Object: daemon.call, UCI: uci, Hooks: hooks, LuCI: os.Getenv("P2PWALL_LUCI"),
+		Hints: map[string]any{"02:00:00:00:01:32": map[string]any{"name": markup, "ipaddrs": []string{markup}}},
+		Init: func(string) (int, string) {
+			if reflect.DeepEqual(uci.Get("p2pwall", "main", "enabled"), []string{"1"}) && server.Calls("uci.commit") > 0 {
+				return 0, ""
+			}
+			return 1, "/etc/config/p2pwall:7: bad value \"x\" for timelock, use seconds from 0 to 86400\n"
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	out, err := tools.Run("states.cjs", server)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Log(out)
+}

@@ -5,6 +5,8 @@ package procd
 import (
 	"os"
 	"strconv"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/p2pwall/p2pwall/state"
@@ -23,29 +25,49 @@ const (
 // Commands runs an executable for each event that a script may want: a client
 // or a peer found, a client gone, the table full.
 type Commands struct {
-	Path string
-	Log  *Logger
+	path     string
+	log      *Logger
+	patience time.Duration
+	queue    chan Entry
+	done     chan struct{}
 
-	queue chan Entry
-	lost  bool
+	mu   sync.Mutex
+	said map[string]bool // complaints: each is made once
 }
 
-// NewCommands starts the runners; they end with done.
-func NewCommands(path string, log *Logger, done <-chan struct{}) *Commands {
-	c := &Commands{Path: path, Log: log, queue: make(chan Entry, commandBacklog)}
+// NewCommands starts the runners.
+func NewCommands(path string, log *Logger) *Commands {
+	return newCommands(path, log, commandPatience)
+}
+
+func newCommands(path string, log *Logger, patience time.Duration) *Commands {
+	c := &Commands{
+		path: path, log: log, patience: patience,
+		queue: make(chan Entry, commandBacklog), done: make(chan struct{}),
+		said: map[string]bool{},
+	}
 	for range maxCommands {
-		go func() {
-			for {
-				select {
-				case e := <-c.queue:
-					c.run(&e)
-				case <-done:
-					return
-				}
-			}
-		}()
+		go c.work()
 	}
 	return c
+}
+
+// Path returns the executable's path.
+func (c *Commands) Path() string { return c.path }
+
+// Close ends the runners. Commands that run are left to end by themselves,
+// those that wait are given up.
+func (c *Commands) Close() { close(c.done) }
+
+func (c *Commands) work() {
+	for {
+		select {
+		case e := <-c.queue:
+			c.run(&e)
+		case <-c.done:
+			return
+		}
+	}
 }
 
 // Event queues the command for an event that has one. It does not wait.
@@ -56,10 +78,17 @@ func (c *Commands) Event(e *Entry) {
 	select {
 	case c.queue <- *e:
 	default:
-		if !c.lost {
-			c.lost = true
-			c.Log.Printf("event command %s is too slow: events are left out (said once)", c.Path)
-		}
+		c.complain("event command " + c.path + " is too slow: events are left out (said once)")
+	}
+}
+
+func (c *Commands) complain(what string) {
+	c.mu.Lock()
+	again := c.said[what]
+	c.said[what] = true
+	c.mu.Unlock()
+	if !again {
+		c.log.Printf("%s", what)
 	}
 }
 
@@ -97,19 +126,22 @@ func environment(e *Entry) []string {
 func (c *Commands) run(e *Entry) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
+		c.complain("event command: " + err.Error())
 		return
 	}
 	defer null.Close()
-	p, err := os.StartProcess(c.Path, []string{c.Path, action(e)}, &os.ProcAttr{
+	p, err := os.StartProcess(c.path, []string{c.path, action(e)}, &os.ProcAttr{
 		Env: environment(e), Files: []*os.File{null, null, null},
+		// A group of its own, to be killed with all that it started.
+		Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
 	if err != nil {
-		c.Log.Printf("event command: %v: make it executable, or clear \"option event_command\"", err)
+		c.complain("event command: " + err.Error() + ": make it executable, or clear \"option event_command\" (said once)")
 		return
 	}
-	kill := time.AfterFunc(commandPatience, func() {
-		c.Log.Printf("event command %s still ran after %v: killed", c.Path, commandPatience)
-		_ = p.Kill()
+	kill := time.AfterFunc(c.patience, func() {
+		c.complain("event command " + c.path + " still ran after " + c.patience.String() + ": killed (said once)")
+		_ = syscall.Kill(-p.Pid, syscall.SIGKILL)
 	})
 	defer kill.Stop()
 	_, _ = p.Wait()

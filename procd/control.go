@@ -4,11 +4,11 @@ package procd
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -17,18 +17,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxConnections is how many may talk to the control socket at once.
-const maxConnections = 16
-
-// patience is how long a connection may take to send its request or to take the
-// reply.
-const patience = 10 * time.Second
+const (
+	// maxConnections is how many may talk to the control socket at once.
+	maxConnections = 16
+	// patience is how long a connection may take to send its request or to
+	// take the reply.
+	patience = 10 * time.Second
+	// grace is how long the end of the server waits for a reply to be taken.
+	grace = time.Second
+)
 
 // Server is the control socket. Each connection sends requests, one JSON object a
 // line, and gets a JSON object a line for each.
 type Server struct {
 	path     string
-	listener *net.UnixListener
+	patience time.Duration
+	listener *os.File
 	handle   func(Request, *Reply)
 	slots    chan struct{}
 	done     chan struct{}
@@ -37,9 +41,10 @@ type Server struct {
 
 // Reply is how a handler answers.
 type Reply struct {
-	conn *net.UnixConn
-	done <-chan struct{}
-	err  error
+	conn     *os.File
+	patience time.Duration
+	done     <-chan struct{}
+	err      error
 }
 
 // Send writes one line; the newline is added.
@@ -47,7 +52,7 @@ func (r *Reply) Send(line []byte) {
 	if r.err != nil {
 		return
 	}
-	if r.err = r.conn.SetWriteDeadline(time.Now().Add(patience)); r.err == nil {
+	if r.err = r.conn.SetWriteDeadline(time.Now().Add(r.patience)); r.err == nil {
 		_, r.err = r.conn.Write(append(line, '\n'))
 	}
 }
@@ -91,31 +96,23 @@ var ErrRunning = errors.New("another p2pwall is running")
 // A socket that a killed instance left is replaced; one that answers is
 // ErrRunning.
 func Listen(path string, handle func(Request, *Reply)) (*Server, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
+	return listen(path, patience, handle)
+}
+
+func listen(path string, patience time.Duration, handle func(Request, *Reply)) (*Server, error) {
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = removeStale(path)
 	}
-	if info, err := os.Lstat(path); err == nil {
-		if info.Mode()&fs.ModeSocket == 0 {
-			return nil, fmt.Errorf("control socket: %s exists and is no socket: move it away or set \"option control\"", path)
-		}
-		if c, err := dial(path); err == nil {
-			_ = c.Close()
-			return nil, fmt.Errorf("control socket %s answers: %w: stop it first", path, ErrRunning)
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("control socket: %w", err)
-		}
+	var l *os.File
+	if err == nil {
+		l, err = listenUnix(path)
 	}
-	// The mode must be right from the first moment on.
-	old := unix.Umask(0o177)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	unix.Umask(old)
 	if err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
+		return nil, fmt.Errorf("control socket %s: %w", path, err)
 	}
-	l.SetUnlinkOnClose(true)
 	s := &Server{
-		path: path, listener: l, handle: handle,
+		path: path, patience: patience, listener: l, handle: handle,
 		slots: make(chan struct{}, maxConnections), done: make(chan struct{}),
 	}
 	s.wg.Add(1)
@@ -123,10 +120,33 @@ func Listen(path string, handle func(Request, *Reply)) (*Server, error) {
 	return s, nil
 }
 
+// removeStale removes a socket that nobody serves any more.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode()&fs.ModeSocket == 0 {
+		return errors.New("exists and is no socket: move it away, or set \"option control\"")
+	}
+	c, err := dialUnix(path, time.Second)
+	if err == nil {
+		_ = c.Close()
+	}
+	// One that is too busy to answer is in use, too.
+	if err == nil || errors.Is(err, unix.EAGAIN) {
+		return fmt.Errorf("%w and answers: stop it first", ErrRunning)
+	}
+	return os.Remove(path)
+}
+
 func (s *Server) accept() {
 	defer s.wg.Done()
 	for {
-		c, err := s.listener.AcceptUnix()
+		c, err := acceptUnix(s.listener)
 		if err != nil {
 			select {
 			case <-s.done:
@@ -140,54 +160,58 @@ func (s *Server) accept() {
 			s.wg.Add(1)
 			go s.serve(c)
 		default:
-			r := Reply{conn: c}
-			r.Error(errors.New("too many connections to the control socket"))
+			s.reply(c).Error(errors.New("too many connections to the control socket: end a monitor"))
 			_ = c.Close()
 		}
 	}
 }
 
-func (s *Server) serve(c *net.UnixConn) {
+func (s *Server) reply(c *os.File) *Reply {
+	return &Reply{conn: c, patience: s.patience, done: s.done}
+}
+
+func (s *Server) serve(c *os.File) {
+	ended := make(chan struct{})
 	defer func() {
+		close(ended)
 		_ = c.Close()
 		<-s.slots
 		s.wg.Done()
 	}()
-	ended := make(chan struct{})
-	defer close(ended)
 	go func() { // the end of the server ends a connection that waits
 		select {
 		case <-s.done:
-			_ = c.SetDeadline(time.Now())
+		case <-ended:
+			return
+		}
+		shutdownRead(c)
+		select {
+		case <-time.After(grace):
+			_ = c.Close()
 		case <-ended:
 		}
 	}()
 	in := bufio.NewReaderSize(c, maxRequest)
 	for {
-		if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(s.patience)); err != nil {
 			return
 		}
 		line, err := in.ReadSlice('\n')
-		if len(line) == 0 || err != nil && err != io.EOF {
-			if err == bufio.ErrBufferFull {
-				r := Reply{conn: c}
-				r.Error(fmt.Errorf("a request may have %d bytes", maxRequest))
-			}
+		r := s.reply(c)
+		if err == bufio.ErrBufferFull {
+			r.Error(fmt.Errorf("the request is longer than %d bytes", maxRequest))
 			return
 		}
-		r := Reply{conn: c, done: s.done}
+		if len(line) == 0 || err != nil && err != io.EOF {
+			return
+		}
 		if req, err := ParseRequest(line); err != nil {
 			r.Error(err)
 		} else {
-			s.handle(req, &r)
+			s.handle(req, r)
 		}
 		if r.Failed() || err != nil {
 			return
-		}
-		select {
-		case <-s.done:
-			return
-		default:
 		}
 	}
 }
@@ -195,41 +219,53 @@ func (s *Server) serve(c *net.UnixConn) {
 // Close ends all connections and removes the socket.
 func (s *Server) Close() {
 	close(s.done)
+	_ = os.Remove(s.path)
 	_ = s.listener.Close()
 	s.wg.Wait()
 }
 
-func dial(path string) (*net.UnixConn, error) {
-	return net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
-}
+var errSilent = errors.New("the daemon does not answer: look at its log, or restart it")
 
 // Call sends one request to the control socket at path and passes each line of
-// the reply to each until that returns false, or until the reply ends.
-func Call(path string, request []byte, each func(line []byte) bool) error {
-	c, err := dial(path)
-	if err != nil {
-		switch {
-		case errors.Is(err, fs.ErrPermission):
-			return fmt.Errorf("the control socket %s may not be opened: run as root", path)
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
-			return fmt.Errorf("p2pwall is not running (no answer at %s): start it, or name its configuration with -c", path)
-		}
-		return err
+// the reply to each until that returns false, or until the reply ends. It waits
+// for patience at most, without end when that is 0.
+func Call(path string, request []byte, patience time.Duration, each func(line []byte) bool) error {
+	c, err := dialUnix(path, patience)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("the control socket %s may not be opened: run as root", path)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
+		return fmt.Errorf("p2pwall is not running (no answer at %s): start it, or name its configuration with -c", path)
+	case errors.Is(err, unix.EAGAIN):
+		return errSilent
+	case err != nil:
+		return fmt.Errorf("control socket %s: %w", path, err)
 	}
 	defer c.Close()
-	if _, err := c.Write(request); err != nil {
-		return err
+	if patience > 0 {
+		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+			return err
+		}
 	}
+	// A server that has no place answers without having read: an error of
+	// writing matters only when no answer comes.
+	_, unanswered := c.Write(request)
 	in := bufio.NewReader(c)
 	for {
 		line, err := in.ReadBytes('\n')
-		if len(line) > 0 && !each(line[:len(line)-1]) {
-			return nil
+		if len(line) > 0 {
+			unanswered = nil
+			if !each(bytes.TrimSuffix(line, []byte{'\n'})) {
+				return nil
+			}
 		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+		case err == io.EOF, errors.Is(err, unix.ECONNRESET):
+			return unanswered
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return errSilent
+		default:
 			return err
 		}
 	}

@@ -57,7 +57,7 @@ func (l *EventLog) Event(e *Entry) {
 		return
 	}
 	lim := &l.limits[e.Class]
-	lim.tokens = min(lim.tokens+e.Wall.Sub(lim.last).Seconds()*logRate, logBurst)
+	lim.tokens = min(lim.tokens+max(e.Wall.Sub(lim.last).Seconds(), 0)*logRate, logBurst)
 	lim.last = e.Wall
 	if lim.tokens < 1 {
 		lim.suppressed++

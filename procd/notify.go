@@ -3,64 +3,62 @@
 package procd
 
 import (
-	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/coreos/go-systemd/v22/daemon"
 )
 
 // Notifier tells the service manager how the program is. Under procd, or from a
 // shell, there is nobody to tell and every method does nothing.
 type Notifier struct {
-	mu       sync.Mutex
 	interval time.Duration // of the watchdog, 0 for none
-	beats    []time.Time   // the last beat of each loop
+	started  time.Time
+	beats    []atomic.Int64 // the last beat of each loop, as a time since started
 }
 
 // NewNotifier returns a notifier for that many loops: the watchdog is fed only
 // while each of them beats.
 func NewNotifier(loops int) *Notifier {
-	n := &Notifier{beats: make([]time.Time, loops)}
-	if d, err := daemon.SdWatchdogEnabled(false); err == nil {
-		n.interval = d
-	}
-	return n
+	return &Notifier{interval: watchdogInterval(), started: time.Now(), beats: make([]atomic.Int64, loops)}
 }
 
 // Ready says that packets are being decided.
-func (n *Notifier) Ready() { tell(daemon.SdNotifyReady) }
+func (n *Notifier) Ready() { tell("READY=1") }
 
 // Reloading says that the configuration is read anew; Ready ends it.
-func (n *Notifier) Reloading() {
-	// The time stamp that systemd asks for is in the library's constant
-	// only from the protocol's newer form on; the older form suffices for
-	// Type=notify.
-	tell(daemon.SdNotifyReloading)
-}
+func (n *Notifier) Reloading() { tellReloading() }
 
 // Stopping says that the program ends.
-func (n *Notifier) Stopping() { tell(daemon.SdNotifyStopping) }
+func (n *Notifier) Stopping() { tell("STOPPING=1") }
 
-// Status says in words what the program is doing.
-func (n *Notifier) Status(s string) { tell("STATUS=" + s) }
+// Beat records a sign of life of one loop. It does not block.
+func (n *Notifier) Beat(loop int) { n.beats[loop].Store(int64(time.Since(n.started))) }
 
-// Beat records a sign of life of one loop, and feeds the watchdog when all have
-// given one lately.
-func (n *Notifier) Beat(loop int) {
+// Watch feeds the watchdog until done is closed. It is for a goroutine of its
+// own: the service manager may be slow to hear.
+func (n *Notifier) Watch(done <-chan struct{}) {
 	if n.interval == 0 {
 		return
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	now := time.Now()
-	n.beats[loop] = now
-	for _, b := range n.beats {
-		if now.Sub(b) > n.interval/2 {
+	t := time.NewTicker(n.interval / 4)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			if n.alive(time.Since(n.started)) {
+				tell("WATCHDOG=1")
+			}
+		case <-done:
 			return
 		}
 	}
-	tell(daemon.SdNotifyWatchdog)
 }
 
-// tell sends a message. That nobody hears it is no reason to end.
-func tell(s string) { _, _ = daemon.SdNotify(false, s) }
+// alive reports whether all loops have beaten lately.
+func (n *Notifier) alive(now time.Duration) bool {
+	for i := range n.beats {
+		if now-time.Duration(n.beats[i].Load()) > n.interval/2 {
+			return false
+		}
+	}
+	return true
+}

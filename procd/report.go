@@ -24,14 +24,14 @@ func (s *Service) text(w *jsonWriter, req Request) error {
 			return err
 		}
 	case "unlock", "exempt":
-		var ignored jsonWriter
-		if err := s.change(&ignored, req); err != nil {
+		d, err := s.change(req)
+		if err != nil {
 			return err
 		}
 		if req.Cmd == "unlock" {
 			fmt.Fprintf(&b, "%s is unlocked\n", req.Host)
 		} else {
-			fmt.Fprintf(&b, "%s is left alone for %v\n", req.Host, time.Duration(req.Seconds)*time.Second)
+			fmt.Fprintf(&b, "%s is left alone for %v\n", req.Host, d)
 		}
 	default:
 		return fmt.Errorf("cmd %q has no text form", req.Cmd)
@@ -122,10 +122,16 @@ func (s *Service) peersText(b *strings.Builder, req Request) error {
 		only = nfq.AddrFrom(a)
 	}
 	fmt.Fprintf(b, "%-24s %-24s %5s %-10s %8s %6s\n", "CLIENT", "PEER", "PORT", "PROTOCOL", "DROPPED", "SEEN")
+	n := 0
 	s.each(func(e *state.Engine, now state.Time) {
 		for _, p := range e.Peers(only) {
+			n++
 			fmt.Fprintf(b, "%-24s %-24s %5d %-10s %8d %6s\n", p.Client, p.Addr, p.Port, p.Protocol.Title, p.Dropped, ago(p.LastSeen, now))
 		}
 	})
+	if n == 0 {
+		b.Reset()
+		b.WriteString("no peer found\n")
+	}
 	return nil
 }

@@ -165,8 +165,10 @@ func (p *jsonReader) num() (int64, error) {
 	for p.i < len(p.b) && (p.b[p.i] == '-' || p.b[p.i] >= '0' && p.b[p.i] <= '9') {
 		p.i++
 	}
-	n, err := strconv.ParseInt(string(p.b[start:p.i]), 10, 64)
-	if err != nil {
+	text := string(p.b[start:p.i])
+	n, err := strconv.ParseInt(text, 10, 64)
+	digits := strings.TrimPrefix(text, "-")
+	if err != nil || len(digits) > 1 && digits[0] == '0' {
 		return 0, errors.New("a whole number was expected")
 	}
 	return n, nil
@@ -185,7 +187,7 @@ func (p *jsonReader) bool() (bool, error) {
 
 func (p *jsonReader) str() (string, error) {
 	if !p.take('"') {
-		return "", errJSON
+		return "", errors.New("a string was expected")
 	}
 	var out []byte
 	for p.i < len(p.b) {
@@ -193,7 +195,7 @@ func (p *jsonReader) str() (string, error) {
 		p.i++
 		switch {
 		case c == '"':
-			return string(out), nil
+			return strings.ToValidUTF8(string(out), "\ufffd"), nil
 		case c < 0x20:
 			return "", errJSON
 		case c != '\\':
@@ -223,15 +225,17 @@ func (p *jsonReader) str() (string, error) {
 			if !ok {
 				return "", errJSON
 			}
-			if utf16.IsSurrogate(r) {
-				low := rune(utf8.RuneError)
-				if p.i+1 < len(p.b) && p.b[p.i] == '\\' && p.b[p.i+1] == 'u' {
-					p.i += 2
-					if low, ok = p.unit(); !ok {
-						return "", errJSON
-					}
+			// Two halves make one character; AppendRune replaces a half
+			// that stands alone.
+			if utf16.IsSurrogate(r) && p.i+1 < len(p.b) && p.b[p.i] == '\\' && p.b[p.i+1] == 'u' {
+				before := p.i
+				p.i += 2
+				low, _ := p.unit()
+				if both := utf16.DecodeRune(r, low); both != utf8.RuneError {
+					r = both
+				} else {
+					p.i = before
 				}
-				r = utf16.DecodeRune(r, low)
 			}
 			out = utf8.AppendRune(out, r)
 		default:
@@ -244,6 +248,7 @@ func (p *jsonReader) str() (string, error) {
 // unit reads the four digits of a \u escape.
 func (p *jsonReader) unit() (rune, bool) {
 	if p.i+4 > len(p.b) {
+		p.i = len(p.b)
 		return 0, false
 	}
 	n, err := strconv.ParseUint(string(p.b[p.i:p.i+4]), 16, 16)

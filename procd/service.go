@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/p2pwall/p2pwall/nfq"
@@ -45,6 +47,8 @@ type Service struct {
 	PID     int
 	Info    func() Info
 	Check   func() []Finding
+
+	checking sync.Mutex
 }
 
 // Handle answers one request.
@@ -78,7 +82,14 @@ func (s *Service) json(w *jsonWriter, req Request) error {
 	case "peers":
 		return s.peers(w, req)
 	case "unlock", "exempt":
-		return s.change(w, req)
+		d, err := s.change(req)
+		if err != nil {
+			return err
+		}
+		w.bool("ok", true)
+		if req.Cmd == "exempt" {
+			w.num("seconds", int64(d/time.Second))
+		}
 	case "events":
 		s.events(w, req.Since)
 	case "history":
@@ -234,33 +245,30 @@ func (s *Service) peers(w *jsonWriter, req Request) error {
 // configuration.
 const maxExemption = 366 * 24 * time.Hour
 
-// change unlocks or exempts a host.
-func (s *Service) change(w *jsonWriter, req Request) error {
+// change unlocks a host, or exempts it for the time that it returns.
+func (s *Service) change(req Request) (time.Duration, error) {
 	a, err := address(req)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if req.Cmd == "unlock" {
 		was := false
 		s.each(func(e *state.Engine, now state.Time) { was = e.Unlock(a, now) || was })
 		if !was {
-			return fmt.Errorf("%s is no client that is known: \"clients\" lists them", a)
+			return 0, fmt.Errorf("%s is no client that is known: \"clients\" lists them", a)
 		}
-		w.bool("ok", true)
-		return nil
+		return 0, nil
 	}
 	d := time.Duration(min(req.Seconds, int64(maxExemption/time.Second))) * time.Second
 	if d <= 0 {
-		return errors.New("no seconds: say for how long to exempt the host")
+		return 0, errors.New("no seconds: say for how long to exempt the host")
 	}
 	room := true
 	s.each(func(e *state.Engine, now state.Time) { room = e.Exempt(a, d, now) && room })
 	if !room {
-		return errors.New("too many exemptions: put lasting ones into the configuration (list exempt)")
+		return 0, errors.New("too many exemptions: put lasting ones into the configuration (list exempt)")
 	}
-	w.bool("ok", true)
-	w.num("seconds", int64(d/time.Second))
-	return nil
+	return d, nil
 }
 
 func (e *Entry) append(w *jsonWriter) {
@@ -298,8 +306,12 @@ func (s *Service) events(w *jsonWriter, since uint64) {
 	w.close(']')
 }
 
-// line is the event as the monitor shows it to a person.
-func (e *Entry) line() string { return e.Wall.Format("15:04:05 ") + e.Text() }
+// line is the event as the monitor shows it to a person. Time.Format would do
+// for 20 KB of flash.
+func (e *Entry) line() string {
+	h, m, s := e.Wall.Clock()
+	return fmt.Sprintf("%02d:%02d:%02d %s", h, m, s, e.Text())
+}
 
 // monitor sends events, one a line, as they come: those after "since", or only
 // new ones when it is 0.
@@ -313,6 +325,15 @@ func (s *Service) monitor(req Request, r *Reply) {
 	gone := r.Gone()
 	for {
 		for _, e := range s.Journal.Since(seq) {
+			// A reader that is behind by more than the journal keeps sees so by
+			// the numbers; in words it must be said.
+			if req.Text && e.Seq > seq+1 && seq > 0 {
+				var w jsonWriter
+				w.open('{')
+				w.str("text", strconv.FormatUint(e.Seq-seq-1, 10)+" events were left out")
+				w.close('}')
+				r.Send(w.b)
+			}
 			var w jsonWriter
 			if req.Text {
 				w.open('{')
@@ -361,6 +382,9 @@ func (s *Service) history(w *jsonWriter) {
 }
 
 func (s *Service) check(w *jsonWriter) {
+	// A check tries things out in the kernel: one at a time.
+	s.checking.Lock()
+	defer s.checking.Unlock()
 	w.key("findings")
 	w.open('[')
 	for _, f := range s.Check() {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/p2pwall/p2pwall/openwrt"
 	"github.com/p2pwall/p2pwall/procd"
@@ -27,40 +28,44 @@ func (c *call) socket() (string, error) {
 	return "", err
 }
 
-// ask returns the command that sends a request to the daemon and prints the
-// reply.
-func ask(cmd string) func(c *call) int {
-	return func(c *call) int {
-		req := procd.Request{Cmd: cmd, Text: !c.json}
-		if len(c.args) > 0 {
-			a, err := netip.ParseAddr(c.args[0])
-			if err != nil {
-				return c.fail(fmt.Errorf("%q is no IP address: \"p2pwall clients\" lists them", c.args[0]))
-			}
-			req.Host = a.String()
+// ask sends the command to the daemon as a request and prints the reply.
+func ask(c *call) int {
+	req := procd.Request{Cmd: c.name, Text: !c.json}
+	if len(c.args) > 0 {
+		a, err := netip.ParseAddr(c.args[0])
+		if err != nil {
+			return c.fail(fmt.Errorf("%q is no IP address: \"p2pwall clients\" lists them", c.args[0]))
 		}
-		if cmd == "exempt" {
-			req.Seconds = 3600
-			if len(c.args) > 1 {
-				n, err := strconv.ParseInt(c.args[1], 10, 64)
-				if err != nil || n <= 0 {
-					return c.fail(fmt.Errorf("%q is no number of seconds", c.args[1]))
-				}
-				req.Seconds = n
-			}
-		}
-		return c.exchange(procd.AppendRequest(nil, req), cmd == "monitor")
+		req.Host = a.String()
 	}
+	if c.name == "exempt" {
+		req.Seconds = 3600
+		if len(c.args) > 1 {
+			n, err := strconv.ParseInt(c.args[1], 10, 64)
+			if err != nil || n <= 0 {
+				return c.fail(fmt.Errorf("%q is no number of seconds", c.args[1]))
+			}
+			req.Seconds = n
+		}
+	}
+	return c.exchange(req)
 }
 
+// patience is how long an answer may take: a check runs programs.
+const patience = time.Minute
+
 // exchange sends a request and prints its reply, or all lines of it.
-func (c *call) exchange(request []byte, follow bool) int {
+func (c *call) exchange(req procd.Request) int {
+	follow, wait := req.Cmd == "monitor", patience
+	if follow {
+		wait = 0
+	}
 	path, err := c.socket()
 	if err != nil {
 		return c.fail(err)
 	}
 	code, lines := exitOK, 0
-	err = procd.Call(path, request, func(line []byte) bool {
+	err = procd.Call(path, procd.AppendRequest(nil, req), wait, func(line []byte) bool {
 		lines++
 		if c.json || c.name == "ctl" {
 			fmt.Fprintf(c.out, "%s\n", line)
@@ -70,6 +75,7 @@ func (c *call) exchange(request []byte, follow bool) int {
 		switch {
 		case err != nil:
 			code = c.fail(err)
+			return false
 		case follow:
 			fmt.Fprintln(c.out, text)
 		default:
@@ -80,7 +86,11 @@ func (c *call) exchange(request []byte, follow bool) int {
 	if err != nil {
 		return c.fail(err)
 	}
-	if lines == 0 {
+	switch {
+	case code != exitOK:
+	case follow:
+		return c.fail(errors.New("the daemon has ended"))
+	case lines == 0:
 		return c.fail(errors.New("the daemon hung up without an answer: look at its log"))
 	}
 	return code
@@ -92,5 +102,5 @@ func ctl(c *call) int {
 	if err != nil {
 		return c.fail(err)
 	}
-	return c.exchange(procd.AppendRequest(nil, req), req.Cmd == "monitor")
+	return c.exchange(req)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -91,9 +92,6 @@ func (d *daemon) start() error {
 	if err := d.findDevices(); err != nil {
 		return err
 	}
-	if len(d.names) == 0 {
-		return errors.New("no LAN device is known: name one with \"list device\" (Debian), or a UCI network with \"list network\" (OpenWrt), in " + d.call.config)
-	}
 	service := &procd.Service{Journal: d.journal, PID: os.Getpid(), Info: d.info, Check: d.check}
 	if err := d.openQueues(); err != nil {
 		return err
@@ -107,6 +105,7 @@ func (d *daemon) start() error {
 	}
 	d.setCommands()
 	d.helpers.Go(func() { d.journal.Run(d.done, d.eventFunc()) })
+	d.helpers.Go(func() { d.notifier.Watch(d.done) })
 	if err := countPackets(); err != nil {
 		d.log.Printf("%v", err)
 	}
@@ -210,11 +209,14 @@ func (d *daemon) save(all bool) {
 		}
 		var b []byte
 		var counters state.Counters
-		w.loop.Do(func(e *state.Engine, now state.Time) {
+		snapshot := func(e *state.Engine, now state.Time) {
 			if counters = e.Counters; all || counters != w.saved {
 				b = e.Snapshot(nil, now)
 			}
-		})
+		}
+		if !w.loop.Do(snapshot) {
+			snapshot(w.loop.Engine, w.loop.Now()) // the loop failed: nobody owns the engine
+		}
 		if b == nil {
 			continue
 		}
@@ -246,6 +248,9 @@ func (d *daemon) stop(successor bool) {
 	}
 	close(d.done)
 	d.helpers.Wait()
+	if d.commands != nil {
+		d.commands.Close()
+	}
 	for _, w := range d.workers {
 		if w.sets != nil {
 			_ = w.sets.Close()
@@ -268,8 +273,15 @@ func (d *daemon) findDevices() error {
 		what = "no device is known for network " + strings.Join(missing, ", ")
 	}
 	d.say("networks", what)
+	if len(names) == 0 {
+		return errors.New("no LAN device is known: name one with \"list device\" (Debian), or a UCI network with \"list network\" (OpenWrt), in " + d.call.config)
+	}
+	devices, err := lanDevices(names)
+	if err != nil {
+		return err
+	}
 	d.mu.Lock()
-	d.names, d.devices = names, lanDevices(names)
+	d.names, d.devices = names, devices
 	d.mu.Unlock()
 	return nil
 }
@@ -371,6 +383,7 @@ func (d *daemon) reload() {
 		{"queues", cfg.Queues != old.Queues},
 		{"queue_length", cfg.QueueLength != old.QueueLength},
 		{"copy_range", cfg.CopyRange != old.CopyRange},
+		{"fail_open", cfg.FailOpen != old.FailOpen},
 		{"control", cfg.Control != old.Control},
 	} {
 		if x.changed {
@@ -379,11 +392,13 @@ func (d *daemon) reload() {
 	}
 	cfg.MaxClients, cfg.Queue, cfg.Queues = old.MaxClients, old.Queue, old.Queues
 	cfg.QueueLength, cfg.CopyRange, cfg.Control = old.QueueLength, old.CopyRange, old.Control
+	cfg.FailOpen = old.FailOpen
 	d.mu.Lock()
 	d.cfg = cfg
 	d.mu.Unlock()
 	if err := d.findDevices(); err != nil {
 		logFailure(d.log, err)
+		d.log.Printf("the devices of before are watched: %s", strings.Join(d.names, " "))
 	}
 	d.setCommands()
 	for _, w := range d.workers {
@@ -392,7 +407,7 @@ func (d *daemon) reload() {
 			e.SetDevices(d.devices)
 		})
 	}
-	if !d.call.noRules && len(d.names) > 0 {
+	if !d.call.noRules {
 		if err := d.loadRules(); err != nil {
 			d.log.Printf("rules: %v", err)
 		}
@@ -402,7 +417,11 @@ func (d *daemon) reload() {
 
 // keepHouse looks after devices and rules.
 func (d *daemon) keepHouse() {
-	now := lanDevices(d.names)
+	now, err := lanDevices(d.names)
+	if err != nil {
+		d.say("addresses", err.Error())
+		now = d.devices
+	}
 	if !sameDevices(now, d.devices) {
 		d.mu.Lock()
 		d.devices = now
@@ -411,57 +430,51 @@ func (d *daemon) keepHouse() {
 			w.loop.Do(func(e *state.Engine, _ state.Time) { e.SetDevices(now) })
 		}
 	}
-	missing := ""
 	for _, name := range d.names {
-		if !hasDevice(now, name) {
-			missing = fmt.Sprintf("device %s is not there: its hosts are not watched until it is", name)
+		missing := ""
+		if !slices.ContainsFunc(now, func(x state.Device) bool { return x.Name == name }) {
+			missing = "device " + name + " is not there: its hosts are not watched until it is"
 		}
+		d.say("device "+name, missing)
 	}
-	d.say("device", missing)
 	if d.call.noRules {
 		return
 	}
 	ok, what := d.keeper.Check()
-	if ok {
+	var l openwrt.Loaded
+	if !ok {
+		l, err = d.keeper.Repair()
+	}
+	d.mu.Lock()
+	d.rulesOK = ok || err == nil
+	d.mu.Unlock()
+	switch {
+	case ok:
 		d.say("rules", "")
 		return
-	}
-	l, err := d.keeper.Repair()
-	d.mu.Lock()
-	d.rulesOK = err == nil
-	d.mu.Unlock()
-	if err != nil {
+	case err != nil:
 		d.say("rules", fmt.Sprintf("rules: %s, and they cannot be put back: %v", what, err))
 		return
 	}
 	d.log.Printf("rules: %s: put back", what)
-	for _, line := range l.Degraded {
-		d.say("repair", line)
-	}
+	d.say("repair", strings.Join(l.Degraded, "; "))
 	if l.NewSets {
 		d.tellSets()
 	}
 	d.journal.Record(&state.Event{Class: state.ClassSystem, What: state.EventRules})
 }
 
-func hasDevice(devices []state.Device, name string) bool {
-	for i := range devices {
-		if devices[i].Name == name {
-			return true
-		}
-	}
-	return false
-}
-
 // setCommands starts what runs on events, or leaves it as it is.
 func (d *daemon) setCommands() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch path := d.cfg.EventCommand; {
-	case path == "":
+	path := d.cfg.EventCommand
+	if d.commands != nil && d.commands.Path() != path {
+		d.commands.Close()
 		d.commands = nil
-	case d.commands == nil || d.commands.Path != path:
-		d.commands = procd.NewCommands(path, d.log, d.done)
+	}
+	if d.commands == nil && path != "" {
+		d.commands = procd.NewCommands(path, d.log)
 	}
 }
 

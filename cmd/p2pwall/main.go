@@ -4,10 +4,10 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/p2pwall/p2pwall/openwrt"
@@ -18,7 +18,8 @@ var version = "0.0.0-dev"
 
 const usage = `usage: p2pwall COMMAND [OPTIONS]
 
-  run [-c FILE] [--no-rules]       find and block, in the foreground
+  run [-c FILE] [--no-rules] [--user NAME]
+                                   find and block, in the foreground
   status [--json]                  is it working, and what did it do
   clients [--json]                 the hosts that were found
   peers [--json] [HOST]            the peers they revealed
@@ -41,33 +42,35 @@ const (
 	exitUsage   = 2 // also: check found that it cannot work
 )
 
-// command is a command of the program. It returns the exit code.
+// command is a command of the program.
 type command struct {
-	name string
-	run  func(c *call) int
+	name        string
+	run         func(c *call) int // returns the exit code
+	least, most int               // how many arguments it takes
 }
 
 var commands = []command{
-	{"run", run},
-	{"status", ask("status")},
-	{"clients", ask("clients")},
-	{"peers", ask("peers")},
-	{"unlock", ask("unlock")},
-	{"exempt", ask("exempt")},
-	{"monitor", ask("monitor")},
-	{"check", check},
-	{"rules", rules},
-	{"ctl", ctl},
-	{"version", printVersion},
+	{"run", run, 0, 0},
+	{"status", ask, 0, 0},
+	{"clients", ask, 0, 0},
+	{"peers", ask, 0, 1},
+	{"unlock", ask, 1, 1},
+	{"exempt", ask, 1, 2},
+	{"monitor", ask, 0, 0},
+	{"check", check, 0, 0},
+	{"rules", rules, 0, 0},
+	{"ctl", ctl, 1, 1},
+	{"version", printVersion, 0, 0},
 }
 
 // call is one call of a command.
 type call struct {
 	name        string
-	args        []string // what stands behind the flags
+	args        []string // what is no option
 	config      string
 	json        bool
 	noRules     bool
+	user        string
 	backend     string
 	configOnly  bool
 	remove      bool
@@ -93,12 +96,18 @@ func dispatch(args []string, out, errOut io.Writer) int {
 		if cmd.name != name {
 			continue
 		}
-		c := &call{name: name, out: out, errOut: errOut}
-		if err := c.parse(args[1:]); err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				fmt.Fprint(out, usage)
-				return exitOK
-			}
+		c := &call{name: name, config: openwrt.DefaultPath, out: out, errOut: errOut}
+		err := c.parse(args[1:])
+		switch {
+		case err == errHelp:
+			fmt.Fprint(out, usage)
+			return exitOK
+		case err == nil && len(c.args) < cmd.least:
+			err = errors.New("an argument is missing")
+		case err == nil && len(c.args) > cmd.most:
+			err = fmt.Errorf("too many arguments: %s", strings.Join(c.args[cmd.most:], " "))
+		}
+		if err != nil {
 			fmt.Fprintf(errOut, "p2pwall %s: %v\n\n%s", name, err, usage)
 			return exitUsage
 		}
@@ -108,47 +117,64 @@ func dispatch(args []string, out, errOut io.Writer) int {
 	return exitUsage
 }
 
-// parse reads flags, which may stand before and behind the other arguments.
-func (c *call) parse(args []string) error {
-	f := flag.NewFlagSet(c.name, flag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	f.StringVar(&c.config, "c", openwrt.DefaultPath, "")
+var errHelp = errors.New("help is wanted")
+
+// option is an option of a command: with a value, or set by being there.
+type option struct {
+	name  string
+	set   *bool
+	value *string
+}
+
+func (c *call) options() []option {
+	config := option{name: "c", value: &c.config}
 	switch c.name {
 	case "run":
-		f.BoolVar(&c.noRules, "no-rules", false, "")
+		return []option{config, {name: "no-rules", set: &c.noRules}, {name: "user", value: &c.user}}
 	case "status", "clients", "peers", "monitor":
-		f.BoolVar(&c.json, "json", false, "")
+		return []option{config, {name: "json", set: &c.json}}
 	case "check":
-		f.BoolVar(&c.configOnly, "config", false, "")
+		return []option{config, {name: "config", set: &c.configOnly}}
 	case "rules":
-		f.StringVar(&c.backend, "backend", "", "")
-		f.BoolVar(&c.remove, "remove", false, "")
+		return []option{config, {name: "backend", value: &c.backend}, {name: "remove", set: &c.remove}}
 	}
-	for {
-		if err := f.Parse(args); err != nil {
-			return err
-		}
-		rest := f.Args()
-		if len(rest) == 0 {
+	return []option{config}
+}
+
+// parse reads options, which may stand before and behind the arguments and begin
+// with one dash or with two.
+func (c *call) parse(args []string) error {
+	options := c.options()
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		if arg == "--" {
+			c.args = append(c.args, args...)
 			break
 		}
-		c.args = append(c.args, rest[0])
-		args = rest[1:]
-	}
-	least, most := 0, 0
-	switch c.name {
-	case "peers":
-		most = 1
-	case "unlock", "ctl":
-		least, most = 1, 1
-	case "exempt":
-		least, most = 1, 2
-	}
-	switch {
-	case len(c.args) < least:
-		return errors.New("an argument is missing")
-	case len(c.args) > most:
-		return fmt.Errorf("too many arguments: %s", strings.Join(c.args[most:], " "))
+		if len(arg) < 2 || arg[0] != '-' {
+			c.args = append(c.args, arg)
+			continue
+		}
+		name, value, given := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
+		if name == "h" || name == "help" {
+			return errHelp
+		}
+		i := slices.IndexFunc(options, func(o option) bool { return o.name == name })
+		switch {
+		case i < 0:
+			return fmt.Errorf("unknown option %s", arg)
+		case options[i].set != nil && given:
+			return fmt.Errorf("option --%s takes no value", name)
+		case options[i].set != nil:
+			*options[i].set = true
+			continue
+		case !given && len(args) == 0:
+			return fmt.Errorf("option %s needs a value", arg)
+		case !given:
+			value, args = args[0], args[1:]
+		}
+		*options[i].value = value
 	}
 	return nil
 }

@@ -3,9 +3,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -29,10 +27,13 @@ const savePeriod = time.Minute
 
 // run is the daemon: it returns when a signal ends it.
 func run(c *call) int {
+	log := procd.NewLogger(c.errOut)
+	if c.user != "" {
+		return logFailure(log, procd.Become(c.user, c.withoutUser()))
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(idleGC)
 	}
-	log := procd.NewLogger(c.errOut)
 	cfg, err := openwrt.Load(c.config)
 	if err != nil {
 		return logFailure(log, err)
@@ -45,7 +46,9 @@ func run(c *call) int {
 	// Signals from the first moment on: an early one must not leave rules.
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR2)
-	signal.Ignore(syscall.SIGPIPE)
+	// A log that nobody reads any more is no reason to end. To ignore the
+	// signal would be passed on to the programs that are run.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	if err := d.start(); err != nil {
 		d.stop(false)
 		return logFailure(log, err)
@@ -82,10 +85,20 @@ func run(c *call) int {
 			d.save(false)
 		case err := <-d.failed:
 			log.Printf("the queue failed: %v", err)
+			d.notifier.Stopping()
 			d.stop(false)
 			return exitFailure
 		}
 	}
+}
+
+// withoutUser returns the arguments of the same call without --user.
+func (c *call) withoutUser() []string {
+	args := []string{os.Args[0], c.name, "-c", c.config}
+	if c.noRules {
+		args = append(args, "--no-rules")
+	}
+	return args
 }
 
 func logFailure(log *procd.Logger, err error) int {
@@ -109,22 +122,4 @@ func countPackets() error {
 			"set net.netfilter.nf_conntrack_acct=1 with sysctl (%w)", err)
 	}
 	return nil
-}
-
-// writeState replaces the state file in one step.
-func writeState(path string, b []byte) error {
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
-}
-
-// readState returns what the last run left; nil where there is nothing.
-func readState(path string) ([]byte, error) {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return b, err
 }

@@ -104,8 +104,12 @@ func detectSets(c *Config, b Backend) (SetsKind, []string, error) {
 
 // tryNFTSets has nft check the table of sets that goes with iptables.
 func tryNFTSets(c *Config) error {
-	w := writer{c: c, t: Target{Backend: BackendIPTables, Sets: SetsNFT, Devices: []string{"lo"}}}
-	_, err := runTool(w.nftSetsOnly(), "nft", "-c", "-f", "-")
+	x := *c
+	x.Protocols = Default().Protocols
+	r, err := MakeRules(&x, Target{BackendIPTables, SetsNFT, []string{"lo"}})
+	if err == nil {
+		_, err = runTool(r.NFT, "nft", "-c", "-f", "-")
+	}
 	return err
 }
 

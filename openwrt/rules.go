@@ -3,8 +3,8 @@
 package openwrt
 
 import (
-	"fmt"
-	"sort"
+	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,10 +54,8 @@ const (
 	// tcpPackets is the same for each direction of a TCP connection: enough for
 	// the handshake and the first 4 KiB in segments of 1,400 bytes.
 	tcpPackets = 8
-	// maxSetElements is all clients times all their peers.
-	maxSetElements = 1024 * 256
 	// hashSeed makes every rule that hashes a host come to the same queue.
-	hashSeed = 0x70327077
+	hashSeed = "0x70327077"
 )
 
 // Lengths of an IP packet that carries no TCP data: header, TCP header and its
@@ -71,43 +69,34 @@ const (
 // device, or one whose name cannot be written in a rule.
 func MakeRules(c *Config, t Target) (Rules, error) {
 	if len(t.Devices) == 0 {
-		return Rules{}, fmt.Errorf("no LAN device is known: name one with \"list device\", or a UCI network with \"list network\"")
+		return Rules{}, errors.New("no LAN device is known: name one with \"list device\", or a UCI network with \"list network\"")
 	}
 	for _, d := range t.Devices {
 		if !validDevice(d) {
-			return Rules{}, fmt.Errorf("bad device name %s: %s", quote(d), deviceRemedy)
+			return Rules{}, errors.New("bad device name " + quote(d) + ": " + deviceRemedy)
 		}
 	}
 	if !c.Active() {
 		return Rules{}, nil
 	}
-	w := writer{c: c, t: t}
-	var r Rules
-	switch t.Backend {
-	case BackendNFT:
-		if t.Sets == SetsIPSet || t.Sets == SetsAuto {
-			return Rules{}, fmt.Errorf("sets %q do not go with the nft backend: use nft or off", t.Sets)
-		}
-		r.NFT = w.nft()
-		if c.Offload == OffloadHold {
-			r.Hold = w.hold()
-		}
-	case BackendIPTables:
-		switch t.Sets {
-		case SetsNFT:
-			r.NFT = w.nftSetsOnly()
-		case SetsIPSet:
-			r.IPSet = w.ipset()
-		case SetsOff:
-		default:
-			return Rules{}, fmt.Errorf("the kind of sets %q is not resolved", t.Sets)
-		}
-		r.Mangle4, r.Mangle6 = w.mangle(v4), w.mangle(v6)
-		r.Raw = w.raw()
-	default:
-		return Rules{}, fmt.Errorf("the backend %q is not resolved", t.Backend)
+	v := ruleValues(c, t)
+	switch string(t.Backend) + " " + string(t.Sets) {
+	case "nft nft":
+		return Rules{NFT: v.expand(nftHead + nftSets + nftRules + nftBlocked + nftQueues), Hold: v.expand(nftHold)}, nil
+	case "nft off":
+		return Rules{NFT: v.expand(nftHead + nftRules + nftQueues), Hold: v.expand(nftHold)}, nil
+	case "iptables nft":
+		r := v.iptables(c)
+		r.NFT = v.expand(nftHead + nftSets + nftDrops + nftBlocked + "}\n")
+		return r, nil
+	case "iptables ipset":
+		r := v.iptables(c)
+		r.IPSet = v.expand(ipsetText)
+		return r, nil
+	case "iptables off":
+		return v.iptables(c), nil
 	}
-	return r, nil
+	return Rules{}, errors.New("there are no rules for the backend " + string(t.Backend) + " with sets " + string(t.Sets))
 }
 
 // String returns all texts, each under a line that says how it is loaded.
@@ -135,48 +124,105 @@ func (r Rules) String() string {
 	return b.String()
 }
 
-// writer writes the texts.
-type writer struct {
-	c *Config
-	t Target
-	b strings.Builder
+// values are what the texts of the rules are filled in with. A line of a text is
+// written once for each value of the <name> in it, and not at all when the name has
+// no value: so a name can be a choice, a list, or a condition.
+type values map[string][]string
+
+// expand fills in a text.
+func (v values) expand(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		v.line(&b, line)
+	}
+	return b.String()
 }
 
-// line writes one line, indented by the tabs of its format.
-func (w *writer) line(format string, args ...any) {
-	fmt.Fprintf(&w.b, format, args...)
-	w.b.WriteByte('\n')
+func (v values) line(b *strings.Builder, line string) {
+	for i := 0; i < len(line); i++ {
+		if line[i] != '<' {
+			continue
+		}
+		n := strings.IndexByte(line[i:], '>')
+		if n < 0 {
+			break
+		}
+		list, known := v[line[i+1:i+n]]
+		if !known {
+			continue
+		}
+		for _, x := range list {
+			v.line(b, line[:i]+x+line[i+n+1:])
+		}
+		return
+	}
+	b.WriteString(line)
 }
 
-// take returns what was written and begins anew.
-func (w *writer) take() string {
-	s := w.b.String()
-	w.b.Reset()
-	return s
+// one is a single value.
+func one(s string) []string { return []string{s} }
+
+// when is the value of a condition.
+func when(is bool) []string {
+	if is {
+		return one("")
+	}
+	return nil
 }
 
-// sets reports whether the kernel keeps sets.
-func (w *writer) sets() bool { return w.t.Sets != SetsOff }
-
-// probePorts returns the UDP ports of the router that answers to probes go to.
-func (w *writer) probePorts() []int {
-	var ports []int
+// ruleValues returns the values that both backends use.
+func ruleValues(c *Config, t Target) values {
+	every := sampleEvery(c.TimeLock)
+	v := values{
+		"decided": one(hex(nfq.MarkDecided)),
+		"own":     one(hex(nfq.MarkOwn)),
+		"sample":  one(hex(MarkSample)),
+		"udp":     one(strconv.Itoa(udpPackets)),
+		"tcp":     one(strconv.Itoa(tcpPackets)),
+		"http":    when(c.ReadsTCP()),
+		"plain":   when(!c.ReadsTCP()),
+		"sets":    when(t.Sets != SetsOff),
+		"nftsets": when(t.Sets == SetsNFT),
+		"ipset":   when(t.Sets == SetsIPSet),
+		"queues":  when(c.Queues > 1),
+		"hold":    when(c.Offload == OffloadHold),
+		"dev":     t.Devices,
+		"every":   one(nftTime(every)),
+		"seconds": one(strconv.Itoa(int(max(every, time.Second) / time.Second))),
+		"port":    nil,
+		"mac":     nil,
+		"exempt4": nil,
+		"exempt6": nil,
+	}
 	for _, p := range protocols {
-		v := w.c.Protocols[p.name]
-		if v.Mode != ModeOff && v.Probe && p.probePort != 0 {
-			ports = append(ports, p.probePort)
+		if x := c.Protocols[p.name]; x.Mode != ModeOff && x.Probe && p.probePort != 0 {
+			v["port"] = append(v["port"], strconv.Itoa(p.probePort))
 		}
 	}
-	sort.Ints(ports)
-	return ports
+	v["probes"] = when(v["port"] != nil)
+	for _, m := range c.Exempt.MACs {
+		v["mac"] = append(v["mac"], m.String())
+	}
+	for _, p := range c.Exempt.Prefixes {
+		name, text := "exempt4", p.String()
+		if p.Addr().Is6() {
+			name = "exempt6"
+		}
+		if p.IsSingleIP() {
+			text = p.Addr().String()
+		}
+		v[name] = append(v[name], text)
+	}
+	v.nft(c, t)
+	return v
 }
 
 // sampleEvery is how often one blocked host gets a packet to the queue: several
 // times in a lock time, so that the lock is known to be still in need, and seldom
 // against what a busy client sends.
-func (w *writer) sampleEvery() time.Duration {
+func sampleEvery(lock time.Duration) time.Duration {
 	const longest = 10 * time.Second
-	d := w.c.TimeLock / 16
+	d := lock / 16
 	if d == 0 || d > longest {
 		return longest
 	}
@@ -186,23 +232,8 @@ func (w *writer) sampleEvery() time.Duration {
 	return d
 }
 
-// exempt returns the exempt networks of one family, as texts.
-func (w *writer) exempt(six bool) []string {
-	var out []string
-	for _, p := range w.c.Exempt.Prefixes {
-		if p.Addr().Is6() != six {
-			continue
-		}
-		if p.IsSingleIP() {
-			out = append(out, p.Addr().String())
-		} else {
-			out = append(out, p.String())
-		}
-	}
-	return out
-}
-
 // hex writes a mark as nft and iptables print it.
-func hex(mark uint32) string { return fmt.Sprintf("0x%08x", mark) }
-
-var decided, own, sample = hex(nfq.MarkDecided), hex(nfq.MarkOwn), hex(MarkSample)
+func hex(mark uint64) string {
+	s := strconv.FormatUint(mark, 16)
+	return "0x" + "00000000"[len(s):] + s
+}

@@ -2,29 +2,7 @@
 
 package openwrt
 
-import (
-	"fmt"
-	"strings"
-	"time"
-)
-
-// family is what differs between iptables and ip6tables.
-type family struct {
-	six      bool
-	digit    string // of the names of sets
-	header   int    // length of the IP header
-	tcpBare  int
-	lowBits  string // mask of the address bits that share out hosts to queues
-	lowValue string // format of an address with those bits
-}
-
-var (
-	v4 = family{digit: "4", header: 20, tcpBare: tcpBare4, lowBits: "0.0.0.15", lowValue: "0.0.0.%d"}
-	v6 = family{six: true, digit: "6", header: 40, tcpBare: tcpBare6, lowBits: "::f", lowValue: "::%x"}
-)
-
-// hostBuckets is how many values the low bits have.
-const hostBuckets = 16
+import "strconv"
 
 // mangleJumps are the built-in chains of mangle that jump to ours, with the rest
 // of our chain's name. The jumps are appended, not inserted: an accept from the
@@ -35,219 +13,139 @@ var mangleJumps = [][2]string{{"FORWARD", ""}, {"INPUT", "-input"}, {"POSTROUTIN
 // rawJumps are the same for raw.
 var rawJumps = [][2]string{{"OUTPUT", ""}}
 
-// mangle writes the mangle table's part. With --noflush a chain that is declared
-// is emptied, all else stays, and COMMIT puts the whole in place at once.
-func (w *writer) mangle(f family) string {
-	chains := []string{"", "-out", "-in", "-syn", "-udp", "-decided", "-input", "-post"}
-	if w.c.ReadsTCP() {
-		chains = append(chains, "-tcp", "-data")
+// mangleText is the mangle table's part. With --noflush a chain that is declared is
+// emptied, all else stays, and COMMIT puts the whole in place at once.
+//
+// With nft sets the nft table has dropped what is blocked before. The chain
+// p2pwall-blocked looks twice, because a full set takes no more.
+const mangleText = `*mangle
+:p2pwall - [0:0]
+:p2pwall-out - [0:0]
+:p2pwall-in - [0:0]
+:p2pwall-syn - [0:0]
+:p2pwall-udp - [0:0]
+:p2pwall-decided - [0:0]
+:p2pwall-input - [0:0]
+:p2pwall-post - [0:0]
+<http>:p2pwall-tcp - [0:0]
+<http>:p2pwall-data - [0:0]
+<ipset>:p2pwall-blocked - [0:0]
+<sets>:p2pwall-sample - [0:0]
+<queues>:p2pwall-queue - [0:0]
+-A p2pwall -i <dev> -g p2pwall-out
+-A p2pwall -o <dev> -g p2pwall-in
+-A p2pwall-out -o <dev> -j RETURN
+-A p2pwall-out -s <exempt> -g p2pwall-decided
+-A p2pwall-out -m mac --mac-source <mac> -g p2pwall-decided
+<ipset>-A p2pwall-out -m set --match-set p2pwall-cut<6> src,dst -g p2pwall-blocked
+<nftsets>-A p2pwall-out -m mark --mark <sample>/<sample> -g p2pwall-sample
+-A p2pwall-out -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -g p2pwall-syn
+-A p2pwall-out -m connmark --mark <decided>/<decided> -j RETURN
+-A p2pwall-out -p udp -g p2pwall-udp
+<http>-A p2pwall-out -p tcp -g p2pwall-tcp
+<plain>-A p2pwall-out -p tcp -g p2pwall-decided
+-A p2pwall-in -d <exempt> -g p2pwall-decided
+<ipset>-A p2pwall-in -m set --match-set p2pwall-cut<6> dst,src -j DROP
+-A p2pwall-in -m connmark --mark <decided>/<decided> -j RETURN
+-A p2pwall-in -p udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided
+<http>-A p2pwall-in -p tcp -g p2pwall-tcp
+<plain>-A p2pwall-in -p tcp -g p2pwall-decided
+<ipset>-A p2pwall-syn -m set --match-set p2pwall-lockmac src -g p2pwall-blocked
+<ipset>-A p2pwall-syn -m set --match-set p2pwall-lock<6> src -g p2pwall-blocked
+-A p2pwall-syn <q>
+-A p2pwall-udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir original -g p2pwall-decided
+-A p2pwall-udp -m length --length 0:<udplength> <q>
+<http>-A p2pwall-tcp -p tcp -m tcp ! --tcp-flags SYN,RST NONE -j RETURN
+<http>-A p2pwall-tcp -m connbytes --connbytes <tcpmore>: --connbytes-mode packets --connbytes-dir original -m connbytes --connbytes <tcpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided
+<http>-A p2pwall-tcp -m conntrack --ctdir ORIGINAL -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir original -g p2pwall-data
+<http>-A p2pwall-tcp -m conntrack --ctdir REPLY -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir reply -g p2pwall-data
+<http>-A p2pwall-data -p tcp -m tcp --tcp-flags PSH PSH <q>
+<http>-A p2pwall-data -m length --length <data>:65535 <q>
+-A p2pwall-decided -j CONNMARK --set-xmark <decided>/<decided>
+<ipset>-A p2pwall-blocked -m set --match-set p2pwall-seen<6> src -j DROP
+<ipset>-A p2pwall-blocked -j SET --add-set p2pwall-seen<6> src --exist --timeout <seconds>
+<ipset>-A p2pwall-blocked -m set ! --match-set p2pwall-seen<6> src -j DROP
+<ipset>-A p2pwall-blocked -g p2pwall-sample
+<sets>-A p2pwall-sample -j MARK --set-xmark <sample>/<sample>
+<sets>-A p2pwall-sample <onesample>
+<sets>-A p2pwall-sample -i <dev> -s <hostsample>
+<queues>-A p2pwall-queue -i <dev> -s <hostqueue>
+<queues>-A p2pwall-queue -d <hostqueue>
+-A p2pwall-input -i <dev> -p udp -m udp --dport <port> <q>
+<ipset>-A p2pwall-post -m mark --mark <sample>/<sample> -j DROP
+-A p2pwall-post -m mark --mark <decided>/<decided> -g p2pwall-decided
+-A FORWARD -j p2pwall
+-A INPUT -j p2pwall-input
+-A POSTROUTING -j p2pwall-post
+COMMIT
+`
+
+// rawText is the raw table's part: packets sent in a peer's name leave no trace in
+// the connection table.
+const rawText = `*raw
+:p2pwall - [0:0]
+-A p2pwall -m mark --mark <own>/<own> -j CT --notrack
+-A OUTPUT -j p2pwall
+COMMIT
+`
+
+// ipsetText are the sets. Their sizes are constants, all clients times all their
+// peers: a set that is there with another size could not be taken over.
+const ipsetText = `create p2pwall-cut4 hash:net,net family inet maxelem 262144 timeout 0
+create p2pwall-cut6 hash:net,net family inet6 maxelem 262144 timeout 0
+create p2pwall-lockmac hash:mac maxelem 262144 timeout 0
+create p2pwall-lock4 hash:ip family inet maxelem 262144 timeout 0
+create p2pwall-lock6 hash:ip family inet6 maxelem 262144 timeout 0
+create p2pwall-seen4 hash:ip family inet maxelem 1024 timeout 0
+create p2pwall-seen6 hash:ip family inet6 maxelem 1024 timeout 0
+`
+
+// iptables writes the texts for both families.
+func (v values) iptables(c *Config) Rules {
+	return Rules{
+		Mangle4: v.family(c, "4", 20, tcpBare4, "0.0.0.", "15"),
+		Mangle6: v.family(c, "6", 40, tcpBare6, "::", "f"),
+		Raw:     v.expand(rawText),
 	}
-	if w.t.Sets == SetsIPSet {
-		chains = append(chains, "-blocked")
+}
+
+// family writes the mangle table's part for IPv4 or IPv6. Low and mask are the
+// address bits that share the hosts out to the queues.
+func (v values) family(c *Config, digit string, header, bare int, low, mask string) string {
+	v["6"] = one(digit)
+	v["exempt"] = v["exempt"+digit]
+	v["udpmore"] = one(strconv.Itoa(udpPackets + 1))
+	v["tcpmore"] = one(strconv.Itoa(tcpPackets + 1))
+	v["udplength"] = one(strconv.Itoa(header + 8 + udpPayload))
+	v["data"] = one(strconv.Itoa(bare + 1))
+	v["q"] = one("-g p2pwall-queue")
+	v["onesample"], v["hostsample"], v["hostqueue"] = nil, nil, nil
+	if c.Queues == 1 {
+		v["q"] = one(nfqueue(int(c.Queue), c.FailOpen))
+		v["onesample"] = one(nfqueue(int(c.Queue), false))
+		return v.expand(mangleText)
 	}
-	if w.sets() {
-		chains = append(chains, "-sample")
-	}
-	if w.c.Queues > 1 {
-		chains = append(chains, "-queue")
-	}
-	w.line("*mangle")
-	for _, c := range chains {
-		w.line(":%s%s - [0:0]", chainName, c)
-	}
-	for _, d := range w.t.Devices {
-		w.add("", "-i %s -g %s-out", d, chainName)
-	}
-	for _, d := range w.t.Devices {
-		w.add("", "-o %s -g %s-in", d, chainName)
-	}
-	w.outbound(f)
-	w.inbound(f)
-	if w.t.Sets == SetsIPSet {
-		w.add("-syn", "-m set --match-set p2pwall-lockmac src -g %s-blocked", chainName)
-		w.add("-syn", "-m set --match-set p2pwall-lock%s src -g %s-blocked", f.digit, chainName)
-		w.blocked(f)
-	}
-	w.add("-syn", "%s", w.queue())
-	w.add("-udp", "%s -g %s-decided", connbytes(fmt.Sprintf("%d:", udpPackets+1), "original"), chainName)
-	w.add("-udp", "-m length --length 0:%d %s", f.header+8+udpPayload, w.queue())
-	w.firstData(f)
-	w.add("-decided", "-j CONNMARK --set-xmark %s/%s", decided, decided)
-	if w.sets() {
-		w.add("-sample", "-j MARK --set-xmark %s/%s", sample, sample)
-		w.queues(f, "-sample", false)
-	}
-	if w.c.Queues > 1 {
-		w.queues(f, "-queue", w.c.FailOpen)
-	}
-	for _, p := range w.probePorts() {
-		for _, d := range w.t.Devices {
-			w.add("-input", "-i %s -p udp -m udp --dport %d %s", d, p, w.queue())
+	// iptables has no hash of one address.
+	for i := range hostBuckets {
+		host := low + strconv.FormatInt(int64(i), 16) + "/" + low + mask + " "
+		if digit == "4" {
+			host = low + strconv.Itoa(i) + "/" + low + mask + " "
 		}
+		n := int(c.Queue) + i%c.Queues
+		v["hostqueue"] = append(v["hostqueue"], host+nfqueue(n, c.FailOpen))
+		v["hostsample"] = append(v["hostsample"], host+nfqueue(n, false))
 	}
-	if w.t.Sets == SetsIPSet {
-		w.add("-post", "-m mark --mark %s/%s -j DROP", sample, sample)
-	}
-	w.add("-post", "-m mark --mark %s/%s -g %s-decided", decided, decided, chainName)
-	w.jumps(mangleJumps, "-A")
-	w.line("COMMIT")
-	return w.take()
+	return v.expand(mangleText)
 }
 
-// outbound writes the chain for packets from the LAN.
-func (w *writer) outbound(f family) {
-	for _, d := range w.t.Devices {
-		w.add("-out", "-o %s -j RETURN", d)
-	}
-	for _, a := range w.exempt(f.six) {
-		w.add("-out", "-s %s -g %s-decided", a, chainName)
-	}
-	for _, m := range w.c.Exempt.MACs {
-		w.add("-out", "-m mac --mac-source %s -g %s-decided", strings.ToUpper(m.String()), chainName)
-	}
-	switch w.t.Sets {
-	case SetsIPSet:
-		w.add("-out", "-m set --match-set p2pwall-cut%s src,dst -g %s-blocked", f.digit, chainName)
-	case SetsNFT:
-		// The nft table has dropped the rest.
-		w.add("-out", "-m mark --mark %s/%s -g %s-sample", sample, sample, chainName)
-	}
-	w.add("-out", "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -g %s-syn", chainName)
-	w.add("-out", "-m connmark --mark %s/%s -j RETURN", decided, decided)
-	w.add("-out", "-p udp -g %s-udp", chainName)
-	w.add("-out", "-p tcp -g %s-%s", chainName, w.tcpChain())
-}
+// hostBuckets is how many values the low bits have.
+const hostBuckets = 16
 
-// inbound writes the chain for packets to the LAN from elsewhere.
-func (w *writer) inbound(f family) {
-	for _, a := range w.exempt(f.six) {
-		w.add("-in", "-d %s -g %s-decided", a, chainName)
-	}
-	if w.t.Sets == SetsIPSet {
-		w.add("-in", "-m set --match-set p2pwall-cut%s dst,src -j DROP", f.digit)
-	}
-	w.add("-in", "-m connmark --mark %s/%s -j RETURN", decided, decided)
-	w.add("-in", "-p udp %s -g %s-decided", connbytes(fmt.Sprintf("%d:", udpPackets+1), "reply"), chainName)
-	w.add("-in", "-p tcp -g %s-%s", chainName, w.tcpChain())
-}
-
-// tcpChain is where TCP goes that opens no connection.
-func (w *writer) tcpChain() string {
-	if w.c.ReadsTCP() {
-		return "tcp"
-	}
-	return "decided"
-}
-
-// firstData writes the chains for TCP that opens no connection.
-func (w *writer) firstData(f family) {
-	if !w.c.ReadsTCP() {
-		return
-	}
-	more := fmt.Sprintf("%d:", tcpPackets+1)
-	few := fmt.Sprintf("1:%d", tcpPackets)
-	w.add("-tcp", "-p tcp -m tcp ! --tcp-flags SYN,RST NONE -j RETURN")
-	w.add("-tcp", "%s %s -g %s-decided", connbytes(more, "original"), connbytes(more, "reply"), chainName)
-	w.add("-tcp", "-m conntrack --ctdir ORIGINAL %s -g %s-data", connbytes(few, "original"), chainName)
-	w.add("-tcp", "-m conntrack --ctdir REPLY %s -g %s-data", connbytes(few, "reply"), chainName)
-	w.add("-data", "-p tcp -m tcp --tcp-flags PSH PSH %s", w.queue())
-	w.add("-data", "-m length --length %d:65535 %s", f.tcpBare+1, w.queue())
-}
-
-// blocked writes the chain that drops what is cut or locked, but for one packet
-// of each host in a while. It looks twice, because a full set takes no more.
-func (w *writer) blocked(f family) {
-	seen := "p2pwall-seen" + f.digit
-	every := w.sampleEvery()
-	if every < time.Second {
-		every = time.Second
-	}
-	w.add("-blocked", "-m set --match-set %s src -j DROP", seen)
-	w.add("-blocked", "-j SET --add-set %s src --exist --timeout %d", seen, int64(every/time.Second))
-	w.add("-blocked", "-m set ! --match-set %s src -j DROP", seen)
-	w.add("-blocked", "-g %s-sample", chainName)
-}
-
-// queue is the end of a rule that queues.
-func (w *writer) queue() string {
-	if w.c.Queues > 1 {
-		return "-g " + chainName + "-queue"
-	}
-	return queueNum(int(w.c.Queue), w.c.FailOpen)
-}
-
-func queueNum(n int, bypass bool) string {
-	s := fmt.Sprintf("-j NFQUEUE --queue-num %d", n)
+// nfqueue is the end of a rule that queues.
+func nfqueue(n int, bypass bool) string {
+	s := "-j NFQUEUE --queue-num " + strconv.Itoa(n)
 	if bypass {
 		s += " --queue-bypass"
 	}
 	return s
-}
-
-// queues writes the end of a chain that shares the hosts out to the queues, by
-// the low bits of the LAN host's address: iptables has no hash of one address.
-func (w *writer) queues(f family, chain string, bypass bool) {
-	if w.c.Queues == 1 {
-		w.add(chain, "%s", queueNum(int(w.c.Queue), bypass))
-		return
-	}
-	for i := 0; i < hostBuckets; i++ {
-		host := fmt.Sprintf(f.lowValue+"/%s", i, f.lowBits)
-		to := queueNum(int(w.c.Queue)+i%w.c.Queues, bypass)
-		for _, d := range w.t.Devices {
-			w.add(chain, "-i %s -s %s %s", d, host, to)
-		}
-	}
-	if chain == "-sample" {
-		// Only what the LAN sends is sampled.
-		return
-	}
-	for i := 0; i < hostBuckets; i++ {
-		host := fmt.Sprintf(f.lowValue+"/%s", i, f.lowBits)
-		w.add(chain, "-d %s %s", host, queueNum(int(w.c.Queue)+i%w.c.Queues, bypass))
-	}
-}
-
-// raw writes the raw table's part: packets sent in a peer's name leave no trace in
-// the connection table.
-func (w *writer) raw() string {
-	w.line("*raw")
-	w.line(":%s - [0:0]", chainName)
-	w.add("", "-m mark --mark %s/%s -j CT --notrack", own, own)
-	w.jumps(rawJumps, "-A")
-	w.line("COMMIT")
-	return w.take()
-}
-
-// ipset writes the sets. The sizes are constants: a set that is there with
-// another could not be taken over.
-func (w *writer) ipset() string {
-	for _, s := range [][2]string{
-		{"cut4", "hash:net,net family inet"},
-		{"cut6", "hash:net,net family inet6"},
-		{"lockmac", "hash:mac"},
-		{"lock4", "hash:ip family inet"},
-		{"lock6", "hash:ip family inet6"},
-	} {
-		w.line("create p2pwall-%s %s maxelem %d timeout 0", s[0], s[1], maxSetElements)
-	}
-	w.line("create p2pwall-seen4 hash:ip family inet maxelem 1024 timeout 0")
-	w.line("create p2pwall-seen6 hash:ip family inet6 maxelem 1024 timeout 0")
-	return w.take()
-}
-
-// add writes one rule of one of our chains.
-func (w *writer) add(chain, format string, args ...any) {
-	w.line("-A "+chainName+chain+" "+format, args...)
-}
-
-// jumps writes the rules of built-in chains that go to ours.
-func (w *writer) jumps(jumps [][2]string, how string) {
-	for _, j := range jumps {
-		w.line("%s %s -j %s%s", how, j[0], chainName, j[1])
-	}
-}
-
-func connbytes(packets, dir string) string {
-	return "-m connbytes --connbytes " + packets + " --connbytes-mode packets --connbytes-dir " + dir
 }

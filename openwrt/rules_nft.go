@@ -3,7 +3,7 @@
 package openwrt
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -16,336 +16,281 @@ const RemoveNFT = "table inet " + tableName + "\ndelete table inet " + tableName
 // not fit, as one of another version may.
 func RecreateNFT(text string) string { return RemoveNFT + text }
 
-// nft writes the whole table for the nft backend. One script is one transaction:
-// at no time is there a half of it, and the sets keep their elements, because
-// "flush table" takes rules only.
-func (w *writer) nft() string {
-	w.nftHead()
-	lan, notLAN := w.nftDevices("=="), w.nftDevices("!=")
-	tcp := "decided"
-	if w.c.ReadsTCP() {
-		tcp = "tcp_first"
+// The texts for nft. One script is one transaction: at no time is there a half of
+// it, and the sets keep their elements, because "flush table" takes rules only.
+const nftHead = `table inet p2pwall
+flush table inet p2pwall
+table inet p2pwall {
+`
+
+const nftSets = `	# Kept by the daemon: pairs of client and peer that are cut, and clients
+	# that are locked.
+	set cut4 {
+		type ipv4_addr . ipv4_addr
+		flags timeout
 	}
 
-	w.line("	# Before the firewall's own forward chain: what is accepted here meets")
-	w.line("	# every rule of the firewall after it.")
-	w.line("	chain forward {")
-	w.line("		type filter hook forward priority -10; policy accept;")
-	w.line("		iifname %s oifname %s goto outbound", lan, notLAN)
-	w.line("		iifname %s oifname %s goto inbound", notLAN, lan)
-	w.line("	}")
-	w.line("")
-	w.nftAfter(true)
-	if ports := w.probePorts(); len(ports) > 0 {
-		w.line("	# Answers to our probes.")
-		w.line("	chain input {")
-		w.line("		type filter hook input priority -10; policy accept;")
-		for _, p := range ports {
-			w.line("		iifname %s udp dport %d %s", lan, p, w.nftQueue())
-		}
-		w.line("	}")
-		w.line("")
+	set cut6 {
+		type ipv6_addr . ipv6_addr
+		flags timeout
 	}
-	w.line("	# Packets sent in a peer's name leave no trace in the connection table.")
-	w.line("	chain output {")
-	w.line("		type filter hook output priority -300; policy accept;")
-	w.line("		meta mark & %s != 0x0 notrack", own)
-	w.line("	}")
-	w.line("")
 
-	w.line("	chain outbound {")
-	w.nftExempt("saddr", "goto decided")
-	if w.sets() {
-		w.line("		ip saddr . ip daddr @cut4 goto blocked")
-		w.line("		ip6 saddr . ip6 daddr @cut6 goto blocked")
+	set lockmac {
+		type ether_addr
+		flags timeout
 	}
-	w.line("		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open")
-	w.line("		ct mark & %s != 0x0 return", decided)
-	w.line("		meta l4proto udp goto udp_small")
-	w.line("		meta l4proto tcp goto %s", tcp)
-	w.line("	}")
-	w.line("")
-	w.line("	chain inbound {")
-	w.nftExempt("daddr", "goto decided")
-	if w.sets() {
-		w.line("		ip daddr . ip saddr @cut4 drop")
-		w.line("		ip6 daddr . ip6 saddr @cut6 drop")
+
+	set lock4 {
+		type ipv4_addr
+		flags timeout
 	}
-	w.line("		ct mark & %s != 0x0 return", decided)
-	w.line("		meta l4proto udp ct reply packets > %d goto decided", udpPackets)
-	w.line("		meta l4proto tcp goto %s", tcp)
-	w.line("	}")
-	w.line("")
-	w.line("	chain tcp_open {")
-	w.nftLocked()
-	w.line("		%s", w.nftQueue())
-	w.line("	}")
-	w.line("")
-	w.line("	chain udp_small {")
-	w.line("		ct original packets > %d goto decided", udpPackets)
-	w.line("		udp length <= %d %s", udpPayload+8, w.nftQueue())
-	w.line("	}")
-	w.line("")
-	if w.c.ReadsTCP() {
-		w.line("	chain tcp_first {")
-		w.line("		tcp flags & (syn | rst) != 0x0 return")
-		w.line("		ct original packets > %d ct reply packets > %d goto decided", tcpPackets, tcpPackets)
-		w.line("		ct direction original ct original packets 1-%d goto tcp_data", tcpPackets)
-		w.line("		ct direction reply ct reply packets 1-%d goto tcp_data", tcpPackets)
-		w.line("	}")
-		w.line("")
-		w.line("	# A bare acknowledgement is no data.")
-		w.line("	chain tcp_data {")
-		w.line("		tcp flags & psh == psh %s", w.nftQueue())
-		w.line("		meta nfproto ipv4 meta length > %d %s", tcpBare4, w.nftQueue())
-		w.line("		meta nfproto ipv6 meta length > %d %s", tcpBare6, w.nftQueue())
-		w.line("	}")
-		w.line("")
+
+	set lock6 {
+		type ipv6_addr
+		flags timeout
 	}
-	w.line("	# Nothing of this connection will be looked at again; it may be offloaded.")
-	w.line("	chain decided {")
-	w.line("		ct mark & %s == 0x0 ct mark set ct mark | %s", decided, decided)
-	w.line("	}")
-	if w.sets() {
-		w.nftBlocked()
-		w.line("	chain sample {")
-		w.line("		meta mark set meta mark | %s", sample)
-		if w.c.Queues == 1 {
-			w.line("		queue num %d", w.c.Queue)
-		} else {
-			w.nftByHost("sample")
-		}
-		w.line("	}")
+
+	# Kept by the rules: blocked hosts of which a packet was sampled lately.
+	set seen4 {
+		type ipv4_addr
+		size 1024
+		flags dynamic,timeout
 	}
-	w.nftQueues()
-	w.line("}")
-	return w.take()
+
+	set seen6 {
+		type ipv6_addr
+		size 1024
+		flags dynamic,timeout
+	}
+
+`
+
+// nftRules are the chains of the nft backend. Priorities are written as numbers,
+// which every version of nft reads.
+const nftRules = `	# Before the firewall's own forward chain: what is accepted here meets
+	# every rule of the firewall after it.
+	chain forward {
+		type filter hook forward priority -10; policy accept;
+		iifname <lan> oifname != <lan> goto outbound
+		iifname != <lan> oifname <lan> goto inbound
+	}
+
+	# Where packets come from the queue.
+	chain after {
+		type filter hook forward priority -9; policy accept;
+<sets>		meta mark & <sample> != 0x0 drop
+		meta mark & <decided> != 0x0 goto decided
+	}
+
+<probes>	# Answers to our probes.
+<probes>	chain input {
+<probes>		type filter hook input priority -10; policy accept;
+<probes>		iifname <lan> udp dport <port> <q>
+<probes>	}
+<probes>
+	# Packets sent in a peer's name leave no trace in the connection table.
+	chain output {
+		type filter hook output priority -300; policy accept;
+		meta mark & <own> != 0x0 notrack
+	}
+
+	chain outbound {
+		ip saddr <set4> goto decided
+		ip6 saddr <set6> goto decided
+		ether saddr <setmac> goto decided
+<sets>		ip saddr . ip daddr @cut4 goto blocked
+<sets>		ip6 saddr . ip6 daddr @cut6 goto blocked
+		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
+		ct mark & <decided> != 0x0 return
+		meta l4proto udp goto udp_small
+<http>		meta l4proto tcp goto tcp_first
+<plain>		meta l4proto tcp goto decided
+	}
+
+	chain inbound {
+		ip daddr <set4> goto decided
+		ip6 daddr <set6> goto decided
+<sets>		ip daddr . ip saddr @cut4 drop
+<sets>		ip6 daddr . ip6 saddr @cut6 drop
+		ct mark & <decided> != 0x0 return
+		meta l4proto udp ct reply packets > <udp> goto decided
+<http>		meta l4proto tcp goto tcp_first
+<plain>		meta l4proto tcp goto decided
+	}
+
+	chain tcp_open {
+<sets>		ether saddr @lockmac goto blocked
+<sets>		ip saddr @lock4 goto blocked
+<sets>		ip6 saddr @lock6 goto blocked
+		<q>
+	}
+
+	chain udp_small {
+		ct original packets > <udp> goto decided
+		udp length <= <udplength> <q>
+	}
+
+<http>	chain tcp_first {
+<http>		tcp flags & (syn | rst) != 0x0 return
+<http>		ct original packets > <tcp> ct reply packets > <tcp> goto decided
+<http>		ct direction original ct original packets 1-<tcp> goto tcp_data
+<http>		ct direction reply ct reply packets 1-<tcp> goto tcp_data
+<http>	}
+<http>
+<http>	# A bare acknowledgement is no data.
+<http>	chain tcp_data {
+<http>		tcp flags & psh == psh <q>
+<http>		meta nfproto ipv4 meta length > <bare4> <q>
+<http>		meta nfproto ipv6 meta length > <bare6> <q>
+<http>	}
+<http>
+	# Nothing of this connection will be looked at again; it may be offloaded.
+	chain decided {
+		ct mark & <decided> == 0x0 ct mark set ct mark | <decided>
+	}
+
+<sets>	chain sample {
+<sets>		meta mark set meta mark | <sample>
+<sets>		<samplequeue>
+<sets>		meta nfproto ipv4 iifname <lan> jhash ip saddr <tosample>
+<sets>		meta nfproto ipv6 iifname <lan> jhash ip6 saddr <tosample>
+<sets>	}
+<sets>
+`
+
+// nftDrops are the chains that an iptables rule set uses where there is no ipset.
+// What is sampled goes on to the mangle table, where iptables queues it.
+const nftDrops = `	# Before the mangle table of iptables.
+	chain drops {
+		type filter hook forward priority -160; policy accept;
+		iifname <lan> oifname != <lan> goto outbound
+		iifname != <lan> oifname <lan> goto inbound
+	}
+
+	# Where packets come from the queue.
+	chain after {
+		type filter hook forward priority -9; policy accept;
+		meta mark & <sample> != 0x0 drop
+	}
+
+	chain outbound {
+		ip saddr <set4> return
+		ip6 saddr <set6> return
+		ether saddr <setmac> return
+		ip saddr . ip daddr @cut4 goto blocked
+		ip6 saddr . ip6 daddr @cut6 goto blocked
+		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
+	}
+
+	chain inbound {
+		ip daddr <set4> return
+		ip6 daddr <set6> return
+		ip daddr . ip saddr @cut4 drop
+		ip6 daddr . ip6 saddr @cut6 drop
+	}
+
+	chain tcp_open {
+		ether saddr @lockmac goto blocked
+		ip saddr @lock4 goto blocked
+		ip6 saddr @lock6 goto blocked
+	}
+
+	chain sample {
+		meta mark set meta mark | <sample>
+	}
+
+`
+
+// nftBlocked is the chain that drops, but for one packet of each host in a while.
+// A full set drops too.
+const nftBlocked = `	# A packet of each blocked host in a while keeps its lock alive.
+	chain blocked {
+		ip saddr @seen4 drop
+		ip6 saddr @seen6 drop
+		add @seen4 { ip saddr timeout <every> } goto sample
+		add @seen6 { ip6 saddr timeout <every> } goto sample
+		drop
+	}
+`
+
+// nftQueues shares the hosts out to several queues and ends the table.
+const nftQueues = `<queues>
+<queues>	# All packets of a LAN host come to the same queue.
+<queues>	chain queues {
+<queues>		meta nfproto ipv4 iifname <lan> jhash ip saddr <toqueue>
+<queues>		meta nfproto ipv4 jhash ip daddr <toqueue>
+<queues>		meta nfproto ipv6 iifname <lan> jhash ip6 saddr <toqueue>
+<queues>		meta nfproto ipv6 jhash ip6 daddr <toqueue>
+<queues>	}
+<queuechain>
+<sets><samplechain>
 }
+`
 
-// nftSetsOnly writes the table that an iptables rule set uses where there is no
-// ipset: the sets, and the drops before mangle. What is sampled goes on to
-// mangle, where iptables queues it.
-func (w *writer) nftSetsOnly() string {
-	w.nftHead()
-	lan, notLAN := w.nftDevices("=="), w.nftDevices("!=")
-	w.line("	# Before the mangle table of iptables.")
-	w.line("	chain drops {")
-	w.line("		type filter hook forward priority -160; policy accept;")
-	w.line("		iifname %s oifname %s goto outbound", lan, notLAN)
-	w.line("		iifname %s oifname %s goto inbound", notLAN, lan)
-	w.line("	}")
-	w.line("")
-	w.nftAfter(false)
-	w.line("	chain outbound {")
-	w.nftExempt("saddr", "return")
-	w.line("		ip saddr . ip daddr @cut4 goto blocked")
-	w.line("		ip6 saddr . ip6 daddr @cut6 goto blocked")
-	w.line("		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open")
-	w.line("	}")
-	w.line("")
-	w.line("	chain inbound {")
-	w.nftExempt("daddr", "return")
-	w.line("		ip daddr . ip saddr @cut4 drop")
-	w.line("		ip6 daddr . ip6 saddr @cut6 drop")
-	w.line("	}")
-	w.line("")
-	w.line("	chain tcp_open {")
-	w.nftLocked()
-	w.line("	}")
-	w.nftBlocked()
-	w.line("	chain sample {")
-	w.line("		meta mark set meta mark | %s", sample)
-	w.line("	}")
-	w.line("}")
-	return w.take()
-}
+// nftHold keeps undecided connections out of fw4's flow table: they are accepted
+// before the rule that offloads. The rules stand in fw4's chain, which a reload of
+// fw4 empties.
+const nftHold = `<hold>insert rule inet fw4 forward meta l4proto { tcp, udp } iifname <lan> oifname != <lan> ct state established,related ct mark & <decided> == 0x0 accept comment "` + holdComment + `"
+<hold>insert rule inet fw4 forward meta l4proto { tcp, udp } iifname != <lan> oifname <lan> ct state established,related ct mark & <decided> == 0x0 accept comment "` + holdComment + `"
+`
 
-// nftHead opens the table and declares the sets.
-func (w *writer) nftHead() {
-	w.line("table inet %s", tableName)
-	w.line("flush table inet %s", tableName)
-	w.line("table inet %s {", tableName)
-	if !w.sets() {
+// nft adds the values for the nft texts.
+func (v values) nft(c *Config, t Target) {
+	// Devices by name: a bridge that is made again has another index.
+	lan := "\"" + strings.Join(t.Devices, "\", \"") + "\""
+	if len(t.Devices) > 1 {
+		lan = "{ " + lan + " }"
+	}
+	v["lan"] = one(lan)
+	v["set4"], v["set6"], v["setmac"] = nftSet(v["exempt4"]), nftSet(v["exempt6"]), nftSet(v["mac"])
+	v["udplength"] = one(strconv.Itoa(udpPayload + 8))
+	v["bare4"], v["bare6"] = one(strconv.Itoa(tcpBare4)), one(strconv.Itoa(tcpBare6))
+	v["queuechain"], v["samplechain"] = nil, nil
+	v["toqueue"], v["tosample"], v["samplequeue"] = nil, nil, nil
+	if c.Queues == 1 {
+		v["q"] = one(nftQueue(int(c.Queue), c.FailOpen))
+		v["samplequeue"] = one(nftQueue(int(c.Queue), false))
 		return
 	}
-	w.line("	# Kept by the daemon: pairs of client and peer that are cut, and clients")
-	w.line("	# that are locked.")
-	for _, s := range [][2]string{
-		{"cut4", "ipv4_addr . ipv4_addr"},
-		{"cut6", "ipv6_addr . ipv6_addr"},
-		{"lockmac", "ether_addr"},
-		{"lock4", "ipv4_addr"},
-		{"lock6", "ipv6_addr"},
-	} {
-		w.line("	set %s {", s[0])
-		w.line("		type %s", s[1])
-		w.line("		flags timeout")
-		w.line("	}")
-		w.line("")
-	}
-	w.line("	# Kept by the rules: blocked hosts of which a packet was sampled lately.")
-	for _, s := range [][2]string{{"seen4", "ipv4_addr"}, {"seen6", "ipv6_addr"}} {
-		w.line("	set %s {", s[0])
-		w.line("		type %s", s[1])
-		w.line("		size 1024")
-		w.line("		flags dynamic,timeout")
-		w.line("	}")
-		w.line("")
-	}
+	v["q"] = one("goto queues")
+	v["toqueue"], v["queuechain"] = nftByHost(c, "queue", c.FailOpen)
+	v["tosample"], v["samplechain"] = nftByHost(c, "sample", false)
 }
 
-// nftAfter writes the chain behind the queue. An accept from the queue goes on
-// with the next chain, so that what it decided has to be noted here.
-func (w *writer) nftAfter(save bool) {
-	if !save && !w.sets() {
-		return
+// nftByHost writes the end of a rule that goes to one of several chains by a hash
+// of the LAN host's address, and those chains.
+func nftByHost(c *Config, chain string, bypass bool) (to, chains []string) {
+	var targets []string
+	for i := range c.Queues {
+		n := strconv.Itoa(i)
+		targets = append(targets, n+" : goto "+chain+n)
+		chains = append(chains, "\tchain "+chain+n+" {\n\t\t"+nftQueue(int(c.Queue)+i, bypass)+"\n\t}")
 	}
-	w.line("	# Where packets come from the queue.")
-	w.line("	chain after {")
-	w.line("		type filter hook forward priority -9; policy accept;")
-	if w.sets() {
-		w.line("		meta mark & %s != 0x0 drop", sample)
-	}
-	if save {
-		w.line("		meta mark & %s != 0x0 goto decided", decided)
-	}
-	w.line("	}")
-	w.line("")
-}
-
-// nftLocked writes the rules for the locked clients' connection attempts.
-func (w *writer) nftLocked() {
-	if !w.sets() {
-		return
-	}
-	w.line("		ether saddr @lockmac goto blocked")
-	w.line("		ip saddr @lock4 goto blocked")
-	w.line("		ip6 saddr @lock6 goto blocked")
-}
-
-// nftBlocked writes the chain that drops, but for one packet of each host in a
-// while. A full set drops too.
-func (w *writer) nftBlocked() {
-	every := nftTime(w.sampleEvery())
-	w.line("")
-	w.line("	# A packet of each blocked host in a while keeps its lock alive.")
-	w.line("	chain blocked {")
-	w.line("		ip saddr @seen4 drop")
-	w.line("		ip6 saddr @seen6 drop")
-	w.line("		add @seen4 { ip saddr timeout %s } goto sample", every)
-	w.line("		add @seen6 { ip6 saddr timeout %s } goto sample", every)
-	w.line("		drop")
-	w.line("	}")
-	w.line("")
-}
-
-// nftExempt writes the rules for the exempt hosts. Only what they send has their
-// MAC.
-func (w *writer) nftExempt(addr, verdict string) {
-	if a := w.exempt(false); len(a) > 0 {
-		w.line("		ip %s { %s } %s", addr, strings.Join(a, ", "), verdict)
-	}
-	if a := w.exempt(true); len(a) > 0 {
-		w.line("		ip6 %s { %s } %s", addr, strings.Join(a, ", "), verdict)
-	}
-	if m := w.c.Exempt.MACs; len(m) > 0 && addr == "saddr" {
-		var a []string
-		for _, x := range m {
-			a = append(a, x.String())
-		}
-		w.line("		ether saddr { %s } %s", strings.Join(a, ", "), verdict)
-	}
-}
-
-// nftDevices writes the LAN devices behind "iifname", by name, because a bridge
-// that is taken down and made again has another index.
-func (w *writer) nftDevices(op string) string {
-	var names []string
-	for _, d := range w.t.Devices {
-		names = append(names, "\""+d+"\"")
-	}
-	s := names[0]
-	if len(names) > 1 {
-		s = "{ " + strings.Join(names, ", ") + " }"
-	}
-	if op == "!=" {
-		s = "!= " + s
-	}
-	return s
+	return one("mod " + strconv.Itoa(c.Queues) + " seed " + hashSeed + " vmap { " + strings.Join(targets, ", ") + " }"), chains
 }
 
 // nftQueue is the statement that queues a packet. The form with "num" is the one
 // that every version of nft reads.
-func (w *writer) nftQueue() string {
-	if w.c.Queues > 1 {
-		return "goto queues"
-	}
-	return nftQueueNum(int(w.c.Queue), w.c.FailOpen)
-}
-
-func nftQueueNum(n int, bypass bool) string {
+func nftQueue(n int, bypass bool) string {
+	s := "queue num " + strconv.Itoa(n)
 	if bypass {
-		return fmt.Sprintf("queue num %d bypass", n)
+		s += " bypass"
 	}
-	return fmt.Sprintf("queue num %d", n)
+	return s
 }
 
-// nftQueues writes the chains that share the hosts out to several queues: all
-// packets of a LAN host come to the same one, whichever way they go.
-func (w *writer) nftQueues() {
-	if w.c.Queues == 1 {
-		return
+// nftSet writes a set in a rule; none at all when it is empty.
+func nftSet(list []string) []string {
+	if len(list) == 0 {
+		return nil
 	}
-	w.line("")
-	w.line("	# All packets of a LAN host come to the same queue.")
-	w.line("	chain queues {")
-	w.nftByHost("queue")
-	w.line("	}")
-	for i := 0; i < w.c.Queues; i++ {
-		w.line("	chain queue%d {", i)
-		w.line("		%s", nftQueueNum(int(w.c.Queue)+i, w.c.FailOpen))
-		w.line("	}")
-	}
-	if !w.sets() {
-		return
-	}
-	for i := 0; i < w.c.Queues; i++ {
-		w.line("	chain sample%d {", i)
-		w.line("		%s", nftQueueNum(int(w.c.Queue)+i, false))
-		w.line("	}")
-	}
-}
-
-// nftByHost writes the rules that go to chain0, chain1, ... by the LAN host.
-func (w *writer) nftByHost(chain string) {
-	var targets []string
-	for i := 0; i < w.c.Queues; i++ {
-		targets = append(targets, fmt.Sprintf("%d : goto %s%d", i, chain, i))
-	}
-	to := fmt.Sprintf("mod %d seed 0x%x vmap { %s }", w.c.Queues, hashSeed, strings.Join(targets, ", "))
-	for _, f := range [][2]string{{"ipv4", "ip"}, {"ipv6", "ip6"}} {
-		w.line("		meta nfproto %s iifname %s jhash %s saddr %s", f[0], w.nftDevices("=="), f[1], to)
-		w.line("		meta nfproto %s jhash %s daddr %s", f[0], f[1], to)
-	}
+	return one("{ " + strings.Join(list, ", ") + " }")
 }
 
 // nftTime writes a duration for nft.
 func nftTime(d time.Duration) string {
 	if d >= time.Second {
-		return fmt.Sprintf("%ds", int64(d/time.Second))
+		return strconv.Itoa(int(d/time.Second)) + "s"
 	}
-	return fmt.Sprintf("%dms", int64(d/time.Millisecond))
-}
-
-// hold writes the rules that keep undecided connections out of fw4's flow table:
-// they are accepted before the rule that offloads. They stand in fw4's chain,
-// which a reload of fw4 empties.
-func (w *writer) hold() string {
-	lan, notLAN := w.nftDevices("=="), w.nftDevices("!=")
-	for _, dir := range [][2]string{{lan, notLAN}, {notLAN, lan}} {
-		w.line("insert rule inet fw4 forward meta l4proto { tcp, udp } iifname %s oifname %s "+
-			"ct state established,related ct mark & %s == 0x0 accept comment \"%s\"",
-			dir[0], dir[1], decided, holdComment)
-	}
-	return w.take()
+	return strconv.Itoa(int(d/time.Millisecond)) + "ms"
 }

@@ -101,7 +101,7 @@ func loadable(t *testing.T, text string) string {
 func TestQueueStatement(t *testing.T) {
 	need(t, "nft")
 	inNetns(t)
-	for _, q := range []string{nftQueueNum(214, true), nftQueueNum(0, false)} {
+	for _, q := range []string{nftQueue(214, true), nftQueue(0, false)} {
 		out, err := try("table inet try {\nchain c {\n"+q+"\n}\n}\n", "nft", "-c", "-f", "-")
 		if err != nil && (strings.Contains(out, "syntax") || !strings.Contains(out, "No such file")) {
 			t.Errorf("%s: %s", q, out)
@@ -210,9 +210,9 @@ func TestMakeRulesErrors(t *testing.T) {
 		{Target{BackendNFT, SetsNFT, []string{`a"`}}, `bad device name "a\""`},
 		{Target{BackendIPTables, SetsNFT, []string{"lan+"}}, `bad device name "lan+"`},
 		{Target{BackendNFT, SetsNFT, []string{"lan*"}}, `bad device name "lan*"`},
-		{Target{BackendAuto, SetsNFT, []string{"lan"}}, "not resolved"},
-		{Target{BackendIPTables, SetsAuto, []string{"lan"}}, "not resolved"},
-		{Target{BackendNFT, SetsIPSet, []string{"lan"}}, "do not go with"},
+		{Target{BackendAuto, SetsNFT, []string{"lan"}}, "no rules for"},
+		{Target{BackendIPTables, SetsAuto, []string{"lan"}}, "no rules for"},
+		{Target{BackendNFT, SetsIPSet, []string{"lan"}}, "no rules for"},
 	} {
 		if _, err := MakeRules(&c, x.target); err == nil || !strings.Contains(err.Error(), x.want) {
 			t.Errorf("%+v: %v", x.target, err)

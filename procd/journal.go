@@ -33,6 +33,7 @@ const (
 type Journal struct {
 	in   chan state.Event
 	lost atomic.Uint64
+	now  func() time.Time
 
 	mu     sync.Mutex
 	ring   [journalKept]Entry
@@ -42,7 +43,10 @@ type Journal struct {
 
 // NewJournal returns an empty journal.
 func NewJournal() *Journal {
-	return &Journal{in: make(chan state.Event, journalBacklog), follow: map[chan struct{}]struct{}{}}
+	return &Journal{
+		in: make(chan state.Event, journalBacklog), now: time.Now,
+		follow: map[chan struct{}]struct{}{},
+	}
 }
 
 // Record hands in an event; it is an Engine's OnEvent.
@@ -80,7 +84,7 @@ func (j *Journal) enter(ev state.Event) *Entry {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.seq++
-	e := Entry{Seq: j.seq, Wall: time.Now(), Event: ev}
+	e := Entry{Seq: j.seq, Wall: j.now(), Event: ev}
 	j.ring[e.Seq%journalKept] = e
 	for c := range j.follow {
 		select {

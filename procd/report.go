@@ -50,7 +50,7 @@ func (s *Service) statusText(b *strings.Builder) {
 		clients += c
 		locked += l
 	})
-	fmt.Fprintf(b, "p2pwall %s, running for %v (pid %d)\n", info.Version, time.Since(info.Started).Round(time.Second), s.PID)
+	fmt.Fprintf(b, "p2pwall %s, running for %v (pid %d)\n", info.Version, s.now().Sub(info.Started).Round(time.Second), s.PID)
 	rules := "in place"
 	if !info.RulesOK {
 		rules = "NOT in place: see \"p2pwall check\""

@@ -49,6 +49,7 @@ type Service struct {
 	Check   func() []Finding
 
 	checking sync.Mutex
+	clock    func() time.Time // nil: the wall clock
 }
 
 // Handle answers one request.
@@ -109,13 +110,20 @@ func (s *Service) each(f func(e *state.Engine, now state.Time)) {
 	}
 }
 
+func (s *Service) now() time.Time {
+	if s.clock != nil {
+		return s.clock()
+	}
+	return time.Now()
+}
+
 // wall is the wall-clock time of t, in seconds: the engine's clock does not
 // follow the corrections of the wall clock.
-func wall(t, now state.Time) float64 {
+func (s *Service) wall(t, now state.Time) float64 {
 	if t == 0 {
 		return 0
 	}
-	return float64(time.Now().Add(-now.Since(t)).UnixMilli()) / 1000
+	return float64(s.now().Add(-now.Since(t)).UnixMilli()) / 1000
 }
 
 func (s *Service) status(w *jsonWriter) {
@@ -123,7 +131,7 @@ func (s *Service) status(w *jsonWriter) {
 	w.str("version", info.Version)
 	w.num("pid", int64(s.PID))
 	w.num("started", info.Started.Unix())
-	w.num("uptime", int64(time.Since(info.Started)/time.Second))
+	w.num("uptime", int64(s.now().Sub(info.Started)/time.Second))
 	w.bool("enabled", info.Enabled)
 	w.str("config", info.Config)
 	w.str("backend", info.Backend)
@@ -183,8 +191,8 @@ func (s *Service) clients(w *jsonWriter) {
 			w.str("protocol", c.Protocol.Name)
 			w.str("title", c.Protocol.Title)
 			w.str("reason", c.Reason.String())
-			w.tenths("first_seen", wall(c.FirstSeen, now))
-			w.tenths("last_seen", wall(c.LastSeen, now))
+			w.tenths("first_seen", s.wall(c.FirstSeen, now))
+			w.tenths("last_seen", s.wall(c.LastSeen, now))
 			w.bool("locked", c.Locked)
 			w.tenths("lock_remaining", c.LockRemaining.Seconds())
 			w.tenths("lock_time", lockTime)
@@ -193,8 +201,8 @@ func (s *Service) clients(w *jsonWriter) {
 			w.num("dropped", int64(c.Dropped))
 			w.num("dropped_tcp", int64(c.DroppedTCP))
 			w.num("dropped_udp", int64(c.DroppedUDP))
-			w.tenths("last_probe", wall(c.LastProbe, now))
-			w.tenths("last_answer", wall(c.LastAnswer, now))
+			w.tenths("last_probe", s.wall(c.LastProbe, now))
+			w.tenths("last_answer", s.wall(c.LastAnswer, now))
 			w.close('}')
 		}
 	})
@@ -231,8 +239,8 @@ func (s *Service) peers(w *jsonWriter, req Request) error {
 			w.str("address", p.Addr.String())
 			w.num("port", int64(p.Port))
 			w.str("protocol", p.Protocol.Name)
-			w.tenths("first_seen", wall(p.FirstSeen, now))
-			w.tenths("last_seen", wall(p.LastSeen, now))
+			w.tenths("first_seen", s.wall(p.FirstSeen, now))
+			w.tenths("last_seen", s.wall(p.LastSeen, now))
 			w.num("dropped", int64(p.Dropped))
 			w.close('}')
 		}

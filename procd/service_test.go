@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package procd
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// TestReplies compares every kind of reply, as JSON and in words.
+func TestReplies(t *testing.T) {
+	w := newWorld(t, 2)
+	path := control(t, w.Handle)
+	for _, empty := range []string{"clients", "peers", "events"} {
+		golden(t, empty+"-none.json", indent(t, ask(t, path, `{"cmd":"`+empty+`"}`)))
+	}
+	for _, empty := range []string{"clients", "peers"} {
+		golden(t, empty+"-none.txt", words(t, ask(t, path, `{"cmd":"`+empty+`","text":true}`)))
+	}
+
+	w.ping(0, "192.168.1.50", "198.51.100.7", true)
+	w.ping(0, "192.168.1.50", "198.51.100.8", false)
+	w.pass(3 * time.Second)
+	w.ping(1, "192.168.1.51", "203.0.113.9", false)
+	w.enter()
+
+	for _, c := range []string{"status", "clients", "peers", "events", "history", "check"} {
+		golden(t, c+".json", indent(t, ask(t, path, `{"cmd":"`+c+`"}`)))
+	}
+	for _, c := range []string{"status", "clients", "peers"} {
+		golden(t, c+".txt", words(t, ask(t, path, `{"cmd":"`+c+`","text":true}`)))
+	}
+	golden(t, "peers-one.json", indent(t, ask(t, path, `{"cmd":"peers","host":"192.168.1.51"}`)))
+	golden(t, "events-since.json", indent(t, ask(t, path, `{"cmd":"events","since":2}`)))
+}
+
+func TestStatusSaysWhatIsWrong(t *testing.T) {
+	w := newWorld(t, 1)
+	info := w.Info
+	w.Info = func() Info {
+		i := info()
+		i.RulesOK = false
+		return i
+	}
+	w.Loops[0].Do(func(e *state.Engine, _ state.Time) {
+		e.Counters.Forged, e.Counters.SetErrors = 5, 6
+	})
+	got := string(words(t, ask(t, control(t, w.Handle), `{"cmd":"status","text":true}`)))
+	for _, want := range []string{"NOT in place: see \"p2pwall check\"", "unusual  forged=5 set_errors=6\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+}
+
+// TestSmallReplies has the replies of one line, in their order.
+func TestSmallReplies(t *testing.T) {
+	w := newWorld(t, 2)
+	path := control(t, w.Handle)
+	w.ping(1, "192.168.1.52", "203.0.113.9", true)
+	if got := ask(t, path, `{"cmd":"unlock","host":"192.168.1.52","text":true}`); got != `{"text":"192.168.1.52 is unlocked\n"}` {
+		t.Errorf("unlock in words: %s", got)
+	}
+	w.ping(1, "192.168.1.51", "203.0.113.9", true)
+	for _, x := range []struct{ request, want string }{
+		{`{"cmd":"unlock"}`, `{"error":"no host: give an IP address as \"host\""}`},
+		{`{"cmd":"unlock","host":"nas"}`, `{"error":"host \"nas\" is no IP address"}`},
+		{`{"cmd":"peers","host":"nas"}`, `{"error":"host \"nas\" is no IP address"}`},
+		{`{"cmd":"peers","host":"nas","text":true}`, `{"error":"host \"nas\" is no IP address"}`},
+		{`{"cmd":"unlock","host":"192.168.1.99"}`, `{"error":"192.168.1.99 is no client that is known: \"clients\" lists them"}`},
+		{`{"cmd":"unlock","host":"192.168.1.51"}`, `{"ok":true}`},
+		{`{"cmd":"unlock","host":"192.168.1.51"}`, `{"error":"192.168.1.51 is no client that is known: \"clients\" lists them"}`},
+		{`{"cmd":"exempt","host":"192.168.1.51"}`, `{"error":"no seconds: say for how long to exempt the host"}`},
+		{`{"cmd":"exempt","host":"192.168.1.51","seconds":60}`, `{"ok":true,"seconds":60}`},
+		{`{"cmd":"exempt","host":"192.168.1.51","seconds":90,"text":true}`, `{"text":"192.168.1.51 is left alone for 1m30s\n"}`},
+		{`{"cmd":"exempt","host":"192.168.1.51","seconds":9223372036854775807}`, `{"ok":true,"seconds":31622400}`},
+		{`{"cmd":"exempt","host":"192.168.1.51","seconds":9223372036854775807,"text":true}`, `{"text":"192.168.1.51 is left alone for 8784h0m0s\n"}`},
+		{`{"cmd":"exempt","host":"fe80::5%br-lan","seconds":60}`, `{"ok":true,"seconds":60}`},
+		{`{"cmd":"dance"}`, `{"error":"unknown cmd \"dance\": use status, clients, peers, unlock, exempt, events, history, check or monitor"}`},
+		{`{"cmd":"history","text":true}`, `{"error":"cmd \"history\" has no text form"}`},
+		{`[]`, `{"error":"not a JSON object on one line"}`},
+		{``, `{"error":"not a JSON object on one line"}`},
+	} {
+		if got := ask(t, path, x.request); got != x.want {
+			t.Errorf("%s: got %s, want %s", x.request, got, x.want)
+		}
+	}
+}
+
+func TestTooManyExemptions(t *testing.T) {
+	w := newWorld(t, 1)
+	path := control(t, w.Handle)
+	last := ""
+	for i := range 100 {
+		host := "192.168.1." + string(rune('0'+i/10)) + string(rune('0'+i%10))
+		if i < 10 {
+			host = "192.168.1." + string(rune('0'+i))
+		}
+		last = ask(t, path, `{"cmd":"exempt","host":"`+host+`","seconds":60}`)
+	}
+	if want := `{"error":"too many exemptions: put lasting ones into the configuration (list exempt)"}`; last != want {
+		t.Errorf("got %s, want %s", last, want)
+	}
+}
+
+// follow asks for events and returns the first n lines.
+func follow(t *testing.T, path, request string, n int) (lines []string) {
+	t.Helper()
+	err := Call(path, []byte(request+"\n"), time.Minute, func(line []byte) bool {
+		lines = append(lines, string(line))
+		return len(lines) < n
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return lines
+}
+
+func TestMonitorShowsWhatComes(t *testing.T) {
+	w := newWorld(t, 1)
+	path := control(t, w.Handle)
+	w.Journal.enter(found("192.168.1.40"))
+	lines := make(chan []string)
+	go func() { lines <- follow(t, path, `{"cmd":"monitor","text":true}`, 2) }()
+	for w.followers() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	w.Journal.enter(found("192.168.1.41"))
+	w.Journal.enter(found("192.168.1.42"))
+	want := []string{
+		`{"text":"03:04:05 client 192.168.1.41 (02:00:00:00:00:0a): FastTrack found, ping to 198.51.100.7:1214"}`,
+		`{"text":"03:04:05 client 192.168.1.42 (02:00:00:00:00:0a): FastTrack found, ping to 198.51.100.7:1214"}`,
+	}
+	if d := cmp.Diff(want, <-lines); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	for w.followers() > 0 { // it notices that the reader is gone
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestMonitorSince(t *testing.T) {
+	w := newWorld(t, 1)
+	path := control(t, w.Handle)
+	w.Journal.enter(found("192.168.1.40"))
+	w.Journal.enter(found("192.168.1.41"))
+	got := follow(t, path, `{"cmd":"monitor","since":1}`, 1)
+	want := []string{`{"seq":2,"time":1767323045.6,"class":"client","event":"found","client":"192.168.1.41",` +
+		`"mac":"02:00:00:00:00:0a","peer":"198.51.100.7","port":1214,"protocol":"fasttrack","reason":"ping",` +
+		`"text":"client 192.168.1.41 (02:00:00:00:00:0a): FastTrack found, ping to 198.51.100.7:1214"}`}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	for range journalKept {
+		w.Journal.enter(found("192.168.1.42"))
+	}
+	got = follow(t, path, `{"cmd":"monitor","since":1,"text":true}`, 2)
+	if len(got) != 2 || got[0] != `{"text":"1 events were left out"}` || !strings.Contains(got[1], "192.168.1.42") {
+		t.Errorf("a reader that is behind got %v", got)
+	}
+}
+
+func (w *world) followers() int {
+	w.Journal.mu.Lock()
+	defer w.Journal.mu.Unlock()
+	return len(w.Journal.follow)
+}
+
+// indent makes a reply readable, and fails when it is not JSON.
+func indent(t *testing.T, line string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := json.Indent(&b, []byte(line), "", "\t"); err != nil {
+		t.Fatalf("%v: %s", err, line)
+	}
+	b.WriteByte('\n')
+	return b.Bytes()
+}
+
+func words(t *testing.T, line string) []byte {
+	t.Helper()
+	text, err := ParseText([]byte(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []byte(text)
+}

@@ -129,6 +129,28 @@ func (r Rules) String() string {
 // no value: so a name can be a choice, a list, or a condition.
 type values map[string][]string
 
+// set gives a name one value.
+//
+//go:noinline
+func (v values) set(name, value string) { v[name] = []string{value} }
+
+// number does so with a number.
+//
+//go:noinline
+func (v values) number(name string, n int) { v.set(name, strconv.Itoa(n)) }
+
+// add gives a name one more value.
+//
+//go:noinline
+func (v values) add(name, value string) { v[name] = append(v[name], value) }
+
+// when makes a name a condition.
+func (v values) when(name string, is bool) {
+	if is {
+		v.set(name, "")
+	}
+}
+
 // expand fills in a text.
 func (v values) expand(text string) string {
 	var b strings.Builder
@@ -138,70 +160,54 @@ func (v values) expand(text string) string {
 	return b.String()
 }
 
+// line writes what becomes of one line. A name is made of small letters and
+// digits, which sets it apart from a comparison.
 func (v values) line(b *strings.Builder, line string) {
+	start := -1
 	for i := 0; i < len(line); i++ {
-		if line[i] != '<' {
-			continue
+		switch c := line[i]; {
+		case c == '<':
+			start = i
+		case c == '>' && start >= 0:
+			for _, x := range v[line[start+1:i]] {
+				v.line(b, line[:start]+x+line[i+1:])
+			}
+			return
+		case c < '0' || c > '9' && c < 'a' || c > 'z':
+			start = -1
 		}
-		n := strings.IndexByte(line[i:], '>')
-		if n < 0 {
-			break
-		}
-		list, known := v[line[i+1:i+n]]
-		if !known {
-			continue
-		}
-		for _, x := range list {
-			v.line(b, line[:i]+x+line[i+n+1:])
-		}
-		return
 	}
 	b.WriteString(line)
-}
-
-// one is a single value.
-func one(s string) []string { return []string{s} }
-
-// when is the value of a condition.
-func when(is bool) []string {
-	if is {
-		return one("")
-	}
-	return nil
 }
 
 // ruleValues returns the values that both backends use.
 func ruleValues(c *Config, t Target) values {
 	every := sampleEvery(c.TimeLock)
-	v := values{
-		"decided": one(hex(nfq.MarkDecided)),
-		"own":     one(hex(nfq.MarkOwn)),
-		"sample":  one(hex(MarkSample)),
-		"udp":     one(strconv.Itoa(udpPackets)),
-		"tcp":     one(strconv.Itoa(tcpPackets)),
-		"http":    when(c.ReadsTCP()),
-		"plain":   when(!c.ReadsTCP()),
-		"sets":    when(t.Sets != SetsOff),
-		"nftsets": when(t.Sets == SetsNFT),
-		"ipset":   when(t.Sets == SetsIPSet),
-		"queues":  when(c.Queues > 1),
-		"hold":    when(c.Offload == OffloadHold),
-		"dev":     t.Devices,
-		"every":   one(nftTime(every)),
-		"seconds": one(strconv.Itoa(int(max(every, time.Second) / time.Second))),
-		"port":    nil,
-		"mac":     nil,
-		"exempt4": nil,
-		"exempt6": nil,
-	}
+	v := values{"dev": t.Devices}
+	v.set("decided", hex(nfq.MarkDecided))
+	v.set("own", hex(nfq.MarkOwn))
+	v.set("sample", hex(MarkSample))
+	v.number("udp", udpPackets)
+	v.number("udpmore", udpPackets+1)
+	v.number("tcp", tcpPackets)
+	v.number("tcpmore", tcpPackets+1)
+	v.set("every", nftTime(every))
+	v.number("seconds", int(max(every, time.Second)/time.Second))
+	v.when("http", c.ReadsTCP())
+	v.when("plain", !c.ReadsTCP())
+	v.when("sets", t.Sets != SetsOff)
+	v.when("nftsets", t.Sets == SetsNFT)
+	v.when("ipset", t.Sets == SetsIPSet)
+	v.when("queues", c.Queues > 1)
+	v.when("hold", c.Offload == OffloadHold)
 	for _, p := range protocols {
 		if x := c.Protocols[p.name]; x.Mode != ModeOff && x.Probe && p.probePort != 0 {
-			v["port"] = append(v["port"], strconv.Itoa(p.probePort))
+			v.add("port", strconv.Itoa(p.probePort))
 		}
 	}
-	v["probes"] = when(v["port"] != nil)
+	v.when("probes", v["port"] != nil)
 	for _, m := range c.Exempt.MACs {
-		v["mac"] = append(v["mac"], m.String())
+		v.add("mac", m.String())
 	}
 	for _, p := range c.Exempt.Prefixes {
 		name, text := "exempt4", p.String()
@@ -211,7 +217,7 @@ func ruleValues(c *Config, t Target) values {
 		if p.IsSingleIP() {
 			text = p.Addr().String()
 		}
-		v[name] = append(v[name], text)
+		v.add(name, text)
 	}
 	v.nft(c, t)
 	return v

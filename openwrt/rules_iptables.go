@@ -112,28 +112,27 @@ func (v values) iptables(c *Config) Rules {
 // family writes the mangle table's part for IPv4 or IPv6. Low and mask are the
 // address bits that share the hosts out to the queues.
 func (v values) family(c *Config, digit string, header, bare int, low, mask string) string {
-	v["6"] = one(digit)
+	v.set("6", digit)
 	v["exempt"] = v["exempt"+digit]
-	v["udpmore"] = one(strconv.Itoa(udpPackets + 1))
-	v["tcpmore"] = one(strconv.Itoa(tcpPackets + 1))
-	v["udplength"] = one(strconv.Itoa(header + 8 + udpPayload))
-	v["data"] = one(strconv.Itoa(bare + 1))
-	v["q"] = one("-g p2pwall-queue")
-	v["onesample"], v["hostsample"], v["hostqueue"] = nil, nil, nil
+	v.number("udplength", header+8+udpPayload)
+	v.number("data", bare+1)
 	if c.Queues == 1 {
-		v["q"] = one(nfqueue(int(c.Queue), c.FailOpen))
-		v["onesample"] = one(nfqueue(int(c.Queue), false))
+		v.set("q", nfqueue(int(c.Queue), c.FailOpen))
+		v.set("onesample", nfqueue(int(c.Queue), false))
 		return v.expand(mangleText)
 	}
+	v.set("q", "-g p2pwall-queue")
 	// iptables has no hash of one address.
+	v["hostqueue"], v["hostsample"] = nil, nil
+	base := 10
+	if digit == "6" {
+		base = 16
+	}
 	for i := range hostBuckets {
-		host := low + strconv.FormatInt(int64(i), 16) + "/" + low + mask + " "
-		if digit == "4" {
-			host = low + strconv.Itoa(i) + "/" + low + mask + " "
-		}
+		host := low + strconv.FormatInt(int64(i), base) + "/" + low + mask + " "
 		n := int(c.Queue) + i%c.Queues
-		v["hostqueue"] = append(v["hostqueue"], host+nfqueue(n, c.FailOpen))
-		v["hostsample"] = append(v["hostsample"], host+nfqueue(n, false))
+		v.add("hostqueue", host+nfqueue(n, c.FailOpen))
+		v.add("hostsample", host+nfqueue(n, false))
 	}
 	return v.expand(mangleText)
 }

@@ -241,32 +241,41 @@ func (v values) nft(c *Config, t Target) {
 	if len(t.Devices) > 1 {
 		lan = "{ " + lan + " }"
 	}
-	v["lan"] = one(lan)
-	v["set4"], v["set6"], v["setmac"] = nftSet(v["exempt4"]), nftSet(v["exempt6"]), nftSet(v["mac"])
-	v["udplength"] = one(strconv.Itoa(udpPayload + 8))
-	v["bare4"], v["bare6"] = one(strconv.Itoa(tcpBare4)), one(strconv.Itoa(tcpBare6))
-	v["queuechain"], v["samplechain"] = nil, nil
-	v["toqueue"], v["tosample"], v["samplequeue"] = nil, nil, nil
+	v.set("lan", lan)
+	v.nftSet("set4", "exempt4")
+	v.nftSet("set6", "exempt6")
+	v.nftSet("setmac", "mac")
+	v.number("udplength", udpPayload+8)
+	v.number("bare4", tcpBare4)
+	v.number("bare6", tcpBare6)
 	if c.Queues == 1 {
-		v["q"] = one(nftQueue(int(c.Queue), c.FailOpen))
-		v["samplequeue"] = one(nftQueue(int(c.Queue), false))
+		v.set("q", nftQueue(int(c.Queue), c.FailOpen))
+		v.set("samplequeue", nftQueue(int(c.Queue), false))
 		return
 	}
-	v["q"] = one("goto queues")
-	v["toqueue"], v["queuechain"] = nftByHost(c, "queue", c.FailOpen)
-	v["tosample"], v["samplechain"] = nftByHost(c, "sample", false)
+	v.set("q", "goto queues")
+	v.nftByHost(c, "queue", c.FailOpen)
+	v.nftByHost(c, "sample", false)
 }
 
-// nftByHost writes the end of a rule that goes to one of several chains by a hash
-// of the LAN host's address, and those chains.
-func nftByHost(c *Config, chain string, bypass bool) (to, chains []string) {
+// nftByHost adds the end of a rule that goes to one of several chains by a hash of
+// the LAN host's address, and those chains.
+func (v values) nftByHost(c *Config, chain string, bypass bool) {
 	var targets []string
 	for i := range c.Queues {
 		n := strconv.Itoa(i)
 		targets = append(targets, n+" : goto "+chain+n)
-		chains = append(chains, "\tchain "+chain+n+" {\n\t\t"+nftQueue(int(c.Queue)+i, bypass)+"\n\t}")
+		v.add(chain+"chain", "\tchain "+chain+n+" {\n\t\t"+nftQueue(int(c.Queue)+i, bypass)+"\n\t}")
 	}
-	return one("mod " + strconv.Itoa(c.Queues) + " seed " + hashSeed + " vmap { " + strings.Join(targets, ", ") + " }"), chains
+	v.set("to"+chain, "mod "+strconv.Itoa(c.Queues)+" seed "+hashSeed+" vmap { "+strings.Join(targets, ", ")+" }")
+}
+
+// nftSet gives a name the values of another as a set in a rule, or none when there
+// are none.
+func (v values) nftSet(name, of string) {
+	if list := v[of]; list != nil {
+		v.set(name, "{ "+strings.Join(list, ", ")+" }")
+	}
 }
 
 // nftQueue is the statement that queues a packet. The form with "num" is the one
@@ -277,14 +286,6 @@ func nftQueue(n int, bypass bool) string {
 		s += " bypass"
 	}
 	return s
-}
-
-// nftSet writes a set in a rule; none at all when it is empty.
-func nftSet(list []string) []string {
-	if len(list) == 0 {
-		return nil
-	}
-	return one("{ " + strings.Join(list, ", ") + " }")
 }
 
 // nftTime writes a duration for nft.

@@ -139,7 +139,7 @@ func (e *Engine) note(h *host, c *client, a *nfq.Addr, port uint16, protocol int
 			e.Counters.PeersEvicted++
 			e.uncut(c, &gone)
 		}
-		p.first, p.protocol, p.suspect, p.port = now.seconds(), uint8(protocol), suspect, port
+		p.first, p.protocol, p.suspect, p.port = e.seconds(now), uint8(protocol), suspect, port
 		e.Counters.PeersFound++
 		if !suspect {
 			e.emit(Event{Class: ClassPeer, What: EventFound, Client: c.addr, MAC: c.mac, Peer: *a, Port: port, Protocol: uint8(protocol)})
@@ -154,7 +154,7 @@ func (e *Engine) note(h *host, c *client, a *nfq.Addr, port uint16, protocol int
 			p.port = port
 		}
 	}
-	p.last = now.seconds()
+	p.last = e.seconds(now)
 	return p
 }
 

@@ -107,6 +107,8 @@ type Device struct {
 	Name     string
 	Addrs    []nfq.Addr     // the router's addresses on it
 	Prefixes []netip.Prefix // the networks that are on link
+
+	nets []network // Prefixes, made by SetDevices
 }
 
 // onLink reports whether a is a neighbour on the device, so that the MAC its
@@ -116,16 +118,12 @@ func (d *Device) onLink(a *nfq.Addr) bool {
 	if len(d.Prefixes) == 0 {
 		return true
 	}
-	ip := a.Netip()
-	if ip.IsLinkLocalUnicast() {
-		return true
-	}
-	for _, p := range d.Prefixes {
-		if p.Contains(ip) {
+	for i := range d.nets {
+		if d.nets[i].contains(a) {
 			return true
 		}
 	}
-	return false
+	return linkLocal(a)
 }
 
 // address returns the router's address of the same family as a, or the zero
@@ -137,7 +135,7 @@ func (d *Device) address(a *nfq.Addr) nfq.Addr {
 		if a.Is4() != b.Is4() {
 			continue
 		}
-		if !b.Netip().IsLinkLocalUnicast() {
+		if !linkLocal(b) {
 			return *b
 		}
 		found = *b

@@ -55,7 +55,7 @@ func (e *Engine) cutAll(c *client, a *nfq.Addr, now Time) {
 	}
 	for i := range c.peers.peers[:c.peers.n] {
 		p := &c.peers.peers[i]
-		if p.addr.Is4() == a.Is4() && p.cutUntil > now.seconds() {
+		if p.addr.Is4() == a.Is4() && p.cutUntil > e.seconds(now) {
 			e.sets.Cut(*a, p.addr, p.cutUntil.time().Since(now))
 		}
 	}

@@ -3,6 +3,9 @@
 package state
 
 import (
+	"slices"
+	"time"
+
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 )
@@ -39,8 +42,9 @@ type Engine struct {
 	prober  Prober // nil: no TCP probes
 	devices []Device
 
-	now  Time
-	hash hasher
+	now    Time
+	second seconds // the one that now was in when it was asked for last
+	hash   hasher
 
 	datagrams, streams detect.Set // protocols whose payload is looked at
 
@@ -67,6 +71,8 @@ type Engine struct {
 	exempts  [maxExempt]exemption
 	nexempt  int
 	noExempt bool
+	// exemptNets are cfg.ExemptNets.
+	exemptNets []network
 
 	event   Event
 	history history
@@ -128,6 +134,7 @@ func (e *Engine) Configure(cfg Config) {
 			e.streams |= 1 << i
 		}
 	}
+	e.exemptNets = networks(cfg.ExemptNets)
 	e.noExempt = len(cfg.ExemptNets) == 0 && len(cfg.ExemptMACs) == 0 && e.nexempt == 0
 	for i := range e.clients {
 		c := &e.clients[i]
@@ -147,13 +154,27 @@ func (e *Engine) Configure(cfg Config) {
 
 // SetDevices tells which devices are the LAN's. Devices come and go while the
 // program runs.
-func (e *Engine) SetDevices(d []Device) { e.devices = d }
+func (e *Engine) SetDevices(d []Device) {
+	e.devices = slices.Clone(d)
+	for i := range e.devices {
+		e.devices[i].nets = networks(e.devices[i].Prefixes)
+	}
+}
 
 // SetProber sets who makes TCP probes.
 func (e *Engine) SetProber(p Prober) { e.prober = p }
 
 // Len returns the number of clients known and of those that are locked.
 func (e *Engine) Len() (clients, locked int) { return e.nclients, e.nlocked }
+
+// seconds is t in whole seconds. A division of 64 bits is costly on MIPS, and
+// most packets are of the same second as the one before.
+func (e *Engine) seconds(t Time) seconds {
+	if d := t - e.second.time(); d < 0 || d >= Time(time.Second) {
+		e.second = t.seconds()
+	}
+	return e.second
+}
 
 func (e *Engine) device(index uint32) *Device {
 	for i := range e.devices {

@@ -35,12 +35,9 @@ func (e *Engine) exempt(a *nfq.Addr, mac *nfq.MAC, now Time) bool {
 			return true
 		}
 	}
-	if len(e.cfg.ExemptNets) > 0 {
-		ip := a.Netip()
-		for i := range e.cfg.ExemptNets {
-			if e.cfg.ExemptNets[i].Contains(ip) {
-				return true
-			}
+	for i := range e.exemptNets {
+		if e.exemptNets[i].contains(a) {
+			return true
 		}
 	}
 	return false

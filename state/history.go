@@ -13,11 +13,16 @@ type Bucket struct {
 // history is a ring of minutes.
 type history struct {
 	minute  int64 // the newest minute in the ring, counted from the epoch
+	end     Time  // the end of that minute
+	place   int   // its bucket
 	buckets [HistoryMinutes]Bucket
 }
 
 // at returns the bucket for now and empties those that were passed over.
 func (h *history) at(now Time) *Bucket {
+	if now < h.end {
+		return &h.buckets[h.place]
+	}
 	m := int64(now / Time(minute))
 	if m > h.minute {
 		for i := max(h.minute+1, m-HistoryMinutes+1); i <= m; i++ {
@@ -25,7 +30,8 @@ func (h *history) at(now Time) *Bucket {
 		}
 		h.minute = m
 	}
-	return &h.buckets[h.minute%HistoryMinutes]
+	h.end, h.place = Time(h.minute+1)*Time(minute), int(h.minute%HistoryMinutes)
+	return &h.buckets[h.place]
 }
 
 // History returns the last hour, oldest minute first; the last one is running.

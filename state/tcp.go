@@ -23,7 +23,7 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 				c.lastSeen, c.addr = now, p.Src
 				e.clientLRU.touch(h.client)
 				c.peers.touch(peer)
-				peer.last = now.seconds()
+				peer.last = e.seconds(now)
 				e.lock(h.client, c, int(peer.protocol), detect.ReasonPeer, now)
 			}
 			peer.dropped++

@@ -43,7 +43,7 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	c.lastSeen, c.addr = now, p.Src
 	e.clientLRU.touch(h.client)
 	c.peers.touch(peer)
-	peer.last = now.seconds()
+	peer.last = e.seconds(now)
 	protocol := int(peer.protocol)
 	e.lock(h.client, c, protocol, detect.ReasonPeer, now)
 	return e.dropUDP(c, peer, protocol)
@@ -74,7 +74,7 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	e.lock(h.client, c, f.Protocol, f.Reason, now)
 	cfg := &e.cfg.Protocols[f.Protocol]
 	if cfg.Mode == Block && f.Kind == detect.Query && cfg.Answer != detect.AnswerNone && protocol.Answer != nil {
-		salt := uint32(now/Time(30*minute)) + uint32(peer.addr[15])<<8
+		salt := uint32(peer.last)/1800 + uint32(peer.addr[15])<<8
 		if n := protocol.Answer(e.out[:], p.Payload, cfg.Answer, salt); n > 0 {
 			e.send(nfq.AddrPort{Addr: p.Dst, Port: p.DstPort}, nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}, e.out[:n])
 			e.Counters.Pongs++

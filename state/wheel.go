@@ -14,6 +14,8 @@ type wheel struct {
 	heads  []int32
 	timers []timer
 	armed  int
+	soon   int64 // no timer is due before this tick, as long as one is armed
+	due    Time  // the moment of soon
 }
 
 type timer struct {
@@ -57,6 +59,9 @@ func (w *wheel) set(i int32, when Time) {
 		w.timers[t.next].prev = i
 	}
 	w.heads[b] = i
+	if w.armed == 0 || at < w.soon {
+		w.soon, w.due = at, Time(at)*w.tick
+	}
 	w.armed++
 }
 
@@ -80,6 +85,12 @@ func (w *wheel) stop(i int32) {
 // advance runs the wheel up to now and calls fire for each timer that is due.
 // fire may set and stop any timer.
 func (w *wheel) advance(now Time, fire func(i int32)) {
+	// The ticks that pass without a timer are made up for with the next one:
+	// this is called for each batch of packets, and a division of 64 bits is
+	// costly on MIPS.
+	if w.armed == 0 || now < w.due {
+		return
+	}
 	end := int64(now / w.tick)
 	if end <= w.now {
 		return
@@ -103,12 +114,22 @@ func (w *wheel) advance(now Time, fire func(i int32)) {
 			i = w.heads[b]
 		}
 	}
+	w.soon = w.earliest()
+	w.due = Time(w.soon) * w.tick
 }
 
-// next returns the moment of the earliest timer, or ok false when none is set.
+// next returns a moment that is not after the earliest timer, or ok false when
+// none is set. It is the earliest timer's own unless that was stopped or moved
+// since: advance then finds nothing to do, and looks anew.
 func (w *wheel) next() (t Time, ok bool) {
+	return w.due, w.armed > 0
+}
+
+// earliest returns the tick of the earliest timer. It looks at many buckets when
+// that is far away, so it is not for every batch of packets.
+func (w *wheel) earliest() int64 {
 	if w.armed == 0 {
-		return 0, false
+		return 0
 	}
 	best := int64(1) << 62
 	for i := int64(1); i <= wheelBuckets; i++ {
@@ -120,5 +141,5 @@ func (w *wheel) next() (t Time, ok bool) {
 			break
 		}
 	}
-	return Time(best) * w.tick, true
+	return best
 }

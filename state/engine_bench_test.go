@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// idleSets and idleSender stand for a kernel that takes everything for nothing.
+type idleSets struct{}
+
+func (idleSets) Cut(_, _ nfq.Addr, _ time.Duration)          {}
+func (idleSets) Uncut(_, _ nfq.Addr)                         {}
+func (idleSets) Lock(_ nfq.MAC, _ nfq.Addr, _ time.Duration) {}
+func (idleSets) Unlock(_ nfq.MAC, _ nfq.Addr)                {}
+func (idleSets) Flush() error                                { return nil }
+func (idleSets) UDP(_, _ nfq.AddrPort, _ []byte) error       { return nil }
+func (idleSets) Reset(_ *nfq.Packet) error                   { return nil }
+func (idleSets) Reject(_ *nfq.Packet) error                  { return nil }
+
+// benchEngine returns an engine with that many clients, each of which has pinged
+// that many peers.
+func benchEngine(clients, peers int) (*Engine, Time) {
+	cfg := DefaultConfig()
+	e := New(cfg, idleSets{}, idleSets{}, 7)
+	e.SetDevices([]Device{lan()})
+	now := earliest
+	for p := range peers {
+		for c := range clients {
+			e.Packet(benchPing(c, p), now)
+			now++
+		}
+		e.Advance(now)
+	}
+	return e, now
+}
+
+func benchMAC(client int) nfq.MAC { return nfq.MAC{2, 1, 0, 0, byte(client >> 8), byte(client)} }
+
+func benchClient(client int) nfq.Addr { return nfq.AddrFrom4([4]byte{192, 168, 1, byte(50 + client)}) }
+
+func benchPeer(peer int) nfq.Addr {
+	return nfq.AddrFrom4([4]byte{198, 51, byte(100 + peer>>8), byte(peer)})
+}
+
+func benchUDP(client, peer int, b []byte) *nfq.Packet {
+	return &nfq.Packet{
+		Hook: nfq.HookForward, InDev: lanDev, OutDev: wanDev, MAC: benchMAC(client), Version: 4, Proto: nfq.ProtoUDP,
+		Src: benchClient(client), Dst: benchPeer(peer), SrcPort: 1214, DstPort: 1214, Payload: b, PayloadLen: len(b),
+	}
+}
+
+func benchPing(client, peer int) *nfq.Packet { return benchUDP(client, peer, kazaaPing) }
+
+func benchTCP(client, peer int, flags uint8, b []byte) *nfq.Packet {
+	p := benchUDP(client, peer, b)
+	p.Proto, p.TCPFlags, p.DstPort = nfq.ProtoTCP, flags, 80
+	return p
+}
+
+// nextAddr makes the destination an address that was not used for long.
+func nextAddr(p *nfq.Packet) {
+	for i := 15; i > 12; i-- {
+		if p.Dst[i]++; p.Dst[i] != 0 {
+			return
+		}
+	}
+}
+
+// tableSizes are nearly empty tables, and full ones.
+var tableSizes = []struct{ clients, peers int }{{1, 1}, {DefaultMaxClients, MaxPeers}}
+
+// BenchmarkPacket is the engine's decision about one packet of every kind.
+func BenchmarkPacket(b *testing.B) {
+	var (
+		dns    = mustHex("12340100000100000000000003777777076578616d706c6503636f6d0000010001")
+		tls    = append([]byte{0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3}, make([]byte, 500)...)
+		web    = []byte("GET /index.html HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: */*\r\nAccept-Language: en\r\nConnection: keep-alive\r\n\r\n")
+		kazaa  = []byte("GET /.hash=0123456789abcdef0123456789abcdef01234567 HTTP/1.1\r\nUserAgent: KazaaClient Jul 27 2004 21:15:16\r\nX-Kazaa-Username: u\r\nX-Kazaa-SupernodeIP: 198.51.100.10:1214\r\n\r\n")
+		others = DefaultMaxClients + 7 // a host that is no client
+	)
+	kinds := []struct {
+		name string
+		make func(client, peer int) *nfq.Packet
+		next func(p *nfq.Packet) // makes the next one differ
+	}{
+		{"accept UDP", func(_, _ int) *nfq.Packet { return benchUDP(others, 9, dns) }, nil},
+		{"accept SYN", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.SYN, nil) }, func(p *nfq.Packet) { p.Seq += 1 << 16 }},
+		{"drop UDP to a peer", func(c, p int) *nfq.Packet { return benchUDP(c, p, []byte("x")) }, nil},
+		{"drop SYN to a peer", func(c, p int) *nfq.Packet { return benchTCP(c, p, nfq.SYN, nil) }, nil},
+		{"lock, drop SYN elsewhere", func(c, _ int) *nfq.Packet { return benchTCP(c, 3000, nfq.SYN, nil) }, func(p *nfq.Packet) { p.Seq += 1 << 16 }},
+		{"pong", benchPing, nil},
+		{"pong, new peer", func(c, _ int) *nfq.Packet { return benchPing(c, 1000) }, nextAddr},
+		{"HTTP, harmless", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.ACK, web) }, func(p *nfq.Packet) { p.SrcPort++; p.Seq += 1 << 16 }},
+		{"HTTP, transfer", func(_, _ int) *nfq.Packet { return benchTCP(0, 3000, nfq.ACK, kazaa) }, func(p *nfq.Packet) { p.SrcPort++; p.Seq += 1 << 16; nextAddr(p) }},
+		{"TLS", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.ACK, tls) }, func(p *nfq.Packet) { p.SrcPort++ }},
+	}
+	for _, size := range tableSizes {
+		for _, k := range kinds {
+			b.Run(fmt.Sprintf("%s/%dx%d", k.name, size.clients, size.peers), func(b *testing.B) {
+				e, now := benchEngine(size.clients, size.peers)
+				// All clients and all peers in turn: the tables are walked,
+				// not one line of the cache.
+				packets := make([]*nfq.Packet, 0, size.clients*size.peers)
+				for p := range size.peers {
+					for c := range size.clients {
+						packets = append(packets, k.make(c, p))
+					}
+				}
+				b.ReportAllocs()
+				i := 0
+				for b.Loop() {
+					p := packets[i]
+					if i++; i == len(packets) {
+						i = 0
+					}
+					now += 1000
+					if k.next != nil {
+						k.next(p)
+					}
+					e.Packet(p, now)
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkLookBack is the recognition of a client that has just opened a burst
+// of connections, and its end.
+func BenchmarkLookBack(b *testing.B) {
+	e, now := benchEngine(1, 1)
+	b.ReportAllocs()
+	addr := benchClient(1)
+	syn, ping := benchTCP(1, 100, nfq.SYN, nil), benchPing(1, 2)
+	for b.Loop() {
+		for i := range synsPerHost {
+			syn.Dst, syn.Seq = benchPeer(100+i), uint32(now)
+			e.Packet(syn, now)
+			now += Time(time.Millisecond)
+		}
+		e.Packet(ping, now)
+		now += Time(time.Second)
+		e.forget(e.clientAt(&addr))
+		e.Advance(now)
+	}
+}
+
+// BenchmarkBetweenBatches is what the loop asks of the engine beside packets.
+func BenchmarkBetweenBatches(b *testing.B) {
+	for _, size := range tableSizes {
+		b.Run(fmt.Sprintf("%dx%d", size.clients, size.peers), func(b *testing.B) {
+			e, now := benchEngine(size.clients, size.peers)
+			b.ReportAllocs()
+			for b.Loop() {
+				now += 1000
+				e.Advance(now)
+				e.Next()
+			}
+		})
+	}
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"net/netip"
+
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// network is a netip.Prefix in the form that is cheap to ask for every packet:
+// without a conversion of the address, and without 64-bit arithmetic.
+type network struct {
+	addr  nfq.Addr // its host bits are zero
+	whole int      // bytes that belong to the prefix as a whole
+	mask  byte     // bits of the next one that belong to it, 0 for none
+}
+
+func networkFrom(p netip.Prefix) network {
+	p = p.Masked()
+	if !p.IsValid() {
+		return network{whole: -1}
+	}
+	bits := p.Bits()
+	if p.Addr().Is4() {
+		bits += 96
+	}
+	return network{addr: nfq.AddrFrom(p.Addr()), whole: bits / 8, mask: ^byte(0xff >> (bits % 8))}
+}
+
+func (n *network) contains(a *nfq.Addr) bool {
+	w := n.whole
+	if w < 0 || string(a[:w]) != string(n.addr[:w]) {
+		return false
+	}
+	// Without this a prefix of whole bytes would ask for one behind its end.
+	return n.mask == 0 || a[w]&n.mask == n.addr[w]
+}
+
+// networks converts prefixes.
+func networks(ps []netip.Prefix) []network {
+	out := make([]network, len(ps))
+	for i, p := range ps {
+		out[i] = networkFrom(p)
+	}
+	return out
+}
+
+// linkLocal reports whether a is in fe80::/10 or 169.254.0.0/16.
+func linkLocal(a *nfq.Addr) bool {
+	return a[0] == 0xfe && a[1]&0xc0 == 0x80 || a[12] == 169 && a[13] == 254 && a.Is4()
+}

@@ -60,20 +60,25 @@ func (p iptables) place(mangle, raw string, l *Loaded) ([]*iptablesTable, error)
 	if err != nil {
 		return nil, err
 	}
+	tables := []*iptablesTable{{iptables: p, name: "mangle", jumps: mangleJumps}}
+	// Both tables in one go: every program that is run delays the start.
+	w, err := p.save("raw")
+	if err == nil {
+		if err = p.restore(m.takeOver(mangle) + w.takeOver(raw)); err == nil {
+			return append(tables, &iptablesTable{iptables: p, name: "raw", jumps: rawJumps}), nil
+		}
+	}
+	// Without raw all works; only our own packets are tracked. What failed may
+	// have put mangle in place already.
+	rawErr := err
+	if m, err = p.save("mangle"); err != nil {
+		return nil, err
+	}
 	if err := p.restore(m.takeOver(mangle)); err != nil {
 		return nil, err
 	}
-	tables := []*iptablesTable{{iptables: p, name: "mangle", jumps: mangleJumps}}
-	// Without raw all works; only our own packets are tracked.
-	w, err := p.save("raw")
-	if err == nil {
-		err = p.restore(w.takeOver(raw))
-	}
-	if err != nil {
-		l.degraded("packets of our own are tracked: %v", err)
-		return tables, nil
-	}
-	return append(tables, &iptablesTable{iptables: p, name: "raw", jumps: rawJumps}), nil
+	l.degraded("packets of our own are tracked: %v", rawErr)
+	return tables, nil
 }
 
 // hasTable reports whether a table is in use; asking for one that is not would

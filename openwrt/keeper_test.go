@@ -507,6 +507,32 @@ func TestKeeperNoIPv6(t *testing.T) {
 	}
 }
 
+// TestKeeperNoRaw: a kernel without the raw table, or iptables without CT, costs
+// the rule for our own packets only.
+func TestKeeperNoRaw(t *testing.T) {
+	eachFlavour(t, func(t *testing.T, flavour string) {
+		c := Default()
+		r, err := MakeRules(&c, Target{BackendIPTables, SetsOff, []string{"lan0"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			var l Loaded
+			tables, err := newIPTables(false).place(r.Mangle4, strings.Replace(r.Raw, "-j CT", "-j NOSUCH", 1), &l)
+			if err != nil || len(tables) != 1 || tables[0].name != "mangle" {
+				t.Fatal(tables, err)
+			}
+			if len(l.Degraded) != 1 || !strings.HasPrefix(l.Degraded[0], "packets of our own are tracked: iptables-restore") {
+				t.Errorf("degraded: %q", l.Degraded)
+			}
+			s := parseSave(run(t, "", "iptables-save", "-t", "mangle"), "mangle")
+			if chain, ok := s.jumpsRight(mangleJumps); !ok {
+				t.Errorf("%s does not end with our rule", chain)
+			}
+		}
+	})
+}
+
 // TestCheckRunsNothing: as long as nobody changes a rule, Check runs no program. A
 // change to the sets, which the daemon makes all the time, is none.
 func TestCheckRunsNothing(t *testing.T) {

@@ -33,8 +33,15 @@ func BuildWall(dir string) (string, error) {
 	if _, err := exec.LookPath("go"); err != nil {
 		return "", fmt.Errorf("lab: no go to build p2pwall with, and %s is not set", BinaryEnv)
 	}
+	flags := "-s -w"
+	if mod, err := exec.Command("go", "env", "GOMOD").Output(); err == nil {
+		version, err := os.ReadFile(filepath.Join(filepath.Dir(strings.TrimSpace(string(mod))), "VERSION"))
+		if err == nil {
+			flags += " -X main.version=" + strings.TrimSpace(string(version))
+		}
+	}
 	bin := filepath.Join(dir, "p2pwall")
-	cmd := exec.Command("go", "build", "-o", bin, "github.com/p2pwall/p2pwall/cmd/p2pwall")
+	cmd := exec.Command("go", "build", "-ldflags", flags, "-o", bin, "github.com/p2pwall/p2pwall/cmd/p2pwall")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("lab: building p2pwall: %w\n%s", err, out)
 	}

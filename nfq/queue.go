@@ -89,10 +89,11 @@ type Queue struct {
 	// Results of the system calls, and the callbacks that make them: made
 	// once, because a closure per call would be an allocation per call.
 	errno     unix.Errno
-	tryRecv   func(fd uintptr)
 	readReady func(fd uintptr) bool
 	trySend   func(fd uintptr)
 
+	deadline time.Time // the socket's
+	armed    bool      // it is known, and has not passed
 	pause    unix.Timespec
 	moderate bool // the next Recv waits first
 	woken    atomic.Bool
@@ -175,7 +176,6 @@ func (q *Queue) allocate(c *Config) {
 	if c.Moderation > 0 {
 		q.pause = unix.NsecToTimespec(c.Moderation.Nanoseconds())
 	}
-	q.tryRecv = q.recvmmsg
 	q.readReady = func(fd uintptr) bool {
 		q.recvmmsg(fd)
 		return q.errno != unix.EAGAIN

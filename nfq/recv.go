@@ -31,13 +31,8 @@ func (q *Queue) Recv(deadline time.Time) (int, error) {
 		_ = unix.Nanosleep(&q.pause, nil)
 	}
 	for {
-		if err := q.raw.Control(q.tryRecv); err != nil {
+		if done, err := q.receive(deadline); done {
 			return 0, err
-		}
-		if q.errno == unix.EAGAIN {
-			if done, err := q.wait(deadline); done {
-				return 0, err
-			}
 		}
 		switch q.errno {
 		case 0:
@@ -53,19 +48,27 @@ func (q *Queue) Recv(deadline time.Time) (int, error) {
 	}
 }
 
-// wait makes the netpoller call recvmmsg when there is something to read. done
-// says that there was nothing.
-func (q *Queue) wait(deadline time.Time) (done bool, err error) {
-	if err := q.conn.SetReadDeadline(deadline); err != nil {
-		return true, err
+// receive has the netpoller call recvmmsg, at once and again when there is
+// something to read. done says that there was nothing.
+//
+// The socket keeps an earlier deadline than the one that is asked for: to set it
+// for every batch costs more than to return early once in a while.
+func (q *Queue) receive(deadline time.Time) (done bool, err error) {
+	if !q.armed || !deadline.IsZero() && (q.deadline.IsZero() || deadline.Before(q.deadline)) {
+		if err := q.conn.SetReadDeadline(deadline); err != nil {
+			return true, err
+		}
+		q.armed, q.deadline = true, deadline
 	}
 	// Only now: a Wake before SetReadDeadline set a deadline that is lost,
 	// but its flag is here; a later one ends the read below.
-	if q.woken.Swap(false) {
+	if q.woken.Load() {
+		q.woken.Store(false)
 		return true, nil
 	}
 	err = q.raw.Read(q.readReady)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
+		q.armed = false
 		q.woken.Store(false)
 		return true, nil
 	}

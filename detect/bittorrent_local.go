@@ -2,6 +2,8 @@
 
 package detect
 
+import "bytes"
+
 // LocalSearch reads an announcement of local service discovery (BEP 14), which is
 // multicast in the LAN, and returns the port its sender listens on.
 func LocalSearch(b []byte) (port uint16, ok bool) {
@@ -10,7 +12,7 @@ func LocalSearch(b []byte) (port uint16, ok bool) {
 	}
 	hash := false
 	for len(b) > 0 {
-		end := indexByte(b, '\n')
+		end := bytes.IndexByte(b, '\n')
 		if end < 0 {
 			end = len(b)
 		}
@@ -89,7 +91,7 @@ func between(b []byte, tag string) []byte {
 		return nil
 	}
 	b = b[i+len(tag):]
-	if end := indexByte(b, '<'); end >= 0 {
+	if end := bytes.IndexByte(b, '<'); end >= 0 {
 		return trim(b[:end])
 	}
 	return nil

@@ -2,6 +2,8 @@
 
 package detect
 
+import "bytes"
+
 // StreamBuffer is how much of a beginning, or of one HTTP line, is kept when it
 // is spread over segments, in bytes; of a longer line the beginning counts.
 const StreamBuffer = 160
@@ -103,7 +105,7 @@ func (s *Stream) scan(set Set, b []byte, outbound bool, f *Finding) Match {
 		// and b goes on from there.
 	}
 	for len(b) > 0 && s.phase != phaseDone {
-		end := indexByte(b, '\n')
+		end := bytes.IndexByte(b, '\n')
 		if end < 0 {
 			s.keep(b)
 			break
@@ -184,15 +186,6 @@ func (s *Stream) header(set Set, line []byte, outbound bool, f *Finding) Match {
 
 // keep appends to the line that is being put together, as far as there is room.
 func (s *Stream) keep(b []byte) { s.n += uint8(copy(s.buf[s.n:], b)) }
-
-func indexByte(b []byte, c byte) int {
-	for i, x := range b {
-		if x == c {
-			return i
-		}
-	}
-	return -1
-}
 
 var httpStarts = [...]string{
 	"GET ", "HEAD ", "POST ", "PUT ", "OPTIONS ", "DELETE ", "PATCH ", "HTTP/",

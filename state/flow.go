@@ -76,7 +76,11 @@ func (t *flowTable) add(k flowKey, hash uint32) (slot int32, evicted bool) {
 	}
 	slot = t.free[len(t.free)-1]
 	t.free = t.free[:len(t.free)-1]
-	t.flows[slot] = flow{key: k, hash: hash}
+	// In place: a literal of this size would be made elsewhere and copied.
+	f := &t.flows[slot]
+	f.key, f.hash = k, hash
+	f.out = detect.Stream{}
+	f.in = detect.Stream{}
 	t.index.put(k, hash, slot)
 	t.lru.push(slot)
 	return slot, evicted

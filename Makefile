@@ -53,10 +53,10 @@ fuzz:
 	bash bench/fuzz.sh $(FUZZTIME)
 
 packages:
-	cd openwrt/package && $(GO) run . packages
+	cd openwrt/package && $(GO) run . -out ../../dist
 
 deb:
-	cd openwrt/package && $(GO) run . deb
+	cd openwrt/package && $(GO) run . -deb -out ../../dist
 
 clean:
 	rm -rf bin dist

@@ -73,11 +73,13 @@ const (
 	AcceptDecided
 )
 
+// Marks are single bits of the highest byte: mwan3 uses 0x00003f00, pbr
+// 0x00ff0000, Tailscale bits of the same.
 const (
 	// MarkOwn is the mark of packets that this program sends: they are
 	// neither queued nor tracked.
-	MarkOwn = 0x00020000
+	MarkOwn = 0x02000000
 	// MarkDecided is the mark (packet and connection) of connections that
 	// were looked at: they are not queued again and may be offloaded.
-	MarkDecided = 0x00010000
+	MarkDecided = 0x01000000
 )

@@ -199,3 +199,13 @@ func (c *Config) ReadsTCP() bool {
 	}
 	return false
 }
+
+// answers reports whether any protocol answers clients in their peers' names.
+func (c *Config) answers() bool {
+	for _, p := range c.Protocols {
+		if p.Mode == ModeBlock && p.BlockUDP && p.Pong != 0 {
+			return true
+		}
+	}
+	return false
+}

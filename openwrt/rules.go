@@ -193,6 +193,11 @@ func ruleValues(c *Config, t Target) values {
 	v.number("tcpmore", tcpPackets+1)
 	v.set("every", nftTime(every))
 	v.number("seconds", int(max(every, time.Second)/time.Second))
+	v.set("talkevery", nftTime(talkEvery))
+	v.when("talk", c.answers())
+	v.when("ipsettalk", c.answers() && t.Sets == SetsIPSet)
+	v.when("refuse", c.Action != ActionDrop)
+	v.when("ipsetrefuse", c.Action != ActionDrop && t.Sets == SetsIPSet)
 	v.when("http", c.ReadsTCP())
 	v.when("plain", !c.ReadsTCP())
 	v.when("sets", t.Sets != SetsOff)
@@ -222,6 +227,10 @@ func ruleValues(c *Config, t Target) values {
 	v.nft(c, t)
 	return v
 }
+
+// talkEvery is how often small UDP of one blocked host comes to the queue, to be
+// answered. ipset counts in seconds.
+const talkEvery = 100 * time.Millisecond
 
 // sampleEvery is how often one blocked host gets a packet to the queue: several
 // times in a lock time, so that the lock is known to be still in need, and seldom

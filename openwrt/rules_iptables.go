@@ -30,6 +30,7 @@ const mangleText = `*mangle
 <http>:p2pwall-tcp - [0:0]
 <http>:p2pwall-data - [0:0]
 <ipset>:p2pwall-blocked - [0:0]
+<ipsettalk>:p2pwall-talk - [0:0]
 <sets>:p2pwall-sample - [0:0]
 <queues>:p2pwall-queue - [0:0]
 -A p2pwall -i <dev> -g p2pwall-out
@@ -62,10 +63,16 @@ const mangleText = `*mangle
 <http>-A p2pwall-data -p tcp -m tcp --tcp-flags PSH PSH <q>
 <http>-A p2pwall-data -m length --length <data>:65535 <q>
 -A p2pwall-decided -j CONNMARK --set-xmark <decided>/<decided>
+<ipsetrefuse>-A p2pwall-blocked -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -g p2pwall-sample
+<ipsettalk>-A p2pwall-blocked -p udp -m length --length 0:<udplength> -g p2pwall-talk
 <ipset>-A p2pwall-blocked -m set --match-set p2pwall-seen<6> src -j DROP
 <ipset>-A p2pwall-blocked -j SET --add-set p2pwall-seen<6> src --exist --timeout <seconds>
 <ipset>-A p2pwall-blocked -m set ! --match-set p2pwall-seen<6> src -j DROP
 <ipset>-A p2pwall-blocked -g p2pwall-sample
+<ipsettalk>-A p2pwall-talk -m set --match-set p2pwall-talk<6> src -j DROP
+<ipsettalk>-A p2pwall-talk -j SET --add-set p2pwall-talk<6> src --exist --timeout 1
+<ipsettalk>-A p2pwall-talk -m set ! --match-set p2pwall-talk<6> src -j DROP
+<ipsettalk>-A p2pwall-talk -g p2pwall-sample
 <sets>-A p2pwall-sample -j MARK --set-xmark <sample>/<sample>
 <sets>-A p2pwall-sample <onesample>
 <sets>-A p2pwall-sample -i <dev> -s <hostsample>
@@ -98,6 +105,8 @@ create p2pwall-lock4 hash:ip family inet maxelem 262144 timeout 0
 create p2pwall-lock6 hash:ip family inet6 maxelem 262144 timeout 0
 create p2pwall-seen4 hash:ip family inet maxelem 1024 timeout 0
 create p2pwall-seen6 hash:ip family inet6 maxelem 1024 timeout 0
+create p2pwall-talk4 hash:ip family inet maxelem 1024 timeout 0
+create p2pwall-talk6 hash:ip family inet6 maxelem 1024 timeout 0
 `
 
 // iptables writes the texts for both families.

@@ -63,6 +63,19 @@ const nftSets = `	# Kept by the daemon: pairs of client and peer that are cut, a
 		flags dynamic,timeout
 	}
 
+<talk>	# The same for hosts that are answered in their peers' names.
+<talk>	set talk4 {
+<talk>		type ipv4_addr
+<talk>		size 1024
+<talk>		flags dynamic,timeout
+<talk>	}
+<talk>
+<talk>	set talk6 {
+<talk>		type ipv6_addr
+<talk>		size 1024
+<talk>		flags dynamic,timeout
+<talk>	}
+<talk>
 `
 
 // nftRules are the chains of the nft backend. Priorities are written as numbers,
@@ -202,15 +215,28 @@ const nftDrops = `	# Before the mangle table of iptables.
 `
 
 // nftBlocked is the chain that drops, but for one packet of each host in a while.
-// A full set drops too.
+// A full set drops too. Small UDP comes oftener: a client stays in its UDP mode
+// only while it is answered. What is to be refused goes to the daemon, which
+// sends the refusals.
 const nftBlocked = `	# A packet of each blocked host in a while keeps its lock alive.
 	chain blocked {
+<refuse>		tcp flags & (fin | syn | rst | ack) == syn goto sample
+<talk>		udp length <= <udplength> goto talk
 		ip saddr @seen4 drop
 		ip6 saddr @seen6 drop
 		add @seen4 { ip saddr timeout <every> } goto sample
 		add @seen6 { ip6 saddr timeout <every> } goto sample
 		drop
 	}
+<talk>
+<talk>	# A client that is answered goes on talking.
+<talk>	chain talk {
+<talk>		ip saddr @talk4 drop
+<talk>		ip6 saddr @talk6 drop
+<talk>		add @talk4 { ip saddr timeout <talkevery> } goto sample
+<talk>		add @talk6 { ip6 saddr timeout <talkevery> } goto sample
+<talk>		drop
+<talk>	}
 `
 
 // nftQueues shares the hosts out to several queues and ends the table.

@@ -31,6 +31,8 @@ var ruleCases = []struct {
 	{"nft-no-http", "config protocol fasttrack\noption http 0\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
 	{"nft-no-sets", "option offload leave\n", Target{BackendNFT, SetsOff, []string{"br-lan"}}},
 	{"nft-monitor", "config protocol fasttrack\noption mode monitor\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"nft-reset", "option action reset\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"nft-no-pong", "config protocol fasttrack\noption pong off\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
 	{"off", "config protocol fasttrack\noption mode off\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
 	{"iptables-ipset", "", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
 	{"iptables-nftsets", "", Target{BackendIPTables, SetsNFT, []string{"br-lan"}}},
@@ -38,6 +40,7 @@ var ruleCases = []struct {
 	{"iptables-exempt", exemptConf, Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
 	{"iptables-queues", "option queues 3\n", Target{BackendIPTables, SetsNFT, []string{"br-lan", "br-guest"}}},
 	{"iptables-fail-closed", "option fail_open 0\n", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
+	{"iptables-reject", "option action reject\nconfig protocol fasttrack\noption pong off\n", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
 	{"iptables-no-http", "config protocol fasttrack\noption http 0\n", Target{BackendIPTables, SetsOff, []string{"br-lan"}}},
 }
 

@@ -19,6 +19,8 @@ const (
 	// without data.
 	bare4 = 20 + 20 + 12
 	bare6 = 40 + 20 + 12
+	// talkEvery is how often a blocked host's small UDP is sampled.
+	talkEvery = 100 * time.Millisecond
 	// longestSample bounds how often a blocked host's packet is sampled.
 	longestSample = 10 * time.Second
 )
@@ -43,6 +45,7 @@ type kernel struct {
 	cuts    map[[2]nfq.Addr]state.Time // client and peer: until when
 	locks   map[lockKey]state.Time
 	sampled map[nfq.Addr]state.Time
+	talked  map[nfq.Addr]state.Time
 	sweep   state.Time
 }
 
@@ -63,7 +66,7 @@ func newKernel(readsTCP bool, lockTime time.Duration) *kernel {
 	return &kernel{
 		readsTCP: readsTCP, lockTime: lockTime,
 		conns: map[flowKey]*conn{}, cuts: map[[2]nfq.Addr]state.Time{},
-		locks: map[lockKey]state.Time{}, sampled: map[nfq.Addr]state.Time{},
+		locks: map[lockKey]state.Time{}, sampled: map[nfq.Addr]state.Time{}, talked: map[nfq.Addr]state.Time{},
 	}
 }
 
@@ -91,7 +94,7 @@ func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, 
 		return gone, c, key, isNew
 	case ok && out && k.now < k.cuts[[2]nfq.Addr{src, dst}],
 		out && isSYN && (k.now < k.locks[lockKey{mac: p.MAC}] || k.now < k.locks[lockKey{addr: src}]):
-		return k.blocked(&src), c, key, isNew
+		return k.blocked(p, &src), c, key, isNew
 	case isSYN && out:
 		return queued, c, key, isNew
 	case !ports || c.decided:
@@ -132,7 +135,14 @@ func (k *kernel) data(p *nfq.Packet, c *conn) way {
 
 // blocked is for a packet that a set catches: now and then one of a host is
 // shown to the engine, so that it knows that the client still runs.
-func (k *kernel) blocked(src *nfq.Addr) way {
+func (k *kernel) blocked(p *nfq.Packet, src *nfq.Addr) way {
+	if p.Proto == nfq.ProtoUDP && p.PayloadLen <= udpPayload {
+		if k.now < k.talked[*src] {
+			return gone
+		}
+		k.talked[*src] = k.now.After(talkEvery)
+		return sample
+	}
 	if k.now < k.sampled[*src] {
 		return gone
 	}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# shellcheck shell=dash
+# shellcheck shell=dash disable=SC2154 # lib.sh sets $reader
 #
 # The kernel facts that the wall's rules rest on, with a ruleset like fw4's: an
 # accepted packet still meets the firewall's rules, a flowtable hides packets,
@@ -34,14 +34,14 @@ bed 'iifname "br-lan" tcp dport 7000 counter'
 check offload-flow talk
 between offload-hides "$(packets forward)" 1 20
 
-nft insert rule inet fw4 forward ct state established,related ct mark and 0x10000 == 0 accept
+nft insert rule inet fw4 forward ct state established,related ct mark and 0x01000000 == 0 accept
 bed 'iifname "br-lan" tcp dport 7000 counter'
 check hold-flow talk
 all=$(packets forward)
 between hold-shows "$all" 60 1000
 
 bed 'iifname "br-lan" tcp dport 7000 counter
-		tcp dport 7000 ct original packets > 20 ct mark set ct mark or 0x10000'
+		tcp dport 7000 ct original packets > 20 ct mark set ct mark or 0x01000000'
 check mark-flow talk
 between mark-releases "$(packets forward)" 20 40
 
@@ -50,13 +50,11 @@ check prefilter-flow talk
 between prefilter "$(packets forward)" 20 20
 
 bed 'iifname "br-lan" meta l4proto { tcp, udp } counter queue num 214 bypass'
-nfqref 214 >/tmp/nfqref &
-reader=$!
-sleep 0.5
+reader
 refuse fw4-rule-still-holds lan guestctl tcp 198.51.100.7:7001 2000 1024
 check fw4-passes-others talk
-kill $reader
-wait $reader
+kill "$reader"
+wait "$reader"
 
 nft -f /testdata/fw4.nft
 check fw4-reload-keeps-others nft list table inet bed

@@ -43,7 +43,6 @@ func TestMain(m *testing.M) {
 	if !given {
 		flag.Set("test.parallel", "6")
 	}
-	lab.CloseOnSignal()
 	dir, err := os.MkdirTemp("", "p2pwall-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -52,6 +51,7 @@ func TestMain(m *testing.M) {
 	// One test runs the program as another user.
 	os.Chmod(dir, 0o755)
 	build.bin = dir
+	lab.CloseOnSignal(func() { os.RemoveAll(dir) })
 	code := m.Run()
 	lab.CloseAll()
 	os.RemoveAll(dir)

@@ -41,13 +41,16 @@ func CloseAll() {
 
 // CloseOnSignal makes SIGINT, SIGTERM, SIGHUP and a closed standard output close
 // every lab and end the program with 128 plus the signal's number, as a shell
-// would say it.
-func CloseOnSignal() {
+// would say it. Functions given are called in between.
+func CloseOnSignal(also ...func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	go func() {
 		s := <-c
 		CloseAll()
+		for _, f := range also {
+			f()
+		}
 		os.Exit(128 + int(s.(syscall.Signal)))
 	}()
 }

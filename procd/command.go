@@ -4,7 +4,6 @@ package procd
 
 import (
 	"os"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -109,16 +108,23 @@ func action(e *Entry) string {
 
 // environment is what a command is told.
 func environment(e *Entry) []string {
-	env := []string{
-		"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-		"ACTION=" + action(e),
-		"CLIENT=" + e.Client.String(),
-		"MAC=" + e.MAC.String(),
-		"PROTOCOL=" + e.ProtocolName(),
-		"REASON=" + e.Reason.String(),
+	all := [...]struct{ name, value string }{
+		{"PATH=", "/usr/sbin:/usr/bin:/sbin:/bin"},
+		{"ACTION=", action(e)},
+		{"CLIENT=", e.word('a')},
+		{"MAC=", e.word('m')},
+		{"PROTOCOL=", e.ProtocolName()},
+		{"REASON=", e.word('r')},
+		{"PEER=", e.Peer.String()},
+		{"PORT=", e.word('n')},
 	}
-	if !e.Peer.IsZero() {
-		env = append(env, "PEER="+e.Peer.String(), "PORT="+strconv.Itoa(int(e.Port)))
+	given := all[:]
+	if e.Peer.IsZero() {
+		given = all[:6]
+	}
+	var env []string
+	for _, x := range given {
+		env = append(env, x.name+x.value)
 	}
 	return env
 }

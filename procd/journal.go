@@ -36,7 +36,7 @@ type Journal struct {
 	now  func() time.Time
 
 	mu     sync.Mutex
-	ring   [journalKept]Entry
+	ring   []Entry // journalKept of them
 	seq    uint64
 	follow map[chan struct{}]struct{}
 }
@@ -44,7 +44,7 @@ type Journal struct {
 // NewJournal returns an empty journal.
 func NewJournal() *Journal {
 	return &Journal{
-		in: make(chan state.Event, journalBacklog), now: time.Now,
+		in: make(chan state.Event, journalBacklog), now: time.Now, ring: make([]Entry, journalKept),
 		follow: map[chan struct{}]struct{}{},
 	}
 }

@@ -8,12 +8,14 @@ import (
 )
 
 // jsonWriter appends JSON to a buffer. It keeps the commas right; braces are the
-// caller's.
+// caller's. Its methods are not inlined: there are a hundred calls, none of them
+// in a hurry, and each copy would cost flash.
 type jsonWriter struct {
 	b    []byte
 	more bool // a value precedes in the open object or array
 }
 
+//go:noinline
 func (w *jsonWriter) comma() {
 	if w.more {
 		w.b = append(w.b, ',')
@@ -22,18 +24,23 @@ func (w *jsonWriter) comma() {
 }
 
 // open begins an object '{' or an array '['.
+//
+//go:noinline
 func (w *jsonWriter) open(c byte) {
 	w.comma()
 	w.b = append(w.b, c)
 	w.more = false
 }
 
+//go:noinline
 func (w *jsonWriter) close(c byte) {
 	w.b = append(w.b, c)
 	w.more = true
 }
 
 // key writes a member's name; its value must follow.
+//
+//go:noinline
 func (w *jsonWriter) key(k string) {
 	w.comma()
 	w.b = appendString(w.b, k)
@@ -41,18 +48,21 @@ func (w *jsonWriter) key(k string) {
 	w.more = false
 }
 
+//go:noinline
 func (w *jsonWriter) str(k, v string) {
 	w.key(k)
 	w.b = appendString(w.b, v)
 	w.more = true
 }
 
+//go:noinline
 func (w *jsonWriter) num(k string, v int64) {
 	w.key(k)
 	w.b = strconv.AppendInt(w.b, v, 10)
 	w.more = true
 }
 
+//go:noinline
 func (w *jsonWriter) uint(k string, v uint64) {
 	w.key(k)
 	w.b = strconv.AppendUint(w.b, v, 10)
@@ -60,12 +70,15 @@ func (w *jsonWriter) uint(k string, v uint64) {
 }
 
 // tenths writes a number with one decimal.
+//
+//go:noinline
 func (w *jsonWriter) tenths(k string, v float64) {
 	w.key(k)
 	w.b = strconv.AppendFloat(w.b, v, 'f', 1, 64)
 	w.more = true
 }
 
+//go:noinline
 func (w *jsonWriter) bool(k string, v bool) {
 	w.key(k)
 	w.b = strconv.AppendBool(w.b, v)
@@ -73,11 +86,14 @@ func (w *jsonWriter) bool(k string, v bool) {
 }
 
 // item writes a string in an array, itemNum a number.
+//
+//go:noinline
 func (w *jsonWriter) item(v string) {
 	w.comma()
 	w.b = appendString(w.b, v)
 }
 
+//go:noinline
 func (w *jsonWriter) itemNum(v uint64) {
 	w.comma()
 	w.b = strconv.AppendUint(w.b, v, 10)

@@ -9,57 +9,81 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
+// sentences are what events say. In them
+//
+//	$c is the client with its MAC, $a its address alone, $m its MAC alone,
+//	$p the peer with its port, $n the port alone,
+//	$t the protocol's title, $r the reason, $w what happened, $k TCP or UDP.
+var sentences = [...]struct {
+	class state.Class
+	what  state.What
+	text  string
+}{
+	{state.ClassClient, state.EventFound, "client $c: $t found, $r to $p"},
+	{state.ClassClient, state.EventLocked, "client $c: TCP locked ($r)"},
+	{state.ClassClient, state.EventReleased, "client $c: gone, TCP released"},
+	{state.ClassClient, state.EventForgotten, "client $c: forgotten"},
+	{state.ClassClient, state.EventUnlocked, "client $c: unlocked by the administrator"},
+	{state.ClassClient, state.EventExempted, "client $c: exempted by the administrator"},
+	{state.ClassPeer, state.EventFound, "client $c: peer $p"},
+	{state.ClassPeer, state.EventCut, "client $c: connection with $p cut ($r)"},
+	{state.ClassProbe, state.EventSent, "client $c: probed at port $n"},
+	{state.ClassProbe, state.EventAnswered, "client $c: answered the probe, lock held"},
+	{state.ClassTable, state.EventForged, "address $a is used by two hosts, one of them $m: one may forge it; it is blocked by MAC only"},
+	{state.ClassTable, state.EventTableFull, "client table full of locked clients, no place for $c: raise max_clients"},
+	{state.ClassPacket, state.EventDropped, "$k $c to $p $w"},
+	{state.ClassPacket, state.EventAccepted, "$k $c to $p $w"},
+	{state.ClassSystem, state.EventRules, "firewall rules were gone or changed: put back"},
+}
+
 // Text is the event as a sentence for a log.
 func (e *Entry) Text() string {
-	who := e.Client.String()
-	if m := e.MAC.String(); m != "" {
-		who += " (" + m + ")"
+	text := "$w"
+	for i := range sentences {
+		if s := &sentences[i]; s.class == e.Class && s.what == e.What {
+			text = s.text
+		}
 	}
-	peer := e.Peer.String()
-	if !e.Peer.IsZero() && e.Port != 0 {
-		peer = netip.AddrPortFrom(e.Peer.Netip(), e.Port).String()
+	var b []byte
+	for i := 0; i < len(text); i++ {
+		if text[i] != '$' {
+			b = append(b, text[i])
+			continue
+		}
+		i++
+		b = append(b, e.word(text[i])...)
 	}
-	switch e.Class {
-	case state.ClassClient:
-		switch e.What {
-		case state.EventFound:
-			return "client " + who + ": " + e.Title() + " found, " + e.Reason.String() + " to " + peer
-		case state.EventLocked:
-			return "client " + who + ": TCP locked (" + e.Reason.String() + ")"
-		case state.EventReleased:
-			return "client " + who + ": gone, TCP released"
-		case state.EventForgotten:
-			return "client " + who + ": forgotten"
-		case state.EventUnlocked:
-			return "client " + who + ": unlocked by the administrator"
-		case state.EventExempted:
-			return "client " + who + ": exempted by the administrator"
+	return string(b)
+}
+
+// word is what stands for a letter in a sentence.
+func (e *Entry) word(c byte) string {
+	switch c {
+	case 'a':
+		return e.Client.String()
+	case 'm':
+		return e.MAC.String()
+	case 'c':
+		if e.MAC.IsZero() {
+			return e.Client.String()
 		}
-	case state.ClassPeer:
-		if e.What == state.EventCut {
-			return "client " + who + ": connection with " + peer + " cut (" + e.Reason.String() + ")"
+		return e.Client.String() + " (" + e.MAC.String() + ")"
+	case 'p':
+		if e.Peer.IsZero() || e.Port == 0 {
+			return e.Peer.String()
 		}
-		return "client " + who + ": peer " + peer
-	case state.ClassProbe:
-		if e.What == state.EventSent {
-			return "client " + who + ": probed at port " + strconv.Itoa(int(e.Port))
-		}
-		return "client " + who + ": answered the probe, lock held"
-	case state.ClassTable:
-		if e.What == state.EventForged {
-			return "address " + e.Client.String() + " is used by two hosts, one of them " + e.MAC.String() +
-				": one may forge it; it is blocked by MAC only"
-		}
-		return "client table full of locked clients, no place for " + who + ": raise max_clients"
-	case state.ClassPacket:
-		kind := "UDP "
+		return netip.AddrPortFrom(e.Peer.Netip(), e.Port).String()
+	case 'n':
+		return strconv.Itoa(int(e.Port))
+	case 't':
+		return e.Title()
+	case 'r':
+		return e.Reason.String()
+	case 'k':
 		if e.TCP {
-			kind = "TCP "
+			return "TCP"
 		}
-		return kind + who + " to " + peer + " " + e.What.String()
+		return "UDP"
 	}
-	if e.What == state.EventRules {
-		return "firewall rules were gone or changed: put back"
-	}
-	return e.Class.String() + " " + e.What.String()
+	return e.What.String()
 }

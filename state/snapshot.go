@@ -53,7 +53,7 @@ func (e *Engine) Snapshot(b []byte, now Time) []byte {
 	n := 0
 	e.Counters.Each(func(string, *uint64) { n++ })
 	w.u16(n)
-	e.Counters.Each(func(_ string, v *uint64) { w.b = binary.BigEndian.AppendUint64(w.b, *v) })
+	e.Counters.Each(func(_ string, v *uint64) { w.u64(*v) })
 	for _, bucket := range e.History(now) {
 		w.u32(bucket.DroppedTCP)
 		w.u32(bucket.DroppedUDP)
@@ -72,28 +72,44 @@ func (e *Engine) Snapshot(b []byte, now Time) []byte {
 	return w.b
 }
 
+// snapshotWriter's small methods, and those of snapshotReader, are not inlined:
+// a snapshot is made once a minute, and a copy of each at every call would cost
+// 12 KB of flash.
 type snapshotWriter struct {
 	b   []byte
 	now Time
 }
 
-func (w *snapshotWriter) u8(v uint8)   { w.b = append(w.b, v) }
-func (w *snapshotWriter) u16(v int)    { w.b = binary.BigEndian.AppendUint16(w.b, uint16(v)) }
+//go:noinline
+func (w *snapshotWriter) u8(v uint8) { w.b = append(w.b, v) }
+
+//go:noinline
+func (w *snapshotWriter) u16(v int) { w.b = binary.BigEndian.AppendUint16(w.b, uint16(v)) }
+
+//go:noinline
 func (w *snapshotWriter) u32(v uint32) { w.b = binary.BigEndian.AppendUint32(w.b, v) }
 
+//go:noinline
+func (w *snapshotWriter) u64(v uint64) { w.b = binary.BigEndian.AppendUint64(w.b, v) }
+
 // age writes a moment; 0 stands for never.
+//
+//go:noinline
 func (w *snapshotWriter) age(t Time) {
 	v := int64(w.now - t)
 	if t == 0 {
 		v = never
 	}
-	w.b = binary.BigEndian.AppendUint64(w.b, uint64(v))
+	w.u64(uint64(v))
 }
 
 const never = int64(-1) << 63
 
+//go:noinline
 func (w *snapshotWriter) addr(a *nfq.Addr) { w.b = append(w.b, a[:]...) }
-func (w *snapshotWriter) mac(m *nfq.MAC)   { w.b = append(w.b, m[:]...) }
+
+//go:noinline
+func (w *snapshotWriter) mac(m *nfq.MAC) { w.b = append(w.b, m[:]...) }
 
 func (w *snapshotWriter) exemptions(e *Engine) {
 	n := 0
@@ -107,7 +123,7 @@ func (w *snapshotWriter) exemptions(e *Engine) {
 		if x := &e.exempts[i]; x.until > w.now {
 			w.mac(&x.mac)
 			w.addr(&x.addr)
-			w.b = binary.BigEndian.AppendUint64(w.b, uint64(x.until-w.now))
+			w.u64(uint64(x.until - w.now))
 		}
 	}
 }
@@ -208,6 +224,7 @@ type snapshotReader struct {
 	protocols []int
 }
 
+//go:noinline
 func (r *snapshotReader) take(n int) []byte {
 	if r.bad || len(r.b) < n {
 		r.bad = true
@@ -218,14 +235,22 @@ func (r *snapshotReader) take(n int) []byte {
 	return b
 }
 
-func (r *snapshotReader) u8() uint8   { return r.take(1)[0] }
-func (r *snapshotReader) u16() int    { return int(binary.BigEndian.Uint16(r.take(2))) }
+//go:noinline
+func (r *snapshotReader) u8() uint8 { return r.take(1)[0] }
+
+//go:noinline
+func (r *snapshotReader) u16() int { return int(binary.BigEndian.Uint16(r.take(2))) }
+
+//go:noinline
 func (r *snapshotReader) u32() uint32 { return binary.BigEndian.Uint32(r.take(4)) }
+
+//go:noinline
 func (r *snapshotReader) u64() uint64 { return binary.BigEndian.Uint64(r.take(8)) }
 
 // maxAge bounds the ages that are believed, to either side.
 const maxAge = int64(earliest) / 2
 
+//go:noinline
 func (r *snapshotReader) age() Time {
 	v := int64(r.u64())
 	if v == never {
@@ -234,8 +259,11 @@ func (r *snapshotReader) age() Time {
 	return r.now - Time(min(max(v, -maxAge), maxAge))
 }
 
+//go:noinline
 func (r *snapshotReader) addr() nfq.Addr { return nfq.Addr(r.take(16)) }
-func (r *snapshotReader) mac() nfq.MAC   { return nfq.MAC(r.take(6)) }
+
+//go:noinline
+func (r *snapshotReader) mac() nfq.MAC { return nfq.MAC(r.take(6)) }
 
 func (r *snapshotReader) protocol() int {
 	if p := int(r.u8()); p < len(r.protocols) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/p2pwall/p2pwall/openwrt"
@@ -119,32 +118,31 @@ func dispatch(args []string, out, errOut io.Writer) int {
 
 var errHelp = errors.New("help is wanted")
 
-// option is an option of a command: with a value, or set by being there.
-type option struct {
-	name  string
-	set   *bool
-	value *string
-}
-
-func (c *call) options() []option {
-	config := option{name: "c", value: &c.config}
-	switch c.name {
-	case "run":
-		return []option{config, {name: "no-rules", set: &c.noRules}, {name: "user", value: &c.user}}
-	case "status", "clients", "peers", "monitor":
-		return []option{config, {name: "json", set: &c.json}}
-	case "check":
-		return []option{config, {name: "config", set: &c.configOnly}}
-	case "rules":
-		return []option{config, {name: "backend", value: &c.backend}, {name: "remove", set: &c.remove}}
+// option returns what an option sets: a flag, or a value that must follow; nil
+// for both when the command has no such option.
+func (c *call) option(name string) (flag *bool, value *string) {
+	switch c.name + " " + name {
+	case c.name + " c":
+		return nil, &c.config
+	case "run no-rules":
+		return &c.noRules, nil
+	case "run user":
+		return nil, &c.user
+	case "status json", "clients json", "peers json", "monitor json":
+		return &c.json, nil
+	case "check config":
+		return &c.configOnly, nil
+	case "rules backend":
+		return nil, &c.backend
+	case "rules remove":
+		return &c.remove, nil
 	}
-	return []option{config}
+	return nil, nil
 }
 
 // parse reads options, which may stand before and behind the arguments and begin
 // with one dash or with two.
 func (c *call) parse(args []string) error {
-	options := c.options()
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
@@ -160,21 +158,21 @@ func (c *call) parse(args []string) error {
 		if name == "h" || name == "help" {
 			return errHelp
 		}
-		i := slices.IndexFunc(options, func(o option) bool { return o.name == name })
+		flag, to := c.option(name)
 		switch {
-		case i < 0:
+		case flag == nil && to == nil:
 			return fmt.Errorf("unknown option %s", arg)
-		case options[i].set != nil && given:
+		case flag != nil && given:
 			return fmt.Errorf("option --%s takes no value", name)
-		case options[i].set != nil:
-			*options[i].set = true
+		case flag != nil:
+			*flag = true
 			continue
 		case !given && len(args) == 0:
 			return fmt.Errorf("option %s needs a value", arg)
 		case !given:
 			value, args = args[0], args[1:]
 		}
-		*options[i].value = value
+		*to = value
 	}
 	return nil
 }

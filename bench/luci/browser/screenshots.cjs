@@ -36,5 +36,6 @@ module.exports = async function(t) {
 	page = await t.open('log', { dark: true });
 	await page.setViewportSize({ width: 1100, height: 700 });
 	await t.until('events', async function() { return await page.locator('tbody tr').count() > 5; });
+	await page.getByLabel('Class').selectOption('client');
 	await save(page, 'log-dark', false);
 };

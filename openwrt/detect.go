@@ -4,6 +4,8 @@ package openwrt
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -139,10 +141,11 @@ func explain(err error, text string) error {
 	if strings.Contains(said, "Permission denied") || strings.Contains(said, "not permitted") {
 		return fmt.Errorf("%w: run as root or with CAP_NET_ADMIN", err)
 	}
+	words := strings.FieldsFunc(said, func(c rune) bool { return strings.ContainsRune(" :.,'`\n", c) })
 	var names []string
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
-		if !hasWord(strings.NewReplacer(":", " ", ".", " ", ",", " ", "'", " ", "`", " ").Replace(said), fmt.Sprint(i+1)) {
+		if !slices.Contains(words, strconv.Itoa(i+1)) {
 			continue
 		}
 		f := strings.Fields(l)

@@ -3,7 +3,7 @@
 package openwrt
 
 import (
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -57,6 +57,6 @@ func (e Errors) sorted() error {
 	if len(e) == 0 {
 		return nil
 	}
-	sort.SliceStable(e, func(i, j int) bool { return e[i].Line < e[j].Line })
+	slices.SortStableFunc(e, func(a, b *Error) int { return a.Line - b.Line })
 	return e
 }

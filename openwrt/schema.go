@@ -306,7 +306,7 @@ func fields(o rawOption) []string {
 func (d *decoder) names(o rawOption) []string {
 	var out []string
 	for _, v := range fields(o) {
-		if !validName(strings.NewReplacer("-", "_", ".", "_").Replace(v)) {
+		if !validName(strings.ReplaceAll(strings.ReplaceAll(v, "-", "_"), ".", "_")) {
 			d.bad(o, v, "use the name of a network in /etc/config/network")
 			continue
 		}

@@ -51,6 +51,8 @@ func TestMain(m *testing.M) {
 	// One test runs the program as another user.
 	os.Chmod(dir, 0o755)
 	build.bin = dir
+	// Also what the tests make, so that an interrupted run leaves nothing.
+	os.Setenv("TMPDIR", dir)
 	lab.CloseOnSignal(func() { os.RemoveAll(dir) })
 	code := m.Run()
 	lab.CloseAll()

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// instructions counts the instructions of the packages' benchmarks on big-endian
+// MIPS without a floating-point unit, in QEMU's user mode. Unlike times, they are
+// the same in every run and on a busy machine.
+func (b *bench) instructions() error {
+	const qemu = "qemu-mips"
+	for _, tool := range []string{qemu, "cc"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("the program %s is missing (packages qemu-user, gcc)", tool)
+		}
+	}
+	plugin := filepath.Join(b.dir, "qemucount.so")
+	source := filepath.Join(b.root, "bench/measure/qemucount/qemucount.c")
+	if out, err := exec.Command("cc", "-O2", "-shared", "-fPIC", "-o", plugin, source).CombinedOutput(); err != nil {
+		return fmt.Errorf("building the QEMU plugin: %w\n%s", err, out)
+	}
+	type tree struct{ name, dir string }
+	trees := []tree{{nameWall, b.root}}
+	if b.base != "" {
+		trees = append(trees, tree{nameBase, b.baseDir()})
+	}
+	for _, t := range trees {
+		for _, part := range parts {
+			program := filepath.Join(b.dir, t.name+"."+filepath.Base(part)+".mips")
+			cmd := exec.Command("go", "test", "-c", "-o", program, part)
+			cmd.Dir = t.dir
+			cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=mips", "GOMIPS=softfloat", "CGO_ENABLED=0")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				return fmt.Errorf("building the tests of %s: %w\n%s", part, err, out)
+			}
+			// A package's benchmarks may read its testdata.
+			m := mips{qemu, plugin, program, filepath.Join(t.dir, part)}
+			out, _, err := m.run(".", 1)
+			if err != nil {
+				return err
+			}
+			for _, name := range benchNames(out) {
+				n, err := m.perCall(name)
+				if err != nil {
+					return err
+				}
+				x := b.report.result("MIPS instructions of "+filepath.Base(part)+"."+name, "count")
+				x.add(t.name, n)
+				if b.base != "" {
+					x.compare(nameWall, nameBase)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// mips runs a test program under QEMU.
+type mips struct{ qemu, plugin, program, dir string }
+
+// run runs the benchmarks that match, each n times, and returns what they printed
+// and how many instructions there were in all.
+func (m mips) run(pattern string, n int) (out string, count float64, err error) {
+	cmd := exec.Command(m.qemu, "-plugin", m.plugin, m.program, "-test.run=NONE",
+		"-test.bench="+pattern, fmt.Sprintf("-test.benchtime=%dx", n))
+	cmd.Dir = m.dir
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", 0, fmt.Errorf("%s: %w\n%s%s", strings.Join(cmd.Args, " "), err, &stdout, &stderr)
+	}
+	i := strings.LastIndex(stderr.String(), "instructions ")
+	if i < 0 {
+		return "", 0, errors.New("the plugin said nothing")
+	}
+	_, err = fmt.Sscanf(stderr.String()[i:], "instructions %f", &count)
+	return stdout.String(), count, err
+}
+
+// perCall is what one call of a benchmark's loop costs: the difference between a
+// long run and a short one, without what comes before and after it.
+func (m mips) perCall(name string) (float64, error) {
+	const short, long = 2000, 12000
+	parts := strings.Split(name, "/")
+	for i, p := range parts {
+		parts[i] = "^" + regexp.QuoteMeta(p) + "$"
+	}
+	parts[0] = "^Benchmark" + parts[0][1:]
+	pattern := strings.Join(parts, "/")
+	_, a, err := m.run(pattern, short)
+	if err != nil {
+		return 0, err
+	}
+	_, z, err := m.run(pattern, long)
+	return (z - a) / (long - short), err
+}
+
+// benchNames are the names of the benchmarks that ran.
+func benchNames(out string) (names []string) {
+	for line := range strings.Lines(out) {
+		if rest, ok := strings.CutPrefix(line, "Benchmark"); ok {
+			if f := strings.Fields(rest); len(f) >= 4 {
+				names = append(names, f[0])
+			}
+		}
+	}
+	return names
+}

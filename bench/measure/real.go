@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// Everything in this file runs with the program's own rules, on a router that
+// tracks connections and masquerades, as a router does.
+
+func (b *bench) context() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	time.AfterFunc(time.Minute, cancel)
+	return ctx
+}
+
+// syn is an attempt to connect.
+func syn(mac [6]byte, from, to netip.AddrPort, seq uint32) []byte {
+	return frame(mac, lab.TCPPacket(from, to, 2, seq, nil))
+}
+
+// drop measures how much of what a locked client sends reaches user space, and
+// whether the lock lasts all the same.
+func (b *bench) drop() error {
+	const rate = 5000
+	share := b.report.result("packets of a locked client that reach user space, of 5000 a second", "%")
+	cost := b.report.result("the same, CPU time of the program per second", "us")
+	held := b.report.result("lock time left after it, of 120", "s")
+	for range b.runs {
+		err := func() error {
+			l, err := newLab(lab.Config{NAT: true})
+			if err != nil {
+				return err
+			}
+			defer l.Close()
+			p, err := b.startWall(l, b.wall, false, nil)
+			if err != nil {
+				return err
+			}
+			h := l.Clients[0]
+			var pings, frames [][]byte
+			for i := range 200 {
+				to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i + 1)}), peerPort)
+				pings = append(pings, frame(h.MAC, lab.UDPPacket(netip.AddrPortFrom(h.Addr4, peerPort), to, ping)))
+				frames = append(frames, syn(h.MAC, netip.AddrPortFrom(h.Addr4, uint16(2000+i)), to, uint32(i)))
+				elsewhere := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(i + 1)}), 80)
+				frames = append(frames, syn(h.MAC, netip.AddrPortFrom(h.Addr4, uint16(3000+i)), elsewhere, uint32(i)))
+			}
+			if err := once(h, pings, 1000); err != nil {
+				return errors.Join(err, p.stop())
+			}
+			time.Sleep(100 * time.Millisecond)
+			before, err := p.wall.Status()
+			if err != nil {
+				return errors.Join(err, p.stop())
+			}
+			cpu0, _ := processTime(p.pid)
+			g, err := generate(h, traffic{frames: frames, rate: rate, burst: 1, sleep: true})
+			if err != nil {
+				return errors.Join(err, p.stop())
+			}
+			const seconds = 10
+			time.Sleep(seconds * time.Second)
+			err = g.end()
+			cpu1, _ := processTime(p.pid)
+			after, e := p.wall.Status()
+			c, e2 := p.wall.Client(h)
+			if err := errors.Join(err, e, e2, p.stop()); err != nil {
+				return err
+			}
+			share.add(nameWall, 100*float64(after.Counters["packets"]-before.Counters["packets"])/float64(g.sent.Load()))
+			cost.add(nameWall, float64((cpu1-cpu0).Nanoseconds())/1e3/seconds)
+			held.add(nameWall, c.LockRemaining)
+			return nil
+		}()
+		if err != nil {
+			return err
+		}
+	}
+	share.atMost(nameWall, "", 1)
+	held.atLeast(nameWall, "", 105)
+	return nil
+}
+
+// onOff are the two settings of the wall.
+var onOff = []string{"off", "on"}
+
+// bulk measures what goes through the router, wall on against wall off.
+func (b *bench) bulk() error {
+	l, err := newLab(lab.Config{NAT: true})
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	srv, err := newServers(l)
+	if err != nil {
+		return err
+	}
+	defer srv.close()
+	h := l.Innocent
+	for run := range b.runs {
+		for _, i := range turns(run, 2) {
+			var p *program
+			if onOff[i] == "on" {
+				if p, err = b.startWall(l, b.wall, false, nil); err != nil {
+					return err
+				}
+			}
+			var tcp, udp, short float64
+			if tcp, err = srv.stream(h, 2*b.window); err == nil {
+				if udp, err = srv.datagrams(h, 2*b.window); err == nil {
+					short, err = srv.short(h, 2*b.window)
+				}
+			}
+			if p != nil {
+				err = errors.Join(err, p.stop())
+			}
+			if err != nil {
+				return err
+			}
+			for _, v := range []struct {
+				name, unit string
+				value      float64
+				goal       float64
+			}{
+				{"bulk TCP, one connection", "Mbit/s", tcp, 0.98},
+				{"bulk UDP of 1400 bytes, one flow", "Mbit/s", udp, 0.98},
+				{"connections with a reply of 16 KiB, 4 at a time", "1/s", short, 0},
+			} {
+				x := b.report.result(v.name, v.unit)
+				x.add("wall "+onOff[i], v.value)
+				if v.goal != 0 {
+					x.atLeast("wall on", "wall off", v.goal)
+				} else {
+					x.compare("wall on", "wall off")
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// servers are what bulk traffic goes to.
+type servers struct {
+	tcp, web *net.TCPListener
+	bytes    atomic.Uint64 // received on connections
+	l        *lab.Lab
+}
+
+const (
+	bulkPort = 5001
+	webPort  = 80
+	replyLen = 16 << 10
+)
+
+var serverAddr = netip.MustParseAddr("198.51.100.20")
+
+func newServers(l *lab.Lab) (*servers, error) {
+	s := &servers{l: l}
+	var err error
+	if s.tcp, err = l.Inet.ListenTCP(netip.AddrPortFrom(serverAddr, bulkPort)); err != nil {
+		return nil, err
+	}
+	if s.web, err = l.Inet.ListenTCP(netip.AddrPortFrom(serverAddr, webPort)); err != nil {
+		s.tcp.Close()
+		return nil, err
+	}
+	go serve(s.tcp, func(c net.Conn) {
+		buf := make([]byte, 256<<10)
+		for {
+			n, err := c.Read(buf)
+			s.bytes.Add(uint64(n))
+			if err != nil {
+				return
+			}
+		}
+	})
+	reply := append([]byte("HTTP/1.1 200 OK\r\nContent-Length: 16384\r\nConnection: close\r\n\r\n"), make([]byte, replyLen)...)
+	go serve(s.web, func(c net.Conn) {
+		if _, err := c.Read(make([]byte, 4096)); err == nil {
+			_, _ = c.Write(reply)
+		}
+	})
+	return s, nil
+}
+
+func serve(l *net.TCPListener, f func(net.Conn)) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			f(c)
+		}()
+	}
+}
+
+func (s *servers) close() {
+	s.tcp.Close()
+	s.web.Close()
+}
+
+// stream sends over one connection and returns Mbit/s that arrived.
+func (s *servers) stream(h *lab.Host, d time.Duration) (float64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, netip.AddrPortFrom(serverAddr, bulkPort))
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	_ = c.SetWriteDeadline(time.Now().Add(d + d/4 + 10*time.Second))
+	var stop atomic.Bool
+	done := make(chan error, 1)
+	go func() {
+		buf := make([]byte, 128<<10)
+		for !stop.Load() {
+			if _, err := c.Write(buf); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	time.Sleep(d / 4)
+	n, begin := s.bytes.Load(), time.Now()
+	time.Sleep(d)
+	rate := float64(s.bytes.Load()-n) * 8 / 1e6 / time.Since(begin).Seconds()
+	stop.Store(true)
+	return rate, <-done
+}
+
+// datagrams sends large datagrams of one flow and returns Mbit/s that arrived.
+func (s *servers) datagrams(h *lab.Host, d time.Duration) (float64, error) {
+	const size = 1400
+	f := frame(h.MAC, lab.UDPPacket(netip.AddrPortFrom(h.Addr4, 5000), netip.AddrPortFrom(sinkAddr, discardPort), make([]byte, size)))
+	n0, err := counter(s.l, "sunk")
+	if err != nil {
+		return 0, err
+	}
+	g, err := generate(h, traffic{frames: [][]byte{f}})
+	if err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	time.Sleep(d)
+	err = g.end()
+	took := time.Since(begin).Seconds()
+	n1, e := counter(s.l, "sunk")
+	return (n1 - n0) * size * 8 / 1e6 / took, errors.Join(err, e)
+}
+
+// short makes one connection after the other, four at a time, each with a request
+// and a reply, and returns how many were made in a second.
+func (s *servers) short(h *lab.Host, d time.Duration) (float64, error) {
+	request := []byte("GET / HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: measure\r\n\r\n")
+	end := time.Now().Add(d)
+	counts := make(chan int, 4)
+	errs := make(chan error, 4)
+	for range 4 {
+		go func() {
+			n := 0
+			for time.Now().Before(end) {
+				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+				c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, netip.AddrPortFrom(serverAddr, webPort))
+				cancel()
+				if err == nil {
+					_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+					if _, err = c.Write(request); err == nil {
+						var got int64
+						if got, err = io.Copy(io.Discard, c); err == nil && got < replyLen {
+							err = fmt.Errorf("a reply of %d bytes", got)
+						}
+					}
+					c.Close()
+				}
+				if err != nil {
+					counts <- n
+					errs <- err
+					return
+				}
+				n++
+			}
+			counts <- n
+			errs <- nil
+		}()
+	}
+	total := 0
+	var err error
+	for range 4 {
+		total += <-counts
+		err = errors.Join(err, <-errs)
+	}
+	return float64(total) / d.Seconds(), err
+}
+
+// floodRate is what a 100 Mbit/s link carries of the smallest frames.
+const floodRate = 148_800
+
+// floods are what a hostile LAN host can send: each frame's flow is new to the
+// router, as far as a run lasts.
+func floods(l *lab.Lab) map[string][][]byte {
+	const frames = 20_000
+	all := map[string][][]byte{}
+	for i := range frames {
+		mac, ip := madeUp(i)
+		peer := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), peerPort)
+		port := uint16(1024 + i)
+		client := l.Clients[0]
+		own := netip.AddrPortFrom(client.Addr4, port)
+		all["pings from forged hosts"] = append(all["pings from forged hosts"],
+			frame(mac, lab.UDPPacket(netip.AddrPortFrom(ip, port), peer, ping)))
+		all["SYNs"] = append(all["SYNs"], syn(client.MAC, own, peer, uint32(i)))
+		all["datagrams of made-up hosts"] = append(all["datagrams of made-up hosts"],
+			frame(mac, lab.UDPPacket(netip.AddrPortFrom(ip, port), peer, []byte("x"))))
+	}
+	return all
+}
+
+// flood measures what others have of the router while one host floods it.
+func (b *bench) flood() error {
+	l, err := newLab(lab.Config{NAT: true})
+	if err != nil {
+		return err
+	}
+	all := floods(l)
+	if err := l.Close(); err != nil {
+		return err
+	}
+	for run := range b.runs {
+		for _, i := range turns(run, 2) {
+			if err := b.floodOnce(nil, "no flood", onOff[i]); err != nil {
+				return err
+			}
+			for _, name := range []string{"pings from forged hosts", "SYNs", "datagrams of made-up hosts"} {
+				if err := b.floodOnce(all[name], name, onOff[i]); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	for _, x := range b.report.Results {
+		for _, s := range x.Series {
+			if _, ok := all[floodName(s.Name)]; ok && isFlood(x.Name) {
+				wall := s.Name[len(floodName(s.Name)):]
+				if wall == ", wall on" {
+					x.atLeast(s.Name, "no flood"+wall, 0.9)
+				} else {
+					x.compare(s.Name, "no flood"+wall)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+const (
+	floodQueries = "small datagrams of others that arrive, during a flood of 148.8 kpps"
+	floodBulk    = "bulk TCP of others, during a flood of 148.8 kpps"
+)
+
+func isFlood(name string) bool { return name == floodQueries || name == floodBulk }
+
+// floodName is a series' name without the wall's setting.
+func floodName(s string) string {
+	for i := range s {
+		if s[i] == ',' {
+			return s[:i]
+		}
+	}
+	return s
+}
+
+// floodOnce measures others under one flood, in a network of its own: a flood
+// leaves thousands of connections in the router's table.
+func (b *bench) floodOnce(frames [][]byte, name, wall string) error {
+	l, err := newLab(lab.Config{NAT: true})
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	srv, err := newServers(l)
+	if err != nil {
+		return err
+	}
+	defer srv.close()
+	if wall == "on" {
+		p, err := b.startWall(l, b.wall, false, nil)
+		if err != nil {
+			return err
+		}
+		defer p.stop()
+	}
+	var g *generator
+	if frames != nil {
+		if g, err = generate(l.Clients[0], traffic{frames: frames, rate: floodRate, burst: 32, sleep: true}); err != nil {
+			return err
+		}
+	}
+	arrived, err := b.queries(l)
+	var bulk float64
+	if err == nil {
+		bulk, err = srv.stream(l.Innocent, b.window)
+	}
+	if g != nil {
+		err = errors.Join(err, g.end())
+	}
+	if err != nil {
+		return err
+	}
+	b.report.result(floodQueries, "%").add(name+", wall "+wall, arrived)
+	b.report.result(floodBulk, "Mbit/s").add(name+", wall "+wall, bulk)
+	return nil
+}
+
+// queries sends small datagrams of new flows from the innocent host, a thousand
+// a second, and returns how many of a hundred arrive.
+func (b *bench) queries(l *lab.Lab) (float64, error) {
+	const rate = 1000
+	h := l.Innocent
+	var frames [][]byte
+	for i := range int(b.window.Seconds() * rate) {
+		to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}), discardPort)
+		frames = append(frames, frame(h.MAC, lab.UDPPacket(netip.AddrPortFrom(h.Addr4, uint16(10000+i)), to, make([]byte, 32))))
+	}
+	time.Sleep(b.window / 4)
+	n0, err := counter(l, "others")
+	if err != nil {
+		return 0, err
+	}
+	if err := once(h, frames, rate); err != nil {
+		return 0, err
+	}
+	time.Sleep(50 * time.Millisecond)
+	n1, err := counter(l, "others")
+	return 100 * (n1 - n0) / float64(len(frames)), err
+}

@@ -17,6 +17,7 @@ common() {
 	want iptables-restore iptables
 	want nft nftables
 	want ipset ipset
+	want conntrack conntrack
 	want ping iputils-ping
 }
 

@@ -123,3 +123,26 @@ func (e *Engine) SetSets(s Sets, now Time) {
 	}
 	e.flushSets()
 }
+
+// CutPairs returns the addresses of the client at the address, each with those
+// that it is cut off from.
+func (e *Engine) CutPairs(a nfq.Addr, now Time) []nfq.Pair {
+	slot := e.clientAt(&a)
+	if slot == none {
+		return nil
+	}
+	c := &e.clients[slot]
+	var out []nfq.Pair
+	for _, s := range e.hosts[c.host].addrs {
+		if s == none || now < e.addrs[s].contested {
+			continue
+		}
+		for i := range c.peers.peers[:c.peers.n] {
+			p := &c.peers.peers[i]
+			if p.addr.Is4() == e.addrs[s].addr.Is4() && (!p.suspect || c.locked) && e.cfg.Protocols[p.protocol].Mode == Block {
+				out = append(out, nfq.Pair{LAN: e.addrs[s].addr, WAN: p.addr})
+			}
+		}
+	}
+	return out
+}

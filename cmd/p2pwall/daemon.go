@@ -64,12 +64,14 @@ type daemon struct {
 	setsKind string
 	rulesOK  bool
 	commands *procd.Commands
+
+	flows *flowCutter
 }
 
 func newDaemon(c *call, cfg openwrt.Config, log *procd.Logger) *daemon {
 	return &daemon{
 		call: c, cfg: cfg, log: log, started: time.Now(),
-		journal: procd.NewJournal(), notifier: procd.NewNotifier(cfg.Queues),
+		journal: procd.NewJournal(), flows: newFlowCutter(), notifier: procd.NewNotifier(cfg.Queues),
 		keeper: &openwrt.Keeper{HoldFile: holdFile},
 		failed: make(chan error, cfg.Queues), done: make(chan struct{}),
 		complain: map[string]string{},
@@ -106,6 +108,9 @@ func (d *daemon) start() error {
 	d.setCommands()
 	d.helpers.Go(func() { d.journal.Run(d.done, d.eventFunc()) })
 	d.helpers.Go(func() { d.notifier.Watch(d.done) })
+	if !d.call.noRules {
+		d.helpers.Go(func() { d.flows.run(d) })
+	}
 	if err := countPackets(); err != nil {
 		d.log.Printf("%v", err)
 	}
@@ -491,6 +496,7 @@ func (d *daemon) eventFunc() func(*procd.Entry) {
 		if commands != nil {
 			commands.Event(e)
 		}
+		d.flows.Event(e)
 	}
 }
 

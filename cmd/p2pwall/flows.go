@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/procd"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// flowPause is the least time between two readings of the connection table.
+const flowPause = 200 * time.Millisecond
+
+// flowCutter takes connections between a client and its peers out of the kernel's
+// connection table when the client is found: one that is offloaded past the rules
+// comes back to them, one that has been accepted before is looked at again.
+type flowCutter struct {
+	clients chan nfq.Addr
+	failed  bool
+}
+
+func newFlowCutter() *flowCutter { return &flowCutter{clients: make(chan nfq.Addr, 64)} }
+
+// Event notes the client of an event after which connections may be left. It
+// does not wait: with so many clients waiting, one more is dealt with when it is
+// next locked.
+func (f *flowCutter) Event(e *procd.Entry) {
+	if e.What != state.EventLocked && e.What != state.EventCut {
+		return
+	}
+	select {
+	case f.clients <- e.Client:
+	default:
+	}
+}
+
+// run cuts until done is closed. All that wait are dealt with in one reading.
+func (f *flowCutter) run(d *daemon) {
+	for {
+		select {
+		case <-d.done:
+			return
+		case a := <-f.clients:
+			clients := map[nfq.Addr]struct{}{a: {}}
+			for more := true; more; {
+				select {
+				case a := <-f.clients:
+					clients[a] = struct{}{}
+				default:
+					more = false
+				}
+			}
+			if err := d.cutFlows(clients); err != nil && !f.failed {
+				f.failed = true
+				d.log.Printf("%v: connections that were made before a client was found may go on (said once); "+
+					"install kmod-nf-conntrack-netlink (OpenWrt)", err)
+			}
+			time.Sleep(flowPause)
+		}
+	}
+}
+
+func (d *daemon) cutFlows(clients map[nfq.Addr]struct{}) error {
+	pairs := map[nfq.Pair]struct{}{}
+	for a := range clients {
+		for _, w := range d.workers {
+			w.loop.Do(func(e *state.Engine, now state.Time) {
+				for _, p := range e.CutPairs(a, now) {
+					pairs[p] = struct{}{}
+				}
+			})
+		}
+	}
+	if len(pairs) == 0 {
+		return nil
+	}
+	_, err := nfq.DeleteFlows(pairs)
+	return err
+}

@@ -41,7 +41,31 @@ test-packages:
 
 lint:
 	@sh bench/tools.sh lint
-	@test -z "$$($(GO) tool gofumpt -l .)" || { $(GO) tool gofumpt -l .; echo "not gofumpt-clean: run go tool gofumpt -w on these"; exit 1; }
+	@test -z "$$($(GO) tool gofumpt -l .)" || { $(GO) tool gofumpt -l .; echo "not gofumpt-# The table of benchmarks and its JSON; against another revision with BASE=rev.
+bench: tools
+	$(GO) run ./bench/measure
+
+bench-compare: tools
+	$(GO) run ./bench/measure -base $(BASE)
+
+# What is recognised in recorded traffic: CORPUS is a folder of captures.
+CORPUS ?= ../shared/corpus
+corpus:
+	$(GO) run ./bench/corpus -dir $(CORPUS)
+
+# Emulated routers, with the packages installed: make router ARCH=mips
+routers: packages
+	$(GO) run ./bench/router -arch all
+
+router: packages
+	$(GO) run ./bench/router -arch $(ARCH)
+
+# The pictures in docs/screenshots, taken in the lab.
+screenshots:
+	@sh bench/tools.sh test
+	$(GO) run ./bench/luci/screenshots -warm 70s
+
+clean: run go tool gofumpt -w on these"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	cd openwrt/package && $(GO) vet ./...

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package e2e_test
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// TestKernelDropsWhatIsLocked has a locked client go on for three lock times with
+// nothing but SYNs, to its peers and elsewhere. Nearly all of them have to be
+// dropped in the kernel; the few that reach the program have to keep the lock.
+func TestKernelDropsWhatIsLocked(t *testing.T) {
+	t.Parallel()
+	const (
+		timelock = 8 * time.Second
+		share    = 100 // one in so many may reach the program
+		peers    = 50
+	)
+	e := newEnv(t, scenario{main: map[string]string{"timelock": "8"}}, true)
+	s, err := e.wall.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Sets == "off" {
+		t.Skip("needs sets in the kernel")
+	}
+	h := e.lab.Clients[0]
+	raw, err := h.OpenRaw()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(raw.Close)
+
+	ping := append([]byte{0x27, 0, 0, 0, 0xa9, 0x80}, "KaZaA\x00"...)
+	own := netip.AddrPortFrom(h.Addr4, 1214)
+	for _, p := range e.lab.Peers[:peers] {
+		if err := raw.Send(lab.UDPPacket(own, p, ping)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.until("the client and its peers", func() bool {
+		c, err := e.wall.Client(h)
+		return err == nil && c.Locked && c.Peers == peers
+	})
+
+	before := e.counter("packets")
+	sent := uint64(0)
+	flood := func(ctx context.Context) error {
+		for ; ctx.Err() == nil; sent++ {
+			to := e.lab.Peers[sent%peers]
+			if sent%2 == 1 {
+				to = netip.AddrPortFrom(lab.Server4, uint16(80+sent%1000))
+			}
+			from := netip.AddrPortFrom(h.Addr4, uint16(2000+sent%4000))
+			if err := raw.Send(lab.TCPPacket(from, to, 2, uint32(sent), nil)); err != nil {
+				return err
+			}
+			if sent%8 == 7 { // several thousand a second, whatever the machine
+				time.Sleep(time.Millisecond)
+			}
+		}
+		return nil
+	}
+	stop := e.start(flood)
+	time.Sleep(3 * timelock)
+	stop()
+	reached := e.counter("packets") - before
+	e.must(reached*share <= sent, "%d of %d packets of a locked client reached the program", reached, sent)
+	e.must(reached > 0, "no packet reached the program: nothing keeps the lock")
+	e.must(len(e.events(h, "client", "released")) == 0, "the client was let go while it sent")
+	c, err := e.wall.Client(h)
+	if e.must(err == nil && c.Locked, "the client is not locked: %v", err) {
+		e.must(c.LockRemaining > timelock.Seconds()/2, "the lock has %.1f s left: it was not kept", c.LockRemaining)
+	}
+	e.noSYNWhileLocked(h, e.lab.Packets.Now())
+	e.finish()
+	for _, f := range e.faults {
+		t.Error(f)
+	}
+	t.Logf("%d of %d packets reached the program", reached, sent)
+}

@@ -62,13 +62,15 @@ func benchTCP(client, peer int, flags uint8, b []byte) *nfq.Packet {
 	return p
 }
 
-// nextAddr makes the destination an address that was not used for long.
-func nextAddr(p *nfq.Packet) {
-	for i := 15; i > 12; i-- {
-		if p.Dst[i]++; p.Dst[i] != 0 {
-			return
-		}
-	}
+// newFlow and newAddr make the n-th packet one of another connection, or one to
+// another address.
+func newFlow(p *nfq.Packet, n uint32) {
+	p.SrcPort, p.Seq = uint16(n), n<<16
+}
+
+func newAddr(p *nfq.Packet, n uint32) {
+	p.Dst[13], p.Dst[14], p.Dst[15] = byte(n>>16), byte(n>>8), byte(n)
+	newFlow(p, n)
 }
 
 // tableSizes are nearly empty tables, and full ones.
@@ -86,18 +88,18 @@ func BenchmarkPacket(b *testing.B) {
 	kinds := []struct {
 		name string
 		make func(client, peer int) *nfq.Packet
-		next func(p *nfq.Packet) // makes the next one differ
+		next func(p *nfq.Packet, n uint32) // makes it differ from those before
 	}{
 		{"accept UDP", func(_, _ int) *nfq.Packet { return benchUDP(others, 9, dns) }, nil},
-		{"accept SYN", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.SYN, nil) }, func(p *nfq.Packet) { p.Seq += 1 << 16 }},
+		{"accept SYN", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.SYN, nil) }, newFlow},
 		{"drop UDP to a peer", func(c, p int) *nfq.Packet { return benchUDP(c, p, []byte("x")) }, nil},
 		{"drop SYN to a peer", func(c, p int) *nfq.Packet { return benchTCP(c, p, nfq.SYN, nil) }, nil},
-		{"lock, drop SYN elsewhere", func(c, _ int) *nfq.Packet { return benchTCP(c, 3000, nfq.SYN, nil) }, func(p *nfq.Packet) { p.Seq += 1 << 16 }},
+		{"lock, drop SYN elsewhere", func(c, _ int) *nfq.Packet { return benchTCP(c, 3000, nfq.SYN, nil) }, newFlow},
 		{"pong", benchPing, nil},
-		{"pong, new peer", func(c, _ int) *nfq.Packet { return benchPing(c, 1000) }, nextAddr},
-		{"HTTP, harmless", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.ACK, web) }, func(p *nfq.Packet) { p.SrcPort++; p.Seq += 1 << 16 }},
-		{"HTTP, transfer", func(_, _ int) *nfq.Packet { return benchTCP(0, 3000, nfq.ACK, kazaa) }, func(p *nfq.Packet) { p.SrcPort++; p.Seq += 1 << 16; nextAddr(p) }},
-		{"TLS", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.ACK, tls) }, func(p *nfq.Packet) { p.SrcPort++ }},
+		{"pong, new peer", func(c, _ int) *nfq.Packet { return benchPing(c, 1000) }, newAddr},
+		{"HTTP, harmless", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.ACK, web) }, newFlow},
+		{"HTTP, transfer", func(_, _ int) *nfq.Packet { return benchTCP(0, 3000, nfq.ACK, kazaa) }, newAddr},
+		{"TLS", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.ACK, tls) }, newFlow},
 	}
 	for _, size := range tableSizes {
 		for _, k := range kinds {
@@ -112,7 +114,7 @@ func BenchmarkPacket(b *testing.B) {
 					}
 				}
 				b.ReportAllocs()
-				i := 0
+				i, n := 0, uint32(0)
 				for b.Loop() {
 					p := packets[i]
 					if i++; i == len(packets) {
@@ -120,7 +122,8 @@ func BenchmarkPacket(b *testing.B) {
 					}
 					now += 1000
 					if k.next != nil {
-						k.next(p)
+						n++
+						k.next(p, n)
 					}
 					e.Packet(p, now)
 				}

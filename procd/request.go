@@ -195,7 +195,7 @@ func (p *jsonReader) str() (string, error) {
 		p.i++
 		switch {
 		case c == '"':
-			return strings.ToValidUTF8(string(out), "\ufffd"), nil
+			return string([]rune(string(out))), nil // U+FFFD for what is no UTF-8
 		case c < 0x20:
 			return "", errJSON
 		case c != '\\':

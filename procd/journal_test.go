@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package procd
+
+import (
+	"testing"
+
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// numbers returns the numbers of entries, as the first and the last, and fails
+// when one is missing in between.
+func numbers(t *testing.T, es []Entry) [2]uint64 {
+	t.Helper()
+	if len(es) == 0 {
+		return [2]uint64{}
+	}
+	for i := range es {
+		// The port is the number modulo 2^16, see below.
+		if es[i].Seq != es[0].Seq+uint64(i) || uint64(es[i].Port) != es[i].Seq%65536 {
+			t.Errorf("entry %d has number %d and port %d", i, es[i].Seq, es[i].Port)
+		}
+	}
+	return [2]uint64{es[0].Seq, es[len(es)-1].Seq}
+}
+
+func TestJournalSince(t *testing.T) {
+	j := NewJournal()
+	fill := func(to uint64) {
+		for s := j.Last() + 1; s <= to; s++ {
+			j.enter(state.Event{Port: uint16(s)})
+		}
+	}
+	for _, x := range []struct {
+		entered, since uint64
+		want           [2]uint64
+	}{
+		{0, 0, [2]uint64{}},
+		{0, 7, [2]uint64{}}, // of a journal before a restart
+		{1, 0, [2]uint64{1, 1}},
+		{1, 1, [2]uint64{}},
+		{5, 2, [2]uint64{3, 5}},
+		{5, 5, [2]uint64{}},
+		{5, 6, [2]uint64{1, 5}},
+		{journalKept, 0, [2]uint64{1, journalKept}},
+		{journalKept + 1, 0, [2]uint64{2, journalKept + 1}},
+		{journalKept + 1, 1, [2]uint64{2, journalKept + 1}},
+		{3*journalKept + 7, 5, [2]uint64{2*journalKept + 8, 3*journalKept + 7}},
+		{3*journalKept + 7, 3 * journalKept, [2]uint64{3*journalKept + 1, 3*journalKept + 7}},
+		{3*journalKept + 7, 1 << 60, [2]uint64{2*journalKept + 8, 3*journalKept + 7}},
+	} {
+		fill(x.entered)
+		if got := numbers(t, j.Since(x.since)); got != x.want {
+			t.Errorf("%d entered, since %d: got %v, want %v", x.entered, x.since, got, x.want)
+		}
+	}
+}
+
+// TestJournalLosesAndCounts: without a reader Record neither blocks nor
+// allocates, and what has no place is counted.
+func TestJournalLosesAndCounts(t *testing.T) {
+	j := NewJournal()
+	ev := state.Event{}
+	for i := range journalBacklog {
+		ev.Port = uint16(i + 1)
+		j.Record(&ev)
+	}
+	if n := testing.AllocsPerRun(100, func() { j.Record(&ev) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if got := j.Lost(); got != 101 { // AllocsPerRun runs it once more
+		t.Errorf("%d lost, want 101", got)
+	}
+	// Run takes what came before the end, and ends.
+	done := make(chan struct{})
+	close(done)
+	n := 0
+	j.Run(done, func(e *Entry) {
+		n++
+		if e.Seq != uint64(n) || e.Port != uint16(n) {
+			t.Errorf("entry %d has number %d and port %d", n, e.Seq, e.Port)
+		}
+	})
+	if n != journalBacklog || j.Last() != journalBacklog {
+		t.Errorf("%d entered, the last is %d", n, j.Last())
+	}
+}
+
+func TestFollow(t *testing.T) {
+	j := NewJournal()
+	a, endA := j.Follow()
+	b, endB := j.Follow()
+	j.enter(state.Event{})
+	j.enter(state.Event{}) // woken already
+	<-a
+	<-b
+	select {
+	case <-a:
+		t.Error("woken twice")
+	default:
+	}
+	endA()
+	j.enter(state.Event{})
+	<-b
+	select {
+	case <-a:
+		t.Error("woken after its end")
+	default:
+	}
+	endB()
+	endB()
+}
+
+// TestFollowWhileEntering is for the race detector.
+func TestFollowWhileEntering(t *testing.T) {
+	j := NewJournal()
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		j.Run(done, func(*Entry) {})
+		close(ended)
+	}()
+	more, end := j.Follow()
+	defer end()
+	ev := state.Event{}
+	const all = journalKept // fits in the backlog: none is lost
+	go func() {
+		for i := 1; i <= all; i++ {
+			ev.Port = uint16(i)
+			j.Record(&ev)
+		}
+	}()
+	seen := uint64(0)
+	for seen < all {
+		for _, e := range j.Since(seen) {
+			if e.Seq <= seen {
+				t.Fatalf("number %d after %d", e.Seq, seen)
+			}
+			seen = e.Seq
+		}
+		if seen < all {
+			<-more
+		}
+	}
+	close(done)
+	<-ended
+}

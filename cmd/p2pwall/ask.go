@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -69,7 +70,10 @@ func (c *call) exchange(req procd.Request) int {
 		lines++
 		if c.json || c.name == "ctl" {
 			fmt.Fprintf(c.out, "%s\n", line)
-			return follow
+			if bytes.HasPrefix(line, []byte(`{"error":`)) {
+				code = exitFailure
+			}
+			return follow && code == exitOK
 		}
 		text, err := procd.ParseText(line)
 		switch {

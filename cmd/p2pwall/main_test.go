@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/p2pwall/p2pwall/procd"
+)
+
+// asProgram has the test binary be the program.
+const asProgram = "P2PWALL_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// p2pwall calls a command in this process.
+func p2pwall(args ...string) (code int, out, errOut string) {
+	var o, e strings.Builder
+	code = dispatch(args, &o, &e)
+	return code, o.String(), e.String()
+}
+
+// config writes a configuration and returns its path. What is in other options
+// goes into its main section.
+func config(t *testing.T, options ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "p2pwall")
+	text := "config p2pwall 'main'\n"
+	for _, o := range options {
+		text += "\t" + o + "\n"
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestUsage(t *testing.T) {
+	cfg := config(t)
+	for _, x := range []struct {
+		args string
+		code int
+		out  string // how it begins; "" for nothing
+		err  string
+	}{
+		{"", 2, "", "usage: p2pwall COMMAND"},
+		{"help", 0, "usage: p2pwall COMMAND", ""},
+		{"--help", 0, "usage: p2pwall COMMAND", ""},
+		{"status -h", 0, "usage: p2pwall COMMAND", ""},
+		{"version", 0, "p2pwall " + version + "\n", ""},
+		{"--version", 0, "p2pwall " + version + "\n", ""},
+		{"-version", 0, "p2pwall " + version + "\n", ""},
+		{"version now", 2, "", "p2pwall version: too many arguments: now\n\nusage:"},
+		{"dance", 2, "", "p2pwall: unknown command \"dance\"\n\nusage:"},
+		{"status --jason", 2, "", "p2pwall status: unknown option --jason\n\nusage:"},
+		{"unlock --json 192.168.1.5", 2, "", "p2pwall unlock: unknown option --json\n\nusage:"},
+		{"status --json=yes", 2, "", "p2pwall status: option --json takes no value\n\nusage:"},
+		{"status -c", 2, "", "p2pwall status: option -c needs a value\n\nusage:"},
+		{"unlock", 2, "", "p2pwall unlock: an argument is missing\n\nusage:"},
+		{"exempt", 2, "", "p2pwall exempt: an argument is missing\n\nusage:"},
+		{"exempt 1.2.3.4 5 6", 2, "", "p2pwall exempt: too many arguments: 6\n\nusage:"},
+		{"peers a b", 2, "", "p2pwall peers: too many arguments: b\n\nusage:"},
+		{"run now", 2, "", "p2pwall run: too many arguments: now\n\nusage:"},
+		{"unlock nas", 1, "", "p2pwall: \"nas\" is no IP address: \"p2pwall clients\" lists them\n"},
+		{"exempt 1.2.3.4 soon", 1, "", "p2pwall: \"soon\" is no number of seconds\n"},
+		{"exempt 1.2.3.4 0", 1, "", "p2pwall: \"0\" is no number of seconds\n"},
+		{"exempt 1.2.3.4 -- -5", 1, "", "p2pwall: \"-5\" is no number of seconds\n"},
+		{"ctl status", 1, "", "p2pwall: not a JSON object on one line\n"},
+		{"rules --backend ebtables -c " + cfg, 1, "", "p2pwall: unknown backend \"ebtables\": use nft or iptables\n"},
+		{"check --config -c " + cfg, 0, "ok: " + cfg + "\n", ""},
+		{"check -config -c=" + cfg, 0, "ok: " + cfg + "\n", ""},
+		{"check --config -c " + cfg + "x", 2, "error: " + cfg + "x: ", ""},
+	} {
+		code, out, errOut := p2pwall(strings.Fields(x.args)...)
+		if code != x.code {
+			t.Errorf("%s: exit code %d, want %d", x.args, code, x.code)
+		}
+		for _, y := range []struct{ name, got, want string }{{"stdout", out, x.out}, {"stderr", errOut, x.err}} {
+			if !strings.HasPrefix(y.got, y.want) || y.want == "" && y.got != "" {
+				t.Errorf("%s: %s is %q, want %q", x.args, y.name, y.got, y.want)
+			}
+		}
+	}
+}
+
+// TestCheckReportsEveryLine, not only the first that is wrong.
+func TestCheckReportsEveryLine(t *testing.T) {
+	path := config(t, "option timelock 'soon'", "option frobnicate '1'", "list exempt 'nobody'", "option queue '70000'")
+	code, out, errOut := p2pwall("check", "--config", "-c", path)
+	if code != exitUsage || errOut != "" {
+		t.Errorf("exit code %d, stderr %q", code, errOut)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if len(lines) != 4 {
+		t.Fatalf("got %q", out)
+	}
+	for i, l := range lines {
+		if want := "error: " + path + ":" + string(rune('2'+i)) + ": "; !strings.HasPrefix(l, want) {
+			t.Errorf("line %q, want it to begin with %q", l, want)
+		}
+	}
+	// run says the same, a line each, and does not begin.
+	code, out, errOut = p2pwall("run", "-c", path)
+	if code != exitFailure || out != "" || strings.Count(errOut, "p2pwall: "+path+":") != 4 {
+		t.Errorf("run: %d, %q, %q", code, out, errOut)
+	}
+}
+
+// TestRunDoesNotBegin where it cannot work; each with one clear line.
+func TestRunDoesNotBegin(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "none")
+	off := config(t, "option enabled '0'")
+	noDevice := config(t, "option devices_file '"+missing+"'")
+	for _, x := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"-c", missing}, 1, missing + ": "},
+		{[]string{"-c", off}, 0, "disabled by \"option enabled\" in " + off + ": nothing to do\n"},
+		{[]string{"-c", noDevice}, 1, "no LAN device is known: name one with \"list device\" (Debian), or a UCI network with \"list network\" (OpenWrt), in " + noDevice + "\n"},
+		{[]string{"-c", off, "--user", "no-such-user"}, 1, "there is no user no-such-user: create it, or leave --user out\n"},
+		{[]string{"-c", off, "--user", "root"}, 1, "user root is root: leave --user out\n"},
+	} {
+		code, out, errOut := p2pwall(append([]string{"run"}, x.args...)...)
+		lines := strings.SplitAfter(errOut, "\n")
+		last := lines[max(len(lines)-2, 0)]
+		if code != x.code || out != "" || !strings.HasPrefix(last, "p2pwall: "+x.want) {
+			t.Errorf("%v: exit code %d, stdout %q, stderr %q; want %d, %q", x.args, code, out, errOut, x.code, x.want)
+		}
+	}
+}
+
+// daemonStub answers at a control socket and returns the configuration that
+// names it, and the requests it got.
+func daemonStub(t *testing.T, answer func(procd.Request) []string) (cfg string, got chan procd.Request) {
+	t.Helper()
+	sock := filepath.Join(t.TempDir(), "sock")
+	got = make(chan procd.Request, 10)
+	s, err := procd.Listen(sock, func(req procd.Request, r *procd.Reply) {
+		got <- req
+		for _, line := range answer(req) {
+			r.Send([]byte(line))
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return config(t, "option control '"+sock+"'"), got
+}
+
+func TestAsk(t *testing.T) {
+	cfg, got := daemonStub(t, func(req procd.Request) []string {
+		switch {
+		case req.Cmd == "unlock" && req.Host == "192.168.1.9":
+			return []string{`{"error":"192.168.1.9 is no client that is known: \"clients\" lists them"}`}
+		case req.Cmd == "peers" && !req.Text:
+			return []string{`{"error":"no"}`}
+		case req.Text:
+			return []string{`{"text":"it is so\nand so\n"}`}
+		}
+		return []string{`{"ok":true}`}
+	})
+	for _, x := range []struct {
+		args []string
+		want procd.Request
+		code int
+		out  string
+		err  string
+	}{
+		{[]string{"status"}, procd.Request{Cmd: "status", Text: true}, 0, "it is so\nand so\n", ""},
+		{[]string{"status", "--json"}, procd.Request{Cmd: "status"}, 0, "{\"ok\":true}\n", ""},
+		{[]string{"clients", "-json"}, procd.Request{Cmd: "clients"}, 0, "{\"ok\":true}\n", ""},
+		{[]string{"peers", "192.168.1.5"}, procd.Request{Cmd: "peers", Host: "192.168.1.5", Text: true}, 0, "it is so\nand so\n", ""},
+		{[]string{"peers", "--json"}, procd.Request{Cmd: "peers"}, 1, "{\"error\":\"no\"}\n", ""},
+		{[]string{"unlock", "192.168.1.5"}, procd.Request{Cmd: "unlock", Host: "192.168.1.5", Text: true}, 0, "it is so\nand so\n", ""},
+		{[]string{"unlock", "192.168.1.9"}, procd.Request{Cmd: "unlock", Host: "192.168.1.9", Text: true}, 1, "", "p2pwall: 192.168.1.9 is no client that is known: \"clients\" lists them\n"},
+		{[]string{"exempt", "2001:DB8::1"}, procd.Request{Cmd: "exempt", Host: "2001:db8::1", Seconds: 3600, Text: true}, 0, "it is so\nand so\n", ""},
+		{[]string{"exempt", "192.168.1.5", "60"}, procd.Request{Cmd: "exempt", Host: "192.168.1.5", Seconds: 60, Text: true}, 0, "it is so\nand so\n", ""},
+		{[]string{"ctl", `{"cmd":"history"}`}, procd.Request{Cmd: "history"}, 0, "{\"ok\":true}\n", ""},
+	} {
+		code, out, errOut := p2pwall(append(x.args, "-c", cfg)...)
+		if req := <-got; req != x.want {
+			t.Errorf("%v: the daemon got %+v, want %+v", x.args, req, x.want)
+		}
+		if code != x.code || out != x.out || errOut != x.err {
+			t.Errorf("%v: got %d, %q, %q; want %d, %q, %q", x.args, code, out, errOut, x.code, x.out, x.err)
+		}
+	}
+}
+
+func TestMonitorPrintsUntilTheDaemonEnds(t *testing.T) {
+	sock := filepath.Join(t.TempDir(), "sock")
+	var s *procd.Server
+	ready := make(chan struct{})
+	s, err := procd.Listen(sock, func(_ procd.Request, r *procd.Reply) {
+		<-ready
+		r.Send([]byte(`{"text":"one"}`))
+		r.Send([]byte(`{"text":"two"}`))
+		go s.Close()
+		<-r.Done()
+	})
+	close(ready)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, out, errOut := p2pwall("monitor", "-c", config(t, "option control '"+sock+"'"))
+	if code != exitFailure || out != "one\ntwo\n" || errOut != "p2pwall: the daemon has ended\n" {
+		t.Errorf("got %d, %q, %q", code, out, errOut)
+	}
+}
+
+func TestNoDaemon(t *testing.T) {
+	sock := filepath.Join(t.TempDir(), "sock")
+	cfg := config(t, "option control '"+sock+"'")
+	for _, cmd := range []string{"status", "monitor", "clients"} {
+		code, out, errOut := p2pwall(cmd, "-c", cfg)
+		want := "p2pwall: p2pwall is not running (no answer at " + sock + "): start it, or name its configuration with -c\n"
+		if code != exitFailure || out != "" || errOut != want {
+			t.Errorf("%s: got %d, %q, %q; want %q", cmd, code, out, errOut, want)
+		}
+	}
+}

@@ -6,23 +6,24 @@
 
 GO      ?= go
 VERSION := $(shell cat VERSION)
-# Off the packet path, calls are cheaper in flash than inlined copies.
-LDFLAGS := -s -w -X main.version=$(VERSION)
-BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)"
+BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
 ARCH    ?= x86_64
+# A folder of recorded traffic.
+CORPUS  ?= ../shared/corpus
+# How long each fuzz target runs.
+FUZZTIME ?= 30s
 
-.PHONY: all build tools demo test test-go test-packages lint fuzz clean \
-	packages deb routers router bench bench-compare corpus screenshots
+.PHONY: all build bin/p2pwall bin/p2pwall-replay tools demo test test-go test-packages lint fuzz \
+	packages deb routers router bench bench-compare corpus screenshots clean
 
 all: build
 
 build: bin/p2pwall bin/p2pwall-replay
 
-.PHONY: bin/p2pwall bin/p2pwall-replay
 bin/p2pwall bin/p2pwall-replay:
 	$(BUILD) -o $@ ./cmd/$(@F)
 
-# What demo and tests need on the machine, installed when it is missing.
+# What the demo needs on the machine, installed when it is missing.
 tools:
 	@sh bench/tools.sh demo
 
@@ -41,15 +42,30 @@ test-packages:
 
 lint:
 	@sh bench/tools.sh lint
-	@test -z "$$($(GO) tool gofumpt -l .)" || { $(GO) tool gofumpt -l .; echo "not gofumpt-# The table of benchmarks and its JSON; against another revision with BASE=rev.
+	@test -z "$$($(GO) tool gofumpt -l .)" || \
+		{ $(GO) tool gofumpt -l .; echo "run \"go tool gofumpt -w\" on these"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	cd openwrt/package && $(GO) vet ./...
+	bash bench/shellcheck.sh
+
+fuzz:
+	bash bench/fuzz.sh $(FUZZTIME)
+
+packages:
+	cd openwrt/package && $(GO) run . -out ../../dist
+
+deb:
+	cd openwrt/package && $(GO) run . -deb -out ../../dist
+
+# The table of benchmarks and its JSON; against another revision with BASE=rev.
 bench: tools
 	$(GO) run ./bench/measure
 
 bench-compare: tools
 	$(GO) run ./bench/measure -base $(BASE)
 
-# What is recognised in recorded traffic: CORPUS is a folder of captures.
-CORPUS ?= ../shared/corpus
+# What is recognised in recorded traffic; fails on any false positive.
 corpus:
 	$(GO) run ./bench/corpus -dir $(CORPUS)
 
@@ -64,23 +80,6 @@ router: packages
 screenshots:
 	@sh bench/tools.sh test
 	$(GO) run ./bench/luci/screenshots -warm 70s
-
-clean: run go tool gofumpt -w on these"; exit 1; }
-	$(GO) vet ./...
-	$(GO) tool staticcheck ./...
-	cd openwrt/package && $(GO) vet ./...
-	bash bench/shellcheck.sh
-
-# Every fuzz target for a while: make fuzz FUZZTIME=1h
-FUZZTIME ?= 30s
-fuzz:
-	bash bench/fuzz.sh $(FUZZTIME)
-
-packages:
-	cd openwrt/package && $(GO) run . -out ../../dist
-
-deb:
-	cd openwrt/package && $(GO) run . -deb -out ../../dist
 
 clean:
 	rm -rf bin dist

@@ -41,6 +41,28 @@ func (k *Keeper) checkTable() string {
 	return ""
 }
 
+// Gone returns how many packets the kernel's sets dropped by themselves since it
+// was last asked: TCP, and all else. To read the kernel's counters sets them back,
+// and a reload of the rules keeps them; so nothing is lost or counted twice,
+// neither by a reload nor by the next instance. ipset is not counted.
+func (k *Keeper) Gone() (tcp, udp uint64) {
+	if !k.loaded || k.rules.NFT == "" || k.target.Sets != SetsNFT || k.dial() != nil {
+		return 0, 0
+	}
+	err := k.nft.takeCounters(unix.NFPROTO_INET, tableName, func(name string, packets uint64) {
+		switch name {
+		case "gone_tcp":
+			tcp = packets
+		case "gone_udp":
+			udp = packets
+		}
+	})
+	if err != nil {
+		k.hangUp()
+	}
+	return tcp, udp
+}
+
 // removeTable removes our table, if it is there.
 func (k *Keeper) removeTable() error {
 	if !have("nft") {

@@ -150,4 +150,56 @@ func ruleHash(rules []nftRule) uint64 {
 	return h.Sum64()
 }
 
+// takeCounters calls f with the packets that each counter of a table counted, and
+// sets the counters back.
+func (n *nftConn) takeCounters(family int, table string, f func(name string, packets uint64)) error {
+	e := netlink.NewAttributeEncoder()
+	e.ByteOrder = binary.BigEndian
+	e.String(unix.NFTA_OBJ_TABLE, table)
+	e.Uint32(unix.NFTA_OBJ_TYPE, objectCounter)
+	attrs, err := e.Encode()
+	if err != nil {
+		return err
+	}
+	msgs, err := n.c.Execute(nftRequest(family, unix.NFT_MSG_GETOBJ_RESET, netlink.Dump, attrs))
+	if err != nil {
+		return err
+	}
+	for _, m := range msgs {
+		if len(m.Data) < 4 {
+			continue
+		}
+		d, err := netlink.NewAttributeDecoder(m.Data[4:])
+		if err != nil {
+			return err
+		}
+		var name string
+		var packets uint64
+		for d.Next() {
+			switch d.Type() {
+			case unix.NFTA_OBJ_NAME:
+				name = d.String()
+			case unix.NFTA_OBJ_DATA:
+				d.Nested(func(d *netlink.AttributeDecoder) error {
+					d.ByteOrder = binary.BigEndian
+					for d.Next() {
+						if d.Type() == unix.NFTA_COUNTER_PACKETS {
+							packets = d.Uint64()
+						}
+					}
+					return nil
+				})
+			}
+		}
+		if d.Err() != nil {
+			return d.Err()
+		}
+		f(name, packets)
+	}
+	return nil
+}
+
+// objectCounter is NFT_OBJECT_COUNTER of linux/netfilter/nf_tables.h.
+const objectCounter = 1
+
 func (n *nftConn) close() { _ = n.c.Close() }

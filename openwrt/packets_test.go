@@ -287,6 +287,7 @@ func TestPackets(t *testing.T) {
 				{"locked clients", partLocked},
 				{"exempt hosts", partExempt},
 				{"marks", partMarks},
+				{"what the sets drop", partGone},
 			} {
 				t.Run(part.name, func(t *testing.T) { w.t = t; part.f(t, w) })
 			}
@@ -454,6 +455,87 @@ func partExempt(t *testing.T, w *world) {
 		}
 	}
 	w.set("delete", "lock4", "10.2.0.2")
+}
+
+// sent is how many TCP segments and UDP packets a host sent so far, by its own
+// account.
+func (w *world) sent(host string) (tcp, udp uint64) {
+	w.t.Helper()
+	for _, l := range strings.Split(w.sh(host, "cat /proc/net/snmp"), "\n") {
+		f := strings.Fields(l)
+		number := func(i int) uint64 {
+			n, _ := strconv.ParseUint(f[i], 10, 64) // 0 in the line of names
+			return n
+		}
+		switch {
+		case strings.HasPrefix(l, "Tcp: "):
+			tcp = number(11) + number(12) // sent, and sent again
+		case strings.HasPrefix(l, "Udp: "):
+			udp = number(4)
+		}
+	}
+	return tcp, udp
+}
+
+// partGone compares the kernel's count with what was sent: all of it is dropped,
+// and what was sampled is the daemon's to count.
+func partGone(t *testing.T, w *world) {
+	k := Keeper{loaded: true, target: Target{Sets: SetsNFT}, rules: Rules{NFT: "some"}}
+	gone := func() (tcp, udp uint64) {
+		w.in("r", func() { tcp, udp = k.Gone() })
+		return tcp, udp
+	}
+	defer k.hangUp()
+	gone()
+	if tcp, udp := gone(); tcp != 0 || udp != 0 {
+		t.Errorf("%d and %d packets are gone although none was sent", tcp, udp)
+	}
+	w.sh("r", "nft flush set inet p2pwall seen4")
+	w.set("add", "lock4", "10.1.0.2")
+	w.set("add", "cut4", "10.1.0.2 . 192.0.2.2")
+	tcp0, udp0 := w.sent("c1")
+	sampled := w.during(func() {
+		for range 3 {
+			w.refused().tcp("c1", serverFour, 1)
+			w.refused().udp("c1", serverFour, 500, 1)
+		}
+	})
+	w.load("") // a reload keeps what was counted
+	sampled += w.during(func() {
+		for range 3 {
+			w.refused().tcp("c1", serverFour, 1)
+			w.refused().udp("c1", serverFour, 500, 1)
+		}
+	})
+	tcp1, udp1 := w.sent("c1")
+	if tcp1-tcp0 < 6 || udp1-udp0 != 6 || sampled < 1 {
+		t.Fatalf("%d TCP and %d UDP packets were sent, %d sampled", tcp1-tcp0, udp1-udp0, sampled)
+	}
+	tcp, udp := gone()
+	if want := tcp1 - tcp0 + udp1 - udp0 - uint64(sampled); tcp+udp != want || tcp < 5 || udp < 5 {
+		t.Errorf("%d TCP and %d UDP packets are gone, want %d in all", tcp, udp, want)
+	}
+	// From the outside, and what is neither TCP nor UDP.
+	w.refused().udp("s", "10.1.0.2:7000", 500, 1)
+	if tcp, udp := gone(); tcp != 0 || udp != 1 {
+		t.Errorf("%d and %d packets are gone of one from the outside", tcp, udp)
+	}
+	_, _ = try("", "ip", "netns", "exec", w.ns("c1"), "ping", "-c", "2", "-i", "0.2", "-W", "1", "192.0.2.2")
+	if tcp, udp := gone(); tcp != 0 || udp != 2 {
+		t.Errorf("%d and %d packets are gone of two pings", tcp, udp)
+	}
+	w.set("delete", "lock4", "10.1.0.2")
+	w.set("delete", "cut4", "10.1.0.2 . 192.0.2.2")
+	if !w.tcp("c1", serverFour, 100) {
+		t.Error("TCP does not pass")
+	}
+	if tcp, udp := gone(); tcp != 0 || udp != 0 {
+		t.Errorf("%d and %d packets are gone of a connection that passes", tcp, udp)
+	}
+	w.sh("r", "nft delete table inet p2pwall")
+	if tcp, udp := gone(); tcp != 0 || udp != 0 {
+		t.Errorf("%d and %d packets are gone without a table", tcp, udp)
+	}
 }
 
 func partMarks(t *testing.T, w *world) {

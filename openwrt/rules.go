@@ -52,8 +52,10 @@ const (
 	// its opener: whatever goes on longer is no search for peers.
 	udpPackets = 20
 	// tcpPackets is the same for each direction of a TCP connection: enough for
-	// the handshake and the first 4 KiB in segments of 1,400 bytes.
-	tcpPackets = 8
+	// the handshake and the first 4 KiB even in small pieces, of which a busy
+	// network sends some more than once. What is harmless is known to be so by
+	// its first data and does not come that far.
+	tcpPackets = 24
 	// hashSeed makes every rule that hashes a host come to the same queue.
 	hashSeed = "0x70327077"
 )
@@ -86,8 +88,10 @@ func MakeRules(c *Config, t Target) (Rules, error) {
 	case "nft off":
 		return Rules{NFT: v.expand(nftHead + nftRules + nftQueues), Hold: v.expand(nftHold)}, nil
 	case "iptables nft":
+		nft := v.expand(nftHead + nftSets + nftDrops + nftBlocked + "}\n")
+		// This fills some names with iptables' values.
 		r := v.iptables(c)
-		r.NFT = v.expand(nftHead + nftSets + nftDrops + nftBlocked + "}\n")
+		r.NFT = nft
 		return r, nil
 	case "iptables ipset":
 		r := v.iptables(c)

@@ -17,7 +17,8 @@ const RemoveNFT = "table inet " + tableName + "\ndelete table inet " + tableName
 func RecreateNFT(text string) string { return RemoveNFT + text }
 
 // The texts for nft. One script is one transaction: at no time is there a half of
-// it, and the sets keep their elements, because "flush table" takes rules only.
+// it, and the sets keep their elements and the counters their numbers, because
+// "flush table" takes rules only.
 const nftHead = `table inet p2pwall
 flush table inet p2pwall
 table inet p2pwall {
@@ -48,6 +49,13 @@ const nftSets = `	# Kept by the daemon: pairs of client and peer that are cut, a
 	set lock6 {
 		type ipv6_addr
 		flags timeout
+	}
+
+	# What the sets dropped; the daemon reads it and sets it back.
+	counter gone_tcp {
+	}
+
+	counter gone_udp {
 	}
 
 	# Kept by the rules: blocked hosts of which a packet was sampled lately.
@@ -123,8 +131,8 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 	chain inbound {
 		ip daddr <set4> goto decided
 		ip6 daddr <set6> goto decided
-<sets>		ip daddr . ip saddr @cut4 drop
-<sets>		ip6 daddr . ip6 saddr @cut6 drop
+<sets>		ip daddr . ip saddr @cut4 goto gone
+<sets>		ip6 daddr . ip6 saddr @cut6 goto gone
 		ct mark & <decided> != 0x0 return
 		meta l4proto udp ct reply packets > <udp> goto decided
 <http>		meta l4proto tcp goto tcp_first
@@ -198,8 +206,8 @@ const nftDrops = `	# Before the mangle table of iptables.
 	chain inbound {
 		ip daddr <set4> return
 		ip6 daddr <set6> return
-		ip daddr . ip saddr @cut4 drop
-		ip6 daddr . ip6 saddr @cut6 drop
+		ip daddr . ip saddr @cut4 goto gone
+		ip6 daddr . ip6 saddr @cut6 goto gone
 	}
 
 	chain tcp_open {
@@ -217,26 +225,31 @@ const nftDrops = `	# Before the mangle table of iptables.
 // nftBlocked is the chain that drops, but for one packet of each host in a while.
 // A full set drops too. Small UDP comes oftener: a client stays in its UDP mode
 // only while it is answered. What is to be refused goes to the daemon, which
-// sends the refusals.
+// sends the refusals. What is sampled the daemon counts, the rest is counted here.
 const nftBlocked = `	# A packet of each blocked host in a while keeps its lock alive.
 	chain blocked {
 <refuse>		tcp flags & (fin | syn | rst | ack) == syn goto sample
 <talk>		udp length <= <udplength> goto talk
-		ip saddr @seen4 drop
-		ip6 saddr @seen6 drop
+		ip saddr @seen4 goto gone
+		ip6 saddr @seen6 goto gone
 		add @seen4 { ip saddr timeout <every> } goto sample
 		add @seen6 { ip6 saddr timeout <every> } goto sample
-		drop
+		goto gone
 	}
 <talk>
 <talk>	# A client that is answered goes on talking.
 <talk>	chain talk {
-<talk>		ip saddr @talk4 drop
-<talk>		ip6 saddr @talk6 drop
+<talk>		ip saddr @talk4 goto gone
+<talk>		ip6 saddr @talk6 goto gone
 <talk>		add @talk4 { ip saddr timeout <talkevery> } goto sample
 <talk>		add @talk6 { ip6 saddr timeout <talkevery> } goto sample
-<talk>		drop
+<talk>		goto gone
 <talk>	}
+
+	chain gone {
+		meta l4proto tcp counter name gone_tcp drop
+		counter name gone_udp drop
+	}
 `
 
 // nftQueues shares the hosts out to several queues and ends the table.

@@ -14,7 +14,7 @@ import (
 const (
 	udpPayload = 160 // longest UDP payload that is queued
 	udpPackets = 20  // packets of a UDP flow's opener that are queued
-	tcpPackets = 8   // packets of each direction of a TCP connection
+	tcpPackets = 24  // packets of each direction of a TCP connection
 	// bare4 and bare6 are the lengths of a TCP packet with time stamps and
 	// without data.
 	bare4 = 20 + 20 + 12

@@ -28,8 +28,8 @@ func p2pwall(args ...string) (code int, out, errOut string) {
 	return code, o.String(), e.String()
 }
 
-// config writes a configuration and returns its path. What is in other options
-// goes into its main section.
+// config writes a configuration whose main section has the options, and returns
+// its path.
 func config(t *testing.T, options ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "p2pwall")

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the lists of packages anew")
+
+// routers are the builds that are looked at: the one with the least flash, and
+// one with systemd.
+var routers = []struct {
+	name string
+	env  []string
+}{
+	{"mips", []string{"GOARCH=mips", "GOMIPS=softfloat"}},
+	{"amd64", []string{"GOARCH=amd64"}},
+}
+
+// goTool runs the go command for a router's build of this package.
+func goTool(t *testing.T, env []string, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("needs the program go")
+	}
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOFLAGS="), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// TestLinkedPackages compares what is linked with the agreed list: a package
+// that creeps in costs every router flash. The standard library's internal
+// packages are its own business.
+func TestLinkedPackages(t *testing.T) {
+	for _, r := range routers {
+		out := goTool(t, r.env, "list", "-deps", "-f", "{{if .Standard}}std {{end}}{{.ImportPath}}", ".")
+		var got []string
+		for line := range strings.Lines(out) {
+			path, std := strings.CutPrefix(strings.TrimSpace(line), "std ")
+			if !std || !strings.Contains("/"+path+"/", "/internal/") && !strings.HasPrefix(path, "vendor/") {
+				got = append(got, path)
+			}
+		}
+		file := filepath.Join("testdata", "packages-"+r.name+".txt")
+		text := strings.Join(got, "\n") + "\n"
+		if *update {
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatalf("%v: write it with -update", err)
+		}
+		if d := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(text, "\n")); d != "" {
+			t.Errorf("%s: the linked packages are not those of %s (-want +got):\n%s", r.name, file, d)
+		}
+	}
+}

@@ -53,15 +53,38 @@ func (b *bench) instructions() error {
 				if err != nil {
 					return err
 				}
-				x := b.report.result("MIPS instructions of "+filepath.Base(part)+"."+name, "count")
-				x.add(t.name, n)
-				if b.base != "" {
-					x.compare(nameWall, nameBase)
-				}
+				b.addInstructions(filepath.Base(part), name, t.name, n)
 			}
 		}
 	}
 	return nil
+}
+
+// addInstructions notes one count. What was counted with several sizes of tables
+// (the last part of its name) is to be the same with all.
+func (b *bench) addInstructions(pkg, name, tree string, n float64) {
+	empty, full := "1x1", fmt.Sprintf("%dx%d", flatHosts, flatPeers)
+	series, sized := tree, false
+	for _, size := range []string{empty, full} {
+		if rest, ok := strings.CutSuffix(name, "/"+size); ok {
+			name, series, sized = rest, size, true
+			if tree == nameBase {
+				series += ", base"
+			}
+		}
+	}
+	x := b.report.result("MIPS instructions, "+pkg+"."+strings.ReplaceAll(name, "_", " "), "count")
+	x.add(series, n)
+	if sized {
+		x.atMost(full, empty, 1.2)
+	}
+	if b.base != "" && tree == nameBase {
+		now := strings.TrimSuffix(series, ", base")
+		if !sized {
+			now = nameWall
+		}
+		x.compare(now, series)
+	}
 }
 
 // mips runs a test program under QEMU.

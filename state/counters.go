@@ -7,7 +7,7 @@ package state
 type Counters struct {
 	Packets        uint64 // packets that came from the queue
 	Accepted       uint64
-	Dropped        uint64
+	Dropped        uint64 // by the engine, and by the kernel's sets alone
 	DroppedTCP     uint64
 	DroppedUDP     uint64
 	Pongs          uint64 // answers sent in a peer's name
@@ -28,6 +28,7 @@ type Counters struct {
 	Forged         uint64 // packets with an address that another MAC uses
 	IgnoredPeers   uint64 // addresses named in a payload that cannot be peers
 	SetErrors      uint64 // updates of the kernel's sets that failed
+	DroppedKernel  uint64 // the part of Dropped that never came from the queue
 }
 
 // Each calls f with every counter and the name it has on the control socket.
@@ -55,6 +56,19 @@ func (c *Counters) Each(f func(name string, v *uint64)) {
 	f("forged", &c.Forged)
 	f("ignored_peers", &c.IgnoredPeers)
 	f("set_errors", &c.SetErrors)
+	f("dropped_kernel", &c.DroppedKernel)
+}
+
+// DroppedByKernel counts packets that the kernel's sets dropped by themselves since
+// it was last called: TCP, and all else.
+func (e *Engine) DroppedByKernel(tcp, udp uint64, now Time) {
+	c, b := &e.Counters, e.history.at(now)
+	c.Dropped += tcp + udp
+	c.DroppedKernel += tcp + udp
+	c.DroppedTCP += tcp
+	c.DroppedUDP += udp
+	b.DroppedTCP += uint32(tcp)
+	b.DroppedUDP += uint32(udp)
 }
 
 // Add adds o to c.

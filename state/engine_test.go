@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -494,6 +495,100 @@ func TestUnlockAndExempt(t *testing.T) {
 	w.expect("ping while exempt", w.ping("198.51.100.7"), nfq.Accept)
 	w.pass(time.Hour + time.Second)
 	w.expect("ping afterwards", w.ping("198.51.100.7"), nfq.Drop)
+}
+
+// TestExemptions: what is given can be listed and ended, by whatever address of the
+// host it was given.
+func TestExemptions(t *testing.T) {
+	w := newWorld(t, nil)
+	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
+	six := udp(macA, "2001:db8:1::50", 1214, "2001:db8:ff::7", 1214, kazaaPing)
+	six.Version = 6
+	w.expect("its ping by IPv6", six, nfq.Drop)
+	exempt := func(a string, d time.Duration) {
+		t.Helper()
+		if !w.e.Exempt(netip.MustParseAddr(a), d, w.now) {
+			t.Fatalf("%s: no room", a)
+		}
+	}
+	list := func() (out []string) {
+		for _, x := range w.e.Exemptions(w.now) {
+			out = append(out, strings.TrimSpace(fmt.Sprint(x.Addr, " ", x.MAC, " ", x.Left)))
+		}
+		return out
+	}
+	wantList := func(want ...string) {
+		t.Helper()
+		if got := list(); !slices.Equal(got, want) {
+			t.Errorf("exemptions %q, want %q", got, want)
+		}
+	}
+	wantList()
+	exempt("192.168.1.77", time.Minute)
+	exempt("192.168.1.50", time.Hour)
+	exempt("192.168.1.78", time.Hour)
+	mac := macA.String()
+	wantList("192.168.1.77  1m0s", "192.168.1.50 "+mac+" 1h0m0s", "192.168.1.78  1h0m0s")
+	exempt("192.168.1.50", 2*time.Hour) // again: no second entry
+	wantList("192.168.1.77  1m0s", "192.168.1.78  1h0m0s", "192.168.1.50 "+mac+" 2h0m0s")
+	w.pass(2 * time.Minute)
+	wantList("192.168.1.78  58m0s", "192.168.1.50 "+mac+" 1h58m0s")
+	w.expect("ping while exempt", w.ping("198.51.100.7"), nfq.Accept)
+	w.expect("IPv6 while exempt", six, nfq.Accept)
+
+	end := func(a string) bool { return w.e.EndExemption(netip.MustParseAddr(a), w.now) }
+	if end("192.168.1.77") || end("192.168.1.99") {
+		t.Error("ended what ran out, or never was")
+	}
+	var events []Event
+	w.e.OnEvent = func(ev *Event) { events = append(events, *ev) }
+	if !end("2001:db8:1::50") || end("192.168.1.50") {
+		t.Error("the other address of the host does not end it")
+	}
+	if len(events) != 1 || events[0].What != EventWatched || events[0].MAC != macA {
+		t.Errorf("events %+v", events)
+	}
+	w.e.OnEvent = nil
+	wantList("192.168.1.78  58m0s")
+	w.expect("ping afterwards", w.ping("198.51.100.7"), nfq.Drop)
+	if !end("192.168.1.78") || !w.e.noExempt {
+		t.Error("the last one is not ended, or still looked for")
+	}
+	for i := range maxExempt {
+		exempt(fmt.Sprintf("192.168.1.%d", 100+i), time.Hour)
+	}
+	if w.e.Exempt(netip.MustParseAddr("192.168.1.99"), time.Hour, w.now) {
+		t.Error("there is room without end")
+	}
+	exempt("192.168.1.100", 2*time.Hour)
+	if !end("192.168.1.130") {
+		t.Error("one in the midst is not ended")
+	}
+	exempt("192.168.1.99", time.Hour)
+	if n := len(list()); n != maxExempt {
+		t.Errorf("%d exemptions", n)
+	}
+}
+
+// TestDroppedByKernel: what never came counts as dropped, in all places.
+func TestDroppedByKernel(t *testing.T) {
+	w := newWorld(t, nil)
+	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
+	w.expect("SYN", w.syn("198.51.100.7"), nfq.Drop)
+	w.e.DroppedByKernel(30, 4, w.now)
+	w.pass(2 * time.Minute)
+	w.e.DroppedByKernel(500, 0, w.now)
+	c := w.e.Counters
+	if got, want := [...]uint64{c.Packets, c.Dropped, c.DroppedTCP, c.DroppedUDP, c.DroppedKernel}, [...]uint64{2, 536, 531, 5, 534}; got != want {
+		t.Errorf("counters %v, want %v", got, want)
+	}
+	h := w.e.History(w.now)
+	if b := h[HistoryMinutes-3]; b.DroppedTCP != 31 || b.DroppedUDP != 5 {
+		t.Errorf("two minutes ago %+v", b)
+	}
+	if b := h[HistoryMinutes-1]; b.DroppedTCP != 500 || b.DroppedUDP != 0 {
+		t.Errorf("this minute %+v", b)
+	}
 }
 
 func TestConfigureKeepsLocks(t *testing.T) {

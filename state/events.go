@@ -42,12 +42,14 @@ const (
 	EventAccepted              // a packet was accepted
 	EventUnlocked              // the administrator lifted a lock
 	EventExempted              // the administrator exempted a host
+	EventWatched               // the administrator ended an exemption
 	EventRules                 // the firewall's rules were put back
 )
 
 var whatNames = [...]string{
 	"found", "locked", "released", "forgotten", "sent", "answered", "full",
-	"forged", "cut", "dropped", "accepted", "unlocked", "exempted", "rules",
+	"forged", "cut", "dropped", "accepted", "unlocked", "exempted", "watched",
+	"rules",
 }
 
 func (w What) String() string { return whatNames[w] }

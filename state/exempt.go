@@ -43,6 +43,25 @@ func (e *Engine) exempt(a *nfq.Addr, mac *nfq.MAC, now Time) bool {
 	return false
 }
 
+// Exemption is a copy of an exemption that was given at run time.
+type Exemption struct {
+	Addr nfq.Addr
+	MAC  nfq.MAC // zero where none is known
+	Left time.Duration
+}
+
+// Exemptions returns the exemptions that hold, in the order in which they were
+// given.
+func (e *Engine) Exemptions(now Time) []Exemption {
+	var out []Exemption
+	for _, x := range e.exempts[:e.nexempt] {
+		if now < x.until {
+			out = append(out, Exemption{x.addr, x.mac, x.until.Since(now)})
+		}
+	}
+	return out
+}
+
 // Exempt leaves the host with that address alone for d, and lifts its lock. It
 // reports whether there was room.
 func (e *Engine) Exempt(a netip.Addr, d time.Duration, now Time) bool {
@@ -52,19 +71,56 @@ func (e *Engine) Exempt(a netip.Addr, d time.Duration, now Time) bool {
 	if h := e.hostAt(&addr); h != nil {
 		x.mac = h.key.mac
 	}
-	i := 0
-	for i < e.nexempt && e.exempts[i].until > now && e.exempts[i].addr != addr {
-		i++
-	}
-	if i == maxExempt {
+	e.endExemptions(&addr, &nfq.MAC{}, now)
+	if e.nexempt == maxExempt {
 		return false
 	}
-	e.exempts[i] = x
-	e.nexempt = max(e.nexempt, i+1)
+	e.exempts[e.nexempt] = x
+	e.nexempt++
 	e.noExempt = false
 	e.emit(Event{Class: ClassClient, What: EventExempted, Client: addr, MAC: x.mac})
 	e.Unlock(a, now)
 	return true
+}
+
+// EndExemption ends the exemptions of the host with that address. It reports whether there
+// was one.
+func (e *Engine) EndExemption(a netip.Addr, now Time) bool {
+	e.now = now
+	addr := nfq.AddrFrom(a)
+	var mac nfq.MAC
+	if h := e.hostAt(&addr); h != nil {
+		mac = h.key.mac
+	}
+	for _, x := range e.Exemptions(now) {
+		if x.Addr == addr && !x.MAC.IsZero() {
+			mac = x.MAC // of a host that was not seen since
+		}
+	}
+	if !e.endExemptions(&addr, &mac, now) {
+		return false
+	}
+	e.noExempt = e.nexempt == 0 && len(e.cfg.ExemptNets) == 0 && len(e.cfg.ExemptMACs) == 0
+	e.emit(Event{Class: ClassClient, What: EventWatched, Client: addr, MAC: mac})
+	return true
+}
+
+// endExemptions drops the exemptions of an address or of a MAC that is not zero,
+// and those that ran out. It reports whether one was dropped that held.
+func (e *Engine) endExemptions(a *nfq.Addr, mac *nfq.MAC, now Time) (ended bool) {
+	n := 0
+	for _, x := range e.exempts[:e.nexempt] {
+		switch {
+		case now >= x.until:
+		case x.addr == *a || x.mac == *mac && !mac.IsZero():
+			ended = true
+		default:
+			e.exempts[n] = x
+			n++
+		}
+	}
+	e.nexempt = n
+	return ended
 }
 
 // Unlock lifts the lock of the host with that address and forgets that it was a

@@ -20,12 +20,30 @@ type Entry struct {
 }
 
 const (
-	// journalKept is how many entries can be asked for afterwards.
-	journalKept = 512
+	// journalKept is how many entries of either ring can be asked for
+	// afterwards.
+	journalKept = 256
 	// journalBacklog is how many events may wait to be entered; the packet
 	// path never waits, further ones are lost and counted.
 	journalBacklog = 1024
 )
+
+// ring holds the last entries of some classes.
+type ring struct {
+	entries []Entry // journalKept of them
+	n       uint64  // how many were ever entered
+}
+
+func (r *ring) at(i uint64) *Entry { return &r.entries[i%journalKept] }
+
+// after returns the place of the oldest entry that has a number above seq.
+func (r *ring) after(seq uint64) uint64 {
+	i := r.n - min(r.n, journalKept)
+	for i < r.n && r.at(i).Seq <= seq {
+		i++
+	}
+	return i
+}
 
 // Journal numbers the events of all engines and keeps the last ones. Engines
 // hand events in through Record, which neither blocks nor allocates; Run, on a
@@ -35,16 +53,19 @@ type Journal struct {
 	lost atomic.Uint64
 	now  func() time.Time
 
-	mu     sync.Mutex
-	ring   []Entry // journalKept of them
-	seq    uint64
-	follow map[chan struct{}]struct{}
+	mu sync.Mutex
+	// busy is for peers and packets, of which hundreds come in seconds: they
+	// must not push out the events in calm, of which one a day may be all.
+	calm, busy ring
+	seq        uint64
+	follow     map[chan struct{}]struct{}
 }
 
 // NewJournal returns an empty journal.
 func NewJournal() *Journal {
 	return &Journal{
-		in: make(chan state.Event, journalBacklog), now: time.Now, ring: make([]Entry, journalKept),
+		in: make(chan state.Event, journalBacklog), now: time.Now,
+		calm: ring{entries: make([]Entry, journalKept)}, busy: ring{entries: make([]Entry, journalKept)},
 		follow: map[chan struct{}]struct{}{},
 	}
 }
@@ -85,7 +106,12 @@ func (j *Journal) enter(ev state.Event) *Entry {
 	defer j.mu.Unlock()
 	j.seq++
 	e := Entry{Seq: j.seq, Wall: j.now(), Event: ev}
-	j.ring[e.Seq%journalKept] = e
+	r := &j.calm
+	if ev.Class == state.ClassPeer || ev.Class == state.ClassPacket {
+		r = &j.busy
+	}
+	*r.at(r.n) = e
+	r.n++
 	for c := range j.follow {
 		select {
 		case c <- struct{}{}:
@@ -103,15 +129,20 @@ func (j *Journal) Since(seq uint64) []Entry {
 	if seq > j.seq {
 		seq = 0
 	}
-	first := seq + 1
-	if j.seq > journalKept {
-		first = max(first, j.seq-journalKept+1)
-	}
 	var out []Entry
-	for s := first; s <= j.seq; s++ {
-		out = append(out, j.ring[s%journalKept])
+	a, b := j.calm.after(seq), j.busy.after(seq)
+	for {
+		switch {
+		case a < j.calm.n && (b == j.busy.n || j.calm.at(a).Seq < j.busy.at(b).Seq):
+			out = append(out, *j.calm.at(a))
+			a++
+		case b < j.busy.n:
+			out = append(out, *j.busy.at(b))
+			b++
+		default:
+			return out
+		}
 	}
-	return out
 }
 
 // Last returns the number of the newest entry.

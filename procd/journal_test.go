@@ -3,6 +3,7 @@
 package procd
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/p2pwall/p2pwall/state"
@@ -52,6 +53,53 @@ func TestJournalSince(t *testing.T) {
 		fill(x.entered)
 		if got := numbers(t, j.Since(x.since)); got != x.want {
 			t.Errorf("%d entered, since %d: got %v, want %v", x.entered, x.since, got, x.want)
+		}
+	}
+}
+
+// TestJournalKeepsWhatIsRare: neither peers nor packets push out other events, and
+// both come in the order in which they were entered.
+func TestJournalKeepsWhatIsRare(t *testing.T) {
+	j := NewJournal()
+	rare := []state.Class{state.ClassClient, state.ClassProbe, state.ClassTable, state.ClassSystem}
+	for i := range 2000 {
+		switch {
+		case i%500 == 250:
+			j.enter(state.Event{Class: rare[i/500]})
+		case i%2 == 0:
+			j.enter(state.Event{Class: state.ClassPacket})
+		default:
+			j.enter(state.Event{Class: state.ClassPeer})
+		}
+	}
+	for _, x := range []struct {
+		since uint64
+		rare  []state.Class
+		busy  int
+	}{
+		{0, rare, journalKept},
+		{251, rare[1:], journalKept},
+		{1750, rare[3:], 249},
+		{1751, nil, 249},
+		{1999, nil, 1},
+		{2000, nil, 0},
+		{2001, rare, journalKept}, // of a journal before a restart
+	} {
+		var got []state.Class
+		busy, last := 0, uint64(0)
+		for _, e := range j.Since(x.since) {
+			if e.Seq <= last {
+				t.Errorf("since %d: number %d after %d", x.since, e.Seq, last)
+			}
+			last = e.Seq
+			if e.Class == state.ClassPeer || e.Class == state.ClassPacket {
+				busy++
+			} else {
+				got = append(got, e.Class)
+			}
+		}
+		if !slices.Equal(got, x.rare) || busy != x.busy || last != 2000 && x.since != 2000 {
+			t.Errorf("since %d: %v and %d others up to number %d, want %v and %d", x.since, got, busy, last, x.rare, x.busy)
 		}
 	}
 }

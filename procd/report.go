@@ -28,9 +28,12 @@ func (s *Service) text(w *jsonWriter, req Request) error {
 		if err != nil {
 			return err
 		}
-		if req.Cmd == "unlock" {
+		switch {
+		case req.Cmd == "unlock":
 			fmt.Fprintf(&b, "%s is unlocked\n", req.Host)
-		} else {
+		case d == 0:
+			fmt.Fprintf(&b, "%s is watched again\n", req.Host)
+		default:
 			fmt.Fprintf(&b, "%s is left alone for %v\n", req.Host, d)
 		}
 	default:
@@ -61,9 +64,12 @@ func (s *Service) statusText(b *strings.Builder) {
 		fmt.Fprintf(b, "queue    %d: %d waiting, %d dropped by the kernel\n", q.Number, q.Waiting, q.Dropped+q.UserDropped)
 	}
 	fmt.Fprintf(b, "clients  %d, %d locked\n", clients, locked)
-	fmt.Fprintf(b, "packets  %d seen, %d accepted, %d dropped (%d TCP, %d UDP)\n",
-		sum.Packets, sum.Accepted, sum.Dropped, sum.DroppedTCP, sum.DroppedUDP)
+	fmt.Fprintf(b, "packets  %d seen, %d accepted, %d dropped (%d TCP, %d UDP; %d by the kernel alone)\n",
+		sum.Packets, sum.Accepted, sum.Dropped, sum.DroppedTCP, sum.DroppedUDP, sum.DroppedKernel)
 	fmt.Fprintf(b, "sent     %d pongs, %d probes (%d answered)\n", sum.Pongs, sum.Probes, sum.Answers)
+	for _, x := range s.exemptions() {
+		fmt.Fprintf(b, "exempt   %s for %v\n", x.Addr, x.Left.Round(time.Second))
+	}
 	odd := false
 	sum.Each(func(name string, v *uint64) {
 		switch name {

@@ -171,6 +171,37 @@ func (s *Service) status(w *jsonWriter) {
 	w.close('}')
 	w.num("clients", int64(clients))
 	w.num("locked", int64(locked))
+	w.key("exemptions")
+	w.open('[')
+	for _, x := range s.exemptions() {
+		w.open('{')
+		w.str("address", x.Addr.String())
+		w.str("mac", x.MAC.String())
+		w.num("seconds", int64(x.Left/time.Second))
+		w.close('}')
+	}
+	w.close(']')
+}
+
+// exemptions returns those that were given at run time. Every engine has all of
+// them, but only the one that sees a host knows its MAC.
+func (s *Service) exemptions() []state.Exemption {
+	var out []state.Exemption
+	s.each(func(e *state.Engine, now state.Time) {
+	next:
+		for _, x := range e.Exemptions(now) {
+			for i := range out {
+				if out[i].Addr == x.Addr {
+					if out[i].MAC.IsZero() {
+						out[i].MAC = x.MAC
+					}
+					continue next
+				}
+			}
+			out = append(out, x)
+		}
+	})
+	return out
 }
 
 func (s *Service) clients(w *jsonWriter) {
@@ -253,7 +284,8 @@ func (s *Service) peers(w *jsonWriter, req Request) error {
 // configuration.
 const maxExemption = 366 * 24 * time.Hour
 
-// change unlocks a host, or exempts it for the time that it returns.
+// change unlocks a host, or exempts it for the time that it returns; 0 ends an
+// exemption.
 func (s *Service) change(req Request) (time.Duration, error) {
 	a, err := address(req)
 	if err != nil {
@@ -269,7 +301,12 @@ func (s *Service) change(req Request) (time.Duration, error) {
 	}
 	d := time.Duration(min(req.Seconds, int64(maxExemption/time.Second))) * time.Second
 	if d <= 0 {
-		return 0, errors.New("no seconds: say for how long to exempt the host")
+		was := false
+		s.each(func(e *state.Engine, now state.Time) { was = e.EndExemption(a, now) || was })
+		if !was {
+			return 0, fmt.Errorf("%s is not exempt at run time: \"status\" lists who is; to exempt it say for how many seconds", a)
+		}
+		return 0, nil
 	}
 	room := true
 	s.each(func(e *state.Engine, now state.Time) { room = e.Exempt(a, d, now) && room })

@@ -77,12 +77,15 @@ func TestSmallReplies(t *testing.T) {
 		{`{"cmd":"unlock","host":"192.168.1.99"}`, `{"error":"192.168.1.99 is no client that is known: \"clients\" lists them"}`},
 		{`{"cmd":"unlock","host":"192.168.1.51"}`, `{"ok":true}`},
 		{`{"cmd":"unlock","host":"192.168.1.51"}`, `{"error":"192.168.1.51 is no client that is known: \"clients\" lists them"}`},
-		{`{"cmd":"exempt","host":"192.168.1.51"}`, `{"error":"no seconds: say for how long to exempt the host"}`},
+		{`{"cmd":"exempt","host":"192.168.1.51"}`, `{"error":"192.168.1.51 is not exempt at run time: \"status\" lists who is; to exempt it say for how many seconds"}`},
 		{`{"cmd":"exempt","host":"192.168.1.51","seconds":60}`, `{"ok":true,"seconds":60}`},
 		{`{"cmd":"exempt","host":"192.168.1.51","seconds":90,"text":true}`, `{"text":"192.168.1.51 is left alone for 1m30s\n"}`},
 		{`{"cmd":"exempt","host":"192.168.1.51","seconds":9223372036854775807}`, `{"ok":true,"seconds":31622400}`},
 		{`{"cmd":"exempt","host":"192.168.1.51","seconds":9223372036854775807,"text":true}`, `{"text":"192.168.1.51 is left alone for 8784h0m0s\n"}`},
+		{`{"cmd":"exempt","host":"192.168.1.51","seconds":0}`, `{"ok":true,"seconds":0}`},
+		{`{"cmd":"exempt","host":"192.168.1.51","seconds":0,"text":true}`, `{"error":"192.168.1.51 is not exempt at run time: \"status\" lists who is; to exempt it say for how many seconds"}`},
 		{`{"cmd":"exempt","host":"fe80::5%br-lan","seconds":60}`, `{"ok":true,"seconds":60}`},
+		{`{"cmd":"exempt","host":"fe80::5","seconds":0,"text":true}`, `{"text":"fe80::5 is watched again\n"}`},
 		{`{"cmd":"dance"}`, `{"error":"unknown cmd \"dance\": use status, clients, peers, unlock, exempt, events, history, check or monitor"}`},
 		{`{"cmd":"history","text":true}`, `{"error":"cmd \"history\" has no text form"}`},
 		{`[]`, `{"error":"not a JSON object on one line"}`},
@@ -91,6 +94,25 @@ func TestSmallReplies(t *testing.T) {
 		if got := ask(t, path, x.request); got != x.want {
 			t.Errorf("%s: got %s, want %s", x.request, got, x.want)
 		}
+	}
+}
+
+// TestStatusListsExemptions: each host once, with the MAC that only the engine
+// knows which sees it.
+func TestStatusListsExemptions(t *testing.T) {
+	w := newWorld(t, 2)
+	path := control(t, w.Handle)
+	w.ping(1, "192.168.1.51", "203.0.113.9", false)
+	ask(t, path, `{"cmd":"exempt","host":"192.168.1.51","seconds":90}`)
+	ask(t, path, `{"cmd":"exempt","host":"2001:db8::5","seconds":60}`)
+	w.pass(30 * time.Second)
+	want := `"exemptions":[{"address":"192.168.1.51","mac":"02:00:00:00:00:0a","seconds":60},{"address":"2001:db8::5","mac":"","seconds":30}]}`
+	if got := ask(t, path, `{"cmd":"status"}`); !strings.HasSuffix(got, want) {
+		t.Errorf("got %s, want at its end %s", got, want)
+	}
+	words := string(words(t, ask(t, path, `{"cmd":"status","text":true}`)))
+	if want := "exempt   192.168.1.51 for 1m0s\nexempt   2001:db8::5 for 30s\n"; !strings.Contains(words, want) {
+		t.Errorf("no %q in:\n%s", want, words)
 	}
 }
 

@@ -25,6 +25,7 @@ var sentences = [...]struct {
 	{state.ClassClient, state.EventForgotten, "client $c: forgotten"},
 	{state.ClassClient, state.EventUnlocked, "client $c: unlocked by the administrator"},
 	{state.ClassClient, state.EventExempted, "client $c: exempted by the administrator"},
+	{state.ClassClient, state.EventWatched, "client $c: exemption ended by the administrator"},
 	{state.ClassPeer, state.EventFound, "client $c: peer $p"},
 	{state.ClassPeer, state.EventCut, "client $c: connection with $p cut ($r)"},
 	{state.ClassProbe, state.EventSent, "client $c: probed at port $n"},

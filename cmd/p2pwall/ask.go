@@ -43,7 +43,7 @@ func ask(c *call) int {
 		req.Seconds = 3600
 		if len(c.args) > 1 {
 			n, err := strconv.ParseInt(c.args[1], 10, 64)
-			if err != nil || n <= 0 {
+			if err != nil || n < 0 {
 				return c.fail(fmt.Errorf("%q is no number of seconds", c.args[1]))
 			}
 			req.Seconds = n

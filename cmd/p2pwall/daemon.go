@@ -65,7 +65,8 @@ type daemon struct {
 	rulesOK  bool
 	commands *procd.Commands
 
-	flows *flowCutter
+	flows  *flowCutter
+	rounds int // of the housekeeping
 }
 
 func newDaemon(c *call, cfg openwrt.Config, log *procd.Logger) *daemon {
@@ -237,6 +238,7 @@ func (d *daemon) save(all bool) {
 // stop ends everything that is up. For a successor, rules and sets stay: what is
 // locked stays locked by the kernel alone.
 func (d *daemon) stop(successor bool) {
+	d.countGone()
 	if d.server != nil {
 		d.save(true)
 	}
@@ -445,6 +447,9 @@ func (d *daemon) keepHouse() {
 	if d.call.noRules {
 		return
 	}
+	if d.rounds++; d.rounds%goneEvery == 0 {
+		d.countGone()
+	}
 	ok, what := d.keeper.Check()
 	var l openwrt.Loaded
 	if !ok {
@@ -467,6 +472,17 @@ func (d *daemon) keepHouse() {
 		d.tellSets()
 	}
 	d.journal.Record(&state.Event{Class: state.ClassSystem, What: state.EventRules})
+}
+
+// goneEvery is in which of so many rounds of the housekeeping the kernel's counters
+// are read.
+const goneEvery = 3
+
+// countGone has the first engine count what the kernel's sets dropped.
+func (d *daemon) countGone() {
+	if tcp, udp := d.keeper.Gone(); tcp+udp > 0 {
+		d.workers[0].loop.Do(func(e *state.Engine, now state.Time) { e.DroppedByKernel(tcp, udp, now) })
+	}
 }
 
 // setCommands starts what runs on events, or leaves it as it is.

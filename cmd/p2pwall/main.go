@@ -23,7 +23,7 @@ const usage = `usage: p2pwall COMMAND [OPTIONS]
   clients [--json]                 the hosts that were found
   peers [--json] [HOST]            the peers they revealed
   unlock HOST                      lift a lock and forget the host
-  exempt HOST [SECONDS]            leave a host alone (one hour by default)
+  exempt HOST [SECONDS]            leave a host alone (one hour by default, 0: no more)
   monitor [--json]                 show events as they come
   check [-c FILE] [--config]       is the configuration good, can the machine do it
   rules [-c FILE] [--backend nft|iptables] [--remove]

@@ -71,7 +71,6 @@ func TestUsage(t *testing.T) {
 		{"run now", 2, "", "p2pwall run: too many arguments: now\n\nusage:"},
 		{"unlock nas", 1, "", "p2pwall: \"nas\" is no IP address: \"p2pwall clients\" lists them\n"},
 		{"exempt 1.2.3.4 soon", 1, "", "p2pwall: \"soon\" is no number of seconds\n"},
-		{"exempt 1.2.3.4 0", 1, "", "p2pwall: \"0\" is no number of seconds\n"},
 		{"exempt 1.2.3.4 -- -5", 1, "", "p2pwall: \"-5\" is no number of seconds\n"},
 		{"ctl status", 1, "", "p2pwall: not a JSON object on one line\n"},
 		{"rules --backend ebtables -c " + cfg, 1, "", "p2pwall: unknown backend \"ebtables\": use nft or iptables\n"},
@@ -185,6 +184,7 @@ func TestAsk(t *testing.T) {
 		{[]string{"unlock", "192.168.1.5"}, procd.Request{Cmd: "unlock", Host: "192.168.1.5", Text: true}, 0, "it is so\nand so\n", ""},
 		{[]string{"unlock", "192.168.1.9"}, procd.Request{Cmd: "unlock", Host: "192.168.1.9", Text: true}, 1, "", "p2pwall: 192.168.1.9 is no client that is known: \"clients\" lists them\n"},
 		{[]string{"exempt", "2001:DB8::1"}, procd.Request{Cmd: "exempt", Host: "2001:db8::1", Seconds: 3600, Text: true}, 0, "it is so\nand so\n", ""},
+		{[]string{"exempt", "192.168.1.5", "0"}, procd.Request{Cmd: "exempt", Host: "192.168.1.5", Text: true}, 0, "it is so\nand so\n", ""},
 		{[]string{"exempt", "192.168.1.5", "60"}, procd.Request{Cmd: "exempt", Host: "192.168.1.5", Seconds: 60, Text: true}, 0, "it is so\nand so\n", ""},
 		{[]string{"ctl", `{"cmd":"history"}`}, procd.Request{Cmd: "history"}, 0, "{\"ok\":true}\n", ""},
 	} {

@@ -175,8 +175,11 @@ func rulesDeleted(e *env) {
 // order.
 func rules(l *lab.Lab) (lines []string) {
 	for _, f := range leftovers(l) {
-		if !strings.HasPrefix(f, "queue") {
-			lines = append(lines, strings.Split(f, "\n")...)
+		tool, text, _ := strings.Cut(f, ": ")
+		for _, line := range strings.Split(text, "\n") {
+			if tool != "queue" && !strings.HasPrefix(line, "#") {
+				lines = append(lines, tool+": "+line)
+			}
 		}
 	}
 	slices.Sort(lines)

@@ -48,7 +48,7 @@ func TestKernelDropsWhatIsLocked(t *testing.T) {
 		return err == nil && c.Locked && c.Peers == peers
 	})
 
-	before := e.counter("packets")
+	before, dropped := e.counter("packets"), e.counter("dropped_kernel")
 	sent := uint64(0)
 	flood := func(ctx context.Context) error {
 		for ; ctx.Err() == nil; sent++ {
@@ -71,6 +71,13 @@ func TestKernelDropsWhatIsLocked(t *testing.T) {
 	stop()
 	reached := e.counter("packets") - before
 	e.must(reached*share <= sent, "%d of %d packets of a locked client reached the program", reached, sent)
+	// The kernel's own count is read every few seconds.
+	e.until("the count of what the kernel dropped", func() bool {
+		return (e.counter("dropped_kernel")-dropped+reached)*10 >= sent*9
+	})
+	if all := e.counter("dropped_kernel") - dropped + e.counter("packets") - before; all > sent {
+		e.fault("%d packets were counted of %d: some twice", all, sent)
+	}
 	e.must(reached > 0, "no packet reached the program: nothing keeps the lock")
 	e.must(len(e.events(h, "client", "released")) == 0, "the client was let go while it sent")
 	c, err := e.wall.Client(h)

@@ -425,10 +425,11 @@ func (d *daemon) reload() {
 // keepHouse looks after devices and rules.
 func (d *daemon) keepHouse() {
 	now, err := lanDevices(d.names)
+	said := ""
 	if err != nil {
-		d.say("addresses", err.Error())
-		now = d.devices
+		said, now = err.Error(), d.devices
 	}
+	d.say("addresses", said)
 	if !sameDevices(now, d.devices) {
 		d.mu.Lock()
 		d.devices = now

@@ -3,7 +3,6 @@
 package openwrt
 
 import (
-	"bufio"
 	"io"
 	"os"
 	"strings"
@@ -20,11 +19,11 @@ type NetworkDevice struct {
 func ReadDevices(r io.Reader, file string) ([]NetworkDevice, error) {
 	var out []NetworkDevice
 	var errs Errors
-	lines := bufio.NewScanner(r)
+	all, err := io.ReadAll(r)
 	n := 0
-	for lines.Scan() {
+	for line := range strings.Lines(string(all)) {
 		n++
-		text, _, _ := strings.Cut(lines.Text(), "#")
+		text, _, _ := strings.Cut(line, "#")
 		f := strings.Fields(text)
 		switch {
 		case len(f) == 0:
@@ -36,7 +35,7 @@ func ReadDevices(r io.Reader, file string) ([]NetworkDevice, error) {
 			out = append(out, NetworkDevice{f[0], f[1]})
 		}
 	}
-	if err := lines.Err(); err != nil {
+	if err != nil {
 		errs = append(errs, &Error{file, n + 1, "cannot be read: " + reason(err), "check the file"})
 	}
 	return out, errs.sorted()

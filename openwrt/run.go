@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -28,12 +27,12 @@ var systemDirs = []string{"/usr/sbin", "/sbin", "/usr/bin", "/bin"}
 
 // lookup finds a program in PATH or systemDirs.
 func lookup(name string) (string, error) {
-	dirs := filepath.SplitList(os.Getenv("PATH"))
+	dirs := strings.Split(os.Getenv("PATH"), ":")
 	for _, dir := range append(dirs, systemDirs...) {
-		if !filepath.IsAbs(dir) {
+		if !strings.HasPrefix(dir, "/") {
 			continue
 		}
-		path := filepath.Join(dir, name)
+		path := dir + "/" + name
 		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o111 != 0 {
 			return path, nil
 		}
@@ -132,12 +131,20 @@ func (e *toolError) Error() string {
 	return s
 }
 
-// readSome reads to the end, keeping no more than a MiB.
+// readSome reads to the end, keeping no more than a MiB. io.Copy would bring
+// splice and sendfile into the binary.
 func readSome(f *os.File) string {
-	var b strings.Builder
-	_, _ = io.Copy(&b, io.LimitReader(f, 1<<20))
-	_, _ = io.Copy(io.Discard, f)
-	return b.String()
+	var out []byte
+	b := make([]byte, 4096)
+	for {
+		n, err := f.Read(b)
+		if len(out) < 1<<20 {
+			out = append(out, b[:n]...)
+		}
+		if err != nil {
+			return string(out)
+		}
+	}
 }
 
 // inputFile returns a file in memory that holds a text.

@@ -7,12 +7,29 @@ package detect
 // choose them anew.
 var ftHello = [12]byte{0xfa, 0x00, 0xb6, 0x2b, 0xfa, 0xcb, 0x12, 0x38, 0x32, 0x09, 0xd2, 0x32}
 
+// ftRequests begin a request for a file by its hash, 40 hexadecimal digits.
+var ftRequests = [...]string{"GET /.hash=", "HEAD /.hash="}
+
 func ftFirst(b []byte, outbound bool, f *Finding) Match {
 	if outbound {
 		if m := hasPrefix(b, ftHello[:]); m != No {
 			f.Reason = ReasonHello
 			return m
 		}
+	}
+	// A request by hash is known before its line is over.
+	open := No
+	for _, request := range ftRequests {
+		switch hasPrefix(b, []byte(request)) {
+		case Yes:
+			f.Reason = ReasonTransfer
+			return Yes
+		case More:
+			open = More
+		}
+	}
+	if open == More {
+		return More
 	}
 	// Who sends GIVE serves the file over this connection: the LAN host
 	// when it opened it, or the outside (push).
@@ -50,14 +67,7 @@ func ftGive(b []byte) Match {
 }
 
 func ftHeader(line []byte, first, outbound bool, f *Finding) Match {
-	if first {
-		// GET /.hash=<40 hex>: names the file by its hash.
-		for _, method := range [...]string{"GET ", "HEAD "} {
-			if hasPrefix(line, []byte(method)) == Yes && hasPrefix(line[len(method):], []byte("/.hash=")) == Yes {
-				f.Reason = ReasonTransfer
-				return Yes
-			}
-		}
+	if first { // ftFirst has seen it
 		return No
 	}
 	name, value, ok := cutHeader(line)

@@ -83,8 +83,11 @@ func (s *Stream) scan(set Set, b []byte, outbound bool, f *Finding) Match {
 		}
 		switch m := s.begin(set, start, outbound, f); m {
 		case Yes:
-			s.phase = phaseDone
-			return Yes
+			if !s.http {
+				s.phase = phaseDone
+				return Yes
+			}
+			found = Yes // and the rest of the head may name peers
 		case No:
 			s.phase = phaseDone
 			return No
@@ -144,28 +147,28 @@ func (s *Stream) scan(set Set, b []byte, outbound bool, f *Finding) Match {
 // begin decides what a beginning is. It returns More both when it is open (the
 // phase stays) and when it is HTTP (the phase changes).
 func (s *Stream) begin(set Set, b []byte, outbound bool, f *Finding) Match {
-	open := false
+	http := httpStart(b)
+	found, open := false, false
 	for i, p := range All {
 		if p.First == nil || !set.Has(i) {
 			continue
 		}
-		switch p.First(b, outbound, f) {
-		case Yes:
+		m := p.First(b, outbound, f)
+		if m == Yes {
 			f.Kind, f.Protocol = Session, i
-			return Yes
-		case More:
-			open = true
+			found = true
+			break
 		}
+		open = open || m == More
 	}
-	switch httpStart(b) {
-	case Yes:
+	if http == Yes && (found || !open) {
 		s.phase, s.first, s.http = phaseLine, true, true
-		return More
-	case More:
-		open = true
+	}
+	if found {
+		return Yes
 	}
 	f.Reason = ReasonNone
-	if open {
+	if open || http != No {
 		return More
 	}
 	return No

@@ -5,6 +5,7 @@ package nfq
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -21,6 +22,8 @@ const (
 	ctaTupleOrig  = 1
 	ctaTupleReply = 2
 	ctaTupleIP    = 1
+	ctaTupleProto = 2
+	ctaProtoNum   = 1
 	ctaIDNum      = 12
 
 	ctaIP4Src = 1
@@ -35,6 +38,7 @@ type Pair struct{ LAN, WAN Addr }
 // ctEntry is what is needed of an entry to know and to delete it.
 type ctEntry struct {
 	origSrc, origDst, replySrc, replyDst Addr
+	proto                                uint8
 	orig                                 []byte // the whole attribute's payload
 	id                                   []byte
 }
@@ -46,6 +50,29 @@ type ctEntry struct {
 //
 // It reads the whole table, so it is nothing for the packet path.
 func DeleteFlows(pairs map[Pair]struct{}) (int, error) {
+	return deleteAll(func(e *ctEntry) bool { return e.of(pairs) })
+}
+
+// DeleteUDPFlows removes the UDP flows that hosts of the given networks opened
+// to elsewhere. What was counted past its first packets before the rules were
+// loaded would never be looked at.
+func DeleteUDPFlows(lan []netip.Prefix) (int, error) {
+	inside := func(a *Addr) bool {
+		ip := a.Netip()
+		for _, p := range lan {
+			if p.Contains(ip) {
+				return true
+			}
+		}
+		return false
+	}
+	return deleteAll(func(e *ctEntry) bool {
+		return e.proto == ProtoUDP && inside(&e.origSrc) && !inside(&e.origDst)
+	})
+}
+
+// deleteAll removes the connections that match wants to go.
+func deleteAll(match func(*ctEntry) bool) (int, error) {
 	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
 		return 0, fmt.Errorf("connection table: %w", err)
@@ -53,14 +80,7 @@ func DeleteFlows(pairs map[Pair]struct{}) (int, error) {
 	defer c.Close()
 	deleted := 0
 	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
-		wanted := false
-		for p := range pairs {
-			wanted = wanted || p.LAN.Is4() == (family == unix.AF_INET)
-		}
-		if !wanted {
-			continue
-		}
-		n, err := deleteFlows(c, family, pairs)
+		n, err := deleteFlows(c, family, match)
 		deleted += n
 		if err != nil {
 			return deleted, fmt.Errorf("connection table: %w", err)
@@ -69,7 +89,7 @@ func DeleteFlows(pairs map[Pair]struct{}) (int, error) {
 	return deleted, nil
 }
 
-func deleteFlows(c *netlink.Conn, family uint8, pairs map[Pair]struct{}) (int, error) {
+func deleteFlows(c *netlink.Conn, family uint8, match func(*ctEntry) bool) (int, error) {
 	head := []byte{family, 0, 0, 0} // struct nfgenmsg
 	all, err := c.Execute(netlink.Message{
 		Header: netlink.Header{Type: subsysConntrack<<8 | ctGet, Flags: netlink.Request | netlink.Dump},
@@ -81,7 +101,7 @@ func deleteFlows(c *netlink.Conn, family uint8, pairs map[Pair]struct{}) (int, e
 	deleted := 0
 	for _, m := range all {
 		e, ok := parseConntrack(m.Data)
-		if !ok || !e.of(pairs) {
+		if !ok || !match(&e) {
 			continue
 		}
 		data, err := netlink.MarshalAttributes([]netlink.Attribute{
@@ -133,9 +153,9 @@ func parseConntrack(b []byte) (e ctEntry, ok bool) {
 		switch a.Type & nlaTypeMask {
 		case ctaTupleOrig:
 			e.orig = a.Data
-			e.origSrc, e.origDst = parseTuple(a.Data)
+			e.origSrc, e.origDst, e.proto = parseTuple(a.Data)
 		case ctaTupleReply:
-			e.replySrc, e.replyDst = parseTuple(a.Data)
+			e.replySrc, e.replyDst, _ = parseTuple(a.Data)
 		case ctaIDNum:
 			e.id = a.Data
 		}
@@ -143,31 +163,32 @@ func parseConntrack(b []byte) (e ctEntry, ok bool) {
 	return e, e.orig != nil && e.id != nil
 }
 
-func parseTuple(b []byte) (src, dst Addr) {
+func parseTuple(b []byte) (src, dst Addr, proto uint8) {
 	attrs, err := netlink.UnmarshalAttributes(b)
 	if err != nil {
-		return src, dst
+		return src, dst, 0
 	}
 	for _, a := range attrs {
-		if a.Type&nlaTypeMask != ctaTupleIP {
-			continue
-		}
-		ips, err := netlink.UnmarshalAttributes(a.Data)
+		inner, err := netlink.UnmarshalAttributes(a.Data)
 		if err != nil {
-			return src, dst
+			return src, dst, 0
 		}
-		for _, i := range ips {
-			switch t := i.Type & nlaTypeMask; {
-			case t == ctaIP4Src && len(i.Data) == 4:
-				src = AddrFrom4([4]byte(i.Data))
-			case t == ctaIP4Dst && len(i.Data) == 4:
-				dst = AddrFrom4([4]byte(i.Data))
-			case t == ctaIP6Src && len(i.Data) == 16:
-				src = Addr(i.Data)
-			case t == ctaIP6Dst && len(i.Data) == 16:
-				dst = Addr(i.Data)
+		for _, i := range inner {
+			t, v := i.Type&nlaTypeMask, i.Data
+			switch outer := a.Type & nlaTypeMask; {
+			case outer == ctaTupleProto && t == ctaProtoNum && len(v) == 1:
+				proto = v[0]
+			case outer != ctaTupleIP:
+			case t == ctaIP4Src && len(v) == 4:
+				src = AddrFrom4([4]byte(v))
+			case t == ctaIP4Dst && len(v) == 4:
+				dst = AddrFrom4([4]byte(v))
+			case t == ctaIP6Src && len(v) == 16:
+				src = Addr(v)
+			case t == ctaIP6Dst && len(v) == 16:
+				dst = Addr(v)
 			}
 		}
 	}
-	return src, dst
+	return src, dst, proto
 }

@@ -59,8 +59,14 @@ func TestDeleteFlows(t *testing.T) {
 	if n, err := DeleteFlows(pairs); n != 0 || err != nil {
 		t.Errorf("the second time: %d, %v", n, err)
 	}
+	if n, err := DeleteUDPFlows([]netip.Prefix{netip.MustParsePrefix("192.168.2.0/24")}); n != 0 || err != nil {
+		t.Errorf("UDP of another network: %d, %v", n, err)
+	}
 	left := run(t, "conntrack", "-L")
 	if !strings.Contains(left, "198.51.100.8") || strings.Contains(left, "198.51.100.7") {
 		t.Errorf("left:\n%s", left)
+	}
+	if n, err := DeleteUDPFlows([]netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}); n != 1 || err != nil {
+		t.Errorf("UDP of the LAN: %d, %v", n, err)
 	}
 }

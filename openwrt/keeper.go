@@ -254,7 +254,8 @@ func (k *Keeper) note() {
 	if k.usesNFT() && k.dial() == nil {
 		// The generation first: a change in between is then seen later.
 		gen, _ := k.nft.generation()
-		if rules, err := k.nft.rules(unix.NFPROTO_INET, tableName); err == nil {
+		// A table that went while the rest was loaded must be missed.
+		if rules, err := k.nft.rules(unix.NFPROTO_INET, tableName); err == nil && (k.rules.NFT == "" || len(rules) > 0) {
 			k.table = ruleHash(rules)
 			k.gen = gen
 		}

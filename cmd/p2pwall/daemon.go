@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -126,7 +127,22 @@ func (d *daemon) start() error {
 		d.backend, d.setsKind, d.rulesOK = "none (--no-rules)", string(openwrt.SetsOff), true
 		return nil
 	}
+	if !d.restored {
+		d.lookAgain()
+	}
 	return d.loadRules()
+}
+
+// lookAgain has the kernel count the LAN's UDP flows anew, so that the rules,
+// which come next, find none that is past its first packets.
+func (d *daemon) lookAgain() {
+	var lan []netip.Prefix
+	for i := range d.devices {
+		lan = append(lan, d.devices[i].Prefixes...)
+	}
+	if _, err := nfq.DeleteUDPFlows(lan); err != nil {
+		d.log.Printf("%v: a client that runs already is found when it asks somebody new", err)
+	}
 }
 
 // openQueues opens the queues and makes an engine for each.

@@ -63,15 +63,21 @@ func (n *nftConn) generation() (uint32, error) {
 	return 0, nil
 }
 
-// hasTable reports whether a table is there.
-func (n *nftConn) hasTable(family int, table string) (bool, error) {
+// ofTable asks for a table or for what it holds. That its name has the number of
+// NFTA_TABLE_NAME holds for all messages that have one.
+func (n *nftConn) ofTable(family, typ int, flags netlink.HeaderFlags, table string) ([]netlink.Message, error) {
 	e := netlink.NewAttributeEncoder()
 	e.String(unix.NFTA_TABLE_NAME, table)
 	attrs, err := e.Encode()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	_, err = n.c.Execute(nftRequest(family, unix.NFT_MSG_GETTABLE, 0, attrs))
+	return n.c.Execute(nftRequest(family, typ, flags, attrs))
+}
+
+// hasTable reports whether a table is there.
+func (n *nftConn) hasTable(family int, table string) (bool, error) {
+	_, err := n.ofTable(family, unix.NFT_MSG_GETTABLE, 0, table)
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
@@ -89,13 +95,7 @@ type nftRule struct {
 // rules returns the rules of a table, in their order; none when there is no such
 // table.
 func (n *nftConn) rules(family int, table string) ([]nftRule, error) {
-	e := netlink.NewAttributeEncoder()
-	e.String(unix.NFTA_RULE_TABLE, table)
-	attrs, err := e.Encode()
-	if err != nil {
-		return nil, err
-	}
-	msgs, err := n.c.Execute(nftRequest(family, unix.NFT_MSG_GETRULE, netlink.Dump, attrs))
+	msgs, err := n.ofTable(family, unix.NFT_MSG_GETRULE, netlink.Dump, table)
 	if err != nil {
 		return nil, err
 	}
@@ -153,53 +153,40 @@ func ruleHash(rules []nftRule) uint64 {
 // takeCounters calls f with the packets that each counter of a table counted, and
 // sets the counters back.
 func (n *nftConn) takeCounters(family int, table string, f func(name string, packets uint64)) error {
-	e := netlink.NewAttributeEncoder()
-	e.ByteOrder = binary.BigEndian
-	e.String(unix.NFTA_OBJ_TABLE, table)
-	e.Uint32(unix.NFTA_OBJ_TYPE, objectCounter)
-	attrs, err := e.Encode()
-	if err != nil {
-		return err
-	}
-	msgs, err := n.c.Execute(nftRequest(family, unix.NFT_MSG_GETOBJ_RESET, netlink.Dump, attrs))
-	if err != nil {
-		return err
-	}
+	msgs, err := n.ofTable(family, unix.NFT_MSG_GETOBJ_RESET, netlink.Dump, table)
 	for _, m := range msgs {
-		if len(m.Data) < 4 {
-			continue
+		if err == nil {
+			err = parseCounter(m.Data, f)
 		}
-		d, err := netlink.NewAttributeDecoder(m.Data[4:])
-		if err != nil {
-			return err
-		}
-		var name string
-		var packets uint64
-		for d.Next() {
-			switch d.Type() {
-			case unix.NFTA_OBJ_NAME:
-				name = d.String()
-			case unix.NFTA_OBJ_DATA:
-				d.Nested(func(d *netlink.AttributeDecoder) error {
-					d.ByteOrder = binary.BigEndian
-					for d.Next() {
-						if d.Type() == unix.NFTA_COUNTER_PACKETS {
-							packets = d.Uint64()
-						}
-					}
-					return nil
-				})
-			}
-		}
-		if d.Err() != nil {
-			return d.Err()
-		}
-		f(name, packets)
 	}
-	return nil
+	return err
 }
 
-// objectCounter is NFT_OBJECT_COUNTER of linux/netfilter/nf_tables.h.
-const objectCounter = 1
+func parseCounter(data []byte, f func(name string, packets uint64)) error {
+	if len(data) < 4 {
+		return nil
+	}
+	d, err := netlink.NewAttributeDecoder(data[4:])
+	if err != nil {
+		return err
+	}
+	var name string
+	for d.Next() {
+		switch d.Type() {
+		case unix.NFTA_OBJ_NAME:
+			name = d.String()
+		case unix.NFTA_OBJ_DATA: // comes after the name
+			d.Nested(func(d *netlink.AttributeDecoder) error {
+				for d.Next() {
+					if d.Type() == unix.NFTA_COUNTER_PACKETS && len(d.Bytes()) == 8 {
+						f(name, binary.BigEndian.Uint64(d.Bytes()))
+					}
+				}
+				return nil
+			})
+		}
+	}
+	return d.Err()
+}
 
 func (n *nftConn) close() { _ = n.c.Close() }

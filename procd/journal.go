@@ -132,16 +132,15 @@ func (j *Journal) Since(seq uint64) []Entry {
 	var out []Entry
 	a, b := j.calm.after(seq), j.busy.after(seq)
 	for {
-		switch {
-		case a < j.calm.n && (b == j.busy.n || j.calm.at(a).Seq < j.busy.at(b).Seq):
-			out = append(out, *j.calm.at(a))
-			a++
-		case b < j.busy.n:
-			out = append(out, *j.busy.at(b))
-			b++
-		default:
+		r, i := &j.calm, &a
+		if a == j.calm.n || b < j.busy.n && j.busy.at(b).Seq < j.calm.at(a).Seq {
+			r, i = &j.busy, &b
+		}
+		if *i == r.n {
 			return out
 		}
+		out = append(out, *r.at(*i))
+		*i++
 	}
 }
 

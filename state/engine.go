@@ -135,7 +135,7 @@ func (e *Engine) Configure(cfg Config) {
 		}
 	}
 	e.exemptNets = networks(cfg.ExemptNets)
-	e.noExempt = len(cfg.ExemptNets) == 0 && len(cfg.ExemptMACs) == 0 && e.nexempt == 0
+	e.setNoExempt()
 	for i := range e.clients {
 		c := &e.clients[i]
 		if !c.used {

@@ -83,8 +83,8 @@ func (e *Engine) Exempt(a netip.Addr, d time.Duration, now Time) bool {
 	return true
 }
 
-// EndExemption ends the exemptions of the host with that address. It reports whether there
-// was one.
+// EndExemption ends the exemptions of the host with that address. It reports whether
+// there was one.
 func (e *Engine) EndExemption(a netip.Addr, now Time) bool {
 	e.now = now
 	addr := nfq.AddrFrom(a)
@@ -92,15 +92,15 @@ func (e *Engine) EndExemption(a netip.Addr, now Time) bool {
 	if h := e.hostAt(&addr); h != nil {
 		mac = h.key.mac
 	}
-	for _, x := range e.Exemptions(now) {
-		if x.Addr == addr && !x.MAC.IsZero() {
-			mac = x.MAC // of a host that was not seen since
+	for i := range e.exempts[:e.nexempt] {
+		// The host may not have been seen since.
+		if x := &e.exempts[i]; x.addr == addr && !x.mac.IsZero() {
+			mac = x.mac
 		}
 	}
 	if !e.endExemptions(&addr, &mac, now) {
 		return false
 	}
-	e.noExempt = e.nexempt == 0 && len(e.cfg.ExemptNets) == 0 && len(e.cfg.ExemptMACs) == 0
 	e.emit(Event{Class: ClassClient, What: EventWatched, Client: addr, MAC: mac})
 	return true
 }
@@ -109,18 +109,25 @@ func (e *Engine) EndExemption(a netip.Addr, now Time) bool {
 // and those that ran out. It reports whether one was dropped that held.
 func (e *Engine) endExemptions(a *nfq.Addr, mac *nfq.MAC, now Time) (ended bool) {
 	n := 0
-	for _, x := range e.exempts[:e.nexempt] {
+	for i := range e.exempts[:e.nexempt] {
+		x := &e.exempts[i]
 		switch {
 		case now >= x.until:
-		case x.addr == *a || x.mac == *mac && !mac.IsZero():
+		case x.addr == *a || !mac.IsZero() && x.mac == *mac:
 			ended = true
 		default:
-			e.exempts[n] = x
+			e.exempts[n] = *x
 			n++
 		}
 	}
 	e.nexempt = n
+	e.setNoExempt()
 	return ended
+}
+
+// setNoExempt notes whether nobody is exempt, which spares the search.
+func (e *Engine) setNoExempt() {
+	e.noExempt = len(e.cfg.ExemptNets) == 0 && len(e.cfg.ExemptMACs) == 0 && e.nexempt == 0
 }
 
 // Unlock lifts the lock of the host with that address and forgets that it was a

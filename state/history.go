@@ -18,11 +18,18 @@ type history struct {
 	buckets [HistoryMinutes]Bucket
 }
 
-// at returns the bucket for now and empties those that were passed over.
+// at returns the bucket for now.
 func (h *history) at(now Time) *Bucket {
-	if now < h.end {
-		return &h.buckets[h.place]
+	if now >= h.end {
+		h.turn(now)
 	}
+	return &h.buckets[h.place]
+}
+
+// turn goes on to the minute of now and empties the buckets that were passed over.
+//
+//go:noinline
+func (h *history) turn(now Time) {
 	m := int64(now / Time(minute))
 	if m > h.minute {
 		for i := max(h.minute+1, m-HistoryMinutes+1); i <= m; i++ {
@@ -31,7 +38,6 @@ func (h *history) at(now Time) *Bucket {
 		h.minute = m
 	}
 	h.end, h.place = Time(h.minute+1)*Time(minute), int(h.minute%HistoryMinutes)
-	return &h.buckets[h.place]
 }
 
 // History returns the last hour, oldest minute first; the last one is running.

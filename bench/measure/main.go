@@ -75,16 +75,18 @@ func run() int {
 		err = b.prepareBase(*base)
 		defer b.removeBase()
 	}
+	ready := err == nil
 	for _, m := range measurements {
-		if err != nil {
+		if !ready {
 			break
 		}
 		if *only != "" && !slices.Contains(strings.Split(*only, ","), m.name) || *base != "" && *only == "" && !m.both {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "%s ...\n", m.name)
-		if err = m.run(b); err != nil {
-			err = fmt.Errorf("%s: %w", m.name, err)
+		// One that fails does not take the others' results with it.
+		if e := m.run(b); e != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", m.name, e))
 		}
 	}
 	b.report.finish()

@@ -134,8 +134,7 @@ func (m *machine) admin() bool {
 // lan looks at the LAN devices.
 func (m *machine) lan() {
 	devices, missing, err := m.c.LANDevices()
-	var errs Errors
-	if errors.As(err, &errs) {
+	if errs, ok := errors.AsType[Errors](err); ok {
 		for _, e := range errs {
 			e := *e
 			remedy := e.Remedy

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +54,7 @@ func TestLinkedPackages(t *testing.T) {
 				got = append(got, path)
 			}
 		}
+		slices.Sort(got)
 		file := filepath.Join("testdata", "packages-"+r.name+".txt")
 		text := strings.Join(got, "\n") + "\n"
 		if *update {

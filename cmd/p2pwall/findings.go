@@ -13,8 +13,8 @@ import (
 func check(c *call) int {
 	cfg, err := openwrt.Load(c.config)
 	if err != nil {
-		var faults openwrt.Errors
-		if !errors.As(err, &faults) {
+		faults, ok := errors.AsType[openwrt.Errors](err)
+		if !ok {
 			c.fail(err)
 			return exitUsage
 		}

@@ -90,6 +90,7 @@ func TestStates(t *testing.T) {
 	evil["addresses"] = []string{markup}
 	evilStatus := cannedStatus()
 	evilStatus["version"], evilStatus["backend"] = markup, markup
+	evilStatus["exemptions"] = []any{map[string]any{"address": markup, "mac": markup, "seconds": 60}}
 	ok := []any{map[string]any{"level": "ok", "what": "all is well", "remedy": ""}}
 	good := map[string]any{
 		"status": cannedStatus(), "clients": map[string]any{"clients": []any{}}, "history": cannedHistory(),

@@ -124,6 +124,15 @@ module.exports = async function(t) {
 	await t.until('the host to go', async function() { return await other.count() == 0; });
 	await page.locator('#view', { hasText: 'No file-sharing program has been found' }).waitFor();
 
+	/* It is listed, and can be ended. */
+	const spared = page.locator('#p2pw-exempt li', { hasText: '192.168.1.51' });
+	await spared.filter({ hasText: 'min left' }).waitFor();
+	await t.accessible(page, 'an exemption');
+	await spared.getByRole('button', { name: 'Watch again' }).click();
+	await page.locator('[role=status] p', { hasText: '192.168.1.51 is watched again' }).waitFor({ state: 'attached' });
+	await t.until('the exemption to go', async function() { return await spared.count() == 0; });
+	await page.locator('#p2pw-exempt').waitFor({ state: 'hidden' });
+
 	/* Exempt for ever: a new client, by its hardware address, in the configuration. */
 	await t.hook('start-client');
 	await t.until('the host to come back', async function() { return await host.count() == 1; });

@@ -99,6 +99,11 @@ return view.extend({
 		this.table = E('table', { 'class': 'table p2pw-hosts', 'id': 'p2pw-hosts', 'aria-label': _('Hosts found') },
 			[ common.head(this.readonly ? titles : titles.concat('')), this.tbody ]);
 
+		this.spared = {};
+		this.sparedList = E('ul', {}, []);
+		this.sparedBox = E('div', { 'class': 'cbi-section', 'id': 'p2pw-exempt', 'style': 'display:none' },
+			[ E('h3', {}, [ _('Exempt for a time') ]), this.sparedList ]);
+
 		this.strips = {
 			dropped_tcp: new Strip('p2pw-tcp', _('Dropped TCP')),
 			dropped_udp: new Strip('p2pw-udp', _('Dropped UDP')),
@@ -131,6 +136,7 @@ return view.extend({
 			E('h2', { 'name': 'content' }, [ 'P2Pwall' ]),
 			this.state,
 			E('div', { 'class': 'cbi-section' }, [ this.heading, this.none, this.table ]),
+			this.sparedBox,
 			E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('Last hour') ]), this.noHistory, this.chart ]),
 			E('div', { 'class': 'cbi-section', 'id': 'p2pw-findings' },
 				[ E('h3', {}, [ _('Check') ]), this.findings, this.passedBox, E('p', {}, [ again ]) ])
@@ -185,6 +191,7 @@ return view.extend({
 			tasks.push(common.loadHints().then(function(h) { this.hints = h; }.bind(this)));
 		const done = this.updating = Promise.all(tasks).then(function(res) {
 			this.showState(res[0].status, res[0].err);
+			this.showExempt(common.objects((res[0].status || {}).exemptions));
 			this.showClients(res[1] ? common.objects(res[1].clients) : (res[0].status ? null : []));
 			if (!res[0].status)
 				this.due = {};
@@ -587,6 +594,40 @@ return view.extend({
 			/* Until the daemon has read its configuration again. */
 			return this.exemptFor(c, 60);
 		}.bind(this));
+	},
+
+	/* Who is exempt at run time; the settings have those that always are. */
+	showExempt: function(exemptions) {
+		const gone = Object.assign({}, this.spared);
+		exemptions.forEach(function(x) {
+			const address = common.text(x.address), host = { address: address, mac: x.mac };
+			let row = this.spared[address];
+			if (!row) {
+				row = this.spared[address] = { words: E('span', {}, []) };
+				row.li = E('li', {}, [ row.words ]);
+				if (!this.readonly) {
+					const b = E('button', { 'class': 'btn cbi-button', 'type': 'button' }, [ _('Watch again') ]);
+					this.onClick(b, function() {
+						return common.ask('exempt', address, 0).then(function() {
+							this.announce(_('%s is watched again').format(this.title(host)));
+							return this.again();
+						}.bind(this));
+					});
+					row.li.appendChild(document.createTextNode(' '));
+					row.li.appendChild(b);
+				}
+				this.sparedList.appendChild(row.li);
+			}
+			delete gone[address];
+			common.say(row.words, _('%s: %s left').format(this.title(host), common.duration(x.seconds)));
+		}, this);
+		for (let k in gone) {
+			if (gone[k].li.contains(document.activeElement))
+				this.heading.focus();
+			this.sparedList.removeChild(gone[k].li);
+			delete this.spared[k];
+		}
+		this.sparedBox.style.display = exemptions.length ? '' : 'none';
 	},
 
 	/* ---- the last hour, and the check ---- */

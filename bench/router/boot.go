@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,7 +64,7 @@ func (b *bed) boot(m *machine, kernel string, img *image, log string) (*outcome,
 		return nil, err
 	}
 	defer out.Close()
-	args := append(m.QEMU[1:len(m.QEMU):len(m.QEMU)],
+	args := append(slices.Concat(m.QEMU[1:], clock),
 		"-m", strconv.Itoa(b.memory(m)), "-display", "none", "-serial", "stdio", "-monitor", "none",
 		"-no-reboot", "-nic", "none", "-kernel", filepath.Join(kernel, "vmlinuz"), "-initrd", img.initrd,
 		"-drive", "if=none,id=root,format=raw,readonly=on,file="+img.root, "-device", m.Disk+",drive=root",
@@ -90,7 +91,7 @@ func (b *bed) boot(m *machine, kernel string, img *image, log string) (*outcome,
 			if err != nil {
 				return
 			}
-			r := &remote{root: root, dir: dir, conn: conn}
+			r := &remote{root: root, dir: dir, conn: conn, log: out}
 			if err := r.serve(); err != nil {
 				fmt.Fprintln(os.Stderr, "router: tools outside the machine:", err)
 			}

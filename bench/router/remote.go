@@ -15,7 +15,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/p2pwall/p2pwall/bench/router/wire"
 )
@@ -34,38 +36,42 @@ type remote struct {
 	mu  sync.Mutex // one exchange with the machine at a time
 	in  *json.Decoder
 	out *json.Encoder
-	// next is a call that came in place of an answer: the tool before it was
-	// killed inside the machine.
-	next *wire.Call
+	// session is the call that is served; next is one that came in place of
+	// an answer, because the one before it was killed inside the machine.
+	session int
+	next    *wire.Message
+	log     io.Writer
 }
 
 // serve handles calls until the machine goes away.
 func (r *remote) serve() error {
 	r.in, r.out = json.NewDecoder(r.conn), json.NewEncoder(r.conn)
 	for {
-		call := r.next
+		m := r.next
 		r.next = nil
-		if call == nil {
-			var m wire.Message
-			if err := r.in.Decode(&m); err != nil {
+		if m == nil {
+			m = &wire.Message{}
+			if err := r.in.Decode(m); err != nil {
 				if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
 					return nil
 				}
 				return err
 			}
-			if m.Call == nil {
-				continue // the rest of a call that was broken off
-			}
-			call = m.Call
 		}
-		end, err := r.run(call)
-		if r.next != nil {
-			continue // nobody waits for this one any more
+		if m.Call == nil {
+			continue // the rest of a call that was broken off
 		}
+		r.session = m.Session
+		begin := time.Now()
+		end, err := r.run(m.Call)
 		if err != nil {
 			end = &wire.End{Code: 1, Stderr: []byte(err.Error() + "\n")}
 		}
-		if err := r.out.Encode(wire.Message{End: end}); err != nil {
+		fmt.Fprintf(r.log, "outside: %s %s: exit %d after %v\n", m.Call.Tool, strings.Join(m.Call.Args, " "), end.Code, time.Since(begin).Round(time.Millisecond))
+		if r.next != nil {
+			continue // nobody waits for this one any more
+		}
+		if err := r.out.Encode(wire.Message{Session: m.Session, End: end}); err != nil {
 			return err
 		}
 	}
@@ -127,18 +133,23 @@ func (r *remote) exchange(m wire.Message) (*wire.Answer, error) {
 	if r.next != nil {
 		return nil, errors.New("the call was broken off")
 	}
+	m.Session = r.session
 	if err := r.out.Encode(m); err != nil {
 		return nil, err
 	}
-	var reply wire.Message
-	if err := r.in.Decode(&reply); err != nil {
-		return nil, err
+	for {
+		var reply wire.Message
+		if err := r.in.Decode(&reply); err != nil {
+			return nil, err
+		}
+		if reply.Call != nil {
+			r.next = &reply
+			return nil, errors.New("the call was broken off")
+		}
+		if reply.Answer != nil && reply.Session == r.session {
+			return reply.Answer, nil
+		}
 	}
-	r.next = reply.Call
-	if reply.Answer == nil {
-		return nil, errors.New("the machine did not answer")
-	}
-	return reply.Answer, nil
 }
 
 // socket serves one socket of the tool, see tunnel/tunnel.c for what goes over

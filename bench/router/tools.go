@@ -13,12 +13,11 @@ import (
 )
 
 // toolPackages have what the machine's scripts call.
-var toolPackages = []string{"busybox-static", "iproute2", "iptables", "ipset", "nftables"}
+var toolPackages = []string{"iproute2", "iptables", "ipset", "nftables"}
 
 // programs are the files of these packages that go into the machine, with the
 // libraries they need.
 var programs = map[string]string{
-	"bin/busybox":                   "bin/busybox",
 	"bin/ip":                        "sbin/ip",
 	"usr/sbin/nft":                  "usr/sbin/nft",
 	"usr/sbin/ipset":                "usr/sbin/ipset",
@@ -60,6 +59,9 @@ func (b *bed) tools(m *machine) (string, error) {
 			if err := copyProgram(root, dir, rel, rel); err != nil {
 				return err
 			}
+		}
+		if err := b.fromSource(m, dir, "busybox"); err != nil {
+			return err
 		}
 		return os.RemoveAll(root)
 	})
@@ -128,78 +130,94 @@ func findLibrary(root, name string) (string, error) {
 	return "", fmt.Errorf("library %s, which no package brought", name)
 }
 
-// builtTools builds busybox, ip and iptables from Debian's sources, static.
+// builtTools builds for a machine that Debian has nothing for.
 func (b *bed) builtTools(m *machine) (string, error) {
-	key := digest(m.Arch, "busybox iproute2 iptables", "1")
-	return b.once("tools-"+m.Arch+"-"+key, func(dir string) error {
-		if err := b.install(map[string]string{
-			m.CC + "gcc": m.compiler(), "/usr/" + strings.TrimSuffix(m.CC, "-") + "/include/stdio.h": m.Libc,
-			"bison": "bison", "flex": "flex", "make": "make", "gcc": "gcc", "bzip2": "bzip2", "xz": "xz-utils",
-		}); err != nil {
-			return err
+	names := []string{"busybox", "iproute2", "iptables"}
+	key := digest(m.Arch, strings.Join(names, " "), "1")
+	return b.once("tools-"+m.Arch+"-"+key, func(dir string) error { return b.fromSource(m, dir, names...) })
+}
+
+// recipe is how a program is built, static, and what of it goes where.
+type recipe struct {
+	env   []string
+	steps [][]string
+	files map[string]string
+}
+
+func (m *machine) recipe(name string) recipe {
+	compiler := []string{"CC=" + m.CC + "gcc", "AR=" + m.CC + "ar"}
+	switch name {
+	case "busybox":
+		// Debian's own prefers its applets to programs of the same name;
+		// OpenWrt's does not.
+		return recipe{
+			env: []string{"CROSS_COMPILE=" + m.CC},
+			steps: [][]string{
+				{"make", "defconfig"},
+				{"sed", "-i", "s/# CONFIG_STATIC is not set/CONFIG_STATIC=y/; s/CONFIG_TC=y/# CONFIG_TC is not set/", ".config"},
+				{"make", jobs(), "busybox"},
+			},
+			files: map[string]string{"busybox": "bin/busybox"},
 		}
-		a, err := b.newApt("amd64", "deb-src")
+	case "iproute2":
+		return recipe{
+			env: append(compiler, "PKG_CONFIG=false"),
+			steps: [][]string{
+				{"./configure"},
+				append(append([]string{"make", jobs()}, compiler...), "HOSTCC=gcc", "SHARED_LIBS=n", "LDFLAGS=-static", "CCOPTS=-Os", "SUBDIRS=lib ip"),
+			},
+			files: map[string]string{"ip/ip": "sbin/ip"},
+		}
+	case "iptables":
+		return recipe{
+			steps: [][]string{
+				{"./configure", "--host=" + strings.TrimSuffix(m.CC, "-"), "--disable-nftables", "--disable-shared", "--enable-static"},
+				{"make", jobs(), "LDFLAGS=-all-static"},
+			},
+			files: map[string]string{"iptables/xtables-legacy-multi": "usr/sbin/xtables-legacy-multi"},
+		}
+	}
+	panic("no recipe for " + name)
+}
+
+// fromSource builds programs from Debian's sources.
+func (b *bed) fromSource(m *machine, dir string, names ...string) error {
+	if err := b.install(map[string]string{
+		"bison": "bison", "flex": "flex", "make": "make", "gcc": "gcc", "bzip2": "bzip2", "xz": "xz-utils",
+		"/usr/include/stdio.h": "libc6-dev",
+	}); err != nil {
+		return err
+	}
+	a, err := b.newApt("amd64", "deb-src")
+	if err != nil {
+		return err
+	}
+	source := filepath.Join(dir, "source")
+	if err := os.MkdirAll(source, 0o755); err != nil {
+		return err
+	}
+	for _, name := range names {
+		tree, err := a.source(source, name)
 		if err != nil {
 			return err
 		}
-		source := filepath.Join(dir, "source")
-		if err := os.MkdirAll(source, 0o755); err != nil {
-			return err
-		}
-		cross := []string{"ARCH=mips", "CROSS_COMPILE=" + m.CC}
-		compiler := []string{"CC=" + m.CC + "gcc", "AR=" + m.CC + "ar"}
-		type step []string
-		for name, build := range map[string]struct {
-			env   []string
-			steps []step
-			files map[string]string
-		}{
-			"busybox": {
-				env: cross,
-				steps: []step{
-					{"make", "defconfig"},
-					{"sed", "-i", "s/# CONFIG_STATIC is not set/CONFIG_STATIC=y/; s/CONFIG_TC=y/# CONFIG_TC is not set/", ".config"},
-					{"make", jobs(), "busybox"},
-				},
-				files: map[string]string{"busybox": "bin/busybox"},
-			},
-			"iproute2": {
-				env: append(compiler, "PKG_CONFIG=false"),
-				steps: []step{
-					{"./configure"},
-					append(append(step{"make", jobs()}, compiler...), "HOSTCC=gcc", "SHARED_LIBS=n", "LDFLAGS=-static", "CCOPTS=-Os", "SUBDIRS=lib ip"),
-				},
-				files: map[string]string{"ip/ip": "sbin/ip"},
-			},
-			"iptables": {
-				steps: []step{
-					{"./configure", "--host=" + strings.TrimSuffix(m.CC, "-"), "--disable-nftables", "--disable-shared", "--enable-static"},
-					{"make", jobs(), "LDFLAGS=-all-static"},
-				},
-				files: map[string]string{"iptables/xtables-legacy-multi": "usr/sbin/xtables-legacy-multi"},
-			},
-		} {
-			tree, err := a.source(source, name)
-			if err != nil {
+		r := m.recipe(name)
+		for _, s := range r.steps {
+			if err := b.command(tree, r.env, s[0], s[1:]...); err != nil {
 				return err
 			}
-			for _, s := range build.steps {
-				if err := b.command(tree, build.env, s[0], s[1:]...); err != nil {
-					return err
-				}
+		}
+		for from, to := range r.files {
+			to = filepath.Join(dir, to)
+			if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+				return err
 			}
-			for from, to := range build.files {
-				to = filepath.Join(dir, to)
-				if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-					return err
-				}
-				if err := b.command(tree, nil, m.CC+"strip", "-o", to, from); err != nil {
-					return err
-				}
+			if err := b.command(tree, nil, m.CC+"strip", "-o", to, from); err != nil {
+				return err
 			}
 		}
-		return os.RemoveAll(source)
-	})
+	}
+	return os.RemoveAll(source)
 }
 
 // outside prepares the tools that run on the host: Debian's for another

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,7 +24,7 @@ const channel = "/dev/vport0p1"
 func remote(tool string, args []string) (int, error) {
 	port, err := os.OpenFile(channel, os.O_RDWR, 0)
 	for err != nil { // the port is busy while another tool runs
-		if !os.IsNotExist(err) {
+		if errors.Is(err, unix.EBUSY) {
 			unix.Nanosleep(&unix.Timespec{Nsec: 20e6}, nil)
 			port, err = os.OpenFile(channel, os.O_RDWR, 0)
 			continue
@@ -36,7 +37,7 @@ func remote(tool string, args []string) (int, error) {
 		return 1, err
 	}
 	out, in := json.NewEncoder(port), json.NewDecoder(port)
-	if err := out.Encode(wire.Message{Call: call}); err != nil {
+	if err := out.Encode(wire.Message{Session: os.Getpid(), Call: call}); err != nil {
 		return 1, err
 	}
 	sockets := map[int]*socket{}
@@ -45,7 +46,10 @@ func remote(tool string, args []string) (int, error) {
 		if err := in.Decode(&m); err != nil {
 			return 1, fmt.Errorf("channel: %w", err)
 		}
-		var reply wire.Message
+		if m.Session != os.Getpid() {
+			continue
+		}
+		reply := wire.Message{Session: m.Session}
 		switch {
 		case m.End != nil:
 			_, _ = os.Stdout.Write(m.End.Stdout)

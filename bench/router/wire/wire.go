@@ -7,11 +7,14 @@ package wire
 
 // Message is one object on the channel.
 type Message struct {
-	Call   *Call   `json:",omitempty"` // guest to host, first
-	Open   *Open   `json:",omitempty"` // host to guest, answered
-	Send   *Send   `json:",omitempty"` // host to guest, answered
-	Answer *Answer `json:",omitempty"` // guest to host
-	End    *End    `json:",omitempty"` // host to guest, last
+	// Session is the stand-in's process number: what belongs to a call that
+	// was broken off must not be taken for the next one's.
+	Session int
+	Call    *Call   `json:",omitempty"` // guest to host, first
+	Open    *Open   `json:",omitempty"` // host to guest, answered
+	Send    *Send   `json:",omitempty"` // host to guest, answered
+	Answer  *Answer `json:",omitempty"` // guest to host
+	End     *End    `json:",omitempty"` // host to guest, last
 }
 
 // Call asks for a tool to be run.

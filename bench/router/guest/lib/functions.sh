@@ -72,6 +72,7 @@ default_postinst() {
 	pkgname="${pkgname:-$(basename "${1%.*}")}"
 	add_group_and_user
 	sed -n 's#^/etc/uci-defaults/#/etc/uci-defaults/#p' "/usr/lib/opkg/info/$pkgname.list" | while read -r script; do
+		# shellcheck source=/dev/null
 		(. "$script") && rm -f "$script"
 	done
 	for script in $(package_inits); do

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# shellcheck shell=dash
+# shellcheck shell=dash disable=SC2154 # lib.sh sets $reader
 #
 # The kernel's own part: the native nft queue, and iptables NFQUEUE, with the C
 # program that accepts everything.
@@ -23,14 +23,12 @@ table inet bed {
 RULES
 check nft-bypass-without-reader udp
 
-nfqref 214 >/tmp/nfqref &
-reader=$!
-sleep 0.5
+reader
 check nft-queue-udp udp
 check nft-queue-tcp lan guestctl tcp "$to" 3000 1024
 if [ "$(seen 214)" -gt 2 ]; then pass nft-queue-count; else fail nft-queue-count "the queue saw nothing"; fi
-kill $reader
-wait $reader
+kill "$reader"
+wait "$reader"
 check nft-bypass-after-reader udp
 
 nft flush chain inet bed forward
@@ -39,13 +37,11 @@ refuse nft-no-bypass-no-reader udp
 nft delete table inet bed
 
 if iptables -w -t mangle -A FORWARD -i br-lan -p udp -j NFQUEUE --queue-num 214 --queue-bypass; then
-	nfqref 214 >/tmp/nfqref &
-	reader=$!
-	sleep 0.5
+	reader
 	check iptables-queue-udp udp
 	if [ "$(seen 214)" -gt 0 ]; then pass iptables-queue-count; else fail iptables-queue-count; fi
-	kill $reader
-	wait $reader
+	kill "$reader"
+	wait "$reader"
 	iptables -w -t mangle -F FORWARD
 else
 	fail iptables-queue "no NFQUEUE target"

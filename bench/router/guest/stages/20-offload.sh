@@ -60,3 +60,4 @@ nft -f /testdata/fw4.nft
 check fw4-reload-keeps-others nft list table inet bed
 nft flush ruleset
 refuse flush-takes-others nft list table inet bed
+:

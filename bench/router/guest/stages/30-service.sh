@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# shellcheck shell=dash
+# shellcheck shell=dash disable=SC2154 # lib.sh sets $reader
 #
 # The package: installed, its service started by the init script, measured, and
 # removed, with either backend.
@@ -12,7 +12,7 @@ check package-install ipk install /p2pwall.ipk || exit 0
 fact version "$(p2pwall --version)"
 
 pid() { cat /var/run/procd/p2pwall.pid 2>/dev/null; }
-log() { tail -n 30 /var/run/procd/p2pwall.log | sed 's/^/  /'; }
+log() { sed '1,5s/^/  /p;d' /var/run/procd/p2pwall.log; tail -n 15 /var/run/procd/p2pwall.log | sed 's/^/  /'; }
 empty() { [ -z "$(nft list tables)" ] && ! iptables-save | grep -qi p2pw && ! ipset list -n | grep -q p2pw; }
 protected() { [ "$(seen 214)" -gt "$1" ]; }
 knock() { lan guestctl udp 198.51.100.7:7000 500; }
@@ -31,16 +31,19 @@ back() {
 }
 
 measure() {
-	local backend="$1" start rss
+	local backend="$1" start rss knocking
 	sed -i "s/option backend .*/option backend '$backend'/" /etc/config/p2pwall
 	# Packets to decide, from the start on: the flows are new each time.
-	lan guestctl flood 198.51.100.8 3000 3000 1 10000 >/dev/null &
+	lan guestctl flood 198.51.100.8 6000 6000 1 10000 >/dev/null &
+	knocking=$!
 	start=$(guestctl first 214 -- /etc/init.d/p2pwall start) || {
+		kill $knocking
 		log
 		fail "$backend-start" "no verdict"
 		return 1
 	}
-	wait
+	kill $knocking
+	wait $knocking
 	pass "$backend-start" "$start ms"
 	fact "start_ms_$backend" "$start"
 	check "$backend-status" p2pwall status
@@ -95,28 +98,40 @@ measure() {
 	reference "$backend"
 }
 
+# load_rules FILE: loads what `p2pwall rules` printed: parts, each after a comment
+# with the commands that take it, and without what is for a flow table.
+load_rules() {
+	local part tool options
+	rm -f /tmp/part.*
+	awk '/^# (nft|ipset|ip6?tables-restore) / { n++; sub(/^# /, "") } n { print > ("/tmp/part." n) }' "$1"
+	for part in /tmp/part.*; do
+		! head -n 1 "$part" | grep -q 'only while' || continue
+		head -n 1 "$part" | tr ';' '\n' | while read -r tool options; do
+			# shellcheck disable=SC2086 # options are meant to be words
+			sed 1d "$part" | "$tool" $options || return 1
+		done || return 1
+	done
+}
+
 # reference NAME: the C program under the rules that the wall had.
 reference() {
-	local reader
-	case "$1" in
-	nft) nft -f "/tmp/rules-$1" ;;
-	iptables) sh "/tmp/rules-$1" ;;
-	esac || {
+	load_rules "/tmp/rules-$1" || {
 		fail "$1-reference" "the rules do not load"
 		return 1
 	}
-	nfqref 214 >/tmp/nfqref &
-	reader=$!
-	sleep 0.5
-	cost "$1-c" $reader 214 198.51.100.7
-	kill $reader
-	wait $reader
+	reader
+	cost "$1-c" "$reader" 214 198.51.100.7
+	kill "$reader"
+	wait "$reader"
 	nft flush ruleset
 	for table in raw mangle; do
 		for tool in iptables ip6tables; do
 			$tool -w -t $table -F
 			$tool -w -t $table -X
 		done
+	done
+	for set in $(ipset list -n); do
+		ipset destroy "$set"
 	done
 	net iptables -w -t raw -C PREROUTING -p udp --dport 20000:65535 -j DROP ||
 		net iptables -w -t raw -A PREROUTING -p udp --dport 20000:65535 -j DROP
@@ -129,3 +144,4 @@ check package-remove ipk remove p2pwall
 refuse package-gone test -e /usr/sbin/p2pwall
 check package-keeps-config test -f /etc/config/p2pwall
 check package-leaves-nothing empty
+:

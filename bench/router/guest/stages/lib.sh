@@ -8,9 +8,6 @@
 #
 #	lan 192.168.1.50 -- br-lan [router] wan -- net 198.51.100.7 and others
 
-# Debian's busybox prefers its own applets to programs of the same name.
-ip() { /sbin/ip "$@"; }
-
 fact() { echo "@@ fact $*"; }
 pass() { echo "@@ pass $*"; }
 skip() { echo "@@ skip $*"; }
@@ -43,8 +40,8 @@ refuse() {
 	pass "$name"
 }
 
-lan() { /sbin/ip netns exec lan "$@"; }
-net() { /sbin/ip netns exec net "$@"; }
+lan() { ip netns exec lan "$@"; }
+net() { ip netns exec net "$@"; }
 
 # network: makes the router's network. It stays until the machine ends.
 network() {
@@ -83,7 +80,26 @@ network() {
 	net iptables -w -t raw -A PREROUTING -p udp --dport 20000:65535 -j DROP
 	net guestctl echo 7000 >/dev/null &
 	net guestctl echo 7001 >/dev/null &
-	sleep 0.5
+	soon lan guestctl tcp 198.51.100.7:7000 1000 1024
+	soon lan guestctl tcp 198.51.100.7:7001 1000 1024
+}
+
+# soon COMMAND ...: waits until the command succeeds, for a minute at most.
+soon() {
+	local n=0
+	until "$@" >/dev/null 2>&1; do
+		n=$((n + 1))
+		[ $n -lt 200 ] || return 1
+		sleep 0.3
+	done
+}
+
+# reader: starts the C program on queue 214; its number is in $reader.
+reader() {
+	nfqref 214 >/tmp/nfqref &
+	# shellcheck disable=SC2034 # the stages read it
+	reader=$!
+	soon grep -q ready /tmp/nfqref
 }
 
 rss() { sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$1/status"; }
@@ -96,8 +112,8 @@ seen() {
 
 # The load: small datagrams over flows that stay below what the rules look at of
 # one flow (20 packets), from the LAN to the internet. $1 is the address.
-LOAD_PACKETS=20000
-load() { lan guestctl flood "$1" $LOAD_PACKETS 1500 64 2000 >/dev/null; }
+LOAD_PACKETS=10000
+load() { lan guestctl flood "$1" $LOAD_PACKETS 1000 64 2000 >/dev/null; }
 
 # cost NAME PID QUEUE ADDR: CPU time per packet of a process under load.
 cost() {

@@ -229,7 +229,7 @@ func TestOnlyWhatTheKernelQueues(t *testing.T) {
 	}{
 		{"request", append(slices.Clone(handshake), tcp(macClient, macRouter, host, 40000, far, 80, "PA", request)), nil, 1},
 		{"request behind the first packets", append(append(slices.Clone(handshake),
-			repeat(tcp(macClient, macRouter, host, 40000, far, 80, "A", nil), 6)...),
+			repeat(tcp(macClient, macRouter, host, 40000, far, 80, "A", nil), 22)...),
 			tcp(macClient, macRouter, host, 40000, far, 80, "PA", request)), nil, 0},
 		{"late ping of a long flow", append(
 			repeat(udp(macClient, macRouter, host, 5000, far, 5000, bulk), 20),

@@ -111,7 +111,7 @@ func TestCommandEnvironment(t *testing.T) {
 func TestCommandsAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	var log output
-	c := NewCommands(script(t, dir, "touch "+dir+"/run.$$; while [ ! -e "+dir+"/go ]; do sleep 0.01; done\n"), NewLogger(&log))
+	c := NewCommands(script(t, dir, "touch "+dir+"/run.$$; for i in $(seq 3000); do [ -e "+dir+"/go ] && break; sleep 0.01; done\n"), NewLogger(&log))
 	defer c.Close()
 	e := Entry{Event: found("192.168.1.50")}
 	for range maxCommands {

@@ -113,7 +113,7 @@ func TestQueueVerdicts(t *testing.T) {
 			// A mark of another's, which must outlive ours.
 			run(t, f.iptables, "-w", "-t", "mangle", "-A", "OUTPUT", "-j", "MARK", "--set-mark", "0x100")
 			queueUDP(t, f)
-			for _, rule := range []string{"7000 0x100", "7002 0x10100"} {
+			for _, rule := range []string{"7000 0x100", "7002 0x1000100"} {
 				port, mark, _ := strings.Cut(rule, " ")
 				run(t, f.iptables, "-w", "-A", "OUTPUT", "-p", "udp", "--dport", port, "-m", "mark", "--mark", mark)
 			}
@@ -164,7 +164,7 @@ func TestQueueVerdicts(t *testing.T) {
 				t.Errorf("a dropped packet arrived (%d bytes)", got)
 			}
 			counts := run(t, f.iptables, "-w", "-nvxL", "OUTPUT")
-			for _, rule := range []string{"dpt:7000 mark match 0x100", "dpt:7002 mark match 0x10100"} {
+			for _, rule := range []string{"dpt:7000 mark match 0x100", "dpt:7002 mark match 0x1000100"} {
 				if got := ruleCount(t, counts, rule); got != rounds {
 					t.Errorf("rule %q saw %d packets, want %d:\n%s", rule, got, rounds, counts)
 				}

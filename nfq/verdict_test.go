@@ -41,15 +41,15 @@ func TestAppendVerdicts(t *testing.T) {
 		{"nothing", nil, ""},
 		{"one accept", []Verdict{Accept}, batchGolden(id0, accept)},
 		{"one drop", []Verdict{Drop}, batchGolden(id0, drop)},
-		{"one mark", []Verdict{AcceptDecided}, markGolden(id0, `00010000`)},
+		{"one mark", []Verdict{AcceptDecided}, markGolden(id0, `01000000`)},
 		{"all accepted", []Verdict{Accept, Accept, Accept, Accept}, batchGolden(id3, accept)},
 		{"all dropped", []Verdict{Drop, Drop, Drop, Drop}, batchGolden(id3, drop)},
 		// The mark of another's is kept.
-		{"a mark", []Verdict{Accept, AcceptDecided, Accept, Accept}, markGolden(id1, `00010100`) + batchGolden(id3, accept)},
+		{"a mark", []Verdict{Accept, AcceptDecided, Accept, Accept}, markGolden(id1, `01000100`) + batchGolden(id3, accept)},
 		{"as many drops as accepts", []Verdict{Drop, Accept, Accept, Drop}, verdictGolden(id0, drop) + verdictGolden(id3, drop) + batchGolden(id2, accept)},
-		{"more accepts", []Verdict{Accept, Drop, Accept, AcceptDecided}, verdictGolden(id1, drop) + markGolden(id3, `00010000`) + batchGolden(id2, accept)},
+		{"more accepts", []Verdict{Accept, Drop, Accept, AcceptDecided}, verdictGolden(id1, drop) + markGolden(id3, `01000000`) + batchGolden(id2, accept)},
 		{"more drops", []Verdict{Drop, Drop, Accept, Drop}, verdictGolden(id2, accept) + batchGolden(id3, drop)},
-		{"marks only", []Verdict{AcceptDecided, AcceptDecided}, markGolden(id0, `00010000`) + markGolden(id1, `00010100`)},
+		{"marks only", []Verdict{AcceptDecided, AcceptDecided}, markGolden(id0, `01000000`) + markGolden(id1, `01000100`)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

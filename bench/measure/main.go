@@ -62,7 +62,7 @@ func run() int {
 	runs := flag.Int("runs", 7, "how often everything is measured")
 	window := flag.Duration("window", time.Second, "how long each measurement lasts")
 	only := flag.String("only", "", "measure only these, of "+strings.Join(names, ","))
-	out := flag.String("json", "", "file for the result as JSON")
+	out := flag.String("json", "dist/bench.json", "file for the result as JSON, empty for none")
 	base := flag.String("base", "", "compare this tree with a revision of it")
 	wall := flag.String("bin", "", "a p2pwall that is built already")
 	flag.Parse()

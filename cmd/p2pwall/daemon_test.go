@@ -88,6 +88,18 @@ func launchDaemon(t *testing.T, config string, args ...string) *daemonProcess {
 	return d
 }
 
+// says reports whether the daemon logs the text. What it wrote may still be on
+// its way through the pipe.
+func (d *daemonProcess) says(want string) bool {
+	for range 2000 {
+		if strings.Contains(d.log.String(), want) {
+			return true
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return false
+}
+
 // openDir is a directory that every user may enter and write to.
 func openDir(t *testing.T) string {
 	t.Helper()
@@ -202,22 +214,22 @@ func TestDaemon(t *testing.T) {
 		d.hear("READY=1")
 	}
 	reload(string(good) + "\toption timelock 'soon'\n")
-	if want := cfg + ":6: "; !strings.Contains(d.log.String(), want) || !strings.Contains(d.log.String(), "the old one stays in force") {
+	if want := cfg + ":6: "; !d.says(want) || !d.says("the old one stays in force") {
 		t.Errorf("no %q in the log", want)
 	}
 	reload(string(good) + "\toption enabled '0'\n")
-	if want := "\"option enabled\" is off: stop the service instead"; !strings.Contains(d.log.String(), want) {
+	if want := "\"option enabled\" is off: stop the service instead"; !d.says(want) {
 		t.Errorf("no %q in the log", want)
 	}
 	reload(strings.Replace(string(good), "'lo'", "'p2pw-none'", 1) + "\toption timelock '99'\n\toption max_clients '7'\n")
 	if got := d.status()["timelock"]; got != 99.0 {
 		t.Errorf("timelock %v after a reload", got)
 	}
-	if want := "option max_clients takes effect with the next start"; !strings.Contains(d.log.String(), want) {
+	if want := "option max_clients takes effect with the next start"; !d.says(want) {
 		t.Errorf("no %q in the log", want)
 	}
-	for want := "device p2pw-none is not there"; !strings.Contains(d.log.String(), want); {
-		time.Sleep(5 * time.Millisecond) // with the next look at the devices
+	if want := "device p2pw-none is not there"; !d.says(want) { // with the next look at the devices
+		t.Errorf("no %q in the log", want)
 	}
 	d.stop()
 	if _, err := os.Lstat(dir + "/control.sock"); !errors.Is(err, os.ErrNotExist) {

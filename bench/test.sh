@@ -8,11 +8,12 @@
 
 set -u
 
+root=$(cd "$(dirname "$0")/.." && pwd)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 # The end-to-end tests share the machine: one package at a time keeps the order
 # of events, which they judge by, clear of each other's load.
 go test -p 1 -count=1 -timeout 30m -json "$@" >"$log"
 status=$?
-go run github.com/p2pwall/p2pwall/bench/testlog <"$log" || status=1
+go -C "$root" run ./bench/testlog <"$log" || status=1
 exit $status

@@ -36,9 +36,10 @@ test)
 	want xz xz-utils
 	want capsh libcap2-bin
 	want setpriv util-linux
+	want unshare util-linux
 	want man man-db
+	want mandoc mandoc
 	want systemd-analyze systemd
-	want tshark tshark
 	want chromium chromium
 	want node nodejs
 	want npm npm

@@ -171,6 +171,7 @@ func TestUnit(t *testing.T) {
 	script := `
 mount -t tmpfs none "$1" && mkdir "$1/root" "$1/scratch" && cp -r "$2" "$1/package" || exit 99
 mount -t overlay -o "lowerdir=/,upperdir=$1/package,workdir=$1/scratch" none "$1/root" || exit 98
+mount --bind /dev "$1/root/dev" && mount --bind /proc "$1/root/proc" || exit 97
 cd "$1/root" && shift 2 && exec chroot . "$@"`
 	dir := t.TempDir()
 	analyze := func(args ...string) (string, error) {

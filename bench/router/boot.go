@@ -64,7 +64,7 @@ func (b *bed) boot(m *machine, kernel string, img *image, log string) (*outcome,
 		return nil, err
 	}
 	defer out.Close()
-	args := append(slices.Concat(m.QEMU[1:], clock),
+	args := append(slices.Concat(m.QEMU[1:], m.clock()),
 		"-m", strconv.Itoa(b.memory(m)), "-display", "none", "-serial", "stdio", "-monitor", "none",
 		"-no-reboot", "-nic", "none", "-kernel", filepath.Join(kernel, "vmlinuz"), "-initrd", img.initrd,
 		"-drive", "if=none,id=root,format=raw,readonly=on,file="+img.root, "-device", m.Disk+",drive=root",

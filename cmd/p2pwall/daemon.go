@@ -565,6 +565,9 @@ func (d *daemon) info() procd.Info {
 		Version: version, Config: d.call.config, Started: d.started, Enabled: true,
 		Backend: d.backend, Sets: d.setsKind, RulesOK: d.rulesOK, TimeLock: d.cfg.TimeLock, Devices: d.names,
 	}
+	if i.Backend == "" { // the socket answers before the rules are loaded
+		i.Backend, i.Sets = "starting", "starting"
+	}
 	nums := make([]uint16, len(d.workers))
 	for n := range nums {
 		nums[n] = d.cfg.Queue + uint16(n)

@@ -167,3 +167,13 @@ func (e *Engine) knows(c *client, a *nfq.Addr) *peer {
 	}
 	return p
 }
+
+// wentTo records that a client, from the address src, turned to a known peer: it
+// still runs, and its lock starts again.
+func (e *Engine) wentTo(slot int32, c *client, p *peer, src *nfq.Addr, now Time) {
+	c.lastSeen, c.addr = now, *src
+	e.clientLRU.touch(slot)
+	c.peers.touch(p)
+	p.last = e.seconds(now)
+	e.lock(slot, c, int(p.protocol), detect.ReasonPeer, now)
+}

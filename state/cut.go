@@ -119,7 +119,7 @@ func (e *Engine) SetSets(s Sets, now Time) {
 				e.cut(h, c, p, now)
 			}
 		}
-		e.lockInKernel(int32(i), c)
+		e.lockInKernel(c)
 	}
 	e.flushSets()
 }

@@ -121,7 +121,7 @@ func (e *Engine) adopt(k *hostKey, hash uint32, src *nfq.Addr) int32 {
 	h.key, h.hash = *k, hash
 	if h.client != none {
 		e.clients[h.client].mac = k.mac
-		e.lockInKernel(h.client, &e.clients[h.client])
+		e.lockInKernel(&e.clients[h.client])
 	}
 	return slot
 }

@@ -36,11 +36,11 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 	// The kernel's element is renewed only when it lags by an eighth: in
 	// between, SYNs come here, where they are dropped as well.
 	if c.lockUntil-c.kernelUntil > Time(e.cfg.LockTime)/8 {
-		e.lockInKernel(slot, c)
+		e.lockInKernel(c)
 	}
 }
 
-func (e *Engine) lockInKernel(_ int32, c *client) {
+func (e *Engine) lockInKernel(c *client) {
 	if !c.locked || e.sets == nil {
 		return
 	}

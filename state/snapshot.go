@@ -382,7 +382,7 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 		e.nlocked++
 		c.lockUntil = min(until, r.now.After(cfg.LockTime))
 		c.lockStart = c.lockUntil - Time(cfg.LockTime)
-		e.lockInKernel(h.client, c)
+		e.lockInKernel(c)
 	}
 	e.schedule(h.client, c, r.now)
 }

@@ -20,11 +20,7 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 				return nfq.Accept
 			}
 			if !peer.suspect {
-				c.lastSeen, c.addr = now, p.Src
-				e.clientLRU.touch(h.client)
-				c.peers.touch(peer)
-				peer.last = e.seconds(now)
-				e.lock(h.client, c, int(peer.protocol), detect.ReasonPeer, now)
+				e.wentTo(h.client, c, peer, &p.Src, now)
 			}
 			peer.dropped++
 			c.dropped++

@@ -40,13 +40,8 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	if peer == nil {
 		return nfq.Accept
 	}
-	c.lastSeen, c.addr = now, p.Src
-	e.clientLRU.touch(h.client)
-	c.peers.touch(peer)
-	peer.last = e.seconds(now)
-	protocol := int(peer.protocol)
-	e.lock(h.client, c, protocol, detect.ReasonPeer, now)
-	return e.dropUDP(c, peer, protocol)
+	e.wentTo(h.client, c, peer, &p.Src, now)
+	return e.dropUDP(c, peer, int(peer.protocol))
 }
 
 // spoke handles a datagram that says that its sender is a client.

@@ -15,8 +15,35 @@ var BitTorrent = Protocol{
 	First:    btFirst,
 	Header:   btHeader,
 	Answer:   btAnswer,
-	Probe:    btProbe,
+	Flow:     btFlow,
+	Probes: []Probe{
+		{Name: "krpc", Build: btPing, Answered: btPinged},
+		{Name: "utp", Build: btSYN, Answered: UTPAnswered},
+		{Name: "mse", TCP: true, Build: btKey, Answered: btKeyed},
+	},
+	Sift: true,
+	Names: []string{
+		"router.bittorrent.com", "router.utorrent.com", "dht.transmissionbt.com", "dht.libtorrent.org",
+		"dht.aelitis.com", "router.bittorrent.cloud", "router.silotis.us", "dht.anacrolix.link",
+	},
 }
+
+func btPing(dst, _ []byte, salt uint32) int { return TorrentProbe(dst, salt) }
+
+func btSYN(dst, _ []byte, salt uint32) int { return UTPProbe(dst, salt) }
+
+func btKey(dst, _ []byte, salt uint32) int { return MSEProbe(dst, salt) }
+
+// btPinged reports whether b answers the ping: a reply, or an error, with the
+// number of its transaction.
+func btPinged(b, probe []byte) bool {
+	var m, q krpc
+	return m.parse(b) && q.parse(probe) && m.kind != 'q' && string(m.tid) == string(q.tid)
+}
+
+func btKeyed(b, _ []byte) bool { return MSEFirst(b) }
+
+func btFlow(u *UTP, b []byte, outbound bool, _ uint32) Match { return u.Feed(b, outbound) }
 
 func btDatagram(b []byte, f *Finding) Kind {
 	if len(b) < 16 {

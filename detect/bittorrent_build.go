@@ -2,9 +2,6 @@
 
 package detect
 
-// MaxTorrent is the longest BitTorrent answer that is built, in bytes.
-const MaxTorrent = 768
-
 // The addresses that answers name: networks for benchmarks (RFC 2544, RFC 5180),
 // which the Internet does not route, but which look public to a client.
 const (
@@ -23,13 +20,6 @@ func IsDecoy(a *[16]byte) bool {
 	return [6]byte(a[:6]) == decoyPrefix6
 }
 
-// Asked is what an answer in a peer's name depends on beside the query.
-type Asked struct {
-	Peer   [16]byte // in whose name it is
-	Client Endpoint // who asked
-	Salt   uint32   // varies what may vary
-}
-
 // The numbers of an answer.
 const (
 	decoyNodes = 8 // a full bucket of the DHT
@@ -42,9 +32,9 @@ const (
 
 // TorrentAnswer builds into dst the answer to a query of the DHT or to a tracker
 // in the name of the peer, with nodes and peers that lead nowhere. It returns its
-// length, or 0 when nothing fits. dst must have room for MaxTorrent.
+// length, or 0 when nothing fits. dst must have room for MaxAnswer.
 func TorrentAnswer(dst, query []byte, a *Asked) int {
-	if len(dst) < MaxTorrent {
+	if len(dst) < MaxAnswer {
 		return 0
 	}
 	if len(query) > 0 && query[0] == 'd' {
@@ -197,16 +187,12 @@ func MSEProbe(dst []byte, salt uint32) int {
 	return mseKey
 }
 
-func btAnswer(dst, query []byte, form Answer, salt uint32) int {
+func btAnswer(dst, query []byte, form Answer, a *Asked) int {
 	if form == AnswerNone {
 		return 0
 	}
-	a := Asked{Salt: salt, Client: Endpoint{Addr: [16]byte{10: 0xff, 11: 0xff}}}
-	putBE32(a.Peer[12:], salt)
-	return TorrentAnswer(dst, query, &a)
+	return TorrentAnswer(dst, query, a)
 }
-
-func btProbe(dst, _ []byte) int { return TorrentProbe(dst, 1) }
 
 // builder appends to a slice of fixed length.
 type builder struct {

@@ -29,13 +29,13 @@ func TestTorrentAnswerGolden(t *testing.T) {
 		},
 		{"connect", unhexString("000004172710198000000000f70b0fb6"), "00000000f70b0fb675a9929aaf0ce78b"},
 	} {
-		var dst [MaxTorrent]byte
+		var dst [MaxAnswer]byte
 		n := TorrentAnswer(dst[:], []byte(tt.query), four)
 		if got := hex.EncodeToString(dst[:n]); got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
 		}
 	}
-	var dst [MaxTorrent]byte
+	var dst [MaxAnswer]byte
 	for _, tt := range []struct {
 		name  string
 		build func([]byte, uint32) int
@@ -66,7 +66,7 @@ func TestTorrentAnswer(t *testing.T) {
 		{"announce_peer", "d1:ad2:id20:" + id20 + "9:info_hash20:" + target + "4:porti1e5:token1:xe1:q13:announce_peer1:t2:aa1:y1:qe", v4, 0, 0},
 		{"find_node without a target", "d1:ad2:id20:" + id20 + "e1:q9:find_node1:t2:aa1:y1:qe", v4, 0, 0},
 	} {
-		var dst [MaxTorrent]byte
+		var dst [MaxAnswer]byte
 		query := []byte(tt.query)
 		a := asked("203.0.113.10", tt.client, 51413)
 		n := TorrentAnswer(dst[:], query, a)
@@ -93,7 +93,7 @@ func TestTorrentAnswer(t *testing.T) {
 	}
 	// The same peer answers with the same number, another one with another.
 	id := func(peer string, salt uint32) string {
-		var dst [MaxTorrent]byte
+		var dst [MaxAnswer]byte
 		a := asked(peer, v4, 1)
 		a.Salt = salt
 		n := TorrentAnswer(dst[:], []byte(find), a)
@@ -109,7 +109,7 @@ func TestTorrentAnswer(t *testing.T) {
 		"", "d", "d1:rd2:id20:" + id20 + "e1:t2:aa1:y1:re",
 		unhexString("4100fdde32e37e700000000000040000f9ce0000"), "twelve bytes",
 	} {
-		var dst [MaxTorrent]byte
+		var dst [MaxAnswer]byte
 		if n := TorrentAnswer(dst[:], []byte(q), asked("203.0.113.10", v4, 1)); n != 0 {
 			t.Errorf("%q: answer of %d bytes", q, n)
 		}
@@ -125,7 +125,7 @@ func TestTrackerAnswer(t *testing.T) {
 		if six {
 			client = "2001:db8:1::50"
 		}
-		var dst [MaxTorrent]byte
+		var dst [MaxAnswer]byte
 		n := TorrentAnswer(dst[:], []byte(announce("-TR3000-abcdefghijkl", 2, 51413)), asked("203.0.113.80", client, 51413))
 		if n == 0 || string(dst[4:8]) != "\x01\x02\x03\x04" {
 			t.Fatalf("%x does not answer the transaction", dst[:n])
@@ -144,7 +144,7 @@ func TestTrackerAnswer(t *testing.T) {
 
 func TestTorrentProbes(t *testing.T) {
 	for salt := range uint32(1000) {
-		var dst [MaxTorrent]byte
+		var dst [MaxAnswer]byte
 		n := TorrentProbe(dst[:], salt)
 		var m krpc
 		if !m.parse(dst[:n]) || m.kind != 'q' || !bytes.Contains(dst[:n], []byte("2:roi1e")) {
@@ -169,7 +169,7 @@ func TestTorrentProbes(t *testing.T) {
 			t.Fatalf("%x does not look like a key", dst[:n])
 		}
 	}
-	var dst [MaxTorrent]byte
+	var dst [MaxAnswer]byte
 	if n := testing.AllocsPerRun(20, func() { TorrentProbe(dst[:], 1); UTPProbe(dst[:], 1); MSEProbe(dst[:], 1) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -190,7 +190,7 @@ func FuzzTorrentDatagram(f *testing.F) {
 		if fi.N > 0 && kind != Reply && kind != Query {
 			t.Fatalf("%x: kind %d names peers", b, kind)
 		}
-		var dst [MaxTorrent]byte
+		var dst [MaxAnswer]byte
 		a := Asked{Salt: 1, Client: Endpoint{Addr: [16]byte{10: 0xff, 11: 0xff}}}
 		if n := TorrentAnswer(dst[:], b, &a); n > 0 {
 			if kind != Query {

@@ -7,14 +7,16 @@ package detect
 // 2003), the giFT-FastTrack project's notes on the protocol, and captures of
 // giFT 0.11.9 and MLDonkey 3.2.1. Integers are big-endian.
 var FastTrack = Protocol{
-	Name:      "fasttrack",
-	Title:     "FastTrack",
-	Datagram:  ftDatagram,
-	First:     ftFirst,
-	Header:    ftHeader,
-	Answer:    ftAnswer,
-	Probe:     ftProbe,
-	ProbeHTTP: true,
+	Name:     "fasttrack",
+	Title:    "FastTrack",
+	Datagram: ftDatagram,
+	First:    ftFirst,
+	Header:   ftHeader,
+	Answer:   ftAnswer,
+	Probes: []Probe{
+		{Name: "ping", Build: ftProbe},
+		{Name: "http", TCP: true, Build: httpProbe},
+	},
 }
 
 // The types of a datagram, its first byte.
@@ -90,7 +92,8 @@ func ftIsFull(b []byte) bool {
 
 // ftAnswer builds the pong that a ping asks for. The encryption type and the
 // network are the ping's own.
-func ftAnswer(dst, query []byte, form Answer, salt uint32) int {
+func ftAnswer(dst, query []byte, form Answer, a *Asked) int {
+	salt := a.Salt
 	var f Finding
 	if ftDatagram(query, &f) != Query || len(dst) < MaxQuery {
 		return 0
@@ -117,10 +120,13 @@ func ftAnswer(dst, query []byte, form Answer, salt uint32) int {
 }
 
 // ftProbe returns the client's own ping: a running client answers it.
-func ftProbe(dst, query []byte) int {
+func ftProbe(dst, query []byte, _ uint32) int {
 	var f Finding
 	if ftDatagram(query, &f) != Query {
 		return 0
 	}
 	return copy(dst, query)
 }
+
+// httpProbe is a request that a client answers with headers of its own.
+func httpProbe(dst, _ []byte, _ uint32) int { return copy(dst, "GET / HTTP/1.1\r\n\r\n") }

@@ -89,7 +89,7 @@ func TestFastTrackAnswer(t *testing.T) {
 	} {
 		var dst [MaxQuery]byte
 		query := unhex(t, tt.query)
-		n := FastTrack.Answer(dst[:], query, tt.form, 0x01020304)
+		n := FastTrack.Answer(dst[:], query, tt.form, &Asked{Salt: 0x01020304})
 		if got, want := dst[:n], unhex(t, tt.want); !bytes.Equal(got, want) {
 			t.Errorf("%s: got %x, want %x", tt.name, got, want)
 		}
@@ -99,7 +99,7 @@ func TestFastTrackAnswer(t *testing.T) {
 				t.Errorf("%s: our own answer is recognised as kind %d, want a reply", tt.name, k)
 			}
 		}
-		if a := testing.AllocsPerRun(100, func() { FastTrack.Answer(dst[:], query, tt.form, 7) }); a != 0 {
+		if a := testing.AllocsPerRun(100, func() { FastTrack.Answer(dst[:], query, tt.form, &Asked{Salt: 7}) }); a != 0 {
 			t.Errorf("%s: %v allocations", tt.name, a)
 		}
 	}
@@ -108,10 +108,10 @@ func TestFastTrackAnswer(t *testing.T) {
 func TestFastTrackProbeIsTheClientsPing(t *testing.T) {
 	ping := unhex(t, "27 000000a9 80 66696c65736861726500")
 	var dst [MaxQuery]byte
-	if n := FastTrack.Probe(dst[:], ping); !bytes.Equal(dst[:n], ping) {
+	if n := FastTrack.Probes[0].Build(dst[:], ping, 1); !bytes.Equal(dst[:n], ping) {
 		t.Errorf("got %x, want %x", dst[:n], ping)
 	}
-	if n := FastTrack.Probe(dst[:], unhex(t, "2a12345678")); n != 0 {
+	if n := FastTrack.Probes[0].Build(dst[:], unhex(t, "2a12345678"), 1); n != 0 {
 		t.Errorf("probe of %d bytes from something that is no ping", n)
 	}
 }
@@ -124,7 +124,7 @@ func FuzzFastTrackDatagram(f *testing.F) {
 		var fi Finding
 		kind := FastTrack.Datagram(b, &fi)
 		var dst [MaxQuery]byte
-		n := FastTrack.Answer(dst[:], b, AnswerWelcome, 1)
+		n := FastTrack.Answer(dst[:], b, AnswerWelcome, &Asked{Salt: 1})
 		if (n > 0) != (kind == Query) {
 			t.Fatalf("%x: kind %d, but an answer of %d bytes", b, kind, n)
 		}

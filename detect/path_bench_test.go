@@ -35,7 +35,7 @@ func BenchmarkAnswer(b *testing.B) {
 	var out [MaxQuery]byte
 	b.ReportAllocs()
 	for b.Loop() {
-		FastTrack.Answer(out[:], ping, AnswerWelcome, 7)
+		FastTrack.Answer(out[:], ping, AnswerWelcome, &Asked{Salt: 7})
 	}
 }
 

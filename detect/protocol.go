@@ -24,17 +24,25 @@ type Reason uint8
 
 // The reasons a host is held for a client.
 const (
-	ReasonNone     Reason = iota
-	ReasonPing            // it pinged a peer
-	ReasonPong            // it answered a ping
-	ReasonPeer            // it went to a known peer
-	ReasonHello           // it opened a session
-	ReasonTransfer        // clear-text HTTP of a transfer
-	ReasonPush            // a transfer over a connection from outside
-	ReasonProbe           // it answered a probe
+	ReasonNone      Reason = iota
+	ReasonPing             // it pinged a peer
+	ReasonPong             // it answered a ping
+	ReasonPeer             // it went to a known peer
+	ReasonHello            // it opened a session
+	ReasonTransfer         // clear-text HTTP of a transfer
+	ReasonPush             // a transfer over a connection from outside
+	ReasonProbe            // it answered a probe
+	ReasonAnnounce         // it asked a tracker
+	ReasonLocal            // it looked for peers in the LAN
+	ReasonEncrypted        // an encrypted session, and more that speaks for it
+	ReasonName             // it turned to an address whose name is listed
+	ReasonFlow             // a flow of the protocol that was going on already
 )
 
-var reasonNames = [...]string{"", "ping", "pong", "peer", "hello", "http", "push", "probe"}
+var reasonNames = [...]string{
+	"", "ping", "pong", "peer", "hello", "http", "push", "probe", "announce", "local",
+	"encrypted", "name", "flow",
+}
 
 // String returns the short name that the control socket uses.
 func (r Reason) String() string {
@@ -52,7 +60,7 @@ type Endpoint struct {
 
 // MaxNamed is the number of peers that one payload can name; what is beyond
 // is left out.
-const MaxNamed = 16
+const MaxNamed = 32
 
 // Finding is what a payload said. The owner keeps one and passes it in, so that
 // nothing is allocated.
@@ -66,11 +74,16 @@ type Finding struct {
 	N     int
 	// Ignored counts addresses that were named but malformed or absurd.
 	Ignored int
+	// Client is the name of the program, where the payload tells it.
+	Client ClientName
+	// Port is where the sender says that it listens, or 0.
+	Port uint16
 }
 
 // Reset empties the finding for its next use.
 func (f *Finding) Reset() {
 	f.Kind, f.Reason, f.Protocol, f.N, f.Ignored = None, ReasonNone, 0, 0, 0
+	f.Client.n, f.Port = 0, 0
 }
 
 func (f *Finding) name(e Endpoint, ok bool) {
@@ -130,22 +143,57 @@ type Protocol struct {
 	// says that it is the request or status line.
 	Header func(line []byte, first, outbound bool, f *Finding) Match
 
-	// Answer builds into dst the answer that fits query, and returns its
-	// length, or 0 when there is none. salt varies what may vary.
-	Answer func(dst, query []byte, form Answer, salt uint32) int
+	// Flow looks at datagrams that Datagram calls Weak, one flow at a time:
+	// at is when the datagram came, in microseconds of a clock that wraps.
+	Flow func(u *UTP, b []byte, outbound bool, at uint32) Match
 
-	// Probe builds into dst the datagram that makes a running client
-	// answer, from the last query it sent, and returns its length or 0.
-	Probe func(dst, query []byte) int
+	// Answer builds into dst, which has room for MaxAnswer, the answer that
+	// fits query, and returns its length, or 0 when there is none.
+	Answer func(dst, query []byte, form Answer, a *Asked) int
 
-	// ProbeHTTP says that a client may answer "GET /" on its TCP port with
-	// headers that Header recognises.
-	ProbeHTTP bool
+	// Probes are the ways to make a running client answer.
+	Probes []Probe
+
+	// Sift says that the protocol's connections can look like nothing in
+	// particular, so that a lock has to cut whatever is not known to be
+	// something else.
+	Sift bool
+
+	// Names are the DNS names that are the protocol's own, as far as it has
+	// any; "*." stands for any names before.
+	Names []string
 }
 
-// MaxQuery is the longest query that is kept for a probe, and the longest
-// answer or probe that is built, in bytes.
+// Asked is what an answer in a peer's name depends on beside the query.
+type Asked struct {
+	Peer   [16]byte // in whose name it is
+	Client Endpoint // who asked
+	Salt   uint32   // varies what may vary
+}
+
+// Probe is one way to make a running client answer.
+type Probe struct {
+	// Name is for logs.
+	Name string
+	// TCP says that it goes over TCP to where the client listens, and not
+	// by UDP to where its queries come from.
+	TCP bool
+	// Build builds the probe into dst, which has room for MaxAnswer, and
+	// returns its length, or 0 when this way cannot be gone. query is the
+	// last query of the client, which may be empty. The same salt makes the
+	// same probe.
+	Build func(dst, query []byte, salt uint32) int
+	// Answered reports whether b, which the client sent back, answers the
+	// probe. Where it is nil, whatever Datagram or First and Header
+	// recognise does.
+	Answered func(b, probe []byte) bool
+}
+
+// MaxQuery is the longest query that is kept for a probe, in bytes.
 const MaxQuery = 64
+
+// MaxAnswer is the longest answer or probe that is built, in bytes.
+const MaxAnswer = 768
 
 // ProbePort is the port of the router from which probes go out and to which
 // the answers come: FastTrack's own.
@@ -153,7 +201,7 @@ const ProbePort = 1214
 
 // All are the protocols that are known. The index is used as a number for the
 // protocol in tables; the order is part of the state file's format.
-var All = [...]*Protocol{&FastTrack}
+var All = [...]*Protocol{&FastTrack, &BitTorrent}
 
 // ByName returns the index in All of the protocol with that name, or -1.
 func ByName(name string) int {

@@ -71,6 +71,9 @@ const (
 	// AcceptDecided accepts and marks the packet with MarkDecided: the
 	// connection was looked at and needs no further look.
 	AcceptDecided
+	// AcceptHarmless does the same, and marks the packet with MarkHarmless
+	// too: the connection has shown that it is no file sharing.
+	AcceptHarmless
 )
 
 // Marks are single bits of the highest byte: mwan3 uses 0x00003f00, pbr
@@ -82,4 +85,8 @@ const (
 	// MarkDecided is the mark (packet and connection) of connections that
 	// were looked at: they are not queued again and may be offloaded.
 	MarkDecided = 0x01000000
+	// MarkHarmless is the mark (packet and connection) of connections that
+	// have shown to be something known: they go on when all that is unknown
+	// of a host is cut.
+	MarkHarmless = 0x08000000
 )

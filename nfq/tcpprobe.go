@@ -3,6 +3,7 @@
 package nfq
 
 import (
+	"bytes"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,24 +29,25 @@ func NewTCPProber(done func(client int32, addr Addr, answer []byte)) *TCPProber 
 	return &TCPProber{slots: make(chan struct{}, tcpProbers), done: done}
 }
 
-// ProbeTCP connects to the client, sends "GET /" and reads the answer, at most
-// 4 KiB. It returns false when too many probes are under way.
-func (p *TCPProber) ProbeTCP(client int32, addr Addr, port uint16) bool {
+// ProbeTCP connects to the client, sends the request, which it copies, and reads
+// the answer, at most 4 KiB. It returns false when too many probes are under way.
+func (p *TCPProber) ProbeTCP(client int32, addr Addr, port uint16, request []byte) bool {
 	select {
 	case p.slots <- struct{}{}:
 	default:
 		return false
 	}
+	request = bytes.Clone(request)
 	go func() {
 		defer func() { <-p.slots }()
-		p.done(client, addr, ask(addr, port))
+		p.done(client, addr, ask(addr, port, request))
 	}()
 	return true
 }
 
 // ask makes the connection with plain system calls: the net package's dialer
 // would bring the resolver into the binary.
-func ask(addr Addr, port uint16) []byte {
+func ask(addr Addr, port uint16, request []byte) []byte {
 	domain := unix.AF_INET6
 	var to unix.Sockaddr = &unix.SockaddrInet6{Port: int(port), Addr: addr}
 	if addr.Is4() {
@@ -66,7 +68,7 @@ func ask(addr Addr, port uint16) []byte {
 	if err := unix.Connect(fd, to); err != nil {
 		return nil
 	}
-	if _, err := unix.Write(fd, []byte("GET / HTTP/1.1\r\n\r\n")); err != nil {
+	if _, err := unix.Write(fd, request); err != nil {
 		return nil
 	}
 	answer := make([]byte, 0, 4096)

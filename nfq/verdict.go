@@ -17,9 +17,12 @@ const verdictLen = nlmsgHeaderLen + nfgenLen + 12 + 8
 // appendVerdict appends the verdict on one packet.
 func appendVerdict(b []byte, queue uint16, p *Packet, v Verdict) []byte {
 	b, at := beginVerdict(b, msgVerdict, queue, p.ID, v)
-	if v == AcceptDecided {
-		// The attribute replaces the whole mark: keep what others put there.
+	// The attribute replaces the whole mark: keep what others put there.
+	switch v {
+	case AcceptDecided:
 		b = appendAttr32(b, attrMark, p.Mark|MarkDecided)
+	case AcceptHarmless:
+		b = appendAttr32(b, attrMark, p.Mark|MarkDecided|MarkHarmless)
 	}
 	return endMessage(b, at)
 }
@@ -47,7 +50,7 @@ func beginVerdict(b []byte, typ, queue uint16, id uint32, v Verdict) ([]byte, in
 // larger group gets one batch verdict; it comes last, because it settles
 // everything that is still held up to its packet.
 func appendVerdicts(b []byte, queue uint16, packets []Packet, verdicts []Verdict) []byte {
-	var count [AcceptDecided + 1]int
+	var count [AcceptHarmless + 1]int
 	for _, v := range verdicts[:len(packets)] {
 		count[v]++
 	}

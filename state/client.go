@@ -34,6 +34,11 @@ type client struct {
 	queryLen uint8
 	port     uint16
 	askedAt  nfq.Addr
+	// listen is the TCP port it listens on, way the way of probing that is
+	// next, salt what made the last probe what it was.
+	listen uint16
+	way    uint8
+	salt   uint32
 
 	probed     uint8 // how many probes this lock period has seen
 	lastProbe  Time

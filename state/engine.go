@@ -20,11 +20,12 @@ type Sender interface {
 	Reject(p *nfq.Packet) error
 }
 
-// Prober asks a client's TCP port for its name, elsewhere than on the owner's
+// Prober sends a request to a client's TCP port, elsewhere than on the owner's
 // goroutine, and hands the outcome to Engine.ProbedTCP by way of Loop.Do. It
 // returns false when it has no capacity.
 type Prober interface {
-	ProbeTCP(client int32, addr nfq.Addr, port uint16) bool
+	// The request is copied.
+	ProbeTCP(client int32, addr nfq.Addr, port uint16, request []byte) bool
 }
 
 // Engine holds the tables and decides. See the package comment for who may call
@@ -78,7 +79,7 @@ type Engine struct {
 	history history
 
 	finding detect.Finding
-	out     [detect.MaxQuery]byte
+	out     [detect.MaxAnswer]byte
 }
 
 // New takes all the memory the engine will ever need. seed should be random:

@@ -110,21 +110,12 @@ func (e *Engine) fire(slot int32) {
 
 // probe sends the client what makes it answer if it still runs.
 func (e *Engine) probe(slot int32, c *client) {
-	cfg := &e.cfg.Protocols[c.protocol]
-	p := detect.All[c.protocol]
 	sent := false
-	if cfg.Probe && p.Probe != nil && c.queryLen > 0 {
-		if d := e.device(c.device); d != nil {
-			from := d.address(&c.askedAt)
-			n := p.Probe(e.out[:], c.query[:c.queryLen])
-			if n > 0 && !from.IsZero() {
-				e.send(nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: c.askedAt, Port: c.port}, e.out[:n])
-				sent = true
-			}
+	for range detect.All[c.protocol].Probes {
+		if sent = e.probeBy(slot, c, int(c.way)); sent {
+			break
 		}
-	}
-	if cfg.TCPProbe && p.ProbeHTTP && e.prober != nil && c.port != 0 {
-		sent = e.prober.ProbeTCP(slot, c.askedAt, c.port) || sent
+		e.nextWay(c)
 	}
 	if sent {
 		c.lastProbe = e.now
@@ -132,6 +123,41 @@ func (e *Engine) probe(slot int32, c *client) {
 		e.history.at(e.now).Probes++
 		e.emit(Event{Class: ClassProbe, What: EventSent, Client: c.askedAt, MAC: c.mac, Port: c.port, Protocol: c.protocol})
 	}
+}
+
+// nextWay turns to the client's next way of probing.
+func (e *Engine) nextWay(c *client) {
+	if c.way++; int(c.way) >= len(detect.All[c.protocol].Probes) {
+		c.way = 0
+	}
+}
+
+// probeBy probes the client in one of the ways of its protocol, and reports
+// whether that could be done.
+func (e *Engine) probeBy(slot int32, c *client, way int) bool {
+	cfg := &e.cfg.Protocols[c.protocol]
+	p := &detect.All[c.protocol].Probes[way]
+	if p.TCP && (!cfg.TCPProbe || e.prober == nil || c.listen == 0) || !p.TCP && (!cfg.Probe || c.port == 0) {
+		return false
+	}
+	c.salt++
+	n := p.Build(e.out[:], c.query[:c.queryLen], c.salt)
+	if n == 0 {
+		return false
+	}
+	if p.TCP {
+		return e.prober.ProbeTCP(slot, c.askedAt, c.listen, e.out[:n])
+	}
+	d := e.device(c.device)
+	if d == nil {
+		return false
+	}
+	from := d.address(&c.askedAt)
+	if from.IsZero() {
+		return false
+	}
+	e.send(nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: c.askedAt, Port: c.port}, e.out[:n])
+	return true
 }
 
 // answered records that the client answered a probe.

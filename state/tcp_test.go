@@ -183,7 +183,7 @@ func TestHTTPOff(t *testing.T) {
 // prober records whom it is to ask.
 type prober struct{ asked []nfq.AddrPort }
 
-func (p *prober) ProbeTCP(_ int32, a nfq.Addr, port uint16) bool {
+func (p *prober) ProbeTCP(_ int32, a nfq.Addr, port uint16, _ []byte) bool {
 	p.asked = append(p.asked, nfq.AddrPort{Addr: a, Port: port})
 	return true
 }

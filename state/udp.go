@@ -70,7 +70,10 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	cfg := &e.cfg.Protocols[f.Protocol]
 	if cfg.Mode == Block && f.Kind == detect.Query && cfg.Answer != detect.AnswerNone && protocol.Answer != nil {
 		salt := uint32(peer.last)/1800 + uint32(peer.addr[15])<<8
-		if n := protocol.Answer(e.out[:], p.Payload, cfg.Answer, salt); n > 0 {
+		asked := detect.Asked{
+			Peer: p.Dst, Client: detect.Endpoint{Addr: p.Src, Port: p.SrcPort}, Salt: salt,
+		}
+		if n := protocol.Answer(e.out[:], p.Payload, cfg.Answer, &asked); n > 0 {
 			e.send(nfq.AddrPort{Addr: p.Dst, Port: p.DstPort}, nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}, e.out[:n])
 			e.Counters.Pongs++
 		}

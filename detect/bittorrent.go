@@ -9,13 +9,16 @@ package detect
 // What is encrypted, or needs both directions of a flow, is not in these
 // functions: see UTP and MSEFirst.
 var BitTorrent = Protocol{
-	Name:     "bittorrent",
-	Title:    "BitTorrent",
-	Datagram: btDatagram,
-	First:    btFirst,
-	Header:   btHeader,
-	Answer:   btAnswer,
-	Flow:     btFlow,
+	Name:      "bittorrent",
+	Title:     "BitTorrent",
+	Datagram:  btDatagram,
+	First:     btFirst,
+	Header:    btHeader,
+	Answer:    btAnswer,
+	Flow:      btFlow,
+	Local:     btLocal,
+	Encrypted: MSEFirst,
+	Decoy:     IsDecoy,
 	Probes: []Probe{
 		{Name: "krpc", Build: btPing, Answered: btPinged},
 		{Name: "utp", Build: btSYN, Answered: UTPAnswered},

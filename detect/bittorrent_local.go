@@ -105,3 +105,31 @@ func indexOf(b []byte, s string) int {
 	}
 	return -1
 }
+
+// The ports that LAN hosts look for others and ask for port mappings at.
+const (
+	localSearchPort = 6771
+	natPMPPort      = 5351 // PCP too
+	upnpPort        = 5000 // miniupnpd's
+)
+
+func btLocal(b []byte, port uint16, tcp bool, f *Finding) Kind {
+	switch {
+	case !tcp && port == localSearchPort:
+		if listen, ok := LocalSearch(b); ok {
+			f.Port, f.Reason = listen, ReasonLocal
+			return Query
+		}
+	case !tcp && port == natPMPPort:
+		if m, ok := PortMapping(b); ok {
+			f.Port = m.Port
+			return Weak
+		}
+	case tcp && port == upnpPort:
+		if m, ok := PortMappingUPnP(b); ok {
+			f.Port = m.Port
+			return Weak
+		}
+	}
+	return None
+}

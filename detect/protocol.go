@@ -147,6 +147,19 @@ type Protocol struct {
 	// at is when the datagram came, in microseconds of a clock that wraps.
 	Flow func(u *UTP, b []byte, outbound bool, at uint32) Match
 
+	// Local classifies what a LAN host sends to the router's port, or to a
+	// group of the LAN: by TCP if tcp. It returns Query for a client, and
+	// Weak for what only makes one likely; f.Port is where it listens.
+	Local func(b []byte, port uint16, tcp bool, f *Finding) Kind
+
+	// Encrypted reports whether b can be the first data of an encrypted
+	// session. It counts only for a host of which more is known.
+	Encrypted func(b []byte) bool
+
+	// Decoy reports whether the address is one of those that Answer makes
+	// up: whoever goes there is a client, but reveals no peer.
+	Decoy func(a *[16]byte) bool
+
 	// Answer builds into dst, which has room for MaxAnswer, the answer that
 	// fits query, and returns its length, or 0 when there is none.
 	Answer func(dst, query []byte, form Answer, a *Asked) int

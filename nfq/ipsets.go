@@ -36,8 +36,9 @@ const ipsetOpLen = nlmsgHeaderLen + nfgenLen + 8 + 24 + 4 + 2*24 + 8
 
 // IPSets keeps the sets p2pwall-cut4 and p2pwall-cut6 (hash:net,net, client and
 // peer), p2pwall-lockmac (hash:mac), p2pwall-lock4 and p2pwall-lock6 (hash:ip),
-// all created with a timeout. They must be there already. It belongs to one
-// goroutine.
+// and p2pwall-siftmac, p2pwall-sift4 and p2pwall-sift6 like these, all created with
+// a timeout. They must be there already, but for those of Sift when it is not used.
+// It belongs to one goroutine.
 //
 // ipset counts in seconds: a timeout is rounded up. Adding an element that
 // exists refreshes its timeout, and deleting one that does not exist is no
@@ -68,12 +69,15 @@ func (s *IPSets) sendOps() error {
 // error and goes on with the other sets.
 func (s *IPSets) Clear() error {
 	s.n, s.err = 0, nil
-	s.out = s.out[:0]
+	var first error
 	for set := range setCount {
-		b, at := beginIPSet(s.out, msgIPSetFlush, set)
+		b, at := beginIPSet(s.out[:0], msgIPSetFlush, set)
 		s.out = endMessage(b, at)
+		if err := s.cleared(set); err != nil && first == nil {
+			first = err
+		}
 	}
-	return s.transact()
+	return first
 }
 
 func appendIPSetOp(b []byte, op *setOp) []byte {
@@ -84,11 +88,11 @@ func appendIPSetOp(b []byte, op *setOp) []byte {
 	b, at := beginIPSet(b, typ, op.set)
 	b, data := beginAttr(b, ipsetAttrData|unix.NLA_F_NESTED)
 	switch op.set {
-	case setLockMAC:
+	case setLockMAC, setSiftMAC:
 		b = appendAttr(b, ipsetDataEther, op.key[:6])
-	case setLock4:
+	case setLock4, setSift4:
 		b = appendIPSetAddr(b, ipsetDataIP, ipsetAddr4, op.key[:4])
-	case setLock6:
+	case setLock6, setSift6:
 		b = appendIPSetAddr(b, ipsetDataIP, ipsetAddr6, op.key[:16])
 	case setCut4:
 		b = appendIPSetAddr(b, ipsetDataIP, ipsetAddr4, op.key[:4])
@@ -113,9 +117,9 @@ func appendIPSetAddr(b []byte, attr, family uint16, addr []byte) []byte {
 func beginIPSet(b []byte, typ uint16, set setID) ([]byte, int) {
 	family := uint8(unix.AF_INET)
 	switch set {
-	case setCut6, setLock6:
+	case setCut6, setLock6, setSift6:
 		family = unix.AF_INET6
-	case setLockMAC:
+	case setLockMAC, setSiftMAC:
 		family = unix.AF_UNSPEC
 	}
 	b, at := beginMessage(b, typ, unix.NLM_F_REQUEST, setSeq(set), family, 0)

@@ -33,8 +33,9 @@ const nftOpLen = 3*(3*nlaHeaderLen+32) + 12
 const nftSetLen = 3*64 + 2*(nlmsgHeaderLen+nfgenLen)
 
 // NFTSets keeps the sets of table `inet p2pwall`: cut4 and cut6 (client .
-// peer), lockmac, lock4 and lock6, all with `flags timeout`. They must be there
-// already. It belongs to one goroutine.
+// peer), lockmac, lock4 and lock6, siftmac, sift4 and sift6, all with `flags
+// timeout`. They must be there already, but for those of Sift when it is not
+// used. It belongs to one goroutine.
 //
 // A change is sent as "add, delete, add with the timeout" in one transaction,
 // which never shows the set without the element. That is what refreshes a
@@ -82,7 +83,7 @@ func (s *NFTSets) Clear() error {
 		b, at := beginSetMessage(b, msgDelSetElem, set)
 		b = endMessage(b, at) // no elements: all of them
 		s.out = appendBatchMark(b, msgBatchEnd)
-		if err := s.transact(); err != nil && first == nil {
+		if err := s.cleared(set); err != nil && first == nil {
 			first = err
 		}
 	}

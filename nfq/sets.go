@@ -23,16 +23,22 @@ const (
 	setLockMAC
 	setLock4
 	setLock6
+	setSiftMAC
+	setSift4
+	setSift6
 	setCount
 )
 
 // setNames are the names of the sets in nftables, and with ipsetPrefix in
 // ipset.
-var setNames = [setCount]string{"cut4", "cut6", "lockmac", "lock4", "lock6"}
+var setNames = [setCount]string{"cut4", "cut6", "lockmac", "lock4", "lock6", "siftmac", "sift4", "sift6"}
 
 // setKeyLen is the length of a set's key: addresses and MAC as on the wire, the
 // two addresses of a pair one after the other.
-var setKeyLen = [setCount]uint8{8, 32, 6, 4, 16}
+var setKeyLen = [setCount]uint8{8, 32, 6, 4, 16, 6, 4, 16}
+
+// optional reports whether the rules may do without the set.
+func (s setID) optional() bool { return s >= setSiftMAC }
 
 // maxSetOps is how many changes are collected at most before they are sent
 // even without a Flush.
@@ -120,10 +126,30 @@ func (s *sets) Uncut(client, peer Addr) { s.pair(client, peer, 0) }
 
 // Lock has the kernel drop the connection attempts of a host for d, from now
 // on: by its MAC, or by its address when the MAC is zero.
-func (s *sets) Lock(mac MAC, addr Addr, d time.Duration) { s.host(mac, addr, d) }
+func (s *sets) Lock(mac MAC, addr Addr, d time.Duration) {
+	if mac.IsZero() {
+		s.host(setLock4, addr, d)
+	} else {
+		s.mac(setLockMAC, mac, d)
+	}
+}
 
 // Unlock ends a Lock.
-func (s *sets) Unlock(mac MAC, addr Addr) { s.host(mac, addr, 0) }
+func (s *sets) Unlock(mac MAC, addr Addr) { s.Lock(mac, addr, 0) }
+
+// Sift has the kernel let a host have, for d from now on, only connections that
+// are marked with MarkHarmless, and the first packets of others. What a host
+// sends is known by MAC or address, what it gets by address only: so both count,
+// and either may be zero.
+func (s *sets) Sift(mac MAC, addr Addr, d time.Duration) {
+	if !mac.IsZero() {
+		s.mac(setSiftMAC, mac, d)
+	}
+	s.host(setSift4, addr, d)
+}
+
+// Unsift ends a Sift, of the MAC and of the address.
+func (s *sets) Unsift(mac MAC, addr Addr) { s.Sift(mac, addr, 0) }
 
 func (s *sets) pair(client, peer Addr, d time.Duration) {
 	if client.Is4() != peer.Is4() || client.IsZero() || peer.IsZero() {
@@ -142,19 +168,22 @@ func (s *sets) pair(client, peer Addr, d time.Duration) {
 	s.add(&op, d)
 }
 
-func (s *sets) host(mac MAC, addr Addr, d time.Duration) {
-	var op setOp
+func (s *sets) mac(set setID, mac MAC, d time.Duration) {
+	op := setOp{set: set}
+	copy(op.key[:], mac[:])
+	s.add(&op, d)
+}
+
+// host changes the set of IPv4 addresses, or the one of IPv6 that is next to it.
+func (s *sets) host(set4 setID, addr Addr, d time.Duration) {
+	op := setOp{set: set4}
 	switch {
-	case !mac.IsZero():
-		op.set = setLockMAC
-		copy(op.key[:], mac[:])
 	case addr.IsZero():
 		return
 	case addr.Is4():
-		op.set = setLock4
 		copy(op.key[:], addr[12:])
 	default:
-		op.set = setLock6
+		op.set++
 		copy(op.key[:], addr[:])
 	}
 	s.add(&op, d)
@@ -217,6 +246,15 @@ func (s *sets) transact() error {
 		return os.NewSyscallError("kernel sets", s.errno)
 	}
 	return &SetError{Set: s.name(set), Errno: s.errno}
+}
+
+// cleared sends the message that empties a set.
+func (s *sets) cleared(set setID) error {
+	err := s.transact()
+	if set.optional() && s.errno == unix.ENOENT {
+		return nil
+	}
+	return err
 }
 
 // setSeq is the sequence number of the messages for a set.

@@ -25,6 +25,9 @@ const testTable = `table inet p2pwall {
 	set lockmac { type ether_addr; flags timeout; }
 	set lock4 { type ipv4_addr; flags timeout; }
 	set lock6 { type ipv6_addr; flags timeout; }
+	set siftmac { type ether_addr; flags timeout; }
+	set sift4 { type ipv4_addr; flags timeout; }
+	set sift6 { type ipv6_addr; flags timeout; }
 	chain out {
 		type filter hook output priority filter - 10;
 		ip saddr . ip daddr @cut4 drop
@@ -117,10 +120,14 @@ func TestNFTSets(t *testing.T) {
 	s.Lock(MAC{}, addr("192.0.2.3"), hour)
 	s.Lock(MAC{}, addr("2001:db8::3"), hour)
 	s.Lock(MAC{}, Addr{}, hour)
+	s.Sift(mac, addr("192.0.2.4"), hour)
+	s.Sift(MAC{}, addr("2001:db8::4"), hour)
+	s.Sift(MAC{}, Addr{}, hour)
 	flush(t, s)
 	all := map[string]string{
 		"cut4": "192.0.2.1 . 198.51.100.1", "cut6": "2001:db8::1 . 2001:db8::2",
 		"lockmac": mac.String(), "lock4": "192.0.2.3", "lock6": "2001:db8::3",
+		"siftmac": mac.String(), "sift4": "192.0.2.4", "sift6": "2001:db8::4",
 	}
 	want("add", all)
 	for _, set := range setNames {
@@ -139,7 +146,9 @@ func TestNFTSets(t *testing.T) {
 	s.Cut(addr("192.0.2.7"), addr("198.51.100.7"), hour)
 	s.Uncut(addr("192.0.2.7"), addr("198.51.100.7"))
 	flush(t, s)
-	all["lockmac"] = ""
+	s.Unsift(mac, addr("2001:db8::4"))
+	flush(t, s)
+	all["lockmac"], all["siftmac"], all["sift6"] = "", "", ""
 	want("delete", all)
 
 	if err := s.Clear(); err != nil {
@@ -274,7 +283,15 @@ func TestNFTSetsMissing(t *testing.T) {
 	if got := keys(nftElements(t, "cut4")); got != "192.0.2.1 . 198.51.100.1" {
 		t.Errorf("cut4 has %q", got)
 	}
+	run(t, "nft", "delete set inet p2pwall siftmac")
 	missing(s.Clear(), "lockmac")
+	run(t, "nft", "add set inet p2pwall lockmac { type ether_addr; flags timeout; }")
+	if err := s.Clear(); err != nil {
+		t.Errorf("clearing without a set of Sift: %v", err)
+	}
+	run(t, "nft", "delete set inet p2pwall lockmac")
+	s.Sift(MAC{1}, Addr{}, time.Hour)
+	missing(s.Flush(), "siftmac")
 	if got := keys(nftElements(t, "cut4")); got != "" {
 		t.Errorf("after Clear cut4 has %q", got)
 	}
@@ -330,6 +347,7 @@ func createIPSets(t *testing.T) (have [setCount]bool) {
 	for set, typ := range [setCount][]string{
 		setCut4: {"hash:net,net"}, setCut6: {"hash:net,net", "family", "inet6"}, setLockMAC: {"hash:mac"},
 		setLock4: {"hash:ip"}, setLock6: {"hash:ip", "family", "inet6"},
+		setSiftMAC: {"hash:mac"}, setSift4: {"hash:ip"}, setSift6: {"hash:ip", "family", "inet6"},
 	} {
 		name := ipsetPrefix + setNames[set]
 		out, err := try(t, "ipset", append([]string{"create", name}, append(typ, "timeout", "0")...)...)
@@ -369,7 +387,7 @@ func TestIPSets(t *testing.T) {
 	have := createIPSets(t)
 	s := openIPSets(t)
 	mac := MAC{0x02, 0x11, 0x22, 0x33, 0x44, 0x55}
-	elements := [setCount]string{"192.0.2.1,198.51.100.1", "2001:db8::1,2001:db8::2", "02:11:22:33:44:55", "192.0.2.3", "2001:db8::3"}
+	elements := [setCount]string{"192.0.2.1,198.51.100.1", "2001:db8::1,2001:db8::2", "02:11:22:33:44:55", "192.0.2.3", "2001:db8::3", "02:11:22:33:44:55", "192.0.2.4", "2001:db8::4"}
 	firstMissing := slices.Index(have[:], false)
 
 	// finish flushes: the sets that are missing are reported, by their first.
@@ -404,6 +422,8 @@ func TestIPSets(t *testing.T) {
 		s.Lock(mac, addr("192.0.2.1"), d)
 		s.Lock(MAC{}, addr("192.0.2.3"), d)
 		s.Lock(MAC{}, addr("2001:db8::3"), d)
+		s.Sift(mac, addr("192.0.2.4"), d)
+		s.Sift(MAC{}, addr("2001:db8::4"), d)
 	}
 	// Fifty seconds first: the second call refreshes the timeout.
 	add(50 * time.Second)
@@ -418,6 +438,8 @@ func TestIPSets(t *testing.T) {
 		s.Unlock(mac, Addr{})
 		s.Unlock(MAC{}, addr("192.0.2.3"))
 		s.Unlock(MAC{}, addr("2001:db8::3"))
+		s.Unsift(mac, addr("192.0.2.4"))
+		s.Unsift(MAC{}, addr("2001:db8::4"))
 		finish(s.Flush())
 		want("delete", false)
 	}

@@ -40,6 +40,9 @@ func TestAppendNFTBatch(t *testing.T) {
 	lockmac := n16(12) + n16(2) + `6c6f636b6d616300`
 	lock4 := n16(10) + n16(2) + `6c6f636b34 00 0000`
 	lock6 := n16(10) + n16(2) + `6c6f636b36 00 0000`
+	siftmac := n16(12) + n16(2) + `736966746d616300`
+	sift4 := n16(10) + n16(2) + `7369667434 00 0000`
+	sift6 := n16(10) + n16(2) + `7369667436 00 0000`
 	// An element, with the timeout of 1.5 s or without one; n is the length of
 	// its key attribute, the padded key is given.
 	value := func(n uint16, key string) string { return nested(8+(n+3)&^3, 1) + n16(4+n) + n16(1) + key }
@@ -98,6 +101,20 @@ func TestAppendNFTBatch(t *testing.T) {
 				nftGolden(76, del, 1, 5, lock6, 32) + elem(16, pair6[:35]) +
 				nftGolden(88, add, 0x401, 5, lock6, 44) + elemFor(16, pair6[:35]) + end,
 		},
+		{
+			"sift by MAC and address, end it for another", func(s *sets) {
+				s.Sift(MAC{2, 0x11, 0x22, 0x33, 0x44, 0x55}, src4, d)
+				s.Unsift(MAC{}, src6)
+			}, 0xff,
+			begin + nftGolden(68, add, 0x401, 6, siftmac, 24) + elem(6, mac) +
+				nftGolden(68, del, 1, 6, siftmac, 24) + elem(6, mac) +
+				nftGolden(80, add, 0x401, 6, siftmac, 36) + elemFor(6, mac) +
+				nftGolden(64, add, 0x401, 7, sift4, 20) + elem(4, `c000020a`) +
+				nftGolden(64, del, 1, 7, sift4, 20) + elem(4, `c000020a`) +
+				nftGolden(76, add, 0x401, 7, sift4, 32) + elemFor(4, `c000020a`) +
+				nftGolden(76, add, 0x401, 8, sift6, 32) + elem(16, pair6[:35]) +
+				nftGolden(76, del, 1, 8, sift6, 32) + elem(16, pair6[:35]) + end,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ops := collected(tt.calls)
@@ -118,6 +135,9 @@ func TestAppendIPSetOp(t *testing.T) {
 	lockmac := n16(20) + n16(2) + `70327077616c6c2d 6c6f636b6d616300`
 	lock4 := n16(18) + n16(2) + `70327077616c6c2d 6c6f636b34 00 0000`
 	lock6 := n16(18) + n16(2) + `70327077616c6c2d 6c6f636b36 00 0000`
+	siftmac := n16(20) + n16(2) + `70327077616c6c2d 736966746d616300`
+	sift4 := n16(18) + n16(2) + `70327077616c6c2d 7369667434 00 0000`
+	sift6 := n16(18) + n16(2) + `70327077616c6c2d 7369667436 00 0000`
 	timeout := n16(8) + n16(6|0x4000) + `00000002` // 1.5 s, rounded up
 	ip4 := func(typ uint16, a string) string { return nested(12, typ) + n16(8) + n16(1|0x4000) + a }
 	ip6 := func(typ uint16, a string) string { return nested(24, typ) + n16(20) + n16(2|0x4000) + a }
@@ -152,6 +172,18 @@ func TestAppendIPSetOp(t *testing.T) {
 		{
 			"lock IPv4", func(s *sets) { s.Lock(MAC{}, src4, d) },
 			golden(72, add, 4, `02`, lock4, nested(24, 7)+ip4(1, s4)+timeout),
+		},
+		{
+			"sift by MAC", func(s *sets) { s.Sift(MAC{2, 0x11, 0x22, 0x33, 0x44, 0x55}, Addr{}, d) },
+			golden(72, add, 6, `00`, siftmac, nested(24, 7)+n16(10)+n16(17)+`021122334455 0000`+timeout),
+		},
+		{
+			"sift IPv4", func(s *sets) { s.Sift(MAC{}, src4, d) },
+			golden(72, add, 7, `02`, sift4, nested(24, 7)+ip4(1, s4)+timeout),
+		},
+		{
+			"sift IPv6 no more", func(s *sets) { s.Unsift(MAC{}, src6) },
+			golden(76, del, 8, `0a`, sift6, nested(28, 7)+ip6(1, s6)),
 		},
 		{
 			"unlock IPv6", func(s *sets) { s.Unlock(MAC{}, src6) },

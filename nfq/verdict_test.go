@@ -46,6 +46,7 @@ func TestAppendVerdicts(t *testing.T) {
 		{"all dropped", []Verdict{Drop, Drop, Drop, Drop}, batchGolden(id3, drop)},
 		// The mark of another's is kept.
 		{"a mark", []Verdict{Accept, AcceptDecided, Accept, Accept}, markGolden(id1, `01000100`) + batchGolden(id3, accept)},
+		{"harmless", []Verdict{Accept, AcceptHarmless, Accept}, markGolden(id1, `09000100`) + batchGolden(id2, accept)},
 		{"as many drops as accepts", []Verdict{Drop, Accept, Accept, Drop}, verdictGolden(id0, drop) + verdictGolden(id3, drop) + batchGolden(id2, accept)},
 		{"more accepts", []Verdict{Accept, Drop, Accept, AcceptDecided}, verdictGolden(id1, drop) + markGolden(id3, `01000000`) + batchGolden(id2, accept)},
 		{"more drops", []Verdict{Drop, Drop, Accept, Drop}, verdictGolden(id2, accept) + batchGolden(id3, drop)},

@@ -12,6 +12,15 @@ type ClientName struct {
 // String returns the name. It allocates.
 func (c *ClientName) String() string { return string(c.b[:c.n]) }
 
+// Set makes s the name, as far as it fits and is printable.
+func (c *ClientName) Set(s []byte) {
+	c.n = 0
+	c.add(s)
+}
+
+// Len returns the length of the name.
+func (c *ClientName) Len() int { return int(c.n) }
+
 // Known reports whether there is a name.
 func (c *ClientName) Known() bool { return c.n > 0 }
 

@@ -19,14 +19,17 @@ type client struct {
 
 	firstSeen, lastSeen Time
 
-	locked      bool
-	lockStart   Time
-	lockUntil   Time
-	kernelUntil Time // until then the kernel's lock set has it
-	locks       uint32
-	droppedTCP  uint32
-	droppedUDP  uint32
-	dropped     uint32
+	locked bool
+	// strict: no TCP connection may be opened; sift: only known connections
+	// go on. Neither without locked.
+	strict, sift bool
+	lockStart    Time
+	lockUntil    Time
+	kernelUntil  Time // until then the kernel's lock set has it
+	locks        uint32
+	droppedTCP   uint32
+	droppedUDP   uint32
+	dropped      uint32
 
 	// query is the last query of the client, port the one it came from: the
 	// probe goes there.
@@ -39,6 +42,9 @@ type client struct {
 	listen uint16
 	way    uint8
 	salt   uint32
+
+	// program is its name, as far as it says.
+	program detect.ClientName
 
 	probed     uint8 // how many probes this lock period has seen
 	lastProbe  Time
@@ -73,13 +79,26 @@ func (e *Engine) found(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	c.firstSeen, c.lastSeen = now, now
 	c.locked, c.lockStart, c.lockUntil, c.kernelUntil = false, 0, 0, 0
 	c.locks, c.dropped, c.droppedTCP, c.droppedUDP = 0, 0, 0, 0
+	c.strict, c.sift, c.program = false, false, detect.ClientName{}
 	c.queryLen, c.port, c.askedAt, c.probed, c.lastProbe, c.lastAnswer = 0, 0, nfq.Addr{}, 0, 0, 0
+	c.listen, c.way = 0, 0
 	h.client = slot
 	e.clientLRU.push(slot)
 	e.nclients++
 	e.wheel.set(slot, now.After(e.cfg.Forget))
 	e.Counters.ClientsFound++
 	return c
+}
+
+// learn takes what a payload said about the client itself.
+func (c *client) learn(f *detect.Finding) {
+	if f.Port != 0 {
+		c.listen = f.Port
+	}
+	// The longest form of the name says most.
+	if f.Client.Len() > c.program.Len() {
+		c.program = f.Client
+	}
 }
 
 // fullNow limits the word about a full table to one a minute.

@@ -31,14 +31,35 @@ const (
 	Reject        // drop, and ICMP "administratively prohibited" to the LAN host
 )
 
+// Lock is what a locked client is kept from.
+type Lock uint8
+
+// The locks. Whatever the lock, what is recognised is blocked.
+const (
+	// Strict lets no TCP connection be opened at all. Where a protocol's
+	// connections can look like anything, it cuts what Selective cuts too.
+	Strict Lock = iota
+	// Selective cuts only what has not shown to be something known that is
+	// no file sharing.
+	Selective
+)
+
 // ProtocolConfig is the policy for one protocol.
 type ProtocolConfig struct {
 	Mode     Mode
+	Lock     Lock
 	BlockUDP bool
 	Answer   detect.Answer
 	Probe    bool // by UDP
-	TCPProbe bool // by "GET /"
+	TCPProbe bool // by TCP
 	HTTP     bool // look at the first data of TCP connections
+	// ResetEncrypted resets the first encrypted connections of a locked
+	// client, so that it tries again in clear.
+	ResetEncrypted bool
+	// Names are DNS names: who asks for one is suspected, and where the
+	// protocol has nothing else to be known by, who turns to its address is
+	// a client.
+	Names detect.Names
 }
 
 // Config is what an engine is told at its start, and again when the
@@ -96,6 +117,9 @@ func DefaultConfig() Config {
 		c.Protocols[i] = ProtocolConfig{
 			Mode: Block, BlockUDP: true, Answer: detect.AnswerWelcome,
 			Probe: true, TCPProbe: true, HTTP: true,
+		}
+		if p := detect.All[i]; p.Sift {
+			c.Protocols[i].Lock, c.Protocols[i].ResetEncrypted = Selective, true
 		}
 	}
 	return c

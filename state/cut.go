@@ -5,6 +5,7 @@ package state
 import (
 	"time"
 
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
@@ -19,6 +20,10 @@ type Sets interface {
 	// by address where mac is zero.
 	Lock(mac nfq.MAC, addr nfq.Addr, d time.Duration)
 	Unlock(mac nfq.MAC, addr nfq.Addr)
+	// Sift has the kernel let only known connections of the host pass, to
+	// and from its address, and from its MAC, for d. Either may be zero.
+	Sift(mac nfq.MAC, addr nfq.Addr, d time.Duration)
+	Unsift(mac nfq.MAC, addr nfq.Addr)
 	// Flush sends what was collected.
 	Flush() error
 }
@@ -30,7 +35,7 @@ func (e *Engine) cutTime() time.Duration { return e.cfg.Forget + e.cfg.LockTime 
 // cut has the kernel cut the client off from the peer, from every address of
 // the client that is surely its own.
 func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
-	if e.sets == nil || e.cfg.Protocols[p.protocol].Mode != Block {
+	if e.sets == nil || !p.cutsAll(e) {
 		return
 	}
 	d := e.cutTime()
@@ -46,6 +51,13 @@ func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
 		}
 	}
 	p.cutUntil = now.After(d).seconds()
+}
+
+// cutsAll reports whether everything between the client and this peer is cut. The
+// addresses of a protocol that is sifted may serve something harmless as well, as
+// a tracker's do: there, each connection has to show what it is.
+func (p *peer) cutsAll(e *Engine) bool {
+	return e.cfg.Protocols[p.protocol].Mode == Block && !detect.All[p.protocol].Sift
 }
 
 // cutAll cuts a new address of the client off from all its peers.
@@ -139,9 +151,25 @@ func (e *Engine) CutPairs(a nfq.Addr, now Time) []nfq.Pair {
 		}
 		for i := range c.peers.peers[:c.peers.n] {
 			p := &c.peers.peers[i]
-			if p.addr.Is4() == e.addrs[s].addr.Is4() && (!p.suspect || c.locked) && e.cfg.Protocols[p.protocol].Mode == Block {
+			if p.addr.Is4() == e.addrs[s].addr.Is4() && (!p.suspect || c.locked) && p.cutsAll(e) {
 				out = append(out, nfq.Pair{LAN: e.addrs[s].addr, WAN: p.addr})
 			}
+		}
+	}
+	return out
+}
+
+// SiftedAddrs returns the addresses of the client at the address while all that
+// is unknown of it is cut.
+func (e *Engine) SiftedAddrs(a nfq.Addr, now Time) []nfq.Addr {
+	slot := e.clientAt(&a)
+	if slot == none || !e.clients[slot].sift {
+		return nil
+	}
+	var out []nfq.Addr
+	for _, s := range e.hosts[e.clients[slot].host].addrs {
+		if s != none && now >= e.addrs[s].contested {
+			out = append(out, e.addrs[s].addr)
 		}
 	}
 	return out

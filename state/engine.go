@@ -66,8 +66,14 @@ type Engine struct {
 	onTimer           func(int32) // fire, bound once: a method value allocates
 	fullSaid          Time
 
-	flows flowTable
-	held  heldTable
+	flows    flowTable
+	held     heldTable
+	udpFlows udpFlows
+
+	named    namedTable
+	hasNames bool // some protocol has names
+	dns      detect.DNSReply
+	askWays  []askWay
 
 	exempts  [maxExempt]exemption
 	nexempt  int
@@ -79,6 +85,7 @@ type Engine struct {
 	history history
 
 	finding detect.Finding
+	asked   detect.Asked
 	out     [detect.MaxAnswer]byte
 }
 
@@ -104,6 +111,8 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 		clientLRU:    newLRU(n),
 		wheel:        newWheel(n),
 		flows:        newFlowTable(),
+		udpFlows:     newUDPFlows(),
+		named:        newNamedTable(),
 	}
 	for i := hosts - 1; i >= 0; i-- {
 		e.freeHosts = append(e.freeHosts, int32(i))
@@ -125,18 +134,23 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 func (e *Engine) Configure(cfg Config) {
 	cfg.MaxClients = len(e.clients)
 	e.cfg = cfg
-	e.datagrams, e.streams = 0, 0
+	e.datagrams, e.streams, e.hasNames = 0, 0, false
 	for i, p := range cfg.Protocols {
 		if p.Mode == Off {
 			continue
 		}
 		e.datagrams |= 1 << i
+		e.hasNames = e.hasNames || p.Names.Len() > 0
+		if detect.All[i].Sift || p.Lock == Selective {
+			e.streams |= detect.Harmless
+		}
 		if p.HTTP {
 			e.streams |= 1 << i
 		}
 	}
 	e.exemptNets = networks(cfg.ExemptNets)
 	e.setNoExempt()
+	e.setAskWays()
 	for i := range e.clients {
 		c := &e.clients[i]
 		if !c.used {
@@ -254,13 +268,27 @@ func (e *Engine) decide(p *nfq.Packet, now Time) nfq.Verdict {
 				return e.udpOut(p, in, h, now)
 			}
 			return e.tcpOut(p, in, h, now)
-		case in == nil && out != nil && p.Proto == nfq.ProtoTCP:
+		case in == nil && out != nil:
+			if p.Proto == nfq.ProtoUDP {
+				return e.udpIn(p, now)
+			}
 			return e.tcpIn(p, out, now)
 		}
 		// LAN to LAN, or none of ours.
 	case nfq.HookInput:
-		if in != nil && p.Proto == nfq.ProtoUDP {
+		if in != nil && p.Proto == nfq.ProtoUDP && p.DstPort == detect.ProbePort {
 			return e.udpToRouter(p, in, now)
+		}
+		if in != nil {
+			e.local(p, in, now)
+		}
+	case nfq.HookPrerouting:
+		if in != nil {
+			e.local(p, in, now)
+		}
+	case nfq.HookOutput:
+		if p.Proto == nfq.ProtoUDP && p.SrcPort == dnsPort {
+			e.nameReply(p, now)
 		}
 	}
 	return nfq.Accept

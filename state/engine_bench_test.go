@@ -17,6 +17,8 @@ func (idleSets) Cut(_, _ nfq.Addr, _ time.Duration)          {}
 func (idleSets) Uncut(_, _ nfq.Addr)                         {}
 func (idleSets) Lock(_ nfq.MAC, _ nfq.Addr, _ time.Duration) {}
 func (idleSets) Unlock(_ nfq.MAC, _ nfq.Addr)                {}
+func (idleSets) Sift(_ nfq.MAC, _ nfq.Addr, _ time.Duration) {}
+func (idleSets) Unsift(_ nfq.MAC, _ nfq.Addr)                {}
 func (idleSets) Flush() error                                { return nil }
 func (idleSets) UDP(_, _ nfq.AddrPort, _ []byte) error       { return nil }
 func (idleSets) Reset(_ *nfq.Packet) error                   { return nil }

@@ -65,11 +65,12 @@ func (s *fakeSender) Reject(*nfq.Packet) error { s.icmps++; return nil }
 type fakeSets struct {
 	cuts  map[string]time.Duration
 	locks map[string]time.Duration
+	sifts map[string]time.Duration
 	calls int
 }
 
 func newFakeSets() *fakeSets {
-	return &fakeSets{cuts: map[string]time.Duration{}, locks: map[string]time.Duration{}}
+	return &fakeSets{cuts: map[string]time.Duration{}, locks: map[string]time.Duration{}, sifts: map[string]time.Duration{}}
 }
 
 func (s *fakeSets) Cut(c, p nfq.Addr, d time.Duration) {
@@ -97,6 +98,22 @@ func (s *fakeSets) Lock(m nfq.MAC, a nfq.Addr, d time.Duration) {
 func (s *fakeSets) Unlock(m nfq.MAC, a nfq.Addr) {
 	s.calls++
 	delete(s.locks, lockName(m, a))
+}
+
+func (s *fakeSets) Sift(m nfq.MAC, a nfq.Addr, d time.Duration) {
+	s.calls++
+	if !m.IsZero() {
+		s.sifts[m.String()] = d
+	}
+	if !a.IsZero() {
+		s.sifts[a.String()] = d
+	}
+}
+
+func (s *fakeSets) Unsift(m nfq.MAC, a nfq.Addr) {
+	s.calls++
+	delete(s.sifts, m.String())
+	delete(s.sifts, a.String())
 }
 func (s *fakeSets) Flush() error { return nil }
 

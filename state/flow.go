@@ -23,9 +23,19 @@ func (h hasher) flow(k *flowKey) uint32 {
 	return finish(word(x, uint32(k.lport)<<16|uint32(k.wport)))
 }
 
+// keyOf returns the key of a packet's connection.
+func keyOf(p *nfq.Packet, outbound bool) flowKey {
+	if outbound {
+		return flowKey{lan: p.Src, wan: p.Dst, lport: p.SrcPort, wport: p.DstPort}
+	}
+	return flowKey{lan: p.Dst, wan: p.Src, lport: p.DstPort, wport: p.SrcPort}
+}
+
 type flow struct {
-	key     flowKey
-	hash    uint32
+	key  flowKey
+	hash uint32
+	// refused: it stayed unknown while its host was sifted.
+	refused bool
 	out, in detect.Stream
 }
 
@@ -78,7 +88,7 @@ func (t *flowTable) add(k flowKey, hash uint32) (slot int32, evicted bool) {
 	t.free = t.free[:len(t.free)-1]
 	// In place: a literal of this size would be made elsewhere and copied.
 	f := &t.flows[slot]
-	f.key, f.hash = k, hash
+	f.key, f.hash, f.refused = k, hash, false
 	f.out = detect.Stream{}
 	f.in = detect.Stream{}
 	t.index.put(k, hash, slot)

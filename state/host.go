@@ -56,8 +56,9 @@ type host struct {
 	lastSeen Time
 	last     int32               // slot of the address that was used last, or none
 	addrs    [addrsPerHost]int32 // slots in Engine.addrs, or none
-	syns     [synsPerHost]syn
-	nsyns    uint32 // how many were ever recorded
+	suspicion
+	syns  [synsPerHost]syn
+	nsyns uint32 // how many were ever recorded
 }
 
 // hostAddr is one address and the host that owns it.
@@ -148,6 +149,7 @@ func (e *Engine) newHost(k hostKey, hash uint32) int32 {
 	}
 	h := &e.hosts[slot]
 	h.key, h.hash, h.client, h.used, h.nsyns, h.last = k, hash, none, true, 0, none
+	h.suspicion = suspicion{}
 	for i := range h.addrs {
 		h.addrs[i] = none
 	}
@@ -212,6 +214,7 @@ func (e *Engine) contest(a *hostAddr, now Time) {
 	if now >= a.contested {
 		if owner := &e.hosts[a.host]; owner.client != none {
 			e.uncutAddr(&e.clients[owner.client], &a.addr)
+			e.unsiftAddr(&e.clients[owner.client], &a.addr)
 		}
 		e.emit(Event{Class: ClassTable, What: EventForged, Client: a.addr, MAC: e.hosts[a.host].key.mac})
 	}
@@ -231,6 +234,7 @@ func (e *Engine) disown(slot int32) {
 	}
 	if h.client != none {
 		e.uncutAddr(&e.clients[h.client], &e.addrs[slot].addr)
+		e.unsiftAddr(&e.clients[h.client], &e.addrs[slot].addr)
 	}
 	e.dropAddr(slot)
 }
@@ -260,6 +264,7 @@ func (e *Engine) ownAddr(slot int32, h *host, src *nfq.Addr, hash uint32, now Ti
 	h.addrs[place], h.last = s, s
 	if h.client != none {
 		e.cutAll(&e.clients[h.client], src, now)
+		e.siftAddr(&e.clients[h.client], src)
 	}
 }
 

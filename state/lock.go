@@ -21,6 +21,10 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 		return
 	}
 	c.lockStart, c.lockUntil, c.probed = now, now.After(e.cfg.LockTime), 0
+	strict := e.cfg.Protocols[protocol].Lock == Strict
+	sift := !strict || detect.All[protocol].Sift
+	more := strict && !c.strict || sift && !c.sift
+	c.strict, c.sift = c.strict || strict, c.sift || sift
 	if !c.locked {
 		c.locked = true
 		c.locks++
@@ -28,14 +32,14 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 		e.Counters.Locks++
 		e.emit(Event{Class: ClassClient, What: EventLocked, Client: c.addr, MAC: c.mac, Protocol: uint8(protocol), Reason: reason})
 		e.schedule(slot, c, now)
-		if reason != detect.ReasonPeer && reason != detect.ReasonProbe {
+		if reason != detect.ReasonPeer && reason != detect.ReasonProbe && !detect.All[protocol].Sift {
 			e.lookBack(c, protocol, now)
 		}
 	}
 	c.protocol, c.reason = uint8(protocol), reason
 	// The kernel's element is renewed only when it lags by an eighth: in
 	// between, SYNs come here, where they are dropped as well.
-	if c.lockUntil-c.kernelUntil > Time(e.cfg.LockTime)/8 {
+	if more || c.lockUntil-c.kernelUntil > Time(e.cfg.LockTime)/8 {
 		e.lockInKernel(c)
 	}
 }
@@ -49,18 +53,49 @@ func (e *Engine) lockInKernel(c *client) {
 		return
 	}
 	c.kernelUntil = c.lockUntil
-	e.sets.Lock(c.mac, c.addr, d)
+	if c.strict {
+		e.sets.Lock(c.mac, c.addr, d)
+	}
+	if c.sift {
+		e.sets.Sift(c.mac, nfq.Addr{}, d)
+		for _, s := range e.hosts[c.host].addrs {
+			if s != none && e.now >= e.addrs[s].contested {
+				e.sets.Sift(nfq.MAC{}, e.addrs[s].addr, d)
+			}
+		}
+	}
+}
+
+// siftAddr has the kernel sift a new address of the client.
+func (e *Engine) siftAddr(c *client, a *nfq.Addr) {
+	if d := c.lockUntil.Since(e.now); e.sets != nil && c.sift && d > 0 {
+		e.sets.Sift(nfq.MAC{}, *a, d)
+	}
+}
+
+// unsiftAddr ends that for an address that may be another's.
+func (e *Engine) unsiftAddr(c *client, a *nfq.Addr) {
+	if e.sets != nil && c.sift {
+		e.sets.Unsift(nfq.MAC{}, *a)
+	}
 }
 
 // release ends the lock: the host has its TCP back.
 func (e *Engine) release(slot int32, c *client) {
-	c.locked = false
 	e.nlocked--
 	e.Counters.Unlocks++
-	if e.sets != nil {
+	if e.sets != nil && c.strict {
 		e.sets.Unlock(c.mac, c.addr)
 	}
-	c.kernelUntil = 0
+	if e.sets != nil && c.sift {
+		e.sets.Unsift(c.mac, nfq.Addr{})
+		for _, s := range e.hosts[c.host].addrs {
+			if s != none {
+				e.sets.Unsift(nfq.MAC{}, e.addrs[s].addr)
+			}
+		}
+	}
+	c.locked, c.strict, c.sift, c.kernelUntil = false, false, false, 0
 	// Addresses that were only suspected may be anything: let go of them.
 	for i := c.peers.n - 1; i >= 0; i-- {
 		if p := &c.peers.peers[i]; p.suspect {
@@ -81,7 +116,7 @@ func (e *Engine) schedule(slot int32, c *client, now Time) {
 	}
 	at := c.lockUntil
 	if int(c.probed) < len(probeAt) {
-		at = c.lockStart + Time(e.cfg.LockTime)/8*probeAt[c.probed]
+		at = e.probeTime(c)
 	}
 	// Pairs in the kernel's set are renewed on the way.
 	e.wheel.set(slot, min(at, now.After(e.cfg.Forget/4)))
@@ -95,7 +130,10 @@ func (e *Engine) fire(slot int32) {
 	case c.locked && now >= c.lockUntil:
 		e.release(slot, c)
 	case c.locked && int(c.probed) < len(probeAt) &&
-		now >= c.lockStart+Time(e.cfg.LockTime)/8*probeAt[c.probed]:
+		now >= e.probeTime(c):
+		if c.probed > 0 { // the one before was not answered
+			e.nextWay(c)
+		}
 		c.probed++
 		e.probe(slot, c)
 	case !c.locked && now >= c.lastSeen.After(e.cfg.Forget):
@@ -108,8 +146,22 @@ func (e *Engine) fire(slot int32) {
 	e.schedule(slot, c, now)
 }
 
+// probeTime is when the client is to be probed next: not always after the same
+// time, so that probes are no pattern.
+func (e *Engine) probeTime(c *client) Time {
+	eighth := Time(e.cfg.LockTime) / 8
+	at := c.lockStart + eighth*probeAt[c.probed]
+	if detect.All[c.protocol].Sift {
+		at -= eighth / 256 * Time(word(e.hash.seed, c.salt)&255)
+	}
+	return at
+}
+
 // probe sends the client what makes it answer if it still runs.
 func (e *Engine) probe(slot int32, c *client) {
+	if int(c.way) >= len(detect.All[c.protocol].Probes) { // it was recognised as another
+		c.way = 0
+	}
 	sent := false
 	for range detect.All[c.protocol].Probes {
 		if sent = e.probeBy(slot, c, int(c.way)); sent {
@@ -137,7 +189,11 @@ func (e *Engine) nextWay(c *client) {
 func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 	cfg := &e.cfg.Protocols[c.protocol]
 	p := &detect.All[c.protocol].Probes[way]
-	if p.TCP && (!cfg.TCPProbe || e.prober == nil || c.listen == 0) || !p.TCP && (!cfg.Probe || c.port == 0) {
+	listen := c.listen
+	if listen == 0 {
+		listen = c.port
+	}
+	if p.TCP && (!cfg.TCPProbe || e.prober == nil || listen == 0) || !p.TCP && (!cfg.Probe || c.port == 0) {
 		return false
 	}
 	c.salt++
@@ -146,7 +202,7 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 		return false
 	}
 	if p.TCP {
-		return e.prober.ProbeTCP(slot, c.askedAt, c.listen, e.out[:n])
+		return e.prober.ProbeTCP(slot, c.askedAt, listen, e.out[:n])
 	}
 	d := e.device(c.device)
 	if d == nil {
@@ -158,6 +214,18 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 	}
 	e.send(nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: c.askedAt, Port: c.port}, e.out[:n])
 	return true
+}
+
+// answers reports whether b is the answer to the client's last probe, where that
+// cannot be told from b alone.
+func (e *Engine) answers(c *client, b []byte) bool {
+	probes := detect.All[c.protocol].Probes
+	if int(c.way) >= len(probes) || probes[c.way].Answered == nil {
+		return false
+	}
+	p := &probes[c.way]
+	n := p.Build(e.out[:], c.query[:c.queryLen], c.salt)
+	return n > 0 && p.Answered(b, e.out[:n])
 }
 
 // answered records that the client answered a probe.

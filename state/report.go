@@ -16,6 +16,8 @@ type ClientInfo struct {
 	MAC                 nfq.MAC
 	Protocol            *detect.Protocol
 	Reason              detect.Reason
+	Program             string // the name of the client program, where it is known
+	Strict              bool   // its lock lets no TCP connection be opened
 	FirstSeen, LastSeen Time
 	Locked              bool
 	LockRemaining       time.Duration
@@ -47,6 +49,7 @@ func (e *Engine) Clients(now Time) []ClientInfo {
 			continue
 		}
 		info := ClientInfo{
+			Program: c.program.String(), Strict: c.strict,
 			Addr: c.addr, MAC: c.mac, Protocol: detect.All[c.protocol], Reason: c.reason,
 			FirstSeen: c.firstSeen, LastSeen: c.lastSeen,
 			Locked: c.locked, Locks: c.locks,

@@ -27,7 +27,7 @@ import (
 // program reads what an older one wrote.
 const (
 	snapshotMagic   = "P2PW"
-	snapshotVersion = 1
+	snapshotVersion = 2
 	snapshotHead    = 16
 )
 
@@ -111,6 +111,13 @@ func (w *snapshotWriter) addr(a *nfq.Addr) { w.b = append(w.b, a[:]...) }
 //go:noinline
 func (w *snapshotWriter) mac(m *nfq.MAC) { w.b = append(w.b, m[:]...) }
 
+func flag(is bool, bit uint8) uint8 {
+	if is {
+		return bit
+	}
+	return 0
+}
+
 func (w *snapshotWriter) exemptions(e *Engine) {
 	n := 0
 	for i := range e.exempts[:e.nexempt] {
@@ -150,11 +157,7 @@ func (w *snapshotWriter) client(e *Engine, c *client) {
 	w.u8(uint8(c.reason))
 	w.age(c.firstSeen)
 	w.age(c.lastSeen)
-	locked := uint8(0)
-	if c.locked {
-		locked = 1
-	}
-	w.u8(locked)
+	w.u8(flag(c.locked, 1) | flag(c.strict, 2) | flag(c.sift, 4))
 	w.age(c.lockUntil)
 	w.u32(c.locks)
 	w.u32(c.dropped)
@@ -166,6 +169,11 @@ func (w *snapshotWriter) client(e *Engine, c *client) {
 	w.b = append(w.b, c.query[:c.queryLen]...)
 	w.u16(int(c.port))
 	w.addr(&c.askedAt)
+	w.u16(int(c.listen))
+	w.u8(c.way)
+	name := c.program.String()
+	w.u8(uint8(len(name)))
+	w.b = append(w.b, name...)
 	// Oldest first, so that the order of use comes back by itself.
 	w.u16(c.peers.n)
 	for s := c.peers.oldest; s != 0; s = c.peers.peers[s-1].newer {
@@ -173,11 +181,7 @@ func (w *snapshotWriter) client(e *Engine, c *client) {
 		w.addr(&p.addr)
 		w.u16(int(p.port))
 		w.u8(p.protocol)
-		suspect := uint8(0)
-		if p.suspect {
-			suspect = 1
-		}
-		w.u8(suspect)
+		w.u8(flag(p.suspect, 1))
 		w.age(p.first.time())
 		w.age(p.last.time())
 		w.u32(p.dropped)
@@ -332,7 +336,8 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 	device := r.u32()
 	protocol, reason := r.protocol(), detect.Reason(r.u8())
 	first, last := r.age(), r.age()
-	locked, until := r.u8() == 1, r.age()
+	flags, until := r.u8(), r.age()
+	locked := flags&1 != 0
 	old := client{
 		locks: r.u32(), dropped: r.u32(), droppedTCP: r.u32(), droppedUDP: r.u32(),
 		lastProbe: r.age(), lastAnswer: r.age(),
@@ -344,6 +349,8 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 	}
 	copy(old.query[:], r.take(int(old.queryLen)))
 	old.port, old.askedAt = uint16(r.u16()), r.addr()
+	old.listen, old.way = uint16(r.u16()), r.u8()
+	old.program.Set(r.take(int(r.u8())))
 	peers := r.u16()
 	if r.bad || peers > MaxPeers {
 		r.bad = true
@@ -361,6 +368,7 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 		c.locks, c.dropped, c.droppedTCP, c.droppedUDP = old.locks, old.dropped, old.droppedTCP, old.droppedUDP
 		c.lastProbe, c.lastAnswer = old.lastProbe, old.lastAnswer
 		c.query, c.queryLen, c.port, c.askedAt = old.query, old.queryLen, old.port, old.askedAt
+		c.listen, c.way, c.program = old.listen, old.way, old.program
 	}
 	for range peers {
 		a, port, proto, suspect := r.addr(), uint16(r.u16()), r.protocol(), r.u8() == 1
@@ -378,7 +386,7 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 		return
 	}
 	if cfg := &e.cfg; locked && until > r.now && cfg.LockTime > 0 && cfg.Protocols[protocol].Mode == Block {
-		c.locked = true
+		c.locked, c.strict, c.sift = true, flags&2 != 0, flags&4 != 0
 		e.nlocked++
 		c.lockUntil = min(until, r.now.After(cfg.LockTime))
 		c.lockStart = c.lockUntil - Time(cfg.LockTime)

@@ -15,7 +15,11 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	}
 	if h.client != none {
 		c := &e.clients[h.client]
-		if peer := e.knows(c, &p.Dst); peer != nil {
+		peer := e.knows(c, &p.Dst)
+		if peer != nil && detect.All[peer.protocol].Sift && !(isSYN && peer.port == p.DstPort && peer.port >= 1024) {
+			peer = nil // something else may be served there too
+		}
+		if peer != nil {
 			if e.cfg.Protocols[peer.protocol].Mode != Block {
 				return nfq.Accept
 			}
@@ -27,13 +31,19 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 			c.droppedTCP++
 			return e.refuse(p)
 		}
-		if isSYN && c.locked {
+		if isSYN && (c.strict || c.sift && decoy(c, &p.Dst)) {
 			c.dropped++
 			c.droppedTCP++
 			return e.refuse(p)
 		}
 	}
 	if isSYN {
+		if e.wentToNamed(p, d, h, now) {
+			if h.client != none {
+				e.clients[h.client].droppedTCP++
+			}
+			return e.refuse(p)
+		}
 		return nfq.Accept
 	}
 	return e.tcpData(p, d, h, true, now)
@@ -53,7 +63,7 @@ func (e *Engine) tcpIn(p *nfq.Packet, d *Device, now Time) nfq.Verdict {
 	}
 	if h.client != none {
 		c := &e.clients[h.client]
-		if peer := e.knows(c, &p.Src); peer != nil {
+		if peer := e.knows(c, &p.Src); peer != nil && !detect.All[peer.protocol].Sift {
 			if e.cfg.Protocols[peer.protocol].Mode != Block {
 				return nfq.Accept
 			}
@@ -74,10 +84,7 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 	if len(p.Payload) == 0 {
 		return nfq.Accept
 	}
-	key := flowKey{lan: p.Src, wan: p.Dst, lport: p.SrcPort, wport: p.DstPort}
-	if !outbound {
-		key = flowKey{lan: p.Dst, wan: p.Src, lport: p.DstPort, wport: p.SrcPort}
-	}
+	key := keyOf(p, outbound)
 	hash := e.hash.flow(&key)
 	slot := e.flows.get(key, hash)
 	if slot == none {
@@ -91,9 +98,19 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 		}
 		e.held.drop(slot)
 		e.flows.flows[slot].start(h, p, outbound)
+		if e.streams.Has(harmlessBit) {
+			e.flows.flows[slot].out.WantPort(key.wport)
+			e.flows.flows[slot].in.WantPort(key.wport)
+		}
 	}
 	fl := &e.flows.flows[slot]
 	e.flows.lru.touch(slot)
+	if fl.refused {
+		if h.client != none && e.clients[h.client].sift {
+			return e.refuseUnknown(p, &e.clients[h.client])
+		}
+		return nfq.Accept
+	}
 	stream := &fl.in
 	if outbound {
 		stream = &fl.out
@@ -105,12 +122,79 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 		e.Counters.Cuts++
 		return e.session(p, d, h, &key, f, outbound, now)
 	case detect.No:
+		return e.unclaimed(p, d, h, slot, outbound, now)
+	}
+	return nfq.Accept
+}
+
+// unclaimed deals with a direction of a connection that is of no protocol.
+func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, outbound bool, now Time) nfq.Verdict {
+	fl := &e.flows.flows[slot]
+	if !e.streams.Has(harmlessBit) {
 		if outbound && !fl.out.HTTP() || fl.in.Done() && fl.out.Done() {
 			e.flows.remove(slot)
 			return nfq.AcceptDecided
 		}
+		return nfq.Accept
+	}
+	mine := &fl.in
+	if outbound {
+		mine = &fl.out
+	}
+	switch {
+	case fl.out.Harmless() && (!fl.out.HTTP() || fl.in.Done()), fl.in.Harmless() && (!fl.in.HTTP() || fl.out.Done()):
+		e.flows.remove(slot)
+		return nfq.AcceptHarmless
+	case mine.Harmless(): // the head of one direction is over, that of the other is not
+		return nfq.Accept
+	}
+	if outbound {
+		if protocol, ok := e.encrypted(p.Payload, h, p.DstPort, now); ok {
+			return e.hidden(p, d, h, fl, protocol, now)
+		}
+	}
+	if h.client != none && e.clients[h.client].sift {
+		fl.refused = true
+		return e.refuseUnknown(p, &e.clients[h.client])
+	}
+	if outbound || fl.in.Done() && fl.out.Done() {
+		e.flows.remove(slot)
+		return nfq.AcceptDecided
 	}
 	return nfq.Accept
+}
+
+// hidden deals with an encrypted session that the LAN host opened.
+func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, fl *flow, protocol int, now Time) nfq.Verdict {
+	f := &e.finding
+	f.Reset()
+	f.Kind, f.Protocol, f.Reason = detect.Session, protocol, detect.ReasonEncrypted
+	v := e.session(p, d, h, &fl.key, f, true, now)
+	if v == nfq.Drop {
+		fl.refused = true
+		if cfg := &e.cfg.Protocols[protocol]; cfg.ResetEncrypted && e.cfg.Action != Reset && e.sender != nil {
+			if err := e.sender.Reset(p); err != nil {
+				e.Counters.SendErrors++
+			}
+		}
+	}
+	return v
+}
+
+// refuseUnknown drops a packet of a client that is sifted.
+func (e *Engine) refuseUnknown(p *nfq.Packet, c *client) nfq.Verdict {
+	if e.cfg.Protocols[c.protocol].Mode != Block {
+		return nfq.Accept
+	}
+	c.dropped++
+	c.droppedTCP++
+	return nfq.Drop
+}
+
+// decoy reports whether the address is one that the client was led to.
+func decoy(c *client, a *nfq.Addr) bool {
+	f := detect.All[c.protocol].Decoy
+	return f != nil && f((*[16]byte)(a))
 }
 
 // session handles data that says that a connection is of a P2P client.
@@ -128,6 +212,9 @@ func (e *Engine) session(p *nfq.Packet, d *Device, h *host, key *flowKey, f *det
 		e.announce(c, f, &key.wan, key.wport)
 	}
 	peer := e.note(h, c, &key.wan, key.wport, f.Protocol, false, now)
+	if outbound {
+		c.learn(f)
+	}
 	e.notePeers(h, c, f, now)
 	e.lock(h.client, c, f.Protocol, f.Reason, now)
 	if !block {
@@ -153,12 +240,13 @@ func (e *Engine) ProbedTCP(slot int32, addr nfq.Addr, b []byte, now Time) {
 	if !c.used || c.askedAt != addr || len(b) == 0 {
 		return
 	}
-	var s detect.Stream
 	f := &e.finding
 	f.Reset()
-	if s.Feed(e.streams, 0, b, true, f) != detect.Yes {
+	var s detect.Stream
+	if !e.answers(c, b) && s.Feed(e.streams&^detect.Harmless, 0, b, true, f) != detect.Yes {
 		return
 	}
+	c.learn(f)
 	e.notePeers(&e.hosts[c.host], c, f, now)
 	e.answered(slot, c, now)
 }

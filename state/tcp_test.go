@@ -119,8 +119,16 @@ func TestSegmentsThatOvertake(t *testing.T) {
 	}
 }
 
+// fastTrackOnly turns the protocols off for which harmless connections are told
+// from unknown ones.
+func fastTrackOnly(c *Config) {
+	for i := range c.Protocols[1:] {
+		c.Protocols[1+i].Mode = Off
+	}
+}
+
 func TestHarmlessConnectionsAreDecided(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, fastTrackOnly)
 	w.open(4000, "203.0.113.80", 443)
 	w.expect("TLS", w.data(4000, "203.0.113.80", 443, 1000, "\x16\x03\x01\x02\x00"), nfq.AcceptDecided)
 	w.open(4001, "203.0.113.80", 80)
@@ -194,6 +202,10 @@ func TestTCPProbe(t *testing.T) {
 	w.e.SetProber(p)
 	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
 	w.pass(41 * time.Second)
+	if len(p.asked) != 0 || w.e.Counters.Probes != 1 {
+		t.Fatalf("asked %v at first", p.asked)
+	}
+	w.pass(20 * time.Second)
 	if len(p.asked) != 1 || p.asked[0] != (nfq.AddrPort{Addr: ip("192.168.1.50"), Port: 1214}) {
 		t.Fatalf("asked %v", p.asked)
 	}

@@ -29,19 +29,87 @@ func (e *Engine) classify(b []byte) *detect.Finding {
 // udpOut decides about a datagram from the LAN to the outside.
 func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
 	f := e.classify(p.Payload)
+	if f.Kind == detect.Weak && e.watch(p, f, true, now) {
+		f.Kind, f.Reason = detect.Reply, detect.ReasonFlow
+	}
 	if f.Kind == detect.Query || f.Kind == detect.Reply {
 		return e.spoke(p, d, h, f, now)
 	}
+	weak := f.Kind == detect.Weak
+	if e.streams.Has(harmlessBit) && !weak && detect.HarmlessDatagram(p.Payload, p.DstPort, true) {
+		// A peer of a protocol that goes by addresses alone stays cut.
+		if h.client == none || !e.cutFrom(&e.clients[h.client], &p.Dst) {
+			return nfq.AcceptHarmless
+		}
+	}
+	if e.wentToNamed(p, d, h, now) {
+		return nfq.Drop
+	}
 	if h.client == none {
+		if e.streams.Has(harmlessBit) {
+			e.suspectUDP(p, d, h, now)
+		}
 		return nfq.Accept
 	}
 	c := &e.clients[h.client]
-	peer := e.knows(c, &p.Dst)
-	if peer == nil {
+	if peer := e.knows(c, &p.Dst); peer != nil {
+		if weak || !detect.All[peer.protocol].Sift || peer.port == p.DstPort {
+			e.wentTo(h.client, c, peer, &p.Src, now)
+		}
+		return e.dropUDP(c, peer, int(peer.protocol))
+	}
+	if c.sift {
+		return e.dropUnknownUDP(c)
+	}
+	return nfq.Accept
+}
+
+// harmlessBit is the number of detect.Harmless.
+const harmlessBit = 31
+
+// cutFrom reports whether the address is a peer from which the client is cut off
+// altogether.
+func (e *Engine) cutFrom(c *client, a *nfq.Addr) bool {
+	p := e.knows(c, a)
+	return p != nil && p.cutsAll(e)
+}
+
+// dropUnknownUDP drops a datagram of a client that is sifted.
+func (e *Engine) dropUnknownUDP(c *client) nfq.Verdict {
+	if cfg := &e.cfg.Protocols[c.protocol]; cfg.Mode != Block || !cfg.BlockUDP {
 		return nfq.Accept
 	}
-	e.wentTo(h.client, c, peer, &p.Src, now)
-	return e.dropUDP(c, peer, int(peer.protocol))
+	c.dropped++
+	c.droppedUDP++
+	return nfq.Drop
+}
+
+// udpIn decides about a datagram from the outside to the LAN. What it says never
+// makes its receiver a client, nor keeps it one: anybody can send it.
+func (e *Engine) udpIn(p *nfq.Packet, now Time) nfq.Verdict {
+	if p.SrcPort == dnsPort {
+		e.nameReply(p, now)
+	}
+	h := e.hostAt(&p.Dst)
+	if h == nil || h.client == none || e.exempt(&p.Dst, &h.key.mac, now) {
+		return nfq.Accept
+	}
+	c := &e.clients[h.client]
+	f := e.classify(p.Payload)
+	if f.Kind == detect.Query || f.Kind == detect.Reply {
+		// Its sender is a peer, and so are those it names.
+		if detect.All[f.Protocol].Sift && !e.ours(&p.Src) {
+			e.note(h, c, &p.Src, p.SrcPort, f.Protocol, false, now)
+			e.notePeers(h, c, f, now)
+		}
+	} else if e.streams.Has(harmlessBit) && f.Kind == detect.None && detect.HarmlessDatagram(p.Payload, p.SrcPort, false) &&
+		!e.cutFrom(c, &p.Src) {
+		return nfq.AcceptHarmless
+	}
+	if c.sift {
+		return e.dropUnknownUDP(c)
+	}
+	return nfq.Accept
 }
 
 // spoke handles a datagram that says that its sender is a client.
@@ -62,18 +130,25 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	protocol := detect.All[f.Protocol]
 	if f.Kind == detect.Query && len(p.Payload) <= detect.MaxQuery {
 		c.queryLen = uint8(copy(c.query[:], p.Payload))
+	}
+	// A tracker may be asked from a port of its own.
+	if (f.Kind == detect.Query || f.Reason == detect.ReasonFlow) && (f.Reason != detect.ReasonAnnounce || c.port == 0) {
 		c.askedAt, c.port = p.Src, p.SrcPort
 	}
-	peer := e.note(h, c, &p.Dst, p.DstPort, f.Protocol, false, now)
+	c.learn(f)
+	var peer *peer
+	if protocol.Decoy == nil || !protocol.Decoy((*[16]byte)(&p.Dst)) {
+		peer = e.note(h, c, &p.Dst, p.DstPort, f.Protocol, false, now)
+	}
 	e.notePeers(h, c, f, now)
 	e.lock(h.client, c, f.Protocol, f.Reason, now)
 	cfg := &e.cfg.Protocols[f.Protocol]
 	if cfg.Mode == Block && f.Kind == detect.Query && cfg.Answer != detect.AnswerNone && protocol.Answer != nil {
-		salt := uint32(peer.last)/1800 + uint32(peer.addr[15])<<8
-		asked := detect.Asked{
+		salt := uint32(e.seconds(now))/1800 + uint32(p.Dst[15])<<8
+		e.asked = detect.Asked{
 			Peer: p.Dst, Client: detect.Endpoint{Addr: p.Src, Port: p.SrcPort}, Salt: salt,
 		}
-		if n := protocol.Answer(e.out[:], p.Payload, cfg.Answer, &asked); n > 0 {
+		if n := protocol.Answer(e.out[:], p.Payload, cfg.Answer, &e.asked); n > 0 {
 			e.send(nfq.AddrPort{Addr: p.Dst, Port: p.DstPort}, nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}, e.out[:n])
 			e.Counters.Pongs++
 		}
@@ -85,7 +160,9 @@ func (e *Engine) dropUDP(c *client, peer *peer, protocol int) nfq.Verdict {
 	if cfg := &e.cfg.Protocols[protocol]; cfg.Mode != Block || !cfg.BlockUDP {
 		return nfq.Accept
 	}
-	peer.dropped++
+	if peer != nil {
+		peer.dropped++
+	}
 	c.dropped++
 	c.droppedUDP++
 	return nfq.Drop
@@ -107,6 +184,9 @@ func (e *Engine) notePeers(h *host, c *client, f *detect.Finding, now Time) {
 		a := nfq.Addr(f.Peers[i].Addr)
 		if e.ours(&a) {
 			e.Counters.IgnoredPeers++
+			continue
+		}
+		if decoy := detect.All[f.Protocol].Decoy; decoy != nil && decoy((*[16]byte)(&a)) {
 			continue
 		}
 		e.note(h, c, &a, f.Peers[i].Port, f.Protocol, false, now)
@@ -133,17 +213,20 @@ func (e *Engine) ours(a *nfq.Addr) bool {
 // udpToRouter decides about a datagram from the LAN to the router: the answer to
 // a probe restarts the client's lock.
 func (e *Engine) udpToRouter(p *nfq.Packet, d *Device, now Time) nfq.Verdict {
-	if p.DstPort != detect.ProbePort {
-		return nfq.Accept
-	}
 	h := e.hostAt(&p.Src)
-	if h == nil || h.client == none || !p.MAC.IsZero() && !h.key.mac.IsZero() && h.key.mac != p.MAC {
+	if h != nil && h.client == none {
+		return e.askAnswered(p, d, h, now)
+	}
+	if h == nil || !p.MAC.IsZero() && !h.key.mac.IsZero() && h.key.mac != p.MAC {
 		return nfq.Accept
 	}
-	if f := e.classify(p.Payload); f.Kind != detect.Query && f.Kind != detect.Reply {
+	c := &e.clients[h.client]
+	f := e.classify(p.Payload)
+	if f.Kind != detect.Query && f.Kind != detect.Reply && !e.answers(c, p.Payload) {
 		return nfq.Accept
 	}
-	e.answered(h.client, &e.clients[h.client], now)
+	c.learn(f)
+	e.answered(h.client, c, now)
 	// Nobody listens on that port: without the drop, the router would
 	// tell the client so.
 	return nfq.Drop

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+const (
+	// maxNamed is how many addresses are known by a listed name.
+	maxNamed = 256
+	// namedLeast and namedMost bound how long an address is; programs go on
+	// using one for longer than its name's time to live.
+	namedLeast = 10 * time.Minute
+	namedMost  = 24 * time.Hour
+	dnsPort    = 53
+)
+
+// named is an address that a listed name stands for.
+type named struct {
+	addr     nfq.Addr
+	hash     uint32
+	protocol uint8
+	until    Time
+}
+
+// namedTable is the table of such addresses: of all hosts together, because a
+// name stands for the same addresses whoever asks.
+type namedTable struct {
+	places []named
+	used   int
+	index  index[nfq.Addr]
+	lru    lru
+}
+
+func newNamedTable() namedTable {
+	return namedTable{places: make([]named, maxNamed), index: newIndex[nfq.Addr](maxNamed), lru: newLRU(maxNamed)}
+}
+
+func (t *namedTable) put(a *nfq.Addr, hash uint32, protocol int, until Time) {
+	slot := t.index.get(*a, hash)
+	switch {
+	case slot != none:
+		t.lru.touch(slot)
+		t.places[slot].protocol = uint8(protocol)
+		t.places[slot].until = max(t.places[slot].until, until)
+		return
+	case t.used < len(t.places):
+		slot = int32(t.used)
+		t.used++
+	default:
+		slot = t.lru.oldest()
+		t.lru.remove(slot)
+		t.index.remove(t.places[slot].addr, t.places[slot].hash)
+	}
+	t.places[slot] = named{*a, hash, uint8(protocol), until}
+	t.index.put(*a, hash, slot)
+	t.lru.push(slot)
+}
+
+// get returns the protocol of the address, or none.
+func (t *namedTable) get(a *nfq.Addr, hash uint32, now Time) int {
+	if slot := t.index.get(*a, hash); slot != none && now < t.places[slot].until {
+		return int(t.places[slot].protocol)
+	}
+	return none
+}
+
+// nameReply reads what a name server answers a LAN host.
+func (e *Engine) nameReply(p *nfq.Packet, now Time) {
+	if !e.hasNames || !e.dns.Parse(p.Payload) {
+		return
+	}
+	for i := range detect.All {
+		cfg := &e.cfg.Protocols[i]
+		if cfg.Mode == Off || !cfg.Names.Match(e.dns.Name[:e.dns.N]) {
+			continue
+		}
+		if h := e.hostAt(&p.Dst); h != nil && !e.exempt(&p.Dst, &h.key.mac, now) {
+			h.likely = now.After(suspectTime)
+		}
+		ttl := min(max(time.Duration(e.dns.TTL)*time.Second, namedLeast), namedMost)
+		for j := range e.dns.Addrs[:e.dns.NAddrs] {
+			a := nfq.Addr(e.dns.Addrs[j])
+			// An answer must not be able to name the LAN's own.
+			if !detect.Plausible(detect.Endpoint{Addr: a, Port: 1}) || e.ours(&a) {
+				e.Counters.IgnoredPeers++
+				continue
+			}
+			e.named.put(&a, e.hash.addr(&a), i, now.After(ttl))
+		}
+		return
+	}
+}
+
+// wentToNamed deals with a packet to an address that a listed name stands for. It
+// reports whether the packet is to be dropped: a protocol that has more to be
+// known by is only suspected.
+func (e *Engine) wentToNamed(p *nfq.Packet, d *Device, h *host, now Time) bool {
+	if e.named.used == 0 {
+		return false
+	}
+	protocol := e.named.get(&p.Dst, e.hash.addr(&p.Dst), now)
+	if protocol == none || e.cfg.Protocols[protocol].Mode == Off {
+		return false
+	}
+	if detect.All[protocol].Sift {
+		h.likely = now.After(suspectTime)
+		return false
+	}
+	f := &e.finding
+	f.Reset()
+	f.Kind, f.Protocol, f.Reason = detect.Session, protocol, detect.ReasonName
+	isNew := h.client == none
+	c := e.found(h, protocol, f.Reason, &p.Src, d, now)
+	if c == nil {
+		return e.cfg.Protocols[protocol].Mode == Block
+	}
+	if isNew {
+		e.announce(c, f, &p.Dst, p.DstPort)
+	}
+	peer := e.note(h, c, &p.Dst, p.DstPort, protocol, false, now)
+	e.lock(h.client, c, protocol, f.Reason, now)
+	if e.cfg.Protocols[protocol].Mode != Block {
+		return false
+	}
+	peer.dropped++
+	c.dropped++
+	return true
+}

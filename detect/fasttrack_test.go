@@ -99,7 +99,9 @@ func TestFastTrackAnswer(t *testing.T) {
 				t.Errorf("%s: our own answer is recognised as kind %d, want a reply", tt.name, k)
 			}
 		}
-		if a := testing.AllocsPerRun(100, func() { FastTrack.Answer(dst[:], query, tt.form, &Asked{Salt: 7}) }); a != 0 {
+		// Through a function value, what is pointed to is on the heap: it is kept.
+		asked := Asked{Salt: 7}
+		if a := testing.AllocsPerRun(100, func() { FastTrack.Answer(dst[:], query, tt.form, &asked) }); a != 0 {
 			t.Errorf("%s: %v allocations", tt.name, a)
 		}
 	}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+// HarmlessDatagram reports whether the UDP payload b shows that its flow is
+// something known that is no file sharing. port is the port of the host outside.
+//
+// One datagram has to be enough, so each form is held to constants and lengths
+// that chance does not meet. Where the first bytes fit BitTorrent too:
+//
+//   - uTP begins with 01, 11, 21, 31 or 41. DNS and STUN can begin so; but then
+//     they have a constant where uTP has a time stamp, and uTP meets that in one
+//     packet of 65,536 (DNS, and the name behind it must fit too) or of 2^32.
+//     WireGuard's first message is that of uTP data on connection 0, which is
+//     one connection of 65,536, with exactly 148 bytes. Symmetric NTP looks
+//     like uTP in two bytes, and is left out.
+//   - A tracker's connection number, 8 bytes, may be anything: what is an
+//     announce is never harmless, whatever else it fits.
+//   - A DHT message is a dictionary, "d": no form here begins so but the mode of
+//     an NTP server, whose stratum is no digit.
+//   - Vuze's DHT begins with a random number of 4 bytes, the highest bit set, as
+//     QUIC does: the version and two lengths of QUIC have to fit as well. Its
+//     replies begin with 000004, flags that no DNS query has.
+func HarmlessDatagram(b []byte, port uint16, outbound bool) bool {
+	return harmlessForm(b, port, outbound) && !torrentSure(b)
+}
+
+func harmlessForm(b []byte, port uint16, outbound bool) bool {
+	if len(b) < 12 {
+		return false
+	}
+	switch port {
+	case dnsPort:
+		if dnsMessage(b, !outbound) {
+			return true
+		}
+	case 123:
+		if isNTP(b, outbound) {
+			return true
+		}
+	case 500:
+		return isIKE(b)
+	case 4500:
+		// Beside encrypted packets, which begin with their number.
+		return be32(b) == 0 && isIKE(b[4:])
+	}
+	switch c := b[0]; {
+	case c&0xc0 == 0xc0:
+		return isQUIC(b)
+	case c >= 'A':
+		return isSIP(b)
+	case c >= 20 && c <= 23:
+		return isDTLS(b)
+	}
+	return isSTUN(b) && int(be16(b[2:]))+stunHeader == len(b) || isWireGuard(b)
+}
+
+// torrentSure reports whether BitTorrent takes b for a query or a reply.
+func torrentSure(b []byte) bool {
+	if len(b) < 16 {
+		return false
+	}
+	if b[0] == 'd' {
+		var m krpc
+		return m.parse(b)
+	}
+	if _, ok := trackerQuery(b); ok {
+		return true
+	}
+	var p utpPacket
+	return utpIsSYN(b) || p.parse(b) && p.kind == utpData && peerFirst(b[p.data:]) == Yes
+}
+
+// isNTP reports whether b is a client's request or a server's response
+// (RFC 5905), extensions included.
+func isNTP(b []byte, outbound bool) bool {
+	mode := byte(4)
+	if outbound {
+		mode = 3
+	}
+	version := b[0] >> 3 & 7
+	return len(b) >= 48 && len(b)%4 == 0 && b[0]&7 == mode && version >= 1 && version <= 4 && b[1] <= 16
+}
+
+// isIKE reports whether b is one whole message of IKE (RFC 2409, RFC 7296).
+func isIKE(b []byte) bool {
+	const header = 28
+	return len(b) >= header && (b[17] == 0x10 || b[17] == 0x20) &&
+		be32(b)|be32(b[4:]) != 0 && be32(b[24:]) == uint32(len(b))
+}
+
+// isQUIC reports whether b begins with a long header (RFC 8999), as the first
+// packets of either side do.
+func isQUIC(b []byte) bool {
+	const most = 20 // bytes of a connection's number
+	version := be32(b[1:])
+	switch {
+	case version == 1, version == 0x6b3343cf, // RFC 9000, RFC 9369
+		version>>8 == 0xff0000 && version&0xff >= 22, // drafts
+		version&0x0f0f0f0f == 0x0a0a0a0a:             // to keep servers flexible
+	case version>>24 == 'Q', version>>24 == 'T': // Google's own
+		for _, c := range b[2:5] {
+			if c < '0' || c > '9' {
+				return false
+			}
+		}
+		if version == 'Q'<<24|'0'<<16|'4'<<8|'6' {
+			// Both lengths in one byte: 8 to the server, 8 from it.
+			return b[5] == 0x50 || b[5] == 0x05
+		}
+	default:
+		return false
+	}
+	to := int(b[5])
+	if to > most || 6+to >= len(b) {
+		return false
+	}
+	from := int(b[6+to])
+	return from <= most && 7+to+from < len(b)
+}
+
+const (
+	stunHeader = 20
+	stunMagic  = 0x2112a442
+)
+
+// isSTUN reports whether b begins with the header of a STUN message (RFC 8489),
+// TURN included.
+func isSTUN(b []byte) bool {
+	return len(b) >= 8 && b[0]&0xc0 == 0 && b[3]&3 == 0 && be32(b[4:]) == stunMagic
+}
+
+// isDTLS reports whether b is a run of whole records of DTLS (RFC 6347), as
+// calls, browsers and VPNs send them.
+func isDTLS(b []byte) bool {
+	const header = 13
+	for len(b) > 0 {
+		if len(b) < header || b[0] < 20 || b[0] > 23 || b[1] != 0xfe ||
+			b[2] != 0xfd && b[2] != 0xff && b[2] != 0xfc {
+			return false
+		}
+		n := int(be16(b[11:]))
+		if n == 0 || header+n > len(b) {
+			return false
+		}
+		b = b[header+n:]
+	}
+	return true
+}
+
+// isWireGuard reports whether b is one of the two messages that begin a
+// connection.
+func isWireGuard(b []byte) bool {
+	if b[1]|b[2]|b[3] != 0 {
+		return false
+	}
+	return b[0] == 1 && len(b) == 148 || b[0] == 2 && len(b) == 92
+}
+
+// isSIP reports whether b begins with the first line of a SIP message
+// (RFC 3261).
+func isSIP(b []byte) bool { return sipFirst(b) == Yes }
+
+const sipVersion = "SIP/2.0"
+
+// sipFirst looks for "SIP/2.0 200 " or "INVITE sip:...", method and scheme.
+func sipFirst(b []byte) Match {
+	if m := hasPrefix(b, []byte(sipVersion+" ")); m != No {
+		return m
+	}
+	for _, method := range sipMethods {
+		switch m := hasPrefix(b, []byte(method)); m {
+		case Yes:
+			rest := b[len(method):]
+			if m := hasPrefix(rest, []byte("sip:")); m != No {
+				return m
+			}
+			if m := hasPrefix(rest, []byte("sips:")); m != No {
+				return m
+			}
+			return hasPrefix(rest, []byte("tel:"))
+		case More:
+			return More
+		}
+	}
+	return No
+}
+
+var sipMethods = [...]string{
+	"REGISTER ", "INVITE ", "OPTIONS ", "ACK ", "BYE ", "CANCEL ", "SUBSCRIBE ", "NOTIFY ",
+	"PUBLISH ", "MESSAGE ", "INFO ", "UPDATE ", "PRACK ", "REFER ",
+}

@@ -3,39 +3,26 @@
 package nfq
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestDeleteFlows(t *testing.T) {
-	enterNetNS(t)
-	// A rule that asks for its state turns connection tracking on.
-	run(t, "iptables", "-A", "OUTPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
-	run(t, "ip6tables", "-A", "OUTPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
-	for _, a := range []string{"192.168.1.50/32", "198.51.100.7/32", "198.51.100.8/32", "2001:db8:1::50/128", "2001:db8:ff::7/128"} {
-		run(t, "ip", "address", "add", a, "dev", "lo", "nodad")
-	}
-	flow := func(from, to string) {
-		t.Helper()
-		c, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(from), 0)),
-			net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(to), 9)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if _, err := c.Write([]byte("x")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	flow("192.168.1.50", "198.51.100.7")
-	flow("198.51.100.7", "192.168.1.50") // opened by the outside
-	flow("192.168.1.50", "198.51.100.8")
+	conntrackNetNS(t, "192.168.1.50/32", "198.51.100.7/32", "198.51.100.8/32", "2001:db8:1::50/128", "2001:db8:ff::7/128")
+	flow(t, "udp", "192.168.1.50:0", "198.51.100.7:9")
+	flow(t, "udp", "198.51.100.7:0", "192.168.1.50:9") // opened by the outside
+	flow(t, "udp", "192.168.1.50:0", "198.51.100.8:9")
 	// A new IPv6 address is usable a moment later.
 	for range 100 {
-		flow("2001:db8:1::50", "2001:db8:ff::7")
+		flow(t, "udp", "[2001:db8:1::50]:0", "[2001:db8:ff::7]:9")
 		if strings.Contains(run(t, "conntrack", "-L", "-f", "ipv6"), "2001:db8:ff::7") {
 			break
 		}
@@ -68,5 +55,150 @@ func TestDeleteFlows(t *testing.T) {
 	}
 	if n, err := DeleteUDPFlows([]netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}); n != 1 || err != nil {
 		t.Errorf("UDP of the LAN: %d, %v", n, err)
+	}
+}
+
+// conntrackNetNS is a namespace with addresses of a LAN and of the outside in which
+// connections are tracked.
+func conntrackNetNS(t *testing.T, addrs ...string) {
+	t.Helper()
+	enterNetNS(t)
+	// A rule that asks for its state turns connection tracking on.
+	run(t, "iptables", "-A", "OUTPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
+	run(t, "ip6tables", "-A", "OUTPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
+	for _, a := range addrs {
+		run(t, "ip", "address", "add", a, "dev", "lo", "nodad")
+	}
+}
+
+// flow sends from one address and port to another, by UDP or TCP, which is then
+// answered.
+func flow(t *testing.T, network, from, to string) {
+	t.Helper()
+	a, b := netip.MustParseAddrPort(from), netip.MustParseAddrPort(to)
+	var c net.Conn
+	var err error
+	if network == "udp" {
+		c, err = net.DialUDP(network, net.UDPAddrFromAddrPort(a), net.UDPAddrFromAddrPort(b))
+	} else {
+		l, lerr := net.ListenTCP(network, net.TCPAddrFromAddrPort(b))
+		if lerr != nil {
+			t.Fatal(lerr)
+		}
+		t.Cleanup(func() { l.Close() })
+		c, err = net.DialTCP(network, net.TCPAddrFromAddrPort(a), net.TCPAddrFromAddrPort(b))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if network == "udp" {
+		defer c.Close() // others may come from the same port
+	} else {
+		t.Cleanup(func() { c.Close() })
+	}
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// markFlow has the connections to a port that come be marked.
+func markFlow(t *testing.T, network, port string, mark int) {
+	t.Helper()
+	run(t, "iptables", "-t", "mangle", "-A", "OUTPUT", "-p", network, "--dport", port, "-j", "CONNMARK", "--set-mark", strconv.Itoa(mark))
+}
+
+// tracked says what is in the connection table: the destination and port of each
+// connection, and its mark in hexadecimal unless it is 0.
+func tracked(t *testing.T, network string) string {
+	t.Helper()
+	var found []string
+	for line := range strings.Lines(run(t, "conntrack", "-L", "-p", network)) {
+		var dst, port string
+		mark := ""
+		for _, f := range strings.Fields(line) {
+			k, v, _ := strings.Cut(f, "=")
+			switch {
+			case k == "dst" && dst == "":
+				dst = v
+			case k == "dport" && port == "":
+				port = v
+			case k == "mark" && v != "0":
+				n, err := strconv.ParseUint(v, 10, 32)
+				if err != nil {
+					t.Fatal(err)
+				}
+				mark = fmt.Sprintf(" %x", n)
+			}
+		}
+		if dst != "" {
+			found = append(found, dst+":"+port+mark)
+		}
+	}
+	slices.Sort(found)
+	return strings.Join(found, ", ")
+}
+
+func TestDeleteUnknownFlows(t *testing.T) {
+	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32")
+	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
+	markFlow(t, "tcp", "443", MarkHarmless|MarkDecided)
+	markFlow(t, "tcp", "6881", MarkDecided)
+	markFlow(t, "udp", "53", MarkHarmless)
+	flow(t, "tcp", "192.168.1.50:40001", "198.51.100.7:6881")
+	flow(t, "tcp", "192.168.1.50:40002", "198.51.100.7:443")
+	flow(t, "tcp", "198.51.100.7:40003", "192.168.1.50:6882") // opened by the outside
+	flow(t, "tcp", "192.168.1.50:40004", "192.168.1.51:6883") // within the LAN
+	flow(t, "tcp", "192.168.1.51:40005", "198.51.100.7:6884") // another host
+	flow(t, "udp", "192.168.1.50:40001", "198.51.100.7:6881")
+	flow(t, "udp", "198.51.100.7:40003", "192.168.1.50:6882")
+	flow(t, "udp", "192.168.1.50:40002", "198.51.100.7:53")
+	flow(t, "udp", "192.168.1.50:40004", "192.168.1.51:6883")
+	hosts := map[Addr]struct{}{addr("192.168.1.50"): {}}
+	if n, err := DeleteUnknownFlows(hosts, lan); n != 4 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if got, want := tracked(t, "tcp"), "192.168.1.51:6883, 198.51.100.7:443 9000000, 198.51.100.7:6884"; got != want {
+		t.Errorf("TCP: %s, want %s", got, want)
+	}
+	if got, want := tracked(t, "udp"), "192.168.1.51:6883, 198.51.100.7:53 8000000"; got != want {
+		t.Errorf("UDP: %s, want %s", got, want)
+	}
+}
+
+func TestLookAgain(t *testing.T) {
+	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32", "198.51.100.8/32", "198.51.100.9/32")
+	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
+	// What another put into the mark stays.
+	markFlow(t, "tcp", "443", 5)
+	flow(t, "tcp", "192.168.1.50:40001", "198.51.100.7:443")
+	flow(t, "tcp", "192.168.1.50:40002", "198.51.100.7:6881")
+	flow(t, "tcp", "198.51.100.7:40003", "192.168.1.50:22")
+	flow(t, "udp", "192.168.1.50:40004", "198.51.100.7:123")
+	flow(t, "udp", "192.168.1.50:40005", "192.168.1.51:7000")
+	flow(t, "udp", "198.51.100.7:40006", "192.168.1.50:7001")
+	// One host outside; the same host at two ports; two hosts, one of which is
+	// asked for names; two, of ports below 1024; two and more at last.
+	flow(t, "udp", "192.168.1.50:40010", "198.51.100.7:7002")
+	flow(t, "udp", "192.168.1.50:40011", "198.51.100.7:7003")
+	flow(t, "udp", "192.168.1.50:40011", "198.51.100.7:7004")
+	flow(t, "udp", "192.168.1.50:40012", "198.51.100.7:7005")
+	flow(t, "udp", "192.168.1.50:40012", "198.51.100.8:53")
+	flow(t, "udp", "192.168.1.50:40013", "198.51.100.7:700")
+	flow(t, "udp", "192.168.1.50:40013", "198.51.100.8:700")
+	flow(t, "udp", "192.168.1.51:40014", "198.51.100.7:7006")
+	flow(t, "udp", "192.168.1.51:40014", "198.51.100.8:7007")
+	flow(t, "udp", "192.168.1.51:40014", "198.51.100.9:7008")
+	got, err := LookAgain(lan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]AddrPort{{addr("192.168.1.51"), 40014}}, got); diff != "" {
+		t.Errorf("suspects (-want +got):\n%s", diff)
+	}
+	if got, want := tracked(t, "tcp"), "192.168.1.50:22, 198.51.100.7:443 9000005, 198.51.100.7:6881"; got != want {
+		t.Errorf("TCP: %s, want %s", got, want)
+	}
+	if got, want := tracked(t, "udp"), "192.168.1.50:7001, 192.168.1.51:7000, 198.51.100.7:123 9000000, 198.51.100.8:53 9000000"; got != want {
+		t.Errorf("UDP: %s, want %s", got, want)
 	}
 }

@@ -98,8 +98,8 @@ func ago(t, now state.Time) string {
 }
 
 func (s *Service) clientsText(b *strings.Builder) {
-	fmt.Fprintf(b, "%-24s %-17s %-10s %-9s %-10s %6s %6s %8s %6s\n",
-		"ADDRESS", "MAC", "PROTOCOL", "FOUND BY", "LOCKED FOR", "PEERS", "LOCKS", "DROPPED", "SEEN")
+	fmt.Fprintf(b, "%-24s %-17s %-10s %-9s %-10s %6s %6s %8s %6s %s\n",
+		"ADDRESS", "MAC", "PROTOCOL", "FOUND BY", "LOCKED FOR", "PEERS", "LOCKS", "DROPPED", "SEEN", "PROGRAM")
 	n := 0
 	s.each(func(e *state.Engine, now state.Time) {
 		for _, c := range e.Clients(now) {
@@ -108,8 +108,12 @@ func (s *Service) clientsText(b *strings.Builder) {
 			if c.Locked {
 				lock = c.LockRemaining.Round(time.Second).String()
 			}
-			fmt.Fprintf(b, "%-24s %-17s %-10s %-9s %-10s %6d %6d %8d %6s\n", c.Addr, c.MAC, c.Protocol.Title,
-				c.Reason, lock, c.Peers, c.Locks, c.Dropped, ago(c.LastSeen, now))
+			program := ""
+			if c.Program != "" {
+				program = " " + c.Program
+			}
+			fmt.Fprintf(b, "%-24s %-17s %-10s %-9s %-10s %6d %6d %8d %6s%s\n", c.Addr, c.MAC, c.Protocol.Title,
+				c.Reason, lock, c.Peers, c.Locks, c.Dropped, ago(c.LastSeen, now), program)
 		}
 	})
 	if n == 0 {

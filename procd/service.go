@@ -210,9 +210,13 @@ func (s *Service) clients(w *jsonWriter) {
 			w.str("protocol", c.Protocol.Name)
 			w.str("title", c.Protocol.Title)
 			w.str("reason", c.Reason.String())
+			if c.Program != "" {
+				w.str("program", c.Program)
+			}
 			w.tenths("first_seen", s.wall(c.FirstSeen, now))
 			w.tenths("last_seen", s.wall(c.LastSeen, now))
 			w.bool("locked", c.Locked)
+			w.bool("strict", c.Strict)
 			w.tenths("lock_remaining", c.LockRemaining.Seconds())
 			w.tenths("lock_time", lockTime)
 			w.num("peers", int64(c.Peers))

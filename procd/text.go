@@ -12,16 +12,17 @@ import (
 // sentences are what events say. In them
 //
 //	$c is the client with its MAC, $a its address alone, $m its MAC alone,
-//	$p the peer with its port, $n the port alone,
+//	$p the peer with its port, $q the same behind " to ", or nothing where no
+//	peer is known, $n the port alone,
 //	$t the protocol's title, $r the reason, $w what happened, $k TCP or UDP.
 var sentences = [...]struct {
 	class state.Class
 	what  state.What
 	text  string
 }{
-	{state.ClassClient, state.EventFound, "client $c: $t found, $r to $p"},
-	{state.ClassClient, state.EventLocked, "client $c: TCP locked ($r)"},
-	{state.ClassClient, state.EventReleased, "client $c: gone, TCP released"},
+	{state.ClassClient, state.EventFound, "client $c: $t found, $r$q"},
+	{state.ClassClient, state.EventLocked, "client $c: locked ($r)"},
+	{state.ClassClient, state.EventReleased, "client $c: gone, released"},
 	{state.ClassClient, state.EventForgotten, "client $c: forgotten"},
 	{state.ClassClient, state.EventUnlocked, "client $c: unlocked by the administrator"},
 	{state.ClassClient, state.EventExempted, "client $c: exempted by the administrator"},
@@ -74,6 +75,11 @@ func (e *Entry) word(c byte) string {
 			return e.Peer.String()
 		}
 		return netip.AddrPortFrom(e.Peer.Netip(), e.Port).String()
+	case 'q':
+		if e.Peer.IsZero() {
+			return ""
+		}
+		return " to " + e.word('p')
 	case 'n':
 		return strconv.Itoa(int(e.Port))
 	case 't':

@@ -39,11 +39,13 @@ const (
 type kernel struct {
 	now      state.Time
 	readsTCP bool
+	sifts    bool // some protocol needs harmless connections told from unknown ones
 	lockTime time.Duration
 
 	conns   map[flowKey]*conn
 	cuts    map[[2]nfq.Addr]state.Time // client and peer: until when
 	locks   map[lockKey]state.Time
+	sifted  map[lockKey]state.Time
 	sampled map[nfq.Addr]state.Time
 	talked  map[nfq.Addr]state.Time
 	sweep   state.Time
@@ -59,12 +61,13 @@ type conn struct {
 	forth   bool   // the lower end of the key opened it
 	packets [2]int // by the opener, and back
 	decided bool
+	known   bool // shown to be harmless
 	last    state.Time
 }
 
-func newKernel(readsTCP bool, lockTime time.Duration) *kernel {
+func newKernel(readsTCP, sifts bool, lockTime time.Duration) *kernel {
 	return &kernel{
-		readsTCP: readsTCP, lockTime: lockTime,
+		readsTCP: readsTCP, sifts: sifts, lockTime: lockTime, sifted: map[lockKey]state.Time{},
 		conns: map[flowKey]*conn{}, cuts: map[[2]nfq.Addr]state.Time{},
 		locks: map[lockKey]state.Time{}, sampled: map[nfq.Addr]state.Time{}, talked: map[nfq.Addr]state.Time{},
 	}
@@ -97,6 +100,8 @@ func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, 
 		return k.blocked(p, &src), c, key, isNew
 	case isSYN && out:
 		return queued, c, key, isNew
+	case ports && ok && k.isSifted(p, &src, &dst, out):
+		return k.sift(p, c), c, key, isNew
 	case !ports || c.decided:
 		return pass, c, key, isNew
 	}
@@ -104,7 +109,7 @@ func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, 
 		switch {
 		case !out && c.packets[1] > udpPackets, out && c.packets[0] > udpPackets:
 			c.decided = true
-		case out && p.PayloadLen <= udpPayload:
+		case out && p.PayloadLen <= udpPayload, out && k.sifts && c.packets[0] == 1:
 			return queued, c, key, isNew
 		}
 		return pass, c, key, isNew
@@ -118,19 +123,53 @@ func (k *kernel) data(p *nfq.Packet, c *conn) way {
 		c.decided = true
 		return pass
 	}
-	way := 0
-	if _, forth := keyOf(p); forth != c.forth {
-		way = 1
+	if hasData(p) && c.count(p) <= tcpPackets {
+		return queued
 	}
+	return pass
+}
+
+// count is how many packets went the way of p.
+func (c *conn) count(p *nfq.Packet) int {
+	if _, forth := keyOf(p); forth != c.forth {
+		return c.packets[1]
+	}
+	return c.packets[0]
+}
+
+// hasData is how the rules know a TCP packet with data.
+func hasData(p *nfq.Packet) bool {
 	bare := bare4
 	if p.Version == 6 {
 		bare = bare6
 	}
-	if p.TCPFlags&(nfq.SYN|nfq.RST) == 0 && c.packets[way] <= tcpPackets &&
-		(p.TCPFlags&nfq.PSH != 0 || wireLength(p.Raw) > bare) {
+	return p.TCPFlags&(nfq.SYN|nfq.RST) == 0 && (p.TCPFlags&nfq.PSH != 0 || wireLength(p.Raw) > bare)
+}
+
+// isSifted reports whether only known connections of the LAN host go on.
+func (k *kernel) isSifted(p *nfq.Packet, src, dst *nfq.Addr, out bool) bool {
+	if out {
+		return k.now < k.sifted[lockKey{mac: p.MAC}] || k.now < k.sifted[lockKey{addr: *src}]
+	}
+	return k.now < k.sifted[lockKey{addr: *dst}]
+}
+
+// sift decides about a packet of such a host.
+func (k *kernel) sift(p *nfq.Packet, c *conn) way {
+	most := udpPackets
+	if p.Proto == nfq.ProtoTCP {
+		if !hasData(p) {
+			return pass
+		}
+		most = tcpPackets
+	}
+	switch {
+	case c.known:
+		return pass
+	case c.count(p) <= most:
 		return queued
 	}
-	return pass
+	return gone
 }
 
 // blocked is for a packet that a set catches: now and then one of a host is
@@ -220,6 +259,22 @@ func (k *kernel) Uncut(client, peer nfq.Addr) { delete(k.cuts, [2]nfq.Addr{clien
 // Lock implements state.Sets.
 func (k *kernel) Lock(mac nfq.MAC, addr nfq.Addr, d time.Duration) {
 	k.locks[lockOf(mac, addr)] = k.now.After(d)
+}
+
+// Sift implements state.Sets.
+func (k *kernel) Sift(mac nfq.MAC, addr nfq.Addr, d time.Duration) {
+	if !mac.IsZero() {
+		k.sifted[lockKey{mac: mac}] = k.now.After(d)
+	}
+	if !addr.IsZero() {
+		k.sifted[lockKey{addr: addr}] = k.now.After(d)
+	}
+}
+
+// Unsift implements state.Sets.
+func (k *kernel) Unsift(mac nfq.MAC, addr nfq.Addr) {
+	delete(k.sifted, lockKey{mac: mac})
+	delete(k.sifted, lockKey{addr: addr})
 }
 
 // Unlock implements state.Sets.

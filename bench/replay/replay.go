@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/state"
 )
@@ -60,11 +61,12 @@ func Run(path string, o Options) (*Result, error) {
 		clients: map[lockKey]*Client{},
 		at:      map[nfq.Addr]*Client{},
 	}
-	readsTCP := false
-	for _, p := range o.Engine.Protocols {
+	readsTCP, sifts := false, false
+	for i, p := range o.Engine.Protocols {
 		readsTCP = readsTCP || p.Mode != state.Off && p.HTTP
+		sifts = sifts || p.Mode != state.Off && detect.All[i].Sift
 	}
-	r.kernel = newKernel(readsTCP, o.Engine.LockTime)
+	r.kernel = newKernel(readsTCP, sifts, o.Engine.LockTime)
 	// The same capture gives the same result: the seed is fixed.
 	r.engine = state.New(o.Engine, (*sender)(r.result), r.kernel, 1)
 	r.engine.OnEvent = r.event
@@ -177,8 +179,9 @@ func (r *run) forward(p *nfq.Packet, host nfq.Addr, out bool) {
 		v := r.engine.Packet(p, r.clock)
 		r.engine.Advance(r.clock)
 		drop = drop || v == nfq.Drop
-		if v == nfq.AcceptDecided && c != nil {
-			c.decided = true
+		if c != nil {
+			c.known = c.known || v == nfq.AcceptHarmless
+			c.decided = c.decided || c.known || v == nfq.AcceptDecided
 		}
 	}
 	if !drop {

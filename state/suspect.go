@@ -36,6 +36,7 @@ type suspicion struct {
 	askedPort uint16
 	askWay    uint8
 	asks      uint8
+	salt      uint32 // of the question
 }
 
 // suspectUDP notes an unknown datagram of a host: who speaks from one port to
@@ -84,7 +85,8 @@ func (e *Engine) ask(h *host, to nfq.AddrPort, d *Device, now Time) {
 	for range e.askWays {
 		w := e.askWays[int(s.askWay)%len(e.askWays)]
 		s.askWay++
-		if n := detect.All[w.protocol].Probes[w.way].Build(e.out[:], nil, e.askSalt(h)); n > 0 {
+		s.salt = word(e.hash.seed, h.hash)
+		if n := detect.All[w.protocol].Probes[w.way].Build(e.out[:], nil, s.salt); n > 0 {
 			s.asked, s.askedPort = now, to.Port
 			s.asks++
 			e.send(nfq.AddrPort{Addr: from, Port: detect.ProbePort}, to, e.out[:n])
@@ -93,9 +95,6 @@ func (e *Engine) ask(h *host, to nfq.AddrPort, d *Device, now Time) {
 		}
 	}
 }
-
-// askSalt makes the question to a host the same each time it is built.
-func (e *Engine) askSalt(h *host) uint32 { return word(e.hash.seed, h.hash) }
 
 // askWay is a probe that can be sent to a host of which nothing is known.
 type askWay struct{ protocol, way uint8 }
@@ -125,7 +124,7 @@ func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Ve
 	w := e.askWays[int(s.askWay-1)%len(e.askWays)]
 	protocol := detect.All[w.protocol]
 	way := &protocol.Probes[w.way]
-	n := way.Build(e.out[:], nil, e.askSalt(h))
+	n := way.Build(e.out[:], nil, s.salt)
 	if n == 0 || !way.Answered(p.Payload, e.out[:n]) {
 		return nfq.Accept
 	}

@@ -120,7 +120,10 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 	switch e.feed(slot, stream, p.Seq, p.Payload, outbound, f) {
 	case detect.Yes:
 		e.Counters.Cuts++
-		return e.session(p, d, h, &key, f, outbound, now)
+		v := e.session(p, d, h, &key, f, outbound, now)
+		// The addresses of others are cut whole; their heads may name more.
+		fl.refused = v == nfq.Drop && detect.All[f.Protocol].Sift
+		return v
 	case detect.No:
 		return e.unclaimed(p, d, h, slot, outbound, now)
 	}

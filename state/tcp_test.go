@@ -143,7 +143,7 @@ func TestHarmlessConnectionsAreDecided(t *testing.T) {
 }
 
 func TestBurstBeforeTheFirstPing(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, fastTrackOnly)
 	w.expect("an older connection", tcp(macA, "192.168.1.50", 3999, "203.0.113.5", 443, nfq.SYN, nil), nfq.Accept)
 	w.pass(time.Second)
 	for i, dst := range []string{"198.51.100.1", "198.51.100.2", "198.51.100.3"} {
@@ -173,7 +173,10 @@ func TestBurstBeforeTheFirstPing(t *testing.T) {
 }
 
 func TestLookBackCanBeTurnedOff(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.LookBack = 0 })
+	w := newWorld(t, func(c *Config) {
+		fastTrackOnly(c)
+		c.LookBack = 0
+	})
 	w.open(4000, "198.51.100.1", 1214)
 	w.now++
 	w.expect("ping", w.ping("198.51.100.9"), nfq.Drop)

@@ -186,7 +186,7 @@ func (e *Engine) notePeers(h *host, c *client, f *detect.Finding, now Time) {
 			e.Counters.IgnoredPeers++
 			continue
 		}
-		if decoy := detect.All[f.Protocol].Decoy; decoy != nil && decoy((*[16]byte)(&a)) {
+		if decoy := detect.All[f.Protocol].Decoy; decoy != nil && decoy(&f.Peers[i].Addr) {
 			continue
 		}
 		e.note(h, c, &a, f.Peers[i].Port, f.Protocol, false, now)
@@ -214,10 +214,12 @@ func (e *Engine) ours(a *nfq.Addr) bool {
 // a probe restarts the client's lock.
 func (e *Engine) udpToRouter(p *nfq.Packet, d *Device, now Time) nfq.Verdict {
 	h := e.hostAt(&p.Src)
-	if h != nil && h.client == none {
-		return e.askAnswered(p, d, h, now)
+	if h != nil && h.client == none && h.asked != 0 {
+		if h = e.hostOf(p, d, now); h != nil && h.client == none { // its MAC may be new
+			return e.askAnswered(p, d, h, now)
+		}
 	}
-	if h == nil || !p.MAC.IsZero() && !h.key.mac.IsZero() && h.key.mac != p.MAC {
+	if h == nil || h.client == none || !p.MAC.IsZero() && !h.key.mac.IsZero() && h.key.mac != p.MAC {
 		return nfq.Accept
 	}
 	c := &e.clients[h.client]

@@ -12,7 +12,8 @@ const StreamBuffer = 160
 // bytes.
 const StreamLimit = 4096
 
-// Set is a set of protocols: bit i stands for All[i].
+// Set is a set of protocols: bit i stands for All[i]. The bit Harmless has
+// streams show what is harmless, too. A stream is always fed with the same set.
 type Set uint32
 
 // Has reports whether protocol i is in the set.
@@ -36,18 +37,21 @@ type Stream struct {
 	phase phase
 	http  bool // it began as HTTP
 	first bool // the line being read is the request or status line
-	buf   [StreamBuffer]byte
+	sifter
+	buf [StreamBuffer]byte
 }
 
 // Feed looks at the segment b with sequence number seq, sent by the LAN host if
 // outbound. It returns Yes when a protocol of set was recognised (f says which,
 // and names peers), No when nothing more can come, and More when the next
 // segment is to be shown. After a Yes, further segments may name more peers.
+// With Harmless in set, No comes only when it is known whether the direction is
+// harmless, too.
 //
 // Segments may overlap or come twice. One that leaves a gap is not read: Feed
 // returns Gap, and the caller shows it again when what is missing has come.
 func (s *Stream) Feed(set Set, seq uint32, b []byte, outbound bool, f *Finding) Match {
-	if s.phase == phaseDone {
+	if s.Done() {
 		return No
 	}
 	if len(b) == 0 {
@@ -55,6 +59,9 @@ func (s *Stream) Feed(set Set, seq uint32, b []byte, outbound bool, f *Finding) 
 	}
 	if s.phase == phaseNew {
 		s.Start(seq)
+	}
+	if s.seen == 0 && set&Harmless != 0 {
+		s.look = lookFirst
 	}
 	end := seq + uint32(len(b))
 	switch d := int32(seq - s.next); {
@@ -75,37 +82,48 @@ func (s *Stream) scan(set Set, b []byte, outbound bool, f *Finding) Match {
 	}
 	s.seen += uint16(len(b))
 	found := No
-	if s.phase == phaseFirst {
+	if s.phase == phaseFirst || s.looking() {
 		start := b
 		if s.n > 0 { // what came before and this, as far as it fits
 			n := copy(s.buf[s.n:], b)
 			start = s.buf[:int(s.n)+n]
 		}
-		switch m := s.begin(set, start, outbound, f); m {
-		case Yes:
-			if !s.http {
-				s.phase = phaseDone
-				return Yes
-			}
-			found = Yes // and the rest of the head may name peers
-		case No:
-			s.phase = phaseDone
-			return No
+		if s.looking() {
+			s.sift(start, b)
 		}
-		if s.phase == phaseFirst { // still open: keep it
-			if s.n == 0 {
-				s.n = uint8(copy(s.buf[:], b))
-			} else {
-				s.n = uint8(len(start))
+		if s.phase == phaseFirst {
+			switch s.begin(set, start, outbound, f) {
+			case Yes:
+				s.claimed, s.look = true, lookNone
+				if !s.http {
+					s.phase = phaseDone
+					return Yes
+				}
+				found = Yes // and the rest of the head may name peers
+			case No:
+				s.phase = phaseDone
+			}
+		}
+		if s.phase != phaseLine {
+			if s.phase == phaseFirst || s.look == lookFirst { // still open: keep it
+				if s.n == 0 {
+					s.n = uint8(copy(s.buf[:], b))
+				} else {
+					s.n = uint8(len(start))
+				}
 			}
 			if int(s.n) == StreamBuffer || s.seen >= StreamLimit {
 				s.phase = phaseDone
+				s.endLook()
+			}
+			if s.Done() {
 				return No
 			}
 			return More
 		}
 		// It is HTTP: what was kept is the beginning of the first line,
 		// and b goes on from there.
+		s.look = lookNone
 	}
 	for len(b) > 0 && s.phase != phaseDone {
 		end := bytes.IndexByte(b, '\n')
@@ -137,6 +155,7 @@ func (s *Stream) scan(set Set, b []byte, outbound bool, f *Finding) Match {
 	}
 	switch {
 	case found == Yes:
+		s.claimed = true
 		return Yes
 	case s.phase == phaseDone:
 		return No
@@ -217,7 +236,7 @@ func (s *Stream) Start(seq uint32) {
 }
 
 // Done reports whether nothing more is to be seen in this direction.
-func (s *Stream) Done() bool { return s.phase == phaseDone }
+func (s *Stream) Done() bool { return s.phase == phaseDone && !s.looking() }
 
 // HTTP reports whether the direction began as HTTP.
 func (s *Stream) HTTP() bool { return s.http }

@@ -60,6 +60,8 @@ func btDatagram(b []byte, f *Finding) Kind {
 			return None
 		}
 		m.name(f)
+		f.Port = m.port
+		f.Client.set(m.client())
 		if m.kind == 'q' {
 			f.Reason = ReasonPing
 			return Query
@@ -70,8 +72,12 @@ func btDatagram(b []byte, f *Finding) Kind {
 		f.Reason = ReasonHello
 		return Query
 	}
-	if _, ok := trackerQuery(b); ok {
-		f.Reason = ReasonPing
+	if action, ok := trackerQuery(b); ok {
+		f.Reason = ReasonAnnounce
+		if action == trackerAnnounce {
+			PeerIDName(b[36:56], &f.Client)
+			f.Port = be16(b[96:])
+		}
 		return Query
 	}
 	switch {
@@ -79,23 +85,41 @@ func btDatagram(b []byte, f *Finding) Kind {
 		return None
 	case p.kind == utpData && peerFirst(b[p.data:]) == Yes:
 		f.Reason = ReasonHello
+		peerNames(b[p.data:], true, f)
 		return Reply
 	}
 	return Weak
 }
 
-func btFirst(b []byte, _ bool, f *Finding) Match {
+func btFirst(b []byte, outbound bool, f *Finding) Match {
 	m := peerFirst(b)
 	if m == Yes {
 		f.Reason = ReasonHello
+		peerNames(b, outbound, f)
 	}
 	return m
 }
 
+// btHeader goes by what a client asks for, and by what it calls itself.
 func btHeader(line []byte, first, outbound bool, f *Finding) Match {
-	if !outbound || first && !announceLine(line) || !first && !torrentHeader(line) {
+	switch {
+	case !outbound:
 		return No
+	case first:
+		if !announceLine(line) {
+			return No
+		}
+		f.Reason = ReasonAnnounce
+		announceNames(line, f)
+	case !torrentHeader(line):
+		return No
+	default:
+		if f.Reason != ReasonAnnounce {
+			f.Reason = ReasonTransfer
+		}
+		if !f.Client.Known() {
+			AgentName(line, &f.Client)
+		}
 	}
-	f.Reason = ReasonTransfer
 	return Yes
 }

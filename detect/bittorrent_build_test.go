@@ -203,9 +203,9 @@ func FuzzTorrentDatagram(f *testing.F) {
 				}
 			}
 		}
-		var c ClientName
-		KRPCName(b, &c)
-		AnnounceName(b, &c)
+		if fi.Client.Known() && kind == None {
+			t.Fatalf("%x: nothing, but it names %q", b, fi.Client.String())
+		}
 		var u UTP
 		for i := range 4 {
 			u.Feed(b, i&1 == 0)

@@ -92,9 +92,12 @@ func PeerIDName(id []byte, c *ClientName) bool {
 	if !peerIDLike(id) {
 		return false
 	}
-	if id[0] != '-' {
-		// "M7-9-2--": the original client.
+	switch id[0] {
+	case 'M': // "M7-9-2--": the original client
 		c.set("BitTorrent")
+		return true
+	case 'A': // "A2-1-36-0-"
+		c.set("aria2")
 		return true
 	}
 	if name := torrentClient(id[1:3]); name != "" {
@@ -114,7 +117,7 @@ func PeerIDName(id []byte, c *ClientName) bool {
 	return true
 }
 
-// peerIDLike reports whether id is a peer id in one of the two usual forms.
+// peerIDLike reports whether id is a peer id in one of the usual forms.
 func peerIDLike(id []byte) bool {
 	if len(id) != 20 {
 		return false
@@ -130,6 +133,9 @@ func peerIDLike(id []byte) bool {
 		}
 		return true
 	}
+	if string(id[:3]) == "A2-" {
+		return id[3] >= '0' && id[3] <= '9' && (id[4] == '-' || id[5] == '-')
+	}
 	return id[0] == 'M' && isAlnum(id[1]) && id[2] == '-' && isAlnum(id[3]) && id[4] == '-' && isAlnum(id[5]) && id[6] == '-'
 }
 
@@ -137,20 +143,13 @@ func isAlnum(c byte) bool {
 	return c >= '0' && c <= '9' || lower(c) >= 'a' && lower(c) <= 'z'
 }
 
-// KRPCName reads the program's name out of the "v" of a DHT message, which only
-// some send: two letters and a version in a form of its own.
-func KRPCName(b []byte, c *ClientName) bool {
-	c.n = 0
-	var m krpc
-	if !m.parse(b) || len(m.version) < 2 {
-		return false
+// client returns the program's name by the "v" of the message, which only some
+// send, or "": two letters, and a version in a form of its own.
+func (m *krpc) client() string {
+	if len(m.version) < 2 {
+		return ""
 	}
-	name := torrentClient(m.version[:2])
-	if name == "" {
-		return false
-	}
-	c.set(name)
-	return true
+	return torrentClient(m.version[:2])
 }
 
 // WireName reads the program's name out of the beginning of a connection between
@@ -162,15 +161,6 @@ func WireName(w *Wire, c *ClientName) bool {
 		return true
 	}
 	return PeerIDName(w.ID, c)
-}
-
-// AnnounceName reads the program's name out of an announce to a UDP tracker.
-func AnnounceName(b []byte, c *ClientName) bool {
-	c.n = 0
-	if a, ok := trackerQuery(b); !ok || a != trackerAnnounce {
-		return false
-	}
-	return PeerIDName(b[36:56], c)
 }
 
 // AgentName reads the program's name out of a User-Agent line.

@@ -36,6 +36,17 @@ func PeerWire(b []byte, w *Wire, f *Finding) bool {
 	return true
 }
 
+// peerNames enters in f what the beginning b of one direction of a connection
+// tells: the peers, and of what the LAN host sent, the program and its port.
+func peerNames(b []byte, outbound bool, f *Finding) {
+	var w Wire
+	PeerWire(b, &w, f)
+	if outbound {
+		WireName(&w, &f.Client)
+		f.Port = w.Port
+	}
+}
+
 // PeerMessages does the same for b that begins with a message behind the
 // handshake, as the next segment mostly does.
 func PeerMessages(b []byte, w *Wire, f *Finding) {

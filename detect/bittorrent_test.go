@@ -299,6 +299,8 @@ func TestClientNames(t *testing.T) {
 		"-lt0D80-abcdefghijkl":                              "rTorrent 0.D.8",
 		"-XX1234-abcdefghijkl":                              "XX 1.2.3.4",
 		"M7-9-2--abcdefghijkl":                              "BitTorrent",
+		"A2-1-36-0-abcdefghij":                              "aria2",
+		"A2-x-36-0-abcdefghij":                              "",
 		"abcdefghijklmnopqrst":                              "",
 		"-TR3000-abc":                                       "",
 		"-\x00R3000-abcdefghijkl":                           "",
@@ -311,15 +313,6 @@ func TestClientNames(t *testing.T) {
 		}
 	}
 	var c ClientName
-	for _, tt := range []struct{ v, want string }{{"LT\x01\x02", "libtorrent"}, {"lt\x0d\x80", "rTorrent"}, {"??xx", ""}, {"L", ""}} {
-		b := fmt.Sprintf("d1:rd2:id20:%se1:t1:a1:v%d:%s1:y1:re", id20, len(tt.v), tt.v)
-		if KRPCName([]byte(b), &c); c.String() != tt.want {
-			t.Errorf("v %q: got %q, want %q", tt.v, c.String(), tt.want)
-		}
-	}
-	if !AnnounceName([]byte(announce("-qB4520-abcdefghijkl", 0, 1)), &c) || c.String() != "qBittorrent 4.5.2" {
-		t.Errorf("announce: got %q", c.String())
-	}
 	if !AgentName([]byte("User-Agent: qBittorrent/4.5.2"), &c) || c.String() != "qBittorrent/4.5.2" {
 		t.Errorf("user agent: got %q", c.String())
 	}
@@ -327,6 +320,74 @@ func TestClientNames(t *testing.T) {
 	w := Wire{Client: []byte("\x1b[31m" + strings.Repeat("x", 100))}
 	if WireName(&w, &c); len(c.String()) != 48 || !strings.HasPrefix(c.String(), "?[31mx") {
 		t.Errorf("strange name: got %q", c.String())
+	}
+}
+
+// What a payload tells of its sender.
+func TestFindingNamesTheClient(t *testing.T) {
+	hash := "%AEF%021%BA%FDj%92%80%F5%CAv%C7%9E%5C%00R%B9%B91"
+	head := peerProtocol + "\x00\x00\x00\x00\x00\x10\x00\x05" + target + "-qB4520-abcdefghijkl"
+	ext := "\x00\x00\x00\x1d\x14\x00d1:md6:ut_pexi1ee1:pi6881ee"
+	pex := "\x00\x00\x00\x1e\x14\x01d5:added6:\xcb\x00\x71\x0a\x1a\xe17:added.f0:e"
+	reply := func(v string) string {
+		return fmt.Sprintf("d1:rd2:id20:%se1:t1:a1:v%d:%s1:y1:re", id20, len(v), v)
+	}
+	ask := func(port string) string {
+		return "d1:ad2:id20:" + id20 + port + "9:info_hash20:" + target + "4:porti6881e5:token2:xxe1:q13:announce_peer1:t2:aa1:v4:UT\x01\x021:y1:qe"
+	}
+	get := func(parameters string) string {
+		return "GET /announce?info_hash=" + hash + parameters + " HTTP/1.1\r\n"
+	}
+	for _, tt := range []struct {
+		name    string
+		data    string
+		tcp, in bool
+		reason  Reason
+		client  string
+		port    uint16
+		peers   string
+	}{
+		{name: "libtorrent's reply", data: reply("LT\x02\x00"), reason: ReasonPong, client: "libtorrent"},
+		{name: "rTorrent's reply", data: reply("lt\x0d\x80"), reason: ReasonPong, client: "rTorrent"},
+		{name: "reply of a stranger", data: reply("??xx"), reason: ReasonPong},
+		{name: "reply with half a name", data: reply("L"), reason: ReasonPong},
+		{name: "announce_peer", data: ask(""), reason: ReasonPing, client: "uTorrent", port: 6881},
+		{name: "announce_peer from its own port", data: ask("12:implied_porti1e"), reason: ReasonPing, client: "uTorrent"},
+		{name: "connect to a tracker", data: unhexString("000004172710198000000000f70b0fb6"), reason: ReasonAnnounce},
+		{name: "announce", data: announce("-TR3000-abcdefghijkl", 2, 51413), reason: ReasonAnnounce, client: "Transmission 3.00", port: 51413},
+		{name: "aria2's announce", data: announce("A2-1-36-0-abcdefghij", 2, 6881), reason: ReasonAnnounce, client: "aria2", port: 6881},
+		{name: "handshake by uTP", data: unhexString("0100729c31235f2ce7b53e970004000086d65fc8") + head, reason: ReasonHello, client: "qBittorrent 4.5.2"},
+		{name: "handshake", tcp: true, data: head, reason: ReasonHello, client: "qBittorrent 4.5.2"},
+		{name: "handshake and extension", tcp: true, data: head + ext + pex, reason: ReasonHello, client: "qBittorrent 4.5.2", port: 6881, peers: "203.0.113.10:6881"},
+		{name: "the other's handshake", tcp: true, in: true, data: head + ext + pex, reason: ReasonHello, peers: "203.0.113.10:6881"},
+		{name: "handshake cut off", tcp: true, data: head[:30], reason: ReasonHello},
+		{name: "HTTP announce", tcp: true, data: get("&peer_id=-TR3000-abcdefghijkl&port=51413&uploaded=0"), reason: ReasonAnnounce, client: "Transmission 3.00", port: 51413},
+		{name: "HTTP announce in another order", tcp: true, data: get("&supportcrypto=1&port=6881&peer_id=%2DqB4520%2dabcdefghijk%6C"), reason: ReasonAnnounce, client: "qBittorrent 4.5.2", port: 6881},
+		{name: "HTTP announce with a user agent", tcp: true, data: get("&port=x") + "User-Agent: Transmission/4.0.6\r\n", reason: ReasonAnnounce, client: "Transmission/4.0.6"},
+		{name: "HTTP announce with both", tcp: true, data: get("&peer_id=-TR4060-abcdefghijkl") + "User-Agent: Transmission/4.0.6\r\n", reason: ReasonAnnounce, client: "Transmission 4.0.6"},
+		{name: "web seed", tcp: true, data: "GET /a.iso HTTP/1.1\r\nUser-Agent: qBittorrent/4.5.2\r\n", reason: ReasonTransfer, client: "qBittorrent/4.5.2"},
+	} {
+		var f Finding
+		var s Stream
+		b := []byte(tt.data)
+		feed := func() bool {
+			f.Reset()
+			if tt.tcp {
+				s = Stream{}
+				return s.Feed(all, 1, b, !tt.in, &f) == Yes
+			}
+			return BitTorrent.Datagram(b, &f) > Weak
+		}
+		if !feed() {
+			t.Errorf("%s: not recognised", tt.name)
+			continue
+		}
+		if f.Reason != tt.reason || f.Client.String() != tt.client || f.Port != tt.port || peersOf(&f) != tt.peers {
+			t.Errorf("%s: %v, client %q, port %d, peers %q", tt.name, f.Reason, f.Client.String(), f.Port, peersOf(&f))
+		}
+		if n := testing.AllocsPerRun(20, func() { feed() }); n != 0 {
+			t.Errorf("%s: %v allocations", tt.name, n)
+		}
 	}
 }
 

@@ -78,36 +78,69 @@ func TrackerBody(b []byte, f *Finding) bool {
 // announceLine reports whether the request line is that of an announce or a
 // scrape: its info hash is 20 bytes, some of them written as %xx.
 func announceLine(line []byte) bool {
-	const param = "info_hash="
-	if hasPrefix(line, []byte("GET ")) != Yes {
-		return false
-	}
-	for i := 4; i+len(param) < len(line); i++ {
-		if (line[i-1] == '?' || line[i-1] == '&') && hasPrefix(line[i:], []byte(param)) == Yes {
-			return isHash(line[i+len(param):])
-		}
-	}
-	return false
+	return hasPrefix(line, []byte("GET ")) == Yes && isHash(parameter(line, "info_hash="))
 }
 
-// isHash reports whether b begins with 20 bytes in URL encoding.
-func isHash(b []byte) bool {
-	n := 0
-	for n < 20 && len(b) > 0 {
+// announceNames enters in f the program and its port, as far as the request line
+// of an announce has them in what is kept of it.
+func announceNames(line []byte, f *Finding) {
+	var id [20]byte
+	n, _ := unescape(id[:], parameter(line, "peer_id="))
+	PeerIDName(id[:n], &f.Client)
+	port := parameter(line, "port=")
+	for i, c := range port {
+		if c == '&' || c == ' ' {
+			f.Port = decimalPort(port[:i])
+			break
+		}
+	}
+}
+
+// parameter returns what follows the parameter's name in a request line, or nil.
+func parameter(line []byte, name string) []byte {
+	for i := 1; i+len(name) <= len(line); i++ {
+		if (line[i-1] == '?' || line[i-1] == '&') && hasPrefix(line[i:], []byte(name)) == Yes {
+			return line[i+len(name):]
+		}
+	}
+	return nil
+}
+
+// unescape writes into dst, up to its length, the bytes that b has in URL
+// encoding, up to the end of the parameter. It returns their number and what
+// follows.
+func unescape(dst, b []byte) (n int, rest []byte) {
+	for n < len(dst) && len(b) > 0 {
 		switch {
 		case b[0] == '%':
 			if len(b) < 3 || !isHex(b[1]) || !isHex(b[2]) {
-				return false
+				return n, b
 			}
+			dst[n] = hexValue(b[1])<<4 | hexValue(b[2])
 			b = b[3:]
 		case b[0] <= ' ' || b[0] == '&' || b[0] > '~':
-			return false
+			return n, b
 		default:
+			dst[n] = b[0]
 			b = b[1:]
 		}
 		n++
 	}
-	return n == 20 && (len(b) == 0 || b[0] == '&' || b[0] == ' ')
+	return n, b
+}
+
+func hexValue(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return lower(c) - 'a' + 10
+}
+
+// isHash reports whether b begins with 20 bytes in URL encoding.
+func isHash(b []byte) bool {
+	var hash [20]byte
+	n, rest := unescape(hash[:], b)
+	return n == len(hash) && (len(rest) == 0 || rest[0] == '&' || rest[0] == ' ')
 }
 
 func isHex(c byte) bool {

@@ -2,14 +2,99 @@
 
 package detect
 
-// Names is a list of patterns of DNS names. The zero value matches nothing.
-type Names struct{ patterns []string }
+import "fmt"
+
+// MaxNames is the most patterns that a list of names has.
+const MaxNames = 128
+
+// maxNameText is the longest DNS name, as text.
+const maxNameText = 253
+
+// Names is a list of patterns of DNS names: "tracker.example.org" is that name,
+// and "*.example.org" every name below, but not example.org itself. The zero value
+// matches nothing.
+type Names struct{ patterns []namePattern }
+
+type namePattern struct {
+	name  string // in lower case; with its first dot when below
+	below bool
+}
 
 // NewNames compiles patterns.
-func NewNames(patterns []string) (Names, error) { return Names{patterns}, nil }
+func NewNames(patterns []string) (Names, error) {
+	if len(patterns) > MaxNames {
+		return Names{}, fmt.Errorf("%d names, at most %d are possible: use patterns such as *.example.org", len(patterns), MaxNames)
+	}
+	n := Names{make([]namePattern, 0, len(patterns))}
+	for _, text := range patterns {
+		p, wrong := compileName(text)
+		if wrong != "" {
+			return Names{}, fmt.Errorf("name %.80q: %s; write tracker.example.org, or *.example.org for all below", text, wrong)
+		}
+		n.patterns = append(n.patterns, p)
+	}
+	return n, nil
+}
+
+func compileName(text string) (p namePattern, wrong string) {
+	name := text
+	if len(name) > 2 && name[:2] == "*." {
+		p.below = true
+		name = name[2:]
+	}
+	if len(name) > 1 && name[len(name)-1] == '.' { // of the root
+		name = name[:len(name)-1]
+	}
+	if name == "" {
+		return p, "it is empty"
+	}
+	if len(text) > maxNameText {
+		return p, fmt.Sprintf("it has %d characters, %d are possible", len(text), maxNameText)
+	}
+	low := make([]byte, 0, len(name)+1)
+	if p.below {
+		low = append(low, '.')
+	}
+	label := 0
+	for i := range len(name) {
+		c := lower(name[i])
+		switch {
+		case c == '.' && label == 0:
+			return p, "a label is empty"
+		case c == '.':
+			label = -1
+		case c == '*':
+			return p, "a * may only be the whole first label"
+		case !isAlnum(c) && c != '-' && c != '_':
+			return p, fmt.Sprintf("%q is not possible in a name", string(rune(c)))
+		}
+		if label++; label > 63 {
+			return p, "a label has more than 63 characters"
+		}
+		low = append(low, c)
+	}
+	if label == 0 {
+		return p, "a label is empty"
+	}
+	p.name = string(low)
+	return p, ""
+}
 
 // Len returns the number of patterns.
 func (n *Names) Len() int { return len(n.patterns) }
 
-// Match reports whether name fits one of the patterns.
-func (n *Names) Match(name []byte) bool { return false }
+// Match reports whether name, without a dot at its end, fits one of the patterns.
+// Case does not matter.
+func (n *Names) Match(name []byte) bool {
+	for i := range n.patterns {
+		p := &n.patterns[i]
+		if p.below {
+			if len(name) > len(p.name) && equalFold(name[len(name)-len(p.name):], p.name) {
+				return true
+			}
+		} else if equalFold(name, p.name) {
+			return true
+		}
+	}
+	return false
+}

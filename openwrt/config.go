@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
 )
 
 // Backend is the packet filter that the queue rules are written for.
@@ -61,14 +63,27 @@ const (
 	ModeBlock   Mode = "block"
 )
 
+// Lock is what a locked client is kept from.
+type Lock string
+
+// The locks: every TCP connection, or what has not shown to be harmless.
+const (
+	LockStrict    Lock = "strict"
+	LockSelective Lock = "selective"
+)
+
 // Protocol is a "config protocol" section.
 type Protocol struct {
 	Mode     Mode
+	Lock     Lock
 	BlockUDP bool
-	Pong     uint8 // type of the answer to a ping, 0x28 or 0x29; 0 sends none
-	Probe    bool  // probe locked clients by UDP
-	TCPProbe bool  // probe locked clients by TCP
-	HTTP     bool  // look at the first data of TCP connections
+	Answer   detect.Answer // to queries, in the name of who is asked
+	Probe    bool          // probe locked clients by UDP
+	TCPProbe bool          // probe locked clients by TCP
+	HTTP     bool          // look at the first data of TCP connections
+	// ResetEncrypted resets the first encrypted connections of a locked client.
+	ResetEncrypted bool
+	Names          []string // DNS names that are the protocol's own
 }
 
 // Config is /etc/config/p2pwall, checked and with its defaults filled in.
@@ -126,7 +141,7 @@ func Default() Config {
 		Protocols:   map[string]Protocol{},
 	}
 	for _, p := range protocols {
-		c.Protocols[p.name] = p.preset
+		c.Protocols[p.Name] = p.preset
 	}
 	return c
 }
@@ -200,10 +215,54 @@ func (c *Config) ReadsTCP() bool {
 	return false
 }
 
-// answers reports whether any protocol answers clients in their peers' names.
-func (c *Config) answers() bool {
+// Sifts reports whether a lock can be one that cuts what is unknown.
+func (c *Config) Sifts() bool { return c.sifts(ModeBlock) }
+
+// sifts reports whether there is a protocol in the mode with such a lock.
+func (c *Config) sifts(mode Mode) bool {
+	for _, p := range protocols {
+		if x := c.Protocols[p.Name]; x.Mode == mode && (p.Sift || x.Lock == LockSelective) {
+			return true
+		}
+	}
+	return false
+}
+
+// cutsUDP reports whether a lock that cuts what is unknown cuts UDP.
+func (c *Config) cutsUDP() bool {
+	for _, p := range protocols {
+		if x := c.Protocols[p.Name]; x.Mode == ModeBlock && x.BlockUDP && (p.Sift || x.Lock == LockSelective) {
+			return true
+		}
+	}
+	return false
+}
+
+// readsNames reports whether any protocol is known by DNS names.
+func (c *Config) readsNames() bool {
 	for _, p := range c.Protocols {
-		if p.Mode == ModeBlock && p.BlockUDP && p.Pong != 0 {
+		if p.Mode != ModeOff && p.Names != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// probes reports whether answers to probes come to the router.
+func (c *Config) probes() bool {
+	for _, p := range c.Protocols {
+		if p.Mode != ModeOff && p.Probe {
+			return true
+		}
+	}
+	return false
+}
+
+// answers reports whether any protocol whose peers are cut by address answers
+// clients in their peers' names.
+func (c *Config) answers() bool {
+	for _, p := range protocols {
+		if x := c.Protocols[p.Name]; x.Mode == ModeBlock && x.BlockUDP && x.Answer != detect.AnswerNone && !p.Sift {
 			return true
 		}
 	}

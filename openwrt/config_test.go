@@ -4,6 +4,7 @@ package openwrt
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
@@ -69,7 +71,8 @@ func TestParseFull(t *testing.T) {
 		EventCommand: "/usr/libexec/p2pwall-event",
 		Log:          LogClients | LogPeers | LogUDPDropped | LogTCPDropped,
 		Protocols: map[string]Protocol{
-			"fasttrack": {Mode: ModeMonitor, Pong: 0x29},
+			"fasttrack":  {Mode: ModeMonitor, Lock: LockSelective, Answer: detect.AnswerFull},
+			"bittorrent": {Mode: ModeMonitor, Lock: LockStrict, Names: []string{"router.example.org", "*.tracker.example.org"}},
 		},
 	}
 	same(t, want, got)
@@ -102,10 +105,15 @@ func TestParseErrors(t *testing.T) {
 		{"twice", "config p2pwall a\nconfig p2pwall b\n", `f:2: a second section of the type "p2pwall", put its options into the first`},
 		{"queues beyond the end", "config p2pwall\noption queue 65530\noption queues 8\n", `f:3: queue and queues together go beyond 65535, choose a smaller queue`},
 		{"ipset with nft", "config p2pwall\noption backend nft\noption sets ipset\n", `f:3: the nft backend cannot use ipset, set sets to nft or auto`},
-		{"protocol", "config protocol gopher\n", `f:1: unknown protocol "gopher", use one of fasttrack`},
-		{"protocol without a name", "config protocol\n", `f:1: a protocol section without a name, use one of fasttrack`},
-		{"protocol option", "config protocol fasttrack\noption foo 1\n", `f:2: unknown option "foo" for the protocol fasttrack, use one of mode block_udp pong probe tcp_probe http`},
+		{"protocol", "config protocol gopher\n", `f:1: unknown protocol "gopher", use one of fasttrack bittorrent`},
+		{"protocol without a name", "config protocol\n", `f:1: a protocol section without a name, use one of fasttrack bittorrent`},
+		{"protocol option", "config protocol fasttrack\noption foo 1\n", `f:2: unknown option "foo" for the protocol fasttrack, use one of mode lock block_udp pong probe tcp_probe http`},
 		{"pong", "config protocol fasttrack\noption pong 0x27\n", `f:2: bad value "0x27" for pong, use 0x28, 0x29 or off`},
+		{"pong of another", "config protocol bittorrent\noption pong 1\n", `f:2: unknown option "pong" for the protocol bittorrent, use one of mode lock block_udp answer probe tcp_probe http reset_encrypted name`},
+		{"answer", "config protocol bittorrent\noption answer 0x28\n", `f:2: bad value "0x28" for answer, use 1 or 0`},
+		{"lock", "config protocol bittorrent\noption lock tight\n", `f:2: bad value "tight" for lock, use one of strict selective`},
+		{"name", "config protocol bittorrent\nlist name a..b\n", `f:2: bad value "a..b" for name, use a DNS name such as tracker.example.org or *.example.org, or off`},
+		{"names", "config protocol bittorrent\n" + manyNames(), `f:2: more than 128 names, use patterns such as *.example.org`},
 		{"mode", "config protocol fasttrack\noption mode kill\n", `f:2: bad value "kill" for mode, use one of off monitor block`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -114,6 +122,31 @@ func TestParseErrors(t *testing.T) {
 				t.Errorf("got  %v\nwant %v", err, c.want)
 			}
 		})
+	}
+}
+
+func manyNames() string {
+	var b strings.Builder
+	for i := range detect.MaxNames + 1 {
+		fmt.Fprintf(&b, "list name n%d.example.org\n", i)
+	}
+	return b.String()
+}
+
+func TestParseNames(t *testing.T) {
+	for in, want := range map[string][]string{
+		"":                      detect.BitTorrent.Names,
+		"option mode monitor\n": detect.BitTorrent.Names,
+		"list name ''\n":        nil,
+		"option name off\n":     nil,
+		"list name a.org\nlist name b.org\nlist name a.org\n": {"a.org", "b.org"},
+		"option name 'a.org *.b.org'\n":                       {"a.org", "*.b.org"},
+	} {
+		c, err := Parse(strings.NewReader("config protocol bittorrent\n"+in), "f")
+		if err != nil {
+			t.Error(err)
+		}
+		same(t, want, c.Protocols["bittorrent"].Names)
 	}
 }
 

@@ -37,17 +37,16 @@ var engineModes = map[Mode]state.Mode{
 	ModeOff: state.Off, ModeMonitor: state.Monitor, ModeBlock: state.Block,
 }
 
+var engineLocks = map[Lock]state.Lock{LockStrict: state.Strict, LockSelective: state.Selective}
+
 func (p Protocol) engine() state.ProtocolConfig {
-	answer := detect.AnswerNone
-	switch p.Pong {
-	case 0x28:
-		answer = detect.AnswerWelcome
-	case 0x29:
-		answer = detect.AnswerFull
+	var names detect.Names
+	if p.Names != nil {
+		names, _ = detect.NewNames(p.Names) // was tried when it was read
 	}
 	return state.ProtocolConfig{
-		Mode: engineModes[p.Mode], BlockUDP: p.BlockUDP, Answer: answer,
-		Probe: p.Probe, TCPProbe: p.TCPProbe, HTTP: p.HTTP,
+		Mode: engineModes[p.Mode], Lock: engineLocks[p.Lock], BlockUDP: p.BlockUDP, Answer: p.Answer,
+		Probe: p.Probe, TCPProbe: p.TCPProbe, HTTP: p.HTTP, ResetEncrypted: p.ResetEncrypted, Names: names,
 	}
 }
 

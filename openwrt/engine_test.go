@@ -4,6 +4,7 @@ package openwrt
 
 import (
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -22,9 +23,25 @@ func TestDefaultsAgreeWithTheEngine(t *testing.T) {
 	for i, p := range detect.All {
 		if _, ok := Default().Protocols[p.Name]; !ok {
 			want.Protocols[i] = state.ProtocolConfig{}
+			continue
 		}
+		if p.Names == nil {
+			continue
+		}
+		names, err := detect.NewNames(p.Names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.Protocols[i].Names = names
 	}
-	if diff := cmp.Diff(want, EngineConfig(Default()), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+	sameEngine(t, want, EngineConfig(Default()))
+}
+
+// sameEngine compares configurations of the engine.
+func sameEngine(t *testing.T, want, got state.Config) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+		cmp.Comparer(func(a, b detect.Names) bool { return reflect.DeepEqual(a, b) })); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -42,11 +59,18 @@ config p2pwall 'main'
 	list log 'uT'
 config protocol 'fasttrack'
 	option mode 'monitor'
+	option lock 'selective'
 	option block_udp '0'
 	option pong '0x29'
 	option probe '0'
 	option tcp_probe '0'
 	option http '0'
+config protocol 'bittorrent'
+	option mode 'monitor'
+	option lock 'strict'
+	option answer '0'
+	option reset_encrypted '0'
+	list name '*.example.org'
 `), "test")
 	if err != nil {
 		t.Fatal(err)
@@ -58,14 +82,21 @@ config protocol 'fasttrack'
 		ExemptMACs: []nfq.MAC{{2, 0, 0, 0, 0, 1}},
 		LogPackets: state.LogDroppedUDP | state.LogAcceptedTCP,
 	}
-	want.Protocols[detect.ByName("fasttrack")] = state.ProtocolConfig{Mode: state.Monitor, Answer: detect.AnswerFull}
+	names, err := detect.NewNames([]string{"*.example.org"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Protocols[detect.ByName("fasttrack")] = state.ProtocolConfig{
+		Mode: state.Monitor, Lock: state.Selective, Answer: detect.AnswerFull,
+	}
+	want.Protocols[detect.ByName("bittorrent")] = state.ProtocolConfig{
+		Mode: state.Monitor, Lock: state.Strict, BlockUDP: true, Probe: true, TCPProbe: true, HTTP: true, Names: names,
+	}
 	got := EngineConfig(c)
 	for i, p := range detect.All {
-		if p.Name != "fasttrack" {
+		if p.Name != "fasttrack" && p.Name != "bittorrent" {
 			want.Protocols[i] = got.Protocols[i]
 		}
 	}
-	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
-		t.Error(diff)
-	}
+	sameEngine(t, want, got)
 }

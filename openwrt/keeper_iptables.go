@@ -60,12 +60,12 @@ func (p iptables) place(mangle, raw string, l *Loaded) ([]*iptablesTable, error)
 	if err != nil {
 		return nil, err
 	}
-	tables := []*iptablesTable{{iptables: p, name: "mangle", jumps: mangleJumps}}
+	tables := []*iptablesTable{{iptables: p, name: "mangle", jumps: parseSave(mangle, "mangle").jumps}}
 	// Both tables in one go: every program that is run delays the start.
 	w, err := p.save("raw")
 	if err == nil {
 		if err = p.restore(m.takeOver(mangle) + w.takeOver(raw)); err == nil {
-			return append(tables, &iptablesTable{iptables: p, name: "raw", jumps: rawJumps}), nil
+			return append(tables, &iptablesTable{iptables: p, name: "raw", jumps: parseSave(raw, "raw").jumps}), nil
 		}
 	}
 	// Without raw all works; only our own packets are tracked. What failed may
@@ -102,9 +102,9 @@ func (p iptables) hasTable(table string) bool {
 type iptablesTable struct {
 	iptables
 	name  string
-	jumps [][2]string
-	hash  uint64 // look when it was last found right
-	known string // our chains' rules as iptables-save prints them
+	jumps []string // the rules of others' chains that go to ours
+	hash  uint64   // look when it was last found right
+	known string   // our chains' rules as iptables-save prints them
 }
 
 // look returns a number that changes with the table's rules, without running a

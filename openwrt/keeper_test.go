@@ -65,13 +65,22 @@ func ruleState(t *testing.T) string {
 	return b.String() + run(t, "", "nft", "list", "ruleset")
 }
 
+// The jumps of the default configuration.
+var (
+	mangleJumps = []string{
+		"-A FORWARD -j p2pwall", "-A INPUT -j p2pwall-input", "-A POSTROUTING -j p2pwall-post",
+		"-A PREROUTING -j p2pwall-pre", "-A OUTPUT -j p2pwall-output",
+	}
+	rawJumps = []string{"-A OUTPUT -j p2pwall"}
+)
+
 // jumps counts the jumps to our chains and says when one is not at its place.
 func jumps(t *testing.T, program string) int {
 	t.Helper()
 	n := 0
 	for _, x := range []struct {
 		table string
-		want  [][2]string
+		want  []string
 	}{{"mangle", mangleJumps}, {"raw", rawJumps}} {
 		s := parseSave(run(t, "", program+"-save", "-t", x.table), x.table)
 		n += len(s.jumps)
@@ -132,7 +141,7 @@ func TestKeeperIPTables(t *testing.T) {
 		for range 3 {
 			wantOK(t, k)
 		}
-		if n := jumps(t, "iptables"); n != 4 {
+		if n := jumps(t, "iptables"); n != 6 {
 			t.Errorf("%d jumps", n)
 		}
 		once := ruleState(t)
@@ -283,7 +292,7 @@ func TestKeeperLeftovers(t *testing.T) {
 		run(t, "", "iptables", "-t", "mangle", "-A", "p2pwall", "-j", "p2pwall-old")
 		_ = first
 		k, c := keeperFor(t, "option sets off\n", "lan0")
-		if n := jumps(t, "iptables"); n != 4 {
+		if n := jumps(t, "iptables"); n != 6 {
 			t.Errorf("%d jumps", n)
 		}
 		out := run(t, "", "iptables-save", "-t", "mangle")
@@ -297,10 +306,18 @@ func TestKeeperLeftovers(t *testing.T) {
 		}
 		wantOK(t, k)
 
+		// With fewer protocols fewer chains.
+		delete(c.Protocols, "bittorrent")
+		if _, err := k.Load(c, []string{"lan0"}); err != nil {
+			t.Fatal(err)
+		}
+		wantOK(t, k)
+		if out := run(t, "", "iptables-save", "-t", "mangle"); strings.Contains(out, "p2pwall-pre") || strings.Contains(out, "p2pwall-output") {
+			t.Errorf("still there:\n%s", out)
+		}
+
 		// With every protocol off nothing is needed.
-		p := c.Protocols["fasttrack"]
-		p.Mode = ModeOff
-		c.Protocols["fasttrack"] = p
+		c.Protocols = nil
 		if _, err := k.Load(c, []string{"lan0"}); err != nil {
 			t.Fatal(err)
 		}

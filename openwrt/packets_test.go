@@ -219,6 +219,12 @@ func (w *world) echo(host string, port int) {
 
 // udp sends packets of one flow and returns how many answers came.
 func (w *world) udp(host, to string, size, count int) (answers int) {
+	w.t.Helper()
+	return w.say(host, to, string(make([]byte, size)), count)
+}
+
+// say is udp with something to say.
+func (w *world) say(host, to, what string, count int) (answers int) {
 	w.in(host, func() {
 		c, err := net.Dial("udp", to)
 		if err != nil {
@@ -226,9 +232,9 @@ func (w *world) udp(host, to string, size, count int) (answers int) {
 			return
 		}
 		defer c.Close()
-		b := make([]byte, size)
+		b := make([]byte, len(what))
 		for range count {
-			_, _ = c.Write(b)
+			_, _ = c.Write([]byte(what))
 			_ = c.SetReadDeadline(time.Now().Add(w.patience))
 			if _, err := c.Read(b); err != nil {
 				return
@@ -248,7 +254,7 @@ func (w *world) tcp(host, to string, size int) (ok bool) {
 			return
 		}
 		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(3 * w.patience))
 		go func() { _, _ = c.Write(make([]byte, size)) }()
 		_, err = io.ReadFull(c, make([]byte, size))
 		ok = err == nil
@@ -273,10 +279,14 @@ func TestPackets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, flavour)
-			w.load("list exempt 10.2.0.7\nlist exempt 02:00:00:00:00:77\n")
+			w.load("list exempt 10.2.0.7\nlist exempt 02:00:00:00:00:77\n" + alone)
 			for _, h := range []string{"s", "c2", "r"} {
 				w.echo(h, 7000)
 			}
+			w.echo("s", 7001)
+			w.echo("s", 53)
+			w.echo("r", 53)
+			w.echo("r", 5000)
 			for _, part := range []struct {
 				name string
 				f    func(*testing.T, *world)
@@ -288,6 +298,11 @@ func TestPackets(t *testing.T) {
 				{"exempt hosts", partExempt},
 				{"marks", partMarks},
 				{"what the sets drop", partGone},
+				{"what is looked at for BitTorrent", partLooks},
+				{"sifted hosts", partSifted},
+				{"what is harmless", partHarmless},
+				{"answers when only watching", partLearns},
+				{"without UDP", partSiftedTCP},
 			} {
 				t.Run(part.name, func(t *testing.T) { w.t = t; part.f(t, w) })
 			}
@@ -500,7 +515,7 @@ func partGone(t *testing.T, w *world) {
 			w.refused().udp("c1", serverFour, 500, 1)
 		}
 	})
-	w.load("") // a reload keeps what was counted
+	w.load(alone) // a reload keeps what was counted
 	sampled += w.during(func() {
 		for range 3 {
 			w.refused().tcp("c1", serverFour, 1)
@@ -574,4 +589,191 @@ func partMarks(t *testing.T, w *world) {
 	if !strings.Contains(list, "dport=4000") || strings.Contains(list, "dport=4001") {
 		t.Errorf("tracked:\n%s", list)
 	}
+}
+
+// partLooks is about hosts that are not sifted.
+func partLooks(t *testing.T, w *world) {
+	w.load("")
+	for _, c := range []struct {
+		what string
+		f    func()
+		want int
+	}{
+		{"long UDP", func() { w.udp("c1", serverFour, 500, 30) }, 1},
+		{"long UDP, IPv6", func() { w.udp("c1", serverSix, 500, 30) }, 1},
+		{"small UDP", func() { w.udp("c1", serverFour, 30, 100) }, udpPackets},
+		{"long UDP from outside", func() { w.udp("s", "10.2.0.2:7000", 500, 30) }, 1},
+		{"a name, of a server outside", func() { w.udp("c1", "192.0.2.2:53", 30, 1) }, 2},
+		{"a name, of the router", func() { w.udp("c1", "10.1.0.1:53", 30, 1) }, 1},
+		{"a name, of the LAN", func() { w.refused().udp("c1", "10.2.0.2:53", 30, 1) }, 0},
+		{"a name for the router", func() { w.udp("r", "192.0.2.2:53", 30, 1) }, 0},
+		{"a name for the outside", func() { w.udp("s", "192.0.2.1:53", 30, 1) }, 0},
+		{"NAT-PMP", func() { w.refused().udp("c1", "10.1.0.1:5351", 12, 1) }, 1},
+		{"NAT-PMP from outside", func() { w.refused().udp("s", "192.0.2.1:5351", 12, 1) }, 0},
+		{"an answer to a probe", func() { w.refused().udp("c1", "10.1.0.1:1214", 12, 1) }, 1},
+		{"UPnP", func() { w.tcp("c1", "10.1.0.1:5000", 100) }, 1},
+		{"UPnP that only connects", func() { w.tcp("c1", "10.1.0.1:5000", 0) }, 0},
+		{"a search in the LAN", func() { w.refused().udp("c1", "239.192.152.143:6771", 12, 1) }, 1},
+		{"a search in the LAN, IPv6", func() { w.refused().udp("c1", "[ff15::efc0:988f%eth0]:6771", 12, 1) }, 1},
+		{"a search outside", func() { w.refused().udp("s", "239.192.152.143:6771", 12, 1) }, 0},
+		{"another search", func() { w.refused().udp("c1", "239.192.152.143:6772", 12, 1) }, 0},
+	} {
+		if n := w.during(c.f); n != c.want {
+			t.Errorf("%s: %d packets are queued, want %d", c.what, n, c.want)
+		}
+	}
+}
+
+// partSifted is about hosts that are. Nobody listens on the queue, so what comes to
+// it passes: as if the daemon had not made up its mind.
+func partSifted(t *testing.T, w *world) {
+	w.echo("c1", 7002)
+	for _, c := range []struct{ set, element, to, ping string }{
+		{"sift4", "10.1.0.2", serverFour, "192.0.2.2"},
+		{"sift6", "fd01::2", serverSix, "fd09::2"},
+		{"siftmac", "02:00:00:00:00:01", serverFour, "192.0.2.2"},
+		{"siftmac", "02:00:00:00:00:01", serverSix, "fd09::2"},
+	} {
+		w.set("add", c.set, c.element)
+		want := 2 * tcpPackets // of both directions
+		if c.set == "siftmac" {
+			want = tcpPackets // what comes has no MAC that says for whom
+		}
+		n := w.during(func() {
+			if n := w.refused().udp("c1", c.to, 500, 50); n != tcpPackets {
+				t.Errorf("%s: %d packets of UDP are answered, want %d", c.set, n, tcpPackets)
+			}
+		})
+		if n != want {
+			t.Errorf("%s: %d packets of UDP are queued, want %d", c.set, n, want)
+		}
+		n = w.during(func() {
+			if w.refused().tcp("c1", c.to, 1<<20) {
+				t.Errorf("%s: much TCP passes", c.set)
+			}
+		})
+		if n < 3 || n > 1+2*tcpPackets {
+			t.Errorf("%s: %d packets of a TCP connection are queued", c.set, n)
+		}
+		n = w.during(func() {
+			if !w.tcp("c1", c.to, 100) {
+				t.Errorf("%s: TCP does not even begin", c.set)
+			}
+		})
+		if n != 3 { // SYN, data, and what comes back
+			t.Errorf("%s: %d packets of a short TCP connection are queued", c.set, n)
+		}
+		if n := w.during(func() { w.sh("c1", "ping -c 30 -i 0.002 -W 1 "+c.ping) }); n != 0 {
+			t.Errorf("%s: %d packets of a ping are queued", c.set, n)
+		}
+		if w.udp("c2", c.to, 500, 50) != 50 || !w.tcp("c2", c.to, 1<<20) {
+			t.Errorf("%s: another host is sifted too", c.set)
+		}
+		if w.udp("c1", "10.2.0.2:7000", 500, 50) != 50 || !w.tcp("c1", "10.2.0.2:7000", 1<<20) || w.udp("c1", "10.1.0.1:7000", 500, 50) != 50 {
+			t.Errorf("%s: the LAN is sifted too", c.set)
+		}
+		if c.set == "sift4" {
+			if n := w.refused().udp("s", "10.1.0.2:7002", 500, 50); n != tcpPackets {
+				t.Errorf("%d packets of UDP from outside are answered, want %d", n, tcpPackets)
+			}
+			if w.refused().tcp("s", "10.1.0.2:7002", 1<<20) {
+				t.Error("much TCP from outside passes")
+			}
+			// The strict lock comes before.
+			w.set("add", "lock4", c.element)
+			if w.refused().tcp("c1", c.to, 1) {
+				t.Error("a host that is locked and sifted connects")
+			}
+			w.set("delete", "lock4", c.element)
+		}
+		w.set("delete", c.set, c.element)
+		if w.udp("c1", c.to, 500, 50) != 50 || !w.tcp("c1", c.to, 1<<20) {
+			t.Errorf("%s: still sifted", c.set)
+		}
+	}
+}
+
+// partHarmless marks packets as the daemon's verdict does, and sees what becomes of
+// their connections.
+func partHarmless(t *testing.T, w *world) {
+	need(t, "conntrack")
+	verdict := nfq.MarkDecided | nfq.MarkHarmless
+	// Between our chain and the one after the queue; and not from the SYN on.
+	w.sh("r", fmt.Sprintf(`nft 'table inet verdict { chain c {
+		type filter hook forward priority -10;
+		udp dport 7001 meta mark set %d
+		tcp dport 7001 tcp flags & psh == psh meta mark set %d
+	}
+	}'`, verdict, verdict))
+	w.set("add", "sift4", "10.1.0.2")
+	const to = "192.0.2.2:7001"
+	n := w.during(func() {
+		if w.udp("c1", to, 500, 50) != 50 {
+			t.Error("harmless UDP does not pass")
+		}
+	})
+	if n != 1 {
+		t.Errorf("%d packets of harmless UDP are queued, want 1", n)
+	}
+	n = w.during(func() {
+		if !w.tcp("c1", to, 1<<20) {
+			t.Error("harmless TCP does not pass")
+		}
+	})
+	if n < 2 || n > 1+tcpPackets {
+		t.Errorf("%d packets of harmless TCP are queued", n)
+	}
+	list := w.sh("r", "conntrack -L")
+	for _, proto := range []string{"tcp", "udp"} {
+		marked := false
+		for _, l := range strings.Split(list, "\n") {
+			marked = marked || strings.HasPrefix(l, proto) && strings.Contains(l, "dport=7001") &&
+				strings.Contains(l, fmt.Sprintf("mark=%d ", verdict))
+		}
+		if !marked {
+			t.Errorf("harmless %s is not marked:\n%s", proto, list)
+		}
+	}
+	w.sh("r", "nft delete table inet verdict")
+	w.set("delete", "sift4", "10.1.0.2")
+}
+
+// partLearns is about a configuration that only watches.
+func partLearns(t *testing.T, w *world) {
+	w.load("config protocol bittorrent\noption mode monitor\noption name off\n")
+	krpc := func(size int) string { return "d" + strings.Repeat("x", size-1) }
+	// nft looks inside, iptables at the length.
+	inside := map[bool]int{true: 1 + replyPackets, false: 1}
+	for _, c := range []struct {
+		what string
+		say  string
+		want int
+	}{
+		{"what may name peers", krpc(replyLength - 28), 1 + replyPackets},
+		{"what is long", krpc(replyLength - 27), inside[w.flavour == ""]},
+		{"what is something else", "e" + krpc(400), inside[w.flavour != ""]},
+	} {
+		if n := w.during(func() { w.say("c1", serverFour, c.say, 10) }); n != c.want {
+			t.Errorf("%s: %d packets are queued, want %d", c.what, n, c.want)
+		}
+	}
+	if n := w.during(func() { w.udp("c1", "192.0.2.2:53", 30, 1) }); n > 2 || w.flavour == "" && n != 1 {
+		t.Errorf("a name: %d packets are queued", n)
+	}
+	if n := w.during(func() { w.udp("c1", "10.1.0.1:53", 30, 1) }); n != 0 {
+		t.Errorf("a name, of the router: %d packets are queued", n)
+	}
+}
+
+// partSiftedTCP is about a configuration that lets UDP pass.
+func partSiftedTCP(t *testing.T, w *world) {
+	w.load("config protocol bittorrent\noption block_udp 0\nconfig protocol fasttrack\noption block_udp 0\n")
+	w.set("add", "sift4", "10.1.0.2")
+	if w.udp("c1", serverFour, 500, 50) != 50 {
+		t.Error("UDP does not pass")
+	}
+	if w.refused().tcp("c1", serverFour, 1<<20) {
+		t.Error("much TCP passes")
+	}
+	w.set("delete", "sift4", "10.1.0.2")
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
@@ -43,6 +44,10 @@ const (
 // case, whatever the verdict: not even a full queue that fails open lets it pass.
 const MarkSample = 0x04000000
 
+// MarkSift is the packet mark by which nft, where it only keeps the sets, tells
+// iptables what to queue of a host that is sifted.
+const MarkSift = 0x10000000
+
 // The bounds within which a packet can matter.
 const (
 	// udpPayload is the longest UDP payload looked at: a FastTrack message is
@@ -56,6 +61,11 @@ const (
 	// network sends some more than once. What is harmless is known to be so by
 	// its first data and does not come that far.
 	tcpPackets = 24
+	// What comes back to a host that may turn out to be a client is looked at
+	// for the peers it names: the first packets only, and no long ones where a
+	// rule cannot look inside.
+	replyPackets = 4
+	replyLength  = 600
 	// hashSeed makes every rule that hashes a host come to the same queue.
 	hashSeed = "0x70327077"
 )
@@ -84,11 +94,11 @@ func MakeRules(c *Config, t Target) (Rules, error) {
 	v := ruleValues(c, t)
 	switch string(t.Backend) + " " + string(t.Sets) {
 	case "nft nft":
-		return Rules{NFT: v.expand(nftHead + nftSets + nftRules + nftBlocked + nftQueues), Hold: v.expand(nftHold)}, nil
+		return Rules{NFT: v.expand(nftHead + nftSets + nftRules + nftSift + nftBlocked + nftQueues), Hold: v.expand(nftHold)}, nil
 	case "nft off":
 		return Rules{NFT: v.expand(nftHead + nftRules + nftQueues), Hold: v.expand(nftHold)}, nil
 	case "iptables nft":
-		nft := v.expand(nftHead + nftSets + nftDrops + nftBlocked + "}\n")
+		nft := v.expand(nftHead + nftSets + nftDrops + nftSift + nftBlocked + "}\n")
 		// This fills some names with iptables' values.
 		r := v.iptables(c)
 		r.NFT = nft
@@ -191,6 +201,8 @@ func ruleValues(c *Config, t Target) values {
 	v.set("decided", hex(nfq.MarkDecided))
 	v.set("own", hex(nfq.MarkOwn))
 	v.set("sample", hex(MarkSample))
+	v.set("harmless", hex(nfq.MarkHarmless))
+	v.set("siftmark", hex(MarkSift))
 	v.number("udp", udpPackets)
 	v.number("udpmore", udpPackets+1)
 	v.number("tcp", tcpPackets)
@@ -209,12 +221,19 @@ func ruleValues(c *Config, t Target) values {
 	v.when("ipset", t.Sets == SetsIPSet)
 	v.when("queues", c.Queues > 1)
 	v.when("hold", c.Offload == OffloadHold)
-	for _, p := range protocols {
-		if x := c.Protocols[p.name]; x.Mode != ModeOff && x.Probe && p.probePort != 0 {
-			v.add("port", strconv.Itoa(p.probePort))
-		}
-	}
-	v.when("probes", v["port"] != nil)
+	v.number("port", detect.ProbePort)
+	v.number("replies", replyPackets)
+	v.number("replylength", replyLength)
+	looks, sifts := c.Sifts() || c.sifts(ModeMonitor), c.Sifts() && t.Sets != SetsOff
+	v.when("probes", c.probes())
+	v.when("input", c.probes() || looks)
+	v.when("look", looks)
+	v.when("learn", c.sifts(ModeMonitor))
+	v.when("names", c.readsNames())
+	v.when("sift", sifts)
+	v.when("siftpass", sifts && !c.cutsUDP())
+	v.when("nftsift", sifts && t.Sets == SetsNFT)
+	v.when("ipsetsift", sifts && t.Sets == SetsIPSet)
 	for _, m := range c.Exempt.MACs {
 		v.add("mac", m.String())
 	}

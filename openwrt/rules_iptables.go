@@ -4,17 +4,11 @@ package openwrt
 
 import "strconv"
 
-// mangleJumps are the built-in chains of mangle that jump to ours, with the rest
-// of our chain's name. The jumps are appended, not inserted: an accept from the
-// queue skips the rest of its table, and among what would be skipped is the MSS
-// clamping that every PPPoE line needs.
-var mangleJumps = [][2]string{{"FORWARD", ""}, {"INPUT", "-input"}, {"POSTROUTING", "-post"}}
-
-// rawJumps are the same for raw.
-var rawJumps = [][2]string{{"OUTPUT", ""}}
-
 // mangleText is the mangle table's part. With --noflush a chain that is declared is
-// emptied, all else stays, and COMMIT puts the whole in place at once.
+// emptied, all else stays, and COMMIT puts the whole in place at once. The jumps
+// from built-in chains are appended, not inserted: an accept from the queue skips
+// the rest of its table, and among what would be skipped is the MSS clamping that
+// every PPPoE line needs.
 //
 // With nft sets the nft table has dropped what is blocked before. The chain
 // p2pwall-blocked looks twice, because a full set takes no more.
@@ -29,6 +23,10 @@ const mangleText = `*mangle
 :p2pwall-post - [0:0]
 <http>:p2pwall-tcp - [0:0]
 <http>:p2pwall-data - [0:0]
+<look>:p2pwall-pre - [0:0]
+<names>:p2pwall-output - [0:0]
+<ipsetsift>:p2pwall-sift - [0:0]
+<ipsetsift>:p2pwall-unknown - [0:0]
 <ipset>:p2pwall-blocked - [0:0]
 <ipsettalk>:p2pwall-talk - [0:0]
 <sets>:p2pwall-sample - [0:0]
@@ -41,13 +39,22 @@ const mangleText = `*mangle
 <ipset>-A p2pwall-out -m set --match-set p2pwall-cut<6> src,dst -g p2pwall-blocked
 <nftsets>-A p2pwall-out -m mark --mark <sample>/<sample> -g p2pwall-sample
 -A p2pwall-out -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -g p2pwall-syn
+<nftsift>-A p2pwall-out -m mark --mark <siftmark>/<siftmark> <q>
+<ipsetsift>-A p2pwall-out -m connmark --mark <harmless>/<harmless> -j RETURN
+<ipsetsift>-A p2pwall-out -m set --match-set p2pwall-siftmac src -g p2pwall-sift
+<ipsetsift>-A p2pwall-out -m set --match-set p2pwall-sift<6> src -g p2pwall-sift
 -A p2pwall-out -m connmark --mark <decided>/<decided> -j RETURN
 -A p2pwall-out -p udp -g p2pwall-udp
 <http>-A p2pwall-out -p tcp -g p2pwall-tcp
 <plain>-A p2pwall-out -p tcp -g p2pwall-decided
 -A p2pwall-in -d <exempt> -g p2pwall-decided
 <ipset>-A p2pwall-in -m set --match-set p2pwall-cut<6> dst,src -j DROP
+<names>-A p2pwall-in -p udp -m udp --sport 53 <q>
+<nftsift>-A p2pwall-in -m mark --mark <siftmark>/<siftmark> <q>
+<ipsetsift>-A p2pwall-in -m connmark --mark <harmless>/<harmless> -j RETURN
+<ipsetsift>-A p2pwall-in -m set --match-set p2pwall-sift<6> dst -g p2pwall-sift
 -A p2pwall-in -m connmark --mark <decided>/<decided> -j RETURN
+<learn>-A p2pwall-in -p udp -m length --length 0:<replylength> -m conntrack --ctdir REPLY -m connbytes --connbytes 1:<replies> --connbytes-mode packets --connbytes-dir reply <q>
 -A p2pwall-in -p udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided
 <http>-A p2pwall-in -p tcp -g p2pwall-tcp
 <plain>-A p2pwall-in -p tcp -g p2pwall-decided
@@ -56,12 +63,21 @@ const mangleText = `*mangle
 -A p2pwall-syn <q>
 -A p2pwall-udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir original -g p2pwall-decided
 -A p2pwall-udp -m length --length 0:<udplength> <q>
+<look>-A p2pwall-udp -m connbytes --connbytes 1:1 --connbytes-mode packets --connbytes-dir original <q>
 <http>-A p2pwall-tcp -p tcp -m tcp ! --tcp-flags SYN,RST NONE -j RETURN
 <http>-A p2pwall-tcp -m connbytes --connbytes <tcpmore>: --connbytes-mode packets --connbytes-dir original -m connbytes --connbytes <tcpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided
 <http>-A p2pwall-tcp -m conntrack --ctdir ORIGINAL -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir original -g p2pwall-data
 <http>-A p2pwall-tcp -m conntrack --ctdir REPLY -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir reply -g p2pwall-data
 <http>-A p2pwall-data -p tcp -m tcp --tcp-flags PSH PSH <q>
 <http>-A p2pwall-data -m length --length <data>:65535 <q>
+<ipsetsift>-A p2pwall-sift -p udp -g p2pwall-unknown
+<ipsetsift>-A p2pwall-sift -p tcp -m tcp ! --tcp-flags SYN,RST NONE -j RETURN
+<ipsetsift>-A p2pwall-sift -p tcp -m tcp --tcp-flags PSH PSH -g p2pwall-unknown
+<ipsetsift>-A p2pwall-sift -p tcp -m length --length <data>:65535 -g p2pwall-unknown
+<ipsetsift>-A p2pwall-unknown -m conntrack --ctdir ORIGINAL -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir original <q>
+<ipsetsift>-A p2pwall-unknown -m conntrack --ctdir REPLY -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir reply <q>
+<ipsetsift><siftpass>-A p2pwall-unknown -p udp -j RETURN
+<ipsetsift>-A p2pwall-unknown -j DROP
 -A p2pwall-decided -j CONNMARK --set-xmark <decided>/<decided>
 <ipsetrefuse>-A p2pwall-blocked -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -g p2pwall-sample
 <ipsettalk>-A p2pwall-blocked -p udp -m length --length 0:<udplength> -g p2pwall-talk
@@ -78,12 +94,19 @@ const mangleText = `*mangle
 <sets>-A p2pwall-sample -i <dev> -s <hostsample>
 <queues>-A p2pwall-queue -i <dev> -s <hostqueue>
 <queues>-A p2pwall-queue -d <hostqueue>
--A p2pwall-input -i <dev> -p udp -m udp --dport <port> <q>
+<probes>-A p2pwall-input -i <dev> -p udp -m udp --dport <port> <q>
+<look>-A p2pwall-input -i <dev> -p udp -m udp --dport 5351 <q>
+<look>-A p2pwall-input -i <dev> -p tcp -m tcp --dport 5000 --tcp-flags PSH PSH <q>
+<look>-A p2pwall-pre -i <dev> -d <group> -p udp -m udp --dport 6771 <q>
+<names>-A p2pwall-output -o <dev> -p udp -m udp --sport 53 <q>
 <ipset>-A p2pwall-post -m mark --mark <sample>/<sample> -j DROP
+<look>-A p2pwall-post -m mark --mark <harmless>/<harmless> -j CONNMARK --set-xmark <harmless>/<harmless>
 -A p2pwall-post -m mark --mark <decided>/<decided> -g p2pwall-decided
 -A FORWARD -j p2pwall
 -A INPUT -j p2pwall-input
 -A POSTROUTING -j p2pwall-post
+<look>-A PREROUTING -j p2pwall-pre
+<names>-A OUTPUT -j p2pwall-output
 COMMIT
 `
 
@@ -103,6 +126,9 @@ create p2pwall-cut6 hash:net,net family inet6 maxelem 262144 timeout 0
 create p2pwall-lockmac hash:mac maxelem 262144 timeout 0
 create p2pwall-lock4 hash:ip family inet maxelem 262144 timeout 0
 create p2pwall-lock6 hash:ip family inet6 maxelem 262144 timeout 0
+<sift>create p2pwall-siftmac hash:mac maxelem 262144 timeout 0
+<sift>create p2pwall-sift4 hash:ip family inet maxelem 262144 timeout 0
+<sift>create p2pwall-sift6 hash:ip family inet6 maxelem 262144 timeout 0
 create p2pwall-seen4 hash:ip family inet maxelem 1024 timeout 0
 create p2pwall-seen6 hash:ip family inet6 maxelem 1024 timeout 0
 create p2pwall-talk4 hash:ip family inet maxelem 1024 timeout 0
@@ -122,6 +148,10 @@ func (v values) iptables(c *Config) Rules {
 // address bits that share the hosts out to the queues.
 func (v values) family(c *Config, digit string, header, bare int, low, mask string) string {
 	v.set("6", digit)
+	v.set("group", "239.192.152.143")
+	if digit == "6" {
+		v.set("group", "ff15::efc0:988f")
+	}
 	v["exempt"] = v["exempt"+digit]
 	v.number("udplength", header+8+udpPayload)
 	v.number("data", bare+1)

@@ -51,6 +51,22 @@ const nftSets = `	# Kept by the daemon: pairs of client and peer that are cut, a
 		flags timeout
 	}
 
+<sift>	# Kept by the daemon: hosts of which only harmless connections go on.
+<sift>	set siftmac {
+<sift>		type ether_addr
+<sift>		flags timeout
+<sift>	}
+<sift>
+<sift>	set sift4 {
+<sift>		type ipv4_addr
+<sift>		flags timeout
+<sift>	}
+<sift>
+<sift>	set sift6 {
+<sift>		type ipv6_addr
+<sift>		flags timeout
+<sift>	}
+<sift>
 	# What the sets dropped; the daemon reads it and sets it back.
 	counter gone_tcp {
 	}
@@ -100,15 +116,31 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 	chain after {
 		type filter hook forward priority -9; policy accept;
 <sets>		meta mark & <sample> != 0x0 drop
+<look>		meta mark & <harmless> != 0x0 ct mark set ct mark | <harmless>
 		meta mark & <decided> != 0x0 goto decided
 	}
 
 <probes>	# Answers to our probes.
-<probes>	chain input {
-<probes>		type filter hook input priority -10; policy accept;
+<look>	# Requests to be reached from outside (NAT-PMP, PCP, UPnP).
+<input>	chain input {
+<input>		type filter hook input priority -10; policy accept;
 <probes>		iifname <lan> udp dport <port> <q>
-<probes>	}
-<probes>
+<look>		iifname <lan> udp dport 5351 <q>
+<look>		iifname <lan> tcp dport 5000 tcp flags & psh == psh <q>
+<input>	}
+<input>
+<look>	# Searches for peers in the LAN: the router is not of their group.
+<look>	chain prerouting {
+<look>		type filter hook prerouting priority -150; policy accept;
+<look>		meta pkttype multicast udp dport 6771 iifname <lan> <q>
+<look>	}
+<look>
+<names>	# What the router's own name server answers.
+<names>	chain answers {
+<names>		type filter hook output priority -10; policy accept;
+<names>		udp sport 53 oifname <lan> <q>
+<names>	}
+<names>
 	# Packets sent in a peer's name leave no trace in the connection table.
 	chain output {
 		type filter hook output priority -300; policy accept;
@@ -122,6 +154,10 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <sets>		ip saddr . ip daddr @cut4 goto blocked
 <sets>		ip6 saddr . ip6 daddr @cut6 goto blocked
 		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
+<sift>		ct mark & <harmless> != 0x0 return
+<sift>		ether saddr @siftmac goto sift
+<sift>		ip saddr @sift4 goto sift
+<sift>		ip6 saddr @sift6 goto sift
 		ct mark & <decided> != 0x0 return
 		meta l4proto udp goto udp_small
 <http>		meta l4proto tcp goto tcp_first
@@ -133,7 +169,12 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 		ip6 daddr <set6> goto decided
 <sets>		ip daddr . ip saddr @cut4 goto gone
 <sets>		ip6 daddr . ip6 saddr @cut6 goto gone
+<names>		udp sport 53 <q>
+<sift>		ct mark & <harmless> != 0x0 return
+<sift>		ip daddr @sift4 goto sift
+<sift>		ip6 daddr @sift6 goto sift
 		ct mark & <decided> != 0x0 return
+<learn>		meta l4proto udp @th,64,8 0x64 ct direction reply ct reply packets <= <replies> <q>
 		meta l4proto udp ct reply packets > <udp> goto decided
 <http>		meta l4proto tcp goto tcp_first
 <plain>		meta l4proto tcp goto decided
@@ -149,6 +190,7 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 	chain udp_small {
 		ct original packets > <udp> goto decided
 		udp length <= <udplength> <q>
+<look>		ct original packets <= 1 <q>
 	}
 
 <http>	chain tcp_first {
@@ -201,6 +243,10 @@ const nftDrops = `	# Before the mangle table of iptables.
 		ip saddr . ip daddr @cut4 goto blocked
 		ip6 saddr . ip6 daddr @cut6 goto blocked
 		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
+<sift>		ct mark & <harmless> != 0x0 return
+<sift>		ether saddr @siftmac goto sift
+<sift>		ip saddr @sift4 goto sift
+<sift>		ip6 saddr @sift6 goto sift
 	}
 
 	chain inbound {
@@ -208,6 +254,9 @@ const nftDrops = `	# Before the mangle table of iptables.
 		ip6 daddr <set6> return
 		ip daddr . ip saddr @cut4 goto gone
 		ip6 daddr . ip6 saddr @cut6 goto gone
+<sift>		ct mark & <harmless> != 0x0 return
+<sift>		ip daddr @sift4 goto sift
+<sift>		ip6 daddr @sift6 goto sift
 	}
 
 	chain tcp_open {
@@ -220,6 +269,24 @@ const nftDrops = `	# Before the mangle table of iptables.
 		meta mark set meta mark | <sample>
 	}
 
+`
+
+// nftSift is the chain for hosts of which only harmless connections go on. Data of
+// another connection comes to the queue as long as it can show what it is, and is
+// dropped from then on. What carries no data passes: it keeps TCP from timing out
+// before there was any.
+const nftSift = `<sift>	# Data of a connection that is not known to be harmless.
+<sift>	chain sift {
+<sift>		meta l4proto != { tcp, udp } return
+<sift>		tcp flags & (syn | rst) != 0x0 return
+<sift>		meta nfproto ipv4 meta length <= <bare4> tcp flags & psh == 0x0 return
+<sift>		meta nfproto ipv6 meta length <= <bare6> tcp flags & psh == 0x0 return
+<sift>		ct direction original ct original packets <= <tcp> <siftqueue>
+<sift>		ct direction reply ct reply packets <= <tcp> <siftqueue>
+<siftpass>		meta l4proto udp return
+<sift>		goto gone
+<sift>	}
+<sift>
 `
 
 // nftBlocked is the chain that drops, but for one packet of each host in a while.
@@ -290,11 +357,15 @@ func (v values) nft(c *Config, t Target) {
 	if c.Queues == 1 {
 		v.set("q", nftQueue(int(c.Queue), c.FailOpen))
 		v.set("samplequeue", nftQueue(int(c.Queue), false))
-		return
+	} else {
+		v.set("q", "goto queues")
+		v.nftByHost(c, "queue", c.FailOpen)
+		v.nftByHost(c, "sample", false)
 	}
-	v.set("q", "goto queues")
-	v.nftByHost(c, "queue", c.FailOpen)
-	v.nftByHost(c, "sample", false)
+	v["siftqueue"] = v["q"]
+	if t.Backend == BackendIPTables {
+		v.set("siftqueue", "meta mark set meta mark | <siftmark> return")
+	}
 }
 
 // nftByHost adds the end of a rule that goes to one of several chains by a hash of

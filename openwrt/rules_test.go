@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/p2pwall/p2pwall/detect"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -23,26 +22,43 @@ var ruleCases = []struct {
 	conf   string // options of the p2pwall section, and what follows it
 	target Target
 }{
-	{"nft", "", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
-	{"nft-several-devices", "", Target{BackendNFT, SetsNFT, []string{"br-lan", "br-guest", "wlan0-1"}}},
-	{"nft-exempt", exemptConf, Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
-	{"nft-queues", "option queues 3\n", Target{BackendNFT, SetsNFT, []string{"br-lan", "br-guest"}}},
-	{"nft-fail-closed", "option fail_open 0\noption queues 2\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
-	{"nft-no-http", "config protocol fasttrack\noption http 0\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
-	{"nft-no-sets", "option offload leave\n", Target{BackendNFT, SetsOff, []string{"br-lan"}}},
-	{"nft-monitor", "config protocol fasttrack\noption mode monitor\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
-	{"nft-reset", "option action reset\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
-	{"nft-no-pong", "config protocol fasttrack\noption pong off\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
-	{"off", "config protocol fasttrack\noption mode off\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
-	{"iptables-ipset", "", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
-	{"iptables-nftsets", "", Target{BackendIPTables, SetsNFT, []string{"br-lan"}}},
-	{"iptables-several-devices", exemptConf + "option timelock 8\n", Target{BackendIPTables, SetsNFT, []string{"br-lan", "eth1.7"}}},
-	{"iptables-exempt", exemptConf, Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
-	{"iptables-queues", "option queues 3\n", Target{BackendIPTables, SetsNFT, []string{"br-lan", "br-guest"}}},
-	{"iptables-fail-closed", "option fail_open 0\n", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
-	{"iptables-reject", "option action reject\nconfig protocol fasttrack\noption pong off\n", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
-	{"iptables-no-http", "config protocol fasttrack\noption http 0\n", Target{BackendIPTables, SetsOff, []string{"br-lan"}}},
+	{"nft", alone, Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"nft-several-devices", alone, Target{BackendNFT, SetsNFT, []string{"br-lan", "br-guest", "wlan0-1"}}},
+	{"nft-exempt", exemptConf + alone, Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"nft-queues", "option queues 3\n" + alone, Target{BackendNFT, SetsNFT, []string{"br-lan", "br-guest"}}},
+	{"nft-fail-closed", "option fail_open 0\noption queues 2\n" + alone, Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"nft-no-http", "config protocol fasttrack\noption http 0\n" + alone, Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"nft-no-sets", "option offload leave\n" + alone, Target{BackendNFT, SetsOff, []string{"br-lan"}}},
+	{"nft-monitor", "config protocol fasttrack\noption mode monitor\n" + alone, Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"nft-reset", "option action reset\n" + alone, Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"nft-no-pong", "config protocol fasttrack\noption pong off\n" + alone, Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"off", "config protocol fasttrack\noption mode off\n" + alone, Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"iptables-ipset", alone, Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
+	{"iptables-nftsets", alone, Target{BackendIPTables, SetsNFT, []string{"br-lan"}}},
+	{"iptables-several-devices", exemptConf + "option timelock 8\n" + alone, Target{BackendIPTables, SetsNFT, []string{"br-lan", "eth1.7"}}},
+	{"iptables-exempt", exemptConf + alone, Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
+	{"iptables-queues", "option queues 3\n" + alone, Target{BackendIPTables, SetsNFT, []string{"br-lan", "br-guest"}}},
+	{"iptables-fail-closed", "option fail_open 0\n" + alone, Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
+	{"iptables-reject", "option action reject\nconfig protocol fasttrack\noption pong off\n" + alone, Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
+	{"iptables-no-http", "config protocol fasttrack\noption http 0\n" + alone, Target{BackendIPTables, SetsOff, []string{"br-lan"}}},
+
+	// BitTorrent beside it, which is the default.
+	{"sift-nft", "", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"sift-nft-queues", exemptConf + "option queues 3\n", Target{BackendNFT, SetsNFT, []string{"br-lan", "br-guest"}}},
+	{"sift-nft-monitor", "config protocol bittorrent\noption mode monitor\noption name off\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"sift-nft-no-udp", "config protocol bittorrent\noption block_udp 0\noption http 0\nconfig protocol fasttrack\noption mode off\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"sift-nft-no-sets", "", Target{BackendNFT, SetsOff, []string{"br-lan"}}},
+	{"sift-nft-fasttrack", "config protocol fasttrack\noption lock selective\noption probe 0\n" + alone, Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"sift-ipset", "", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
+	{"sift-ipset-no-udp", "config protocol bittorrent\noption block_udp 0\n", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
+	{"sift-nftsets", "", Target{BackendIPTables, SetsNFT, []string{"br-lan"}}},
+	{"sift-nftsets-queues", exemptConf + "option queues 3\n", Target{BackendIPTables, SetsNFT, []string{"br-lan", "br-guest"}}},
+	{"sift-iptables-monitor", "config protocol bittorrent\noption mode monitor\n", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
+	{"sift-iptables-no-sets", "", Target{BackendIPTables, SetsOff, []string{"br-lan"}}},
 }
+
+// alone is FastTrack without BitTorrent.
+const alone = "config protocol bittorrent\noption mode off\n"
 
 const exemptConf = `list exempt 192.168.1.20
 list exempt 192.168.2.0/24
@@ -170,7 +186,7 @@ func TestIPSetText(t *testing.T) {
 				need(t, "iptables-"+flavour+"-restore")
 				run(t, match.Replace(r.Mangle4), "iptables-"+flavour+"-restore", "--noflush")
 				// A set of one family does not go into rules of the other.
-				six := strings.ReplaceAll(match.Replace(r.Mangle6), "p2pwall-lockmac", "p2pwall-lock6")
+				six := strings.NewReplacer("p2pwall-lockmac", "p2pwall-lock6", "p2pwall-siftmac", "p2pwall-sift6").Replace(match.Replace(r.Mangle6))
 				run(t, six, "ip6tables-"+flavour+"-restore", "--noflush")
 			}
 		})
@@ -219,15 +235,6 @@ func TestMakeRulesErrors(t *testing.T) {
 	} {
 		if _, err := MakeRules(&c, x.target); err == nil || !strings.Contains(err.Error(), x.want) {
 			t.Errorf("%+v: %v", x.target, err)
-		}
-	}
-}
-
-// TestProbePort: the two packages do not know each other, but mean one port.
-func TestProbePort(t *testing.T) {
-	for _, p := range protocols {
-		if p.name == "fasttrack" && p.probePort != detect.ProbePort {
-			t.Errorf("port %d, detect has %d", p.probePort, detect.ProbePort)
 		}
 	}
 }

@@ -85,11 +85,12 @@ func (s *saved) unused() bool {
 }
 
 // jumpsRight reports whether each built-in chain ends with its one jump to our
-// chain, and if not which does not.
-func (s *saved) jumpsRight(jumps [][2]string) (chain string, ok bool) {
-	for _, j := range jumps {
-		if s.count[j[0]] != 1 || s.last[j[0]] != "-A "+j[0]+" -j "+chainName+j[1] {
-			return j[0], false
+// chain, as in want, and if not which does not.
+func (s *saved) jumpsRight(want []string) (chain string, ok bool) {
+	for _, j := range want {
+		chain, _, _ := strings.Cut(j[3:], " ")
+		if s.count[chain] != 1 || s.last[chain] != j {
+			return chain, false
 		}
 	}
 	return "", true

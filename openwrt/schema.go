@@ -6,23 +6,30 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
 )
 
 // protocols is the table of what a "config protocol" section may be about. A new
 // protocol is one more line.
 var protocols = []struct {
-	name string
-	// probePort is the UDP port of the router that answers to its probes go
-	// to; 0 for none.
-	probePort int
-	options   string // the options it knows, separated by spaces
-	preset    Protocol
+	*detect.Protocol
+	options string // the options it knows, separated by spaces
+	preset  Protocol
 }{
 	{
-		name:      "fasttrack",
-		probePort: 1214,
-		options:   "mode block_udp pong probe tcp_probe http",
-		preset:    Protocol{Mode: ModeBlock, BlockUDP: true, Pong: 0x28, Probe: true, TCPProbe: true, HTTP: true},
+		&detect.FastTrack, "mode lock block_udp pong probe tcp_probe http",
+		Protocol{
+			Mode: ModeBlock, Lock: LockStrict, BlockUDP: true, Answer: detect.AnswerWelcome,
+			Probe: true, TCPProbe: true, HTTP: true,
+		},
+	},
+	{
+		&detect.BitTorrent, "mode lock block_udp answer probe tcp_probe http reset_encrypted name",
+		Protocol{
+			Mode: ModeBlock, Lock: LockSelective, BlockUDP: true, Answer: detect.AnswerWelcome,
+			Probe: true, TCPProbe: true, HTTP: true, ResetEncrypted: true, Names: detect.BitTorrent.Names,
+		},
 	},
 }
 
@@ -140,8 +147,8 @@ func (d *decoder) mainScalar(o rawOption, v string) {
 func (d *decoder) protocol(s *section) {
 	var known []string
 	for _, p := range protocols {
-		known = append(known, p.name)
-		if p.name != s.name {
+		known = append(known, p.Name)
+		if p.Name != s.name {
 			continue
 		}
 		if d.seen[s.name] {
@@ -173,6 +180,10 @@ func (d *decoder) protocol(s *section) {
 
 // protocolOption decodes one option of a protocol section.
 func (d *decoder) protocolOption(o rawOption, p *Protocol) {
+	if o.name == "name" {
+		p.Names = d.dnsNames(o)
+		return
+	}
 	v, ok := d.single(o)
 	if !ok {
 		return
@@ -180,16 +191,25 @@ func (d *decoder) protocolOption(o rawOption, p *Protocol) {
 	switch o.name {
 	case "mode":
 		d.choice(o, v, "off monitor block", func() { p.Mode = Mode(v) })
+	case "lock":
+		d.choice(o, v, "strict selective", func() { p.Lock = Lock(v) })
 	case "block_udp":
 		d.boolean(o, v, &p.BlockUDP)
+	case "answer":
+		yes := p.Answer != detect.AnswerNone
+		d.boolean(o, v, &yes)
+		p.Answer = detect.AnswerNone
+		if yes {
+			p.Answer = detect.AnswerWelcome
+		}
 	case "pong":
 		switch strings.ToLower(v) {
 		case "0x28", "1":
-			p.Pong = 0x28
+			p.Answer = detect.AnswerWelcome
 		case "0x29":
-			p.Pong = 0x29
+			p.Answer = detect.AnswerFull
 		case "off", "0":
-			p.Pong = 0
+			p.Answer = detect.AnswerNone
 		default:
 			d.bad(o, v, "use 0x28, 0x29 or off")
 		}
@@ -199,6 +219,8 @@ func (d *decoder) protocolOption(o rawOption, p *Protocol) {
 		d.boolean(o, v, &p.TCPProbe)
 	case "http":
 		d.boolean(o, v, &p.HTTP)
+	case "reset_encrypted":
+		d.boolean(o, v, &p.ResetEncrypted)
 	}
 }
 
@@ -228,7 +250,7 @@ func (d *decoder) single(o rawOption) (string, bool) {
 // emptyIsDefault are the options for which an empty value says nothing.
 const emptyIsDefault = "enabled timelock look_back forget max_clients backend sets queue queues " +
 	"queue_length copy_range fail_open action offload devices_file control " +
-	"mode block_udp pong probe tcp_probe http"
+	"mode lock block_udp pong answer probe tcp_probe http reset_encrypted"
 
 // bad reports a value that does not fit.
 func (d *decoder) bad(o rawOption, v, remedy string) {
@@ -323,6 +345,25 @@ func (d *decoder) devices(o rawOption) []string {
 			continue
 		}
 		out = appendNew(out, v)
+	}
+	return out
+}
+
+// dnsNames takes patterns of DNS names; "off", or nothing at all, stands for none.
+func (d *decoder) dnsNames(o rawOption) []string {
+	var out []string
+	for _, v := range fields(o) {
+		if v == "off" {
+			continue
+		}
+		if _, err := detect.NewNames([]string{v}); err != nil {
+			d.bad(o, v, "use a DNS name such as tracker.example.org or *.example.org, or off")
+			continue
+		}
+		out = appendNew(out, v)
+	}
+	if len(out) > detect.MaxNames {
+		d.fail(o.line, "more than "+strconv.Itoa(detect.MaxNames)+" names", "use patterns such as *.example.org")
 	}
 	return out
 }

@@ -46,7 +46,7 @@ func btPinged(b, probe []byte) bool {
 
 func btKeyed(b, _ []byte) bool { return MSEFirst(b) }
 
-func btFlow(u *UTP, b []byte, outbound bool, _ uint32) Match { return u.Feed(b, outbound) }
+func btFlow(u *UTP, b []byte, outbound bool, at uint32) Match { return u.Feed(b, outbound, at) }
 
 func btDatagram(b []byte, f *Finding) Kind {
 	if len(b) < 16 {

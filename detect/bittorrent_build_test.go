@@ -208,7 +208,7 @@ func FuzzTorrentDatagram(f *testing.F) {
 		}
 		var u UTP
 		for i := range 4 {
-			u.Feed(b, i&1 == 0)
+			u.Feed(b, i&1 == 0, uint32(i))
 		}
 		fi.Reset()
 		TrackerReply(b, false, &fi)

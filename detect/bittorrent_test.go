@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 const (
@@ -234,22 +235,112 @@ func TestUTPBothWays(t *testing.T) {
 	} {
 		var u UTP
 		for i, s := range tt.steps {
-			if got := u.Feed(unhex(t, s.hex), s.outbound); got != s.want {
+			if got := u.Feed(unhex(t, s.hex), s.outbound, uint32(i)); got != s.want {
 				t.Errorf("%s: step %d: got %d, want %d", tt.name, i, got, s.want)
 			}
 		}
 	}
 	b := unhex(t, "2100729c31235f2ce7b53e970004000086d65fc8")
 	var u UTP
-	if n := testing.AllocsPerRun(20, func() { u.Feed(b, true) }); n != 0 {
+	if n := testing.AllocsPerRun(20, func() { u.Feed(b, true, 0) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	for range 100 {
-		u.Feed(b, true)
+	for range 300 {
+		u.Feed(b, true, 0)
 	}
-	if got := u.Feed(b, true); got != No {
-		t.Errorf("still undecided after 100 packets")
+	if got := u.Feed(b, true, 0); got != No {
+		t.Errorf("still undecided after 300 packets")
 	}
+	if n := unsafe.Sizeof(u); n > 40 {
+		t.Errorf("a flow takes %d bytes", n)
+	}
+}
+
+// utpAck builds an acknowledgment.
+func utpAck(id uint16, stamp uint32, seq, ack uint16) []byte {
+	b := make([]byte, utpHeader)
+	b[0] = 2<<4 | 1
+	putBE16(b[2:], id)
+	putBE32(b[4:], stamp)
+	putBE32(b[8:], 12345)
+	putBE32(b[12:], 0x40000)
+	putBE16(b[16:], seq)
+	putBE16(b[18:], ack)
+	return b
+}
+
+// What a running transfer shows in one direction, and what it does not.
+func TestUTPOneWay(t *testing.T) {
+	const ms = 1000
+	type packet struct {
+		at, stamp uint32
+		ack       uint16
+		id        uint16 // beside 7
+	}
+	for _, tt := range []struct {
+		name    string
+		packets []packet
+		want    Match
+	}{
+		{"a slow transfer", []packet{{at: 0}, {at: 100 * ms, stamp: 100 * ms, ack: 1}, {at: 200 * ms, stamp: 201 * ms, ack: 2}, {at: 300 * ms, stamp: 299 * ms, ack: 3}}, Yes},
+		{"two steps", []packet{{at: 0}, {at: 100 * ms, stamp: 100 * ms, ack: 1}, {at: 200 * ms, stamp: 201 * ms, ack: 2}}, More},
+		{"less than 50 ms", []packet{{at: 0}, {at: 10 * ms, stamp: 10 * ms}, {at: 20 * ms, stamp: 20 * ms}, {at: 30 * ms, stamp: 30 * ms}, {at: 40 * ms, stamp: 40 * ms}}, More},
+		{"as far as 50 ms", []packet{{at: 0}, {at: 10 * ms, stamp: 10 * ms}, {at: 20 * ms, stamp: 20 * ms}, {at: 30 * ms, stamp: 30 * ms}, {at: 50 * ms, stamp: 40 * ms}}, Yes},
+		{"the first one late", []packet{{at: 90 * ms}, {at: 100 * ms, stamp: 100 * ms}, {at: 200 * ms, stamp: 200 * ms}, {at: 300 * ms, stamp: 300 * ms}, {at: 400 * ms, stamp: 400 * ms}}, Yes},
+		{"both clocks wrap", []packet{{at: 1<<32 - 100*ms, stamp: 1<<32 - 1}, {at: 1<<32 - 50*ms, stamp: 50 * ms}, {at: 0, stamp: 100 * ms}, {at: 50 * ms, stamp: 150 * ms}}, Yes},
+		{"a clock 9 % off", []packet{{at: 0}, {at: 500 * ms, stamp: 455 * ms}, {at: 1000 * ms, stamp: 910 * ms}, {at: 1500 * ms, stamp: 1365 * ms}}, Yes},
+		{"a clock 30 % off", []packet{{at: 0}, {at: 500 * ms, stamp: 350 * ms}, {at: 1000 * ms, stamp: 700 * ms}, {at: 1500 * ms, stamp: 1050 * ms}}, More},
+		{"a stamp that stands still", []packet{{at: 0}, {at: 10 * ms}, {at: 20 * ms}, {at: 30 * ms}, {at: 40 * ms}, {at: 60 * ms}, {at: 70 * ms}, {at: 80 * ms}, {at: 100 * ms}}, More},
+		{"a stamp in milliseconds", []packet{{at: 0}, {at: 100 * ms, stamp: 100}, {at: 200 * ms, stamp: 200}, {at: 300 * ms, stamp: 300}, {at: 400 * ms, stamp: 400}}, More},
+		{"a counter", []packet{{at: 0}, {at: 60 * ms, stamp: 1}, {at: 120 * ms, stamp: 2}, {at: 180 * ms, stamp: 3}, {at: 240 * ms, stamp: 4}}, More},
+		{"acknowledgments that jump", []packet{{at: 0}, {at: 100 * ms, stamp: 100 * ms, ack: 5000}, {at: 200 * ms, stamp: 200 * ms, ack: 100}, {at: 300 * ms, stamp: 300 * ms, ack: 40000}, {at: 400 * ms, stamp: 400 * ms, ack: 9}}, More},
+		{"one sent again", []packet{{at: 0, ack: 5}, {at: 100 * ms, stamp: 100 * ms, ack: 6}, {at: 200 * ms, stamp: 200 * ms, ack: 5}, {at: 300 * ms, stamp: 300 * ms, ack: 7}, {at: 400 * ms, stamp: 400 * ms, ack: 8}}, Yes},
+		{"another connection", []packet{{at: 0}, {at: 100 * ms, stamp: 100 * ms}, {at: 200 * ms, stamp: 200 * ms, id: 5}, {at: 300 * ms, stamp: 300 * ms}}, No},
+		{"seconds between", []packet{{at: 0}, {at: 3000 * ms, stamp: 3000 * ms}, {at: 6000 * ms, stamp: 6000 * ms}, {at: 9000 * ms, stamp: 9000 * ms}}, More},
+	} {
+		for _, outbound := range []bool{true, false} {
+			var u UTP
+			var got Match
+			for _, p := range tt.packets {
+				got = u.Feed(utpAck(7+p.id, p.stamp+77, 50, p.ack), outbound, p.at)
+			}
+			if got != tt.want {
+				t.Errorf("%s, outbound %v: got %d, want %d", tt.name, outbound, got, tt.want)
+			}
+		}
+	}
+	// What is shown once stays.
+	var u UTP
+	for i := range uint32(5) {
+		u.Feed(utpAck(7, i*100*ms, 50, 1), true, i*100*ms)
+	}
+	if got := u.Feed(utpAck(8, 0, 0, 0), false, 0); got != Yes {
+		t.Errorf("another packet of a known flow: %d", got)
+	}
+}
+
+func FuzzUTPFlow(f *testing.F) {
+	f.Add([]byte("\x21\x00\x00\x07\x00\x00\x00\x4d\x00\x00\x30\x39\x00\x04\x00\x00\x00\x32\x00\x01"), []byte{1, 2, 3})
+	f.Fuzz(func(t *testing.T, b, steps []byte) {
+		// A flow of one packet again and again, some bytes changed, is none
+		// as long as its stamp stands still.
+		var u UTP
+		at, last := uint32(0), More
+		for i, s := range steps {
+			at += uint32(s) << 12
+			if len(b) >= utpHeader && s&1 != 0 {
+				b[16+s>>6]++
+			}
+			last = u.Feed(b, i%2 == int(s>>7), at)
+			if last == Yes && u.hits < utpHits {
+				t.Fatalf("%x: taken for uTP", b)
+			}
+		}
+		var p utpPacket
+		if len(steps) > 0 && last == More && !p.parse(b) {
+			t.Fatalf("%x: no uTP, but still open", b)
+		}
+	})
 }
 
 func TestPeerWire(t *testing.T) {

@@ -18,6 +18,7 @@ const utpHeader = 20
 type utpPacket struct {
 	kind     uint8
 	id       uint16
+	stamp    uint32
 	diff     uint32
 	window   uint32
 	seq, ack uint16
@@ -32,7 +33,7 @@ func (p *utpPacket) parse(b []byte) bool {
 	}
 	p.kind = b[0] >> 4
 	p.id = be16(b[2:])
-	p.diff, p.window = be32(b[8:]), be32(b[12:])
+	p.stamp, p.diff, p.window = be32(b[4:]), be32(b[8:]), be32(b[12:])
 	p.seq, p.ack = be16(b[16:]), be16(b[18:])
 	// Extensions: number of the next, length, content.
 	next, at := b[1], utpHeader
@@ -63,67 +64,132 @@ func utpIsSYN(b []byte) bool {
 	return !(b[4] == 0 && b[5] == 1)
 }
 
-// UTP watches one flow of UDP for uTP in both directions: connection numbers that
-// differ by one, or by none behind a SYN, and acknowledgments of what the other
-// side sent. The zero value is ready.
+// UTP watches one flow of UDP for uTP that may be going on already. Either of two
+// things shows it:
+//
+//   - both directions: connection numbers that differ by one, or by none behind a
+//     SYN, and acknowledgments of what the other side sent;
+//   - one direction: a connection number that stays, numbers of packets that do not
+//     go back, and a time stamp that goes on as the clock does.
+//
+// The zero value is ready.
 type UTP struct {
-	id, seq [2]uint16 // of the last packet by the LAN host, and to it
-	seen    [2]uint8
-	syn     bool
+	sides   [2]utpSide // by the LAN host, and to it
+	packets uint8
 	hits    uint8 // acknowledgments that fit
+	syn     bool
+	sure    bool
 	dead    bool
 }
 
-// utpHits is how many acknowledgments must fit. By chance one fits once in 500
-// times, and the connection numbers once in 20,000.
-const utpHits = 2
+// utpSide is what is kept of one direction.
+type utpSide struct {
+	// The time stamp of the packet from which steps are counted, and when
+	// it came, both in microseconds.
+	stamp, at    uint32
+	id, seq, ack uint16 // of the last packet
+	steps        uint8  // packets since then that agree
+	seen         bool
+}
 
-// Feed takes the next datagram of the flow. It returns No when the flow is not
-// uTP, which is final.
-func (u *UTP) Feed(b []byte, outbound bool) Match {
+const (
+	// utpHits is how many acknowledgments must fit. By chance one fits once
+	// in 500 times, and the connection numbers once in 20,000.
+	utpHits = 2
+	// utpBothWays is among how many packets they must be.
+	utpBothWays = 16
+
+	// utpSteps is how many packets must agree with the clock. By chance one
+	// does once in 50,000 times.
+	utpSteps = 3
+	// utpSpan is the time they must span: a stamp that stands still would
+	// agree for less, as far as clocks may differ.
+	utpSpan = 50_000
+	// utpJitter is how far a packet may be late, plus a tenth of the time
+	// that has passed.
+	utpJitter = 20_000
+	// utpGap is for how long the clocks are compared.
+	utpGap = 2_000_000
+	// utpForward is how far numbers of packets may go on in one step.
+	utpForward = 1024
+
+	// utpPackets is how many packets are looked at. A fast transfer
+	// acknowledges some thousands a second.
+	utpPackets = 250
+)
+
+// Feed takes the next datagram of the flow, which came at the time at, in
+// microseconds of a clock that wraps. No says that the flow is not uTP, and Yes
+// that it is: both are final.
+func (u *UTP) Feed(b []byte, outbound bool, at uint32) Match {
 	var p utpPacket
-	if u.dead || !p.parse(b) {
+	switch {
+	case u.dead || !p.parse(b):
+		u.dead = !u.sure
+		return No
+	case u.sure:
+		return Yes
+	}
+	me, other := &u.sides[0], &u.sides[1]
+	if !outbound {
+		me, other = other, me
+	}
+	if !u.fits(&p, me, other) {
 		u.dead = true
 		return No
 	}
-	me, other := 0, 1
-	if !outbound {
-		me, other = 1, 0
+	if u.packets++; u.packets > utpPackets {
+		u.dead = true
+		return No
 	}
+	clock := me.step(&p, at)
+	me.id, me.seq, me.ack, me.seen = p.id, p.seq, p.ack, true
+	if clock || u.hits >= utpHits {
+		u.sure = true
+		return Yes
+	}
+	return More
+}
+
+// fits reports whether the packet can be of the connection, and counts what speaks
+// for it in both directions.
+func (u *UTP) fits(p *utpPacket, me, other *utpSide) bool {
 	if p.kind == utpSYN {
-		if u.seen[other] > 0 && !u.syn {
-			u.dead = true
-			return No
+		if other.seen && !u.syn {
+			return false
 		}
 		u.syn = true
 	}
-	if u.seen[me] > 0 && p.id != u.id[me] && !(u.syn && p.id == u.id[me]+1) {
-		u.dead = true
-		return No
+	if me.seen && p.id != me.id && !(u.syn && p.id == me.id+1) {
+		return false
 	}
-	if u.seen[other] > 0 {
-		d := p.id - u.id[other]
-		if d != 1 && d != 0xffff && !(d == 0 && u.syn) {
-			u.dead = true
-			return No
-		}
-		// The acknowledgment lies a little behind what the other sent last.
-		if behind := u.seq[other] - p.ack; behind <= 64 || behind == 0xffff {
-			if u.hits < utpHits {
-				u.hits++
-			}
-		}
+	if !other.seen {
+		return true
 	}
-	u.id[me], u.seq[me] = p.id, p.seq
-	if u.seen[me] < 16 {
-		u.seen[me]++
+	if d := p.id - other.id; d != 1 && d != 0xffff && !(d == 0 && u.syn) {
+		return false
 	}
-	switch {
-	case u.hits >= utpHits && u.seen[me] > 0 && u.seen[other] > 0:
-		return Yes
-	case u.seen[0]+u.seen[1] >= 16:
-		u.dead = true
-		return No
+	// The acknowledgment lies a little behind what the other sent last.
+	if behind := other.seq - p.ack; (behind <= 64 || behind == 0xffff) && u.packets < utpBothWays {
+		u.hits++
 	}
-	return More
+	return true
+}
+
+// step compares the packet with those before it in its direction. It reports
+// whether enough of them agree.
+func (s *utpSide) step(p *utpPacket, at uint32) bool {
+	passed := at - s.at
+	late := int32(p.stamp-s.stamp) - int32(passed)
+	if !s.seen || p.kind == utpSYN || passed > utpGap || late > utpJitter+int32(passed/10) || -late > utpJitter+int32(passed/10) {
+		s.stamp, s.at, s.steps = p.stamp, at, 0
+		return false
+	}
+	if p.seq-s.seq > utpForward || p.ack-s.ack > utpForward { // sent again, or something else
+		return false
+	}
+	if s.steps < utpSteps {
+		s.steps++
+	}
+	return s.steps == utpSteps && passed >= utpSpan
 }

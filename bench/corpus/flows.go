@@ -124,7 +124,7 @@ func (x *flow) look(p *nfq.Packet, opener bool) {
 
 // torrent shows a datagram to what BitTorrent has beside its classifiers.
 func (x *flow) torrent(p *nfq.Packet, opener bool) string {
-	if x.utp.Feed(p.Payload, opener) == detect.Yes {
+	if x.utp.Feed(p.Payload, opener, 0) == detect.Yes {
 		return "UDP both ways"
 	}
 	if _, ok := detect.LocalSearch(p.Payload); ok {

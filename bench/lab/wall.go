@@ -56,6 +56,9 @@ type WallConfig struct {
 	// a short lock, the lab's device, sockets and files in Dir.
 	Main      map[string]string
 	FastTrack map[string]string
+	// BitTorrent are the options of a section that is only there when they
+	// are: nil leaves the program's default.
+	BitTorrent map[string]string
 	Args      []string // more arguments for "run"
 	// Log gets a copy of every line of the log.
 	Log io.Writer
@@ -83,6 +86,10 @@ func (c WallConfig) UCI() string {
 		fast[k] = v
 	}
 	options(&b, fast)
+	if c.BitTorrent != nil {
+		b.WriteString("\nconfig protocol 'bittorrent'\n")
+		options(&b, c.BitTorrent)
+	}
 	return b.String()
 }
 

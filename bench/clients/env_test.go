@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package clients
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// pcapEnv names a folder in which every situation leaves what passed the router's
+// LAN device, for people.
+const pcapEnv = "P2PWALL_PCAP"
+
+var build struct {
+	once sync.Once
+	bin  string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// The situations mostly wait, so more of them run at a time than there are
+	// processors, unless the caller says how many.
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		flag.Set("test.parallel", "11")
+	}
+	dir, err := os.MkdirTemp("", "p2pwall-clients-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	build.bin = dir
+	// Also what the tests make, so that an interrupted run leaves nothing.
+	os.Setenv("TMPDIR", dir)
+	lab.CloseOnSignal(func() { os.RemoveAll(dir) })
+	// Asked for, it also comes for sockets, whose other ends go at any time.
+	signal.Reset(syscall.SIGPIPE)
+	code := m.Run()
+	lab.CloseAll()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// wallProgram returns the path of the wall's program, built at most once.
+func wallProgram(t *testing.T) string {
+	t.Helper()
+	build.once.Do(func() { build.bin, build.err = lab.BuildWall(build.bin) })
+	if build.err != nil {
+		t.Fatal(build.err)
+	}
+	return build.bin
+}
+
+// need skips a test where what it needs is missing.
+func need(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: network namespaces and a kernel queue")
+	}
+	programs := []string{"ip", "iptables", "ip6tables", "curl", "ssh", "ssh-keygen", "/usr/sbin/sshd"}
+	for _, k := range []*kind{transmission, qbittorrent, aria2, rtorrent} {
+		programs = append(programs, k.program)
+	}
+	if m := missing(programs...); len(m) > 0 {
+		t.Skip("needs the programs " + strings.Join(m, ", "))
+	}
+}
+
+// env is a situation that runs.
+type env struct {
+	t      *testing.T
+	s      situation
+	lab    *lab.Lab
+	host   *lab.Host // of the client
+	swarm  *swarm
+	client *program
+	users  []*user
+	ended  func() // ends the users and waits for them
+}
+
+// newEnv makes the network, the outside and the users of a situation.
+func newEnv(t *testing.T, s situation) *env {
+	t.Helper()
+	need(t)
+	cfg := lab.Config{NoServers: true, NoOffload: true, NAT: s.nat}
+	if s.lanPeer {
+		cfg.Clients = 2
+	}
+	l, err := lab.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	e := &env{t: t, s: s, lab: l, host: l.Clients[0]}
+	e.firewall()
+	e.capture()
+	s.swarm.pieces = 128
+	dir := t.TempDir()
+	if e.swarm, err = startSwarm(l, dir, s.swarm); err != nil {
+		t.Fatal(err)
+	}
+	srv, err := startServers(l, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	for _, h := range []*lab.Host{e.host, l.Innocent} {
+		u := newUser(h, srv, e.swarm.resolv)
+		e.users = append(e.users, u)
+		all.Go(func() { u.run(ctx) })
+	}
+	e.ended = sync.OnceFunc(func() {
+		cancel()
+		all.Wait()
+	})
+	t.Cleanup(e.ended)
+	return e
+}
+
+// firewall lets nothing in that was not asked for, as OpenWrt does.
+func (e *env) firewall() {
+	e.t.Helper()
+	for _, tool := range []string{"iptables", "ip6tables"} {
+		for _, rule := range []string{"-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "-p icmpv6 -j ACCEPT", "-j DROP"} {
+			if tool == "iptables" && strings.Contains(rule, "icmpv6") {
+				continue
+			}
+			args := append([]string{"-w", "-A", "FORWARD", "-i", lab.WANDev}, strings.Fields(rule)...)
+			if _, err := e.lab.Router.Run(tool, args...); err != nil {
+				e.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// capture leaves a recording for people, when asked to.
+func (e *env) capture() {
+	dir := os.Getenv(pcapEnv)
+	if dir == "" {
+		return
+	}
+	file := filepath.Join(dir, strings.ReplaceAll(e.t.Name(), "/", "-")+".pcap")
+	c := e.lab.Router.Command("tcpdump", "-U", "-q", "-Z", "root", "-i", lab.BridgeDev, "-w", file)
+	if err := c.Start(); err != nil {
+		e.t.Fatal(err)
+	}
+	e.lab.OnClose(func() {
+		c.Process.Signal(os.Interrupt)
+		c.Wait()
+	})
+}
+
+// launch starts the situation's client.
+func (e *env) launch(resume bool) {
+	e.t.Helper()
+	dir := filepath.Join(e.swarm.dir, "client")
+	p, err := start(e.lab, e.s.kind, e.options(e.host, dir, resume))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.client = p
+}
+
+func (e *env) options(h *lab.Host, dir string, resume bool) options {
+	o := options{
+		ns: h.Namespace, dir: dir, resolv: e.swarm.resolv, port: 6890, rpc: 8081,
+		node: e.swarm.node, torrent: e.swarm.torrent, resume: resume,
+	}
+	if e.s.opt != nil {
+		e.s.opt(&o)
+	}
+	return o
+}
+
+// prepare brings the situation to where the wall comes in.
+func (e *env) prepare() {
+	e.t.Helper()
+	switch {
+	case e.s.saved:
+		e.launch(false)
+		e.pieces(8)
+		e.client.stop()
+		e.swarm.silence()
+	case e.s.running:
+		e.launch(false)
+		e.pieces(4)
+	case e.s.lanPeer:
+		o := e.options(e.lab.Clients[1], filepath.Join(e.swarm.dir, "lan"), false)
+		o.seed, o.upload, o.port = true, seedRate, 6891
+		if _, err := start(e.lab, e.s.kind, o); err != nil {
+			e.t.Fatal(err)
+		}
+	}
+}
+
+// begin starts the client, unless it runs, and returns when its first packet to
+// the swarm came to the router; where it runs already, now.
+func (e *env) begin() time.Time {
+	e.t.Helper()
+	if e.s.running {
+		return time.Now()
+	}
+	now := e.lab.Packets.Now()
+	e.launch(e.s.saved)
+	var first lab.Packet
+	e.until("the client's first packet to the swarm", func() (ok bool) {
+		first, ok = e.swarm.asked(e.host, now)
+		return ok
+	})
+	return first.Time
+}
+
+// pieces waits until the client has so many pieces.
+func (e *env) pieces(n int) {
+	e.t.Helper()
+	e.until(fmt.Sprintf("%d pieces", n), func() bool {
+		have, err := e.client.pieces()
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		return have >= n
+	})
+}
+
+// until waits for something that must come.
+func (e *env) until(what string, cond func() bool) {
+	e.t.Helper()
+	for end := time.Now().Add(2 * patience); !cond(); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			tcp, udp := e.swarm.received(e.host, time.Time{})
+			said := ""
+			if e.client != nil {
+				got, err := e.client.got()
+				said = fmt.Sprintf("; the client has %d bytes (%v)\n%s", got, err, e.client.log.String())
+			}
+			e.t.Fatalf("did not come: %s; from the seeds %d bytes by TCP, %d by uTP%s", what, tcp, udp, said)
+		}
+	}
+}
+
+// recorded makes sure that the recorder saw everything.
+func (e *env) recorded() {
+	e.t.Helper()
+	if n := e.lab.Packets.Dropped(); n > 0 {
+		e.t.Errorf("the recorder missed %d packets: what it shows proves nothing", n)
+	}
+}
+
+// judgeUsers ends the users; everything they did must have worked.
+func (e *env) judgeUsers() {
+	e.t.Helper()
+	e.ended()
+	for i, u := range e.users {
+		who := []string{"the client's host", "another host"}[i]
+		failed := u.failed()
+		for _, f := range failed[:min(len(failed), 5)] {
+			e.t.Errorf("%s: %s (%d failures)", who, f, len(failed))
+		}
+		if idle := u.idle(); len(idle) > 0 {
+			e.t.Errorf("%s never did %s", who, strings.Join(idle, ", "))
+		}
+		e.t.Logf("%s: %s", who, u.did())
+	}
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package clients
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// qbittorrent enters the DHT by the names of public nodes, which the lab's DNS
+// server answers with its own.
+var qbittorrent = &kind{
+	name:    "qbittorrent",
+	program: "qbittorrent-nox",
+	command: func(o *options) ([]string, error) {
+		var b strings.Builder
+		b.WriteString("[LegalNotice]\nAccepted=true\n\n[BitTorrent]\n")
+		session := func(key string, v any) { fmt.Fprintf(&b, "Session\\%s=%v\n", key, v) }
+		session("Port", o.port)
+		session("DefaultSavePath", o.files())
+		if len(o.bind) == 1 {
+			session("InterfaceAddress", o.bind[0])
+		}
+		if o.upload > 0 {
+			session("GlobalUPSpeedLimit", o.upload)
+		}
+		if o.encrypted {
+			session("Encryption", 1)
+		}
+		if o.noDHT {
+			session("DHTEnabled", false)
+		}
+		switch o.by {
+		case onlyTCP:
+			session("BTProtocol", "TCP")
+		case onlyUTP:
+			session("BTProtocol", "UTP")
+		}
+		fmt.Fprintf(&b, "\n[Preferences]\nWebUI\\Address=127.0.0.1\nWebUI\\Port=%d\nWebUI\\LocalHostAuth=false\n"+
+			"WebUI\\CSRFProtection=false\nWebUI\\HostHeaderValidation=false\n", o.rpc)
+		dir := filepath.Join(o.dir, "qBittorrent", "config")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+		return []string{"--profile=" + o.dir}, os.WriteFile(filepath.Join(dir, "qBittorrent.conf"), []byte(b.String()), 0o600)
+	},
+	add: func(p *program) error {
+		var b bytes.Buffer
+		w := multipart.NewWriter(&b)
+		w.WriteField("savepath", p.opt.files())
+		if p.opt.seed {
+			w.WriteField("skip_checking", "true")
+		}
+		if p.opt.magnet {
+			w.WriteField("urls", p.opt.torrent.magnet())
+		} else {
+			f, err := w.CreateFormFile("torrents", "film.torrent")
+			if err != nil {
+				return err
+			}
+			f.Write(p.opt.torrent.file())
+		}
+		if err := w.Close(); err != nil {
+			return err
+		}
+		resp, err := p.http.Post("http://localhost/api/v2/torrents/add", w.FormDataContentType(), &b)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if text, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK || string(text) != "Ok." {
+			return fmt.Errorf("%s: %s", resp.Status, text)
+		}
+		return nil
+	},
+	got: func(p *program) (int, error) {
+		resp, err := p.http.Get("http://localhost/api/v2/torrents/info")
+		if err != nil {
+			return 0, err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return 0, fmt.Errorf("torrents/info: %s", resp.Status)
+		}
+		var r []struct{ Downloaded int }
+		if err := json.NewDecoder(resp.Body).Decode(&r); err != nil {
+			return 0, err
+		}
+		if len(r) == 0 {
+			return 0, errNoTorrent
+		}
+		return r[0].Downloaded, nil
+	},
+}

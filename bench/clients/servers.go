@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package clients
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/binary"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/quic"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// The ports of the ordinary servers.
+const (
+	portSSH   = 22
+	portSMTP  = 25
+	portDNS   = 53
+	portHTTP  = 80
+	portNTP   = 123
+	portTLS   = 443 // also QUIC
+	portVoice = 19305
+)
+
+// serverName is what the ordinary servers' certificate is for.
+const serverName = "www.example.net"
+
+// certificate is that of the ordinary servers and of its own authority.
+type certificate struct {
+	tls  tls.Certificate
+	pool *x509.CertPool
+	pem  []byte
+}
+
+var certOnce = sync.OnceValues(newCertificate)
+
+func newCertificate() (*certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	t := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: serverName}, DNSNames: []string{serverName},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, t, &key.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	c := &certificate{
+		tls:  tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf},
+		pool: x509.NewCertPool(),
+		pem:  pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+	}
+	c.pool.AddCert(leaf)
+	return c, nil
+}
+
+// servers are the ordinary servers, on the addresses server4 and server6.
+type servers struct {
+	lab    *lab.Lab
+	cert   *certificate
+	key    string // file with the SSH client's key
+	caFile string
+}
+
+func startServers(l *lab.Lab, dir string) (*servers, error) {
+	cert, err := certOnce()
+	if err != nil {
+		return nil, err
+	}
+	s := &servers{lab: l, cert: cert, key: filepath.Join(dir, "key"), caFile: filepath.Join(dir, "ca.pem")}
+	if err := os.WriteFile(s.caFile, cert.pem, 0o644); err != nil {
+		return nil, err
+	}
+	for _, a := range []netip.Addr{server4, server6} {
+		if err := s.at(a); err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range []netip.Addr{caller4, caller6} {
+		if err := s.udp(netip.AddrPortFrom(a, portVoice), voiceAnswer); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.sshd(dir)
+}
+
+// at starts the servers of one address.
+func (s *servers) at(a netip.Addr) error {
+	web := http.HandlerFunc(serveBytes)
+	quiet := log.New(io.Discard, "", 0)
+	for _, port := range []uint16{portHTTP, portTLS} {
+		l, err := s.lab.Inet.ListenTCP(netip.AddrPortFrom(a, port))
+		if err != nil {
+			return err
+		}
+		srv := &http.Server{Handler: web, ErrorLog: quiet, TLSConfig: &tls.Config{Certificates: []tls.Certificate{s.cert.tls}}}
+		s.lab.OnClose(func() { srv.Close() })
+		if port == portTLS {
+			go srv.ServeTLS(l, "", "")
+		} else {
+			go srv.Serve(l)
+		}
+	}
+	mail, err := s.lab.Inet.ListenTCP(netip.AddrPortFrom(a, portSMTP))
+	if err != nil {
+		return err
+	}
+	s.lab.OnClose(func() { mail.Close() })
+	go func() {
+		for {
+			c, err := mail.Accept()
+			if err != nil {
+				return
+			}
+			go serveMail(c)
+		}
+	}()
+	if err := s.udp(netip.AddrPortFrom(a, portNTP), ntpAnswer); err != nil {
+		return err
+	}
+	return s.quic(netip.AddrPortFrom(a, portTLS))
+}
+
+// serveBytes answers GET /N with N octets.
+func serveBytes(w http.ResponseWriter, r *http.Request) {
+	if n, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/")); err == nil && n >= 0 {
+		w.Header().Set("Content-Length", strconv.Itoa(n))
+		io.CopyN(w, zeros{}, int64(n))
+		return
+	}
+	http.NotFound(w, r)
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
+}
+
+// serveMail speaks first and says 250 to every line.
+func serveMail(c net.Conn) {
+	defer c.Close()
+	io.WriteString(c, "220 mail.example.net ESMTP\r\n")
+	for r := bufio.NewScanner(c); r.Scan(); {
+		io.WriteString(c, "250 mail.example.net\r\n")
+	}
+}
+
+// udp answers datagrams at an address.
+func (s *servers) udp(at netip.AddrPort, answer func([]byte) []byte) error {
+	c, err := s.lab.Inet.ListenUDP(at)
+	if err != nil {
+		return err
+	}
+	s.lab.OnClose(func() { c.Close() })
+	go func() {
+		buf := make([]byte, 2048)
+		for {
+			n, from, err := c.ReadFromUDPAddrPort(buf)
+			if err != nil {
+				return
+			}
+			if reply := answer(buf[:n]); reply != nil {
+				c.WriteToUDPAddrPort(reply, from)
+			}
+		}
+	}()
+	return nil
+}
+
+// ntpAnswer is a server's reply (RFC 5905) with the client's time as its origin.
+func ntpAnswer(q []byte) []byte {
+	if len(q) != 48 || q[0]&7 != 3 {
+		return nil
+	}
+	b := make([]byte, 48)
+	b[0], b[1], b[2], b[3] = 0x24, 2, q[2], 0xec
+	copy(b[12:], "GPS\x00")
+	copy(b[24:], q[40:48])
+	now := ntpTime(time.Now())
+	copy(b[16:], now)
+	copy(b[32:], now)
+	copy(b[40:], now)
+	return b
+}
+
+func ntpTime(t time.Time) []byte {
+	const from1900 = 2208988800
+	b := binary.BigEndian.AppendUint32(nil, uint32(t.Unix()+from1900))
+	return binary.BigEndian.AppendUint32(b, uint32(t.Nanosecond())<<2)
+}
+
+// quic serves the bytes that a stream's first line asks for.
+func (s *servers) quic(at netip.AddrPort) error {
+	c, err := s.lab.Inet.ListenUDP(at)
+	if err != nil {
+		return err
+	}
+	e, err := quic.NewEndpoint(c, s.quicConfig())
+	if err != nil {
+		return err
+	}
+	s.lab.OnClose(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		e.Close(ctx)
+	})
+	go func() {
+		for {
+			conn, err := e.Accept(context.Background())
+			if err != nil {
+				return
+			}
+			go func() {
+				for {
+					st, err := conn.AcceptStream(context.Background())
+					if err != nil {
+						return
+					}
+					var n int64
+					if _, err := fmt.Fscanln(st, &n); err != nil {
+						st.Close()
+						continue
+					}
+					io.CopyN(st, zeros{}, n)
+					st.Close()
+				}
+			}()
+		}
+	}()
+	return nil
+}
+
+func (s *servers) quicConfig() *quic.Config {
+	return &quic.Config{TLSConfig: &tls.Config{
+		MinVersion: tls.VersionTLS13, NextProtos: []string{"h3"}, ServerName: serverName,
+		Certificates: []tls.Certificate{s.cert.tls}, RootCAs: s.cert.pool,
+	}}
+}
+
+// sshd starts OpenSSH's server. Whoever logs in gets bytes to download.
+func (s *servers) sshd(dir string) error {
+	host := filepath.Join(dir, "host_key")
+	for _, f := range []string{host, s.key} {
+		if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f).CombinedOutput(); err != nil {
+			return fmt.Errorf("ssh-keygen: %w: %s", err, out)
+		}
+	}
+	path, err := exec.LookPath("/usr/sbin/sshd")
+	if err != nil {
+		return err
+	}
+	// Its service makes this folder otherwise.
+	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
+		return err
+	}
+	conf := fmt.Sprintf("HostKey %s\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n"+
+		"AuthorizedKeysFile %s.pub\nListenAddress %s\nListenAddress %s\n"+
+		"ForceCommand head -c 100000 /dev/zero\n", host, s.key, server4, netip.AddrPortFrom(server6, portSSH))
+	file := filepath.Join(dir, "sshd_config")
+	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
+		return err
+	}
+	cmd := s.lab.Inet.Command(path, "-D", "-e", "-f", file)
+	var said lockedBuffer
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	s.lab.OnClose(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		c, err := s.lab.Inet.Dial(context.Background(), "tcp", netip.AddrPort{}, netip.AddrPortFrom(server6, portSSH))
+		if err == nil {
+			return c.Close()
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("sshd: %w\n%s", err, said.String())
+		}
+	}
+}

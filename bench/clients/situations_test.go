@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package clients
+
+import "net/netip"
+
+// situation is one way to run a client.
+type situation struct {
+	name  string
+	kind  *kind
+	swarm swarmConfig
+	opt   func(*options)
+
+	nat     bool // the LAN is masqueraded, as on most routers; else it is routed
+	saved   bool // tracker and DHT are gone, the client knows peers from an earlier run
+	running bool // the wall starts when the transfer already runs
+	lanPeer bool // another host of the LAN has the file
+}
+
+// situations are run without the wall, when all of them must get the file, and
+// with it.
+var situations = []situation{
+	{name: "defaults", kind: transmission, swarm: swarmConfig{tracker: "http"}, nat: true},
+	{name: "defaults", kind: qbittorrent, swarm: swarmConfig{tracker: "udp"}},
+	{name: "defaults", kind: aria2, swarm: swarmConfig{tracker: "http"}, nat: true},
+	{name: "defaults", kind: rtorrent, swarm: swarmConfig{tracker: "http"}, opt: noNode},
+
+	{name: "encrypted", kind: transmission, swarm: swarmConfig{tracker: "http", encrypted: true}, opt: encrypted},
+	{name: "encrypted", kind: qbittorrent, swarm: swarmConfig{tracker: "http", encrypted: true}, opt: encrypted},
+	{name: "encrypted", kind: rtorrent, swarm: swarmConfig{tracker: "udp", encrypted: true}, opt: encrypted},
+
+	{name: "no DHT", kind: transmission, swarm: swarmConfig{tracker: "udp"}, opt: noDHT},
+	{name: "no DHT", kind: qbittorrent, swarm: swarmConfig{tracker: "http"}, opt: noDHT},
+
+	{name: "uTP only", kind: qbittorrent, swarm: swarmConfig{tracker: "http"}, opt: func(o *options) { o.by = onlyUTP }},
+	{name: "TCP only", kind: transmission, swarm: swarmConfig{tracker: "http"}, opt: func(o *options) { o.by = onlyTCP }},
+	{name: "TCP only", kind: qbittorrent, swarm: swarmConfig{tracker: "udp"}, opt: func(o *options) { o.by = onlyTCP }},
+
+	{name: "magnet", kind: qbittorrent, opt: func(o *options) { o.magnet = true }},
+	{name: "magnet", kind: transmission, swarm: swarmConfig{tracker: "udp"}, opt: func(o *options) { o.magnet = true }},
+
+	{name: "saved state", kind: transmission, swarm: swarmConfig{tracker: "http"}, saved: true},
+	{name: "saved state", kind: qbittorrent, swarm: swarmConfig{tracker: "http"}, saved: true},
+
+	{name: "running", kind: qbittorrent, swarm: swarmConfig{tracker: "http"}, running: true},
+	{name: "running", kind: aria2, swarm: swarmConfig{tracker: "http"}, running: true},
+
+	{name: "IPv6", kind: transmission, swarm: swarmConfig{tracker: "http", v6: true}},
+	{name: "IPv6", kind: qbittorrent, swarm: swarmConfig{tracker: "udp", v6: true}},
+
+	{name: "LAN peer", kind: transmission, swarm: swarmConfig{tracker: "http"}, opt: func(o *options) { o.lsd = true }, lanPeer: true},
+}
+
+// noNode leaves rTorrent without DHT, which it has only when configured.
+func noNode(o *options)    { o.node = netip.AddrPort{} }
+func encrypted(o *options) { o.encrypted = true }
+func noDHT(o *options)     { o.noDHT = true }

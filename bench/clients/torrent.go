@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package clients
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"path/filepath"
+)
+
+// pieceSize is the unit in which a client checks what it got; blockSize the one in
+// which peers send it.
+const (
+	pieceSize = 64 << 10
+	blockSize = 16 << 10
+)
+
+// torrent is one file of random bytes and what names it.
+type torrent struct {
+	name     string
+	content  []byte
+	info     []byte // bencoded
+	hash     [20]byte
+	trackers []string
+}
+
+// newTorrent makes a torrent of so many pieces.
+func newTorrent(pieces int, trackers ...string) *torrent {
+	t := &torrent{name: "film.mkv", content: make([]byte, pieces*pieceSize), trackers: trackers}
+	rand.NewChaCha8([32]byte{1}).Read(t.content)
+	var sums []byte
+	for i := range pieces {
+		s := sha1.Sum(t.content[i*pieceSize : (i+1)*pieceSize])
+		sums = append(sums, s[:]...)
+	}
+	t.info = bencode(nil, map[string]any{
+		"length": len(t.content), "name": t.name, "piece length": pieceSize, "pieces": sums,
+	})
+	t.hash = sha1.Sum(t.info)
+	return t
+}
+
+// file is the content of the .torrent file. The info dictionary is put in as it is.
+func (t *torrent) file() []byte {
+	b := []byte("d")
+	if len(t.trackers) > 0 {
+		b = bencode(bencode(b, "announce"), t.trackers[0])
+		tiers := []any{}
+		for _, u := range t.trackers {
+			tiers = append(tiers, []any{u})
+		}
+		b = bencode(bencode(b, "announce-list"), tiers)
+	}
+	b = append(bencode(b, "info"), t.info...)
+	return append(b, 'e')
+}
+
+func (t *torrent) hexHash() string { return hex.EncodeToString(t.hash[:]) }
+
+// magnet is the link that leaves everything else to be asked of peers.
+func (t *torrent) magnet() string {
+	s := "magnet:?xt=urn:btih:" + t.hexHash() + "&dn=" + url.QueryEscape(t.name)
+	for _, u := range t.trackers {
+		s += "&tr=" + url.QueryEscape(u)
+	}
+	return s
+}
+
+// seed writes the content into a folder.
+func (t *torrent) seed(dir string) error {
+	return os.WriteFile(filepath.Join(dir, t.name), t.content, 0o644)
+}
+
+// pieces counts the pieces in a folder that are complete. Clients give unfinished
+// files another name.
+func (t *torrent) pieces(dir string) (int, error) {
+	best := 0
+	for _, suffix := range []string{"", ".part", ".!qB"} {
+		f, err := os.Open(filepath.Join(dir, t.name+suffix))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		n, piece := 0, make([]byte, pieceSize)
+		for at := 0; at < len(t.content); at += pieceSize {
+			if _, err := io.ReadFull(f, piece); err != nil {
+				break
+			}
+			if bytes.Equal(piece, t.content[at:at+pieceSize]) {
+				n++
+			}
+		}
+		f.Close()
+		best = max(best, n)
+	}
+	return best, nil
+}
+
+// total is the number of pieces.
+func (t *torrent) total() int { return len(t.content) / pieceSize }

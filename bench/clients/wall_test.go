@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package clients
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+const (
+	// grace is what the wall has until a client gets no more pieces, and
+	// findTime until it says who it is; both from the client's first packet to
+	// the swarm, or the wall's start when the client was first.
+	grace    = 2 * time.Second
+	findTime = 10 * time.Second
+
+	timelock = 6 * time.Second
+	// holdTime is how long the client goes on before it is ended.
+	holdTime = 10 * timelock
+	// slack is for a busy machine.
+	slack = 2 * time.Second
+)
+
+// TestWithoutWall shows that every situation can fail: without the wall the client
+// gets the file, and most of it after the seconds that the wall has.
+func TestWithoutWall(t *testing.T) {
+	for _, s := range situations {
+		t.Run(s.name+" "+s.kind.name, func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t, s)
+			e.prepare()
+			first := e.begin()
+			e.pieces(e.swarm.torrent.total())
+			t.Logf("complete %.1f s after the first packet", time.Since(first).Seconds())
+			tcp, udp := e.swarm.received(e.host, first.Add(grace))
+			t.Logf("from the seeds after %v: %d bytes by TCP, %d by uTP", grace, tcp, udp)
+			if want := len(e.swarm.torrent.content) / 4; tcp+udp < want {
+				t.Errorf("only %d bytes after the first seconds, want %d", tcp+udp, want)
+			}
+			e.judgeUsers()
+			e.recorded()
+		})
+	}
+}
+
+// TestWall runs every situation with the wall.
+func TestWall(t *testing.T) {
+	for _, s := range situations {
+		t.Run(s.name+" "+s.kind.name, func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t, s)
+			e.prepare()
+			w := e.startWall()
+			first := e.begin()
+
+			found := e.found(w, first)
+			time.Sleep(time.Until(first.Add(grace)))
+			account, pieces := e.account()
+			e.held(w, found)
+			e.judgeUsers()
+			e.nothing(first.Add(grace), account, pieces)
+
+			e.client.stop()
+			e.released(w, time.Now())
+			e.recorded()
+		})
+	}
+}
+
+// startWall starts the wall with a short lock.
+func (e *env) startWall() *lab.Wall {
+	e.t.Helper()
+	w, err := e.lab.StartWall(lab.WallConfig{
+		Bin: wallProgram(e.t), Dir: e.t.TempDir(),
+		Main:       map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds()))},
+		BitTorrent: map[string]string{"mode": "block"},
+	})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(func() {
+		if e.t.Failed() {
+			e.t.Logf("log of the wall:\n%s", w.LogText())
+		}
+	})
+	return w
+}
+
+// locked tells whether the wall holds the client's host for BitTorrent.
+func (e *env) locked(w *lab.Wall) bool {
+	c, err := w.Client(e.host)
+	return err == nil && c.Locked && c.Protocol == "bittorrent"
+}
+
+// found waits until the wall has locked the client, and returns when.
+func (e *env) found(w *lab.Wall, first time.Time) time.Time {
+	e.t.Helper()
+	for ; ; time.Sleep(50 * time.Millisecond) {
+		if e.locked(w) {
+			e.t.Logf("found after %.1f s", time.Since(first).Seconds())
+			return time.Now()
+		}
+		if time.Since(first) > findTime+slack {
+			break
+		}
+	}
+	clients, err := w.Clients()
+	e.t.Errorf("not found within %v; the wall knows %+v (%v)", findTime, clients, err)
+	return time.Now()
+}
+
+// account is what the client says it has received, and what it has on disk.
+func (e *env) account() (bytes, pieces int) {
+	e.t.Helper()
+	// A client that is busy with what it cannot reach answers late.
+	bytes, err := e.client.got()
+	if err != nil {
+		e.t.Logf("the client's account: %v", err)
+	}
+	if pieces, err = e.client.pieces(); err != nil {
+		e.t.Error(err)
+	}
+	return bytes, pieces
+}
+
+// held watches the lock for as long as the client is to go on. In the situation
+// with a peer in the LAN the file must be complete before that is over.
+func (e *env) held(w *lab.Wall, found time.Time) {
+	e.t.Helper()
+	gaps := 0
+	var gap time.Time
+	for ; time.Since(found) < holdTime; time.Sleep(250 * time.Millisecond) {
+		if !e.locked(w) {
+			if gaps++; gaps == 1 {
+				gap = time.Now()
+			}
+		}
+	}
+	if gaps > 0 {
+		e.t.Errorf("the lock was off %d times of %d; first %.1f s after it was on", gaps, int(holdTime/(250*time.Millisecond)), gap.Sub(found).Seconds())
+	}
+	for _, ev := range w.Seen() {
+		if ev.Event == "released" && ev.Class == "client" && e.about(ev) {
+			e.t.Errorf("released while the client runs, %.1f s after it was found", ev.Got.Sub(found).Seconds())
+		}
+	}
+}
+
+// about tells whether an event is about the client's host.
+func (e *env) about(ev lab.Event) bool {
+	return ev.MAC == e.host.MACText() || ev.Client == e.host.Addr4.String() || ev.Client == e.host.Addr6.String()
+}
+
+// nothing wants no piece from outside after the grace: on the wire less than a
+// block, in the client's account and on disk nothing new. With a peer in the LAN
+// the file is complete, and only the wire says from where it is not.
+func (e *env) nothing(after time.Time, account, pieces int) {
+	e.t.Helper()
+	tcp, udp := e.swarm.received(e.host, after)
+	e.t.Logf("from the seeds after %v: %d bytes by TCP, %d by uTP; %d pieces before", grace, tcp, udp, pieces)
+	if tcp+udp >= blockSize {
+		e.t.Errorf("from the seeds came %d bytes by TCP and %d by uTP", tcp, udp)
+	}
+	now, have := e.account()
+	if e.s.lanPeer {
+		if have != e.swarm.torrent.total() {
+			e.t.Errorf("the peer in the LAN gave %d of %d pieces", have, e.swarm.torrent.total())
+		}
+		return
+	}
+	// Of what came within the grace, a block may be written late.
+	if now-account >= blockSize {
+		e.t.Errorf("the client says it got %d bytes after the first seconds", now-account)
+	}
+	if have > pieces+1 {
+		e.t.Errorf("%d pieces were complete after the first seconds, now %d", pieces, have)
+	}
+}
+
+// released wants the lock to end within one lock time of the client's end.
+func (e *env) released(w *lab.Wall, ended time.Time) {
+	e.t.Helper()
+	for time.Since(ended) < timelock+slack {
+		if !e.locked(w) {
+			e.t.Logf("released %.1f s after the client's end", time.Since(ended).Seconds())
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	clients, err := w.Clients()
+	e.t.Errorf("not released %v after the client's end: %+v (%v)", timelock, clients, err)
+}

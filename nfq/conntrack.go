@@ -19,6 +19,7 @@ const (
 	ctNew    = 0 // of an entry that is there: change it
 	ctGet    = 1
 	ctDelete = 2
+	ctStats  = 4 // of each processor
 
 	ctaTupleOrig    = 1
 	ctaTupleReply   = 2
@@ -36,6 +37,20 @@ const (
 	ctaIP6Src = 3
 	ctaIP6Dst = 4
 )
+
+// CheckConntrack reports whether connections can be read and changed, which is a
+// kernel module of its own.
+func CheckConntrack() error {
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err == nil {
+		defer c.Close()
+		_, err = c.Execute(netlink.Message{
+			Header: netlink.Header{Type: subsysConntrack<<8 | ctStats, Flags: netlink.Request | netlink.Dump},
+			Data:   make([]byte, nfgenLen),
+		})
+	}
+	return err
+}
 
 // Pair is a LAN host and an address outside.
 type Pair struct{ LAN, WAN Addr }
@@ -78,7 +93,7 @@ func DeleteUnknownFlows(hosts map[Addr]struct{}, lan []netip.Prefix) (int, error
 		}
 		_, opened := hosts[e.origSrc.Addr]
 		_, accepted := hosts[e.replySrc.Addr]
-		return removeIf(opened && !inside(lan, &e.origDst.Addr) || accepted && !inside(lan, &e.origSrc.Addr))
+		return removeIf(opened && outside(lan, &e.origDst.Addr) || accepted && outside(lan, &e.origSrc.Addr))
 	})
 }
 
@@ -106,7 +121,7 @@ func LookAgain(lan []netip.Prefix) ([]AddrPort, error) {
 			return ctHarmless
 		case e.proto == ProtoTCP:
 			return ctKeep
-		case e.origDst.Port >= 1024 && e.origDst.Addr.Netip().IsGlobalUnicast():
+		case e.origDst.Port >= 1024:
 			first, known := spoke[e.origSrc]
 			switch {
 			case !known:
@@ -149,9 +164,14 @@ func inside(lan []netip.Prefix, a *Addr) bool {
 	return false
 }
 
+// outside reports whether an address is of a host that is on none of the networks.
+func outside(lan []netip.Prefix, a *Addr) bool {
+	return !inside(lan, a) && a.Netip().IsGlobalUnicast()
+}
+
 // leaves reports whether a host of the networks opened the connection to elsewhere.
 func (e *ctEntry) leaves(lan []netip.Prefix) bool {
-	return inside(lan, &e.origSrc.Addr) && !inside(lan, &e.origDst.Addr)
+	return inside(lan, &e.origSrc.Addr) && outside(lan, &e.origDst.Addr)
 }
 
 func removeIf(yes bool) ctChange {

@@ -3,6 +3,7 @@
 package nfq
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 func TestDeleteFlows(t *testing.T) {
@@ -153,6 +155,7 @@ func TestDeleteUnknownFlows(t *testing.T) {
 	flow(t, "udp", "198.51.100.7:40003", "192.168.1.50:6882")
 	flow(t, "udp", "192.168.1.50:40002", "198.51.100.7:53")
 	flow(t, "udp", "192.168.1.50:40004", "192.168.1.51:6883")
+	flow(t, "udp", "192.168.1.50:40005", "239.192.152.143:6771")
 	hosts := map[Addr]struct{}{addr("192.168.1.50"): {}}
 	if n, err := DeleteUnknownFlows(hosts, lan); n != 4 || err != nil {
 		t.Errorf("%d, %v", n, err)
@@ -160,8 +163,20 @@ func TestDeleteUnknownFlows(t *testing.T) {
 	if got, want := tracked(t, "tcp"), "192.168.1.51:6883, 198.51.100.7:443 9000000, 198.51.100.7:6884"; got != want {
 		t.Errorf("TCP: %s, want %s", got, want)
 	}
-	if got, want := tracked(t, "udp"), "192.168.1.51:6883, 198.51.100.7:53 8000000"; got != want {
+	if got, want := tracked(t, "udp"), "192.168.1.51:6883, 198.51.100.7:53 8000000, 239.192.152.143:6771"; got != want {
 		t.Errorf("UDP: %s, want %s", got, want)
+	}
+}
+
+// TestCheckConntrack: this kernel has the module, without which the tests above fail.
+func TestCheckConntrack(t *testing.T) {
+	enterNetNS(t)
+	if err := CheckConntrack(); err != nil {
+		t.Error(err)
+	}
+	dropCaps(t)
+	if err := CheckConntrack(); !errors.Is(err, unix.EPERM) {
+		t.Errorf("without privilege: %v", err)
 	}
 }
 

@@ -215,8 +215,8 @@ func (c *Config) ReadsTCP() bool {
 	return false
 }
 
-// Sifts reports whether a lock can be one that cuts what is unknown.
-func (c *Config) Sifts() bool { return c.sifts(ModeBlock) }
+// Sifts reports whether a protocol is looked for whose lock cuts what is unknown.
+func (c *Config) Sifts() bool { return c.sifts(ModeBlock) || c.sifts(ModeMonitor) }
 
 // sifts reports whether there is a protocol in the mode with such a lock.
 func (c *Config) sifts(mode Mode) bool {

@@ -36,6 +36,17 @@ func TestParseEmptyIsDefault(t *testing.T) {
 	}
 }
 
+// TestShippedConfig: the file that is installed says in every option what holds
+// without it.
+func TestShippedConfig(t *testing.T) {
+	got, err := Load("files/etc/config/p2pwall")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.EventCommand = "" // the script that comes with it
+	same(t, Default(), got)
+}
+
 func TestParseFull(t *testing.T) {
 	got, err := Load("testdata/full.conf")
 	if err != nil {
@@ -73,6 +84,8 @@ func TestParseFull(t *testing.T) {
 		Protocols: map[string]Protocol{
 			"fasttrack":  {Mode: ModeMonitor, Lock: LockSelective, Answer: detect.AnswerFull},
 			"bittorrent": {Mode: ModeMonitor, Lock: LockStrict, Names: []string{"router.example.org", "*.tracker.example.org"}},
+			"winmx":      {Mode: ModeBlock, Lock: LockSelective, BlockUDP: true, Names: []string{"*.example.org"}},
+			"opennap":    {Mode: ModeMonitor, Lock: LockStrict, BlockUDP: true, HTTP: true},
 		},
 	}
 	same(t, want, got)
@@ -105,11 +118,12 @@ func TestParseErrors(t *testing.T) {
 		{"twice", "config p2pwall a\nconfig p2pwall b\n", `f:2: a second section of the type "p2pwall", put its options into the first`},
 		{"queues beyond the end", "config p2pwall\noption queue 65530\noption queues 8\n", `f:3: queue and queues together go beyond 65535, choose a smaller queue`},
 		{"ipset with nft", "config p2pwall\noption backend nft\noption sets ipset\n", `f:3: the nft backend cannot use ipset, set sets to nft or auto`},
-		{"protocol", "config protocol gopher\n", `f:1: unknown protocol "gopher", use one of fasttrack bittorrent`},
-		{"protocol without a name", "config protocol\n", `f:1: a protocol section without a name, use one of fasttrack bittorrent`},
+		{"protocol", "config protocol gopher\n", `f:1: unknown protocol "gopher", use one of fasttrack bittorrent winmx opennap`},
+		{"protocol without a name", "config protocol\n", `f:1: a protocol section without a name, use one of fasttrack bittorrent winmx opennap`},
 		{"protocol option", "config protocol fasttrack\noption foo 1\n", `f:2: unknown option "foo" for the protocol fasttrack, use one of mode lock block_udp pong probe tcp_probe http`},
 		{"pong", "config protocol fasttrack\noption pong 0x27\n", `f:2: bad value "0x27" for pong, use 0x28, 0x29 or off`},
 		{"pong of another", "config protocol bittorrent\noption pong 1\n", `f:2: unknown option "pong" for the protocol bittorrent, use one of mode lock block_udp answer probe tcp_probe http reset_encrypted name`},
+		{"probe of another", "config protocol winmx\noption probe 1\n", `f:2: unknown option "probe" for the protocol winmx, use one of mode lock http name`},
 		{"answer", "config protocol bittorrent\noption answer 0x28\n", `f:2: bad value "0x28" for answer, use 1 or 0`},
 		{"lock", "config protocol bittorrent\noption lock tight\n", `f:2: bad value "tight" for lock, use one of strict selective`},
 		{"name", "config protocol bittorrent\nlist name a..b\n", `f:2: bad value "a..b" for name, use a DNS name such as tracker.example.org or *.example.org, or off`},

@@ -20,9 +20,13 @@ import (
 // the configuration file.
 func TestDefaultsAgreeWithTheEngine(t *testing.T) {
 	want := state.DefaultConfig()
+	got := EngineConfig(Default())
 	for i, p := range detect.All {
-		if _, ok := Default().Protocols[p.Name]; !ok {
-			want.Protocols[i] = state.ProtocolConfig{}
+		if x, ok := Default().Protocols[p.Name]; !ok || x.Mode == ModeOff {
+			if !ok || got.Protocols[i].Mode != state.Off {
+				t.Errorf("%s has no section, or is not off", p.Name)
+			}
+			want.Protocols[i] = got.Protocols[i]
 			continue
 		}
 		if p.Names == nil {
@@ -34,7 +38,7 @@ func TestDefaultsAgreeWithTheEngine(t *testing.T) {
 		}
 		want.Protocols[i].Names = names
 	}
-	sameEngine(t, want, EngineConfig(Default()))
+	sameEngine(t, want, got)
 }
 
 // sameEngine compares configurations of the engine.

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/p2pwall/p2pwall/nfq"
 )
 
 // Level is how bad a finding is.
@@ -51,17 +53,19 @@ func ExitCode(f []Finding) int {
 // nothing that stays: to learn what the kernel can do, it loads the iptables rules
 // into chains that nothing goes to, and deletes them again.
 func Findings(c *Config) []Finding {
-	m := &machine{c: c, tool: runTool}
+	m := &machine{c: c, tool: runTool, conntrack: nfq.CheckConntrack}
 	m.all()
 	return m.found
 }
 
 // machine is what the findings are about; tests have one of their own.
 type machine struct {
-	c     *Config
-	root  string // before /proc and /sys
-	tool  func(input, name string, args ...string) (string, error)
-	found []Finding
+	c    *Config
+	root string // before /proc and /sys
+	tool func(input, name string, args ...string) (string, error)
+	// conntrack tries to reach the connection table.
+	conntrack func() error
+	found     []Finding
 
 	target  Target
 	present []string  // the LAN devices that exist
@@ -92,6 +96,7 @@ func (m *machine) all() {
 	if m.backend() {
 		m.queue()
 		m.trial()
+		m.sifting()
 	}
 	m.accounting()
 	m.readRules()
@@ -357,6 +362,21 @@ func tryIPTables(p iptables, text string) error {
 		return p.removeEmpty("mangle", nil)
 	}
 	return nil
+}
+
+// sifting looks at what it takes to cut all that is unknown of a host.
+func (m *machine) sifting() {
+	if !m.c.sifts(ModeBlock) {
+		return
+	}
+	if m.target.Sets == SetsOff {
+		m.warn("set sets to auto", "without sets in the kernel a host is cut off from what is recognised only: "+
+			"transfers that are going on, or that look like nothing known, pass")
+	}
+	if err := m.conntrack(); err != nil {
+		m.warn("install kmod-nf-conntrack-netlink (OpenWrt), or: modprobe nf_conntrack_netlink",
+			"connections cannot be changed (%v): what began before a client is found may go on past the rules", err)
+	}
 }
 
 // accounting looks at the counters that tell the first packets of a connection.

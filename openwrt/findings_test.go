@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // fakeRoot writes files below a directory that stands for /.
@@ -64,8 +66,10 @@ func TestFindings(t *testing.T) {
 		change  map[string]string // files; "-" removes one
 		ruleset string
 		backend Backend
-		want    string // the findings beside those of the well router, or
-		not     string // a finding that is missing then
+		// conntrack is what an attempt at the connection table gives.
+		conntrack error
+		want      string // the findings beside those of the well router, or
+		not       string // a finding that is missing then
 	}{
 		{name: "all is well"},
 		{name: "switched off", conf: "option enabled 0", want: "warning: the wall is switched off in the configuration"},
@@ -85,11 +89,15 @@ func TestFindings(t *testing.T) {
 		{name: "offload left alone", conf: "option offload leave", want: "warning: flow offload (table inet fw4) hides connections from the wall"},
 		{name: "offload with iptables", backend: BackendIPTables, want: "warning: flow offload (table inet fw4) hides connections from the wall: it can be held back only for fw4 with the nft backend"},
 		{name: "bridge", backend: BackendIPTables, change: map[string]string{"/proc/sys/net/bridge/bridge-nf-call-iptables": "1"}, want: "warning: flow offload (table inet fw4) hides connections from the wall: it can be held back only for fw4 with the nft backend|warning: packets within a bridge go through iptables too (bridge-nf-call-iptables=1): the wall leaves them alone, but it costs time"},
+		{name: "no sets", conf: "option sets off", want: "warning: without sets in the kernel a host is cut off from what is recognised only: transfers that are going on, or that look like nothing known, pass"},
+		{name: "no sets, and nothing to sift", conf: "list device br-lan\noption sets off\n" + alone},
+		{name: "no connection table", conf: "list device br-lan", conntrack: unix.EINVAL, want: "warning: connections cannot be changed (invalid argument): what began before a client is found may go on past the rules"},
+		{name: "no connection table, and no need", conf: "list device br-lan\n" + alone, conntrack: unix.EINVAL},
 		{name: "no rights", change: map[string]string{"/proc/thread-self/status": "CapEff:\t0000000000002000\n"}, want: "error: without CAP_NET_ADMIN nothing can be said about rules, and no rule can be loaded"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := fakeFindings(t, c.conf, c.change, c.ruleset, c.backend, fw4)
-			well := fakeFindings(t, "", nil, "", "", fw4)
+			got := fakeFindings(t, c.conf, c.change, c.ruleset, c.backend, c.conntrack, fw4)
+			well := fakeFindings(t, "", nil, "", "", nil, fw4)
 			var extra []string
 			for _, g := range got {
 				if !hasLine(well, g) && !strings.HasPrefix(g, "ok: LAN") {
@@ -116,7 +124,7 @@ func hasLine(list []string, s string) bool {
 }
 
 // fakeFindings makes the checks that do not need real tools.
-func fakeFindings(t *testing.T, conf string, change map[string]string, ruleset string, b Backend, fallback string) []string {
+func fakeFindings(t *testing.T, conf string, change map[string]string, ruleset string, b Backend, conntrack error, fallback string) []string {
 	t.Helper()
 	if conf == "" || strings.HasPrefix(conf, "option") {
 		conf += "\nlist device br-lan"
@@ -145,12 +153,16 @@ func fakeFindings(t *testing.T, conf string, change map[string]string, ruleset s
 	if ruleset != "none" {
 		text = readFile(t, "testdata/inbound/"+ruleset)
 	}
-	m := &machine{c: &c, root: fakeRoot(t, files), ruleset: text, target: Target{Backend: b}}
+	m := &machine{
+		c: &c, root: fakeRoot(t, files), ruleset: text, target: Target{Backend: b, Sets: c.Sets},
+		conntrack: func() error { return conntrack },
+	}
 	m.settings()
 	m.lan()
 	m.routing()
 	if m.admin() {
 		m.queue()
+		m.sifting()
 		m.accounting()
 		m.inbound()
 		m.offload()

@@ -224,7 +224,7 @@ func ruleValues(c *Config, t Target) values {
 	v.number("port", detect.ProbePort)
 	v.number("replies", replyPackets)
 	v.number("replylength", replyLength)
-	looks, sifts := c.Sifts() || c.sifts(ModeMonitor), c.Sifts() && t.Sets != SetsOff
+	looks, sifts := c.Sifts(), c.sifts(ModeBlock) && t.Sets != SetsOff
 	v.when("probes", c.probes())
 	v.when("input", c.probes() || looks)
 	v.when("look", looks)

@@ -49,6 +49,7 @@ var ruleCases = []struct {
 	{"sift-nft-no-udp", "config protocol bittorrent\noption block_udp 0\noption http 0\nconfig protocol fasttrack\noption mode off\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
 	{"sift-nft-no-sets", "", Target{BackendNFT, SetsOff, []string{"br-lan"}}},
 	{"sift-nft-fasttrack", "config protocol fasttrack\noption lock selective\noption probe 0\n" + alone, Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
+	{"names-nft", "config protocol winmx\noption mode block\n" + alone, Target{BackendNFT, SetsNFT, []string{"br-lan"}}},
 	{"sift-ipset", "", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
 	{"sift-ipset-no-udp", "config protocol bittorrent\noption block_udp 0\n", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}}},
 	{"sift-nftsets", "", Target{BackendIPTables, SetsNFT, []string{"br-lan"}}},

@@ -31,6 +31,14 @@ var protocols = []struct {
 			Probe: true, TCPProbe: true, HTTP: true, ResetEncrypted: true, Names: detect.BitTorrent.Names,
 		},
 	},
+	{&detect.WinMX, "mode lock http name", byName(detect.WinMX.Names)},
+	{&detect.OpenNAP, "mode lock http name", byName(detect.OpenNAP.Names)},
+}
+
+// byName is the preset of a protocol that hardly anybody uses any more, and that is
+// known by DNS names first of all.
+func byName(names []string) Protocol {
+	return Protocol{Mode: ModeOff, Lock: LockStrict, BlockUDP: true, HTTP: true, Names: names}
 }
 
 // decoder gives the sections their meaning and collects what is wrong.

@@ -13,7 +13,7 @@ CORPUS  ?= ../shared/corpus
 # How long each fuzz target runs.
 FUZZTIME ?= 30s
 
-.PHONY: all build bin/p2pwall bin/p2pwall-replay tools demo test test-go test-packages lint fuzz \
+.PHONY: all build bin/p2pwall bin/p2pwall-replay tools demo clients test test-go test-packages lint fuzz \
 	packages deb routers router bench bench-compare corpus screenshots clean
 
 all: build
@@ -29,6 +29,11 @@ tools:
 
 demo: tools
 	$(GO) run ./bench/demo
+
+# Real BitTorrent clients, without the wall and with it.
+clients:
+	@sh bench/tools.sh clients
+	bash bench/test.sh ./bench/clients
 
 test:
 	@sh bench/tools.sh test

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Installs what demo, test or lint need and the machine does not have. Debian's
+# Installs what demo, clients, test or lint need and the machine does not have. Debian's
 # packages only; nothing is touched when all is there.
 
 set -eu
@@ -21,15 +21,29 @@ common() {
 	want ping iputils-ping
 }
 
+clients() {
+	common
+	want transmission-daemon transmission-daemon
+	want qbittorrent-nox qbittorrent-nox
+	want aria2c aria2
+	want rtorrent rtorrent
+	want sshd openssh-server
+	want ssh openssh-client
+	want curl curl
+}
+
 case "${1:-}" in
 demo)
 	common
+	;;
+clients)
+	clients
 	;;
 lint)
 	want shellcheck shellcheck
 	;;
 test)
-	common
+	clients
 	want shellcheck shellcheck
 	want busybox busybox-static
 	want mksquashfs squashfs-tools
@@ -45,7 +59,7 @@ test)
 	want npm npm
 	;;
 *)
-	echo "usage: $0 demo|test|lint" >&2
+	echo "usage: $0 demo|clients|test|lint" >&2
 	exit 2
 	;;
 esac
@@ -57,6 +71,13 @@ if [ "$(id -u)" != 0 ]; then
 fi
 echo "installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
+# Some of the packages are services: nobody wants them started.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+	trap 'rm -f "$policy"' EXIT
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+fi
 apt-get update -q >/dev/null
 # shellcheck disable=SC2086 # a list of packages
 apt-get install -q -y --no-install-recommends $missing >/dev/null

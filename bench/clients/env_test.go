@@ -81,14 +81,15 @@ func need(t *testing.T) {
 
 // env is a situation that runs.
 type env struct {
-	t      *testing.T
-	s      situation
-	lab    *lab.Lab
-	host   *lab.Host // of the client
-	swarm  *swarm
-	client *program
-	users  []*user
-	ended  func() // ends the users and waits for them
+	t       *testing.T
+	s       situation
+	lab     *lab.Lab
+	host    *lab.Host // of the client
+	swarm   *swarm
+	servers *servers
+	client  *program
+	users   []*user
+	ended   func() // ends the users and waits for them
 }
 
 // newEnv makes the network, the outside and the users of a situation.
@@ -116,14 +117,18 @@ func newEnv(t *testing.T, s situation) *env {
 	if e.swarm, err = startSwarm(l, dir, s.swarm); err != nil {
 		t.Fatal(err)
 	}
-	srv, err := startServers(l, dir)
-	if err != nil {
+	if e.servers, err = startServers(l, dir); err != nil {
 		t.Fatal(err)
 	}
+	return e
+}
+
+// use has people at the client's host and at another begin to do things.
+func (e *env) use() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
-	for _, h := range []*lab.Host{e.host, l.Innocent} {
-		u := newUser(h, srv, e.swarm.resolv)
+	for _, h := range []*lab.Host{e.host, e.lab.Innocent} {
+		u := newUser(h, e.servers, e.swarm.resolv)
 		e.users = append(e.users, u)
 		all.Go(func() { u.run(ctx) })
 	}
@@ -131,8 +136,7 @@ func newEnv(t *testing.T, s situation) *env {
 		cancel()
 		all.Wait()
 	})
-	t.Cleanup(e.ended)
-	return e
+	e.t.Cleanup(e.ended)
 }
 
 // firewall lets nothing in that was not asked for, as OpenWrt does.
@@ -278,5 +282,12 @@ func (e *env) judgeUsers() {
 			e.t.Errorf("%s never did %s", who, strings.Join(idle, ", "))
 		}
 		e.t.Logf("%s: %s", who, u.did())
+	}
+	if e.s.nat {
+		return
+	}
+	lost := e.lab.Lost(e.lab.Innocent)
+	for i := range lost[:min(len(lost), 5)] {
+		e.t.Errorf("of %d packets of or to another host that the router did not pass: %s", len(lost), &lost[i])
 	}
 }

@@ -315,7 +315,7 @@ func (u *user) call(ctx context.Context, v6 bool) error {
 		return err
 	}
 	defer c.Close()
-	return call(ctx, c, 200)
+	return call(c, 200)
 }
 
 // long is a connection that was there before any lock and lives until ctx ends:

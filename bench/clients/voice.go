@@ -3,7 +3,6 @@
 package clients
 
 import (
-	"context"
 	"crypto/hmac"
 	crand "crypto/rand"
 	"crypto/sha1"
@@ -117,12 +116,10 @@ func voiceAnswer(b []byte) []byte {
 
 // call is the near end: a conversation of so many voice packets, none of which
 // may be missing its counterpart.
-func call(ctx context.Context, c net.Conn, packets int) error {
-	if d, ok := ctx.Deadline(); ok {
-		c.SetDeadline(d)
-	}
+func call(c net.Conn, packets int) error {
 	buf := make([]byte, 2048)
 	ask := func(what string, b []byte) ([]byte, error) {
+		c.SetDeadline(time.Now().Add(useTimeout))
 		if _, err := c.Write(b); err != nil {
 			return nil, err
 		}

@@ -127,21 +127,52 @@ func (d *daemon) start() error {
 		d.backend, d.setsKind, d.rulesOK = "none (--no-rules)", string(openwrt.SetsOff), true
 		return nil
 	}
+	var suspects []nfq.AddrPort
 	if !d.restored {
-		d.lookAgain()
+		suspects = d.lookAgain()
 	}
-	return d.loadRules()
+	if err := d.loadRules(); err != nil {
+		return err
+	}
+	d.suspect(suspects)
+	return nil
 }
 
 // lookAgain has the kernel count the LAN's UDP flows anew, so that the rules,
-// which come next, find none that is past its first packets.
-func (d *daemon) lookAgain() {
+// which come next, find none that is past its first packets. It returns who may
+// be a client, to be asked when the rules are there.
+func (d *daemon) lookAgain() (suspects []nfq.AddrPort) {
+	var err error
+	if lan := d.lan(); d.cfg.Sifts() {
+		suspects, err = nfq.LookAgain(lan)
+	} else {
+		_, err = nfq.DeleteUDPFlows(lan)
+	}
+	if err != nil {
+		d.log.Printf("%v: a client that runs already is found when it asks somebody new", err)
+	}
+	return suspects
+}
+
+// lan returns the LAN's networks.
+func (d *daemon) lan() []netip.Prefix {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	var lan []netip.Prefix
 	for i := range d.devices {
 		lan = append(lan, d.devices[i].Prefixes...)
 	}
-	if _, err := nfq.DeleteUDPFlows(lan); err != nil {
-		d.log.Printf("%v: a client that runs already is found when it asks somebody new", err)
+	return lan
+}
+
+// suspect has hosts asked what they are. The answer comes to one of the workers.
+func (d *daemon) suspect(all []nfq.AddrPort) {
+	for _, w := range d.workers {
+		w.loop.Do(func(e *state.Engine, now state.Time) {
+			for _, a := range all {
+				e.Suspect(a, now)
+			}
+		})
 	}
 }
 
@@ -431,9 +462,14 @@ func (d *daemon) reload() {
 		})
 	}
 	if !d.call.noRules {
+		var suspects []nfq.AddrPort
+		if cfg.Sifts() && !old.Sifts() {
+			suspects = d.lookAgain()
+		}
 		if err := d.loadRules(); err != nil {
 			d.log.Printf("rules: %v", err)
 		}
+		d.suspect(suspects)
 	}
 	d.log.Printf("configuration read again: %s", d.summary())
 }

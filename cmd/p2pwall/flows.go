@@ -14,14 +14,21 @@ import (
 const flowPause = 200 * time.Millisecond
 
 // flowCutter takes connections between a client and its peers out of the kernel's
-// connection table when the client is found: one that is offloaded past the rules
-// comes back to them, one that has been accepted before is looked at again.
+// connection table when the client is found, and all that are unknown when it is
+// locked so that these are cut: one that is offloaded past the rules comes back to
+// them, one that has been accepted before is looked at again.
 type flowCutter struct {
-	clients chan nfq.Addr
+	clients chan cutClient
 	failed  bool
 }
 
-func newFlowCutter() *flowCutter { return &flowCutter{clients: make(chan nfq.Addr, 64)} }
+// cutClient is a client with connections that are to go.
+type cutClient struct {
+	addr   nfq.Addr
+	locked bool // just now
+}
+
+func newFlowCutter() *flowCutter { return &flowCutter{clients: make(chan cutClient, 64)} }
 
 // Event notes the client of an event after which connections may be left. It
 // does not wait: with so many clients waiting, one more is dealt with when it is
@@ -31,7 +38,7 @@ func (f *flowCutter) Event(e *procd.Entry) {
 		return
 	}
 	select {
-	case f.clients <- e.Client:
+	case f.clients <- cutClient{e.Client, e.What == state.EventLocked}:
 	default:
 	}
 }
@@ -42,12 +49,12 @@ func (f *flowCutter) run(d *daemon) {
 		select {
 		case <-d.done:
 			return
-		case a := <-f.clients:
-			clients := map[nfq.Addr]struct{}{a: {}}
+		case c := <-f.clients:
+			clients := map[cutClient]struct{}{c: {}}
 			for more := true; more; {
 				select {
-				case a := <-f.clients:
-					clients[a] = struct{}{}
+				case c := <-f.clients:
+					clients[c] = struct{}{}
 				default:
 					more = false
 				}
@@ -62,20 +69,30 @@ func (f *flowCutter) run(d *daemon) {
 	}
 }
 
-func (d *daemon) cutFlows(clients map[nfq.Addr]struct{}) error {
+func (d *daemon) cutFlows(clients map[cutClient]struct{}) error {
 	pairs := map[nfq.Pair]struct{}{}
-	for a := range clients {
+	sifted := map[nfq.Addr]struct{}{}
+	for c := range clients {
 		for _, w := range d.workers {
 			w.loop.Do(func(e *state.Engine, now state.Time) {
-				for _, p := range e.CutPairs(a, now) {
+				for _, p := range e.CutPairs(c.addr, now) {
 					pairs[p] = struct{}{}
+				}
+				if !c.locked {
+					return
+				}
+				for _, a := range e.SiftedAddrs(c.addr, now) {
+					sifted[a] = struct{}{}
 				}
 			})
 		}
 	}
-	if len(pairs) == 0 {
-		return nil
+	var err error
+	if len(pairs) > 0 {
+		_, err = nfq.DeleteFlows(pairs)
 	}
-	_, err := nfq.DeleteFlows(pairs)
+	if len(sifted) > 0 && err == nil {
+		_, err = nfq.DeleteUnknownFlows(sifted, d.lan())
+	}
 	return err
 }

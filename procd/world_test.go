@@ -52,6 +52,7 @@ func (s noSource) Recv(deadline time.Time) (int, error) {
 func (noSource) Packet(int) *nfq.Packet   { return nil }
 func (noSource) Verdict(int, nfq.Verdict) {}
 func (noSource) Flush() error             { return nil }
+func (noSource) Moderate()                {}
 func (s noSource) Wake() {
 	select {
 	case s.wake <- struct{}{}:

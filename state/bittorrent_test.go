@@ -145,12 +145,15 @@ func TestWhatGoesOnBesideATorrent(t *testing.T) {
 		{"a session that the outside opened", 6881, []string{"", handshake}, []nfq.Verdict{nfq.Accept, nfq.Drop}},
 		{"an unknown protocol", 7000, []string{"hullo\n"}, []nfq.Verdict{nfq.Drop}},
 		{"the middle of something", 6881, []string{"", random(1400)}, []nfq.Verdict{nfq.Accept, nfq.Drop}},
+		{"the middle of TLS", 0, []string{"", "\x17\x03\x03\x00\x20" + strings.Repeat("r", 32)}, []nfq.Verdict{nfq.Accept, nfq.AcceptHarmless}},
 		{"a torrent's TLS", 6881, []string{hello("0123456789abcdef0123456789abcdef01234567")}, []nfq.Verdict{nfq.Drop}},
 		{"an announce", 80, []string{"GET /announce?info_hash=%AEF%021%BA%FDj%92%80%F5%CAv%C7%9E%5C%00R%B9%B91&port=1 HTTP/1.1\r\n\r\n"}, []nfq.Verdict{nfq.Drop}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := lockedTorrent(t, nil)
-			w.open(4000, "203.0.113.80", tt.port)
+			if tt.port != 0 { // else it was open before
+				w.open(4000, "203.0.113.80", tt.port)
+			}
 			seq := [2]uint32{1000, 5000}
 			for i, part := range tt.parts {
 				p := w.data(4000, "203.0.113.80", tt.port, seq[0], part)
@@ -172,6 +175,7 @@ func TestDatagramsBesideATorrent(t *testing.T) {
 		want nfq.Verdict
 	}{
 		{"DNS", 53, "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00\x00\x01\x00\x01", nfq.AcceptHarmless},
+		{"DNS with a number that FastTrack's short messages begin with", 53, "\xc1\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00\x00\x01\x00\x01", nfq.AcceptHarmless},
 		{"NTP", 123, "\x23" + strings.Repeat("\x00", 47), nfq.AcceptHarmless},
 		{"QUIC", 443, quic(), nfq.AcceptHarmless},
 		{"STUN", 3478, "\x00\x01\x00\x00\x21\x12\xa4\x42abcdefghijkl", nfq.AcceptHarmless},
@@ -295,6 +299,39 @@ func TestEncryptedSessionsCountOnlyBesideMore(t *testing.T) {
 	w.expect("an encrypted session", w.data(4001, "203.0.113.81", 6881, 1000, random(200)), nfq.Drop)
 	if w.out.resets != 0 {
 		t.Error("reset against the configuration")
+	}
+}
+
+// What was cut is not let through when it is sent again after the release.
+func TestWhatWasCutStaysCut(t *testing.T) {
+	w := newWorld(t, nil)
+	w.open(4000, "203.0.113.80", 6881)
+	w.expect("a session", w.data(4000, "203.0.113.80", 6881, 1000, handshake), nfq.Drop)
+	w.pass(90 * time.Second)
+	if w.locked("192.168.1.50") {
+		t.Fatal("still locked")
+	}
+	w.expect("the same, sent again", w.data(4000, "203.0.113.80", 6881, 1000, handshake), nfq.Drop)
+	if w.locked("192.168.1.50") {
+		t.Error("a retransmission of a dead connection locks")
+	}
+}
+
+// A client that is only known by its announce is probed where it says it listens.
+func TestProbedWhereItAnnounced(t *testing.T) {
+	w := newWorld(t, nil)
+	p := &prober{}
+	w.e.SetProber(p)
+	w.open(4000, "203.0.113.80", 6969)
+	w.expect("announce", w.data(4000, "203.0.113.80", 6969, 1000,
+		"GET /announce?info_hash=%AEF%021%BA%FDj%92%80%F5%CAv%C7%9E%5C%00R%B9%B91&peer_id=-lt0D60-abcdefghijkl&port=6890 HTTP/1.1\r\n"), nfq.Drop)
+	w.pass(41 * time.Second)
+	if len(p.asked) != 1 || p.asked[0] != (nfq.AddrPort{Addr: ip("192.168.1.50"), Port: 6890}) {
+		t.Fatalf("asked %v", p.asked)
+	}
+	w.e.ProbedTCP(w.e.clientAt(ptr(ip("192.168.1.50"))), ip("192.168.1.50"), []byte(random(300)), w.now)
+	if w.e.Counters.Answers != 1 {
+		t.Error("the answer does not count")
 	}
 }
 

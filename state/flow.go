@@ -31,11 +31,21 @@ func keyOf(p *nfq.Packet, outbound bool) flowKey {
 	return flowKey{lan: p.Dst, wan: p.Src, lport: p.DstPort, wport: p.SrcPort}
 }
 
+// fate is what is known of a connection.
+type fate uint8
+
+const (
+	open    fate = iota // it is being looked at
+	unknown             // nothing is known by it: refused while its host is sifted
+	cut                 // of a client: nothing of it goes on, not even sent again later
+)
+
 type flow struct {
 	key  flowKey
 	hash uint32
-	// refused: it stayed unknown while its host was sifted.
-	refused bool
+	fate fate
+	// begun: its first packet was seen.
+	begun   bool
 	out, in detect.Stream
 }
 
@@ -46,6 +56,7 @@ func (f *flow) start(h *host, p *nfq.Packet, outbound bool) {
 	if outbound {
 		if s := h.attempt(p); s != nil {
 			f.out.Start(s.seq + 1)
+			f.begun = true
 		}
 	} else {
 		theirs = &f.out
@@ -88,7 +99,7 @@ func (t *flowTable) add(k flowKey, hash uint32) (slot int32, evicted bool) {
 	t.free = t.free[:len(t.free)-1]
 	// In place: a literal of this size would be made elsewhere and copied.
 	f := &t.flows[slot]
-	f.key, f.hash, f.refused = k, hash, false
+	f.key, f.hash, f.fate, f.begun = k, hash, open, false
 	f.out = detect.Stream{}
 	f.in = detect.Stream{}
 	t.index.put(k, hash, slot)

@@ -16,6 +16,8 @@ type Source interface {
 	Packet(i int) *nfq.Packet
 	Verdict(i int, v nfq.Verdict)
 	Flush() error
+	// Moderate has the next Recv let packets gather for a moment.
+	Moderate()
 	Wake()
 }
 
@@ -49,10 +51,20 @@ func NewLoop(e *Engine, s Source, now func() Time) *Loop {
 // idle is the longest wait for packets.
 const idle = time.Second
 
+// Packets that come one by one, less than closely apart, are let gather after a
+// row of them, and until they are loosely apart: an exchange of question and
+// answer makes no such row, and ends one.
+const (
+	closely = 100 * time.Microsecond
+	loosely = 250 * time.Microsecond
+	rowOf   = 8
+)
+
 // Run owns the engine until Stop, or until the source fails for good.
 func (l *Loop) Run() error {
 	defer close(l.ended)
-	var beat Time
+	var beat, last Time
+	row := 0
 	now := l.Now()
 	begin, start := now, time.Now()
 	for {
@@ -74,6 +86,16 @@ func (l *Loop) Run() error {
 			if err := l.Source.Flush(); err != nil {
 				return err
 			}
+			apart := closely
+			if row >= rowOf {
+				apart = loosely
+			}
+			if now.Since(last) >= time.Duration(n)*apart {
+				row = 0
+			} else if row++; row >= rowOf {
+				l.Source.Moderate()
+			}
+			last = now
 		}
 		l.Engine.Advance(now)
 		for more := true; more; {

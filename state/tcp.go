@@ -105,10 +105,12 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 	}
 	fl := &e.flows.flows[slot]
 	e.flows.lru.touch(slot)
-	if fl.refused {
-		if h.client != none && e.clients[h.client].sift {
-			return e.refuseUnknown(p, &e.clients[h.client])
-		}
+	switch {
+	case fl.fate == cut && h.client != none:
+		return e.refuseUnknown(p, &e.clients[h.client])
+	case fl.fate == unknown && h.client != none && e.clients[h.client].sift:
+		return e.refuseUnknown(p, &e.clients[h.client])
+	case fl.fate != open:
 		return nfq.Accept
 	}
 	stream := &fl.in
@@ -122,7 +124,9 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 		e.Counters.Cuts++
 		v := e.session(p, d, h, &key, f, outbound, now)
 		// The addresses of others are cut whole; their heads may name more.
-		fl.refused = v == nfq.Drop && detect.All[f.Protocol].Sift
+		if v == nfq.Drop && detect.All[f.Protocol].Sift {
+			fl.fate = cut
+		}
 		return v
 	case detect.No:
 		return e.unclaimed(p, d, h, slot, outbound, now)
@@ -157,7 +161,11 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, outbou
 		}
 	}
 	if h.client != none && e.clients[h.client].sift {
-		fl.refused = true
+		if !fl.begun && detect.HarmlessMiddle(p.Payload) {
+			e.flows.remove(slot)
+			return nfq.AcceptHarmless
+		}
+		fl.fate = unknown
 		return e.refuseUnknown(p, &e.clients[h.client])
 	}
 	if outbound || fl.in.Done() && fl.out.Done() {
@@ -174,7 +182,7 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, fl *flow, protocol in
 	f.Kind, f.Protocol, f.Reason = detect.Session, protocol, detect.ReasonEncrypted
 	v := e.session(p, d, h, &fl.key, f, true, now)
 	if v == nfq.Drop {
-		fl.refused = true
+		fl.fate = cut
 		if cfg := &e.cfg.Protocols[protocol]; cfg.ResetEncrypted && e.cfg.Action != Reset && e.sender != nil {
 			if err := e.sender.Reset(p); err != nil {
 				e.Counters.SendErrors++
@@ -215,8 +223,14 @@ func (e *Engine) session(p *nfq.Packet, d *Device, h *host, key *flowKey, f *det
 		e.announce(c, f, &key.wan, key.wport)
 	}
 	peer := e.note(h, c, &key.wan, key.wport, f.Protocol, false, now)
-	if outbound {
+	switch {
+	case outbound:
 		c.learn(f)
+	case detect.All[f.Protocol].Sift: // who speaks first came to where the client listens
+		c.listen = key.lport
+	}
+	if c.askedAt.IsZero() {
+		c.askedAt = key.lan
 	}
 	e.notePeers(h, c, f, now)
 	e.lock(h.client, c, f.Protocol, f.Reason, now)

@@ -35,7 +35,9 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	if f.Kind == detect.Query || f.Kind == detect.Reply {
 		return e.spoke(p, d, h, f, now)
 	}
-	weak := f.Kind == detect.Weak
+	// What is weak in another protocol may be anything: a name server's number
+	// begins as FastTrack's short messages do.
+	weak := f.Kind == detect.Weak && detect.All[f.Protocol].Flow != nil
 	if e.streams.Has(harmlessBit) && !weak && detect.HarmlessDatagram(p.Payload, p.DstPort, true) {
 		// A peer of a protocol that goes by addresses alone stays cut.
 		if h.client == none || !e.cutFrom(&e.clients[h.client], &p.Dst) {
@@ -102,7 +104,7 @@ func (e *Engine) udpIn(p *nfq.Packet, now Time) nfq.Verdict {
 			e.note(h, c, &p.Src, p.SrcPort, f.Protocol, false, now)
 			e.notePeers(h, c, f, now)
 		}
-	} else if e.streams.Has(harmlessBit) && f.Kind == detect.None && detect.HarmlessDatagram(p.Payload, p.SrcPort, false) &&
+	} else if e.streams.Has(harmlessBit) && detect.HarmlessDatagram(p.Payload, p.SrcPort, false) &&
 		!e.cutFrom(c, &p.Src) {
 		return nfq.AcceptHarmless
 	}

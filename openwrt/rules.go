@@ -159,6 +159,8 @@ func (v values) number(name string, n int) { v.set(name, strconv.Itoa(n)) }
 func (v values) add(name, value string) { v[name] = append(v[name], value) }
 
 // when makes a name a condition.
+//
+//go:noinline
 func (v values) when(name string, is bool) {
 	if is {
 		v.set(name, "")

@@ -50,11 +50,11 @@ func (f *flowCutter) run(d *daemon) {
 		case <-d.done:
 			return
 		case c := <-f.clients:
-			clients := map[cutClient]struct{}{c: {}}
+			clients := map[nfq.Addr]bool{c.addr: c.locked}
 			for more := true; more; {
 				select {
 				case c := <-f.clients:
-					clients[c] = struct{}{}
+					clients[c.addr] = clients[c.addr] || c.locked
 				default:
 					more = false
 				}
@@ -69,19 +69,19 @@ func (f *flowCutter) run(d *daemon) {
 	}
 }
 
-func (d *daemon) cutFlows(clients map[cutClient]struct{}) error {
+func (d *daemon) cutFlows(clients map[nfq.Addr]bool) error {
 	pairs := map[nfq.Pair]struct{}{}
 	sifted := map[nfq.Addr]struct{}{}
-	for c := range clients {
+	for a, locked := range clients {
 		for _, w := range d.workers {
 			w.loop.Do(func(e *state.Engine, now state.Time) {
-				for _, p := range e.CutPairs(c.addr, now) {
+				for _, p := range e.CutPairs(a, now) {
 					pairs[p] = struct{}{}
 				}
-				if !c.locked {
+				if !locked {
 					return
 				}
-				for _, a := range e.SiftedAddrs(c.addr, now) {
+				for _, a := range e.SiftedAddrs(a, now) {
 					sifted[a] = struct{}{}
 				}
 			})

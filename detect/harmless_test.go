@@ -194,7 +194,7 @@ func TestHelloInPieces(t *testing.T) {
 
 // Without the bit, nothing is looked for: a stream ends where it did.
 func TestSiftIsOnlyWhenAsked(t *testing.T) {
-	for _, text := range []string{tlsClientHello("example.org"), "SSH-2.0-x\r\n", "S"} {
+	for _, text := range []string{tlsClientHello("example.org"), "SSH-2.0-x\r\n", "rf"} {
 		var s Stream
 		var f Finding
 		if m := s.Feed(all, 1, []byte(text), true, &f); m != No || s.Harmless() || !s.Done() {

@@ -214,7 +214,7 @@ const ProbePort = 1214
 
 // All are the protocols that are known. The index is used as a number for the
 // protocol in tables; the order is part of the state file's format.
-var All = [...]*Protocol{&FastTrack, &BitTorrent}
+var All = [...]*Protocol{&FastTrack, &BitTorrent, &WinMX, &OpenNAP}
 
 // ByName returns the index in All of the protocol with that name, or -1.
 func ByName(name string) int {

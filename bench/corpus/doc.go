@@ -7,8 +7,9 @@
 //
 // DIR holds captures, manifest.tsv (file, packets, flows, class, ...) and
 // flows.tsv (file, l4, a, b, label, ...). Every flow with payload is shown to the
-// classifiers of every protocol; a flow counts as recognised when one of them is
-// sure, by whichever packet. Every capture is replayed through the engine too.
+// classifiers of every protocol, in both roles; a flow counts as recognised when
+// one of them is sure, by whichever packet, or by several of them (Flow), of both
+// directions or of one. Every capture is replayed through the engine too.
 //
 // A hit in a capture of the classes neg and hardneg is a false positive: it is
 // listed, and the exit code is 1. The table gives, by class and label, the flows
@@ -16,7 +17,18 @@
 // flows.tsv does not know is, in captures of the lab, the name of the capture,
 // and "-" elsewhere.
 //
+// The column "shown harmless" counts the flows that show to be something known
+// before anything is recognised, taking who opened a flow for the LAN host: a
+// selective lock lets them pass. It is for information: many a capture begins
+// within a flow, or stays in a LAN. A flow of BitTorrent among them is an error
+// like a false positive.
+//
 // The column "mse" counts flows whose two beginnings could be an encrypted
 // BitTorrent handshake. That is no proof and no false positive: it counts only
 // for a host of which more is known.
+//
+// Flows are those of TCP and UDP as a router sees them: what is inside a tunnel
+// (GTP, VXLAN, GRE, 6in6) is not unpacked, other protocols and later fragments are
+// left out, and so is what cannot be read. Labels that were made by looking into
+// tunnels, and at ICMP and the like, count a few flows more.
 package main

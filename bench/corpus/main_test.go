@@ -31,12 +31,12 @@ func datagram(payload string) []byte {
 }
 
 // write makes a corpus of one capture with one flow.
-func write(t *testing.T, class, payload string) string {
+func write(t *testing.T, class, payload, label string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"manifest.tsv": "file\tpackets\tflows\tclass\na.pcap\t1\t1\t" + class + "\n",
-		"flows.tsv":    "file\tl4\ta\tb\tlabel\na.pcap\tUDP\t198.51.100.7:1214\t192.168.1.50:1214\tGame\n",
+		"flows.tsv":    "file\tl4\ta\tb\tlabel\na.pcap\tUDP\t198.51.100.7:1214\t192.168.1.50:1214\t" + label + "\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -64,6 +64,7 @@ func TestFalsePositivesFail(t *testing.T) {
 		kazaa = "\x27\x00\x00\x00\xa9\x80KaZaA\x00"
 		dht   = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"
 		game  = "twelve bytes"
+		stun  = "\x00\x01\x00\x00\x21\x12\xa4\x42NsZVN0kQYisz"
 	)
 	for _, tt := range []struct {
 		class, payload string
@@ -73,9 +74,10 @@ func TestFalsePositivesFail(t *testing.T) {
 		{"hardneg", kazaa, 1, 2},
 		{"p2p", kazaa, 0, 0},
 		{"neg", dht, 1, 1},
+		{"neg", stun, 0, 0},
 	} {
 		var out, errs bytes.Buffer
-		code := run(write(t, tt.class, tt.payload), false, &out, &errs)
+		code := run(write(t, tt.class, tt.payload, "Game"), false, &out, &errs)
 		n := strings.Count(out.String(), "FALSE POSITIVE: a.pcap")
 		if tt.payload == dht && n == 2 {
 			n = 1 // the engine looks for it as well
@@ -88,6 +90,13 @@ func TestFalsePositivesFail(t *testing.T) {
 		}
 	}
 	var out, errs bytes.Buffer
+	if code := run(write(t, "p2p", stun, "BitTorrent"), false, &out, &errs); code != 1 || !strings.Contains(out.String(), "LET PASS: a.pcap") {
+		t.Errorf("BitTorrent that is shown harmless: exit code %d\n%s", code, out.String())
+	}
+	out.Reset()
+	if code := run(write(t, "neg", stun, "Game"), false, &out, &errs); code != 0 || !strings.Contains(out.String(), "1  100 %") {
+		t.Errorf("a call that is shown harmless: exit code %d\n%s", code, out.String())
+	}
 	if code := run(t.TempDir(), false, &out, &errs); code != 2 || errs.Len() == 0 {
 		t.Errorf("no corpus: exit code %d, %q", code, errs.String())
 	}

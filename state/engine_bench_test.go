@@ -64,6 +64,20 @@ func benchTCP(client, peer int, flags uint8, b []byte) *nfq.Packet {
 	return p
 }
 
+// utpData is data in the middle of a uTP flow, secret what an encrypted session
+// begins with.
+var (
+	utpData = "\x01\x00\xfd\xde\x32\xe3\x7e\x70\x00\x00\x01\x00\x00\x04\x00\x00\xf9\xce\x00\x07" + random(1380)
+	secret  = random(200)
+)
+
+// benchTorrent is what a client says to a BitTorrent peer.
+func benchTorrent(client int, b string) *nfq.Packet {
+	p := benchUDP(client, 5, []byte(b))
+	p.SrcPort, p.DstPort = 51413, 6881
+	return p
+}
+
 // newFlow and newAddr make the n-th packet one of another connection, or one to
 // another address.
 func newFlow(p *nfq.Packet, n uint32) {
@@ -101,6 +115,16 @@ func BenchmarkPacket(b *testing.B) {
 		{"pong, new peer", func(c, _ int) *nfq.Packet { return benchPing(c, 1000) }, newAddr},
 		{"HTTP, harmless", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.ACK, web) }, newFlow},
 		{"HTTP, transfer", func(_, _ int) *nfq.Packet { return benchTCP(0, 3000, nfq.ACK, kazaa) }, newAddr},
+		{"DHT query, answered", func(c, _ int) *nfq.Packet { return benchTorrent(c, dhtFind) }, nil},
+		{"DHT query, new node", func(c, _ int) *nfq.Packet { return benchTorrent(c, dhtPing) }, newAddr},
+		{"uTP of a sifted client", func(c, _ int) *nfq.Packet { return benchTorrent(c, utpData) }, newFlow},
+		{"unknown TCP of a sifted client", func(c, _ int) *nfq.Packet {
+			p := benchTorrent(c, secret)
+			p.Proto, p.TCPFlags = nfq.ProtoTCP, nfq.ACK
+			return p
+		}, newFlow},
+		{"QUIC", func(_, _ int) *nfq.Packet { return benchUDP(others, 9, []byte(quic())) }, nil},
+		{"TLS with a name", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.ACK, []byte(hello("www.example.org"))) }, newFlow},
 		{"TLS", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.ACK, tls) }, newFlow},
 	}
 	for _, size := range tableSizes {

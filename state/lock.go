@@ -25,12 +25,14 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 	sift := !strict || detect.All[protocol].Sift
 	more := strict && !c.strict || sift && !c.sift
 	c.strict, c.sift = c.strict || strict, c.sift || sift
+	if more { // also when a lock becomes a harder one
+		e.emit(Event{Class: ClassClient, What: EventLocked, Client: c.addr, MAC: c.mac, Protocol: uint8(protocol), Reason: reason})
+	}
 	if !c.locked {
 		c.locked = true
 		c.locks++
 		e.nlocked++
 		e.Counters.Locks++
-		e.emit(Event{Class: ClassClient, What: EventLocked, Client: c.addr, MAC: c.mac, Protocol: uint8(protocol), Reason: reason})
 		e.schedule(slot, c, now)
 		if reason != detect.ReasonPeer && reason != detect.ReasonProbe && !detect.All[protocol].Sift {
 			e.lookBack(c, protocol, now)

@@ -14,7 +14,7 @@ CORPUS  ?= ../shared/corpus
 FUZZTIME ?= 30s
 
 .PHONY: all build bin/p2pwall bin/p2pwall-replay tools demo clients test test-go test-packages lint fuzz \
-	packages deb routers router bench bench-compare corpus screenshots clean
+	packages deb routers router router-off routers-ci bench bench-compare corpus screenshots clean
 
 all: build
 
@@ -80,6 +80,17 @@ routers: packages
 
 router: packages
 	$(GO) run ./bench/router -arch $(ARCH)
+
+# With the wall switched off: each scenario has to fail.
+router-off: packages
+	$(GO) run ./bench/router -arch $(ARCH) -off -stages scenarios
+
+# Two machines with the scenarios that .ci/run has time for, one of them also
+# with the wall switched off.
+ROUTERS_CI := TestWall/(kazaa_network_KaZaA|transfer_in_pieces|browse)$$
+routers-ci: packages
+	$(GO) run ./bench/router -arch x86_64,mips -run '$(ROUTERS_CI)' -timeout 12m
+	$(GO) run ./bench/router -arch x86_64 -off -stages scenarios -run '$(ROUTERS_CI)' -timeout 6m
 
 # The pictures in docs/screenshots, taken in the lab.
 screenshots:

@@ -1,15 +1,73 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Installs what demo, clients, test or lint need and the machine does not have. Debian's
-# packages only; nothing is touched when all is there.
+# Installs what demo, clients, test, lint or an emulated router need and the
+# machine does not have. Debian's packages only; nothing is touched when all is
+# there.
 
 set -eu
 
-# want PROGRAM PACKAGE: notes PACKAGE when PROGRAM is missing.
+# want PROGRAM PACKAGE: notes PACKAGE when PROGRAM, or the file of that path, is
+# missing.
 missing=""
 want() {
-	PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+	case "$1" in
+	/*) [ -e "$1" ] ;;
+	*) PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1 ;;
+	esac || missing="$missing $2"
+}
+
+# cross TRIPLET LIBC: the C compiler for an architecture, and its static library.
+cross() {
+	want "$1-gcc" "gcc-$(echo "$1" | tr _ -)"
+	want "/usr/$1/include/stdio.h" "$2"
+}
+
+# emulated ARCH: what bench/router needs for one machine.
+emulated() {
+	want depmod kmod
+	want mksquashfs squashfs-tools
+	want xz xz-utils
+	want bzip2 bzip2
+	want make make
+	want gcc gcc
+	want /usr/include/stdio.h libc6-dev
+	case "$1" in
+	mips)
+		want qemu-system-mips qemu-system-mips
+		want qemu-s390x qemu-user
+		cross mips-linux-gnu libc6-dev-mips-cross
+		cross s390x-linux-gnu libc6-dev-s390x-cross
+		want bison bison
+		want flex flex
+		;;
+	mips-kernel)
+		want bison bison
+		want flex flex
+		want bc bc
+		cross mips-linux-gnu libc6-dev-mips-cross
+		want /usr/src/linux-source-6.1.tar.xz linux-source-6.1
+		;;
+	mipsel)
+		want qemu-system-mipsel qemu-system-mips
+		cross mipsel-linux-gnu libc6-dev-mipsel-cross
+		;;
+	arm)
+		want qemu-system-arm qemu-system-arm
+		cross arm-linux-gnueabihf libc6-dev-armhf-cross
+		;;
+	arm64)
+		want qemu-system-aarch64 qemu-system-arm
+		cross aarch64-linux-gnu libc6-dev-arm64-cross
+		;;
+	x86_64)
+		want qemu-system-x86_64 qemu-system-x86
+		;;
+	*)
+		echo "no machine $1" >&2
+		exit 2
+		;;
+	esac
 }
 
 common() {
@@ -58,8 +116,11 @@ test)
 	want node nodejs
 	want npm npm
 	;;
+router)
+	emulated "${2:-}"
+	;;
 *)
-	echo "usage: $0 demo|clients|test|lint" >&2
+	echo "usage: $0 demo|clients|test|lint|router ARCH" >&2
 	exit 2
 	;;
 esac

@@ -17,7 +17,10 @@
 //
 // P2PWALL_BACKEND=nft or iptables chooses the backend; the default lets the
 // program choose. P2PWALL_E2E=off runs TestWall without the wall: then every
-// scenario must fail.
+// scenario must fail. P2PWALL_E2E_PACE=N lets the innocent host pause N times as
+// long between two things and the tests look N times as seldom for what they wait
+// for, on machines so slow that the traffic of a workstation would be all that
+// they do.
 //
 // Times come from a short lock time in the configuration and from the order of
 // events. No test asserts how fast something is; bounds are generous and only end

@@ -118,7 +118,7 @@ func (b *bed) boot(m *machine, kernel string, img *image, log string) (*outcome,
 		}
 	}()
 	why := b.watch(lines, o, func(line string) {
-		fmt.Fprintln(out, line)
+		fmt.Fprintf(out, "%6.1f %s\n", time.Since(begin).Seconds(), line)
 		if b.verbose || strings.Contains(line, mark) {
 			b.say("%s: %s", m.Arch, line)
 		}

@@ -42,29 +42,10 @@ func (b *bed) command(dir string, env []string, name string, args ...string) err
 	return nil
 }
 
-// install gets host packages that are missing; commands maps what must exist to
-// the package that has it: a command's name, or an absolute path.
-func (b *bed) install(wanted map[string]string) error {
-	var missing []string
-	for what, pkg := range wanted {
-		if filepath.IsAbs(what) {
-			if _, err := os.Stat(what); err == nil {
-				continue
-			}
-		} else if _, err := exec.LookPath(what); err == nil {
-			continue
-		}
-		missing = append(missing, pkg)
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	b.say("installing %s", strings.Join(missing, " "))
-	env := []string{"DEBIAN_FRONTEND=noninteractive"}
-	if err := b.command("", env, "apt-get", "update"); err != nil {
-		return err
-	}
-	return b.command("", env, "apt-get", append([]string{"install", "-y", "--no-install-recommends"}, missing...)...)
+// install gets host packages that are missing for one thing to make; tools.sh
+// knows which.
+func (b *bed) install(what string) error {
+	return b.command("", nil, "sh", "bench/tools.sh", "router", what)
 }
 
 // lock keeps a second run from the cache until this one ends.

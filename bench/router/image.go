@@ -124,7 +124,8 @@ func (b *bed) goProgram(m *machine, root, name string, args ...string) error {
 // job is what the machine is told about this run, as shell assignments.
 func (b *bed) job() string {
 	flag := map[bool]int{true: 1}
-	return fmt.Sprintf("OFF=%d\nBARE=%d\nTESTS='%s'\n", flag[b.off], flag[b.bare], strings.ReplaceAll(b.tests, "'", ""))
+	return fmt.Sprintf("OFF=%d\nBARE=%d\nTESTS='%s'\nSTAGES='%s'\n", flag[b.off], flag[b.bare],
+		strings.ReplaceAll(b.tests, "'", ""), strings.ReplaceAll(b.stages, "'", ""))
 }
 
 // unpackEmbedded writes an embedded folder to disk.

@@ -25,7 +25,7 @@ var modules = strings.Fields(`
 	nft_chain_nat nft_compat nft_ct nft_fib_inet nft_flow_offload nf_flow_table_inet
 	nft_hash nft_limit nft_log nft_masq nft_nat nft_numgen nft_queue nft_quota nft_redir
 	nft_reject_inet nft_objref
-	xt_mark xt_connmark xt_set xt_CT xt_NFQUEUE xt_MASQUERADE xt_comment xt_connbytes
+	xt_nat xt_mark xt_connmark xt_set xt_CT xt_NFQUEUE xt_MASQUERADE xt_comment xt_connbytes
 	xt_conntrack xt_length xt_mac xt_multiport xt_pkttype xt_state xt_statistic xt_tcpudp
 	iptable_filter iptable_mangle iptable_raw iptable_nat ipt_REJECT
 	ip6table_filter ip6table_mangle ip6table_raw ip6t_REJECT
@@ -152,10 +152,7 @@ func (b *bed) builtKernel(m *machine) (string, error) {
 	source := filepath.Join("/usr/src", linuxSource+".tar.xz")
 	key := digest(m.Arch, linuxSource, bigEndianConfig)
 	return b.once("kernel-"+m.Arch+"-"+key, func(dir string) error {
-		if err := b.install(map[string]string{
-			source: linuxSource, "bison": "bison", "flex": "flex", "bc": "bc", "make": "make", "gcc": "gcc", "xz": "xz-utils",
-			"/usr/include/stdio.h": "libc6-dev", m.CC + "gcc": m.compiler(),
-		}); err != nil {
+		if err := b.install(m.Arch + "-kernel"); err != nil {
 			return err
 		}
 		fragment := filepath.Join(dir, "config")

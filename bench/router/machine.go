@@ -2,10 +2,7 @@
 
 package main
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // machine is one emulated router.
 type machine struct {
@@ -15,9 +12,7 @@ type machine struct {
 	Go      []string // environment of the Go build
 	Package string   // OpenWrt's architecture, in the package's name
 	CC      string   // cross compiler's prefix
-	Libc    string   // package with the static C library for CC
 	QEMU    []string // command and board
-	QEMUPkg string   // package with the command
 	Disk    string   // QEMU's device for the disk
 	Shift   int      // nanoseconds per instruction, as a power of two; 0 means 1
 	Console string
@@ -29,15 +24,14 @@ type machine struct {
 }
 
 // clock ties a machine's time to the instructions it executes, two nanoseconds
-// each unless the machine says otherwise, about what a router's processor takes.
-// So a busy host makes a machine slow, but nothing in it late, and CPU times are
-// counts of instructions. With a longer time per instruction a busy machine's
-// clock outruns the host's, and tools that run outside would seem to take for
-// ever. MIPS needs such a clock besides: without, sleeps there sometimes last 27
-// seconds too long. The malta kernel measures its processor's speed against the
-// RTC, which must therefore run by the same clock.
+// each unless the machine says otherwise, about what a router's processor takes;
+// while it sleeps, its clock jumps to what it waits for next. So a busy host makes
+// a machine slow, but nothing in it late, waiting costs nothing, and CPU times are
+// counts of instructions. MIPS needs such a clock besides: without, sleeps there
+// sometimes last 27 seconds too long. The malta kernel measures its processor's
+// speed against the RTC, which must therefore run by the same clock.
 func (m *machine) clock() []string {
-	return []string{"-icount", fmt.Sprintf("shift=%d,sleep=on", max(m.Shift, 1)), "-rtc", "clock=vm"}
+	return []string{"-icount", fmt.Sprintf("shift=%d,sleep=off", max(m.Shift, 1)), "-rtc", "clock=vm"}
 }
 
 var machines = []machine{
@@ -45,9 +39,8 @@ var machines = []machine{
 		Arch:    "mips",
 		Go:      []string{"GOARCH=mips", "GOMIPS=softfloat"},
 		Package: "mips_24kc",
-		CC:      "mips-linux-gnu-", Libc: "libc6-dev-mips-cross",
+		CC:      "mips-linux-gnu-",
 		QEMU:    []string{"qemu-system-mips", "-M", "malta", "-cpu", "24Kc"},
-		QEMUPkg: "qemu-system-mips",
 		Disk:    "virtio-blk-pci,addr=0x14",
 		Console: "ttyS0", MB: 64,
 		Outside: []string{"nft", "ipset"},
@@ -56,9 +49,8 @@ var machines = []machine{
 		Arch: "mipsel", Debian: "mipsel", Kernel: "linux-image-4kc-malta",
 		Go:      []string{"GOARCH=mipsle", "GOMIPS=softfloat"},
 		Package: "mipsel_24kc",
-		CC:      "mipsel-linux-gnu-", Libc: "libc6-dev-mipsel-cross",
+		CC:      "mipsel-linux-gnu-",
 		QEMU:    []string{"qemu-system-mipsel", "-M", "malta"},
-		QEMUPkg: "qemu-system-mips",
 		Disk:    "virtio-blk-pci,addr=0x14",
 		Shift:   3, // with 1 this kernel was seen to hang
 		Console: "ttyS0", MB: 64,
@@ -67,9 +59,8 @@ var machines = []machine{
 		Arch: "arm", Debian: "armhf", Kernel: "linux-image-armmp",
 		Go:      []string{"GOARCH=arm", "GOARM=7"},
 		Package: "arm_cortex-a7_neon-vfpv4",
-		CC:      "arm-linux-gnueabihf-", Libc: "libc6-dev-armhf-cross",
+		CC:      "arm-linux-gnueabihf-",
 		QEMU:    []string{"qemu-system-arm", "-M", "virt", "-cpu", "cortex-a7"},
-		QEMUPkg: "qemu-system-arm",
 		Disk:    "virtio-blk-device",
 		Console: "ttyAMA0", MB: 64,
 	},
@@ -77,9 +68,8 @@ var machines = []machine{
 		Arch: "arm64", Debian: "arm64", Kernel: "linux-image-cloud-arm64",
 		Go:      []string{"GOARCH=arm64"},
 		Package: "aarch64_cortex-a53",
-		CC:      "aarch64-linux-gnu-", Libc: "libc6-dev-arm64-cross",
+		CC:      "aarch64-linux-gnu-",
 		QEMU:    []string{"qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53"},
-		QEMUPkg: "qemu-system-arm",
 		Disk:    "virtio-blk-device",
 		Console: "ttyAMA0", MB: 64,
 	},
@@ -87,15 +77,9 @@ var machines = []machine{
 		Arch: "x86_64", Debian: "amd64", Kernel: "linux-image-cloud-amd64",
 		Go:      []string{"GOARCH=amd64"},
 		Package: "x86_64",
-		CC:      "x86_64-linux-gnu-", Libc: "libc6-dev",
+		CC:      "x86_64-linux-gnu-",
 		QEMU:    []string{"qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"},
-		QEMUPkg: "qemu-system-x86",
 		Disk:    "virtio-blk-pci",
 		Console: "ttyS0", MB: 128, // this kernel alone takes 36 MB: 64 do not boot, with 80 the tools thrash
 	},
-}
-
-// compiler is the Debian package with the machine's C compiler.
-func (m *machine) compiler() string {
-	return "gcc-" + strings.ReplaceAll(strings.TrimSuffix(m.CC, "-"), "_", "-")
 }

@@ -20,6 +20,7 @@ type bed struct {
 	off     bool   // the wall is switched off
 	bare    bool   // without the package
 	mb      int    // memory, 0 for the machine's own
+	stages  string // which stages, "" for all
 	tests   string // which scenarios, a pattern of go test
 	timeout time.Duration
 	silence time.Duration
@@ -46,6 +47,7 @@ func main() {
 	flag.BoolVar(&b.off, "off", false, "switch the wall off: every scenario must fail")
 	flag.BoolVar(&b.bare, "bare", false, "without the package: only what the rules need of the kernel")
 	flag.IntVar(&b.mb, "memory", 0, "memory in `MB` instead of the machine's own")
+	flag.StringVar(&b.stages, "stages", "", "comma separated `stages` instead of all: queue, offload, service, scenarios")
 	flag.StringVar(&b.tests, "run", "", "`pattern` of the scenarios to run")
 	flag.StringVar(&b.dist, "dist", "dist", "`folder` with the packages")
 	flag.StringVar(&b.out, "out", ".cache/router", "`folder` for the table and the logs")
@@ -117,15 +119,10 @@ func (b *bed) run(arch string, prepare bool) error {
 
 // machine prepares one machine and, unless only that is wanted, runs it.
 func (b *bed) machine(m *machine, prepare bool) (row, error) {
-	if err := b.install(map[string]string{
-		m.QEMU[0]: m.QEMUPkg, "depmod": "kmod", "mksquashfs": "squashfs-tools", m.CC + "gcc": m.compiler(), libcHeader(m): m.Libc,
-	}); err != nil {
+	if err := b.install(m.Arch); err != nil {
 		return row{}, err
 	}
 	if len(m.Outside) > 0 {
-		if err := b.install(map[string]string{"qemu-s390x": "qemu-user"}); err != nil {
-			return row{}, err
-		}
 		if _, err := b.outside(); err != nil {
 			return row{}, err
 		}
@@ -142,19 +139,11 @@ func (b *bed) machine(m *machine, prepare bool) (row, error) {
 	if err != nil || prepare {
 		return row{}, err
 	}
-	log := filepath.Join(b.out, m.Arch+".log")
+	log := filepath.Join(b.out, m.Arch+map[bool]string{true: "-off"}[b.off]+".log")
 	b.say("%s: booting with %d MB, console in %s", m.Arch, b.memory(m), log)
 	o, err := b.boot(m, kernel, img, log)
 	if o == nil {
 		return row{}, err
 	}
 	return b.row(m, o, img, err), nil
-}
-
-// libcHeader is a file that is there when the machine's C library is.
-func libcHeader(m *machine) string {
-	if m.Arch == "x86_64" {
-		return "/usr/include/stdio.h"
-	}
-	return "/usr/" + strings.TrimSuffix(m.CC, "-") + "/include/stdio.h"
 }

@@ -4,9 +4,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -138,14 +140,25 @@ func table(rows []row) string {
 	return t.String()
 }
 
-// report prints the table and writes it beside the logs, as text and as JSON.
+// report prints the table and writes it beside the logs, as text and as JSON. Of
+// machines that this run did not have, it keeps what a run before it wrote.
 func (b *bed) report(rows []row) error {
-	text := table(rows)
-	fmt.Print("\n", text)
+	passed, failed := 0, 0
+	for _, r := range rows {
+		passed += r.Passed
+		failed += len(r.Failed)
+	}
 	name := filepath.Join(b.out, "router")
 	if b.off {
 		name += "-off"
 	}
+	rows, err := merged(rows, name+".json")
+	if err != nil {
+		return err
+	}
+	text := table(rows)
+	fmt.Print("\n", text)
+	fmt.Printf("\n%d passed, %d failed\n", passed, failed)
 	data, err := json.MarshalIndent(rows, "", "  ")
 	if err != nil {
 		return err
@@ -153,11 +166,28 @@ func (b *bed) report(rows []row) error {
 	if err := os.WriteFile(name+".json", append(data, '\n'), 0o644); err != nil {
 		return err
 	}
-	passed, failed := 0, 0
-	for _, r := range rows {
-		passed += r.Passed
-		failed += len(r.Failed)
-	}
-	fmt.Printf("\n%d passed, %d failed\n", passed, failed)
 	return os.WriteFile(name+".md", []byte(text), 0o644)
+}
+
+// merged adds to rows those of the file for other machines, in the order of
+// machines.
+func merged(rows []row, path string) ([]row, error) {
+	var before []row
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, &before)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	var all []row
+	for _, m := range machines {
+		own := func(r row) bool { return r.Arch == m.Arch }
+		if i := slices.IndexFunc(rows, own); i >= 0 {
+			all = append(all, rows[i])
+		} else if i := slices.IndexFunc(before, own); i >= 0 {
+			all = append(all, before[i])
+		}
+	}
+	return all, nil
 }

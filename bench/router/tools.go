@@ -182,12 +182,6 @@ func (m *machine) recipe(name string) recipe {
 
 // fromSource builds programs from Debian's sources.
 func (b *bed) fromSource(m *machine, dir string, names ...string) error {
-	if err := b.install(map[string]string{
-		"bison": "bison", "flex": "flex", "make": "make", "gcc": "gcc", "bzip2": "bzip2", "xz": "xz-utils",
-		"/usr/include/stdio.h": "libc6-dev",
-	}); err != nil {
-		return err
-	}
 	a, err := b.newApt("amd64", "deb-src")
 	if err != nil {
 		return err
@@ -224,15 +218,10 @@ func (b *bed) fromSource(m *machine, dir string, names ...string) error {
 // big-endian architecture, and the library that carries their netlink traffic
 // to the machine.
 func (b *bed) outside() (string, error) {
-	const cc, compiler, libc = "s390x-linux-gnu-", "gcc-s390x-linux-gnu", "libc6-dev-s390x-cross"
+	const cc = "s390x-linux-gnu-"
 	packages := []string{"nftables", "ipset"}
 	key := digest(slices.Concat(packages, []string{tunnelSource})...)
 	return b.once("outside-"+key, func(dir string) error {
-		if err := b.install(map[string]string{
-			cc + "gcc": compiler, "/usr/s390x-linux-gnu/include/stdio.h": libc,
-		}); err != nil {
-			return err
-		}
 		a, err := b.newApt("s390x", "deb")
 		if err != nil {
 			return err

@@ -34,7 +34,8 @@ measure() {
 	local backend="$1" start rss knocking
 	sed -i "s/option backend .*/option backend '$backend'/" /etc/config/p2pwall
 	# Packets to decide, from the start on: the flows are new each time.
-	lan guestctl flood 198.51.100.8 6000 6000 1 10000 >/dev/null &
+	# Not by way of lan: then $! would be a shell's.
+	ip netns exec lan guestctl flood 198.51.100.8 6000 6000 1 10000 >/dev/null &
 	knocking=$!
 	start=$(guestctl first 214 -- /etc/init.d/p2pwall start) || {
 		kill $knocking

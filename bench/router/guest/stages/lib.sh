@@ -43,7 +43,7 @@ refuse() {
 lan() { ip netns exec lan "$@"; }
 net() { ip netns exec net "$@"; }
 
-# network: makes the router's network. It stays until the machine ends.
+# network: makes the router's network, which stays until no_network.
 network() {
 	[ -e /run/netns/lan ] && return 0
 	ip link set lo up
@@ -82,6 +82,18 @@ network() {
 	net guestctl echo 7001 >/dev/null &
 	soon lan guestctl tcp 198.51.100.7:7000 1000 1024
 	soon lan guestctl tcp 198.51.100.7:7001 1000 1024
+}
+
+# no_network: removes it, with all that runs in it: a scenario needs the memory.
+no_network() {
+	local space
+	for space in lan net; do
+		[ -e "/run/netns/$space" ] || continue
+		ip netns pids "$space" | xargs -r kill
+		ip netns del "$space"
+	done
+	ip link del br-lan 2>/dev/null
+	:
 }
 
 # soon COMMAND ...: waits until the command succeeds, for a minute at most.

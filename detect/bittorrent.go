@@ -6,8 +6,8 @@ package detect
 // connections between peers. Sources: BEPs 3, 5, 10, 11, 14, 15 and 29, and
 // captures of Transmission, qBittorrent, rTorrent and anacrolix/torrent.
 //
-// What is encrypted, or needs both directions of a flow, is not in these
-// functions: see UTP and MSEFirst.
+// What is encrypted, or shows only by several packets, is not in these functions:
+// see MSEFirst and UTP.
 var BitTorrent = Protocol{
 	Name:      "bittorrent",
 	Title:     "BitTorrent",

@@ -35,10 +35,9 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	if f.Kind == detect.Query || f.Kind == detect.Reply {
 		return e.spoke(p, d, h, f, now)
 	}
-	// What is weak in another protocol may be anything: a name server's number
-	// begins as FastTrack's short messages do.
-	weak := f.Kind == detect.Weak && detect.All[f.Protocol].Flow != nil
-	if e.streams.Has(harmlessBit) && !weak && detect.HarmlessDatagram(p.Payload, p.DstPort, true) {
+	// What is weak may be anything: a name server's number begins as FastTrack's
+	// short messages do.
+	if e.streams.Has(harmlessBit) && detect.HarmlessDatagram(p.Payload, p.DstPort, true) {
 		// A peer of a protocol that goes by addresses alone stays cut.
 		if h.client == none || !e.cutFrom(&e.clients[h.client], &p.Dst) {
 			return nfq.AcceptHarmless
@@ -55,6 +54,7 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	}
 	c := &e.clients[h.client]
 	if peer := e.knows(c, &p.Dst); peer != nil {
+		weak := f.Kind == detect.Weak && detect.All[f.Protocol].Flow != nil
 		if weak || !detect.All[peer.protocol].Sift || peer.port == p.DstPort {
 			e.wentTo(h.client, c, peer, &p.Src, now)
 		}

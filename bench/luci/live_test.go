@@ -75,6 +75,11 @@ func TestStatusAndLog(t *testing.T) {
 				t.Errorf("exempt is %q", got)
 			}
 		},
+		"config-exempts-nobody": func() {
+			if got := v.UCI.Get("p2pwall", "main", "exempt"); got != nil {
+				t.Errorf("exempt is %q", got)
+			}
+		},
 	})
 	out, err := tools.Run("lab.cjs", v.Server)
 	if err != nil {

@@ -114,16 +114,22 @@ func TestStates(t *testing.T) {
 
 	dir := t.TempDir()
 	file := filepath.Join(dir, "p2pwall")
-	write := func(enabled string) {
-		text := "config p2pwall 'main'\n\toption enabled '" + enabled + "'\n\tlist network '" + markup + "'\n\nconfig protocol 'fasttrack'\n\toption mode 'block'\n"
+	write := func(enabled, mode string) {
+		text := "config p2pwall 'main'\n\toption enabled '" + enabled + "'\n\tlist network '" + markup + "'\n\nconfig protocol 'fasttrack'\n\toption mode '" + mode + "'\n"
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	write("1")
+	write("1", "block")
 	uci, err := NewUCI(map[string]string{"p2pwall": file})
 	if err != nil {
 		t.Fatal(err)
+	}
+	configure := func(enabled, mode string) {
+		write(enabled, mode)
+		if err := uci.read("p2pwall"); err != nil {
+			t.Error(err)
+		}
 	}
 	daemon := &canned{}
 	down := map[string]any{"status": map[string]any{"error": "P2Pwall is not running"}}
@@ -154,14 +160,32 @@ func TestStates(t *testing.T) {
 			daemon.set(good)
 			daemon.lost = 1
 		},
-		"absent": func() { daemon.absent = true },
-		"down":   func() { daemon.set(down) },
+		"starting": func() {
+			s := cannedStatus()
+			s["backend"], s["sets"], s["rules_ok"] = "starting", "starting", false
+			daemon.set(with(map[string]any{"status": s}))
+		},
+		"started": func() { daemon.set(good) },
+		"findings": func() {
+			daemon.set(with(map[string]any{"check": map[string]any{"findings": []any{
+				map[string]any{"level": "warning", "what": "inbound IPv4 connections from wan to br-lan are not blocked", "remedy": "uci set firewall.x=1"},
+				map[string]any{"level": "error", "what": "no LAN device is known", "remedy": "run as root"},
+				map[string]any{"level": "warning", "what": "something new (1.5)", "remedy": "nft list ruleset"},
+			}}}))
+		},
+		"monitor": func() {
+			daemon.set(good)
+			configure("1", "monitor")
+		},
+		"mode-off": func() { configure("1", "off") },
+		"absent":   func() { daemon.absent = true },
+		"down": func() {
+			daemon.set(down)
+			configure("1", "block")
+		},
 		"off": func() {
 			daemon.set(down)
-			write("0")
-			if err := uci.read("p2pwall"); err != nil {
-				t.Error(err)
-			}
+			configure("0", "block")
 		},
 		"is-on": func() {
 			if got := uci.Get("p2pwall", "main", "enabled"); !reflect.DeepEqual(got, []string{"1"}) {

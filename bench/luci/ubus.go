@@ -86,6 +86,10 @@ func (s *Server) answer(q request) any {
 		return out
 	}
 	result, code := s.call(held, object, method, args)
+	if object == "p2pwall" && code == ubusNotFound {
+		out["error"] = map[string]any{"code": -32000, "message": "Object not found"}
+		return out
+	}
 	list := []any{code}
 	if result != nil {
 		list = append(list, result)

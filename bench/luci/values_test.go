@@ -59,12 +59,21 @@ func judgedValues(t *testing.T) table {
 	var out table
 	seen := map[string]bool{}
 	lists := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^#?\s+(option|list) (\w+) '`).FindAllStringSubmatch(string(text), -1) {
-		if !seen[m[2]] {
-			seen[m[2]] = true
-			out.Options = append(out.Options, m[2])
+	// Options of a protocol have its name before their own.
+	prefix := ""
+	for _, m := range regexp.MustCompile(`(?m)^config (\w+) '(\w+)'|^#?\s+(option|list) (\w+) '`).FindAllStringSubmatch(string(text), -1) {
+		if m[1] != "" {
+			if prefix = ""; m[1] == "protocol" {
+				prefix = m[2] + "_"
+			}
+			continue
 		}
-		lists[m[2]] = m[1] == "list"
+		name := prefix + m[4]
+		if !seen[name] {
+			seen[name] = true
+			out.Options = append(out.Options, name)
+		}
+		lists[name] = m[3] == "list"
 	}
 	if len(out.Options) < 25 {
 		t.Fatalf("only %q were found", out.Options)

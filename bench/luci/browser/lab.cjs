@@ -128,7 +128,7 @@ module.exports = async function(t) {
 	const spared = page.locator('#p2pw-exempt li', { hasText: '192.168.1.51' });
 	await spared.filter({ hasText: 'min left' }).waitFor();
 	await t.accessible(page, 'an exemption');
-	await spared.getByRole('button', { name: 'Watch again' }).click();
+	await spared.getByRole('button', { name: 'Watch again: 192.168.1.51' }).click();
 	await page.locator('[role=status] p', { hasText: '192.168.1.51 is watched again' }).waitFor({ state: 'attached' });
 	await t.until('the exemption to go', async function() { return await spared.count() == 0; });
 	await page.locator('#p2pw-exempt').waitFor({ state: 'hidden' });
@@ -140,6 +140,12 @@ module.exports = async function(t) {
 	await page.getByRole('button', { name: 'Always' }).click();
 	await t.until('the host to go', async function() { return await host.count() == 0; });
 	await t.hook('config-exempts-client');
+	const always = page.locator('#p2pw-exempt li', { hasText: '<b>attic</b> (02:00:00:00:01:32): always' });
+	await always.waitFor();
+	assert.equal(await page.locator('#p2pw-exempt li').count(), 1, 'exempt always, and for a time beside it');
+	await always.getByRole('button', { name: 'Watch again: <b>attic</b>' }).click();
+	await t.until('the exemption to go', async function() { return await page.locator('#p2pw-exempt li').count() == 0; });
+	await t.hook('config-exempts-nobody');
 
 	/* The daemon goes, and is started from the page. */
 	await t.hook('stop-daemon');

@@ -66,8 +66,8 @@ module.exports = async function(t) {
 	await page.locator('#view h2').waitFor();
 	await page.locator(id('timelock')).fill('90');
 	await tab('FastTrack');
-	await page.locator(id('pong')).selectOption('off');
-	await page.locator(id('http')).uncheck();
+	await page.locator(id('fasttrack_pong')).selectOption('off');
+	await page.locator(id('fasttrack_http')).uncheck();
 	await tab('Exempt hosts');
 	if (t.real) {
 		await page.locator('[id="cbid.p2pwall.main.exempt"] .cbi-dropdown').click();

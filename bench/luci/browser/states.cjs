@@ -69,10 +69,47 @@ module.exports = async function(t) {
 		await page.close();
 	}
 
+	/* It answers before its rules are in place, and says so. */
+	await t.hook('starting');
+	page = await t.open('status');
+	await state(page).filter({ hasText: 'P2Pwall is starting.' }).waitFor();
+	assert.ok(!/not in place|Firewall/.test(await state(page).innerText()));
+	await t.hook('started');
+	await state(page).filter({ hasText: 'protects your network' }).waitFor();
+	await page.close();
+
+	/* What the check says, worst first, in the user's language. */
+	await t.hook('findings');
+	for (const [ lang, words ] of [
+		[ 'en', [ 'Error: No LAN device is known\nRun as root', 'Warning: Inbound IPv4 connections from wan to br-lan are not blocked\nuci set firewall.x=1',
+			'Warning: Something new (1.5)\nnft list ruleset' ] ],
+		[ 'de', [ 'Fehler: Kein LAN-Gerät ist bekannt\nAls root starten', 'Warnung: Eingehende IPv4-Verbindungen von wan nach br-lan werden nicht abgewiesen\nuci set firewall.x=1',
+			'Warnung: Something new (1.5)\nnft list ruleset' ] ]
+	]) {
+		page = await t.open('status', { lang: lang });
+		await page.locator('#p2pw-findings li.alert-message').first().waitFor();
+		assert.deepEqual((await page.locator('#p2pw-findings li.alert-message').allInnerTexts()).map(function(x) { return x.trim().replace(/\n+/g, '\n'); }), words);
+		await t.accessible(page, 'findings, ' + lang);
+		await page.close();
+	}
+	page = await t.open('status', { dark: true });
+	await page.locator('#p2pw-findings li.warning').first().waitFor();
+	await t.accessible(page, 'findings, dark');
+	await page.close();
+
+	/* Modes in which it does not block. */
+	for (const [ name, words ] of [ [ 'monitor', /blocks nothing.*Watched only: FastTrack\./s ], [ 'mode-off', /looks for no protocol.*Switched off: FastTrack\./s ] ]) {
+		await t.hook(name);
+		page = await t.open('status');
+		await state(page).filter({ hasText: words }).waitFor();
+		await page.close();
+	}
+
 	/* rpcd does not know p2pwall. */
 	await t.hook('absent');
 	page = await t.open('status');
-	await state(page).filter({ hasText: 'does not run' }).waitFor();
+	await state(page).filter({ hasText: 'does not know P2Pwall' }).waitFor();
+	assert.ok(!await page.getByRole('button', { name: 'Start' }).isVisible());
 	await page.close();
 
 	/* The init script refuses. */
@@ -92,7 +129,8 @@ module.exports = async function(t) {
 	/* The router does not answer: what was shown stays, and comes back. */
 	t.expect(/502|Bad Gateway/);
 	await t.hook('unreachable');
-	await state(page).filter({ hasText: 'does not run' }).waitFor();
+	await state(page).filter({ hasText: 'not known whether' }).waitFor();
+	assert.ok(!await page.getByRole('button', { name: /Start|Switch on/ }).isVisible());
 	await t.hook('reachable');
 	await state(page).filter({ hasText: 'protects your network' }).waitFor();
 
@@ -100,4 +138,5 @@ module.exports = async function(t) {
 	t.expect(/SessionError|Login session is expired|Access denied/);
 	await t.hook('expire');
 	await page.locator('.modal', { hasText: 'Session expired' }).waitFor();
+	await state(page).filter({ hasText: 'not known whether' }).waitFor();
 };

@@ -501,7 +501,7 @@
 			(this.vallist = this.vallist || []).push(dom.elem(label) ? label : String(label != null ? label : key));
 		},
 		cbid: function(sid) { return 'cbid.%s.%s.%s'.format(this.map.config, sid, this.option); },
-		load: function(sid) { return uci.get(this.map.config, this.ucisection || sid, this.option); },
+		load: function(sid) { return uci.get(this.map.config, this.ucisection || sid, this.ucioption || this.option); },
 		cfgvalue: function(sid, v) {
 			if (arguments.length == 2)
 				this.data = v;
@@ -527,8 +527,8 @@
 				return Promise.resolve(this.write(sid, v));
 			return Promise.resolve();
 		},
-		write: function(sid, v) { uci.set(this.map.config, this.ucisection || sid, this.option, v); },
-		remove: function(sid) { uci.unset(this.map.config, this.ucisection || sid, this.option); },
+		write: function(sid, v) { uci.set(this.map.config, this.ucisection || sid, this.ucioption || this.option, v); },
+		remove: function(sid) { uci.unset(this.map.config, this.ucisection || sid, this.ucioption || this.option); },
 		attributes: function(sid, more) {
 			return Object.assign({ 'id': 'widget.' + this.cbid(sid), 'disabled': this.map.readonly ? '' : null }, more);
 		},

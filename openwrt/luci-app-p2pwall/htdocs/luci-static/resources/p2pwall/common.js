@@ -2,6 +2,7 @@
 'use strict';
 'require baseclass';
 'require rpc';
+'require p2pwall.protocols as protocols';
 
 /*
  * What the views share. Everything that comes from the daemon, the network or
@@ -30,7 +31,7 @@ const css = '\
 .p2pw-old{opacity:.6}\
 .p2pw-findings{list-style:none;margin:0;padding:0}\
 .p2pw-findings p{margin:0}\
-#p2pw-findings li{color:inherit}\
+#p2pw-findings li:not(.alert-message),#p2pw-exempt li{color:inherit}\
 .p2pw-filter{display:flex;flex-wrap:wrap;gap:.5em 1.5em;align-items:center;margin:.5em 0}\
 @media (prefers-reduced-motion:reduce){.p2pw-bar>div{transition:none}}\
 ';
@@ -83,13 +84,17 @@ return baseclass.extend({
 		return E('style', {}, [ css ]);
 	},
 
-	/* Asks the daemon; what it answers with an error rejects. */
+	/* Asks the daemon; what it answers with an error rejects, and is told from
+	 * errors on the way to it. */
 	ask: function(method /*, ... */) {
 		return calls[method].apply(null, Array.prototype.slice.call(arguments, 1)).then(function(reply) {
 			if (reply == null || typeof(reply) != 'object')
 				throw new Error(_('No answer from the daemon'));
-			if (reply.error)
-				throw new Error(text(reply.error));
+			if (reply.error) {
+				const err = new Error(text(reply.error));
+				err.daemon = true;
+				throw err;
+			}
 			return reply;
 		});
 	},
@@ -97,6 +102,14 @@ return baseclass.extend({
 	/* LuCI appends a stack to the message of its errors. */
 	reason: function(err) {
 		return text(err && err.message || err).split('\n')[0];
+	},
+
+	/* A text of the daemon as a sentence begins; the name of a program or a file
+	 * stays as it is. */
+	capital: function(s) {
+		const word = (/^([a-z]+)[\s,:]/.exec(s + ' ') || [])[1];
+		return word && [ 'uci', 'sysctl', 'modprobe', 'nft', 'ipset', 'iptables', 'service' ].indexOf(word) == -1 ?
+			s.charAt(0).toUpperCase() + s.substr(1) : s;
 	},
 
 	/* Changes the text of a node only if it differs, so that a selection, or
@@ -141,7 +154,7 @@ return baseclass.extend({
 	},
 
 	protocol: function(name) {
-		return { fasttrack: 'FastTrack' }[name] || text(name);
+		return protocols.title(text(name));
 	},
 
 	duration: function(s) {

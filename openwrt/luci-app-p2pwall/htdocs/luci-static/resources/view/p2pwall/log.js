@@ -112,7 +112,7 @@ return view.extend({
 				common.cell(_('Time'), [ common.time(ev.time, common.clock(ev.time, true)) ]),
 				common.cell(_('Host'), [ name ? name + ' (' + address + ')' : address || '-' ]),
 				common.cell(_('Class'), [ className(kind) ]),
-				common.cell(_('Event'), [ sentence(ev) ])
+				common.cell(_('Event'), [ common.capital(sentence(ev)) ])
 			]);
 			const entry = { row: row, kind: kind, words: [ name, address, mac ].join(' ').toLowerCase() };
 			this.show(entry);

@@ -4,6 +4,7 @@
 'require form';
 'require uci';
 'require p2pwall.common as common';
+'require p2pwall.protocols as protocols';
 
 /*
  * The checks are those of the daemon, no looser and no stricter: what this page
@@ -83,25 +84,28 @@ return view.extend({
 
 	render: function(data) {
 		const hints = data[0];
-		[ [ 'main', 'p2pwall' ], [ 'fasttrack', 'protocol' ] ].forEach(function(x) {
-			if (!uci.get('p2pwall', x[0]))
-				uci.add('p2pwall', x[1], x[0]);
+		[ 'main' ].concat(protocols.names()).forEach(function(name) {
+			if (!uci.get('p2pwall', name))
+				uci.add('p2pwall', name == 'main' ? 'p2pwall' : 'protocol', name);
 		});
 
 		const m = new form.Map('p2pwall', _('Settings'),
 			_('P2Pwall finds the computers in your network that run a file-sharing program, and keeps that program from reaching anybody outside.'));
 		const s = m.section(form.NamedSection, 'main', 'p2pwall');
 		s.tab('general', _('General'));
-		s.tab('fasttrack', 'FastTrack');
+		protocols.names().forEach(function(p) { s.tab(p, protocols.get(p).title); });
 		s.tab('exempt', _('Exempt hosts'));
 		s.tab('log', _('Log'));
 		s.tab('advanced', _('Advanced'));
 		const lists = [];
 
+		/* Options of different protocols have the same names, so that here they
+		 * have the protocol's before it. */
 		function option(tab, cls, name, title, help) {
-			const o = s.taboption(tab, cls, name, title, help);
-			if (tab == 'fasttrack')
-				o.ucisection = 'fasttrack';
+			const own = protocols.get(tab);
+			const o = s.taboption(tab, cls, own ? tab + '_' + name : name, title, help);
+			o.ucisection = own ? tab : 'main';
+			o.ucioption = name;
 			return o;
 		}
 
@@ -110,7 +114,7 @@ return view.extend({
 			const o = option(tab, form.Flag, name, title, help);
 			o.default = '1';
 			o.load = function() {
-				const v = uci.get('p2pwall', this.ucisection || 'main', name);
+				const v = uci.get('p2pwall', this.ucisection, name);
 				return (v == null || v === '') ? '1' : [ 'on', 'true', 'yes', 'enabled' ].indexOf(v) != -1 ? '1' :
 					[ 'off', 'false', 'no', 'disabled' ].indexOf(v) != -1 ? '0' : v;
 			};
@@ -129,7 +133,7 @@ return view.extend({
 			choices.forEach(function(c) { o.value(c[0], c[1]); });
 			o.default = choices[0][0];
 			o.load = function() {
-				const v = uci.get('p2pwall', this.ucisection || 'main', name);
+				const v = uci.get('p2pwall', this.ucisection, name);
 				return v == null ? v : (words && words[v.toLowerCase()] || v);
 			};
 		}
@@ -182,27 +186,25 @@ return view.extend({
 			[ 'drop', _('Drop: in silence') ], [ 'reset', _('Reset: refuse at once') ], [ 'reject', _('Reject: send an error message') ]
 		], _('Blocked packets'), _('What happens to a connection that is blocked. Some programs answer a refusal with thousands of new connections.'));
 
-		choice('fasttrack', 'mode', [
-			[ 'block', _('Block') ], [ 'monitor', _('Watch only') ], [ 'off', _('Off') ]
-		], _('Mode'), _('FastTrack: Kazaa, Kazaa Lite, iMesh, Grokster, giFT, MLDonkey. Watch only: find, count and log, but block nothing.'));
-		flag('fasttrack', 'block_udp', _('Block UDP'), _('Drop the packets that look for others.'));
-		choice('fasttrack', 'pong', [
-			[ '0x28', _('Yes (0x28)') ], [ '0x29', _('Yes, the other kind (0x29)') ], [ 'off', _('No') ]
-		], _('Answer'), _('Answer the program in the name of those it looks for, so that it goes on and gives away whom it knows.'),
-		{ '1': '0x28', '0': 'off', '0x28': '0x28', '0x29': '0x29' });
-		flag('fasttrack', 'probe', _('Probe by UDP'), _('Ask a locked computer whether the program is still there. Without it a program that waits patiently is released too early.'));
-		flag('fasttrack', 'tcp_probe', _('Probe by TCP'), _('Ask by TCP as well, for programs that do without UDP.'));
-		flag('fasttrack', 'http', _('Look at TCP'), _('Look at the beginning of TCP connections for file transfers.'));
+		protocols.names().forEach(function(p) {
+			const protocol = protocols.get(p);
+			choice(p, 'mode', [
+				[ 'block', _('Block') ], [ 'monitor', _('Watch only') ], [ 'off', _('Off') ]
+			], _('Mode'), _('For %s. Watch only: find, count and log, but block nothing.').format(protocol.programs));
+			protocol.options({
+				flag: flag.bind(null, p), choice: choice.bind(null, p), count: count.bind(null, p), names: names.bind(null, p)
+			});
+		});
 
 		o = names('exempt', 'exempt', isHost,
 			_('Expecting an address, a network such as 192.168.1.0/24, or a hardware address such as 02:00:00:12:34:56'), _('Exempt'),
 			_('Computers that are left alone: address, network or hardware address (MAC).'));
 		Object.keys(hints.hosts).sort().forEach(function(mac) {
-			if (!isMAC(mac))
-				return;
-			const address = common.list(hints.hosts[mac] && hints.hosts[mac].ipaddrs)[0];
-			o.value(mac.toLowerCase(), [ common.text(hints.hosts[mac] && hints.hosts[mac].name), common.text(address), mac.toLowerCase() ]
-				.filter(function(x) { return x; }).join(' – '));
+			const h = hints.hosts[mac] || {}, address = common.list(h.ipaddrs)[0];
+			/* What has neither name nor address is mostly a port of the router. */
+			if (isMAC(mac) && (h.name || address))
+				o.value(mac.toLowerCase(), [ common.text(h.name), common.text(address), mac.toLowerCase() ]
+					.filter(function(x) { return x; }).join(' – '));
 		});
 
 		o = option('log', form.MultiValue, 'log', _('System log'), _('What goes to the system log. The page Log has more.'));

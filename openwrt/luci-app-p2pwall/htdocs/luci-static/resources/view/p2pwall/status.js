@@ -7,6 +7,8 @@
 'require uci';
 'require ui';
 'require p2pwall.common as common';
+'require p2pwall.protocols as protocols';
+'require p2pwall.findings as findings';
 
 const INTERVAL = 4;       // seconds between two looks at the daemon
 const CHECK_EVERY = 60;   // seconds; `check` asks the kernel for its rules
@@ -102,7 +104,7 @@ return view.extend({
 		this.spared = {};
 		this.sparedList = E('ul', {}, []);
 		this.sparedBox = E('div', { 'class': 'cbi-section', 'id': 'p2pw-exempt', 'style': 'display:none' },
-			[ E('h3', {}, [ _('Exempt for a time') ]), this.sparedList ]);
+			[ E('h3', {}, [ _('Exempt hosts') ]), this.sparedList ]);
 
 		this.strips = {
 			dropped_tcp: new Strip('p2pw-tcp', _('Dropped TCP')),
@@ -191,14 +193,20 @@ return view.extend({
 			tasks.push(common.loadHints().then(function(h) { this.hints = h; }.bind(this)));
 		const done = this.updating = Promise.all(tasks).then(function(res) {
 			this.showState(res[0].status, res[0].err);
-			this.showExempt(common.objects((res[0].status || {}).exemptions));
-			this.showClients(res[1] ? common.objects(res[1].clients) : (res[0].status ? null : []));
-			if (!res[0].status)
+			/* Where nobody answers, what was seen last stays. */
+			const status = res[0].status, ready = status && status.backend != 'starting';
+			if (status || res[0].err.daemon)
+				this.showExempt(common.objects((status || {}).exemptions));
+			this.showClients(res[1] ? common.objects(res[1].clients) : (!status && res[0].err.daemon ? [] : null));
+			if (!ready)
 				this.due = {};
+			window.clearTimeout(this.soon);
+			if (status && !ready)
+				this.soon = window.setTimeout(this.update.bind(this), 1000);
 			return Promise.all([
-				res[0].status && this.isDue('history', HISTORY_EVERY) ? this.updateHistory() : null,
-				res[0].status && this.isDue('check', CHECK_EVERY) ? this.updateFindings() : null,
-				this.updatePeers()
+				ready && this.isDue('history', HISTORY_EVERY) ? this.updateHistory() : null,
+				ready && this.isDue('check', CHECK_EVERY) ? this.updateFindings() : null,
+				ready ? this.updatePeers() : null
 			]);
 		}.bind(this)).catch(this.complain.bind(this)).then(function() {
 			this.updating = null;
@@ -218,13 +226,24 @@ return view.extend({
 			const trouble = this.trouble(s);
 			level = trouble ? trouble[0] : 'success';
 			summary = trouble ? trouble[1] : _('P2Pwall protects your network.');
+			const titles = function(mode) { return this.inMode(mode).map(protocols.title).join(', '); }.bind(this);
+			const watched = titles('monitor'), off = titles('off');
 			detail = [
 				trouble ? trouble[2] : '',
 				common.number(s.started) ? _('Running since %s (%s).').format(common.clock(s.started), common.duration(up)) : '',
-				s.backend ? _('Firewall: %s.').format(common.text(s.backend)) : '',
+				watched ? _('Watched only: %s.').format(watched) : '',
+				off ? _('Switched off: %s.').format(off) : '',
+				s.backend && s.backend != 'starting' ? _('Firewall: %s.').format(common.text(s.backend)) : '',
 				this.queueText(s),
 				s.version ? _('Version %s.').format(common.text(s.version)) : ''
 			].filter(function(x) { return x; }).join(' ');
+		}
+		else if (!err.daemon) {
+			level = 'warning';
+			summary = _('It is not known whether P2Pwall protects your network.');
+			detail = common.reason(err);
+			if (/Object not found|ubus code 4/.test(detail))
+				detail = _('The router’s rpcd does not know P2Pwall: restart it (service rpcd restart), or install the package p2pwall.');
 		}
 		else {
 			this.now = Date.now() / 1000;
@@ -235,7 +254,7 @@ return view.extend({
 				action = _('Switch on');
 			}
 			else {
-				detail = common.reason(err);
+				detail = findings.translate(common.reason(err));
 				action = _('Start');
 			}
 			if (this.readonly) {
@@ -260,6 +279,8 @@ return view.extend({
 		}, 0);
 		const losing = this.lost != null && lost > this.lost;
 		this.lost = lost;
+		if (s.backend == 'starting')
+			return [ 'warning', _('P2Pwall is starting.'), '' ];
 		if (s.enabled === false)
 			return [ 'warning', _('P2Pwall runs, but is switched off.'), _('Switch it on in the settings.') ];
 		if (s.rules_ok === false)
@@ -267,12 +288,18 @@ return view.extend({
 				_('They are put back by themselves; if this stays, look at the check below.') ];
 		if (losing || common.objects(s.queues).some(function(q) { return common.number(q.length) && common.number(q.waiting) >= q.length; }))
 			return [ 'warning', _('More packets come than the router can look at.'), _('Some were not checked.') ];
-		const mode = uci.get('p2pwall', 'fasttrack', 'mode');
-		if (mode == 'off')
-			return [ 'warning', _('P2Pwall runs, but looks for no protocol.'), _('Choose in the settings what to look for.') ];
-		if (mode == 'monitor')
-			return [ 'warning', _('P2Pwall watches, but blocks nothing.'), _('Its mode is set to watch only.') ];
+		if (!this.inMode('block').length)
+			return this.inMode('monitor').length ?
+				[ 'warning', _('P2Pwall watches, but blocks nothing.'), _('Choose in the settings what to block.') ] :
+				[ 'warning', _('P2Pwall runs, but looks for no protocol.'), _('Choose in the settings what to look for.') ];
 		return null;
+	},
+
+	/* The protocols that are in a mode. */
+	inMode: function(mode) {
+		return protocols.names().filter(function(p) {
+			return (uci.get('p2pwall', p, 'mode') || 'block') == mode;
+		});
 	},
 
 	queueText: function(s) {
@@ -453,6 +480,7 @@ return view.extend({
 		common.say(row.facts, [
 			c.reason ? _('Found because %s.').format(reasonText(c.reason)) : '',
 			_('Addresses: %s.').format(all.join(', ')),
+			c.program ? _('Program: %s.').format(common.text(c.program)) : '',
 			c.locks != null ? _('Locks: %d.').format(common.number(c.locks)) : '',
 			_('%d TCP, %d UDP').format(common.number(c.dropped_tcp), common.number(c.dropped_udp)) + ' ' + _('packets dropped.'),
 			common.number(c.last_answer) ? _('Last answer to a probe: %s.').format(this.ago(c.last_answer)) : ''
@@ -596,19 +624,22 @@ return view.extend({
 		}.bind(this));
 	},
 
-	/* Who is exempt at run time; the settings have those that always are. */
+	/* Who is exempt: always, by the configuration, or for a time. */
 	showExempt: function(exemptions) {
-		const gone = Object.assign({}, this.spared);
-		exemptions.forEach(function(x) {
-			const address = common.text(x.address), host = { address: address, mac: x.mac };
-			let row = this.spared[address];
+		const always = L.toArray(uci.get('p2pwall', 'main', 'exempt')), gone = Object.assign({}, this.spared);
+		const same = function(x, a) {
+			return a.toLowerCase() == common.text(x.mac).toLowerCase() || a == common.text(x.address);
+		};
+		const entry = function(key, host, words, end) {
+			let row = this.spared[key];
 			if (!row) {
-				row = this.spared[address] = { words: E('span', {}, []) };
+				row = this.spared[key] = { words: E('span', {}, []) };
 				row.li = E('li', {}, [ row.words ]);
 				if (!this.readonly) {
-					const b = E('button', { 'class': 'btn cbi-button', 'type': 'button' }, [ _('Watch again') ]);
+					const b = E('button', { 'class': 'btn cbi-button', 'type': 'button', 'aria-label': _('Watch again') + ': ' + this.title(host) },
+						[ _('Watch again') ]);
 					this.onClick(b, function() {
-						return common.ask('exempt', address, 0).then(function() {
+						return end.call(this).then(function() {
 							this.announce(_('%s is watched again').format(this.title(host)));
 							return this.again();
 						}.bind(this));
@@ -618,8 +649,27 @@ return view.extend({
 				}
 				this.sparedList.appendChild(row.li);
 			}
-			delete gone[address];
-			common.say(row.words, _('%s: %s left').format(this.title(host), common.duration(x.seconds)));
+			delete gone[key];
+			const title = this.title(host);
+			common.say(row.words, words(title == host.address ? title : title + ' (' + host.address + ')'));
+		}.bind(this);
+		this.timed = exemptions;
+		always.forEach(function(a) {
+			entry('always ' + a, { address: a, mac: a }, function(name) {
+				return _('%s: always').format(name);
+			}, function() {
+				return this.watchAgain(a, this.timed.filter(function(x) { return same(x, a); }));
+			});
+		}, this);
+		exemptions.forEach(function(x) {
+			if (always.some(same.bind(null, x)))
+				return;
+			const address = common.text(x.address);
+			entry(address, { address: address, mac: x.mac }, function(name) {
+				return _('%s: %s left').format(name, common.duration(x.seconds));
+			}, function() {
+				return common.ask('exempt', address, 0);
+			});
 		}, this);
 		for (let k in gone) {
 			if (gone[k].li.contains(document.activeElement))
@@ -627,7 +677,17 @@ return view.extend({
 			this.sparedList.removeChild(gone[k].li);
 			delete this.spared[k];
 		}
-		this.sparedBox.style.display = exemptions.length ? '' : 'none';
+		this.sparedBox.style.display = this.sparedList.firstChild ? '' : 'none';
+	},
+
+	/* Takes a host out of the configuration, and ends what it has beside that. */
+	watchAgain: function(host, timed) {
+		return this.change(function() {
+			const rest = L.toArray(uci.get('p2pwall', 'main', 'exempt')).filter(function(a) { return a != host; });
+			uci.set('p2pwall', 'main', 'exempt', rest.length ? rest : null);
+		}).then(function() {
+			return Promise.all(timed.map(function(x) { return common.ask('exempt', common.text(x.address), 0); }));
+		});
 	},
 
 	/* ---- the last hour, and the check ---- */
@@ -648,25 +708,26 @@ return view.extend({
 	updateFindings: function() {
 		return common.ask('check').then(function(r) { return common.objects(r.findings); }, function(err) {
 			return [ { level: 'warning', what: common.reason(err) } ];
-		}).then(function(findings) {
-			const words = JSON.stringify(findings);
+		}).then(function(found) {
+			const words = JSON.stringify(found);
 			if (this.lastFindings === words)
 				return;
 			this.lastFindings = words;
 			const rank = { error: 0, warning: 1, ok: 2 }, label = { error: _('Error'), warning: _('Warning') };
-			const bad = findings.filter(function(f) { return f.level != 'ok'; });
-			const good = findings.filter(function(f) { return f.level == 'ok'; });
+			const say = function(s) { return common.capital(findings.translate(common.text(s))); };
+			const bad = found.filter(function(f) { return f.level != 'ok'; });
+			const good = found.filter(function(f) { return f.level == 'ok'; });
 			bad.sort(function(a, b) { return (rank[a.level] || 0) - (rank[b.level] || 0); });
 			L.dom.content(this.findings, bad.map(function(f) {
 				const level = label[f.level] ? f.level : 'warning';
 				return E('li', { 'class': 'alert-message ' + level }, [
-					E('p', {}, [ E('strong', {}, [ label[level] + ': ' ]), common.text(f.what) ]),
-					E('p', {}, [ common.text(f.remedy) ])
+					E('p', {}, [ E('strong', {}, [ label[level] + ': ' ]), say(f.what) ]),
+					E('p', {}, [ say(f.remedy) ])
 				]);
 			}));
 			if (!bad.length)
 				L.dom.content(this.findings, [ E('li', {}, [ _('Nothing is wrong.') ]) ]);
-			L.dom.content(this.passed, good.map(function(f) { return E('li', {}, [ common.text(f.what) ]); }));
+			L.dom.content(this.passed, good.map(function(f) { return E('li', {}, [ say(f.what) ]); }));
 			common.say(this.passedCount, _('%d checks passed').format(good.length));
 			this.passedBox.style.display = good.length ? '' : 'none';
 		}.bind(this));

@@ -30,10 +30,11 @@ tools:
 demo: tools
 	$(GO) run ./bench/demo
 
-# Real BitTorrent clients, without the wall and with it.
+# Real BitTorrent clients, without the wall and with it: every client in every
+# situation, of which "test" runs a part.
 clients:
 	@sh bench/tools.sh clients
-	bash bench/test.sh ./bench/clients
+	bash bench/test.sh ./bench/clients -all
 
 test:
 	@sh bench/tools.sh test

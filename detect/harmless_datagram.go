@@ -40,6 +40,10 @@ func harmlessForm(b []byte, port uint16, outbound bool) bool {
 		}
 	case 500:
 		return isIKE(b)
+	case openVPNPort:
+		if isOpenVPN(b, outbound) {
+			return true
+		}
 	case 4500:
 		// Beside encrypted packets, which begin with their number.
 		return be32(b) == 0 && isIKE(b[4:])
@@ -80,6 +84,17 @@ func isNTP(b []byte, outbound bool) bool {
 	}
 	version := b[0] >> 3 & 7
 	return len(b) >= 48 && len(b)%4 == 0 && b[0]&7 == mode && version >= 1 && version <= 4 && b[1] <= 16
+}
+
+const openVPNPort = 1194
+
+// isOpenVPN reports whether b is the reset that opens an OpenVPN session (its
+// protocol's operation in the upper five bits: 7 and 10 from clients, 8 from
+// servers; key 0 in the lower three). It has little to be known by, hence only at
+// OpenVPN's own port. No uTP packet begins so.
+func isOpenVPN(b []byte, outbound bool) bool {
+	op := b[0] >> 3
+	return len(b) >= 14 && b[0]&7 == 0 && (outbound && (op == 7 || op == 10) || !outbound && op == 8)
 }
 
 // isIKE reports whether b is one whole message of IKE (RFC 2409, RFC 7296).

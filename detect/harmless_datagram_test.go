@@ -78,6 +78,10 @@ var harmlessDatagrams = []struct {
 
 	{name: "WireGuard's first message", data: unhexString("01000000d837d0305fcec7c8e5c8e2e3f7989eef60c228d82329d602b6b1e2bb9d068f89cf9d4d4532780f6d27264f7b98701fdc27a4ec00aeb6becdbef2332f1b4084cadb93823935c012ae255e7b25eff13940c321fa6bd66a2a87b061db1430173e937f569349de2856dc5f2616763eeeafc0533b01dd965e7ec76976e28f683d671200000000000000000000000000000000"), port: 51820, want: true},
 	{name: "WireGuard's second message", data: "\x02\x00\x00\x00" + strings.Repeat("\x77", 88), port: 51820, in: true, want: true},
+	{name: "OpenVPN's reset", data: "\x38" + strings.Repeat("\x77", 13), port: 1194, want: true},
+	{name: "OpenVPN's answer", data: "\x40" + strings.Repeat("\x77", 25), port: 1194, in: true, want: true},
+	{name: "OpenVPN elsewhere", data: "\x38" + strings.Repeat("\x77", 13), port: 6881},
+	{name: "OpenVPN's data", data: "\x48" + strings.Repeat("\x77", 80), port: 1194},
 	{name: "WireGuard of another length", data: "\x01\x00\x00\x00" + strings.Repeat("\x77", 143), port: 51820},
 	{name: "uTP data as long as WireGuard's", data: "\x01\x00\x00\x01" + strings.Repeat("\x77", 144), port: 51820},
 	{name: "uTP data that begins a connection, on connection 0", data: "\x01\x00\x00\x00" + strings.Repeat("\x77", 16) + peerProtocol + strings.Repeat("\x77", 108), port: 51820},

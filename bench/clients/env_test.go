@@ -28,6 +28,10 @@ var build struct {
 	err  error
 }
 
+// all asks for every client in every situation; else each situation is run once,
+// and each client once with its defaults.
+var all = flag.Bool("all", false, "run every client in every situation")
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	// The situations mostly wait, so more of them run at a time than there are
@@ -35,7 +39,7 @@ func TestMain(m *testing.M) {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
 	if !given {
-		flag.Set("test.parallel", "11")
+		flag.Set("test.parallel", "7")
 	}
 	dir, err := os.MkdirTemp("", "p2pwall-clients-")
 	if err != nil {

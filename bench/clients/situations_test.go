@@ -15,6 +15,18 @@ type situation struct {
 	saved   bool // tracker and DHT are gone, the client knows peers from an earlier run
 	running bool // the wall starts when the transfer already runs
 	lanPeer bool // another host of the LAN has the file
+	more    bool // only asked for with -all
+}
+
+// chosen are the situations to run.
+func chosen() []situation {
+	var out []situation
+	for _, s := range situations {
+		if *all || !s.more {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // situations are run without the wall, when all of them must get the file, and
@@ -26,27 +38,27 @@ var situations = []situation{
 	{name: "defaults", kind: rtorrent, swarm: swarmConfig{tracker: "http"}, opt: noNode},
 
 	{name: "encrypted", kind: transmission, swarm: swarmConfig{tracker: "http", encrypted: true}, opt: encrypted},
-	{name: "encrypted", kind: qbittorrent, swarm: swarmConfig{tracker: "http", encrypted: true}, opt: encrypted},
-	{name: "encrypted", kind: rtorrent, swarm: swarmConfig{tracker: "udp", encrypted: true}, opt: encrypted},
+	{name: "encrypted", kind: qbittorrent, swarm: swarmConfig{tracker: "http", encrypted: true}, opt: encrypted, more: true},
+	{name: "encrypted", kind: rtorrent, swarm: swarmConfig{tracker: "udp", encrypted: true}, opt: encrypted, more: true},
 
-	{name: "no DHT", kind: transmission, swarm: swarmConfig{tracker: "udp"}, opt: noDHT},
+	{name: "no DHT", kind: transmission, swarm: swarmConfig{tracker: "udp"}, opt: noDHT, more: true},
 	{name: "no DHT", kind: qbittorrent, swarm: swarmConfig{tracker: "http"}, opt: noDHT},
 
 	{name: "uTP only", kind: qbittorrent, swarm: swarmConfig{tracker: "http"}, opt: func(o *options) { o.by = onlyUTP }},
 	{name: "TCP only", kind: transmission, swarm: swarmConfig{tracker: "http"}, opt: func(o *options) { o.by = onlyTCP }},
-	{name: "TCP only", kind: qbittorrent, swarm: swarmConfig{tracker: "udp"}, opt: func(o *options) { o.by = onlyTCP }},
+	{name: "TCP only", kind: qbittorrent, swarm: swarmConfig{tracker: "udp"}, opt: func(o *options) { o.by = onlyTCP }, more: true},
 
 	{name: "magnet", kind: qbittorrent, opt: func(o *options) { o.magnet = true }},
-	{name: "magnet", kind: transmission, swarm: swarmConfig{tracker: "udp"}, opt: func(o *options) { o.magnet = true }},
+	{name: "magnet", kind: transmission, swarm: swarmConfig{tracker: "udp"}, opt: func(o *options) { o.magnet = true }, more: true},
 
 	{name: "saved state", kind: transmission, swarm: swarmConfig{tracker: "http"}, saved: true},
-	{name: "saved state", kind: qbittorrent, swarm: swarmConfig{tracker: "http"}, saved: true},
+	{name: "saved state", kind: qbittorrent, swarm: swarmConfig{tracker: "http"}, saved: true, more: true},
 
 	{name: "running", kind: qbittorrent, swarm: swarmConfig{tracker: "http"}, running: true},
-	{name: "running", kind: aria2, swarm: swarmConfig{tracker: "http"}, running: true},
+	{name: "running", kind: aria2, swarm: swarmConfig{tracker: "http"}, running: true, more: true},
 
 	{name: "IPv6", kind: transmission, swarm: swarmConfig{tracker: "http", v6: true}},
-	{name: "IPv6", kind: qbittorrent, swarm: swarmConfig{tracker: "udp", v6: true}},
+	{name: "IPv6", kind: qbittorrent, swarm: swarmConfig{tracker: "udp", v6: true}, more: true},
 
 	{name: "LAN peer", kind: transmission, swarm: swarmConfig{tracker: "http"}, opt: func(o *options) { o.lsd = true }, lanPeer: true},
 }

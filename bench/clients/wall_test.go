@@ -29,7 +29,7 @@ const (
 // TestWithoutWall shows that every situation can fail: without the wall the client
 // gets the file, and most of it after the seconds that the wall has.
 func TestWithoutWall(t *testing.T) {
-	for _, s := range situations {
+	for _, s := range chosen() {
 		t.Run(s.name+" "+s.kind.name, func(t *testing.T) {
 			t.Parallel()
 			e := newEnv(t, s)
@@ -51,7 +51,7 @@ func TestWithoutWall(t *testing.T) {
 
 // TestWall runs every situation with the wall.
 func TestWall(t *testing.T) {
-	for _, s := range situations {
+	for _, s := range chosen() {
 		t.Run(s.name+" "+s.kind.name, func(t *testing.T) {
 			t.Parallel()
 			e := newEnv(t, s)

@@ -194,25 +194,29 @@ func btAnswer(dst, query []byte, form Answer, a *Asked) int {
 	return TorrentAnswer(dst, query, a)
 }
 
-// builder appends to a slice of fixed length.
+// builder appends to a slice of fixed length. Its methods are called too often to
+// be worth a copy at each call: together that would be 3 KB of flash.
 type builder struct {
 	b    []byte
 	n    int
 	full bool
 }
 
+//go:noinline
 func (w *builder) text(s string) {
 	n := copy(w.b[w.n:], s)
 	w.n += n
 	w.full = w.full || n < len(s)
 }
 
+//go:noinline
 func (w *builder) bytes(s []byte) {
 	n := copy(w.b[w.n:], s)
 	w.n += n
 	w.full = w.full || n < len(s)
 }
 
+//go:noinline
 func (w *builder) fill(g *generator, n int) {
 	if w.n+n > len(w.b) {
 		w.full = true

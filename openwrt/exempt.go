@@ -4,6 +4,7 @@ package openwrt
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/p2pwall/p2pwall/nfq"
 )
@@ -93,4 +94,20 @@ func unhex(c byte) int {
 		return int(c-'A') + 10
 	}
 	return -1
+}
+
+// Lacks reports whether somebody who was exempt by the list of before may not be by
+// this one.
+func (e ExemptList) Lacks(before ExemptList) bool {
+	for _, p := range before.Prefixes {
+		if !slices.Contains(e.Prefixes, p) {
+			return true
+		}
+	}
+	for _, m := range before.MACs {
+		if !slices.Contains(e.MACs, m) {
+			return true
+		}
+	}
+	return false
 }

@@ -138,8 +138,8 @@ func (d *daemon) start() error {
 	return nil
 }
 
-// lookAgain has the kernel count the LAN's UDP flows anew, so that the rules,
-// which come next, find none that is past its first packets. It returns who may
+// lookAgain has the kernel count the LAN's UDP flows anew, so that the rules
+// find none that is past its first packets. It returns who may
 // be a client, to be asked when the rules are there.
 func (d *daemon) lookAgain() (suspects []nfq.AddrPort) {
 	var err error
@@ -462,14 +462,13 @@ func (d *daemon) reload() {
 		})
 	}
 	if !d.call.noRules {
-		var suspects []nfq.AddrPort
-		if cfg.Sifts() && !old.Sifts() {
-			suspects = d.lookAgain()
-		}
 		if err := d.loadRules(); err != nil {
 			d.log.Printf("rules: %v", err)
 		}
-		d.suspect(suspects)
+		// What was taken for decided so far is not for these rules.
+		if cfg.Sifts() && !old.Sifts() || cfg.Exempt.Lacks(old.Exempt) {
+			d.suspect(d.lookAgain())
+		}
 	}
 	d.log.Printf("configuration read again: %s", d.summary())
 }

@@ -9,9 +9,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
+	"github.com/p2pwall/p2pwall/detect"
 )
 
 // root is the checkout.
@@ -111,9 +113,14 @@ func TestSettings(t *testing.T) {
 				{"main", "timelock"}: {"90"}, {"main", "exempt"}: {"192.168.1.77"}, {"main", "log"}: {"none"},
 				{"main", "queue"}: nil, {"main", "enabled"}: nil,
 				{"fasttrack", "pong"}: {"off"}, {"fasttrack", "http"}: {"0"}, {"fasttrack", "probe"}: nil,
+				{"bittorrent", "lock"}: {"strict"}, {"bittorrent", "reset_encrypted"}: {"0"}, {"bittorrent", "name"}: nil,
+				{"winmx", "mode"}: {"monitor"}, {"winmx", "name"}: append(slices.Clone(detect.WinMX.Names), "*.example.org"),
+				{"opennap", "name"}: {"off"},
 			}
 			if os.Getenv("P2PWALL_LUCI") != "" {
 				delete(want, [2]string{"main", "log"})
+				delete(want, [2]string{"winmx", "name"})
+				delete(want, [2]string{"opennap", "name"})
 			}
 			for k, w := range want {
 				if got := v.UCI.Get("p2pwall", k[0], k[1]); !reflect.DeepEqual(got, w) {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
 )
 
 // canned answers for a daemon that no lab can bring into the state wanted.
@@ -59,7 +61,23 @@ func cannedClient(i int) map[string]any {
 		"mac": fmt.Sprintf("02:00:00:00:01:%02x", 50+i), "protocol": "fasttrack", "title": "FastTrack", "first_seen": now - 4000,
 		"last_seen": now, "locked": i%2 == 0, "lock_remaining": 60.5, "lock_time": 120, "peers": 256, "locks": 7,
 		"dropped": 1000, "dropped_tcp": 900, "dropped_udp": 100, "last_probe": now - 5, "last_answer": now - 4, "reason": "ping",
+		"program": "", "strict": i%2 == 0,
 	}
+}
+
+// cannedReasons are hosts that were found for every reason that the daemon knows.
+func cannedReasons() (clients, events []any) {
+	for r := detect.ReasonNone + 1; r.String() != "unknown"; r++ {
+		c := cannedClient(len(clients))
+		c["protocol"], c["title"], c["reason"] = "bittorrent", "BitTorrent", r.String()
+		c["locked"], c["strict"], c["program"] = r != detect.ReasonProbe, r == detect.ReasonPing, "qBittorrent 4.6."+r.String()
+		clients = append(clients, c)
+		events = append(events, map[string]any{
+			"seq": len(events) + 1, "time": c["last_seen"], "class": "client", "event": "locked",
+			"client": c["address"], "protocol": "bittorrent", "reason": r.String(), "text": "untranslated",
+		})
+	}
+	return clients, events
 }
 
 func cannedHistory() map[string]any {
@@ -115,7 +133,10 @@ func TestStates(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "p2pwall")
 	write := func(enabled, mode string) {
-		text := "config p2pwall 'main'\n\toption enabled '" + enabled + "'\n\tlist network '" + markup + "'\n\nconfig protocol 'fasttrack'\n\toption mode '" + mode + "'\n"
+		text := "config p2pwall 'main'\n\toption enabled '" + enabled + "'\n\tlist network '" + markup + "'\n"
+		for _, p := range []string{"fasttrack", "bittorrent"} {
+			text += "\nconfig protocol '" + p + "'\n\toption mode '" + mode + "'\n"
+		}
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -153,6 +174,10 @@ func TestStates(t *testing.T) {
 				"clients": map[string]any{"clients": []any{map[string]any{"address": "192.168.1.50", "locked": true}, nil, "odd"}},
 				"peers":   map[string]any{},
 			})
+		},
+		"reasons": func() {
+			clients, events := cannedReasons()
+			daemon.set(with(map[string]any{"clients": map[string]any{"clients": clients}, "events": map[string]any{"events": events}}))
 		},
 		"norules":  func() { daemon.set(status("rules_ok", false)) },
 		"disabled": func() { daemon.set(status("enabled", false)) },

@@ -41,11 +41,23 @@ var candidates = map[string]string{
 	"devices_file":  "/run/x x off",
 	"state_file":    "/run/x x off Off",
 	"event_command": "/bin/x x off",
+	"bittorrent_name": "tracker.example.org *.example.org example.org. localhost off x_y-z.example 1.2 A.b *.a *.a. a.. *.. .. . *. * .a a..b *.*.a a.*.b " +
+		"a*.b tracker.example.org:80 http://a ü.de a/b " + label63 + " " + label63 + "x a." + label63 + "x.b " + name253 + " x" + name253 +
+		" *." + name253 + " " + name253 + ".",
 }
+
+// The longest label and the longest name that DNS has.
+var (
+	label63 = strings.Repeat("x", 63)
+	name253 = strings.Repeat(label63+".", 3) + label63[2:]
+)
 
 type table struct {
 	Options []string `json:"options"`
 	Values  []judged `json:"values"`
+	// Presets are the values that the options of protocols have when the
+	// configuration does not say any.
+	Presets map[string][]string `json:"presets"`
 }
 
 // judgedValues has the daemon's own parser judge the candidates, and takes the
@@ -56,12 +68,12 @@ func judgedValues(t *testing.T) table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out table
+	out := table{Presets: map[string][]string{}}
 	seen := map[string]bool{}
 	lists := map[string]bool{}
 	// Options of a protocol have its name before their own.
 	prefix := ""
-	for _, m := range regexp.MustCompile(`(?m)^config (\w+) '(\w+)'|^#?\s+(option|list) (\w+) '`).FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^config (\w+) '(\w+)'|^#?\s+(option|list) (\w+) '([^']*)'`).FindAllStringSubmatch(string(text), -1) {
 		if m[1] != "" {
 			if prefix = ""; m[1] == "protocol" {
 				prefix = m[2] + "_"
@@ -74,6 +86,9 @@ func judgedValues(t *testing.T) table {
 			out.Options = append(out.Options, name)
 		}
 		lists[name] = m[3] == "list"
+		if prefix != "" {
+			out.Presets[name] = append(out.Presets[name], m[5])
+		}
 	}
 	if len(out.Options) < 25 {
 		t.Fatalf("only %q were found", out.Options)
@@ -88,7 +103,11 @@ func judgedValues(t *testing.T) table {
 			if lists[option] {
 				word = "list"
 			}
-			config := "config p2pwall 'main'\n\t" + word + " " + option + " \"" + v + "\"\n"
+			section, short := "p2pwall 'main'", option
+			if p, o, ok := strings.Cut(option, "_"); ok && out.Presets[option] != nil {
+				section, short = "protocol '"+p+"'", o
+			}
+			config := "config " + section + "\n\t" + word + " " + short + " \"" + v + "\"\n"
 			_, err := openwrt.Parse(strings.NewReader(config), "x")
 			out.Values = append(out.Values, judged{option, v, err == nil})
 			if err == nil {

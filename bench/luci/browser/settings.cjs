@@ -33,7 +33,34 @@ module.exports = async function(t) {
 		return out;
 	}, table.values);
 	assert.deepEqual(wrong, []);
-	for (const name of [ 'General', 'FastTrack', 'Exempt hosts', 'Log', 'Advanced' ]) {
+
+	/* What a protocol has where the configuration says nothing is what the daemon
+	 * takes then; a switch, a choice and a list alike. */
+	const shown = await page.evaluate(function(options) {
+		const out = {}, map = L.dom.findClassInstance(document.querySelector('.cbi-map'));
+		options.forEach(function(o) { out[o] = [].concat(map.lookupOption(o, 'main')[0].formvalue('main')); });
+		return out;
+	}, Object.keys(table.presets));
+	assert.deepEqual(shown, table.presets);
+
+	/* The daemon takes 128 names. */
+	const many = await page.evaluate(async function() {
+		const out = [], map = L.dom.findClassInstance(document.querySelector('.cbi-map'));
+		const option = map.lookupOption('winmx_name', 'main')[0], write = option.write;
+		option.write = function() {};
+		for (const n of [ 128, 129 ]) {
+			option.formvalue = function() { return Array.from(Array(n), function(x, i) { return 'n' + i; }); };
+			out.push(await map.parse().then(function() { return 'taken'; }, function(err) { return err.message; }));
+		}
+		delete option.formvalue;
+		option.write = write;
+		return out;
+	});
+	assert.deepEqual(many, [ 'taken', 'Names: more than 128' ]);
+	await page.reload();
+	await page.locator('#view h2').waitFor();
+
+	for (const name of [ 'General', 'FastTrack', 'BitTorrent', 'WinMX', 'OpenNAP', 'Exempt hosts', 'Log', 'Advanced' ]) {
 		await tab(name);
 		await t.accessible(page, 'settings, ' + name);
 	}
@@ -68,6 +95,18 @@ module.exports = async function(t) {
 	await tab('FastTrack');
 	await page.locator(id('fasttrack_pong')).selectOption('off');
 	await page.locator(id('fasttrack_http')).uncheck();
+	await tab('BitTorrent');
+	await page.locator(id('bittorrent_lock')).selectOption('strict');
+	await page.locator(id('bittorrent_reset_encrypted')).uncheck();
+	await tab('WinMX');
+	await page.locator(id('winmx_mode')).selectOption('monitor');
+	if (!t.real) {
+		await page.locator(id('winmx_name')).fill('*.example.org');
+		await page.locator(id('winmx_name')).press('Enter');
+		await tab('OpenNAP');
+		for (const name of (await page.locator('[id="cbid.p2pwall.main.opennap_name"] .item').all()).reverse())
+			await name.click();
+	}
 	await tab('Exempt hosts');
 	if (t.real) {
 		await page.locator('[id="cbid.p2pwall.main.exempt"] .cbi-dropdown').click();

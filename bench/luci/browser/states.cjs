@@ -61,6 +61,40 @@ module.exports = async function(t) {
 	await page.locator('.alert-message', { hasText: 'unknown' }).waitFor();
 	await page.close();
 
+	/* Every reason for which a host is found, the program and the kind of lock, in
+	 * words. */
+	await t.hook('reasons');
+	for (const [ lang, found, strict, selective, free, locked ] of [
+		[ 'en', /Found because (it .+?)\. /, 'all new TCP blocked', 'only known connections', 'not locked', /^Locked because (it .+)$/ ],
+		[ 'de', /Erkannt durch (.+?)\. /, 'alles neue TCP gesperrt', 'nur bekannte Verbindungen', 'nicht gesperrt', /^Gesperrt, erkannt durch (.+)$/ ]
+	]) {
+		page = await t.open('status', { lang: lang });
+		const hosts = page.locator('#p2pw-hosts > tbody > tr:not([id])');
+		await t.until('the hosts', async function() { return await hosts.count() > 10; });
+		const folds = page.locator('button.p2pw-fold'), texts = new Set();
+		for (let i = 0; i < await folds.count(); i++) {
+			const row = await hosts.nth(i).innerText(), reason = (/qBittorrent 4\.6\.(\w+)/.exec(row) || [])[1];
+			assert.ok(reason, 'no program in ' + row);
+			await folds.nth(i).click();
+			const facts = await page.locator('#' + await folds.nth(i).getAttribute('aria-controls') + ' p').first().innerText();
+			const words = (found.exec(facts) || [])[1];
+			assert.ok(words && words != reason, 'the reason ' + reason + ' is not in words: ' + facts);
+			texts.add(words);
+			const [ kind, not ] = reason == 'probe' ? [ free, strict ] : reason == 'ping' ? [ strict, selective ] : [ selective, strict ];
+			assert.ok(row.includes(kind) && !row.includes(not), reason + ': ' + row);
+			assert.equal(/Until it is released|Bis zur Freigabe/.test(facts), reason != 'probe', reason + ': ' + facts);
+		}
+		assert.equal(texts.size, await folds.count(), 'two reasons have the same words');
+		await t.accessible(page, 'reasons, ' + lang);
+		await page.close();
+		page = await t.open('log', { lang: lang });
+		await t.until('the events', async function() { return await page.locator('tbody tr').count() >= texts.size; });
+		for (const words of await page.locator('tbody td:nth-child(4)').allInnerTexts())
+			assert.ok(texts.delete((locked.exec(words.trim()) || [])[1]), words);
+		assert.equal(texts.size, 0);
+		await page.close();
+	}
+
 	/* What can be wrong with a daemon that runs. */
 	for (const [ name, words ] of [ [ 'norules', 'not in place' ], [ 'disabled', 'switched off' ], [ 'losing', 'More packets come' ] ]) {
 		await t.hook(name);
@@ -98,7 +132,7 @@ module.exports = async function(t) {
 	await page.close();
 
 	/* Modes in which it does not block. */
-	for (const [ name, words ] of [ [ 'monitor', /blocks nothing.*Watched only: FastTrack\./s ], [ 'mode-off', /looks for no protocol.*Switched off: FastTrack\./s ] ]) {
+	for (const [ name, words ] of [ [ 'monitor', /blocks nothing.*Watched only: FastTrack, BitTorrent\./s ], [ 'mode-off', /looks for no protocol.*Switched off: FastTrack, BitTorrent\./s ] ]) {
 		await t.hook(name);
 		page = await t.open('status');
 		await state(page).filter({ hasText: words }).waitFor();

@@ -157,6 +157,20 @@ return baseclass.extend({
 		return protocols.title(text(name));
 	},
 
+	/* How a host gave itself away. */
+	because: function(r) {
+		r = text(r);
+		return {
+			ping: _('it pinged a peer'), pong: _('it answered a ping'), peer: _('it went to a known peer'),
+			hello: _('it opened a session'), http: _('it transferred a file'),
+			push: _('it transferred a file over a connection from outside'), probe: _('it answered a probe'),
+			announce: _('it asked a tracker for peers'), local: _('it looked for peers within your network'),
+			encrypted: _('it opened encrypted connections as such a program does'),
+			name: _('it went to a place whose name only such programs ask for'),
+			flow: _('it had a transfer going on')
+		}[r] || r;
+	},
+
 	duration: function(s) {
 		s = Math.max(0, Math.round(number(s)));
 		if (s < 60)

@@ -19,15 +19,17 @@ function sentence(ev) {
 	const peer = common.text(ev.peer), protocol = common.protocol(ev.protocol);
 	switch (ev['class'] + ' ' + ev.event) {
 	case 'client found': return peer ? _('%s found, it went to %s').format(protocol, peer) : _('%s found').format(protocol);
-	case 'client locked': return _('TCP locked');
-	case 'client released': return _('the program is gone, TCP released');
+	case 'client locked': return ev.reason ? _('locked because %s').format(common.because(ev.reason)) : _('locked');
+	case 'client released': return _('the program is gone, released');
 	case 'client forgotten': return _('forgotten');
 	case 'client unlocked': return _('unlocked by hand');
 	case 'client exempted': return _('exempted by hand');
+	case 'client watched': return _('watched again by hand');
 	case 'peer found': return _('knows the peer %s').format(peer);
 	case 'peer cut': return _('connection with %s cut').format(peer);
 	case 'probe sent': return _('asked whether the program is still there');
 	case 'probe answered': return _('the program is still there, lock held');
+	case 'system rules': return _('the firewall rules were gone or changed: put back');
 	}
 	return common.text(ev.text) || common.text(ev.event);
 }

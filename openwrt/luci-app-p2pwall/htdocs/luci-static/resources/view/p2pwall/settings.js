@@ -56,6 +56,13 @@ function isDevice(v) {
 	return /^[0-9A-Za-z._@%=,~-]{1,15}$/.test(v) && v != '.' && v != '..' && v.charAt(0) != '-';
 }
 
+/* A DNS name, *. for all below one, or off for none. */
+function isDomain(v) {
+	return v.length <= 253 && /^(\*\.)?([\w-]{1,63}\.)*[\w-]{1,63}\.?$/.test(v);
+}
+
+const MAX_DOMAINS = 128;
+
 const logClasses = [ 'clients', 'peers', 'tcp_dropped', 'udp_dropped', 'tcp_accepted', 'udp_accepted' ];
 const logLetters = { c: 'clients', p: 'peers', t: 'tcp_dropped', u: 'udp_dropped', T: 'tcp_accepted', U: 'udp_accepted' };
 
@@ -156,6 +163,20 @@ return view.extend({
 			return o;
 		}
 
+		/* No name at all has to be said: a missing option means the preset. */
+		function domains(tab, name, preset) {
+			const o = names(tab, name, isDomain, _('Expecting a name such as tracker.example.org, or *.example.org for all below it'), _('Names'),
+				_('DNS names that only such programs ask for; *.example.org stands for all names below example.org.'));
+			o.most = MAX_DOMAINS;
+			o.load = function() {
+				const v = uci.get('p2pwall', this.ucisection, name);
+				return v == null ? preset : L.toArray(v).filter(function(x) { return x != 'off'; });
+			};
+			o.remove = function() {
+				uci.set('p2pwall', this.ucisection, name, [ 'off' ]);
+			};
+		}
+
 		let o;
 		flag('general', 'enabled', _('Enabled'));
 		o = names('general', 'network', function(v) { return /^[A-Za-z0-9_.-]+$/.test(v); },
@@ -177,7 +198,7 @@ return view.extend({
 			_('Devices to watch that belong to no network above.'));
 		Object.keys(devices).filter(isDevice).sort().forEach(function(d) { o.value(d); });
 		count('general', 'timelock', 120, 0, 86400, _('Lock'),
-			_('For how many seconds a computer may open no TCP connection after its program has tried to reach somebody. Each further try begins it anew. 0: never.'));
+			_('For how many seconds a computer is locked after its program has tried to reach somebody. Each further try begins it anew. What a lock blocks is said for each protocol. 0: never.'));
 		count('general', 'look_back', 30, 0, 3600, _('Look back'),
 			_('When a program is found, the connections that it opened in the last so many seconds are cut as well.'));
 		count('general', 'forget', 3600, 1, 2592000, _('Forget'),
@@ -188,11 +209,9 @@ return view.extend({
 
 		protocols.names().forEach(function(p) {
 			const protocol = protocols.get(p);
-			choice(p, 'mode', [
-				[ 'block', _('Block') ], [ 'monitor', _('Watch only') ], [ 'off', _('Off') ]
-			], _('Mode'), _('For %s. Watch only: find, count and log, but block nothing.').format(protocol.programs));
+			choice(p, 'mode', protocol.modes, _('Mode'), _('For %s. Watch only: find, count and log, but block nothing.').format(protocol.programs));
 			protocol.options({
-				flag: flag.bind(null, p), choice: choice.bind(null, p), count: count.bind(null, p), names: names.bind(null, p)
+				flag: flag.bind(null, p), choice: choice.bind(null, p), domains: domains.bind(null, p)
 			});
 		});
 
@@ -251,7 +270,10 @@ return view.extend({
 			if (value('backend') == 'nft' && value('sets') == 'ipset')
 				return _('The firewall nftables cannot use ipset');
 			for (let i = 0; i < lists.length; i++) {
-				const bad = L.toArray(value(lists[i].option)).filter(function(v) { return lists[i].validate('main', v) !== true; });
+				const all = L.toArray(value(lists[i].option));
+				const bad = all.filter(function(v) { return lists[i].validate('main', v) !== true; });
+				if (all.length > lists[i].most)
+					return _('%s: more than %d').format(lists[i].title, lists[i].most);
 				if (bad.length)
 					return lists[i].title + ': ' + bad[0] + ': ' + lists[i].validate('main', bad[0]);
 			}

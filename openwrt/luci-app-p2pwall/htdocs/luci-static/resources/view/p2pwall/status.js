@@ -17,15 +17,6 @@ const HINTS_EVERY = 120;  // seconds
 
 const callCommit = rpc.declare({ object: 'uci', method: 'commit', params: [ 'config' ], reject: true });
 
-/* How a host gave itself away. */
-function reasonText(r) {
-	return {
-		ping: _('it pinged a peer'), pong: _('it answered a ping'), peer: _('it went to a known peer'),
-		hello: _('it opened a session'), http: _('it transferred a file'),
-		push: _('it transferred a file over a connection from outside'), probe: _('it answered a probe')
-	}[r] || common.text(r);
-}
-
 function svg(name, attr, children) {
 	const e = document.createElementNS('http://www.w3.org/2000/svg', name);
 	for (let k in attr)
@@ -226,7 +217,10 @@ return view.extend({
 			const trouble = this.trouble(s);
 			level = trouble ? trouble[0] : 'success';
 			summary = trouble ? trouble[1] : _('P2Pwall protects your network.');
-			const titles = function(mode) { return this.inMode(mode).map(protocols.title).join(', '); }.bind(this);
+			/* Of those that are off unless somebody wants them nothing is said. */
+			const titles = function(mode) {
+				return this.inMode(mode).filter(function(p) { return protocols.preset(p) != mode; }).map(protocols.title).join(', ');
+			}.bind(this);
 			const watched = titles('monitor'), off = titles('off');
 			detail = [
 				trouble ? trouble[2] : '',
@@ -298,7 +292,7 @@ return view.extend({
 	/* The protocols that are in a mode. */
 	inMode: function(mode) {
 		return protocols.names().filter(function(p) {
-			return (uci.get('p2pwall', p, 'mode') || 'block') == mode;
+			return (uci.get('p2pwall', p, 'mode') || protocols.preset(p)) == mode;
 		});
 	},
 
@@ -419,18 +413,20 @@ return view.extend({
 		row.toggle = E('button', { 'class': 'p2pw-fold', 'type': 'button', 'aria-expanded': 'false', 'aria-controls': id }, []);
 		row.where = E('div', { 'class': 'p2pw-small p2pw-mono' }, []);
 		row.protocol = E('span', { 'class': 'ifacebadge' }, []);
+		row.program = E('div', { 'class': 'p2pw-small' }, []);
 		row.found = E('span', {}, []);
 		row.fill = E('div', {}, []);
 		row.bar = E('div', { 'class': 'p2pw-bar', 'role': 'progressbar', 'aria-valuemin': 0 }, [ row.fill ]);
 		row.left = E('span', { 'class': 'p2pw-small' }, []);
+		row.kind = E('div', { 'class': 'p2pw-small' }, []);
 		row.count = E('span', {}, []);
 		row.dropped = E('span', {}, []);
 		row.probe = E('span', {}, []);
 		const cells = [
 			common.cell(_('Host'), [ row.toggle, row.where ]),
-			common.cell(_('Protocol'), [ row.protocol ]),
+			common.cell(_('Protocol'), [ E('div', {}, [ row.protocol, row.program ]) ]),
 			common.cell(_('Found'), [ row.found ]),
-			common.cell(_('Lock'), [ E('div', {}, [ row.bar, row.left ]) ]),
+			common.cell(_('Lock'), [ E('div', {}, [ row.bar, row.left, row.kind ]) ]),
 			common.cell(_('Peers'), [ row.count ]),
 			common.cell(_('Dropped'), [ row.dropped ]),
 			common.cell(_('Last probe'), [ row.probe ])
@@ -472,13 +468,16 @@ return view.extend({
 		common.say(row.toggle, title);
 		common.say(row.where, [ common.text(c.address), common.text(c.mac) ].filter(function(x) { return x; }).join(' '));
 		common.say(row.protocol, common.text(c.title) || common.protocol(c.protocol) || '?');
+		common.say(row.program, c.program);
 		common.say(row.found, this.ago(c.first_seen));
 		common.say(row.count, common.number(c.peers));
 		common.say(row.dropped, common.number(c.dropped));
 		common.attr(row.dropped, 'title', _('%d TCP, %d UDP').format(common.number(c.dropped_tcp), common.number(c.dropped_udp)));
 		common.say(row.probe, this.ago(c.last_probe));
 		common.say(row.facts, [
-			c.reason ? _('Found because %s.').format(reasonText(c.reason)) : '',
+			c.reason ? _('Found because %s.').format(common.because(c.reason)) : '',
+			!c.locked || c.strict == null ? '' : c.strict ? _('Until it is released it can open no TCP connection.') :
+				_('Until it is released only connections pass that have shown to be known and harmless.'),
 			_('Addresses: %s.').format(all.join(', ')),
 			c.program ? _('Program: %s.').format(common.text(c.program)) : '',
 			c.locks != null ? _('Locks: %d.').format(common.number(c.locks)) : '',
@@ -498,6 +497,7 @@ return view.extend({
 		const c = row.client, total = common.number(c.lock_time) || this.locktime || 0;
 		const left = Math.max(0, common.number(c.lock_remaining) - (Date.now() - row.seen) / 1000);
 		const locked = c.locked === true && total > 0;
+		common.say(row.kind, c.locked !== true || c.strict == null ? '' : c.strict ? _('all new TCP blocked') : _('only known connections'));
 		row.bar.style.display = locked ? '' : 'none';
 		if (!locked) {
 			common.say(row.left, c.locked === true ? _('locked') : _('not locked'));

@@ -29,19 +29,36 @@ const trySets = "create p2pwall-try hash:net,net timeout 1\ndestroy p2pwall-try\
 // and what the kernel can do. The notes say what was found wanting on the way. It
 // changes nothing.
 func Detect(c *Config) (t Target, notes []string, err error) {
-	t.Backend, err = detectBackend(c.Backend)
-	if err != nil {
-		return t, nil, err
+	// What may be asked for is asked for at once: the start waits for it.
+	var queue, ipset, nftSets *tool
+	if c.Backend != BackendIPTables && have("nft") {
+		queue = startTool(tryQueue, "nft", "-c", "-f", "-")
 	}
-	t.Sets, notes, err = detectSets(c, t.Backend)
+	if c.Backend != BackendNFT && haveIPTables() {
+		if c.Sets == SetsAuto || c.Sets == SetsIPSet {
+			ipset = startTool(trySets, "ipset", "-exist", "restore")
+		}
+		if c.Sets == SetsAuto || c.Sets == SetsNFT {
+			nftSets = startNFTSets(c)
+		}
+	}
+	t.Backend, err = detectBackend(c.Backend, queue)
+	if err == nil {
+		t.Sets, notes, err = detectSets(c, t.Backend, ipset, nftSets)
+	}
+	for _, x := range []*tool{queue, ipset, nftSets} {
+		if x != nil {
+			x.leave()
+		}
+	}
 	return t, notes, err
 }
 
-func detectBackend(want Backend) (Backend, error) {
+func detectBackend(want Backend, queue *tool) (Backend, error) {
 	if want != BackendIPTables {
 		nftErr := fmt.Errorf("the program nft is missing: %s", remedyNFT)
 		if have("nft") {
-			_, err := runTool(tryQueue, "nft", "-c", "-f", "-")
+			_, err := queue.end()
 			if err == nil {
 				return BackendNFT, nil
 			}
@@ -71,7 +88,7 @@ func nftFailure(err error) error {
 
 func haveIPTables() bool { return have("iptables-restore") && have("iptables-save") }
 
-func detectSets(c *Config, b Backend) (SetsKind, []string, error) {
+func detectSets(c *Config, b Backend, ipset, nftSets *tool) (SetsKind, []string, error) {
 	switch {
 	case c.Sets == SetsOff:
 		return SetsOff, nil, nil
@@ -83,7 +100,7 @@ func detectSets(c *Config, b Backend) (SetsKind, []string, error) {
 	}
 	var why []string
 	if c.Sets != SetsNFT {
-		_, err := runTool(trySets, "ipset", "-exist", "restore")
+		_, err := ipset.end()
 		if err == nil {
 			return SetsIPSet, nil, nil
 		}
@@ -92,7 +109,7 @@ func detectSets(c *Config, b Backend) (SetsKind, []string, error) {
 		}
 		why = append(why, err.Error())
 	}
-	err := tryNFTSets(c)
+	_, err := nftSets.end()
 	if err == nil {
 		return SetsNFT, nil, nil
 	}
@@ -104,15 +121,15 @@ func detectSets(c *Config, b Backend) (SetsKind, []string, error) {
 		"): every blocked packet goes through the queue; " + remedyIPSet}, nil
 }
 
-// tryNFTSets has nft check the table of sets that goes with iptables.
-func tryNFTSets(c *Config) error {
+// startNFTSets has nft check the table of sets that goes with iptables.
+func startNFTSets(c *Config) *tool {
 	x := *c
 	x.Protocols = Default().Protocols
 	r, err := MakeRules(&x, Target{BackendIPTables, SetsNFT, []string{"lo"}})
-	if err == nil {
-		_, err = runTool(r.NFT, "nft", "-c", "-f", "-")
+	if err != nil {
+		return &tool{err: err}
 	}
-	return err
+	return startTool(r.NFT, "nft", "-c", "-f", "-")
 }
 
 // haveIPv6 reports whether the kernel does IPv6 at all.

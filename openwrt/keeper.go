@@ -74,7 +74,7 @@ func (k *Keeper) Load(c *Config, devices []string) (Loaded, error) {
 		}
 		l.degraded("ipset is not used: %v", err)
 		t.Sets = SetsNFT
-		if tryNFTSets(c) != nil {
+		if _, err := startNFTSets(c).end(); err != nil {
 			t.Sets = SetsOff
 		}
 	}
@@ -136,21 +136,39 @@ func (k *Keeper) placeSets(r Rules, l *Loaded) error {
 	return nil
 }
 
-// placeIPTables loads the rules of both families and returns the tables that have
-// them.
+// placeIPTables loads the rules of both families, side by side because the start
+// waits for it, and returns the tables that have them.
 func placeIPTables(r Rules, l *Loaded) ([]*iptablesTable, error) {
-	tables, err := newIPTables(false).place(r.Mangle4, r.Raw, l)
-	if err != nil || !haveIPv6() {
-		return tables, err
+	families := []*placing{{iptables: newIPTables(false), mangle: r.Mangle4, raw: r.Raw}}
+	if haveIPv6() {
+		families = append(families, &placing{iptables: newIPTables(true), mangle: r.Mangle6, raw: r.Raw})
 	}
-	six, err := newIPTables(true).place(r.Mangle6, r.Raw, l)
-	if errors.Is(err, errNoProgram) {
-		err = fmt.Errorf("%w: %s", err, remedyIP6Tables)
+	for _, p := range families {
+		p.startSave()
 	}
-	if err != nil {
-		l.degraded("IPv6 is not watched: %v", err)
+	for _, p := range families {
+		p.endSave()
 	}
-	return append(tables, six...), nil
+	for _, p := range families {
+		p.startRestore()
+	}
+	var all []*iptablesTable
+	var failed error
+	for _, p := range families {
+		tables, err := p.endRestore(l)
+		switch {
+		case err == nil:
+			all = append(all, tables...)
+		case !p.six:
+			failed = err // the others are still waited for
+		default:
+			if errors.Is(err, errNoProgram) {
+				err = fmt.Errorf("%w: %s", err, remedyIP6Tables)
+			}
+			l.degraded("IPv6 is not watched: %v", err)
+		}
+	}
+	return all, failed
 }
 
 // dropOthers removes what the rules in place do not need: it is left over from

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -31,10 +32,27 @@ func newIPTables(six bool) iptables {
 	if six {
 		p.program = "ip6tables"
 	}
-	if v, err := runTool("", p.program+"-restore", "--version"); err == nil && strings.Contains(v, "nf_tables") {
-		p.flavour = flavourNFT
-	}
+	p.flavour = flavourOf(p.program + "-restore")
 	return p
+}
+
+// flavourOf tells by the file that a program's name stands for, which spares a
+// run: all programs of a flavour are one. Else it asks the program.
+func flavourOf(program string) flavour {
+	if path, err := lookup(program); err == nil {
+		if path, err = filepath.EvalSymlinks(path); err == nil {
+			switch filepath.Base(path) {
+			case "xtables-nft-multi":
+				return flavourNFT
+			case "xtables-legacy-multi":
+				return flavourLegacy
+			}
+		}
+	}
+	if v, err := runTool("", program, "--version"); err == nil && strings.Contains(v, "nf_tables") {
+		return flavourNFT
+	}
+	return flavourLegacy
 }
 
 // save reads one table.
@@ -46,38 +64,79 @@ func (p iptables) save(table string) (saved, error) {
 	return parseSave(out, table), nil
 }
 
+// restoreArgs load beside what is there, and wait for others that do the same.
+var restoreArgs = []string{"-w", "5", "--noflush"}
+
 // restore loads a text beside what is there, waiting for others that do the same.
 func (p iptables) restore(text string) error {
-	if _, err := runTool(text, p.program+"-restore", "-w", "5", "--noflush"); err != nil {
+	if _, err := runTool(text, p.program+"-restore", restoreArgs...); err != nil {
 		return explain(err, text)
 	}
 	return nil
 }
 
-// place replaces our part of one family's tables.
-func (p iptables) place(mangle, raw string, l *Loaded) ([]*iptablesTable, error) {
+// placing replaces our part of one family's tables, in steps between which
+// programs run.
+type placing struct {
+	iptables
+	mangle, raw string // texts of Rules
+
+	tool      *tool
+	m, w      saved // what is there
+	err       error // of mangle
+	rawErr    error
+	restoring bool
+}
+
+// startSave begins to read what is there: in one run where that brings no table
+// into being.
+func (p *placing) startSave() {
+	if p.flavour == flavourNFT {
+		p.tool = startTool("", p.program+"-save")
+	}
+}
+
+func (p *placing) endSave() {
+	if p.tool != nil {
+		out, err := p.tool.end()
+		if err == nil {
+			p.m, p.w = parseSave(out, "mangle"), parseSave(out, "raw")
+			return
+		}
+	}
+	p.m, p.err = p.save("mangle")
+	p.w, p.rawErr = p.save("raw")
+}
+
+// startRestore begins to load both tables in one go.
+func (p *placing) startRestore() {
+	if p.err == nil && p.rawErr == nil {
+		p.restoring = true
+		p.tool = startTool(p.m.takeOver(p.mangle)+p.w.takeOver(p.raw), p.program+"-restore", restoreArgs...)
+	}
+}
+
+func (p *placing) endRestore(l *Loaded) ([]*iptablesTable, error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	tables := []*iptablesTable{{iptables: p.iptables, name: "mangle", jumps: parseSave(p.mangle, "mangle").jumps}}
+	if p.restoring {
+		if _, p.rawErr = p.tool.end(); p.rawErr == nil {
+			return append(tables, &iptablesTable{iptables: p.iptables, name: "raw", jumps: parseSave(p.raw, "raw").jumps}), nil
+		}
+		p.rawErr = explain(p.rawErr, p.m.takeOver(p.mangle)+p.w.takeOver(p.raw))
+	}
+	// Without raw all works; only our own packets are tracked. What failed may
+	// have put mangle in place already.
 	m, err := p.save("mangle")
 	if err != nil {
 		return nil, err
 	}
-	tables := []*iptablesTable{{iptables: p, name: "mangle", jumps: parseSave(mangle, "mangle").jumps}}
-	// Both tables in one go: every program that is run delays the start.
-	w, err := p.save("raw")
-	if err == nil {
-		if err = p.restore(m.takeOver(mangle) + w.takeOver(raw)); err == nil {
-			return append(tables, &iptablesTable{iptables: p, name: "raw", jumps: parseSave(raw, "raw").jumps}), nil
-		}
-	}
-	// Without raw all works; only our own packets are tracked. What failed may
-	// have put mangle in place already.
-	rawErr := err
-	if m, err = p.save("mangle"); err != nil {
+	if err := p.restore(m.takeOver(p.mangle)); err != nil {
 		return nil, err
 	}
-	if err := p.restore(m.takeOver(mangle)); err != nil {
-		return nil, err
-	}
-	l.degraded("packets of our own are tracked: %v", rawErr)
+	l.degraded("packets of our own are tracked: %v", p.rawErr)
 	return tables, nil
 }
 

@@ -535,7 +535,11 @@ func TestKeeperNoRaw(t *testing.T) {
 		}
 		for range 2 {
 			var l Loaded
-			tables, err := newIPTables(false).place(r.Mangle4, strings.Replace(r.Raw, "-j CT", "-j NOSUCH", 1), &l)
+			p := placing{iptables: newIPTables(false), mangle: r.Mangle4, raw: strings.Replace(r.Raw, "-j CT", "-j NOSUCH", 1)}
+			p.startSave()
+			p.endSave()
+			p.startRestore()
+			tables, err := p.endRestore(&l)
 			if err != nil || len(tables) != 1 || tables[0].name != "mangle" {
 				t.Fatal(tables, err)
 			}

@@ -50,30 +50,54 @@ func have(name string) bool {
 // What it says to stderr becomes part of the error. It is os/exec in small: that
 // package costs 200 KB of flash.
 func runTool(input, name string, args ...string) (string, error) {
+	return startTool(input, name, args...).end()
+}
+
+// tool is a program that runs.
+type tool struct {
+	name      string
+	p         *os.Process
+	err       error // it could not be started
+	kill      *time.Timer
+	out, said chan string
+}
+
+// startTool starts a program, to be waited for by end, for those that may run
+// side by side.
+func startTool(input, name string, args ...string) *tool {
+	t := &tool{name: name, out: make(chan string, 1), said: make(chan string, 1)}
 	path, err := lookup(name)
 	if err != nil {
-		return "", err
+		t.err = err
+		return t
 	}
+	if err := t.start(input, path, args); err != nil {
+		t.err = fmt.Errorf("%s: %w", name, err)
+	}
+	return t
+}
+
+func (t *tool) start(input, path string, args []string) error {
 	// A file as input needs no writer that could block.
 	stdin, err := inputFile(input)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
+		return err
 	}
 	defer stdin.Close()
 	outR, outW, err := os.Pipe()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
+		return err
 	}
-	defer outR.Close()
 	defer outW.Close()
 	errR, errW, err := os.Pipe()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
+		outR.Close()
+		return err
 	}
-	defer errR.Close()
 	defer errW.Close()
-
-	p, err := os.StartProcess(path, append([]string{name}, args...), &os.ProcAttr{
+	// On the caller's thread, not in a goroutine: it may have a network
+	// namespace of its own.
+	t.p, err = os.StartProcess(path, append([]string{t.name}, args...), &os.ProcAttr{
 		Env:   append(os.Environ(), "LC_ALL=C"),
 		Files: []*os.File{stdin, outW, errW},
 		// A group of its own: an interrupt from the terminal must not stop
@@ -81,29 +105,40 @@ func runTool(input, name string, args ...string) (string, error) {
 		Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
+		outR.Close()
+		errR.Close()
+		return err
 	}
-	outW.Close()
-	errW.Close()
-	deadline := time.Now().Add(runTimeout)
-	_ = outR.SetReadDeadline(deadline)
-	_ = errR.SetReadDeadline(deadline)
-	kill := time.AfterFunc(runTimeout, func() { _ = p.Kill() })
-	complaints := make(chan string, 1)
-	go func() { complaints <- readSome(errR) }()
-	out := readSome(outR)
-	said := <-complaints
-	st, err := p.Wait()
-	if !kill.Stop() {
-		return out, fmt.Errorf("%s took longer than %v and was ended", name, runTimeout)
+	t.kill = time.AfterFunc(runTimeout, func() { _ = t.p.Kill() })
+	go readSome(outR, t.out)
+	go readSome(errR, t.said)
+	return nil
+}
+
+// end waits for the program and returns what it printed.
+func (t *tool) end() (string, error) {
+	if t.err != nil {
+		return "", t.err
+	}
+	out, said := <-t.out, <-t.said
+	st, err := t.p.Wait()
+	if !t.kill.Stop() {
+		return out, fmt.Errorf("%s took longer than %v and was ended", t.name, runTimeout)
 	}
 	if err != nil {
-		return out, fmt.Errorf("%s: %w", name, err)
+		return out, fmt.Errorf("%s: %w", t.name, err)
 	}
 	if !st.Success() {
-		return out, &toolError{name, st.String(), strings.TrimSpace(said)}
+		return out, &toolError{t.name, st.String(), strings.TrimSpace(said)}
 	}
 	return out, nil
+}
+
+// leave lets the program end by itself, if nobody has waited for it.
+func (t *tool) leave() {
+	if t.p != nil {
+		go t.p.Wait()
+	}
 }
 
 // toolError is a program that ended with a failure.
@@ -131,9 +166,11 @@ func (e *toolError) Error() string {
 	return s
 }
 
-// readSome reads to the end, keeping no more than a MiB. io.Copy would bring
-// splice and sendfile into the binary.
-func readSome(f *os.File) string {
+// readSome reads to the end, or as long as a program may run, keeping no more than
+// a MiB. io.Copy would bring splice and sendfile into the binary.
+func readSome(f *os.File, to chan<- string) {
+	defer f.Close()
+	_ = f.SetReadDeadline(time.Now().Add(runTimeout))
 	var out []byte
 	b := make([]byte, 4096)
 	for {
@@ -142,7 +179,8 @@ func readSome(f *os.File) string {
 			out = append(out, b[:n]...)
 		}
 		if err != nil {
-			return string(out)
+			to <- string(out)
+			return
 		}
 	}
 }

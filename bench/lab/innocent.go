@@ -27,6 +27,8 @@ type InnocentConfig struct {
 	IPv6    bool // everything over IPv6 as well
 	Browser bool // pages with twelve connections at a time
 	Server  netip.Addr
+	// Known leaves out what nothing is known by: a game's datagrams.
+	Known bool
 }
 
 // Innocent is a host that uses the internet in the usual ways, and counts what
@@ -97,7 +99,9 @@ func (in *Innocent) habits() []habit {
 		{"ssh", func(ctx context.Context, a netip.Addr) error { return in.banner(ctx, a, portSSH, "SSH-2.0-") }},
 		{"smtp", func(ctx context.Context, a netip.Addr) error { return in.banner(ctx, a, portSMTP, "220 ") }},
 		{"quic", in.quic},
-		{"game", in.game},
+	}
+	if !in.cfg.Known {
+		h = append(h, habit{"game", in.game})
 	}
 	if in.cfg.Browser {
 		h = append(h, habit{"page", in.page})
@@ -283,6 +287,7 @@ func (in *Innocent) quic(ctx context.Context, a netip.Addr) error {
 	for i := 6; i < len(b); i++ {
 		b[i] = byte(rand.Uint32())
 	}
+	b[14] = 0 // no connection number of its own
 	return in.echo(ctx, a, portTLS, b)
 }
 

@@ -35,7 +35,7 @@ func (in *Internet) ordinary() error {
 	udp := []struct {
 		port   uint16
 		answer func(netip.AddrPort, []byte) []byte
-	}{{portDNS, dnsAnswer}, {portTLS, echo}, {portGame, echo}}
+	}{{portDNS, dnsAnswer}, {portTLS, echo}, {portGame, echo}, {PortTorrent, echo}}
 	for _, u := range udp {
 		if err := in.udp(u.port, u.answer); err != nil {
 			return err
@@ -46,6 +46,7 @@ func (in *Internet) ordinary() error {
 		serve func(net.Conn)
 	}{
 		{portHTTP, serveHTTP},
+		{PortTorrent, func(c net.Conn) { io.Copy(c, c) }},
 		{portTLS, serveTLS},
 		{portSSH, func(c net.Conn) { serveBanner(c, "SSH-2.0-OpenSSH_9.2\r\n") }},
 		{portSMTP, func(c net.Conn) { serveBanner(c, "220 mail.example.net ESMTP\r\n") }},

@@ -59,7 +59,7 @@ type WallConfig struct {
 	// BitTorrent are the options of a section that is only there when they
 	// are: nil leaves the program's default.
 	BitTorrent map[string]string
-	Args      []string // more arguments for "run"
+	Args       []string // more arguments for "run"
 	// Log gets a copy of every line of the log.
 	Log io.Writer
 }

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package e2e_test
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// torrentPeers are what a BitTorrent client knows outside.
+var torrentPeers = []netip.Addr{
+	netip.MustParseAddr("192.0.2.101"), netip.MustParseAddr("192.0.2.102"), netip.MustParseAddr("192.0.2.103"),
+}
+
+// torrent is a BitTorrent client that does all it can, while its host is used.
+func torrent(e *env) {
+	const timelock = 4 * time.Second
+	h := e.lab.Clients[0]
+	judge := e.innocent(lab.InnocentConfig{})
+	c := lab.NewTorrent(h, lab.TorrentConfig{Peers: torrentPeers})
+	stop := e.start(c.Run)
+	e.until("queries, and the lock", func() bool {
+		return c.Seen().Queries >= 20 && (e.wall == nil || e.locked(h))
+	})
+	e.cutOff(h, c, 3*timelock)
+	if e.wall != nil {
+		s, err := e.wall.Client(h)
+		e.must(err == nil && s.Protocol == "bittorrent" && s.Reason != "", "%+v, %v", s, err)
+		e.must(c.Seen().Answered > 0, "the client was not answered in its peers' names")
+	}
+	stop()
+	ended := time.Now()
+	e.released(h, ended, timelock)
+	judge()
+	e.connectsUnknown(h)
+}
+
+// torrentBefore is one whose flows are there before the wall is, and that says
+// nothing by which it is recognised: it is asked, and answers.
+func torrentBefore(e *env) {
+	const timelock = 4 * time.Second
+	h := e.lab.Clients[0]
+	c := lab.NewTorrent(h, lab.TorrentConfig{Peers: torrentPeers, Quiet: true})
+	stop := e.start(c.Run)
+	e.until("transfers", func() bool { return c.Seen().UDPIn > 100_000 && c.Seen().TCPIn > 1000 })
+	e.startWall()
+	if e.wall != nil {
+		e.until("the lock", func() bool { return e.locked(h) })
+		e.must(c.Seen().Probes > 0, "found without a question")
+	}
+	e.cutOff(h, c, 3*timelock)
+	stop()
+	e.released(h, time.Now(), timelock)
+}
+
+// cutOff wants nothing to reach the client for a while, and the host to be of use.
+func (e *env) cutOff(h *lab.Host, c *lab.Torrent, d time.Duration) {
+	user := lab.NewInnocent(h, lab.InnocentConfig{Known: true, Every: time.Duration(pace()) * 100 * time.Millisecond})
+	stop := e.start(user.Run)
+	time.Sleep(500 * time.Millisecond) // for what was on its way
+	before := c.Seen()
+	time.Sleep(d)
+	after := c.Seen()
+	e.must(after.UDPIn == before.UDPIn && after.TCPIn == before.TCPIn, "%d bytes by UDP and %d by TCP came from peers",
+		after.UDPIn-before.UDPIn, after.TCPIn-before.TCPIn)
+	e.must(e.wall == nil || e.locked(h), "the client was let go while it ran")
+	stop()
+	m, failed := user.Counts()
+	e.must(failed == 0, "the client's host failed %d of %d times (%s): %s", failed, m, user.Kinds(), strings.Join(user.Errors(), "; "))
+}
+
+// connectsUnknown wants a host to have its unknown connections back, but for those
+// with addresses that are known for peers.
+func (e *env) connectsUnknown(h *lab.Host) {
+	other := netip.MustParseAddr("192.0.2.110")
+	c := lab.NewTorrent(h, lab.TorrentConfig{Peers: []netip.Addr{other}, Quiet: true})
+	stop := e.start(c.Run)
+	e.until("unknown connections", func() bool { s := c.Seen(); return s.UDPIn > 0 && s.TCPIn > 0 })
+	stop()
+}

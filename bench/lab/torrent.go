@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package lab
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+)
+
+// PortTorrent is where BitTorrent peers listen: whatever comes is sent back.
+const PortTorrent = 6881
+
+// TorrentConfig describes a simulated BitTorrent client, the part of a real one
+// that a wall deals with; bench/clients has real ones.
+type TorrentConfig struct {
+	Peers []netip.Addr
+	Quiet bool // it says nothing in the DHT by itself, and only answers
+}
+
+// TorrentSeen is what the client met.
+type TorrentSeen struct {
+	Queries, Answered int // DHT queries sent, answers to them
+	Probes            int // queries of others that it answered
+	UDPIn, TCPIn      int // bytes from peers: uTP, and encrypted sessions
+	Resets            int // of its sessions
+}
+
+// Torrent is a simulated BitTorrent client: it asks the DHT, opens uTP and
+// encrypted sessions with peers all the time, and answers who asks it.
+type Torrent struct {
+	host *Host
+	cfg  TorrentConfig
+	mu   sync.Mutex
+	seen TorrentSeen
+}
+
+// NewTorrent makes the client.
+func NewTorrent(h *Host, cfg TorrentConfig) *Torrent { return &Torrent{host: h, cfg: cfg} }
+
+// Seen returns what the client met so far.
+func (c *Torrent) Seen() TorrentSeen {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen
+}
+
+func (c *Torrent) note(f func(*TorrentSeen)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(&c.seen)
+}
+
+const torrentPort = 51413
+
+// Run is the client until ctx ends.
+func (c *Torrent) Run(ctx context.Context) error {
+	udp, err := c.host.ListenUDP(netip.AddrPortFrom(c.host.Addr4, torrentPort))
+	if err != nil {
+		return err
+	}
+	defer udp.Close()
+	context.AfterFunc(ctx, func() { udp.Close() })
+	var all sync.WaitGroup
+	defer all.Wait()
+	all.Go(func() { c.read(udp) })
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		peer := c.cfg.Peers[i%len(c.cfg.Peers)]
+		to := netip.AddrPortFrom(peer, PortTorrent)
+		if !c.cfg.Quiet {
+			udp.WriteToUDPAddrPort(fmt.Appendf(nil, "d1:ad2:id20:%s6:target20:%se1:q9:find_node1:t2:%c%c1:v4:LT\x02\x081:y1:qe",
+				torrentID, torrentID, 'a'+i%26, 'a'+i/26%26), to)
+			c.note(func(s *TorrentSeen) { s.Queries++ })
+		}
+		// Data in the middle of a uTP connection.
+		utp := random(1000)
+		copy(utp, "\x01\x00\x12\x34")
+		udp.WriteToUDPAddrPort(utp, to)
+		if i%5 == 0 {
+			all.Go(func() { c.session(ctx, to) })
+		}
+	}
+}
+
+const torrentID = "-LT2080-abcdefghijkl"
+
+// read takes what comes to the client's port.
+func (c *Torrent) read(udp *net.UDPConn) {
+	buf := make([]byte, 2048)
+	for {
+		n, from, err := udp.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return
+		}
+		switch b := string(buf[:n]); {
+		case strings.Contains(b, "1:y1:q"):
+			at := strings.Index(b, "1:t")
+			if at < 0 || strings.Contains(b, torrentID) { // its own, sent back
+				c.note(func(s *TorrentSeen) { s.UDPIn += n })
+				continue
+			}
+			tid, _, _ := strings.Cut(b[at+3:], "1:y")
+			if i := strings.Index(tid, "1:v"); i >= 0 {
+				tid = tid[:i]
+			}
+			udp.WriteToUDPAddrPort(fmt.Appendf(nil, "d1:rd2:id20:%se1:t%s1:v4:LT\x02\x081:y1:re", torrentID, tid), from)
+			c.note(func(s *TorrentSeen) { s.Probes++ })
+		case strings.Contains(b, "1:y1:r"):
+			c.note(func(s *TorrentSeen) { s.Answered++ })
+		default:
+			c.note(func(s *TorrentSeen) { s.UDPIn += n })
+		}
+	}
+}
+
+// session is an encrypted session with a peer.
+func (c *Torrent) session(ctx context.Context, to netip.AddrPort) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	conn, err := c.host.Dial(ctx, "tcp", netip.AddrPort{}, to)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	deadline, _ := ctx.Deadline()
+	conn.SetDeadline(deadline)
+	conn.Write(random(200))
+	buf := make([]byte, 2048)
+	n, err := conn.Read(buf)
+	c.note(func(s *TorrentSeen) {
+		s.TCPIn += n
+		if err != nil && strings.Contains(err.Error(), "reset") {
+			s.Resets++
+		}
+	})
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	return b
+}

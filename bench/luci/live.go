@@ -14,7 +14,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// Live is a server in front of a daemon in a lab, with two FastTrack clients.
+// Live is a server in front of a daemon in a lab, with two FastTrack clients, and a
+// BitTorrent client if it is wanted.
 type Live struct {
 	*Server
 	UCI *UCI
@@ -26,6 +27,7 @@ type Live struct {
 	mu      sync.Mutex
 	wall    *lab.Wall
 	clients []func() // stop functions
+	torrent *torrent
 }
 
 // LiveConfig says how a Live is to be.
@@ -36,8 +38,11 @@ type LiveConfig struct {
 	Names [2]string
 	// Stay is how long the second client stays in its first mode before it
 	// goes through the others; 0 is without end.
-	Stay  time.Duration
-	Hooks map[string]func()
+	Stay time.Duration
+	// Torrent is the name of a third host, that runs a BitTorrent client; ""
+	// leaves it out.
+	Torrent string
+	Hooks   map[string]func()
 }
 
 // NewLive makes lab, daemon and clients.
@@ -47,7 +52,7 @@ func NewLive(cfg LiveConfig) (*Live, error) {
 	if v.bin, err = lab.BuildWall(cfg.Dir); err != nil {
 		return nil, err
 	}
-	if v.lab, err = lab.New(lab.Config{Clients: 2, NoRecord: true}); err != nil {
+	if v.lab, err = lab.New(lab.Config{Clients: torrentHost + 1, NoRecord: true}); err != nil {
 		return nil, err
 	}
 	if err = v.begin(); err != nil {
@@ -84,6 +89,7 @@ func (v *Live) begin() error {
 		Hints: map[string]any{
 			"02:00:00:00:01:32": map[string]any{"name": v.cfg.Names[0], "ipaddrs": []string{"192.168.1.50"}},
 			"02:00:00:00:01:33": map[string]any{"name": v.cfg.Names[1], "ipaddrs": []string{"192.168.1.51"}},
+			"02:00:00:00:01:34": map[string]any{"name": v.cfg.Torrent, "ipaddrs": []string{"192.168.1.52"}},
 			"02:00:00:00:01:64": map[string]any{"name": "desk", "ipaddrs": []string{"192.168.1.100"}},
 		},
 		Init: func(command string) (int, string) {
@@ -102,7 +108,10 @@ func (v *Live) begin() error {
 	}
 	v.StartClient(0)
 	v.StartClient(1)
-	return nil
+	if v.cfg.Torrent != "" {
+		v.torrent, err = startTorrent(v.lab, v.lab.Clients[torrentHost])
+	}
+	return err
 }
 
 func (v *Live) start(cfg lab.WallConfig) error {
@@ -163,6 +172,10 @@ func (v *Live) StartClient(host int) {
 // StopClient stops the client on a host.
 func (v *Live) StopClient(host int) { v.clients[host]() }
 
+// Handshake has the BitTorrent client begin a connection, which says what program it
+// is.
+func (v *Live) Handshake() error { return v.torrent.shake(0, false) }
+
 // Settle waits until the daemon's status satisfies a condition.
 func (v *Live) Settle(what string, ok func(s lab.Status) bool) error {
 	var last lab.Status
@@ -179,6 +192,9 @@ func (v *Live) Settle(what string, ok func(s lab.Status) bool) error {
 func (v *Live) Close() error {
 	for _, stop := range v.clients {
 		stop()
+	}
+	if v.torrent != nil {
+		v.torrent.stop()
 	}
 	if v.Server != nil {
 		v.Server.Close()

@@ -36,7 +36,7 @@ func tools(t *testing.T) *Tools {
 	return tools
 }
 
-func live(t *testing.T, hooks map[string]func()) *Live {
+func live(t *testing.T, torrent string, hooks map[string]func()) *Live {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root for network namespaces")
@@ -46,7 +46,7 @@ func live(t *testing.T, hooks map[string]func()) *Live {
 			t.Skipf("needs the program %s", p)
 		}
 	}
-	v, err := NewLive(LiveConfig{Root: root, Dir: t.TempDir(), Lock: "20", Names: [2]string{"<b>attic</b>"}, Hooks: hooks})
+	v, err := NewLive(LiveConfig{Root: root, Dir: t.TempDir(), Lock: "20", Names: [2]string{"<b>attic</b>"}, Torrent: torrent, Hooks: hooks})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestStatusAndLog(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	v = live(t, map[string]func(){
+	v = live(t, "", map[string]func(){
 		"stop-client":  func() { v.StopClient(0) },
 		"start-client": func() { v.StartClient(0) },
 		"stop-daemon":  func() { check(v.Wall().Stop()) },
@@ -90,6 +90,29 @@ func TestStatusAndLog(t *testing.T) {
 	t.Log(out)
 }
 
+// TestTorrent shows what the page says of a host that runs a BitTorrent client:
+// which program, by each way in which it tells, since when, and why and how it is
+// locked.
+func TestTorrent(t *testing.T) {
+	tools := tools(t)
+	var v *Live
+	shake := func(peer int, extended bool) func() {
+		return func() {
+			if err := v.torrent.shake(peer, extended); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	v = live(t, "student", map[string]func(){
+		"peer-id": shake(0, false), "extension": shake(1, true), "quiet": func() { v.torrent.quiet.Store(true) },
+	})
+	out, err := tools.Run("torrent.cjs", v.Server)
+	if err != nil {
+		t.Fatalf("%v\n%s\nthe daemon's log:\n%s", err, out, v.Wall().LogText())
+	}
+	t.Log(out)
+}
+
 // TestSettings changes the configuration of a running daemon.
 func TestSettings(t *testing.T) {
 	tools := tools(t)
@@ -102,7 +125,7 @@ func TestSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	var v *Live
-	v = live(t, map[string]func(){
+	v = live(t, "", map[string]func(){
 		"nothing-saved": func() {
 			if got := v.UCI.Get("p2pwall", "main", "timelock"); !reflect.DeepEqual(got, []string{"20"}) {
 				t.Errorf("timelock is %q", got)

@@ -12,7 +12,7 @@ module.exports = async function(t) {
 	};
 	const ready = async function(page) {
 		await page.locator('#p2pw-state.success').waitFor();
-		await t.until('two hosts', async function() { return await page.locator('button.p2pw-fold').count() == 2; });
+		await t.until('three hosts', async function() { return await page.locator('button.p2pw-fold').count() == 3; });
 		await page.locator('#p2pw-exempt li', { hasText: 'desk' }).waitFor();
 		await t.until('the chart', async function() { return /[1-9]/.test(await page.locator('#p2pw-chart figcaption').nth(1).innerText()); });
 		await t.until('the check', async function() { return /\S/.test(await page.locator('#p2pw-findings ul').first().innerText()); });

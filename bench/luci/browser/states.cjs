@@ -65,8 +65,8 @@ module.exports = async function(t) {
 	 * words. */
 	await t.hook('reasons');
 	for (const [ lang, found, strict, selective, free, locked ] of [
-		[ 'en', /Found because (it .+?)\. /, 'all new TCP blocked', 'only known connections', 'not locked', /^Locked because (it .+)$/ ],
-		[ 'de', /Erkannt durch (.+?)\. /, 'alles neue TCP gesperrt', 'nur bekannte Verbindungen', 'nicht gesperrt', /^Gesperrt, erkannt durch (.+)$/ ]
+		[ 'en', /(?:Locked|Noticed) because (it .+?)\. /, 'all new TCP blocked', 'only known connections', 'not locked', /^Locked because (it .+)$/ ],
+		[ 'de', /(?:Gesperrt, erkannt|Bemerkt) durch (.+?)\. /, 'alles neue TCP gesperrt', 'nur bekannte Verbindungen', 'nicht gesperrt', /^Gesperrt, erkannt durch (.+)$/ ]
 	]) {
 		page = await t.open('status', { lang: lang });
 		const hosts = page.locator('#p2pw-hosts > tbody > tr:not([id])');
@@ -82,7 +82,7 @@ module.exports = async function(t) {
 			texts.add(words);
 			const [ kind, not ] = reason == 'probe' ? [ free, strict ] : reason == 'ping' ? [ strict, selective ] : [ selective, strict ];
 			assert.ok(row.includes(kind) && !row.includes(not), reason + ': ' + row);
-			assert.equal(/Until it is released|Bis zur Freigabe/.test(facts), reason != 'probe', reason + ': ' + facts);
+			assert.equal(/(Locked|Gesperrt).*(Until it is released|Bis zur Freigabe)/.test(facts), reason != 'probe', reason + ': ' + facts);
 		}
 		assert.equal(texts.size, await folds.count(), 'two reasons have the same words');
 		await t.accessible(page, 'reasons, ' + lang);

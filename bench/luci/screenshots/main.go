@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 // Screenshots writes the pictures of the LuCI app that the documentation shows:
-// a lab with two FastTrack clients, a real daemon, and the app before it. It runs
-// in the checkout's root, as root, and needs chromium, node and npm.
+// a lab with two FastTrack clients and a BitTorrent client, a real daemon, and the
+// app before it. It runs in the checkout's root, as root, and needs chromium, node
+// and npm.
 package main
 
 import (
@@ -44,12 +45,15 @@ func shoot(out string, warm time.Duration) error {
 	}
 	defer os.RemoveAll(dir)
 	live, err := luci.NewLive(luci.LiveConfig{
-		Root: ".", Dir: dir, Lock: "120", Names: [2]string{"attic-pc", "old-laptop"}, Stay: warm / 4,
+		Root: ".", Dir: dir, Lock: "120", Names: [2]string{"attic-pc", "old-laptop"}, Torrent: "student-pc", Stay: warm / 4,
 	})
 	if err != nil {
 		return err
 	}
 	defer live.Close()
+	if err := live.Handshake(); err != nil {
+		return err
+	}
 	time.Sleep(warm)
 	// So that the list of exempt hosts has one.
 	desk := lab.Request{Cmd: "exempt", Host: "192.168.1.100", Seconds: 3600}

@@ -18,6 +18,7 @@ const css = '\
 .p2pw-small{font-size:90%}\
 .p2pw-mono{font-family:monospace;overflow-wrap:anywhere}\
 .p2pw-hosts td{overflow-wrap:anywhere;vertical-align:top}\
+.p2pw-hosts .ifacebadge{overflow-wrap:normal}\
 .p2pw-fold{font:inherit;font-weight:bold;background:none;border:0;padding:.2em 0;color:inherit;cursor:pointer;text-align:start;box-shadow:none;height:auto;line-height:inherit;white-space:normal}\
 .p2pw-fold::before{content:"\\25b8";display:inline-block;width:1.2em}\
 .p2pw-fold[aria-expanded=true]::before{content:"\\25be"}\

@@ -475,7 +475,8 @@ return view.extend({
 		common.attr(row.dropped, 'title', _('%d TCP, %d UDP').format(common.number(c.dropped_tcp), common.number(c.dropped_udp)));
 		common.say(row.probe, this.ago(c.last_probe));
 		common.say(row.facts, [
-			c.reason ? _('Found because %s.').format(common.because(c.reason)) : '',
+			/* The reason is that of the last time it was locked, or held so. */
+			c.reason ? (c.locked ? _('Locked because %s.') : _('Noticed because %s.')).format(common.because(c.reason)) : '',
 			!c.locked || c.strict == null ? '' : c.strict ? _('Until it is released it can open no TCP connection.') :
 				_('Until it is released only connections pass that have shown to be known and harmless.'),
 			_('Addresses: %s.').format(all.join(', ')),

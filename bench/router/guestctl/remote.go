@@ -32,15 +32,11 @@ func remote(tool string, args []string) (int, error) {
 		return 1, err
 	}
 	defer port.Close()
-	fd := int(port.Fd())
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return 1, err
-	}
 	call, err := command(tool, args)
 	if err != nil {
 		return 1, err
 	}
-	out, in := json.NewEncoder(port), json.NewDecoder(busy(fd))
+	out, in := json.NewEncoder(port), json.NewDecoder(port)
 	if err := out.Encode(wire.Message{Session: os.Getpid(), Call: call}); err != nil {
 		return 1, err
 	}
@@ -69,27 +65,6 @@ func remote(tool string, args []string) (int, error) {
 		}
 		if err := out.Encode(reply); err != nil {
 			return 1, err
-		}
-	}
-}
-
-// busy reads from the channel without ever letting the processor sleep. The clock
-// of a machine that sleeps jumps to what it waits for next (see machine.clock on
-// the host's side), and a tool outside would seem to take for ever.
-type busy int
-
-func (b busy) Read(p []byte) (int, error) {
-	for {
-		n, err := unix.Read(int(b), p)
-		switch {
-		case err == unix.EAGAIN:
-			// Everything else that can run comes first.
-			_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
-		case err == unix.EINTR:
-		case err == nil && n == 0:
-			return 0, io.EOF
-		default:
-			return n, err
 		}
 	}
 }

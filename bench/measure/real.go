@@ -107,6 +107,14 @@ var onOff = []string{"off", "on"}
 // it, but what the rules cost a connection that is decided can be measured.
 const nftOnly = "only its nft rules"
 
+// oneRule is the fourth: the least that rules of anybody can cost, a chain with one
+// rule that a decided connection meets first.
+const (
+	oneRule     = "only one rule"
+	oneRuleText = "table inet p2pwall {\n\tchain forward {\n\t\ttype filter hook forward priority -10; policy accept;\n" +
+		"\t\tct mark & 0x01000000 == 0x0 ct mark set ct mark | 0x01000000\n\t}\n}\n"
+)
+
 var queueStatement = regexp.MustCompile(`queue num \d+( bypass)?`)
 
 // loadNFT loads the rules for nft with every queue replaced by an accept.
@@ -136,7 +144,7 @@ func (b *bench) bulk() error {
 	}
 	defer srv.close()
 	h := l.Innocent
-	settings := append(slices.Clone(onOff), nftOnly)
+	settings := append(slices.Clone(onOff), nftOnly, oneRule)
 	for run := range b.runs {
 		for _, i := range turns(run, len(settings)) {
 			var p *program
@@ -145,6 +153,8 @@ func (b *bench) bulk() error {
 				p, err = b.startWallHere(l, b.wall, false, nil)
 			case nftOnly:
 				err = b.loadNFT(l)
+			case oneRule:
+				err = nft(l.Router, oneRuleText)
 			}
 			if err != nil {
 				return err
@@ -162,7 +172,7 @@ func (b *bench) bulk() error {
 			switch settings[i] {
 			case "on":
 				err = errors.Join(err, p.stop())
-			case nftOnly:
+			case nftOnly, oneRule:
 				_, e := l.Router.Run("nft", "delete", "table", "inet", "p2pwall")
 				err = errors.Join(err, e)
 			}
@@ -182,6 +192,7 @@ func (b *bench) bulk() error {
 				x := b.report.result(v.name, v.unit)
 				x.add("wall "+settings[i], v.value)
 				x.compare("wall "+nftOnly, "wall off")
+				x.compare("wall "+oneRule, "wall off")
 				if v.goal != 0 {
 					x.atLeast("wall on", "wall off", v.goal)
 				} else {

@@ -16,6 +16,7 @@ var BitTorrent = Protocol{
 	Header:    btHeader,
 	Answer:    btAnswer,
 	Flow:      btFlow,
+	Reply:     btReply,
 	Local:     btLocal,
 	Encrypted: MSEFirst,
 	Decoy:     IsDecoy,
@@ -29,6 +30,14 @@ var BitTorrent = Protocol{
 		"router.bittorrent.com", "router.utorrent.com", "dht.transmissionbt.com", "dht.libtorrent.org",
 		"dht.aelitis.com", "router.bittorrent.cloud", "router.silotis.us", "dht.anacrolix.link",
 	},
+}
+
+// btReply reads what a tracker answers.
+func btReply(b []byte, tcp, six bool, f *Finding) bool {
+	if tcp {
+		return TrackerBody(b, f)
+	}
+	return TrackerReply(b, six, f)
 }
 
 func btPing(dst, _ []byte, salt uint32) int { return TorrentProbe(dst, salt) }

@@ -147,6 +147,11 @@ type Protocol struct {
 	// at is when the datagram came, in microseconds of a clock that wraps.
 	Flow func(u *UTP, b []byte, outbound bool, at uint32) Match
 
+	// Reply reads what somebody outside answers to a query, where the payload
+	// alone does not tell: by TCP, it is what follows the head. It enters
+	// the peers in f, and reports whether it was such an answer.
+	Reply func(b []byte, tcp, six bool, f *Finding) bool
+
 	// Local classifies what a LAN host sends to the router's port, or to a
 	// group of the LAN: by TCP if tcp. It returns Query for a client, and
 	// Weak for what only makes one likely; f.Port is where it listens.

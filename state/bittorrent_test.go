@@ -435,6 +435,31 @@ func TestTorrentStrictAndMonitor(t *testing.T) {
 	w.expect("SYN to the peer", w.syn("198.51.100.7"), nfq.Drop)
 }
 
+// What is let pass tells whom the client will turn to.
+func TestPeersFromAnswers(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Protocols[torrent].Mode = Monitor })
+	announce := "\x00\x00\x00\x00\x11\x22\x33\x44\x00\x00\x00\x01abcd" + nodeID + "-TR3000-abcdefghijkl" +
+		strings.Repeat("\x00", 24) + "\x00\x00\x00\x02" + strings.Repeat("\x00", 12) + "\xc8\xd5"
+	w.expect("announce by UDP", w.speaks("203.0.113.80", 6969, announce), nfq.Accept)
+	w.expect("its answer", hears("203.0.113.80", 6969, "\x00\x00\x00\x01abcd\x00\x00\x07\x08\x00\x00\x00\x01\x00\x00\x00\x01\xc6\x33\x64\x07\x1a\xe1"), nfq.Accept)
+	w.open(4000, "203.0.113.81", 6969)
+	w.expect("announce by HTTP", w.data(4000, "203.0.113.81", 6969, 1000,
+		"GET /announce?info_hash=%AEF%021%BA%FDj%92%80%F5%CAv%C7%9E%5C%00R%B9%B91&port=1 HTTP/1.1\r\n\r\n"), nfq.Accept)
+	w.expect("its answer", reply("203.0.113.81", 6969, 4000, 5000,
+		"HTTP/1.1 200 OK\r\n\r\nd8:intervali1800e5:peers6:\xc6\x33\x64\x08\x1a\xe1e"), nfq.AcceptDecided)
+	w.expect("a DHT query", w.speaks("203.0.113.82", 6881, dhtFind), nfq.Accept)
+	w.expect("its answer", hears("203.0.113.82", 6881, "d1:rd2:id20:"+nodeID+"5:nodes26:"+nodeID+"\xc6\x33\x64\x09\x1a\xe1e1:t2:aa1:y1:re"), nfq.Accept)
+	known := map[string]bool{}
+	for _, p := range w.e.Peers(nfq.Addr{}) {
+		known[p.Addr.String()] = true
+	}
+	for _, a := range []string{"203.0.113.80", "198.51.100.7", "203.0.113.81", "198.51.100.8", "203.0.113.82", "198.51.100.9"} {
+		if !known[a] {
+			t.Errorf("%s is not among the peers %v", a, known)
+		}
+	}
+}
+
 func TestTorrentSurvivesARestart(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	b := w.e.Snapshot(nil, w.now)

@@ -45,8 +45,14 @@ type flow struct {
 	hash uint32
 	fate fate
 	// begun: its first packet was seen.
-	begun   bool
-	out, in detect.Stream
+	begun bool
+	// claimed: it is of a protocol, and was let pass.
+	claimed bool
+	// asked: a client has asked something here, by the protocol, whose answer
+	// names peers.
+	asked    bool
+	protocol uint8
+	out, in  detect.Stream
 }
 
 // start sets where the two directions begin, as far as that is known: p, the
@@ -100,6 +106,7 @@ func (t *flowTable) add(k flowKey, hash uint32) (slot int32, evicted bool) {
 	// In place: a literal of this size would be made elsewhere and copied.
 	f := &t.flows[slot]
 	f.key, f.hash, f.fate, f.begun = k, hash, open, false
+	f.claimed, f.asked = false, false
 	f.out = detect.Stream{}
 	f.in = detect.Stream{}
 	t.index.put(k, hash, slot)

@@ -3,6 +3,8 @@
 package state
 
 import (
+	"bytes"
+
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 )
@@ -118,6 +120,9 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 		stream = &fl.out
 	}
 	f := &e.finding
+	if !outbound && fl.asked && h.client != none {
+		e.answer(p, h, fl, now)
+	}
 	f.Reset()
 	switch e.feed(slot, stream, p.Seq, p.Payload, outbound, f) {
 	case detect.Yes:
@@ -127,6 +132,8 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 		if v == nfq.Drop && detect.All[f.Protocol].Sift {
 			fl.fate = cut
 		}
+		fl.claimed = true
+		fl.asked, fl.protocol = f.Reason == detect.ReasonAnnounce, uint8(f.Protocol)
 		return v
 	case detect.No:
 		return e.unclaimed(p, d, h, slot, outbound, now)
@@ -134,10 +141,25 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 	return nfq.Accept
 }
 
+// answer reads a reply to what a client asked by HTTP, as far as it came together
+// with the end of its head, or behind it.
+func (e *Engine) answer(p *nfq.Packet, h *host, fl *flow, now Time) {
+	body := p.Payload
+	if i := bytes.Index(body, headEnd); i >= 0 {
+		body = body[i+len(headEnd):]
+	}
+	if f := &e.finding; e.reply(int(fl.protocol), p, body, f) {
+		fl.asked = false
+		e.notePeers(h, &e.clients[h.client], f, now)
+	}
+}
+
+var headEnd = []byte("\r\n\r\n")
+
 // unclaimed deals with a direction of a connection that is of no protocol.
 func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, outbound bool, now Time) nfq.Verdict {
 	fl := &e.flows.flows[slot]
-	if !e.streams.Has(harmlessBit) {
+	if !e.streams.Has(harmlessBit) || fl.claimed {
 		if outbound && !fl.out.HTTP() || fl.in.Done() && fl.out.Done() {
 			e.flows.remove(slot)
 			return nfq.AcceptDecided

@@ -76,6 +76,17 @@ func (e *Engine) cutFrom(c *client, a *nfq.Addr) bool {
 	return p != nil && p.cutsAll(e)
 }
 
+// reply reads what somebody answers who was asked by a client of the protocol.
+func (e *Engine) reply(protocol int, p *nfq.Packet, b []byte, f *detect.Finding) bool {
+	read := detect.All[protocol].Reply
+	if read == nil {
+		return false
+	}
+	f.Reset()
+	f.Protocol = protocol
+	return read(b, p.Proto == nfq.ProtoTCP, !p.Src.Is4(), f)
+}
+
 // dropUnknownUDP drops a datagram of a client that is sifted.
 func (e *Engine) dropUnknownUDP(c *client) nfq.Verdict {
 	if cfg := &e.cfg.Protocols[c.protocol]; cfg.Mode != Block || !cfg.BlockUDP {
@@ -104,6 +115,8 @@ func (e *Engine) udpIn(p *nfq.Packet, now Time) nfq.Verdict {
 			e.note(h, c, &p.Src, p.SrcPort, f.Protocol, false, now)
 			e.notePeers(h, c, f, now)
 		}
+	} else if peer := e.knows(c, &p.Src); peer != nil && peer.port == p.SrcPort && e.reply(int(peer.protocol), p, p.Payload, f) {
+		e.notePeers(h, c, f, now)
 	} else if e.streams.Has(harmlessBit) && detect.HarmlessDatagram(p.Payload, p.SrcPort, false) &&
 		!e.cutFrom(c, &p.Src) {
 		return nfq.AcceptHarmless

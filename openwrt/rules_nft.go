@@ -175,6 +175,7 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <sift>		ip6 daddr @sift6 goto sift
 		ct mark & <decided> != 0x0 return
 <learn>		meta l4proto udp @th,64,8 0x64 ct direction reply ct reply packets <= <replies> <q>
+<learn>		meta l4proto udp @th,64,32 0x00000001 ct direction reply ct reply packets <= <replies> <q>
 		meta l4proto udp ct reply packets > <udp> goto decided
 <http>		meta l4proto tcp goto tcp_first
 <plain>		meta l4proto tcp goto decided

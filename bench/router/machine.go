@@ -28,9 +28,9 @@ type machine struct {
 // each unless the machine says otherwise, about what a router's processor takes;
 // while it sleeps, its clock jumps to what it waits for next. So a busy host makes
 // a machine slow, but nothing in it late, waiting costs nothing, and CPU times are
-// counts of instructions. The malta board does not wake from such a jump, so that
-// its clock runs on while it sleeps. MIPS needs such a clock besides: without, sleeps there
-// sometimes last 27 seconds too long. The malta kernel measures its processor's
+// counts of instructions. The malta board hangs with a clock that jumps; its runs
+// on while it sleeps. It needs a clock of instructions all the same: without, its
+// sleeps sometimes last 27 seconds too long. Its kernel measures the processor's
 // speed against the RTC, which must therefore run by the same clock.
 func (m *machine) clock() []string {
 	sleep := map[bool]string{true: "on", false: "off"}[m.Waits]
@@ -67,7 +67,7 @@ var machines = []machine{
 		CC:      "arm-linux-gnueabihf-",
 		QEMU:    []string{"qemu-system-arm", "-M", "virt", "-cpu", "cortex-a7"},
 		Disk:    "virtio-blk-device",
-		Console: "ttyAMA0", MB: 64,
+		Console: "ttyAMA0", MB: 80, // with 64 the scenarios run out of memory
 	},
 	{
 		Arch: "arm64", Debian: "arm64", Kernel: "linux-image-cloud-arm64",
@@ -76,7 +76,7 @@ var machines = []machine{
 		CC:      "aarch64-linux-gnu-",
 		QEMU:    []string{"qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53"},
 		Disk:    "virtio-blk-device",
-		Console: "ttyAMA0", MB: 64,
+		Console: "ttyAMA0", MB: 96,
 	},
 	{
 		Arch: "x86_64", Debian: "amd64", Kernel: "linux-image-cloud-amd64",

@@ -136,8 +136,9 @@ func (k *Keeper) placeSets(r Rules, l *Loaded) error {
 	return nil
 }
 
-// placeIPTables loads the rules of both families, side by side because the start
-// waits for it, and returns the tables that have them.
+// placeIPTables loads the rules of both families and returns the tables that have
+// them. Both are read side by side, because the start waits for it; written side by
+// side they would get into each other's way.
 func placeIPTables(r Rules, l *Loaded) ([]*iptablesTable, error) {
 	families := []*placing{{iptables: newIPTables(false), mangle: r.Mangle4, raw: r.Raw}}
 	if haveIPv6() {
@@ -149,18 +150,14 @@ func placeIPTables(r Rules, l *Loaded) ([]*iptablesTable, error) {
 	for _, p := range families {
 		p.endSave()
 	}
-	for _, p := range families {
-		p.startRestore()
-	}
 	var all []*iptablesTable
-	var failed error
 	for _, p := range families {
-		tables, err := p.endRestore(l)
+		tables, err := p.write(l)
 		switch {
 		case err == nil:
 			all = append(all, tables...)
 		case !p.six:
-			failed = err // the others are still waited for
+			return all, err
 		default:
 			if errors.Is(err, errNoProgram) {
 				err = fmt.Errorf("%w: %s", err, remedyIP6Tables)
@@ -168,7 +165,7 @@ func placeIPTables(r Rules, l *Loaded) ([]*iptablesTable, error) {
 			l.degraded("IPv6 is not watched: %v", err)
 		}
 	}
-	return all, failed
+	return all, nil
 }
 
 // dropOthers removes what the rules in place do not need: it is left over from

@@ -64,12 +64,9 @@ func (p iptables) save(table string) (saved, error) {
 	return parseSave(out, table), nil
 }
 
-// restoreArgs load beside what is there, and wait for others that do the same.
-var restoreArgs = []string{"-w", "5", "--noflush"}
-
 // restore loads a text beside what is there, waiting for others that do the same.
 func (p iptables) restore(text string) error {
-	if _, err := runTool(text, p.program+"-restore", restoreArgs...); err != nil {
+	if _, err := runTool(text, p.program+"-restore", "-w", "5", "--noflush"); err != nil {
 		return explain(err, text)
 	}
 	return nil
@@ -81,11 +78,10 @@ type placing struct {
 	iptables
 	mangle, raw string // texts of Rules
 
-	tool      *tool
-	m, w      saved // what is there
-	err       error // of mangle
-	rawErr    error
-	restoring bool
+	tool   *tool
+	m, w   saved // what is there
+	err    error // of mangle
+	rawErr error
 }
 
 // startSave begins to read what is there: in one run where that brings no table
@@ -108,24 +104,16 @@ func (p *placing) endSave() {
 	p.w, p.rawErr = p.save("raw")
 }
 
-// startRestore begins to load both tables in one go.
-func (p *placing) startRestore() {
-	if p.err == nil && p.rawErr == nil {
-		p.restoring = true
-		p.tool = startTool(p.m.takeOver(p.mangle)+p.w.takeOver(p.raw), p.program+"-restore", restoreArgs...)
-	}
-}
-
-func (p *placing) endRestore(l *Loaded) ([]*iptablesTable, error) {
+// write loads both tables in one go.
+func (p *placing) write(l *Loaded) ([]*iptablesTable, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
 	tables := []*iptablesTable{{iptables: p.iptables, name: "mangle", jumps: parseSave(p.mangle, "mangle").jumps}}
-	if p.restoring {
-		if _, p.rawErr = p.tool.end(); p.rawErr == nil {
+	if p.rawErr == nil {
+		if p.rawErr = p.restore(p.m.takeOver(p.mangle) + p.w.takeOver(p.raw)); p.rawErr == nil {
 			return append(tables, &iptablesTable{iptables: p.iptables, name: "raw", jumps: parseSave(p.raw, "raw").jumps}), nil
 		}
-		p.rawErr = explain(p.rawErr, p.m.takeOver(p.mangle)+p.w.takeOver(p.raw))
 	}
 	// Without raw all works; only our own packets are tracked. What failed may
 	// have put mangle in place already.

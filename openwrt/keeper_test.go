@@ -538,8 +538,7 @@ func TestKeeperNoRaw(t *testing.T) {
 			p := placing{iptables: newIPTables(false), mangle: r.Mangle4, raw: strings.Replace(r.Raw, "-j CT", "-j NOSUCH", 1)}
 			p.startSave()
 			p.endSave()
-			p.startRestore()
-			tables, err := p.endRestore(&l)
+			tables, err := p.write(&l)
 			if err != nil || len(tables) != 1 || tables[0].name != "mangle" {
 				t.Fatal(tables, err)
 			}

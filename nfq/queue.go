@@ -19,7 +19,7 @@ const (
 	DefaultCopyRange  = 2048
 	DefaultBatch      = 64
 	DefaultReadBuffer = 1 << 20
-	DefaultModeration = 100 * time.Microsecond
+	DefaultModeration = 200 * time.Microsecond
 )
 
 // Config says which queue to open, and how. The zero value of a field stands

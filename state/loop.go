@@ -56,7 +56,7 @@ const idle = time.Second
 // answer makes no such row, and ends one.
 const (
 	closely = 100 * time.Microsecond
-	loosely = 250 * time.Microsecond
+	loosely = 400 * time.Microsecond
 	rowOf   = 8
 )
 

@@ -90,6 +90,20 @@ func (e *Engine) found(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	return c
 }
 
+// met returns the client that h is by the finding f, as found does, and says so
+// when it is new. peer and port are whom it spoke to, zero where nobody is known.
+func (e *Engine) met(h *host, f *detect.Finding, a *nfq.Addr, d *Device, peer *nfq.Addr, port uint16, now Time) *client {
+	isNew := h.client == none
+	c := e.found(h, f.Protocol, f.Reason, a, d, now)
+	if c != nil && isNew {
+		e.emit(Event{
+			Class: ClassClient, What: EventFound, Client: c.addr, MAC: c.mac,
+			Peer: *peer, Port: port, Protocol: uint8(f.Protocol), Reason: f.Reason,
+		})
+	}
+	return c
+}
+
 // learn takes what a payload said about the client itself.
 func (c *client) learn(f *detect.Finding) {
 	if f.Port != 0 {

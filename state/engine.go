@@ -191,6 +191,9 @@ func (e *Engine) seconds(t Time) seconds {
 	return e.second
 }
 
+// tellsHarmless reports whether harmless connections are told from unknown ones.
+func (e *Engine) tellsHarmless() bool { return e.streams&detect.Harmless != 0 }
+
 func (e *Engine) device(index uint32) *Device {
 	for i := range e.devices {
 		if e.devices[i].Index == index {

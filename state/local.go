@@ -37,13 +37,9 @@ func (e *Engine) local(p *nfq.Packet, d *Device, now Time) {
 			return
 		}
 		f.Kind, f.Protocol = kind, i
-		isNew := h.client == none
-		c := e.found(h, i, f.Reason, &p.Src, d, now)
+		c := e.met(h, f, &p.Src, d, &nfq.Addr{}, 0, now)
 		if c == nil {
 			return
-		}
-		if isNew {
-			e.announce(c, f, &nfq.Addr{}, 0)
 		}
 		if c.port == 0 { // one number serves TCP and UDP
 			c.askedAt, c.port = p.Src, f.Port

@@ -114,13 +114,9 @@ func (e *Engine) wentToNamed(p *nfq.Packet, d *Device, h *host, now Time) bool {
 	f := &e.finding
 	f.Reset()
 	f.Kind, f.Protocol, f.Reason = detect.Session, protocol, detect.ReasonName
-	isNew := h.client == none
-	c := e.found(h, protocol, f.Reason, &p.Src, d, now)
+	c := e.met(h, f, &p.Src, d, &p.Dst, p.DstPort, now)
 	if c == nil {
 		return e.cfg.Protocols[protocol].Mode == Block
-	}
-	if isNew {
-		e.announce(c, f, &p.Dst, p.DstPort)
 	}
 	peer := e.note(h, c, &p.Dst, p.DstPort, protocol, false, now)
 	e.lock(h.client, c, protocol, f.Reason, now)

@@ -9,6 +9,9 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
+// private is the lowest port that is no system service's.
+const private = 1024
+
 const (
 	// suspectTime is how long what makes a client likely counts.
 	suspectTime = time.Minute
@@ -42,7 +45,6 @@ type suspicion struct {
 // suspectUDP notes an unknown datagram of a host: who speaks from one port to
 // many may be a client, encrypted or in the middle of a transfer.
 func (e *Engine) suspectUDP(p *nfq.Packet, d *Device, h *host, now Time) {
-	const private = 1024
 	if p.SrcPort < private || p.DstPort < private || h.client != none {
 		return
 	}
@@ -130,11 +132,10 @@ func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Ve
 	}
 	f := e.classify(p.Payload)
 	f.Protocol, f.Reason = int(w.protocol), detect.ReasonProbe
-	c := e.found(h, f.Protocol, f.Reason, &p.Src, d, now)
+	c := e.met(h, f, &p.Src, d, &nfq.Addr{}, 0, now)
 	if c == nil {
 		return nfq.Accept
 	}
-	e.announce(c, f, &nfq.Addr{}, 0)
 	c.askedAt, c.port, c.way = p.Src, p.SrcPort, w.way
 	c.lastProbe = s.asked
 	c.learn(f)
@@ -170,7 +171,6 @@ func (e *Engine) Suspect(a nfq.AddrPort, now Time) {
 // It reports whether it is an encrypted session of a client: of one that is
 // known, or of a host of which enough else speaks for it.
 func (e *Engine) encrypted(b []byte, h *host, port uint16, now Time) (protocol int, ok bool) {
-	const private = 1024
 	if port < private {
 		return 0, false
 	}

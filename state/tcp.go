@@ -18,7 +18,7 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	if h.client != none {
 		c := &e.clients[h.client]
 		peer := e.knows(c, &p.Dst)
-		if peer != nil && detect.All[peer.protocol].Sift && !(isSYN && peer.port == p.DstPort && peer.port >= 1024) {
+		if peer != nil && detect.All[peer.protocol].Sift && !(isSYN && peer.port == p.DstPort && peer.port >= private) {
 			peer = nil // something else may be served there too
 		}
 		if peer != nil {
@@ -100,7 +100,7 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 		}
 		e.held.drop(slot)
 		e.flows.flows[slot].start(h, p, outbound)
-		if e.streams.Has(harmlessBit) {
+		if e.tellsHarmless() {
 			e.flows.flows[slot].out.WantPort(key.wport)
 			e.flows.flows[slot].in.WantPort(key.wport)
 		}
@@ -108,9 +108,7 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 	fl := &e.flows.flows[slot]
 	e.flows.lru.touch(slot)
 	switch {
-	case fl.fate == cut && h.client != none:
-		return e.refuseUnknown(p, &e.clients[h.client])
-	case fl.fate == unknown && h.client != none && e.clients[h.client].sift:
+	case h.client != none && (fl.fate == cut || fl.fate == unknown && e.clients[h.client].sift):
 		return e.refuseUnknown(p, &e.clients[h.client])
 	case fl.fate != open:
 		return nfq.Accept
@@ -159,7 +157,7 @@ var headEnd = []byte("\r\n\r\n")
 // unclaimed deals with a direction of a connection that is of no protocol.
 func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, outbound bool, now Time) nfq.Verdict {
 	fl := &e.flows.flows[slot]
-	if !e.streams.Has(harmlessBit) || fl.claimed {
+	if !e.tellsHarmless() || fl.claimed {
 		if outbound && !fl.out.HTTP() || fl.in.Done() && fl.out.Done() {
 			e.flows.remove(slot)
 			return nfq.AcceptDecided
@@ -232,17 +230,13 @@ func decoy(c *client, a *nfq.Addr) bool {
 
 // session handles data that says that a connection is of a P2P client.
 func (e *Engine) session(p *nfq.Packet, d *Device, h *host, key *flowKey, f *detect.Finding, outbound bool, now Time) nfq.Verdict {
-	isNew := h.client == none
 	block := e.cfg.Protocols[f.Protocol].Mode == Block
-	c := e.found(h, f.Protocol, f.Reason, &key.lan, d, now)
+	c := e.met(h, f, &key.lan, d, &key.wan, key.wport, now)
 	if c == nil {
 		if block {
 			return e.refuse(p)
 		}
 		return nfq.Accept
-	}
-	if isNew {
-		e.announce(c, f, &key.wan, key.wport)
 	}
 	peer := e.note(h, c, &key.wan, key.wport, f.Protocol, false, now)
 	switch {

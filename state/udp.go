@@ -37,7 +37,7 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	}
 	// What is weak may be anything: a name server's number begins as FastTrack's
 	// short messages do.
-	if e.streams.Has(harmlessBit) && detect.HarmlessDatagram(p.Payload, p.DstPort, true) {
+	if e.tellsHarmless() && detect.HarmlessDatagram(p.Payload, p.DstPort, true) {
 		// A peer of a protocol that goes by addresses alone stays cut.
 		if h.client == none || !e.cutFrom(&e.clients[h.client], &p.Dst) {
 			return nfq.AcceptHarmless
@@ -47,7 +47,7 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		return nfq.Drop
 	}
 	if h.client == none {
-		if e.streams.Has(harmlessBit) {
+		if e.tellsHarmless() {
 			e.suspectUDP(p, d, h, now)
 		}
 		return nfq.Accept
@@ -61,13 +61,10 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		return e.dropUDP(c, peer, int(peer.protocol))
 	}
 	if c.sift {
-		return e.dropUnknownUDP(c)
+		return e.dropUDP(c, nil, int(c.protocol))
 	}
 	return nfq.Accept
 }
-
-// harmlessBit is the number of detect.Harmless.
-const harmlessBit = 31
 
 // cutFrom reports whether the address is a peer from which the client is cut off
 // altogether.
@@ -85,16 +82,6 @@ func (e *Engine) reply(protocol int, p *nfq.Packet, b []byte, f *detect.Finding)
 	f.Reset()
 	f.Protocol = protocol
 	return read(b, p.Proto == nfq.ProtoTCP, !p.Src.Is4(), f)
-}
-
-// dropUnknownUDP drops a datagram of a client that is sifted.
-func (e *Engine) dropUnknownUDP(c *client) nfq.Verdict {
-	if cfg := &e.cfg.Protocols[c.protocol]; cfg.Mode != Block || !cfg.BlockUDP {
-		return nfq.Accept
-	}
-	c.dropped++
-	c.droppedUDP++
-	return nfq.Drop
 }
 
 // udpIn decides about a datagram from the outside to the LAN. What it says never
@@ -117,20 +104,19 @@ func (e *Engine) udpIn(p *nfq.Packet, now Time) nfq.Verdict {
 		}
 	} else if peer := e.knows(c, &p.Src); peer != nil && peer.port == p.SrcPort && e.reply(int(peer.protocol), p, p.Payload, f) {
 		e.notePeers(h, c, f, now)
-	} else if e.streams.Has(harmlessBit) && detect.HarmlessDatagram(p.Payload, p.SrcPort, false) &&
+	} else if e.tellsHarmless() && detect.HarmlessDatagram(p.Payload, p.SrcPort, false) &&
 		!e.cutFrom(c, &p.Src) {
 		return nfq.AcceptHarmless
 	}
 	if c.sift {
-		return e.dropUnknownUDP(c)
+		return e.dropUDP(c, nil, int(c.protocol))
 	}
 	return nfq.Accept
 }
 
 // spoke handles a datagram that says that its sender is a client.
 func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now Time) nfq.Verdict {
-	isNew := h.client == none
-	c := e.found(h, f.Protocol, f.Reason, &p.Src, d, now)
+	c := e.met(h, f, &p.Src, d, &p.Dst, p.DstPort, now)
 	if c == nil {
 		// No place for it: it is not held, but what is recognised is
 		// blocked all the same.
@@ -138,9 +124,6 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 			return nfq.Drop
 		}
 		return nfq.Accept
-	}
-	if isNew {
-		e.announce(c, f, &p.Dst, p.DstPort)
 	}
 	protocol := detect.All[f.Protocol]
 	if f.Kind == detect.Query && len(p.Payload) <= detect.MaxQuery {
@@ -171,6 +154,8 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	return e.dropUDP(c, peer, f.Protocol)
 }
 
+// dropUDP drops a datagram of a client as the protocol's policy says: peer is to
+// whom it was, nil where that is not known.
 func (e *Engine) dropUDP(c *client, peer *peer, protocol int) nfq.Verdict {
 	if cfg := &e.cfg.Protocols[protocol]; cfg.Mode != Block || !cfg.BlockUDP {
 		return nfq.Accept
@@ -181,14 +166,6 @@ func (e *Engine) dropUDP(c *client, peer *peer, protocol int) nfq.Verdict {
 	c.dropped++
 	c.droppedUDP++
 	return nfq.Drop
-}
-
-// announce says that a client was found.
-func (e *Engine) announce(c *client, f *detect.Finding, peer *nfq.Addr, port uint16) {
-	e.emit(Event{
-		Class: ClassClient, What: EventFound, Client: c.addr, MAC: c.mac,
-		Peer: *peer, Port: port, Protocol: uint8(f.Protocol), Reason: f.Reason,
-	})
 }
 
 // notePeers enters the peers that a payload named.

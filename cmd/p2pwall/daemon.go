@@ -139,8 +139,8 @@ func (d *daemon) start() error {
 }
 
 // lookAgain has the kernel count the LAN's UDP flows anew, so that the rules
-// find none that is past its first packets. It returns who may
-// be a client, to be asked when the rules are there.
+// find none that is past its first packets. It returns who may be a client, to be
+// asked when the rules are there.
 func (d *daemon) lookAgain() (suspects []nfq.AddrPort) {
 	var err error
 	if lan := d.lan(); d.cfg.Sifts() {

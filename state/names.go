@@ -19,10 +19,8 @@ const (
 	dnsPort    = 53
 )
 
-// named is an address that a listed name stands for.
+// named is what an address stands for.
 type named struct {
-	addr     nfq.Addr
-	hash     uint32
 	protocol uint8
 	until    Time
 }
@@ -30,41 +28,26 @@ type named struct {
 // namedTable is the table of such addresses: of all hosts together, because a
 // name stands for the same addresses whoever asks.
 type namedTable struct {
-	places []named
-	used   int
-	index  index[nfq.Addr]
-	lru    lru
+	recent[nfq.Addr]
+	named []named // by slot
 }
 
 func newNamedTable() namedTable {
-	return namedTable{places: make([]named, maxNamed), index: newIndex[nfq.Addr](maxNamed), lru: newLRU(maxNamed)}
+	return namedTable{newRecent[nfq.Addr](maxNamed), make([]named, maxNamed)}
 }
 
 func (t *namedTable) put(a *nfq.Addr, hash uint32, protocol int, until Time) {
-	slot := t.index.get(*a, hash)
-	switch {
-	case slot != none:
-		t.lru.touch(slot)
-		t.places[slot].protocol = uint8(protocol)
-		t.places[slot].until = max(t.places[slot].until, until)
-		return
-	case t.used < len(t.places):
-		slot = int32(t.used)
-		t.used++
-	default:
-		slot = t.lru.oldest()
-		t.lru.remove(slot)
-		t.index.remove(t.places[slot].addr, t.places[slot].hash)
+	slot, isNew := t.take(*a, hash)
+	if !isNew {
+		until = max(until, t.named[slot].until)
 	}
-	t.places[slot] = named{*a, hash, uint8(protocol), until}
-	t.index.put(*a, hash, slot)
-	t.lru.push(slot)
+	t.named[slot] = named{uint8(protocol), until}
 }
 
-// get returns the protocol of the address, or none.
-func (t *namedTable) get(a *nfq.Addr, hash uint32, now Time) int {
-	if slot := t.index.get(*a, hash); slot != none && now < t.places[slot].until {
-		return int(t.places[slot].protocol)
+// protocol returns the protocol of the address, or none.
+func (t *namedTable) protocol(a *nfq.Addr, hash uint32, now Time) int {
+	if slot := t.get(*a, hash); slot != none && now < t.named[slot].until {
+		return int(t.named[slot].protocol)
 	}
 	return none
 }
@@ -103,7 +86,7 @@ func (e *Engine) wentToNamed(p *nfq.Packet, d *Device, h *host, now Time) bool {
 	if e.named.used == 0 {
 		return false
 	}
-	protocol := e.named.get(&p.Dst, e.hash.addr(&p.Dst), now)
+	protocol := e.named.protocol(&p.Dst, e.hash.addr(&p.Dst), now)
 	if protocol == none || e.cfg.Protocols[protocol].Mode == Off {
 		return false
 	}

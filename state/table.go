@@ -111,6 +111,46 @@ func (l *lru) oldest() int32 { return l.links[0].newer - 1 }
 // newer returns the slot that was used next after s, or none.
 func (l *lru) newer(s int32) int32 { return l.links[s+1].newer - 1 }
 
+// recent gives each key a slot of a table of fixed size, for as long as it is among
+// those that were used last.
+type recent[K comparable] struct {
+	keys   []K
+	hashes []uint32
+	used   int // slots that were ever given
+	index  index[K]
+	lru    lru
+}
+
+func newRecent[K comparable](slots int) recent[K] {
+	return recent[K]{
+		keys: make([]K, slots), hashes: make([]uint32, slots),
+		index: newIndex[K](slots), lru: newLRU(slots),
+	}
+}
+
+// get returns the key's slot, or none.
+func (r *recent[K]) get(key K, hash uint32) int32 { return r.index.get(key, hash) }
+
+// take returns the key's slot, given anew when isNew.
+func (r *recent[K]) take(key K, hash uint32) (slot int32, isNew bool) {
+	if slot = r.index.get(key, hash); slot != none {
+		r.lru.touch(slot)
+		return slot, false
+	}
+	if r.used < len(r.keys) {
+		slot = int32(r.used)
+		r.used++
+	} else {
+		slot = r.lru.oldest()
+		r.lru.remove(slot)
+		r.index.remove(r.keys[slot], r.hashes[slot])
+	}
+	r.keys[slot], r.hashes[slot] = key, hash
+	r.index.put(key, hash, slot)
+	r.lru.push(slot)
+	return slot, true
+}
+
 // hasher mixes table keys. The seed keeps outsiders from choosing addresses
 // that collide.
 type hasher struct{ seed uint32 }

@@ -11,49 +11,15 @@ import (
 // datagrams fit a protocol but do not show it alone.
 const maxUDPFlows = 128
 
-type udpFlow struct {
-	key  flowKey
-	hash uint32
-	utp  detect.UTP
-}
-
 // udpFlows is the table of watched UDP flows. One that has shown to be nothing
 // stays until its place is needed, so that it is not looked at again.
 type udpFlows struct {
-	flows []udpFlow
-	used  int
-	index index[flowKey]
-	lru   lru
+	recent[flowKey]
+	utp []detect.UTP // by slot
 }
 
 func newUDPFlows() udpFlows {
-	return udpFlows{
-		flows: make([]udpFlow, maxUDPFlows),
-		index: newIndex[flowKey](maxUDPFlows),
-		lru:   newLRU(maxUDPFlows),
-	}
-}
-
-// get returns the flow, entering it when it is new.
-func (t *udpFlows) get(k *flowKey, hash uint32) *udpFlow {
-	slot := t.index.get(*k, hash)
-	if slot != none {
-		t.lru.touch(slot)
-		return &t.flows[slot]
-	}
-	if t.used < len(t.flows) {
-		slot = int32(t.used)
-		t.used++
-	} else {
-		slot = t.lru.oldest()
-		t.lru.remove(slot)
-		t.index.remove(t.flows[slot].key, t.flows[slot].hash)
-	}
-	f := &t.flows[slot]
-	f.key, f.hash, f.utp = *k, hash, detect.UTP{}
-	t.index.put(*k, hash, slot)
-	t.lru.push(slot)
-	return f
+	return udpFlows{newRecent[flowKey](maxUDPFlows), make([]detect.UTP, maxUDPFlows)}
 }
 
 // watch looks at a datagram that fits the protocol of f, together with those
@@ -64,6 +30,10 @@ func (e *Engine) watch(p *nfq.Packet, f *detect.Finding, outbound bool, now Time
 		return false
 	}
 	k := keyOf(p, outbound)
-	fl := e.udpFlows.get(&k, e.hash.flow(&k))
-	return protocol.Flow(&fl.utp, p.Payload, outbound, uint32(now/1000)) == detect.Yes
+	slot, isNew := e.udpFlows.take(k, e.hash.flow(&k))
+	utp := &e.udpFlows.utp[slot]
+	if isNew {
+		*utp = detect.UTP{}
+	}
+	return protocol.Flow(utp, p.Payload, outbound, uint32(now/1000)) == detect.Yes
 }

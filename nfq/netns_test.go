@@ -55,17 +55,22 @@ func setNetNS(t *testing.T, f *os.File) {
 	}
 }
 
-// try runs a command in the current namespace and returns what it prints.
+// try runs a command in the current namespace and returns what it prints. What it
+// complains of comes back only when it fails: between the lines of a list, it would
+// break them.
 func try(t *testing.T, name string, args ...string) (string, error) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
 		t.Skipf("needs the program %s", name)
 	}
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		err = fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+	var out, complaints strings.Builder
+	c := exec.Command(name, args...)
+	c.Stdout, c.Stderr = &out, &complaints
+	if err := c.Run(); err != nil {
+		said := out.String() + complaints.String()
+		return said, fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, said)
 	}
-	return string(out), err
+	return out.String(), nil
 }
 
 // run is try for a command that must succeed.

@@ -45,9 +45,14 @@ func run(t *testing.T, input string, args ...string) string {
 	return out
 }
 
+// try is run for a program that may fail; what it complains of comes back only
+// when it does: between the lines of a list, it would break them.
 func try(input string, args ...string) (string, error) {
+	var out, complaints strings.Builder
 	c := exec.Command(args[0], args[1:]...)
-	c.Stdin = strings.NewReader(input)
-	out, err := c.CombinedOutput()
-	return string(out), err
+	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(input), &out, &complaints
+	if err := c.Run(); err != nil {
+		return out.String() + complaints.String(), err
+	}
+	return out.String(), nil
 }

@@ -208,13 +208,15 @@ func (n *Namespace) Command(name string, arg ...string) *exec.Cmd {
 }
 
 // Run runs a command in the namespace and returns what it printed; the error
-// holds the output too.
+// holds that too, and what the command complained of.
 func (n *Namespace) Run(name string, arg ...string) (string, error) {
-	out, err := n.Command(name, arg...).CombinedOutput()
-	if err != nil {
-		return string(out), fmt.Errorf("%s: %s %s: %w: %s", n.Name, name, strings.Join(arg, " "), err, strings.TrimSpace(string(out)))
+	var out, complaints strings.Builder
+	cmd := n.Command(name, arg...)
+	cmd.Stdout, cmd.Stderr = &out, &complaints // apart: what is listed stays in whole lines
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("%s: %s %s: %w: %s", n.Name, name, strings.Join(arg, " "), err, strings.TrimSpace(out.String()+complaints.String()))
 	}
-	return string(out), nil
+	return out.String(), nil
 }
 
 // sysctl sets a kernel parameter of the namespace, named by its path below

@@ -323,7 +323,7 @@ func (e *env) noSession(h *lab.Host, o lab.Observations) {
 		return
 	}
 	for _, c := range e.lab.Crossings(h) {
-		if c.Entered >= first && e.lab.IsPeer(c.Dst.Addr()) && (c.IsSYN() || c.Proto == lab.UDP || c.Len > 0) {
+		if c.Entered >= first && e.lab.IsPeer(c.Dst.Addr()) && (c.IsSYN() || c.Proto == lab.UDP || c.Proto == lab.TCP && c.Len > 0) {
 			e.fault("left after the first ping (%d): packet %d, entered as %d: %s", first, c.At, c.Entered, &c.Packet)
 		}
 	}

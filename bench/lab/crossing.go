@@ -4,6 +4,7 @@ package lab
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -85,17 +86,28 @@ func split(all []Packet) (entered, left []Packet) {
 
 // Lost returns the packets between a LAN host and the internet that the router
 // got and did not pass on, in both directions. Packets that are on their way get
-// two seconds. It needs Config.NoOffload and does not work for the way back
-// behind NAT.
+// two seconds. Of a SYN that is sent again while the first still waits in the queue
+// the kernel drops one: it enters only one of them in its connection table. It needs
+// Config.NoOffload and does not work for the way back behind NAT.
 func (l *Lab) Lost(h *Host) []Packet {
 	for end := time.Now().Add(2 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		_, out := l.outbound(h)
-		_, in := l.inbound(h)
-		lost := append(out, in...)
+		lost := append(missing(l.outbound(h)), missing(l.inbound(h))...)
 		if len(lost) == 0 || time.Now().After(end) {
 			return lost
 		}
 	}
+}
+
+// missing returns what is lost and no SYN of which another passed.
+func missing(crossed []Crossing, lost []Packet) []Packet {
+	type ends struct{ src, dst netip.AddrPort }
+	opened := map[ends]bool{}
+	for _, c := range crossed {
+		if c.IsSYN() {
+			opened[ends{c.Origin, c.Dst}] = true
+		}
+	}
+	return slices.DeleteFunc(lost, func(p Packet) bool { return p.IsSYN() && opened[ends{p.Src, p.Dst}] })
 }
 
 // IsPeer reports whether an address is one of a supernode.

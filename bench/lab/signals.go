@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 	"sync"
@@ -47,6 +48,7 @@ func CloseOnSignal(also ...func()) {
 	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	go func() {
 		s := <-c
+		fmt.Fprintf(os.Stderr, "ended by a signal: %v\n", s)
 		CloseAll()
 		for _, f := range also {
 			f()

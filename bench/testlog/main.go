@@ -43,6 +43,15 @@ func main() {
 			}
 		case "pass", "fail", "skip":
 			if e.Test == "" {
+				if e.Action == "fail" {
+					// Tests that never ended: the process was ended from outside, or by itself.
+					for k, lines := range output {
+						if strings.HasPrefix(k, key) && k != key {
+							fmt.Printf("--- NO END: %s\n%s", k, strings.Join(lines, ""))
+							delete(output, k)
+						}
+					}
+				}
 				for _, line := range output[key] {
 					if strings.HasPrefix(line, "ok ") || strings.HasPrefix(line, "FAIL") || e.Action == "fail" && !strings.HasPrefix(line, "=== ") {
 						fmt.Print(line)

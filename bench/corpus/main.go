@@ -40,6 +40,7 @@ type row struct {
 type corpus struct {
 	class  map[string]string // by file
 	labels map[string]string // by file and flow
+	seen   map[string]bool   // by file and flow: whether it had payload
 }
 
 func run(dir string, verbose bool, stdout, stderr io.Writer) int {
@@ -57,13 +58,14 @@ func run(dir string, verbose bool, stdout, stderr io.Writer) int {
 		if err != nil {
 			notes = append(notes, fmt.Sprintf("%s: %v", file, err))
 		}
-		class := c.class[file]
-		negative := class == "neg" || class == "hardneg"
+		class, negative := c.class[file], c.negative(file)
 		for _, x := range flows {
+			name := x.name(file)
+			c.seen[name] = x.payload
 			if !x.payload {
 				continue
 			}
-			label := c.label(file, class, x)
+			label := c.label(file, name)
 			r := rows[[2]string{class, label}]
 			if r == nil {
 				r = &row{class: class, label: label}
@@ -99,6 +101,10 @@ func run(dir string, verbose bool, stdout, stderr io.Writer) int {
 			wrong = append(wrong, engine(path, file)...)
 		}
 	}
+	labels, apart := c.reconcile()
+	if verbose {
+		notes = append(notes, apart...)
+	}
 	table(stdout, rows, &total)
 	for _, n := range notes {
 		fmt.Fprintln(stdout, "note:", n)
@@ -109,6 +115,7 @@ func run(dir string, verbose bool, stdout, stderr io.Writer) int {
 	for _, p := range passed {
 		fmt.Fprintln(stdout, "LET PASS:", p)
 	}
+	fmt.Fprintln(stdout, labels)
 	fmt.Fprintf(stdout, "%d captures, %d negative flows with payload, %d false positives, %d BitTorrent flows shown harmless\n",
 		len(files), total.flows, len(wrong), len(passed))
 	if len(wrong) > 0 || len(passed) > 0 {
@@ -201,7 +208,7 @@ func percent(n, of int) string {
 
 // load reads the two lists and the names of the captures.
 func load(dir string) (*corpus, []string, error) {
-	c := &corpus{class: map[string]string{}, labels: map[string]string{}}
+	c := &corpus{class: map[string]string{}, labels: map[string]string{}, seen: map[string]bool{}}
 	err := lines(filepath.Join(dir, "manifest.tsv"), 4, func(f []string) { c.class[f[0]] = f[3] })
 	if err == nil {
 		err = lines(filepath.Join(dir, "flows.tsv"), 5, func(f []string) { c.labels[flowName(f[0], f[1], f[2], f[3])] = f[4] })
@@ -237,35 +244,4 @@ func lines(path string, least int, f func([]string)) error {
 		f(fields)
 	}
 	return nil
-}
-
-// flowName is a flow's name in whichever order its ends are, and however their
-// addresses are written.
-func flowName(file, l4, a, b string) string {
-	a, b = plain(a), plain(b)
-	if a > b {
-		a, b = b, a
-	}
-	return strings.Join([]string{file, l4, a, b}, " ")
-}
-
-func plain(s string) string {
-	if p, err := netip.ParseAddrPort(s); err == nil {
-		return p.String()
-	}
-	return s
-}
-
-func (c *corpus) label(file, class string, x *flow) string {
-	l4 := "UDP"
-	if x.key.proto == nfq.ProtoTCP {
-		l4 = "TCP"
-	}
-	if l, ok := c.labels[flowName(file, l4, text(x.key.a), text(x.key.b))]; ok {
-		return l
-	}
-	if class == "p2p-lab" {
-		return strings.TrimSuffix(file, ".pcap")
-	}
-	return "-"
 }

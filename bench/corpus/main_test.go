@@ -101,3 +101,64 @@ func TestFalsePositivesFail(t *testing.T) {
 		t.Errorf("no corpus: exit code %d, %q", code, errs.String())
 	}
 }
+
+// The labels and the captures are compared flow by flow.
+func TestReconcile(t *testing.T) {
+	const flow = "a.pcap\tUDP\t198.51.100.7:1214\t192.168.1.50:1214\tGame\n"
+	for _, tt := range []struct{ name, class, payload, labels, want, note string }{
+		{
+			"both", "neg", "x", flow,
+			"1 negative flows of TCP and UDP have labels: 1 are counted, 0 have no payload, 0 were not found; 0 more are counted", "",
+		},
+		{
+			"without payload", "neg", "", flow,
+			"1 negative flows of TCP and UDP have labels: 0 are counted, 1 have no payload, 0 were not found; 0 more are counted", "",
+		},
+		{
+			"the label of what is inside a tunnel", "hardneg", "x", "a.pcap\tTCP\t10.0.0.1:4000\t10.0.0.2:443\tTLS\n",
+			"1 negative flows of TCP and UDP have labels: 0 are counted, 0 have no payload, 1 were not found; 1 more are counted",
+			"note: a.pcap TCP 10.0.0.1:4000 10.0.0.2:443: has a label, was not found\n" +
+				"note: a.pcap UDP 192.168.1.50:1214 198.51.100.7:1214: was counted, has no label\n",
+		},
+		{
+			"no port", "neg", "x", flow + "a.pcap\tICMP\t10.0.0.1:0\t10.0.0.2:0\tICMP\n",
+			"1 negative flows of TCP and UDP have labels: 1 are counted, 0 have no payload, 0 were not found; 0 more are counted", "",
+		},
+		{
+			"no negative", "p2p", "x", flow,
+			"0 negative flows of TCP and UDP have labels: 0 are counted, 0 have no payload, 0 were not found; 0 more are counted", "",
+		},
+		{
+			"no negative, no label", "p2p", "x", "",
+			"0 negative flows of TCP and UDP have labels: 0 are counted, 0 have no payload, 0 were not found; 0 more are counted", "",
+		},
+		{
+			"neither payload nor label", "neg", "", "",
+			"0 negative flows of TCP and UDP have labels: 0 are counted, 0 have no payload, 0 were not found; 0 more are counted", "",
+		},
+	} {
+		dir := write(t, tt.class, tt.payload, "Game")
+		if err := os.WriteFile(filepath.Join(dir, "flows.tsv"), []byte("file\tl4\ta\tb\tlabel\n"+tt.labels), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		if code := run(dir, true, &out, &errs); code != 0 || !strings.Contains(out.String(), "\n"+tt.want+"\n") || !strings.Contains(out.String(), tt.note) {
+			t.Errorf("%s: exit code %d\n%s\nwant %s\n%s", tt.name, code, out.String(), tt.want, tt.note)
+		}
+	}
+}
+
+func TestFlowName(t *testing.T) {
+	for _, tt := range [][2]string{ // as in the list of labels, and as in a capture
+		{"[2600:1901::7a0b::]:443", "[2600:1901:0:7a0b::]:443"},
+		{"[2001:db8:0:0:0:0:0:1]:443", "[2001:db8::1]:443"},
+		{"[2001:db8::1]:443", "[2001:db8::1]:443"},
+		{"192.0.2.1:443", "192.0.2.1:443"},
+		{"ICMP of somebody", "ICMP of somebody"},
+	} {
+		const other = "198.51.100.7:1214"
+		if got, want := flowName("f", "TCP", tt[0], other), flowName("f", "TCP", other, tt[1]); got != want || !strings.Contains(got, tt[1]) {
+			t.Errorf("%s: %q, want %q", tt[0], got, want)
+		}
+	}
+}

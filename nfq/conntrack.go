@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"slices"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -73,28 +75,15 @@ const (
 	ctHarmless          // mark it with MarkDecided and MarkHarmless
 )
 
-// DeleteFlows removes the connections of the given pairs from the kernel's
-// connection table and returns how many there were. A connection that was
-// offloaded past the rules comes back to them, and one that was counted past
-// its first packets is counted anew; translated ones get no more replies.
+// CutFlows removes connections from the kernel's connection table, so that the rules
+// look at them anew, also at those that were decided or offloaded past the rules: all
+// between the given pairs, and the TCP and UDP connections that the given hosts of the
+// LAN have with elsewhere and that are not marked with MarkHarmless. It returns how
+// many there were; translated ones get no more replies.
 //
 // It reads the whole table, so it is nothing for the packet path.
-func DeleteFlows(pairs map[Pair]struct{}) (int, error) {
-	return changeFlows(func(e *ctEntry) ctChange { return removeIf(e.of(pairs)) })
-}
-
-// DeleteUnknownFlows removes the TCP and UDP connections that the given hosts of
-// the LAN have with elsewhere and that are not marked with MarkHarmless: those that
-// were offloaded past the rules come back to them.
-func DeleteUnknownFlows(hosts map[Addr]struct{}, lan []netip.Prefix) (int, error) {
-	return changeFlows(func(e *ctEntry) ctChange {
-		if e.proto != ProtoTCP && e.proto != ProtoUDP || e.mark&MarkHarmless != 0 {
-			return ctKeep
-		}
-		_, opened := hosts[e.origSrc.Addr]
-		_, accepted := hosts[e.replySrc.Addr]
-		return removeIf(opened && outside(lan, &e.origDst.Addr) || accepted && outside(lan, &e.origSrc.Addr))
-	})
+func CutFlows(pairs map[Pair]struct{}, hosts map[Addr]struct{}, lan []netip.Prefix) (int, error) {
+	return changeFlows(func(e *ctEntry) ctChange { return removeIf(e.of(pairs) || e.unknownOf(hosts, lan)) })
 }
 
 // DeleteUDPFlows removes the UDP flows that hosts of the given networks opened
@@ -191,8 +180,17 @@ func changeFlows(want func(*ctEntry) ctChange) (int, error) {
 	defer c.Close()
 	changed := 0
 	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
-		n, err := changeFamily(c, family, want)
-		changed += n
+		var edits []ctEdit
+		err := readFlows(c, family, func(e *ctEntry) {
+			if x := want(e); x != ctKeep {
+				edits = append(edits, ctEdit{x, slices.Clone(e.orig), [4]byte(e.id)})
+			}
+		})
+		if err == nil {
+			var n int
+			n, err = editFlows(c, family, edits)
+			changed += n
+		}
 		if err != nil {
 			return changed, fmt.Errorf("connection table: %w", err)
 		}
@@ -200,36 +198,80 @@ func changeFlows(want func(*ctEntry) ctChange) (int, error) {
 	return changed, nil
 }
 
-func changeFamily(c *netlink.Conn, family uint8, want func(*ctEntry) ctChange) (int, error) {
-	head := []byte{family, 0, 0, 0} // struct nfgenmsg
-	all, err := c.Execute(netlink.Message{
-		Header: netlink.Header{Type: subsysConntrack<<8 | ctGet, Flags: netlink.Request | netlink.Dump},
-		Data:   head,
-	})
+// dumpSize is the room for a part of a dump; the kernel makes none larger.
+const dumpSize = 32 << 10
+
+// readFlows calls f with each connection of a family. The table may have tens of
+// thousands, more than a router has memory for at once: each part is worked on as it
+// comes, in one buffer, and what f is given is gone when it returns.
+func readFlows(c *netlink.Conn, family uint8, f func(*ctEntry)) error {
+	raw, err := c.SyscallConn()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	changed := 0
-	var busy error
-	for _, m := range all {
-		e, ok := parseConntrack(m.Data)
-		if !ok {
+	if _, err := c.Send(netlink.Message{
+		Header: netlink.Header{Type: subsysConntrack<<8 | ctGet, Flags: netlink.Request | netlink.Dump},
+		Data:   []byte{family, 0, 0, 0}, // struct nfgenmsg
+	}); err != nil {
+		return err
+	}
+	buf := make([]byte, dumpSize)
+	for {
+		var n int
+		var rerr error
+		if err := raw.Read(func(fd uintptr) bool {
+			n, _, rerr = unix.Recvfrom(int(fd), buf, 0)
+			return rerr != unix.EAGAIN
+		}); err != nil {
+			return err
+		}
+		if rerr == unix.EINTR {
 			continue
 		}
-		data := appendAttr(head[:4:4], ctaTupleOrig|unix.NLA_F_NESTED, e.orig)
+		if rerr != nil {
+			return os.NewSyscallError("recvfrom", rerr)
+		}
+		for b := buf[:n]; ; {
+			typ, body, rest, ok := nextMessage(b)
+			if !ok {
+				break
+			}
+			switch typ {
+			case unix.NLMSG_DONE:
+				return nil
+			case unix.NLMSG_ERROR:
+				return messageErrno(body)
+			}
+			var e ctEntry
+			if e.parse(body) {
+				f(&e)
+			}
+			b = rest
+		}
+	}
+}
+
+// ctEdit is what is to become of an entry.
+type ctEdit struct {
+	change ctChange
+	orig   []byte
+	id     [4]byte
+}
+
+func editFlows(c *netlink.Conn, family uint8, edits []ctEdit) (changed int, err error) {
+	var busy error
+	for _, x := range edits {
+		data := appendAttr([]byte{family, 0, 0, 0}, ctaTupleOrig|unix.NLA_F_NESTED, x.orig)
 		typ := netlink.HeaderType(subsysConntrack << 8)
-		switch want(&e) {
-		case ctKeep:
-			continue
-		case ctRemove:
+		if x.change == ctRemove {
 			typ |= ctDelete
-			data = appendAttr(data, ctaIDNum, e.id)
-		case ctHarmless:
+			data = appendAttr(data, ctaIDNum, x.id[:])
+		} else {
 			typ |= ctNew
 			data = appendAttr32(data, ctaMark, MarkDecided|MarkHarmless)
 			data = appendAttr32(data, ctaMarkMask, MarkDecided|MarkHarmless)
 		}
-		_, err = c.Execute(netlink.Message{
+		_, err := c.Execute(netlink.Message{
 			Header: netlink.Header{Type: typ, Flags: netlink.Request | netlink.Acknowledge},
 			Data:   data,
 		})
@@ -249,74 +291,79 @@ func changeFamily(c *netlink.Conn, family uint8, want func(*ctEntry) ctChange) (
 // of reports whether the connection is between one of the pairs, whoever opened
 // it. Behind address translation one of the two directions has both addresses.
 func (e *ctEntry) of(pairs map[Pair]struct{}) bool {
-	for _, p := range [...]Pair{
-		{e.origSrc.Addr, e.origDst.Addr}, // opened by the LAN
-		{e.replySrc.Addr, e.replyDst.Addr},
-	} {
-		if _, ok := pairs[p]; ok {
-			return true
-		}
-	}
-	return false
+	_, opened := pairs[Pair{e.origSrc.Addr, e.origDst.Addr}]
+	_, accepted := pairs[Pair{e.replySrc.Addr, e.replyDst.Addr}]
+	return opened || accepted
 }
 
-// parseConntrack reads an entry of a dump.
-func parseConntrack(b []byte) (e ctEntry, ok bool) {
+// unknownOf reports whether the connection is one of the hosts' with elsewhere that is
+// not known to be harmless.
+func (e *ctEntry) unknownOf(hosts map[Addr]struct{}, lan []netip.Prefix) bool {
+	if e.proto != ProtoTCP && e.proto != ProtoUDP || e.mark&MarkHarmless != 0 {
+		return false
+	}
+	_, opened := hosts[e.origSrc.Addr]
+	_, accepted := hosts[e.replySrc.Addr]
+	return opened && outside(lan, &e.origDst.Addr) || accepted && outside(lan, &e.origSrc.Addr)
+}
+
+// parse reads an entry of a dump, and points into it.
+func (e *ctEntry) parse(b []byte) bool {
 	if len(b) < nfgenLen {
-		return e, false
+		return false
 	}
-	attrs, err := netlink.UnmarshalAttributes(b[nfgenLen:])
-	if err != nil {
-		return e, false
-	}
-	for _, a := range attrs {
-		switch a.Type & nlaTypeMask {
+	for b = b[nfgenLen:]; ; {
+		typ, v, rest, ok := nextAttr(b)
+		if !ok {
+			return e.orig != nil && len(e.id) == 4
+		}
+		switch typ {
 		case ctaTupleOrig:
-			e.orig = a.Data
-			e.origSrc, e.origDst, e.proto = parseTuple(a.Data)
+			e.orig = v
+			e.origSrc, e.origDst, e.proto = parseTuple(v)
 		case ctaTupleReply:
-			e.replySrc, e.replyDst, _ = parseTuple(a.Data)
+			e.replySrc, e.replyDst, _ = parseTuple(v)
 		case ctaMark:
-			if len(a.Data) == 4 {
-				e.mark = be.Uint32(a.Data)
+			if len(v) == 4 {
+				e.mark = be.Uint32(v)
 			}
 		case ctaIDNum:
-			e.id = a.Data
+			e.id = v
 		}
+		b = rest
 	}
-	return e, e.orig != nil && e.id != nil
 }
 
 func parseTuple(b []byte) (src, dst AddrPort, proto uint8) {
-	attrs, err := netlink.UnmarshalAttributes(b)
-	if err != nil {
-		return src, dst, 0
-	}
-	for _, a := range attrs {
-		inner, err := netlink.UnmarshalAttributes(a.Data)
-		if err != nil {
-			return src, dst, 0
+	for {
+		outer, part, rest, ok := nextAttr(b)
+		if !ok {
+			return src, dst, proto
 		}
-		for _, i := range inner {
-			t, v := i.Type&nlaTypeMask, i.Data
-			switch outer := a.Type & nlaTypeMask; {
-			case outer == ctaTupleProto && t == ctaProtoNum && len(v) == 1:
+		for {
+			typ, v, next, ok := nextAttr(part)
+			if !ok {
+				break
+			}
+			switch {
+			case outer == ctaTupleProto && typ == ctaProtoNum && len(v) == 1:
 				proto = v[0]
-			case outer == ctaTupleProto && t == ctaProtoSrcPort && len(v) == 2:
+			case outer == ctaTupleProto && typ == ctaProtoSrcPort && len(v) == 2:
 				src.Port = be.Uint16(v)
-			case outer == ctaTupleProto && t == ctaProtoDstPort && len(v) == 2:
+			case outer == ctaTupleProto && typ == ctaProtoDstPort && len(v) == 2:
 				dst.Port = be.Uint16(v)
 			case outer != ctaTupleIP:
-			case t == ctaIP4Src && len(v) == 4:
+			case typ == ctaIP4Src && len(v) == 4:
 				src.Addr = AddrFrom4([4]byte(v))
-			case t == ctaIP4Dst && len(v) == 4:
+			case typ == ctaIP4Dst && len(v) == 4:
 				dst.Addr = AddrFrom4([4]byte(v))
-			case t == ctaIP6Src && len(v) == 16:
+			case typ == ctaIP6Src && len(v) == 16:
 				src.Addr = Addr(v)
-			case t == ctaIP6Dst && len(v) == 16:
+			case typ == ctaIP6Dst && len(v) == 16:
 				dst.Addr = Addr(v)
 			}
+			part = next
 		}
+		b = rest
 	}
-	return src, dst, proto
 }

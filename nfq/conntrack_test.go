@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestDeleteFlows(t *testing.T) {
+func TestCutFlowsOfPairs(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "198.51.100.7/32", "198.51.100.8/32", "2001:db8:1::50/128", "2001:db8:ff::7/128")
 	flow(t, "udp", "192.168.1.50:0", "198.51.100.7:9")
 	flow(t, "udp", "198.51.100.7:0", "192.168.1.50:9") // opened by the outside
@@ -38,14 +38,14 @@ func TestDeleteFlows(t *testing.T) {
 		of("192.168.1.50", "198.51.100.7"):     {},
 		of("2001:db8:1::50", "2001:db8:ff::7"): {},
 	}
-	n, err := DeleteFlows(pairs)
+	n, err := CutFlows(pairs, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if n < 3 {
 		t.Errorf("%d connections deleted, want all three", n)
 	}
-	if n, err := DeleteFlows(pairs); n != 0 || err != nil {
+	if n, err := CutFlows(pairs, nil, nil); n != 0 || err != nil {
 		t.Errorf("the second time: %d, %v", n, err)
 	}
 	if n, err := DeleteUDPFlows([]netip.Prefix{netip.MustParsePrefix("192.168.2.0/24")}); n != 0 || err != nil {
@@ -140,7 +140,7 @@ func tracked(t *testing.T, network string) string {
 	return strings.Join(found, ", ")
 }
 
-func TestDeleteUnknownFlows(t *testing.T) {
+func TestCutFlowsOfHosts(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32")
 	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
 	markFlow(t, "tcp", "443", MarkHarmless|MarkDecided)
@@ -157,7 +157,7 @@ func TestDeleteUnknownFlows(t *testing.T) {
 	flow(t, "udp", "192.168.1.50:40004", "192.168.1.51:6883")
 	flow(t, "udp", "192.168.1.50:40005", "239.192.152.143:6771")
 	hosts := map[Addr]struct{}{addr("192.168.1.50"): {}}
-	if n, err := DeleteUnknownFlows(hosts, lan); n != 4 || err != nil {
+	if n, err := CutFlows(nil, hosts, lan); n != 4 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
 	if got, want := tracked(t, "tcp"), "192.168.1.51:6883, 198.51.100.7:443 9000000, 198.51.100.7:6884"; got != want {
@@ -166,6 +166,71 @@ func TestDeleteUnknownFlows(t *testing.T) {
 	if got, want := tracked(t, "udp"), "192.168.1.51:6883, 198.51.100.7:53 8000000, 239.192.152.143:6771"; got != want {
 		t.Errorf("UDP: %s, want %s", got, want)
 	}
+}
+
+// ctGolden is an entry as the kernel dumps it (Linux 6.18, little-endian): TCP from
+// 192.168.1.50:40002 to 198.51.100.7:443, marked as harmless and decided.
+const ctGolden = "02000000" +
+	"34000180 14000180 08000100c0a80132 08000200c6336407 1c000280 0500010006000000 060002009c420000 0600030001bb0000" +
+	"34000280 14000180 08000100c6336407 08000200c0a80132 1c000280 0500010006000000 0600020001bb0000 060003009c420000" +
+	"080003000000000e 0800080009000000 08000c003abc0b34 08000b0000000001 0800070000069780" +
+	"30000480 2c000180 0500010003000000 050002000a000000 050003000a000000 0600040023000000 0600050023000000"
+
+func TestParseConntrack(t *testing.T) {
+	b := []byte{unix.AF_INET, 0, 0, 0}
+	tuple := func(b []byte, typ uint16, src, dst string, sport, dport uint16) []byte {
+		b, at := beginAttr(b, typ|unix.NLA_F_NESTED)
+		b, ip := beginAttr(b, ctaTupleIP|unix.NLA_F_NESTED)
+		s, d := addr(src), addr(dst)
+		b = appendAttr(b, ctaIP4Src, s[12:])
+		b = endAttr(appendAttr(b, ctaIP4Dst, d[12:]), ip)
+		b, proto := beginAttr(b, ctaTupleProto|unix.NLA_F_NESTED)
+		b = appendAttr(b, ctaProtoNum, []byte{ProtoTCP})
+		b = appendAttr(b, ctaProtoSrcPort, be.AppendUint16(nil, sport))
+		b = endAttr(appendAttr(b, ctaProtoDstPort, be.AppendUint16(nil, dport)), proto)
+		return endAttr(b, at)
+	}
+	b = tuple(b, ctaTupleOrig, "192.168.1.50", "198.51.100.7", 40002, 443)
+	orig := b[nfgenLen+nlaHeaderLen:]
+	b = tuple(b, ctaTupleReply, "198.51.100.7", "192.168.1.50", 443, 40002)
+	b = appendAttr32(b, ctaMark, MarkHarmless|MarkDecided)
+	b = appendAttr32(b, ctaIDNum, 0x3abc0b34)
+	want := ctEntry{
+		AddrPort{addr("192.168.1.50"), 40002}, AddrPort{addr("198.51.100.7"), 443},
+		AddrPort{addr("198.51.100.7"), 443}, AddrPort{addr("192.168.1.50"), 40002},
+		ProtoTCP, MarkHarmless | MarkDecided, orig, []byte{0x3a, 0xbc, 0x0b, 0x34},
+	}
+	var got ctEntry
+	if !got.parse(b) {
+		t.Fatal("not parsed")
+	}
+	opt := cmp.AllowUnexported(ctEntry{})
+	if diff := cmp.Diff(want, got, opt); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if native.Uint16([]byte{1, 0}) == 1 {
+		var kernel ctEntry
+		if !kernel.parse(unhex(ctGolden)) {
+			t.Fatal("what the kernel writes is not parsed")
+		}
+		if diff := cmp.Diff(want, kernel, opt); diff != "" {
+			t.Errorf("the kernel's, -want +got:\n%s", diff)
+		}
+	}
+	for i := range len(b) { // cut off anywhere, no more than less is known
+		var e ctEntry
+		e.parse(b[:i:i])
+	}
+}
+
+func FuzzParseConntrack(f *testing.F) {
+	f.Add(unhex(ctGolden))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var e ctEntry
+		if e.parse(b[:len(b):len(b)]) && (len(e.id) != 4 || e.orig == nil) {
+			t.Error("an entry that cannot be named")
+		}
+	})
 }
 
 // TestCheckConntrack: this kernel has the module, without which the tests above fail.

@@ -52,6 +52,19 @@ func nextMessage(b []byte) (typ uint16, body, rest []byte, ok bool) {
 	return native.Uint16(b[4:]), b[nlmsgHeaderLen:end], rest, true
 }
 
+// nextAttr takes the first attribute off b, as nextMessage does with messages; one
+// that claims to be longer than b is none.
+func nextAttr(b []byte) (typ uint16, value, rest []byte, ok bool) {
+	if len(b) < nlaHeaderLen {
+		return 0, nil, nil, false
+	}
+	n := int(native.Uint16(b))
+	if n < nlaHeaderLen || n > len(b) {
+		return 0, nil, nil, false
+	}
+	return native.Uint16(b[2:]) & nlaTypeMask, b[nlaHeaderLen:n], b[min(align4(n), len(b)):], true
+}
+
 // messageErrno returns the errno (a positive number, 0 for an
 // acknowledgement) in the body of an NLMSG_ERROR message.
 func messageErrno(body []byte) unix.Errno {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/p2pwall/p2pwall/nfq"
 )
 
 // Remedies that name what to install, on OpenWrt and on Debian.
@@ -51,6 +53,7 @@ func Detect(c *Config) (t Target, notes []string, err error) {
 			x.leave()
 		}
 	}
+	t.CutsFlows = nfq.CheckConntrack() == nil
 	return t, notes, err
 }
 
@@ -125,7 +128,7 @@ func detectSets(c *Config, b Backend, ipset, nftSets *tool) (SetsKind, []string,
 func startNFTSets(c *Config) *tool {
 	x := *c
 	x.Protocols = Default().Protocols
-	r, err := MakeRules(&x, Target{BackendIPTables, SetsNFT, []string{"lo"}})
+	r, err := MakeRules(&x, Target{BackendIPTables, SetsNFT, []string{"lo"}, true})
 	if err != nil {
 		return &tool{err: err}
 	}

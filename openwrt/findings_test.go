@@ -250,7 +250,7 @@ func TestFindingsReal(t *testing.T) {
 func TestFindingsTrial(t *testing.T) {
 	eachFlavour(t, func(t *testing.T, flavour string) {
 		c := Default()
-		r, err := MakeRules(&c, Target{BackendIPTables, SetsNFT, []string{"br-lan"}})
+		r, err := MakeRules(&c, Target{BackendIPTables, SetsNFT, []string{"br-lan"}, true})
 		if err != nil {
 			t.Fatal(err)
 		}

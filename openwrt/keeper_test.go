@@ -363,7 +363,7 @@ func TestKeeperHold(t *testing.T) {
 	inNetns(t)
 	offload := strings.Replace(fw4Like, "policy drop;\n", "policy drop;\nlog prefix \"flow_offload\"\n", 1)
 	c := Default()
-	r, err := MakeRules(&c, Target{BackendNFT, SetsNFT, []string{"br-lan"}})
+	r, err := MakeRules(&c, Target{BackendNFT, SetsNFT, []string{"br-lan"}, true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -374,7 +374,7 @@ func TestKeeperHold(t *testing.T) {
 	place := func() {
 		t.Helper()
 		var l Loaded
-		if err := k.place(Target{BackendNFT, SetsNFT, []string{"br-lan"}}, r, &l); err != nil || l.Degraded != nil {
+		if err := k.place(Target{BackendNFT, SetsNFT, []string{"br-lan"}, true}, r, &l); err != nil || l.Degraded != nil {
 			t.Fatal(err, l.Degraded)
 		}
 		wantOK(t, k)
@@ -449,7 +449,7 @@ func TestKeeperNFT(t *testing.T) {
 	need(t, "nft")
 	inNetns(t)
 	c := Default()
-	target := Target{BackendNFT, SetsNFT, []string{"br-lan"}}
+	target := Target{BackendNFT, SetsNFT, []string{"br-lan"}, true}
 	r, err := MakeRules(&c, target)
 	if err != nil {
 		t.Fatal(err)
@@ -529,7 +529,7 @@ func TestKeeperNoIPv6(t *testing.T) {
 func TestKeeperNoRaw(t *testing.T) {
 	eachFlavour(t, func(t *testing.T, flavour string) {
 		c := Default()
-		r, err := MakeRules(&c, Target{BackendIPTables, SetsOff, []string{"lan0"}})
+		r, err := MakeRules(&c, Target{BackendIPTables, SetsOff, []string{"lan0"}, true})
 		if err != nil {
 			t.Fatal(err)
 		}

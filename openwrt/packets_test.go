@@ -116,7 +116,7 @@ func (w *world) load(conf string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	target := Target{BackendNFT, SetsNFT, []string{"lan0", "lan1"}}
+	target := Target{BackendNFT, SetsNFT, []string{"lan0", "lan1"}, true}
 	if w.flavour != "" {
 		target.Backend = BackendIPTables
 	}

@@ -17,6 +17,9 @@ type Target struct {
 	Backend Backend
 	Sets    SetsKind
 	Devices []string // the LAN
+	// CutsFlows: connections that are to be cut later are taken out of the
+	// connection table, so that those which are decided may pass before all else.
+	CutsFlows bool
 }
 
 // Rules are the texts that together are the wall's rules, each for the program
@@ -45,7 +48,7 @@ const (
 const MarkSample = 0x04000000
 
 // MarkSift is the packet mark by which nft, where it only keeps the sets, tells
-// iptables what to queue of a host that is sifted.
+// iptables what is of an unknown connection of a host that is sifted.
 const MarkSift = 0x10000000
 
 // The bounds within which a packet can matter.
@@ -205,10 +208,13 @@ func ruleValues(c *Config, t Target) values {
 	v.set("sample", hex(MarkSample))
 	v.set("harmless", hex(nfq.MarkHarmless))
 	v.set("siftmark", hex(MarkSift))
+	v.set("verdicts", hex(MarkSample|nfq.MarkHarmless|nfq.MarkDecided))
 	v.number("udp", udpPackets)
 	v.number("udpmore", udpPackets+1)
 	v.number("tcp", tcpPackets)
 	v.number("tcpmore", tcpPackets+1)
+	v.set("longtcp", "-m tcp --tcp-flags SYN,RST NONE -m connbytes --connbytes <tcpmore>: --connbytes-mode packets --connbytes-dir original "+
+		"-m connbytes --connbytes <tcpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided")
 	v.set("every", nftTime(every))
 	v.number("seconds", int(max(every, time.Second)/time.Second))
 	v.set("talkevery", nftTime(talkEvery))
@@ -216,6 +222,7 @@ func ruleValues(c *Config, t Target) values {
 	v.when("ipsettalk", c.answers() && t.Sets == SetsIPSet)
 	v.when("refuse", c.Action != ActionDrop)
 	v.when("ipsetrefuse", c.Action != ActionDrop && t.Sets == SetsIPSet)
+	v.when("fast", t.CutsFlows)
 	v.when("http", c.ReadsTCP())
 	v.when("plain", !c.ReadsTCP())
 	v.when("sets", t.Sets != SetsOff)
@@ -234,7 +241,12 @@ func ruleValues(c *Config, t Target) values {
 	v.when("names", c.readsNames())
 	v.when("sift", sifts)
 	v.when("siftpass", sifts && !c.cutsUDP())
+	// A host that is sifted may be known by its MAC alone, which is not seen of
+	// what comes to it: that must not decide the connection, where what is decided
+	// meets no rule any more.
+	v.when("inmark", !sifts || !t.CutsFlows)
 	v.when("nftsift", sifts && t.Sets == SetsNFT)
+	v.when("marksift", t.Backend == BackendIPTables)
 	v.when("ipsetsift", sifts && t.Sets == SetsIPSet)
 	for _, m := range c.Exempt.MACs {
 		v.add("mac", m.String())

@@ -25,12 +25,13 @@ const mangleText = `*mangle
 <http>:p2pwall-data - [0:0]
 <look>:p2pwall-pre - [0:0]
 <names>:p2pwall-output - [0:0]
-<ipsetsift>:p2pwall-sift - [0:0]
-<ipsetsift>:p2pwall-unknown - [0:0]
+<sift>:p2pwall-sift - [0:0]
+<sift>:p2pwall-unknown - [0:0]
 <ipset>:p2pwall-blocked - [0:0]
 <ipsettalk>:p2pwall-talk - [0:0]
 <sets>:p2pwall-sample - [0:0]
 <queues>:p2pwall-queue - [0:0]
+<fast>-A p2pwall -m connmark --mark <decided>/<decided> -j RETURN
 -A p2pwall -i <dev> -g p2pwall-out
 -A p2pwall -o <dev> -g p2pwall-in
 -A p2pwall-out -o <dev> -j RETURN
@@ -39,45 +40,47 @@ const mangleText = `*mangle
 <ipset>-A p2pwall-out -m set --match-set p2pwall-cut<6> src,dst -g p2pwall-blocked
 <nftsets>-A p2pwall-out -m mark --mark <sample>/<sample> -g p2pwall-sample
 -A p2pwall-out -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -g p2pwall-syn
-<nftsift>-A p2pwall-out -m mark --mark <siftmark>/<siftmark> <q>
+<nftsift>-A p2pwall-out -m mark --mark <siftmark>/<siftmark> -g p2pwall-sift
 <ipsetsift>-A p2pwall-out -m connmark --mark <harmless>/<harmless> -j RETURN
 <ipsetsift>-A p2pwall-out -m set --match-set p2pwall-siftmac src -g p2pwall-sift
 <ipsetsift>-A p2pwall-out -m set --match-set p2pwall-sift<6> src -g p2pwall-sift
 -A p2pwall-out -m connmark --mark <decided>/<decided> -j RETURN
 -A p2pwall-out -p udp -g p2pwall-udp
+<http>-A p2pwall-out -p tcp <longtcp>
 <http>-A p2pwall-out -p tcp -g p2pwall-tcp
 <plain>-A p2pwall-out -p tcp -g p2pwall-decided
 -A p2pwall-in -d <exempt> -g p2pwall-decided
 <ipset>-A p2pwall-in -m set --match-set p2pwall-cut<6> dst,src -j DROP
 <names>-A p2pwall-in -p udp -m udp --sport 53 <q>
-<nftsift>-A p2pwall-in -m mark --mark <siftmark>/<siftmark> <q>
+<nftsift>-A p2pwall-in -m mark --mark <siftmark>/<siftmark> -g p2pwall-sift
 <ipsetsift>-A p2pwall-in -m connmark --mark <harmless>/<harmless> -j RETURN
 <ipsetsift>-A p2pwall-in -m set --match-set p2pwall-sift<6> dst -g p2pwall-sift
 -A p2pwall-in -m connmark --mark <decided>/<decided> -j RETURN
 <learn>-A p2pwall-in -p udp -m length --length 0:<replylength> -m conntrack --ctdir REPLY -m connbytes --connbytes 1:<replies> --connbytes-mode packets --connbytes-dir reply <q>
--A p2pwall-in -p udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided
+<inmark>-A p2pwall-in -p udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided
+<http><inmark>-A p2pwall-in -p tcp <longtcp>
 <http>-A p2pwall-in -p tcp -g p2pwall-tcp
-<plain>-A p2pwall-in -p tcp -g p2pwall-decided
+<plain><inmark>-A p2pwall-in -p tcp -g p2pwall-decided
 <ipset>-A p2pwall-syn -m set --match-set p2pwall-lockmac src -g p2pwall-blocked
 <ipset>-A p2pwall-syn -m set --match-set p2pwall-lock<6> src -g p2pwall-blocked
 -A p2pwall-syn <q>
+<names>-A p2pwall-udp -p udp -m udp --dport 53 -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir original -j RETURN
 -A p2pwall-udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir original -g p2pwall-decided
 -A p2pwall-udp -m length --length 0:<udplength> <q>
 <look>-A p2pwall-udp -m connbytes --connbytes 1:1 --connbytes-mode packets --connbytes-dir original <q>
 <http>-A p2pwall-tcp -p tcp -m tcp ! --tcp-flags SYN,RST NONE -j RETURN
-<http>-A p2pwall-tcp -m connbytes --connbytes <tcpmore>: --connbytes-mode packets --connbytes-dir original -m connbytes --connbytes <tcpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided
 <http>-A p2pwall-tcp -m conntrack --ctdir ORIGINAL -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir original -g p2pwall-data
 <http>-A p2pwall-tcp -m conntrack --ctdir REPLY -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir reply -g p2pwall-data
 <http>-A p2pwall-data -p tcp -m tcp --tcp-flags PSH PSH <q>
 <http>-A p2pwall-data -m length --length <data>:65535 <q>
-<ipsetsift>-A p2pwall-sift -p udp -g p2pwall-unknown
-<ipsetsift>-A p2pwall-sift -p tcp -m tcp ! --tcp-flags SYN,RST NONE -j RETURN
-<ipsetsift>-A p2pwall-sift -p tcp -m tcp --tcp-flags PSH PSH -g p2pwall-unknown
-<ipsetsift>-A p2pwall-sift -p tcp -m length --length <data>:65535 -g p2pwall-unknown
-<ipsetsift>-A p2pwall-unknown -m conntrack --ctdir ORIGINAL -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir original <q>
-<ipsetsift>-A p2pwall-unknown -m conntrack --ctdir REPLY -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir reply <q>
-<ipsetsift><siftpass>-A p2pwall-unknown -p udp -j RETURN
-<ipsetsift>-A p2pwall-unknown -j DROP
+<sift>-A p2pwall-sift -p udp -g p2pwall-unknown
+<sift>-A p2pwall-sift -p tcp -m tcp ! --tcp-flags SYN,RST NONE -j RETURN
+<sift>-A p2pwall-sift -p tcp -m tcp --tcp-flags PSH PSH -g p2pwall-unknown
+<sift>-A p2pwall-sift -p tcp -m length --length <data>:65535 -g p2pwall-unknown
+<sift>-A p2pwall-unknown -m conntrack --ctdir ORIGINAL -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir original <q>
+<sift>-A p2pwall-unknown -m conntrack --ctdir REPLY -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir reply <q>
+<sift><siftpass>-A p2pwall-unknown -p udp -j RETURN
+<sift>-A p2pwall-unknown -j DROP
 -A p2pwall-decided -j CONNMARK --set-xmark <decided>/<decided>
 <ipsetrefuse>-A p2pwall-blocked -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -g p2pwall-sample
 <ipsettalk>-A p2pwall-blocked -p udp -m length --length 0:<udplength> -g p2pwall-talk
@@ -99,7 +102,8 @@ const mangleText = `*mangle
 <look>-A p2pwall-input -i <dev> -p tcp -m tcp --dport 5000 --tcp-flags PSH PSH <q>
 <look>-A p2pwall-pre -i <dev> -d <group> -p udp -m udp --dport 6771 <q>
 <names>-A p2pwall-output -o <dev> -p udp -m udp --sport 53 <q>
-<ipset>-A p2pwall-post -m mark --mark <sample>/<sample> -j DROP
+-A p2pwall-post -m mark --mark 0x00000000/<verdicts> -j RETURN
+<sets>-A p2pwall-post -m mark --mark <sample>/<sample> -j DROP
 <look>-A p2pwall-post -m mark --mark <harmless>/<harmless> -j CONNMARK --set-xmark <harmless>/<harmless>
 -A p2pwall-post -m mark --mark <decided>/<decided> -g p2pwall-decided
 -A FORWARD -j p2pwall

@@ -108,6 +108,7 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 	# every rule of the firewall after it.
 	chain forward {
 		type filter hook forward priority -10; policy accept;
+<fast>		ct mark & <decided> != 0x0 accept
 		iifname <lan> oifname != <lan> goto outbound
 		iifname != <lan> oifname <lan> goto inbound
 	}
@@ -115,6 +116,7 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 	# Where packets come from the queue.
 	chain after {
 		type filter hook forward priority -9; policy accept;
+		meta mark & <verdicts> == 0x0 accept
 <sets>		meta mark & <sample> != 0x0 drop
 <look>		meta mark & <harmless> != 0x0 ct mark set ct mark | <harmless>
 		meta mark & <decided> != 0x0 goto decided
@@ -160,6 +162,7 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <sift>		ip6 saddr @sift6 goto sift
 		ct mark & <decided> != 0x0 return
 		meta l4proto udp goto udp_small
+<http>		tcp flags & (syn | rst) == 0x0 ct original packets > <tcp> ct reply packets > <tcp> goto decided
 <http>		meta l4proto tcp goto tcp_first
 <plain>		meta l4proto tcp goto decided
 	}
@@ -176,9 +179,10 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 		ct mark & <decided> != 0x0 return
 <learn>		meta l4proto udp @th,64,8 0x64 ct direction reply ct reply packets <= <replies> <q>
 <learn>		meta l4proto udp @th,64,32 0x00000001 ct direction reply ct reply packets <= <replies> <q>
-		meta l4proto udp ct reply packets > <udp> goto decided
+<inmark>		meta l4proto udp ct reply packets > <udp> goto decided
+<inmark><http>		tcp flags & (syn | rst) == 0x0 ct original packets > <tcp> ct reply packets > <tcp> goto decided
 <http>		meta l4proto tcp goto tcp_first
-<plain>		meta l4proto tcp goto decided
+<inmark><plain>		meta l4proto tcp goto decided
 	}
 
 	chain tcp_open {
@@ -189,6 +193,7 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 	}
 
 	chain udp_small {
+<names>		udp dport 53 ct original packets > <udp> return
 		ct original packets > <udp> goto decided
 		udp length <= <udplength> <q>
 <look>		ct original packets <= 1 <q>
@@ -196,7 +201,6 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 
 <http>	chain tcp_first {
 <http>		tcp flags & (syn | rst) != 0x0 return
-<http>		ct original packets > <tcp> ct reply packets > <tcp> goto decided
 <http>		ct direction original ct original packets 1-<tcp> goto tcp_data
 <http>		ct direction reply ct reply packets 1-<tcp> goto tcp_data
 <http>	}
@@ -227,14 +231,9 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 const nftDrops = `	# Before the mangle table of iptables.
 	chain drops {
 		type filter hook forward priority -160; policy accept;
+<fast>		ct mark & <decided> != 0x0 accept
 		iifname <lan> oifname != <lan> goto outbound
 		iifname != <lan> oifname <lan> goto inbound
-	}
-
-	# Where packets come from the queue.
-	chain after {
-		type filter hook forward priority -9; policy accept;
-		meta mark & <sample> != 0x0 drop
 	}
 
 	chain outbound {
@@ -279,6 +278,7 @@ const nftDrops = `	# Before the mangle table of iptables.
 const nftSift = `<sift>	# Data of a connection that is not known to be harmless.
 <sift>	chain sift {
 <sift>		meta l4proto != { tcp, udp } return
+<sift><marksift>		meta mark set meta mark | <siftmark>
 <sift>		tcp flags & (syn | rst) != 0x0 return
 <sift>		meta nfproto ipv4 meta length <= <bare4> tcp flags & psh == 0x0 return
 <sift>		meta nfproto ipv6 meta length <= <bare6> tcp flags & psh == 0x0 return
@@ -365,7 +365,7 @@ func (v values) nft(c *Config, t Target) {
 	}
 	v["siftqueue"] = v["q"]
 	if t.Backend == BackendIPTables {
-		v.set("siftqueue", "meta mark set meta mark | <siftmark> return")
+		v.set("siftqueue", "return")
 	}
 }
 

@@ -46,6 +46,10 @@ type client struct {
 	// program is its name, as far as it says.
 	program detect.ClientName
 
+	// flowsDue: connections to its peers may be left that were decided before
+	// they were known; siftDue: unknown ones, from before it was sifted.
+	flowsDue, siftDue bool
+
 	probed     uint8 // how many probes this lock period has seen
 	lastProbe  Time
 	lastAnswer Time
@@ -183,6 +187,9 @@ func (e *Engine) note(h *host, c *client, a *nfq.Addr, port uint16, protocol int
 			e.emit(Event{Class: ClassPeer, What: EventFound, Client: c.addr, MAC: c.mac, Peer: *a, Port: port, Protocol: uint8(protocol)})
 		}
 		e.cut(h, c, p, now)
+		if p.cutsAll(e) {
+			e.cutFlows(c, false)
+		}
 	} else {
 		c.peers.touch(p)
 		if !suspect {

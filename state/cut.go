@@ -117,6 +117,11 @@ func (e *Engine) uncutClient(c *client) {
 // is known: after the rules were loaded, or their sets were lost.
 func (e *Engine) SetSets(s Sets, now Time) {
 	e.now, e.sets = now, s
+	for i := range e.clients {
+		if c := &e.clients[i]; c.used {
+			e.cutFlows(c, true)
+		}
+	}
 	if s == nil {
 		return
 	}
@@ -136,41 +141,48 @@ func (e *Engine) SetSets(s Sets, now Time) {
 	e.flushSets()
 }
 
-// CutPairs returns the addresses of the client at the address, each with those
-// that it is cut off from.
-func (e *Engine) CutPairs(a nfq.Addr, now Time) []nfq.Pair {
-	slot := e.clientAt(&a)
-	if slot == none {
-		return nil
+// cutFlows notes that connections of the client may be left that were decided before
+// they were cut: those with its peers, or with sift all that are unknown.
+func (e *Engine) cutFlows(c *client, sift bool) {
+	c.flowsDue = true
+	c.siftDue = c.siftDue || sift && c.sift
+	if !e.flowsDue {
+		e.flowsDue = true
+		if e.OnCut != nil {
+			e.OnCut()
+		}
 	}
-	c := &e.clients[slot]
-	var out []nfq.Pair
-	for _, s := range e.hosts[c.host].addrs {
-		if s == none || now < e.addrs[s].contested {
+}
+
+// FlowsToCut adds to pairs the addresses of clients and of peers, and to hosts the
+// addresses of clients that are sifted, of which connections may be left that were
+// decided before: since the last call, and as far as the kernel's sets have them.
+func (e *Engine) FlowsToCut(pairs map[nfq.Pair]struct{}, hosts map[nfq.Addr]struct{}, now Time) {
+	if !e.flowsDue {
+		return
+	}
+	e.flowsDue = false
+	for i := range e.clients {
+		c := &e.clients[i]
+		if !c.used || !c.flowsDue {
 			continue
 		}
-		for i := range c.peers.peers[:c.peers.n] {
-			p := &c.peers.peers[i]
-			if p.addr.Is4() == e.addrs[s].addr.Is4() && (!p.suspect || c.locked) && p.cutsAll(e) {
-				out = append(out, nfq.Pair{LAN: e.addrs[s].addr, WAN: p.addr})
+		sift := c.siftDue && c.sift
+		c.flowsDue, c.siftDue = false, false
+		for _, s := range e.hosts[c.host].addrs {
+			if s == none || now < e.addrs[s].contested {
+				continue
+			}
+			a := &e.addrs[s].addr
+			if sift {
+				hosts[*a] = struct{}{}
+			}
+			for j := range c.peers.peers[:c.peers.n] {
+				p := &c.peers.peers[j]
+				if p.addr.Is4() == a.Is4() && (!p.suspect || c.locked) && p.cutsAll(e) {
+					pairs[nfq.Pair{LAN: *a, WAN: p.addr}] = struct{}{}
+				}
 			}
 		}
 	}
-	return out
-}
-
-// SiftedAddrs returns the addresses of the client at the address while all that
-// is unknown of it is cut.
-func (e *Engine) SiftedAddrs(a nfq.Addr, now Time) []nfq.Addr {
-	slot := e.clientAt(&a)
-	if slot == none || !e.clients[slot].sift {
-		return nil
-	}
-	var out []nfq.Addr
-	for _, s := range e.hosts[e.clients[slot].host].addrs {
-		if s != none && now >= e.addrs[s].contested {
-			out = append(out, e.addrs[s].addr)
-		}
-	}
-	return out
 }

@@ -36,6 +36,9 @@ type Engine struct {
 	// OnEvent, when set, is called with each event; it must neither block
 	// nor keep the pointer.
 	OnEvent func(*Event)
+	// OnCut, when set, is called when FlowsToCut has something to say; it must
+	// neither block nor call the engine.
+	OnCut func()
 
 	cfg     Config
 	sender  Sender
@@ -74,6 +77,8 @@ type Engine struct {
 	hasNames bool // some protocol has names
 	dns      detect.DNSReply
 	askWays  []askWay
+
+	flowsDue bool // of some client
 
 	exempts  [maxExempt]exemption
 	nexempt  int

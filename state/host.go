@@ -184,6 +184,7 @@ func (e *Engine) useAddr(slot int32, h *host, src *nfq.Addr, now Time) {
 	if h.last != none {
 		if a := &e.addrs[h.last]; a.addr == *src {
 			a.lastSeen = now
+			e.settle(h, a, now)
 			return
 		}
 	}
@@ -202,6 +203,7 @@ func (e *Engine) useAddr(slot int32, h *host, src *nfq.Addr, now Time) {
 		}
 		a.lastSeen = now
 		h.last = s
+		e.settle(h, a, now)
 		return
 	}
 	e.ownAddr(slot, h, src, hash, now)
@@ -219,6 +221,28 @@ func (e *Engine) contest(a *hostAddr, now Time) {
 		e.emit(Event{Class: ClassTable, What: EventForged, Client: a.addr, MAC: e.hosts[a.host].key.mac})
 	}
 	a.contested = now.After(2 * ownership)
+}
+
+// settle ends the contest for an address when its time is over: what the kernel let
+// go of is cut again.
+func (e *Engine) settle(h *host, a *hostAddr, now Time) {
+	if a.contested == 0 || now < a.contested {
+		return
+	}
+	a.contested = 0
+	e.cutAddr(h, &a.addr, now)
+}
+
+// cutAddr has the kernel cut what it has to of an address that is the host's from
+// now on.
+func (e *Engine) cutAddr(h *host, a *nfq.Addr, now Time) {
+	if h.client == none {
+		return
+	}
+	c := &e.clients[h.client]
+	e.cutAll(c, a, now)
+	e.siftAddr(c, a)
+	e.cutFlows(c, true)
 }
 
 // disown takes the address from the host that had it.
@@ -262,10 +286,7 @@ func (e *Engine) ownAddr(slot int32, h *host, src *nfq.Addr, hash uint32, now Ti
 	e.addrs[s] = hostAddr{addr: *src, hash: hash, host: slot, used: true, lastSeen: now}
 	e.addrIndex.put(*src, hash, s)
 	h.addrs[place], h.last = s, s
-	if h.client != none {
-		e.cutAll(&e.clients[h.client], src, now)
-		e.siftAddr(&e.clients[h.client], src)
-	}
+	e.cutAddr(h, src, now)
 }
 
 // remember records a connection attempt.

@@ -209,6 +209,7 @@ func (d *daemon) openQueues() error {
 func (d *daemon) newEngine(w *worker, now state.Time) *state.Engine {
 	e := state.New(openwrt.EngineConfig(d.cfg), w.sender, nil, rand.Uint32())
 	e.OnEvent = d.journal.Record
+	e.OnCut = d.flows.note
 	e.SetDevices(d.devices)
 	e.Advance(now)
 	return e
@@ -564,7 +565,6 @@ func (d *daemon) eventFunc() func(*procd.Entry) {
 		if commands != nil {
 			commands.Event(e)
 		}
-		d.flows.Event(e)
 	}
 }
 

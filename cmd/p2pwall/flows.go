@@ -6,93 +6,65 @@ import (
 	"time"
 
 	"github.com/p2pwall/p2pwall/nfq"
-	"github.com/p2pwall/p2pwall/procd"
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// flowPause is the least time between two readings of the connection table.
-const flowPause = 200 * time.Millisecond
+const (
+	// flowPause is the least time between two readings of the connection table,
+	// and flowShare what one takes at least of the time until the next: a large
+	// table and a client that finds peers all the time leave the processor alone.
+	flowPause = 200 * time.Millisecond
+	flowShare = 20
+)
 
-// flowCutter takes connections between a client and its peers out of the kernel's
-// connection table when the client is found, and all that are unknown when it is
-// locked so that these are cut: one that is offloaded past the rules comes back to
-// them, one that has been accepted before is looked at again.
+// flowCutter takes connections out of the kernel's connection table that were decided
+// before they were to be cut: one that is offloaded past the rules comes back to them,
+// one that the rules let pass as decided is looked at again.
 type flowCutter struct {
-	clients chan cutClient
-	failed  bool
+	due    chan struct{}
+	failed bool
 }
 
-// cutClient is a client with connections that are to go.
-type cutClient struct {
-	addr   nfq.Addr
-	locked bool // just now
-}
+func newFlowCutter() *flowCutter { return &flowCutter{due: make(chan struct{}, 1)} }
 
-func newFlowCutter() *flowCutter { return &flowCutter{clients: make(chan cutClient, 64)} }
-
-// Event notes the client of an event after which connections may be left. It
-// does not wait: with so many clients waiting, one more is dealt with when it is
-// next locked.
-func (f *flowCutter) Event(e *procd.Entry) {
-	if e.What != state.EventLocked && e.What != state.EventCut {
-		return
-	}
+// note has the engines asked for what is to go. It does not wait.
+func (f *flowCutter) note() {
 	select {
-	case f.clients <- cutClient{e.Client, e.What == state.EventLocked}:
-	default:
+	case f.due <- struct{}{}:
+	default: // they will be asked
 	}
 }
 
-// run cuts until done is closed. All that wait are dealt with in one reading.
+// run cuts until done is closed.
 func (f *flowCutter) run(d *daemon) {
 	for {
 		select {
 		case <-d.done:
 			return
-		case c := <-f.clients:
-			clients := map[nfq.Addr]bool{c.addr: c.locked}
-			for more := true; more; {
-				select {
-				case c := <-f.clients:
-					clients[c.addr] = clients[c.addr] || c.locked
-				default:
-					more = false
-				}
-			}
-			if err := d.cutFlows(clients); err != nil && !f.failed {
-				f.failed = true
-				d.log.Printf("%v: connections that were made before a client was found may go on (said once); "+
-					"install kmod-nf-conntrack-netlink (OpenWrt)", err)
-			}
-			time.Sleep(flowPause)
+		case <-f.due:
+		}
+		begin := time.Now()
+		if err := d.cutFlows(); err != nil && !f.failed {
+			f.failed = true
+			d.log.Printf("%v: connections that were made before a client was found may go on (said once); "+
+				"install kmod-nf-conntrack-netlink (OpenWrt)", err)
+		}
+		select {
+		case <-d.done:
+			return
+		case <-time.After(max(flowPause, flowShare*time.Since(begin))):
 		}
 	}
 }
 
-func (d *daemon) cutFlows(clients map[nfq.Addr]bool) error {
-	pairs := map[nfq.Pair]struct{}{}
-	sifted := map[nfq.Addr]struct{}{}
-	for a, locked := range clients {
-		for _, w := range d.workers {
-			w.loop.Do(func(e *state.Engine, now state.Time) {
-				for _, p := range e.CutPairs(a, now) {
-					pairs[p] = struct{}{}
-				}
-				if !locked {
-					return
-				}
-				for _, a := range e.SiftedAddrs(a, now) {
-					sifted[a] = struct{}{}
-				}
-			})
-		}
+func (d *daemon) cutFlows() error {
+	pairs, hosts := map[nfq.Pair]struct{}{}, map[nfq.Addr]struct{}{}
+	for _, w := range d.workers {
+		w.loop.Do(func(e *state.Engine, now state.Time) { e.FlowsToCut(pairs, hosts, now) })
 	}
-	var err error
-	if len(pairs) > 0 {
-		_, err = nfq.DeleteFlows(pairs)
+	if len(pairs)+len(hosts) == 0 {
+		return nil
 	}
-	if len(sifted) > 0 && err == nil {
-		_, err = nfq.DeleteUnknownFlows(sifted, d.lan())
-	}
+	_, err := nfq.CutFlows(pairs, hosts, d.lan())
 	return err
 }

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// flowsToCut says which connections are to be looked for: pairs, and hosts.
+func (w *world) flowsToCut() string {
+	pairs, hosts := map[nfq.Pair]struct{}{}, map[nfq.Addr]struct{}{}
+	w.e.FlowsToCut(pairs, hosts, w.now)
+	var all []string
+	for p := range pairs {
+		all = append(all, p.LAN.String()+" "+p.WAN.String())
+	}
+	for h := range hosts {
+		all = append(all, h.String())
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}
+
+// TestFlowsToCut: what the kernel's sets get after connections may have been decided
+// has its connections looked for, once.
+func TestFlowsToCut(t *testing.T) {
+	const host, other = "192.168.1.50", "192.168.1.60"
+	for _, c := range []struct {
+		name   string
+		change func(*Config)
+		// Each step, and what is to be looked for after it.
+		steps []func(*world)
+		want  []string
+	}{
+		{"peers", nil, []func(*world){
+			func(w *world) { w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
+			func(w *world) { w.expect("the same", w.ping("198.51.100.7"), nfq.Drop) },
+			func(w *world) { w.expect("the next", w.ping("198.51.100.8"), nfq.Drop) },
+		}, []string{host + " 198.51.100.7", "", host + " 198.51.100.7, " + host + " 198.51.100.8"}},
+		{"a new address of the client", nil, []func(*world){
+			func(w *world) { w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
+			func(w *world) { w.e.Packet(udp(macA, other, 4000, "203.0.113.9", 4000, []byte("x")), w.now) },
+		}, []string{host + " 198.51.100.7", host + " 198.51.100.7, " + other + " 198.51.100.7"}},
+		{"a sifted host", nil, []func(*world){
+			func(w *world) { w.expect("DHT", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop) },
+			func(w *world) { w.expect("DHT", w.speaks("198.51.100.8", 6881, dhtPing), nfq.Drop) },
+			func(w *world) { w.e.Packet(udp(macA, other, 4000, "203.0.113.9", 4000, []byte("x")), w.now) },
+		}, []string{host, "", host + ", " + other}},
+		{"sets that were lost", nil, []func(*world){
+			func(w *world) { w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
+			func(w *world) { w.e.SetSets(w.sets, w.now) },
+		}, []string{host + " 198.51.100.7", host + " 198.51.100.7"}},
+		{"suspects, and without a lock", func(c *Config) { c.Forget = time.Hour }, []func(*world){
+			func(w *world) {
+				w.expect("SYN", w.syn("203.0.113.1"), nfq.Accept)
+				w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
+			},
+			func(w *world) { w.pass(10 * time.Minute); w.e.SetSets(w.sets, w.now) },
+		}, []string{host + " 198.51.100.7, " + host + " 203.0.113.1", host + " 198.51.100.7"}},
+		{"an address of two hosts", nil, []func(*world){
+			func(w *world) { w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
+			func(w *world) {
+				w.pass(time.Second)
+				w.e.Packet(udp(macB, host, 4000, "203.0.113.9", 4000, []byte("x")), w.now)
+				w.expect("ping", w.ping("198.51.100.8"), nfq.Drop)
+			},
+			func(w *world) {
+				for range 10 {
+					w.pass(time.Minute)
+					w.e.Packet(w.ping("198.51.100.8"), w.now)
+				}
+			},
+		}, []string{host + " 198.51.100.7", "", host + " 198.51.100.7, " + host + " 198.51.100.8"}},
+		{"watched only", func(c *Config) { c.Protocols[0].Mode = Monitor }, []func(*world){
+			func(w *world) { w.expect("ping", w.ping("198.51.100.7"), nfq.Accept) },
+		}, []string{""}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, c.change)
+			told := false
+			w.e.OnCut = func() {
+				if told {
+					t.Error("told twice before it was asked")
+				}
+				told = true
+			}
+			for i, step := range c.steps {
+				told = false
+				step(w)
+				if told != (c.want[i] != "") && c.name != "an address of two hosts" {
+					t.Errorf("step %d: told: %v", i, told)
+				}
+				if got := w.flowsToCut(); got != c.want[i] {
+					t.Errorf("step %d: %q, want %q", i, got, c.want[i])
+				}
+				if got := w.flowsToCut(); got != "" {
+					t.Errorf("step %d, asked again: %q", i, got)
+				}
+			}
+		})
+	}
+}

@@ -196,9 +196,12 @@ func TestParseConntrack(t *testing.T) {
 	b = appendAttr32(b, ctaMark, MarkHarmless|MarkDecided)
 	b = appendAttr32(b, ctaIDNum, 0x3abc0b34)
 	want := ctEntry{
-		AddrPort{addr("192.168.1.50"), 40002}, AddrPort{addr("198.51.100.7"), 443},
-		AddrPort{addr("198.51.100.7"), 443}, AddrPort{addr("192.168.1.50"), 40002},
-		ProtoTCP, MarkHarmless | MarkDecided, orig, []byte{0x3a, 0xbc, 0x0b, 0x34},
+		AddrPort{addr("192.168.1.50"), 40002},
+		AddrPort{addr("198.51.100.7"), 443},
+		AddrPort{addr("198.51.100.7"), 443},
+		AddrPort{addr("192.168.1.50"), 40002},
+		ProtoTCP, MarkHarmless | MarkDecided, orig,
+		[]byte{0x3a, 0xbc, 0x0b, 0x34},
 	}
 	var got ctEntry
 	if !got.parse(b) {

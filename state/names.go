@@ -25,19 +25,25 @@ type named struct {
 	until    Time
 }
 
-// namedTable is the table of such addresses: of all hosts together, because a
-// name stands for the same addresses whoever asks.
+// namedKey is such an address, and which host was told so: none in particular when
+// it counts for all.
+type namedKey struct {
+	addr nfq.Addr
+	host hostKey
+}
+
+// namedTable is the table of such addresses.
 type namedTable struct {
-	recent[nfq.Addr]
+	recent[namedKey]
 	named []named // by slot
 }
 
 func newNamedTable() namedTable {
-	return namedTable{newRecent[nfq.Addr](maxNamed), make([]named, maxNamed)}
+	return namedTable{newRecent[namedKey](maxNamed), make([]named, maxNamed)}
 }
 
-func (t *namedTable) put(a *nfq.Addr, hash uint32, protocol int, until Time) {
-	slot, isNew := t.take(*a, hash)
+func (t *namedTable) put(k namedKey, hash uint32, protocol int, until Time) {
+	slot, isNew := t.take(k, hash)
 	if !isNew {
 		until = max(until, t.named[slot].until)
 	}
@@ -45,14 +51,17 @@ func (t *namedTable) put(a *nfq.Addr, hash uint32, protocol int, until Time) {
 }
 
 // protocol returns the protocol of the address, or none.
-func (t *namedTable) protocol(a *nfq.Addr, hash uint32, now Time) int {
-	if slot := t.get(*a, hash); slot != none && now < t.named[slot].until {
+func (t *namedTable) protocol(k namedKey, hash uint32, now Time) int {
+	if slot := t.get(k, hash); slot != none && now < t.named[slot].until {
 		return int(t.named[slot].protocol)
 	}
 	return none
 }
 
-// nameReply reads what a name server answers a LAN host.
+// nameReply reads what a name server answers a LAN host. What the router's own
+// says counts for all hosts, because a name stands for the same addresses whoever
+// asks. One outside is the choice of the host that asks it: what that says counts
+// for this host alone, or it could cut its neighbours off from any address.
 func (e *Engine) nameReply(p *nfq.Packet, now Time) {
 	if !e.hasNames || !e.dns.Parse(p.Payload) {
 		return
@@ -62,21 +71,43 @@ func (e *Engine) nameReply(p *nfq.Packet, now Time) {
 		if cfg.Mode == Off || !cfg.Names.Match(e.dns.Name[:e.dns.N]) {
 			continue
 		}
-		if h := e.hostAt(&p.Dst); h != nil && !e.exempt(&p.Dst, &h.key.mac, now) {
+		h := e.hostAt(&p.Dst)
+		if h != nil && e.exempt(&p.Dst, &h.key.mac, now) {
+			h = nil
+		}
+		if h != nil && detect.All[i].Sift {
 			h.likely = now.After(suspectTime)
+		}
+		var k namedKey
+		var salt uint32
+		if p.Hook != nfq.HookOutput {
+			if h == nil {
+				return
+			}
+			k.host, salt = h.key, h.hash
 		}
 		ttl := min(max(time.Duration(e.dns.TTL)*time.Second, namedLeast), namedMost)
 		for j := range e.dns.Addrs[:e.dns.NAddrs] {
-			a := nfq.Addr(e.dns.Addrs[j])
+			k.addr = nfq.Addr(e.dns.Addrs[j])
 			// An answer must not be able to name the LAN's own.
-			if !detect.Plausible(detect.Endpoint{Addr: a, Port: 1}) || e.ours(&a) {
+			if !detect.Plausible(detect.Endpoint{Addr: k.addr, Port: 1}) || e.ours(&k.addr) {
 				e.Counters.IgnoredPeers++
 				continue
 			}
-			e.named.put(&a, e.hash.addr(&a), i, now.After(ttl))
+			e.named.put(k, e.hash.addr(&k.addr)^salt, i, now.After(ttl))
 		}
 		return
 	}
+}
+
+// namedFor returns the protocol of whose names one stands for the address, as far
+// as the host can know, or none.
+func (e *Engine) namedFor(h *host, a *nfq.Addr, now Time) int {
+	hash := e.hash.addr(a)
+	if i := e.named.protocol(namedKey{addr: *a}, hash, now); i != none {
+		return i
+	}
+	return e.named.protocol(namedKey{*a, h.key}, hash^h.hash, now)
 }
 
 // wentToNamed deals with a packet to an address that a listed name stands for. It
@@ -86,7 +117,7 @@ func (e *Engine) wentToNamed(p *nfq.Packet, d *Device, h *host, now Time) bool {
 	if e.named.used == 0 {
 		return false
 	}
-	protocol := e.named.protocol(&p.Dst, e.hash.addr(&p.Dst), now)
+	protocol := e.namedFor(h, &p.Dst, now)
 	if protocol == none || e.cfg.Protocols[protocol].Mode == Off {
 		return false
 	}

@@ -21,10 +21,13 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		if peer != nil && detect.All[peer.protocol].Sift && !(isSYN && peer.port == p.DstPort && peer.port >= private) {
 			peer = nil // something else may be served there too
 		}
-		if peer != nil {
-			if e.cfg.Protocols[peer.protocol].Mode != Block {
+		if peer != nil && e.cfg.Protocols[peer.protocol].Mode != Block {
+			if !isSYN {
 				return nfq.Accept
 			}
+			peer = nil // but the host may be locked for something else
+		}
+		if peer != nil {
 			if !peer.suspect {
 				e.wentTo(h.client, c, peer, &p.Src, now)
 			}
@@ -33,22 +36,26 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 			c.droppedTCP++
 			return e.refuse(p)
 		}
-		if isSYN && (c.strict || c.sift && decoy(c, &p.Dst)) {
+	}
+	if !isSYN {
+		return e.tcpData(p, d, h, true, now)
+	}
+	// Also when no connection may be opened at all: it tells that the client
+	// still runs.
+	if e.wentToNamed(p, d, h, now) {
+		if h.client != none {
+			e.clients[h.client].droppedTCP++
+		}
+		return e.refuse(p)
+	}
+	if h.client != none {
+		if c := &e.clients[h.client]; c.strict || c.sift && decoy(c, &p.Dst) {
 			c.dropped++
 			c.droppedTCP++
 			return e.refuse(p)
 		}
 	}
-	if isSYN {
-		if e.wentToNamed(p, d, h, now) {
-			if h.client != none {
-				e.clients[h.client].droppedTCP++
-			}
-			return e.refuse(p)
-		}
-		return nfq.Accept
-	}
-	return e.tcpData(p, d, h, true, now)
+	return nfq.Accept
 }
 
 // tcpIn decides about a TCP packet from the outside to the LAN: a reply, or data

@@ -44,6 +44,9 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		}
 	}
 	if e.wentToNamed(p, d, h, now) {
+		if h.client != none {
+			e.clients[h.client].droppedUDP++
+		}
 		return nfq.Drop
 	}
 	if h.client == none {

@@ -382,6 +382,42 @@ func TestAskingForAName(t *testing.T) {
 	}
 }
 
+// The answers of a name server are seen as long as its flow is not decided.
+func TestNameServersAreNotDecided(t *testing.T) {
+	const asks = "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03org\x00\x00\x01\x00\x01"
+	query := udp(macA, hostA, 5353, "198.51.100.53", dnsPort, []byte(asks))
+	answer := outsideSays(hostA, "www.example.org", 3600, server)
+	stun := udp(macA, hostA, 5354, "203.0.113.80", 3478, []byte("\x00\x01\x00\x00\x21\x12\xa4\x42NsZVN0kQYisz"))
+	monitor := func(c *Config) { byName(c); c.Protocols[torrent].Mode = Monitor }
+	nameless := func(c *Config) { c.Protocols[torrent].Mode = Monitor }
+	for _, tt := range []struct {
+		name          string
+		change        func(*Config)
+		client        bool
+		query, answer nfq.Verdict
+	}{
+		{"no client", byName, false, nfq.Accept, nfq.Accept},
+		{"no client, no names", nil, false, nfq.AcceptHarmless, nfq.Accept},
+		{"a client that is watched", monitor, true, nfq.Accept, nfq.Accept},
+		{"a client that is watched, no names", nameless, true, nfq.AcceptHarmless, nfq.AcceptHarmless},
+		{"a client that is sifted", byName, true, nfq.AcceptHarmless, nfq.AcceptHarmless},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, tt.change)
+			if tt.client {
+				verdict := nfq.Drop
+				if w.e.cfg.Protocols[torrent].Mode == Monitor {
+					verdict = nfq.Accept
+				}
+				w.expect("a DHT ping", w.speaks("198.51.100.7", 6881, dhtPing), verdict)
+			}
+			w.expect("the query", query, tt.query)
+			w.expect("the answer", answer, tt.answer)
+			w.expect("something else", stun, nfq.AcceptHarmless)
+		})
+	}
+}
+
 // With no place for it, the host is not held, but does not get there either.
 func TestNamedAddressesWithAFullTable(t *testing.T) {
 	w := newWorld(t, func(c *Config) {

@@ -40,7 +40,7 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	if e.tellsHarmless() && detect.HarmlessDatagram(p.Payload, p.DstPort, true) {
 		// A peer of a protocol that goes by addresses alone stays cut.
 		if h.client == none || !e.cutFrom(&e.clients[h.client], &p.Dst) {
-			return nfq.AcceptHarmless
+			return e.harmless(h, p.DstPort)
 		}
 	}
 	if e.wentToNamed(p, d, h, now) {
@@ -67,6 +67,17 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		return e.dropUDP(c, nil, int(c.protocol))
 	}
 	return nfq.Accept
+}
+
+// harmless is the verdict about a datagram that is something known, to or from a port
+// outside. With a name server nothing is decided as long as names are looked for:
+// what it answers would not come here any more. Of a host that is sifted, only what
+// is decided may pass.
+func (e *Engine) harmless(h *host, port uint16) nfq.Verdict {
+	if port == dnsPort && e.hasNames && (h.client == none || !e.clients[h.client].sift) {
+		return nfq.Accept
+	}
+	return nfq.AcceptHarmless
 }
 
 // cutFrom reports whether the address is a peer from which the client is cut off
@@ -109,7 +120,7 @@ func (e *Engine) udpIn(p *nfq.Packet, now Time) nfq.Verdict {
 		e.notePeers(h, c, f, now)
 	} else if e.tellsHarmless() && detect.HarmlessDatagram(p.Payload, p.SrcPort, false) &&
 		!e.cutFrom(c, &p.Src) {
-		return nfq.AcceptHarmless
+		return e.harmless(h, p.SrcPort)
 	}
 	if c.sift {
 		return e.dropUDP(c, nil, int(c.protocol))

@@ -46,9 +46,9 @@ type client struct {
 	// program is its name, as far as it says.
 	program detect.ClientName
 
-	// flowsDue: connections to its peers may be left that were decided before
-	// they were known; siftDue: unknown ones, from before it was sifted.
-	flowsDue, siftDue bool
+	// flowsDue: connections may be left that were decided before they were to be
+	// cut.
+	flowsDue bool
 
 	probed     uint8 // how many probes this lock period has seen
 	lastProbe  Time
@@ -188,7 +188,7 @@ func (e *Engine) note(h *host, c *client, a *nfq.Addr, port uint16, protocol int
 		}
 		e.cut(h, c, p, now)
 		if p.cutsAll(e) {
-			e.cutFlows(c, false)
+			e.cutFlows(c)
 		}
 	} else {
 		c.peers.touch(p)

@@ -119,7 +119,7 @@ func (e *Engine) SetSets(s Sets, now Time) {
 	e.now, e.sets = now, s
 	for i := range e.clients {
 		if c := &e.clients[i]; c.used {
-			e.cutFlows(c, true)
+			e.siftFlows(c)
 		}
 	}
 	if s == nil {
@@ -141,11 +141,21 @@ func (e *Engine) SetSets(s Sets, now Time) {
 	e.flushSets()
 }
 
-// cutFlows notes that connections of the client may be left that were decided before
-// they were cut: those with its peers, or with sift all that are unknown.
-func (e *Engine) cutFlows(c *client, sift bool) {
+// siftFlows notes the same as cutFlows, and that unknown connections of all addresses
+// may be left.
+func (e *Engine) siftFlows(c *client) {
+	for _, s := range e.hosts[c.host].addrs {
+		if s != none {
+			e.addrs[s].siftDue = true
+		}
+	}
+	e.cutFlows(c)
+}
+
+// cutFlows notes that connections between the client and its peers may be left that
+// were decided before they were cut.
+func (e *Engine) cutFlows(c *client) {
 	c.flowsDue = true
-	c.siftDue = c.siftDue || sift && c.sift
 	if !e.flowsDue {
 		e.flowsDue = true
 		if e.OnCut != nil {
@@ -167,16 +177,16 @@ func (e *Engine) FlowsToCut(pairs map[nfq.Pair]struct{}, hosts map[nfq.Addr]stru
 		if !c.used || !c.flowsDue {
 			continue
 		}
-		sift := c.siftDue && c.sift
-		c.flowsDue, c.siftDue = false, false
+		c.flowsDue = false
 		for _, s := range e.hosts[c.host].addrs {
 			if s == none || now < e.addrs[s].contested {
 				continue
 			}
 			a := &e.addrs[s].addr
-			if sift {
+			if c.sift && e.addrs[s].siftDue {
 				hosts[*a] = struct{}{}
 			}
+			e.addrs[s].siftDue = false
 			for j := range c.peers.peers[:c.peers.n] {
 				p := &c.peers.peers[j]
 				if p.addr.Is4() == a.Is4() && (!p.suspect || c.locked) && p.cutsAll(e) {

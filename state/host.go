@@ -67,6 +67,7 @@ type hostAddr struct {
 	hash      uint32
 	host      int32
 	used      bool
+	siftDue   bool // unknown connections may be left from before it was sifted
 	lastSeen  Time
 	contested Time // until then the kernel's sets are not used for it
 }
@@ -230,19 +231,20 @@ func (e *Engine) settle(h *host, a *hostAddr, now Time) {
 		return
 	}
 	a.contested = 0
-	e.cutAddr(h, &a.addr, now)
+	e.cutAddr(h, a, now)
 }
 
 // cutAddr has the kernel cut what it has to of an address that is the host's from
 // now on.
-func (e *Engine) cutAddr(h *host, a *nfq.Addr, now Time) {
+func (e *Engine) cutAddr(h *host, a *hostAddr, now Time) {
 	if h.client == none {
 		return
 	}
 	c := &e.clients[h.client]
-	e.cutAll(c, a, now)
-	e.siftAddr(c, a)
-	e.cutFlows(c, true)
+	e.cutAll(c, &a.addr, now)
+	e.siftAddr(c, &a.addr)
+	a.siftDue = true
+	e.cutFlows(c)
 }
 
 // disown takes the address from the host that had it.
@@ -286,7 +288,7 @@ func (e *Engine) ownAddr(slot int32, h *host, src *nfq.Addr, hash uint32, now Ti
 	e.addrs[s] = hostAddr{addr: *src, hash: hash, host: slot, used: true, lastSeen: now}
 	e.addrIndex.put(*src, hash, s)
 	h.addrs[place], h.last = s, s
-	e.cutAddr(h, src, now)
+	e.cutAddr(h, &e.addrs[s], now)
 }
 
 // remember records a connection attempt.

@@ -42,7 +42,7 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 	// The kernel's element is renewed only when it lags by an eighth: in
 	// between, SYNs come here, where they are dropped as well.
 	if more {
-		e.cutFlows(c, true)
+		e.siftFlows(c)
 	}
 	if more || c.lockUntil-c.kernelUntil > Time(e.cfg.LockTime)/8 {
 		e.lockInKernel(c)

@@ -7,11 +7,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -50,8 +48,6 @@ func TestMain(m *testing.M) {
 	// Also what the tests make, so that an interrupted run leaves nothing.
 	os.Setenv("TMPDIR", dir)
 	lab.CloseOnSignal(func() { os.RemoveAll(dir) })
-	// Asked for, it also comes for sockets, whose other ends go at any time.
-	signal.Reset(syscall.SIGPIPE)
 	code := m.Run()
 	lab.CloseAll()
 	os.RemoveAll(dir)

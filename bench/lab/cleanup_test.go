@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
@@ -28,11 +29,29 @@ func child(how string) {
 	if err := sleep.Start(); err != nil {
 		panic(err)
 	}
+	if how == "reader gone" {
+		brokenConnection()
+	}
 	fmt.Println("lab", l.Router.Name, sleep.Process.Pid)
 	if how == "panic" {
 		go panic("as asked")
 	}
 	select {}
+}
+
+// brokenConnection writes to a connection that the other end has closed, which is no
+// reason to end.
+func brokenConnection() {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		panic(err)
+	}
+	syscall.Close(fds[1])
+	if _, err := syscall.Write(fds[0], []byte("x")); err != syscall.EPIPE {
+		panic(err)
+	}
+	time.Sleep(300 * time.Millisecond) // for what the signal would do
+	os.Stderr.WriteString("on it goes\n")
 }
 
 // left returns the names of a process's namespaces.
@@ -52,6 +71,8 @@ func TestCleanup(t *testing.T) {
 	}
 	for how, sig := range map[string]syscall.Signal{
 		"interrupt": syscall.SIGINT, "terminate": syscall.SIGTERM, "kill": syscall.SIGKILL, "panic": 0,
+		// Its next line has no reader.
+		"reader gone": syscall.SIGPIPE,
 	} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
@@ -75,6 +96,9 @@ func TestCleanup(t *testing.T) {
 			if sig != 0 {
 				if n := len(left(t, cmd.Process.Pid)); n != 4 {
 					t.Errorf("%d namespaces before the end", n)
+				}
+				if sig == syscall.SIGPIPE {
+					out.Close()
 				}
 				cmd.Process.Signal(sig)
 			}

@@ -8,6 +8,8 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 var live = struct {
@@ -48,6 +50,10 @@ func CloseOnSignal(also ...func()) {
 	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	go func() {
 		s := <-c
+		// With Notify it also comes for connections that the other end closed.
+		for s == syscall.SIGPIPE && !nobodyReads(os.Stdout) && !nobodyReads(os.Stderr) {
+			s = <-c
+		}
 		fmt.Fprintf(os.Stderr, "ended by a signal: %v\n", s)
 		CloseAll()
 		for _, f := range also {
@@ -55,4 +61,11 @@ func CloseOnSignal(also ...func()) {
 		}
 		os.Exit(128 + int(s.(syscall.Signal)))
 	}()
+}
+
+// nobodyReads reports whether a file is a pipe whose other end is closed.
+func nobodyReads(f *os.File) bool {
+	p := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLOUT}}
+	n, err := unix.Poll(p, 0)
+	return err == nil && n == 1 && p[0].Revents&unix.POLLERR != 0
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/netip"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -323,10 +324,12 @@ func (e *env) noSession(h *lab.Host, o lab.Observations) {
 	if !e.must(ok, "no ping came to the router") {
 		return
 	}
-	for _, c := range e.lab.Crossings(h) {
-		if c.Entered >= first && e.lab.IsPeer(c.Dst.Addr()) && (c.IsSYN() || c.Proto == lab.UDP || c.Proto == lab.TCP && c.Len > 0) {
-			e.fault("left after the first ping (%d): packet %d, entered as %d: %s", first, c.At, c.Entered, &c.Packet)
-		}
+	left := slices.DeleteFunc(e.lab.Leaks(h, first), func(c lab.Crossing) bool {
+		return !c.IsSYN() && c.Proto != lab.UDP && (c.Proto != lab.TCP || c.Len == 0)
+	})
+	for i := range left[:min(len(left), 5)] {
+		e.fault("%d of %d left after the first ping (%d): packet %d, entered as %d: %s",
+			i+1, len(left), first, left[i].At, left[i].Entered, &left[i].Packet)
 	}
 	e.recorded()
 	if e.wall != nil {

@@ -31,9 +31,14 @@ func (b *bed) say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }
 
+// memory is how many MB a machine gets. Without the wall the tests themselves, which
+// record everything that nobody stops, need more.
 func (b *bed) memory(m *machine) int {
-	if b.mb > 0 {
+	switch {
+	case b.mb > 0:
 		return b.mb
+	case b.off:
+		return max(m.MB, 128)
 	}
 	return m.MB
 }

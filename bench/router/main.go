@@ -57,7 +57,7 @@ func main() {
 	flag.StringVar(&b.dist, "dist", "dist", "`folder` with the packages")
 	flag.StringVar(&b.out, "out", ".cache/router", "`folder` for the table and the logs")
 	flag.DurationVar(&b.timeout, "timeout", 40*time.Minute, "longest run of one machine")
-	flag.DurationVar(&b.silence, "silence", 6*time.Minute, "longest silence of a machine's console")
+	flag.DurationVar(&b.silence, "silence", 10*time.Minute, "longest silence of a machine's console")
 	flag.BoolVar(&b.verbose, "v", false, "show the whole console")
 	flag.Parse()
 	if err := b.run(arch, prepare); err != nil {

@@ -5,8 +5,8 @@ package main
 const (
 	daemonTitle = "Finds and blocks file-sharing clients"
 	daemonText  = `Finds the hosts in the LAN that run a peer-to-peer file-sharing client
-(FastTrack: Kazaa, iMesh, Grokster, giFT, MLDonkey) and keeps that client
-from reaching any peer outside, while all other traffic is untouched.`
+(BitTorrent; FastTrack: Kazaa, iMesh, Grokster, giFT, MLDonkey) and keeps that
+client from reaching any peer outside, while all other traffic is untouched.`
 	daemonPath = "/usr/sbin/p2pwall"
 	configPath = "/etc/config/p2pwall"
 	// daemonUser has fixed numbers, as OpenWrt's packages do: its images are
@@ -36,10 +36,11 @@ type flavour struct {
 var flavours = []flavour{
 	{
 		// fw4, OpenWrt 22.03 and later. nftables is what both
-		// nftables-json and nftables-nojson provide.
+		// nftables-json and nftables-nojson provide. With the last,
+		// connections that began before a client was found are cut.
 		name:      "p2pwall",
 		title:     daemonTitle + " (nftables)",
-		depends:   []string{"nftables", "kmod-nft-queue"},
+		depends:   []string{"nftables", "kmod-nft-queue", "kmod-nf-conntrack-netlink"},
 		conflicts: []string{"p2pwall-iptables"},
 		apk:       true,
 	},
@@ -51,6 +52,7 @@ var flavours = []flavour{
 		depends: []string{
 			"iptables", "iptables-mod-nfqueue", "iptables-mod-conntrack-extra",
 			"iptables-mod-ipopt", "kmod-ipt-raw", "kmod-ipt-ipset", "ipset",
+			"kmod-nf-conntrack-netlink",
 		},
 		provides:  []string{"p2pwall"},
 		conflicts: []string{"p2pwall"},

@@ -26,7 +26,10 @@ func golden(t *testing.T, name string) []byte {
 func TestAPKIsWhatMkpkgWrites(t *testing.T) {
 	r := &release{version: "1.2.3", time: time.Unix(1700000000, 0)}
 	p := &pack{
-		name: "p2pwall", arch: archAll, description: daemonText,
+		name: "p2pwall", arch: archAll,
+		description: "Finds the hosts in the LAN that run a peer-to-peer file-sharing client\n" +
+			"(FastTrack: Kazaa, iMesh, Grokster, giFT, MLDonkey) and keeps that client\n" +
+			"from reaching any peer outside, while all other traffic is untouched.",
 		depends: []string{"nftables", "kmod-nft-queue"}, provides: []string{"wall"},
 		user: daemonUser, postrm: "exit 0\n",
 		files: []file{

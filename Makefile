@@ -90,7 +90,7 @@ router-off: packages
 # with the wall switched off.
 ROUTERS_CI := TestWall/(kazaa_network_KaZaA|transfer_in_pieces|browse)$$
 routers-ci: packages
-	$(GO) run ./bench/router -arch x86_64,mips -run '$(ROUTERS_CI)' -timeout 12m
+	$(GO) run ./bench/router -arch x86_64,mips -run '$(ROUTERS_CI)' -timeout 12m -silence 4m
 	$(GO) run ./bench/router -arch x86_64 -off -stages scenarios -run '$(ROUTERS_CI)' -timeout 6m
 
 # The pictures in docs/screenshots, taken in the lab.

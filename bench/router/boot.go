@@ -16,6 +16,9 @@ import (
 	"time"
 )
 
+// errHangs is the error of a machine that says nothing any more.
+var errHangs = errors.New("the machine hangs")
+
 // outcome is what a machine said on its console.
 type outcome struct {
 	Facts map[string]string
@@ -146,7 +149,7 @@ func (b *bed) watch(lines <-chan string, o *outcome, each func(string)) error {
 				return nil
 			}
 		case <-time.After(b.silence):
-			return fmt.Errorf("the machine hangs: nothing on its console for %v", b.silence)
+			return fmt.Errorf("%w: nothing on its console for %v", errHangs, b.silence)
 		case <-total:
 			return fmt.Errorf("the machine did not come to an end within %v", b.timeout)
 		}

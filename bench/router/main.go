@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -140,13 +141,21 @@ func (b *bed) machine(m *machine, prepare bool) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	img, err := b.image(m, kernel, tools)
-	if err != nil || prepare {
-		return row{}, err
-	}
 	log := filepath.Join(b.out, m.Arch+map[bool]string{true: "-off"}[b.off]+".log")
-	b.say("%s: booting with %d MB, console in %s", m.Arch, b.memory(m), log)
-	o, err := b.boot(m, kernel, img, log)
+	var img *image
+	var o *outcome
+	// The emulated malta board hangs once in a while, wherever it is: a machine that
+	// does is booted once more.
+	for try := range 2 {
+		if img, err = b.image(m, kernel, tools); err != nil || prepare {
+			return row{}, err
+		}
+		b.say("%s: booting with %d MB, console in %s", m.Arch, b.memory(m), log)
+		if o, err = b.boot(m, kernel, img, log); !errors.Is(err, errHangs) || try > 0 {
+			break
+		}
+		b.say("%s: %v: booting once more", m.Arch, err)
+	}
 	if o == nil {
 		return row{}, err
 	}

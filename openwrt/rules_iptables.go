@@ -51,7 +51,7 @@ const mangleText = `*mangle
 <plain>-A p2pwall-out -p tcp -g p2pwall-decided
 -A p2pwall-in -d <exempt> -g p2pwall-decided
 <ipset>-A p2pwall-in -m set --match-set p2pwall-cut<6> dst,src -j DROP
-<names>-A p2pwall-in -p udp -m udp --sport 53 -m conntrack --ctdir REPLY <q>
+<names>-A p2pwall-in -p udp -m udp --sport 53 <q>
 <nftsift>-A p2pwall-in -m mark --mark <siftmark>/<siftmark> -g p2pwall-sift
 <ipsetsift>-A p2pwall-in -m connmark --mark <harmless>/<harmless> -j RETURN
 <ipsetsift>-A p2pwall-in -m set --match-set p2pwall-sift<6> dst -g p2pwall-sift

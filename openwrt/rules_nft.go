@@ -172,7 +172,7 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 		ip6 daddr <set6> goto decided
 <sets>		ip daddr . ip saddr @cut4 goto gone
 <sets>		ip6 daddr . ip6 saddr @cut6 goto gone
-<names>		udp sport 53 ct direction reply <q>
+<names>		udp sport 53 <q>
 <sift>		ct mark & <harmless> != 0x0 return
 <sift>		ip daddr @sift4 goto sift
 <sift>		ip6 daddr @sift6 goto sift

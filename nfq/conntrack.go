@@ -30,7 +30,11 @@ const (
 	ctaProtoNum     = 1
 	ctaProtoSrcPort = 2
 	ctaProtoDstPort = 3
+	ctaStatus       = 3
 	ctaMark         = 8
+	ctaCountOrig    = 9
+	ctaCountReply   = 10
+	ctaCountPackets = 1
 	ctaIDNum        = 12
 	ctaMarkMask     = 21
 
@@ -38,6 +42,10 @@ const (
 	ctaIP4Dst = 2
 	ctaIP6Src = 3
 	ctaIP6Dst = 4
+
+	// Bits of the status (linux/netfilter/nf_conntrack_common.h): offloaded past the
+	// rules, by software or by hardware.
+	ctOffloaded = 1<<14 | 1<<15
 )
 
 // CheckConntrack reports whether connections can be read and changed, which is a
@@ -61,7 +69,9 @@ type Pair struct{ LAN, WAN Addr }
 type ctEntry struct {
 	origSrc, origDst, replySrc, replyDst AddrPort
 	proto                                uint8
-	mark                                 uint32
+	mark, status                         uint32
+	counted                              bool   // packets is known
+	packets                              uint64 // of the direction that has more
 	orig                                 []byte // the whole attribute's payload
 	id                                   []byte
 }
@@ -78,8 +88,9 @@ const (
 // CutFlows removes connections from the kernel's connection table, so that the rules
 // look at them anew, also at those that were decided or offloaded past the rules: all
 // between the given pairs, and the TCP and UDP connections that the given hosts of the
-// LAN have with elsewhere and that are not marked with MarkHarmless. It returns how
-// many there were; translated ones get no more replies.
+// LAN have with elsewhere, that are not marked with MarkHarmless and that the rules
+// would not look at as they are. It returns how many there were; translated ones get
+// no more replies.
 //
 // It reads the whole table, so it is nothing for the packet path.
 func CutFlows(pairs map[Pair]struct{}, hosts map[Addr]struct{}, lan []netip.Prefix) (int, error) {
@@ -125,21 +136,38 @@ func LookAgain(lan []netip.Prefix) ([]AddrPort, error) {
 	return suspects, err
 }
 
+// MarkKnown marks the connections of well-known services as harmless that hosts of
+// the given networks opened to elsewhere and that nobody has decided about, and does
+// no more than that. Those of name servers are not among them: each answer shows what
+// it is, and may be wanted.
+func MarkKnown(lan []netip.Prefix) error {
+	_, err := changeFlows(func(e *ctEntry) ctChange {
+		port := e.origDst.Port
+		if e.mark&MarkDecided == 0 && e.leaves(lan) && port != 53 && wellKnown(e.proto, port) {
+			return ctHarmless
+		}
+		return ctKeep
+	})
+	return err
+}
+
 // wellKnown reports whether a port is that of a service that is no file sharing.
 func wellKnown(proto uint8, port uint16) bool {
-	if proto == ProtoTCP {
+	switch proto {
+	case ProtoTCP:
 		switch port {
 		case 21, 22, 25, 53, 80, 110, 143, 443, 465, 554, 587, 853, 993, 995, 1194, 1935,
 			3389, 5060, 5061, 5222, 5223, 5228, 8080, 8443, 8883:
 			return true
 		}
-		return false
+	case ProtoUDP:
+		switch port {
+		case 53, 123, 443, 500, 1194, 3478, 3479, 3480, 3481, 4500, 5060, 51820:
+			return true
+		}
+		return port >= 19302 && port <= 19309 // STUN
 	}
-	switch port {
-	case 53, 123, 443, 500, 1194, 3478, 3479, 3480, 3481, 4500, 5060, 51820:
-		return true
-	}
-	return port >= 19302 && port <= 19309 // STUN
+	return false
 }
 
 // inside reports whether an address is of one of the networks.
@@ -296,10 +324,20 @@ func (e *ctEntry) of(pairs map[Pair]struct{}) bool {
 	return opened || accepted
 }
 
+// youngPackets is the most packets in a direction that a connection has had which can
+// still show by its next ones what it is: half of those that the rules queue (24). One
+// that is older than the rules is not counted, which iptables takes for too many.
+const youngPackets = 12
+
 // unknownOf reports whether the connection is one of the hosts' with elsewhere that is
-// not known to be harmless.
+// not known to be harmless and has to begin anew to come to the queue. One that has
+// just begun does so without, and would only be torn: a page that is being fetched
+// while its host is found.
 func (e *ctEntry) unknownOf(hosts map[Addr]struct{}, lan []netip.Prefix) bool {
 	if e.proto != ProtoTCP && e.proto != ProtoUDP || e.mark&MarkHarmless != 0 {
+		return false
+	}
+	if e.mark&MarkDecided == 0 && e.status&ctOffloaded == 0 && e.counted && e.packets <= youngPackets {
 		return false
 	}
 	_, opened := hosts[e.origSrc.Addr]
@@ -326,6 +364,14 @@ func (e *ctEntry) parse(b []byte) bool {
 		case ctaMark:
 			if len(v) == 4 {
 				e.mark = be.Uint32(v)
+			}
+		case ctaStatus:
+			if len(v) == 4 {
+				e.status = be.Uint32(v)
+			}
+		case ctaCountOrig, ctaCountReply:
+			if typ, n, _, ok := nextAttr(v); ok && typ == ctaCountPackets && len(n) == 8 {
+				e.counted, e.packets = true, max(e.packets, be.Uint64(n))
 			}
 		case ctaIDNum:
 			e.id = v

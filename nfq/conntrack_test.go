@@ -168,13 +168,40 @@ func TestCutFlowsOfHosts(t *testing.T) {
 	}
 }
 
+// TestCutFlowsYoung: a connection that has just begun need not begin anew.
+func TestCutFlowsYoung(t *testing.T) {
+	conntrackNetNS(t, "192.168.1.50/32", "198.51.100.7/32")
+	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
+	flow(t, "udp", "192.168.1.50:40000", "198.51.100.7:6880") // not counted yet
+	run(t, "iptables", "-A", "OUTPUT", "-m", "connbytes", "--connbytes", "100", "--connbytes-mode", "packets", "--connbytes-dir", "both", "-j", "DROP")
+	markFlow(t, "udp", "6881", MarkDecided)
+	flow(t, "udp", "192.168.1.50:40001", "198.51.100.7:6881")
+	for range youngPackets {
+		flow(t, "udp", "192.168.1.50:40002", "198.51.100.7:6882")
+	}
+	for range youngPackets + 1 {
+		flow(t, "udp", "192.168.1.50:40003", "198.51.100.7:6883")
+	}
+	flow(t, "tcp", "192.168.1.50:40004", "198.51.100.7:6884")
+	if n, err := CutFlows(nil, map[Addr]struct{}{addr("192.168.1.50"): {}}, lan); n != 3 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if got, want := tracked(t, "udp"), "198.51.100.7:6882"; got != want {
+		t.Errorf("UDP: %s, want %s", got, want)
+	}
+	if got, want := tracked(t, "tcp"), "198.51.100.7:6884"; got != want {
+		t.Errorf("TCP: %s, want %s", got, want)
+	}
+}
+
 // ctGolden is an entry as the kernel dumps it (Linux 6.18, little-endian): TCP from
 // 192.168.1.50:40002 to 198.51.100.7:443, marked as harmless and decided.
 const ctGolden = "02000000" +
 	"34000180 14000180 08000100c0a80132 08000200c6336407 1c000280 0500010006000000 060002009c420000 0600030001bb0000" +
 	"34000280 14000180 08000100c6336407 08000200c0a80132 1c000280 0500010006000000 0600020001bb0000 060003009c420000" +
-	"080003000000000e 0800080009000000 08000c003abc0b34 08000b0000000001 0800070000069780" +
-	"30000480 2c000180 0500010003000000 050002000a000000 050003000a000000 0600040023000000 0600050023000000"
+	"080003000000000e 0800080009000000 08000c008c334842 08000b0000000001 0800070000069780" +
+	"30000480 2c000180 0500010003000000 050002000a000000 050003000a000000 0600040023000000 0600050023000000" +
+	"1c000980 0c0001000000000000000003 0c00020000000000000000a5 1c000a80 0c0001000000000000000002 0c0002000000000000000070"
 
 func TestParseConntrack(t *testing.T) {
 	b := []byte{unix.AF_INET, 0, 0, 0}
@@ -190,18 +217,25 @@ func TestParseConntrack(t *testing.T) {
 		b = endAttr(appendAttr(b, ctaProtoDstPort, be.AppendUint16(nil, dport)), proto)
 		return endAttr(b, at)
 	}
+	count := func(b []byte, typ uint16, packets uint64) []byte {
+		b, at := beginAttr(b, typ|unix.NLA_F_NESTED)
+		return endAttr(appendAttr(b, ctaCountPackets, be.AppendUint64(nil, packets)), at)
+	}
 	b = tuple(b, ctaTupleOrig, "192.168.1.50", "198.51.100.7", 40002, 443)
 	orig := b[nfgenLen+nlaHeaderLen:]
 	b = tuple(b, ctaTupleReply, "198.51.100.7", "192.168.1.50", 443, 40002)
 	b = appendAttr32(b, ctaMark, MarkHarmless|MarkDecided)
-	b = appendAttr32(b, ctaIDNum, 0x3abc0b34)
+	b = appendAttr32(b, ctaStatus, 0xe)
+	b = appendAttr32(b, ctaIDNum, 0x8c334842)
+	b = count(b, ctaCountOrig, 3)
+	b = count(b, ctaCountReply, 2)
 	want := ctEntry{
 		AddrPort{addr("192.168.1.50"), 40002},
 		AddrPort{addr("198.51.100.7"), 443},
 		AddrPort{addr("198.51.100.7"), 443},
 		AddrPort{addr("192.168.1.50"), 40002},
-		ProtoTCP, MarkHarmless | MarkDecided, orig,
-		[]byte{0x3a, 0xbc, 0x0b, 0x34},
+		ProtoTCP, MarkHarmless | MarkDecided, 0xe, true, 3, orig,
+		[]byte{0x8c, 0x33, 0x48, 0x42},
 	}
 	var got ctEntry
 	if !got.parse(b) {
@@ -282,6 +316,28 @@ func TestLookAgain(t *testing.T) {
 		t.Errorf("TCP: %s, want %s", got, want)
 	}
 	if got, want := tracked(t, "udp"), "192.168.1.50:7001, 192.168.1.51:7000, 198.51.100.7:123 9000000, 198.51.100.8:53 9000000"; got != want {
+		t.Errorf("UDP: %s, want %s", got, want)
+	}
+}
+
+func TestMarkKnown(t *testing.T) {
+	conntrackNetNS(t, "192.168.1.50/32", "192.168.2.50/32", "198.51.100.7/32")
+	markFlow(t, "tcp", "22", MarkDecided)
+	markFlow(t, "tcp", "80", 5) // another's
+	for i, port := range []string{"22", "80", "443", "6881"} {
+		flow(t, "tcp", "192.168.1.50:4000"+strconv.Itoa(i), "198.51.100.7:"+port)
+	}
+	for i, port := range []string{"53", "123", "6881"} {
+		flow(t, "udp", "192.168.1.50:4000"+strconv.Itoa(i), "198.51.100.7:"+port)
+	}
+	flow(t, "tcp", "192.168.2.50:40009", "198.51.100.7:25") // of another network
+	if err := MarkKnown([]netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := tracked(t, "tcp"), "198.51.100.7:22 1000000, 198.51.100.7:25, 198.51.100.7:443 9000000, 198.51.100.7:6881, 198.51.100.7:80 9000005"; got != want {
+		t.Errorf("TCP: %s, want %s", got, want)
+	}
+	if got, want := tracked(t, "udp"), "198.51.100.7:123 9000000, 198.51.100.7:53, 198.51.100.7:6881"; got != want {
 		t.Errorf("UDP: %s, want %s", got, want)
 	}
 }

@@ -39,21 +39,46 @@ func torrent(e *env) {
 }
 
 // torrentBefore is one whose flows are there before the wall is, and that says
-// nothing by which it is recognised: it is asked, and answers.
+// nothing by which it is recognised: it is asked, and answers. Its host is in full
+// use meanwhile, and nothing that is in the middle of something may suffer.
 func torrentBefore(e *env) {
 	const timelock = 4 * time.Second
 	h := e.lab.Clients[0]
 	c := lab.NewTorrent(h, lab.TorrentConfig{Peers: torrentPeers, Quiet: true})
 	stop := e.start(c.Run)
 	e.until("transfers", func() bool { return c.Seen().UDPIn > 100_000 && c.Seen().TCPIn > 1000 })
+	judge := e.busy(h)
 	e.startWall()
 	if e.wall != nil {
 		e.until("the lock", func() bool { return e.locked(h) })
 		e.must(c.Seen().Probes > 0, "found without a question")
 	}
+	judge()
 	e.cutOff(h, c, 3*timelock)
 	stop()
 	e.released(h, time.Now(), timelock)
+}
+
+// busy has the host do many things at once, until judge has seen a moment more of it.
+func (e *env) busy(h *lab.Host) (judge func()) {
+	users := make([]*lab.Innocent, max(2, 10/pace()))
+	stops := make([]func(), len(users))
+	for i := range users {
+		users[i] = lab.NewInnocent(h, lab.InnocentConfig{Known: true, Every: time.Duration(pace()) * time.Millisecond})
+		stops[i] = e.start(users[i].Run)
+	}
+	time.Sleep(300 * time.Millisecond)
+	return func() {
+		time.Sleep(500 * time.Millisecond)
+		for _, stop := range stops {
+			stop()
+		}
+		for _, user := range users {
+			m, failed := user.Counts()
+			e.must(failed == 0, "the client's host failed %d of %d times (%s) while it was found: %s",
+				failed, m, user.Kinds(), strings.Join(user.Errors(), "; "))
+		}
+	}
 }
 
 // cutOff wants nothing to reach the client for a while, and the host to be of use.

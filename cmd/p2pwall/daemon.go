@@ -127,12 +127,19 @@ func (d *daemon) start() error {
 		d.backend, d.setsKind, d.rulesOK = "none (--no-rules)", string(openwrt.SetsOff), true
 		return nil
 	}
+	first := !d.restored
 	var suspects []nfq.AddrPort
-	if !d.restored {
+	if first {
 		suspects = d.lookAgain()
 	}
 	if err := d.loadRules(); err != nil {
 		return err
+	}
+	if first && d.cfg.Sifts() {
+		// What began in between showed what it is to nobody.
+		if err := nfq.MarkKnown(d.lan()); err != nil {
+			d.log.Printf("%v", err)
+		}
 	}
 	d.suspect(suspects)
 	return nil

@@ -61,10 +61,10 @@ func torrentBefore(e *env) {
 
 // busy has the host do many things at once, until judge has seen a moment more of it.
 func (e *env) busy(h *lab.Host) (judge func()) {
-	users := make([]*lab.Innocent, max(2, 10/pace()))
+	users := make([]*lab.Innocent, max(2, 8/pace()))
 	stops := make([]func(), len(users))
 	for i := range users {
-		users[i] = lab.NewInnocent(h, lab.InnocentConfig{Known: true, Every: time.Duration(pace()) * time.Millisecond})
+		users[i] = lab.NewInnocent(h, lab.InnocentConfig{Known: true, Every: time.Duration(pace()) * 4 * time.Millisecond})
 		stops[i] = e.start(users[i].Run)
 	}
 	time.Sleep(300 * time.Millisecond)

@@ -124,10 +124,16 @@ func newRecorder(ns *Namespace) (*Recorder, error) {
 	go func() {
 		defer r.ended.Done()
 		r.raw.Read(func(fd uintptr) bool {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.drain(int(fd))
-			return r.closed
+			for more := true; more; {
+				r.mu.Lock()
+				if r.closed {
+					r.mu.Unlock()
+					return true
+				}
+				more = r.drain(int(fd))
+				r.mu.Unlock()
+			}
+			return false
 		})
 	}()
 	return r, nil
@@ -163,15 +169,16 @@ func (r *Recorder) Close() {
 	r.ended.Wait()
 }
 
-// drain takes all packets that the socket holds.
-func (r *Recorder) drain(fd int) {
-	for {
+// drain takes all packets that the socket holds. It reports whether more may have come
+// meanwhile, which is for the next time: they may come as fast as they are taken.
+func (r *Recorder) drain(fd int) (more bool) {
+	for begin := time.Now(); ; {
 		n, on, _, from, err := unix.Recvmsg(fd, r.buf, r.ob, unix.MSG_DONTWAIT)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
-			return
+			return false
 		}
 		var p Packet
 		if ll, ok := from.(*unix.SockaddrLinklayer); ok {
@@ -182,6 +189,9 @@ func (r *Recorder) drain(fd int) {
 			r.next++
 			p.At = r.next
 			r.packets = append(r.packets, p)
+		}
+		if p.Time.After(begin) {
+			return true
 		}
 	}
 }

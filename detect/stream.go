@@ -235,6 +235,14 @@ func (s *Stream) Start(seq uint32) {
 	}
 }
 
+// Far reports whether a sequence number is out of reach of what was seen: further
+// away than 16 MiB, the largest window of common systems.
+func (s *Stream) Far(seq uint32) bool {
+	const reach = 16 << 20
+	d := int32(seq - s.next)
+	return s.phase != phaseNew && (d > reach || d < -reach)
+}
+
 // Done reports whether nothing more is to be seen in this direction.
 func (s *Stream) Done() bool { return s.phase == phaseDone && !s.looking() }
 

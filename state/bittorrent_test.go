@@ -317,6 +317,29 @@ func TestWhatWasCutStaysCut(t *testing.T) {
 	}
 }
 
+// Ports are used again. The end of a hello that came behind the verdict about its
+// beginning is left of the connection before.
+func TestPortsUsedAgain(t *testing.T) {
+	w := lockedTorrent(t, nil)
+	const server = "203.0.113.80"
+	again := func(seq uint32) {
+		t.Helper()
+		syn := tcp(macA, "192.168.1.50", 4000, server, 443, nfq.SYN, nil)
+		syn.Seq = seq - 1
+		w.expect("SYN", syn, nfq.Accept)
+		name := hello("www.example.org")
+		w.expect("a hello", w.data(4000, server, 443, seq, name), nfq.AcceptHarmless)
+		w.expect("what was behind it", w.data(4000, server, 443, seq+uint32(len(name)), random(59)), nfq.Accept)
+	}
+	again(1000)
+	again(900_000)
+	again(3_000_000_000)
+
+	// The first packet of what the outside opens is not seen.
+	w.expect("mail from outside", reply(server, 7000, 25, 1000, "22"), nfq.Accept)
+	w.expect("the next", reply(server, 7000, 25, 2_000_000_000, "220 mx.example.org ESMTP\r\n"), nfq.AcceptHarmless)
+}
+
 // A client that is only known by its announce is probed where it says it listens.
 func TestProbedWhereItAnnounced(t *testing.T) {
 	w := newWorld(t, nil)

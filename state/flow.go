@@ -72,6 +72,15 @@ func (f *flow) start(h *host, p *nfq.Packet, outbound bool) {
 	}
 }
 
+// another reports whether p cannot be of this connection: it is of a later one that
+// the outside opened, whose first packet is not seen here.
+func (f *flow) another(p *nfq.Packet, outbound bool) bool {
+	if outbound {
+		return f.out.Far(p.Seq)
+	}
+	return f.in.Far(p.Seq)
+}
+
 type flowTable struct {
 	flows []flow
 	free  []int32

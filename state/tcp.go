@@ -14,6 +14,7 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	isSYN := p.TCPFlags&(nfq.SYN|nfq.ACK|nfq.RST|nfq.FIN) == nfq.SYN
 	if isSYN {
 		h.remember(p, now)
+		e.endFlow(p)
 	}
 	if h.client != none {
 		c := &e.clients[h.client]
@@ -85,6 +86,19 @@ func (e *Engine) tcpIn(p *nfq.Packet, d *Device, now Time) nfq.Verdict {
 	return e.tcpData(p, d, h, false, now)
 }
 
+// endFlow forgets an earlier connection between the same ports of the same hosts: p
+// opens another. What is left of the earlier one, as the end of a hello whose
+// beginning had decided about it, would have this one's data taken for out of place.
+func (e *Engine) endFlow(p *nfq.Packet) {
+	if e.streams == 0 {
+		return
+	}
+	key := keyOf(p, true)
+	if slot := e.flows.get(key, e.hash.flow(&key)); slot != none {
+		e.flows.remove(slot)
+	}
+}
+
 // tcpData looks at the first data of a connection.
 func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now Time) nfq.Verdict {
 	if e.streams == 0 {
@@ -96,6 +110,10 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 	key := keyOf(p, outbound)
 	hash := e.hash.flow(&key)
 	slot := e.flows.get(key, hash)
+	if slot != none && e.flows.flows[slot].another(p, outbound) {
+		e.flows.remove(slot)
+		slot = none
+	}
 	if slot == none {
 		if p.TCPFlags&nfq.RST != 0 {
 			return nfq.Accept

@@ -58,27 +58,23 @@ type flow struct {
 // start sets where the two directions begin, as far as that is known: p, the
 // first data that is seen, may have overtaken what precedes it.
 func (f *flow) start(h *host, p *nfq.Packet, outbound bool) {
-	theirs := &f.in
 	if outbound {
 		if s := h.attempt(p); s != nil {
 			f.out.Start(s.seq + 1)
 			f.begun = true
 		}
-	} else {
-		theirs = &f.out
 	}
 	if p.TCPFlags&nfq.ACK != 0 {
-		theirs.Start(p.Ack)
+		f.direction(!outbound).Start(p.Ack)
 	}
 }
 
-// another reports whether p cannot be of this connection: it is of a later one that
-// the outside opened, whose first packet is not seen here.
-func (f *flow) another(p *nfq.Packet, outbound bool) bool {
+// direction returns what is sent by the LAN host, or what is sent to it.
+func (f *flow) direction(outbound bool) *detect.Stream {
 	if outbound {
-		return f.out.Far(p.Seq)
+		return &f.out
 	}
-	return f.in.Far(p.Seq)
+	return &f.in
 }
 
 type flowTable struct {

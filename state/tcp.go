@@ -14,7 +14,6 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	isSYN := p.TCPFlags&(nfq.SYN|nfq.ACK|nfq.RST|nfq.FIN) == nfq.SYN
 	if isSYN {
 		h.remember(p, now)
-		e.endFlow(p)
 	}
 	if h.client != none {
 		c := &e.clients[h.client]
@@ -56,6 +55,7 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 			return e.refuse(p)
 		}
 	}
+	e.endFlow(p)
 	return nfq.Accept
 }
 
@@ -110,7 +110,9 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 	key := keyOf(p, outbound)
 	hash := e.hash.flow(&key)
 	slot := e.flows.get(key, hash)
-	if slot != none && e.flows.flows[slot].another(p, outbound) {
+	if slot != none && e.flows.flows[slot].direction(outbound).Far(p.Seq) {
+		// Of a later connection that the outside opened: its first packet is
+		// not seen here.
 		e.flows.remove(slot)
 		slot = none
 	}
@@ -138,10 +140,7 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 	case fl.fate != open:
 		return nfq.Accept
 	}
-	stream := &fl.in
-	if outbound {
-		stream = &fl.out
-	}
+	stream := fl.direction(outbound)
 	f := &e.finding
 	if !outbound && fl.asked && h.client != none {
 		e.answer(p, h, fl, now)
@@ -189,10 +188,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, outbou
 		}
 		return nfq.Accept
 	}
-	mine := &fl.in
-	if outbound {
-		mine = &fl.out
-	}
+	mine := fl.direction(outbound)
 	switch {
 	case fl.out.Harmless() && (!fl.out.HTTP() || fl.in.Done()), fl.in.Harmless() && (!fl.in.HTTP() || fl.out.Done()):
 		e.flows.remove(slot)

@@ -229,6 +229,13 @@ func (e *env) start(run func(context.Context) error) (stop func()) {
 	return stop
 }
 
+// worked wants all that a user did to have worked, and returns how much that was.
+func (e *env) worked(who string, user *lab.Innocent) int {
+	m, failed := user.Counts()
+	e.must(failed == 0, "%s failed %d of %d times (%s): %s", who, failed, m, user.Kinds(), strings.Join(user.Errors(), "; "))
+	return m
+}
+
 // innocent starts the innocent host; the function it returns ends it and judges.
 func (e *env) innocent(cfg lab.InnocentConfig) (judge func()) {
 	if cfg.Every == 0 {
@@ -238,8 +245,7 @@ func (e *env) innocent(cfg lab.InnocentConfig) (judge func()) {
 	stop := e.start(in.Run)
 	return func() {
 		stop()
-		m, failed := in.Counts()
-		e.must(failed == 0, "the innocent host failed %d of %d times (%s): %s", failed, m, in.Kinds(), strings.Join(in.Errors(), "; "))
+		m := e.worked("the innocent host", in)
 		if m < 14 && pace() == 1 || m < 7 { // every thing once
 			e.t.Errorf("the innocent host did only %d things", m)
 		}

@@ -4,7 +4,6 @@ package e2e_test
 
 import (
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
@@ -74,9 +73,7 @@ func (e *env) busy(h *lab.Host) (judge func()) {
 			stop()
 		}
 		for _, user := range users {
-			m, failed := user.Counts()
-			e.must(failed == 0, "the client's host failed %d of %d times (%s) while it was found: %s",
-				failed, m, user.Kinds(), strings.Join(user.Errors(), "; "))
+			e.worked("the client's host, while it was found,", user)
 		}
 	}
 }
@@ -93,8 +90,7 @@ func (e *env) cutOff(h *lab.Host, c *lab.Torrent, d time.Duration) {
 		after.UDPIn-before.UDPIn, after.TCPIn-before.TCPIn)
 	e.must(e.wall == nil || e.locked(h), "the client was let go while it ran")
 	stop()
-	m, failed := user.Counts()
-	e.must(failed == 0, "the client's host failed %d of %d times (%s): %s", failed, m, user.Kinds(), strings.Join(user.Errors(), "; "))
+	e.worked("the client's host", user)
 }
 
 // connectsUnknown wants a host to have its unknown connections back, but for those

@@ -127,7 +127,7 @@ func (d *daemon) start() error {
 		d.backend, d.setsKind, d.rulesOK = "none (--no-rules)", string(openwrt.SetsOff), true
 		return nil
 	}
-	first := !d.restored
+	first := !d.restored // loading the rules sets it
 	var suspects []nfq.AddrPort
 	if first {
 		suspects = d.lookAgain()

@@ -105,16 +105,31 @@ func PeerIDName(id []byte, c *ClientName) bool {
 	} else {
 		c.add(id[1:3])
 	}
-	c.add([]byte{' ', id[3], '.', id[4]})
+	c.add([]byte{' '})
+	c.digit(id[3])
+	c.add([]byte{'.'})
+	c.digit(id[4])
 	if string(id[1:3]) == "TR" && id[3] < '4' { // 3.00, 2.94
 		c.add(id[5:6])
 		return true
 	}
-	c.add([]byte{'.', id[5]})
-	if id[6] != '0' && id[6] != '-' {
-		c.add([]byte{'.', id[6]})
+	for i, d := range id[5:7] {
+		if i == 0 || d != '0' && d != '-' {
+			c.add([]byte{'.'})
+			c.digit(d)
+		}
 	}
 	return true
+}
+
+// digit adds a part of a version: letters stand for the numbers from ten on.
+func (c *ClientName) digit(d byte) {
+	if d >= 'A' && d <= 'Z' {
+		d -= 'A'
+		c.add([]byte{'1' + d/10, '0' + d%10})
+		return
+	}
+	c.add([]byte{d})
 }
 
 // peerIDLike reports whether id is a peer id in one of the usual forms.

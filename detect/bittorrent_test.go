@@ -387,7 +387,8 @@ func TestClientNames(t *testing.T) {
 		"-TR3000-abcdefghijkl":                              "Transmission 3.00",
 		"-TR4060-abcdefghijkl":                              "Transmission 4.0.6",
 		"-qB4520-abcdefghijkl":                              "qBittorrent 4.5.2",
-		"-lt0D80-abcdefghijkl":                              "rTorrent 0.D.8",
+		"-lt0D80-abcdefghijkl":                              "rTorrent 0.13.8",
+		"-DE13GZ-abcdefghijkl":                              "Deluge 1.3.16.35",
 		"-XX1234-abcdefghijkl":                              "XX 1.2.3.4",
 		"M7-9-2--abcdefghijkl":                              "BitTorrent",
 		"A2-1-36-0-abcdefghij":                              "aria2",
@@ -456,6 +457,9 @@ func TestFindingNamesTheClient(t *testing.T) {
 		{name: "HTTP announce in another order", tcp: true, data: get("&supportcrypto=1&port=6881&peer_id=%2DqB4520%2dabcdefghijk%6C"), reason: ReasonAnnounce, client: "qBittorrent 4.5.2", port: 6881},
 		{name: "HTTP announce with a user agent", tcp: true, data: get("&port=x") + "User-Agent: Transmission/4.0.6\r\n", reason: ReasonAnnounce, client: "Transmission/4.0.6"},
 		{name: "HTTP announce with both", tcp: true, data: get("&peer_id=-TR4060-abcdefghijkl") + "User-Agent: Transmission/4.0.6\r\n", reason: ReasonAnnounce, client: "Transmission 4.0.6"},
+		// The line is longer than what is kept of one in pieces.
+		{name: "rTorrent's announce", tcp: true, data: "GET /announce?info_hash=%B4%20%D2%AB%26%874a%06%E1%ED7%1B%A0p%84%A4%92%A5%0D&peer_id=-lt0D80-%C5%FB%7D%D2%24%D6%F5%81%FA%D35%28&key=7f8cda2d&compact=1&port=6890&uploaded=0 HTTP/1.1\r\n", reason: ReasonAnnounce, client: "rTorrent 0.13.8", port: 6890},
+		{name: "announce to a private tracker", tcp: true, data: "GET /" + strings.Repeat("0123456789abcdef", 8) + "/announce.php?passkey=" + strings.Repeat("0123456789abcdef", 2) + "&" + get("&peer_id=-TR4060-abcdefghijkl&port=51413")[len("GET /announce?"):], reason: ReasonAnnounce, client: "Transmission 4.0.6", port: 51413},
 		{name: "web seed", tcp: true, data: "GET /a.iso HTTP/1.1\r\nUser-Agent: qBittorrent/4.5.2\r\n", reason: ReasonTransfer, client: "qBittorrent/4.5.2"},
 	} {
 		var f Finding

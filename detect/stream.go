@@ -5,7 +5,7 @@ package detect
 import "bytes"
 
 // StreamBuffer is how much of a beginning, or of one HTTP line, is kept when it
-// is spread over segments, in bytes; of a longer line the beginning counts.
+// is spread over segments, in bytes; of a longer line the beginning counts then.
 const StreamBuffer = 160
 
 // StreamLimit is how much of one direction of a connection is looked at, in
@@ -131,7 +131,7 @@ func (s *Stream) scan(set Set, b []byte, outbound bool, f *Finding) Match {
 			s.keep(b)
 			break
 		}
-		line := b[:min(end, StreamBuffer)]
+		line := b[:end]
 		if s.n > 0 {
 			s.keep(line)
 			line = s.buf[:s.n]

@@ -3,11 +3,11 @@
 package nfq
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"slices"
+	"syscall"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -245,21 +245,11 @@ func readFlows(c *netlink.Conn, family uint8, f func(*ctEntry)) error {
 	}
 	buf := make([]byte, dumpSize)
 	for {
-		var n int
-		var rerr error
-		if err := raw.Read(func(fd uintptr) bool {
-			n, _, rerr = unix.Recvfrom(int(fd), buf, 0)
-			return rerr != unix.EAGAIN
-		}); err != nil {
+		b, err := receive(raw, buf)
+		if err != nil {
 			return err
 		}
-		if rerr == unix.EINTR {
-			continue
-		}
-		if rerr != nil {
-			return os.NewSyscallError("recvfrom", rerr)
-		}
-		for b := buf[:n]; ; {
+		for {
 			typ, body, rest, ok := nextMessage(b)
 			if !ok {
 				break
@@ -286,34 +276,115 @@ type ctEdit struct {
 	id     [4]byte
 }
 
+// editsAtATime is how many changes the kernel is told at a time. It answers to those
+// that fail and to the last; so many answers fit into a socket's buffer.
+const editsAtATime = 64
+
 func editFlows(c *netlink.Conn, family uint8, edits []ctEdit) (changed int, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	buf := make([]byte, dumpSize)
+	var out []byte
 	var busy error
-	for _, x := range edits {
-		data := appendAttr([]byte{family, 0, 0, 0}, ctaTupleOrig|unix.NLA_F_NESTED, x.orig)
-		typ := netlink.HeaderType(subsysConntrack << 8)
-		if x.change == ctRemove {
-			typ |= ctDelete
-			data = appendAttr(data, ctaIDNum, x.id[:])
-		} else {
-			typ |= ctNew
-			data = appendAttr32(data, ctaMark, MarkDecided|MarkHarmless)
-			data = appendAttr32(data, ctaMarkMask, MarkDecided|MarkHarmless)
+	for len(edits) > 0 {
+		n := min(len(edits), editsAtATime)
+		out = appendEdits(out[:0], family, edits[:n])
+		edits = edits[n:]
+		var serr error
+		if err := raw.Control(func(fd uintptr) { _, serr = unix.Write(int(fd), out) }); err != nil {
+			return changed, err
 		}
-		_, err := c.Execute(netlink.Message{
-			Header: netlink.Header{Type: typ, Flags: netlink.Request | netlink.Acknowledge},
-			Data:   data,
-		})
+		if serr != nil {
+			return changed, os.NewSyscallError("write", serr)
+		}
+		failed, err := editAnswers(raw, buf, uint32(n))
+		changed += n - failed
 		switch {
-		case err == nil:
-			changed++
-		case errors.Is(err, unix.ENOENT): // it ended by itself
-		case errors.Is(err, unix.EBUSY): // offloaded, and the kernel keeps it
+		case err == unix.EBUSY: // offloaded, and the kernel keeps it
 			busy = err
-		default:
+		case err != nil:
 			return changed, err
 		}
 	}
 	return changed, busy
+}
+
+// appendEdits appends a message for each change, with its number from 1 on. The last
+// is to be answered in any case.
+func appendEdits(b []byte, family uint8, edits []ctEdit) []byte {
+	for i := range edits {
+		x := &edits[i]
+		typ, flags := uint16(subsysConntrack<<8|ctNew), uint16(unix.NLM_F_REQUEST)
+		if x.change == ctRemove {
+			typ = subsysConntrack<<8 | ctDelete
+		}
+		if i == len(edits)-1 {
+			flags |= unix.NLM_F_ACK
+		}
+		var at int
+		b, at = beginMessage(b, typ, flags, uint32(i)+1, family, 0)
+		b = appendAttr(b, ctaTupleOrig|unix.NLA_F_NESTED, x.orig)
+		if x.change == ctRemove {
+			b = appendAttr(b, ctaIDNum, x.id[:])
+		} else {
+			b = appendAttr32(b, ctaMark, MarkDecided|MarkHarmless)
+			b = appendAttr32(b, ctaMarkMask, MarkDecided|MarkHarmless)
+		}
+		b = endMessage(b, at)
+	}
+	return b
+}
+
+// editAnswers reads the answers up to that to the last of so many changes, and returns
+// how many were not made. That a connection has ended by itself is no error.
+func editAnswers(raw syscall.RawConn, buf []byte, last uint32) (failed int, err error) {
+	for {
+		b, rerr := receive(raw, buf)
+		if rerr != nil {
+			return failed, rerr
+		}
+		for {
+			typ, body, rest, ok := nextMessage(b)
+			if !ok {
+				break
+			}
+			b = rest
+			if typ != unix.NLMSG_ERROR || len(body) < 4+nlmsgHeaderLen {
+				continue
+			}
+			if e := messageErrno(body); e != 0 {
+				failed++
+				if e != unix.ENOENT && (err == nil || err == unix.EBUSY) {
+					err = e
+				}
+			}
+			if native.Uint32(body[4+8:]) == last { // the number of the message it is about
+				return failed, err
+			}
+		}
+	}
+}
+
+// receive waits for what the kernel has to say and reads it into buf.
+func receive(raw syscall.RawConn, buf []byte) ([]byte, error) {
+	for {
+		var n int
+		var rerr error
+		if err := raw.Read(func(fd uintptr) bool {
+			n, _, rerr = unix.Recvfrom(int(fd), buf, 0)
+			return rerr != unix.EAGAIN
+		}); err != nil {
+			return nil, err
+		}
+		if rerr == nil {
+			return buf[:n], nil
+		}
+		if rerr != unix.EINTR {
+			return nil, os.NewSyscallError("recvfrom", rerr)
+		}
+	}
 }
 
 // of reports whether the connection is between one of the pairs, whoever opened

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -339,5 +340,54 @@ func TestMarkKnown(t *testing.T) {
 	}
 	if got, want := tracked(t, "udp"), "198.51.100.7:123 9000000, 198.51.100.7:53, 198.51.100.7:6881"; got != want {
 		t.Errorf("UDP: %s, want %s", got, want)
+	}
+}
+
+// TestManyFlows changes more connections than are told of at a time, some of which
+// have ended meanwhile.
+func TestManyFlows(t *testing.T) {
+	conntrackNetNS(t, "192.168.1.50/32", "198.51.100.7/32")
+	const flows, ended = 2*editsAtATime + 10, 5
+	for i := range flows {
+		flow(t, "udp", fmt.Sprintf("192.168.1.50:%d", 40000+i), "198.51.100.7:9")
+	}
+	first := true
+	n, err := changeFlows(func(*ctEntry) ctChange {
+		for i := 0; first && i < ended; i++ {
+			run(t, "conntrack", "-D", "-p", "udp", "--sport", strconv.Itoa(40000+i))
+		}
+		first = false
+		return ctRemove
+	})
+	if n != flows-ended || err != nil {
+		t.Errorf("%d changed, want %d; %v", n, flows-ended, err)
+	}
+	if left := tracked(t, "udp"); left != "" {
+		t.Errorf("left: %s", left)
+	}
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if n, err := editFlows(c, unix.AF_INET, []ctEdit{{change: ctRemove}, {change: ctHarmless}}); n != 0 || err == nil {
+		t.Errorf("without a connection: %d changed, error %v", n, err)
+	}
+}
+
+func TestAppendEdits(t *testing.T) {
+	got := appendEdits(nil, unix.AF_INET, []ctEdit{
+		{ctRemove, []byte{1, 2, 3, 4}, [4]byte{5, 6, 7, 8}},
+		{ctHarmless, []byte{1, 2, 3, 4}, [4]byte{5, 6, 7, 8}},
+	})
+	want := unhex(
+		// Delete what has this tuple and number; no answer is wanted.
+		n32(36) + n16(0x102) + n16(1) + n32(1) + n32(0) + `02 00 0000` +
+			n16(8) + n16(0x8001) + `01020304` + n16(8) + n16(12) + `05060708` +
+			// Set two bits of the mark, and answer.
+			n32(44) + n16(0x100) + n16(5) + n32(2) + n32(0) + `02 00 0000` +
+			n16(8) + n16(0x8001) + `01020304` + n16(8) + n16(8) + `09000000` + n16(8) + n16(21) + `09000000`)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

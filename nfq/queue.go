@@ -19,7 +19,7 @@ const (
 	DefaultCopyRange  = 2048
 	DefaultBatch      = 64
 	DefaultReadBuffer = 1 << 20
-	DefaultModeration = 200 * time.Microsecond
+	DefaultModeration = 400 * time.Microsecond
 )
 
 // Config says which queue to open, and how. The zero value of a field stands
@@ -37,7 +37,7 @@ type Config struct {
 	NetNS int
 	// Moderation is how long Recv waits before it asks for more when the last
 	// batch held several packets but was not full: under load a wake-up then
-	// brings many packets, while a lone packet is never delayed. 50 to 200 us
+	// brings many packets, while a lone packet is never delayed. 50 to 400 us
 	// are sensible; negative turns it off.
 	Moderation time.Duration
 }

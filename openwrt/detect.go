@@ -20,41 +20,58 @@ const (
 	remedyIPSet     = "install ipset and kmod-ipt-ipset (OpenWrt; Debian: apt install ipset), or set sets to auto"
 )
 
-// tryQueue is the smallest ruleset that needs nft's queue; it is checked only.
+// tryQueue is the smallest ruleset that needs nft's queue; it is checked only. A check
+// takes the kernel tens of milliseconds, so there is no other in the way of the start.
 const tryQueue = "table inet p2pwall-try {\n\tchain c {\n\t\tqueue num 0 bypass\n\t}\n}\n"
 
 // trySets creates and destroys the types of sets needed, for ipset restore.
 const trySets = "create p2pwall-try hash:net,net timeout 1\ndestroy p2pwall-try\n" +
 	"create p2pwall-try hash:mac timeout 1\ndestroy p2pwall-try\n"
 
+// trials are the programs that try what the kernel can do. What may be asked for is
+// asked for at once: the start waits for it.
+type trials struct{ queue, ipset, nftSets *tool }
+
+func startTrials(c *Config) *trials {
+	var t trials
+	if c.Backend != BackendIPTables && have("nft") {
+		t.queue = startTool(tryQueue, "nft", "-c", "-f", "-")
+	}
+	if c.Backend != BackendNFT && haveIPTables() && (c.Sets == SetsAuto || c.Sets == SetsIPSet) {
+		t.ipset = startTool(trySets, "ipset", "-exist", "restore")
+	}
+	return &t
+}
+
 // Detect resolves what the configuration leaves to "auto", by what is installed
 // and what the kernel can do. The notes say what was found wanting on the way. It
 // changes nothing.
-func Detect(c *Config) (t Target, notes []string, err error) {
-	// What may be asked for is asked for at once: the start waits for it.
-	var queue, ipset, nftSets *tool
-	if c.Backend != BackendIPTables && have("nft") {
-		queue = startTool(tryQueue, "nft", "-c", "-f", "-")
+func Detect(c *Config) (Target, []string, error) {
+	x := startTrials(c)
+	if c.Backend != BackendNFT && haveIPTables() && (c.Sets == SetsAuto || c.Sets == SetsNFT) {
+		x.nftSets = startNFTSets(c)
 	}
-	if c.Backend != BackendNFT && haveIPTables() {
-		if c.Sets == SetsAuto || c.Sets == SetsIPSet {
-			ipset = startTool(trySets, "ipset", "-exist", "restore")
-		}
-		if c.Sets == SetsAuto || c.Sets == SetsNFT {
-			nftSets = startNFTSets(c)
-		}
+	t, why, err := x.end(c)
+	if err == nil && t.Sets == SetsOff && why != nil {
+		return t, []string{noSets(why)}, nil
 	}
-	t.Backend, err = detectBackend(c.Backend, queue)
+	return t, nil, err
+}
+
+// end waits for what was tried, as far as it is of use. Sets of nft for iptables are
+// taken to be had where that was not tried. It returns why there are no better sets.
+func (x *trials) end(c *Config) (t Target, why []string, err error) {
+	t.Backend, err = detectBackend(c.Backend, x.queue)
 	if err == nil {
-		t.Sets, notes, err = detectSets(c, t.Backend, ipset, nftSets)
+		t.Sets, why, err = x.sets(c, t.Backend)
 	}
-	for _, x := range []*tool{queue, ipset, nftSets} {
-		if x != nil {
-			x.leave()
+	for _, tool := range []*tool{x.queue, x.ipset, x.nftSets} {
+		if tool != nil {
+			tool.leave()
 		}
 	}
 	t.CutsFlows = nfq.CheckConntrack() == nil
-	return t, notes, err
+	return t, why, err
 }
 
 func detectBackend(want Backend, queue *tool) (Backend, error) {
@@ -91,7 +108,7 @@ func nftFailure(err error) error {
 
 func haveIPTables() bool { return have("iptables-restore") && have("iptables-save") }
 
-func detectSets(c *Config, b Backend, ipset, nftSets *tool) (SetsKind, []string, error) {
+func (x *trials) sets(c *Config, b Backend) (kind SetsKind, why []string, err error) {
 	switch {
 	case c.Sets == SetsOff:
 		return SetsOff, nil, nil
@@ -101,9 +118,8 @@ func detectSets(c *Config, b Backend, ipset, nftSets *tool) (SetsKind, []string,
 		}
 		return SetsNFT, nil, nil
 	}
-	var why []string
 	if c.Sets != SetsNFT {
-		_, err := ipset.end()
+		_, err := x.ipset.end()
 		if err == nil {
 			return SetsIPSet, nil, nil
 		}
@@ -112,16 +128,27 @@ func detectSets(c *Config, b Backend, ipset, nftSets *tool) (SetsKind, []string,
 		}
 		why = append(why, err.Error())
 	}
-	_, err := nftSets.end()
-	if err == nil {
-		return SetsNFT, nil, nil
+	if x.nftSets != nil {
+		if _, err := x.nftSets.end(); err != nil {
+			if c.Sets == SetsNFT {
+				return "", nil, &nftSetsError{err}
+			}
+			return SetsOff, append(why, err.Error()), nil
+		}
 	}
-	if c.Sets == SetsNFT {
-		return "", nil, fmt.Errorf("nft sets cannot be used (%w): %s, or set sets to auto", err, remedyNFT)
-	}
-	why = append(why, err.Error())
-	return SetsOff, []string{"no sets in the kernel (" + strings.Join(why, "; ") +
-		"): every blocked packet goes through the queue; " + remedyIPSet}, nil
+	return SetsNFT, why, nil
+}
+
+// nftSetsError says that nft takes no sets for iptables.
+type nftSetsError struct{ err error }
+
+func (e *nftSetsError) Error() string {
+	return fmt.Sprintf("nft sets cannot be used (%v): %s, or set sets to auto", e.err, remedyNFT)
+}
+
+// noSets says what it costs that there are none.
+func noSets(why []string) string {
+	return "no sets in the kernel (" + strings.Join(why, "; ") + "): every blocked packet goes through the queue; " + remedyIPSet
 }
 
 // startNFTSets has nft check the table of sets that goes with iptables.

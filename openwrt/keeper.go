@@ -22,6 +22,7 @@ type Keeper struct {
 	rules  Rules
 	loaded bool
 	noHold bool // the offload rules could not be loaded
+	trials *trials
 
 	nft      *nftConn
 	gen      uint32           // of nf_tables, when all was last found right
@@ -47,18 +48,28 @@ func (k *Keeper) Target() Target { return k.target }
 // Rules returns the texts that are loaded.
 func (k *Keeper) Rules() Rules { return k.rules }
 
+// Prepare begins what Load does first, and does not wait for it: so the caller can do
+// something else meanwhile. Nothing but Load may follow.
+func (k *Keeper) Prepare(c *Config) {
+	if k.trials == nil {
+		k.trials = startTrials(c)
+	}
+}
+
 // Load resolves what the configuration leaves open, writes the rules for the LAN
 // devices and puts them in place of what is there of ours: nothing, the rules of
 // an earlier configuration, or those of an instance that was killed. The sets
 // keep their elements. After an error that came before anything was changed, the
 // rules of before still hold.
 func (k *Keeper) Load(c *Config, devices []string) (Loaded, error) {
-	t, notes, err := Detect(c)
+	k.Prepare(c)
+	t, why, err := k.trials.end(c)
+	k.trials = nil
 	if err != nil {
 		return Loaded{}, err
 	}
 	t.Devices = devices
-	l := Loaded{Degraded: notes}
+	var l Loaded
 	for {
 		r, err := MakeRules(c, t)
 		if err != nil {
@@ -68,14 +79,19 @@ func (k *Keeper) Load(c *Config, devices []string) (Loaded, error) {
 		if err == nil {
 			break
 		}
-		// The program ipset can be there without the match for iptables.
-		if t.Sets != SetsIPSet || c.Sets != SetsAuto {
+		none, isNFT := err.(*nftSetsError)
+		switch {
+		case c.Sets != SetsAuto:
 			return l, err
-		}
-		l.degraded("ipset is not used: %v", err)
-		t.Sets = SetsNFT
-		if _, err := startNFTSets(c).end(); err != nil {
+		case isNFT:
+			l.degraded("%s", noSets(append(why, none.err.Error())))
 			t.Sets = SetsOff
+		case t.Sets == SetsIPSet:
+			// The program ipset can be there without the match for iptables.
+			l.degraded("ipset is not used: %v", err)
+			t.Sets = SetsNFT
+		default:
+			return l, err
 		}
 	}
 	k.dropOthers(&l)
@@ -94,15 +110,16 @@ func (k *Keeper) Repair() (Loaded, error) {
 
 // place loads rules over what is there and notes how they look.
 func (k *Keeper) place(t Target, r Rules, l *Loaded) error {
-	if err := k.placeSets(r, l); err != nil {
+	families := startPlacing(r)
+	if err := k.placeSets(t, r, l); err != nil {
+		for _, p := range families {
+			p.leave()
+		}
 		return err
 	}
-	var tables []*iptablesTable
-	if r.Mangle4 != "" {
-		var err error
-		if tables, err = placeIPTables(r, l); err != nil {
-			return err
-		}
+	tables, err := placeIPTables(families, l)
+	if err != nil {
+		return err
 	}
 	k.target, k.rules, k.iptables, k.loaded = t, r, tables, true
 	k.placeHold(l)
@@ -112,7 +129,7 @@ func (k *Keeper) place(t Target, r Rules, l *Loaded) error {
 
 // placeSets loads the nft table and the ipsets; the iptables rules name the
 // latter.
-func (k *Keeper) placeSets(r Rules, l *Loaded) error {
+func (k *Keeper) placeSets(t Target, r Rules, l *Loaded) error {
 	if r.NFT != "" {
 		if there, err := k.hasTable(); err == nil && !there {
 			l.NewSets = true
@@ -120,6 +137,9 @@ func (k *Keeper) placeSets(r Rules, l *Loaded) error {
 		if _, err := runTool(r.NFT, "nft", "-f", "-"); err != nil {
 			// What is there may be another version's and not fit.
 			if _, again := runTool(RecreateNFT(r.NFT), "nft", "-f", "-"); again != nil {
+				if t.Backend == BackendIPTables {
+					return &nftSetsError{err}
+				}
 				return nftFailure(err)
 			}
 			l.NewSets = true
@@ -136,17 +156,26 @@ func (k *Keeper) placeSets(r Rules, l *Loaded) error {
 	return nil
 }
 
-// placeIPTables loads the rules of both families and returns the tables that have
-// them. Both are read side by side, because the start waits for it; written side by
-// side they would get into each other's way.
-func placeIPTables(r Rules, l *Loaded) ([]*iptablesTable, error) {
-	families := []*placing{{iptables: newIPTables(false), mangle: r.Mangle4, raw: r.Raw}}
+// startPlacing begins to read what the tables of both families have, side by side and
+// beside the loading of the sets, because the start waits for it. Without rules for
+// iptables there is none.
+func startPlacing(r Rules) (families []*placing) {
+	if r.Mangle4 == "" {
+		return nil
+	}
+	families = append(families, &placing{iptables: newIPTables(false), mangle: r.Mangle4, raw: r.Raw})
 	if haveIPv6() {
 		families = append(families, &placing{iptables: newIPTables(true), mangle: r.Mangle6, raw: r.Raw})
 	}
 	for _, p := range families {
 		p.startSave()
 	}
+	return families
+}
+
+// placeIPTables loads the rules of both families and returns the tables that have
+// them. Written side by side they would get into each other's way.
+func placeIPTables(families []*placing, l *Loaded) ([]*iptablesTable, error) {
 	for _, p := range families {
 		p.endSave()
 	}

@@ -96,6 +96,9 @@ func (d *daemon) start() error {
 	if err := d.findDevices(); err != nil {
 		return err
 	}
+	if !d.call.noRules {
+		d.keeper.Prepare(&d.cfg)
+	}
 	service := &procd.Service{Journal: d.journal, PID: os.Getpid(), Info: d.info, Check: d.check}
 	if err := d.openQueues(); err != nil {
 		return err

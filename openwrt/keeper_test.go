@@ -524,6 +524,73 @@ func TestKeeperNoIPv6(t *testing.T) {
 	}
 }
 
+// TestKeeperNoSets has no program that makes sets, or one that the kernel refuses: the
+// rules are loaded without, unless sets were asked for.
+func TestKeeperNoSets(t *testing.T) {
+	const refuse = "#!/bin/sh\necho 'Operation not supported' >&2\nexit 1\n"
+	for _, tt := range []struct {
+		name     string
+		sets     SetsKind
+		nft      string // a program in place of nft
+		degraded string
+		err      string
+	}{
+		{"no programs", SetsAuto, "", "no sets in the kernel (ipset: not found; nft: not found): every blocked packet goes through the queue; install ipset", ""},
+		{"nft refuses", SetsAuto, refuse, "no sets in the kernel (ipset: not found; nft: Operation not supported): every blocked packet", ""},
+		{"nft wanted", SetsNFT, refuse, "", "nft sets cannot be used (nft: Operation not supported): install nftables"},
+		{"ipset wanted", SetsIPSet, refuse, "", "ipset cannot be used (ipset: not found): install ipset"},
+		{"off", SetsOff, "", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			need(t, "ip6tables")
+			inNetns(t)
+			dir := t.TempDir()
+			for _, p := range []string{"iptables", "ip6tables"} {
+				for _, p := range []string{p, p + "-save", p + "-restore"} {
+					path, err := exec.LookPath(p)
+					if err == nil {
+						err = os.Symlink(path, filepath.Join(dir, p))
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if tt.nft != "" {
+				if err := os.WriteFile(filepath.Join(dir, "nft"), []byte(tt.nft), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			defer func(d []string) { systemDirs = d }(systemDirs)
+			systemDirs = nil
+			t.Setenv("PATH", dir)
+			c := Default()
+			c.Backend, c.Sets = BackendIPTables, tt.sets
+			k := &Keeper{}
+			l, err := k.Load(&c, []string{"lan0"})
+			if tt.err != "" {
+				if err == nil || !strings.HasPrefix(err.Error(), tt.err) {
+					t.Errorf("error %v, want %s", err, tt.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(l.Degraded, "\n"); !strings.HasPrefix(got, tt.degraded) || got != "" && tt.degraded == "" {
+				t.Errorf("degraded: %q, want %s", got, tt.degraded)
+			}
+			if k.Target().Sets != SetsOff {
+				t.Errorf("sets %s", k.Target().Sets)
+			}
+			wantOK(t, k)
+			if err := k.Remove(); err != nil && tt.nft == "" {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestKeeperNoRaw: a kernel without the raw table, or iptables without CT, costs
 // the rule for our own packets only.
 func TestKeeperNoRaw(t *testing.T) {

@@ -281,6 +281,32 @@ func TestTheThreeModes(t *testing.T) {
 	}
 }
 
+// TestLateProgram has the machine stall beyond a lock's end: the client is probed as
+// ever before it is released.
+func TestLateProgram(t *testing.T) {
+	for _, stall := range []time.Duration{46 * time.Second, 79 * time.Second, 85 * time.Second, 10 * time.Minute} {
+		w := newWorld(t, nil)
+		w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
+		before := len(w.out.udp)
+		w.now = w.now.After(stall)
+		w.e.Advance(w.now)
+		if n := len(w.out.udp) - before; n != 1 || !w.locked("192.168.1.50") {
+			t.Fatalf("after %v: %d probes, want one, locked: %v", stall, n, w.locked("192.168.1.50"))
+		}
+		if w.sets.locks[macA.String()] == 0 {
+			t.Errorf("after %v: not locked in the kernel", stall)
+		}
+		w.pass(39 * time.Second)
+		if n := len(w.out.udp) - before; n != 3 || !w.locked("192.168.1.50") {
+			t.Errorf("after %v and a half lock time less a second: %d probes, want 3, locked: %v", stall, n, w.locked("192.168.1.50"))
+		}
+		w.pass(time.Second + 2*wheelTick)
+		if w.locked("192.168.1.50") {
+			t.Errorf("after %v: not released half a lock time after its end", stall)
+		}
+	}
+}
+
 func TestForgottenAfterAWhile(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Forget = 10 * time.Minute })
 	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)

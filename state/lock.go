@@ -132,15 +132,21 @@ func (e *Engine) fire(slot int32) {
 	c := &e.clients[slot]
 	now := e.now
 	switch {
-	case c.locked && now >= c.lockUntil:
-		e.release(slot, c)
-	case c.locked && int(c.probed) < len(probeAt) &&
-		now >= e.probeTime(c):
+	case c.locked && int(c.probed) < len(probeAt) && now >= e.probeTime(c):
+		// What the program comes late, after a stall of the machine, is not at the
+		// cost of the client's time to answer.
+		if late := now - e.probeTime(c); late > Time(max(e.cfg.LockTime/16, 2*wheelTick)) {
+			c.lockStart += late
+			c.lockUntil += late
+			e.lockInKernel(c)
+		}
 		if c.probed > 0 { // the one before was not answered
 			e.nextWay(c)
 		}
 		c.probed++
 		e.probe(slot, c)
+	case c.locked && now >= c.lockUntil:
+		e.release(slot, c)
 	case !c.locked && now >= c.lastSeen.After(e.cfg.Forget):
 		e.forget(slot)
 		return

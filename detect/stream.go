@@ -5,7 +5,9 @@ package detect
 import "bytes"
 
 // StreamBuffer is how much of a beginning, or of one HTTP line, is kept when it
-// is spread over segments, in bytes; of a longer line the beginning counts then.
+// is spread over segments, in bytes; of a longer line the beginning counts. Only the
+// first line of a head is read whole where one segment has it: that of an announce
+// has the port at its end.
 const StreamBuffer = 160
 
 // StreamLimit is how much of one direction of a connection is looked at, in
@@ -132,6 +134,9 @@ func (s *Stream) scan(set Set, b []byte, outbound bool, f *Finding) Match {
 			break
 		}
 		line := b[:end]
+		if !s.first {
+			line = b[:min(end, StreamBuffer)]
+		}
 		if s.n > 0 {
 			s.keep(line)
 			line = s.buf[:s.n]

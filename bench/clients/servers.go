@@ -284,7 +284,9 @@ func (s *servers) sshd(dir string) error {
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 		return err
 	}
-	conf := fmt.Sprintf("HostKey %s\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n"+
+	// bash reads ~/.bashrc when it is run for ssh, unless it is not the first shell. What
+	// is there is somebody's, and may take minutes: pyenv's waits for a lock.
+	conf := fmt.Sprintf("SetEnv SHLVL=1\nHostKey %s\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n"+
 		"AuthorizedKeysFile %s.pub\nListenAddress %s\nListenAddress %s\n"+
 		"ForceCommand head -c 100000 /dev/zero\n", host, s.key, server4, netip.AddrPortFrom(server6, portSSH))
 	file := filepath.Join(dir, "sshd_config")

@@ -110,14 +110,10 @@ func (k *Keeper) Repair() (Loaded, error) {
 
 // place loads rules over what is there and notes how they look.
 func (k *Keeper) place(t Target, r Rules, l *Loaded) error {
-	families := startPlacing(r)
 	if err := k.placeSets(t, r, l); err != nil {
-		for _, p := range families {
-			p.leave()
-		}
 		return err
 	}
-	tables, err := placeIPTables(families, l)
+	tables, err := placeIPTables(startPlacing(r), l)
 	if err != nil {
 		return err
 	}
@@ -156,9 +152,8 @@ func (k *Keeper) placeSets(t Target, r Rules, l *Loaded) error {
 	return nil
 }
 
-// startPlacing begins to read what the tables of both families have, side by side and
-// beside the loading of the sets, because the start waits for it. Without rules for
-// iptables there is none.
+// startPlacing begins to read what the tables of both families have, side by side,
+// because the start waits for it. Without rules for iptables there is none.
 func startPlacing(r Rules) (families []*placing) {
 	if r.Mangle4 == "" {
 		return nil

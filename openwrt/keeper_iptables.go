@@ -92,13 +92,6 @@ func (p *placing) startSave() {
 	}
 }
 
-// leave is for where nothing is placed after all.
-func (p *placing) leave() {
-	if p.tool != nil {
-		p.tool.leave()
-	}
-}
-
 func (p *placing) endSave() {
 	if p.tool != nil {
 		out, err := p.tool.end()

@@ -207,16 +207,17 @@ func changeFlows(want func(*ctEntry) ctChange) (int, error) {
 	}
 	defer c.Close()
 	changed := 0
+	buf := make([]byte, dumpSize)
 	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
 		var edits []ctEdit
-		err := readFlows(c, family, func(e *ctEntry) {
+		err := readFlows(c, buf, family, func(e *ctEntry) {
 			if x := want(e); x != ctKeep {
 				edits = append(edits, ctEdit{x, slices.Clone(e.orig), [4]byte(e.id)})
 			}
 		})
 		if err == nil {
 			var n int
-			n, err = editFlows(c, family, edits)
+			n, err = editFlows(c, buf, family, edits)
 			changed += n
 		}
 		if err != nil {
@@ -232,7 +233,7 @@ const dumpSize = 32 << 10
 // readFlows calls f with each connection of a family. The table may have tens of
 // thousands, more than a router has memory for at once: each part is worked on as it
 // comes, in one buffer, and what f is given is gone when it returns.
-func readFlows(c *netlink.Conn, family uint8, f func(*ctEntry)) error {
+func readFlows(c *netlink.Conn, buf []byte, family uint8, f func(*ctEntry)) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return err
@@ -243,7 +244,6 @@ func readFlows(c *netlink.Conn, family uint8, f func(*ctEntry)) error {
 	}); err != nil {
 		return err
 	}
-	buf := make([]byte, dumpSize)
 	for {
 		b, err := receive(raw, buf)
 		if err != nil {
@@ -280,12 +280,11 @@ type ctEdit struct {
 // that fail and to the last; so many answers fit into a socket's buffer.
 const editsAtATime = 64
 
-func editFlows(c *netlink.Conn, family uint8, edits []ctEdit) (changed int, err error) {
+func editFlows(c *netlink.Conn, buf []byte, family uint8, edits []ctEdit) (changed int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
-	buf := make([]byte, dumpSize)
 	var out []byte
 	var busy error
 	for len(edits) > 0 {

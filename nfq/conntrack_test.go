@@ -370,7 +370,7 @@ func TestManyFlows(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if n, err := editFlows(c, unix.AF_INET, []ctEdit{{change: ctRemove}, {change: ctHarmless}}); n != 0 || err == nil {
+	if n, err := editFlows(c, make([]byte, dumpSize), unix.AF_INET, []ctEdit{{change: ctRemove}, {change: ctHarmless}}); n != 0 || err == nil {
 		t.Errorf("without a connection: %d changed, error %v", n, err)
 	}
 }

@@ -113,9 +113,12 @@ func (k *Keeper) place(t Target, r Rules, l *Loaded) error {
 	if err := k.placeSets(t, r, l); err != nil {
 		return err
 	}
-	tables, err := placeIPTables(startPlacing(r), l)
-	if err != nil {
-		return err
+	var tables []*iptablesTable
+	if r.Mangle4 != "" {
+		var err error
+		if tables, err = placeIPTables(r, l); err != nil {
+			return err
+		}
 	}
 	k.target, k.rules, k.iptables, k.loaded = t, r, tables, true
 	k.placeHold(l)
@@ -152,25 +155,17 @@ func (k *Keeper) placeSets(t Target, r Rules, l *Loaded) error {
 	return nil
 }
 
-// startPlacing begins to read what the tables of both families have, side by side,
-// because the start waits for it. Without rules for iptables there is none.
-func startPlacing(r Rules) (families []*placing) {
-	if r.Mangle4 == "" {
-		return nil
-	}
-	families = append(families, &placing{iptables: newIPTables(false), mangle: r.Mangle4, raw: r.Raw})
+// placeIPTables loads the rules of both families and returns the tables that have
+// them. Both are read side by side, because the start waits for it; written side by
+// side they would get into each other's way.
+func placeIPTables(r Rules, l *Loaded) ([]*iptablesTable, error) {
+	families := []*placing{{iptables: newIPTables(false), mangle: r.Mangle4, raw: r.Raw}}
 	if haveIPv6() {
 		families = append(families, &placing{iptables: newIPTables(true), mangle: r.Mangle6, raw: r.Raw})
 	}
 	for _, p := range families {
 		p.startSave()
 	}
-	return families
-}
-
-// placeIPTables loads the rules of both families and returns the tables that have
-// them. Written side by side they would get into each other's way.
-func placeIPTables(families []*placing, l *Loaded) ([]*iptablesTable, error) {
 	for _, p := range families {
 		p.endSave()
 	}

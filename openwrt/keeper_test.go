@@ -491,12 +491,11 @@ func TestKeeperNFT(t *testing.T) {
 	}
 }
 
-// TestKeeperNoIPv6 takes ip6tables away.
-func TestKeeperNoIPv6(t *testing.T) {
-	need(t, "nft")
-	inNetns(t)
-	dir := t.TempDir()
-	for _, p := range []string{"nft", "ipset", "iptables", "iptables-save", "iptables-restore"} {
+// onlyPrograms has the test find no programs but these, in a folder of its own.
+func onlyPrograms(t *testing.T, programs ...string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for _, p := range programs {
 		path, err := exec.LookPath(p)
 		if err != nil {
 			t.Skipf("needs %s", p)
@@ -505,9 +504,18 @@ func TestKeeperNoIPv6(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	defer func(d []string) { systemDirs = d }(systemDirs)
+	old := systemDirs
+	t.Cleanup(func() { systemDirs = old })
 	systemDirs = nil
 	t.Setenv("PATH", dir)
+	return dir
+}
+
+// TestKeeperNoIPv6 takes ip6tables away.
+func TestKeeperNoIPv6(t *testing.T) {
+	need(t, "nft")
+	inNetns(t)
+	onlyPrograms(t, "nft", "ipset", "iptables", "iptables-save", "iptables-restore")
 	c := Default()
 	c.Backend = BackendIPTables
 	k := &Keeper{}
@@ -544,26 +552,12 @@ func TestKeeperNoSets(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			need(t, "ip6tables")
 			inNetns(t)
-			dir := t.TempDir()
-			for _, p := range []string{"iptables", "ip6tables"} {
-				for _, p := range []string{p, p + "-save", p + "-restore"} {
-					path, err := exec.LookPath(p)
-					if err == nil {
-						err = os.Symlink(path, filepath.Join(dir, p))
-					}
-					if err != nil {
-						t.Fatal(err)
-					}
-				}
-			}
+			dir := onlyPrograms(t, "iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore")
 			if tt.nft != "" {
 				if err := os.WriteFile(filepath.Join(dir, "nft"), []byte(tt.nft), 0o755); err != nil {
 					t.Fatal(err)
 				}
 			}
-			defer func(d []string) { systemDirs = d }(systemDirs)
-			systemDirs = nil
-			t.Setenv("PATH", dir)
 			c := Default()
 			c.Backend, c.Sets = BackendIPTables, tt.sets
 			k := &Keeper{}

@@ -82,6 +82,12 @@ const (
 	// MarkOwn is the mark of packets that this program sends: they are
 	// neither queued nor tracked.
 	MarkOwn = 0x02000000
+	// MarkSample is the packet mark of those few blocked packets that are queued
+	// all the same, to keep the locks true. What carries it is dropped whatever it
+	// is, and if need be by the rules: a full queue that fails open does not let it
+	// pass. Rules that have no look at it afterwards (Queue.SetRepeat) mark the
+	// connection that it begins, too, and drop what answers it.
+	MarkSample = 0x04000000
 	// MarkDecided is the mark (packet and connection) of connections that
 	// were looked at: they are not queued again and may be offloaded.
 	MarkDecided = 0x01000000

@@ -63,7 +63,7 @@ func (c *Config) setDefaults() {
 }
 
 // Queue is one NFQUEUE. Its methods are for the one goroutine that owns it,
-// except Wake, which any goroutine may call.
+// except Wake and SetRepeat, which any goroutine may call.
 type Queue struct {
 	num      uint16
 	failOpen bool
@@ -97,6 +97,7 @@ type Queue struct {
 	pause    unix.Timespec
 	moderate bool // the next Recv waits first
 	woken    atomic.Bool
+	repeat   atomic.Bool
 
 	counters Counters
 	seen     decoded
@@ -254,7 +255,7 @@ func (q *Queue) configAttrs(attrs []byte) error {
 }
 
 func (q *Queue) acceptEarly(id uint32) error {
-	b := appendVerdict(nil, q.num, &Packet{ID: id}, Accept)
+	b := appendVerdict(nil, q.num, &Packet{ID: id}, Accept, false)
 	_, err := q.conn.Send(netlink.Message{
 		Header: netlink.Header{Type: msgVerdict, Flags: netlink.Request},
 		Data:   b[nlmsgHeaderLen:],

@@ -272,6 +272,70 @@ func TestQueueForward(t *testing.T) {
 	}
 }
 
+// TestQueueRepeat has a verdict bring the packet back to the rules it came from. A
+// packet that they do not know by its mark is queued a second time, and not a third.
+func TestQueueRepeat(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		t.Run(fmt.Sprint("known ", known), func(t *testing.T) {
+			f := families[0]
+			r := newRouter(t)
+			mark := "-m mark --mark 0x1000000/0x1000000 -j ACCEPT"
+			if !known {
+				mark = "-m mark --mark 0x8000000/0x8000000 -j ACCEPT"
+			}
+			for _, rule := range []string{mark, "-j NFQUEUE --queue-num " + fmt.Sprint(testQueue)} {
+				run(t, f.iptables, append([]string{"-w", "-t", "mangle", "-A", "FORWARD", "-p", "udp"}, strings.Fields(rule)...)...)
+			}
+			q := openQueue(t, Config{})
+			q.SetRepeat(true)
+
+			setNetNS(t, r.outside)
+			to := net.UDPAddrFromAddrPort(netip.AddrPortFrom(r.address(f, "outside"), 8000))
+			l, err := net.ListenUDP("udp", to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			setNetNS(t, r.inside)
+			c, err := net.DialUDP("udp", nil, to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			setNetNS(t, r.router)
+
+			const sent = 3
+			for i := range sent {
+				write(t, c, []byte{byte(i)})
+			}
+			want := sent
+			if !known {
+				want *= 2
+			}
+			recvAll(t, q, want, func(_ int, p *Packet) Verdict {
+				if p.Hook != HookForward || p.Mark != 0 && known {
+					t.Errorf("got %+v", p)
+				}
+				return AcceptDecided
+			})
+			if err := l.SetDeadline(soon()); err != nil {
+				t.Fatal(err)
+			}
+			var buf [1]byte
+			for i := range sent {
+				if _, err := l.Read(buf[:]); err != nil || int(buf[0]) != i {
+					t.Fatalf("got %v, %v, want packet %d", buf, err, i)
+				}
+			}
+			if known {
+				if n := ruleCount(t, run(t, f.iptables, "-w", "-t", "mangle", "-L", "FORWARD", "-v", "-n", "-x"), "mark match 0x1000000/0x1000000"); n != sent {
+					t.Errorf("%d packets came back to the rules, want %d", n, sent)
+				}
+			}
+		})
+	}
+}
+
 // router is three namespaces: a host inside, a router, a host outside.
 type router struct {
 	inside, router, outside *os.File

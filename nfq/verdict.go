@@ -8,21 +8,34 @@ import "golang.org/x/sys/unix"
 const (
 	nfDrop   = 0
 	nfAccept = 1
+	nfRepeat = 4
 )
 
 // verdictLen is the length of the longest verdict message: header, nfgenmsg,
 // verdict attribute, mark attribute.
 const verdictLen = nlmsgHeaderLen + nfgenLen + 12 + 8
 
-// appendVerdict appends the verdict on one packet.
-func appendVerdict(b []byte, queue uint16, p *Packet, v Verdict) []byte {
-	b, at := beginVerdict(b, msgVerdict, queue, p.ID, v)
-	// The attribute replaces the whole mark: keep what others put there.
+// appendVerdict appends the verdict on one packet. With repeat, one that marks the
+// packet is to have it meet the same rules again.
+func appendVerdict(b []byte, queue uint16, p *Packet, v Verdict, repeat bool) []byte {
+	verdict := uint32(nfAccept)
+	mark := p.Mark
 	switch v {
+	case Drop:
+		verdict = nfDrop
 	case AcceptDecided:
-		b = appendAttr32(b, attrMark, p.Mark|MarkDecided)
+		mark |= MarkDecided
 	case AcceptHarmless:
-		b = appendAttr32(b, attrMark, p.Mark|MarkDecided|MarkHarmless)
+		mark |= MarkDecided | MarkHarmless
+	}
+	// What has a mark already went round once, and the rules did not know it.
+	if repeat && mark != p.Mark && p.Hook == HookForward && p.Mark&(MarkDecided|MarkHarmless) == 0 {
+		verdict = nfRepeat
+	}
+	b, at := beginVerdict(b, msgVerdict, queue, p.ID, verdict)
+	if mark != p.Mark {
+		// The attribute replaces the whole mark: what others put there is kept.
+		b = appendAttr32(b, attrMark, mark)
 	}
 	return endMessage(b, at)
 }
@@ -30,17 +43,17 @@ func appendVerdict(b []byte, queue uint16, p *Packet, v Verdict) []byte {
 // appendBatchVerdict appends the verdict on every packet that the kernel still
 // holds up to and including id.
 func appendBatchVerdict(b []byte, queue uint16, id uint32, v Verdict) []byte {
-	b, at := beginVerdict(b, msgVerdictBatch, queue, id, v)
-	return endMessage(b, at)
-}
-
-func beginVerdict(b []byte, typ, queue uint16, id uint32, v Verdict) ([]byte, int) {
-	b, at := beginMessage(b, typ, unix.NLM_F_REQUEST, 0, unix.AF_UNSPEC, queue)
-	b, attr := beginAttr(b, attrVerdictHeader)
 	verdict := uint32(nfAccept)
 	if v == Drop {
 		verdict = nfDrop
 	}
+	b, at := beginVerdict(b, msgVerdictBatch, queue, id, verdict)
+	return endMessage(b, at)
+}
+
+func beginVerdict(b []byte, typ, queue uint16, id, verdict uint32) ([]byte, int) {
+	b, at := beginMessage(b, typ, unix.NLM_F_REQUEST, 0, unix.AF_UNSPEC, queue)
+	b, attr := beginAttr(b, attrVerdictHeader)
 	b = be.AppendUint32(b, verdict)
 	b = be.AppendUint32(b, id)
 	return endAttr(b, attr), at
@@ -49,7 +62,7 @@ func beginVerdict(b []byte, typ, queue uint16, id uint32, v Verdict) ([]byte, in
 // appendVerdicts appends the verdicts on all packets. Of accepts and drops the
 // larger group gets one batch verdict; it comes last, because it settles
 // everything that is still held up to its packet.
-func appendVerdicts(b []byte, queue uint16, packets []Packet, verdicts []Verdict) []byte {
+func appendVerdicts(b []byte, queue uint16, packets []Packet, verdicts []Verdict, repeat bool) []byte {
 	var count [AcceptHarmless + 1]int
 	for _, v := range verdicts[:len(packets)] {
 		count[v]++
@@ -61,7 +74,7 @@ func appendVerdicts(b []byte, queue uint16, packets []Packet, verdicts []Verdict
 	last := -1
 	for i := range packets {
 		if v := verdicts[i]; v != batch {
-			b = appendVerdict(b, queue, &packets[i], v)
+			b = appendVerdict(b, queue, &packets[i], v, repeat)
 		} else {
 			last = i
 		}

@@ -19,6 +19,12 @@ func markGolden(id, mark string) string {
 		n16(12) + n16(2) + `00000001` + id + n16(8) + n16(3) + mark
 }
 
+// repeatGolden is markGolden with the verdict NF_REPEAT.
+func repeatGolden(id, mark string) string {
+	return n32(40) + n16(0x301) + n16(1) + n32(0) + n32(0) + `00 00 00d6` +
+		n16(12) + n16(2) + `00000004` + id + n16(8) + n16(3) + mark
+}
+
 func batchGolden(id, verdict string) string {
 	return n32(32) + n16(0x303) + n16(1) + n32(0) + n32(0) + `00 00 00d6` +
 		n16(12) + n16(2) + verdict + id
@@ -58,11 +64,39 @@ func TestAppendVerdicts(t *testing.T) {
 			buf := make([]byte, 0, (n+1)*verdictLen)
 			var got []byte
 			if allocs := testing.AllocsPerRun(10, func() {
-				got = appendVerdicts(buf, 214, packets[:n], tt.verdicts)
+				got = appendVerdicts(buf, 214, packets[:n], tt.verdicts, false)
 			}); allocs != 0 {
 				t.Errorf("%v allocations", allocs)
 			}
 			if diff := cmp.Diff(unhex(tt.want), got, emptyIsNil); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestRepeat: what comes back to the rules is what is forwarded and was not marked
+// before.
+func TestRepeat(t *testing.T) {
+	const id = `00000007`
+	for _, tt := range []struct {
+		name    string
+		packet  Packet
+		verdict Verdict
+		repeat  bool
+		want    string
+	}{
+		{"decided", Packet{ID: 7, Hook: HookForward, Mark: 0x100}, AcceptDecided, true, repeatGolden(id, `01000100`)},
+		{"harmless", Packet{ID: 7, Hook: HookForward}, AcceptHarmless, true, repeatGolden(id, `09000000`)},
+		{"not asked for", Packet{ID: 7, Hook: HookForward}, AcceptHarmless, false, markGolden(id, `09000000`)},
+		{"for the router", Packet{ID: 7, Hook: HookInput}, AcceptDecided, true, markGolden(id, `01000000`)},
+		{"it came back once", Packet{ID: 7, Hook: HookForward, Mark: MarkDecided}, AcceptHarmless, true, markGolden(id, `09000000`)},
+		{"it came back as it went", Packet{ID: 7, Hook: HookForward, Mark: MarkDecided}, AcceptDecided, true, verdictGolden(id, `00000001`)},
+		{"accepted", Packet{ID: 7, Hook: HookForward}, Accept, true, verdictGolden(id, `00000001`)},
+		{"dropped", Packet{ID: 7, Hook: HookForward}, Drop, true, verdictGolden(id, `00000000`)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(unhex(tt.want), appendVerdict(nil, 214, &tt.packet, tt.verdict, tt.repeat)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -104,7 +138,7 @@ func BenchmarkAppendVerdicts(b *testing.B) {
 		b.Run(bb.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				appendVerdicts(buf, 214, packets, verdicts)
+				appendVerdicts(buf, 214, packets, verdicts, false)
 			}
 		})
 	}

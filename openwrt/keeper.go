@@ -18,11 +18,18 @@ type Keeper struct {
 	// them. "" for none.
 	HoldFile string
 
+	// OnPlace, when set, is called with a target before the rules for it are put
+	// in place.
+	OnPlace func(Target)
+
 	target Target
 	rules  Rules
 	loaded bool
 	noHold bool // the offload rules could not be loaded
 	trials *trials
+
+	searched []string // devices whose LAN is watched for searches
+	groups   groups
 
 	nft      *nftConn
 	gen      uint32           // of nf_tables, when all was last found right
@@ -95,6 +102,13 @@ func (k *Keeper) Load(c *Config, devices []string) (Loaded, error) {
 		}
 	}
 	k.dropOthers(&l)
+	k.searched = nil
+	if c.Sifts() {
+		k.searched = devices
+	}
+	if err := k.groups.join(k.searched); err != nil {
+		l.degraded("searches for peers in the LAN are not seen: %v", err)
+	}
 	return l, nil
 }
 
@@ -110,6 +124,9 @@ func (k *Keeper) Repair() (Loaded, error) {
 
 // place loads rules over what is there and notes how they look.
 func (k *Keeper) place(t Target, r Rules, l *Loaded) error {
+	if k.OnPlace != nil {
+		k.OnPlace(t)
+	}
 	if err := k.placeSets(t, r, l); err != nil {
 		return err
 	}
@@ -219,6 +236,7 @@ func (k *Keeper) dropOthers(l *Loaded) {
 func (k *Keeper) Remove() error {
 	k.loaded = false
 	k.iptables = nil
+	k.groups.leave()
 	errs := []error{k.removeHold(), removeIPTables(), k.removeTable(), removeIPSets()}
 	if k.nft != nil {
 		k.nft.close()
@@ -234,6 +252,8 @@ func (k *Keeper) Check() (ok bool, what string) {
 	if !k.loaded || k.rules == (Rules{}) {
 		return true, ""
 	}
+	// What failed was said when the rules were loaded.
+	_ = k.groups.join(k.searched)
 	gen, same := k.unchanged()
 	if !same {
 		if what := k.checkTable(); what != "" {

@@ -69,7 +69,7 @@ func ruleState(t *testing.T) string {
 var (
 	mangleJumps = []string{
 		"-A FORWARD -j p2pwall", "-A INPUT -j p2pwall-input", "-A POSTROUTING -j p2pwall-post",
-		"-A PREROUTING -j p2pwall-pre", "-A OUTPUT -j p2pwall-output",
+		"-A OUTPUT -j p2pwall-output",
 	}
 	rawJumps = []string{"-A OUTPUT -j p2pwall"}
 )

@@ -28,6 +28,8 @@ type world struct {
 	t       *testing.T
 	name    string
 	flavour string // of iptables, "" for the nft backend
+	old     bool   // connections cannot be taken out of the table
+	full    bool   // the queue is full and fails open
 	// patience is how long an answer may take.
 	patience time.Duration
 }
@@ -77,7 +79,7 @@ func newWorld(t *testing.T, flavour string) *world {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: network namespaces")
 	}
-	w := &world{t, fmt.Sprintf("p2pw%d-%s", os.Getpid(), "rules"+flavour), flavour, 10 * time.Second}
+	w := &world{t: t, name: fmt.Sprintf("p2pw%d-%s", os.Getpid(), "rules"+flavour), flavour: flavour, patience: 10 * time.Second}
 	for _, h := range []string{"r", "c1", "c2", "s"} {
 		run(t, "", "ip", "netns", "add", w.ns(h))
 		t.Cleanup(func() { _, _ = try("", "ip", "netns", "delete", w.ns(h)) })
@@ -109,14 +111,15 @@ func (w *world) reach(host string) {
 }
 
 // load loads the rules. The nft backend's queue statements become counters, which
-// accept as an absent program with bypass does.
+// accept as an absent program with bypass does, and drop without. The full queue of a
+// program that fails open accepts all.
 func (w *world) load(conf string) {
 	w.t.Helper()
 	c, err := Parse(strings.NewReader("config p2pwall\n"+conf), "f")
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	target := Target{BackendNFT, SetsNFT, []string{"lan0", "lan1"}, true}
+	target := Target{BackendNFT, SetsNFT, []string{"lan0", "lan1"}, !w.old}
 	if w.flavour != "" {
 		target.Backend = BackendIPTables
 	}
@@ -126,7 +129,12 @@ func (w *world) load(conf string) {
 	}
 	in := []string{"ip", "netns", "exec", w.ns("r")}
 	if w.flavour == "" {
-		run(w.t, queueStatement.ReplaceAllString(r.NFT, "counter accept"), append(in, "nft", "-f", "-")...)
+		run(w.t, queueStatement.ReplaceAllStringFunc(r.NFT, func(s string) string {
+			if w.full || strings.HasSuffix(s, "bypass") {
+				return "counter accept"
+			}
+			return "counter drop"
+		}), append(in, "nft", "-f", "-")...)
 		return
 	}
 	run(w.t, r.NFT, append(in, "nft", "-f", "-")...)
@@ -136,7 +144,7 @@ func (w *world) load(conf string) {
 }
 
 var (
-	nftCounter      = regexp.MustCompile(`counter packets (\d+) bytes \d+ accept`)
+	nftCounter      = regexp.MustCompile(`counter packets (\d+) bytes \d+ (?:accept|drop)`)
 	iptablesCounter = regexp.MustCompile(`(?m)^\[(\d+):\d+\] .* -j NFQUEUE`)
 )
 
@@ -284,6 +292,7 @@ func TestPackets(t *testing.T) {
 				w.echo(h, 7000)
 			}
 			w.echo("s", 7001)
+			w.echo("s", 7003)
 			w.echo("s", 53)
 			w.echo("r", 53)
 			w.echo("r", 5000)
@@ -303,6 +312,8 @@ func TestPackets(t *testing.T) {
 				{"what is harmless", partHarmless},
 				{"answers when only watching", partLearns},
 				{"without UDP", partSiftedTCP},
+				// The last: a server goes on answering what it was not to get.
+				{"a full queue", partFull},
 			} {
 				t.Run(part.name, func(t *testing.T) { w.t = t; part.f(t, w) })
 			}
@@ -441,6 +452,33 @@ func partLocked(t *testing.T, w *world) {
 			t.Errorf("%s: still locked", c.set)
 		}
 	}
+}
+
+// partFull is about the packets of a locked client that a full queue lets pass: what
+// answers them is dropped. iptables has another chain for them.
+func partFull(t *testing.T, w *world) {
+	if w.flavour != "" {
+		return
+	}
+	w.full = true
+	w.load(alone)
+	for _, to := range []string{serverFour, serverSix} {
+		w.sh("r", "nft flush set inet p2pwall seen4; nft flush set inet p2pwall seen6")
+		w.set("add", "lockmac", "02:00:00:00:00:01")
+		if n := w.during(func() {
+			if w.refused().tcp("c1", to, 1) {
+				t.Errorf("%s: a connection of a locked client opens", to)
+			}
+		}); n != 1 {
+			t.Errorf("%s: %d packets are sampled", to, n)
+		}
+		w.set("delete", "lockmac", "02:00:00:00:00:01")
+		if !w.tcp("c1", to, 1) {
+			t.Errorf("%s: still locked", to)
+		}
+	}
+	w.full = false
+	w.load(alone)
 }
 
 func partExempt(t *testing.T, w *world) {
@@ -594,6 +632,13 @@ func partMarks(t *testing.T, w *world) {
 // partLooks is about hosts that are not sifted.
 func partLooks(t *testing.T, w *world) {
 	w.load("")
+	var g groups
+	w.in("r", func() {
+		if err := g.join([]string{"lan0", "lan1"}); err != nil {
+			t.Error(err)
+		}
+	})
+	defer g.leave()
 	for _, c := range []struct {
 		what string
 		f    func()
@@ -697,38 +742,54 @@ func partSifted(t *testing.T, w *world) {
 // partHarmless marks packets as the daemon's verdict does, and sees what becomes of
 // their connections.
 func partHarmless(t *testing.T, w *world) {
+	harmless(t, w, "7001")
+	if w.flavour == "" {
+		w.old = true
+		w.load("")
+		harmless(t, w, "7003")
+		w.old = false
+		w.load("")
+	}
+}
+
+func harmless(t *testing.T, w *world, port string) {
 	need(t, "conntrack")
 	verdict := nfq.MarkDecided | nfq.MarkHarmless
-	// Between our chain and the one after the queue; and not from the SYN on.
-	w.sh("r", fmt.Sprintf(`nft 'table inet verdict { chain c {
-		type filter hook forward priority -10;
-		udp dport 7001 meta mark set %d
-		tcp dport 7001 tcp flags & psh == psh meta mark set %d
+	// Between our chain and the one after the queue; or before ours, where a verdict
+	// brings the packet back. And not from the SYN on.
+	priority, seen := -10, 1
+	if w.flavour == "" && !w.old {
+		priority, seen = -11, 0
 	}
-	}'`, verdict, verdict))
+	w.sh("r", fmt.Sprintf(`nft 'table inet verdict { chain c {
+		type filter hook forward priority %d;
+		udp dport %s meta mark set %d
+		tcp dport %s tcp flags & psh == psh meta mark set %d
+	}
+	}'`, priority, port, verdict, port, verdict))
 	w.set("add", "sift4", "10.1.0.2")
-	const to = "192.0.2.2:7001"
+	to := "192.0.2.2:" + port
 	n := w.during(func() {
 		if w.udp("c1", to, 500, 50) != 50 {
 			t.Error("harmless UDP does not pass")
 		}
 	})
-	if n != 1 {
-		t.Errorf("%d packets of harmless UDP are queued, want 1", n)
+	if n != seen {
+		t.Errorf("%d packets of harmless UDP are queued, want %d", n, seen)
 	}
 	n = w.during(func() {
 		if !w.tcp("c1", to, 1<<20) {
 			t.Error("harmless TCP does not pass")
 		}
 	})
-	if n < 2 || n > 1+tcpPackets {
+	if n < 1+seen || n > 1+tcpPackets {
 		t.Errorf("%d packets of harmless TCP are queued", n)
 	}
 	list := w.sh("r", "conntrack -L")
 	for _, proto := range []string{"tcp", "udp"} {
 		marked := false
 		for _, l := range strings.Split(list, "\n") {
-			marked = marked || strings.HasPrefix(l, proto) && strings.Contains(l, "dport=7001") &&
+			marked = marked || strings.HasPrefix(l, proto) && strings.Contains(l, "dport="+port) &&
 				strings.Contains(l, fmt.Sprintf("mark=%d ", verdict))
 		}
 		if !marked {

@@ -22,6 +22,12 @@ type Target struct {
 	CutsFlows bool
 }
 
+// Repeats reports whether the rules expect that a verdict with a mark brings the
+// packet back to them (nfq.Queue.SetRepeat). Only the chain of nft is ours alone: in
+// iptables' chain the rules of others would meet it twice. Where decided connections
+// do not pass first, a mark that others restored would let them pass the sets.
+func (t Target) Repeats() bool { return t.Backend == BackendNFT && t.CutsFlows }
+
 // Rules are the texts that together are the wall's rules, each for the program
 // that loads it. All are empty when no protocol is looked for.
 type Rules struct {
@@ -41,11 +47,6 @@ const (
 	// holdComment marks the rules put into fw4's chain, to find them again.
 	holdComment = "p2pwall: undecided, not offloaded yet"
 )
-
-// MarkSample is the packet mark of those few blocked packets that go to the queue
-// all the same, to keep the locks true. What carries it is dropped later in any
-// case, whatever the verdict: not even a full queue that fails open lets it pass.
-const MarkSample = 0x04000000
 
 // MarkSift is the packet mark by which nft, where it only keeps the sets, tells
 // iptables what is of an unknown connection of a host that is sifted.
@@ -205,10 +206,11 @@ func ruleValues(c *Config, t Target) values {
 	v := values{"dev": t.Devices}
 	v.set("decided", hex(nfq.MarkDecided))
 	v.set("own", hex(nfq.MarkOwn))
-	v.set("sample", hex(MarkSample))
+	v.set("sample", hex(nfq.MarkSample))
 	v.set("harmless", hex(nfq.MarkHarmless))
 	v.set("siftmark", hex(MarkSift))
-	v.set("verdicts", hex(MarkSample|nfq.MarkHarmless|nfq.MarkDecided))
+	v.set("verdicts", hex(nfq.MarkSample|nfq.MarkHarmless|nfq.MarkDecided))
+	v.set("answer", hex(nfq.MarkHarmless|nfq.MarkDecided))
 	v.number("udp", udpPackets)
 	v.number("udpmore", udpPackets+1)
 	v.number("tcp", tcpPackets)
@@ -223,6 +225,8 @@ func ruleValues(c *Config, t Target) values {
 	v.when("refuse", c.Action != ActionDrop)
 	v.when("ipsetrefuse", c.Action != ActionDrop && t.Sets == SetsIPSet)
 	v.when("fast", t.CutsFlows)
+	v.when("repeat", t.Repeats())
+	v.when("after", !t.Repeats())
 	v.when("http", c.ReadsTCP())
 	v.when("plain", !c.ReadsTCP())
 	v.when("sets", t.Sets != SetsOff)

@@ -23,7 +23,6 @@ const mangleText = `*mangle
 :p2pwall-post - [0:0]
 <http>:p2pwall-tcp - [0:0]
 <http>:p2pwall-data - [0:0]
-<look>:p2pwall-pre - [0:0]
 <names>:p2pwall-output - [0:0]
 <sift>:p2pwall-sift - [0:0]
 <sift>:p2pwall-unknown - [0:0]
@@ -100,7 +99,7 @@ const mangleText = `*mangle
 <probes>-A p2pwall-input -i <dev> -p udp -m udp --dport <port> <q>
 <look>-A p2pwall-input -i <dev> -p udp -m udp --dport 5351 <q>
 <look>-A p2pwall-input -i <dev> -p tcp -m tcp --dport 5000 --tcp-flags PSH PSH <q>
-<look>-A p2pwall-pre -i <dev> -d <group> -p udp -m udp --dport 6771 <q>
+<look>-A p2pwall-input -i <dev> -d <group> -p udp -m udp --dport 6771 <q>
 <names>-A p2pwall-output -o <dev> -p udp -m udp --sport 53 <q>
 -A p2pwall-post -m mark --mark 0x00000000/<verdicts> -j RETURN
 <sets>-A p2pwall-post -m mark --mark <sample>/<sample> -j DROP
@@ -109,7 +108,6 @@ const mangleText = `*mangle
 -A FORWARD -j p2pwall
 -A INPUT -j p2pwall-input
 -A POSTROUTING -j p2pwall-post
-<look>-A PREROUTING -j p2pwall-pre
 <names>-A OUTPUT -j p2pwall-output
 COMMIT
 `
@@ -152,10 +150,7 @@ func (v values) iptables(c *Config) Rules {
 // address bits that share the hosts out to the queues.
 func (v values) family(c *Config, digit string, header, bare int, low, mask string) string {
 	v.set("6", digit)
-	v.set("group", "239.192.152.143")
-	if digit == "6" {
-		v.set("group", "ff15::efc0:988f")
-	}
+	v["group"] = v["group"+digit]
 	v["exempt"] = v["exempt"+digit]
 	v.number("udplength", header+8+udpPayload)
 	v.number("data", bare+1)

@@ -109,34 +109,37 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 	chain forward {
 		type filter hook forward priority -10; policy accept;
 <fast>		ct mark & <decided> != 0x0 accept
+<repeat>		meta mark & <answer> != 0x0 goto answered
 		iifname <lan> oifname != <lan> goto outbound
 		iifname != <lan> oifname <lan> goto inbound
 	}
 
-	# Where packets come from the queue.
-	chain after {
-		type filter hook forward priority -9; policy accept;
-		meta mark & <verdicts> == 0x0 accept
-<sets>		meta mark & <sample> != 0x0 drop
-<look>		meta mark & <harmless> != 0x0 ct mark set ct mark | <harmless>
-		meta mark & <decided> != 0x0 goto decided
-	}
+<repeat>	# What a verdict brings back from the queue.
+<repeat>	chain answered {
+<repeat><look>		meta mark & <harmless> != 0x0 ct mark set ct mark | <harmless>
+<repeat>		meta mark & <decided> != 0x0 goto decided
+<repeat>	}
+<after>	# Where packets come from the queue.
+<after>	chain after {
+<after>		type filter hook forward priority -9; policy accept;
+<after>		meta mark & <verdicts> == 0x0 accept
+<after><sets>		meta mark & <sample> != 0x0 drop
+<after><look>		meta mark & <harmless> != 0x0 ct mark set ct mark | <harmless>
+<after>		meta mark & <decided> != 0x0 goto decided
+<after>	}
 
 <probes>	# Answers to our probes.
-<look>	# Requests to be reached from outside (NAT-PMP, PCP, UPnP).
+<look>	# Requests to be reached from outside (NAT-PMP, PCP, UPnP), and searches for
+<look>	# peers in the LAN: the daemon has the router join their groups.
 <input>	chain input {
 <input>		type filter hook input priority -10; policy accept;
 <probes>		iifname <lan> udp dport <port> <q>
 <look>		iifname <lan> udp dport 5351 <q>
 <look>		iifname <lan> tcp dport 5000 tcp flags & psh == psh <q>
+<look>		iifname <lan> ip daddr <group4> udp dport 6771 <q>
+<look>		iifname <lan> ip6 daddr <group6> udp dport 6771 <q>
 <input>	}
 <input>
-<look>	# Searches for peers in the LAN: the router is not of their group.
-<look>	chain prerouting {
-<look>		type filter hook prerouting priority -150; policy accept;
-<look>		meta pkttype multicast udp dport 6771 iifname <lan> <q>
-<look>	}
-<look>
 <names>	# What the router's own name server answers.
 <names>	chain answers {
 <names>		type filter hook output priority -10; policy accept;
@@ -172,6 +175,7 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 		ip6 daddr <set6> goto decided
 <sets>		ip daddr . ip saddr @cut4 goto gone
 <sets>		ip6 daddr . ip6 saddr @cut6 goto gone
+<sets><repeat>		ct mark & <sample> != 0x0 drop
 <names>		udp sport 53 <q>
 <sift>		ct mark & <harmless> != 0x0 return
 <sift>		ip daddr @sift4 goto sift
@@ -217,8 +221,10 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 		ct mark & <decided> == 0x0 ct mark set ct mark | <decided>
 	}
 
+<sets><repeat>	# A full queue that fails open lets it pass, but not what answers it.
 <sets>	chain sample {
 <sets>		meta mark set meta mark | <sample>
+<sets><repeat>		ct original packets <= 1 ct mark set ct mark | <sample>
 <sets>		<samplequeue>
 <sets>		meta nfproto ipv4 iifname <lan> jhash ip saddr <tosample>
 <sets>		meta nfproto ipv6 iifname <lan> jhash ip6 saddr <tosample>
@@ -352,6 +358,8 @@ func (v values) nft(c *Config, t Target) {
 	v.nftSet("set4", "exempt4")
 	v.nftSet("set6", "exempt6")
 	v.nftSet("setmac", "mac")
+	v.set("group4", searchGroup4)
+	v.set("group6", searchGroup6)
 	v.number("udplength", udpPayload+8)
 	v.number("bare4", tcpBare4)
 	v.number("bare6", tcpBare6)

@@ -419,7 +419,7 @@ func TestSearchInTheLAN(t *testing.T) {
 	w := newWorld(t, nil)
 	p := udp(macA, "192.168.1.50", 6771, "239.192.152.143", 6771, []byte("BT-SEARCH * HTTP/1.1\r\nHost: 239.192.152.143:6771\r\n"+
 		"Port: 51413\r\nInfohash: 0123456789abcdef0123456789abcdef01234567\r\n\r\n\r\n"))
-	p.Hook, p.OutDev = nfq.HookPrerouting, 0
+	p.Hook, p.OutDev = nfq.HookInput, 0
 	w.expect("local search", p, nfq.Accept)
 	c := w.e.Clients(w.now)
 	if len(c) != 1 || c[0].Reason != detect.ReasonLocal || !c[0].Locked {

@@ -219,6 +219,9 @@ func (e *Engine) Packet(p *nfq.Packet, now Time) nfq.Verdict {
 	e.now = now
 	e.Counters.Packets++
 	v := e.decide(p, now)
+	if p.Mark&nfq.MarkSample != 0 {
+		v = nfq.Drop // the kernel's sets know more than the engine, or will soon know less
+	}
 	if v == nfq.Drop {
 		e.Counters.Dropped++
 		if p.Proto == nfq.ProtoTCP {
@@ -287,10 +290,6 @@ func (e *Engine) decide(p *nfq.Packet, now Time) nfq.Verdict {
 		if in != nil && p.Proto == nfq.ProtoUDP && p.DstPort == detect.ProbePort {
 			return e.udpToRouter(p, in, now)
 		}
-		if in != nil {
-			e.local(p, in, now)
-		}
-	case nfq.HookPrerouting:
 		if in != nil {
 			e.local(p, in, now)
 		}

@@ -685,3 +685,16 @@ func TestNoAllocations(t *testing.T) {
 		t.Errorf("timers: %v allocations", n)
 	}
 }
+
+// TestSampledIsDropped: what the kernel's sets blocked is dropped, also by an engine
+// that knows of no lock.
+func TestSampledIsDropped(t *testing.T) {
+	w := newWorld(t, nil)
+	p := w.syn("203.0.113.80")
+	w.expect("SYN", p, nfq.Accept)
+	p.Mark = nfq.MarkSample | 0x100
+	w.expect("sampled SYN", p, nfq.Drop)
+	if c := w.e.Counters; c.Dropped != 1 || c.DroppedTCP != 1 || c.Accepted != 1 {
+		t.Errorf("counted %+v", c)
+	}
+}

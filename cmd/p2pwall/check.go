@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/openwrt"
 )
 
@@ -24,6 +25,8 @@ func rules(c *call) int {
 	t := openwrt.Target{Backend: openwrt.Backend(c.backend), Sets: openwrt.SetsNFT}
 	switch t.Backend {
 	case openwrt.BackendNFT:
+		// Also where this kernel has no queue for nft: they can be read all the same.
+		t.CutsFlows = nfq.CheckConntrack() == nil
 		if cfg.Sets == openwrt.SetsOff {
 			t.Sets = openwrt.SetsOff
 		}

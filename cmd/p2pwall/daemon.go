@@ -71,13 +71,15 @@ type daemon struct {
 }
 
 func newDaemon(c *call, cfg openwrt.Config, log *procd.Logger) *daemon {
-	return &daemon{
+	d := &daemon{
 		call: c, cfg: cfg, log: log, started: time.Now(),
 		journal: procd.NewJournal(), flows: newFlowCutter(), notifier: procd.NewNotifier(cfg.Queues),
 		keeper: &openwrt.Keeper{HoldFile: holdFile},
 		failed: make(chan error, cfg.Queues), done: make(chan struct{}),
 		complain: map[string]string{},
 	}
+	d.keeper.OnPlace = d.setRepeat
+	return d
 }
 
 // say logs a line about a subject, once until it changes; "" ends it.
@@ -355,6 +357,7 @@ func (d *daemon) findDevices() error {
 func (d *daemon) loadRules() error {
 	d.loading = true
 	l, err := d.keeper.Load(&d.cfg, d.names)
+	d.setRepeat(d.keeper.Target()) // it may have failed, and those of before hold
 	for _, line := range l.Degraded {
 		d.log.Printf("%s", line)
 	}
@@ -376,6 +379,13 @@ func (d *daemon) loadRules() error {
 	}
 	d.tellSets()
 	return nil
+}
+
+// setRepeat has the verdicts be what the rules for a target expect.
+func (d *daemon) setRepeat(t openwrt.Target) {
+	for _, w := range d.workers {
+		w.queue.SetRepeat(t.Repeats())
+	}
 }
 
 // openSets opens the sets for each worker. What a former run left in them goes,

@@ -67,6 +67,7 @@ type Pair struct{ LAN, WAN Addr }
 
 // ctEntry is what is needed of an entry to know and to change it.
 type ctEntry struct {
+	family                               uint8 // unix.AF_INET, unix.AF_INET6
 	origSrc, origDst, replySrc, replyDst AddrPort
 	proto                                uint8
 	mark, status                         uint32
@@ -208,21 +209,17 @@ func changeFlows(want func(*ctEntry) ctChange) (int, error) {
 	defer c.Close()
 	changed := 0
 	buf := make([]byte, dumpSize)
-	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
-		var edits []ctEdit
-		err := readFlows(c, buf, family, func(e *ctEntry) {
-			if x := want(e); x != ctKeep {
-				edits = append(edits, ctEdit{x, slices.Clone(e.orig), [4]byte(e.id)})
-			}
-		})
-		if err == nil {
-			var n int
-			n, err = editFlows(c, buf, family, edits)
-			changed += n
+	var edits []ctEdit
+	err = readFlows(c, buf, func(e *ctEntry) {
+		if x := want(e); x != ctKeep {
+			edits = append(edits, ctEdit{x, e.family, slices.Clone(e.orig), [4]byte(e.id)})
 		}
-		if err != nil {
-			return changed, fmt.Errorf("connection table: %w", err)
-		}
+	})
+	if err == nil {
+		changed, err = editFlows(c, buf, edits)
+	}
+	if err != nil {
+		return changed, fmt.Errorf("connection table: %w", err)
 	}
 	return changed, nil
 }
@@ -230,17 +227,18 @@ func changeFlows(want func(*ctEntry) ctChange) (int, error) {
 // dumpSize is the room for a part of a dump; the kernel makes none larger.
 const dumpSize = 32 << 10
 
-// readFlows calls f with each connection of a family. The table may have tens of
-// thousands, more than a router has memory for at once: each part is worked on as it
-// comes, in one buffer, and what f is given is gone when it returns.
-func readFlows(c *netlink.Conn, buf []byte, family uint8, f func(*ctEntry)) error {
+// readFlows calls f with each connection, of both families in one go: the kernel looks
+// through its whole table for each dump, also where that is almost empty. The table may
+// have tens of thousands, more than a router has memory for at once: each part is worked
+// on as it comes, in one buffer, and what f is given is gone when it returns.
+func readFlows(c *netlink.Conn, buf []byte, f func(*ctEntry)) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return err
 	}
 	if _, err := c.Send(netlink.Message{
 		Header: netlink.Header{Type: subsysConntrack<<8 | ctGet, Flags: netlink.Request | netlink.Dump},
-		Data:   []byte{family, 0, 0, 0}, // struct nfgenmsg
+		Data:   []byte{unix.AF_UNSPEC, 0, 0, 0}, // struct nfgenmsg
 	}); err != nil {
 		return err
 	}
@@ -272,6 +270,7 @@ func readFlows(c *netlink.Conn, buf []byte, family uint8, f func(*ctEntry)) erro
 // ctEdit is what is to become of an entry.
 type ctEdit struct {
 	change ctChange
+	family uint8
 	orig   []byte
 	id     [4]byte
 }
@@ -280,7 +279,7 @@ type ctEdit struct {
 // that fail and to the last; so many answers fit into a socket's buffer.
 const editsAtATime = 64
 
-func editFlows(c *netlink.Conn, buf []byte, family uint8, edits []ctEdit) (changed int, err error) {
+func editFlows(c *netlink.Conn, buf []byte, edits []ctEdit) (changed int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return 0, err
@@ -289,7 +288,7 @@ func editFlows(c *netlink.Conn, buf []byte, family uint8, edits []ctEdit) (chang
 	var busy error
 	for len(edits) > 0 {
 		n := min(len(edits), editsAtATime)
-		out = appendEdits(out[:0], family, edits[:n])
+		out = appendEdits(out[:0], edits[:n])
 		edits = edits[n:]
 		var serr error
 		if err := raw.Control(func(fd uintptr) { _, serr = unix.Write(int(fd), out) }); err != nil {
@@ -312,7 +311,7 @@ func editFlows(c *netlink.Conn, buf []byte, family uint8, edits []ctEdit) (chang
 
 // appendEdits appends a message for each change, with its number from 1 on. The last
 // is to be answered in any case.
-func appendEdits(b []byte, family uint8, edits []ctEdit) []byte {
+func appendEdits(b []byte, edits []ctEdit) []byte {
 	for i := range edits {
 		x := &edits[i]
 		typ, flags := uint16(subsysConntrack<<8|ctNew), uint16(unix.NLM_F_REQUEST)
@@ -323,7 +322,7 @@ func appendEdits(b []byte, family uint8, edits []ctEdit) []byte {
 			flags |= unix.NLM_F_ACK
 		}
 		var at int
-		b, at = beginMessage(b, typ, flags, uint32(i)+1, family, 0)
+		b, at = beginMessage(b, typ, flags, uint32(i)+1, x.family, 0)
 		b = appendAttr(b, ctaTupleOrig|unix.NLA_F_NESTED, x.orig)
 		if x.change == ctRemove {
 			b = appendAttr(b, ctaIDNum, x.id[:])
@@ -420,6 +419,7 @@ func (e *ctEntry) parse(b []byte) bool {
 	if len(b) < nfgenLen {
 		return false
 	}
+	e.family = b[0]
 	for b = b[nfgenLen:]; ; {
 		typ, v, rest, ok := nextAttr(b)
 		if !ok {

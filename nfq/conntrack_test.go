@@ -231,6 +231,7 @@ func TestParseConntrack(t *testing.T) {
 	b = count(b, ctaCountOrig, 3)
 	b = count(b, ctaCountReply, 2)
 	want := ctEntry{
+		unix.AF_INET,
 		AddrPort{addr("192.168.1.50"), 40002},
 		AddrPort{addr("198.51.100.7"), 443},
 		AddrPort{addr("198.51.100.7"), 443},
@@ -370,22 +371,22 @@ func TestManyFlows(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if n, err := editFlows(c, make([]byte, dumpSize), unix.AF_INET, []ctEdit{{change: ctRemove}, {change: ctHarmless}}); n != 0 || err == nil {
+	if n, err := editFlows(c, make([]byte, dumpSize), []ctEdit{{change: ctRemove, family: unix.AF_INET}, {change: ctHarmless, family: unix.AF_INET6}}); n != 0 || err == nil {
 		t.Errorf("without a connection: %d changed, error %v", n, err)
 	}
 }
 
 func TestAppendEdits(t *testing.T) {
-	got := appendEdits(nil, unix.AF_INET, []ctEdit{
-		{ctRemove, []byte{1, 2, 3, 4}, [4]byte{5, 6, 7, 8}},
-		{ctHarmless, []byte{1, 2, 3, 4}, [4]byte{5, 6, 7, 8}},
+	got := appendEdits(nil, []ctEdit{
+		{ctRemove, unix.AF_INET, []byte{1, 2, 3, 4}, [4]byte{5, 6, 7, 8}},
+		{ctHarmless, unix.AF_INET6, []byte{1, 2, 3, 4}, [4]byte{5, 6, 7, 8}},
 	})
 	want := unhex(
 		// Delete what has this tuple and number; no answer is wanted.
 		n32(36) + n16(0x102) + n16(1) + n32(1) + n32(0) + `02 00 0000` +
 			n16(8) + n16(0x8001) + `01020304` + n16(8) + n16(12) + `05060708` +
 			// Set two bits of the mark, and answer.
-			n32(44) + n16(0x100) + n16(5) + n32(2) + n32(0) + `02 00 0000` +
+			n32(44) + n16(0x100) + n16(5) + n32(2) + n32(0) + `0a 00 0000` +
 			n16(8) + n16(0x8001) + `01020304` + n16(8) + n16(8) + `09000000` + n16(8) + n16(21) + `09000000`)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

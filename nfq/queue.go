@@ -35,10 +35,9 @@ type Config struct {
 	ReadBuffer int
 	// NetNS is a file descriptor of a network namespace, 0 for the current one.
 	NetNS int
-	// Moderation is how long Recv waits before it asks for more when the last
-	// batch held several packets but was not full: under load a wake-up then
-	// brings many packets, while a lone packet is never delayed. 50 to 400 us
-	// are sensible; negative turns it off.
+	// Moderation is how long the Recv after Moderate waits before it asks for
+	// packets: under load a wake-up then brings many. 50 to 400 us are sensible;
+	// negative turns it off.
 	Moderation time.Duration
 }
 

@@ -104,7 +104,6 @@ func (q *Queue) recvmmsg(fd uintptr) {
 	q.errno = errno
 	if errno == 0 {
 		q.filled = int(n)
-		q.moderate = q.pause != unix.Timespec{} && q.filled >= 2 && q.filled < len(q.headers)
 	}
 }
 

@@ -152,23 +152,27 @@ func MarkKnown(lan []netip.Prefix) error {
 	return err
 }
 
-// wellKnown reports whether a port is that of a service that is no file sharing.
-func wellKnown(proto uint8, port uint16) bool {
-	switch proto {
-	case ProtoTCP:
-		switch port {
-		case 21, 22, 25, 53, 80, 110, 143, 443, 465, 554, 587, 853, 993, 995, 1194, 1935,
-			3389, 5060, 5061, 5222, 5223, 5228, 8080, 8443, 8883:
-			return true
-		}
-	case ProtoUDP:
-		switch port {
-		case 53, 123, 443, 500, 1194, 3478, 3479, 3480, 3481, 4500, 5060, 51820:
-			return true
-		}
-		return port >= 19302 && port <= 19309 // STUN
+// The ports of services that are no file sharing.
+var (
+	wellKnownTCP = [...]uint16{
+		21, 22, 25, 53, 80, 110, 143, 443, 465, 554, 587, 853, 993, 995, 1194, 1935,
+		3389, 5060, 5061, 5222, 5223, 5228, 8080, 8443, 8883,
 	}
-	return false
+	wellKnownUDP = [...]uint16{
+		53, 123, 443, 500, 1194, 3478, 3479, 3480, 3481, 4500, 5060, 51820,
+		19302, 19303, 19304, 19305, 19306, 19307, 19308, 19309, // STUN
+	}
+)
+
+// wellKnown reports whether a port is that of a service that is no file sharing.
+//
+//go:noinline
+func wellKnown(proto uint8, port uint16) bool {
+	ports := wellKnownUDP[:]
+	if proto == ProtoTCP {
+		ports = wellKnownTCP[:]
+	}
+	return slices.Contains(ports, port) // what has no ports has 0
 }
 
 // inside reports whether an address is of one of the networks.

@@ -28,9 +28,6 @@ type Keeper struct {
 	noHold bool // the offload rules could not be loaded
 	trials *trials
 
-	searched []string // devices whose LAN is watched for searches
-	groups   groups
-
 	nft      *nftConn
 	gen      uint32           // of nf_tables, when all was last found right
 	table    uint64           // ruleHash of our own table
@@ -102,13 +99,6 @@ func (k *Keeper) Load(c *Config, devices []string) (Loaded, error) {
 		}
 	}
 	k.dropOthers(&l)
-	k.searched = nil
-	if c.Sifts() {
-		k.searched = devices
-	}
-	if err := k.groups.join(k.searched); err != nil {
-		l.degraded("searches for peers in the LAN are not seen: %v", err)
-	}
 	return l, nil
 }
 
@@ -236,7 +226,6 @@ func (k *Keeper) dropOthers(l *Loaded) {
 func (k *Keeper) Remove() error {
 	k.loaded = false
 	k.iptables = nil
-	k.groups.leave()
 	errs := []error{k.removeHold(), removeIPTables(), k.removeTable(), removeIPSets()}
 	if k.nft != nil {
 		k.nft.close()
@@ -252,8 +241,6 @@ func (k *Keeper) Check() (ok bool, what string) {
 	if !k.loaded || k.rules == (Rules{}) {
 		return true, ""
 	}
-	// What failed was said when the rules were loaded.
-	_ = k.groups.join(k.searched)
 	gen, same := k.unchanged()
 	if !same {
 		if what := k.checkTable(); what != "" {

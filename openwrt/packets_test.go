@@ -632,13 +632,22 @@ func partMarks(t *testing.T, w *world) {
 // partLooks is about hosts that are not sifted.
 func partLooks(t *testing.T, w *world) {
 	w.load("")
-	var g groups
+	var g nfq.Groups
+	defer g.Leave()
 	w.in("r", func() {
-		if err := g.join([]string{"lan0", "lan1"}); err != nil {
+		var devices []uint32
+		for _, name := range []string{"lan0", "lan1"} {
+			d, err := net.InterfaceByName(name)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			devices = append(devices, uint32(d.Index))
+		}
+		if err := g.Join(devices); err != nil {
 			t.Error(err)
 		}
 	})
-	defer g.leave()
 	for _, c := range []struct {
 		what string
 		f    func()

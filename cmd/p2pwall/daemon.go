@@ -66,6 +66,7 @@ type daemon struct {
 	rulesOK  bool
 	commands *procd.Commands
 
+	groups nfq.Groups
 	flows  *flowCutter
 	rounds int // of the housekeeping
 }
@@ -378,7 +379,22 @@ func (d *daemon) loadRules() error {
 		}
 	}
 	d.tellSets()
+	d.joinGroups()
 	return nil
+}
+
+// joinGroups has searches for peers in the LAN come to the rules, if they are looked
+// for.
+func (d *daemon) joinGroups() {
+	var on []uint32
+	if d.cfg.Sifts() {
+		for i := range d.devices {
+			on = append(on, d.devices[i].Index)
+		}
+	}
+	if err := d.groups.Join(on); err != nil {
+		d.log.Printf("searches for peers in the LAN are not seen: %v", err)
+	}
 }
 
 // setRepeat has the verdicts be what the rules for a target expect.
@@ -508,6 +524,9 @@ func (d *daemon) keepHouse() {
 		d.mu.Unlock()
 		for _, w := range d.workers {
 			w.loop.Do(func(e *state.Engine, _ state.Time) { e.SetDevices(now) })
+		}
+		if !d.call.noRules {
+			d.joinGroups()
 		}
 	}
 	for _, name := range d.names {

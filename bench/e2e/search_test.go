@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package e2e_test
+
+import (
+	"net"
+	"testing"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// TestSearchInTheLAN has a client say no more than that it looks for peers in its LAN.
+// No packet of it leaves, and the router is not spoken to.
+func TestSearchInTheLAN(t *testing.T) {
+	t.Parallel()
+	for _, to := range []string{"239.192.152.143:6771", "[ff15::efc0:988f%eth0]:6771"} {
+		t.Run(to, func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t, scenario{lab: lab.Config{}, main: map[string]string{"timelock": "4"}}, true)
+			h := e.lab.Clients[0]
+			var c net.Conn
+			if err := h.Do(func() (err error) { c, err = net.Dial("udp", to); return err }); err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			e.until("the lock", func() bool {
+				if _, err := c.Write([]byte("BT-SEARCH * HTTP/1.1\r\nHost: " + to + "\r\nPort: 51413\r\n" +
+					"Infohash: 0123456789abcdef0123456789abcdef01234567\r\n\r\n\r\n")); err != nil {
+					t.Fatal(err)
+				}
+				return e.locked(h)
+			})
+			s, err := e.wall.Client(h)
+			e.must(err == nil && s.Protocol == "bittorrent" && s.Reason == "local", "%+v, %v", s, err)
+			e.finish()
+			for _, f := range e.faults {
+				t.Error(f)
+			}
+		})
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -231,10 +232,15 @@ func (w *world) udp(host, to string, size, count int) (answers int) {
 	return w.say(host, to, string(make([]byte, size)), count)
 }
 
+// lastPort is the last source port that was used for UDP. One that the kernel chooses
+// may be that of an earlier flow, which was counted already.
+var lastPort atomic.Int32
+
 // say is udp with something to say.
 func (w *world) say(host, to, what string, count int) (answers int) {
 	w.in(host, func() {
-		c, err := net.Dial("udp", to)
+		from := net.Dialer{LocalAddr: &net.UDPAddr{Port: 20000 + int(lastPort.Add(1))}}
+		c, err := from.Dial("udp", to)
 		if err != nil {
 			w.t.Error(err)
 			return

@@ -46,6 +46,7 @@ var machines = []machine{
 		Waits:   true,
 		QEMU:    []string{"qemu-system-mips", "-M", "malta", "-cpu", "24Kc"},
 		Disk:    "virtio-blk-pci,addr=0x14",
+		Shift:   3, // with 1 both malta boards were seen to hang
 		Console: "ttyS0", MB: 64,
 		Outside: []string{"nft", "ipset"},
 	},
@@ -57,7 +58,7 @@ var machines = []machine{
 		Waits:   true,
 		QEMU:    []string{"qemu-system-mipsel", "-M", "malta"},
 		Disk:    "virtio-blk-pci,addr=0x14",
-		Shift:   3, // with 1 this kernel was seen to hang
+		Shift:   3,
 		Console: "ttyS0", MB: 64,
 	},
 	{

@@ -18,11 +18,9 @@ const verdictLen = nlmsgHeaderLen + nfgenLen + 12 + 8
 // appendVerdict appends the verdict on one packet. With repeat, one that marks the
 // packet is to have it meet the same rules again.
 func appendVerdict(b []byte, queue uint16, p *Packet, v Verdict, repeat bool) []byte {
-	verdict := uint32(nfAccept)
+	verdict := kernelVerdict(v)
 	mark := p.Mark
 	switch v {
-	case Drop:
-		verdict = nfDrop
 	case AcceptDecided:
 		mark |= MarkDecided
 	case AcceptHarmless:
@@ -43,12 +41,16 @@ func appendVerdict(b []byte, queue uint16, p *Packet, v Verdict, repeat bool) []
 // appendBatchVerdict appends the verdict on every packet that the kernel still
 // holds up to and including id.
 func appendBatchVerdict(b []byte, queue uint16, id uint32, v Verdict) []byte {
-	verdict := uint32(nfAccept)
-	if v == Drop {
-		verdict = nfDrop
-	}
-	b, at := beginVerdict(b, msgVerdictBatch, queue, id, verdict)
+	b, at := beginVerdict(b, msgVerdictBatch, queue, id, kernelVerdict(v))
 	return endMessage(b, at)
+}
+
+// kernelVerdict is the kernel's word for a verdict, without the mark.
+func kernelVerdict(v Verdict) uint32 {
+	if v == Drop {
+		return nfDrop
+	}
+	return nfAccept
 }
 
 func beginVerdict(b []byte, typ, queue uint16, id, verdict uint32) ([]byte, int) {

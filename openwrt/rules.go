@@ -235,6 +235,8 @@ func ruleValues(c *Config, t Target) values {
 	v.when("queues", c.Queues > 1)
 	v.when("hold", c.Offload == OffloadHold)
 	v.number("port", detect.ProbePort)
+	v.set("group4", "239.192.152.143") // as nfq.Groups joins them
+	v.set("group6", "ff15::efc0:988f")
 	v.number("replies", replyPackets)
 	v.number("replylength", replyLength)
 	looks, sifts := c.Sifts(), c.sifts(ModeBlock) && t.Sets != SetsOff

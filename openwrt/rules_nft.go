@@ -358,8 +358,6 @@ func (v values) nft(c *Config, t Target) {
 	v.nftSet("set4", "exempt4")
 	v.nftSet("set6", "exempt6")
 	v.nftSet("setmac", "mac")
-	v.set("group4", "239.192.152.143")
-	v.set("group6", "ff15::efc0:988f")
 	v.number("udplength", udpPayload+8)
 	v.number("bare4", tcpBare4)
 	v.number("bare6", tcpBare6)

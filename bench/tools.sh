@@ -106,6 +106,7 @@ test)
 	want busybox busybox-static
 	want mksquashfs squashfs-tools
 	want xz xz-utils
+	want qemu-mips qemu-user
 	want capsh libcap2-bin
 	want setpriv util-linux
 	want unshare util-linux

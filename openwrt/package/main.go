@@ -21,6 +21,7 @@ func run(args []string) error {
 	out := flags.String("out", "", "where the packages go; default: dist in the checkout")
 	deb := flags.Bool("deb", false, "build the Debian packages instead of OpenWrt's")
 	only := flags.String("only", "", "build for these architectures only, separated by commas")
+	lines := flags.String("lines", "", "build nothing: read a crash report of this architecture's package on standard\ninput, and print it with the lines of this source")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -29,6 +30,9 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
+	if *lines != "" {
+		return addLines(release, *lines)
+	}
 	if *out == "" {
 		*out = release.path("dist")
 	}
@@ -36,4 +40,17 @@ func run(args []string) error {
 		return buildDebian(release, *out, *only)
 	}
 	return buildOpenWrt(release, *out, *only)
+}
+
+// addLines has a crash report say where in the source it happened.
+func addLines(r *release, arch string) error {
+	targets, err := choose(openWrtTargets, arch)
+	if err != nil {
+		return err
+	}
+	exe, err := r.build(targets[0], "./cmd/p2pwall")
+	if err != nil {
+		return err
+	}
+	return linesOf(exe, os.Stdin, os.Stdout)
 }

@@ -152,6 +152,8 @@ type iptablesTable struct {
 	jumps []string // the rules of others' chains that go to ours
 	hash  uint64   // look when it was last found right
 	known string   // our chains' rules as iptables-save prints them
+
+	knownJumps string // and the jumps to them
 }
 
 // look returns a number that changes with the table's rules, without running a
@@ -187,6 +189,7 @@ func (t *iptablesTable) check(n *nftConn) string {
 		return ""
 	}
 	now := strings.Join(s.chains, " ") + "\n" + strings.Join(s.rules, "\n")
+	jumps := strings.Join(s.jumps, "\n")
 	where := fmt.Sprintf("%s, table %s", t.program, t.name)
 	if s.empty() {
 		return where + ": our rules are gone"
@@ -197,7 +200,10 @@ func (t *iptablesTable) check(n *nftConn) string {
 	if chain, ok := s.jumpsRight(t.jumps); !ok {
 		return where + ": " + chain + " does not end with our rule"
 	}
-	t.known, t.hash = now, hash
+	if t.known != "" && jumps != t.knownJumps {
+		return where + ": the jumps to our rules were changed"
+	}
+	t.known, t.knownJumps, t.hash = now, jumps, hash
 	return ""
 }
 

@@ -206,6 +206,7 @@ func TestKeeperRepair(t *testing.T) {
 		{"jump deleted", "iptables -t mangle -D FORWARD -j p2pwall", "iptables, table mangle: FORWARD does not end with our rule", false},
 		{"a rule behind ours", "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu", "iptables, table mangle: FORWARD does not end with our rule", false},
 		{"jump doubled", "iptables -t mangle -A FORWARD -j p2pwall", "iptables, table mangle: FORWARD does not end with our rule", false},
+		{"a jump on another condition", "iptables -t mangle -F POSTROUTING; iptables -t mangle -A POSTROUTING -m mark --mark 0x1/0x1 -j p2pwall-post", "iptables, table mangle: the jumps to our rules were changed", false},
 		{"one rule deleted", "iptables -t mangle -D p2pwall-syn -j NFQUEUE --queue-num 214 --queue-bypass", "iptables, table mangle: our rules were changed", false},
 		{"a rule added", "iptables -t mangle -I p2pwall-out -j ACCEPT", "iptables, table mangle: our rules were changed", false},
 		{"nft table deleted", "nft delete table inet p2pwall", "the nft table inet p2pwall is gone", true},

@@ -8,7 +8,9 @@ import "strconv"
 // emptied, all else stays, and COMMIT puts the whole in place at once. The jumps
 // from built-in chains are appended, not inserted: an accept from the queue skips
 // the rest of its table, and among what would be skipped is the MSS clamping that
-// every PPPoE line needs.
+// every PPPoE line needs. What every packet meets is the first rule of p2pwall and
+// the condition for p2pwall-post. Only the latter can stand in the jump itself: a
+// connection's mark is never unequal where packets are not tracked.
 //
 // With nft sets the nft table has dropped what is blocked before. The chain
 // p2pwall-blocked looks twice, because a full set takes no more.
@@ -101,13 +103,12 @@ const mangleText = `*mangle
 <look>-A p2pwall-input -i <dev> -p tcp -m tcp --dport 5000 --tcp-flags PSH PSH <q>
 <look>-A p2pwall-input -i <dev> -d <group> -p udp -m udp --dport 6771 <q>
 <names>-A p2pwall-output -o <dev> -p udp -m udp --sport 53 <q>
--A p2pwall-post -m mark --mark 0x00000000/<verdicts> -j RETURN
 <sets>-A p2pwall-post -m mark --mark <sample>/<sample> -j DROP
 <look>-A p2pwall-post -m mark --mark <harmless>/<harmless> -j CONNMARK --set-xmark <harmless>/<harmless>
 -A p2pwall-post -m mark --mark <decided>/<decided> -g p2pwall-decided
 -A FORWARD -j p2pwall
 -A INPUT -j p2pwall-input
--A POSTROUTING -j p2pwall-post
+-A POSTROUTING -m mark ! --mark 0x00000000/<verdicts> -j p2pwall-post
 <names>-A OUTPUT -j p2pwall-output
 COMMIT
 `

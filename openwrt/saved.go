@@ -85,11 +85,12 @@ func (s *saved) unused() bool {
 }
 
 // jumpsRight reports whether each built-in chain ends with its one jump to our
-// chain, as in want, and if not which does not.
+// chain, as in want, and if not which does not. On what condition it jumps is not
+// compared: iptables-save has a way of its own to print that.
 func (s *saved) jumpsRight(want []string) (chain string, ok bool) {
 	for _, j := range want {
 		chain, _, _ := strings.Cut(j[3:], " ")
-		if s.count[chain] != 1 || s.last[chain] != j {
+		if s.count[chain] != 1 || jumpTarget(s.last[chain]) != jumpTarget(j) {
 			return chain, false
 		}
 	}

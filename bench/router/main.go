@@ -53,7 +53,7 @@ func main() {
 	flag.BoolVar(&b.off, "off", false, "switch the wall off: every scenario must fail")
 	flag.BoolVar(&b.bare, "bare", false, "without the package: only what the rules need of the kernel")
 	flag.IntVar(&b.mb, "memory", 0, "memory in `MB` instead of the machine's own")
-	flag.StringVar(&b.stages, "stages", "", "comma separated `stages` instead of all: queue, offload, service, scenarios")
+	flag.StringVar(&b.stages, "stages", "", "comma separated `stages` instead of all: queue, offload, service, forward, scenarios")
 	flag.StringVar(&b.tests, "run", "", "`pattern` of the scenarios to run")
 	flag.StringVar(&b.dist, "dist", "dist", "`folder` with the packages")
 	flag.StringVar(&b.out, "out", ".cache/router", "`folder` for the table and the logs")

@@ -12,5 +12,7 @@
 //	guestctl udp ADDR:PORT TIMEOUT_MS                one datagram and its echo
 //	guestctl echo PORT                               UDP and TCP echo server
 //	guestctl tcp ADDR:PORT TIMEOUT_MS BYTES          a TCP connection that sends and reads
+//	guestctl sink PORT                               TCP server that reads to the end
+//	guestctl bulk udp|tcp ADDR:PORT COUNT            nanoseconds for 1400 bytes
 //	nft, ipset                                       run outside, see remote.go
 package main

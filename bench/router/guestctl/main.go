@@ -72,6 +72,18 @@ func run(args []string) error {
 			return err
 		}
 		return echo(n[0])
+	case "sink":
+		n, err := numbers(0, 1)
+		if err != nil {
+			return err
+		}
+		return sink(n[0])
+	case "bulk":
+		n, err := numbers(2, 1)
+		if err != nil {
+			return err
+		}
+		return bulk(args[0], args[1], n[0])
 	case "tcp":
 		n, err := numbers(1, 2)
 		if err != nil {

@@ -86,7 +86,9 @@ func run() int {
 		fmt.Fprintf(os.Stderr, "%s ...\n", m.name)
 		// One that fails does not take the others' results with it.
 		if e := m.run(b); e != nil {
-			err = errors.Join(err, fmt.Errorf("%s: %w", m.name, e))
+			e = fmt.Errorf("%s: %w", m.name, e)
+			fmt.Fprintln(os.Stderr, e)
+			err = errors.Join(err, e)
 		}
 	}
 	b.report.finish()

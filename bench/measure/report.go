@@ -141,8 +141,10 @@ func (r *Report) finish() {
 				}
 			}
 			g.Ratio = spread(ratios)
-			g.Met = len(ratios) > 0 && (g.Most && g.Ratio.Median <= g.Bound || !g.Most && g.Ratio.Median >= g.Bound)
+			g.Met = g.Most && g.Ratio.Median <= g.Bound || !g.Most && g.Ratio.Median >= g.Bound
 		}
+		// What was to be compared may have failed.
+		x.Goals = slices.DeleteFunc(x.Goals, func(g Goal) bool { return len(g.Ratio.Samples) == 0 })
 	}
 }
 

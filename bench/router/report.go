@@ -27,6 +27,7 @@ type row struct {
 	FlashKB  int64              `json:"flash_kb"`
 	BinaryKB int64              `json:"binary_kb"`
 	Backends map[string]backend `json:"backends"`
+	Forward  map[string]forward `json:"forward,omitempty"` // by firewall
 	Passed   int                `json:"passed"`
 	Failed   []string           `json:"failed,omitempty"`
 	Skipped  []string           `json:"skipped,omitempty"`
@@ -45,6 +46,35 @@ type backend struct {
 	CNS       int     `json:"cpu_ns_c"`
 	Ratio     float64 `json:"cpu_ratio"`
 	Scenarios string  `json:"scenarios"`
+}
+
+// forward is what a datagram of 1400 bytes, and 1400 bytes of a connection, take
+// through the router in bulk, with the wall and without. Medians, in nanoseconds.
+type forward struct {
+	UDPOff int `json:"udp_ns_off"`
+	UDPOn  int `json:"udp_ns_on"`
+	TCPOff int `json:"tcp_ns_off"`
+	TCPOn  int `json:"tcp_ns_on"`
+}
+
+// firewalls are the settings of the stage forward, with what people call them.
+var firewalls = []struct{ name, title string }{
+	{"nft", "fw4"}, {"offload", "fw4, flow offload"}, {"iptables", "fw3"},
+}
+
+// median is the middle one of a fact's numbers, 0 when it has none.
+func median(fact string) int {
+	var n []int
+	for f := range strings.FieldsSeq(fact) {
+		if v, err := strconv.Atoi(f); err == nil {
+			n = append(n, v)
+		}
+	}
+	if len(n) == 0 {
+		return 0
+	}
+	slices.Sort(n)
+	return n[len(n)/2]
 }
 
 func (b *bed) row(m *machine, o *outcome, img *image, why error) row {
@@ -82,6 +112,18 @@ func (b *bed) row(m *machine, o *outcome, img *image, why error) row {
 			x.Ratio = float64(x.WallNS) / float64(x.CNS)
 		}
 		r.Backends[name] = x
+	}
+	for _, f := range firewalls {
+		x := forward{
+			UDPOff: median(o.Facts["udp_ns_off_"+f.name]), UDPOn: median(o.Facts["udp_ns_on_"+f.name]),
+			TCPOff: median(o.Facts["tcp_ns_off_"+f.name]), TCPOn: median(o.Facts["tcp_ns_on_"+f.name]),
+		}
+		if x.UDPOn > 0 && x.TCPOn > 0 {
+			if r.Forward == nil {
+				r.Forward = map[string]forward{}
+			}
+			r.Forward[f.name] = x
+		}
 	}
 	if why != nil {
 		r.Error = why.Error()
@@ -126,6 +168,7 @@ func table(rows []row) string {
 				or(strconv.FormatInt(r.FlashKB, 10)), or(x.Scenarios), verdict)
 		}
 	}
+	t.WriteString(forwardTable(rows))
 	for _, r := range rows {
 		if r.Error != "" {
 			fmt.Fprintf(&t, "\n%s: %s\n", r.Arch, r.Error)
@@ -135,6 +178,27 @@ func table(rows []row) string {
 		}
 		if len(r.Skipped) > 0 {
 			fmt.Fprintf(&t, "\n%s skipped: %s\n", r.Arch, strings.Join(r.Skipped, ", "))
+		}
+	}
+	return t.String()
+}
+
+// forwardTable is the table of the stage forward, "" when it did not run.
+func forwardTable(rows []row) string {
+	var t strings.Builder
+	for _, r := range rows {
+		for _, f := range firewalls {
+			x, ok := r.Forward[f.name]
+			if !ok {
+				continue
+			}
+			if t.Len() == 0 {
+				t.WriteString("\n| machine | firewall | bulk UDP, wall off / on us | throughput, of off | bulk TCP, wall off / on us | throughput, of off |\n")
+				t.WriteString("|---|---|---|---|---|---|\n")
+			}
+			us := func(ns int) float64 { return float64(ns) / 1000 }
+			fmt.Fprintf(&t, "| %s | %s | %.2f / %.2f | %.4f | %.2f / %.2f | %.4f |\n", r.Arch, f.title,
+				us(x.UDPOff), us(x.UDPOn), us(x.UDPOff)/us(x.UDPOn), us(x.TCPOff), us(x.TCPOn), us(x.TCPOff)/us(x.TCPOn))
 		}
 	}
 	return t.String()

@@ -43,6 +43,26 @@ func TestWatchTakesResults(t *testing.T) {
 	}
 }
 
+// What was forwarded is told by its medians, in a table of its own.
+func TestForwardTable(t *testing.T) {
+	o := &outcome{Facts: map[string]string{
+		"udp_ns_off_nft": "40000 39000 90000 ", "udp_ns_on_nft": "50000 50000 20000 ",
+		"tcp_ns_off_nft": "14000", "tcp_ns_on_nft": "14000",
+		"udp_ns_off_iptables": "35000", "tcp_ns_off_iptables": "35000", // it broke off
+	}}
+	r := (&bed{}).row(&machines[0], o, &image{}, nil)
+	if r.Forward["nft"] != (forward{40000, 50000, 14000, 14000}) || len(r.Forward) != 1 {
+		t.Errorf("got %+v", r.Forward)
+	}
+	text := table([]row{r})
+	if want := "| mips | fw4 | 40.00 / 50.00 | 0.8000 | 14.00 / 14.00 | 1.0000 |\n"; !strings.Contains(text, want) {
+		t.Errorf("no %q in\n%s", want, text)
+	}
+	if text := table([]row{{Arch: "mips"}}); strings.Contains(text, "bulk") {
+		t.Errorf("a table of nothing:\n%s", text)
+	}
+}
+
 // A machine that hangs, dies, or talks for ever is an error, whatever it said.
 func TestWatchEndsWithoutResult(t *testing.T) {
 	silent := make(chan string, 1)

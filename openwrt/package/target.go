@@ -81,6 +81,13 @@ func (r *release) build(t target, program string) ([]byte, error) {
 	defer os.RemoveAll(dir)
 
 	args := []string{"build", "-trimpath", "-buildvcs=false"}
+	overlay, err := t.overlay(dir)
+	if err != nil {
+		return nil, err
+	}
+	if overlay != "" {
+		args = append(args, "-overlay", overlay)
+	}
 	env := slices.Concat(os.Environ(), []string{"CGO_ENABLED=0", "GOOS=linux", "GOFLAGS=", "GOWORK=off"}, t.env)
 	link := "-s -w -buildid= -X main.version=" + r.version
 	if t.small {

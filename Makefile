@@ -66,6 +66,7 @@ deb:
 
 # The table of benchmarks and its JSON; against another revision with BASE=rev.
 bench: tools
+	@sh bench/tools.sh bench
 	$(GO) run ./bench/measure
 
 bench-compare: tools

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Installs what demo, clients, test, lint or an emulated router need and the
+# Installs what demo, clients, test, lint, bench or an emulated router need and the
 # machine does not have. Debian's packages only; nothing is touched when all is
 # there.
 
@@ -117,11 +117,16 @@ test)
 	want node nodejs
 	want npm npm
 	;;
+bench)
+	common
+	want qemu-mips qemu-user
+	emulated x86_64
+	;;
 router)
 	emulated "${2:-}"
 	;;
 *)
-	echo "usage: $0 demo|clients|test|lint|router ARCH" >&2
+	echo "usage: $0 demo|clients|test|lint|bench|router ARCH" >&2
 	exit 2
 	;;
 esac

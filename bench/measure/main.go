@@ -46,6 +46,7 @@ var measurements = []struct {
 	{"bulk", (*bench).bulk, false},
 	{"flood", (*bench).flood, false},
 	{"start", (*bench).start, false},
+	{"forward", (*bench).forward, false},
 	{"size", (*bench).size, false},
 	{"instructions", (*bench).instructions, true},
 }

@@ -39,10 +39,10 @@ type program struct {
 }
 
 // buildWall builds the program in the checkout dir as it is shipped.
-func buildWall(dir, out string, env ...string) error {
+func buildWall(dir, out string) error {
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version=bench", "-o", out, "./cmd/p2pwall")
 	cmd.Dir = dir
-	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if b, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building p2pwall in %s: %w\n%s", dir, err, b)
 	}

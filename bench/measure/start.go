@@ -4,11 +4,8 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
@@ -122,20 +119,4 @@ func (b *bench) firstPong(l *lab.Lab, c *net.UDPConn, bare bool) (float64, error
 	case err := <-failed:
 		return 0, errors.Join(err, p.stop())
 	}
-}
-
-// size measures the program as it is shipped to the smallest routers.
-func (b *bench) size() error {
-	x := b.report.result("program for mips, soft float", "bytes")
-	out := filepath.Join(b.dir, "p2pwall.mips")
-	if err := buildWall(b.root, out, "GOOS=linux", "GOARCH=mips", "GOMIPS=softfloat"); err != nil {
-		return err
-	}
-	s, err := os.Stat(out)
-	if err != nil {
-		return fmt.Errorf("size: %w", err)
-	}
-	x.add(nameWall, float64(s.Size()))
-	x.atMost(nameWall, "", 2_900_000)
-	return nil
 }

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+)
+
+// Everything in this file is measured with the packages, as routers get them.
+
+// packages makes those of one architecture and returns their folder.
+func (b *bench) packages(arch string) (string, error) {
+	dist := filepath.Join(b.dir, "dist-"+arch)
+	return dist, b.goRun("openwrt/package", ".", "-only", arch, "-out", dist)
+}
+
+// goRun runs a program of the checkout in one of its folders.
+func (b *bench) goRun(dir string, args ...string) error {
+	cmd := exec.Command("go", append([]string{"run"}, args...)...)
+	cmd.Dir = filepath.Join(b.root, dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v in %s: %w\n%s", cmd.Args, cmd.Dir, err, out)
+	}
+	return nil
+}
+
+// size measures the program for the smallest routers.
+func (b *bench) size() error {
+	const arch = "mips_24kc"
+	dist, err := b.packages(arch)
+	if err != nil {
+		return err
+	}
+	sizes, err := os.ReadFile(filepath.Join(dist, "SIZES"))
+	if err != nil {
+		return err
+	}
+	line := regexp.MustCompile(`(?m)^` + arch + ` +(\d+) +\S+ +(\d+)$`).FindSubmatch(sizes)
+	if line == nil {
+		return fmt.Errorf("no sizes of %s (mksquashfs and xz are needed):\n%s", arch, sizes)
+	}
+	for i, what := range []struct {
+		name string
+		goal float64
+	}{
+		{"program for mips, soft float, as packaged", 2_900_000},
+		{"the same in a squashfs with xz", 760_000},
+	} {
+		n, err := strconv.Atoi(string(line[1+i]))
+		if err != nil {
+			return err
+		}
+		x := b.report.result(what.name, "bytes")
+		x.add(nameWall, float64(n))
+		x.atMost(nameWall, "", what.goal)
+	}
+	return nil
+}
+
+// forward measures what goes through an emulated router in bulk, past the firewalls
+// of OpenWrt, with the kernel's own queue of nft. Its clock counts instructions, so
+// the noise of this machine is not in it.
+func (b *bench) forward() error {
+	const arch = "x86_64"
+	dist, err := b.packages(arch)
+	if err != nil {
+		return err
+	}
+	out := filepath.Join(b.dir, "router")
+	if err := b.goRun(".", "./bench/router", "-arch", arch, "-stages", "forward", "-dist", dist, "-out", out); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(out, "router.json"))
+	if err != nil {
+		return err
+	}
+	var rows []struct {
+		Forward map[string]struct {
+			UDPOff float64 `json:"udp_ns_off"`
+			UDPOn  float64 `json:"udp_ns_on"`
+			TCPOff float64 `json:"tcp_ns_off"`
+			TCPOn  float64 `json:"tcp_ns_on"`
+		}
+	}
+	if err := json.Unmarshal(text, &rows); err != nil {
+		return err
+	}
+	for _, firewall := range []struct{ name, title string }{
+		{"nft", "fw4"}, {"offload", "fw4 with flow offload"}, {"iptables", "fw3"},
+	} {
+		for _, row := range rows {
+			f, ok := row.Forward[firewall.name]
+			if !ok {
+				return fmt.Errorf("nothing was forwarded past %s", firewall.title)
+			}
+			for _, what := range []struct {
+				name    string
+				off, on float64
+			}{{"UDP", f.UDPOff, f.UDPOn}, {"TCP", f.TCPOff, f.TCPOn}} {
+				x := b.report.result("1400 bytes of bulk "+what.name+", "+firewall.title+", counted instructions of 2 ns", "ns")
+				x.add("wall on", what.on)
+				x.add("wall off", what.off)
+				// Of time, so the other way round than of throughput.
+				x.atLeast("wall off", "wall on", 0.98)
+			}
+		}
+	}
+	return nil
+}

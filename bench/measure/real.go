@@ -131,7 +131,9 @@ func (b *bench) loadNFT(l *lab.Lab) error {
 	return nft(l.Router, queueStatement.ReplaceAllString(rules, "accept"))
 }
 
-// bulk measures what goes through the router, wall on against wall off.
+// bulk measures what goes through the router, wall on against wall off. The noise is
+// larger than what rules cost: see one rule of anybody's. The goal is for what
+// forward counts.
 func (b *bench) bulk() error {
 	l, err := newLab(lab.Config{NAT: true})
 	if err != nil {
@@ -182,22 +184,17 @@ func (b *bench) bulk() error {
 			for _, v := range []struct {
 				name, unit string
 				value      float64
-				goal       float64
 			}{
-				{"bulk TCP, one connection", "Mbit/s", tcp, 0.98},
-				{"bulk UDP of 1400 bytes, one flow", "Mbit/s", udp, 0.98},
-				{"the same at 50 kpps, whole machine", "us CPU", cost, 0},
-				{"connections with a reply of 16 KiB, 4 at a time", "1/s", short, 0},
+				{"bulk TCP, one connection", "Mbit/s", tcp},
+				{"bulk UDP of 1400 bytes, one flow", "Mbit/s", udp},
+				{"the same at 50 kpps, whole machine", "us CPU", cost},
+				{"connections with a reply of 16 KiB, 4 at a time", "1/s", short},
 			} {
 				x := b.report.result(v.name, v.unit)
 				x.add("wall "+settings[i], v.value)
 				x.compare("wall "+nftOnly, "wall off")
 				x.compare("wall "+oneRule, "wall off")
-				if v.goal != 0 {
-					x.atLeast("wall on", "wall off", v.goal)
-				} else {
-					x.compare("wall on", "wall off")
-				}
+				x.compare("wall on", "wall off")
 			}
 		}
 	}

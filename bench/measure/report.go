@@ -185,8 +185,8 @@ func (r *Report) print(w io.Writer) {
 func (g *Goal) cells() string {
 	ratio, spread := "", ""
 	if g.To != "" {
-		ratio = fmt.Sprintf("%.2f x %s", g.Ratio.Median, g.To)
-		spread = fmt.Sprintf("%.2f..%.2f", g.Ratio.Low, g.Ratio.High)
+		ratio = fmt.Sprintf("%.3f x %s", g.Ratio.Median, g.To)
+		spread = fmt.Sprintf("%.3f..%.3f", g.Ratio.Low, g.Ratio.High)
 	}
 	goal := ""
 	if g.Bound != 0 {

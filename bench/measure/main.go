@@ -87,9 +87,7 @@ func run() int {
 		fmt.Fprintf(os.Stderr, "%s ...\n", m.name)
 		// One that fails does not take the others' results with it.
 		if e := m.run(b); e != nil {
-			e = fmt.Errorf("%s: %w", m.name, e)
-			fmt.Fprintln(os.Stderr, e)
-			err = errors.Join(err, e)
+			err = errors.Join(err, fmt.Errorf("%s: %w", m.name, e))
 		}
 	}
 	b.report.finish()

@@ -202,6 +202,9 @@ func (p *executable) closeUp(table []byte) ([]byte, error) {
 		return offset
 	}
 
+	for _, word := range []int{moduleTypelinks, moduleItablinks} {
+		p.setModuleWord(word, p.moduleWord(word)-uint32(less))
+	}
 	out := slices.Concat(p.exe[:p.tab.Offset], table)
 	out = append(out, make([]byte, moved(end)-uint64(len(out)))...)
 	out = append(out, p.exe[end:segmentEnd]...)
@@ -230,10 +233,6 @@ func (p *executable) closeUp(table []byte) ([]byte, error) {
 		if s.Addr != 0 && s.Offset >= end && s.Offset < segmentEnd {
 			put(at+sectionAddr, s.Addr-less)
 		}
-	}
-	module := out[moved(p.file.Section(".go.module").Offset):]
-	for _, word := range []int{moduleTypelinks, moduleItablinks} {
-		p.order.PutUint32(module[4*word:], p.moduleWord(word)-uint32(less))
 	}
 	return out, nil
 }

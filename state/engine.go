@@ -13,10 +13,12 @@ import (
 // Sender sends packets in another host's name. It is called by the owner and
 // must not block.
 type Sender interface {
-	UDP(src, dst nfq.AddrPort, payload []byte) error
-	// Reset sends a TCP reset to the sender of p, in its destination's name.
+	// UDP sends by the device with the index dev, 0 for the one that the routes name.
+	UDP(dev uint32, src, dst nfq.AddrPort, payload []byte) error
+	// Reset sends a TCP reset to the sender of p, in its destination's name, by the
+	// device that p came in by.
 	Reset(p *nfq.Packet) error
-	// Reject tells the sender of p that it is prohibited.
+	// Reject tells the sender of p, by that device, that it is prohibited.
 	Reject(p *nfq.Packet) error
 }
 
@@ -24,8 +26,8 @@ type Sender interface {
 // goroutine, and hands the outcome to Engine.ProbedTCP by way of Loop.Do. It
 // returns false when it has no capacity.
 type Prober interface {
-	// The request is copied.
-	ProbeTCP(client int32, addr nfq.Addr, port uint16, request []byte) bool
+	// The connection is made by the device with the index dev; the request is copied.
+	ProbeTCP(id uint64, dev uint32, addr nfq.Addr, port uint16, request []byte) bool
 }
 
 // Engine holds the tables and decides. See the package comment for who may call
@@ -326,7 +328,7 @@ func (e *Engine) send(src, dst nfq.AddrPort, b []byte) {
 	if e.sender == nil {
 		return
 	}
-	if err := e.sender.UDP(src, dst, b); err != nil {
+	if err := e.sender.UDP(0, src, dst, b); err != nil {
 		e.Counters.SendErrors++
 	}
 }

@@ -213,7 +213,7 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 		return false
 	}
 	if p.TCP {
-		return e.prober.ProbeTCP(slot, c.askedAt, listen, e.out[:n])
+		return e.prober.ProbeTCP(probeID(slot, c), c.device, c.askedAt, listen, e.out[:n])
 	}
 	d := e.device(c.device)
 	if d == nil {
@@ -226,6 +226,9 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 	e.send(nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: c.askedAt, Port: c.port}, e.out[:n])
 	return true
 }
+
+// probeID names a probe by TCP: the place of the client, and which probe of it.
+func probeID(slot int32, c *client) uint64 { return uint64(c.salt)<<32 | uint64(slot) }
 
 // answers reports whether b is the answer to the client's last probe, where that
 // cannot be told from b alone.

@@ -287,11 +287,12 @@ func (e *Engine) session(p *nfq.Packet, d *Device, h *host, key *flowKey, f *det
 	return nfq.Drop
 }
 
-// ProbedTCP takes the outcome of a TCP probe: b is what the client sent.
-func (e *Engine) ProbedTCP(slot int32, addr nfq.Addr, b []byte, now Time) {
+// ProbedTCP takes the outcome of the TCP probe with the id: b is what the client sent.
+func (e *Engine) ProbedTCP(id uint64, b []byte, now Time) {
 	e.now = now
+	slot := int32(uint32(id))
 	c := &e.clients[slot]
-	if !c.used || c.askedAt != addr || len(b) == 0 {
+	if !c.used || probeID(slot, c) != id || len(b) == 0 {
 		return
 	}
 	f := &e.finding

@@ -15,7 +15,8 @@ import (
 type Sender interface {
 	// UDP sends it by the device, and by no other; 0 stands for any.
 	UDP(dev uint32, src, dst nfq.AddrPort, payload []byte) error
-	// Reset sends a TCP reset to the sender of p, in its destination's name.
+	// Reset sends a TCP reset to the sender of p, in its destination's name, by the
+	// device that p came in by.
 	Reset(p *nfq.Packet) error
 	// Reject tells the sender of p that it is prohibited.
 	Reject(p *nfq.Packet) error

@@ -305,8 +305,8 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 	}
 }
 
-// ProbedTCP takes the outcome of a TCP probe: b is what the client sent.
-func (e *Engine) ProbedTCP(id uint64, addr nfq.Addr, b []byte, now Time) {
+// ProbedTCP takes the outcome of the TCP probe with the number id: b is what came back.
+func (e *Engine) ProbedTCP(id uint64, b []byte, now Time) {
 	e.now = now
 	slot, salt := int32(id>>32&^(suspectProbe>>32)), uint32(id)
 	if id&suspectProbe != 0 {
@@ -318,7 +318,7 @@ func (e *Engine) ProbedTCP(id uint64, addr nfq.Addr, b []byte, now Time) {
 	}
 	c := &e.clients[slot]
 	probes := detect.All[c.protocol].Probes
-	if !c.used || !c.locked || c.askedAt != addr || c.salt != salt || len(b) == 0 || int(c.way) >= len(probes) {
+	if !c.used || !c.locked || c.salt != salt || len(b) == 0 || int(c.way) >= len(probes) {
 		return
 	}
 	f := &e.finding

@@ -162,7 +162,7 @@ func (r *run) finish() {
 type sender Result
 
 // UDP implements state.Sender.
-func (s *sender) UDP(_, _ nfq.AddrPort, _ []byte) error { s.Sent++; return nil }
+func (s *sender) UDP(_ uint32, _, _ nfq.AddrPort, _ []byte) error { s.Sent++; return nil }
 
 // Reset implements state.Sender.
 func (s *sender) Reset(*nfq.Packet) error { s.Sent++; return nil }

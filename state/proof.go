@@ -43,8 +43,8 @@ type Neighbours interface {
 
 // said is what a host sent last that only the program sends.
 type said struct {
-	network uint32 // hash of the network it went to
-	when    Time
+	to   uint32 // hash of the address it went to
+	when Time
 }
 
 // claim is a proof that waits for the neighbour table.
@@ -56,18 +56,6 @@ type claim struct {
 	refused  bool // the address was another's
 }
 
-// networkOf is a hash of the network of an address: what is in the same one may be one
-// and the same host.
-func (e *Engine) networkOf(a *nfq.Addr) uint32 {
-	n := *a
-	if n.Is4() {
-		n[15] = 0
-	} else {
-		clear(n[6:])
-	}
-	return e.hash.addr(&n)
-}
-
 // conduct takes note that the host sent to the address what only a program of the
 // protocol sends. A second address proves the program. Of a client that is proved it
 // starts the lock again.
@@ -76,12 +64,12 @@ func (e *Engine) conduct(h *host, c *client, protocol int, reason detect.Reason,
 		e.lock(h.client, c, protocol, reason, now)
 		return
 	}
-	s, network := &c.said[protocol], e.networkOf(to)
-	if s.when != 0 && now.Since(s.when) <= conductTime && s.network != network {
+	s, x := &c.said[protocol], e.hash.addr(to)
+	if s.when != 0 && now.Since(s.when) <= conductTime && s.to != x {
 		e.prove(h.client, c, protocol, ProofConduct, reason, now)
 		return
 	}
-	s.network, s.when = network, now
+	s.to, s.when = x, now
 }
 
 // prove begins with a proof: whose the address is has to be known first. A host whose

@@ -152,7 +152,10 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 		e.suspect(h, protocol, reason, &p.Src, d, port, listen, now)
 	}
 	cfg := &e.cfg.Protocols[protocol]
-	if cfg.Mode == Block && kind == detect.Query && cfg.Answer != detect.AnswerNone && p2p.Answer != nil {
+	// An answer that names no decoys leads the client to the peer itself: the lock has to
+	// be there first.
+	if cfg.Mode == Block && kind == detect.Query && cfg.Answer != detect.AnswerNone && p2p.Answer != nil &&
+		(p2p.Decoy != nil || c.proved.Has(protocol)) {
 		salt := uint32(e.seconds(now))/1800 + uint32(p.Dst[15])<<8
 		e.asked = detect.Asked{
 			Peer: p.Dst, Client: detect.Endpoint{Addr: p.Src, Port: p.SrcPort}, Salt: salt,

@@ -23,14 +23,19 @@ type Options struct {
 	Engine state.Config
 	// LAN are the networks of the LAN; nil lets each capture tell.
 	LAN []netip.Prefix
+	// KeepMACs hands the hardware address of several hosts to the engine as a
+	// router would. Otherwise such hosts are told apart by their addresses alone:
+	// a capture may be taken where every packet has the address of a router.
+	KeepMACs bool
 }
 
 // run is one capture on its way through the engine.
 type run struct {
-	sides  *sides
-	kernel *kernel
-	engine *state.Engine
-	result *Result
+	sides    *sides
+	keepMACs bool
+	kernel   *kernel
+	engine   *state.Engine
+	result   *Result
 
 	clock   state.Time    // never goes back
 	shift   time.Duration // added to the capture's times
@@ -56,7 +61,7 @@ func Run(path string, o Options) (*Result, error) {
 	}
 	defer c.Close()
 	r := &run{
-		sides:   s,
+		sides: s, keepMACs: o.KeepMACs,
 		result:  &Result{File: path, Clients: []*Client{}, Events: []Event{}},
 		clients: map[lockKey]*Client{},
 		at:      map[nfq.Addr]*Client{},
@@ -151,23 +156,28 @@ func (r *run) frame(f *Frame) {
 	switch r.sides.direction(&src, &dst) {
 	case outbound:
 		p.InDev, p.OutDev = lanDevice, wanDevice
-		if !r.sides.shared[f.Src] {
-			p.MAC = f.Src
-		}
+		p.MAC = r.hardware(f)
 		r.forward(&p, src, true)
 	case inbound:
 		p.InDev, p.OutDev = wanDevice, lanDevice
 		r.forward(&p, dst, false)
 	case toRouter:
 		p.Hook, p.InDev = nfq.HookInput, lanDevice
-		if !r.sides.shared[f.Src] {
-			p.MAC = f.Src
-		}
+		p.MAC = r.hardware(f)
 		if p.Proto == nfq.ProtoUDP {
 			r.engine.Packet(&p, r.clock)
 			r.engine.Advance(r.clock)
 		}
 	}
+}
+
+// hardware returns the hardware address that tells the frame's sender from others,
+// or zero.
+func (r *run) hardware(f *Frame) nfq.MAC {
+	if r.sides.shared[f.Src] && !r.keepMACs {
+		return nfq.MAC{}
+	}
+	return f.Src
 }
 
 // forward takes a packet that the router would forward through the rules and,
@@ -189,6 +199,7 @@ func (r *run) forward(p *nfq.Packet, host nfq.Addr, out bool) {
 		return
 	}
 	r.result.Dropped++
+	r.result.DroppedPackets = append(r.result.DroppedPackets, r.result.Packets)
 	if isNew {
 		// Connection tracking keeps what has passed only.
 		delete(r.kernel.conns, key)

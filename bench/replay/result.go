@@ -24,6 +24,8 @@ type Result struct {
 	Clients  []*Client `json:"clients"`
 	Events   []Event   `json:"events"`
 	Error    string    `json:"error,omitempty"` // why the rest could not be read
+	// DroppedPackets are the numbers of the dropped packets in the file, from 1 on.
+	DroppedPackets []int `json:"-"`
 
 	first, last time.Time
 }

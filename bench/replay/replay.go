@@ -164,7 +164,7 @@ func (r *run) frame(f *Frame) {
 	case toRouter:
 		p.Hook, p.InDev = nfq.HookInput, lanDevice
 		p.MAC = r.hardware(f)
-		if p.Proto == nfq.ProtoUDP {
+		if r.kernel.toRouter(&p) == queued {
 			r.engine.Packet(&p, r.clock)
 			r.engine.Advance(r.clock)
 		}

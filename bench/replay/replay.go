@@ -42,7 +42,13 @@ type run struct {
 	started bool
 	clients map[lockKey]*Client // by MAC or address
 	at      map[nfq.Addr]*Client
+	collect state.Time // when the engine is asked again what it has found
+	hints   hints
 }
+
+// collectEvery is how often the engine is asked which hosts it suspects: it says
+// nothing when it forgets one.
+const collectEvery = time.Minute
 
 // leastTime is where captures begin whose times count from zero: the engine
 // needs room for what lies before its start.
@@ -65,6 +71,7 @@ func Run(path string, o Options) (*Result, error) {
 		result:  &Result{File: path, Clients: []*Client{}, Events: []Event{}},
 		clients: map[lockKey]*Client{},
 		at:      map[nfq.Addr]*Client{},
+		hints:   hints{tunnels: map[string]int{}},
 	}
 	readsTCP, sifts := false, false
 	for i, p := range o.Engine.Protocols {
@@ -146,13 +153,19 @@ func (r *run) wall(t state.Time) time.Time { return time.Unix(0, int64(t)-int64(
 
 func (r *run) frame(f *Frame) {
 	r.tell(f.Time)
+	if r.clock >= r.collect {
+		r.collectClients()
+		r.collect = r.clock.After(collectEvery)
+	}
 	r.result.Packets++
 	src, dst, ok := addresses(f.IP)
 	if !ok {
+		r.hints.frame(f)
 		return
 	}
 	p := nfq.Packet{Hook: nfq.HookForward}
 	nfq.ParsePacket(f.IP, &p)
+	r.hints.packet(&p, f.IP, src, dst, r.sides)
 	switch r.sides.direction(&src, &dst) {
 	case outbound:
 		p.InDev, p.OutDev = lanDevice, wanDevice

@@ -16,6 +16,7 @@ type ClientInfo struct {
 	MAC                 nfq.MAC
 	Protocol            *detect.Protocol
 	Reason              detect.Reason
+	Proof               Proof  // never ProofNone in what Clients returns
 	Program             string // the name of the client program, where it is known
 	Strict              bool   // its lock lets no TCP connection be opened
 	FirstSeen, LastSeen Time

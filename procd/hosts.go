@@ -157,9 +157,10 @@ func (h *hosts) statusText(b *strings.Builder) {
 	}
 }
 
-// proofText says what proved that a client is one.
+// proofText says what proved that a client is one. One that was proved otherwise
+// may have answered since.
 func proofText(c *state.ClientInfo) string {
-	if c.Proof == state.ProofAnswer {
+	if c.Proof == state.ProofAnswer || c.Reason == detect.ReasonProbe {
 		return "it answered our question, as " + c.Protocol.Title + " does"
 	}
 	switch c.Reason {
@@ -168,6 +169,8 @@ func proofText(c *state.ClientInfo) string {
 			return "it looked for peers at several addresses"
 		}
 		return "it pinged several peers"
+	case detect.ReasonPong:
+		return "it answered several peers"
 	case detect.ReasonHello:
 		return "it opened sessions with several peers"
 	case detect.ReasonAnnounce:

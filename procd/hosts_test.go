@@ -32,13 +32,15 @@ func someHosts() *hosts {
 	add("192.168.1.56", &detect.FastTrack, state.ProofConduct, detect.ReasonTransfer, "")
 	add("192.168.1.57", &detect.OpenNAP, state.ProofConduct, detect.ReasonHello, "nap v0.8")
 	add("192.168.1.58", &detect.FastTrack, state.ProofConduct, detect.ReasonProbe, "")
+	add("192.168.1.59", &detect.BitTorrent, state.ProofConduct, detect.ReasonPong, "")
+	add("192.168.1.60", &detect.FastTrack, state.ProofConduct, detect.ReasonPush, "")
 	h.suspects = []state.SuspectInfo{
 		{
 			Addr: addr("2001:db8::5"), MAC: clientMAC, Reason: detect.ReasonEncrypted,
 			FirstSeen: ago(time.Minute), LastSeen: ago(2 * time.Second), Asked: 4, LastAsked: ago(3 * time.Second),
 		},
 		{
-			Addr: addr("192.168.1.60"), MAC: clientMAC, Protocol: &detect.BitTorrent, Reason: detect.ReasonAnnounce,
+			Addr: addr("192.168.1.61"), MAC: clientMAC, Protocol: &detect.BitTorrent, Reason: detect.ReasonAnnounce,
 			FirstSeen: ago(time.Hour), LastSeen: ago(10 * time.Second), Dropped: 2,
 		},
 	}

@@ -177,10 +177,12 @@ return baseclass.extend({
 		const protocol = text(c.protocol), title = text(c.title) || protocols.title(protocol);
 		if (!text(c.proof))
 			return '';
-		if (c.proof == 'answer')
+		/* One that was proved otherwise may have answered since. */
+		if (c.proof == 'answer' || c.reason == 'probe')
 			return _('it answered our question, as %s does').format(title);
 		switch (text(c.reason)) {
 		case 'ping': return protocol == 'bittorrent' ? _('it looked for peers at several addresses') : _('it pinged several peers');
+		case 'pong': return _('it answered several peers');
 		case 'hello': return _('it opened sessions with several peers');
 		case 'announce': return _('it asked several trackers for peers');
 		case 'http': return protocol == 'fasttrack' ? _('it asked for a file by its hash') : _('it asked several addresses for files');

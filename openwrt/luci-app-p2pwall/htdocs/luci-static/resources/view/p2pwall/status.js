@@ -552,7 +552,7 @@ return view.extend({
 			if (!tr) {
 				tr = this.suspects[key] = E('tr', { 'class': 'tr' }, [
 					common.cell(_('Host'), [ E('strong', {}, []), E('div', { 'class': 'p2pw-small p2pw-mono' }, []) ]),
-					common.cell(_('Protocol')), common.cell(_('Why')), common.cell(_('Questions')),
+					common.cell(_('Protocol'), [ E('span', {}, []) ]), common.cell(_('Why')), common.cell(_('Questions')),
 					common.cell(_('Dropped')), common.cell(_('Last seen'))
 				]);
 				this.suspectBody.insertBefore(tr, before);
@@ -561,7 +561,8 @@ return view.extend({
 			const asked = common.number(s.asked);
 			common.say(tr.cells[0].firstChild, this.title(s));
 			common.say(tr.cells[0].lastChild, [ address, common.text(s.mac) ].filter(function(x) { return x; }).join(' '));
-			common.say(tr.cells[1], common.protocol(s.protocol) || '-');
+			common.say(tr.cells[1].firstChild, common.protocol(s.protocol) || '-');
+			common.attr(tr.cells[1].firstChild, 'class', common.text(s.protocol) ? 'ifacebadge' : null);
 			common.say(tr.cells[2], common.capital(common.why(s.reason)));
 			common.say(tr.cells[3], asked ? _('%d, last %s').format(asked, this.ago(s.last_asked)) : _('none yet'));
 			common.say(tr.cells[4], common.number(s.dropped));

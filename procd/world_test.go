@@ -151,6 +151,12 @@ func (w *world) ping(loop int, client, peer string, syn bool) {
 	})
 }
 
+// prove has a LAN host ping two peers, which proves what it is.
+func (w *world) prove(loop int, client string) {
+	w.ping(loop, client, "203.0.113.9", true)
+	w.ping(loop, client, "203.0.113.10", true)
+}
+
 // enter enters what the engines recorded.
 func (w *world) enter() {
 	for {

@@ -3,6 +3,7 @@
 package state
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/p2pwall/p2pwall/detect"
@@ -55,6 +56,6 @@ func (e *Engine) Suspects(now Time) []SuspectInfo {
 		}
 		out = append(out, info)
 	}
-	slices.SortFunc(out, func(a, b SuspectInfo) int { return int(a.FirstSeen.Since(b.FirstSeen)) })
+	slices.SortFunc(out, func(a, b SuspectInfo) int { return cmp.Compare(a.FirstSeen, b.FirstSeen) })
 	return out
 }

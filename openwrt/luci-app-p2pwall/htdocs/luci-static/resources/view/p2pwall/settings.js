@@ -241,7 +241,7 @@ return view.extend({
 			uci.set('p2pwall', 'main', 'log', [ 'none' ]);
 		};
 		path('log', 'event_command', 'off', true, _('Event command'),
-			_('A program that is run at each event. /usr/libexec/p2pwall-event calls the scripts in /etc/hotplug.d/p2pwall/.'));
+			_('A program that is run when a client is found or gone, and once a second at most for the peers that were found. /usr/libexec/p2pwall-event calls the scripts in /etc/hotplug.d/p2pwall/.'));
 
 		choice('advanced', 'backend', [ [ 'auto', _('automatic') ], [ 'nft', 'nftables' ], [ 'iptables', 'iptables' ] ],
 			_('Firewall'), _('What puts the rules in place: nftables (OpenWrt 22.03 and later) or iptables (before).'));

@@ -119,7 +119,7 @@ func (e *Engine) uncutClient(c *client) {
 func (e *Engine) SetSets(s Sets, now Time) {
 	e.now, e.sets = now, s
 	for i := range e.clients {
-		if c := &e.clients[i]; c.used {
+		if c := &e.clients[i]; c.used && c.locked {
 			e.siftFlows(c)
 		}
 	}

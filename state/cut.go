@@ -108,12 +108,6 @@ func (e *Engine) uncutAddr(c *client, a *nfq.Addr) {
 	}
 }
 
-func (e *Engine) uncutClient(c *client) {
-	for i := range c.peers.peers[:c.peers.n] {
-		e.uncut(c, &c.peers.peers[i])
-	}
-}
-
 // SetSets changes where the kernel's sets are written, and tells them all that
 // is known: after the rules were loaded, or their sets were lost.
 func (e *Engine) SetSets(s Sets, now Time) {

@@ -85,6 +85,8 @@ func cannedProofs() (clients, suspects []any) {
 		{"fasttrack", "conduct", "http"},
 		{"opennap", "conduct", "hello"},
 		{"winmx", "conduct", "new"},
+		{"bittorrent", "conduct", "pong"},
+		{"fasttrack", "conduct", "probe"},
 	} {
 		c := cannedClient(len(clients))
 		delete(c, "title")

@@ -53,7 +53,9 @@ func btPinged(b, probe []byte) bool {
 	return m.parse(b) && q.parse(probe) && m.kind != 'q' && string(m.tid) == string(q.tid)
 }
 
-func btKeyed(b, _ []byte) bool { return MSEFirst(b) }
+// btKeyed reports whether b can be the key that answers ours. A server that sends back
+// what it gets has no key of its own.
+func btKeyed(b, probe []byte) bool { return MSEFirst(b) && hasPrefix(b, probe) != Yes }
 
 func btFlow(u *UTP, b []byte, outbound bool, at uint32) Match { return u.Feed(b, outbound, at) }
 
@@ -72,17 +74,17 @@ func btDatagram(b []byte, f *Finding) Kind {
 		f.Port = m.port
 		f.Client.set(m.client())
 		if m.kind == 'q' {
-			f.Reason = ReasonPing
+			f.Reason, f.Conduct = ReasonPing, true
 			return Query
 		}
 		f.Reason = ReasonPong
 		return Reply
 	case utpIsSYN(b):
-		f.Reason = ReasonHello
+		f.Reason, f.Conduct = ReasonHello, true
 		return Query
 	}
 	if action, ok := trackerQuery(b); ok {
-		f.Reason = ReasonAnnounce
+		f.Reason, f.Conduct = ReasonAnnounce, true
 		if action == trackerAnnounce {
 			PeerIDName(b[36:56], &f.Client)
 			f.Port = be16(b[96:])
@@ -93,7 +95,7 @@ func btDatagram(b []byte, f *Finding) Kind {
 	case !p.parse(b):
 		return None
 	case p.kind == utpData && peerFirst(b[p.data:]) == Yes:
-		f.Reason = ReasonHello
+		f.Reason, f.Conduct = ReasonHello, true
 		peerNames(b[p.data:], true, f)
 		return Reply
 	}
@@ -103,7 +105,7 @@ func btDatagram(b []byte, f *Finding) Kind {
 func btFirst(b []byte, outbound bool, f *Finding) Match {
 	m := peerFirst(b)
 	if m == Yes {
-		f.Reason = ReasonHello
+		f.Reason, f.Conduct = ReasonHello, true
 		peerNames(b, outbound, f)
 	}
 	return m
@@ -123,7 +125,11 @@ func btHeader(line []byte, first, outbound bool, f *Finding) Match {
 	case !torrentHeader(line):
 		return No
 	default:
-		if f.Reason != ReasonAnnounce {
+		// The name of a program in other requests is no conduct: they may
+		// fetch news. Who announces itself by its name shares files.
+		if f.Reason == ReasonAnnounce {
+			f.Conduct = true
+		} else {
 			f.Reason = ReasonTransfer
 		}
 		if !f.Client.Known() {

@@ -152,8 +152,8 @@ func isHex(c byte) bool {
 // not among them: it fetches by HTTP as well.
 var torrentAgents = [...]string{
 	"transmission/", "qbittorrent/", "qbittorrent v", "utorrent/", "utorrentmac/", "btwebclient/",
-	"bittorrent/", "libtorrent/", "rtorrent/", "rain ", "deluge", "azureus ", "vuze ", "biglybt ",
-	"bitcomet/", "bitspirit", "ktorrent/", "webtorrent/", "anacrolix", "go.torrent",
+	"bittorrent/", "libtorrent/", "rtorrent/", "deluge/", "deluge ", "deluge-torrent", "azureus ", "vuze ",
+	"biglybt ", "bitcomet/", "bitspirit/", "ktorrent/", "webtorrent/", "anacrolix/", "anacrolix-torrent", "go.torrent",
 }
 
 // torrentHeader reports whether the header line is a BitTorrent client's own.

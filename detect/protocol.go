@@ -37,11 +37,13 @@ const (
 	ReasonEncrypted        // an encrypted session, and more that speaks for it
 	ReasonName             // it turned to an address whose name is listed
 	ReasonFlow             // a flow of the protocol that was going on already
+	ReasonMapping          // it had the router open a port
+	ReasonMany             // it spoke to many addresses from one port
 )
 
 var reasonNames = [...]string{
 	"", "ping", "pong", "peer", "hello", "http", "push", "probe", "announce", "local",
-	"encrypted", "name", "flow",
+	"encrypted", "name", "flow", "mapping", "many",
 }
 
 // String returns the short name that the control socket uses.
@@ -78,12 +80,16 @@ type Finding struct {
 	Client ClientName
 	// Port is where the sender says that it listens, or 0.
 	Port uint16
+	// Conduct says that only such a program sends this of its own accord: no web
+	// page can have a browser send it, nor can anybody outside cause it. Sent to
+	// several addresses it proves the program.
+	Conduct bool
 }
 
 // Reset empties the finding for its next use.
 func (f *Finding) Reset() {
 	f.Kind, f.Reason, f.Protocol, f.N, f.Ignored = None, ReasonNone, 0, 0, 0
-	f.Client.n, f.Port = 0, 0
+	f.Client.n, f.Port, f.Conduct = 0, 0, false
 }
 
 func (f *Finding) name(e Endpoint, ok bool) {
@@ -177,6 +183,8 @@ type Protocol struct {
 	// something else.
 	Sift bool
 
+	// Port is where a client listens that does not say where, or 0.
+	Port uint16
 	// Names are the DNS names that are the protocol's own, as far as it has
 	// any; "*." stands for any names before.
 	Names []string

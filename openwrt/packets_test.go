@@ -3,9 +3,11 @@
 package openwrt
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"regexp"
 	"runtime"
@@ -28,9 +30,10 @@ import (
 type world struct {
 	t       *testing.T
 	name    string
-	flavour string // of iptables, "" for the nft backend
-	old     bool   // connections cannot be taken out of the table
-	full    bool   // the queue is full and fails open
+	flavour string            // of iptables, "" for the nft backend
+	old     bool              // connections cannot be taken out of the table
+	full    bool              // the queue is full and fails open
+	edit    *strings.Replacer // of the rules' texts, for a control
 	// patience is how long an answer may take.
 	patience time.Duration
 }
@@ -127,6 +130,9 @@ func (w *world) load(conf string) {
 	r, err := MakeRules(&c, target)
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if w.edit != nil {
+		r.NFT, r.Mangle4, r.Mangle6 = w.edit.Replace(r.NFT), w.edit.Replace(r.Mangle4), w.edit.Replace(r.Mangle6)
 	}
 	in := []string{"ip", "netns", "exec", w.ns("r")}
 	if w.flavour == "" {
@@ -316,7 +322,7 @@ func TestPackets(t *testing.T) {
 				{"what is looked at for BitTorrent", partLooks},
 				{"sifted hosts", partSifted},
 				{"what is harmless", partHarmless},
-				{"answers when only watching", partLearns},
+				{"what nobody asked for", partUnasked},
 				{"without UDP", partSiftedTCP},
 				// The last: a server goes on answering what it was not to get.
 				{"a full queue", partFull},
@@ -352,6 +358,21 @@ func partQueued(t *testing.T, w *world) {
 		// The handshake alone: a SYN, but no bare acknowledgement.
 		if n := w.during(func() { w.tcp("c1", to, 0) }); n != 1 {
 			t.Errorf("%s: an empty connection is queued %d times", to, n)
+		}
+	}
+	// TCP Fast Open: a SYN that has data comes with all of it.
+	for _, to := range []string{"192.0.2.2:7999", "[fd09::2]:7999"} {
+		to := netip.MustParseAddrPort(to)
+		from := netip.MustParseAddr("10.1.0.2")
+		if to.Addr().Is6() {
+			from = netip.MustParseAddr("fd01::2")
+		}
+		if n := w.during(func() {
+			w.inject("c1", 1, func(int) []byte {
+				return segment(netip.AddrPortFrom(from, 999), to, nfq.SYN, []byte("GET /.hash=0 HTTP/1.1\r\n"))
+			})
+		}); n != 1 {
+			t.Errorf("%v: a SYN with data is queued %d times", to, n)
 		}
 	}
 	// A connection that the outside opened: data of both directions, no SYN.
@@ -815,31 +836,176 @@ func harmless(t *testing.T, w *world, port string) {
 	w.set("delete", "sift4", "10.1.0.2")
 }
 
-// partLearns is about a configuration that only watches.
-func partLearns(t *testing.T, w *world) {
-	w.load("config protocol bittorrent\noption mode monitor\noption name off\n")
-	krpc := func(size int) string { return "d" + strings.Repeat("x", size-1) }
-	// nft looks inside, iptables at the length.
-	inside := map[bool]int{true: 1 + replyPackets, false: 1}
-	for _, c := range []struct {
+// partUnasked is about what comes from outside and that nobody in the LAN asked for or
+// answered. Without the rule for it all of it would be queued, which is tried too.
+func partUnasked(t *testing.T, w *world) {
+	w.load("")
+	// A port of the router is forwarded to c1, and one to a host that is not there.
+	w.sh("r", `nft 'table ip forward { chain c {
+		type nat hook prerouting priority -100;
+		iifname wan0 tcp dport 7100 dnat to 10.1.0.2:7100
+		iifname wan0 tcp dport 7101 dnat to 10.1.0.2:7000
+		iifname wan0 udp dport 7100 dnat to 10.1.0.2:7100
+	}
+	}'`)
+	defer w.sh("r", "nft delete table ip forward")
+	w.echo("c1", 7000) // somebody listens at one of the ports
+	const count = 2000
+	give := []byte("GIVE 1\r\n")
+	answer := append([]byte{0x12, 0x34, 0x81, 0x80, 0, 1, 0, 1}, make([]byte, 40)...)
+	cases := []struct {
 		what string
-		say  string
-		want int
+		to   netip.AddrPort
+		udp  bool
 	}{
-		{"what may name peers", krpc(replyLength - 28), 1 + replyPackets},
-		{"what is long", krpc(replyLength - 27), inside[w.flavour == ""]},
-		{"what is something else", "e" + krpc(400), inside[w.flavour != ""]},
-	} {
-		if n := w.during(func() { w.say("c1", serverFour, c.say, 10) }); n != c.want {
-			t.Errorf("%s: %d packets are queued, want %d", c.what, n, c.want)
+		{"segments, IPv6", netip.MustParseAddrPort("[fd01::2]:7100"), false},
+		{"segments to an open port, IPv6", netip.MustParseAddrPort("[fd01::2]:7000"), false},
+		{"segments, IPv4", netip.MustParseAddrPort("10.1.0.2:7100"), false},
+		{"segments to a forwarded port", netip.MustParseAddrPort("192.0.2.1:7100"), false},
+		{"segments to a forwarded port that is open", netip.MustParseAddrPort("192.0.2.1:7101"), false},
+		{"DNS answers, IPv6", netip.MustParseAddrPort("[fd01::2]:7100"), true},
+		{"DNS answers, IPv4", netip.MustParseAddrPort("10.1.0.2:7100"), true},
+		{"DNS answers to a forwarded port", netip.MustParseAddrPort("192.0.2.1:7100"), true},
+	}
+	flood := func(want int) {
+		t.Helper()
+		for _, c := range cases {
+			from := netip.MustParseAddr("192.0.2.2")
+			if c.to.Addr().Is6() {
+				from = netip.MustParseAddr("fd09::2")
+			}
+			n := w.during(func() {
+				w.inject("s", count, func(i int) []byte {
+					if c.udp {
+						return datagram(netip.AddrPortFrom(from, 53), c.to, answer)
+					}
+					return segment(netip.AddrPortFrom(from, uint16(20000+i)), c.to, nfq.PSH|nfq.ACK, give)
+				})
+			})
+			// The kernel may lose some under load; none may be queued.
+			if n > want || n < want*9/10 {
+				t.Errorf("of %d unasked-for %s %d packets are queued, want %d", count, c.what, n, want)
+			}
 		}
 	}
-	if n := w.during(func() { w.udp("c1", "192.0.2.2:53", 30, 1) }); n > 2 || w.flavour == "" && n != 1 {
-		t.Errorf("a name: %d packets are queued", n)
+	flood(0)
+	// A host that is sifted gets them, too: whether they pass is the firewall's to say.
+	for _, e := range [][2]string{{"sift4", "10.1.0.2"}, {"sift6", "fd01::2"}} {
+		w.set("add", e[0], e[1])
 	}
-	if n := w.during(func() { w.udp("c1", "10.1.0.1:53", 30, 1) }); n != 0 {
-		t.Errorf("a name, of the router: %d packets are queued", n)
+	before := w.received("c1")
+	flood(0)
+	if n := w.received("c1") - before; n < len(cases)*count*9/10 {
+		t.Errorf("a host that is sifted gets %d of %d packets that nobody asked for", n, len(cases)*count)
 	}
+	for _, e := range [][2]string{{"sift4", "10.1.0.2"}, {"sift6", "fd01::2"}} {
+		w.set("delete", e[0], e[1])
+	}
+	// What the LAN side answers comes to the queue: the SYN-ACK of a host, then data
+	// from outside, by a forwarded port and without.
+	for _, to := range []string{"10.2.0.2:7000", "[fd02::2]:7000", "192.0.2.1:7101"} {
+		if n := w.during(func() {
+			if !w.tcp("s", to, 100) {
+				t.Errorf("%s cannot be reached from outside", to)
+			}
+		}); n != 2 { // what is pushed, and what comes back
+			t.Errorf("%s: %d packets of a push are queued, want 2", to, n)
+		}
+	}
+	if n := w.during(func() { w.udp("c1", "192.0.2.2:53", 30, 1) }); n != 2 {
+		t.Errorf("%d packets of a question to a name server are queued, want 2", n)
+	}
+	// The control: the same without the rule.
+	w.edit = strings.NewReplacer("ct status seen-reply goto", "goto", "-m conntrack --ctstatus SEEN_REPLY -g", "-g")
+	w.load("")
+	flood(count)
+	w.edit = nil
+	w.load("")
+}
+
+// received is how many IP packets a host received so far, by its own account.
+func (w *world) received(host string) (n int) {
+	w.t.Helper()
+	for _, l := range strings.Split(w.sh(host, "cat /proc/net/snmp /proc/net/snmp6"), "\n") {
+		f := strings.Fields(l)
+		switch {
+		case len(f) > 3 && f[0] == "Ip:" && f[3] != "InReceives":
+			x, _ := strconv.Atoi(f[3])
+			n += x
+		case len(f) == 2 && f[0] == "Ip6InReceives":
+			x, _ := strconv.Atoi(f[1])
+			n += x
+		}
+	}
+	return n
+}
+
+// inject sends made-up IP packets, all of one IP version, from a host.
+func (w *world) inject(host string, count int, packet func(i int) []byte) {
+	w.in(host, func() {
+		domain := unix.AF_INET
+		if packet(0)[0]>>4 == 6 {
+			domain = unix.AF_INET6
+		}
+		fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+		if err != nil {
+			w.t.Error(err)
+			return
+		}
+		defer unix.Close(fd)
+		for i := range count {
+			b := packet(i)
+			var to unix.Sockaddr
+			if domain == unix.AF_INET {
+				to = &unix.SockaddrInet4{Addr: [4]byte(b[16:20])}
+			} else {
+				to = &unix.SockaddrInet6{Addr: [16]byte(b[24:40])}
+			}
+			if err := unix.Sendto(fd, b, 0, to); err != nil {
+				w.t.Error(err)
+				return
+			}
+		}
+	})
+}
+
+// segment makes a TCP segment, datagram a UDP datagram, each with its IP header.
+func segment(from, to netip.AddrPort, flags byte, payload []byte) []byte {
+	b := binary.BigEndian.AppendUint16(nil, from.Port())
+	b = binary.BigEndian.AppendUint16(b, to.Port())
+	b = append(b, 0, 0, 1, 0, 0, 0, 2, 0, 5<<4, flags, 0x40, 0, 0, 0, 0, 0)
+	return ipPacket(from.Addr(), to.Addr(), nfq.ProtoTCP, 16, append(b, payload...))
+}
+
+func datagram(from, to netip.AddrPort, payload []byte) []byte {
+	b := binary.BigEndian.AppendUint16(nil, from.Port())
+	b = binary.BigEndian.AppendUint16(b, to.Port())
+	b = binary.BigEndian.AppendUint16(b, uint16(8+len(payload)))
+	return ipPacket(from.Addr(), to.Addr(), nfq.ProtoUDP, 6, append(append(b, 0, 0), payload...))
+}
+
+// ipPacket puts an IP header before a transport header with its payload, and its
+// checksum into it.
+func ipPacket(from, to netip.Addr, proto byte, sumAt int, b []byte) []byte {
+	pseudo := append(append(from.AsSlice(), to.AsSlice()...), 0, proto)
+	pseudo = binary.BigEndian.AppendUint16(pseudo, uint16(len(b)))
+	var sum uint32
+	for _, part := range [][]byte{pseudo, b} {
+		for i := range part {
+			sum += uint32(part[i]) << (8 * (1 - i&1))
+		}
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	binary.BigEndian.PutUint16(b[sumAt:], ^uint16(sum))
+	if from.Is4() {
+		head := []byte{0x45, 0, 0, 0, 0, 0, 0, 0, 64, proto, 0, 0} // the kernel fills in the rest
+		return append(append(append(head, from.AsSlice()...), to.AsSlice()...), b...)
+	}
+	head := binary.BigEndian.AppendUint16([]byte{0x60, 0, 0, 0}, uint16(len(b)))
+	head = append(head, proto, 64)
+	return append(append(append(head, from.AsSlice()...), to.AsSlice()...), b...)
 }
 
 // partSiftedTCP is about a configuration that lets UDP pass.

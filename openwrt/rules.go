@@ -65,11 +65,6 @@ const (
 	// network sends some more than once. What is harmless is known to be so by
 	// its first data and does not come that far.
 	tcpPackets = 24
-	// What comes back to a host that may turn out to be a client is looked at
-	// for the peers it names: the first packets only, and no long ones where a
-	// rule cannot look inside.
-	replyPackets = 4
-	replyLength  = 600
 	// hashSeed makes every rule that hashes a host come to the same queue.
 	hashSeed = "0x70327077"
 )
@@ -237,13 +232,10 @@ func ruleValues(c *Config, t Target) values {
 	v.number("port", detect.ProbePort)
 	v.set("group4", "239.192.152.143") // as nfq.Groups joins them
 	v.set("group6", "ff15::efc0:988f")
-	v.number("replies", replyPackets)
-	v.number("replylength", replyLength)
 	looks, sifts := c.Sifts(), c.sifts(ModeBlock) && t.Sets != SetsOff
 	v.when("probes", c.probes())
 	v.when("input", c.probes() || looks)
 	v.when("look", looks)
-	v.when("learn", c.sifts(ModeMonitor))
 	v.when("names", c.readsNames())
 	v.when("sift", sifts)
 	v.when("siftpass", sifts && !c.cutsUDP())

@@ -12,12 +12,16 @@ import "strconv"
 // the condition for p2pwall-post. Only the latter can stand in the jump itself: a
 // connection's mark is never unequal where packets are not tracked.
 //
+// The chain p2pwall-heard is for connections in which the LAN side has spoken. The rest
+// anybody outside can make, and the firewall may drop it: it is not looked at.
+//
 // With nft sets the nft table has dropped what is blocked before. The chain
 // p2pwall-blocked looks twice, because a full set takes no more.
 const mangleText = `*mangle
 :p2pwall - [0:0]
 :p2pwall-out - [0:0]
 :p2pwall-in - [0:0]
+:p2pwall-heard - [0:0]
 :p2pwall-syn - [0:0]
 :p2pwall-udp - [0:0]
 :p2pwall-decided - [0:0]
@@ -52,16 +56,16 @@ const mangleText = `*mangle
 <plain>-A p2pwall-out -p tcp -g p2pwall-decided
 -A p2pwall-in -d <exempt> -g p2pwall-decided
 <ipset>-A p2pwall-in -m set --match-set p2pwall-cut<6> dst,src -j DROP
-<names>-A p2pwall-in -p udp -m udp --sport 53 <q>
-<nftsift>-A p2pwall-in -m mark --mark <siftmark>/<siftmark> -g p2pwall-sift
-<ipsetsift>-A p2pwall-in -m connmark --mark <harmless>/<harmless> -j RETURN
-<ipsetsift>-A p2pwall-in -m set --match-set p2pwall-sift<6> dst -g p2pwall-sift
--A p2pwall-in -m connmark --mark <decided>/<decided> -j RETURN
-<learn>-A p2pwall-in -p udp -m length --length 0:<replylength> -m conntrack --ctdir REPLY -m connbytes --connbytes 1:<replies> --connbytes-mode packets --connbytes-dir reply <q>
-<inmark>-A p2pwall-in -p udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided
-<http><inmark>-A p2pwall-in -p tcp <longtcp>
-<http>-A p2pwall-in -p tcp -g p2pwall-tcp
-<plain><inmark>-A p2pwall-in -p tcp -g p2pwall-decided
+-A p2pwall-in -m conntrack --ctstatus SEEN_REPLY -g p2pwall-heard
+<names>-A p2pwall-heard -p udp -m udp --sport 53 <q>
+<nftsift>-A p2pwall-heard -m mark --mark <siftmark>/<siftmark> -g p2pwall-sift
+<ipsetsift>-A p2pwall-heard -m connmark --mark <harmless>/<harmless> -j RETURN
+<ipsetsift>-A p2pwall-heard -m set --match-set p2pwall-sift<6> dst -g p2pwall-sift
+-A p2pwall-heard -m connmark --mark <decided>/<decided> -j RETURN
+<inmark>-A p2pwall-heard -p udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided
+<http><inmark>-A p2pwall-heard -p tcp <longtcp>
+<http>-A p2pwall-heard -p tcp -g p2pwall-tcp
+<plain><inmark>-A p2pwall-heard -p tcp -g p2pwall-decided
 <ipset>-A p2pwall-syn -m set --match-set p2pwall-lockmac src -g p2pwall-blocked
 <ipset>-A p2pwall-syn -m set --match-set p2pwall-lock<6> src -g p2pwall-blocked
 -A p2pwall-syn <q>

@@ -176,13 +176,17 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <sets>		ip daddr . ip saddr @cut4 goto gone
 <sets>		ip6 daddr . ip6 saddr @cut6 goto gone
 <sets><repeat>		ct mark & <sample> != 0x0 drop
+		ct status seen-reply goto heard
+	}
+
+	# Of connections in which the LAN side has spoken. The rest anybody outside can
+	# make, and the firewall may drop it: it is not looked at.
+	chain heard {
 <names>		udp sport 53 <q>
 <sift>		ct mark & <harmless> != 0x0 return
 <sift>		ip daddr @sift4 goto sift
 <sift>		ip6 daddr @sift6 goto sift
 		ct mark & <decided> != 0x0 return
-<learn>		meta l4proto udp @th,64,8 0x64 ct direction reply ct reply packets <= <replies> <q>
-<learn>		meta l4proto udp @th,64,32 0x00000001 ct direction reply ct reply packets <= <replies> <q>
 <inmark>		meta l4proto udp ct reply packets > <udp> goto decided
 <inmark><http>		tcp flags & (syn | rst) == 0x0 ct original packets > <tcp> ct reply packets > <tcp> goto decided
 <http>		meta l4proto tcp goto tcp_first
@@ -260,11 +264,17 @@ const nftDrops = `	# Before the mangle table of iptables.
 		ip6 daddr <set6> return
 		ip daddr . ip saddr @cut4 goto gone
 		ip6 daddr . ip6 saddr @cut6 goto gone
+<sift>		ct status seen-reply goto heard
+	}
+
+<sift>	# Of connections in which the LAN side has spoken. The rest anybody outside can
+<sift>	# make: the firewall decides about it.
+<sift>	chain heard {
 <sift>		ct mark & <harmless> != 0x0 return
 <sift>		ip daddr @sift4 goto sift
 <sift>		ip6 daddr @sift6 goto sift
-	}
-
+<sift>	}
+<sift>
 	chain tcp_open {
 		ether saddr @lockmac goto blocked
 		ip saddr @lock4 goto blocked

@@ -254,12 +254,11 @@ func TestTorrentProbes(t *testing.T) {
 	if len(w.out.udp) != before+2 || len(p.asked) != asked+1 {
 		t.Errorf("%d by UDP, %d by TCP, want 2 and 1", len(w.out.udp)-before, len(p.asked)-asked)
 	}
-	slot := w.e.clientAt(ptr(ip("192.168.1.50")))
-	w.e.ProbedTCP(slot, ip("192.168.1.50"), []byte("SSH-2.0-x\r\n"), w.now)
+	w.e.ProbedTCP(p.id, []byte("SSH-2.0-x\r\n"), w.now)
 	if w.e.Counters.Answers != 0 {
 		t.Error("a banner answers no key")
 	}
-	w.e.ProbedTCP(slot, ip("192.168.1.50"), []byte(random(300)), w.now)
+	w.e.ProbedTCP(p.id, []byte(random(300)), w.now)
 	if w.e.Counters.Answers != 1 {
 		t.Error("a key answers the key")
 	}
@@ -352,7 +351,7 @@ func TestProbedWhereItAnnounced(t *testing.T) {
 	if len(p.asked) != 1 || p.asked[0] != (nfq.AddrPort{Addr: ip("192.168.1.50"), Port: 6890}) {
 		t.Fatalf("asked %v", p.asked)
 	}
-	w.e.ProbedTCP(w.e.clientAt(ptr(ip("192.168.1.50"))), ip("192.168.1.50"), []byte(random(300)), w.now)
+	w.e.ProbedTCP(p.id, []byte(random(300)), w.now)
 	if w.e.Counters.Answers != 1 {
 		t.Error("the answer does not count")
 	}

@@ -29,26 +29,26 @@ type Sets interface {
 }
 
 // cutTime is how long a pair stays in the kernel's set without being renewed. It
-// outlives the client's record, so that nothing known gets through meanwhile.
-func (e *Engine) cutTime() time.Duration { return e.cfg.Forget + e.cfg.LockTime }
+// outlives the lock, so that pairs are renewed seldom: a release takes them out.
+func (e *Engine) cutTime() time.Duration { return 2*e.cfg.LockTime + minute }
 
-// cut has the kernel cut the client off from the peer, from every address of
+// cut has the kernel cut a locked client off from the peer, from every address of
 // the client that is surely its own.
 func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
-	if e.sets == nil || !p.cutsAll(e) {
+	if !c.locked || !c.proved.Has(int(p.protocol)) || !p.cutsAll(e) || !h.mayChange(now) {
 		return
 	}
 	d := e.cutTime()
-	if p.suspect {
-		d = e.cfg.LockTime
-	}
 	for _, s := range h.addrs {
-		if s == none {
+		if s == none || e.sets == nil {
 			continue
 		}
 		if a := &e.addrs[s]; a.addr.Is4() == p.addr.Is4() && now >= a.contested {
 			e.sets.Cut(a.addr, p.addr, d)
 		}
+	}
+	if p.cutUntil == 0 {
+		e.cutFlows(c)
 	}
 	p.cutUntil = now.After(d).seconds()
 }
@@ -79,18 +79,19 @@ func (e *Engine) renewCuts(c *client, now Time) {
 	h := &e.hosts[c.host]
 	for i := range c.peers.peers[:c.peers.n] {
 		p := &c.peers.peers[i]
-		if p.cutUntil != 0 && (p.cutUntil < half || p.suspect && p.cutUntil < c.lockUntil.seconds()) {
+		if p.cutUntil < half {
 			e.cut(h, c, p, now)
 		}
 	}
 }
 
 func (e *Engine) uncut(c *client, p *peer) {
-	if e.sets == nil || p.cutUntil == 0 {
+	if p.cutUntil == 0 {
 		return
 	}
+	p.cutUntil = 0
 	for _, s := range e.hosts[c.host].addrs {
-		if s != none && e.addrs[s].addr.Is4() == p.addr.Is4() {
+		if s != none && e.sets != nil && e.addrs[s].addr.Is4() == p.addr.Is4() {
 			e.sets.Uncut(e.addrs[s].addr, p.addr)
 		}
 	}
@@ -132,9 +133,7 @@ func (e *Engine) SetSets(s Sets, now Time) {
 		}
 		h := &e.hosts[c.host]
 		for j := range c.peers.peers[:c.peers.n] {
-			if p := &c.peers.peers[j]; !p.suspect || c.locked {
-				e.cut(h, c, p, now)
-			}
+			e.cut(h, c, &c.peers.peers[j], now)
 		}
 		e.lockInKernel(c)
 	}
@@ -189,7 +188,7 @@ func (e *Engine) FlowsToCut(pairs map[nfq.Pair]struct{}, hosts map[nfq.Addr]stru
 			e.addrs[s].siftDue = false
 			for j := range c.peers.peers[:c.peers.n] {
 				p := &c.peers.peers[j]
-				if p.addr.Is4() == a.Is4() && (!p.suspect || c.locked) && p.cutsAll(e) {
+				if p.addr.Is4() == a.Is4() && p.cutUntil != 0 {
 					pairs[nfq.Pair{LAN: *a, WAN: p.addr}] = struct{}{}
 				}
 			}

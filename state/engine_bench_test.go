@@ -13,16 +13,16 @@ import (
 // idleSets and idleSender stand for a kernel that takes everything for nothing.
 type idleSets struct{}
 
-func (idleSets) Cut(_, _ nfq.Addr, _ time.Duration)          {}
-func (idleSets) Uncut(_, _ nfq.Addr)                         {}
-func (idleSets) Lock(_ nfq.MAC, _ nfq.Addr, _ time.Duration) {}
-func (idleSets) Unlock(_ nfq.MAC, _ nfq.Addr)                {}
-func (idleSets) Sift(_ nfq.MAC, _ nfq.Addr, _ time.Duration) {}
-func (idleSets) Unsift(_ nfq.MAC, _ nfq.Addr)                {}
-func (idleSets) Flush() error                                { return nil }
-func (idleSets) UDP(_, _ nfq.AddrPort, _ []byte) error       { return nil }
-func (idleSets) Reset(_ *nfq.Packet) error                   { return nil }
-func (idleSets) Reject(_ *nfq.Packet) error                  { return nil }
+func (idleSets) Cut(_, _ nfq.Addr, _ time.Duration)              {}
+func (idleSets) Uncut(_, _ nfq.Addr)                             {}
+func (idleSets) Lock(_ nfq.MAC, _ nfq.Addr, _ time.Duration)     {}
+func (idleSets) Unlock(_ nfq.MAC, _ nfq.Addr)                    {}
+func (idleSets) Sift(_ nfq.MAC, _ nfq.Addr, _ time.Duration)     {}
+func (idleSets) Unsift(_ nfq.MAC, _ nfq.Addr)                    {}
+func (idleSets) Flush() error                                    { return nil }
+func (idleSets) UDP(_ uint32, _, _ nfq.AddrPort, _ []byte) error { return nil }
+func (idleSets) Reset(_ *nfq.Packet) error                       { return nil }
+func (idleSets) Reject(_ *nfq.Packet) error                      { return nil }
 
 // benchEngine returns an engine with that many clients, each of which has pinged
 // that many peers.

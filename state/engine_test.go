@@ -53,7 +53,7 @@ type fakeSender struct {
 	recordNothing bool
 }
 
-func (s *fakeSender) UDP(src, dst nfq.AddrPort, b []byte) error {
+func (s *fakeSender) UDP(_ uint32, src, dst nfq.AddrPort, b []byte) error {
 	if !s.recordNothing {
 		s.udp = append(s.udp, sent{src, dst, hex.EncodeToString(b)})
 	}

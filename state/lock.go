@@ -15,9 +15,9 @@ const minute = time.Minute
 // client is probed.
 var probeAt = [...]Time{4, 6, 7}
 
-// lock starts the client's time lock, or starts it again.
+// lock starts the time lock of a client that is proved, or starts it again.
 func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason, now Time) {
-	if e.cfg.LockTime == 0 || e.cfg.Protocols[protocol].Mode != Block {
+	if e.cfg.LockTime == 0 || e.cfg.Protocols[protocol].Mode != Block || !c.proved.Has(protocol) {
 		return
 	}
 	c.lockStart, c.lockUntil, c.probed = now, now.After(e.cfg.LockTime), 0
@@ -34,8 +34,12 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 		e.nlocked++
 		e.Counters.Locks++
 		e.schedule(slot, c, now)
-		if reason != detect.ReasonPeer && reason != detect.ReasonProbe && !detect.All[protocol].Sift {
+		if c.proof == ProofConduct && !detect.All[protocol].Sift {
 			e.lookBack(c, protocol, now)
+		}
+		h := &e.hosts[c.host]
+		for i := range c.peers.peers[:c.peers.n] {
+			e.cut(h, c, &c.peers.peers[i], now)
 		}
 	}
 	c.protocol, c.reason = uint8(protocol), reason
@@ -85,7 +89,8 @@ func (e *Engine) unsiftAddr(c *client, a *nfq.Addr) {
 	}
 }
 
-// release ends the lock: the host has its TCP back.
+// release ends the lock: the host is as it was before. To be locked again it has to be
+// proved again.
 func (e *Engine) release(slot int32, c *client) {
 	e.nlocked--
 	e.Counters.Unlocks++
@@ -101,10 +106,14 @@ func (e *Engine) release(slot int32, c *client) {
 		}
 	}
 	c.locked, c.strict, c.sift, c.kernelUntil = false, false, false, 0
-	// Addresses that were only suspected may be anything: let go of them.
+	c.proved, c.claim = 0, claim{}
+	clear(c.said[:])
+	e.hosts[c.host].rounds = 0
 	for i := c.peers.n - 1; i >= 0; i-- {
-		if p := &c.peers.peers[i]; p.suspect {
-			e.uncut(c, p)
+		p := &c.peers.peers[i]
+		e.uncut(c, p)
+		// Addresses that were only suspected may be anything: let go of them.
+		if p.suspect {
 			c.peers.remove(p)
 		}
 	}
@@ -116,7 +125,11 @@ func (e *Engine) release(slot int32, c *client) {
 // cheaper than a move with every packet.
 func (e *Engine) schedule(slot int32, c *client, now Time) {
 	if !c.locked {
-		e.wheel.set(slot, c.lastSeen.After(e.cfg.Forget))
+		at := c.lastSeen.After(e.cfg.Forget)
+		if s := &e.hosts[c.host].suspicion; c.proved == 0 && now.Since(c.lastSeen) < askWhile {
+			at = min(at, max(s.askAt(), now.After(askPatience)))
+		}
+		e.wheel.set(slot, at)
 		return
 	}
 	at := c.lockUntil
@@ -150,6 +163,8 @@ func (e *Engine) fire(slot int32) {
 	case !c.locked && now >= c.lastSeen.After(e.cfg.Forget):
 		e.forget(slot)
 		return
+	case c.proved == 0 && now.Since(c.lastSeen) < askWhile:
+		e.ask(&e.hosts[c.host], now)
 	}
 	if c.locked {
 		e.renewCuts(c, now)
@@ -212,31 +227,35 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 	if n == 0 {
 		return false
 	}
-	if p.TCP {
-		return e.prober.ProbeTCP(slot, c.askedAt, listen, e.out[:n])
-	}
 	d := e.device(c.device)
 	if d == nil {
 		return false
+	}
+	if p.TCP {
+		return e.prober.ProbeTCP(uint64(slot)<<32|uint64(c.salt), d.Index, c.askedAt, listen, e.out[:n])
 	}
 	from := d.address(&c.askedAt)
 	if from.IsZero() {
 		return false
 	}
-	e.send(nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: c.askedAt, Port: c.port}, e.out[:n])
+	e.send(d.Index, nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: c.askedAt, Port: c.port}, e.out[:n])
 	return true
 }
 
-// answers reports whether b is the answer to the client's last probe, where that
-// cannot be told from b alone.
-func (e *Engine) answers(c *client, b []byte) bool {
+// answers reports whether the datagram p is the answer to the client's last probe. Of a
+// protocol whose answers have no token, it is what comes in time from where it was asked.
+func (e *Engine) answers(c *client, p *nfq.Packet, now Time) bool {
 	probes := detect.All[c.protocol].Probes
-	if int(c.way) >= len(probes) || probes[c.way].Answered == nil {
+	if int(c.way) >= len(probes) || probes[c.way].TCP || c.probed == 0 || c.askedAt != p.Src || c.port != p.SrcPort {
 		return false
 	}
-	p := &probes[c.way]
-	n := p.Build(e.out[:], c.query[:c.queryLen], c.salt)
-	return n > 0 && p.Answered(b, e.out[:n])
+	way := &probes[c.way]
+	if way.Answered == nil {
+		f := e.classify(p.Payload)
+		return now.Since(c.lastProbe) < askPatience && f.Kind > detect.Weak && f.Protocol == int(c.protocol)
+	}
+	n := way.Build(e.out[:], c.query[:c.queryLen], c.salt)
+	return n > 0 && way.Answered(p.Payload, e.out[:n])
 }
 
 // answered records that the client answered a probe.

@@ -3,40 +3,59 @@
 package state
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// Proof says by what a host has shown that such a program runs on it.
-type Proof uint8
-
-// The kinds of proof.
-const (
-	ProofNone    Proof = iota // nothing is proved
-	ProofAnswer               // it answered a question of ours, with our token
-	ProofConduct              // it sent, to several addresses, what only such a program sends
-)
-
-var proofNames = [...]string{"", "answer", "conduct"}
-
-// String returns the short name that the control socket uses.
-func (p Proof) String() string { return proofNames[p] }
-
-// SuspectInfo is a copy of what is known of a host that was looked at, and of
-// which nothing was proved.
+// SuspectInfo is a copy of what is known of a host that was looked at, and of which
+// nothing was proved.
 type SuspectInfo struct {
-	Addr                nfq.Addr
-	MAC                 nfq.MAC
-	Protocol            *detect.Protocol // nil: none in particular
-	Reason              detect.Reason    // why it was looked at
+	Addr nfq.Addr
+	MAC  nfq.MAC // zero where none is known
+	// Protocol is what something of was recognised, or what it is suspected of;
+	// nil for none in particular.
+	Protocol *detect.Protocol
+	// Recognised says that the host itself said something of the protocol.
+	Recognised          bool
+	Reason              detect.Reason // why it was looked at
 	FirstSeen, LastSeen Time
-	Asked               uint32 // questions that were sent to it
+	Asked               uint32 // questions that were sent
 	LastAsked           Time   // 0: never
-	Dropped             uint32 // packets of it that were recognised and cut
+	Dropped             uint32 // packets of what was recognised
 }
 
-// Suspects returns the hosts that were looked at and of which nothing was
-// proved, in the order in which they were first seen.
+// Suspects returns the hosts that were looked at and of which nothing was proved, in
+// the order in which they were suspected first.
 func (e *Engine) Suspects(now Time) []SuspectInfo {
-	return nil
+	var out []SuspectInfo
+	for i := range e.hosts {
+		h := &e.hosts[i]
+		s := &h.suspicion
+		if !h.used {
+			continue
+		}
+		info := SuspectInfo{
+			Addr: s.addr, MAC: h.key.mac, Reason: s.reason, FirstSeen: s.first, LastSeen: s.last,
+			Asked: s.sent, LastAsked: s.asked,
+		}
+		if s.protocol != none {
+			info.Protocol = detect.All[s.protocol]
+		}
+		if h.client != none {
+			c := &e.clients[h.client]
+			if c.proof != ProofNone {
+				continue
+			}
+			info.Addr, info.Protocol, info.Reason, info.Recognised = c.addr, detect.All[c.protocol], c.reason, true
+			info.FirstSeen, info.LastSeen, info.Dropped = c.firstSeen, c.lastSeen, c.dropped
+		} else if s.first == 0 || now.Since(s.last) > e.cfg.Forget {
+			continue
+		}
+		out = append(out, info)
+	}
+	slices.SortFunc(out, func(a, b SuspectInfo) int { return cmp.Compare(a.FirstSeen, b.FirstSeen) })
+	return out
 }

@@ -192,9 +192,13 @@ func TestHTTPOff(t *testing.T) {
 }
 
 // prober records whom it is to ask.
-type prober struct{ asked []nfq.AddrPort }
+type prober struct {
+	asked []nfq.AddrPort
+	id    uint64 // of the last
+}
 
-func (p *prober) ProbeTCP(_ int32, a nfq.Addr, port uint16, _ []byte) bool {
+func (p *prober) ProbeTCP(id uint64, _ uint32, a nfq.Addr, port uint16, _ []byte) bool {
+	p.id = id
 	p.asked = append(p.asked, nfq.AddrPort{Addr: a, Port: port})
 	return true
 }
@@ -212,13 +216,13 @@ func TestTCPProbe(t *testing.T) {
 	if len(p.asked) != 1 || p.asked[0] != (nfq.AddrPort{Addr: ip("192.168.1.50"), Port: 1214}) {
 		t.Fatalf("asked %v", p.asked)
 	}
-	slot := w.e.clientAt(ptr(ip("192.168.1.50")))
-	w.e.ProbedTCP(slot, ip("192.168.1.50"), nil, w.now)
-	w.e.ProbedTCP(slot, ip("192.168.1.50"), []byte("HTTP/1.1 404 Not Found\r\nServer: web\r\n\r\n"), w.now)
+	w.e.ProbedTCP(p.id, nil, w.now)
+	w.e.ProbedTCP(p.id, []byte("HTTP/1.1 404 Not Found\r\nServer: web\r\n\r\n"), w.now)
+	w.e.ProbedTCP(p.id-1<<32, []byte("HTTP/1.0 404 Not Found\r\nX-Kazaa-Username: g\r\n\r\n"), w.now)
 	if w.e.Counters.Answers != 0 {
-		t.Fatal("an answer that says nothing counted")
+		t.Fatal("an answer that says nothing, or to another probe, counted")
 	}
-	w.e.ProbedTCP(slot, ip("192.168.1.50"), []byte("HTTP/1.0 404 Not Found\r\nX-Kazaa-Username: g\r\nX-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n\r\n"), w.now)
+	w.e.ProbedTCP(p.id, []byte("HTTP/1.0 404 Not Found\r\nX-Kazaa-Username: g\r\nX-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n\r\n"), w.now)
 	if w.e.Counters.Answers != 1 || len(w.e.Peers(nfq.Addr{})) != 2 {
 		t.Errorf("answers %d, peers %v", w.e.Counters.Answers, w.e.Peers(nfq.Addr{}))
 	}
@@ -231,5 +235,3 @@ func TestTCPProbe(t *testing.T) {
 		t.Error("the lock did not end")
 	}
 }
-
-func ptr[T any](v T) *T { return &v }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/state"
 )
@@ -98,6 +99,9 @@ func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, 
 	case ok && out && k.now < k.cuts[[2]nfq.Addr{src, dst}],
 		out && isSYN && (k.now < k.locks[lockKey{mac: p.MAC}] || k.now < k.locks[lockKey{addr: src}]):
 		return k.blocked(p, &src), c, key, isNew
+	case !out && !(ports && c.answered()):
+		// What the firewall will drop, or the LAN host has not answered yet.
+		return pass, c, key, isNew
 	case isSYN && out:
 		return queued, c, key, isNew
 	case ports && ok && k.isSifted(p, &src, &dst, out):
@@ -117,6 +121,29 @@ func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, 
 	return k.data(p, c), c, key, isNew
 }
 
+// The ports of the router, or of a group of the LAN, whose packets are looked at.
+const (
+	portMapping = 5351 // NAT-PMP and PCP
+	portUPnP    = 5000 // miniupnpd
+	portSearch  = 6771 // BEP 14
+)
+
+// toRouter decides about a packet to the router.
+func (k *kernel) toRouter(p *nfq.Packet) way {
+	look := false
+	switch p.Proto {
+	case nfq.ProtoUDP:
+		look = p.DstPort == detect.ProbePort || p.DstPort == portMapping ||
+			p.DstPort == portSearch && searchGroup(&p.Dst)
+	case nfq.ProtoTCP:
+		look = p.DstPort == portUPnP && p.TCPFlags&nfq.PSH != 0
+	}
+	if look {
+		return queued
+	}
+	return pass
+}
+
 // data decides about TCP that opens no connection.
 func (k *kernel) data(p *nfq.Packet, c *conn) way {
 	if !k.readsTCP || c.packets[0] > tcpPackets && c.packets[1] > tcpPackets {
@@ -128,6 +155,9 @@ func (k *kernel) data(p *nfq.Packet, c *conn) way {
 	}
 	return pass
 }
+
+// answered reports whether packets went both ways.
+func (c *conn) answered() bool { return c.packets[0] > 0 && c.packets[1] > 0 }
 
 // count is how many packets went the way of p.
 func (c *conn) count(p *nfq.Packet) int {

@@ -211,8 +211,8 @@ func (d *daemon) openQueues() error {
 		w.loop = state.NewLoop(d.newEngine(w, clock()), q, clock)
 		w.loop.OnBeat = func() { d.notifier.Beat(i) }
 		d.restore(w, i, clock())
-		prober := nfq.NewTCPProber(func(client int32, addr nfq.Addr, answer []byte) {
-			w.loop.Do(func(e *state.Engine, now state.Time) { e.ProbedTCP(client, addr, answer, now) })
+		prober := nfq.NewTCPProber(func(id uint64, answer []byte) {
+			w.loop.Do(func(e *state.Engine, now state.Time) { e.ProbedTCP(id, answer, now) })
 		})
 		w.loop.Engine.SetProber(prober)
 	}

@@ -52,7 +52,7 @@ module.exports = async function(t) {
 
 	const log = await t.open('log');
 	await log.getByLabel('Host').fill('student');
-	for (const words of [ /^BitTorrent found, it went to 203\.0\.113\.\d+$/, /^Locked because it (pinged a peer|opened a session)$/ ])
+	for (const words of [ /^BitTorrent found, it (answered our question|went to 203\.0\.113\.\d+)$/, /^Locked because it (answered a probe|pinged a peer|opened a session)$/ ])
 		await log.locator('tbody tr:visible td:nth-child(4)', { hasText: words }).first().waitFor();
 	await t.fits(await t.open('status', { phone: true }), 'on a phone');
 };

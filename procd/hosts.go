@@ -173,6 +173,10 @@ func proofText(c *state.ClientInfo) string {
 		return "it answered several peers"
 	case detect.ReasonHello:
 		return "it opened sessions with several peers"
+	case detect.ReasonPush:
+		return "it offered files to several peers"
+	case detect.ReasonEncrypted:
+		return "it opened several encrypted connections as such a program does"
 	case detect.ReasonAnnounce:
 		return "it asked several trackers for peers"
 	case detect.ReasonTransfer:

@@ -87,6 +87,8 @@ func cannedProofs() (clients, suspects []any) {
 		{"winmx", "conduct", "new"},
 		{"bittorrent", "conduct", "pong"},
 		{"fasttrack", "conduct", "probe"},
+		{"fasttrack", "conduct", "push"},
+		{"bittorrent", "conduct", "encrypted"},
 	} {
 		c := cannedClient(len(clients))
 		delete(c, "title")

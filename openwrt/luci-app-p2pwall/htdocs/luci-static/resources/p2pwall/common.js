@@ -185,6 +185,8 @@ return baseclass.extend({
 		case 'ping': return protocol == 'bittorrent' ? _('it looked for peers at several addresses') : _('it pinged several peers');
 		case 'pong': return _('it answered several peers');
 		case 'hello': return _('it opened sessions with several peers');
+		case 'push': return _('it offered files to several peers');
+		case 'encrypted': return _('it opened several encrypted connections as such a program does');
 		case 'announce': return _('it asked several trackers for peers');
 		case 'http': return protocol == 'fasttrack' ? _('it asked for a file by its hash') : _('it asked several addresses for files');
 		}

@@ -217,7 +217,13 @@ func (r *run) forward(p *nfq.Packet, host nfq.Addr, out bool) {
 		// Connection tracking keeps what has passed only.
 		delete(r.kernel.conns, key)
 	}
-	if x := r.client(p.MAC, host); x != nil {
+	x := r.client(p.MAC, host)
+	if x == nil {
+		// Something was recognised: no event tells of that before the proof.
+		r.collectClients()
+		x = r.client(p.MAC, host)
+	}
+	if x != nil {
 		x.Dropped++
 	}
 }

@@ -217,9 +217,6 @@ func (v *survey) sides(lan []netip.Prefix) *sides {
 	for p := range v.pairs {
 		s.private[family(&p.src)] = s.private[family(&p.src)] || private(&p.src) || private(&p.dst)
 	}
-	for a := range v.search {
-		s.private[family(&a)] = s.private[family(&a)] || private(&a)
-	}
 	gateways := v.gateways(s)
 	if lan == nil {
 		// A host with a private IPv4 address has its IPv6 addresses on the

@@ -181,7 +181,7 @@ func TestOldFiles(t *testing.T) {
 		{"2.3", binary.LittleEndian, 3, false, 0},
 		{"2.3, lengths swapped, sent more than captured", binary.LittleEndian, 3, true, -6},
 		{"2.1", binary.LittleEndian, 1, true, 0},
-		{"2.1, sent more than captured", binary.BigEndian, 1, true, -6},
+		{"2.2, sent more than captured", binary.BigEndian, 2, true, -6},
 	} {
 		writeOld(t, "old.pcap", c.order, c.minor, c.swapped, c.extra, torrent())
 		got := one(t, "old.pcap")

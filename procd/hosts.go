@@ -173,6 +173,10 @@ func proofText(c *state.ClientInfo) string {
 		return "it answered several peers"
 	case detect.ReasonHello:
 		return "it opened sessions with several peers"
+	case detect.ReasonPush:
+		return "it offered files to several peers"
+	case detect.ReasonEncrypted:
+		return "it opened several encrypted connections as such a program does"
 	case detect.ReasonAnnounce:
 		return "it asked several trackers for peers"
 	case detect.ReasonTransfer:
@@ -200,7 +204,9 @@ var whyTexts = [...]string{
 	detect.ReasonTransfer:  "it asked for a file as such a program does",
 	detect.ReasonPush:      "it used a connection from outside as for a transfer",
 	detect.ReasonAnnounce:  "it sent what looks like a question to a tracker",
-	detect.ReasonLocal:     "it looked for others in the network, or had a port opened",
+	detect.ReasonLocal:     "it looked for others in the network",
+	detect.ReasonMapping:   "it had the router open a port",
+	detect.ReasonMany:      "it spoke to many addresses from one port, and nothing is known of what it said",
 	detect.ReasonEncrypted: "it opened connections that look like nothing known",
 	detect.ReasonName:      "it asked for a name that only such programs ask for",
 	detect.ReasonFlow:      "it had what looks like a transfer going on",

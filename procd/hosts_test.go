@@ -34,6 +34,8 @@ func someHosts() *hosts {
 	add("192.168.1.58", &detect.FastTrack, state.ProofConduct, detect.ReasonProbe, "")
 	add("192.168.1.59", &detect.BitTorrent, state.ProofConduct, detect.ReasonPong, "")
 	add("192.168.1.60", &detect.FastTrack, state.ProofConduct, detect.ReasonPush, "")
+	add("192.168.1.62", &detect.BitTorrent, state.ProofConduct, detect.ReasonEncrypted, "")
+	add("192.168.1.63", &detect.BitTorrent, state.ProofConduct, detect.ReasonFlow, "")
 	h.suspects = []state.SuspectInfo{
 		{
 			Addr: addr("2001:db8::5"), MAC: clientMAC, Reason: detect.ReasonEncrypted,

@@ -85,6 +85,10 @@ func cannedProofs() (clients, suspects []any) {
 		{"fasttrack", "conduct", "http"},
 		{"opennap", "conduct", "hello"},
 		{"winmx", "conduct", "new"},
+		{"bittorrent", "conduct", "pong"},
+		{"fasttrack", "conduct", "probe"},
+		{"fasttrack", "conduct", "push"},
+		{"bittorrent", "conduct", "encrypted"},
 	} {
 		c := cannedClient(len(clients))
 		delete(c, "title")

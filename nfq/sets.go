@@ -138,7 +138,7 @@ func (s *sets) Lock(mac MAC, addr Addr, d time.Duration) {
 func (s *sets) Unlock(mac MAC, addr Addr) { s.Lock(mac, addr, 0) }
 
 // Sift has the kernel let a host have, for d from now on, only connections that
-// are marked with MarkHarmless, and the first packets of others. What a host
+// are marked as harmless, and the first packets of others. What a host
 // sends is known by MAC or address, what it gets by address only: so both count,
 // and either may be zero.
 func (s *sets) Sift(mac MAC, addr Addr, d time.Duration) {

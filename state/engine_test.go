@@ -749,7 +749,7 @@ func TestSampledIsDropped(t *testing.T) {
 	w := newWorld(t, nil)
 	p := w.syn("203.0.113.80")
 	w.expect("SYN", p, nfq.Accept)
-	p.Mark = nfq.MarkSample | 0x100
+	p.Mark = nfq.DefaultMarks().Sample | 0x100
 	w.expect("sampled SYN", p, nfq.Drop)
 	if c := w.e.Counters; c.Dropped != 1 || c.DroppedTCP != 1 || c.Accepted != 1 {
 		t.Errorf("counted %+v", c)

@@ -48,6 +48,7 @@ type daemon struct {
 	notifier *procd.Notifier
 	server   *procd.Server
 	keeper   *openwrt.Keeper
+	marks    nfq.Marks // as at the start
 	workers  []*worker
 	failed   chan error
 	done     chan struct{} // closed at the end, for the journal and commands
@@ -75,7 +76,7 @@ func newDaemon(c *call, cfg openwrt.Config, log *procd.Logger) *daemon {
 	d := &daemon{
 		call: c, cfg: cfg, log: log, started: time.Now(),
 		journal: procd.NewJournal(), flows: newFlowCutter(), notifier: procd.NewNotifier(cfg.Queues),
-		keeper: &openwrt.Keeper{HoldFile: holdFile},
+		keeper: &openwrt.Keeper{HoldFile: holdFile}, marks: cfg.Marks(),
 		failed: make(chan error, cfg.Queues), done: make(chan struct{}),
 		complain: map[string]string{},
 	}
@@ -143,7 +144,7 @@ func (d *daemon) start() error {
 	}
 	if first && d.cfg.Sifts() {
 		// What began in between showed what it is to nobody.
-		if err := nfq.MarkKnown(d.lan()); err != nil {
+		if err := nfq.MarkKnown(d.marks, d.lan()); err != nil {
 			d.log.Printf("%v", err)
 		}
 	}
@@ -157,7 +158,7 @@ func (d *daemon) start() error {
 func (d *daemon) lookAgain() (suspects []nfq.AddrPort) {
 	var err error
 	if lan := d.lan(); d.cfg.Sifts() {
-		suspects, err = nfq.LookAgain(lan)
+		suspects, err = nfq.LookAgain(d.marks, lan)
 	} else {
 		_, err = nfq.DeleteUDPFlows(lan)
 	}
@@ -194,7 +195,7 @@ func (d *daemon) openQueues() error {
 	for i := range d.cfg.Queues {
 		q, degraded, err := nfq.Open(nfq.Config{
 			Num: d.cfg.Queue + uint16(i), MaxLen: d.cfg.QueueLength,
-			CopyRange: d.cfg.CopyRange, FailOpen: d.cfg.FailOpen,
+			CopyRange: d.cfg.CopyRange, FailOpen: d.cfg.FailOpen, Marks: d.marks,
 		})
 		if err != nil {
 			return err
@@ -204,7 +205,7 @@ func (d *daemon) openQueues() error {
 		for _, line := range degraded {
 			d.log.Printf("%s", line)
 		}
-		if w.sender, err = nfq.OpenSender(nfq.MarkOwn); err != nil {
+		if w.sender, err = nfq.OpenSender(d.marks.Own); err != nil {
 			return err
 		}
 		clock := state.Clock(d.started)
@@ -474,6 +475,7 @@ func (d *daemon) reload() {
 		{"queues", cfg.Queues != old.Queues},
 		{"queue_length", cfg.QueueLength != old.QueueLength},
 		{"copy_range", cfg.CopyRange != old.CopyRange},
+		{"mark", cfg.MarkMask != old.MarkMask},
 		{"fail_open", cfg.FailOpen != old.FailOpen},
 		{"control", cfg.Control != old.Control},
 	} {
@@ -483,7 +485,7 @@ func (d *daemon) reload() {
 	}
 	cfg.MaxClients, cfg.Queue, cfg.Queues = old.MaxClients, old.Queue, old.Queues
 	cfg.QueueLength, cfg.CopyRange, cfg.Control = old.QueueLength, old.CopyRange, old.Control
-	cfg.FailOpen = old.FailOpen
+	cfg.FailOpen, cfg.MarkMask = old.FailOpen, old.MarkMask
 	d.mu.Lock()
 	d.cfg = cfg
 	d.mu.Unlock()

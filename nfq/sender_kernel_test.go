@@ -170,8 +170,8 @@ func TestSenderDevice(t *testing.T) {
 				t.Fatal(err)
 			}
 			setNetNS(t, r.router)
-			match := fmt.Sprintf("mark match %#x", MarkOwn)
-			run(t, f.iptables, "-w", "-A", "OUTPUT", "-o", "wan", "-m", "mark", "--mark", fmt.Sprintf("%#x", MarkOwn))
+			match := fmt.Sprintf("mark match %#x", testMarks.Own)
+			run(t, f.iptables, "-w", "-A", "OUTPUT", "-o", "wan", "-m", "mark", "--mark", fmt.Sprintf("%#x", testMarks.Own))
 			s := openSender(t)
 
 			from := AddrPort{Addr: AddrFrom(r.address(f, "inside")), Port: 1214}

@@ -37,6 +37,8 @@ type worker struct {
 	loop   *state.Loop
 	sets   kernelSets
 	saved  state.Counters // what the state file was written with
+
+	neighbours *nfq.NeighbourAsker
 }
 
 // daemon is the wiring of a running wall.
@@ -216,6 +218,16 @@ func (d *daemon) openQueues() error {
 			w.loop.Do(func(e *state.Engine, now state.Time) { e.ProbedTCP(id, answer, now) })
 		})
 		w.loop.Engine.SetProber(prober)
+		var said sync.Once
+		w.neighbours = nfq.NewNeighbourAsker(func(id uint64, info nfq.NeighbourInfo, err error) {
+			mac := info.MAC
+			if err != nil {
+				said.Do(func() { d.log.Printf("%v: whose address cannot be known is not locked (said once)", err) })
+				mac = nfq.MAC{}
+			}
+			w.loop.Do(func(e *state.Engine, now state.Time) { e.Neighbour(id, mac, info.Addrs4 > 1, now) })
+		})
+		w.loop.Engine.SetNeighbours(w.neighbours)
 	}
 	return nil
 }
@@ -321,6 +333,9 @@ func (d *daemon) stop(successor bool) {
 		d.commands.Close()
 	}
 	for _, w := range d.workers {
+		if w.neighbours != nil {
+			w.neighbours.Close()
+		}
 		if w.sets != nil {
 			_ = w.sets.Close()
 		}

@@ -23,19 +23,12 @@ import (
 // of the flow table.
 const holdFile = "/var/run/p2pwall/hold.nft"
 
-// kernelSets are the sets of either kind.
-type kernelSets interface {
-	state.Sets
-	Clear() error
-	Close() error
-}
-
 // worker is one queue with its engine.
 type worker struct {
 	queue  *nfq.Queue
 	sender *nfq.Sender
 	loop   *state.Loop
-	sets   kernelSets
+	sets   *waitingSets
 	saved  state.Counters // what the state file was written with
 
 	neighbours *nfq.NeighbourAsker
@@ -430,34 +423,29 @@ func (d *daemon) openSets(kind openwrt.SetsKind) error {
 			_ = old.Close()
 			w.sets = nil
 		}
-		var s kernelSets
-		var err error
+		open := nfq.OpenNFTSets
 		switch kind {
 		case openwrt.SetsNFT:
-			s, err = openSets(nfq.OpenNFTSets())
 		case openwrt.SetsIPSet:
-			s, err = openSets(nfq.OpenIPSets())
+			open = nfq.OpenIPSets
+		default:
+			continue
 		}
+		k, err := open()
 		if err != nil {
 			return err
 		}
-		w.sets = s
-	}
-	if !d.restored && len(d.workers) > 0 && d.workers[0].sets != nil {
-		if err := d.workers[0].sets.Clear(); err != nil {
-			return err
+		if !d.restored {
+			if err := k.Clear(); err != nil {
+				_ = k.Close()
+				return err
+			}
+			d.restored = true // from now on the sets are ours
 		}
+		w.sets = newWaitingSets(k)
 	}
-	d.restored = true // from now on the sets are ours
+	d.restored = true
 	return nil
-}
-
-// openSets keeps a nil pointer from becoming an interface that is not nil.
-func openSets[S kernelSets](s S, err error) (kernelSets, error) {
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
 }
 
 // tellSets has every engine write what it knows into the kernel's sets.

@@ -9,9 +9,12 @@ var ftHello = [12]byte{0xfa, 0x00, 0xb6, 0x2b, 0xfa, 0xcb, 0x12, 0x38, 0x32, 0x0
 
 func ftFirst(b []byte, outbound bool, f *Finding) Match {
 	if outbound {
-		if m := hasPrefix(b, ftHello[:]); m != No {
+		switch m := hasPrefix(b, ftHello[:]); m {
+		case Yes:
 			f.Reason, f.Conduct = ReasonHello, true
-			return m
+			return Yes
+		case More:
+			return More
 		}
 	}
 	// Who sends GIVE serves the file over this connection: the LAN host

@@ -91,11 +91,11 @@ func napText(b []byte, end byte) (int, Match) {
 // "1" of the side that was connected to: GET or SEND, sent on its own, then
 // <nick> "<file>" <offset or size>.
 func napTransfer(b []byte, f *Finding) Match {
-	f.Reason, f.Conduct = ReasonTransfer, true
+	reason := ReasonTransfer
 	m := hasPrefix(b, []byte("GET"))
 	n := len("GET")
 	if m == No {
-		f.Reason = ReasonPush
+		reason = ReasonPush
 		m = hasPrefix(b, []byte("SEND"))
 		n = len("SEND")
 	}
@@ -106,5 +106,8 @@ func napTransfer(b []byte, f *Finding) Match {
 	if n, m = napText(b, ' '); m != Yes { // HTTP has a blank at once
 		return m
 	}
-	return hasPrefix(b[n+1:], []byte(`"`))
+	if m = hasPrefix(b[n+1:], []byte(`"`)); m == Yes {
+		f.Reason, f.Conduct = reason, true
+	}
+	return m
 }

@@ -141,7 +141,8 @@ type Protocol struct {
 
 	// First looks at the first bytes of one direction of a TCP connection;
 	// outbound tells whether the LAN host sent them. It is called again
-	// with more bytes while it returns More, with at most StreamBuffer.
+	// with more bytes while it returns More, with at most StreamBuffer. It
+	// changes f only when it returns Yes.
 	First func(b []byte, outbound bool, f *Finding) Match
 
 	// Header looks at one line of an HTTP head, without its line end; first

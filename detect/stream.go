@@ -200,7 +200,6 @@ func (s *Stream) begin(set Set, b []byte, outbound bool, f *Finding) Match {
 	if found {
 		return Yes
 	}
-	f.Reason = ReasonNone
 	if open || http != No {
 		return More
 	}

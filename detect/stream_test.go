@@ -390,6 +390,21 @@ func FuzzStream(f *testing.F) {
 	})
 }
 
+// A protocol that does not recognise a beginning must not say anything about it: another
+// may recognise it later.
+func TestFirstSaysNothingButYes(t *testing.T) {
+	for _, tt := range streamForms {
+		for n := range len(tt.text) {
+			for _, p := range All {
+				var f, nothing Finding
+				if p.First != nil && p.First([]byte(tt.text[:n+1]), !tt.inbound, &f) != Yes && f != nothing {
+					t.Errorf("%s of %q: %+v", p.Name, tt.text[:n+1], f)
+				}
+			}
+		}
+	}
+}
+
 func FuzzHello(f *testing.F) {
 	f.Add([]byte(hello))
 	f.Add([]byte("GIVE 1\r\n"))

@@ -70,7 +70,7 @@ func (s *Service) statusText(b *strings.Builder) {
 	sum.Each(func(name string, v *uint64) {
 		switch name {
 		case "unparsable", "send_errors", "clients_evicted", "clients_refused", "hosts_evicted",
-			"flows_evicted", "peers_evicted", "forged", "ignored_peers", "set_errors":
+			"flows_evicted", "peers_evicted", "forged", "ignored_peers", "set_errors", "withheld":
 			if *v != 0 {
 				if !odd {
 					b.WriteString("unusual ")

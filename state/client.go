@@ -141,15 +141,10 @@ func (e *Engine) freeClient(now Time) int32 {
 		e.spareClients = e.spareClients[:n-1]
 		return s
 	}
-	found := int32(none)
-	for s := e.clientLRU.oldest(); s != none; s = e.clientLRU.newer(s) {
-		c := &e.clients[s]
-		if c.proof == ProofNone {
-			found = s
-			break
-		}
-		if found == none && !c.locked && now.Since(c.lastSeen) > 2*e.cfg.LockTime {
-			found = s
+	found, best := int32(none), 0
+	for s := e.clientLRU.oldest(); s != none && best < 4; s = e.clientLRU.newer(s) {
+		if r := e.spare(&e.clients[s], now); r > best {
+			found, best = s, r
 		}
 	}
 	if found == none {
@@ -158,6 +153,22 @@ func (e *Engine) freeClient(now Time) int32 {
 	e.Counters.ClientsEvicted++
 	e.forget(found)
 	return e.freeClient(now)
+}
+
+// spare returns how readily a client gives way to another: 0 for not at all, 4 for at once.
+func (e *Engine) spare(c *client, now Time) int {
+	switch w := &c.claim; {
+	case c.proof != ProofNone:
+		if !c.locked && now.Since(c.lastSeen) > 2*e.cfg.LockTime {
+			return 1
+		}
+		return 0
+	case w.when != 0 && !w.answered: // in a moment it may be proved
+		return 2
+	case !e.hosts[c.host].young(now):
+		return 3
+	}
+	return 4
 }
 
 // forget removes a client and all that was done about it.

@@ -35,7 +35,16 @@ func (e *Engine) cutTime() time.Duration { return 2*e.cfg.LockTime + minute }
 // cut has the kernel cut a locked client off from the peer, from every address of
 // the client that is surely its own.
 func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
-	if !c.locked || !c.proved.Has(int(p.protocol)) || !p.cutsAll(e) || !h.mayChange(now) {
+	if !c.locked || !c.proved.Has(int(p.protocol)) || !p.cutsAll(e) {
+		return
+	}
+	n := 0
+	for _, s := range h.addrs {
+		if s != none && e.addrs[s].addr.Is4() == p.addr.Is4() {
+			n++
+		}
+	}
+	if !e.mayChange(h, n, now) {
 		return
 	}
 	d := e.cutTime()
@@ -44,6 +53,7 @@ func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
 			continue
 		}
 		if a := &e.addrs[s]; a.addr.Is4() == p.addr.Is4() && now >= a.contested {
+			a.inKernel = true
 			e.sets.Cut(a.addr, p.addr, d)
 		}
 	}
@@ -73,6 +83,17 @@ func (e *Engine) cutAll(c *client, a *nfq.Addr, now Time) {
 	}
 }
 
+// cutsOf returns how many pairs cutAll makes.
+func (e *Engine) cutsOf(c *client, a *hostAddr, now Time) (n int) {
+	for i := range c.peers.peers[:c.peers.n] {
+		p := &c.peers.peers[i]
+		if p.addr.Is4() == a.addr.Is4() && p.cutUntil > e.seconds(now) {
+			n++
+		}
+	}
+	return n
+}
+
 // renewCuts renews the pairs whose time in the kernel is half over.
 func (e *Engine) renewCuts(c *client, now Time) {
 	half := now.After(e.cutTime() / 2).seconds()
@@ -91,20 +112,28 @@ func (e *Engine) uncut(c *client, p *peer) {
 	}
 	p.cutUntil = 0
 	for _, s := range e.hosts[c.host].addrs {
-		if s != none && e.sets != nil && e.addrs[s].addr.Is4() == p.addr.Is4() {
-			e.sets.Uncut(e.addrs[s].addr, p.addr)
+		if s == none || e.sets == nil || !e.addrs[s].inKernel {
+			continue
+		}
+		if a := &e.addrs[s].addr; a.Is4() == p.addr.Is4() {
+			e.sets.Uncut(*a, p.addr)
 		}
 	}
 }
 
-func (e *Engine) uncutAddr(c *client, a *nfq.Addr) {
-	if e.sets == nil {
+// uncutAddr has the kernel let go of an address that may be another's.
+func (e *Engine) uncutAddr(c *client, a *hostAddr) {
+	if e.sets == nil || !a.inKernel {
 		return
 	}
+	a.inKernel = false
 	for i := range c.peers.peers[:c.peers.n] {
-		if p := &c.peers.peers[i]; p.addr.Is4() == a.Is4() && p.cutUntil != 0 {
-			e.sets.Uncut(*a, p.addr)
+		if p := &c.peers.peers[i]; p.addr.Is4() == a.addr.Is4() && p.cutUntil != 0 {
+			e.sets.Uncut(a.addr, p.addr)
 		}
+	}
+	if c.sift {
+		e.sets.Unsift(nfq.MAC{}, a.addr)
 	}
 }
 

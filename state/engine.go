@@ -74,6 +74,8 @@ type Engine struct {
 	wheel           wheel
 	onTimer         func(int32) // fire, bound once: a method value allocates
 	fullSaid        Time
+	toldForged      budget
+	rounds          budget // of questions, to all hosts
 
 	flows    flowTable
 	held     heldTable
@@ -143,6 +145,7 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 // and counters stay.
 func (e *Engine) Configure(cfg Config) {
 	cfg.MaxClients = len(e.clients)
+	before := e.cfg.Protocols
 	e.cfg = cfg
 	e.datagrams, e.streams, e.hasNames = 0, 0, false
 	for i, p := range cfg.Protocols {
@@ -169,12 +172,16 @@ func (e *Engine) Configure(cfg Config) {
 			e.forget(int32(i))
 			continue
 		}
+		// A lock may be for several protocols. It ends with the first of them, and
+		// what is still looked for shows again.
+		ends := cfg.LockTime == 0
 		for j := range cfg.Protocols {
+			ends = ends || c.proved.Has(j) && before[j].Mode == Block && cfg.Protocols[j].Mode != Block
 			if cfg.Protocols[j].Mode == Off {
 				c.proved &^= 1 << j
 			}
 		}
-		if c.locked && (cfg.LockTime == 0 || cfg.Protocols[c.protocol].Mode != Block) {
+		if c.locked && ends {
 			e.release(int32(i), c)
 		}
 		e.schedule(int32(i), c, e.now)
@@ -370,6 +377,13 @@ func (e *Engine) offLink(p *nfq.Packet) nfq.Verdict {
 		if f := e.classify(p.Payload); f.Kind > detect.Weak && e.blocksUDP(f.Protocol) {
 			return nfq.Drop
 		}
+		return nfq.Accept
+	}
+	var s detect.Stream
+	e.finding.Reset()
+	if s.Feed(e.streams&^detect.Harmless, p.Seq, p.Payload, true, &e.finding) == detect.Yes &&
+		e.cfg.Protocols[e.finding.Protocol].Mode == Block {
+		return nfq.Drop
 	}
 	return nfq.Accept
 }

@@ -42,6 +42,7 @@ func ip(s string) nfq.Addr { return nfq.AddrFrom(netip.MustParseAddr(s)) }
 
 // sent is a packet that the engine sent.
 type sent struct {
+	dev      uint32
 	src, dst nfq.AddrPort
 	payload  string // hex
 }
@@ -53,9 +54,9 @@ type fakeSender struct {
 	recordNothing bool
 }
 
-func (s *fakeSender) UDP(_ uint32, src, dst nfq.AddrPort, b []byte) error {
+func (s *fakeSender) UDP(dev uint32, src, dst nfq.AddrPort, b []byte) error {
 	if !s.recordNothing {
-		s.udp = append(s.udp, sent{src, dst, hex.EncodeToString(b)})
+		s.udp = append(s.udp, sent{dev, src, dst, hex.EncodeToString(b)})
 	}
 	return nil
 }

@@ -55,7 +55,8 @@ type flow struct {
 	protocol uint8
 	reason   detect.Reason
 	conduct  bool
-	port     uint16 // where the LAN host says that it listens
+	port     uint16          // where the LAN host says that it listens
+	named    detect.Endpoint // a peer that it names as its own
 	out, in  detect.Stream
 }
 
@@ -67,6 +68,9 @@ func (f *flow) take(x *detect.Finding) {
 	f.protocol, f.conduct = uint8(x.Protocol), f.conduct || x.Conduct
 	if x.Port != 0 {
 		f.port = x.Port
+	}
+	if x.N > 0 {
+		f.named = x.Peers[0]
 	}
 }
 
@@ -121,7 +125,7 @@ func (t *flowTable) add(k flowKey, hash uint32) (slot int32) {
 	// In place: a literal of this size would be made elsewhere and copied.
 	f := &t.flows[slot]
 	f.key, f.hash, f.fate, f.begun = k, hash, open, false
-	f.claimed, f.sure, f.reason, f.conduct, f.port = false, false, 0, false, 0
+	f.claimed, f.sure, f.reason, f.conduct, f.port, f.named = false, false, 0, false, 0, detect.Endpoint{}
 	f.out = detect.Stream{}
 	f.in = detect.Stream{}
 	t.index.put(k, hash, slot)

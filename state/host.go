@@ -23,14 +23,41 @@ const (
 	// makes the address contested.
 	ownership = 5 * time.Minute
 	// sharing is how long a MAC is taken for that of several hosts, from when two
-	// of its IPv4 addresses were used by turns.
+	// of its IPv4 addresses were used by turns last.
 	sharing = 15 * time.Minute
 	// hostsPerMAC is how many hosts one MAC may stand for.
 	hostsPerMAC = 32
-	// changesPerHost and changesPerSecond bound what one host makes change in the
-	// kernel's sets: so much at once, and so much a second.
-	changesPerHost, changesPerSecond = 512, 16
+	// A host is young for so long. When the table is full, the young give way first:
+	// addresses that somebody makes up are all new.
+	youth = time.Minute
+	// What one host may cause: so much at once, and so much a second. Changes are those
+	// of the kernel's sets.
+	changesAtOnce, changesPerSecond = 512, 16
+	eventsAtOnce, eventsPerSecond   = 512, 4
+	// roundsAtOnce and roundsPerSecond bound the rounds of questions to all hosts:
+	// those that somebody makes up are many.
+	roundsAtOnce, roundsPerSecond = 64, 16
 )
+
+// budget bounds how often something may be caused.
+type budget struct {
+	used uint16
+	at   seconds // when it was counted
+}
+
+// take reports whether it may be caused n times more, and counts that. There may be
+// less left than n, but something has to be.
+func (b *budget) take(n, atOnce, perSecond int, now seconds) bool {
+	if passed := now - b.at; passed > 0 {
+		b.used -= uint16(min(uint64(b.used), uint64(passed)*uint64(perSecond)))
+		b.at = now
+	}
+	if int(b.used) >= atOnce {
+		return false
+	}
+	b.used += uint16(n)
+	return true
+}
 
 // hostKey identifies a LAN host: by its MAC where the address is on link and the MAC is
 // one host's alone, else by its address. A host is then locked on IPv4 and IPv6 alike,
@@ -64,12 +91,15 @@ type host struct {
 	used     bool
 	lastSeen Time
 	via      nfq.MAC             // with which its packets come
-	shared   Time                // until then its MAC stands for several hosts
+	shared   Time                // until then at least its MAC stands for several hosts; 0: it does not
+	sharedBy uint32              // hash of the address of IPv4 that a shared MAC was used with last
 	last     int32               // slot of the address that was used last, or none
 	last4    int32               // the same of IPv4
 	flows    uint16              // connections of it that are being looked at
-	changes  uint16              // of the kernel's sets, lately
-	changed  seconds             // when they were counted
+	changes  budget              // of the kernel's sets
+	events   budget              // of its connections and peers
+	born     Time                // when it was entered
+	doubtful Time                // until then it is not sure by which router its packets come
 	addrs    [addrsPerHost]int32 // slots in Engine.addrs, or none
 	suspicion
 	syns  [synsPerHost]syn
@@ -83,6 +113,7 @@ type hostAddr struct {
 	host      int32
 	used      bool
 	siftDue   bool // unknown connections may be left from before it was sifted
+	inKernel  bool // the kernel's sets may have it
 	lastSeen  Time
 	contested Time // until then the kernel's sets are not used for it
 }
@@ -101,11 +132,15 @@ func (e *Engine) hostOf(p *nfq.Packet, d *Device, now Time) *host {
 		k.addr = p.Src
 	}
 	h := e.hostBy(&k, p, now)
-	if h != nil && now < h.shared {
+	if h != nil && h.shared != 0 {
 		h = e.hostBy(&hostKey{addr: p.Src}, p, now)
 	}
 	return h
 }
+
+// owns reports whether the address is the host's, as far as is known: not one that
+// another host uses as well. Only to such an address anything is sent.
+func (e *Engine) owns(h *host, a *nfq.Addr) bool { return e.hostAt(a) == h }
 
 // hostBy returns the host with a key, which sent p, entering it when it is new.
 func (e *Engine) hostBy(k *hostKey, p *nfq.Packet, now Time) *host {
@@ -115,24 +150,61 @@ func (e *Engine) hostBy(k *hostKey, p *nfq.Packet, now Time) *host {
 		slot = e.adopt(k, hash, &p.Src)
 	}
 	if slot == none {
-		if slot = e.newHost(*k, hash, &p.MAC); slot == none {
+		if slot = e.newHost(*k, hash, &p.MAC, now); slot == none {
 			return nil
 		}
 	}
 	h := &e.hosts[slot]
-	h.lastSeen, h.via = now, p.MAC
+	if h.via != p.MAC {
+		if !h.via.IsZero() {
+			h.doubtful = now.After(ownership)
+		}
+		h.via = p.MAC
+	}
+	h.lastSeen = now
 	e.hostLRU.touch(slot)
-	if now >= h.shared {
+	if h.shared != 0 {
+		e.staysShared(h, &p.Src, now)
+	}
+	if h.shared == 0 {
 		e.useAddr(slot, h, &p.Src, now)
 	}
 	return h
 }
 
+// staysShared notes that the shared MAC of h was used with the address. When that was
+// one and the same address of IPv4 for long, the MAC is one host's again: as soon as none
+// of those that it stood for is a client.
+func (e *Engine) staysShared(h *host, src *nfq.Addr, now Time) {
+	if src.Is4() {
+		if x := e.hash.addr(src); x != h.sharedBy {
+			h.sharedBy, h.shared = x, now.After(sharing)
+		}
+	}
+	if now < h.shared {
+		return
+	}
+	for i := range e.hosts {
+		if o := &e.hosts[i]; o.used && o.via == h.key.mac && o.key.mac.IsZero() && o.client != none {
+			h.shared = now.After(sharing)
+			return
+		}
+	}
+	for i := range e.hosts {
+		if o := &e.hosts[i]; o.used && o.via == h.key.mac && o.key.mac.IsZero() {
+			e.dropHost(int32(i))
+		}
+	}
+	h.shared, h.sharedBy = 0, 0
+}
+
 // share records that the host's MAC stands for several hosts: from now on each address
-// is one. What is known of the host goes with the address that it was recognised by.
-func (e *Engine) share(h *host, now Time) {
+// is one. What is known of the host goes with the address that it was recognised by. It
+// reports false when there is no place for that: the client is forgotten then.
+func (e *Engine) share(h *host, now Time) bool {
 	mac := h.key.mac
 	slot := e.slotOf(h)
+	e.hostLRU.touch(slot) // it is not to give way to what follows
 	for i, s := range h.addrs {
 		if s != none {
 			e.disown(s)
@@ -144,7 +216,7 @@ func (e *Engine) share(h *host, now Time) {
 	client := h.client
 	h.client = none
 	if client == none {
-		return
+		return true
 	}
 	c := &e.clients[client]
 	if e.sets != nil && c.locked {
@@ -155,35 +227,41 @@ func (e *Engine) share(h *host, now Time) {
 	hash := e.hashKey(&k)
 	to := e.hostIndex.get(k, hash)
 	if to == none {
-		if to = e.newHost(k, hash, &mac); to == none || to == slot {
-			to = none
-		}
+		to = e.newHost(k, hash, &mac, now)
 	}
 	if to == none || e.hosts[to].client != none {
 		h.client = client // for a moment, to be forgotten whole
 		e.forget(client)
-		return
+		return false
 	}
 	n := &e.hosts[to]
 	n.via, n.lastSeen, n.suspicion = mac, now, h.suspicion
 	n.client, c.host, c.mac, c.kernelUntil = client, to, nfq.MAC{}, 0
 	e.useAddr(to, n, &c.addr, now)
 	e.lockInKernel(c)
+	return true
 }
 
-// mayChange reports whether the host may cause one more change of the kernel's sets. A
+// mayChange reports whether the host may cause n more changes of the kernel's sets. A
 // flood of made-up peers or addresses must not have the kernel do nothing else.
-func (h *host) mayChange(now Time) bool {
-	t := now.seconds()
-	if passed := uint32(t - h.changed); passed > 0 {
-		h.changes -= uint16(min(uint32(h.changes), passed*changesPerSecond))
-		h.changed = t
+func (e *Engine) mayChange(h *host, n int, now Time) bool {
+	ok := h.changes.take(n, changesAtOnce, changesPerSecond, e.seconds(now))
+	if !ok {
+		e.Counters.Withheld++
 	}
-	if h.changes >= changesPerHost {
-		return false
+	return ok
+}
+
+// emitOf emits an event of a connection or a peer of the host, if it has not caused too
+// many.
+func (e *Engine) emitOf(h *host, ev Event) {
+	switch {
+	case e.OnEvent == nil:
+	case h.events.take(1, eventsAtOnce, eventsPerSecond, e.seconds(e.now)):
+		e.emit(ev)
+	default:
+		e.Counters.Withheld++
 	}
-	h.changes++
-	return true
 }
 
 // hostAt returns the host that owns the address, or nil.
@@ -217,8 +295,8 @@ func (e *Engine) adopt(k *hostKey, hash uint32, src *nfq.Addr) int32 {
 }
 
 // newHost takes a free place, or that of the host without a client that was
-// silent longest: one with the same MAC, if there are many of those.
-func (e *Engine) newHost(k hostKey, hash uint32, via *nfq.MAC) int32 {
+// silent longest: one with the same MAC, if there are many of those, else a young one.
+func (e *Engine) newHost(k hostKey, hash uint32, via *nfq.MAC, now Time) int32 {
 	slot := int32(none)
 	if k.mac.IsZero() && !via.IsZero() {
 		if s := e.crowded(via); s != none {
@@ -232,10 +310,7 @@ func (e *Engine) newHost(k hostKey, hash uint32, via *nfq.MAC) int32 {
 		slot = e.freeHosts[n-1]
 		e.freeHosts = e.freeHosts[:n-1]
 	} else {
-		s := e.hostLRU.oldest()
-		for i := 0; s != none && e.hosts[s].client != none; i++ {
-			s = e.hostLRU.newer(s)
-		}
+		s := e.unneeded(now)
 		if s == none {
 			return none
 		}
@@ -246,7 +321,8 @@ func (e *Engine) newHost(k hostKey, hash uint32, via *nfq.MAC) int32 {
 	}
 	h := &e.hosts[slot]
 	h.key, h.hash, h.client, h.used, h.nsyns, h.last = k, hash, none, true, 0, none
-	h.via, h.shared, h.last4, h.changes, h.flows = *via, 0, none, 0, 0
+	h.via, h.shared, h.sharedBy, h.last4, h.flows = *via, 0, 0, none, 0
+	h.changes, h.events, h.born, h.doubtful = budget{}, budget{}, now, 0
 	h.suspicion = suspicion{}
 	for i := range h.addrs {
 		h.addrs[i] = none
@@ -255,6 +331,27 @@ func (e *Engine) newHost(k hostKey, hash uint32, via *nfq.MAC) int32 {
 	e.hostLRU.push(slot)
 	return slot
 }
+
+// unneeded returns the host that gives way to another, or none.
+func (e *Engine) unneeded(now Time) int32 {
+	found := int32(none)
+	for s := e.hostLRU.oldest(); s != none; s = e.hostLRU.newer(s) {
+		h := &e.hosts[s]
+		if h.client != none {
+			continue
+		}
+		if h.young(now) || now.Since(h.lastSeen) > ownership {
+			return s
+		}
+		if found == none {
+			found = s
+		}
+	}
+	return found
+}
+
+// young reports whether the host was entered a moment ago.
+func (h *host) young(now Time) bool { return now.Since(h.born) < youth }
 
 // crowded returns the host that gives way when a MAC already stands for as many as it
 // may, or none. It looks at all hosts: a new one is rare, or a flood's.
@@ -353,10 +450,11 @@ func (e *Engine) contest(a *hostAddr, now Time) {
 	e.Counters.Forged++
 	if now >= a.contested {
 		if owner := &e.hosts[a.host]; owner.client != none {
-			e.uncutAddr(&e.clients[owner.client], &a.addr)
-			e.unsiftAddr(&e.clients[owner.client], &a.addr)
+			e.uncutAddr(&e.clients[owner.client], a)
 		}
-		e.emit(Event{Class: ClassTable, What: EventForged, Client: a.addr, MAC: e.hosts[a.host].key.mac})
+		if e.toldForged.take(1, 1, 1, e.seconds(now)) {
+			e.emit(Event{Class: ClassTable, What: EventForged, Client: a.addr, MAC: e.hosts[a.host].key.mac})
+		}
 	}
 	a.contested = now.After(2 * ownership)
 }
@@ -378,9 +476,10 @@ func (e *Engine) cutAddr(h *host, a *hostAddr, now Time) {
 		return
 	}
 	c := &e.clients[h.client]
-	if !c.locked || !h.mayChange(now) {
+	if !c.locked || !e.mayChange(h, 1+e.cutsOf(c, a, now), now) {
 		return
 	}
+	a.inKernel = true
 	e.cutAll(c, &a.addr, now)
 	e.siftAddr(c, &a.addr)
 	a.siftDue = true
@@ -402,8 +501,7 @@ func (e *Engine) disown(slot int32) {
 		h.last4 = none
 	}
 	if h.client != none {
-		e.uncutAddr(&e.clients[h.client], &e.addrs[slot].addr)
-		e.unsiftAddr(&e.clients[h.client], &e.addrs[slot].addr)
+		e.uncutAddr(&e.clients[h.client], &e.addrs[slot])
 	}
 	e.dropAddr(slot)
 }

@@ -3,6 +3,7 @@
 package state
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/p2pwall/p2pwall/detect"
@@ -69,6 +70,7 @@ func (e *Engine) lockInKernel(c *client) {
 		e.sets.Sift(c.mac, nfq.Addr{}, d)
 		for _, s := range e.hosts[c.host].addrs {
 			if s != none && e.now >= e.addrs[s].contested {
+				e.addrs[s].inKernel = true
 				e.sets.Sift(nfq.MAC{}, e.addrs[s].addr, d)
 			}
 		}
@@ -79,13 +81,6 @@ func (e *Engine) lockInKernel(c *client) {
 func (e *Engine) siftAddr(c *client, a *nfq.Addr) {
 	if d := c.lockUntil.Since(e.now); e.sets != nil && c.sift && d > 0 {
 		e.sets.Sift(nfq.MAC{}, *a, d)
-	}
-}
-
-// unsiftAddr ends that for an address that may be another's.
-func (e *Engine) unsiftAddr(c *client, a *nfq.Addr) {
-	if e.sets != nil && c.sift {
-		e.sets.Unsift(nfq.MAC{}, *a)
 	}
 }
 
@@ -100,7 +95,7 @@ func (e *Engine) release(slot int32, c *client) {
 	if e.sets != nil && c.sift {
 		e.sets.Unsift(c.mac, nfq.Addr{})
 		for _, s := range e.hosts[c.host].addrs {
-			if s != none {
+			if s != none && e.addrs[s].inKernel {
 				e.sets.Unsift(nfq.MAC{}, e.addrs[s].addr)
 			}
 		}
@@ -115,6 +110,11 @@ func (e *Engine) release(slot int32, c *client) {
 		// Addresses that were only suspected may be anything: let go of them.
 		if p.suspect {
 			c.peers.remove(p)
+		}
+	}
+	for _, s := range e.hosts[c.host].addrs {
+		if s != none {
+			e.addrs[s].inKernel = false
 		}
 	}
 	e.emit(Event{Class: ClassClient, What: EventReleased, Client: c.addr, MAC: c.mac, Protocol: c.protocol})
@@ -164,6 +164,7 @@ func (e *Engine) fire(slot int32) {
 		e.forget(slot)
 		return
 	case c.proved == 0 && now.Since(c.lastSeen) < askWhile:
+		e.askAgain(slot, c, now)
 		e.ask(&e.hosts[c.host], now)
 	}
 	if c.locked {
@@ -222,13 +223,13 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 	if p.TCP && (!cfg.TCPProbe || e.prober == nil || listen == 0) || !p.TCP && (!cfg.Probe || c.port == 0) {
 		return false
 	}
-	c.salt++
+	c.salt = rand.Uint32()
 	n := p.Build(e.out[:], c.query[:c.queryLen], c.salt)
 	if n == 0 {
 		return false
 	}
 	d := e.device(c.device)
-	if d == nil {
+	if d == nil || !e.owns(&e.hosts[c.host], &c.askedAt) {
 		return false
 	}
 	if p.TCP {

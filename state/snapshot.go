@@ -145,6 +145,7 @@ func (w *snapshotWriter) client(e *Engine, c *client) {
 	h := &e.hosts[c.host]
 	w.mac(&h.key.mac)
 	w.addr(&h.key.addr)
+	w.mac(&h.via)
 	w.addr(&c.addr)
 	n := 0
 	for _, s := range h.addrs {
@@ -343,7 +344,7 @@ func (e *Engine) restore(r *snapshotReader) {
 
 func (e *Engine) restoreClient(r *snapshotReader) {
 	k := hostKey{mac: r.mac(), addr: r.addr()}
-	addr := r.addr()
+	via, addr := r.mac(), r.addr()
 	var addrs [addrsPerHost]nfq.Addr
 	n := int(r.u8())
 	if n > addrsPerHost {
@@ -356,7 +357,7 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 	device := r.u32()
 	protocol, reason := r.protocol(), detect.Reason(r.u8())
 	proof, proved := Proof(r.u8()), r.proved(e)
-	if int(proof) >= len(proofNames) {
+	if proof == ProofNone || int(proof) >= len(proofNames) {
 		r.bad = true
 		return
 	}
@@ -386,7 +387,7 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 	var c *client
 	var h *host
 	if protocol != none && e.cfg.Protocols[protocol].Mode != Off && !e.exempt(&addr, &k.mac, r.now) {
-		c, h = e.restoreHost(k, addrs[:n], addr, device, protocol, reason, r.now)
+		c, h = e.restoreHost(k, via, addrs[:n], addr, device, protocol, reason, r.now)
 	}
 	if c != nil {
 		e.nfound++
@@ -426,12 +427,12 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 }
 
 // restoreHost enters the host of a client, and the client.
-func (e *Engine) restoreHost(k hostKey, addrs []nfq.Addr, addr nfq.Addr, device uint32, protocol int, reason detect.Reason, now Time) (*client, *host) {
+func (e *Engine) restoreHost(k hostKey, via nfq.MAC, addrs []nfq.Addr, addr nfq.Addr, device uint32, protocol int, reason detect.Reason, now Time) (*client, *host) {
 	hash := e.hashKey(&k)
 	if e.hostIndex.get(k, hash) != none {
 		return nil, nil // twice in the file
 	}
-	slot := e.newHost(k, hash, &k.mac)
+	slot := e.newHost(k, hash, &via, now)
 	if slot == none {
 		return nil, nil
 	}
@@ -440,9 +441,27 @@ func (e *Engine) restoreHost(k hostKey, addrs []nfq.Addr, addr nfq.Addr, device 
 	for i := range addrs {
 		e.useAddr(slot, h, &addrs[i], now)
 	}
+	e.restoreShared(&k, via, device, now)
 	c := e.enter(h, protocol, reason, &addr, &Device{Index: device}, now)
 	if c == nil {
 		return nil, nil
 	}
 	return c, h
+}
+
+// restoreShared enters the MAC of a host that was told by its address from others with
+// the same MAC.
+func (e *Engine) restoreShared(k *hostKey, via nfq.MAC, device uint32, now Time) {
+	d := e.device(device)
+	if d == nil || !k.mac.IsZero() || via.IsZero() || !d.onLink(&k.addr) {
+		return
+	}
+	m := hostKey{mac: via}
+	hash := e.hashKey(&m)
+	if e.hostIndex.get(m, hash) != none {
+		return
+	}
+	if slot := e.newHost(m, hash, &via, now); slot != none {
+		e.hosts[slot].shared, e.hosts[slot].lastSeen = now.After(sharing), now
+	}
 }

@@ -3,6 +3,7 @@
 package state
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/p2pwall/p2pwall/detect"
@@ -90,14 +91,18 @@ func (s *suspicion) askAt() Time {
 func (e *Engine) ask(h *host, now Time) {
 	s := &h.suspicion
 	d := e.device(s.device)
-	if s.udp[0]|s.tcp == 0 || now < s.askAt() || d == nil || !d.onLink(&s.addr) && !d.behind(&s.addr) {
+	if s.udp[0]|s.tcp == 0 || now < s.askAt() || d == nil || !d.onLink(&s.addr) && !d.behind(&s.addr) || !e.owns(h, &s.addr) {
 		return
 	}
 	from := d.address(&s.addr)
 	if from.IsZero() {
 		return
 	}
-	salt := word(word(e.hash.seed, h.hash), uint32(now)) // new each time
+	if !e.rounds.take(1, roundsAtOnce, roundsPerSecond, e.seconds(now)) {
+		e.Counters.Withheld++
+		return
+	}
+	salt := rand.Uint32() // nobody can guess it
 	sent := uint32(0)
 	for i, p := range detect.All {
 		if e.cfg.Protocols[i].Mode == Off || s.protocol != none && int(s.protocol) != i || e.proves(h, i) {
@@ -110,9 +115,7 @@ func (e *Engine) ask(h *host, now Time) {
 	if sent == 0 {
 		return
 	}
-	if s.rounds == 0 || s.rounds < askRounds {
-		s.rounds++
-	}
+	s.rounds = min(s.rounds+1, askRounds)
 	s.asked, s.salt = now, salt
 	s.sent += sent
 	e.Counters.Probes += uint64(sent)
@@ -169,7 +172,7 @@ func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Ve
 		}
 		for j := range protocol.Probes {
 			way := &protocol.Probes[j]
-			if way.TCP || way.Answered == nil {
+			if way.TCP || way.Answered == nil || e.proves(h, i) {
 				continue
 			}
 			n := way.Build(e.out[:], nil, s.salt)

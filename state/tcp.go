@@ -253,6 +253,9 @@ func decoy(c *client, a *nfq.Addr) bool {
 // own words.
 func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 	protocol, key := int(fl.protocol), &fl.key
+	if e.cfg.Protocols[protocol].Mode == Off { // since it was recognised
+		return
+	}
 	c := e.enter(h, protocol, fl.reason, &key.lan, d, now)
 	if c == nil {
 		return
@@ -274,13 +277,18 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 	peer := e.note(h, c, &key.wan, key.wport, protocol, false, now)
 	peer.dropped++
 	f.Protocol = protocol
+	if f.N == 0 && fl.named.Port != 0 { // an earlier part of the head had it
+		f.Peers[0], f.N = fl.named, 1
+	}
 	e.notePeers(h, c, f, now)
 	switch {
 	case !fl.conduct:
 	case fl.begun:
 		e.conduct(h, c, protocol, fl.reason, &key.wan, now)
 		for i := range f.Peers[:f.N] {
-			e.conduct(h, c, protocol, fl.reason, (*nfq.Addr)(&f.Peers[i].Addr), now)
+			if a := nfq.Addr(f.Peers[i].Addr); !e.ours(&a) {
+				e.conduct(h, c, protocol, fl.reason, &a, now)
+			}
 		}
 	case c.proved.Has(protocol):
 		// What was opened from outside proves nothing: a server that sends back
@@ -295,7 +303,7 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 		e.suspect(h, protocol, fl.reason, &key.lan, d, port, port, now)
 	}
 	if e.cfg.Protocols[protocol].Mode == Block {
-		e.emit(Event{
+		e.emitOf(h, Event{
 			Class: ClassPeer, What: EventCut, TCP: true, Client: c.addr, MAC: c.mac,
 			Peer: key.wan, Port: key.wport, Protocol: uint8(protocol), Reason: fl.reason,
 		})

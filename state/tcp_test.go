@@ -3,6 +3,7 @@
 package state
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -206,12 +207,13 @@ func TestHTTPOff(t *testing.T) {
 
 // prober records whom it is to ask.
 type prober struct {
-	asked []nfq.AddrPort
-	id    uint64 // of the last
+	asked   []nfq.AddrPort
+	id      uint64 // of the last
+	request []byte
 }
 
-func (p *prober) ProbeTCP(id uint64, _ uint32, a nfq.Addr, port uint16, _ []byte) bool {
-	p.id = id
+func (p *prober) ProbeTCP(id uint64, _ uint32, a nfq.Addr, port uint16, request []byte) bool {
+	p.id, p.request = id, bytes.Clone(request)
 	p.asked = append(p.asked, nfq.AddrPort{Addr: a, Port: port})
 	return true
 }

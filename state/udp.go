@@ -155,7 +155,7 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	// An answer that names no decoys leads the client to the peer itself: the lock has to
 	// be there first.
 	if cfg.Mode == Block && kind == detect.Query && cfg.Answer != detect.AnswerNone && p2p.Answer != nil &&
-		(p2p.Decoy != nil || c.proved.Has(protocol)) {
+		(p2p.Decoy != nil || c.proved.Has(protocol)) && e.owns(h, &p.Src) {
 		salt := uint32(e.seconds(now))/1800 + uint32(p.Dst[15])<<8
 		e.asked = detect.Asked{
 			Peer: p.Dst, Client: detect.Endpoint{Addr: p.Src, Port: p.SrcPort}, Salt: salt,
@@ -230,11 +230,8 @@ func (e *Engine) udpToRouter(p *nfq.Packet, d *Device, now Time) nfq.Verdict {
 		return nfq.Accept
 	}
 	c := e.clientOf(h)
-	if c == nil || c.proved == 0 {
+	if c == nil || c.proved == 0 || !e.answers(c, p, now) {
 		return e.askAnswered(p, d, h, now)
-	}
-	if !e.answers(c, p, now) {
-		return nfq.Accept
 	}
 	f := e.classify(p.Payload)
 	c.learn(f)

@@ -2,6 +2,8 @@
 
 package detect
 
+import "bytes"
+
 // BitTorrent recognises the DHT, UDP and HTTP trackers, uTP and the clear-text
 // connections between peers. Sources: BEPs 3, 5, 10, 11, 14, 15 and 29, and
 // captures of Transmission, qBittorrent, rTorrent and anacrolix/torrent.
@@ -16,7 +18,6 @@ var BitTorrent = Protocol{
 	Header:    btHeader,
 	Answer:    btAnswer,
 	Flow:      btFlow,
-	Reply:     btReply,
 	Local:     btLocal,
 	Encrypted: MSEFirst,
 	Decoy:     IsDecoy,
@@ -30,14 +31,6 @@ var BitTorrent = Protocol{
 		"router.bittorrent.com", "router.utorrent.com", "dht.transmissionbt.com", "dht.libtorrent.org",
 		"dht.aelitis.com", "router.bittorrent.cloud", "router.silotis.us", "dht.anacrolix.link",
 	},
-}
-
-// btReply reads what a tracker answers.
-func btReply(b []byte, tcp, six bool, f *Finding) bool {
-	if tcp {
-		return TrackerBody(b, f)
-	}
-	return TrackerReply(b, six, f)
 }
 
 func btPing(dst, _ []byte, salt uint32) int { return TorrentProbe(dst, salt) }
@@ -54,8 +47,10 @@ func btPinged(b, probe []byte) bool {
 }
 
 // btKeyed reports whether b can be the key that answers ours. A server that sends back
-// what it gets has no key of its own.
-func btKeyed(b, probe []byte) bool { return MSEFirst(b) && hasPrefix(b, probe) != Yes }
+// what it gets, perhaps behind words of its own, has no key of its own.
+func btKeyed(b, probe []byte) bool {
+	return MSEFirst(b) && !bytes.Contains(b, probe[len(probe)-mseKey/2:])
+}
 
 func btFlow(u *UTP, b []byte, outbound bool, at uint32) Match { return u.Feed(b, outbound, at) }
 
@@ -70,7 +65,6 @@ func btDatagram(b []byte, f *Finding) Kind {
 		if !m.parse(b) {
 			return None
 		}
-		m.name(f)
 		f.Port = m.port
 		f.Client.set(m.client())
 		if m.kind == 'q' {
@@ -96,7 +90,7 @@ func btDatagram(b []byte, f *Finding) Kind {
 		return None
 	case p.kind == utpData && peerFirst(b[p.data:]) == Yes:
 		f.Reason, f.Conduct = ReasonHello, true
-		peerNames(b[p.data:], true, f)
+		peerNames(b[p.data:], f)
 		return Reply
 	}
 	return Weak
@@ -106,7 +100,9 @@ func btFirst(b []byte, outbound bool, f *Finding) Match {
 	m := peerFirst(b)
 	if m == Yes {
 		f.Reason, f.Conduct = ReasonHello, true
-		peerNames(b, outbound, f)
+		if outbound {
+			peerNames(b, f)
+		}
 	}
 	return m
 }

@@ -71,7 +71,7 @@ type Finding struct {
 	Reason Reason
 	// Protocol is the index in All of the protocol that matched.
 	Protocol int
-	// Peers[:N] are the peers the payload names beside its own address.
+	// Peers[:N] are the peers that the head of a request names.
 	Peers [MaxNamed]Endpoint
 	N     int
 	// Ignored counts addresses that were named but malformed or absurd.
@@ -136,8 +136,7 @@ type Protocol struct {
 	// people.
 	Name, Title string
 
-	// Datagram classifies the UDP payload b of a LAN host. It sets f.Reason,
-	// and f.Peers where the payload names some.
+	// Datagram classifies the UDP payload b of a LAN host. It sets f.Reason.
 	Datagram func(b []byte, f *Finding) Kind
 
 	// First looks at the first bytes of one direction of a TCP connection;
@@ -146,17 +145,13 @@ type Protocol struct {
 	First func(b []byte, outbound bool, f *Finding) Match
 
 	// Header looks at one line of an HTTP head, without its line end; first
-	// says that it is the request or status line.
+	// says that it is the request or status line. It sets f.Peers where the
+	// line names some.
 	Header func(line []byte, first, outbound bool, f *Finding) Match
 
 	// Flow looks at datagrams that Datagram calls Weak, one flow at a time:
 	// at is when the datagram came, in microseconds of a clock that wraps.
 	Flow func(u *UTP, b []byte, outbound bool, at uint32) Match
-
-	// Reply reads what somebody outside answers to a query, where the payload
-	// alone does not tell: by TCP, it is what follows the head. It enters
-	// the peers in f, and reports whether it was such an answer.
-	Reply func(b []byte, tcp, six bool, f *Finding) bool
 
 	// Local classifies what a LAN host sends to the router's port, or to a
 	// group of the LAN: by TCP if tcp. It returns Query for a client, and

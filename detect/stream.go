@@ -273,9 +273,6 @@ func (s *Stream) Far(seq uint32) bool {
 	return s.phase != phaseNew && (d > reach || d < -reach)
 }
 
-// Claimed reports whether a protocol was recognised.
-func (s *Stream) Claimed() bool { return s.claimed }
-
 // Sure reports whether what was recognised is the words of the program that sent
 // them, and of no web browser. A page can have a browser send a request line and some
 // headers of its choice, so a head of HTTP has to be read to its end.

@@ -34,50 +34,35 @@ const (
 // two IPv6 addresses and a timeout as data.
 const ipsetOpLen = nlmsgHeaderLen + nfgenLen + 8 + 24 + 4 + 2*24 + 8
 
-// IPSets keeps the sets p2pwall-cut4 and p2pwall-cut6 (hash:net,net, client and
+// OpenIPSets opens the sets p2pwall-cut4 and p2pwall-cut6 (hash:net,net, client and
 // peer), p2pwall-lockmac (hash:mac), p2pwall-lock4 and p2pwall-lock6 (hash:ip),
 // and p2pwall-siftmac, p2pwall-sift4 and p2pwall-sift6 like these, all created with
 // a timeout. They must be there already, but for those of Sift when it is not used.
-// It belongs to one goroutine.
+// What is missing is an error of each change.
 //
 // ipset counts in seconds: a timeout is rounded up. Adding an element that
 // exists refreshes its timeout, and deleting one that does not exist is no
 // error, as no message asks for that (NLM_F_EXCL).
-type IPSets struct{ sets }
-
-// OpenIPSets opens the socket. Missing sets are reported by Flush.
-func OpenIPSets() (*IPSets, error) {
-	s := &IPSets{}
-	if err := s.open(maxSetOps * ipsetOpLen); err != nil {
-		return nil, err
-	}
-	s.send = s.sendOps
+func OpenIPSets() (*KernelSets, error) {
+	s := &KernelSets{appendNone: appendIPSetNone}
+	s.write = s.writeIPSet
 	s.name = func(set setID) string { return "ipset " + ipsetPrefix + setNames[set] }
-	return s, nil
+	return s.open(maxSetOps * ipsetOpLen)
 }
 
-// sendOps sends one message a change; the kernel takes each for itself.
-func (s *IPSets) sendOps() error {
+// writeIPSet sends one message a change; the kernel takes each for itself.
+func (s *KernelSets) writeIPSet(ops []setOp) error {
 	s.out = s.out[:0]
-	for i := range s.ops[:s.n] {
-		s.out = appendIPSetOp(s.out, &s.ops[i])
+	for i := range ops {
+		s.out = appendIPSetOp(s.out, &ops[i])
 	}
 	return s.transact()
 }
 
-// Clear forgets what was collected and empties all sets. It returns the first
-// error and goes on with the other sets.
-func (s *IPSets) Clear() error {
-	s.n, s.err = 0, nil
-	var first error
-	for set := range setCount {
-		b, at := beginIPSet(s.out[:0], msgIPSetFlush, set)
-		s.out = endMessage(b, at)
-		if err := s.cleared(set); err != nil && first == nil {
-			first = err
-		}
-	}
-	return first
+// appendIPSetNone appends the message that empties a set.
+func appendIPSetNone(b []byte, set setID) []byte {
+	b, at := beginIPSet(b, msgIPSetFlush, set)
+	return endMessage(b, at)
 }
 
 func appendIPSetOp(b []byte, op *setOp) []byte {

@@ -17,7 +17,7 @@ import (
 
 func openSender(t *testing.T) *Sender {
 	t.Helper()
-	s, err := OpenSender(MarkOwn)
+	s, err := OpenSender(testMarks.Own)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestSender(t *testing.T) {
 			queue("udp", "--dport", "7000")
 			queue("tcp", "--dport", "7001")
 			queue("tcp", "--dport", "7002", "--tcp-flags", "PSH", "PSH")
-			run(t, f.iptables, "-w", "-A", "OUTPUT", "-m", "mark", "--mark", fmt.Sprintf("%#x", MarkOwn))
+			run(t, f.iptables, "-w", "-A", "OUTPUT", "-m", "mark", "--mark", fmt.Sprintf("%#x", testMarks.Own))
 			q, s := openQueue(t, Config{}), openSender(t)
 
 			setNetNS(t, r.outside)
@@ -146,7 +146,7 @@ func TestSender(t *testing.T) {
 
 			setNetNS(t, r.router)
 			counts := run(t, f.iptables, "-w", "-nvxL", "OUTPUT")
-			if got := ruleCount(t, counts, fmt.Sprintf("mark match %#x", MarkOwn)); got != 5+3+2 {
+			if got := ruleCount(t, counts, fmt.Sprintf("mark match %#x", testMarks.Own)); got != 5+3+2 {
 				t.Errorf("%d packets of ours are marked, want 10:\n%s", got, counts)
 			}
 		})
@@ -170,8 +170,8 @@ func TestSenderDevice(t *testing.T) {
 				t.Fatal(err)
 			}
 			setNetNS(t, r.router)
-			match := fmt.Sprintf("mark match %#x", MarkOwn)
-			run(t, f.iptables, "-w", "-A", "OUTPUT", "-o", "wan", "-m", "mark", "--mark", fmt.Sprintf("%#x", MarkOwn))
+			match := fmt.Sprintf("mark match %#x", testMarks.Own)
+			run(t, f.iptables, "-w", "-A", "OUTPUT", "-o", "wan", "-m", "mark", "--mark", fmt.Sprintf("%#x", testMarks.Own))
 			s := openSender(t)
 
 			from := AddrPort{Addr: AddrFrom(r.address(f, "inside")), Port: 1214}
@@ -271,7 +271,7 @@ func addrPort(a netip.AddrPort) AddrPort {
 func TestSenderUnprivileged(t *testing.T) {
 	enterNetNS(t)
 	dropCaps(t)
-	if _, err := OpenSender(MarkOwn); !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_NET_RAW") {
+	if _, err := OpenSender(testMarks.Own); !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_NET_RAW") {
 		t.Errorf("OpenSender without privilege: %v", err)
 	}
 }

@@ -318,6 +318,7 @@ func TestPackets(t *testing.T) {
 				{"locked clients", partLocked},
 				{"exempt hosts", partExempt},
 				{"marks", partMarks},
+				{"marks of others", partOthers},
 				{"what the sets drop", partGone},
 				{"what is looked at for BitTorrent", partLooks},
 				{"sifted hosts", partSifted},
@@ -482,12 +483,10 @@ func partLocked(t *testing.T, w *world) {
 }
 
 // partFull is about the packets of a locked client that a full queue lets pass: what
-// answers them is dropped. iptables has another chain for them.
+// answers them is dropped.
 func partFull(t *testing.T, w *world) {
-	if w.flavour != "" {
-		return
-	}
 	w.full = true
+	w.edit = strings.NewReplacer("-j NFQUEUE --queue-num 214\n", "-j NFQUEUE --queue-num 214 --queue-bypass\n")
 	w.load(alone)
 	for _, to := range []string{serverFour, serverSix} {
 		w.sh("r", "nft flush set inet p2pwall seen4; nft flush set inet p2pwall seen6")
@@ -504,7 +503,7 @@ func partFull(t *testing.T, w *world) {
 			t.Errorf("%s: still locked", to)
 		}
 	}
-	w.full = false
+	w.full, w.edit = false, nil
 	w.load(alone)
 }
 
@@ -623,7 +622,8 @@ func partMarks(t *testing.T, w *world) {
 	w.sh("r", "conntrack -F")
 	w.tcp("c1", serverFour, 1<<20)
 	w.udp("c1", serverFour, 12, udpPackets+5)
-	mark := fmt.Sprintf("mark=%d", nfq.MarkDecided)
+	marks := nfq.DefaultMarks()
+	mark := fmt.Sprintf("mark=%d ", marks.Decided)
 	list := w.sh("r", "conntrack -L")
 	for _, proto := range []string{"tcp", "udp"} {
 		found := false
@@ -637,11 +637,11 @@ func partMarks(t *testing.T, w *world) {
 	// A packet of our own leaves no trace.
 	w.sh("r", "conntrack -F")
 	w.in("r", func() {
-		for _, m := range []int{0, nfq.MarkOwn} {
+		for port, m := range map[int]uint32{4000: 0, 4001: marks.Own, 4002: marks.Own & -marks.Own} {
 			d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
-				return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, m) })
+				return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, int(m)) })
 			}}
-			c, err := d.Dial("udp", fmt.Sprintf("10.1.0.2:%d", 4000+m&1|m>>17))
+			c, err := d.Dial("udp", fmt.Sprintf("10.1.0.2:%d", port))
 			if err != nil {
 				t.Error(err)
 				continue
@@ -651,9 +651,95 @@ func partMarks(t *testing.T, w *world) {
 		}
 	})
 	list = w.sh("r", "conntrack -L")
-	if !strings.Contains(list, "dport=4000") || strings.Contains(list, "dport=4001") {
+	if !strings.Contains(list, "dport=4000") || strings.Contains(list, "dport=4001") || !strings.Contains(list, "dport=4002") {
 		t.Errorf("tracked:\n%s", list)
 	}
+}
+
+// partOthers is about programs that use marks, too, and one of the bits that are ours:
+// they neither switch the wall off nor have anything dropped.
+func partOthers(t *testing.T, w *world) {
+	need(t, "conntrack")
+	m := nfq.DefaultMarks()
+	single := func(f func(bit uint32)) {
+		for rest := m.Mask; rest != 0; rest &= rest - 1 {
+			f(rest & -rest)
+		}
+	}
+	others := func(chain string, f func()) {
+		w.sh("r", "nft 'table inet others { chain c { "+chain+"\n}\n}'")
+		defer w.sh("r", "nft delete table inet others")
+		f()
+	}
+	// Packets that come in, and their connections.
+	unseen := func() (n int) {
+		single(func(bit uint32) {
+			others(fmt.Sprintf("type filter hook prerouting priority -140; meta mark set meta mark | %#x\nct mark set ct mark | %#x", bit, bit), func() {
+				for _, to := range []string{serverFour, serverSix} {
+					seen := w.during(func() {
+						if w.udp("c1", to, 30, 5) != 5 || !w.tcp("c1", to, 100) {
+							t.Errorf("%#x: what another marks is dropped", bit)
+						}
+					})
+					if seen < 5+3 {
+						n++
+					}
+				}
+			})
+		})
+		return n
+	}
+	for _, w.old = range []bool{false, true} {
+		w.load("")
+		if n := unseen(); n != 0 {
+			t.Errorf("what another marks is not looked at in %d cases", n)
+		}
+	}
+	w.old = false
+	w.edit = strings.NewReplacer(
+		fmt.Sprintf("ct mark & 0x%08x == 0x%08x", m.Decided, m.Decided), fmt.Sprintf("ct mark & 0x%08x != 0x0", m.Decided),
+		fmt.Sprintf("-m connmark --mark 0x%08x/0x%08x", m.Decided, m.Decided), fmt.Sprintf("-m connmark ! --mark 0x0/0x%08x", m.Decided))
+	w.load("")
+	if unseen() == 0 {
+		t.Error("the control: a connection of which another marks one of our bits is looked at, although one is enough")
+	}
+	w.edit = nil
+
+	// Packets of the router's own, with any of the values, also ours.
+	lost := func() (n int) {
+		for v := range uint32(1 << nfq.MarkBits) {
+			var mark uint32
+			single(func(bit uint32) {
+				mark |= bit * (v & 1)
+				v >>= 1
+			})
+			others(fmt.Sprintf("type route hook output priority -140; meta mark set %#x", mark), func() {
+				for _, to := range []string{serverFour, serverSix, "10.2.0.2:7000", "[fd02::2]:7000"} {
+					if w.refused().udp("r", to, 30, 1) != 1 || !w.refused().tcp("r", to, 100) {
+						n++
+					}
+				}
+			})
+		}
+		return n
+	}
+	for _, w.old = range []bool{false, true} {
+		w.load("")
+		if n := lost(); n != 0 {
+			t.Errorf("the router's own packets are dropped in %d cases", n)
+		}
+	}
+	w.old = false
+	// As it was with iptables: the chain for what is forwarded dropped what is sampled.
+	jump := fmt.Sprintf("-A POSTROUTING -m mark --mark 0x%08x/0x%08x -j p2pwall-post", m.Decided, m.Decided)
+	w.edit = strings.NewReplacer(jump, fmt.Sprintf(
+		"-A p2pwall-post -m mark --mark 0x%08x/0x%08x -j DROP\n-A POSTROUTING -m mark ! --mark 0x0/0x%08x -j p2pwall-post", m.Sample, m.Mask, m.Mask))
+	w.load("")
+	if n := lost(); w.flavour != "" && n == 0 {
+		t.Error("the control: the router's own packets are not dropped")
+	}
+	w.edit = nil
+	w.load(alone)
 }
 
 // partLooks is about hosts that are not sifted.
@@ -790,7 +876,7 @@ func partHarmless(t *testing.T, w *world) {
 
 func harmless(t *testing.T, w *world, port string) {
 	need(t, "conntrack")
-	verdict := nfq.MarkDecided | nfq.MarkHarmless
+	verdict := nfq.DefaultMarks().Harmless
 	// Between our chain and the one after the queue; or before ours, where a verdict
 	// brings the packet back. And not from the SYN on.
 	priority, seen := -10, 1

@@ -82,6 +82,8 @@ type Config struct {
 	Protocols [len(detect.All)]ProtocolConfig
 	// LogPackets selects the packet events that are emitted.
 	LogPackets PacketLog
+	// Marks are the packet marks that the rules and the engine share.
+	Marks nfq.Marks
 }
 
 // PacketLog is a set of packet events to emit: one for each packet, so off by
@@ -112,6 +114,7 @@ func DefaultConfig() Config {
 		LockTime:   DefaultLockTime,
 		LookBack:   DefaultLookBack,
 		Forget:     DefaultForget,
+		Marks:      nfq.DefaultMarks(),
 	}
 	for i := range c.Protocols {
 		c.Protocols[i] = ProtocolConfig{

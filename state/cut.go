@@ -108,18 +108,12 @@ func (e *Engine) uncutAddr(c *client, a *nfq.Addr) {
 	}
 }
 
-func (e *Engine) uncutClient(c *client) {
-	for i := range c.peers.peers[:c.peers.n] {
-		e.uncut(c, &c.peers.peers[i])
-	}
-}
-
 // SetSets changes where the kernel's sets are written, and tells them all that
 // is known: after the rules were loaded, or their sets were lost.
 func (e *Engine) SetSets(s Sets, now Time) {
 	e.now, e.sets = now, s
 	for i := range e.clients {
-		if c := &e.clients[i]; c.used {
+		if c := &e.clients[i]; c.used && c.locked {
 			e.siftFlows(c)
 		}
 	}

@@ -232,7 +232,7 @@ func (e *Engine) Packet(p *nfq.Packet, now Time) nfq.Verdict {
 	e.now = now
 	e.Counters.Packets++
 	v := e.decide(p, now)
-	if p.Mark&nfq.MarkSample != 0 {
+	if e.cfg.Marks.Sampled(p) {
 		v = nfq.Drop // the kernel's sets know more than the engine, or will soon know less
 	}
 	if v == nfq.Drop {

@@ -24,7 +24,7 @@ const (
 	ownership = 5 * time.Minute
 	// sharing is how long a MAC is taken for that of several hosts, from when two
 	// of its IPv4 addresses were used by turns.
-	sharing = time.Hour
+	sharing = 15 * time.Minute
 	// hostsPerMAC is how many hosts one MAC may stand for.
 	hostsPerMAC = 32
 	// changesPerHost and changesPerSecond bound what one host makes change in the
@@ -336,6 +336,12 @@ func (e *Engine) useAddr(slot int32, h *host, src *nfq.Addr, now Time) {
 			h.last4 = s
 		}
 		e.settle(h, a, now)
+		return
+	}
+	if src.Is4() && !h.key.mac.IsZero() && h.client != none && h.last4 != none {
+		// A client that moves is found again in a moment. Another host behind the same
+		// repeater must not be taken for it.
+		e.share(h, now)
 		return
 	}
 	e.ownAddr(slot, h, src, hash, now)

@@ -109,9 +109,10 @@ func (e *Engine) namedFor(h *host, a *nfq.Addr, now Time) int {
 
 // wentToNamed deals with a packet to an address that a listed name stands for. It
 // reports whether the packet is to be dropped. Anybody can have a host look a name up and
-// go there, so that it is only suspected.
+// go there, so that the host is only suspected. And whose name server lies can give any
+// address the name: what is served at a port below 1024 stays reachable.
 func (e *Engine) wentToNamed(p *nfq.Packet, d *Device, h *host, now Time) bool {
-	if e.named.used == 0 {
+	if e.named.used == 0 || p.DstPort < private {
 		return false
 	}
 	protocol := e.namedFor(h, &p.Dst, now)

@@ -418,6 +418,9 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 		c.lockUntil = min(until, r.now.After(cfg.LockTime))
 		c.lockStart = c.lockUntil - Time(cfg.LockTime)
 		e.lockInKernel(c)
+		for i := range c.peers.peers[:c.peers.n] {
+			e.cut(h, c, &c.peers.peers[i], r.now)
+		}
 	}
 	e.schedule(h.client, c, r.now)
 }

@@ -293,8 +293,8 @@ func (e *Engine) Suspect(a nfq.AddrPort, now Time) {
 }
 
 // hides reports whether the first data b of a connection can be an encrypted session
-// of a client that is known, and of which protocol.
-func (e *Engine) hides(b []byte, h *host, port uint16) (protocol int, ok bool) {
+// of a client that is known, or may be proved in a moment, and of which protocol.
+func (e *Engine) hides(b []byte, h *host, port uint16, now Time) (protocol int, ok bool) {
 	if port < private || h.client == none {
 		return 0, false
 	}
@@ -303,7 +303,8 @@ func (e *Engine) hides(b []byte, h *host, port uint16) (protocol int, ok bool) {
 		if p.Encrypted == nil || e.cfg.Protocols[i].Mode == Off {
 			continue
 		}
-		if (c.proved.Has(i) || c.said[i].when != 0) && p.Encrypted(b) {
+		spoke := c.said[i].when != 0 && now.Since(c.said[i].when) <= conductTime
+		if (c.proved.Has(i) || spoke) && p.Encrypted(b) {
 			return i, true
 		}
 	}

@@ -173,7 +173,7 @@ func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, outboun
 func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, outbound bool, now Time) nfq.Verdict {
 	fl := &e.flows.flows[slot]
 	if !e.tellsHarmless() || fl.claimed {
-		if outbound && !fl.out.HTTP() || fl.in.Done() && fl.out.Done() {
+		if outbound { // what comes in says nothing
 			e.endFlowAt(slot)
 			return nfq.AcceptDecided
 		}
@@ -188,8 +188,8 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, outbou
 		return nfq.Accept
 	}
 	if outbound {
-		if protocol, ok := e.hides(p.Payload, h, p.DstPort); ok {
-			return e.hidden(p, h, fl, protocol, now)
+		if protocol, ok := e.hides(p.Payload, h, p.DstPort, now); ok {
+			return e.hidden(p, h, fl, protocol)
 		}
 	}
 	if h.client != none && e.clients[h.client].sift {
@@ -208,13 +208,10 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, outbou
 }
 
 // hidden deals with what looks like an encrypted session of a client that gave itself
-// away. Other programs on its host have such connections too, so that the lock does not
-// begin again with it. After other conduct it is a second address.
-func (e *Engine) hidden(p *nfq.Packet, h *host, fl *flow, protocol int, now Time) nfq.Verdict {
+// away. Other programs on its host have such connections too: it is no sign, and the lock
+// does not begin again with it.
+func (e *Engine) hidden(p *nfq.Packet, h *host, fl *flow, protocol int) nfq.Verdict {
 	c := &e.clients[h.client]
-	if fl.begun && !c.proved.Has(protocol) {
-		e.conduct(h, c, protocol, detect.ReasonEncrypted, &fl.key.wan, now)
-	}
 	cfg := &e.cfg.Protocols[protocol]
 	if !c.locked || cfg.Mode != Block {
 		return nfq.Accept // it is looked at again with its next data

@@ -20,62 +20,31 @@ import (
 // LAN device, for people.
 const pcapEnv = "P2PWALL_PCAP"
 
-var build struct {
-	once sync.Once
-	bin  string
-	err  error
-}
-
 // all asks for every client in every situation; else each situation is run once,
 // and each client once with its defaults.
 var all = flag.Bool("all", false, "run every client in every situation")
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	// The situations mostly wait, so more of them run at a time than there are
-	// processors, unless the caller says how many.
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		flag.Set("test.parallel", "7")
-	}
-	dir, err := os.MkdirTemp("", "p2pwall-clients-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	build.bin = dir
-	// Also what the tests make, so that an interrupted run leaves nothing.
-	os.Setenv("TMPDIR", dir)
-	lab.CloseOnSignal(func() { os.RemoveAll(dir) })
-	code := m.Run()
-	lab.CloseAll()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "clients", 7)) }
 
 // wallProgram returns the path of the wall's program, built at most once.
 func wallProgram(t *testing.T) string {
 	t.Helper()
-	build.once.Do(func() { build.bin, build.err = lab.BuildWall(build.bin) })
-	if build.err != nil {
-		t.Fatal(build.err)
+	bin, err := lab.TestedWall()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return build.bin
+	return bin
 }
 
 // need skips a test where what it needs is missing.
 func need(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: network namespaces and a kernel queue")
-	}
-	programs := []string{"ip", "iptables", "ip6tables", "curl", "ssh", "ssh-keygen", "/usr/sbin/sshd"}
+	programs := []string{"iptables", "ip6tables", "curl", "ssh", "ssh-keygen", "/usr/sbin/sshd"}
 	for _, k := range []*kind{transmission, qbittorrent, aria2, rtorrent} {
 		programs = append(programs, k.program)
 	}
-	if m := missing(programs...); len(m) > 0 {
-		t.Skip("needs the programs " + strings.Join(m, ", "))
+	if why := lab.Needs(programs...); why != "" {
+		t.Skip(why)
 	}
 }
 
@@ -110,7 +79,9 @@ func newEnv(t *testing.T, s situation) *env {
 		}
 	})
 	e := &env{t: t, s: s, lab: l, host: l.Clients[0]}
-	e.firewall()
+	if err := l.Firewall(); err != nil {
+		t.Fatal(err)
+	}
 	e.capture()
 	s.swarm.pieces = 128
 	dir := t.TempDir()
@@ -137,22 +108,6 @@ func (e *env) use() {
 		all.Wait()
 	})
 	e.t.Cleanup(e.ended)
-}
-
-// firewall lets nothing in that was not asked for, as OpenWrt does.
-func (e *env) firewall() {
-	e.t.Helper()
-	for _, tool := range []string{"iptables", "ip6tables"} {
-		for _, rule := range []string{"-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "-p icmpv6 -j ACCEPT", "-j DROP"} {
-			if tool == "iptables" && strings.Contains(rule, "icmpv6") {
-				continue
-			}
-			args := append([]string{"-w", "-A", "FORWARD", "-i", lab.WANDev}, strings.Fields(rule)...)
-			if _, err := e.lab.Router.Run(tool, args...); err != nil {
-				e.t.Fatal(err)
-			}
-		}
-	}
 }
 
 // capture leaves a recording for people, when asked to.

@@ -3,7 +3,6 @@
 package clients
 
 import (
-	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -58,24 +57,6 @@ func TestTorrent(t *testing.T) {
 		}
 		if n, err := tor.pieces(dir); err != nil || n != want {
 			t.Errorf("%d pieces, want %d (%v)", n, want, err)
-		}
-	}
-}
-
-func TestDNSAnswer(t *testing.T) {
-	boot := netip.MustParseAddr("192.0.2.101")
-	names := map[string][]netip.Addr{"router.example.com": {boot}}
-	q := dnsQuery(7, "Router.Example.com", typeA)
-	a := dnsAnswer(q, names)
-	if len(a) != len(q)+16 || netip.AddrFrom4([4]byte(a[len(a)-4:])) != boot || a[7] != 1 {
-		t.Errorf("A: % x", a)
-	}
-	if a := dnsAnswer(dnsQuery(7, "router.example.com", typeAAAA), names); a[7] != 0 {
-		t.Errorf("AAAA: % x", a)
-	}
-	for n := range q {
-		if a := dnsAnswer(q[:n], names); a != nil {
-			t.Errorf("%d octets are answered by % x", n, a)
 		}
 	}
 }

@@ -122,7 +122,7 @@ func startSwarm(l *lab.Lab, dir string, cfg swarmConfig) (*swarm, error) {
 	}
 	// The names of the other family's server are served there too.
 	for _, at := range []netip.Addr{names4, names6} {
-		if err := startDNS(l, netip.AddrPortFrom(at, 53), boot); err != nil {
+		if err := l.StartDNS(l.Inet, netip.AddrPortFrom(at, 53), lab.Names{Addrs: boot, Else: []netip.Addr{server4, server6}}); err != nil {
 			return nil, err
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os/exec"
 	"sort"
 	"strings"
 	"sync"
@@ -264,11 +263,11 @@ func (u *user) ask(ctx context.Context, to netip.AddrPort, b []byte) ([]byte, er
 }
 
 func (u *user) dns(ctx context.Context, v6 bool) error {
-	id, kind := uint16(rand.Uint32()), uint16(typeA)
+	id, kind := uint16(rand.Uint32()), uint16(lab.TypeA)
 	if rand.IntN(2) == 0 {
-		kind = typeAAAA
+		kind = lab.TypeAAAA
 	}
-	q := dnsQuery(id, fmt.Sprintf("host%d.example.net", rand.IntN(1000)), kind)
+	q := lab.DNSQuery(id, fmt.Sprintf("host%d.example.net", rand.IntN(1000)), kind)
 	r, err := u.ask(ctx, netip.AddrPortFrom(pick(v6, names4, names6), portDNS), q)
 	if err == nil && (len(r) <= len(q) || !bytes.Equal(r[:2], q[:2])) {
 		err = fmt.Errorf("wrong answer % x", r)
@@ -356,14 +355,4 @@ func (u *user) long(ctx context.Context, v6 bool) error {
 		}
 	}
 	return nil
-}
-
-// missing returns those of some programs that are not there.
-func missing(names ...string) (out []string) {
-	for _, n := range names {
-		if _, err := exec.LookPath(n); err != nil {
-			out = append(out, n)
-		}
-	}
-	return out
 }

@@ -5,11 +5,9 @@ package e2e_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,46 +28,16 @@ const (
 // patience bounds every wait; it only ends a run that hangs.
 const patience = 60 * time.Second
 
-var build struct {
-	once sync.Once
-	bin  string
-	err  error
-}
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	// The scenarios mostly wait, so more of them run at a time than there are
-	// processors, unless the caller says how many.
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		flag.Set("test.parallel", "6")
-	}
-	dir, err := os.MkdirTemp("", "p2pwall-e2e-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	// One test runs the program as another user.
-	os.Chmod(dir, 0o755)
-	build.bin = dir
-	// Also what the tests make, so that an interrupted run leaves nothing.
-	os.Setenv("TMPDIR", dir)
-	lab.CloseOnSignal(func() { os.RemoveAll(dir) })
-	code := m.Run()
-	lab.CloseAll()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "e2e", 6)) }
 
 // binary returns the path of the program, built at most once.
 func binary(t *testing.T) string {
 	t.Helper()
-	build.once.Do(func() { build.bin, build.err = lab.BuildWall(build.bin) })
-	if build.err != nil {
-		t.Fatal(build.err)
+	bin, err := lab.TestedWall()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return build.bin
+	return bin
 }
 
 // env is a lab with or without a wall, and the faults seen in it.
@@ -120,7 +88,7 @@ func newEnv(t *testing.T, s scenario, wall bool) *env {
 	for k, v := range s.main {
 		e.cfg.Main[k] = v
 	}
-	e.before = leftovers(l)
+	e.before = l.Leftovers()
 	t.Cleanup(func() {
 		if t.Failed() && e.wall != nil {
 			t.Logf("log of the wall:\n%s", tail(e.wall.LogText(), 80))
@@ -147,16 +115,8 @@ func (e *env) startWall() {
 // need skips a test where what it needs is missing.
 func need(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: network namespaces and a kernel queue")
-	}
-	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("needs the program ip (iproute2)")
-	}
-	_, errI := exec.LookPath("iptables")
-	_, errN := exec.LookPath("nft")
-	if errI != nil && errN != nil {
-		t.Skip("needs the program iptables or nft")
+	if why := lab.Needs("iptables|nft"); why != "" {
+		t.Skip(why)
 	}
 }
 
@@ -271,36 +231,17 @@ func (e *env) events(h *lab.Host, class, what string) []lab.Event {
 	if e.wall == nil {
 		return nil
 	}
-	var out []lab.Event
-	addr4, addr6, mac := h.Addr4.String(), h.Addr6.String(), h.MACText()
-	for _, ev := range e.wall.Seen() {
-		if ev.Class != class || ev.Event != what {
-			continue
-		}
-		about := ev.Client == addr4 || ev.Client == addr6
-		if ev.MAC != "" {
-			about = ev.MAC == mac
-		}
-		if about {
-			out = append(out, ev)
-		}
-	}
-	return out
+	return e.wall.About(h, class, what)
 }
 
 // locked and released tell whether the last event about a host's lock says so.
 func (e *env) locked(h *lab.Host) bool { return e.lastLock(h) == "locked" }
 
 func (e *env) lastLock(h *lab.Host) string {
-	last, seq := "", uint64(0)
-	for _, what := range []string{"locked", "released"} {
-		for _, ev := range e.events(h, "client", what) {
-			if ev.Seq > seq {
-				last, seq = what, ev.Seq
-			}
-		}
+	if e.wall == nil {
+		return ""
 	}
-	return last
+	return e.wall.LastLock(h)
 }
 
 // counter returns one of the wall's counters.
@@ -308,14 +249,9 @@ func (e *env) counter(name string) uint64 {
 	if e.wall == nil {
 		return 0
 	}
-	s, err := e.wall.Status()
+	v, err := e.wall.Counter(name)
 	if err != nil {
-		e.fault("status: %v", err)
-		return 0
-	}
-	v, ok := s.Counters[name]
-	if !ok {
-		e.fault("status has no counter %q", name)
+		e.fault("%v", err)
 	}
 	return v
 }
@@ -349,13 +285,7 @@ func (e *env) noSYNWhileLocked(h *lab.Host, end lab.Moment) {
 
 // canConnect tries a web server from a host, as another program on it would.
 func (e *env) canConnect(h *lab.Host, to netip.Addr, patience time.Duration) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, netip.AddrPortFrom(to, 80))
-	if err == nil {
-		c.Close()
-	}
-	return err == nil
+	return h.Connects(netip.AddrPortFrom(to, 80), patience)
 }
 
 // finish ends the wall and wants nothing of it left in the router.
@@ -370,7 +300,7 @@ func (e *env) finish() {
 }
 
 func (e *env) nothingLeft() {
-	for _, f := range leftovers(e.lab) {
+	for _, f := range e.lab.Leftovers() {
 		if !slices.Contains(e.before, f) {
 			e.fault("left behind: %s", f)
 		}
@@ -378,45 +308,4 @@ func (e *env) nothingLeft() {
 	if _, err := os.Lstat(e.wall.Path); !errors.Is(err, os.ErrNotExist) {
 		e.fault("the control socket was left behind")
 	}
-}
-
-// leftovers lists rules, sets (without their elements and counters) and queues in the router's
-// namespace.
-func leftovers(l *lab.Lab) (found []string) {
-	for _, tool := range []string{"iptables-save", "ip6tables-save", "iptables-legacy-save", "ip6tables-legacy-save"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			continue
-		}
-		out, err := l.Router.Run(tool)
-		if err != nil {
-			continue // a kernel without it
-		}
-		for _, line := range strings.Split(out, "\n") {
-			own := strings.HasPrefix(line, ":") && strings.Contains(line, " - [")
-			if own || strings.HasPrefix(line, "-A") {
-				found = append(found, tool+": "+line)
-			}
-		}
-	}
-	grep := func(word, tool string, arg ...string) {
-		if _, err := exec.LookPath(tool); err != nil {
-			return
-		}
-		out, err := l.Router.Run(tool, arg...)
-		if err == nil && strings.Contains(out, word) {
-			found = append(found, tool+": "+out)
-		}
-	}
-	grep("p2pwall", "nft", "-s", "-t", "list", "ruleset")
-	grep("p2pwall", "ipset", "list", "-n")
-	queues := ""
-	l.Router.Do(func() error {
-		b, err := os.ReadFile("/proc/thread-self/net/netfilter/nfnetlink_queue")
-		queues = string(b)
-		return err
-	})
-	if strings.TrimSpace(queues) != "" {
-		found = append(found, "queue: "+queues)
-	}
-	return found
 }

@@ -174,7 +174,7 @@ func rulesDeleted(e *env) {
 // rules are the lines of all rules, sorted: tables made anew are listed in another
 // order.
 func rules(l *lab.Lab) (lines []string) {
-	for _, f := range leftovers(l) {
+	for _, f := range l.Leftovers() {
 		tool, text, _ := strings.Cut(f, ": ")
 		for _, line := range strings.Split(text, "\n") {
 			if tool != "queue" && !strings.HasPrefix(line, "#") {
@@ -262,7 +262,7 @@ func TestNoPrivileges(t *testing.T) {
 	if n := strings.Count(text, "\n"); n > 10 || strings.Contains(text, "goroutine ") {
 		t.Errorf("a message of %d lines: %q", n, text)
 	}
-	if f := leftovers(l); len(f) > 0 {
+	if f := l.Leftovers(); len(f) > 0 {
 		t.Errorf("left behind: %v", f)
 	}
 }

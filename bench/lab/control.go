@@ -138,6 +138,19 @@ func (c Control) Status() (s Status, err error) {
 	return s, err
 }
 
+// Counter asks for one of the program's counters.
+func (c Control) Counter(name string) (uint64, error) {
+	s, err := c.Status()
+	if err != nil {
+		return 0, err
+	}
+	v, ok := s.Counters[name]
+	if !ok {
+		return 0, fmt.Errorf("lab: status has no counter %q", name)
+	}
+	return v, nil
+}
+
 // Clients asks for the clients found.
 func (c Control) Clients() ([]ClientStatus, error) {
 	var r struct {

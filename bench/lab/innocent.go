@@ -27,6 +27,9 @@ type InnocentConfig struct {
 	IPv6    bool // everything over IPv6 as well
 	Browser bool // pages with twelve connections at a time
 	Server  netip.Addr
+	// From is the address that it speaks from over IPv4, where the host has
+	// several.
+	From netip.Addr
 	// Known leaves out what nothing is known by: a game's datagrams.
 	Known bool
 }
@@ -167,7 +170,11 @@ func (in *Innocent) once(h habit, server netip.Addr) {
 
 // dial connects and lets the connection end with ctx.
 func (in *Innocent) dial(ctx context.Context, network string, a netip.Addr, port uint16) (net.Conn, error) {
-	c, err := in.host.Dial(ctx, network, netip.AddrPort{}, netip.AddrPortFrom(a, port))
+	var local netip.AddrPort
+	if in.cfg.From.IsValid() && a.Is4() {
+		local = netip.AddrPortFrom(in.cfg.From, 0)
+	}
+	c, err := in.host.Dial(ctx, network, local, netip.AddrPortFrom(a, port))
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +200,7 @@ func (in *Innocent) ask(ctx context.Context, a netip.Addr, port uint16, b []byte
 }
 
 func (in *Innocent) dns(ctx context.Context, a netip.Addr) error {
-	q := dnsQuery(uint16(rand.Uint32()), "www.example.net")
+	q := DNSQuery(uint16(rand.Uint32()), "www.example.net", TypeA)
 	r, err := in.ask(ctx, a, portDNS, q)
 	if err == nil && (len(r) != len(q)+16 || !bytes.Equal(r[:2], q[:2])) {
 		err = fmt.Errorf("wrong answer % x", r)

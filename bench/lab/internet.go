@@ -31,6 +31,7 @@ type Internet struct {
 	conns    map[net.Conn]bool
 	pings    map[netip.Addr]int
 	closed   bool
+	names    Names
 
 	closers []func() error
 	running sync.WaitGroup

@@ -41,14 +41,16 @@ var (
 const (
 	BridgeDev = "br-lan" // the router's LAN bridge
 	WANDev    = "wan"    // the router's device to the internet
-	HostDev   = "eth0"   // a LAN host's device
+	GuestDev  = "br-guest"
+	HostDev   = "eth0" // a LAN host's device
 	inetDev   = "eth0"
 )
 
-// RouterMAC is the hardware address of the router's LAN bridge; the other two are
-// those of the link to the internet.
+// RouterMAC is the hardware address of the router's LAN bridge, guestMAC that of its
+// guest bridge; the other two are those of the link to the internet.
 var (
 	RouterMAC = [6]byte{2, 0, 0, 0, 0, 1}
+	guestMAC  = [6]byte{2, 0, 0, 0, 0, 4}
 	wanMAC    = [6]byte{2, 0, 0, 0, 0, 2}
 	inetMAC   = [6]byte{2, 0, 0, 0, 0, 3}
 )
@@ -63,6 +65,9 @@ type Config struct {
 	// Forward is a port (TCP and UDP) of WAN4 that leads to the first
 	// client; 0 means none. Only with NAT.
 	Forward uint16
+	// Guest adds a network of its own, guest, on a second bridge of the
+	// router's, with one host in it.
+	Guest bool
 	// NoServers leaves the internet without servers, for programs that
 	// bring their own.
 	NoServers bool
@@ -78,6 +83,8 @@ type Host struct {
 	*Namespace
 	Addr4, Addr6 netip.Addr
 	MAC          [6]byte
+
+	gateway [6]byte // the hardware address of the router's side of its link
 }
 
 // MACText is the hardware address in the usual form.
@@ -87,6 +94,7 @@ func (h *Host) MACText() string { return macText(h.MAC) }
 type Lab struct {
 	Clients  []*Host
 	Innocent *Host
+	Guest    *Host // nil without Config.Guest
 	Router   *Host
 	Inet     *Host
 	Internet *Internet // nil with Config.NoServers
@@ -128,6 +136,9 @@ func New(cfg Config) (*Lab, error) {
 		}
 	}
 	roles = append(roles, "innocent")
+	if cfg.Guest {
+		roles = append(roles, "guest")
+	}
 	suffix := ""
 	if n := labCount.Add(1); n > 1 {
 		suffix = fmt.Sprintf(".%d", n)
@@ -175,17 +186,15 @@ func (l *Lab) build(cfg Config, names []string) error {
 		}
 	}
 	l.Router = &Host{Namespace: l.spaces[0], Addr4: Router4, Addr6: Router6, MAC: RouterMAC}
-	l.Inet = &Host{Namespace: l.spaces[1], Addr4: netip.MustParseAddr("100.64.0.1"), Addr6: netip.MustParseAddr("2001:db8:64::1")}
+	l.Inet = &Host{Namespace: l.spaces[1], Addr4: netip.MustParseAddr("100.64.0.1"), Addr6: netip.MustParseAddr("2001:db8:64::1"), MAC: inetMAC, gateway: wanMAC}
 	for i, ns := range l.spaces[2:] {
-		n := byte(50 + i)
-		if i == cfg.Clients {
-			n = 100
-		}
-		h := lanHost(ns, n)
-		if i == cfg.Clients {
-			l.Innocent = h
-		} else {
-			l.Clients = append(l.Clients, h)
+		switch {
+		case i < cfg.Clients:
+			l.Clients = append(l.Clients, lanHost(ns, byte(50+i)))
+		case i == cfg.Clients:
+			l.Innocent = lanHost(ns, 100)
+		default:
+			l.Guest = guestHost(ns)
 		}
 	}
 	if err := l.wire(cfg); err != nil {
@@ -221,7 +230,33 @@ func lanHost(ns *Namespace, n byte) *Host {
 		Addr4:     netip.AddrFrom4([4]byte{192, 168, 1, n}),
 		Addr6:     netip.AddrFrom16(a6),
 		MAC:       [6]byte{2, 0, 0, 0, 1, n},
+		gateway:   RouterMAC,
 	}
+}
+
+func guestHost(ns *Namespace) *Host {
+	return &Host{
+		Namespace: ns,
+		Addr4:     netip.MustParseAddr("192.168.2.50"),
+		Addr6:     netip.MustParseAddr("2001:db8:2::32"),
+		MAC:       [6]byte{2, 0, 0, 0, 2, 50},
+		gateway:   guestMAC,
+	}
+}
+
+// bridge is the router's device to a host, router its addresses there.
+func (h *Host) bridge() string {
+	if h.gateway == guestMAC {
+		return GuestDev
+	}
+	return BridgeDev
+}
+
+func (h *Host) router() (v4, v6 netip.Addr) {
+	if h.gateway == guestMAC {
+		return netip.MustParseAddr("192.168.2.1"), netip.MustParseAddr("2001:db8:2::1")
+	}
+	return Router4, Router6
 }
 
 // wire makes devices, addresses and routes.
@@ -242,11 +277,19 @@ func (l *Lab) wire(cfg Config) error {
 		"link set " + WANDev + " up",
 	}
 	hosts := append(append([]*Host{}, l.Clients...), l.Innocent)
+	if l.Guest != nil {
+		hosts = append(hosts, l.Guest)
+		router = append(router,
+			"link add "+GuestDev+" address "+macText(guestMAC)+" type bridge forward_delay 0 mcast_snooping 0",
+			"addr add 192.168.2.1/24 dev "+GuestDev,
+			"addr add 2001:db8:2::1/64 dev "+GuestDev+" nodad",
+			"link set "+GuestDev+" up")
+	}
 	for i, h := range hosts {
 		port := fmt.Sprintf("lan%d", i)
 		router = append(router,
 			"link add "+port+seg+" type veth peer name "+HostDev+seg+" address "+macText(h.MAC)+" netns "+h.Name,
-			"link set "+port+" master "+BridgeDev+" up")
+			"link set "+port+" master "+h.bridge()+" up")
 	}
 	// Known neighbours: a flood that meets an address being resolved would
 	// push other hosts' packets out of the kernel's short queue for that.
@@ -262,7 +305,7 @@ func (l *Lab) wire(cfg Config) error {
 	}
 	routes = append(routes, neighbours(WANDev, inetMAC, l.Inet.Addr4, l.Inet.Addr6)...)
 	for _, h := range hosts {
-		routes = append(routes, neighbours(BridgeDev, h.MAC, h.Addr4, h.Addr6)...)
+		routes = append(routes, neighbours(h.bridge(), h.MAC, h.Addr4, h.Addr6)...)
 	}
 	inet := []string{
 		"link set lo up",
@@ -270,10 +313,11 @@ func (l *Lab) wire(cfg Config) error {
 		"addr add 2001:db8:64::1/64 dev " + inetDev + " nodad",
 		"link set " + inetDev + " up",
 		"route add 2001:db8:1::/64 via 2001:db8:64::2",
+		"route add 2001:db8:2::/64 via 2001:db8:64::2",
 		"route add local " + Internet6.String() + " dev lo",
 	}
 	if !cfg.NAT {
-		inet = append(inet, "route add 192.168.1.0/24 via 100.64.0.2")
+		inet = append(inet, "route add 192.168.1.0/24 via 100.64.0.2", "route add 192.168.2.0/24 via 100.64.0.2")
 	}
 	for _, p := range Internet4 {
 		inet = append(inet, "route add local "+p.String()+" dev lo")
@@ -291,14 +335,15 @@ func (l *Lab) wire(cfg Config) error {
 		return err
 	}
 	for _, h := range hosts {
+		router4, router6 := h.router()
 		err := h.ipBatch(append([]string{
 			"link set lo up",
 			"link set " + HostDev + " up",
 			fmt.Sprintf("addr add %s/24 dev %s", h.Addr4, HostDev),
 			fmt.Sprintf("addr add %s/64 dev %s nodad", h.Addr6, HostDev),
-			"route add default via " + Router4.String(),
-			"route add ::/0 via " + Router6.String(),
-		}, neighbours(HostDev, RouterMAC, Router4, Router6)...)...)
+			"route add default via " + router4.String(),
+			"route add ::/0 via " + router6.String(),
+		}, neighbours(HostDev, h.gateway, router4, router6)...)...)
 		if err != nil {
 			return err
 		}
@@ -341,6 +386,23 @@ func (l *Lab) nat(forward uint16) error {
 	cmd.Stdin = strings.NewReader(rules + "}\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("lab: nft: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// Firewall has the router let nothing in that was not asked for, or led in by
+// Config.Forward, as OpenWrt's does. It needs iptables.
+func (l *Lab) Firewall() error {
+	for tool, rules := range map[string][]string{
+		"iptables":  {"-m conntrack --ctstate ESTABLISHED,RELATED,DNAT -j ACCEPT", "-j DROP"},
+		"ip6tables": {"-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "-p icmpv6 -j ACCEPT", "-j DROP"},
+	} {
+		for _, rule := range rules {
+			args := append([]string{"-w", "-A", "FORWARD", "-i", WANDev}, strings.Fields(rule)...)
+			if _, err := l.Router.Run(tool, args...); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -164,6 +164,17 @@ func (n *Namespace) Dial(ctx context.Context, network string, local, remote neti
 	return c, err
 }
 
+// Connects reports whether a TCP connection to an address comes about.
+func (n *Namespace) Connects(to netip.AddrPort, patience time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c, err := n.Dial(ctx, "tcp", netip.AddrPort{}, to)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
+}
+
 // ListenTCP listens in the namespace; the zero address means all, IPv4 and IPv6.
 func (n *Namespace) ListenTCP(local netip.AddrPort) (*net.TCPListener, error) {
 	var l net.Listener

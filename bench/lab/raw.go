@@ -11,16 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Raw sends IP packets of any content, well-formed or not, from a LAN host to the
-// router.
+// Raw sends IP packets of any content, well-formed or not, from a LAN host or from
+// the internet to the router.
 type Raw struct {
 	fd    int
 	frame []byte
 }
 
-// OpenRaw opens a raw sender on a LAN host.
+// OpenRaw opens a raw sender on a LAN host, or on Lab.Inet.
 func (h *Host) OpenRaw() (*Raw, error) {
-	r := &Raw{fd: -1, frame: append(append([]byte(nil), RouterMAC[:]...), h.MAC[:]...)}
+	r := &Raw{fd: -1, frame: append(append([]byte(nil), h.gateway[:]...), h.MAC[:]...)}
 	err := h.Do(func() error {
 		ifi, err := net.InterfaceByName(HostDev)
 		if err != nil {
@@ -45,6 +45,9 @@ func (r *Raw) Close() {
 		r.fd = -1
 	}
 }
+
+// As makes mac the hardware address that the packets come from.
+func (r *Raw) As(mac [6]byte) { copy(r.frame[6:12], mac[:]) }
 
 // Send sends an IP packet. The first four bits decide between IPv4 and IPv6.
 func (r *Raw) Send(ip []byte) error {

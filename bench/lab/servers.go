@@ -29,13 +29,28 @@ var (
 	Server6 = netip.MustParseAddr("2001:db8:ff::10")
 )
 
+// SetNames says what all name servers of the internet answer for names; for every
+// other name they name the ordinary server.
+func (in *Internet) SetNames(addrs map[string][]netip.Addr) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.names = Names{addrs, []netip.Addr{Server4, Server6}}
+}
+
 // ordinary starts the servers that the innocent host talks to.
 func (in *Internet) ordinary() error {
+	in.SetNames(nil)
+	dns := func(_ netip.AddrPort, q []byte) []byte {
+		in.mu.Lock()
+		names := in.names
+		in.mu.Unlock()
+		return names.answer(q)
+	}
 	echo := func(_ netip.AddrPort, b []byte) []byte { return b }
 	udp := []struct {
 		port   uint16
 		answer func(netip.AddrPort, []byte) []byte
-	}{{portDNS, dnsAnswer}, {portTLS, echo}, {portGame, echo}, {PortTorrent, echo}}
+	}{{portDNS, dns}, {portTLS, echo}, {portGame, echo}, {PortTorrent, echo}}
 	for _, u := range udp {
 		if err := in.udp(u.port, u.answer); err != nil {
 			return err
@@ -57,26 +72,6 @@ func (in *Internet) ordinary() error {
 		}
 	}
 	return nil
-}
-
-// dnsQuery asks for the IPv4 address of a name.
-func dnsQuery(id uint16, name string) []byte {
-	b := []byte{byte(id >> 8), byte(id), 1, 0, 0, 1, 0, 0, 0, 0, 0, 0}
-	for _, l := range strings.Split(name, ".") {
-		b = append(append(b, byte(len(l))), l...)
-	}
-	return append(b, 0, 0, 1, 0, 1)
-}
-
-// dnsAnswer gives every name the address of the ordinary server.
-func dnsAnswer(_ netip.AddrPort, q []byte) []byte {
-	if len(q) < 17 {
-		return nil
-	}
-	a := append([]byte(nil), q...)
-	a[2], a[3], a[7] = 0x81, 0x80, 1
-	a = append(a, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4)
-	return append(a, Server4.AsSlice()...)
 }
 
 // serveHTTP answers GET /SIZE with so many bytes, on a connection that stays.

@@ -59,7 +59,9 @@ type WallConfig struct {
 	// BitTorrent are the options of a section that is only there when they
 	// are: nil leaves the program's default.
 	BitTorrent map[string]string
-	Args       []string // more arguments for "run"
+	// Others are the sections of other protocols, by name.
+	Others map[string]map[string]string
+	Args   []string // more arguments for "run"
 	// Log gets a copy of every line of the log.
 	Log io.Writer
 }
@@ -89,6 +91,10 @@ func (c WallConfig) UCI() string {
 	if c.BitTorrent != nil {
 		b.WriteString("\nconfig protocol 'bittorrent'\n")
 		options(&b, c.BitTorrent)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Others)) {
+		fmt.Fprintf(&b, "\nconfig protocol '%s'\n", name)
+		options(&b, c.Others[name])
 	}
 	return b.String()
 }
@@ -306,4 +312,37 @@ func (w *Wall) Seen() []Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]Event(nil), w.events...)
+}
+
+// About returns the events of one kind about a host: by its hardware address where
+// the event has one, else by its addresses.
+func (w *Wall) About(h *Host, class, what string) []Event {
+	var out []Event
+	addr4, addr6, mac := h.Addr4.String(), h.Addr6.String(), h.MACText()
+	for _, ev := range w.Seen() {
+		if ev.Class != class || ev.Event != what {
+			continue
+		}
+		about := ev.Client == addr4 || ev.Client == addr6
+		if ev.MAC != "" {
+			about = ev.MAC == mac
+		}
+		if about {
+			out = append(out, ev)
+		}
+	}
+	return out
+}
+
+// LastLock is the last event about a host's lock: "locked", "released" or "".
+func (w *Wall) LastLock(h *Host) string {
+	last, seq := "", uint64(0)
+	for _, what := range []string{"locked", "released"} {
+		for _, ev := range w.About(h, "client", what) {
+			if ev.Seq > seq {
+				last, seq = what, ev.Seq
+			}
+		}
+	}
+	return last
 }

@@ -117,7 +117,14 @@ type finding struct {
 func findings(e *state.Engine, now state.Time) []finding {
 	var out []finding
 	for _, c := range e.Clients(now) {
-		out = append(out, finding{addr: c.Addr, mac: c.MAC, protocol: c.Protocol, reason: c.Reason, firstSeen: c.FirstSeen})
+		out = append(out, finding{
+			addr: c.Addr, mac: c.MAC, protocol: c.Protocol, reason: c.Reason, firstSeen: c.FirstSeen, proof: c.Proof.String(),
+		})
+	}
+	for _, s := range e.Suspects(now) {
+		if s.Recognised {
+			out = append(out, finding{addr: s.Addr, mac: s.MAC, protocol: s.Protocol, reason: s.Reason, firstSeen: s.FirstSeen})
+		}
 	}
 	return out
 }

@@ -365,26 +365,27 @@ func TestTimeStamps(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, c := range []struct {
 		name  string
-		at    [3]time.Duration // of a ping, and of two SYNs elsewhere
+		at    [3]time.Duration // of two pings, and of two SYNs elsewhere
 		start time.Time
 		want  int // dropped
 	}{
-		{"locked", [3]time.Duration{0, time.Second, 100 * time.Second}, start, 3},
-		{"lock ran out", [3]time.Duration{0, time.Second, 121 * time.Second}, start, 2},
-		{"going back", [3]time.Duration{100 * time.Second, 0, 101 * time.Second}, start, 3},
-		{"from zero on", [3]time.Duration{0, time.Second, 121 * time.Second}, time.Unix(0, 0), 2},
+		{"locked", [3]time.Duration{0, time.Second, 100 * time.Second}, start, 4},
+		{"lock ran out", [3]time.Duration{0, time.Second, 121 * time.Second}, start, 3},
+		{"going back", [3]time.Duration{100 * time.Second, 0, 101 * time.Second}, start, 4},
+		{"from zero on", [3]time.Duration{0, time.Second, 121 * time.Second}, time.Unix(0, 0), 3},
 	} {
 		p := []packet{
 			udp(macClient, macRouter, "192.168.1.50", 1214, "198.51.100.7", 1214, kazaaPing),
+			udp(macClient, macRouter, "192.168.1.50", 1214, "198.51.100.8", 1214, kazaaPing),
 			tcp(macClient, macRouter, "192.168.1.50", 40001, "203.0.113.1", 80, "S", nil),
 			tcp(macClient, macRouter, "192.168.1.50", 40002, "203.0.113.1", 80, "S", nil),
 		}
 		for i := range p {
-			p[i].at = c.start.Add(c.at[i])
+			p[i].at = c.start.Add(c.at[max(i-1, 0)])
 		}
 		writePcap(t, "time.pcap", layers.LinkTypeEthernet, p)
 		r := one(t, "time.pcap")
-		if r.Dropped != c.want || r.Accepted != 3-c.want {
+		if r.Dropped != c.want || r.Accepted != 4-c.want {
 			t.Errorf("%s: %d dropped, want %d", c.name, r.Dropped, c.want)
 		}
 		if want := p[0].at.UTC().Format("2006-01-02T15:04:05.000000000Z07:00"); r.Clients[0].FirstSeen != want {

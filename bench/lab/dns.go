@@ -1,26 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package clients
+package lab
 
 import (
 	"encoding/binary"
 	"net"
 	"net/netip"
 	"strings"
-
-	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// The record types that the name server has answers for.
+// The record types that a name server has answers for.
 const (
-	typeA    = 1
-	typeAAAA = 28
+	TypeA    = 1
+	TypeAAAA = 28
 )
 
-// startDNS answers for the names given, with those addresses that are of the type
-// asked for, and for every other name with the ordinary server's.
-func startDNS(l *lab.Lab, at netip.AddrPort, names map[string][]netip.Addr) error {
-	c, err := l.Inet.ListenUDP(at)
+// Names are what a name server knows: the addresses of names, in small letters. Of a
+// name that is not among them it says Else.
+type Names struct {
+	Addrs map[string][]netip.Addr
+	Else  []netip.Addr
+}
+
+// StartDNS runs a name server on a host of the lab.
+func (l *Lab) StartDNS(h *Host, at netip.AddrPort, names Names) error {
+	c, err := h.ListenUDP(at)
 	if err != nil {
 		return err
 	}
@@ -29,21 +33,22 @@ func startDNS(l *lab.Lab, at netip.AddrPort, names map[string][]netip.Addr) erro
 	return nil
 }
 
-func serveDNS(c *net.UDPConn, names map[string][]netip.Addr) {
+func serveDNS(c *net.UDPConn, names Names) {
 	buf := make([]byte, 2048)
 	for {
 		n, from, err := c.ReadFromUDPAddrPort(buf)
 		if err != nil {
 			return
 		}
-		if reply := dnsAnswer(buf[:n], names); reply != nil {
+		if reply := names.answer(buf[:n]); reply != nil {
 			c.WriteToUDPAddrPort(reply, from)
 		}
 	}
 }
 
-// dnsAnswer takes the one question of a query and leaves out what follows it.
-func dnsAnswer(q []byte, names map[string][]netip.Addr) []byte {
+// answer takes the one question of a query, leaves out what follows it, and answers
+// with those addresses that are of the type asked for.
+func (names Names) answer(q []byte) []byte {
 	if len(q) < 12 || q[2]&0x80 != 0 {
 		return nil
 	}
@@ -65,13 +70,13 @@ func dnsAnswer(q []byte, names map[string][]netip.Addr) []byte {
 		return nil
 	}
 	kind := binary.BigEndian.Uint16(q[at:])
-	addrs, ok := names[strings.Join(labels, ".")]
+	addrs, ok := names.Addrs[strings.Join(labels, ".")]
 	if !ok {
-		addrs = []netip.Addr{server4, server6}
+		addrs = names.Else
 	}
 	reply := append([]byte{q[0], q[1], 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, q[12:at+4]...)
 	for _, a := range addrs {
-		if a.Is4() && kind == typeA || a.Is6() && kind == typeAAAA {
+		if a.Is4() && kind == TypeA || a.Is6() && kind == TypeAAAA {
 			reply[7]++
 			reply = append(reply, 0xc0, 12, 0, byte(kind), 0, 1, 0, 0, 0, 60, 0, byte(a.BitLen()/8))
 			reply = append(reply, a.AsSlice()...)
@@ -80,8 +85,8 @@ func dnsAnswer(q []byte, names map[string][]netip.Addr) []byte {
 	return reply
 }
 
-// dnsQuery asks for the address of a name.
-func dnsQuery(id uint16, name string, kind uint16) []byte {
+// DNSQuery asks for the address of a name.
+func DNSQuery(id uint16, name string, kind uint16) []byte {
 	b := []byte{byte(id >> 8), byte(id), 1, 0, 0, 1, 0, 0, 0, 0, 0, 0}
 	for _, l := range strings.Split(name, ".") {
 		b = append(append(b, byte(len(l))), l...)

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package attacks
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// TestReloadWithAQuestionOut: a host is asked what it is. Before it answers, all
+// protocols are switched off. Then the answer comes.
+//
+// Fails on 8048849: the daemon panics.
+func TestReloadWithAQuestionOut(t *testing.T) {
+	e := newEnv(t, setup{})
+	h := e.lab.Clients[0]
+	v := e.victim(h)
+	u, err := h.ListenUDP(netip.AddrPortFrom(h.Addr4, 0xa2b9))
+	e.ok(err)
+	defer u.Close()
+	b := make([]byte, 2048)
+	var from netip.AddrPort
+	var question string
+	mappings["NAT-PMP"](e, h)
+	u.SetReadDeadline(time.Now().Add(patience))
+	n, from, err := u.ReadFromUDPAddrPort(b)
+	if err != nil {
+		t.Fatalf("the host is not asked: %v", err)
+	}
+	question = string(b[:n])
+	off := e.wall.Config
+	off.FastTrack = map[string]string{"mode": "off"}
+	off.BitTorrent = map[string]string{"mode": "off"}
+	off.Main["timelock"] = "5"
+	e.ok(os.WriteFile(e.wall.File, []byte(off.UCI()), 0o600))
+	e.ok(e.wall.Signal(syscall.SIGHUP))
+	e.until("the new configuration", func() bool { s, err := e.wall.Status(); return err == nil && s.TimeLock == 5 })
+	answers := []string{answerTo(question), question, string(lab.PingBytes(lab.EncGiFT, "KaZaA")), "d1:rd2:id20:abcdefghij0123456789e1:t4:abcd1:y1:re"}
+	for range 3 {
+		for _, a := range answers {
+			_, err := u.WriteToUDPAddrPort([]byte(a), from)
+			e.ok(err)
+		}
+	}
+	v.unharmed()
+	if !e.wall.Running() {
+		t.Error("the daemon is gone")
+	}
+	if text := e.wall.LogText(); strings.Contains(text, "panic") || strings.Contains(text, "goroutine ") {
+		t.Error("the daemon panicked")
+	}
+}
+
+// answerTo is how a BitTorrent client answers a question of the wall's.
+func answerTo(question string) string {
+	if at := strings.Index(question, "1:t4:"); at >= 0 {
+		return "d1:rd2:id20:abcdefghij0123456789e" + question[at:at+9] + "1:y1:re"
+	}
+	// The state of a uTP connection: its number, and what is acknowledged.
+	b := []byte("\x21\x00\x00\x00\x11\x22\x33\x44\x00\x00\x00\x01\x00\x04\x00\x00\x00\x01\x00\x00")
+	if len(question) >= 20 {
+		copy(b[2:4], question[2:4])
+		copy(b[18:20], question[16:18])
+	}
+	return string(b)
+}
+
+// TestEventCommands: 380 strangers send queries to a client of the DHT, and are named
+// in answers. Whatever they do, at most one process a second is started.
+//
+// Fails on 8048849: one for each (case K18).
+func TestEventCommands(t *testing.T) {
+	dir := t.TempDir()
+	script, calls := filepath.Join(dir, "event"), filepath.Join(dir, "calls")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho \"$ACTION\" >>"+calls+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	e := newEnv(t, setup{main: map[string]string{"event_command": script, "timelock": "30"}})
+	h := e.lab.Clients[0]
+	began := time.Now()
+	e.client("BitTorrent", h)
+	e.locked(h)
+	raw := e.raw(e.lab.Inet)
+	for i := range 380 {
+		b := [4]byte{203, 0, 113, byte(i)}
+		if i >= 250 {
+			b = [4]byte{198, 51, 100, byte(i - 250)}
+		}
+		from := port(netip.AddrFrom4(b), uint16(20000+i))
+		six := stranger6.As16()
+		six[13] = byte(i)
+		e.ok(raw.Send(lab.UDPPacket(from, port(h.Addr4, 51413), []byte(krpcPing))))
+		e.ok(raw.Send(lab.UDPPacket(from, port(h.Addr4, 51413), krpcValues("aa", port(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), uint16(30000+i))))))
+		e.ok(raw.Send(lab.UDPPacket(port(netip.AddrFrom16(six), 6881), port(h.Addr6, 51413), []byte(krpcPing))))
+		time.Sleep(5 * time.Millisecond)
+	}
+	time.Sleep(2 * time.Second) // for what waits
+	seconds := time.Since(began).Seconds()
+	text, _ := os.ReadFile(calls)
+	n := strings.Count(string(text), "\n")
+	t.Logf("%d commands in %.1f s", n, seconds)
+	if !strings.Contains(string(text), "client-found") {
+		t.Error("no command was called for the client")
+	}
+	// One for the client itself.
+	if most := int(seconds) + 2; n > most {
+		t.Errorf("%d commands in %.1f s", n, seconds)
+	}
+}
+
+// TestSlowAnswer: two hosts with clients are asked by TCP, take the connection and send
+// one byte a second. Each of these connections ends, and a third is asked meanwhile.
+//
+// Fails on 8048849: each byte begins the wait anew, for as long as an hour, and two
+// such hosts keep all others from being asked.
+func TestSlowAnswer(t *testing.T) {
+	e := newEnv(t, setup{lab: lab.Config{Clients: 3}, main: map[string]string{"timelock": "6"}})
+	ended := make(chan time.Duration, 100)
+	asked := make(chan struct{}, 100)
+	slow := func(c net.Conn) {
+		begin := time.Now()
+		for time.Since(begin) < 2*patience {
+			if _, err := c.Write([]byte{0x9e}); err != nil {
+				break
+			}
+			time.Sleep(time.Second)
+		}
+		ended <- time.Since(begin)
+	}
+	// They answer nothing by UDP, and go on with their pings.
+	pings := func(h *lab.Host, serve func(net.Conn)) {
+		l, err := h.ListenTCP(netip.AddrPortFrom(netip.Addr{}, 1214))
+		e.ok(err)
+		t.Cleanup(func() { l.Close() })
+		go accept(l, serve)
+		e.start(func(ctx context.Context) error {
+			for ; ctx.Err() == nil; time.Sleep(time.Second) {
+				for _, to := range []netip.Addr{stranger4, stranger4b} {
+					c, err := h.Dial(ctx, "udp", port(h.Addr4, 1214), port(to, 1214))
+					if err != nil {
+						return err
+					}
+					c.Write(lab.PingBytes(lab.EncGiFT, "KaZaA"))
+					c.Close()
+				}
+				if e.wall.LastLock(h) == "locked" {
+					time.Sleep(7 * time.Second) // to be asked, or released
+				}
+			}
+			return nil
+		})
+		e.locked(h)
+	}
+	pings(e.lab.Clients[0], slow)
+	pings(e.lab.Clients[1], slow)
+	pings(e.lab.Clients[2], func(net.Conn) { asked <- struct{}{} })
+	for i := range 2 {
+		select {
+		case d := <-ended:
+			t.Logf("a slow answer was ended after %v", d.Round(time.Second))
+		case <-time.After(40 * time.Second):
+			t.Errorf("%d of two slow answers were ended", i)
+			return
+		}
+	}
+	select {
+	case <-asked:
+	case <-time.After(40 * time.Second):
+		t.Error("the third is not asked")
+	}
+}
+
+// TestListLoading: somebody loads long lists into nftables all the time, as an ad
+// blocker or a list of countries does. Packets of others do not wait for that while
+// clients come and go.
+//
+// Fails on 8048849: the one goroutine that decides about packets waits for its change
+// of the sets, up to a second and more, and all packets with it.
+func TestListLoading(t *testing.T) {
+	if why := lab.Needs("nft"); why != "" {
+		t.Skip(why)
+	}
+	e := newEnv(t, setup{lab: lab.Config{Clients: 4}, main: map[string]string{"sets": "nft", "timelock": "2"}})
+	file := filepath.Join(t.TempDir(), "list.nft")
+	var b strings.Builder
+	b.WriteString("table inet someoneelse\ndelete table inet someoneelse\ntable inet someoneelse {\n set s {\n type ipv4_addr\n flags interval\n elements = {")
+	for i := range 60_000 {
+		fmt.Fprintf(&b, "%d.%d.%d.0/25,", 11+i/65536, i/256%256, i%256)
+	}
+	b.WriteString(" }\n }\n}\n")
+	e.ok(os.WriteFile(file, []byte(b.String()), 0o600))
+	_, err := e.lab.Router.Run("nft", "-f", file)
+	e.ok(err)
+	t.Cleanup(func() { e.lab.Router.Run("nft", "delete", "table", "inet", "someoneelse") })
+
+	// Each of these is a round trip through the queue.
+	longest := func(d time.Duration) time.Duration {
+		from := e.lab.Packets.Now()
+		end := time.Now().Add(d)
+		for i := 0; time.Now().Before(end); i++ {
+			e.sendFrom(e.lab.Innocent, netip.AddrPort{}, port(lab.Server4, uint16(30000+i%1000)), fmt.Appendf(nil, "\x01%06d", i))
+			time.Sleep(2 * time.Millisecond)
+		}
+		var most time.Duration
+		entered := map[string]time.Time{}
+		for _, p := range e.lab.Packets.All(func(p *lab.Packet) bool {
+			return p.At > from && p.Proto == lab.UDP && p.Len == 7 && p.Dst.Addr() == lab.Server4
+		}) {
+			if key := string(p.Head[:7]); !p.Out {
+				entered[key] = p.Time
+			} else if at, ok := entered[key]; ok {
+				most = max(most, p.Time.Sub(at))
+			}
+		}
+		return most
+	}
+	quiet := longest(2 * time.Second)
+	done := make(chan struct{})
+	loads := make(chan time.Duration, 1)
+	go func() {
+		var most time.Duration
+		for {
+			select {
+			case <-done:
+				loads <- most
+				return
+			default:
+			}
+			begin := time.Now()
+			e.lab.Router.Run("nice", "-n", "19", "nft", "-f", file) // it waits for others, not they for the processor
+			most = max(most, time.Since(begin))
+		}
+	}()
+	for _, h := range e.lab.Clients {
+		e.client("FastTrack", h)
+	}
+	busy := longest(6 * time.Second)
+	close(done)
+	load := <-loads
+	t.Logf("the longest wait of a packet: %v, while lists are loaded %v; a list takes %v", quiet, busy, load)
+	for _, h := range e.lab.Clients {
+		e.locked(h)
+	}
+	if busy > load/4 && busy > 4*quiet {
+		t.Errorf("a packet waited %v for the loading of a list, which takes %v", busy, load)
+	}
+}
+
+// TestRoutersMarks: whatever mark a packet has that the router itself sends, it leaves.
+//
+// Fails on 8048849: two of its own bits have such packets dropped or not tracked.
+func TestRoutersMarks(t *testing.T) {
+	e := newEnv(t, setup{})
+	for _, to := range []netip.AddrPort{port(lab.Server4, 27015), port(lab.Server6, 27015)} {
+		for bit := range 32 {
+			c, err := e.lab.Router.Dial(context.Background(), "udp", netip.AddrPort{}, to)
+			e.ok(err)
+			raw, err := c.(*net.UDPConn).SyscallConn()
+			e.ok(err)
+			e.ok(raw.Control(func(fd uintptr) {
+				err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, int(int32(uint32(1)<<bit)))
+			}))
+			e.ok(err)
+			c.SetDeadline(time.Now().Add(10 * time.Second))
+			if _, err = c.Write([]byte{1, byte(bit)}); err == nil {
+				_, err = c.Read(make([]byte, 10))
+			}
+			if err != nil {
+				t.Errorf("mark %#x to %s: %v", uint32(1)<<bit, to, err)
+			}
+			c.Close()
+		}
+	}
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package attacks
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// patience bounds every wait; it only ends a run that hangs.
+const patience = 60 * time.Second
+
+func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "attacks", 6)) }
+
+// setup is a lab with a wall, as a scenario wants it.
+type setup struct {
+	lab lab.Config
+	// firewall: the router lets nothing in that was not asked for.
+	firewall  bool
+	main      map[string]string
+	fasttrack map[string]string
+	others    map[string]map[string]string // sections of other protocols
+}
+
+// env is a lab with a wall.
+type env struct {
+	t    *testing.T
+	lab  *lab.Lab
+	wall *lab.Wall
+}
+
+// timelock is the lock time of all scenarios, unless they say otherwise.
+const timelock = 4 * time.Second
+
+// newEnv makes the lab and starts the wall. When the test ends, it ends the wall and
+// wants it to have run until then, and to leave nothing behind.
+func newEnv(t *testing.T, s setup) *env {
+	t.Helper()
+	t.Parallel()
+	if why := lab.Needs("iptables", "ip6tables"); why != "" {
+		t.Skip(why)
+	}
+	bin, err := lab.TestedWall()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.lab.NoOffload = true
+	l, err := lab.New(s.lab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &env{t: t, lab: l}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if s.firewall {
+		if err := l.Firewall(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := l.Leftovers()
+	main := map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds()))}
+	maps.Copy(main, s.main)
+	e.wall, err = l.StartWall(lab.WallConfig{Bin: bin, Dir: t.TempDir(), Main: main, FastTrack: s.fasttrack, Others: s.others})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if !e.wall.Running() {
+			t.Error("the wall ended by itself")
+		} else {
+			if err := e.wall.Stop(); err != nil {
+				t.Errorf("the wall did not end as it should: %v", err)
+			}
+			for _, f := range l.Leftovers() {
+				if !slices.Contains(before, f) {
+					t.Errorf("left behind: %s", f)
+				}
+			}
+		}
+		if n := l.Packets.Dropped(); n > 0 {
+			t.Errorf("the recorder missed %d packets: what it shows proves nothing", n)
+		}
+		if t.Failed() {
+			lines := strings.Split(strings.TrimSpace(e.wall.LogText()), "\n")
+			t.Logf("log of the wall:\n%s", strings.Join(lines[max(0, len(lines)-30):], "\n"))
+		}
+	})
+	return e
+}
+
+// comes reports whether something becomes so within a time that is enough for
+// everything.
+func (e *env) comes(limit time.Duration, cond func() bool) bool {
+	for end := time.Now().Add(limit); ; time.Sleep(5 * time.Millisecond) {
+		if cond() {
+			return true
+		}
+		if time.Now().After(end) || !e.wall.Running() {
+			return false
+		}
+	}
+}
+
+// until waits for something, and ends the test when it does not come.
+func (e *env) until(what string, cond func() bool) {
+	e.t.Helper()
+	if e.comes(patience, cond) {
+		return
+	}
+	if !e.wall.Running() {
+		e.t.Fatalf("the wall ended by itself while waiting for %s", what)
+	}
+	e.t.Fatalf("did not come: %s", what)
+}
+
+// start runs something until stop is called or the test ends.
+func (e *env) start(run func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			e.t.Error(err)
+		}
+	})
+	e.t.Cleanup(stop)
+	return stop
+}
+
+// ok ends the test when there is an error: of the scenario, not of the wall.
+func (e *env) ok(err error) {
+	e.t.Helper()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// raw opens a sender of packets of any content on a host.
+func (e *env) raw(h *lab.Host) *lab.Raw {
+	e.t.Helper()
+	r, err := h.OpenRaw()
+	e.ok(err)
+	e.t.Cleanup(r.Close)
+	return r
+}
+
+// counter is one of the wall's counters.
+func (e *env) counter(name string) uint64 {
+	e.t.Helper()
+	n, err := e.wall.Counter(name)
+	e.ok(err)
+	return n
+}
+
+// locked waits for a client to be found and locked: that the wall is at work.
+func (e *env) locked(h *lab.Host) {
+	e.t.Helper()
+	e.until("the lock of the client", func() bool { return e.wall.LastLock(h) == "locked" })
+}
+
+// released waits for a host's lock to end, when its client did. The bound is one
+// lock time, and much for a busy machine.
+func (e *env) released(h *lab.Host) {
+	e.t.Helper()
+	if !e.comes(timelock+10*time.Second, func() bool { return e.wall.LastLock(h) == "released" }) {
+		e.t.Errorf("not released %v after the end of the client, with a lock of %v", timelock+10*time.Second, timelock)
+	}
+}
+
+// victim is somebody who must not notice anything.
+type victim struct {
+	e    *env
+	host *lab.Host
+	addr []netip.Addr
+	// alone: the hardware address is this host's only.
+	alone  bool
+	user   *lab.Innocent
+	stop   func()
+	events uint64 // the last event before the attack
+}
+
+// victim has somebody use a host in the usual ways, IPv4 and IPv6.
+func (e *env) victim(h *lab.Host) *victim {
+	e.t.Helper()
+	return e.user(h, true, lab.InnocentConfig{IPv6: true})
+}
+
+func (e *env) user(h *lab.Host, alone bool, cfg lab.InnocentConfig) *victim {
+	e.t.Helper()
+	v := &victim{e: e, host: h, addr: []netip.Addr{h.Addr4, h.Addr6}, alone: alone}
+	for _, ev := range e.wall.Seen() {
+		v.events = ev.Seq
+	}
+	// On a machine with much to do a thing may take long; what is lost shows in the
+	// packets.
+	cfg.Timeout = 15 * time.Second
+	v.user = lab.NewInnocent(h, cfg)
+	v.stop = e.start(v.user.Run)
+	e.until("the victim's first things", func() bool { n, _ := v.user.Counts(); return n >= 14 })
+	return v
+}
+
+// unharmed lets the victim go on for a while and wants that it lost nothing, but for
+// packets from or to some addresses: those of the flows that are recognised.
+func (v *victim) unharmed(but ...netip.Addr) {
+	v.e.t.Helper()
+	v.goesOn()
+	v.stop()
+	v.kept(but...)
+}
+
+// goesOn lets the victim do as much as there is, and more, after what was done to it.
+func (v *victim) goesOn() {
+	before, _ := v.user.Counts()
+	v.e.comes(12*time.Second, func() bool { n, _ := v.user.Counts(); return n >= before+28 })
+}
+
+// kept wants that nothing of what the victim did failed, that none of its packets
+// was lost, and that the wall never took it for a client.
+func (v *victim) kept(but ...netip.Addr) {
+	t := v.e.t
+	t.Helper()
+	if n, failed := v.user.Counts(); failed > 0 {
+		t.Errorf("the victim failed %d of %d times (%s): %s", failed, n, v.user.Kinds(), strings.Join(v.user.Errors(), "; "))
+	}
+	v.lostNothing(but...)
+	v.notFound()
+}
+
+// lostNothing wants that no packet of the victim's was lost.
+func (v *victim) lostNothing(but ...netip.Addr) {
+	t := v.e.t
+	t.Helper()
+	lost := slices.DeleteFunc(v.e.lab.Lost(v.host), func(p lab.Packet) bool {
+		if p.Proto != lab.TCP && p.Proto != lab.UDP {
+			return true // its kernel's errors about what it did not ask for
+		}
+		src, dst := p.Src.Addr(), p.Dst.Addr()
+		return !slices.Contains(v.addr, src) && !slices.Contains(v.addr, dst) ||
+			slices.Contains(but, src) || slices.Contains(but, dst)
+	})
+	for i := range lost[:min(len(lost), 3)] {
+		t.Errorf("of %d packets of the victim's that were lost: %s", len(lost), &lost[i])
+	}
+}
+
+// notFound wants that the wall does not take the victim for a client, nor did.
+func (v *victim) notFound() {
+	t := v.e.t
+	t.Helper()
+	mac := v.host.MACText()
+	for _, ev := range v.e.wall.Seen() {
+		about := v.alone && ev.MAC == mac
+		for _, a := range v.addr {
+			about = about || ev.Client == a.String()
+		}
+		if about && ev.Seq > v.events && ev.Class == "client" && (ev.Event == "found" || ev.Event == "locked") {
+			t.Errorf("the wall says of the victim: client %s (%s, MAC %s, %s, %s)", ev.Event, ev.Client, ev.MAC, ev.Protocol, ev.Text)
+		}
+	}
+	clients, err := v.e.wall.Clients()
+	v.e.ok(err)
+	for _, c := range clients {
+		about := v.alone && c.MAC == mac
+		for _, a := range v.addr {
+			about = about || c.Address == a.String() || slices.Contains(c.Addresses, a.String())
+		}
+		if about {
+			t.Errorf("the victim is listed as a client: %+v", c)
+		}
+	}
+}
+
+// The addresses of those who attack from outside. Nothing else is at them.
+var (
+	stranger4  = netip.MustParseAddr("203.0.113.251")
+	stranger6  = netip.MustParseAddr("2001:db8:ff::bad")
+	stranger4b = netip.MustParseAddr("198.51.100.251")
+	stranger6b = netip.MustParseAddr("2001:db8:ff:1::bad")
+)
+
+// port is an address with a port.
+func port(a netip.Addr, p uint16) netip.AddrPort { return netip.AddrPortFrom(a, p) }
+
+// What programs of file sharing say.
+const (
+	handshake = "\x13BitTorrent protocol\x00\x00\x00\x00\x00\x10\x00\x05" + "ABCDEFGHIJKLMNOPQRST" + "-qB4650-abcdefghijkl"
+	krpcPing  = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"
+	// pongFull is a supernode's answer that it has no room.
+	pongFull = "\x29\x00\x00\x00\xa9\x01\x00\x00\x00\x12\x34\x56\x78"
+)
+
+// utpSYN opens a uTP connection.
+var utpSYN = []byte("\x41\x00\x12\x34\x11\x22\x33\x44\x00\x00\x00\x00\x00\x04\x00\x00\x00\x01\x00\x00")

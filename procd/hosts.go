@@ -4,11 +4,11 @@ package procd
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -27,10 +27,27 @@ func (s *Service) hosts() (out hosts) {
 		out.clients = append(out.clients, e.Clients(now)...)
 		out.suspects = append(out.suspects, e.Suspects(now)...)
 	})
-	out.suspects = slices.DeleteFunc(out.suspects, func(x state.SuspectInfo) bool {
-		return slices.ContainsFunc(out.clients, func(c state.ClientInfo) bool { return c.Addr == x.Addr || slices.Contains(c.Addrs, x.Addr) })
-	})
+	n := 0
+	for i := range out.suspects {
+		if x := &out.suspects[i]; !out.isClient(&x.Addr) {
+			out.suspects[n] = *x
+			n++
+		}
+	}
+	out.suspects = out.suspects[:n]
 	return out
+}
+
+// isClient reports whether a client has the address.
+func (h *hosts) isClient(a *nfq.Addr) bool {
+	for i := range h.clients {
+		for j := range h.clients[i].Addrs {
+			if h.clients[i].Addrs[j] == *a {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (s *Service) clients(w *jsonWriter) {

@@ -90,3 +90,18 @@ func TestEveryReasonHasWords(t *testing.T) {
 		t.Errorf("a reason that is not known: %q", got)
 	}
 }
+
+// TestSuspectOfOneQueue: a host that one engine suspects and another one has proved
+// is a client, and no suspect.
+func TestSuspectOfOneQueue(t *testing.T) {
+	w := newWorld(t, 2)
+	w.ping(0, "192.168.1.52", "203.0.113.9", false)
+	w.ping(0, "192.168.1.53", "203.0.113.9", false)
+	if h := w.hosts(); len(h.clients) != 0 || len(h.suspects) != 2 {
+		t.Fatalf("%d clients and %d suspects", len(h.clients), len(h.suspects))
+	}
+	w.prove(1, "192.168.1.52")
+	if h := w.hosts(); len(h.clients) != 1 || len(h.suspects) != 1 || h.suspects[0].Addr != addr("192.168.1.53") {
+		t.Errorf("clients %v, suspects %v", h.clients, h.suspects)
+	}
+}

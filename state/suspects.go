@@ -3,9 +3,6 @@
 package state
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 )
@@ -54,8 +51,14 @@ func (e *Engine) Suspects(now Time) []SuspectInfo {
 		} else if s.first == 0 || now.Since(s.last) > e.cfg.Forget {
 			continue
 		}
-		out = append(out, info)
+		// By hand: a function of slices for this type has 12 KB.
+		at := len(out)
+		for at > 0 && out[at-1].FirstSeen > info.FirstSeen {
+			at--
+		}
+		out = append(out, SuspectInfo{})
+		copy(out[at+1:], out[at:])
+		out[at] = info
 	}
-	slices.SortFunc(out, func(a, b SuspectInfo) int { return cmp.Compare(a.FirstSeen, b.FirstSeen) })
 	return out
 }

@@ -21,7 +21,6 @@ const (
 
 	ipsetDataIP      = 1
 	ipsetDataTimeout = 6
-	ipsetDataEther   = 17
 	ipsetDataIP2     = 20
 
 	ipsetAddr4 = 1
@@ -35,9 +34,8 @@ const (
 const ipsetOpLen = nlmsgHeaderLen + nfgenLen + 8 + 24 + 4 + 2*24 + 8
 
 // OpenIPSets opens the sets p2pwall-cut4 and p2pwall-cut6 (hash:net,net, client and
-// peer), p2pwall-lockmac (hash:mac), p2pwall-lock4 and p2pwall-lock6 (hash:ip),
-// and p2pwall-siftmac, p2pwall-sift4 and p2pwall-sift6 like these, all created with
-// a timeout. They must be there already, but for those of Sift when it is not used.
+// peer), p2pwall-lock4 and p2pwall-lock6 (hash:ip), and p2pwall-sift4 and
+// p2pwall-sift6 like these, all created with a timeout. They must be there already, but for those of Sift when it is not used.
 // What is missing is an error of each change.
 //
 // ipset counts in seconds: a timeout is rounded up. Adding an element that
@@ -73,8 +71,6 @@ func appendIPSetOp(b []byte, op *setOp) []byte {
 	b, at := beginIPSet(b, typ, op.set)
 	b, data := beginAttr(b, ipsetAttrData|unix.NLA_F_NESTED)
 	switch op.set {
-	case setLockMAC, setSiftMAC:
-		b = appendAttr(b, ipsetDataEther, op.key[:6])
 	case setLock4, setSift4:
 		b = appendIPSetAddr(b, ipsetDataIP, ipsetAddr4, op.key[:4])
 	case setLock6, setSift6:
@@ -104,8 +100,6 @@ func beginIPSet(b []byte, typ uint16, set setID) ([]byte, int) {
 	switch set {
 	case setCut6, setLock6, setSift6:
 		family = unix.AF_INET6
-	case setLockMAC, setSiftMAC:
-		family = unix.AF_UNSPEC
 	}
 	b, at := beginMessage(b, typ, unix.NLM_F_REQUEST, setSeq(set), family, 0)
 	b = appendAttr(b, ipsetAttrProtocol, []byte{ipsetProtocol})

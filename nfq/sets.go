@@ -18,10 +18,8 @@ type setID uint8
 const (
 	setCut4 setID = iota
 	setCut6
-	setLockMAC
 	setLock4
 	setLock6
-	setSiftMAC
 	setSift4
 	setSift6
 	setCount
@@ -29,14 +27,14 @@ const (
 
 // setNames are the names of the sets in nftables, and with ipsetPrefix in
 // ipset.
-var setNames = [setCount]string{"cut4", "cut6", "lockmac", "lock4", "lock6", "siftmac", "sift4", "sift6"}
+var setNames = [setCount]string{"cut4", "cut6", "lock4", "lock6", "sift4", "sift6"}
 
-// setKeyLen is the length of a set's key: addresses and MAC as on the wire, the
+// setKeyLen is the length of a set's key: addresses as on the wire, the
 // two addresses of a pair one after the other.
-var setKeyLen = [setCount]uint8{8, 32, 6, 4, 16, 6, 4, 16}
+var setKeyLen = [setCount]uint8{8, 32, 4, 16, 4, 16}
 
 // optional reports whether the rules may do without the set.
-func (s setID) optional() bool { return s >= setSiftMAC }
+func (s setID) optional() bool { return s >= setSift4 }
 
 // maxSetOps is how many changes go to the kernel at a time, at most.
 const maxSetOps = 128

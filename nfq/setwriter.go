@@ -88,7 +88,6 @@ func (w *SetWriter) Flush() (handed uint64) {
 }
 
 // Room is how many more changes can be collected before the next batch is handed over.
-// A Sift may be two.
 func (w *SetWriter) Room() int { return len(w.fill.ops) - w.fill.n }
 
 // Lost reports whether changes were refused for want of room since it was asked last.
@@ -108,32 +107,18 @@ func (w *SetWriter) Cut(client, peer Addr, d time.Duration) { w.pair(client, pee
 // Uncut ends a Cut.
 func (w *SetWriter) Uncut(client, peer Addr) { w.pair(client, peer, 0) }
 
-// Lock has the kernel drop the connection attempts of a host for d: by its MAC, or by
-// its address when the MAC is zero.
-func (w *SetWriter) Lock(mac MAC, addr Addr, d time.Duration) {
-	if mac.IsZero() {
-		w.host(setLock4, addr, d)
-	} else {
-		w.mac(setLockMAC, mac, d)
-	}
-}
+// Lock has the kernel drop the connection attempts of the host with the address for d.
+func (w *SetWriter) Lock(addr Addr, d time.Duration) { w.host(setLock4, addr, d) }
 
 // Unlock ends a Lock.
-func (w *SetWriter) Unlock(mac MAC, addr Addr) { w.Lock(mac, addr, 0) }
+func (w *SetWriter) Unlock(addr Addr) { w.Lock(addr, 0) }
 
-// Sift has the kernel let a host have, for d, only connections that are marked as
-// harmless, and the first packets of others. What a host
-// sends is known by MAC or address, what it gets by address only: so both count,
-// and either may be zero.
-func (w *SetWriter) Sift(mac MAC, addr Addr, d time.Duration) {
-	if !mac.IsZero() {
-		w.mac(setSiftMAC, mac, d)
-	}
-	w.host(setSift4, addr, d)
-}
+// Sift has the kernel let the host with the address have, for d, only connections that
+// are marked as harmless, and the first packets of others.
+func (w *SetWriter) Sift(addr Addr, d time.Duration) { w.host(setSift4, addr, d) }
 
-// Unsift ends a Sift, of the MAC and of the address.
-func (w *SetWriter) Unsift(mac MAC, addr Addr) { w.Sift(mac, addr, 0) }
+// Unsift ends a Sift.
+func (w *SetWriter) Unsift(addr Addr) { w.Sift(addr, 0) }
 
 func (w *SetWriter) pair(client, peer Addr, d time.Duration) {
 	if client.Is4() != peer.Is4() || client.IsZero() || peer.IsZero() {
@@ -149,12 +134,6 @@ func (w *SetWriter) pair(client, peer Addr, d time.Duration) {
 		copy(op.key[:16], client[:])
 		copy(op.key[16:], peer[:])
 	}
-	w.add(&op, d)
-}
-
-func (w *SetWriter) mac(set setID, mac MAC, d time.Duration) {
-	op := setOp{set: set}
-	copy(op.key[:], mac[:])
 	w.add(&op, d)
 }
 

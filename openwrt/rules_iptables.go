@@ -49,7 +49,6 @@ const mangleText = `*mangle
 -A p2pwall-out -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -g p2pwall-syn
 <nftsift>-A p2pwall-out -m mark --mark <siftmark>/<mask> -g p2pwall-sift
 <ipsetsift>-A p2pwall-out -m connmark --mark <harmless>/<mask> -j RETURN
-<ipsetsift>-A p2pwall-out -m set --match-set p2pwall-siftmac src -g p2pwall-sift
 <ipsetsift>-A p2pwall-out -m set --match-set p2pwall-sift<6> src -g p2pwall-sift
 -A p2pwall-out -m connmark --mark <decided>/<decided> -j RETURN
 -A p2pwall-out -p udp -g p2pwall-udp
@@ -69,7 +68,6 @@ const mangleText = `*mangle
 <http><inmark>-A p2pwall-heard -p tcp <longtcp>
 <http>-A p2pwall-heard -p tcp -g p2pwall-tcp
 <plain><inmark>-A p2pwall-heard -p tcp -g p2pwall-decided
-<ipset>-A p2pwall-syn -m set --match-set p2pwall-lockmac src -g p2pwall-blocked
 <ipset>-A p2pwall-syn -m set --match-set p2pwall-lock<6> src -g p2pwall-blocked
 -A p2pwall-syn <q>
 <names>-A p2pwall-udp -p udp -m udp --dport 53 -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir original -j RETURN
@@ -133,10 +131,8 @@ COMMIT
 // peers: a set that is there with another size could not be taken over.
 const ipsetText = `create p2pwall-cut4 hash:net,net family inet maxelem 262144 timeout 0
 create p2pwall-cut6 hash:net,net family inet6 maxelem 262144 timeout 0
-create p2pwall-lockmac hash:mac maxelem 262144 timeout 0
 create p2pwall-lock4 hash:ip family inet maxelem 262144 timeout 0
 create p2pwall-lock6 hash:ip family inet6 maxelem 262144 timeout 0
-<sift>create p2pwall-siftmac hash:mac maxelem 262144 timeout 0
 <sift>create p2pwall-sift4 hash:ip family inet maxelem 262144 timeout 0
 <sift>create p2pwall-sift6 hash:ip family inet6 maxelem 262144 timeout 0
 create p2pwall-seen4 hash:ip family inet maxelem 1024 timeout 0

@@ -36,11 +36,6 @@ const nftSets = `	# Kept by the daemon: pairs of client and peer that are cut, a
 		flags timeout
 	}
 
-	set lockmac {
-		type ether_addr
-		flags timeout
-	}
-
 	set lock4 {
 		type ipv4_addr
 		flags timeout
@@ -52,11 +47,6 @@ const nftSets = `	# Kept by the daemon: pairs of client and peer that are cut, a
 	}
 
 <sift>	# Kept by the daemon: hosts of which only harmless connections go on.
-<sift>	set siftmac {
-<sift>		type ether_addr
-<sift>		flags timeout
-<sift>	}
-<sift>
 <sift>	set sift4 {
 <sift>		type ipv4_addr
 <sift>		flags timeout
@@ -160,7 +150,6 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <sets>		ip6 saddr . ip6 daddr @cut6 goto blocked
 		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
 <sift>		ct mark & <harmless> == <harmless> return
-<sift>		ether saddr @siftmac goto sift
 <sift>		ip saddr @sift4 goto sift
 <sift>		ip6 saddr @sift6 goto sift
 		ct mark & <decided> == <decided> return
@@ -194,7 +183,6 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 	}
 
 	chain tcp_open {
-<sets>		ether saddr @lockmac goto blocked
 <sets>		ip saddr @lock4 goto blocked
 <sets>		ip6 saddr @lock6 goto blocked
 		<q>
@@ -254,7 +242,6 @@ const nftDrops = `	# Before the mangle table of iptables.
 		ip6 saddr . ip6 daddr @cut6 goto blocked
 		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
 <sift>		ct mark & <harmless> == <harmless> return
-<sift>		ether saddr @siftmac goto sift
 <sift>		ip saddr @sift4 goto sift
 <sift>		ip6 saddr @sift6 goto sift
 	}
@@ -277,7 +264,6 @@ const nftDrops = `	# Before the mangle table of iptables.
 <sift>	}
 <sift>
 	chain tcp_open {
-		ether saddr @lockmac goto blocked
 		ip saddr @lock4 goto blocked
 		ip6 saddr @lock6 goto blocked
 	}

@@ -13,6 +13,7 @@ import (
 type client struct {
 	used     bool
 	told     bool  // it was said that it was found
+	foreign  bool  // another engine has proved it, and deals with it
 	protocol uint8 // index in detect.All of what was recognised last
 	reason   detect.Reason
 	host     int32
@@ -96,7 +97,7 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	// The peer table is cleared in place: it is large.
 	c.peers.clear()
 	number := c.number + 1
-	c.used, c.told, c.protocol, c.reason = true, false, uint8(protocol), reason
+	c.used, c.told, c.foreign, c.protocol, c.reason = true, false, false, uint8(protocol), reason
 	c.host, c.addr, c.mac, c.device, c.number = e.slotOf(h), *a, h.key.mac, d.Index, number
 	c.firstSeen, c.lastSeen = now, now
 	c.proved, c.proof, c.claim, c.provenAt, c.toldPeer = 0, ProofNone, claim{}, 0, nfq.AddrPort{}

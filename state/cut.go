@@ -9,25 +9,6 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// Sets are the kernel's sets: what is in them is dropped without coming to the
-// queue. Calls only collect; Flush sends. The addresses of a pair are of one
-// family.
-type Sets interface {
-	// Cut has the kernel drop every packet between the two for d.
-	Cut(client, peer nfq.Addr, d time.Duration)
-	Uncut(client, peer nfq.Addr)
-	// Lock has the kernel drop the TCP SYNs of the host for d: by MAC, or
-	// by address where mac is zero.
-	Lock(mac nfq.MAC, addr nfq.Addr, d time.Duration)
-	Unlock(mac nfq.MAC, addr nfq.Addr)
-	// Sift has the kernel let only known connections of the host pass, to
-	// and from its address, and from its MAC, for d. Either may be zero.
-	Sift(mac nfq.MAC, addr nfq.Addr, d time.Duration)
-	Unsift(mac nfq.MAC, addr nfq.Addr)
-	// Flush sends what was collected.
-	Flush() error
-}
-
 // cutTime is how long a pair stays in the kernel's set without being renewed. It
 // outlives the lock, so that pairs are renewed seldom: a release takes them out.
 func (e *Engine) cutTime() time.Duration { return 2*e.cfg.LockTime + minute }
@@ -44,7 +25,7 @@ func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
 			n++
 		}
 	}
-	if !e.mayChange(h, n, now) {
+	if !e.room(n) || !e.mayChange(h, n, now) {
 		return
 	}
 	d := e.cutTime()
@@ -107,7 +88,7 @@ func (e *Engine) renewCuts(c *client, now Time) {
 }
 
 func (e *Engine) uncut(c *client, p *peer) {
-	if p.cutUntil == 0 {
+	if p.cutUntil == 0 || !e.room(addrsPerHost) {
 		return
 	}
 	p.cutUntil = 0
@@ -132,35 +113,7 @@ func (e *Engine) uncutAddr(c *client, a *hostAddr) {
 			e.sets.Uncut(a.addr, p.addr)
 		}
 	}
-	if c.sift {
-		e.sets.Unsift(nfq.MAC{}, a.addr)
-	}
-}
-
-// SetSets changes where the kernel's sets are written, and tells them all that
-// is known: after the rules were loaded, or their sets were lost.
-func (e *Engine) SetSets(s Sets, now Time) {
-	e.now, e.sets = now, s
-	for i := range e.clients {
-		if c := &e.clients[i]; c.used && c.locked {
-			e.siftFlows(c)
-		}
-	}
-	if s == nil {
-		return
-	}
-	for i := range e.clients {
-		c := &e.clients[i]
-		if !c.used {
-			continue
-		}
-		h := &e.hosts[c.host]
-		for j := range c.peers.peers[:c.peers.n] {
-			e.cut(h, c, &c.peers.peers[j], now)
-		}
-		e.lockInKernel(c)
-	}
-	e.flushSets()
+	e.unlockAddr(c, &a.addr)
 }
 
 // siftFlows notes the same as cutFlows, and that unknown connections of all addresses
@@ -190,8 +143,8 @@ func (e *Engine) cutFlows(c *client) {
 // addresses of clients that are sifted, of which connections may be left that were
 // decided before: since the last call, and as far as the kernel's sets have them.
 func (e *Engine) FlowsToCut(pairs map[nfq.Pair]struct{}, hosts map[nfq.Addr]struct{}, now Time) {
-	if !e.flowsDue {
-		return
+	if !e.flowsDue || e.handed != e.taken {
+		return // SetsTaken has it asked again
 	}
 	e.flowsDue = false
 	for i := range e.clients {

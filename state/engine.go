@@ -42,11 +42,15 @@ type Engine struct {
 	// OnCut, when set, is called when FlowsToCut has something to say; it must
 	// neither block nor call the engine.
 	OnCut func()
+	// OnLock, when set, is called when a lock begins and when it is renewed; it must
+	// neither block nor keep the pointer.
+	OnLock func(*Held)
 
 	cfg    Config
 	sender Sender
 	sets   Sets   // nil: nothing is dropped in the kernel
 	prober Prober // nil: no TCP probes
+	setState
 
 	neighbours Neighbours // nil: addresses are whose they say
 
@@ -94,6 +98,7 @@ type Engine struct {
 	exemptNets []network
 
 	event   Event
+	heldNow Held
 	history history
 
 	finding detect.Finding
@@ -328,15 +333,6 @@ func (e *Engine) Advance(now Time) {
 	e.now = now
 	e.wheel.advance(now, e.onTimer)
 	e.flushSets()
-}
-
-func (e *Engine) flushSets() {
-	if e.sets == nil {
-		return
-	}
-	if err := e.sets.Flush(); err != nil {
-		e.Counters.SetErrors++
-	}
 }
 
 // Next returns when Advance has to be called, at the latest; ok is false when no

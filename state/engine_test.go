@@ -84,39 +84,28 @@ func (s *fakeSets) Uncut(c, p nfq.Addr) {
 	delete(s.cuts, c.String()+" "+p.String())
 }
 
-func lockName(m nfq.MAC, a nfq.Addr) string {
-	if m.IsZero() {
-		return a.String()
-	}
-	return m.String()
+func (s *fakeSets) Lock(a nfq.Addr, d time.Duration) {
+	s.calls++
+	s.locks[a.String()] = d
 }
 
-func (s *fakeSets) Lock(m nfq.MAC, a nfq.Addr, d time.Duration) {
+func (s *fakeSets) Unlock(a nfq.Addr) {
 	s.calls++
-	s.locks[lockName(m, a)] = d
+	delete(s.locks, a.String())
 }
 
-func (s *fakeSets) Unlock(m nfq.MAC, a nfq.Addr) {
+func (s *fakeSets) Sift(a nfq.Addr, d time.Duration) {
 	s.calls++
-	delete(s.locks, lockName(m, a))
+	s.sifts[a.String()] = d
 }
 
-func (s *fakeSets) Sift(m nfq.MAC, a nfq.Addr, d time.Duration) {
+func (s *fakeSets) Unsift(a nfq.Addr) {
 	s.calls++
-	if !m.IsZero() {
-		s.sifts[m.String()] = d
-	}
-	if !a.IsZero() {
-		s.sifts[a.String()] = d
-	}
-}
-
-func (s *fakeSets) Unsift(m nfq.MAC, a nfq.Addr) {
-	s.calls++
-	delete(s.sifts, m.String())
 	delete(s.sifts, a.String())
 }
-func (s *fakeSets) Flush() error { return nil }
+func (s *fakeSets) Flush() uint64 { return 0 }
+func (s *fakeSets) Room() int     { return 1 << 20 }
+func (s *fakeSets) Lost() bool    { return false }
 
 // world is an engine with what surrounds it.
 type world struct {

@@ -219,10 +219,6 @@ func (e *Engine) share(h *host, now Time) bool {
 		return true
 	}
 	c := &e.clients[client]
-	if e.sets != nil && c.locked {
-		e.sets.Unlock(mac, c.addr)
-		e.sets.Unsift(mac, nfq.Addr{})
-	}
 	k := hostKey{addr: c.addr}
 	hash := e.hashKey(&k)
 	to := e.hostIndex.get(k, hash)
@@ -481,7 +477,7 @@ func (e *Engine) cutAddr(h *host, a *hostAddr, now Time) {
 	}
 	a.inKernel = true
 	e.cutAll(c, &a.addr, now)
-	e.siftAddr(c, &a.addr)
+	e.lockAddr(c, a)
 	a.siftDue = true
 	e.cutFlows(c)
 }

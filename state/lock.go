@@ -26,14 +26,16 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 	sift := !strict || detect.All[protocol].Sift
 	more := strict && !c.strict || sift && !c.sift
 	c.strict, c.sift = c.strict || strict, c.sift || sift
-	if more { // also when a lock becomes a harder one
+	if more && !c.foreign { // also when a lock becomes a harder one
 		e.emit(Event{Class: ClassClient, What: EventLocked, Client: c.addr, MAC: c.mac, Protocol: uint8(protocol), Reason: reason})
 	}
 	if !c.locked {
 		c.locked = true
 		c.locks++
-		e.nlocked++
-		e.Counters.Locks++
+		if !c.foreign {
+			e.nlocked++
+			e.Counters.Locks++
+		}
 		e.schedule(slot, c, now)
 		if c.proof == ProofConduct && !detect.All[protocol].Sift {
 			e.lookBack(c, protocol, now)
@@ -51,55 +53,14 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 	}
 	if more || c.lockUntil-c.kernelUntil > Time(e.cfg.LockTime)/8 {
 		e.lockInKernel(c)
-	}
-}
-
-func (e *Engine) lockInKernel(c *client) {
-	if !c.locked || e.sets == nil {
-		return
-	}
-	d := c.lockUntil.Since(e.now)
-	if d <= 0 {
-		return
-	}
-	c.kernelUntil = c.lockUntil
-	if c.strict {
-		e.sets.Lock(c.mac, c.addr, d)
-	}
-	if c.sift {
-		e.sets.Sift(c.mac, nfq.Addr{}, d)
-		for _, s := range e.hosts[c.host].addrs {
-			if s != none && e.now >= e.addrs[s].contested {
-				e.addrs[s].inKernel = true
-				e.sets.Sift(nfq.MAC{}, e.addrs[s].addr, d)
-			}
-		}
-	}
-}
-
-// siftAddr has the kernel sift a new address of the client.
-func (e *Engine) siftAddr(c *client, a *nfq.Addr) {
-	if d := c.lockUntil.Since(e.now); e.sets != nil && c.sift && d > 0 {
-		e.sets.Sift(nfq.MAC{}, *a, d)
+		e.tellOthers(c)
 	}
 }
 
 // release ends the lock: the host is as it was before. To be locked again it has to be
 // proved again.
 func (e *Engine) release(slot int32, c *client) {
-	e.nlocked--
-	e.Counters.Unlocks++
-	if e.sets != nil && c.strict {
-		e.sets.Unlock(c.mac, c.addr)
-	}
-	if e.sets != nil && c.sift {
-		e.sets.Unsift(c.mac, nfq.Addr{})
-		for _, s := range e.hosts[c.host].addrs {
-			if s != none && e.addrs[s].inKernel {
-				e.sets.Unsift(nfq.MAC{}, e.addrs[s].addr)
-			}
-		}
-	}
+	e.unlockInKernel(c)
 	c.locked, c.strict, c.sift, c.kernelUntil = false, false, false, 0
 	c.proved, c.claim = 0, claim{}
 	clear(c.said[:])
@@ -112,12 +73,12 @@ func (e *Engine) release(slot int32, c *client) {
 			c.peers.remove(p)
 		}
 	}
-	for _, s := range e.hosts[c.host].addrs {
-		if s != none {
-			e.addrs[s].inKernel = false
-		}
+	if !c.foreign {
+		e.nlocked--
+		e.Counters.Unlocks++
+		e.emit(Event{Class: ClassClient, What: EventReleased, Client: c.addr, MAC: c.mac, Protocol: c.protocol})
 	}
-	e.emit(Event{Class: ClassClient, What: EventReleased, Client: c.addr, MAC: c.mac, Protocol: c.protocol})
+	c.foreign = false
 }
 
 // schedule arms the client's timer for what comes next. A lock that is started
@@ -133,7 +94,7 @@ func (e *Engine) schedule(slot int32, c *client, now Time) {
 		return
 	}
 	at := c.lockUntil
-	if int(c.probed) < len(probeAt) {
+	if int(c.probed) < len(probeAt) && !c.foreign {
 		at = e.probeTime(c)
 	}
 	// Pairs in the kernel's set are renewed on the way.
@@ -145,7 +106,7 @@ func (e *Engine) fire(slot int32) {
 	c := &e.clients[slot]
 	now := e.now
 	switch {
-	case c.locked && int(c.probed) < len(probeAt) && now >= e.probeTime(c):
+	case c.locked && !c.foreign && int(c.probed) < len(probeAt) && now >= e.probeTime(c):
 		// What the program comes late, after a stall of the machine, is not at the
 		// cost of the client's time to answer.
 		if late := now - e.probeTime(c); late > Time(max(e.cfg.LockTime/16, 2*wheelTick)) {

@@ -43,7 +43,7 @@ func (e *Engine) Suspects(now Time) []SuspectInfo {
 		}
 		if h.client != none {
 			c := &e.clients[h.client]
-			if c.proof != ProofNone {
+			if c.proof != ProofNone || c.foreign {
 				continue
 			}
 			info.Addr, info.Protocol, info.Reason, info.Recognised = c.addr, detect.All[c.protocol], c.reason, true

@@ -45,7 +45,7 @@ func TestWhatComesInIsLookedAtWhenAnswered(t *testing.T) {
 		k := newKernel(true, true, 2*time.Minute)
 		k.now = state.Time(time.Hour)
 		if c.sift {
-			k.Sift(nfq.MAC{}, host, time.Minute)
+			k.Sift(host, time.Minute)
 		}
 		for i, s := range c.steps {
 			p := packet(far, host, 40000, 80, c.proto, s.flags)

@@ -230,3 +230,11 @@ func (s *sender) Reset(*nfq.Packet) error { s.Sent++; return nil }
 
 // Reject implements state.Sender.
 func (s *sender) Reject(*nfq.Packet) error { s.Sent++; return nil }
+
+// lockOf is under what a host is known: its MAC, or its address where that is zero.
+func lockOf(mac nfq.MAC, addr nfq.Addr) lockKey {
+	if mac.IsZero() {
+		return lockKey{addr: addr}
+	}
+	return lockKey{mac: mac}
+}

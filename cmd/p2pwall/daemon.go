@@ -28,7 +28,7 @@ type worker struct {
 	queue  *nfq.Queue
 	sender *nfq.Sender
 	loop   *state.Loop
-	sets   *waitingSets
+	sets   *nfq.SetWriter
 	saved  state.Counters // what the state file was written with
 
 	neighbours *nfq.NeighbourAsker
@@ -62,6 +62,7 @@ type daemon struct {
 	rulesOK  bool
 	commands *procd.Commands
 
+	held   chan heldBy // locks that the other engines are to know of
 	groups nfq.Groups
 	flows  *flowCutter
 	rounds int // of the housekeeping
@@ -73,7 +74,7 @@ func newDaemon(c *call, cfg openwrt.Config, log *procd.Logger) *daemon {
 		journal: procd.NewJournal(), flows: newFlowCutter(), notifier: procd.NewNotifier(cfg.Queues),
 		keeper: &openwrt.Keeper{HoldFile: holdFile}, marks: cfg.Marks(),
 		failed: make(chan error, cfg.Queues), done: make(chan struct{}),
-		complain: map[string]string{},
+		complain: map[string]string{}, held: make(chan heldBy, 64),
 	}
 	d.keeper.OnPlace = d.setRepeat
 	return d
@@ -112,6 +113,7 @@ func (d *daemon) start() error {
 	d.setCommands()
 	d.helpers.Go(func() { d.journal.Run(d.done, d.eventFunc()) })
 	d.helpers.Go(func() { d.notifier.Watch(d.done) })
+	d.helpers.Go(d.shareLocks)
 	if !d.call.noRules {
 		d.helpers.Go(func() { d.flows.run(d) })
 	}
@@ -229,9 +231,41 @@ func (d *daemon) newEngine(w *worker, now state.Time) *state.Engine {
 	e := state.New(openwrt.EngineConfig(d.cfg), w.sender, nil, rand.Uint32())
 	e.OnEvent = d.journal.Record
 	e.OnCut = d.flows.note
+	if d.cfg.Queues > 1 {
+		e.OnLock = func(x *state.Held) {
+			select {
+			case d.held <- heldBy{*x, e}:
+			default: // it is told again when the lock is renewed
+			}
+		}
+	}
 	e.SetDevices(d.devices)
 	e.Advance(now)
 	return e
+}
+
+// heldBy is a lock, and the engine that has it.
+type heldBy struct {
+	state.Held
+	engine *state.Engine
+}
+
+// shareLocks has a host that is locked in one queue locked in all.
+func (d *daemon) shareLocks() {
+	for {
+		select {
+		case <-d.done:
+			return
+		case x := <-d.held:
+			for _, w := range d.workers {
+				w.loop.Do(func(e *state.Engine, now state.Time) {
+					if e != x.engine {
+						e.Hold(&x.Held, now)
+					}
+				})
+			}
+		}
+	}
 }
 
 // statePath is the state file of worker i.
@@ -442,10 +476,20 @@ func (d *daemon) openSets(kind openwrt.SetsKind) error {
 			}
 			d.restored = true // from now on the sets are ours
 		}
-		w.sets = newWaitingSets(k)
+		w.sets = d.newSetWriter(w, k)
 	}
 	d.restored = true
 	return nil
+}
+
+// newSetWriter starts what writes a worker's sets, and has its engine know what the kernel
+// has taken.
+func (d *daemon) newSetWriter(w *worker, k *nfq.KernelSets) *nfq.SetWriter {
+	var s *nfq.SetWriter
+	s = nfq.NewSetWriter(k, func(batch uint64, err error) {
+		w.loop.Do(func(e *state.Engine, now state.Time) { e.SetsTaken(s, batch, err, now) })
+	})
+	return s
 }
 
 // tellSets has every engine write what it knows into the kernel's sets.

@@ -637,11 +637,14 @@ func partMarks(t *testing.T, w *world) {
 	// A packet of our own leaves no trace.
 	w.sh("r", "conntrack -F")
 	w.in("r", func() {
-		for port, m := range map[int]uint32{4000: 0, 4001: marks.Own, 4002: marks.Own & -marks.Own} {
+		for to, m := range map[string]uint32{
+			"10.1.0.2:4000": 0, "10.1.0.2:4001": marks.Own, "10.1.0.2:4002": marks.Own & -marks.Own,
+			"192.0.2.2:4003": marks.Own, // another's: ours go into the LAN
+		} {
 			d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 				return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, int(m)) })
 			}}
-			c, err := d.Dial("udp", fmt.Sprintf("10.1.0.2:%d", port))
+			c, err := d.Dial("udp", to)
 			if err != nil {
 				t.Error(err)
 				continue
@@ -651,8 +654,10 @@ func partMarks(t *testing.T, w *world) {
 		}
 	})
 	list = w.sh("r", "conntrack -L")
-	if !strings.Contains(list, "dport=4000") || strings.Contains(list, "dport=4001") || !strings.Contains(list, "dport=4002") {
-		t.Errorf("tracked:\n%s", list)
+	for port, want := range map[string]bool{"4000": true, "4001": false, "4002": true, "4003": true} {
+		if strings.Contains(list, "dport="+port) != want {
+			t.Errorf("port %s: tracked is %v:\n%s", port, !want, list)
+		}
 	}
 }
 

@@ -118,12 +118,12 @@ const mangleText = `*mangle
 COMMIT
 `
 
-// rawText is the raw table's part: packets sent in a peer's name leave no trace in
-// the connection table.
+// rawText is the raw table's part: packets sent into the LAN in a peer's name leave no
+// trace in the connection table.
 const rawText = `*raw
 :p2pwall - [0:0]
--A p2pwall -m mark --mark <own>/<mask> -j CT --notrack
--A OUTPUT -j p2pwall
+-A p2pwall -o <dev> -j CT --notrack
+-A OUTPUT -m mark --mark <own>/<mask> -j p2pwall
 COMMIT
 `
 

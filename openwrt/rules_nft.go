@@ -136,10 +136,11 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <names>		udp sport 53 oifname <lan> <q>
 <names>	}
 <names>
-	# Packets sent in a peer's name leave no trace in the connection table.
+	# Packets sent into the LAN in a peer's name leave no trace in the connection
+	# table.
 	chain output {
 		type filter hook output priority -300; policy accept;
-		meta mark & <mask> == <own> notrack
+		meta mark & <mask> == <own> oifname <lan> notrack
 	}
 
 	chain outbound {

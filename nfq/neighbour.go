@@ -25,6 +25,9 @@ type NeighbourInfo struct {
 	// than one behind a repeater or a second router that translates addresses; but
 	// a host that changed its address has two for a while, too.
 	Addrs4 int
+	// Invited says that one of the flows that were asked about was opened from
+	// outside, see OpenedOutside.
+	Invited bool
 }
 
 const (
@@ -326,9 +329,10 @@ type NeighbourAsker struct {
 }
 
 type neighbourAsk struct {
-	id   uint64
-	dev  uint32
-	addr Addr
+	id    uint64
+	dev   uint32
+	addr  Addr
+	flows [2]Flow
 }
 
 // NewNeighbourAsker returns an asker that hands what Neighbour found to answer, on one
@@ -347,6 +351,15 @@ func newNeighbourAsker(look func(uint32, Addr) (NeighbourInfo, error), answer fu
 					return
 				case q := <-a.asks:
 					info, err := look(q.dev, q.addr)
+					for _, f := range q.flows {
+						// Where the table cannot be read, nobody is invited.
+						if f == (Flow{}) {
+							continue
+						}
+						if yes, _ := OpenedOutside(f); yes {
+							info.Invited = true
+						}
+					}
 					answer(q.id, info, err)
 				}
 			}
@@ -355,12 +368,13 @@ func newNeighbourAsker(look func(uint32, Addr) (NeighbourInfo, error), answer fu
 	return a
 }
 
-// Ask has the address looked up on the device with the index dev. The caller finds
-// what the answer is about by the id. Ask never waits and does not allocate; it returns
+// Ask has the address looked up on the device with the index dev, and the flows that are
+// not zero in the connection table. The caller finds what the answer is about by the id.
+// Ask never waits and does not allocate; it returns
 // false, and does nothing, when too many lookups are waiting.
-func (a *NeighbourAsker) Ask(id uint64, dev uint32, addr Addr) bool {
+func (a *NeighbourAsker) Ask(id uint64, dev uint32, addr Addr, flows [2]Flow) bool {
 	select {
-	case a.asks <- neighbourAsk{id, dev, addr}:
+	case a.asks <- neighbourAsk{id, dev, addr, flows}:
 		return true
 	default:
 		return false

@@ -220,12 +220,12 @@ func TestNeighbourAsker(t *testing.T) {
 	}, func(id uint64, info NeighbourInfo, err error) { answers <- answer{id, info, err} })
 
 	for i := range neighbourAskers - 1 {
-		if !a.Ask(uint64(i), 1, slow) {
+		if !a.Ask(uint64(i), 1, slow, [2]Flow{}) {
 			t.Fatal("refused at first")
 		}
 		<-begun
 	}
-	if !a.Ask(1<<40, 3, addr("192.0.2.10")) || !a.Ask(1<<41, 9, addr("192.0.2.10")) {
+	if !a.Ask(1<<40, 3, addr("192.0.2.10"), [2]Flow{}) || !a.Ask(1<<41, 9, addr("192.0.2.10"), [2]Flow{}) {
 		t.Fatal("refused")
 	}
 	if got := <-answers; got != (answer{1 << 40, NeighbourInfo{MAC{5: 10}, true, 3}, nil}) {
@@ -236,16 +236,16 @@ func TestNeighbourAsker(t *testing.T) {
 	}
 	<-begun
 	<-begun
-	a.Ask(3, 1, slow)
+	a.Ask(3, 1, slow, [2]Flow{})
 	<-begun
 	// All are busy: the rest waits in the queue until that is full.
 	for i := range neighbourQueue {
-		if !a.Ask(uint64(100+i), 1, addr("192.0.2.10")) {
+		if !a.Ask(uint64(100+i), 1, addr("192.0.2.10"), [2]Flow{}) {
 			t.Fatalf("refused with %d waiting", i)
 		}
 	}
 	if n := testing.AllocsPerRun(10, func() {
-		if a.Ask(999, 1, slow) {
+		if a.Ask(999, 1, slow, [2]Flow{}) {
 			t.Error("taken with a full queue")
 		}
 	}); n != 0 {

@@ -85,7 +85,6 @@ type Engine struct {
 	held     heldTable
 	udpFlows udpFlows
 
-	named    namedTable
 	hasNames bool // some protocol has names
 	dns      detect.DNSReply
 
@@ -129,7 +128,6 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 		wheel:        newWheel(n),
 		flows:        newFlowTable(),
 		udpFlows:     newUDPFlows(),
-		named:        newNamedTable(),
 	}
 	for i := hosts - 1; i >= 0; i-- {
 		e.freeHosts = append(e.freeHosts, int32(i))

@@ -38,9 +38,10 @@ const (
 
 // Neighbours tells whose an address is, by the kernel's neighbour table.
 type Neighbours interface {
-	// Ask has the answer handed to Engine.Neighbour with the same id, later. It
-	// does not wait, and reports false when it cannot take the question.
-	Ask(id uint64, dev uint32, addr nfq.Addr) bool
+	// Ask has the answer handed to Engine.Neighbour with the same id, later: whose
+	// the address is, and whether one of the flows that are not zero was opened from
+	// outside. It does not wait, and reports false when it cannot take the question.
+	Ask(id uint64, dev uint32, addr nfq.Addr, flows [2]nfq.Flow) bool
 }
 
 // said is what a host sent last that only the program sends.
@@ -48,6 +49,7 @@ type said struct {
 	to   uint32 // hash of the address it went to
 	from uint32 // the same of the one it came from, when that is of IPv4
 	when Time
+	flow nfq.Flow // by UDP; zero by TCP
 }
 
 // claim is a proof that waits for the neighbour table.
@@ -59,13 +61,15 @@ type claim struct {
 	reason   detect.Reason
 	how      Proof
 	answered bool // the address was another's, or nobody's
+	flows    [2]nfq.Flow
 }
 
 // conduct takes note that the host sent to the address what only a program of the
 // protocol sends. A second address proves the program. Of a client that is proved it
 // starts the lock again. Two addresses of IPv4 may be two hosts behind a repeater: each has
-// to be proved on its own.
-func (e *Engine) conduct(h *host, c *client, protocol int, reason detect.Reason, to *nfq.Addr, now Time) {
+// to be proved on its own. flow is the one by UDP, or zero: a server that sends back what
+// it gets would say the same in a flow that was opened from outside.
+func (e *Engine) conduct(h *host, c *client, protocol int, reason detect.Reason, to *nfq.Addr, flow nfq.Flow, now Time) {
 	if c.proved.Has(protocol) {
 		e.lock(h.client, c, protocol, reason, now)
 		return
@@ -76,16 +80,16 @@ func (e *Engine) conduct(h *host, c *client, protocol int, reason detect.Reason,
 	}
 	same := s.from == 0 || from == 0 || s.from == from
 	if s.when != 0 && now.Since(s.when) <= conductTime && s.to != x && same {
-		e.prove(h.client, c, protocol, ProofConduct, reason, now)
+		e.prove(h.client, c, protocol, ProofConduct, reason, [2]nfq.Flow{s.flow, flow}, now)
 		return
 	}
-	s.to, s.from, s.when = x, from, now
+	s.to, s.from, s.when, s.flow = x, from, now, flow
 }
 
 // prove begins with a proof: whose the address is has to be known first. A host whose
 // packets carry no hardware address is alone on its link. One behind another router is
 // no neighbour: its packets have to come from that router alone.
-func (e *Engine) prove(slot int32, c *client, protocol int, how Proof, reason detect.Reason, now Time) {
+func (e *Engine) prove(slot int32, c *client, protocol int, how Proof, reason detect.Reason, flows [2]nfq.Flow, now Time) {
 	h := &e.hosts[c.host]
 	if c.proved.Has(protocol) {
 		e.lock(slot, c, protocol, reason, now)
@@ -103,7 +107,7 @@ func (e *Engine) prove(slot int32, c *client, protocol int, how Proof, reason de
 		}
 		e.proven(slot, c, protocol, how, reason, now)
 	case now >= c.claim.until:
-		c.claim = claim{when: now, addr: c.addr, protocol: uint8(protocol), reason: reason, how: how}
+		c.claim = claim{when: now, addr: c.addr, protocol: uint8(protocol), reason: reason, how: how, flows: flows}
 		e.askNeighbour(slot, c, now)
 	}
 }
@@ -111,7 +115,7 @@ func (e *Engine) prove(slot int32, c *client, protocol int, how Proof, reason de
 // askNeighbour asks whose the address of a client is that is to be proved.
 func (e *Engine) askNeighbour(slot int32, c *client, now Time) {
 	w := &c.claim
-	if !e.neighbours.Ask(uint64(c.number)<<32|uint64(slot), c.device, w.addr) {
+	if !e.neighbours.Ask(uint64(c.number)<<32|uint64(slot), c.device, w.addr, w.flows) {
 		*w = claim{}
 		return
 	}
@@ -128,7 +132,8 @@ func (e *Engine) askAgain(slot int32, c *client, now Time) {
 
 // Neighbour takes the answer to a question about a neighbour: mac is whose the address
 // is, zero where nobody is known, and shared says that several IPv4 addresses have it.
-func (e *Engine) Neighbour(id uint64, mac nfq.MAC, shared bool, now Time) {
+// invited says that a flow was opened from outside: then it proves nothing.
+func (e *Engine) Neighbour(id uint64, mac nfq.MAC, shared, invited bool, now Time) {
 	e.now = now
 	slot := int32(uint32(id))
 	if slot < 0 || int(slot) >= len(e.clients) {
@@ -147,6 +152,10 @@ func (e *Engine) Neighbour(id uint64, mac nfq.MAC, shared bool, now Time) {
 	case mac != h.via:
 		e.Counters.Forged++
 		w.when, w.answered = 0, true
+		return
+	case invited:
+		w.when, w.answered = 0, true
+		c.said[w.protocol] = said{}
 		return
 	}
 	claimed := *w

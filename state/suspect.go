@@ -206,7 +206,7 @@ func (e *Engine) answeredAsk(h *host, f *detect.Finding, way int, d *Device, now
 		c.askedAt = s.addr
 	}
 	e.Counters.Answers++
-	e.prove(h.client, c, f.Protocol, ProofAnswer, f.Reason, now)
+	e.prove(h.client, c, f.Protocol, ProofAnswer, f.Reason, [2]nfq.Flow{}, now)
 	return c
 }
 
@@ -269,7 +269,9 @@ func (e *Engine) suspectUDP(p *nfq.Packet, d *Device, h *host, now Time) {
 		s.seen[s.nseen] = x
 		s.nseen++
 	}
-	if int(s.nseen) == len(s.seen) {
+	// After a listed name one address is enough.
+	named := s.reason == detect.ReasonName && now.Since(s.last) < nameTime
+	if named || int(s.nseen) == len(s.seen) {
 		e.suspect(h, none, detect.ReasonMany, &p.Src, d, p.SrcPort, 0, now)
 	}
 }

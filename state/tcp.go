@@ -23,9 +23,6 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	if !isSYN {
 		return e.tcpData(p, d, h, true, now)
 	}
-	if e.wentToNamed(p, d, h, now) {
-		return e.refuse(p, e.clientOf(h))
-	}
 	if h.client != none {
 		if c := &e.clients[h.client]; c.strict || c.sift && decoy(c, &p.Dst) {
 			return e.refuse(p, c)
@@ -284,10 +281,10 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 	switch {
 	case !fl.conduct:
 	case fl.begun:
-		e.conduct(h, c, protocol, fl.reason, &key.wan, now)
+		e.conduct(h, c, protocol, fl.reason, &key.wan, nfq.Flow{}, now)
 		for i := range f.Peers[:f.N] {
 			if a := nfq.Addr(f.Peers[i].Addr); !e.ours(&a) {
-				e.conduct(h, c, protocol, fl.reason, &a, now)
+				e.conduct(h, c, protocol, fl.reason, &a, nfq.Flow{}, now)
 			}
 		}
 	case c.proved.Has(protocol):

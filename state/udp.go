@@ -43,9 +43,6 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 			return e.harmless(h, p.DstPort)
 		}
 	}
-	if e.wentToNamed(p, d, h, now) {
-		return e.dropUDP(e.clientOf(h), nil, e.namedFor(h, &p.Dst, now))
-	}
 	c := e.clientOf(h)
 	if e.tellsHarmless() && (c == nil || c.proved == 0) {
 		e.suspectUDP(p, d, h, now)
@@ -137,7 +134,9 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	case reason == detect.ReasonFlow && c.proved.Has(protocol):
 		// It may be another program's: the lock does not begin again.
 	case f.Conduct:
-		e.conduct(h, c, protocol, reason, &p.Dst, now)
+		e.conduct(h, c, protocol, reason, &p.Dst, nfq.Flow{
+			LAN: nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}, WAN: nfq.AddrPort{Addr: p.Dst, Port: p.DstPort},
+		}, now)
 	case c.proved.Has(protocol): // it answers others, so it is there
 		e.lock(h.client, c, protocol, reason, now)
 	}

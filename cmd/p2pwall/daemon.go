@@ -220,7 +220,7 @@ func (d *daemon) openQueues() error {
 				said.Do(func() { d.log.Printf("%v: whose address cannot be known is not locked (said once)", err) })
 				mac = nfq.MAC{}
 			}
-			w.loop.Do(func(e *state.Engine, now state.Time) { e.Neighbour(id, mac, info.Addrs4 > 1, now) })
+			w.loop.Do(func(e *state.Engine, now state.Time) { e.Neighbour(id, mac, info.Addrs4 > 1, info.Invited, now) })
 		})
 		w.loop.Engine.SetNeighbours(w.neighbours)
 	}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfq
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Flow is what a LAN host sends by UDP from one of its ports to a port outside.
+type Flow struct{ LAN, WAN AddrPort }
+
+// OpenedOutside reports whether the connection table has the flow, and it was opened
+// from outside: then what the LAN host sends may be what it was made to send back. A
+// flow that is not in the table was opened by the LAN host, of which nothing was let
+// pass yet.
+func OpenedOutside(f Flow) (bool, error) {
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err == nil {
+		defer c.Close()
+		var answers []netlink.Message
+		answers, err = c.Execute(lookUp(f))
+		for _, m := range answers {
+			var e ctEntry
+			if err == nil && e.parse(m.Data) {
+				return e.origSrc.Addr != f.LAN.Addr, nil
+			}
+		}
+	}
+	if errors.Is(err, unix.ENOENT) {
+		err = nil
+	}
+	if err != nil {
+		err = fmt.Errorf("connection table: %w", err)
+	}
+	return false, err
+}
+
+// lookUp asks for the entry that one direction of the flow belongs to, whichever it is.
+func lookUp(f Flow) netlink.Message {
+	family, src, dst := uint8(unix.AF_INET), uint16(ctaIP4Src), uint16(ctaIP4Dst)
+	from, to := f.LAN.Addr[12:], f.WAN.Addr[12:]
+	if !f.LAN.Addr.Is4() {
+		family, src, dst = unix.AF_INET6, ctaIP6Src, ctaIP6Dst
+		from, to = f.LAN.Addr[:], f.WAN.Addr[:]
+	}
+	b := []byte{family, 0, 0, 0} // struct nfgenmsg
+	b, tuple := beginAttr(b, ctaTupleOrig|unix.NLA_F_NESTED)
+	b, ip := beginAttr(b, ctaTupleIP|unix.NLA_F_NESTED)
+	b = appendAttr(b, src, from)
+	b = appendAttr(b, dst, to)
+	b = endAttr(b, ip)
+	b, proto := beginAttr(b, ctaTupleProto|unix.NLA_F_NESTED)
+	b = appendAttr(b, ctaProtoNum, []byte{ProtoUDP})
+	b = appendAttr(b, ctaProtoSrcPort, be.AppendUint16(nil, f.LAN.Port))
+	b = appendAttr(b, ctaProtoDstPort, be.AppendUint16(nil, f.WAN.Port))
+	b = endAttr(endAttr(b, proto), tuple)
+	return netlink.Message{Header: netlink.Header{Type: subsysConntrack<<8 | ctGet, Flags: netlink.Request}, Data: b}
+}

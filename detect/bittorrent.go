@@ -2,6 +2,8 @@
 
 package detect
 
+import "bytes"
+
 // BitTorrent recognises the DHT, UDP and HTTP trackers, uTP and the clear-text
 // connections between peers. Sources: BEPs 3, 5, 10, 11, 14, 15 and 29, and
 // captures of Transmission, qBittorrent, rTorrent and anacrolix/torrent.
@@ -16,7 +18,6 @@ var BitTorrent = Protocol{
 	Header:    btHeader,
 	Answer:    btAnswer,
 	Flow:      btFlow,
-	Reply:     btReply,
 	Local:     btLocal,
 	Encrypted: MSEFirst,
 	Decoy:     IsDecoy,
@@ -32,14 +33,6 @@ var BitTorrent = Protocol{
 	},
 }
 
-// btReply reads what a tracker answers.
-func btReply(b []byte, tcp, six bool, f *Finding) bool {
-	if tcp {
-		return TrackerBody(b, f)
-	}
-	return TrackerReply(b, six, f)
-}
-
 func btPing(dst, _ []byte, salt uint32) int { return TorrentProbe(dst, salt) }
 
 func btSYN(dst, _ []byte, salt uint32) int { return UTPProbe(dst, salt) }
@@ -53,7 +46,11 @@ func btPinged(b, probe []byte) bool {
 	return m.parse(b) && q.parse(probe) && m.kind != 'q' && string(m.tid) == string(q.tid)
 }
 
-func btKeyed(b, _ []byte) bool { return MSEFirst(b) }
+// btKeyed reports whether b can be the key that answers ours. A server that sends back
+// what it gets, perhaps behind words of its own, has no key of its own.
+func btKeyed(b, probe []byte) bool {
+	return MSEFirst(b) && !bytes.Contains(b, probe[len(probe)-mseKey/2:])
+}
 
 func btFlow(u *UTP, b []byte, outbound bool, at uint32) Match { return u.Feed(b, outbound, at) }
 
@@ -68,21 +65,20 @@ func btDatagram(b []byte, f *Finding) Kind {
 		if !m.parse(b) {
 			return None
 		}
-		m.name(f)
 		f.Port = m.port
 		f.Client.set(m.client())
 		if m.kind == 'q' {
-			f.Reason = ReasonPing
+			f.Reason, f.Conduct = ReasonPing, true
 			return Query
 		}
 		f.Reason = ReasonPong
 		return Reply
 	case utpIsSYN(b):
-		f.Reason = ReasonHello
+		f.Reason, f.Conduct = ReasonHello, true
 		return Query
 	}
 	if action, ok := trackerQuery(b); ok {
-		f.Reason = ReasonAnnounce
+		f.Reason, f.Conduct = ReasonAnnounce, true
 		if action == trackerAnnounce {
 			PeerIDName(b[36:56], &f.Client)
 			f.Port = be16(b[96:])
@@ -93,8 +89,8 @@ func btDatagram(b []byte, f *Finding) Kind {
 	case !p.parse(b):
 		return None
 	case p.kind == utpData && peerFirst(b[p.data:]) == Yes:
-		f.Reason = ReasonHello
-		peerNames(b[p.data:], true, f)
+		f.Reason, f.Conduct = ReasonHello, true
+		peerNames(b[p.data:], f)
 		return Reply
 	}
 	return Weak
@@ -103,8 +99,10 @@ func btDatagram(b []byte, f *Finding) Kind {
 func btFirst(b []byte, outbound bool, f *Finding) Match {
 	m := peerFirst(b)
 	if m == Yes {
-		f.Reason = ReasonHello
-		peerNames(b, outbound, f)
+		f.Reason, f.Conduct = ReasonHello, true
+		if outbound {
+			peerNames(b, f)
+		}
 	}
 	return m
 }
@@ -123,7 +121,11 @@ func btHeader(line []byte, first, outbound bool, f *Finding) Match {
 	case !torrentHeader(line):
 		return No
 	default:
-		if f.Reason != ReasonAnnounce {
+		// The name of a program in other requests is no conduct: they may
+		// fetch news. Who announces itself by its name shares files.
+		if f.Reason == ReasonAnnounce {
+			f.Conduct = true
+		} else {
 			f.Reason = ReasonTransfer
 		}
 		if !f.Client.Known() {

@@ -147,7 +147,8 @@ func TorrentProbe(dst []byte, salt uint32) int {
 }
 
 // UTPProbe builds the packet that opens a uTP connection: a client answers with
-// its state.
+// its state. The numbers of the connection and of the packet are both made by the salt:
+// one of them alone could be tried out.
 func UTPProbe(dst []byte, salt uint32) int {
 	if len(dst) < utpHeader {
 		return 0
@@ -160,7 +161,6 @@ func UTPProbe(dst []byte, salt uint32) int {
 	b[5] |= 2 // no DNS query, see utpIsSYN
 	putBE32(b[8:], 0)
 	putBE32(b[12:], 0x00040000)
-	putBE16(b[16:], 1)
 	putBE16(b[18:], 0)
 	return utpHeader
 }

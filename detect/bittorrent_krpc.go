@@ -10,17 +10,12 @@ type krpc struct {
 	version []byte // "v", may be nil
 	id      []byte // of the sender, 20 bytes; nil in an error
 	target  []byte // find_node's target, or an info hash; nil or 20 bytes
-	nodes   []byte // 26 bytes each
-	nodes6  []byte // 38 bytes each
-	values  []byte // the inside of the list
 	want6   bool   // it asks for nodes6
 	port    uint16 // announce_peer: the TCP port of the sender, or 0
 }
 
 const (
 	krpcID    = 20
-	krpcNode4 = krpcID + 6
-	krpcNode6 = krpcID + 18
 	krpcMaxID = 32 // of a transaction
 )
 
@@ -95,12 +90,6 @@ func (m *krpc) body(in []byte) bool {
 			if t := bencodeText(value); len(t) == krpcID {
 				m.target = t
 			}
-		case "nodes":
-			m.nodes = bencodeText(value)
-		case "nodes6":
-			m.nodes6 = bencodeText(value)
-		case "values":
-			m.values = bencodeInside(value, 'l')
 		case "want":
 			for list := bencodeInside(value, 'l'); len(list) > 0; {
 				var w []byte
@@ -119,53 +108,6 @@ func (m *krpc) body(in []byte) bool {
 		m.port = 0 // the source port counts
 	}
 	return len(m.id) == krpcID
-}
-
-// name enters the peers that the message names.
-func (m *krpc) name(f *Finding) {
-	for n := m.nodes; len(n) >= krpcNode4; n = n[krpcNode4:] {
-		f.name(compact4(n[krpcID:]))
-	}
-	for n := m.nodes6; len(n) >= krpcNode6; n = n[krpcNode6:] {
-		f.name(compact6(n[krpcID:]))
-	}
-	for list := m.values; len(list) > 0; {
-		var v []byte
-		v, list = bencodeNext(list)
-		switch p := bencodeText(v); len(p) {
-		case 6:
-			f.name(compact4(p))
-		case 18:
-			f.name(compact6(p))
-		}
-	}
-}
-
-// compact4 and compact6 read an address and a port in their compact form.
-func compact4(b []byte) (Endpoint, bool) {
-	var e Endpoint
-	e.Addr[10], e.Addr[11] = 0xff, 0xff
-	copy(e.Addr[12:], b[:4])
-	e.Port = be16(b[4:])
-	return e, true
-}
-
-func compact6(b []byte) (Endpoint, bool) {
-	var e Endpoint
-	copy(e.Addr[:], b[:16])
-	e.Port = be16(b[16:])
-	return e, !is4(&e.Addr)
-}
-
-// nameCompact enters a run of compact peers: "added" of PEX, "peers" of a tracker.
-func nameCompact(b []byte, six bool, f *Finding) {
-	size, read := 6, compact4
-	if six {
-		size, read = 18, compact6
-	}
-	for ; len(b) >= size; b = b[size:] {
-		f.name(read(b))
-	}
 }
 
 func be16(b []byte) uint16 { return uint16(b[0])<<8 | uint16(b[1]) }

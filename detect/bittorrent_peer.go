@@ -6,8 +6,8 @@ const (
 	peerProtocol  = "\x13BitTorrent protocol"
 	peerHandshake = 68 // protocol, 8 reserved, info hash, peer id
 	peerExtended  = 20 // message number of BEP 10
-	// peerMessages bounds how many messages of one segment are looked at.
-	peerMessages = 16
+	// maxMessages is how many messages of one segment are looked at.
+	maxMessages = 16
 )
 
 // peerFirst looks at the beginning of a connection between peers.
@@ -21,9 +21,9 @@ type Wire struct {
 }
 
 // PeerWire reads what follows in the beginning b of one direction of a
-// connection: the handshake, the extension handshake, and the peers that PEX
-// (BEP 11) names, which it enters in f. It reports whether b is a handshake.
-func PeerWire(b []byte, w *Wire, f *Finding) bool {
+// connection: the handshake and the extension handshake. It reports whether b is a
+// handshake.
+func PeerWire(b []byte, w *Wire) bool {
 	*w = Wire{}
 	if peerFirst(b) != Yes {
 		return false
@@ -32,25 +32,23 @@ func PeerWire(b []byte, w *Wire, f *Finding) bool {
 		return true
 	}
 	w.ID = b[peerHandshake-20 : peerHandshake]
-	PeerMessages(b[peerHandshake:], w, f)
+	peerMessages(b[peerHandshake:], w)
 	return true
 }
 
-// peerNames enters in f what the beginning b of one direction of a connection
-// tells: the peers, and of what the LAN host sent, the program and its port.
-func peerNames(b []byte, outbound bool, f *Finding) {
+// peerNames enters in f the program and its port, as far as the beginning b of what
+// the LAN host sent tells them.
+func peerNames(b []byte, f *Finding) {
 	var w Wire
-	PeerWire(b, &w, f)
-	if outbound {
-		WireName(&w, &f.Client)
-		f.Port = w.Port
-	}
+	PeerWire(b, &w)
+	WireName(&w, &f.Client)
+	f.Port = w.Port
 }
 
-// PeerMessages does the same for b that begins with a message behind the
-// handshake, as the next segment mostly does.
-func PeerMessages(b []byte, w *Wire, f *Finding) {
-	for range peerMessages {
+// peerMessages looks for the extension handshake among the messages behind the
+// handshake.
+func peerMessages(b []byte, w *Wire) {
+	for range maxMessages {
 		if len(b) < 5 {
 			return
 		}
@@ -58,16 +56,15 @@ func PeerMessages(b []byte, w *Wire, f *Finding) {
 		if n > uint32(len(b)-4) {
 			return
 		}
-		if n >= 2 && b[4] == peerExtended {
-			peerExtension(b[5], b[6:4+n], w, f)
+		if n >= 2 && b[4] == peerExtended && b[5] == 0 {
+			peerExtension(b[6:4+n], w)
 		}
 		b = b[4+n:]
 	}
 }
 
-// peerExtension reads one extension message: number 0 is the handshake, the
-// number of PEX is agreed on, but only it has lists of added peers.
-func peerExtension(number byte, b []byte, w *Wire, f *Finding) {
+// peerExtension reads the extension handshake, message 0 of BEP 10.
+func peerExtension(b []byte, w *Wire) {
 	if len(b) == 0 || b[0] != 'd' {
 		return
 	}
@@ -79,15 +76,11 @@ func peerExtension(number byte, b []byte, w *Wire, f *Finding) {
 		if value, in = bencodeNext(in); value == nil {
 			return
 		}
-		switch name := bencodeText(key); {
-		case number == 0 && string(name) == "v":
+		switch string(bencodeText(key)) {
+		case "v":
 			w.Client = bencodeText(value)
-		case number == 0 && string(name) == "p":
+		case "p":
 			w.Port, _ = bencodeNumber(value)
-		case number != 0 && string(name) == "added":
-			nameCompact(bencodeText(value), false, f)
-		case number != 0 && string(name) == "added6":
-			nameCompact(bencodeText(value), true, f)
 		}
 	}
 }

@@ -29,52 +29,6 @@ func trackerQuery(b []byte) (action uint32, ok bool) {
 	return 0, false
 }
 
-// TrackerReply enters the peers of a reply to an announce by UDP; six says that
-// it came over IPv6. It reports whether b is one.
-func TrackerReply(b []byte, six bool, f *Finding) bool {
-	size := 6
-	if six {
-		size = 18
-	}
-	if len(b) < 20 || be32(b) != trackerAnnounce || (len(b)-20)%size != 0 {
-		return false
-	}
-	// Intervals are minutes to hours.
-	if n := be32(b[8:]); n == 0 || n > 1<<20 {
-		return false
-	}
-	nameCompact(b[20:], six, f)
-	return true
-}
-
-// TrackerBody enters the peers of the body of an HTTP tracker's reply, as far as
-// it is there. It reports whether b is one.
-func TrackerBody(b []byte, f *Finding) bool {
-	if len(b) == 0 || b[0] != 'd' {
-		return false
-	}
-	found := false
-	for in := b[1:]; len(in) > 0; {
-		var key, value []byte
-		if key, in = bencodeNext(in); key == nil {
-			break
-		}
-		name := bencodeText(key)
-		if value, in = bencodeNext(in); value == nil {
-			break
-		}
-		switch string(name) {
-		case "interval", "min interval", "complete", "incomplete":
-			found = found || value[0] == 'i'
-		case "peers":
-			nameCompact(bencodeText(value), false, f)
-		case "peers6":
-			nameCompact(bencodeText(value), true, f)
-		}
-	}
-	return found
-}
-
 // announceLine reports whether the request line is that of an announce or a
 // scrape: its info hash is 20 bytes, some of them written as %xx.
 func announceLine(line []byte) bool {
@@ -152,8 +106,8 @@ func isHex(c byte) bool {
 // not among them: it fetches by HTTP as well.
 var torrentAgents = [...]string{
 	"transmission/", "qbittorrent/", "qbittorrent v", "utorrent/", "utorrentmac/", "btwebclient/",
-	"bittorrent/", "libtorrent/", "rtorrent/", "rain ", "deluge", "azureus ", "vuze ", "biglybt ",
-	"bitcomet/", "bitspirit", "ktorrent/", "webtorrent/", "anacrolix", "go.torrent",
+	"bittorrent/", "libtorrent/", "rtorrent/", "deluge/", "deluge ", "deluge-torrent", "azureus ", "vuze ",
+	"biglybt ", "bitcomet/", "bitspirit/", "ktorrent/", "webtorrent/", "anacrolix/", "anacrolix-torrent", "go.torrent",
 }
 
 // torrentHeader reports whether the header line is a BitTorrent client's own.

@@ -55,7 +55,7 @@ func (p *utpPacket) parse(b []byte) bool {
 // time difference yet and no data.
 func utpIsSYN(b []byte) bool {
 	var p utpPacket
-	if !p.parse(b) || p.kind != utpSYN || p.diff != 0 || p.window == 0 || len(b) > utpHeader+10 {
+	if !p.parse(b) || p.kind != utpSYN || p.diff != 0 || p.window == 0 && p.ack == 0 || len(b) > utpHeader+10 {
 		return false
 	}
 	// A short DNS query with the number 0x4100 or 0x4101 looks like this too:

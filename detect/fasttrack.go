@@ -13,6 +13,7 @@ var FastTrack = Protocol{
 	First:    ftFirst,
 	Header:   ftHeader,
 	Answer:   ftAnswer,
+	Port:     1214,
 	Probes: []Probe{
 		{Name: "ping", Build: ftProbe},
 		{Name: "http", TCP: true, Build: httpProbe},
@@ -43,7 +44,7 @@ func ftDatagram(b []byte, f *Finding) Kind {
 	switch b[0] {
 	case ftPing:
 		if len(b) > ftPingHead && b[5] == 0x80 && ftName(b[ftPingHead:]) {
-			f.Reason = ReasonPing
+			f.Reason, f.Conduct = ReasonPing, true
 			return Query
 		}
 	case ftPong:

@@ -7,35 +7,21 @@ package detect
 // choose them anew.
 var ftHello = [12]byte{0xfa, 0x00, 0xb6, 0x2b, 0xfa, 0xcb, 0x12, 0x38, 0x32, 0x09, 0xd2, 0x32}
 
-// ftRequests begin a request for a file by its hash, 40 hexadecimal digits.
-var ftRequests = [...]string{"GET /.hash=", "HEAD /.hash="}
-
 func ftFirst(b []byte, outbound bool, f *Finding) Match {
 	if outbound {
-		if m := hasPrefix(b, ftHello[:]); m != No {
-			f.Reason = ReasonHello
-			return m
-		}
-	}
-	// A request by hash is known before its line is over.
-	open := No
-	for _, request := range ftRequests {
-		switch hasPrefix(b, []byte(request)) {
+		switch m := hasPrefix(b, ftHello[:]); m {
 		case Yes:
-			f.Reason = ReasonTransfer
+			f.Reason, f.Conduct = ReasonHello, true
 			return Yes
 		case More:
-			open = More
+			return More
 		}
-	}
-	if open == More {
-		return More
 	}
 	// Who sends GIVE serves the file over this connection: the LAN host
 	// when it opened it, or the outside (push).
 	m := ftGive(b)
 	if m == Yes {
-		f.Reason = ReasonPush
+		f.Reason, f.Conduct = ReasonPush, true
 	}
 	return m
 }
@@ -67,7 +53,9 @@ func ftGive(b []byte) Match {
 }
 
 func ftHeader(line []byte, first, outbound bool, f *Finding) Match {
-	if first { // ftFirst has seen it
+	// The request alone, "GET /.hash=" and the hash, says nothing: it can be the
+	// address of a picture in a web page.
+	if first {
 		return No
 	}
 	name, value, ok := cutHeader(line)
@@ -83,11 +71,16 @@ func ftHeader(line []byte, first, outbound bool, f *Finding) Match {
 	default:
 		return No
 	}
-	f.Reason = ReasonTransfer
+	f.Reason, f.Conduct = ReasonTransfer, true
 	// X-Kazaa-IP is the sender's own address: a peer's when the outside
 	// sends it.
-	if equalFold(name, "x-kazaa-supernodeip") || !outbound && equalFold(name, "x-kazaa-ip") {
+	ip := equalFold(name, "x-kazaa-ip")
+	switch {
+	case equalFold(name, "x-kazaa-supernodeip"), ip && !outbound:
 		f.name(parseEndpoint(value))
+	case ip:
+		e, _ := parseEndpoint(value)
+		f.Port = e.Port
 	}
 	return Yes
 }

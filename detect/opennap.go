@@ -57,7 +57,7 @@ func napFirst(b []byte, outbound bool, f *Finding) Match {
 	if n, m = napText(b[1:], '"'); m != Yes {
 		return m
 	}
-	f.Reason, f.Port = ReasonHello, port
+	f.Reason, f.Port, f.Conduct = ReasonHello, port, true
 	f.Client.Set(b[1 : 1+n])
 	return Yes
 }
@@ -91,11 +91,11 @@ func napText(b []byte, end byte) (int, Match) {
 // "1" of the side that was connected to: GET or SEND, sent on its own, then
 // <nick> "<file>" <offset or size>.
 func napTransfer(b []byte, f *Finding) Match {
-	f.Reason = ReasonTransfer
+	reason := ReasonTransfer
 	m := hasPrefix(b, []byte("GET"))
 	n := len("GET")
 	if m == No {
-		f.Reason = ReasonPush
+		reason = ReasonPush
 		m = hasPrefix(b, []byte("SEND"))
 		n = len("SEND")
 	}
@@ -106,5 +106,8 @@ func napTransfer(b []byte, f *Finding) Match {
 	if n, m = napText(b, ' '); m != Yes { // HTTP has a blank at once
 		return m
 	}
-	return hasPrefix(b[n+1:], []byte(`"`))
+	if m = hasPrefix(b[n+1:], []byte(`"`)); m == Yes {
+		f.Reason, f.Conduct = reason, true
+	}
+	return m
 }

@@ -37,11 +37,13 @@ const (
 	ReasonEncrypted        // an encrypted session, and more that speaks for it
 	ReasonName             // it turned to an address whose name is listed
 	ReasonFlow             // a flow of the protocol that was going on already
+	ReasonMapping          // it had the router open a port
+	ReasonMany             // it spoke to many addresses from one port
 )
 
 var reasonNames = [...]string{
 	"", "ping", "pong", "peer", "hello", "http", "push", "probe", "announce", "local",
-	"encrypted", "name", "flow",
+	"encrypted", "name", "flow", "mapping", "many",
 }
 
 // String returns the short name that the control socket uses.
@@ -69,7 +71,7 @@ type Finding struct {
 	Reason Reason
 	// Protocol is the index in All of the protocol that matched.
 	Protocol int
-	// Peers[:N] are the peers the payload names beside its own address.
+	// Peers[:N] are the peers that the head of a request names.
 	Peers [MaxNamed]Endpoint
 	N     int
 	// Ignored counts addresses that were named but malformed or absurd.
@@ -78,12 +80,16 @@ type Finding struct {
 	Client ClientName
 	// Port is where the sender says that it listens, or 0.
 	Port uint16
+	// Conduct says that only such a program sends this of its own accord: no web
+	// page can have a browser send it, nor can anybody outside cause it. Sent to
+	// several addresses it proves the program.
+	Conduct bool
 }
 
 // Reset empties the finding for its next use.
 func (f *Finding) Reset() {
 	f.Kind, f.Reason, f.Protocol, f.N, f.Ignored = None, ReasonNone, 0, 0, 0
-	f.Client.n, f.Port = 0, 0
+	f.Client.n, f.Port, f.Conduct = 0, 0, false
 }
 
 func (f *Finding) name(e Endpoint, ok bool) {
@@ -130,27 +136,23 @@ type Protocol struct {
 	// people.
 	Name, Title string
 
-	// Datagram classifies the UDP payload b of a LAN host. It sets f.Reason,
-	// and f.Peers where the payload names some.
+	// Datagram classifies the UDP payload b of a LAN host. It sets f.Reason.
 	Datagram func(b []byte, f *Finding) Kind
 
 	// First looks at the first bytes of one direction of a TCP connection;
 	// outbound tells whether the LAN host sent them. It is called again
-	// with more bytes while it returns More, with at most StreamBuffer.
+	// with more bytes while it returns More, with at most StreamBuffer. It
+	// changes f only when it returns Yes.
 	First func(b []byte, outbound bool, f *Finding) Match
 
 	// Header looks at one line of an HTTP head, without its line end; first
-	// says that it is the request or status line.
+	// says that it is the request or status line. It sets f.Peers where the
+	// line names some.
 	Header func(line []byte, first, outbound bool, f *Finding) Match
 
 	// Flow looks at datagrams that Datagram calls Weak, one flow at a time:
 	// at is when the datagram came, in microseconds of a clock that wraps.
 	Flow func(u *UTP, b []byte, outbound bool, at uint32) Match
-
-	// Reply reads what somebody outside answers to a query, where the payload
-	// alone does not tell: by TCP, it is what follows the head. It enters
-	// the peers in f, and reports whether it was such an answer.
-	Reply func(b []byte, tcp, six bool, f *Finding) bool
 
 	// Local classifies what a LAN host sends to the router's port, or to a
 	// group of the LAN: by TCP if tcp. It returns Query for a client, and
@@ -177,6 +179,8 @@ type Protocol struct {
 	// something else.
 	Sift bool
 
+	// Port is where a client listens that does not say where, or 0.
+	Port uint16
 	// Names are the DNS names that are the protocol's own, as far as it has
 	// any; "*." stands for any names before.
 	Names []string

@@ -39,6 +39,9 @@ type Stream struct {
 	phase phase
 	http  bool // it began as HTTP
 	first bool // the line being read is the request or status line
+	over  bool // the HTTP head was read to its end
+	// browser: a line of the head is one that only web browsers write.
+	browser bool
 	sifter
 	buf [StreamBuffer]byte
 }
@@ -147,16 +150,22 @@ func (s *Stream) scan(set Set, b []byte, outbound bool, f *Finding) Match {
 			line = line[:n-1]
 		}
 		if len(line) == 0 && !s.first { // end of the head
-			s.phase = phaseDone
+			s.phase, s.over = phaseDone, true
 			break
 		}
-		if s.header(set, line, outbound, f) == Yes {
+		s.browser = s.browser || !s.first && browserHeader(line)
+		if !s.browser && s.header(set, line, outbound, f) == Yes {
 			found = Yes
 		}
 		s.first = false
 	}
 	if s.seen >= StreamLimit {
 		s.phase = phaseDone
+	}
+	if s.browser && !s.claimed {
+		// What these lines said before is a browser's too.
+		found = No
+		f.Reset()
 	}
 	switch {
 	case found == Yes:
@@ -191,7 +200,6 @@ func (s *Stream) begin(set Set, b []byte, outbound bool, f *Finding) Match {
 	if found {
 		return Yes
 	}
-	f.Reason = ReasonNone
 	if open || http != No {
 		return More
 	}
@@ -213,6 +221,22 @@ func (s *Stream) header(set Set, line []byte, outbound bool, f *Finding) Match {
 
 // keep appends to the line that is being put together, as far as there is room.
 func (s *Stream) keep(b []byte) { s.n += uint8(copy(s.buf[s.n:], b)) }
+
+// browserHeaders begin the lines of a head that web browsers write and that a page
+// cannot leave out.
+var browserHeaders = [...]string{
+	"user-agent: mozilla/", "accept-language:", "origin:", "referer:", "cookie:", "sec-",
+}
+
+// browserHeader reports whether the header line is one that web browsers write.
+func browserHeader(line []byte) bool {
+	for _, h := range browserHeaders {
+		if hasPrefixFold(line, h) {
+			return true
+		}
+	}
+	return false
+}
 
 var httpStarts = [...]string{
 	"GET ", "HEAD ", "POST ", "PUT ", "OPTIONS ", "DELETE ", "PATCH ", "HTTP/",
@@ -247,6 +271,11 @@ func (s *Stream) Far(seq uint32) bool {
 	d := int32(seq - s.next)
 	return s.phase != phaseNew && (d > reach || d < -reach)
 }
+
+// Sure reports whether what was recognised is the words of the program that sent
+// them, and of no web browser. A page can have a browser send a request line and some
+// headers of its choice, so a head of HTTP has to be read to its end.
+func (s *Stream) Sure() bool { return s.claimed && (!s.http || s.over && !s.browser) }
 
 // Done reports whether nothing more is to be seen in this direction.
 func (s *Stream) Done() bool { return s.phase == phaseDone && !s.looking() }

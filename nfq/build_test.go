@@ -164,9 +164,9 @@ func TestSenderRefuses(t *testing.T) {
 	reset := with(tcp, func(p *Packet) { p.TCPFlags = RST })
 	fragment := with(tcp, func(p *Packet) { p.Fragment = true })
 	for name, err := range map[string][2]error{
-		"two families":            {s.UDP(a4, a6, nil), errMixedFamily},
-		"long payload":            {s.UDP(a4, a4, make([]byte, MaxPayload+1)), errTooLong},
-		"no IPv6":                 {s.UDP(a6, a6, nil), errNoIPv6},
+		"two families":            {s.UDP(0, a4, a6, nil), errMixedFamily},
+		"long payload":            {s.UDP(0, a4, a4, make([]byte, MaxPayload+1)), errTooLong},
+		"no IPv6":                 {s.UDP(0, a6, a6, nil), errNoIPv6},
 		"reject without IPv6":     {s.Reject(&udp), errNoIPv6},
 		"reset of UDP":            {s.Reset(&udp), errNotTCP},
 		"reset of a reset":        {s.Reset(&reset), errNotTCP},

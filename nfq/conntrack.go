@@ -83,38 +83,38 @@ type ctChange uint8
 const (
 	ctKeep     ctChange = iota
 	ctRemove            // delete it
-	ctHarmless          // mark it with MarkDecided and MarkHarmless
+	ctHarmless          // mark it with Marks.Harmless
 )
 
 // CutFlows removes connections from the kernel's connection table, so that the rules
 // look at them anew, also at those that were decided or offloaded past the rules: all
 // between the given pairs, and the TCP and UDP connections that the given hosts of the
-// LAN have with elsewhere, that are not marked with MarkHarmless and that the rules
+// LAN have with elsewhere, that are not marked as harmless and that the rules
 // would not look at as they are. It returns how many there were; translated ones get
 // no more replies.
 //
 // It reads the whole table, so it is nothing for the packet path.
-func CutFlows(pairs map[Pair]struct{}, hosts map[Addr]struct{}, lan []netip.Prefix) (int, error) {
-	return changeFlows(func(e *ctEntry) ctChange { return removeIf(e.of(pairs) || e.unknownOf(hosts, lan)) })
+func CutFlows(m Marks, pairs map[Pair]struct{}, hosts map[Addr]struct{}, lan []netip.Prefix) (int, error) {
+	return changeFlows(&m, func(e *ctEntry) ctChange { return removeIf(e.of(pairs) || e.unknownOf(&m, hosts, lan)) })
 }
 
 // DeleteUDPFlows removes the UDP flows that hosts of the given networks opened
 // to elsewhere. What was counted past its first packets before the rules were
 // loaded would never be looked at.
 func DeleteUDPFlows(lan []netip.Prefix) (int, error) {
-	return changeFlows(func(e *ctEntry) ctChange { return removeIf(e.proto == ProtoUDP && e.leaves(lan)) })
+	return changeFlows(nil, func(e *ctEntry) ctChange { return removeIf(e.proto == ProtoUDP && e.leaves(lan)) })
 }
 
 // LookAgain does what DeleteUDPFlows does, but for the connections of well-known
 // services: they cannot show their first data any more, and are marked as harmless.
 // It returns ports of LAN hosts from which several hosts outside were spoken to at
 // ports that are no well-known service's, as a file-sharing client does.
-func LookAgain(lan []netip.Prefix) ([]AddrPort, error) {
+func LookAgain(m Marks, lan []netip.Prefix) ([]AddrPort, error) {
 	const most = 64
 	var suspects []AddrPort
 	// The first host that each port spoke to; zero after a second.
 	spoke := map[AddrPort]Addr{}
-	_, err := changeFlows(func(e *ctEntry) ctChange {
+	_, err := changeFlows(&m, func(e *ctEntry) ctChange {
 		switch {
 		case e.proto != ProtoTCP && e.proto != ProtoUDP || !e.leaves(lan):
 			return ctKeep
@@ -141,10 +141,10 @@ func LookAgain(lan []netip.Prefix) ([]AddrPort, error) {
 // the given networks opened to elsewhere and that nobody has decided about, and does
 // no more than that. Those of name servers are not among them: each answer shows what
 // it is, and may be wanted.
-func MarkKnown(lan []netip.Prefix) error {
-	_, err := changeFlows(func(e *ctEntry) ctChange {
+func MarkKnown(m Marks, lan []netip.Prefix) error {
+	_, err := changeFlows(&m, func(e *ctEntry) ctChange {
 		port := e.origDst.Port
-		if e.mark&MarkDecided == 0 && e.leaves(lan) && port != 53 && wellKnown(e.proto, port) {
+		if !m.decided(e.mark) && e.leaves(lan) && port != 53 && wellKnown(e.proto, port) {
 			return ctHarmless
 		}
 		return ctKeep
@@ -204,8 +204,8 @@ func removeIf(yes bool) ctChange {
 }
 
 // changeFlows does to each connection what want says, and returns how many it
-// changed.
-func changeFlows(want func(*ctEntry) ctChange) (int, error) {
+// changed. Without marks it can only remove.
+func changeFlows(m *Marks, want func(*ctEntry) ctChange) (int, error) {
 	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
 		return 0, fmt.Errorf("connection table: %w", err)
@@ -220,7 +220,7 @@ func changeFlows(want func(*ctEntry) ctChange) (int, error) {
 		}
 	})
 	if err == nil {
-		changed, err = editFlows(c, buf, edits)
+		changed, err = editFlows(c, m, buf, edits)
 	}
 	if err != nil {
 		return changed, fmt.Errorf("connection table: %w", err)
@@ -283,7 +283,7 @@ type ctEdit struct {
 // that fail and to the last; so many answers fit into a socket's buffer.
 const editsAtATime = 64
 
-func editFlows(c *netlink.Conn, buf []byte, edits []ctEdit) (changed int, err error) {
+func editFlows(c *netlink.Conn, m *Marks, buf []byte, edits []ctEdit) (changed int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return 0, err
@@ -292,7 +292,7 @@ func editFlows(c *netlink.Conn, buf []byte, edits []ctEdit) (changed int, err er
 	var busy error
 	for len(edits) > 0 {
 		n := min(len(edits), editsAtATime)
-		out = appendEdits(out[:0], edits[:n])
+		out = appendEdits(out[:0], m, edits[:n])
 		edits = edits[n:]
 		var serr error
 		if err := raw.Control(func(fd uintptr) { _, serr = unix.Write(int(fd), out) }); err != nil {
@@ -315,7 +315,7 @@ func editFlows(c *netlink.Conn, buf []byte, edits []ctEdit) (changed int, err er
 
 // appendEdits appends a message for each change, with its number from 1 on. The last
 // is to be answered in any case.
-func appendEdits(b []byte, edits []ctEdit) []byte {
+func appendEdits(b []byte, m *Marks, edits []ctEdit) []byte {
 	for i := range edits {
 		x := &edits[i]
 		typ, flags := uint16(subsysConntrack<<8|ctNew), uint16(unix.NLM_F_REQUEST)
@@ -331,8 +331,8 @@ func appendEdits(b []byte, edits []ctEdit) []byte {
 		if x.change == ctRemove {
 			b = appendAttr(b, ctaIDNum, x.id[:])
 		} else {
-			b = appendAttr32(b, ctaMark, MarkDecided|MarkHarmless)
-			b = appendAttr32(b, ctaMarkMask, MarkDecided|MarkHarmless)
+			b = appendAttr32(b, ctaMark, m.Harmless)
+			b = appendAttr32(b, ctaMarkMask, m.Mask)
 		}
 		b = endMessage(b, at)
 	}
@@ -406,11 +406,11 @@ const youngPackets = 12
 // not known to be harmless and has to begin anew to come to the queue. One that has
 // just begun does so without, and would only be torn: a page that is being fetched
 // while its host is found.
-func (e *ctEntry) unknownOf(hosts map[Addr]struct{}, lan []netip.Prefix) bool {
-	if e.proto != ProtoTCP && e.proto != ProtoUDP || e.mark&MarkHarmless != 0 {
+func (e *ctEntry) unknownOf(m *Marks, hosts map[Addr]struct{}, lan []netip.Prefix) bool {
+	if e.proto != ProtoTCP && e.proto != ProtoUDP || m.harmless(e.mark) {
 		return false
 	}
-	if e.mark&MarkDecided == 0 && e.status&ctOffloaded == 0 && e.counted && e.packets <= youngPackets {
+	if !m.decided(e.mark) && e.status&ctOffloaded == 0 && e.counted && e.packets <= youngPackets {
 		return false
 	}
 	_, opened := hosts[e.origSrc.Addr]

@@ -39,14 +39,14 @@ func TestCutFlowsOfPairs(t *testing.T) {
 		of("192.168.1.50", "198.51.100.7"):     {},
 		of("2001:db8:1::50", "2001:db8:ff::7"): {},
 	}
-	n, err := CutFlows(pairs, nil, nil)
+	n, err := CutFlows(testMarks, pairs, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if n < 3 {
 		t.Errorf("%d connections deleted, want all three", n)
 	}
-	if n, err := CutFlows(pairs, nil, nil); n != 0 || err != nil {
+	if n, err := CutFlows(testMarks, pairs, nil, nil); n != 0 || err != nil {
 		t.Errorf("the second time: %d, %v", n, err)
 	}
 	if n, err := DeleteUDPFlows([]netip.Prefix{netip.MustParsePrefix("192.168.2.0/24")}); n != 0 || err != nil {
@@ -105,9 +105,9 @@ func flow(t *testing.T, network, from, to string) {
 }
 
 // markFlow has the connections to a port that come be marked.
-func markFlow(t *testing.T, network, port string, mark int) {
+func markFlow(t *testing.T, network, port string, mark uint32) {
 	t.Helper()
-	run(t, "iptables", "-t", "mangle", "-A", "OUTPUT", "-p", network, "--dport", port, "-j", "CONNMARK", "--set-mark", strconv.Itoa(mark))
+	run(t, "iptables", "-t", "mangle", "-A", "OUTPUT", "-p", network, "--dport", port, "-j", "CONNMARK", "--set-mark", strconv.Itoa(int(mark)))
 }
 
 // tracked says what is in the connection table: the destination and port of each
@@ -144,9 +144,9 @@ func tracked(t *testing.T, network string) string {
 func TestCutFlowsOfHosts(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32")
 	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
-	markFlow(t, "tcp", "443", MarkHarmless|MarkDecided)
-	markFlow(t, "tcp", "6881", MarkDecided)
-	markFlow(t, "udp", "53", MarkHarmless)
+	markFlow(t, "tcp", "443", testMarks.Harmless)
+	markFlow(t, "tcp", "6881", testMarks.Decided)
+	markFlow(t, "udp", "53", testMarks.Harmless)
 	flow(t, "tcp", "192.168.1.50:40001", "198.51.100.7:6881")
 	flow(t, "tcp", "192.168.1.50:40002", "198.51.100.7:443")
 	flow(t, "tcp", "198.51.100.7:40003", "192.168.1.50:6882") // opened by the outside
@@ -158,13 +158,13 @@ func TestCutFlowsOfHosts(t *testing.T) {
 	flow(t, "udp", "192.168.1.50:40004", "192.168.1.51:6883")
 	flow(t, "udp", "192.168.1.50:40005", "239.192.152.143:6771")
 	hosts := map[Addr]struct{}{addr("192.168.1.50"): {}}
-	if n, err := CutFlows(nil, hosts, lan); n != 4 || err != nil {
+	if n, err := CutFlows(testMarks, nil, hosts, lan); n != 4 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
-	if got, want := tracked(t, "tcp"), "192.168.1.51:6883, 198.51.100.7:443 9000000, 198.51.100.7:6884"; got != want {
+	if got, want := tracked(t, "tcp"), "192.168.1.51:6883, 198.51.100.7:443 7000000, 198.51.100.7:6884"; got != want {
 		t.Errorf("TCP: %s, want %s", got, want)
 	}
-	if got, want := tracked(t, "udp"), "192.168.1.51:6883, 198.51.100.7:53 8000000, 239.192.152.143:6771"; got != want {
+	if got, want := tracked(t, "udp"), "192.168.1.51:6883, 198.51.100.7:53 7000000, 239.192.152.143:6771"; got != want {
 		t.Errorf("UDP: %s, want %s", got, want)
 	}
 }
@@ -175,7 +175,7 @@ func TestCutFlowsYoung(t *testing.T) {
 	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
 	flow(t, "udp", "192.168.1.50:40000", "198.51.100.7:6880") // not counted yet
 	run(t, "iptables", "-A", "OUTPUT", "-m", "connbytes", "--connbytes", "100", "--connbytes-mode", "packets", "--connbytes-dir", "both", "-j", "DROP")
-	markFlow(t, "udp", "6881", MarkDecided)
+	markFlow(t, "udp", "6881", testMarks.Decided)
 	flow(t, "udp", "192.168.1.50:40001", "198.51.100.7:6881")
 	for range youngPackets {
 		flow(t, "udp", "192.168.1.50:40002", "198.51.100.7:6882")
@@ -184,7 +184,7 @@ func TestCutFlowsYoung(t *testing.T) {
 		flow(t, "udp", "192.168.1.50:40003", "198.51.100.7:6883")
 	}
 	flow(t, "tcp", "192.168.1.50:40004", "198.51.100.7:6884")
-	if n, err := CutFlows(nil, map[Addr]struct{}{addr("192.168.1.50"): {}}, lan); n != 3 || err != nil {
+	if n, err := CutFlows(testMarks, nil, map[Addr]struct{}{addr("192.168.1.50"): {}}, lan); n != 3 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
 	if got, want := tracked(t, "udp"), "198.51.100.7:6882"; got != want {
@@ -200,7 +200,7 @@ func TestCutFlowsYoung(t *testing.T) {
 const ctGolden = "02000000" +
 	"34000180 14000180 08000100c0a80132 08000200c6336407 1c000280 0500010006000000 060002009c420000 0600030001bb0000" +
 	"34000280 14000180 08000100c6336407 08000200c0a80132 1c000280 0500010006000000 0600020001bb0000 060003009c420000" +
-	"080003000000000e 0800080009000000 08000c008c334842 08000b0000000001 0800070000069780" +
+	"080003000000000e 0800080007000000 08000c008c334842 08000b0000000001 0800070000069780" +
 	"30000480 2c000180 0500010003000000 050002000a000000 050003000a000000 0600040023000000 0600050023000000" +
 	"1c000980 0c0001000000000000000003 0c00020000000000000000a5 1c000a80 0c0001000000000000000002 0c0002000000000000000070"
 
@@ -225,7 +225,7 @@ func TestParseConntrack(t *testing.T) {
 	b = tuple(b, ctaTupleOrig, "192.168.1.50", "198.51.100.7", 40002, 443)
 	orig := b[nfgenLen+nlaHeaderLen:]
 	b = tuple(b, ctaTupleReply, "198.51.100.7", "192.168.1.50", 443, 40002)
-	b = appendAttr32(b, ctaMark, MarkHarmless|MarkDecided)
+	b = appendAttr32(b, ctaMark, testMarks.Harmless)
 	b = appendAttr32(b, ctaStatus, 0xe)
 	b = appendAttr32(b, ctaIDNum, 0x8c334842)
 	b = count(b, ctaCountOrig, 3)
@@ -236,7 +236,7 @@ func TestParseConntrack(t *testing.T) {
 		AddrPort{addr("198.51.100.7"), 443},
 		AddrPort{addr("198.51.100.7"), 443},
 		AddrPort{addr("192.168.1.50"), 40002},
-		ProtoTCP, MarkHarmless | MarkDecided, 0xe, true, 3, orig,
+		ProtoTCP, testMarks.Harmless | testMarks.Decided, 0xe, true, 3, orig,
 		[]byte{0x8c, 0x33, 0x48, 0x42},
 	}
 	var got ctEntry
@@ -307,24 +307,24 @@ func TestLookAgain(t *testing.T) {
 	flow(t, "udp", "192.168.1.51:40014", "198.51.100.7:7006")
 	flow(t, "udp", "192.168.1.51:40014", "198.51.100.8:7007")
 	flow(t, "udp", "192.168.1.51:40014", "198.51.100.9:7008")
-	got, err := LookAgain(lan)
+	got, err := LookAgain(testMarks, lan)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]AddrPort{{addr("192.168.1.51"), 40014}}, got); diff != "" {
 		t.Errorf("suspects (-want +got):\n%s", diff)
 	}
-	if got, want := tracked(t, "tcp"), "192.168.1.50:22, 198.51.100.7:443 9000005, 198.51.100.7:6881"; got != want {
+	if got, want := tracked(t, "tcp"), "192.168.1.50:22, 198.51.100.7:443 7000005, 198.51.100.7:6881"; got != want {
 		t.Errorf("TCP: %s, want %s", got, want)
 	}
-	if got, want := tracked(t, "udp"), "192.168.1.50:7001, 192.168.1.51:7000, 198.51.100.7:123 9000000, 198.51.100.8:53 9000000"; got != want {
+	if got, want := tracked(t, "udp"), "192.168.1.50:7001, 192.168.1.51:7000, 198.51.100.7:123 7000000, 198.51.100.8:53 7000000"; got != want {
 		t.Errorf("UDP: %s, want %s", got, want)
 	}
 }
 
 func TestMarkKnown(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "192.168.2.50/32", "198.51.100.7/32")
-	markFlow(t, "tcp", "22", MarkDecided)
+	markFlow(t, "tcp", "22", testMarks.Decided)
 	markFlow(t, "tcp", "80", 5) // another's
 	for i, port := range []string{"22", "80", "443", "6881"} {
 		flow(t, "tcp", "192.168.1.50:4000"+strconv.Itoa(i), "198.51.100.7:"+port)
@@ -333,13 +333,13 @@ func TestMarkKnown(t *testing.T) {
 		flow(t, "udp", "192.168.1.50:4000"+strconv.Itoa(i), "198.51.100.7:"+port)
 	}
 	flow(t, "tcp", "192.168.2.50:40009", "198.51.100.7:25") // of another network
-	if err := MarkKnown([]netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}); err != nil {
+	if err := MarkKnown(testMarks, []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := tracked(t, "tcp"), "198.51.100.7:22 1000000, 198.51.100.7:25, 198.51.100.7:443 9000000, 198.51.100.7:6881, 198.51.100.7:80 9000005"; got != want {
+	if got, want := tracked(t, "tcp"), "198.51.100.7:22 5000000, 198.51.100.7:25, 198.51.100.7:443 7000000, 198.51.100.7:6881, 198.51.100.7:80 7000005"; got != want {
 		t.Errorf("TCP: %s, want %s", got, want)
 	}
-	if got, want := tracked(t, "udp"), "198.51.100.7:123 9000000, 198.51.100.7:53, 198.51.100.7:6881"; got != want {
+	if got, want := tracked(t, "udp"), "198.51.100.7:123 7000000, 198.51.100.7:53, 198.51.100.7:6881"; got != want {
 		t.Errorf("UDP: %s, want %s", got, want)
 	}
 }
@@ -353,7 +353,7 @@ func TestManyFlows(t *testing.T) {
 		flow(t, "udp", fmt.Sprintf("192.168.1.50:%d", 40000+i), "198.51.100.7:9")
 	}
 	first := true
-	n, err := changeFlows(func(*ctEntry) ctChange {
+	n, err := changeFlows(nil, func(*ctEntry) ctChange {
 		for i := 0; first && i < ended; i++ {
 			run(t, "conntrack", "-D", "-p", "udp", "--sport", strconv.Itoa(40000+i))
 		}
@@ -371,13 +371,13 @@ func TestManyFlows(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if n, err := editFlows(c, make([]byte, dumpSize), []ctEdit{{change: ctRemove, family: unix.AF_INET}, {change: ctHarmless, family: unix.AF_INET6}}); n != 0 || err == nil {
+	if n, err := editFlows(c, &testMarks, make([]byte, dumpSize), []ctEdit{{change: ctRemove, family: unix.AF_INET}, {change: ctHarmless, family: unix.AF_INET6}}); n != 0 || err == nil {
 		t.Errorf("without a connection: %d changed, error %v", n, err)
 	}
 }
 
 func TestAppendEdits(t *testing.T) {
-	got := appendEdits(nil, []ctEdit{
+	got := appendEdits(nil, &testMarks, []ctEdit{
 		{ctRemove, unix.AF_INET, []byte{1, 2, 3, 4}, [4]byte{5, 6, 7, 8}},
 		{ctHarmless, unix.AF_INET6, []byte{1, 2, 3, 4}, [4]byte{5, 6, 7, 8}},
 	})
@@ -385,9 +385,9 @@ func TestAppendEdits(t *testing.T) {
 		// Delete what has this tuple and number; no answer is wanted.
 		n32(36) + n16(0x102) + n16(1) + n32(1) + n32(0) + `02 00 0000` +
 			n16(8) + n16(0x8001) + `01020304` + n16(8) + n16(12) + `05060708` +
-			// Set two bits of the mark, and answer.
+			// Set the bits of the mark, and answer.
 			n32(44) + n16(0x100) + n16(5) + n32(2) + n32(0) + `0a 00 0000` +
-			n16(8) + n16(0x8001) + `01020304` + n16(8) + n16(8) + `09000000` + n16(8) + n16(21) + `09000000`)
+			n16(8) + n16(0x8001) + `01020304` + n16(8) + n16(8) + `07000000` + n16(8) + n16(21) + `07000000`)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -21,7 +21,6 @@ const (
 
 	ipsetDataIP      = 1
 	ipsetDataTimeout = 6
-	ipsetDataEther   = 17
 	ipsetDataIP2     = 20
 
 	ipsetAddr4 = 1
@@ -34,50 +33,34 @@ const (
 // two IPv6 addresses and a timeout as data.
 const ipsetOpLen = nlmsgHeaderLen + nfgenLen + 8 + 24 + 4 + 2*24 + 8
 
-// IPSets keeps the sets p2pwall-cut4 and p2pwall-cut6 (hash:net,net, client and
-// peer), p2pwall-lockmac (hash:mac), p2pwall-lock4 and p2pwall-lock6 (hash:ip),
-// and p2pwall-siftmac, p2pwall-sift4 and p2pwall-sift6 like these, all created with
-// a timeout. They must be there already, but for those of Sift when it is not used.
-// It belongs to one goroutine.
+// OpenIPSets opens the sets p2pwall-cut4 and p2pwall-cut6 (hash:net,net, client and
+// peer), p2pwall-lock4 and p2pwall-lock6 (hash:ip), and p2pwall-sift4 and
+// p2pwall-sift6 like these, all created with a timeout. They must be there already, but for those of Sift when it is not used.
+// What is missing is an error of each change.
 //
 // ipset counts in seconds: a timeout is rounded up. Adding an element that
 // exists refreshes its timeout, and deleting one that does not exist is no
 // error, as no message asks for that (NLM_F_EXCL).
-type IPSets struct{ sets }
-
-// OpenIPSets opens the socket. Missing sets are reported by Flush.
-func OpenIPSets() (*IPSets, error) {
-	s := &IPSets{}
-	if err := s.open(maxSetOps * ipsetOpLen); err != nil {
-		return nil, err
-	}
-	s.send = s.sendOps
+func OpenIPSets() (*KernelSets, error) {
+	s := &KernelSets{appendNone: appendIPSetNone}
+	s.write = s.writeIPSet
 	s.name = func(set setID) string { return "ipset " + ipsetPrefix + setNames[set] }
-	return s, nil
+	return s.open(maxSetOps * ipsetOpLen)
 }
 
-// sendOps sends one message a change; the kernel takes each for itself.
-func (s *IPSets) sendOps() error {
+// writeIPSet sends one message a change; the kernel takes each for itself.
+func (s *KernelSets) writeIPSet(ops []setOp) error {
 	s.out = s.out[:0]
-	for i := range s.ops[:s.n] {
-		s.out = appendIPSetOp(s.out, &s.ops[i])
+	for i := range ops {
+		s.out = appendIPSetOp(s.out, &ops[i])
 	}
 	return s.transact()
 }
 
-// Clear forgets what was collected and empties all sets. It returns the first
-// error and goes on with the other sets.
-func (s *IPSets) Clear() error {
-	s.n, s.err = 0, nil
-	var first error
-	for set := range setCount {
-		b, at := beginIPSet(s.out[:0], msgIPSetFlush, set)
-		s.out = endMessage(b, at)
-		if err := s.cleared(set); err != nil && first == nil {
-			first = err
-		}
-	}
-	return first
+// appendIPSetNone appends the message that empties a set.
+func appendIPSetNone(b []byte, set setID) []byte {
+	b, at := beginIPSet(b, msgIPSetFlush, set)
+	return endMessage(b, at)
 }
 
 func appendIPSetOp(b []byte, op *setOp) []byte {
@@ -88,8 +71,6 @@ func appendIPSetOp(b []byte, op *setOp) []byte {
 	b, at := beginIPSet(b, typ, op.set)
 	b, data := beginAttr(b, ipsetAttrData|unix.NLA_F_NESTED)
 	switch op.set {
-	case setLockMAC, setSiftMAC:
-		b = appendAttr(b, ipsetDataEther, op.key[:6])
 	case setLock4, setSift4:
 		b = appendIPSetAddr(b, ipsetDataIP, ipsetAddr4, op.key[:4])
 	case setLock6, setSift6:
@@ -119,8 +100,6 @@ func beginIPSet(b []byte, typ uint16, set setID) ([]byte, int) {
 	switch set {
 	case setCut6, setLock6, setSift6:
 		family = unix.AF_INET6
-	case setLockMAC, setSiftMAC:
-		family = unix.AF_UNSPEC
 	}
 	b, at := beginMessage(b, typ, unix.NLM_F_REQUEST, setSeq(set), family, 0)
 	b = appendAttr(b, ipsetAttrProtocol, []byte{ipsetProtocol})

@@ -82,3 +82,13 @@ func run(t *testing.T, name string, args ...string) string {
 	}
 	return out
 }
+
+// runInput is run for a command that reads its standard input.
+func runInput(t *testing.T, input, name string, args ...string) {
+	t.Helper()
+	c := exec.Command(name, args...)
+	c.Stdin = strings.NewReader(input)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+}

@@ -32,40 +32,33 @@ const nftOpLen = 3*(3*nlaHeaderLen+32) + 12
 // and the two that enclose the batch.
 const nftSetLen = 3*64 + 2*(nlmsgHeaderLen+nfgenLen)
 
-// NFTSets keeps the sets of table `inet p2pwall`: cut4 and cut6 (client .
-// peer), lockmac, lock4 and lock6, siftmac, sift4 and sift6, all with `flags
-// timeout`. They must be there already, but for those of Sift when it is not
-// used. It belongs to one goroutine.
+// OpenNFTSets opens the sets of table `inet p2pwall`: cut4 and cut6 (client . peer),
+// lock4 and lock6, sift4 and sift6, all with `flags timeout`. They must be there already, but for those of Sift when it is not used. What is missing is
+// an error of each change.
 //
 // A change is sent as "add, delete, add with the timeout" in one transaction,
 // which never shows the set without the element. That is what refreshes a
 // timeout on every kernel: before Linux 6.12 adding an element that exists
 // keeps its old timeout, and deleting one that does not exist (it may just have
 // expired) fails the whole transaction.
-type NFTSets struct{ sets }
-
-// OpenNFTSets opens the socket. Missing sets are reported by Flush.
-func OpenNFTSets() (*NFTSets, error) {
-	s := &NFTSets{}
-	if err := s.open(maxSetOps*nftOpLen + int(setCount)*nftSetLen); err != nil {
-		return nil, err
-	}
-	s.send = s.sendOps
+func OpenNFTSets() (*KernelSets, error) {
+	s := &KernelSets{appendNone: appendNFTNone}
+	s.write = s.writeNFT
 	s.name = func(set setID) string { return "nft set inet " + nftTable + " " + setNames[set] }
-	return s, nil
+	return s.open(maxSetOps*nftOpLen + int(setCount)*nftSetLen)
 }
 
-// sendOps sends everything in one transaction, and each set alone when that
+// writeNFT sends everything in one transaction, and each set alone when that
 // fails, so that one missing set does not hold up the others.
-func (s *NFTSets) sendOps() error {
+func (s *KernelSets) writeNFT(ops []setOp) error {
 	all := uint8(1<<setCount - 1)
-	s.out = appendNFTBatch(s.out[:0], s.ops[:s.n], all)
+	s.out = appendNFTBatch(s.out[:0], ops, all)
 	if s.transact() == nil {
 		return nil
 	}
 	var first error
 	for set := range setCount {
-		s.out = appendNFTBatch(s.out[:0], s.ops[:s.n], 1<<set)
+		s.out = appendNFTBatch(s.out[:0], ops, 1<<set)
 		if err := s.transact(); err != nil && first == nil {
 			first = err
 		}
@@ -73,21 +66,12 @@ func (s *NFTSets) sendOps() error {
 	return first
 }
 
-// Clear forgets what was collected and empties all sets. It returns the first
-// error and goes on with the other sets.
-func (s *NFTSets) Clear() error {
-	s.n, s.err = 0, nil
-	var first error
-	for set := range setCount {
-		b := appendBatchMark(s.out[:0], msgBatchBegin)
-		b, at := beginSetMessage(b, msgDelSetElem, set)
-		b = endMessage(b, at) // no elements: all of them
-		s.out = appendBatchMark(b, msgBatchEnd)
-		if err := s.cleared(set); err != nil && first == nil {
-			first = err
-		}
-	}
-	return first
+// appendNFTNone appends the transaction that empties a set.
+func appendNFTNone(b []byte, set setID) []byte {
+	b = appendBatchMark(b, msgBatchBegin)
+	b, at := beginSetMessage(b, msgDelSetElem, set)
+	b = endMessage(b, at) // no elements: all of them
+	return appendBatchMark(b, msgBatchEnd)
 }
 
 // appendNFTBatch appends a transaction with the changes of the sets whose bit

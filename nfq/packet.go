@@ -68,31 +68,10 @@ const (
 	Accept Verdict = iota
 	// Drop ends it.
 	Drop
-	// AcceptDecided accepts and marks the packet with MarkDecided: the
+	// AcceptDecided accepts and marks the packet with Marks.Decided: the
 	// connection was looked at and needs no further look.
 	AcceptDecided
-	// AcceptHarmless does the same, and marks the packet with MarkHarmless
-	// too: the connection has shown that it is no file sharing.
+	// AcceptHarmless does the same, and marks the packet with
+	// Marks.Harmless: the connection has shown that it is no file sharing.
 	AcceptHarmless
-)
-
-// Marks are single bits of the highest byte: mwan3 uses 0x00003f00, pbr
-// 0x00ff0000, Tailscale bits of the same.
-const (
-	// MarkOwn is the mark of packets that this program sends: they are
-	// neither queued nor tracked.
-	MarkOwn = 0x02000000
-	// MarkSample is the packet mark of those few blocked packets that are queued
-	// all the same, to keep the locks true. What carries it is dropped whatever it
-	// is, and if need be by the rules: a full queue that fails open does not let it
-	// pass. Rules that have no look at it afterwards (Queue.SetRepeat) mark the
-	// connection that it begins, too, and drop what answers it.
-	MarkSample = 0x04000000
-	// MarkDecided is the mark (packet and connection) of connections that
-	// were looked at: they are not queued again and may be offloaded.
-	MarkDecided = 0x01000000
-	// MarkHarmless is the mark (packet and connection) of connections that
-	// have shown to be something known: they go on when all that is unknown
-	// of a host is cut.
-	MarkHarmless = 0x08000000
 )

@@ -39,6 +39,8 @@ type Config struct {
 	// packets: under load a wake-up then brings many. 50 to 400 us are sensible;
 	// negative turns it off.
 	Moderation time.Duration
+	// Marks are what verdicts mark packets with.
+	Marks Marks
 }
 
 func (c *Config) setDefaults() {
@@ -59,6 +61,9 @@ func (c *Config) setDefaults() {
 	if c.Moderation == 0 {
 		c.Moderation = DefaultModeration
 	}
+	if c.Marks == (Marks{}) {
+		c.Marks = DefaultMarks()
+	}
 }
 
 // Queue is one NFQUEUE. Its methods are for the one goroutine that owns it,
@@ -66,6 +71,7 @@ func (c *Config) setDefaults() {
 type Queue struct {
 	num      uint16
 	failOpen bool
+	marks    Marks
 	conn     *netlink.Conn
 	raw      syscall.RawConn
 
@@ -145,7 +151,7 @@ func Open(c Config) (q *Queue, degraded []string, err error) {
 	if err != nil {
 		return nil, nil, openError(c.Num, err)
 	}
-	q = &Queue{num: c.Num, failOpen: c.FailOpen, conn: conn}
+	q = &Queue{num: c.Num, failOpen: c.FailOpen, marks: c.Marks, conn: conn}
 	if degraded, err = q.configure(&c); err != nil {
 		_ = conn.Close()
 		return nil, nil, openError(c.Num, err)
@@ -254,7 +260,7 @@ func (q *Queue) configAttrs(attrs []byte) error {
 }
 
 func (q *Queue) acceptEarly(id uint32) error {
-	b := appendVerdict(nil, q.num, &Packet{ID: id}, Accept, false)
+	b := appendVerdict(nil, q.num, &Packet{ID: id}, Accept, &q.marks, false)
 	_, err := q.conn.Send(netlink.Message{
 		Header: netlink.Header{Type: msgVerdict, Flags: netlink.Request},
 		Data:   b[nlmsgHeaderLen:],

@@ -113,11 +113,11 @@ func TestQueueVerdicts(t *testing.T) {
 			// A mark of another's, which must outlive ours.
 			run(t, f.iptables, "-w", "-t", "mangle", "-A", "OUTPUT", "-j", "MARK", "--set-mark", "0x100")
 			queueUDP(t, f)
-			for _, rule := range []string{"7000 0x100", "7002 0x1000100"} {
+			for _, rule := range []string{"7000 0x100", "7002 0x5000100"} {
 				port, mark, _ := strings.Cut(rule, " ")
 				run(t, f.iptables, "-w", "-A", "OUTPUT", "-p", "udp", "--dport", port, "-m", "mark", "--mark", mark)
 			}
-			q := openQueue(t, Config{})
+			q := openQueue(t, Config{Marks: testMarks})
 			const rounds = 100
 			verdicts := []Verdict{Accept, Drop, AcceptDecided}
 			listeners := make([]*net.UDPConn, len(verdicts))
@@ -164,7 +164,7 @@ func TestQueueVerdicts(t *testing.T) {
 				t.Errorf("a dropped packet arrived (%d bytes)", got)
 			}
 			counts := run(t, f.iptables, "-w", "-nvxL", "OUTPUT")
-			for _, rule := range []string{"dpt:7000 mark match 0x100", "dpt:7002 mark match 0x1000100"} {
+			for _, rule := range []string{"dpt:7000 mark match 0x100", "dpt:7002 mark match 0x5000100"} {
 				if got := ruleCount(t, counts, rule); got != rounds {
 					t.Errorf("rule %q saw %d packets, want %d:\n%s", rule, got, rounds, counts)
 				}
@@ -279,14 +279,14 @@ func TestQueueRepeat(t *testing.T) {
 		t.Run(fmt.Sprint("known ", known), func(t *testing.T) {
 			f := families[0]
 			r := newRouter(t)
-			mark := "-m mark --mark 0x1000000/0x1000000 -j ACCEPT"
+			mark := "-m mark --mark 0x5000000/0x7000000 -j ACCEPT"
 			if !known {
 				mark = "-m mark --mark 0x8000000/0x8000000 -j ACCEPT"
 			}
 			for _, rule := range []string{mark, "-j NFQUEUE --queue-num " + fmt.Sprint(testQueue)} {
 				run(t, f.iptables, append([]string{"-w", "-t", "mangle", "-A", "FORWARD", "-p", "udp"}, strings.Fields(rule)...)...)
 			}
-			q := openQueue(t, Config{})
+			q := openQueue(t, Config{Marks: testMarks})
 			q.SetRepeat(true)
 
 			setNetNS(t, r.outside)
@@ -328,7 +328,7 @@ func TestQueueRepeat(t *testing.T) {
 				}
 			}
 			if known {
-				if n := ruleCount(t, run(t, f.iptables, "-w", "-t", "mangle", "-L", "FORWARD", "-v", "-n", "-x"), "mark match 0x1000000/0x1000000"); n != sent {
+				if n := ruleCount(t, run(t, f.iptables, "-w", "-t", "mangle", "-L", "FORWARD", "-v", "-n", "-x"), "mark match 0x5000000/0x7000000"); n != sent {
 					t.Errorf("%d packets came back to the rules, want %d", n, sent)
 				}
 			}

@@ -159,7 +159,7 @@ func (q *Queue) Flush() error {
 	}
 	q.open = false
 	q.lastID = q.packets[q.n-1].ID
-	q.out = appendVerdicts(q.out[:0], q.num, q.packets[:q.n], q.verdicts, q.repeat.Load())
+	q.out = appendVerdicts(q.out[:0], q.num, q.packets[:q.n], q.verdicts, &q.marks, q.repeat.Load())
 	return q.write()
 }
 

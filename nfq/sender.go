@@ -26,20 +26,40 @@ var (
 // Sender sends IP packets in the name of other hosts. It belongs to one
 // goroutine. Its methods do not allocate and do not block: a packet that the
 // system cannot take at once is an error and is lost.
+//
+// A packet is sent by one device only, whatever the routes say. What seems to come
+// from a LAN host may have been forged, and its address may be anywhere: an answer
+// must not leave the router on its WAN side. IPv6 link-local addresses mean nothing
+// without a device anyway.
 type Sender struct {
 	fd4, fd6, fdICMP6 int // fd6 and fdICMP6 are -1 without IPv6
 	to4               unix.RawSockaddrInet4
 	to6               unix.RawSockaddrInet6
+	by4, by6          []byte // control messages that name the device
+	msg               unix.Msghdr
+	iov               unix.Iovec
 	buf               []byte
 }
+
+// Where the index of the device is in the control messages: struct in_pktinfo begins
+// with it, struct in6_pktinfo has an address before it.
+var (
+	device4 = unix.CmsgLen(0)
+	device6 = unix.CmsgLen(0) + 16
+)
 
 // OpenSender opens the raw sockets. Every packet sent has the mark, so that
 // rules can tell it from those of the host it seems to come from. errors.Is
 // tells unix.EPERM.
 func OpenSender(mark uint32) (*Sender, error) {
-	s := &Sender{fd4: -1, fd6: -1, fdICMP6: -1, buf: make([]byte, 0, 1500)}
+	s := &Sender{
+		fd4: -1, fd6: -1, fdICMP6: -1, buf: make([]byte, 0, 1500),
+		by4: unix.PktInfo4(&unix.Inet4Pktinfo{}), by6: unix.PktInfo6(&unix.Inet6Pktinfo{}),
+	}
 	s.to4.Family = unix.AF_INET
 	s.to6.Family = unix.AF_INET6
+	s.msg.Iov = &s.iov
+	s.msg.SetIovlen(1)
 	// IPPROTO_RAW: we write the IP header, and nothing is ever received.
 	var err error
 	if s.fd4, err = rawSocket(unix.AF_INET, unix.IPPROTO_RAW, mark); err != nil {
@@ -93,8 +113,10 @@ func (s *Sender) Close() {
 	}
 }
 
-// UDP sends a datagram from src to dst.
-func (s *Sender) UDP(src, dst AddrPort, payload []byte) error {
+// UDP sends a datagram from src to dst by the device with the index dev, or by the
+// one that the routes name if dev is 0. Where dst cannot be reached by dev, IPv6 has
+// an error; IPv4 takes dst for a neighbour, and nothing is sent unless it is one.
+func (s *Sender) UDP(dev uint32, src, dst AddrPort, payload []byte) error {
 	if src.Addr.Is4() != dst.Addr.Is4() {
 		return errMixedFamily
 	}
@@ -102,53 +124,62 @@ func (s *Sender) UDP(src, dst AddrPort, payload []byte) error {
 		return errTooLong
 	}
 	s.buf = appendUDP(s.buf[:0], &src, &dst, payload)
-	return s.sendIP(&dst.Addr)
+	return s.sendIP(dev, &dst.Addr)
 }
 
-// Reset sends a TCP reset to the sender of p, in the name of p's destination.
+// Reset sends a TCP reset to the sender of p, in the name of p's destination, by the
+// device that p came in by.
 func (s *Sender) Reset(p *Packet) error {
 	if p.Version == 0 || p.Proto != ProtoTCP || p.Fragment || p.TCPFlags&RST != 0 {
 		return errNotTCP
 	}
 	s.buf = appendReset(s.buf[:0], p)
-	return s.sendIP(&p.Src)
+	return s.sendIP(p.InDev, &p.Src)
 }
 
 // Reject tells the sender of p by ICMP or ICMPv6 that its packet was
-// administratively prohibited. The caller limits the rate.
+// administratively prohibited, by the device that p came in by. The caller limits the
+// rate.
 func (s *Sender) Reject(p *Packet) error {
 	if p.Version == 0 || p.Fragment || (p.Proto != ProtoTCP && p.Proto != ProtoUDP) {
 		return errNoReject
 	}
 	if p.Version == 4 {
 		s.buf = appendReject4(s.buf[:0], p)
-		return s.sendIP(&p.Src)
+		return s.sendIP(p.InDev, &p.Src)
 	}
 	s.buf = appendReject6(s.buf[:0], p)
-	return s.send6(s.fdICMP6, &p.Src)
+	return s.send6(s.fdICMP6, p.InDev, &p.Src)
 }
 
 // sendIP sends the packet in s.buf, which begins with an IP header.
-func (s *Sender) sendIP(to *Addr) error {
+func (s *Sender) sendIP(dev uint32, to *Addr) error {
 	if !to.Is4() {
-		return s.send6(s.fd6, to)
+		return s.send6(s.fd6, dev, to)
 	}
 	copy(s.to4.Addr[:], to[12:])
-	return s.send(s.fd4, unsafe.Pointer(&s.to4), unix.SizeofSockaddrInet4)
+	s.msg.Name, s.msg.Namelen = (*byte)(unsafe.Pointer(&s.to4)), unix.SizeofSockaddrInet4
+	return s.send(s.fd4, dev, s.by4, device4)
 }
 
-func (s *Sender) send6(fd int, to *Addr) error {
+func (s *Sender) send6(fd int, dev uint32, to *Addr) error {
 	if fd < 0 {
 		return errNoIPv6
 	}
 	s.to6.Addr = *to
-	return s.send(fd, unsafe.Pointer(&s.to6), unix.SizeofSockaddrInet6)
+	s.msg.Name, s.msg.Namelen = (*byte)(unsafe.Pointer(&s.to6)), unix.SizeofSockaddrInet6
+	return s.send(fd, dev, s.by6, device6)
 }
 
-func (s *Sender) send(fd int, to unsafe.Pointer, toLen uintptr) error {
-	_, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
-		uintptr(unsafe.Pointer(unsafe.SliceData(s.buf))), uintptr(len(s.buf)),
-		unix.MSG_DONTWAIT, uintptr(to), toLen)
+// send sends s.buf to where s.msg says. The index of the device goes into the control
+// message by, at the offset at.
+func (s *Sender) send(fd int, dev uint32, by []byte, at int) error {
+	native.PutUint32(by[at:], dev) // 0 is none here, too
+	s.msg.Control = &by[0]
+	s.msg.SetControllen(len(by))
+	s.iov.Base = unsafe.SliceData(s.buf)
+	s.iov.SetLen(len(s.buf))
+	_, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&s.msg)), unix.MSG_DONTWAIT)
 	if errno != 0 {
 		return errno // a small number in an interface: no allocation
 	}

@@ -10,13 +10,14 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 func openSender(t *testing.T) *Sender {
 	t.Helper()
-	s, err := OpenSender(MarkOwn)
+	s, err := OpenSender(testMarks.Own)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,7 @@ func TestSender(t *testing.T) {
 			queue("udp", "--dport", "7000")
 			queue("tcp", "--dport", "7001")
 			queue("tcp", "--dport", "7002", "--tcp-flags", "PSH", "PSH")
-			run(t, f.iptables, "-w", "-A", "OUTPUT", "-m", "mark", "--mark", fmt.Sprintf("%#x", MarkOwn))
+			run(t, f.iptables, "-w", "-A", "OUTPUT", "-m", "mark", "--mark", fmt.Sprintf("%#x", testMarks.Own))
 			q, s := openQueue(t, Config{}), openSender(t)
 
 			setNetNS(t, r.outside)
@@ -64,7 +65,7 @@ func TestSender(t *testing.T) {
 			from := netip.AddrPortFrom(netip.MustParseAddr(stranger), 1214)
 			for _, n := range []int{0, 1, 2, 17, MaxPayload} {
 				payload := []byte(strings.Repeat("x", n))
-				if err := s.UDP(addrPort(from), addrPort(local), payload); err != nil {
+				if err := s.UDP(0, addrPort(from), addrPort(local), payload); err != nil {
 					t.Fatal(err)
 				}
 				var buf [2000]byte
@@ -145,10 +146,121 @@ func TestSender(t *testing.T) {
 
 			setNetNS(t, r.router)
 			counts := run(t, f.iptables, "-w", "-nvxL", "OUTPUT")
-			if got := ruleCount(t, counts, fmt.Sprintf("mark match %#x", MarkOwn)); got != 5+3+2 {
+			if got := ruleCount(t, counts, fmt.Sprintf("mark match %#x", testMarks.Own)); got != 5+3+2 {
 				t.Errorf("%d packets of ours are marked, want 10:\n%s", got, counts)
 			}
 		})
+	}
+}
+
+// TestSenderDevice sends to the host outside, by the LAN's device and by any: what is
+// for the LAN does not leave the router on its other side, whatever the routes say.
+func TestSenderDevice(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			r := newRouter(t)
+			outside := r.address(f, "outside")
+			setNetNS(t, r.outside)
+			l, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(outside, 7000)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			if err := l.SetDeadline(soon()); err != nil {
+				t.Fatal(err)
+			}
+			setNetNS(t, r.router)
+			match := fmt.Sprintf("mark match %#x", testMarks.Own)
+			run(t, f.iptables, "-w", "-A", "OUTPUT", "-o", "wan", "-m", "mark", "--mark", fmt.Sprintf("%#x", testMarks.Own))
+			s := openSender(t)
+
+			from := AddrPort{Addr: AddrFrom(r.address(f, "inside")), Port: 1214}
+			to := AddrPort{Addr: AddrFrom(outside), Port: 7000}
+			// send sends one packet of each kind, as an answer to what a host on
+			// the device dev sent in the name of the host outside.
+			send := func(dev uint32, payload string) []error {
+				tcp, udp := Packet{InDev: dev}, Packet{InDev: dev}
+				ParsePacket(appendTCP(nil, &to, &from, SYN, nil), &tcp)
+				ParsePacket(appendUDP(nil, &to, &from, []byte(payload)), &udp)
+				return []error{s.UDP(dev, from, to, []byte(payload)), s.Reset(&tcp), s.Reject(&tcp), s.Reject(&udp)}
+			}
+			for _, err := range send(r.lan, "by the LAN") {
+				// IPv4 looks for a neighbour, IPv6 knows of none.
+				if want := map[uint8]error{4: nil, 6: unix.ENETUNREACH}[f.version]; !errors.Is(err, want) {
+					t.Errorf("by the LAN: %v, want %v", err, want)
+				}
+			}
+			for _, err := range send(0, "by any") {
+				if err != nil {
+					t.Errorf("by any: %v", err)
+				}
+			}
+			var buf [16]byte
+			if n, err := l.Read(buf[:]); err != nil || string(buf[:n]) != "by any" {
+				t.Errorf("outside: got %q first, %v", buf[:n], err)
+			}
+			counts := run(t, f.iptables, "-w", "-nvxL", "OUTPUT")
+			if got := ruleCount(t, counts, match); got != 4 {
+				t.Errorf("%d packets of ours left by the WAN's device, want 4:\n%s", got, counts)
+			}
+		})
+	}
+}
+
+// linkLocalOf returns the IPv6 link-local address of a device of the current namespace.
+func linkLocalOf(t *testing.T, dev string) netip.Addr {
+	t.Helper()
+	d, err := net.InterfaceByName(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The kernel makes it when the link is up, and looks for others that have it.
+	for range 1000 {
+		addrs, err := d.Addrs()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range addrs {
+			ip, _ := netip.AddrFromSlice(a.(*net.IPNet).IP)
+			if ip.Is6() && !ip.Is4In6() && ip.IsLinkLocalUnicast() &&
+				!strings.Contains(run(t, "ip", "-6", "addr", "show", "dev", dev), "tentative") {
+				return ip
+			}
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatalf("%s has no link-local address", dev)
+	return netip.Addr{}
+}
+
+// TestSenderLinkLocal sends to a host at its link-local address, which is on every
+// link.
+func TestSenderLinkLocal(t *testing.T) {
+	r := newRouter(t)
+	mine := linkLocalOf(t, "lan")
+	setNetNS(t, r.inside)
+	host := linkLocalOf(t, "eth0")
+	l, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(host.WithZone("eth0"), 7000)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.SetDeadline(soon()); err != nil {
+		t.Fatal(err)
+	}
+	setNetNS(t, r.router)
+	s := openSender(t)
+	from, to := AddrPort{Addr: AddrFrom(mine), Port: 1214}, AddrPort{Addr: AddrFrom(host), Port: 7000}
+	if err := s.UDP(r.wan, from, to, []byte("by the WAN")); err != nil {
+		t.Error(err)
+	}
+	if err := s.UDP(r.lan, from, to, []byte("by the LAN")); err != nil {
+		t.Error(err)
+	}
+	var buf [16]byte
+	n, src, err := l.ReadFromUDPAddrPort(buf[:])
+	if err != nil || string(buf[:n]) != "by the LAN" || src.Addr().WithZone("") != mine {
+		t.Errorf("got %q from %v, %v", buf[:n], src, err)
 	}
 }
 
@@ -159,7 +271,7 @@ func addrPort(a netip.AddrPort) AddrPort {
 func TestSenderUnprivileged(t *testing.T) {
 	enterNetNS(t)
 	dropCaps(t)
-	if _, err := OpenSender(MarkOwn); !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_NET_RAW") {
+	if _, err := OpenSender(testMarks.Own); !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_NET_RAW") {
 		t.Errorf("OpenSender without privilege: %v", err)
 	}
 }
@@ -171,17 +283,19 @@ func TestSenderAllocs(t *testing.T) {
 	for _, f := range families {
 		loopback := AddrFrom(netip.MustParseAddr(f.loopback))
 		src, dst := AddrPort{Addr: loopback, Port: 1214}, AddrPort{Addr: loopback, Port: 1}
-		var tcp, udp Packet
-		ParsePacket(appendTCP(nil, &src, &dst, SYN, nil), &tcp)
-		ParsePacket(appendUDP(nil, &src, &dst, payload), &udp)
-		if n := testing.AllocsPerRun(100, func() {
-			for _, err := range []error{s.UDP(src, dst, payload), s.Reset(&tcp), s.Reject(&tcp), s.Reject(&udp)} {
-				if err != nil {
-					t.Fatal(err)
+		for dev := range uint32(2) { // any, and loopback
+			tcp, udp := Packet{InDev: dev}, Packet{InDev: dev}
+			ParsePacket(appendTCP(nil, &src, &dst, SYN, nil), &tcp)
+			ParsePacket(appendUDP(nil, &src, &dst, payload), &udp)
+			if n := testing.AllocsPerRun(100, func() {
+				for _, err := range []error{s.UDP(dev, src, dst, payload), s.Reset(&tcp), s.Reject(&tcp), s.Reject(&udp)} {
+					if err != nil {
+						t.Fatal(err)
+					}
 				}
+			}); n != 0 {
+				t.Errorf("%s, device %d: %v allocations", f.name, dev, n)
 			}
-		}); n != 0 {
-			t.Errorf("%s: %v allocations", f.name, n)
 		}
 	}
 	// Errors do not cost more.
@@ -189,7 +303,7 @@ func TestSenderAllocs(t *testing.T) {
 	var far AddrPort
 	far.Addr = AddrFrom(netip.MustParseAddr("192.0.2.1"))
 	if n := testing.AllocsPerRun(100, func() {
-		if err := s.UDP(far, far, payload); !errors.Is(err, unix.ENETUNREACH) {
+		if err := s.UDP(0, far, far, payload); !errors.Is(err, unix.ENETUNREACH) {
 			t.Fatal(err)
 		}
 	}); n != 0 {

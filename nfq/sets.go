@@ -4,10 +4,8 @@ package nfq
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"github.com/mdlayher/netlink"
@@ -20,10 +18,8 @@ type setID uint8
 const (
 	setCut4 setID = iota
 	setCut6
-	setLockMAC
 	setLock4
 	setLock6
-	setSiftMAC
 	setSift4
 	setSift6
 	setCount
@@ -31,17 +27,16 @@ const (
 
 // setNames are the names of the sets in nftables, and with ipsetPrefix in
 // ipset.
-var setNames = [setCount]string{"cut4", "cut6", "lockmac", "lock4", "lock6", "siftmac", "sift4", "sift6"}
+var setNames = [setCount]string{"cut4", "cut6", "lock4", "lock6", "sift4", "sift6"}
 
-// setKeyLen is the length of a set's key: addresses and MAC as on the wire, the
+// setKeyLen is the length of a set's key: addresses as on the wire, the
 // two addresses of a pair one after the other.
-var setKeyLen = [setCount]uint8{8, 32, 6, 4, 16, 6, 4, 16}
+var setKeyLen = [setCount]uint8{8, 32, 4, 16, 4, 16}
 
 // optional reports whether the rules may do without the set.
-func (s setID) optional() bool { return s >= setSiftMAC }
+func (s setID) optional() bool { return s >= setSift4 }
 
-// maxSetOps is how many changes are collected at most before they are sent
-// even without a Flush.
+// maxSetOps is how many changes go to the kernel at a time, at most.
 const maxSetOps = 128
 
 // setOp is one change: add key, or refresh its timeout, or delete it.
@@ -77,25 +72,27 @@ func (e *SetError) Error() string {
 // Unwrap returns the kernel's error.
 func (e *SetError) Unwrap() error { return e.Errno }
 
-// sets collects changes and sends them. It is the common part of NFTSets and
-// IPSets, which differ in the messages.
-type sets struct {
+// KernelSets writes changes into the kernel's sets. Every call waits for the kernel,
+// which may be busy with what another program changes for as long as it likes: the
+// packet goroutine leaves that to a SetWriter. It belongs to one goroutine.
+type KernelSets struct {
 	conn *netlink.Conn
 	raw  syscall.RawConn
-	ops  [maxSetOps]setOp
-	n    int
-	err  error // of a send that no Flush asked for
 
 	out, in []byte
 	errno   unix.Errno // the first error of the last exchange
 	errSeq  uint32     // and the message it is about
 	call    func(fd uintptr)
 
-	send func() error // sends ops[:n]
-	name func(setID) string
+	// What differs between nftables and ipset: write has the kernel make up to
+	// maxSetOps changes and returns the first error, appendNone appends what empties
+	// a set.
+	write      func([]setOp) error
+	appendNone func(b []byte, set setID) []byte
+	name       func(setID) string
 }
 
-func (s *sets) open(size int) error {
+func (s *KernelSets) open(size int) (*KernelSets, error) {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err == nil {
 		s.conn = conn
@@ -106,132 +103,20 @@ func (s *sets) open(size int) error {
 		s.raw, err = conn.SyscallConn()
 	}
 	if err != nil {
-		return fmt.Errorf("kernel sets: %w", err)
+		return nil, fmt.Errorf("kernel sets: %w", err)
 	}
 	s.out = make([]byte, 0, size)
 	s.in = make([]byte, 1024)
 	s.call = s.exchange
-	return nil
+	return s, nil
 }
 
 // Close closes the socket. It leaves the sets' elements to their timeouts.
-func (s *sets) Close() error { return s.conn.Close() }
-
-// Cut has the kernel drop everything between client and peer for d, from now
-// on. Of two families, of none, or for no time, it does nothing.
-func (s *sets) Cut(client, peer Addr, d time.Duration) { s.pair(client, peer, d) }
-
-// Uncut ends a Cut.
-func (s *sets) Uncut(client, peer Addr) { s.pair(client, peer, 0) }
-
-// Lock has the kernel drop the connection attempts of a host for d, from now
-// on: by its MAC, or by its address when the MAC is zero.
-func (s *sets) Lock(mac MAC, addr Addr, d time.Duration) {
-	if mac.IsZero() {
-		s.host(setLock4, addr, d)
-	} else {
-		s.mac(setLockMAC, mac, d)
-	}
-}
-
-// Unlock ends a Lock.
-func (s *sets) Unlock(mac MAC, addr Addr) { s.Lock(mac, addr, 0) }
-
-// Sift has the kernel let a host have, for d from now on, only connections that
-// are marked with MarkHarmless, and the first packets of others. What a host
-// sends is known by MAC or address, what it gets by address only: so both count,
-// and either may be zero.
-func (s *sets) Sift(mac MAC, addr Addr, d time.Duration) {
-	if !mac.IsZero() {
-		s.mac(setSiftMAC, mac, d)
-	}
-	s.host(setSift4, addr, d)
-}
-
-// Unsift ends a Sift, of the MAC and of the address.
-func (s *sets) Unsift(mac MAC, addr Addr) { s.Sift(mac, addr, 0) }
-
-func (s *sets) pair(client, peer Addr, d time.Duration) {
-	if client.Is4() != peer.Is4() || client.IsZero() || peer.IsZero() {
-		return
-	}
-	var op setOp
-	if client.Is4() {
-		op.set = setCut4
-		copy(op.key[:4], client[12:])
-		copy(op.key[4:], peer[12:])
-	} else {
-		op.set = setCut6
-		copy(op.key[:16], client[:])
-		copy(op.key[16:], peer[:])
-	}
-	s.add(&op, d)
-}
-
-func (s *sets) mac(set setID, mac MAC, d time.Duration) {
-	op := setOp{set: set}
-	copy(op.key[:], mac[:])
-	s.add(&op, d)
-}
-
-// host changes the set of IPv4 addresses, or the one of IPv6 that is next to it.
-func (s *sets) host(set4 setID, addr Addr, d time.Duration) {
-	op := setOp{set: set4}
-	switch {
-	case addr.IsZero():
-		return
-	case addr.Is4():
-		copy(op.key[:], addr[12:])
-	default:
-		op.set++
-		copy(op.key[:], addr[:])
-	}
-	s.add(&op, d)
-}
-
-// add collects one change. A later change of the same element replaces an
-// earlier one, so that a key is in a message only once.
-func (s *sets) add(op *setOp, d time.Duration) {
-	d = max(d, 0)
-	ms := d / time.Millisecond
-	if d%time.Millisecond != 0 {
-		ms++
-	}
-	op.timeout = uint32(min(ms, math.MaxUint32))
-	for i := range s.ops[:s.n] {
-		if o := &s.ops[i]; o.set == op.set && o.key == op.key {
-			o.timeout = op.timeout
-			return
-		}
-	}
-	if s.n == len(s.ops) {
-		if err := s.send(); err != nil && s.err == nil {
-			s.err = err
-		}
-		s.n = 0
-	}
-	s.ops[s.n] = *op
-	s.n++
-}
-
-// Flush sends what was collected, in one write, and returns the first error.
-// What the kernel refused is not sent again: the owner of the state sends it
-// anew when it has mended the cause.
-func (s *sets) Flush() error {
-	err := s.err
-	s.err = nil
-	if s.n > 0 {
-		if serr := s.send(); err == nil {
-			err = serr
-		}
-		s.n = 0
-	}
-	return err
-}
+func (s *KernelSets) Close() error { return s.conn.Close() }
 
 // transact sends s.out and returns the first error that the kernel reports.
 // Messages are numbered by setSeq.
-func (s *sets) transact() error {
+func (s *KernelSets) transact() error {
 	if len(s.out) == 0 {
 		return nil
 	}
@@ -248,13 +133,20 @@ func (s *sets) transact() error {
 	return &SetError{Set: s.name(set), Errno: s.errno}
 }
 
-// cleared sends the message that empties a set.
-func (s *sets) cleared(set setID) error {
-	err := s.transact()
-	if set.optional() && s.errno == unix.ENOENT {
-		return nil
+// Clear empties all sets. It returns the first error and goes on with the other sets.
+func (s *KernelSets) Clear() error {
+	var first error
+	for set := range setCount {
+		s.out = s.appendNone(s.out[:0], set)
+		err := s.transact()
+		if set.optional() && s.errno == unix.ENOENT {
+			continue
+		}
+		if err != nil && first == nil {
+			first = err
+		}
 	}
-	return err
+	return first
 }
 
 // setSeq is the sequence number of the messages for a set.
@@ -264,7 +156,7 @@ func setSeq(set setID) uint32 { return uint32(set) + 1 }
 // the messages within the write and reports only errors, as no acknowledgement
 // is asked for: when the write is done, all reports are there. It may wait for
 // another program that changes the rules, so it is no RawSyscall.
-func (s *sets) exchange(fd uintptr) {
+func (s *KernelSets) exchange(fd uintptr) {
 	s.errSeq = 0
 	_, _, s.errno = syscall.Syscall6(unix.SYS_SENDTO, fd,
 		uintptr(unsafe.Pointer(unsafe.SliceData(s.out))), uintptr(len(s.out)), 0, 0, 0)
@@ -283,7 +175,7 @@ func (s *sets) exchange(fd uintptr) {
 }
 
 // report keeps the first error among the messages of b.
-func (s *sets) report(b []byte) {
+func (s *KernelSets) report(b []byte) {
 	for s.errno == 0 {
 		typ, body, rest, ok := nextMessage(b)
 		if !ok {

@@ -12,10 +12,10 @@ import (
 )
 
 // collected returns the changes that calls collect.
-func collected(calls func(*sets)) []setOp {
-	var s sets
-	calls(&s)
-	return s.ops[:s.n]
+func collected(calls func(*SetWriter)) []setOp {
+	w := SetWriter{fill: &setBatch{}}
+	calls(&w)
+	return w.fill.ops[:w.fill.n]
 }
 
 // nested is the header of a nested attribute.
@@ -59,37 +59,37 @@ func TestAppendNFTBatch(t *testing.T) {
 
 	for _, tt := range []struct {
 		name  string
-		calls func(*sets)
+		calls func(*SetWriter)
 		which uint8
 		want  string
 	}{
-		{"nothing", func(*sets) {}, 0xff, ""},
-		{"nothing in these sets", func(s *sets) { s.Cut(src4, dst4, d) }, 0xfe, ""},
+		{"nothing", func(*SetWriter) {}, 0xff, ""},
+		{"nothing in these sets", func(s *SetWriter) { s.Cut(src4, dst4, d) }, 0xfe, ""},
 		{
-			"cut IPv4", func(s *sets) { s.Cut(src4, dst4, d) }, 0xff,
+			"cut IPv4", func(s *SetWriter) { s.Cut(src4, dst4, d) }, 0xff,
 			begin + nftGolden(68, add, 0x401, 1, cut4, 24) + elem(8, pair) +
 				nftGolden(68, del, 1, 1, cut4, 24) + elem(8, pair) +
 				nftGolden(80, add, 0x401, 1, cut4, 36) + elemFor(8, pair) + end,
 		},
 		{
-			"cut IPv6", func(s *sets) { s.Cut(src6, dst6, d) }, 0xff,
+			"cut IPv6", func(s *SetWriter) { s.Cut(src6, dst6, d) }, 0xff,
 			begin + nftGolden(92, add, 0x401, 2, cut6, 48) + elem(32, pair6) +
 				nftGolden(92, del, 1, 2, cut6, 48) + elem(32, pair6) +
 				nftGolden(104, add, 0x401, 2, cut6, 60) + elemFor(32, pair6) + end,
 		},
 		{
-			"uncut", func(s *sets) { s.Uncut(src4, dst4) }, 0xff,
+			"uncut", func(s *SetWriter) { s.Uncut(src4, dst4) }, 0xff,
 			begin + nftGolden(68, add, 0x401, 1, cut4, 24) + elem(8, pair) +
 				nftGolden(68, del, 1, 1, cut4, 24) + elem(8, pair) + end,
 		},
 		{
-			"lock by MAC", func(s *sets) { s.Lock(MAC{2, 0x11, 0x22, 0x33, 0x44, 0x55}, src4, d) }, 0xff,
+			"lock by MAC", func(s *SetWriter) { s.Lock(MAC{2, 0x11, 0x22, 0x33, 0x44, 0x55}, src4, d) }, 0xff,
 			begin + nftGolden(68, add, 0x401, 3, lockmac, 24) + elem(6, mac) +
 				nftGolden(68, del, 1, 3, lockmac, 24) + elem(6, mac) +
 				nftGolden(80, add, 0x401, 3, lockmac, 36) + elemFor(6, mac) + end,
 		},
 		{
-			"lock IPv4 and IPv6, unlock another", func(s *sets) {
+			"lock IPv4 and IPv6, unlock another", func(s *SetWriter) {
 				s.Lock(MAC{}, src6, d)
 				s.Unlock(MAC{}, dst4)
 				s.Lock(MAC{}, src4, d)
@@ -102,7 +102,7 @@ func TestAppendNFTBatch(t *testing.T) {
 				nftGolden(88, add, 0x401, 5, lock6, 44) + elemFor(16, pair6[:35]) + end,
 		},
 		{
-			"sift by MAC and address, end it for another", func(s *sets) {
+			"sift by MAC and address, end it for another", func(s *SetWriter) {
 				s.Sift(MAC{2, 0x11, 0x22, 0x33, 0x44, 0x55}, src4, d)
 				s.Unsift(MAC{}, src6)
 			}, 0xff,
@@ -150,43 +150,43 @@ func TestAppendIPSetOp(t *testing.T) {
 	)
 	for _, tt := range []struct {
 		name  string
-		calls func(*sets)
+		calls func(*SetWriter)
 		want  string
 	}{
 		{
-			"cut IPv4", func(s *sets) { s.Cut(src4, dst4, d) },
+			"cut IPv4", func(s *SetWriter) { s.Cut(src4, dst4, d) },
 			golden(84, add, 1, `02`, cut4, nested(36, 7)+ip4(1, s4)+ip4(20, d4)+timeout),
 		},
 		{
-			"uncut IPv4", func(s *sets) { s.Uncut(src4, dst4) },
+			"uncut IPv4", func(s *SetWriter) { s.Uncut(src4, dst4) },
 			golden(76, del, 1, `02`, cut4, nested(28, 7)+ip4(1, s4)+ip4(20, d4)),
 		},
 		{
-			"cut IPv6", func(s *sets) { s.Cut(src6, dst6, d) },
+			"cut IPv6", func(s *SetWriter) { s.Cut(src6, dst6, d) },
 			golden(108, add, 2, `0a`, cut6, nested(60, 7)+ip6(1, s6)+ip6(20, d6)+timeout),
 		},
 		{
-			"lock by MAC", func(s *sets) { s.Lock(MAC{2, 0x11, 0x22, 0x33, 0x44, 0x55}, src6, d) },
+			"lock by MAC", func(s *SetWriter) { s.Lock(MAC{2, 0x11, 0x22, 0x33, 0x44, 0x55}, src6, d) },
 			golden(72, add, 3, `00`, lockmac, nested(24, 7)+n16(10)+n16(17)+`021122334455 0000`+timeout),
 		},
 		{
-			"lock IPv4", func(s *sets) { s.Lock(MAC{}, src4, d) },
+			"lock IPv4", func(s *SetWriter) { s.Lock(MAC{}, src4, d) },
 			golden(72, add, 4, `02`, lock4, nested(24, 7)+ip4(1, s4)+timeout),
 		},
 		{
-			"sift by MAC", func(s *sets) { s.Sift(MAC{2, 0x11, 0x22, 0x33, 0x44, 0x55}, Addr{}, d) },
+			"sift by MAC", func(s *SetWriter) { s.Sift(MAC{2, 0x11, 0x22, 0x33, 0x44, 0x55}, Addr{}, d) },
 			golden(72, add, 6, `00`, siftmac, nested(24, 7)+n16(10)+n16(17)+`021122334455 0000`+timeout),
 		},
 		{
-			"sift IPv4", func(s *sets) { s.Sift(MAC{}, src4, d) },
+			"sift IPv4", func(s *SetWriter) { s.Sift(MAC{}, src4, d) },
 			golden(72, add, 7, `02`, sift4, nested(24, 7)+ip4(1, s4)+timeout),
 		},
 		{
-			"sift IPv6 no more", func(s *sets) { s.Unsift(MAC{}, src6) },
+			"sift IPv6 no more", func(s *SetWriter) { s.Unsift(MAC{}, src6) },
 			golden(76, del, 8, `0a`, sift6, nested(28, 7)+ip6(1, s6)),
 		},
 		{
-			"unlock IPv6", func(s *sets) { s.Unlock(MAC{}, src6) },
+			"unlock IPv6", func(s *SetWriter) { s.Unlock(MAC{}, src6) },
 			golden(76, del, 5, `0a`, lock6, nested(28, 7)+ip6(1, s6)),
 		},
 	} {
@@ -197,8 +197,7 @@ func TestAppendIPSetOp(t *testing.T) {
 			}
 		})
 	}
-	b, at := beginIPSet(nil, msgIPSetFlush, setCut4)
-	if diff := cmp.Diff(unhex(golden(48, 0x604, 1, `02`, cut4, "")), endMessage(b, at)); diff != "" {
+	if diff := cmp.Diff(unhex(golden(48, 0x604, 1, `02`, cut4, "")), appendIPSetNone(nil, setCut4)); diff != "" {
 		t.Errorf("flush (-want +got):\n%s", diff)
 	}
 }
@@ -216,7 +215,7 @@ func TestSetTimeout(t *testing.T) {
 		{2 * time.Minute, 120000},
 		{math.MaxInt64, math.MaxUint32},
 	} {
-		ops := collected(func(s *sets) { s.Lock(MAC{1}, Addr{}, tt.d) })
+		ops := collected(func(s *SetWriter) { s.Lock(MAC{1}, Addr{}, tt.d) })
 		if ops[0].timeout != tt.want {
 			t.Errorf("%v: %d ms, want %d", tt.d, ops[0].timeout, tt.want)
 		}
@@ -244,15 +243,16 @@ func TestSetErrorText(t *testing.T) {
 }
 
 func BenchmarkAppendNFTBatch(b *testing.B) {
-	var s sets
 	peer := dst4
-	for i := range 64 {
-		peer[15] = byte(i)
-		s.Cut(src4, peer, time.Minute)
-	}
+	ops := collected(func(s *SetWriter) {
+		for i := range 64 {
+			peer[15] = byte(i)
+			s.Cut(src4, peer, time.Minute)
+		}
+	})
 	buf := make([]byte, 0, maxSetOps*nftOpLen+int(setCount)*nftSetLen)
 	b.ReportAllocs()
 	for b.Loop() {
-		appendNFTBatch(buf, s.ops[:s.n], 0xff)
+		appendNFTBatch(buf, ops, 0xff)
 	}
 }

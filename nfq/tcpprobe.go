@@ -4,34 +4,47 @@ package nfq
 
 import (
 	"bytes"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// tcpProbers is how many TCP probes may be under way at once; a probe holds a
-// thread while it waits.
-const tcpProbers = 2
+// tcpProbers is how many TCP probes may be under way at once.
+const tcpProbers = 4
 
-// tcpProbePatience bounds each step of a probe: connecting, writing, reading.
-const tcpProbePatience = 2 * time.Second
+const (
+	// tcpProbeTime bounds a probe as a whole: connecting, writing and reading. A host
+	// that sends one byte now and then must not hold a place for longer.
+	tcpProbeTime = 5 * time.Second
+	// tcpProbeQuiet ends an answer that has begun: many clients leave the connection
+	// open and wait.
+	tcpProbeQuiet = time.Second
+	// tcpProbeMax is how much of an answer is read, in bytes.
+	tcpProbeMax = 4096
+)
 
 // TCPProber asks clients on the LAN for their name over TCP.
 type TCPProber struct {
 	slots chan struct{}
-	// done is called with what the client answered, which may be nothing,
-	// on a goroutine of the probe's own.
-	done func(client int32, addr Addr, answer []byte)
+	done  func(id uint64, answer []byte)
+	// For tests.
+	whole, quiet time.Duration
 }
 
-// NewTCPProber returns a prober that hands answers to done.
-func NewTCPProber(done func(client int32, addr Addr, answer []byte)) *TCPProber {
-	return &TCPProber{slots: make(chan struct{}, tcpProbers), done: done}
+// NewTCPProber returns a prober that hands the answer to each probe to done, on a
+// goroutine of the probe's own. The answer is empty where there was none, and also
+// where the host only sent back what it was sent.
+func NewTCPProber(done func(id uint64, answer []byte)) *TCPProber {
+	return &TCPProber{slots: make(chan struct{}, tcpProbers), done: done, whole: tcpProbeTime, quiet: tcpProbeQuiet}
 }
 
-// ProbeTCP connects to the client, sends the request, which it copies, and reads
-// the answer, at most 4 KiB. It returns false when too many probes are under way.
-func (p *TCPProber) ProbeTCP(client int32, addr Addr, port uint16, request []byte) bool {
+// ProbeTCP connects to addr and port by the device with the index dev, whatever the
+// routes say (0: as they say), sends the request, which it copies, and reads the
+// answer, at most 4 KiB, for at most 5 s in all. It does not wait for any of that. The
+// caller finds what the answer is about by the id. ProbeTCP returns false, and does
+// nothing, when too many probes are under way.
+func (p *TCPProber) ProbeTCP(id uint64, dev uint32, addr Addr, port uint16, request []byte) bool {
 	select {
 	case p.slots <- struct{}{}:
 	default:
@@ -40,47 +53,110 @@ func (p *TCPProber) ProbeTCP(client int32, addr Addr, port uint16, request []byt
 	request = bytes.Clone(request)
 	go func() {
 		defer func() { <-p.slots }()
-		p.done(client, addr, ask(addr, port, request))
+		var answer []byte
+		if f := dialTCP(dev, addr, port); f != nil {
+			answer = p.ask(f, request)
+			f.Close()
+		}
+		p.done(id, answer)
 	}()
 	return true
 }
 
-// ask makes the connection with plain system calls: the net package's dialer
-// would bring the resolver into the binary.
-func ask(addr Addr, port uint16, request []byte) []byte {
+// ask has the request sent and the answer read in the time for all of it.
+func (p *TCPProber) ask(f *os.File, request []byte) []byte {
+	end := time.Now().Add(p.whole)
+	if f.SetDeadline(end) != nil || !connected(f) {
+		return nil
+	}
+	if _, err := f.Write(request); err != nil {
+		return nil
+	}
+	answer := make([]byte, 0, tcpProbeMax)
+	for len(answer) < cap(answer) {
+		n, err := f.Read(answer[len(answer):cap(answer)])
+		answer = answer[:len(answer)+n]
+		if err != nil {
+			break
+		}
+		until := time.Now().Add(p.quiet)
+		if until.After(end) {
+			until = end
+		}
+		if f.SetReadDeadline(until) != nil {
+			break
+		}
+	}
+	if len(request) > 0 && bytes.Contains(answer, request) {
+		return nil // an echo says nothing about a program
+	}
+	return answer
+}
+
+// dialTCP begins a connection, or returns nil. It makes plain system calls: the net
+// package's dialer would bring the resolver into the binary.
+func dialTCP(dev uint32, addr Addr, port uint16) *os.File {
 	domain := unix.AF_INET6
-	var to unix.Sockaddr = &unix.SockaddrInet6{Port: int(port), Addr: addr}
+	// The kernel takes the scope only where the address needs one.
+	var to unix.Sockaddr = &unix.SockaddrInet6{Port: int(port), Addr: addr, ZoneId: dev}
 	if addr.Is4() {
 		domain = unix.AF_INET
 		to = &unix.SockaddrInet4{Port: int(port), Addr: [4]byte(addr[12:])}
 	}
-	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil
 	}
-	defer unix.Close(fd)
-	limit := unix.NsecToTimeval(tcpProbePatience.Nanoseconds())
-	for _, opt := range []int{unix.SO_SNDTIMEO, unix.SO_RCVTIMEO} { // the first bounds connect, too
-		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, opt, &limit); err != nil {
-			return nil
-		}
+	if dev != 0 {
+		err = bindToDevice(fd, dev)
 	}
-	if err := unix.Connect(fd, to); err != nil {
+	if err == nil {
+		err = unix.Connect(fd, to)
+	}
+	if err != nil && err != unix.EINPROGRESS {
+		unix.Close(fd)
 		return nil
 	}
-	if _, err := unix.Write(fd, request); err != nil {
-		return nil
+	// Only now: a socket that is not connecting yet is taken for hung up.
+	return os.NewFile(uintptr(fd), "probe")
+}
+
+// connected waits until the connection stands and reports whether it does.
+func connected(f *os.File) bool {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return false
 	}
-	answer := make([]byte, 0, 4096)
-	for len(answer) < cap(answer) {
-		n, err := unix.Read(fd, answer[len(answer):cap(answer)])
-		if err == unix.EINTR {
-			continue
+	errno, failed := 0, error(nil)
+	err = raw.Write(func(fd uintptr) bool {
+		// There is a peer's address as soon as the connection stands.
+		if errno, failed = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR); errno != 0 || failed != nil {
+			return true
 		}
-		if err != nil || n <= 0 {
-			break
-		}
-		answer = answer[:len(answer)+n]
+		_, perr := unix.Getpeername(int(fd))
+		return perr == nil
+	})
+	return err == nil && errno == 0 && failed == nil
+}
+
+// bindToDevice has a socket use one device only.
+func bindToDevice(fd int, dev uint32) error {
+	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, int(dev))
+	if err == unix.ENOPROTOOPT {
+		return bindToName(fd, dev)
 	}
-	return answer
+	return err
+}
+
+// bindToName does the same before Linux 5.1, which takes only the device's name.
+func bindToName(fd int, dev uint32) error {
+	req, err := unix.NewIfreq("")
+	if err != nil {
+		return err
+	}
+	req.SetUint32(dev)
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFNAME, req); err != nil {
+		return err
+	}
+	return unix.BindToDevice(fd, req.Name())
 }

@@ -17,17 +17,17 @@ const verdictLen = nlmsgHeaderLen + nfgenLen + 12 + 8
 
 // appendVerdict appends the verdict on one packet. With repeat, one that marks the
 // packet is to have it meet the same rules again.
-func appendVerdict(b []byte, queue uint16, p *Packet, v Verdict, repeat bool) []byte {
+func appendVerdict(b []byte, queue uint16, p *Packet, v Verdict, m *Marks, repeat bool) []byte {
 	verdict := kernelVerdict(v)
 	mark := p.Mark
 	switch v {
 	case AcceptDecided:
-		mark |= MarkDecided
+		mark = m.with(mark, m.Decided)
 	case AcceptHarmless:
-		mark |= MarkDecided | MarkHarmless
+		mark = m.with(mark, m.Harmless)
 	}
 	// What has a mark already went round once, and the rules did not know it.
-	if repeat && mark != p.Mark && p.Hook == HookForward && p.Mark&(MarkDecided|MarkHarmless) == 0 {
+	if repeat && mark != p.Mark && p.Hook == HookForward && !m.decided(p.Mark) {
 		verdict = nfRepeat
 	}
 	b, at := beginVerdict(b, msgVerdict, queue, p.ID, verdict)
@@ -64,7 +64,7 @@ func beginVerdict(b []byte, typ, queue uint16, id, verdict uint32) ([]byte, int)
 // appendVerdicts appends the verdicts on all packets. Of accepts and drops the
 // larger group gets one batch verdict; it comes last, because it settles
 // everything that is still held up to its packet.
-func appendVerdicts(b []byte, queue uint16, packets []Packet, verdicts []Verdict, repeat bool) []byte {
+func appendVerdicts(b []byte, queue uint16, packets []Packet, verdicts []Verdict, m *Marks, repeat bool) []byte {
 	var count [AcceptHarmless + 1]int
 	for _, v := range verdicts[:len(packets)] {
 		count[v]++
@@ -76,7 +76,7 @@ func appendVerdicts(b []byte, queue uint16, packets []Packet, verdicts []Verdict
 	last := -1
 	for i := range packets {
 		if v := verdicts[i]; v != batch {
-			b = appendVerdict(b, queue, &packets[i], v, repeat)
+			b = appendVerdict(b, queue, &packets[i], v, m, repeat)
 		} else {
 			last = i
 		}

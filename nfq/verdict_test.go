@@ -8,6 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// testMarks are marks that are easy to read.
+var testMarks, _ = MakeMarks(0x07000000)
+
 // Goldens of the messages for queue 214 (0x00d6).
 func verdictGolden(id, verdict string) string {
 	return n32(32) + n16(0x301) + n16(1) + n32(0) + n32(0) + `00 00 00d6` +
@@ -47,16 +50,16 @@ func TestAppendVerdicts(t *testing.T) {
 		{"nothing", nil, ""},
 		{"one accept", []Verdict{Accept}, batchGolden(id0, accept)},
 		{"one drop", []Verdict{Drop}, batchGolden(id0, drop)},
-		{"one mark", []Verdict{AcceptDecided}, markGolden(id0, `01000000`)},
+		{"one mark", []Verdict{AcceptDecided}, markGolden(id0, `05000000`)},
 		{"all accepted", []Verdict{Accept, Accept, Accept, Accept}, batchGolden(id3, accept)},
 		{"all dropped", []Verdict{Drop, Drop, Drop, Drop}, batchGolden(id3, drop)},
 		// The mark of another's is kept.
-		{"a mark", []Verdict{Accept, AcceptDecided, Accept, Accept}, markGolden(id1, `01000100`) + batchGolden(id3, accept)},
-		{"harmless", []Verdict{Accept, AcceptHarmless, Accept}, markGolden(id1, `09000100`) + batchGolden(id2, accept)},
+		{"a mark", []Verdict{Accept, AcceptDecided, Accept, Accept}, markGolden(id1, `05000100`) + batchGolden(id3, accept)},
+		{"harmless", []Verdict{Accept, AcceptHarmless, Accept}, markGolden(id1, `07000100`) + batchGolden(id2, accept)},
 		{"as many drops as accepts", []Verdict{Drop, Accept, Accept, Drop}, verdictGolden(id0, drop) + verdictGolden(id3, drop) + batchGolden(id2, accept)},
-		{"more accepts", []Verdict{Accept, Drop, Accept, AcceptDecided}, verdictGolden(id1, drop) + markGolden(id3, `01000000`) + batchGolden(id2, accept)},
+		{"more accepts", []Verdict{Accept, Drop, Accept, AcceptDecided}, verdictGolden(id1, drop) + markGolden(id3, `05000000`) + batchGolden(id2, accept)},
 		{"more drops", []Verdict{Drop, Drop, Accept, Drop}, verdictGolden(id2, accept) + batchGolden(id3, drop)},
-		{"marks only", []Verdict{AcceptDecided, AcceptDecided}, markGolden(id0, `01000000`) + markGolden(id1, `01000100`)},
+		{"marks only", []Verdict{AcceptDecided, AcceptDecided}, markGolden(id0, `05000000`) + markGolden(id1, `05000100`)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -64,7 +67,7 @@ func TestAppendVerdicts(t *testing.T) {
 			buf := make([]byte, 0, (n+1)*verdictLen)
 			var got []byte
 			if allocs := testing.AllocsPerRun(10, func() {
-				got = appendVerdicts(buf, 214, packets[:n], tt.verdicts, false)
+				got = appendVerdicts(buf, 214, packets[:n], tt.verdicts, &testMarks, false)
 			}); allocs != 0 {
 				t.Errorf("%v allocations", allocs)
 			}
@@ -86,17 +89,18 @@ func TestRepeat(t *testing.T) {
 		repeat  bool
 		want    string
 	}{
-		{"decided", Packet{ID: 7, Hook: HookForward, Mark: 0x100}, AcceptDecided, true, repeatGolden(id, `01000100`)},
-		{"harmless", Packet{ID: 7, Hook: HookForward}, AcceptHarmless, true, repeatGolden(id, `09000000`)},
-		{"not asked for", Packet{ID: 7, Hook: HookForward}, AcceptHarmless, false, markGolden(id, `09000000`)},
-		{"for the router", Packet{ID: 7, Hook: HookInput}, AcceptDecided, true, markGolden(id, `01000000`)},
-		{"it came back once", Packet{ID: 7, Hook: HookForward, Mark: MarkDecided}, AcceptHarmless, true, markGolden(id, `09000000`)},
-		{"it came back as it went", Packet{ID: 7, Hook: HookForward, Mark: MarkDecided}, AcceptDecided, true, verdictGolden(id, `00000001`)},
+		{"decided", Packet{ID: 7, Hook: HookForward, Mark: 0x100}, AcceptDecided, true, repeatGolden(id, `05000100`)},
+		{"harmless", Packet{ID: 7, Hook: HookForward}, AcceptHarmless, true, repeatGolden(id, `07000000`)},
+		{"not asked for", Packet{ID: 7, Hook: HookForward}, AcceptHarmless, false, markGolden(id, `07000000`)},
+		{"for the router", Packet{ID: 7, Hook: HookInput}, AcceptDecided, true, markGolden(id, `05000000`)},
+		{"a bit of another's", Packet{ID: 7, Hook: HookForward, Mark: 0x02000100}, AcceptDecided, true, repeatGolden(id, `05000100`)},
+		{"it came back once", Packet{ID: 7, Hook: HookForward, Mark: testMarks.Decided}, AcceptHarmless, true, markGolden(id, `07000000`)},
+		{"it came back as it went", Packet{ID: 7, Hook: HookForward, Mark: testMarks.Decided}, AcceptDecided, true, verdictGolden(id, `00000001`)},
 		{"accepted", Packet{ID: 7, Hook: HookForward}, Accept, true, verdictGolden(id, `00000001`)},
 		{"dropped", Packet{ID: 7, Hook: HookForward}, Drop, true, verdictGolden(id, `00000000`)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(unhex(tt.want), appendVerdict(nil, 214, &tt.packet, tt.verdict, tt.repeat)); diff != "" {
+			if diff := cmp.Diff(unhex(tt.want), appendVerdict(nil, 214, &tt.packet, tt.verdict, &testMarks, tt.repeat)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -138,7 +142,7 @@ func BenchmarkAppendVerdicts(b *testing.B) {
 		b.Run(bb.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				appendVerdicts(buf, 214, packets, verdicts, false)
+				appendVerdicts(buf, 214, packets, verdicts, &testMarks, false)
 			}
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
 )
 
 // Backend is the packet filter that the queue rules are written for.
@@ -101,6 +102,7 @@ type Config struct {
 	Sets         SetsKind
 	Queue        uint16 // first queue number
 	Queues       int
+	MarkMask     uint32 // the mask of Marks
 	QueueLength  uint32
 	CopyRange    uint32
 	FailOpen     bool
@@ -130,6 +132,7 @@ func Default() Config {
 		Sets:        SetsAuto,
 		Queue:       214,
 		Queues:      1,
+		MarkMask:    nfq.DefaultMarkMask,
 		QueueLength: 1024,
 		CopyRange:   2048,
 		FailOpen:    true,
@@ -192,6 +195,12 @@ func reason(err error) string {
 		return p.Err.Error()
 	}
 	return err.Error()
+}
+
+// Marks returns the marks of packets and connections.
+func (c *Config) Marks() nfq.Marks {
+	m, _ := nfq.MakeMarks(c.MarkMask) // was tried when it was read
+	return m
 }
 
 // Active reports whether any protocol is looked for at all.

@@ -20,6 +20,7 @@ func EngineConfig(c Config) state.Config {
 		ExemptNets: c.Exempt.Prefixes,
 		ExemptMACs: c.Exempt.MACs,
 		LogPackets: packetLog(c.Log),
+		Marks:      c.Marks(),
 	}
 	for i, p := range detect.All {
 		if x, ok := c.Protocols[p.Name]; ok {

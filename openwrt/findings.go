@@ -71,6 +71,9 @@ type machine struct {
 	present []string  // the LAN devices that exist
 	ruleset string    // of nft
 	filter  [2]string // of the legacy iptables and ip6tables
+	saves   [2]string // all tables of iptables and ip6tables
+	ipRules string    // of both families
+	ctinfo  string    // the actions of tc
 }
 
 func (m *machine) ok(format string, args ...any) {
@@ -102,6 +105,7 @@ func (m *machine) all() {
 	m.readRules()
 	m.inbound()
 	m.offload()
+	m.marks()
 	m.bridge()
 }
 
@@ -403,9 +407,62 @@ func (m *machine) readRules() {
 	}
 	for i, six := range []bool{false, true} {
 		p := newIPTables(six)
-		if p.flavour == flavourLegacy && have(p.program+"-save") && p.hasTable("filter") {
-			m.filter[i], _ = m.tool("", p.program+"-save", "-t", "filter")
+		if have(p.program + "-save") {
+			m.saves[i], _ = m.tool("", p.program+"-save")
 		}
+		if p.flavour == flavourLegacy {
+			m.filter[i] = m.saves[i]
+		}
+	}
+	for _, family := range []string{"-4", "-6"} {
+		if have("ip") {
+			rules, _ := m.tool("", "ip", family, "rule", "show")
+			m.ipRules += rules
+		}
+	}
+	if have("tc") {
+		m.ctinfo, _ = m.tool("", "tc", "actions", "list", "action", "ctinfo")
+	}
+}
+
+// marks looks who else uses our bits of the mark.
+func (m *machine) marks() {
+	var others markUses
+	others.nft(m.ruleset, func(family, name string) bool {
+		// What iptables put there it says better itself.
+		i := 0
+		if family == "ip6" {
+			i = 1
+		}
+		return family != "inet" && m.filter[i] == "" && strings.Contains(m.saves[i], "*"+name+"\n")
+	})
+	others.iptables("iptables", m.saves[0])
+	others.iptables("ip6tables", m.saves[1])
+	others.rules(m.ipRules)
+	others.ctinfo(m.ctinfo)
+	mask := m.c.MarkMask
+	used := false
+	for _, who := range others.who {
+		both := others.bits[who] & mask
+		if both == 0 {
+			continue
+		}
+		used = true
+		free := others.free(nfq.MarkBits)
+		switch {
+		case others.bits[who] == wholeMark:
+			m.warn("let it use bits of its own only, with a mask",
+				"%s uses the whole mark, also the bits that the wall uses (%s)", who, hex(mask))
+		case free == 0:
+			m.warn("let it use fewer bits",
+				"%s uses bits of the mark that the wall uses, too: %s", who, hex(both))
+		default:
+			m.warn("choose other bits: uci set p2pwall.main.mark="+hex(free)+"; uci commit p2pwall; service p2pwall restart",
+				"%s uses bits of the mark that the wall uses, too: %s", who, hex(both))
+		}
+	}
+	if !used {
+		m.ok("nothing else uses the bits of the mark that the wall uses (%s)", hex(mask))
 	}
 }
 

@@ -166,6 +166,7 @@ func fakeFindings(t *testing.T, conf string, change map[string]string, ruleset s
 		m.accounting()
 		m.inbound()
 		m.offload()
+		m.marks()
 		m.bridge()
 	}
 	return lines(t, m.found)

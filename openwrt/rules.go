@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/p2pwall/p2pwall/detect"
-	"github.com/p2pwall/p2pwall/nfq"
 )
 
 // Target is what rules are written for; nothing in it is "auto".
@@ -48,10 +47,6 @@ const (
 	holdComment = "p2pwall: undecided, not offloaded yet"
 )
 
-// MarkSift is the packet mark by which nft, where it only keeps the sets, tells
-// iptables what is of an unknown connection of a host that is sifted.
-const MarkSift = 0x10000000
-
 // The bounds within which a packet can matter.
 const (
 	// udpPayload is the longest UDP payload looked at: a FastTrack message is
@@ -65,11 +60,6 @@ const (
 	// network sends some more than once. What is harmless is known to be so by
 	// its first data and does not come that far.
 	tcpPackets = 24
-	// What comes back to a host that may turn out to be a client is looked at
-	// for the peers it names: the first packets only, and no long ones where a
-	// rule cannot look inside.
-	replyPackets = 4
-	replyLength  = 600
 	// hashSeed makes every rule that hashes a host come to the same queue.
 	hashSeed = "0x70327077"
 )
@@ -204,13 +194,14 @@ func (v values) line(b *strings.Builder, line string) {
 func ruleValues(c *Config, t Target) values {
 	every := sampleEvery(c.TimeLock)
 	v := values{"dev": t.Devices}
-	v.set("decided", hex(nfq.MarkDecided))
-	v.set("own", hex(nfq.MarkOwn))
-	v.set("sample", hex(nfq.MarkSample))
-	v.set("harmless", hex(nfq.MarkHarmless))
-	v.set("siftmark", hex(MarkSift))
-	v.set("verdicts", hex(nfq.MarkSample|nfq.MarkHarmless|nfq.MarkDecided))
-	v.set("answer", hex(nfq.MarkHarmless|nfq.MarkDecided))
+	m := c.Marks()
+	v.set("mask", hex(m.Mask))
+	v.set("others", hex(^m.Mask))
+	v.set("decided", hex(m.Decided))
+	v.set("own", hex(m.Own))
+	v.set("sample", hex(m.Sample))
+	v.set("harmless", hex(m.Harmless))
+	v.set("siftmark", hex(m.Sift))
 	v.number("udp", udpPackets)
 	v.number("udpmore", udpPackets+1)
 	v.number("tcp", tcpPackets)
@@ -237,13 +228,10 @@ func ruleValues(c *Config, t Target) values {
 	v.number("port", detect.ProbePort)
 	v.set("group4", "239.192.152.143") // as nfq.Groups joins them
 	v.set("group6", "ff15::efc0:988f")
-	v.number("replies", replyPackets)
-	v.number("replylength", replyLength)
 	looks, sifts := c.Sifts(), c.sifts(ModeBlock) && t.Sets != SetsOff
 	v.when("probes", c.probes())
 	v.when("input", c.probes() || looks)
 	v.when("look", looks)
-	v.when("learn", c.sifts(ModeMonitor))
 	v.when("names", c.readsNames())
 	v.when("sift", sifts)
 	v.when("siftpass", sifts && !c.cutsUDP())
@@ -291,7 +279,7 @@ func sampleEvery(lock time.Duration) time.Duration {
 }
 
 // hex writes a mark as nft and iptables print it.
-func hex(mark uint64) string {
-	s := strconv.FormatUint(mark, 16)
+func hex(mark uint32) string {
+	s := strconv.FormatUint(uint64(mark), 16)
 	return "0x" + "00000000"[len(s):] + s
 }

@@ -10,7 +10,12 @@ import "strconv"
 // the rest of its table, and among what would be skipped is the MSS clamping that
 // every PPPoE line needs. What every packet meets is the first rule of p2pwall and
 // the condition for p2pwall-post. Only the latter can stand in the jump itself: a
-// connection's mark is never unequal where packets are not tracked.
+// connection's mark is never unequal where packets are not tracked. That chain drops
+// nothing: what the router itself sends comes by there, too. A sampled packet that a
+// full queue lets pass goes out, and what answers it is dropped.
+//
+// The chain p2pwall-heard is for connections in which the LAN side has spoken. The rest
+// anybody outside can make, and the firewall may drop it: it is not looked at.
 //
 // With nft sets the nft table has dropped what is blocked before. The chain
 // p2pwall-blocked looks twice, because a full set takes no more.
@@ -18,6 +23,7 @@ const mangleText = `*mangle
 :p2pwall - [0:0]
 :p2pwall-out - [0:0]
 :p2pwall-in - [0:0]
+:p2pwall-heard - [0:0]
 :p2pwall-syn - [0:0]
 :p2pwall-udp - [0:0]
 :p2pwall-decided - [0:0]
@@ -39,11 +45,10 @@ const mangleText = `*mangle
 -A p2pwall-out -s <exempt> -g p2pwall-decided
 -A p2pwall-out -m mac --mac-source <mac> -g p2pwall-decided
 <ipset>-A p2pwall-out -m set --match-set p2pwall-cut<6> src,dst -g p2pwall-blocked
-<nftsets>-A p2pwall-out -m mark --mark <sample>/<sample> -g p2pwall-sample
+<nftsets>-A p2pwall-out -m mark --mark <sample>/<mask> -g p2pwall-sample
 -A p2pwall-out -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -g p2pwall-syn
-<nftsift>-A p2pwall-out -m mark --mark <siftmark>/<siftmark> -g p2pwall-sift
-<ipsetsift>-A p2pwall-out -m connmark --mark <harmless>/<harmless> -j RETURN
-<ipsetsift>-A p2pwall-out -m set --match-set p2pwall-siftmac src -g p2pwall-sift
+<nftsift>-A p2pwall-out -m mark --mark <siftmark>/<mask> -g p2pwall-sift
+<ipsetsift>-A p2pwall-out -m connmark --mark <harmless>/<mask> -j RETURN
 <ipsetsift>-A p2pwall-out -m set --match-set p2pwall-sift<6> src -g p2pwall-sift
 -A p2pwall-out -m connmark --mark <decided>/<decided> -j RETURN
 -A p2pwall-out -p udp -g p2pwall-udp
@@ -52,17 +57,17 @@ const mangleText = `*mangle
 <plain>-A p2pwall-out -p tcp -g p2pwall-decided
 -A p2pwall-in -d <exempt> -g p2pwall-decided
 <ipset>-A p2pwall-in -m set --match-set p2pwall-cut<6> dst,src -j DROP
-<names>-A p2pwall-in -p udp -m udp --sport 53 <q>
-<nftsift>-A p2pwall-in -m mark --mark <siftmark>/<siftmark> -g p2pwall-sift
-<ipsetsift>-A p2pwall-in -m connmark --mark <harmless>/<harmless> -j RETURN
-<ipsetsift>-A p2pwall-in -m set --match-set p2pwall-sift<6> dst -g p2pwall-sift
--A p2pwall-in -m connmark --mark <decided>/<decided> -j RETURN
-<learn>-A p2pwall-in -p udp -m length --length 0:<replylength> -m conntrack --ctdir REPLY -m connbytes --connbytes 1:<replies> --connbytes-mode packets --connbytes-dir reply <q>
-<inmark>-A p2pwall-in -p udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided
-<http><inmark>-A p2pwall-in -p tcp <longtcp>
-<http>-A p2pwall-in -p tcp -g p2pwall-tcp
-<plain><inmark>-A p2pwall-in -p tcp -g p2pwall-decided
-<ipset>-A p2pwall-syn -m set --match-set p2pwall-lockmac src -g p2pwall-blocked
+<ipset>-A p2pwall-in -m connmark --mark <sample>/<mask> -j DROP
+-A p2pwall-in -m conntrack --ctstatus SEEN_REPLY -g p2pwall-heard
+<names>-A p2pwall-heard -p udp -m udp --sport 53 <q>
+<nftsift>-A p2pwall-heard -m mark --mark <siftmark>/<mask> -g p2pwall-sift
+<ipsetsift>-A p2pwall-heard -m connmark --mark <harmless>/<mask> -j RETURN
+<ipsetsift>-A p2pwall-heard -m set --match-set p2pwall-sift<6> dst -g p2pwall-sift
+-A p2pwall-heard -m connmark --mark <decided>/<decided> -j RETURN
+<inmark>-A p2pwall-heard -p udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided
+<http><inmark>-A p2pwall-heard -p tcp <longtcp>
+<http>-A p2pwall-heard -p tcp -g p2pwall-tcp
+<plain><inmark>-A p2pwall-heard -p tcp -g p2pwall-decided
 <ipset>-A p2pwall-syn -m set --match-set p2pwall-lock<6> src -g p2pwall-blocked
 -A p2pwall-syn <q>
 <names>-A p2pwall-udp -p udp -m udp --dport 53 -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir original -j RETURN
@@ -82,7 +87,7 @@ const mangleText = `*mangle
 <sift>-A p2pwall-unknown -m conntrack --ctdir REPLY -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir reply <q>
 <sift><siftpass>-A p2pwall-unknown -p udp -j RETURN
 <sift>-A p2pwall-unknown -j DROP
--A p2pwall-decided -j CONNMARK --set-xmark <decided>/<decided>
+-A p2pwall-decided -j CONNMARK --set-xmark <decided>/<mask>
 <ipsetrefuse>-A p2pwall-blocked -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -g p2pwall-sample
 <ipsettalk>-A p2pwall-blocked -p udp -m length --length 0:<udplength> -g p2pwall-talk
 <ipset>-A p2pwall-blocked -m set --match-set p2pwall-seen<6> src -j DROP
@@ -93,7 +98,8 @@ const mangleText = `*mangle
 <ipsettalk>-A p2pwall-talk -j SET --add-set p2pwall-talk<6> src --exist --timeout 1
 <ipsettalk>-A p2pwall-talk -m set ! --match-set p2pwall-talk<6> src -j DROP
 <ipsettalk>-A p2pwall-talk -g p2pwall-sample
-<sets>-A p2pwall-sample -j MARK --set-xmark <sample>/<sample>
+<sets>-A p2pwall-sample -j MARK --set-xmark <sample>/<mask>
+<ipset>-A p2pwall-sample -m connbytes --connbytes 1:1 --connbytes-mode packets --connbytes-dir original -j CONNMARK --set-xmark <sample>/<mask>
 <sets>-A p2pwall-sample <onesample>
 <sets>-A p2pwall-sample -i <dev> -s <hostsample>
 <queues>-A p2pwall-queue -i <dev> -s <hostqueue>
@@ -103,12 +109,11 @@ const mangleText = `*mangle
 <look>-A p2pwall-input -i <dev> -p tcp -m tcp --dport 5000 --tcp-flags PSH PSH <q>
 <look>-A p2pwall-input -i <dev> -d <group> -p udp -m udp --dport 6771 <q>
 <names>-A p2pwall-output -o <dev> -p udp -m udp --sport 53 <q>
-<sets>-A p2pwall-post -m mark --mark <sample>/<sample> -j DROP
-<look>-A p2pwall-post -m mark --mark <harmless>/<harmless> -j CONNMARK --set-xmark <harmless>/<harmless>
--A p2pwall-post -m mark --mark <decided>/<decided> -g p2pwall-decided
+-A p2pwall-post -m mark --mark <harmless>/<mask> -j CONNMARK --set-xmark <harmless>/<mask>
+-A p2pwall-post -m mark --mark <decided>/<mask> -g p2pwall-decided
 -A FORWARD -j p2pwall
 -A INPUT -j p2pwall-input
--A POSTROUTING -m mark ! --mark 0x00000000/<verdicts> -j p2pwall-post
+-A POSTROUTING -m mark --mark <decided>/<decided> -j p2pwall-post
 <names>-A OUTPUT -j p2pwall-output
 COMMIT
 `
@@ -117,7 +122,7 @@ COMMIT
 // the connection table.
 const rawText = `*raw
 :p2pwall - [0:0]
--A p2pwall -m mark --mark <own>/<own> -j CT --notrack
+-A p2pwall -m mark --mark <own>/<mask> -j CT --notrack
 -A OUTPUT -j p2pwall
 COMMIT
 `
@@ -126,10 +131,8 @@ COMMIT
 // peers: a set that is there with another size could not be taken over.
 const ipsetText = `create p2pwall-cut4 hash:net,net family inet maxelem 262144 timeout 0
 create p2pwall-cut6 hash:net,net family inet6 maxelem 262144 timeout 0
-create p2pwall-lockmac hash:mac maxelem 262144 timeout 0
 create p2pwall-lock4 hash:ip family inet maxelem 262144 timeout 0
 create p2pwall-lock6 hash:ip family inet6 maxelem 262144 timeout 0
-<sift>create p2pwall-siftmac hash:mac maxelem 262144 timeout 0
 <sift>create p2pwall-sift4 hash:ip family inet maxelem 262144 timeout 0
 <sift>create p2pwall-sift6 hash:ip family inet6 maxelem 262144 timeout 0
 create p2pwall-seen4 hash:ip family inet maxelem 1024 timeout 0

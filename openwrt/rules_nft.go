@@ -36,11 +36,6 @@ const nftSets = `	# Kept by the daemon: pairs of client and peer that are cut, a
 		flags timeout
 	}
 
-	set lockmac {
-		type ether_addr
-		flags timeout
-	}
-
 	set lock4 {
 		type ipv4_addr
 		flags timeout
@@ -52,11 +47,6 @@ const nftSets = `	# Kept by the daemon: pairs of client and peer that are cut, a
 	}
 
 <sift>	# Kept by the daemon: hosts of which only harmless connections go on.
-<sift>	set siftmac {
-<sift>		type ether_addr
-<sift>		flags timeout
-<sift>	}
-<sift>
 <sift>	set sift4 {
 <sift>		type ipv4_addr
 <sift>		flags timeout
@@ -108,24 +98,24 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 	# every rule of the firewall after it.
 	chain forward {
 		type filter hook forward priority -10; policy accept;
-<fast>		ct mark & <decided> != 0x0 accept
-<repeat>		meta mark & <answer> != 0x0 goto answered
+<fast>		ct mark & <decided> == <decided> accept
+<repeat>		meta mark & <mask> != 0x0 jump answered
 		iifname <lan> oifname != <lan> goto outbound
 		iifname != <lan> oifname <lan> goto inbound
 	}
 
-<repeat>	# What a verdict brings back from the queue.
+<repeat>	# What a verdict brings back from the queue. Other values are none of ours.
 <repeat>	chain answered {
-<repeat><look>		meta mark & <harmless> != 0x0 ct mark set ct mark | <harmless>
-<repeat>		meta mark & <decided> != 0x0 goto decided
+<repeat>		meta mark & <mask> == <harmless> ct mark set ct mark | <harmless> accept
+<repeat>		meta mark & <mask> == <decided> ct mark set ct mark & <others> | <decided> accept
 <repeat>	}
 <after>	# Where packets come from the queue.
 <after>	chain after {
 <after>		type filter hook forward priority -9; policy accept;
-<after>		meta mark & <verdicts> == 0x0 accept
-<after><sets>		meta mark & <sample> != 0x0 drop
-<after><look>		meta mark & <harmless> != 0x0 ct mark set ct mark | <harmless>
-<after>		meta mark & <decided> != 0x0 goto decided
+<after>		meta mark & <mask> == 0x0 accept
+<after><sets>		meta mark & <mask> == <sample> drop
+<after>		meta mark & <mask> == <harmless> ct mark set ct mark | <harmless>
+<after>		meta mark & <mask> == <decided> goto decided
 <after>	}
 
 <probes>	# Answers to our probes.
@@ -149,7 +139,7 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 	# Packets sent in a peer's name leave no trace in the connection table.
 	chain output {
 		type filter hook output priority -300; policy accept;
-		meta mark & <own> != 0x0 notrack
+		meta mark & <mask> == <own> notrack
 	}
 
 	chain outbound {
@@ -159,11 +149,10 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <sets>		ip saddr . ip daddr @cut4 goto blocked
 <sets>		ip6 saddr . ip6 daddr @cut6 goto blocked
 		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
-<sift>		ct mark & <harmless> != 0x0 return
-<sift>		ether saddr @siftmac goto sift
+<sift>		ct mark & <harmless> == <harmless> return
 <sift>		ip saddr @sift4 goto sift
 <sift>		ip6 saddr @sift6 goto sift
-		ct mark & <decided> != 0x0 return
+		ct mark & <decided> == <decided> return
 		meta l4proto udp goto udp_small
 <http>		tcp flags & (syn | rst) == 0x0 ct original packets > <tcp> ct reply packets > <tcp> goto decided
 <http>		meta l4proto tcp goto tcp_first
@@ -175,14 +164,18 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 		ip6 daddr <set6> goto decided
 <sets>		ip daddr . ip saddr @cut4 goto gone
 <sets>		ip6 daddr . ip6 saddr @cut6 goto gone
-<sets><repeat>		ct mark & <sample> != 0x0 drop
+<sets><repeat>		ct mark & <mask> == <sample> drop
+		ct status seen-reply goto heard
+	}
+
+	# Of connections in which the LAN side has spoken. The rest anybody outside can
+	# make, and the firewall may drop it: it is not looked at.
+	chain heard {
 <names>		udp sport 53 <q>
-<sift>		ct mark & <harmless> != 0x0 return
+<sift>		ct mark & <harmless> == <harmless> return
 <sift>		ip daddr @sift4 goto sift
 <sift>		ip6 daddr @sift6 goto sift
-		ct mark & <decided> != 0x0 return
-<learn>		meta l4proto udp @th,64,8 0x64 ct direction reply ct reply packets <= <replies> <q>
-<learn>		meta l4proto udp @th,64,32 0x00000001 ct direction reply ct reply packets <= <replies> <q>
+		ct mark & <decided> == <decided> return
 <inmark>		meta l4proto udp ct reply packets > <udp> goto decided
 <inmark><http>		tcp flags & (syn | rst) == 0x0 ct original packets > <tcp> ct reply packets > <tcp> goto decided
 <http>		meta l4proto tcp goto tcp_first
@@ -190,7 +183,6 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 	}
 
 	chain tcp_open {
-<sets>		ether saddr @lockmac goto blocked
 <sets>		ip saddr @lock4 goto blocked
 <sets>		ip6 saddr @lock6 goto blocked
 		<q>
@@ -218,13 +210,13 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <http>
 	# Nothing of this connection will be looked at again; it may be offloaded.
 	chain decided {
-		ct mark & <decided> == 0x0 ct mark set ct mark | <decided>
+		ct mark & <decided> != <decided> ct mark set ct mark & <others> | <decided>
 	}
 
 <sets><repeat>	# A full queue that fails open lets it pass, but not what answers it.
 <sets>	chain sample {
-<sets>		meta mark set meta mark | <sample>
-<sets><repeat>		ct original packets <= 1 ct mark set ct mark | <sample>
+<sets>		meta mark set meta mark & <others> | <sample>
+<sets><repeat>		ct original packets <= 1 ct mark set ct mark & <others> | <sample>
 <sets>		<samplequeue>
 <sets>		meta nfproto ipv4 iifname <lan> jhash ip saddr <tosample>
 <sets>		meta nfproto ipv6 iifname <lan> jhash ip6 saddr <tosample>
@@ -237,7 +229,7 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 const nftDrops = `	# Before the mangle table of iptables.
 	chain drops {
 		type filter hook forward priority -160; policy accept;
-<fast>		ct mark & <decided> != 0x0 accept
+<fast>		ct mark & <decided> == <decided> accept
 		iifname <lan> oifname != <lan> goto outbound
 		iifname != <lan> oifname <lan> goto inbound
 	}
@@ -249,8 +241,7 @@ const nftDrops = `	# Before the mangle table of iptables.
 		ip saddr . ip daddr @cut4 goto blocked
 		ip6 saddr . ip6 daddr @cut6 goto blocked
 		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
-<sift>		ct mark & <harmless> != 0x0 return
-<sift>		ether saddr @siftmac goto sift
+<sift>		ct mark & <harmless> == <harmless> return
 <sift>		ip saddr @sift4 goto sift
 <sift>		ip6 saddr @sift6 goto sift
 	}
@@ -260,19 +251,27 @@ const nftDrops = `	# Before the mangle table of iptables.
 		ip6 daddr <set6> return
 		ip daddr . ip saddr @cut4 goto gone
 		ip6 daddr . ip6 saddr @cut6 goto gone
-<sift>		ct mark & <harmless> != 0x0 return
-<sift>		ip daddr @sift4 goto sift
-<sift>		ip6 daddr @sift6 goto sift
+		ct mark & <mask> == <sample> drop
+<sift>		ct status seen-reply goto heard
 	}
 
+<sift>	# Of connections in which the LAN side has spoken. The rest anybody outside can
+<sift>	# make: the firewall decides about it.
+<sift>	chain heard {
+<sift>		ct mark & <harmless> == <harmless> return
+<sift>		ip daddr @sift4 goto sift
+<sift>		ip6 daddr @sift6 goto sift
+<sift>	}
+<sift>
 	chain tcp_open {
-		ether saddr @lockmac goto blocked
 		ip saddr @lock4 goto blocked
 		ip6 saddr @lock6 goto blocked
 	}
 
+	# A full queue that fails open lets it pass, but not what answers it.
 	chain sample {
-		meta mark set meta mark | <sample>
+		meta mark set meta mark & <others> | <sample>
+		ct original packets <= 1 ct mark set ct mark & <others> | <sample>
 	}
 
 `
@@ -284,7 +283,7 @@ const nftDrops = `	# Before the mangle table of iptables.
 const nftSift = `<sift>	# Data of a connection that is not known to be harmless.
 <sift>	chain sift {
 <sift>		meta l4proto != { tcp, udp } return
-<sift><marksift>		meta mark set meta mark | <siftmark>
+<sift><marksift>		meta mark set meta mark & <others> | <siftmark>
 <sift>		tcp flags & (syn | rst) != 0x0 return
 <sift>		meta nfproto ipv4 meta length <= <bare4> tcp flags & psh == 0x0 return
 <sift>		meta nfproto ipv6 meta length <= <bare6> tcp flags & psh == 0x0 return
@@ -343,8 +342,8 @@ const nftQueues = `<queues>
 // nftHold keeps undecided connections out of fw4's flow table: they are accepted
 // before the rule that offloads. The rules stand in fw4's chain, which a reload of
 // fw4 empties.
-const nftHold = `<hold>insert rule inet fw4 forward meta l4proto { tcp, udp } iifname <lan> oifname != <lan> ct state established,related ct mark & <decided> == 0x0 accept comment "` + holdComment + `"
-<hold>insert rule inet fw4 forward meta l4proto { tcp, udp } iifname != <lan> oifname <lan> ct state established,related ct mark & <decided> == 0x0 accept comment "` + holdComment + `"
+const nftHold = `<hold>insert rule inet fw4 forward meta l4proto { tcp, udp } iifname <lan> oifname != <lan> ct state established,related ct mark & <decided> != <decided> accept comment "` + holdComment + `"
+<hold>insert rule inet fw4 forward meta l4proto { tcp, udp } iifname != <lan> oifname <lan> ct state established,related ct mark & <decided> != <decided> accept comment "` + holdComment + `"
 `
 
 // nft adds the values for the nft texts.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
 )
 
 // protocols is the table of what a "config protocol" section may be about. A new
@@ -132,6 +133,8 @@ func (d *decoder) mainScalar(o rawOption, v string) {
 		d.number(o, v, 1, 65535, func(n int) { c.QueueLength = uint32(n) })
 	case "copy_range":
 		d.number(o, v, 128, 65535, func(n int) { c.CopyRange = uint32(n) })
+	case "mark":
+		d.mark(o, v, &c.MarkMask)
 	case "fail_open":
 		d.boolean(o, v, &c.FailOpen)
 	case "action":
@@ -257,7 +260,7 @@ func (d *decoder) single(o rawOption) (string, bool) {
 
 // emptyIsDefault are the options for which an empty value says nothing.
 const emptyIsDefault = "enabled timelock look_back forget max_clients backend sets queue queues " +
-	"queue_length copy_range fail_open action offload devices_file control " +
+	"queue_length copy_range mark fail_open action offload devices_file control " +
 	"mode lock block_udp pong answer probe tcp_probe http reset_encrypted"
 
 // bad reports a value that does not fit.
@@ -292,6 +295,17 @@ func (d *decoder) seconds(o rawOption, v string, low, high int, to *time.Duratio
 		return
 	}
 	*to = time.Duration(n) * time.Second
+}
+
+// mark takes a mask of mark bits.
+func (d *decoder) mark(o rawOption, v string, to *uint32) {
+	digits, isHex := strings.CutPrefix(v, "0x")
+	n, err := strconv.ParseUint(digits, 16, 32)
+	if _, ok := nfq.MakeMarks(uint32(n)); !isHex || err != nil || !ok {
+		d.bad(o, v, "use a mask of exactly "+strconv.Itoa(nfq.MarkBits)+" bits that nothing else uses, such as "+hex(nfq.DefaultMarkMask))
+		return
+	}
+	*to = uint32(n)
 }
 
 func (d *decoder) choice(o rawOption, v, words string, set func()) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -69,6 +70,10 @@ func TestSentences(t *testing.T) {
 	bare.MAC, bare.Port = [6]byte{}, 0
 	e := Entry{Event: bare}
 	got.WriteString("bare: " + e.Text() + "\n")
+	answered := found("192.168.1.50")
+	answered.Reason = detect.ReasonProbe
+	e = Entry{Event: answered}
+	got.WriteString("answered: " + e.Text() + "\n")
 	six := found("2001:db8::1")
 	six.Peer = addr("2001:db8:2::9")
 	six.Class, six.What, six.TCP = state.ClassPacket, state.EventDropped, true

@@ -18,7 +18,8 @@ func (s *Service) text(w *jsonWriter, req Request) error {
 	case "status":
 		s.statusText(&b)
 	case "clients":
-		s.clientsText(&b)
+		h := s.hosts()
+		h.clientsText(&b)
 	case "peers":
 		if err := s.peersText(&b, req); err != nil {
 			return err
@@ -46,13 +47,7 @@ func (s *Service) text(w *jsonWriter, req Request) error {
 func (s *Service) statusText(b *strings.Builder) {
 	info := s.Info()
 	var sum state.Counters
-	clients, locked := 0, 0
-	s.each(func(e *state.Engine, _ state.Time) {
-		sum.Add(&e.Counters)
-		c, l := e.Len()
-		clients += c
-		locked += l
-	})
+	s.each(func(e *state.Engine, _ state.Time) { sum.Add(&e.Counters) })
 	fmt.Fprintf(b, "p2pwall %s, running for %v (pid %d)\n", info.Version, s.now().Sub(info.Started).Round(time.Second), s.PID)
 	rules := "in place"
 	if !info.RulesOK {
@@ -63,7 +58,8 @@ func (s *Service) statusText(b *strings.Builder) {
 	for _, q := range info.Queues {
 		fmt.Fprintf(b, "queue    %d: %d waiting, %d dropped by the kernel\n", q.Number, q.Waiting, q.Dropped+q.UserDropped)
 	}
-	fmt.Fprintf(b, "clients  %d, %d locked\n", clients, locked)
+	h := s.hosts()
+	h.statusText(b)
 	fmt.Fprintf(b, "packets  %d seen, %d accepted, %d dropped (%d TCP, %d UDP; %d by the kernel alone)\n",
 		sum.Packets, sum.Accepted, sum.Dropped, sum.DroppedTCP, sum.DroppedUDP, sum.DroppedKernel)
 	fmt.Fprintf(b, "sent     %d pongs, %d probes (%d answered)\n", sum.Pongs, sum.Probes, sum.Answers)
@@ -74,7 +70,7 @@ func (s *Service) statusText(b *strings.Builder) {
 	sum.Each(func(name string, v *uint64) {
 		switch name {
 		case "unparsable", "send_errors", "clients_evicted", "clients_refused", "hosts_evicted",
-			"flows_evicted", "peers_evicted", "forged", "ignored_peers", "set_errors":
+			"flows_evicted", "peers_evicted", "forged", "ignored_peers", "set_errors", "withheld":
 			if *v != 0 {
 				if !odd {
 					b.WriteString("unusual ")
@@ -95,31 +91,6 @@ func ago(t, now state.Time) string {
 		return "-"
 	}
 	return now.Since(t).Round(time.Second).String()
-}
-
-func (s *Service) clientsText(b *strings.Builder) {
-	fmt.Fprintf(b, "%-24s %-17s %-10s %-9s %-10s %6s %6s %8s %6s %s\n",
-		"ADDRESS", "MAC", "PROTOCOL", "FOUND BY", "LOCKED FOR", "PEERS", "LOCKS", "DROPPED", "SEEN", "PROGRAM")
-	n := 0
-	s.each(func(e *state.Engine, now state.Time) {
-		for _, c := range e.Clients(now) {
-			n++
-			lock := "-"
-			if c.Locked {
-				lock = c.LockRemaining.Round(time.Second).String()
-			}
-			program := ""
-			if c.Program != "" {
-				program = " " + c.Program
-			}
-			fmt.Fprintf(b, "%-24s %-17s %-10s %-9s %-10s %6d %6d %8d %6s%s\n", c.Addr, c.MAC, c.Protocol.Title,
-				c.Reason, lock, c.Peers, c.Locks, c.Dropped, ago(c.LastSeen, now), program)
-		}
-	})
-	if n == 0 {
-		b.Reset()
-		b.WriteString("no client found\n")
-	}
 }
 
 func (s *Service) peersText(b *strings.Builder, req Request) error {

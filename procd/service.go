@@ -192,46 +192,6 @@ func (s *Service) exemptions() (out []state.Exemption) {
 	return out
 }
 
-func (s *Service) clients(w *jsonWriter) {
-	lockTime := s.Info().TimeLock.Seconds()
-	w.key("clients")
-	w.open('[')
-	s.each(func(e *state.Engine, now state.Time) {
-		for _, c := range e.Clients(now) {
-			w.open('{')
-			w.str("address", c.Addr.String())
-			w.key("addresses")
-			w.open('[')
-			for _, a := range c.Addrs {
-				w.item(a.String())
-			}
-			w.close(']')
-			w.str("mac", c.MAC.String())
-			w.str("protocol", c.Protocol.Name)
-			w.str("title", c.Protocol.Title)
-			w.str("reason", c.Reason.String())
-			if c.Program != "" {
-				w.str("program", c.Program)
-			}
-			w.tenths("first_seen", s.wall(c.FirstSeen, now))
-			w.tenths("last_seen", s.wall(c.LastSeen, now))
-			w.bool("locked", c.Locked)
-			w.bool("strict", c.Strict)
-			w.tenths("lock_remaining", c.LockRemaining.Seconds())
-			w.tenths("lock_time", lockTime)
-			w.num("peers", int64(c.Peers))
-			w.num("locks", int64(c.Locks))
-			w.num("dropped", int64(c.Dropped))
-			w.num("dropped_tcp", int64(c.DroppedTCP))
-			w.num("dropped_udp", int64(c.DroppedUDP))
-			w.tenths("last_probe", s.wall(c.LastProbe, now))
-			w.tenths("last_answer", s.wall(c.LastAnswer, now))
-			w.close('}')
-		}
-	})
-	w.close(']')
-}
-
 // address reads the host of a request.
 func address(req Request) (netip.Addr, error) {
 	if req.Host == "" {

@@ -25,10 +25,13 @@ func TestReplies(t *testing.T) {
 		golden(t, empty+"-none.txt", words(t, ask(t, path, `{"cmd":"`+empty+`","text":true}`)))
 	}
 
-	w.ping(0, "192.168.1.50", "198.51.100.7", true)
-	w.ping(0, "192.168.1.50", "198.51.100.8", false)
+	w.ping(0, "192.168.1.50", "198.51.100.7", false)
+	w.ping(0, "192.168.1.50", "198.51.100.8", true)
 	w.pass(3 * time.Second)
 	w.ping(1, "192.168.1.51", "203.0.113.9", false)
+	w.ping(1, "192.168.1.51", "203.0.113.10", false)
+	w.pass(2 * time.Second)
+	w.ping(1, "192.168.1.52", "203.0.113.9", false) // one sign only
 	w.enter()
 
 	for _, c := range []string{"status", "clients", "peers", "events", "history", "check"} {
@@ -64,11 +67,11 @@ func TestStatusSaysWhatIsWrong(t *testing.T) {
 func TestSmallReplies(t *testing.T) {
 	w := newWorld(t, 2)
 	path := control(t, w.Handle)
-	w.ping(1, "192.168.1.52", "203.0.113.9", true)
+	w.prove(1, "192.168.1.52")
 	if got := ask(t, path, `{"cmd":"unlock","host":"192.168.1.52","text":true}`); got != `{"text":"192.168.1.52 is unlocked\n"}` {
 		t.Errorf("unlock in words: %s", got)
 	}
-	w.ping(1, "192.168.1.51", "203.0.113.9", true)
+	w.prove(1, "192.168.1.51")
 	for _, x := range []struct{ request, want string }{
 		{`{"cmd":"unlock"}`, `{"error":"no host: give an IP address as \"host\""}`},
 		{`{"cmd":"unlock","host":"nas"}`, `{"error":"host \"nas\" is no IP address"}`},
@@ -105,7 +108,7 @@ func TestStatusListsExemptions(t *testing.T) {
 	ask(t, path, `{"cmd":"exempt","host":"192.168.1.51","seconds":90}`)
 	ask(t, path, `{"cmd":"exempt","host":"2001:db8::5","seconds":60}`)
 	w.pass(30 * time.Second)
-	want := `"exemptions":[{"address":"192.168.1.51","mac":"02:00:00:00:00:0a","seconds":60},{"address":"2001:db8::5","mac":"","seconds":30}]}`
+	want := `"exemptions":[{"address":"192.168.1.51","mac":"02:00:00:00:00:33","seconds":60},{"address":"2001:db8::5","mac":"","seconds":30}]}`
 	if got := ask(t, path, `{"cmd":"status"}`); !strings.HasSuffix(got, want) {
 		t.Errorf("got %s, want at its end %s", got, want)
 	}

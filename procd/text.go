@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -14,13 +15,14 @@ import (
 //	$c is the client with its MAC, $a its address alone, $m its MAC alone,
 //	$p the peer with its port, $q the same behind " to ", or nothing where no
 //	peer is known, $n the port alone,
-//	$t the protocol's title, $r the reason, $w what happened, $k TCP or UDP.
+//	$t the protocol's title, $r the reason, $w what happened, $k TCP or UDP,
+//	$h how a client was found.
 var sentences = [...]struct {
 	class state.Class
 	what  state.What
 	text  string
 }{
-	{state.ClassClient, state.EventFound, "client $c: $t found, $r$q"},
+	{state.ClassClient, state.EventFound, "client $c: $t found, $h"},
 	{state.ClassClient, state.EventLocked, "client $c: locked ($r)"},
 	{state.ClassClient, state.EventReleased, "client $c: gone, released"},
 	{state.ClassClient, state.EventForgotten, "client $c: forgotten"},
@@ -80,6 +82,11 @@ func (e *Entry) word(c byte) string {
 			return ""
 		}
 		return " to " + e.word('p')
+	case 'h':
+		if e.Reason == detect.ReasonProbe {
+			return "it answered our question"
+		}
+		return e.word('r') + e.word('q')
 	case 'n':
 		return strconv.Itoa(int(e.Port))
 	case 't':

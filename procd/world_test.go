@@ -62,9 +62,9 @@ func (s noSource) Wake() {
 
 type noSender struct{}
 
-func (noSender) UDP(_, _ nfq.AddrPort, _ []byte) error { return nil }
-func (noSender) Reset(*nfq.Packet) error               { return nil }
-func (noSender) Reject(*nfq.Packet) error              { return nil }
+func (noSender) UDP(_ uint32, _, _ nfq.AddrPort, _ []byte) error { return nil }
+func (noSender) Reset(*nfq.Packet) error                         { return nil }
+func (noSender) Reject(*nfq.Packet) error                        { return nil }
 
 // The moment at which the tests play, on the engine's clock and on the wall.
 var (
@@ -136,11 +136,14 @@ var (
 	ping, _   = hex.DecodeString("27000000a9804b615a614100")
 )
 
-// ping has a LAN host ping a peer, and dials the peer when syn is set.
+// ping has a LAN host ping a peer, and dials the peer when syn is set. Its hardware
+// address ends as its address does.
 func (w *world) ping(loop int, client, peer string, syn bool) {
+	mac := clientMAC
+	mac[5] = netip.MustParseAddr(client).As4()[3]
 	w.Loops[loop].Do(func(e *state.Engine, now state.Time) {
 		p := nfq.Packet{
-			Hook: nfq.HookForward, InDev: 3, OutDev: 2, MAC: clientMAC, Version: 4, Proto: nfq.ProtoUDP,
+			Hook: nfq.HookForward, InDev: 3, OutDev: 2, MAC: mac, Version: 4, Proto: nfq.ProtoUDP,
 			Src: addr(client), Dst: addr(peer), SrcPort: 1214, DstPort: 1214, Payload: ping, PayloadLen: len(ping),
 		}
 		e.Packet(&p, now)
@@ -149,6 +152,12 @@ func (w *world) ping(loop int, client, peer string, syn bool) {
 			e.Packet(&p, now)
 		}
 	})
+}
+
+// prove has a LAN host ping two peers, which proves what it is.
+func (w *world) prove(loop int, client string) {
+	w.ping(loop, client, "203.0.113.9", true)
+	w.ping(loop, client, "203.0.113.10", true)
 }
 
 // enter enters what the engines recorded.

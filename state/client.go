@@ -7,17 +7,33 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// client is a LAN host that runs a P2P client.
+// client is a LAN host of which something of a protocol was recognised, by what it said
+// itself. As long as nothing is proved it is a suspect: it is asked, and loses what was
+// recognised and nothing else.
 type client struct {
 	used     bool
+	told     bool  // it was said that it was found
+	foreign  bool  // another engine has proved it, and deals with it
 	protocol uint8 // index in detect.All of what was recognised last
 	reason   detect.Reason
 	host     int32
 	addr     nfq.Addr // from which it was recognised last
 	mac      nfq.MAC
 	device   uint32 // interface index it was seen on
+	number   uint32 // tells it from others that had the place before
 
 	firstSeen, lastSeen Time
+
+	// proved are the protocols that it was proved to run, until it is released;
+	// proof is how that was proved last, and ProofNone as long as it never was.
+	proved detect.Set
+	proof  Proof
+	said   [len(detect.All)]said
+	claim  claim
+	// provenAt is when the conduct was seen that proved it.
+	provenAt Time
+	// toldPeer is whom it spoke to when it was recognised first.
+	toldPeer nfq.AddrPort
 
 	locked bool
 	// strict: no TCP connection may be opened; sift: only known connections
@@ -57,16 +73,19 @@ type client struct {
 	peers peerTable
 }
 
-// found returns the client that h is, entering it when it is new. It returns nil
-// when the table is full of locked clients.
-func (e *Engine) found(h *host, protocol int, reason detect.Reason, a *nfq.Addr, d *Device, now Time) *client {
+// enter returns the client that h is, entering it when it is new. It returns nil
+// when there is no place for it.
+func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr, d *Device, now Time) *client {
 	if h.client != none {
 		c := &e.clients[h.client]
 		c.lastSeen, c.addr, c.device = now, *a, d.Index
+		if c.proved == 0 {
+			c.protocol, c.reason = uint8(protocol), reason
+		}
 		e.clientLRU.touch(h.client)
 		return c
 	}
-	slot := e.freeClient()
+	slot := e.freeClient(now)
 	if slot == none {
 		e.Counters.ClientsRefused++
 		if e.fullNow(now) {
@@ -76,35 +95,21 @@ func (e *Engine) found(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	}
 	c := &e.clients[slot]
 	// The peer table is cleared in place: it is large.
-	peers := &c.peers
-	peers.clear()
-	c.used, c.protocol, c.reason = true, uint8(protocol), reason
-	c.host, c.addr, c.mac, c.device = e.slotOf(h), *a, h.key.mac, d.Index
+	c.peers.clear()
+	number := c.number + 1
+	c.used, c.told, c.foreign, c.protocol, c.reason = true, false, false, uint8(protocol), reason
+	c.host, c.addr, c.mac, c.device, c.number = e.slotOf(h), *a, h.key.mac, d.Index, number
 	c.firstSeen, c.lastSeen = now, now
+	c.proved, c.proof, c.claim, c.provenAt, c.toldPeer = 0, ProofNone, claim{}, 0, nfq.AddrPort{}
+	clear(c.said[:])
 	c.locked, c.lockStart, c.lockUntil, c.kernelUntil = false, 0, 0, 0
 	c.locks, c.dropped, c.droppedTCP, c.droppedUDP = 0, 0, 0, 0
 	c.strict, c.sift, c.program = false, false, detect.ClientName{}
 	c.queryLen, c.port, c.askedAt, c.probed, c.lastProbe, c.lastAnswer = 0, 0, nfq.Addr{}, 0, 0, 0
-	c.listen, c.way = 0, 0
+	c.listen, c.way, c.flowsDue = 0, 0, false
 	h.client = slot
 	e.clientLRU.push(slot)
-	e.nclients++
-	e.wheel.set(slot, now.After(e.cfg.Forget))
-	e.Counters.ClientsFound++
-	return c
-}
-
-// met returns the client that h is by the finding f, as found does, and says so
-// when it is new. peer and port are whom it spoke to, zero where nobody is known.
-func (e *Engine) met(h *host, f *detect.Finding, a *nfq.Addr, d *Device, peer *nfq.Addr, port uint16, now Time) *client {
-	isNew := h.client == none
-	c := e.found(h, f.Protocol, f.Reason, a, d, now)
-	if c != nil && isNew {
-		e.emit(Event{
-			Class: ClassClient, What: EventFound, Client: c.addr, MAC: c.mac,
-			Peer: *peer, Port: port, Protocol: uint8(f.Protocol), Reason: f.Reason,
-		})
-	}
+	e.schedule(slot, c, now)
 	return c
 }
 
@@ -128,43 +133,58 @@ func (e *Engine) fullNow(now Time) bool {
 	return true
 }
 
-// freeClient returns a free slot, or that of the client that was silent longest
-// and is not locked: a flood of made-up hosts must not free a locked one.
-func (e *Engine) freeClient() int32 {
+// freeClient returns a free slot, or that of another client: first of one of which
+// nothing is proved, else of one that is not locked and has been silent for two lock
+// times. So made-up hosts take each other's places.
+func (e *Engine) freeClient(now Time) int32 {
 	if n := len(e.spareClients); n > 0 {
 		s := e.spareClients[n-1]
 		e.spareClients = e.spareClients[:n-1]
 		return s
 	}
-	s := e.clientLRU.oldest()
-	// Locked clients were seen lately, so the search ends soon; the bound
-	// keeps it cheap when all are.
-	for range 16 {
-		if s == none {
-			return none
+	found, best := int32(none), 0
+	for s := e.clientLRU.oldest(); s != none && best < 4; s = e.clientLRU.newer(s) {
+		if r := e.spare(&e.clients[s], now); r > best {
+			found, best = s, r
 		}
-		if !e.clients[s].locked {
-			e.Counters.ClientsEvicted++
-			e.forget(s)
-			return e.freeClient()
-		}
-		s = e.clientLRU.newer(s)
 	}
-	return none
+	if found == none {
+		return none
+	}
+	e.Counters.ClientsEvicted++
+	e.forget(found)
+	return e.freeClient(now)
+}
+
+// spare returns how readily a client gives way to another: 0 for not at all, 4 for at once.
+func (e *Engine) spare(c *client, now Time) int {
+	switch w := &c.claim; {
+	case c.proof != ProofNone:
+		if !c.locked && now.Since(c.lastSeen) > 2*e.cfg.LockTime {
+			return 1
+		}
+		return 0
+	case w.when != 0 && !w.answered: // in a moment it may be proved
+		return 2
+	case !e.hosts[c.host].young(now):
+		return 3
+	}
+	return 4
 }
 
 // forget removes a client and all that was done about it.
 func (e *Engine) forget(slot int32) {
 	c := &e.clients[slot]
-	e.emit(Event{Class: ClassClient, What: EventForgotten, Client: c.addr, MAC: c.mac, Protocol: c.protocol})
+	if c.told {
+		e.nfound--
+		e.emit(Event{Class: ClassClient, What: EventForgotten, Client: c.addr, MAC: c.mac, Protocol: c.protocol})
+	}
 	if c.locked {
 		e.release(slot, c)
 	}
-	e.uncutClient(c)
 	e.hosts[c.host].client = none
 	e.wheel.stop(slot)
 	e.clientLRU.remove(slot)
-	e.nclients--
 	c.used = false
 	e.spareClients = append(e.spareClients, slot)
 }
@@ -183,13 +203,10 @@ func (e *Engine) note(h *host, c *client, a *nfq.Addr, port uint16, protocol int
 		}
 		p.first, p.protocol, p.suspect, p.port = e.seconds(now), uint8(protocol), suspect, port
 		e.Counters.PeersFound++
-		if !suspect {
-			e.emit(Event{Class: ClassPeer, What: EventFound, Client: c.addr, MAC: c.mac, Peer: *a, Port: port, Protocol: uint8(protocol)})
+		if !suspect && c.proved.Has(protocol) {
+			e.tellPeer(c, p)
 		}
 		e.cut(h, c, p, now)
-		if p.cutsAll(e) {
-			e.cutFlows(c)
-		}
 	} else {
 		c.peers.touch(p)
 		if !suspect {
@@ -203,18 +220,21 @@ func (e *Engine) note(h *host, c *client, a *nfq.Addr, port uint16, protocol int
 	return p
 }
 
-// knows returns the peer of c at the address, or nil. A suspect counts only
-// while the client is locked.
+// knows returns the peer of c at the address, or nil. It counts only while the client
+// is known to run a program of the protocol.
 func (e *Engine) knows(c *client, a *nfq.Addr) *peer {
+	if c.proved == 0 {
+		return nil
+	}
 	p := c.peers.get(a, e.hash.addr(a))
-	if p != nil && p.suspect && !c.locked {
+	if p != nil && (!c.proved.Has(int(p.protocol)) || p.suspect && !c.locked) {
 		return nil
 	}
 	return p
 }
 
-// wentTo records that a client, from the address src, turned to a known peer: it
-// still runs, and its lock starts again.
+// wentTo records that a client, from the address src, spoke to a known peer: it still
+// runs, and its lock starts again.
 func (e *Engine) wentTo(slot int32, c *client, p *peer, src *nfq.Addr, now Time) {
 	c.lastSeen, c.addr = now, *src
 	e.clientLRU.touch(slot)

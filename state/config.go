@@ -82,6 +82,8 @@ type Config struct {
 	Protocols [len(detect.All)]ProtocolConfig
 	// LogPackets selects the packet events that are emitted.
 	LogPackets PacketLog
+	// Marks are the packet marks that the rules and the engine share.
+	Marks nfq.Marks
 }
 
 // PacketLog is a set of packet events to emit: one for each packet, so off by
@@ -112,6 +114,7 @@ func DefaultConfig() Config {
 		LockTime:   DefaultLockTime,
 		LookBack:   DefaultLookBack,
 		Forget:     DefaultForget,
+		Marks:      nfq.DefaultMarks(),
 	}
 	for i := range c.Protocols {
 		c.Protocols[i] = ProtocolConfig{
@@ -131,8 +134,19 @@ type Device struct {
 	Name     string
 	Addrs    []nfq.Addr     // the router's addresses on it
 	Prefixes []netip.Prefix // the networks that are on link
+	Routed   []netip.Prefix // the networks behind another router on the device
 
-	nets []network // Prefixes, made by SetDevices
+	nets, routed []network // of Prefixes and Routed, made by SetDevices
+}
+
+// behind reports whether a is behind another router on the device.
+func (d *Device) behind(a *nfq.Addr) bool {
+	for i := range d.routed {
+		if d.routed[i].contains(a) {
+			return true
+		}
+	}
+	return false
 }
 
 // onLink reports whether a is a neighbour on the device, so that the MAC its
@@ -150,8 +164,8 @@ func (d *Device) onLink(a *nfq.Addr) bool {
 	return linkLocal(a)
 }
 
-// address returns the router's address of the same family as a, or the zero
-// Addr. A link-local one serves only where there is no other.
+// address returns the router's address of the same family and scope as a, else one of
+// the same family, or the zero Addr.
 func (d *Device) address(a *nfq.Addr) nfq.Addr {
 	var found nfq.Addr
 	for i := range d.Addrs {
@@ -159,7 +173,7 @@ func (d *Device) address(a *nfq.Addr) nfq.Addr {
 		if a.Is4() != b.Is4() {
 			continue
 		}
-		if !linkLocal(b) {
+		if linkLocal(a) == linkLocal(b) {
 			return *b
 		}
 		found = *b

@@ -29,6 +29,7 @@ type Counters struct {
 	IgnoredPeers   uint64 // addresses named in a payload that cannot be peers
 	SetErrors      uint64 // updates of the kernel's sets that failed
 	DroppedKernel  uint64 // the part of Dropped that never came from the queue
+	Withheld       uint64 // changes of the kernel's sets, events and rounds of questions that were too many
 }
 
 // Each calls f with every counter and the name it has on the control socket.
@@ -57,6 +58,7 @@ func (c *Counters) Each(f func(name string, v *uint64)) {
 	f("ignored_peers", &c.IgnoredPeers)
 	f("set_errors", &c.SetErrors)
 	f("dropped_kernel", &c.DroppedKernel)
+	f("withheld", &c.Withheld)
 }
 
 // DroppedByKernel counts packets that the kernel's sets dropped by themselves since

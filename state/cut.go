@@ -9,46 +9,37 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// Sets are the kernel's sets: what is in them is dropped without coming to the
-// queue. Calls only collect; Flush sends. The addresses of a pair are of one
-// family.
-type Sets interface {
-	// Cut has the kernel drop every packet between the two for d.
-	Cut(client, peer nfq.Addr, d time.Duration)
-	Uncut(client, peer nfq.Addr)
-	// Lock has the kernel drop the TCP SYNs of the host for d: by MAC, or
-	// by address where mac is zero.
-	Lock(mac nfq.MAC, addr nfq.Addr, d time.Duration)
-	Unlock(mac nfq.MAC, addr nfq.Addr)
-	// Sift has the kernel let only known connections of the host pass, to
-	// and from its address, and from its MAC, for d. Either may be zero.
-	Sift(mac nfq.MAC, addr nfq.Addr, d time.Duration)
-	Unsift(mac nfq.MAC, addr nfq.Addr)
-	// Flush sends what was collected.
-	Flush() error
-}
-
 // cutTime is how long a pair stays in the kernel's set without being renewed. It
-// outlives the client's record, so that nothing known gets through meanwhile.
-func (e *Engine) cutTime() time.Duration { return e.cfg.Forget + e.cfg.LockTime }
+// outlives the lock, so that pairs are renewed seldom: a release takes them out.
+func (e *Engine) cutTime() time.Duration { return 2*e.cfg.LockTime + minute }
 
-// cut has the kernel cut the client off from the peer, from every address of
+// cut has the kernel cut a locked client off from the peer, from every address of
 // the client that is surely its own.
 func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
-	if e.sets == nil || !p.cutsAll(e) {
+	if !c.locked || !c.proved.Has(int(p.protocol)) || !p.cutsAll(e) {
+		return
+	}
+	n := 0
+	for _, s := range h.addrs {
+		if s != none && e.addrs[s].addr.Is4() == p.addr.Is4() {
+			n++
+		}
+	}
+	if !e.room(n) || !e.mayChange(h, n, now) {
 		return
 	}
 	d := e.cutTime()
-	if p.suspect {
-		d = e.cfg.LockTime
-	}
 	for _, s := range h.addrs {
-		if s == none {
+		if s == none || e.sets == nil {
 			continue
 		}
 		if a := &e.addrs[s]; a.addr.Is4() == p.addr.Is4() && now >= a.contested {
+			a.inKernel = true
 			e.sets.Cut(a.addr, p.addr, d)
 		}
+	}
+	if p.cutUntil == 0 {
+		e.cutFlows(c)
 	}
 	p.cutUntil = now.After(d).seconds()
 }
@@ -73,72 +64,56 @@ func (e *Engine) cutAll(c *client, a *nfq.Addr, now Time) {
 	}
 }
 
+// cutsOf returns how many pairs cutAll makes.
+func (e *Engine) cutsOf(c *client, a *hostAddr, now Time) (n int) {
+	for i := range c.peers.peers[:c.peers.n] {
+		p := &c.peers.peers[i]
+		if p.addr.Is4() == a.addr.Is4() && p.cutUntil > e.seconds(now) {
+			n++
+		}
+	}
+	return n
+}
+
 // renewCuts renews the pairs whose time in the kernel is half over.
 func (e *Engine) renewCuts(c *client, now Time) {
 	half := now.After(e.cutTime() / 2).seconds()
 	h := &e.hosts[c.host]
 	for i := range c.peers.peers[:c.peers.n] {
 		p := &c.peers.peers[i]
-		if p.cutUntil != 0 && (p.cutUntil < half || p.suspect && p.cutUntil < c.lockUntil.seconds()) {
+		if p.cutUntil < half {
 			e.cut(h, c, p, now)
 		}
 	}
 }
 
 func (e *Engine) uncut(c *client, p *peer) {
-	if e.sets == nil || p.cutUntil == 0 {
+	if p.cutUntil == 0 || !e.room(addrsPerHost) {
 		return
 	}
+	p.cutUntil = 0
 	for _, s := range e.hosts[c.host].addrs {
-		if s != none && e.addrs[s].addr.Is4() == p.addr.Is4() {
-			e.sets.Uncut(e.addrs[s].addr, p.addr)
+		if s == none || e.sets == nil || !e.addrs[s].inKernel {
+			continue
 		}
-	}
-}
-
-func (e *Engine) uncutAddr(c *client, a *nfq.Addr) {
-	if e.sets == nil {
-		return
-	}
-	for i := range c.peers.peers[:c.peers.n] {
-		if p := &c.peers.peers[i]; p.addr.Is4() == a.Is4() && p.cutUntil != 0 {
+		if a := &e.addrs[s].addr; a.Is4() == p.addr.Is4() {
 			e.sets.Uncut(*a, p.addr)
 		}
 	}
 }
 
-func (e *Engine) uncutClient(c *client) {
-	for i := range c.peers.peers[:c.peers.n] {
-		e.uncut(c, &c.peers.peers[i])
-	}
-}
-
-// SetSets changes where the kernel's sets are written, and tells them all that
-// is known: after the rules were loaded, or their sets were lost.
-func (e *Engine) SetSets(s Sets, now Time) {
-	e.now, e.sets = now, s
-	for i := range e.clients {
-		if c := &e.clients[i]; c.used {
-			e.siftFlows(c)
-		}
-	}
-	if s == nil {
+// uncutAddr has the kernel let go of an address that may be another's.
+func (e *Engine) uncutAddr(c *client, a *hostAddr) {
+	if e.sets == nil || !a.inKernel {
 		return
 	}
-	for i := range e.clients {
-		c := &e.clients[i]
-		if !c.used {
-			continue
+	a.inKernel = false
+	for i := range c.peers.peers[:c.peers.n] {
+		if p := &c.peers.peers[i]; p.addr.Is4() == a.addr.Is4() && p.cutUntil != 0 {
+			e.sets.Uncut(a.addr, p.addr)
 		}
-		h := &e.hosts[c.host]
-		for j := range c.peers.peers[:c.peers.n] {
-			if p := &c.peers.peers[j]; !p.suspect || c.locked {
-				e.cut(h, c, p, now)
-			}
-		}
-		e.lockInKernel(c)
 	}
-	e.flushSets()
+	e.unlockAddr(c, &a.addr)
 }
 
 // siftFlows notes the same as cutFlows, and that unknown connections of all addresses
@@ -168,8 +143,8 @@ func (e *Engine) cutFlows(c *client) {
 // addresses of clients that are sifted, of which connections may be left that were
 // decided before: since the last call, and as far as the kernel's sets have them.
 func (e *Engine) FlowsToCut(pairs map[nfq.Pair]struct{}, hosts map[nfq.Addr]struct{}, now Time) {
-	if !e.flowsDue {
-		return
+	if !e.flowsDue || e.handed != e.taken {
+		return // SetsTaken has it asked again
 	}
 	e.flowsDue = false
 	for i := range e.clients {
@@ -189,7 +164,7 @@ func (e *Engine) FlowsToCut(pairs map[nfq.Pair]struct{}, hosts map[nfq.Addr]stru
 			e.addrs[s].siftDue = false
 			for j := range c.peers.peers[:c.peers.n] {
 				p := &c.peers.peers[j]
-				if p.addr.Is4() == a.Is4() && (!p.suspect || c.locked) && p.cutsAll(e) {
+				if p.addr.Is4() == a.Is4() && p.cutUntil != 0 {
 					pairs[nfq.Pair{LAN: *a, WAN: p.addr}] = struct{}{}
 				}
 			}

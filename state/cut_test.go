@@ -30,6 +30,7 @@ func (w *world) flowsToCut() string {
 // has its connections looked for, once.
 func TestFlowsToCut(t *testing.T) {
 	const host, other = "192.168.1.50", "192.168.1.60"
+	const first = host + " " + firstPeer + ", "
 	for _, c := range []struct {
 		name   string
 		change func(*Config)
@@ -38,32 +39,33 @@ func TestFlowsToCut(t *testing.T) {
 		want  []string
 	}{
 		{"peers", nil, []func(*world){
-			func(w *world) { w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
+			func(w *world) { w.prove(); w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
 			func(w *world) { w.expect("the same", w.ping("198.51.100.7"), nfq.Drop) },
 			func(w *world) { w.expect("the next", w.ping("198.51.100.8"), nfq.Drop) },
-		}, []string{host + " 198.51.100.7", "", host + " 198.51.100.7, " + host + " 198.51.100.8"}},
+		}, []string{first + host + " 198.51.100.7", "", first + host + " 198.51.100.7, " + host + " 198.51.100.8"}},
 		{"a new address of the client", nil, []func(*world){
-			func(w *world) { w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
+			func(w *world) { w.prove(); w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
 			func(w *world) { w.e.Packet(udp(macA, other, 4000, "203.0.113.9", 4000, []byte("x")), w.now) },
-		}, []string{host + " 198.51.100.7", host + " 198.51.100.7, " + other + " 198.51.100.7"}},
+		}, []string{first + host + " 198.51.100.7", first + host + " 198.51.100.7, " + other + " " + firstPeer + ", " + other + " 198.51.100.7"}},
 		{"a sifted host", nil, []func(*world){
-			func(w *world) { w.expect("DHT", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop) },
+			func(w *world) { w.proveTorrent(); w.expect("DHT", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop) },
 			func(w *world) { w.expect("DHT", w.speaks("198.51.100.8", 6881, dhtPing), nfq.Drop) },
 			func(w *world) { w.e.Packet(udp(macA, other, 4000, "203.0.113.9", 4000, []byte("x")), w.now) },
 		}, []string{host, "", other}},
 		{"sets that were lost", nil, []func(*world){
-			func(w *world) { w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
+			func(w *world) { w.prove(); w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
 			func(w *world) { w.e.SetSets(w.sets, w.now) },
-		}, []string{host + " 198.51.100.7", host + " 198.51.100.7"}},
+		}, []string{first + host + " 198.51.100.7", first + host + " 198.51.100.7"}},
 		{"suspects, and without a lock", func(c *Config) { c.Forget = time.Hour }, []func(*world){
 			func(w *world) {
 				w.expect("SYN", w.syn("203.0.113.1"), nfq.Accept)
+				w.prove()
 				w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
 			},
 			func(w *world) { w.pass(10 * time.Minute); w.e.SetSets(w.sets, w.now) },
-		}, []string{host + " 198.51.100.7, " + host + " 203.0.113.1", host + " 198.51.100.7"}},
+		}, []string{first + host + " 198.51.100.7, " + host + " 203.0.113.1", ""}},
 		{"an address of two hosts", nil, []func(*world){
-			func(w *world) { w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
+			func(w *world) { w.prove(); w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
 			func(w *world) {
 				w.pass(time.Second)
 				w.e.Packet(udp(macB, host, 4000, "203.0.113.9", 4000, []byte("x")), w.now)
@@ -75,9 +77,9 @@ func TestFlowsToCut(t *testing.T) {
 					w.e.Packet(w.ping("198.51.100.8"), w.now)
 				}
 			},
-		}, []string{host + " 198.51.100.7", "", host + " 198.51.100.7, " + host + " 198.51.100.8"}},
+		}, []string{first + host + " 198.51.100.7", "", first + host + " 198.51.100.7, " + host + " 198.51.100.8"}},
 		{"watched only", func(c *Config) { c.Protocols[0].Mode = Monitor }, []func(*world){
-			func(w *world) { w.expect("ping", w.ping("198.51.100.7"), nfq.Accept) },
+			func(w *world) { w.prove(); w.expect("ping", w.ping("198.51.100.7"), nfq.Accept) },
 		}, []string{""}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

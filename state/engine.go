@@ -13,8 +13,10 @@ import (
 // Sender sends packets in another host's name. It is called by the owner and
 // must not block.
 type Sender interface {
-	UDP(src, dst nfq.AddrPort, payload []byte) error
-	// Reset sends a TCP reset to the sender of p, in its destination's name.
+	// UDP sends it by the device, and by no other; 0 stands for any.
+	UDP(dev uint32, src, dst nfq.AddrPort, payload []byte) error
+	// Reset sends a TCP reset to the sender of p, in its destination's name, by the
+	// device that p came in by.
 	Reset(p *nfq.Packet) error
 	// Reject tells the sender of p that it is prohibited.
 	Reject(p *nfq.Packet) error
@@ -24,8 +26,9 @@ type Sender interface {
 // goroutine, and hands the outcome to Engine.ProbedTCP by way of Loop.Do. It
 // returns false when it has no capacity.
 type Prober interface {
-	// The request is copied.
-	ProbeTCP(client int32, addr nfq.Addr, port uint16, request []byte) bool
+	// The request is copied. id comes back with the outcome, dev is the device by
+	// which the address is reached.
+	ProbeTCP(id uint64, dev uint32, addr nfq.Addr, port uint16, request []byte) bool
 }
 
 // Engine holds the tables and decides. See the package comment for who may call
@@ -39,11 +42,18 @@ type Engine struct {
 	// OnCut, when set, is called when FlowsToCut has something to say; it must
 	// neither block nor call the engine.
 	OnCut func()
+	// OnLock, when set, is called when a lock begins and when it is renewed; it must
+	// neither block nor keep the pointer.
+	OnLock func(*Held)
 
-	cfg     Config
-	sender  Sender
-	sets    Sets   // nil: nothing is dropped in the kernel
-	prober  Prober // nil: no TCP probes
+	cfg    Config
+	sender Sender
+	sets   Sets   // nil: nothing is dropped in the kernel
+	prober Prober // nil: no TCP probes
+	setState
+
+	neighbours Neighbours // nil: addresses are whose they say
+
 	devices []Device
 
 	now    Time
@@ -61,13 +71,15 @@ type Engine struct {
 	freeAddrs []int32
 	addrIndex index[nfq.Addr]
 
-	clients           []client
-	spareClients      []int32
-	clientLRU         lru
-	nclients, nlocked int
-	wheel             wheel
-	onTimer           func(int32) // fire, bound once: a method value allocates
-	fullSaid          Time
+	clients         []client
+	spareClients    []int32
+	clientLRU       lru
+	nfound, nlocked int // clients that were proved, and locked
+	wheel           wheel
+	onTimer         func(int32) // fire, bound once: a method value allocates
+	fullSaid        Time
+	toldForged      budget
+	rounds          budget // of questions, to all hosts
 
 	flows    flowTable
 	held     heldTable
@@ -76,7 +88,6 @@ type Engine struct {
 	named    namedTable
 	hasNames bool // some protocol has names
 	dns      detect.DNSReply
-	askWays  []askWay
 
 	flowsDue bool // of some client
 
@@ -87,6 +98,7 @@ type Engine struct {
 	exemptNets []network
 
 	event   Event
+	heldNow Held
 	history history
 
 	finding detect.Finding
@@ -138,6 +150,7 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 // and counters stay.
 func (e *Engine) Configure(cfg Config) {
 	cfg.MaxClients = len(e.clients)
+	before := e.cfg.Protocols
 	e.cfg = cfg
 	e.datagrams, e.streams, e.hasNames = 0, 0, false
 	for i, p := range cfg.Protocols {
@@ -155,7 +168,6 @@ func (e *Engine) Configure(cfg Config) {
 	}
 	e.exemptNets = networks(cfg.ExemptNets)
 	e.setNoExempt()
-	e.setAskWays()
 	for i := range e.clients {
 		c := &e.clients[i]
 		if !c.used {
@@ -165,7 +177,16 @@ func (e *Engine) Configure(cfg Config) {
 			e.forget(int32(i))
 			continue
 		}
-		if c.locked && (cfg.LockTime == 0 || cfg.Protocols[c.protocol].Mode != Block) {
+		// A lock may be for several protocols. It ends with the first of them, and
+		// what is still looked for shows again.
+		ends := cfg.LockTime == 0
+		for j := range cfg.Protocols {
+			ends = ends || c.proved.Has(j) && before[j].Mode == Block && cfg.Protocols[j].Mode != Block
+			if cfg.Protocols[j].Mode == Off {
+				c.proved &^= 1 << j
+			}
+		}
+		if c.locked && ends {
 			e.release(int32(i), c)
 		}
 		e.schedule(int32(i), c, e.now)
@@ -178,14 +199,18 @@ func (e *Engine) SetDevices(d []Device) {
 	e.devices = slices.Clone(d)
 	for i := range e.devices {
 		e.devices[i].nets = networks(e.devices[i].Prefixes)
+		e.devices[i].routed = networks(e.devices[i].Routed)
 	}
 }
+
+// SetNeighbours sets who tells whose an address is.
+func (e *Engine) SetNeighbours(n Neighbours) { e.neighbours = n }
 
 // SetProber sets who makes TCP probes.
 func (e *Engine) SetProber(p Prober) { e.prober = p }
 
-// Len returns the number of clients known and of those that are locked.
-func (e *Engine) Len() (clients, locked int) { return e.nclients, e.nlocked }
+// Len returns the number of clients that were proved and of those that are locked.
+func (e *Engine) Len() (clients, locked int) { return e.nfound, e.nlocked }
 
 // seconds is t in whole seconds. A division of 64 bits is costly on MIPS, and
 // most packets are of the same second as the one before.
@@ -219,7 +244,7 @@ func (e *Engine) Packet(p *nfq.Packet, now Time) nfq.Verdict {
 	e.now = now
 	e.Counters.Packets++
 	v := e.decide(p, now)
-	if p.Mark&nfq.MarkSample != 0 {
+	if e.cfg.Marks.Sampled(p) {
 		v = nfq.Drop // the kernel's sets know more than the engine, or will soon know less
 	}
 	if v == nfq.Drop {
@@ -273,7 +298,7 @@ func (e *Engine) decide(p *nfq.Packet, now Time) nfq.Verdict {
 			}
 			h := e.hostOf(p, in, now)
 			if h == nil {
-				return nfq.Accept
+				return e.offLink(p)
 			}
 			if p.Proto == nfq.ProtoUDP {
 				return e.udpOut(p, in, h, now)
@@ -287,10 +312,11 @@ func (e *Engine) decide(p *nfq.Packet, now Time) nfq.Verdict {
 		}
 		// LAN to LAN, or none of ours.
 	case nfq.HookInput:
-		if in != nil && p.Proto == nfq.ProtoUDP && p.DstPort == detect.ProbePort {
+		switch {
+		case in == nil || e.exempt(&p.Src, &p.MAC, now):
+		case p.Proto == nfq.ProtoUDP && p.DstPort == detect.ProbePort:
 			return e.udpToRouter(p, in, now)
-		}
-		if in != nil {
+		default:
 			e.local(p, in, now)
 		}
 	case nfq.HookOutput:
@@ -309,30 +335,22 @@ func (e *Engine) Advance(now Time) {
 	e.flushSets()
 }
 
-func (e *Engine) flushSets() {
-	if e.sets == nil {
-		return
-	}
-	if err := e.sets.Flush(); err != nil {
-		e.Counters.SetErrors++
-	}
-}
-
 // Next returns when Advance has to be called, at the latest; ok is false when no
 // timer is set.
 func (e *Engine) Next() (t Time, ok bool) { return e.wheel.next() }
 
-func (e *Engine) send(src, dst nfq.AddrPort, b []byte) {
+func (e *Engine) send(dev uint32, src, dst nfq.AddrPort, b []byte) {
 	if e.sender == nil {
 		return
 	}
-	if err := e.sender.UDP(src, dst, b); err != nil {
+	if err := e.sender.UDP(dev, src, dst, b); err != nil {
 		e.Counters.SendErrors++
 	}
 }
 
-// refuse drops a TCP packet in the way that is configured.
-func (e *Engine) refuse(p *nfq.Packet) nfq.Verdict {
+// refuse drops a TCP packet of a LAN host in the way that is configured; c is its
+// client, or nil.
+func (e *Engine) refuse(p *nfq.Packet, c *client) nfq.Verdict {
 	if e.sender != nil {
 		var err error
 		switch e.cfg.Action {
@@ -345,5 +363,23 @@ func (e *Engine) refuse(p *nfq.Packet) nfq.Verdict {
 			e.Counters.SendErrors++
 		}
 	}
-	return nfq.Drop
+	return c.drop(p)
+}
+
+// offLink decides about a packet whose source cannot be on its device's link, so that
+// nobody knows whose it is: what is recognised is dropped, and that is all.
+func (e *Engine) offLink(p *nfq.Packet) nfq.Verdict {
+	if p.Proto == nfq.ProtoUDP {
+		if f := e.classify(p.Payload); f.Kind > detect.Weak && e.blocksUDP(f.Protocol) {
+			return nfq.Drop
+		}
+		return nfq.Accept
+	}
+	var s detect.Stream
+	e.finding.Reset()
+	if s.Feed(e.streams&^detect.Harmless, p.Seq, p.Payload, true, &e.finding) == detect.Yes &&
+		e.cfg.Protocols[e.finding.Protocol].Mode == Block {
+		return nfq.Drop
+	}
+	return nfq.Accept
 }

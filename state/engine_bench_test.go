@@ -13,16 +13,18 @@ import (
 // idleSets and idleSender stand for a kernel that takes everything for nothing.
 type idleSets struct{}
 
-func (idleSets) Cut(_, _ nfq.Addr, _ time.Duration)          {}
-func (idleSets) Uncut(_, _ nfq.Addr)                         {}
-func (idleSets) Lock(_ nfq.MAC, _ nfq.Addr, _ time.Duration) {}
-func (idleSets) Unlock(_ nfq.MAC, _ nfq.Addr)                {}
-func (idleSets) Sift(_ nfq.MAC, _ nfq.Addr, _ time.Duration) {}
-func (idleSets) Unsift(_ nfq.MAC, _ nfq.Addr)                {}
-func (idleSets) Flush() error                                { return nil }
-func (idleSets) UDP(_, _ nfq.AddrPort, _ []byte) error       { return nil }
-func (idleSets) Reset(_ *nfq.Packet) error                   { return nil }
-func (idleSets) Reject(_ *nfq.Packet) error                  { return nil }
+func (idleSets) Cut(_, _ nfq.Addr, _ time.Duration)              {}
+func (idleSets) Uncut(_, _ nfq.Addr)                             {}
+func (idleSets) Lock(_ nfq.Addr, _ time.Duration)                {}
+func (idleSets) Unlock(_ nfq.Addr)                               {}
+func (idleSets) Sift(_ nfq.Addr, _ time.Duration)                {}
+func (idleSets) Unsift(_ nfq.Addr)                               {}
+func (idleSets) Flush() uint64                                   { return 0 }
+func (idleSets) Room() int                                       { return 1 << 20 }
+func (idleSets) Lost() bool                                      { return false }
+func (idleSets) UDP(_ uint32, _, _ nfq.AddrPort, _ []byte) error { return nil }
+func (idleSets) Reset(_ *nfq.Packet) error                       { return nil }
+func (idleSets) Reject(_ *nfq.Packet) error                      { return nil }
 
 // benchEngine returns an engine with that many clients, each of which has pinged
 // that many peers.

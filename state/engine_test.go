@@ -42,6 +42,7 @@ func ip(s string) nfq.Addr { return nfq.AddrFrom(netip.MustParseAddr(s)) }
 
 // sent is a packet that the engine sent.
 type sent struct {
+	dev      uint32
 	src, dst nfq.AddrPort
 	payload  string // hex
 }
@@ -53,9 +54,9 @@ type fakeSender struct {
 	recordNothing bool
 }
 
-func (s *fakeSender) UDP(src, dst nfq.AddrPort, b []byte) error {
+func (s *fakeSender) UDP(dev uint32, src, dst nfq.AddrPort, b []byte) error {
 	if !s.recordNothing {
-		s.udp = append(s.udp, sent{src, dst, hex.EncodeToString(b)})
+		s.udp = append(s.udp, sent{dev, src, dst, hex.EncodeToString(b)})
 	}
 	return nil
 }
@@ -83,39 +84,28 @@ func (s *fakeSets) Uncut(c, p nfq.Addr) {
 	delete(s.cuts, c.String()+" "+p.String())
 }
 
-func lockName(m nfq.MAC, a nfq.Addr) string {
-	if m.IsZero() {
-		return a.String()
-	}
-	return m.String()
+func (s *fakeSets) Lock(a nfq.Addr, d time.Duration) {
+	s.calls++
+	s.locks[a.String()] = d
 }
 
-func (s *fakeSets) Lock(m nfq.MAC, a nfq.Addr, d time.Duration) {
+func (s *fakeSets) Unlock(a nfq.Addr) {
 	s.calls++
-	s.locks[lockName(m, a)] = d
+	delete(s.locks, a.String())
 }
 
-func (s *fakeSets) Unlock(m nfq.MAC, a nfq.Addr) {
+func (s *fakeSets) Sift(a nfq.Addr, d time.Duration) {
 	s.calls++
-	delete(s.locks, lockName(m, a))
+	s.sifts[a.String()] = d
 }
 
-func (s *fakeSets) Sift(m nfq.MAC, a nfq.Addr, d time.Duration) {
+func (s *fakeSets) Unsift(a nfq.Addr) {
 	s.calls++
-	if !m.IsZero() {
-		s.sifts[m.String()] = d
-	}
-	if !a.IsZero() {
-		s.sifts[a.String()] = d
-	}
-}
-
-func (s *fakeSets) Unsift(m nfq.MAC, a nfq.Addr) {
-	s.calls++
-	delete(s.sifts, m.String())
 	delete(s.sifts, a.String())
 }
-func (s *fakeSets) Flush() error { return nil }
+func (s *fakeSets) Flush() uint64 { return 0 }
+func (s *fakeSets) Room() int     { return 1 << 20 }
+func (s *fakeSets) Lost() bool    { return false }
 
 // world is an engine with what surrounds it.
 type world struct {
@@ -186,6 +176,16 @@ func (w *world) ping(dst string) *nfq.Packet {
 	return udp(macA, "192.168.1.50", 1214, dst, 1214, kazaaPing)
 }
 
+// firstPeer is whom a client speaks to first: that alone proves nothing.
+const firstPeer = "192.0.2.1"
+
+// prove has the host ping a first peer, so that its next ping is the second sign of a
+// client, and proves it.
+func (w *world) prove() {
+	w.e.Packet(w.ping(firstPeer), w.now)
+	w.e.Advance(w.now)
+}
+
 func (w *world) syn(dst string) *nfq.Packet {
 	w.seq++
 	p := tcp(macA, "192.168.1.50", uint16(40000+w.seq), dst, 1214, nfq.SYN, nil)
@@ -204,6 +204,7 @@ func (w *world) locked(a string) bool {
 
 func TestPingIsDroppedAndAnsweredInThePeersName(t *testing.T) {
 	w := newWorld(t, nil)
+	w.prove()
 	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
 	want := sent{
 		src: nfq.AddrPort{Addr: ip("198.51.100.7"), Port: 1214},
@@ -216,10 +217,11 @@ func TestPingIsDroppedAndAnsweredInThePeersName(t *testing.T) {
 		t.Errorf("pong %s does not fit the ping", b)
 	}
 	clients := w.e.Clients(w.now)
-	if len(clients) != 1 || clients[0].Protocol.Name != "fasttrack" || clients[0].MAC != macA || clients[0].Peers != 1 {
+	if len(clients) != 1 || clients[0].Protocol.Name != "fasttrack" || clients[0].MAC != macA || clients[0].Peers != 2 ||
+		clients[0].Proof != ProofConduct {
 		t.Errorf("clients: %+v", clients)
 	}
-	if peers := w.e.Peers(nfq.Addr{}); len(peers) != 1 || peers[0].Addr != ip("198.51.100.7") || peers[0].Port != 1214 {
+	if peers := w.e.Peers(nfq.Addr{}); len(peers) != 2 || peers[0].Addr != ip("198.51.100.7") || peers[0].Port != 1214 {
 		t.Errorf("peers: %+v", peers)
 	}
 	if w.sets.cuts["192.168.1.50 198.51.100.7"] == 0 || w.sets.locks[macA.String()] == 0 {
@@ -231,7 +233,9 @@ func TestTheThreeModes(t *testing.T) {
 	w := newWorld(t, nil)
 	w.expect("an unknown host's SYN", w.syn("203.0.113.1"), nfq.Accept)
 	w.expect("its DNS", udp(macA, "192.168.1.50", 5353, "203.0.113.53", 53, mustHex("1234010000010000000000000161")), nfq.Accept)
-	w.expect("mode 1: ping", w.ping("198.51.100.7"), nfq.Drop)
+	w.expect("mode 1: ping", w.ping(firstPeer), nfq.Drop)
+	w.expect("its SYN to the peer as long as nothing is proved", w.syn(firstPeer), nfq.Accept)
+	w.expect("ping to another", w.ping("198.51.100.7"), nfq.Drop)
 	w.expect("mode 2: SYN to the peer", w.syn("198.51.100.7"), nfq.Drop)
 	w.expect("SYN to anybody while locked", w.syn("203.0.113.80"), nfq.Drop)
 	w.expect("other UDP of the locked host", udp(macA, "192.168.1.50", 5353, "203.0.113.53", 53, mustHex("1234010000010000000000000161")), nfq.Accept)
@@ -275,9 +279,15 @@ func TestTheThreeModes(t *testing.T) {
 		t.Error("the kernel still has the lock")
 	}
 	w.expect("SYN after the release", w.syn("203.0.113.80"), nfq.Accept)
-	w.expect("SYN to a known peer", w.syn("198.51.100.7"), nfq.Drop)
+	w.expect("SYN to a former peer", w.syn("198.51.100.7"), nfq.Accept)
+	w.expect("ping after the release", w.ping("198.51.100.7"), nfq.Drop)
+	w.expect("the same again", w.ping("198.51.100.7"), nfq.Drop)
+	if w.locked("192.168.1.50") {
+		t.Error("locked again without a new proof")
+	}
+	w.expect("ping to another", w.ping(firstPeer), nfq.Drop)
 	if !w.locked("192.168.1.50") {
-		t.Error("a SYN to a known peer must lock again")
+		t.Error("not locked again")
 	}
 }
 
@@ -286,6 +296,7 @@ func TestTheThreeModes(t *testing.T) {
 func TestLateProgram(t *testing.T) {
 	for _, stall := range []time.Duration{46 * time.Second, 79 * time.Second, 85 * time.Second, 10 * time.Minute} {
 		w := newWorld(t, nil)
+		w.prove()
 		w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
 		before := len(w.out.udp)
 		w.now = w.now.After(stall)
@@ -309,6 +320,7 @@ func TestLateProgram(t *testing.T) {
 
 func TestForgottenAfterAWhile(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Forget = 10 * time.Minute })
+	w.prove()
 	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
 	w.pass(11 * time.Minute)
 	if n, _ := w.e.Len(); n != 0 {
@@ -322,6 +334,7 @@ func TestForgottenAfterAWhile(t *testing.T) {
 
 func TestPairsAreRenewedWhileTheClientLives(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Forget = 10 * time.Minute })
+	w.prove()
 	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
 	for range 60 {
 		w.pass(30 * time.Second)
@@ -336,6 +349,7 @@ func TestPairsAreRenewedWhileTheClientLives(t *testing.T) {
 
 func TestLockedByMACOnIPv6(t *testing.T) {
 	w := newWorld(t, nil)
+	w.prove()
 	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
 	v6 := tcp(macA, "2001:db8:1::50", 4000, "2001:db8:ff::80", 443, nfq.SYN, nil)
 	v6.Version = 6
@@ -348,8 +362,9 @@ func TestLockedByMACOnIPv6(t *testing.T) {
 func TestForgedSourceDoesNotLockTheOwner(t *testing.T) {
 	w := newWorld(t, nil)
 	w.expect("the owner's SYN", w.syn("203.0.113.1"), nfq.Accept)
-	forged := udp(macB, "192.168.1.50", 1214, "198.51.100.7", 1214, kazaaPing)
-	w.expect("a ping in its name", forged, nfq.Drop)
+	for _, dst := range []string{firstPeer, "198.51.100.7"} {
+		w.expect("a ping in its name", udp(macB, "192.168.1.50", 1214, dst, 1214, kazaaPing), nfq.Drop)
+	}
 	w.expect("the owner's next SYN", w.syn("203.0.113.1"), nfq.Accept)
 	w.expect("the owner's SYN to the address", w.syn("198.51.100.7"), nfq.Accept)
 	if len(w.sets.cuts) != 0 {
@@ -365,7 +380,9 @@ func TestForgedSourceDoesNotLockTheOwner(t *testing.T) {
 
 func TestForgerFirstThenOwner(t *testing.T) {
 	w := newWorld(t, nil)
-	w.expect("a ping in its name", udp(macB, "192.168.1.50", 1214, "198.51.100.7", 1214, kazaaPing), nfq.Drop)
+	for _, dst := range []string{firstPeer, "198.51.100.7"} {
+		w.expect("a ping in its name", udp(macB, "192.168.1.50", 1214, dst, 1214, kazaaPing), nfq.Drop)
+	}
 	w.expect("the owner's SYN", w.syn("203.0.113.1"), nfq.Accept)
 	if len(w.sets.cuts) != 0 {
 		t.Errorf("the owner is still cut off: %v", w.sets.cuts)
@@ -375,7 +392,12 @@ func TestForgerFirstThenOwner(t *testing.T) {
 func TestRoutedHostsShareAMAC(t *testing.T) {
 	w := newWorld(t, nil)
 	// 10.9.0.0/16 lies behind another router, whose MAC all packets have.
-	w.expect("ping", udp(macB, "10.9.0.5", 1214, "198.51.100.7", 1214, kazaaPing), nfq.Drop)
+	d := lan()
+	d.Routed = []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")}
+	w.e.SetDevices([]Device{d})
+	for _, dst := range []string{firstPeer, "198.51.100.7"} {
+		w.expect("ping", udp(macB, "10.9.0.5", 1214, dst, 1214, kazaaPing), nfq.Drop)
+	}
 	w.expect("its SYN", tcp(macB, "10.9.0.5", 4000, "203.0.113.1", 80, nfq.SYN, nil), nfq.Drop)
 	w.expect("SYN of its neighbour", tcp(macB, "10.9.0.6", 4000, "203.0.113.1", 80, nfq.SYN, nil), nfq.Accept)
 	if w.sets.locks["10.9.0.5"] == 0 || len(w.sets.locks) != 1 {
@@ -407,6 +429,7 @@ func TestWeakTypesCountOnlyTowardsPeers(t *testing.T) {
 	w := newWorld(t, nil)
 	weak := mustHex("2a00000001")
 	w.expect("unknown host", udp(macA, "192.168.1.50", 1214, "198.51.100.7", 1214, weak), nfq.Accept)
+	w.prove()
 	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
 	w.expect("to the peer", udp(macA, "192.168.1.50", 1214, "198.51.100.7", 1214, weak), nfq.Drop)
 	w.expect("to another", udp(macA, "192.168.1.50", 1214, "198.51.100.8", 1214, weak), nfq.Accept)
@@ -440,6 +463,7 @@ func TestOptions(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, tt.change)
+			w.prove()
 			w.expect("ping", w.ping("198.51.100.7"), tt.ping)
 			w.expect("SYN to the peer", w.syn("198.51.100.7"), tt.syn)
 			w.expect("SYN to another", w.syn("203.0.113.1"), tt.other)
@@ -486,18 +510,31 @@ func TestFakeHostsDoNotPushOutALockedClient(t *testing.T) {
 			full++
 		}
 	}
-	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
-	for i := range 10000 {
-		mac := nfq.MAC{2, 1, 0, byte(i >> 16), byte(i >> 8), byte(i)}
-		p := udp(mac, "192.168.1.9", 1214, "198.51.100.9", 1214, kazaaPing)
-		p.Src = nfq.AddrFrom4([4]byte{192, 168, 1, byte(i)})
-		if p.Src == ip("192.168.1.50") {
-			continue
+	flood := func(dsts ...string) {
+		for i := range 10000 {
+			mac := nfq.MAC{2, 1, 0, byte(i >> 16), byte(i >> 8), byte(i)}
+			src := nfq.AddrFrom4([4]byte{192, 168, 1, byte(i)})
+			if src == ip("192.168.1.50") {
+				continue
+			}
+			for _, dst := range dsts {
+				p := udp(mac, "192.168.1.9", 1214, dst, 1214, kazaaPing)
+				p.Src = src
+				w.e.Packet(p, w.now)
+				w.now++
+			}
 		}
-		w.e.Packet(p, w.now)
-		w.now++
+		w.e.Advance(w.now)
 	}
-	w.e.Advance(w.now)
+	w.prove()
+	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
+	// Hosts of which nothing is proved take each other's places.
+	flood("198.51.100.9")
+	if n, locked := w.e.Len(); n != 1 || locked != 1 || w.e.Counters.ClientsEvicted == 0 || full != 0 {
+		t.Errorf("%d clients, %d locked, %d evicted, told %d times that the table is full", n, locked, w.e.Counters.ClientsEvicted, full)
+	}
+	// And when all is full of clients that are locked, the next has no place.
+	flood("198.51.100.9", "198.51.100.10")
 	if !w.locked("192.168.1.50") {
 		t.Fatal("the locked client was pushed out")
 	}
@@ -512,10 +549,16 @@ func TestFakeHostsDoNotPushOutALockedClient(t *testing.T) {
 
 func TestUnlockedClientsGiveWay(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.MaxClients = 2 })
-	w.expect("first", udp(macA, "192.168.1.50", 1214, "198.51.100.7", 1214, kazaaPing), nfq.Drop)
-	w.pass(2 * time.Minute) // its lock runs out
-	w.expect("second", udp(macB, "192.168.1.51", 1214, "198.51.100.7", 1214, kazaaPing), nfq.Drop)
-	w.expect("third", udp(nfq.MAC{2, 9}, "192.168.1.52", 1214, "198.51.100.7", 1214, kazaaPing), nfq.Drop)
+	pings := func(mac nfq.MAC, src string) {
+		t.Helper()
+		for _, dst := range []string{firstPeer, "198.51.100.7"} {
+			w.expect(src, udp(mac, src, 1214, dst, 1214, kazaaPing), nfq.Drop)
+		}
+	}
+	pings(macA, "192.168.1.50")
+	w.pass(5 * time.Minute) // its lock runs out, and as long again
+	pings(macB, "192.168.1.51")
+	pings(nfq.MAC{2, 9}, "192.168.1.52")
 	if w.locked("192.168.1.50") || !w.locked("192.168.1.51") || !w.locked("192.168.1.52") {
 		t.Errorf("clients: %+v", w.e.Clients(w.now))
 	}
@@ -523,6 +566,7 @@ func TestUnlockedClientsGiveWay(t *testing.T) {
 
 func TestUnlockAndExempt(t *testing.T) {
 	w := newWorld(t, nil)
+	w.prove()
 	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
 	if !w.e.Unlock(netip.MustParseAddr("192.168.1.50"), w.now) || w.e.Unlock(netip.MustParseAddr("192.168.1.50"), w.now) {
 		t.Fatal("unlock")
@@ -544,6 +588,7 @@ func TestUnlockAndExempt(t *testing.T) {
 // host it was given.
 func TestExemptions(t *testing.T) {
 	w := newWorld(t, nil)
+	w.prove()
 	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
 	six := udp(macA, "2001:db8:1::50", 1214, "2001:db8:ff::7", 1214, kazaaPing)
 	six.Version = 6
@@ -616,17 +661,18 @@ func TestExemptions(t *testing.T) {
 // TestDroppedByKernel: what never came counts as dropped, in all places.
 func TestDroppedByKernel(t *testing.T) {
 	w := newWorld(t, nil)
+	w.prove()
 	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
 	w.expect("SYN", w.syn("198.51.100.7"), nfq.Drop)
 	w.e.DroppedByKernel(30, 4, w.now)
 	w.pass(2 * time.Minute)
 	w.e.DroppedByKernel(500, 0, w.now)
 	c := w.e.Counters
-	if got, want := [...]uint64{c.Packets, c.Dropped, c.DroppedTCP, c.DroppedUDP, c.DroppedKernel}, [...]uint64{2, 536, 531, 5, 534}; got != want {
+	if got, want := [...]uint64{c.Packets, c.Dropped, c.DroppedTCP, c.DroppedUDP, c.DroppedKernel}, [...]uint64{3, 537, 531, 6, 534}; got != want {
 		t.Errorf("counters %v, want %v", got, want)
 	}
 	h := w.e.History(w.now)
-	if b := h[HistoryMinutes-3]; b.DroppedTCP != 31 || b.DroppedUDP != 5 {
+	if b := h[HistoryMinutes-3]; b.DroppedTCP != 31 || b.DroppedUDP != 6 {
 		t.Errorf("two minutes ago %+v", b)
 	}
 	if b := h[HistoryMinutes-1]; b.DroppedTCP != 500 || b.DroppedUDP != 0 {
@@ -636,6 +682,7 @@ func TestDroppedByKernel(t *testing.T) {
 
 func TestConfigureKeepsLocks(t *testing.T) {
 	w := newWorld(t, nil)
+	w.prove()
 	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
 	cfg := w.e.cfg
 	cfg.Action = Reset
@@ -692,7 +739,7 @@ func TestSampledIsDropped(t *testing.T) {
 	w := newWorld(t, nil)
 	p := w.syn("203.0.113.80")
 	w.expect("SYN", p, nfq.Accept)
-	p.Mark = nfq.MarkSample | 0x100
+	p.Mark = nfq.DefaultMarks().Sample | 0x100
 	w.expect("sampled SYN", p, nfq.Drop)
 	if c := w.e.Counters; c.Dropped != 1 || c.DroppedTCP != 1 || c.Accepted != 1 {
 		t.Errorf("counted %+v", c)

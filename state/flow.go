@@ -44,15 +44,34 @@ type flow struct {
 	key  flowKey
 	hash uint32
 	fate fate
-	// begun: its first packet was seen.
+	// owner is the slot of the LAN host.
+	owner int32
+	// begun: the LAN host opened it, and its first packet was seen.
 	begun bool
-	// claimed: it is of a protocol, and was let pass.
-	claimed bool
-	// asked: a client has asked something here, by the protocol, whose answer
-	// names peers.
-	asked    bool
+	// claimed: something of a protocol was recognised in it; sure: these are the words
+	// of a program, read to their end.
+	claimed, sure bool
+	// What was recognised.
 	protocol uint8
+	reason   detect.Reason
+	conduct  bool
+	port     uint16          // where the LAN host says that it listens
+	named    detect.Endpoint // a peer that it names as its own
 	out, in  detect.Stream
+}
+
+// take keeps what a segment said until the head that it is of was read to its end.
+func (f *flow) take(x *detect.Finding) {
+	if f.reason != detect.ReasonAnnounce {
+		f.reason = x.Reason
+	}
+	f.protocol, f.conduct = uint8(x.Protocol), f.conduct || x.Conduct
+	if x.Port != 0 {
+		f.port = x.Port
+	}
+	if x.N > 0 {
+		f.named = x.Peers[0]
+	}
 }
 
 // start sets where the two directions begin, as far as that is known: p, the
@@ -99,24 +118,19 @@ func newFlowTable() flowTable {
 
 func (t *flowTable) get(k flowKey, hash uint32) int32 { return t.index.get(k, hash) }
 
-// add enters a connection, in place of the one that was idle longest when there
-// is no room.
-func (t *flowTable) add(k flowKey, hash uint32) (slot int32, evicted bool) {
-	if len(t.free) == 0 {
-		t.remove(t.lru.oldest())
-		evicted = true
-	}
+// add enters a connection; there must be room.
+func (t *flowTable) add(k flowKey, hash uint32) (slot int32) {
 	slot = t.free[len(t.free)-1]
 	t.free = t.free[:len(t.free)-1]
 	// In place: a literal of this size would be made elsewhere and copied.
 	f := &t.flows[slot]
 	f.key, f.hash, f.fate, f.begun = k, hash, open, false
-	f.claimed, f.asked = false, false
+	f.claimed, f.sure, f.reason, f.conduct, f.port, f.named = false, false, 0, false, 0, detect.Endpoint{}
 	f.out = detect.Stream{}
 	f.in = detect.Stream{}
 	t.index.put(k, hash, slot)
 	t.lru.push(slot)
-	return slot, evicted
+	return slot
 }
 
 func (t *flowTable) remove(slot int32) {
@@ -124,4 +138,44 @@ func (t *flowTable) remove(slot int32) {
 	t.index.remove(f.key, f.hash)
 	t.lru.remove(slot)
 	t.free = append(t.free, slot)
+}
+
+// flowsPerHost is how many connections of one host are looked at in the same moment.
+const flowsPerHost = maxFlows / 4
+
+// newFlow enters a connection of a host. When there is no room, or the host has its
+// share, the one that was idle longest gives way: of the host's own in the latter case.
+func (e *Engine) newFlow(key flowKey, hash uint32, h *host) int32 {
+	t := &e.flows
+	owner := e.slotOf(h)
+	switch {
+	case h.flows >= flowsPerHost:
+		s := t.lru.oldest()
+		for s != none && t.flows[s].owner != owner {
+			s = t.lru.newer(s)
+		}
+		e.Counters.FlowsEvicted++
+		e.endFlowAt(s)
+	case len(t.free) == 0:
+		e.Counters.FlowsEvicted++
+		e.endFlowAt(t.lru.oldest())
+	}
+	slot := t.add(key, hash)
+	e.held.drop(slot)
+	fl := &t.flows[slot]
+	fl.owner = owner
+	h.flows++
+	if e.tellsHarmless() {
+		fl.out.WantPort(key.wport)
+		fl.in.WantPort(key.wport)
+	}
+	return slot
+}
+
+// endFlowAt forgets a connection.
+func (e *Engine) endFlowAt(slot int32) {
+	if h := &e.hosts[e.flows.flows[slot].owner]; h.flows > 0 {
+		h.flows--
+	}
+	e.flows.remove(slot)
 }

@@ -54,7 +54,11 @@ func (t *heldTable) drop(flow int32) {
 
 // feed shows a segment to a stream, and then those held back that follow it.
 func (e *Engine) feed(slot int32, s *detect.Stream, seq uint32, b []byte, outbound bool, f *detect.Finding) detect.Match {
-	m := s.Feed(e.streams, seq, b, outbound, f)
+	set := e.streams
+	if !outbound {
+		set &= detect.Harmless // what others say is no sign
+	}
+	m := s.Feed(set, seq, b, outbound, f)
 	if m == detect.Gap {
 		e.held.put(slot, outbound, seq, b)
 		return detect.More
@@ -67,7 +71,7 @@ func (e *Engine) feed(slot int32, s *detect.Stream, seq uint32, b []byte, outbou
 			if h.flow != slot || h.outbound != outbound {
 				continue
 			}
-			next := s.Feed(e.streams, h.seq, h.data[:h.n], outbound, f)
+			next := s.Feed(set, h.seq, h.data[:h.n], outbound, f)
 			if next == detect.Gap {
 				continue
 			}

@@ -13,8 +13,8 @@ const (
 	// in the client table.
 	hostsPerClient = 4
 	// addrsPerHost is how many addresses one host may have: IPv4 and
-	// several of IPv6.
-	addrsPerHost = 8
+	// several of IPv6, of which new ones are made up each day.
+	addrsPerHost = 16
 	// synsPerHost is how many of a host's last connection attempts are
 	// remembered.
 	synsPerHost = 64
@@ -22,11 +22,47 @@ const (
 	// last. Another MAC that uses it within this time is a forgery, or
 	// makes the address contested.
 	ownership = 5 * time.Minute
+	// sharing is how long a MAC is taken for that of several hosts, from when two
+	// of its IPv4 addresses were used by turns last.
+	sharing = 15 * time.Minute
+	// hostsPerMAC is how many hosts one MAC may stand for.
+	hostsPerMAC = 32
+	// A host is young for so long. When the table is full, the young give way first:
+	// addresses that somebody makes up are all new.
+	youth = time.Minute
+	// What one host may cause: so much at once, and so much a second. Changes are those
+	// of the kernel's sets.
+	changesAtOnce, changesPerSecond = 512, 16
+	eventsAtOnce, eventsPerSecond   = 512, 4
+	// roundsAtOnce and roundsPerSecond bound the rounds of questions to all hosts:
+	// those that somebody makes up are many.
+	roundsAtOnce, roundsPerSecond = 64, 16
 )
 
-// hostKey identifies a LAN host: by its MAC where the address is on link, else
-// by its address alone. A host is then locked on IPv4 and IPv6 alike, and a
-// forged source address does not touch the address's owner.
+// budget bounds how often something may be caused.
+type budget struct {
+	used uint16
+	at   seconds // when it was counted
+}
+
+// take reports whether it may be caused n times more, and counts that. There may be
+// less left than n, but something has to be.
+func (b *budget) take(n, atOnce, perSecond int, now seconds) bool {
+	if passed := now - b.at; passed > 0 {
+		b.used -= uint16(min(uint64(b.used), uint64(passed)*uint64(perSecond)))
+		b.at = now
+	}
+	if int(b.used) >= atOnce {
+		return false
+	}
+	b.used += uint16(n)
+	return true
+}
+
+// hostKey identifies a LAN host: by its MAC where the address is on link and the MAC is
+// one host's alone, else by its address. A host is then locked on IPv4 and IPv6 alike,
+// and a forged source address does not touch the address's owner. Behind a repeater, or
+// another router, each address is a host.
 type hostKey struct {
 	mac  nfq.MAC
 	addr nfq.Addr // only when mac is zero
@@ -54,7 +90,16 @@ type host struct {
 	client   int32 // slot in Engine.clients, or none
 	used     bool
 	lastSeen Time
+	via      nfq.MAC             // with which its packets come
+	shared   Time                // until then at least its MAC stands for several hosts; 0: it does not
+	sharedBy uint32              // hash of the address of IPv4 that a shared MAC was used with last
 	last     int32               // slot of the address that was used last, or none
+	last4    int32               // the same of IPv4
+	flows    uint16              // connections of it that are being looked at
+	changes  budget              // of the kernel's sets
+	events   budget              // of its connections and peers
+	born     Time                // when it was entered
+	doubtful Time                // until then it is not sure by which router its packets come
 	addrs    [addrsPerHost]int32 // slots in Engine.addrs, or none
 	suspicion
 	syns  [synsPerHost]syn
@@ -68,33 +113,151 @@ type hostAddr struct {
 	host      int32
 	used      bool
 	siftDue   bool // unknown connections may be left from before it was sifted
+	inKernel  bool // the kernel's sets may have it
 	lastSeen  Time
 	contested Time // until then the kernel's sets are not used for it
 }
 
-// hostOf returns the host that sent p, entering it when it is new.
+// hostOf returns the host that sent p, entering it when it is new. It returns nil for
+// a source that cannot be one of the device's hosts: nothing is done by its address.
 func (e *Engine) hostOf(p *nfq.Packet, d *Device, now Time) *host {
+	onLink := d.onLink(&p.Src)
+	if !onLink && !d.behind(&p.Src) {
+		return nil
+	}
 	var k hostKey
-	if !p.MAC.IsZero() && d.onLink(&p.Src) {
+	if onLink && !p.MAC.IsZero() {
 		k.mac = p.MAC
 	} else {
 		k.addr = p.Src
 	}
-	hash := e.hashKey(&k)
-	slot := e.hostIndex.get(k, hash)
+	h := e.hostBy(&k, p, now)
+	if h != nil && h.shared != 0 {
+		h = e.hostBy(&hostKey{addr: p.Src}, p, now)
+	}
+	return h
+}
+
+// owns reports whether the address is the host's, as far as is known: not one that
+// another host uses as well. Only to such an address anything is sent.
+func (e *Engine) owns(h *host, a *nfq.Addr) bool { return e.hostAt(a) == h }
+
+// hostBy returns the host with a key, which sent p, entering it when it is new.
+func (e *Engine) hostBy(k *hostKey, p *nfq.Packet, now Time) *host {
+	hash := e.hashKey(k)
+	slot := e.hostIndex.get(*k, hash)
 	if slot == none {
-		slot = e.adopt(&k, hash, &p.Src)
+		slot = e.adopt(k, hash, &p.Src)
 	}
 	if slot == none {
-		if slot = e.newHost(k, hash); slot == none {
+		if slot = e.newHost(*k, hash, &p.MAC, now); slot == none {
 			return nil
 		}
 	}
 	h := &e.hosts[slot]
+	if h.via != p.MAC {
+		if !h.via.IsZero() {
+			h.doubtful = now.After(ownership)
+		}
+		h.via = p.MAC
+	}
 	h.lastSeen = now
 	e.hostLRU.touch(slot)
-	e.useAddr(slot, h, &p.Src, now)
+	if h.shared != 0 {
+		e.staysShared(h, &p.Src, now)
+	}
+	if h.shared == 0 {
+		e.useAddr(slot, h, &p.Src, now)
+	}
 	return h
+}
+
+// staysShared notes that the shared MAC of h was used with the address. When that was
+// one and the same address of IPv4 for long, the MAC is one host's again: as soon as none
+// of those that it stood for is a client.
+func (e *Engine) staysShared(h *host, src *nfq.Addr, now Time) {
+	if src.Is4() {
+		if x := e.hash.addr(src); x != h.sharedBy {
+			h.sharedBy, h.shared = x, now.After(sharing)
+		}
+	}
+	if now < h.shared {
+		return
+	}
+	for i := range e.hosts {
+		if o := &e.hosts[i]; o.used && o.via == h.key.mac && o.key.mac.IsZero() && o.client != none {
+			h.shared = now.After(sharing)
+			return
+		}
+	}
+	for i := range e.hosts {
+		if o := &e.hosts[i]; o.used && o.via == h.key.mac && o.key.mac.IsZero() {
+			e.dropHost(int32(i))
+		}
+	}
+	h.shared, h.sharedBy = 0, 0
+}
+
+// share records that the host's MAC stands for several hosts: from now on each address
+// is one. What is known of the host goes with the address that it was recognised by. It
+// reports false when there is no place for that: the client is forgotten then.
+func (e *Engine) share(h *host, now Time) bool {
+	mac := h.key.mac
+	slot := e.slotOf(h)
+	e.hostLRU.touch(slot) // it is not to give way to what follows
+	for i, s := range h.addrs {
+		if s != none {
+			e.disown(s)
+			h.addrs[i] = none
+		}
+	}
+	h.last, h.last4 = none, none
+	h.shared = now.After(sharing)
+	client := h.client
+	h.client = none
+	if client == none {
+		return true
+	}
+	c := &e.clients[client]
+	k := hostKey{addr: c.addr}
+	hash := e.hashKey(&k)
+	to := e.hostIndex.get(k, hash)
+	if to == none {
+		to = e.newHost(k, hash, &mac, now)
+	}
+	if to == none || e.hosts[to].client != none {
+		h.client = client // for a moment, to be forgotten whole
+		e.forget(client)
+		return false
+	}
+	n := &e.hosts[to]
+	n.via, n.lastSeen, n.suspicion = mac, now, h.suspicion
+	n.client, c.host, c.mac, c.kernelUntil = client, to, nfq.MAC{}, 0
+	e.useAddr(to, n, &c.addr, now)
+	e.lockInKernel(c)
+	return true
+}
+
+// mayChange reports whether the host may cause n more changes of the kernel's sets. A
+// flood of made-up peers or addresses must not have the kernel do nothing else.
+func (e *Engine) mayChange(h *host, n int, now Time) bool {
+	ok := h.changes.take(n, changesAtOnce, changesPerSecond, e.seconds(now))
+	if !ok {
+		e.Counters.Withheld++
+	}
+	return ok
+}
+
+// emitOf emits an event of a connection or a peer of the host, if it has not caused too
+// many.
+func (e *Engine) emitOf(h *host, ev Event) {
+	switch {
+	case e.OnEvent == nil:
+	case h.events.take(1, eventsAtOnce, eventsPerSecond, e.seconds(e.now)):
+		e.emit(ev)
+	default:
+		e.Counters.Withheld++
+	}
 }
 
 // hostAt returns the host that owns the address, or nil.
@@ -118,28 +281,32 @@ func (e *Engine) adopt(k *hostKey, hash uint32, src *nfq.Addr) int32 {
 		return none
 	}
 	h := &e.hosts[slot]
+	if h.client != none || !h.via.IsZero() { // it is one of several behind its MAC
+		return none
+	}
 	e.hostIndex.remove(old, oldHash)
 	e.hostIndex.put(*k, hash, slot)
 	h.key, h.hash = *k, hash
-	if h.client != none {
-		e.clients[h.client].mac = k.mac
-		e.lockInKernel(&e.clients[h.client])
-	}
 	return slot
 }
 
 // newHost takes a free place, or that of the host without a client that was
-// silent longest.
-func (e *Engine) newHost(k hostKey, hash uint32) int32 {
+// silent longest: one with the same MAC, if there are many of those, else a young one.
+func (e *Engine) newHost(k hostKey, hash uint32, via *nfq.MAC, now Time) int32 {
 	slot := int32(none)
+	if k.mac.IsZero() && !via.IsZero() {
+		if s := e.crowded(via); s != none {
+			if e.hosts[s].client != none {
+				return none
+			}
+			e.dropHost(s)
+		}
+	}
 	if n := len(e.freeHosts); n > 0 {
 		slot = e.freeHosts[n-1]
 		e.freeHosts = e.freeHosts[:n-1]
 	} else {
-		s := e.hostLRU.oldest()
-		for i := 0; s != none && e.hosts[s].client != none; i++ {
-			s = e.hostLRU.newer(s)
-		}
+		s := e.unneeded(now)
 		if s == none {
 			return none
 		}
@@ -150,6 +317,8 @@ func (e *Engine) newHost(k hostKey, hash uint32) int32 {
 	}
 	h := &e.hosts[slot]
 	h.key, h.hash, h.client, h.used, h.nsyns, h.last = k, hash, none, true, 0, none
+	h.via, h.shared, h.sharedBy, h.last4, h.flows = *via, 0, 0, none, 0
+	h.changes, h.events, h.born, h.doubtful = budget{}, budget{}, now, 0
 	h.suspicion = suspicion{}
 	for i := range h.addrs {
 		h.addrs[i] = none
@@ -159,8 +328,56 @@ func (e *Engine) newHost(k hostKey, hash uint32) int32 {
 	return slot
 }
 
+// unneeded returns the host that gives way to another, or none.
+func (e *Engine) unneeded(now Time) int32 {
+	found := int32(none)
+	for s := e.hostLRU.oldest(); s != none; s = e.hostLRU.newer(s) {
+		h := &e.hosts[s]
+		if h.client != none {
+			continue
+		}
+		if h.young(now) || now.Since(h.lastSeen) > ownership {
+			return s
+		}
+		if found == none {
+			found = s
+		}
+	}
+	return found
+}
+
+// young reports whether the host was entered a moment ago.
+func (h *host) young(now Time) bool { return now.Since(h.born) < youth }
+
+// crowded returns the host that gives way when a MAC already stands for as many as it
+// may, or none. It looks at all hosts: a new one is rare, or a flood's.
+func (e *Engine) crowded(via *nfq.MAC) int32 {
+	n, oldest := 0, int32(none)
+	for i := range e.hosts {
+		h := &e.hosts[i]
+		if !h.used || h.via != *via || !h.key.mac.IsZero() {
+			continue
+		}
+		n++
+		if oldest == none || h.client == none && (e.hosts[oldest].client != none || h.lastSeen < e.hosts[oldest].lastSeen) {
+			oldest = int32(i)
+		}
+	}
+	if n < hostsPerMAC {
+		return none
+	}
+	return oldest
+}
+
 func (e *Engine) dropHost(slot int32) {
 	h := &e.hosts[slot]
+	for s := e.flows.lru.oldest(); h.flows > 0 && s != none; {
+		next := e.flows.lru.newer(s)
+		if e.flows.flows[s].owner == slot {
+			e.endFlowAt(s)
+		}
+		s = next
+	}
 	for i, s := range h.addrs {
 		if s != none {
 			e.dropAddr(s)
@@ -202,9 +419,22 @@ func (e *Engine) useAddr(slot int32, h *host, src *nfq.Addr, now Time) {
 			e.ownAddr(slot, h, src, hash, now)
 			return
 		}
+		if src.Is4() && !h.key.mac.IsZero() && h.last4 != s && h.last4 != none && now.Since(a.lastSeen) < ownership {
+			e.share(h, now) // this address, then another, then this again
+			return
+		}
 		a.lastSeen = now
 		h.last = s
+		if src.Is4() {
+			h.last4 = s
+		}
 		e.settle(h, a, now)
+		return
+	}
+	if src.Is4() && !h.key.mac.IsZero() && h.client != none && h.last4 != none {
+		// A client that moves is found again in a moment. Another host behind the same
+		// repeater must not be taken for it.
+		e.share(h, now)
 		return
 	}
 	e.ownAddr(slot, h, src, hash, now)
@@ -216,10 +446,11 @@ func (e *Engine) contest(a *hostAddr, now Time) {
 	e.Counters.Forged++
 	if now >= a.contested {
 		if owner := &e.hosts[a.host]; owner.client != none {
-			e.uncutAddr(&e.clients[owner.client], &a.addr)
-			e.unsiftAddr(&e.clients[owner.client], &a.addr)
+			e.uncutAddr(&e.clients[owner.client], a)
 		}
-		e.emit(Event{Class: ClassTable, What: EventForged, Client: a.addr, MAC: e.hosts[a.host].key.mac})
+		if e.toldForged.take(1, 1, 1, e.seconds(now)) {
+			e.emit(Event{Class: ClassTable, What: EventForged, Client: a.addr, MAC: e.hosts[a.host].key.mac})
+		}
 	}
 	a.contested = now.After(2 * ownership)
 }
@@ -241,8 +472,12 @@ func (e *Engine) cutAddr(h *host, a *hostAddr, now Time) {
 		return
 	}
 	c := &e.clients[h.client]
+	if !c.locked || !e.mayChange(h, 1+e.cutsOf(c, a, now), now) {
+		return
+	}
+	a.inKernel = true
 	e.cutAll(c, &a.addr, now)
-	e.siftAddr(c, &a.addr)
+	e.lockAddr(c, a)
 	a.siftDue = true
 	e.cutFlows(c)
 }
@@ -258,9 +493,11 @@ func (e *Engine) disown(slot int32) {
 	if h.last == slot {
 		h.last = none
 	}
+	if h.last4 == slot {
+		h.last4 = none
+	}
 	if h.client != none {
-		e.uncutAddr(&e.clients[h.client], &e.addrs[slot].addr)
-		e.unsiftAddr(&e.clients[h.client], &e.addrs[slot].addr)
+		e.uncutAddr(&e.clients[h.client], &e.addrs[slot])
 	}
 	e.dropAddr(slot)
 }
@@ -288,6 +525,9 @@ func (e *Engine) ownAddr(slot int32, h *host, src *nfq.Addr, hash uint32, now Ti
 	e.addrs[s] = hostAddr{addr: *src, hash: hash, host: slot, used: true, lastSeen: now}
 	e.addrIndex.put(*src, hash, s)
 	h.addrs[place], h.last = s, s
+	if src.Is4() {
+		h.last4 = s
+	}
 	e.cutAddr(h, &e.addrs[s], now)
 }
 

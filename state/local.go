@@ -8,9 +8,10 @@ import (
 )
 
 // local looks at what a LAN host says to the router or to a group of the LAN. It
-// always goes on.
+// always goes on. Others can say it as well, so that the host is asked where it says that
+// it listens.
 func (e *Engine) local(p *nfq.Packet, d *Device, now Time) {
-	if len(p.Payload) == 0 || e.exempt(&p.Src, &p.MAC, now) {
+	if len(p.Payload) == 0 {
 		return
 	}
 	f := &e.finding
@@ -23,29 +24,16 @@ func (e *Engine) local(p *nfq.Packet, d *Device, now Time) {
 		if kind == detect.None {
 			continue
 		}
-		h := e.hostOf(p, d, now)
-		if h == nil {
-			return
-		}
-		if kind == detect.Weak {
-			h.likely = now.After(suspectTime)
-			if h.client != none {
-				e.clients[h.client].learn(f)
-			} else if f.Port != 0 {
-				e.ask(h, nfq.AddrPort{Addr: p.Src, Port: f.Port}, d, now)
+		if h := e.hostOf(p, d, now); h != nil {
+			if f.Reason == detect.ReasonNone {
+				f.Reason = detect.ReasonMapping
 			}
-			return
+			e.suspect(h, i, f.Reason, &p.Src, d, f.Port, f.Port, now)
+			// A program beside the client may have a port mapped, too.
+			if h.client != none && (f.Reason == detect.ReasonLocal || e.clients[h.client].listen == 0) {
+				e.clients[h.client].learn(f)
+			}
 		}
-		f.Kind, f.Protocol = kind, i
-		c := e.met(h, f, &p.Src, d, &nfq.Addr{}, 0, now)
-		if c == nil {
-			return
-		}
-		if c.port == 0 { // one number serves TCP and UDP
-			c.askedAt, c.port = p.Src, f.Port
-		}
-		c.learn(f)
-		e.lock(h.client, c, i, f.Reason, now)
 		return
 	}
 }

@@ -3,6 +3,7 @@
 package state
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/p2pwall/p2pwall/detect"
@@ -15,9 +16,9 @@ const minute = time.Minute
 // client is probed.
 var probeAt = [...]Time{4, 6, 7}
 
-// lock starts the client's time lock, or starts it again.
+// lock starts the time lock of a client that is proved, or starts it again.
 func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason, now Time) {
-	if e.cfg.LockTime == 0 || e.cfg.Protocols[protocol].Mode != Block {
+	if e.cfg.LockTime == 0 || e.cfg.Protocols[protocol].Mode != Block || !c.proved.Has(protocol) {
 		return
 	}
 	c.lockStart, c.lockUntil, c.probed = now, now.After(e.cfg.LockTime), 0
@@ -25,17 +26,23 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 	sift := !strict || detect.All[protocol].Sift
 	more := strict && !c.strict || sift && !c.sift
 	c.strict, c.sift = c.strict || strict, c.sift || sift
-	if more { // also when a lock becomes a harder one
+	if more && !c.foreign { // also when a lock becomes a harder one
 		e.emit(Event{Class: ClassClient, What: EventLocked, Client: c.addr, MAC: c.mac, Protocol: uint8(protocol), Reason: reason})
 	}
 	if !c.locked {
 		c.locked = true
 		c.locks++
-		e.nlocked++
-		e.Counters.Locks++
+		if !c.foreign {
+			e.nlocked++
+			e.Counters.Locks++
+		}
 		e.schedule(slot, c, now)
-		if reason != detect.ReasonPeer && reason != detect.ReasonProbe && !detect.All[protocol].Sift {
+		if c.proof == ProofConduct && !detect.All[protocol].Sift {
 			e.lookBack(c, protocol, now)
+		}
+		h := &e.hosts[c.host]
+		for i := range c.peers.peers[:c.peers.n] {
+			e.cut(h, c, &c.peers.peers[i], now)
 		}
 	}
 	c.protocol, c.reason = uint8(protocol), reason
@@ -46,69 +53,32 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 	}
 	if more || c.lockUntil-c.kernelUntil > Time(e.cfg.LockTime)/8 {
 		e.lockInKernel(c)
+		e.tellOthers(c)
 	}
 }
 
-func (e *Engine) lockInKernel(c *client) {
-	if !c.locked || e.sets == nil {
-		return
-	}
-	d := c.lockUntil.Since(e.now)
-	if d <= 0 {
-		return
-	}
-	c.kernelUntil = c.lockUntil
-	if c.strict {
-		e.sets.Lock(c.mac, c.addr, d)
-	}
-	if c.sift {
-		e.sets.Sift(c.mac, nfq.Addr{}, d)
-		for _, s := range e.hosts[c.host].addrs {
-			if s != none && e.now >= e.addrs[s].contested {
-				e.sets.Sift(nfq.MAC{}, e.addrs[s].addr, d)
-			}
-		}
-	}
-}
-
-// siftAddr has the kernel sift a new address of the client.
-func (e *Engine) siftAddr(c *client, a *nfq.Addr) {
-	if d := c.lockUntil.Since(e.now); e.sets != nil && c.sift && d > 0 {
-		e.sets.Sift(nfq.MAC{}, *a, d)
-	}
-}
-
-// unsiftAddr ends that for an address that may be another's.
-func (e *Engine) unsiftAddr(c *client, a *nfq.Addr) {
-	if e.sets != nil && c.sift {
-		e.sets.Unsift(nfq.MAC{}, *a)
-	}
-}
-
-// release ends the lock: the host has its TCP back.
+// release ends the lock: the host is as it was before. To be locked again it has to be
+// proved again.
 func (e *Engine) release(slot int32, c *client) {
-	e.nlocked--
-	e.Counters.Unlocks++
-	if e.sets != nil && c.strict {
-		e.sets.Unlock(c.mac, c.addr)
-	}
-	if e.sets != nil && c.sift {
-		e.sets.Unsift(c.mac, nfq.Addr{})
-		for _, s := range e.hosts[c.host].addrs {
-			if s != none {
-				e.sets.Unsift(nfq.MAC{}, e.addrs[s].addr)
-			}
-		}
-	}
+	e.unlockInKernel(c)
 	c.locked, c.strict, c.sift, c.kernelUntil = false, false, false, 0
-	// Addresses that were only suspected may be anything: let go of them.
+	c.proved, c.claim = 0, claim{}
+	clear(c.said[:])
+	e.hosts[c.host].rounds = 0
 	for i := c.peers.n - 1; i >= 0; i-- {
-		if p := &c.peers.peers[i]; p.suspect {
-			e.uncut(c, p)
+		p := &c.peers.peers[i]
+		e.uncut(c, p)
+		// Addresses that were only suspected may be anything: let go of them.
+		if p.suspect {
 			c.peers.remove(p)
 		}
 	}
-	e.emit(Event{Class: ClassClient, What: EventReleased, Client: c.addr, MAC: c.mac, Protocol: c.protocol})
+	if !c.foreign {
+		e.nlocked--
+		e.Counters.Unlocks++
+		e.emit(Event{Class: ClassClient, What: EventReleased, Client: c.addr, MAC: c.mac, Protocol: c.protocol})
+	}
+	c.foreign = false
 }
 
 // schedule arms the client's timer for what comes next. A lock that is started
@@ -116,11 +86,15 @@ func (e *Engine) release(slot int32, c *client) {
 // cheaper than a move with every packet.
 func (e *Engine) schedule(slot int32, c *client, now Time) {
 	if !c.locked {
-		e.wheel.set(slot, c.lastSeen.After(e.cfg.Forget))
+		at := c.lastSeen.After(e.cfg.Forget)
+		if s := &e.hosts[c.host].suspicion; c.proved == 0 && now.Since(c.lastSeen) < askWhile {
+			at = min(at, max(s.askAt(), now.After(askPatience)))
+		}
+		e.wheel.set(slot, at)
 		return
 	}
 	at := c.lockUntil
-	if int(c.probed) < len(probeAt) {
+	if int(c.probed) < len(probeAt) && !c.foreign {
 		at = e.probeTime(c)
 	}
 	// Pairs in the kernel's set are renewed on the way.
@@ -132,7 +106,7 @@ func (e *Engine) fire(slot int32) {
 	c := &e.clients[slot]
 	now := e.now
 	switch {
-	case c.locked && int(c.probed) < len(probeAt) && now >= e.probeTime(c):
+	case c.locked && !c.foreign && int(c.probed) < len(probeAt) && now >= e.probeTime(c):
 		// What the program comes late, after a stall of the machine, is not at the
 		// cost of the client's time to answer.
 		if late := now - e.probeTime(c); late > Time(max(e.cfg.LockTime/16, 2*wheelTick)) {
@@ -150,6 +124,9 @@ func (e *Engine) fire(slot int32) {
 	case !c.locked && now >= c.lastSeen.After(e.cfg.Forget):
 		e.forget(slot)
 		return
+	case c.proved == 0 && now.Since(c.lastSeen) < askWhile:
+		e.askAgain(slot, c, now)
+		e.ask(&e.hosts[c.host], now)
 	}
 	if c.locked {
 		e.renewCuts(c, now)
@@ -207,36 +184,40 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 	if p.TCP && (!cfg.TCPProbe || e.prober == nil || listen == 0) || !p.TCP && (!cfg.Probe || c.port == 0) {
 		return false
 	}
-	c.salt++
+	c.salt = rand.Uint32()
 	n := p.Build(e.out[:], c.query[:c.queryLen], c.salt)
 	if n == 0 {
 		return false
 	}
-	if p.TCP {
-		return e.prober.ProbeTCP(slot, c.askedAt, listen, e.out[:n])
-	}
 	d := e.device(c.device)
-	if d == nil {
+	if d == nil || !e.owns(&e.hosts[c.host], &c.askedAt) {
 		return false
+	}
+	if p.TCP {
+		return e.prober.ProbeTCP(uint64(slot)<<32|uint64(c.salt), d.Index, c.askedAt, listen, e.out[:n])
 	}
 	from := d.address(&c.askedAt)
 	if from.IsZero() {
 		return false
 	}
-	e.send(nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: c.askedAt, Port: c.port}, e.out[:n])
+	e.send(d.Index, nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: c.askedAt, Port: c.port}, e.out[:n])
 	return true
 }
 
-// answers reports whether b is the answer to the client's last probe, where that
-// cannot be told from b alone.
-func (e *Engine) answers(c *client, b []byte) bool {
+// answers reports whether the datagram p is the answer to the client's last probe. Of a
+// protocol whose answers have no token, it is what comes in time from where it was asked.
+func (e *Engine) answers(c *client, p *nfq.Packet, now Time) bool {
 	probes := detect.All[c.protocol].Probes
-	if int(c.way) >= len(probes) || probes[c.way].Answered == nil {
+	if int(c.way) >= len(probes) || probes[c.way].TCP || c.probed == 0 || c.askedAt != p.Src || c.port != p.SrcPort {
 		return false
 	}
-	p := &probes[c.way]
-	n := p.Build(e.out[:], c.query[:c.queryLen], c.salt)
-	return n > 0 && p.Answered(b, e.out[:n])
+	way := &probes[c.way]
+	if way.Answered == nil {
+		f := e.classify(p.Payload)
+		return now.Since(c.lastProbe) < askPatience && f.Kind > detect.Weak && f.Protocol == int(c.protocol)
+	}
+	n := way.Build(e.out[:], c.query[:c.queryLen], c.salt)
+	return n > 0 && way.Answered(p.Payload, e.out[:n])
 }
 
 // answered records that the client answered a probe.

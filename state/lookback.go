@@ -17,13 +17,17 @@ const (
 // addresses that are peers by now are cut as the peers are, however old.
 func (e *Engine) lookBack(c *client, protocol int, now Time) {
 	h := &e.hosts[c.host]
+	// The proof may have had to wait for the neighbour table.
+	if c.provenAt != 0 {
+		now = min(now, c.provenAt)
+	}
 	from := now - Time(min(e.cfg.LookBack, burstLength))
 	last := now
 	h.recent(max(from, 0), func(s *syn) bool {
-		if last.Since(s.when) > burstGap {
+		if s.when < last && last.Since(s.when) > burstGap {
 			return false
 		}
-		last = s.when
+		last = min(last, s.when)
 		if c.peers.get(&s.dst, e.hash.addr(&s.dst)) == nil {
 			e.note(h, c, &s.dst, s.dport, protocol, true, now)
 		}

@@ -75,9 +75,6 @@ func (e *Engine) nameReply(p *nfq.Packet, now Time) {
 		if h != nil && e.exempt(&p.Dst, &h.key.mac, now) {
 			h = nil
 		}
-		if h != nil && detect.All[i].Sift {
-			h.likely = now.After(suspectTime)
-		}
 		var k namedKey
 		var salt uint32
 		if p.Hook != nfq.HookOutput {
@@ -111,33 +108,18 @@ func (e *Engine) namedFor(h *host, a *nfq.Addr, now Time) int {
 }
 
 // wentToNamed deals with a packet to an address that a listed name stands for. It
-// reports whether the packet is to be dropped: a protocol that has more to be
-// known by is only suspected.
+// reports whether the packet is to be dropped. Anybody can have a host look a name up and
+// go there, so that the host is only suspected. And whose name server lies can give any
+// address the name: what is served at a port below 1024 stays reachable.
 func (e *Engine) wentToNamed(p *nfq.Packet, d *Device, h *host, now Time) bool {
-	if e.named.used == 0 {
+	if e.named.used == 0 || p.DstPort < private {
 		return false
 	}
 	protocol := e.namedFor(h, &p.Dst, now)
 	if protocol == none || e.cfg.Protocols[protocol].Mode == Off {
 		return false
 	}
-	if detect.All[protocol].Sift {
-		h.likely = now.After(suspectTime)
-		return false
-	}
-	f := &e.finding
-	f.Reset()
-	f.Kind, f.Protocol, f.Reason = detect.Session, protocol, detect.ReasonName
-	c := e.met(h, f, &p.Src, d, &p.Dst, p.DstPort, now)
-	if c == nil {
-		return e.cfg.Protocols[protocol].Mode == Block
-	}
-	peer := e.note(h, c, &p.Dst, p.DstPort, protocol, false, now)
-	e.lock(h.client, c, protocol, f.Reason, now)
-	if e.cfg.Protocols[protocol].Mode != Block {
-		return false
-	}
-	peer.dropped++
-	c.dropped++
-	return true
+	e.suspect(h, protocol, detect.ReasonName, &p.Src, d, 0, 0, now)
+	// A protocol that has more to be known by shows itself.
+	return !detect.All[protocol].Sift && e.cfg.Protocols[protocol].Mode == Block
 }

@@ -17,6 +17,7 @@ type peer struct {
 	// suspect marks an address that was only contacted in the same burst
 	// as the first ping: it counts while the client is locked.
 	suspect      bool
+	told         bool // it was said that it was found
 	first, last  seconds
 	cutUntil     seconds // until then the kernel's set has the pair
 	dropped      uint32

@@ -16,6 +16,7 @@ type ClientInfo struct {
 	MAC                 nfq.MAC
 	Protocol            *detect.Protocol
 	Reason              detect.Reason
+	Proof               Proof  // never ProofNone
 	Program             string // the name of the client program, where it is known
 	Strict              bool   // its lock lets no TCP connection be opened
 	FirstSeen, LastSeen Time
@@ -40,15 +41,16 @@ type PeerInfo struct {
 	Dropped             uint32
 }
 
-// Clients returns all clients, in the order in which they were found.
+// Clients returns all clients that were proved, in the order in which they were found.
 func (e *Engine) Clients(now Time) []ClientInfo {
 	var out []ClientInfo
 	for i := range e.clients {
 		c := &e.clients[i]
-		if !c.used {
+		if !c.used || c.proof == ProofNone {
 			continue
 		}
 		info := ClientInfo{
+			Proof:   c.proof,
 			Program: c.program.String(), Strict: c.strict,
 			Addr: c.addr, MAC: c.mac, Protocol: detect.All[c.protocol], Reason: c.reason,
 			FirstSeen: c.firstSeen, LastSeen: c.lastSeen,
@@ -92,7 +94,7 @@ func (e *Engine) Peers(a nfq.Addr) []PeerInfo {
 	}
 	for i := range e.clients {
 		c := &e.clients[i]
-		if !c.used || only != none && int32(i) != only {
+		if !c.used || c.proof == ProofNone || only != none && int32(i) != only {
 			continue
 		}
 		for s := c.peers.newest; s != 0; s = c.peers.peers[s-1].older {

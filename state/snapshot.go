@@ -27,7 +27,7 @@ import (
 // program reads what an older one wrote.
 const (
 	snapshotMagic   = "P2PW"
-	snapshotVersion = 2
+	snapshotVersion = 3
 	snapshotHead    = 16
 )
 
@@ -60,10 +60,16 @@ func (e *Engine) Snapshot(b []byte, now Time) []byte {
 		w.u32(bucket.Probes)
 	}
 	w.exemptions(e)
-	w.u16(e.nclients)
+	n = 0
 	for i := range e.clients {
-		if e.clients[i].used {
-			w.client(e, &e.clients[i])
+		if c := &e.clients[i]; c.used && c.proof != ProofNone {
+			n++
+		}
+	}
+	w.u16(n)
+	for i := range e.clients {
+		if c := &e.clients[i]; c.used && c.proof != ProofNone {
+			w.client(e, c)
 		}
 	}
 	body := w.b[start+snapshotHead:]
@@ -139,6 +145,7 @@ func (w *snapshotWriter) client(e *Engine, c *client) {
 	h := &e.hosts[c.host]
 	w.mac(&h.key.mac)
 	w.addr(&h.key.addr)
+	w.mac(&h.via)
 	w.addr(&c.addr)
 	n := 0
 	for _, s := range h.addrs {
@@ -155,6 +162,8 @@ func (w *snapshotWriter) client(e *Engine, c *client) {
 	w.u32(c.device)
 	w.u8(c.protocol)
 	w.u8(uint8(c.reason))
+	w.u8(uint8(c.proof))
+	w.u32(uint32(c.proved)) // bit i stands for the file's protocol i
 	w.age(c.firstSeen)
 	w.age(c.lastSeen)
 	w.u8(flag(c.locked, 1) | flag(c.strict, 2) | flag(c.sift, 4))
@@ -277,6 +286,18 @@ func (r *snapshotReader) protocol() int {
 	return none
 }
 
+// proved reads a set of the file's protocols, and returns those that are looked for.
+func (r *snapshotReader) proved(e *Engine) detect.Set {
+	var out detect.Set
+	bits := r.u32()
+	for i, p := range r.protocols {
+		if i < 32 && bits>>i&1 != 0 && p != none && e.cfg.Protocols[p].Mode != Off {
+			out |= 1 << p
+		}
+	}
+	return out
+}
+
 func (e *Engine) restore(r *snapshotReader) {
 	for range r.u8() {
 		r.protocols = append(r.protocols, detect.ByName(string(r.take(int(r.u8())))))
@@ -323,7 +344,7 @@ func (e *Engine) restore(r *snapshotReader) {
 
 func (e *Engine) restoreClient(r *snapshotReader) {
 	k := hostKey{mac: r.mac(), addr: r.addr()}
-	addr := r.addr()
+	via, addr := r.mac(), r.addr()
 	var addrs [addrsPerHost]nfq.Addr
 	n := int(r.u8())
 	if n > addrsPerHost {
@@ -335,6 +356,11 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 	}
 	device := r.u32()
 	protocol, reason := r.protocol(), detect.Reason(r.u8())
+	proof, proved := Proof(r.u8()), r.proved(e)
+	if proof == ProofNone || int(proof) >= len(proofNames) {
+		r.bad = true
+		return
+	}
 	first, last := r.age(), r.age()
 	flags, until := r.u8(), r.age()
 	locked := flags&1 != 0
@@ -361,9 +387,11 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 	var c *client
 	var h *host
 	if protocol != none && e.cfg.Protocols[protocol].Mode != Off && !e.exempt(&addr, &k.mac, r.now) {
-		c, h = e.restoreHost(k, addrs[:n], addr, device, protocol, reason, r.now)
+		c, h = e.restoreHost(k, via, addrs[:n], addr, device, protocol, reason, r.now)
 	}
 	if c != nil {
+		e.nfound++
+		c.told, c.proof, c.proved = true, proof, proved
 		c.firstSeen, c.lastSeen = first, last
 		c.locks, c.dropped, c.droppedTCP, c.droppedUDP = old.locks, old.dropped, old.droppedTCP, old.droppedUDP
 		c.lastProbe, c.lastAnswer = old.lastProbe, old.lastAnswer
@@ -380,28 +408,31 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 			continue
 		}
 		p := e.note(h, c, &a, port, proto, suspect, r.now)
-		p.first, p.last, p.dropped = firstSeen.seconds(), lastSeen.seconds(), dropped
+		p.told, p.first, p.last, p.dropped = true, firstSeen.seconds(), lastSeen.seconds(), dropped
 	}
 	if c == nil {
 		return
 	}
-	if cfg := &e.cfg; locked && until > r.now && cfg.LockTime > 0 && cfg.Protocols[protocol].Mode == Block {
+	if cfg := &e.cfg; locked && proved.Has(protocol) && until > r.now && cfg.LockTime > 0 && cfg.Protocols[protocol].Mode == Block {
 		c.locked, c.strict, c.sift = true, flags&2 != 0, flags&4 != 0
 		e.nlocked++
 		c.lockUntil = min(until, r.now.After(cfg.LockTime))
 		c.lockStart = c.lockUntil - Time(cfg.LockTime)
 		e.lockInKernel(c)
+		for i := range c.peers.peers[:c.peers.n] {
+			e.cut(h, c, &c.peers.peers[i], r.now)
+		}
 	}
 	e.schedule(h.client, c, r.now)
 }
 
 // restoreHost enters the host of a client, and the client.
-func (e *Engine) restoreHost(k hostKey, addrs []nfq.Addr, addr nfq.Addr, device uint32, protocol int, reason detect.Reason, now Time) (*client, *host) {
+func (e *Engine) restoreHost(k hostKey, via nfq.MAC, addrs []nfq.Addr, addr nfq.Addr, device uint32, protocol int, reason detect.Reason, now Time) (*client, *host) {
 	hash := e.hashKey(&k)
 	if e.hostIndex.get(k, hash) != none {
 		return nil, nil // twice in the file
 	}
-	slot := e.newHost(k, hash)
+	slot := e.newHost(k, hash, &via, now)
 	if slot == none {
 		return nil, nil
 	}
@@ -410,9 +441,27 @@ func (e *Engine) restoreHost(k hostKey, addrs []nfq.Addr, addr nfq.Addr, device 
 	for i := range addrs {
 		e.useAddr(slot, h, &addrs[i], now)
 	}
-	c := e.found(h, protocol, reason, &addr, &Device{Index: device}, now)
+	e.restoreShared(&k, via, device, now)
+	c := e.enter(h, protocol, reason, &addr, &Device{Index: device}, now)
 	if c == nil {
 		return nil, nil
 	}
 	return c, h
+}
+
+// restoreShared enters the MAC of a host that was told by its address from others with
+// the same MAC.
+func (e *Engine) restoreShared(k *hostKey, via nfq.MAC, device uint32, now Time) {
+	d := e.device(device)
+	if d == nil || !k.mac.IsZero() || via.IsZero() || !d.onLink(&k.addr) {
+		return
+	}
+	m := hostKey{mac: via}
+	hash := e.hashKey(&m)
+	if e.hostIndex.get(m, hash) != none {
+		return
+	}
+	if slot := e.newHost(m, hash, &via, now); slot != none {
+		e.hosts[slot].shared, e.hosts[slot].lastSeen = now.After(sharing), now
+	}
 }

@@ -3,6 +3,7 @@
 package state
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/p2pwall/p2pwall/detect"
@@ -13,44 +14,250 @@ import (
 const private = 1024
 
 const (
-	// suspectTime is how long what makes a client likely counts.
-	suspectTime = time.Minute
 	// suspectPeers is how many addresses outside a host speaks to from one
 	// port, with what nothing is known by, before it is asked what it is.
 	suspectPeers = 3
-	// askPatience is how long an answer to that is waited for, and the least
-	// time between two questions; after askTimes of them it is askPause.
+	// askPatience is how long an answer to a question is waited for, and the least
+	// time between two rounds of them; after askRounds of them it is askPause.
 	askPatience = 3 * time.Second
-	askTimes    = 2 * 2 // protocols that sift times their ways by UDP, at least
+	askRounds   = 4
 	askPause    = time.Minute
+	// askWhile is how long a host is asked again by itself after it said something.
+	askWhile = 20 * time.Second
 )
 
-// suspicion is what speaks for a host being a client that was not recognised.
+// suspicion is what speaks for a host being a client of which nothing is proved. It is
+// asked, and loses nothing by it.
 type suspicion struct {
-	likely Time // until then, an encrypted session is taken for a client's
 	// port is a UDP port of the host from which it speaks to addresses of
 	// which seen[:nseen] are hashes.
 	port  uint16
 	nseen uint8
 	seen  [suspectPeers]uint32
-	// asked is when the host's port askedPort was asked last, in way askWay,
-	// and asks how often.
-	asked     Time
-	askedPort uint16
-	askWay    uint8
-	asks      uint8
-	salt      uint32 // of the question
+
+	reason   detect.Reason // what it is suspected for
+	protocol int8          // what it is suspected of, none for any
+	first    Time          // when it was suspected first
+	last     Time          // and last
+
+	// A round of questions goes to the ports udp[0] and udp[1] and the TCP port tcp
+	// of the address, as far as they are known.
+	addr   nfq.Addr
+	device uint32
+	udp    [2]uint16
+	tcp    uint16
+	asked  Time  // when the last round was
+	rounds uint8 // how many there were
+	sent   uint32
+	salt   uint32 // of the last round: makes its tokens
+}
+
+// suspect notes what a host is suspected for. The ports are where it can be asked, 0
+// where none is known; protocol is none when it may be any.
+func (e *Engine) suspect(h *host, protocol int, reason detect.Reason, a *nfq.Addr, d *Device, udp, tcp uint16, now Time) {
+	s := &h.suspicion
+	if s.first == 0 {
+		s.first = now
+	}
+	s.last, s.reason, s.protocol, s.addr, s.device = now, reason, int8(protocol), *a, d.Index
+	isNew := false
+	if udp != 0 && udp != s.udp[0] && udp != s.udp[1] {
+		s.udp[1], s.udp[0] = s.udp[0], udp
+		isNew = true
+	}
+	if tcp != 0 && tcp != s.tcp {
+		s.tcp = tcp
+		isNew = true
+	}
+	if isNew && s.rounds >= askRounds {
+		s.rounds = askRounds - 1 // it has not been asked there yet
+	}
+	e.ask(h, now)
+}
+
+// askAt returns when the host may be asked again.
+func (s *suspicion) askAt() Time {
+	switch {
+	case s.rounds == 0:
+		return 0
+	case s.rounds < askRounds:
+		return s.asked.After(askPatience)
+	}
+	return s.asked.After(askPause)
+}
+
+// ask puts a round of questions to a suspect, in every way that fits. Only a program
+// that is there answers with their token.
+func (e *Engine) ask(h *host, now Time) {
+	s := &h.suspicion
+	d := e.device(s.device)
+	if s.udp[0]|s.tcp == 0 || now < s.askAt() || d == nil || !d.onLink(&s.addr) && !d.behind(&s.addr) || !e.owns(h, &s.addr) {
+		return
+	}
+	from := d.address(&s.addr)
+	if from.IsZero() {
+		return
+	}
+	if !e.rounds.take(1, roundsAtOnce, roundsPerSecond, e.seconds(now)) {
+		e.Counters.Withheld++
+		return
+	}
+	salt := rand.Uint32() // nobody can guess it
+	sent := uint32(0)
+	for i, p := range detect.All {
+		if e.cfg.Protocols[i].Mode == Off || s.protocol != none && int(s.protocol) != i || e.proves(h, i) {
+			continue
+		}
+		for j := range p.Probes {
+			sent += e.question(h, i, &p.Probes[j], from, salt)
+		}
+	}
+	if sent == 0 {
+		return
+	}
+	s.rounds = min(s.rounds+1, askRounds)
+	s.asked, s.salt = now, salt
+	s.sent += sent
+	e.Counters.Probes += uint64(sent)
+}
+
+// proves reports whether it is proved already that the host runs the protocol.
+func (e *Engine) proves(h *host, protocol int) bool {
+	return h.client != none && e.clients[h.client].proved.Has(protocol)
+}
+
+// question puts one question to all ports that are known, and returns how many were
+// sent.
+func (e *Engine) question(h *host, protocol int, p *detect.Probe, from nfq.Addr, salt uint32) (sent uint32) {
+	s, cfg := &h.suspicion, &e.cfg.Protocols[protocol]
+	if p.TCP && (!cfg.TCPProbe || e.prober == nil || s.tcp == 0) || !p.TCP && (!cfg.Probe || p.Answered == nil) {
+		return 0
+	}
+	n := p.Build(e.out[:], nil, salt)
+	if n == 0 {
+		return 0
+	}
+	if p.TCP {
+		if e.prober.ProbeTCP(hostProbe(e.slotOf(h), salt), s.device, s.addr, s.tcp, e.out[:n]) {
+			sent++
+		}
+		return sent
+	}
+	for _, port := range s.udp {
+		if port != 0 {
+			e.send(s.device, nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: s.addr, Port: port}, e.out[:n])
+			sent++
+		}
+	}
+	return sent
+}
+
+// The numbers of TCP probes: bit 63 says that a suspect was asked, and not a client. The
+// salt tells an answer to the last question from others.
+const suspectProbe = uint64(1) << 63
+
+func hostProbe(slot int32, salt uint32) uint64 {
+	return suspectProbe | uint64(slot)<<32 | uint64(salt)
+}
+
+// askAnswered deals with what a suspect sends to the port that questions come from.
+func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
+	s := &h.suspicion
+	if s.rounds == 0 || now.Since(s.asked) > askPatience || s.addr != p.Src || p.SrcPort != s.udp[0] && p.SrcPort != s.udp[1] {
+		return nfq.Accept
+	}
+	for i, protocol := range detect.All {
+		if e.cfg.Protocols[i].Mode == Off {
+			continue
+		}
+		for j := range protocol.Probes {
+			way := &protocol.Probes[j]
+			if way.TCP || way.Answered == nil || e.proves(h, i) {
+				continue
+			}
+			n := way.Build(e.out[:], nil, s.salt)
+			if n == 0 || !way.Answered(p.Payload, e.out[:n]) {
+				continue
+			}
+			f := e.classify(p.Payload)
+			f.Protocol, f.Reason = i, detect.ReasonProbe
+			if c := e.answeredAsk(h, f, j, d, now); c != nil {
+				c.askedAt, c.port = p.Src, p.SrcPort
+			}
+			return nfq.Drop // nobody listens on that port, and the router would say so
+		}
+	}
+	return nfq.Accept
+}
+
+// answeredAsk takes the answer of a suspect, which came by the way of probing.
+func (e *Engine) answeredAsk(h *host, f *detect.Finding, way int, d *Device, now Time) *client {
+	s := &h.suspicion
+	c := e.enter(h, f.Protocol, f.Reason, &s.addr, d, now)
+	if c == nil {
+		return nil
+	}
+	c.way, c.lastProbe, c.lastAnswer = uint8(way), s.asked, now
+	c.learn(f)
+	if c.listen == 0 {
+		c.listen = s.tcp
+	}
+	if c.askedAt.IsZero() {
+		c.askedAt = s.addr
+	}
+	e.Counters.Answers++
+	e.prove(h.client, c, f.Protocol, ProofAnswer, f.Reason, now)
+	return c
+}
+
+// askedTCP takes what a suspect answered to a TCP probe.
+func (e *Engine) askedTCP(slot int32, salt uint32, b []byte, now Time) {
+	if slot < 0 || int(slot) >= len(e.hosts) || len(b) == 0 {
+		return
+	}
+	h := &e.hosts[slot]
+	s := &h.suspicion
+	d := e.device(s.device)
+	if !h.used || s.rounds == 0 || s.salt != salt || d == nil {
+		return
+	}
+	f := &e.finding
+	for i, p := range detect.All {
+		if e.cfg.Protocols[i].Mode == Off {
+			continue
+		}
+		for j := range p.Probes {
+			if way := &p.Probes[j]; way.TCP && e.tells(i, way, b, salt, f) {
+				f.Protocol, f.Reason = i, detect.ReasonProbe
+				if c := e.answeredAsk(h, f, j, d, now); c != nil {
+					e.notePeers(h, c, f, now)
+				}
+				return
+			}
+		}
+	}
+}
+
+// tells reports whether b, which came over TCP, answers a question of the protocol.
+func (e *Engine) tells(protocol int, way *detect.Probe, b []byte, salt uint32, f *detect.Finding) bool {
+	f.Reset()
+	if way.Answered != nil {
+		n := way.Build(e.out[:], nil, salt)
+		return n > 0 && way.Answered(b, e.out[:n])
+	}
+	var s detect.Stream
+	return s.Feed(1<<protocol, 0, b, true, f) == detect.Yes
 }
 
 // suspectUDP notes an unknown datagram of a host: who speaks from one port to
 // many may be a client, encrypted or in the middle of a transfer.
 func (e *Engine) suspectUDP(p *nfq.Packet, d *Device, h *host, now Time) {
-	if p.SrcPort < private || p.DstPort < private || h.client != none {
+	if p.SrcPort < private || p.DstPort < private {
 		return
 	}
 	s := &h.suspicion
 	if s.port != p.SrcPort {
-		s.port, s.nseen, s.asks = p.SrcPort, 0, 0
+		s.port, s.nseen = p.SrcPort, 0
 	}
 	if int(s.nseen) < len(s.seen) {
 		x := e.hash.addr(&p.Dst)
@@ -63,93 +270,14 @@ func (e *Engine) suspectUDP(p *nfq.Packet, d *Device, h *host, now Time) {
 		s.nseen++
 	}
 	if int(s.nseen) == len(s.seen) {
-		e.ask(h, nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}, d, now)
+		e.suspect(h, none, detect.ReasonMany, &p.Src, d, p.SrcPort, 0, now)
 	}
-}
-
-// ask sends the host a probe, as a client gets one: if it answers, it is one.
-func (e *Engine) ask(h *host, to nfq.AddrPort, d *Device, now Time) {
-	s := &h.suspicion
-	pause := askPatience
-	if s.asks >= askTimes {
-		pause = askPause
-	}
-	if h.client != none || s.asked != 0 && now.Since(s.asked) < pause {
-		return
-	}
-	from := d.address(&to.Addr)
-	if from.IsZero() {
-		return
-	}
-	if s.askedPort != to.Port {
-		s.asks = 0
-	}
-	for range e.askWays {
-		w := e.askWays[int(s.askWay)%len(e.askWays)]
-		s.askWay++
-		s.salt = word(e.hash.seed, h.hash)
-		if n := detect.All[w.protocol].Probes[w.way].Build(e.out[:], nil, s.salt); n > 0 {
-			s.asked, s.askedPort = now, to.Port
-			s.asks++
-			e.send(nfq.AddrPort{Addr: from, Port: detect.ProbePort}, to, e.out[:n])
-			e.Counters.Probes++
-			return
-		}
-	}
-}
-
-// askWay is a probe that can be sent to a host of which nothing is known.
-type askWay struct{ protocol, way uint8 }
-
-// setAskWays collects the probes by which suspected hosts are asked.
-func (e *Engine) setAskWays() {
-	e.askWays = e.askWays[:0]
-	for i, p := range detect.All {
-		if !p.Sift || e.cfg.Protocols[i].Mode == Off || !e.cfg.Protocols[i].Probe {
-			continue
-		}
-		for j := range p.Probes {
-			if x := &p.Probes[j]; !x.TCP && x.Answered != nil {
-				e.askWays = append(e.askWays, askWay{uint8(i), uint8(j)})
-			}
-		}
-	}
-}
-
-// askAnswered deals with what a host that is no client sends to the port that
-// probes come from.
-func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
-	s := &h.suspicion
-	if s.asked == 0 || now.Since(s.asked) > askPatience || s.askedPort != p.SrcPort {
-		return nfq.Accept
-	}
-	w := e.askWays[int(s.askWay-1)%len(e.askWays)]
-	protocol := detect.All[w.protocol]
-	way := &protocol.Probes[w.way]
-	n := way.Build(e.out[:], nil, s.salt)
-	if n == 0 || !way.Answered(p.Payload, e.out[:n]) {
-		return nfq.Accept
-	}
-	f := e.classify(p.Payload)
-	f.Protocol, f.Reason = int(w.protocol), detect.ReasonProbe
-	c := e.met(h, f, &p.Src, d, &nfq.Addr{}, 0, now)
-	if c == nil {
-		return nfq.Accept
-	}
-	c.askedAt, c.port, c.way = p.Src, p.SrcPort, w.way
-	c.lastProbe = s.asked
-	c.learn(f)
-	e.answered(h.client, c, now)
-	return nfq.Drop
 }
 
 // Suspect has a host asked what it is that was seen to speak to several others
 // from a UDP port before this engine began.
 func (e *Engine) Suspect(a nfq.AddrPort, now Time) {
 	e.now = now
-	if len(e.askWays) == 0 {
-		return
-	}
 	for i := range e.devices {
 		d := &e.devices[i]
 		if len(d.Prefixes) == 0 || !d.onLink(&a.Addr) || e.exempt(&a.Addr, &nfq.MAC{}, now) {
@@ -162,28 +290,24 @@ func (e *Engine) Suspect(a nfq.AddrPort, now Time) {
 				return
 			}
 		}
-		e.ask(h, a, d, now)
+		e.suspect(h, none, detect.ReasonMany, &a.Addr, d, a.Port, 0, now)
 		return
 	}
 }
 
-// encrypted deals with the first data b of a connection that nothing is known by.
-// It reports whether it is an encrypted session of a client: of one that is
-// known, or of a host of which enough else speaks for it.
-func (e *Engine) encrypted(b []byte, h *host, port uint16, now Time) (protocol int, ok bool) {
-	if port < private {
+// hides reports whether the first data b of a connection can be an encrypted session
+// of a client that is known, or may be proved in a moment, and of which protocol.
+func (e *Engine) hides(b []byte, h *host, port uint16, now Time) (protocol int, ok bool) {
+	if port < private || h.client == none {
 		return 0, false
 	}
+	c := &e.clients[h.client]
 	for i, p := range detect.All {
 		if p.Encrypted == nil || e.cfg.Protocols[i].Mode == Off {
 			continue
 		}
-		known := now < h.likely
-		if h.client != none {
-			c := &e.clients[h.client]
-			known = known || c.locked && int(c.protocol) == i
-		}
-		if known && p.Encrypted(b) {
+		spoke := c.said[i].when != 0 && now.Since(c.said[i].when) <= conductTime
+		if (c.proved.Has(i) || spoke) && p.Encrypted(b) {
 			return i, true
 		}
 	}

@@ -3,8 +3,6 @@
 package state
 
 import (
-	"bytes"
-
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 )
@@ -17,50 +15,46 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	}
 	if h.client != none {
 		c := &e.clients[h.client]
-		peer := e.knows(c, &p.Dst)
-		if peer != nil && detect.All[peer.protocol].Sift && !(isSYN && peer.port == p.DstPort && peer.port >= private) {
-			peer = nil // something else may be served there too
-		}
-		if peer != nil && e.cfg.Protocols[peer.protocol].Mode != Block {
-			if !isSYN {
-				return nfq.Accept
-			}
-			peer = nil // but the host may be locked for something else
-		}
-		if peer != nil {
-			if !peer.suspect {
-				e.wentTo(h.client, c, peer, &p.Src, now)
-			}
+		if peer := e.knows(c, &p.Dst); peer != nil && e.refused(peer, p, isSYN) {
 			peer.dropped++
-			c.dropped++
-			c.droppedTCP++
-			return e.refuse(p)
+			return e.refuse(p, c)
 		}
 	}
 	if !isSYN {
 		return e.tcpData(p, d, h, true, now)
 	}
-	// Also when no connection may be opened at all: it tells that the client
-	// still runs.
 	if e.wentToNamed(p, d, h, now) {
-		if h.client != none {
-			e.clients[h.client].droppedTCP++
-		}
-		return e.refuse(p)
+		return e.refuse(p, e.clientOf(h))
 	}
 	if h.client != none {
 		if c := &e.clients[h.client]; c.strict || c.sift && decoy(c, &p.Dst) {
-			c.dropped++
-			c.droppedTCP++
-			return e.refuse(p)
+			return e.refuse(p, c)
 		}
 	}
 	e.endFlow(p)
-	return nfq.Accept
+	return e.tcpData(p, d, h, true, now) // a SYN may carry data (TCP Fast Open)
+}
+
+// refused reports whether a packet to a peer is. Something else may be served at the
+// address of a protocol that is sifted: there, it is the peer's port that counts.
+func (e *Engine) refused(peer *peer, p *nfq.Packet, isSYN bool) bool {
+	if e.cfg.Protocols[peer.protocol].Mode != Block {
+		return false
+	}
+	return !detect.All[peer.protocol].Sift || isSYN && peer.port == p.DstPort && peer.port >= private
+}
+
+// clientOf returns the client that h is, or nil.
+func (e *Engine) clientOf(h *host) *client {
+	if h.client == none {
+		return nil
+	}
+	return &e.clients[h.client]
 }
 
 // tcpIn decides about a TCP packet from the outside to the LAN: a reply, or data
-// on a connection that the outside opened.
+// on a connection that the outside opened. What it says is no sign of its receiver: it
+// only shows whether the connection is harmless.
 func (e *Engine) tcpIn(p *nfq.Packet, d *Device, now Time) nfq.Verdict {
 	h := e.hostAt(&p.Dst)
 	if h == nil {
@@ -74,13 +68,11 @@ func (e *Engine) tcpIn(p *nfq.Packet, d *Device, now Time) nfq.Verdict {
 	if h.client != none {
 		c := &e.clients[h.client]
 		if peer := e.knows(c, &p.Src); peer != nil && !detect.All[peer.protocol].Sift {
-			if e.cfg.Protocols[peer.protocol].Mode != Block {
+			if e.cfg.Protocols[peer.protocol].Mode != Block || !c.locked {
 				return nfq.Accept
 			}
 			peer.dropped++
-			c.dropped++
-			c.droppedTCP++
-			return nfq.Drop
+			return c.drop(p)
 		}
 	}
 	return e.tcpData(p, d, h, false, now)
@@ -95,16 +87,13 @@ func (e *Engine) endFlow(p *nfq.Packet) {
 	}
 	key := keyOf(p, true)
 	if slot := e.flows.get(key, e.hash.flow(&key)); slot != none {
-		e.flows.remove(slot)
+		e.endFlowAt(slot)
 	}
 }
 
 // tcpData looks at the first data of a connection.
 func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now Time) nfq.Verdict {
-	if e.streams == 0 {
-		return nfq.Accept
-	}
-	if len(p.Payload) == 0 {
+	if e.streams == 0 || len(p.Payload) == 0 || !outbound && !e.tellsHarmless() {
 		return nfq.Accept
 	}
 	key := keyOf(p, outbound)
@@ -113,77 +102,79 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 	if slot != none && e.flows.flows[slot].direction(outbound).Far(p.Seq) {
 		// Of a later connection that the outside opened: its first packet is
 		// not seen here.
-		e.flows.remove(slot)
+		e.endFlowAt(slot)
 		slot = none
 	}
 	if slot == none {
 		if p.TCPFlags&nfq.RST != 0 {
 			return nfq.Accept
 		}
-		var evicted bool
-		slot, evicted = e.flows.add(key, hash)
-		if evicted {
-			e.Counters.FlowsEvicted++
-		}
-		e.held.drop(slot)
+		slot = e.newFlow(key, hash, h)
 		e.flows.flows[slot].start(h, p, outbound)
-		if e.tellsHarmless() {
-			e.flows.flows[slot].out.WantPort(key.wport)
-			e.flows.flows[slot].in.WantPort(key.wport)
-		}
 	}
 	fl := &e.flows.flows[slot]
 	e.flows.lru.touch(slot)
-	switch {
-	case h.client != none && (fl.fate == cut || fl.fate == unknown && e.clients[h.client].sift):
-		return e.refuseUnknown(p, &e.clients[h.client])
-	case fl.fate != open:
-		return nfq.Accept
+	if fl.fate == open || fl.fate == cut && outbound && !fl.out.Done() {
+		return e.readFlow(p, d, h, slot, outbound, now)
 	}
+	return e.dropCut(p, h, fl)
+}
+
+// dropCut is the verdict about a packet of a connection that was judged before.
+func (e *Engine) dropCut(p *nfq.Packet, h *host, fl *flow) nfq.Verdict {
+	c := e.clientOf(h)
+	switch {
+	case fl.fate == cut && e.cfg.Protocols[fl.protocol].Mode == Block:
+		return c.drop(p)
+	case fl.fate == unknown && c != nil && c.sift:
+		return e.refuseUnknown(p, c)
+	}
+	return nfq.Accept
+}
+
+// readFlow shows the connection's next segment to those that read it.
+func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, outbound bool, now Time) nfq.Verdict {
+	fl := &e.flows.flows[slot]
 	stream := fl.direction(outbound)
 	f := &e.finding
-	if !outbound && fl.asked && h.client != none {
-		e.answer(p, h, fl, now)
-	}
 	f.Reset()
-	switch e.feed(slot, stream, p.Seq, p.Payload, outbound, f) {
-	case detect.Yes:
-		e.Counters.Cuts++
-		v := e.session(p, d, h, &key, f, outbound, now)
-		// The addresses of others are cut whole; their heads may name more.
-		if v == nfq.Drop && detect.All[f.Protocol].Sift {
-			fl.fate = cut
+	seq := p.Seq
+	if p.TCPFlags&nfq.SYN != 0 {
+		seq++
+	}
+	m := e.feed(slot, stream, seq, p.Payload, outbound, f)
+	if m == detect.Yes {
+		fl.take(f)
+		if !fl.claimed {
+			fl.claimed = true
+			e.Counters.Cuts++
+			if e.cfg.Protocols[f.Protocol].Mode == Block {
+				fl.fate = cut
+			}
 		}
-		fl.claimed = true
-		fl.asked, fl.protocol = f.Reason == detect.ReasonAnnounce, uint8(f.Protocol)
-		return v
-	case detect.No:
+	}
+	if fl.claimed && outbound && !fl.sure && fl.out.Sure() {
+		fl.sure = true
+		e.session(d, h, fl, now)
+	}
+	switch {
+	case fl.fate == cut:
+		if m == detect.Yes {
+			return e.refuse(p, e.clientOf(h))
+		}
+		return e.dropCut(p, h, fl)
+	case m == detect.No:
 		return e.unclaimed(p, d, h, slot, outbound, now)
 	}
 	return nfq.Accept
 }
 
-// answer reads a reply to what a client asked by HTTP, as far as it came together
-// with the end of its head, or behind it.
-func (e *Engine) answer(p *nfq.Packet, h *host, fl *flow, now Time) {
-	body := p.Payload
-	if i := bytes.Index(body, headEnd); i >= 0 {
-		body = body[i+len(headEnd):]
-	}
-	if f := &e.finding; e.reply(int(fl.protocol), p, body, f) {
-		fl.asked = false
-		e.notePeers(h, &e.clients[h.client], f, now)
-	}
-}
-
-var headEnd = []byte("\r\n\r\n")
-
 // unclaimed deals with a direction of a connection that is of no protocol.
 func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, outbound bool, now Time) nfq.Verdict {
 	fl := &e.flows.flows[slot]
 	if !e.tellsHarmless() || fl.claimed {
-		if outbound && !fl.out.HTTP() || fl.in.Done() && fl.out.Done() {
-			e.flows.remove(slot)
+		if outbound { // what comes in says nothing
+			e.endFlowAt(slot)
 			return nfq.AcceptDecided
 		}
 		return nfq.Accept
@@ -191,46 +182,57 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, outbou
 	mine := fl.direction(outbound)
 	switch {
 	case fl.out.Harmless() && (!fl.out.HTTP() || fl.in.Done()), fl.in.Harmless() && (!fl.in.HTTP() || fl.out.Done()):
-		e.flows.remove(slot)
+		e.endFlowAt(slot)
 		return nfq.AcceptHarmless
 	case mine.Harmless(): // the head of one direction is over, that of the other is not
 		return nfq.Accept
 	}
 	if outbound {
-		if protocol, ok := e.encrypted(p.Payload, h, p.DstPort, now); ok {
-			return e.hidden(p, d, h, fl, protocol, now)
+		if protocol, ok := e.hides(p.Payload, h, p.DstPort, now); ok {
+			return e.hidden(p, h, fl, protocol)
 		}
 	}
 	if h.client != none && e.clients[h.client].sift {
 		if !fl.begun && detect.HarmlessMiddle(p.Payload) {
-			e.flows.remove(slot)
+			e.endFlowAt(slot)
 			return nfq.AcceptHarmless
 		}
 		fl.fate = unknown
 		return e.refuseUnknown(p, &e.clients[h.client])
 	}
 	if outbound || fl.in.Done() && fl.out.Done() {
-		e.flows.remove(slot)
+		e.endFlowAt(slot)
 		return nfq.AcceptDecided
 	}
 	return nfq.Accept
 }
 
-// hidden deals with an encrypted session that the LAN host opened.
-func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, fl *flow, protocol int, now Time) nfq.Verdict {
-	f := &e.finding
-	f.Reset()
-	f.Kind, f.Protocol, f.Reason = detect.Session, protocol, detect.ReasonEncrypted
-	v := e.session(p, d, h, &fl.key, f, true, now)
-	if v == nfq.Drop {
-		fl.fate = cut
-		if cfg := &e.cfg.Protocols[protocol]; cfg.ResetEncrypted && e.cfg.Action != Reset && e.sender != nil {
-			if err := e.sender.Reset(p); err != nil {
-				e.Counters.SendErrors++
-			}
+// hidden deals with what looks like an encrypted session of a client that gave itself
+// away. Other programs on its host have such connections too: it is no sign, and the lock
+// does not begin again with it.
+func (e *Engine) hidden(p *nfq.Packet, h *host, fl *flow, protocol int) nfq.Verdict {
+	c := &e.clients[h.client]
+	cfg := &e.cfg.Protocols[protocol]
+	if !c.locked || cfg.Mode != Block {
+		return nfq.Accept // it is looked at again with its next data
+	}
+	fl.fate, fl.protocol = cut, uint8(protocol)
+	e.Counters.Cuts++
+	if cfg.ResetEncrypted && e.cfg.Action != Reset && e.sender != nil {
+		if err := e.sender.Reset(p); err != nil {
+			e.Counters.SendErrors++
 		}
 	}
-	return v
+	return e.refuse(p, c)
+}
+
+// drop counts a TCP packet that is dropped; c may be nil.
+func (c *client) drop(*nfq.Packet) nfq.Verdict {
+	if c != nil {
+		c.dropped++
+		c.droppedTCP++
+	}
+	return nfq.Drop
 }
 
 // refuseUnknown drops a packet of a client that is sifted.
@@ -238,9 +240,7 @@ func (e *Engine) refuseUnknown(p *nfq.Packet, c *client) nfq.Verdict {
 	if e.cfg.Protocols[c.protocol].Mode != Block {
 		return nfq.Accept
 	}
-	c.dropped++
-	c.droppedTCP++
-	return nfq.Drop
+	return c.drop(p)
 }
 
 // decoy reports whether the address is one that the client was led to.
@@ -249,57 +249,88 @@ func decoy(c *client, a *nfq.Addr) bool {
 	return f != nil && f((*[16]byte)(a))
 }
 
-// session handles data that says that a connection is of a P2P client.
-func (e *Engine) session(p *nfq.Packet, d *Device, h *host, key *flowKey, f *detect.Finding, outbound bool, now Time) nfq.Verdict {
-	block := e.cfg.Protocols[f.Protocol].Mode == Block
-	c := e.met(h, f, &key.lan, d, &key.wan, key.wport, now)
+// session deals with a connection that the LAN host has shown to be of a protocol, in its
+// own words.
+func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
+	protocol, key := int(fl.protocol), &fl.key
+	if e.cfg.Protocols[protocol].Mode == Off { // since it was recognised
+		return
+	}
+	c := e.enter(h, protocol, fl.reason, &key.lan, d, now)
 	if c == nil {
-		if block {
-			return e.refuse(p)
-		}
-		return nfq.Accept
+		return
 	}
-	peer := e.note(h, c, &key.wan, key.wport, f.Protocol, false, now)
-	switch {
-	case outbound:
-		c.learn(f)
-	case detect.All[f.Protocol].Sift: // who speaks first came to where the client listens
-		c.listen = key.lport
+	if c.toldPeer.Addr.IsZero() {
+		c.toldPeer = nfq.AddrPort{Addr: key.wan, Port: key.wport}
 	}
+	f := &e.finding
+	if fl.port != 0 {
+		f.Port = fl.port
+	}
+	if !fl.begun { // who speaks first came to where the client listens
+		f.Port = key.lport
+	}
+	c.learn(f)
 	if c.askedAt.IsZero() {
 		c.askedAt = key.lan
 	}
-	e.notePeers(h, c, f, now)
-	e.lock(h.client, c, f.Protocol, f.Reason, now)
-	if !block {
-		return nfq.Accept
-	}
-	e.emit(Event{
-		Class: ClassPeer, What: EventCut, TCP: true, Client: c.addr, MAC: c.mac,
-		Peer: key.wan, Port: key.wport, Protocol: uint8(f.Protocol), Reason: f.Reason,
-	})
+	peer := e.note(h, c, &key.wan, key.wport, protocol, false, now)
 	peer.dropped++
-	c.dropped++
-	c.droppedTCP++
-	if outbound {
-		return e.refuse(p)
+	f.Protocol = protocol
+	if f.N == 0 && fl.named.Port != 0 { // an earlier part of the head had it
+		f.Peers[0], f.N = fl.named, 1
 	}
-	return nfq.Drop
+	e.notePeers(h, c, f, now)
+	switch {
+	case !fl.conduct:
+	case fl.begun:
+		e.conduct(h, c, protocol, fl.reason, &key.wan, now)
+		for i := range f.Peers[:f.N] {
+			if a := nfq.Addr(f.Peers[i].Addr); !e.ours(&a) {
+				e.conduct(h, c, protocol, fl.reason, &a, now)
+			}
+		}
+	case c.proved.Has(protocol):
+		// What was opened from outside proves nothing: a server that sends back
+		// what it gets would say the same.
+		e.lock(h.client, c, protocol, fl.reason, now)
+	}
+	if !c.proved.Has(protocol) {
+		port := f.Port
+		if port == 0 {
+			port = detect.All[protocol].Port
+		}
+		e.suspect(h, protocol, fl.reason, &key.lan, d, port, port, now)
+	}
+	if e.cfg.Protocols[protocol].Mode == Block {
+		e.emitOf(h, Event{
+			Class: ClassPeer, What: EventCut, TCP: true, Client: c.addr, MAC: c.mac,
+			Peer: key.wan, Port: key.wport, Protocol: uint8(protocol), Reason: fl.reason,
+		})
+	}
 }
 
-// ProbedTCP takes the outcome of a TCP probe: b is what the client sent.
-func (e *Engine) ProbedTCP(slot int32, addr nfq.Addr, b []byte, now Time) {
+// ProbedTCP takes the outcome of the TCP probe with the number id: b is what came back.
+func (e *Engine) ProbedTCP(id uint64, b []byte, now Time) {
 	e.now = now
+	slot, salt := int32(id>>32&^(suspectProbe>>32)), uint32(id)
+	if id&suspectProbe != 0 {
+		e.askedTCP(slot, salt, b, now)
+		return
+	}
+	if slot < 0 || int(slot) >= len(e.clients) {
+		return
+	}
 	c := &e.clients[slot]
-	if !c.used || c.askedAt != addr || len(b) == 0 {
+	probes := detect.All[c.protocol].Probes
+	if !c.used || !c.locked || c.salt != salt || len(b) == 0 || int(c.way) >= len(probes) {
 		return
 	}
 	f := &e.finding
-	f.Reset()
-	var s detect.Stream
-	if !e.answers(c, b) && s.Feed(e.streams&^detect.Harmless, 0, b, true, f) != detect.Yes {
+	if !e.tells(int(c.protocol), &probes[c.way], b, salt, f) {
 		return
 	}
+	f.Protocol = int(c.protocol)
 	c.learn(f)
 	e.notePeers(&e.hosts[c.host], c, f, now)
 	e.answered(slot, c, now)

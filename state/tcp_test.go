@@ -3,6 +3,7 @@
 package state
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -31,12 +32,18 @@ func (w *world) open(sport uint16, dst string, dport uint16) {
 
 func TestHelloIsCut(t *testing.T) {
 	w := newWorld(t, nil)
+	w.open(3999, firstPeer, 1214)
+	w.expect("the first hello", w.data(3999, firstPeer, 1214, 1000, string(giftHello)), nfq.Drop)
+	if w.locked("192.168.1.50") {
+		t.Fatal("locked by one hello")
+	}
 	w.open(4000, "198.51.100.7", 1214)
 	w.expect("the bare acknowledgement", w.data(4000, "198.51.100.7", 1214, 1000, ""), nfq.Accept)
 	w.expect("hello", w.data(4000, "198.51.100.7", 1214, 1000, string(giftHello)), nfq.Drop)
 	w.expect("its retransmission", w.data(4000, "198.51.100.7", 1214, 1000, string(giftHello)), nfq.Drop)
 	w.expect("what the peer sends", reply("198.51.100.7", 1214, 4000, 5000, "x"), nfq.Drop)
-	if c := w.e.Clients(w.now); len(c) != 1 || c[0].Reason != detect.ReasonHello && c[0].Reason != detect.ReasonPeer || !c[0].Locked || c[0].Peers != 1 {
+	if c := w.e.Clients(w.now); len(c) != 1 || c[0].Reason != detect.ReasonHello && c[0].Reason != detect.ReasonPeer || !c[0].Locked || c[0].Peers != 2 ||
+		c[0].Proof != ProofConduct {
 		t.Errorf("clients %+v", c)
 	}
 	if w.sets.cuts["192.168.1.50 198.51.100.7"] == 0 {
@@ -49,7 +56,7 @@ func TestTransferIsCutAndNamesPeers(t *testing.T) {
 	w.open(4000, "203.0.113.77", 80)
 	w.expect("first part", w.data(4000, "203.0.113.77", 80, 1000, "GET /1/a HTTP/1.1\r\n"), nfq.Accept)
 	w.expect("second part", w.data(4000, "203.0.113.77", 80, 1019,
-		"X-Kazaa-SupernodeIP: 203.0.113.99:2354\r\nX-Kazaa-SupernodeIP: 10.0.0.1:1\r\nX-Kazaa-SupernodeIP: 192.168.1.1:1\r\n"), nfq.Drop)
+		"X-Kazaa-SupernodeIP: 203.0.113.99:2354\r\nX-Kazaa-SupernodeIP: 10.0.0.1:1\r\nX-Kazaa-SupernodeIP: 192.168.1.1:1\r\n\r\n"), nfq.Drop)
 	w.expect("SYN to the supernode", w.syn("203.0.113.99"), nfq.Drop)
 	w.expect("SYN to anybody", w.syn("203.0.113.1"), nfq.Drop)
 	if w.e.Counters.IgnoredPeers != 2 || w.e.Counters.Cuts != 1 {
@@ -65,39 +72,44 @@ func TestSupernodeOnOurOwnNetworkIsIgnored(t *testing.T) {
 	d := lan()
 	d.Addrs = append(d.Addrs, ip("198.51.100.1"))
 	w.e.SetDevices([]Device{d})
-	w.expect("request", w.data(4000, "203.0.113.77", 80, 1000, "GET /.hash=0 HTTP/1.1\r\nX-Kazaa-SupernodeIP: 198.51.100.1:1214\r\n"), nfq.Drop)
-	if n := len(w.e.Peers(nfq.Addr{})); n != 1 || w.e.Counters.IgnoredPeers != 1 {
+	w.expect("request", w.data(4000, "203.0.113.77", 80, 1000, "GET /.hash=0 HTTP/1.1\r\nX-Kazaa-SupernodeIP: 198.51.100.1:1214\r\n\r\n"), nfq.Drop)
+	if n := len(w.e.Peers(nfq.Addr{})); n != 0 || w.locked("192.168.1.50") || w.e.Counters.IgnoredPeers != 1 {
 		t.Errorf("%d peers, %d ignored", n, w.e.Counters.IgnoredPeers)
 	}
 }
 
-func TestReplyTells(t *testing.T) {
-	w := newWorld(t, nil)
-	w.open(4000, "203.0.113.77", 80)
-	w.expect("a request like any", w.data(4000, "203.0.113.77", 80, 1000, "GET /1/a HTTP/1.1\r\n\r\n"), nfq.Accept)
-	w.expect("the reply", reply("203.0.113.77", 80, 4000, 5000, "HTTP/1.1 206 OK\r\nX-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n\r\n"), nfq.Drop)
-	if !w.locked("192.168.1.50") || len(w.e.Peers(nfq.Addr{})) != 2 {
-		t.Errorf("clients %+v", w.e.Clients(w.now))
+// What comes in is no sign of who gets it: a web server's answer, a push, a handshake.
+func TestWhatComesInTellsNothing(t *testing.T) {
+	for _, tt := range []struct {
+		name, request, reply string
+		last                 nfq.Verdict // of the reply
+	}{
+		{"Kazaa's header in an answer", "GET /1/a HTTP/1.1\r\n\r\n", "HTTP/1.1 206 OK\r\nX-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n\r\n", nfq.AcceptHarmless},
+		{"a push", "", "GIVE 1\r\n", nfq.Accept},
+		{"a handshake", "", handshake, nfq.Accept},
+		{"Kazaa's header in a request", "", "GET / HTTP/1.1\r\nX-Kazaa-Username: u\r\nX-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n\r\n", nfq.Accept},
+		{"an announce", "", "GET /announce?info_hash=aaaaaaaaaaaaaaaaaaaa&port=1 HTTP/1.1\r\nUser-Agent: Transmission/3.00\r\n\r\n", nfq.Accept},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.expect("some SYN", w.syn("203.0.113.1"), nfq.Accept)
+			if tt.request != "" {
+				w.open(4000, "203.0.113.77", 80)
+				w.expect("a request like any", w.data(4000, "203.0.113.77", 80, 1000, tt.request), nfq.Accept)
+			}
+			w.expect("what comes in", reply("203.0.113.77", 80, 4000, 5000, tt.reply), tt.last)
+			w.nothing()
+			w.expect("SYN to who sent it", w.syn("203.0.113.77"), nfq.Accept)
+			w.expect("SYN to whom it named", w.syn("203.0.113.99"), nfq.Accept)
+		})
 	}
 }
 
-func TestPush(t *testing.T) {
-	w := newWorld(t, nil)
-	// The host was seen before; the outside opens a connection.
-	w.expect("some SYN", w.syn("203.0.113.1"), nfq.Accept)
-	w.expect("GIVE", reply("203.0.113.77", 46011, 1214, 5000, "GIVE 1\r\n"), nfq.Drop)
-	if !w.locked("192.168.1.50") {
-		t.Error("not locked")
-	}
-}
-
-func TestPushToAHostNeverSeen(t *testing.T) {
-	w := newWorld(t, nil)
-	w.expect("GIVE", reply("203.0.113.77", 46011, 1214, 5000, "GIVE 1\r\n"), nfq.Accept)
-	p := w.data(1214, "203.0.113.77", 46011, 5000, "GET /.hash=0 HTTP/1.1\r\n")
-	w.expect("the client's GET", p, nfq.Drop)
-	if c := w.e.Clients(w.now); len(c) != 1 || c[0].MAC != macA || !c[0].Locked {
-		t.Errorf("clients %+v", c)
+// nothing wants the host to be neither a client nor a suspect.
+func (w *world) nothing() {
+	w.t.Helper()
+	if c, s := w.e.Clients(w.now), w.e.Suspects(w.now); len(c)+len(s)+len(w.sets.locks)+len(w.sets.cuts)+len(w.sets.sifts) != 0 {
+		w.t.Errorf("clients %+v, suspects %+v, sets %+v", c, s, w.sets)
 	}
 }
 
@@ -107,15 +119,15 @@ func TestSegmentsThatOvertake(t *testing.T) {
 	w.expect("third", w.data(4000, "203.0.113.77", 80, 1025, "ername: u\r\n\r\n"), nfq.Accept)
 	w.expect("second", w.data(4000, "203.0.113.77", 80, 1009, " HTTP/1.1\r\nX-Kaz"), nfq.Accept)
 	w.expect("first", w.data(4000, "203.0.113.77", 80, 1000, "GET /1/ab"), nfq.Accept)
-	if w.locked("192.168.1.50") {
+	if len(w.e.Suspects(w.now)) != 0 {
 		t.Fatal("X-Kaz + ername is no header of Kazaa's")
 	}
 	w.open(4001, "203.0.113.78", 80)
 	w.expect("third", w.data(4001, "203.0.113.78", 80, 1025, "aa-Username: u\r\n\r\n"), nfq.Accept)
 	w.expect("second", w.data(4001, "203.0.113.78", 80, 1009, " HTTP/1.1\r\nX-Kaz"), nfq.Accept)
 	w.expect("first, which completes it", w.data(4001, "203.0.113.78", 80, 1000, "GET /1/ab"), nfq.Drop)
-	if !w.locked("192.168.1.50") {
-		t.Error("not recognised")
+	if c := w.e.Suspects(w.now); len(c) != 1 || !c[0].Recognised {
+		t.Errorf("suspects %+v", c)
 	}
 }
 
@@ -132,8 +144,9 @@ func TestHarmlessConnectionsAreDecided(t *testing.T) {
 	w.open(4000, "203.0.113.80", 443)
 	w.expect("TLS", w.data(4000, "203.0.113.80", 443, 1000, "\x16\x03\x01\x02\x00"), nfq.AcceptDecided)
 	w.open(4001, "203.0.113.80", 80)
-	w.expect("request", w.data(4001, "203.0.113.80", 80, 1000, "GET / HTTP/1.1\r\n\r\n"), nfq.Accept)
-	w.expect("reply", reply("203.0.113.80", 80, 4001, 5000, "HTTP/1.1 200 OK\r\n\r\n"), nfq.AcceptDecided)
+	w.expect("request", w.data(4001, "203.0.113.80", 80, 1000, "GET / HTTP/1.1\r\n"), nfq.Accept)
+	w.expect("a reply, too early", reply("203.0.113.80", 80, 4001, 5000, "HTTP/1.1 200 OK\r\n\r\n"), nfq.Accept)
+	w.expect("the rest of the request", w.data(4001, "203.0.113.80", 80, 1016, "\r\n"), nfq.AcceptDecided)
 	w.open(4002, "203.0.113.22", 22)
 	w.expect("banner", reply("203.0.113.22", 22, 4002, 5000, "SSH-2.0-x\r\n"), nfq.Accept)
 	w.expect("own banner", w.data(4002, "203.0.113.22", 22, 1000, "SSH-2.0-y\r\n"), nfq.AcceptDecided)
@@ -150,6 +163,7 @@ func TestBurstBeforeTheFirstPing(t *testing.T) {
 		w.open(uint16(4000+i), dst, 1214)
 		w.pass(10 * time.Millisecond)
 	}
+	w.prove()
 	w.expect("ping to another", w.ping("198.51.100.9"), nfq.Drop)
 	for i, dst := range []string{"198.51.100.1", "198.51.100.2", "198.51.100.3"} {
 		w.expect("hello of the burst", w.data(uint16(4000+i), dst, 1214, 1000, "any bytes"), nfq.Drop)
@@ -158,7 +172,7 @@ func TestBurstBeforeTheFirstPing(t *testing.T) {
 		}
 	}
 	w.expect("the older connection goes on", w.data(3999, "203.0.113.5", 443, 1, "\x16\x03\x01"), nfq.AcceptDecided)
-	if n := len(w.e.Peers(nfq.Addr{})); n != 1 {
+	if n := len(w.e.Peers(nfq.Addr{})); n != 2 {
 		t.Errorf("%d peers: those of the burst are only suspected", n)
 	}
 	// With the lock, the suspicion ends.
@@ -168,6 +182,7 @@ func TestBurstBeforeTheFirstPing(t *testing.T) {
 		t.Error("still cut in the kernel")
 	}
 	// The next burst is looked at as well.
+	w.prove()
 	w.expect("ping", w.ping("198.51.100.9"), nfq.Drop)
 	w.expect("data of the new burst", w.data(40001, "198.51.100.1", 1214, 1, "x"), nfq.Drop)
 }
@@ -179,22 +194,26 @@ func TestLookBackCanBeTurnedOff(t *testing.T) {
 	})
 	w.open(4000, "198.51.100.1", 1214)
 	w.now++
+	w.prove()
 	w.expect("ping", w.ping("198.51.100.9"), nfq.Drop)
 	w.expect("data of the burst", w.data(4000, "198.51.100.1", 1214, 1000, "\x16\x03"), nfq.AcceptDecided)
 }
 
 func TestHTTPOff(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Protocols[0].HTTP = false })
-	w.expect("transfer", w.data(4000, "203.0.113.77", 80, 1000, "GET /.hash=0 HTTP/1.1\r\n"), nfq.Accept)
-	if n, _ := w.e.Len(); n != 0 {
-		t.Error("a client was found")
-	}
+	w.expect("transfer", w.data(4000, "203.0.113.77", 80, 1000, "GET /.hash=0 HTTP/1.1\r\nX-Kazaa-SupernodeIP: 198.51.100.1:1214\r\n\r\n"), nfq.Accept)
+	w.nothing()
 }
 
 // prober records whom it is to ask.
-type prober struct{ asked []nfq.AddrPort }
+type prober struct {
+	asked   []nfq.AddrPort
+	id      uint64 // of the last
+	request []byte
+}
 
-func (p *prober) ProbeTCP(_ int32, a nfq.Addr, port uint16, _ []byte) bool {
+func (p *prober) ProbeTCP(id uint64, _ uint32, a nfq.Addr, port uint16, request []byte) bool {
+	p.id, p.request = id, bytes.Clone(request)
 	p.asked = append(p.asked, nfq.AddrPort{Addr: a, Port: port})
 	return true
 }
@@ -202,8 +221,9 @@ func (p *prober) ProbeTCP(_ int32, a nfq.Addr, port uint16, _ []byte) bool {
 func TestTCPProbe(t *testing.T) {
 	w := newWorld(t, nil)
 	p := &prober{}
-	w.e.SetProber(p)
+	w.prove()
 	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
+	w.e.SetProber(p)
 	w.pass(41 * time.Second)
 	if len(p.asked) != 0 || w.e.Counters.Probes != 1 {
 		t.Fatalf("asked %v at first", p.asked)
@@ -212,14 +232,14 @@ func TestTCPProbe(t *testing.T) {
 	if len(p.asked) != 1 || p.asked[0] != (nfq.AddrPort{Addr: ip("192.168.1.50"), Port: 1214}) {
 		t.Fatalf("asked %v", p.asked)
 	}
-	slot := w.e.clientAt(ptr(ip("192.168.1.50")))
-	w.e.ProbedTCP(slot, ip("192.168.1.50"), nil, w.now)
-	w.e.ProbedTCP(slot, ip("192.168.1.50"), []byte("HTTP/1.1 404 Not Found\r\nServer: web\r\n\r\n"), w.now)
+	w.e.ProbedTCP(p.id, nil, w.now)
+	w.e.ProbedTCP(p.id, []byte("HTTP/1.1 404 Not Found\r\nServer: web\r\n\r\n"), w.now)
+	w.e.ProbedTCP(p.id-1<<32, []byte("HTTP/1.0 404 Not Found\r\nX-Kazaa-Username: g\r\n\r\n"), w.now)
 	if w.e.Counters.Answers != 0 {
-		t.Fatal("an answer that says nothing counted")
+		t.Fatal("an answer that says nothing, or to another probe, counted")
 	}
-	w.e.ProbedTCP(slot, ip("192.168.1.50"), []byte("HTTP/1.0 404 Not Found\r\nX-Kazaa-Username: g\r\nX-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n\r\n"), w.now)
-	if w.e.Counters.Answers != 1 || len(w.e.Peers(nfq.Addr{})) != 2 {
+	w.e.ProbedTCP(p.id, []byte("HTTP/1.0 404 Not Found\r\nX-Kazaa-Username: g\r\nX-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n\r\n"), w.now)
+	if w.e.Counters.Answers != 1 || len(w.e.Peers(nfq.Addr{})) != 3 {
 		t.Errorf("answers %d, peers %v", w.e.Counters.Answers, w.e.Peers(nfq.Addr{}))
 	}
 	w.pass(79 * time.Second)
@@ -231,5 +251,3 @@ func TestTCPProbe(t *testing.T) {
 		t.Error("the lock did not end")
 	}
 }
-
-func ptr[T any](v T) *T { return &v }

@@ -30,7 +30,7 @@ func (e *Engine) classify(b []byte) *detect.Finding {
 func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
 	f := e.classify(p.Payload)
 	if f.Kind == detect.Weak && e.watch(p, f, true, now) {
-		f.Kind, f.Reason = detect.Reply, detect.ReasonFlow
+		f.Kind, f.Reason, f.Conduct = detect.Reply, detect.ReasonFlow, true
 	}
 	if f.Kind == detect.Query || f.Kind == detect.Reply {
 		return e.spoke(p, d, h, f, now)
@@ -44,21 +44,18 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		}
 	}
 	if e.wentToNamed(p, d, h, now) {
-		if h.client != none {
-			e.clients[h.client].droppedUDP++
-		}
-		return nfq.Drop
+		return e.dropUDP(e.clientOf(h), nil, e.namedFor(h, &p.Dst, now))
 	}
-	if h.client == none {
-		if e.tellsHarmless() {
-			e.suspectUDP(p, d, h, now)
-		}
+	c := e.clientOf(h)
+	if e.tellsHarmless() && (c == nil || c.proved == 0) {
+		e.suspectUDP(p, d, h, now)
+	}
+	if c == nil || !c.locked {
 		return nfq.Accept
 	}
-	c := &e.clients[h.client]
 	if peer := e.knows(c, &p.Dst); peer != nil {
-		weak := f.Kind == detect.Weak && detect.All[f.Protocol].Flow != nil
-		if weak || !detect.All[peer.protocol].Sift || peer.port == p.DstPort {
+		// Only the client itself speaks so from the port of its queries.
+		if f.Kind == detect.Weak && int(peer.protocol) == f.Protocol && p.SrcPort == c.port {
 			e.wentTo(h.client, c, peer, &p.Src, now)
 		}
 		return e.dropUDP(c, peer, int(peer.protocol))
@@ -87,19 +84,8 @@ func (e *Engine) cutFrom(c *client, a *nfq.Addr) bool {
 	return p != nil && p.cutsAll(e)
 }
 
-// reply reads what somebody answers who was asked by a client of the protocol.
-func (e *Engine) reply(protocol int, p *nfq.Packet, b []byte, f *detect.Finding) bool {
-	read := detect.All[protocol].Reply
-	if read == nil {
-		return false
-	}
-	f.Reset()
-	f.Protocol = protocol
-	return read(b, p.Proto == nfq.ProtoTCP, !p.Src.Is4(), f)
-}
-
-// udpIn decides about a datagram from the outside to the LAN. What it says never
-// makes its receiver a client, nor keeps it one: anybody can send it.
+// udpIn decides about a datagram from the outside to the LAN. What it says is no sign of
+// its receiver: anybody can send it.
 func (e *Engine) udpIn(p *nfq.Packet, now Time) nfq.Verdict {
 	if p.SrcPort == dnsPort {
 		e.nameReply(p, now)
@@ -109,17 +95,9 @@ func (e *Engine) udpIn(p *nfq.Packet, now Time) nfq.Verdict {
 		return nfq.Accept
 	}
 	c := &e.clients[h.client]
-	f := e.classify(p.Payload)
-	if f.Kind == detect.Query || f.Kind == detect.Reply {
-		// Its sender is a peer, and so are those it names.
-		if detect.All[f.Protocol].Sift && !e.ours(&p.Src) {
-			e.note(h, c, &p.Src, p.SrcPort, f.Protocol, false, now)
-			e.notePeers(h, c, f, now)
-		}
-	} else if peer := e.knows(c, &p.Src); peer != nil && peer.port == p.SrcPort && e.reply(int(peer.protocol), p, p.Payload, f) {
-		e.notePeers(h, c, f, now)
-	} else if e.tellsHarmless() && detect.HarmlessDatagram(p.Payload, p.SrcPort, false) &&
-		!e.cutFrom(c, &p.Src) {
+	switch {
+	case e.classify(p.Payload).Kind > detect.Weak:
+	case e.tellsHarmless() && detect.HarmlessDatagram(p.Payload, p.SrcPort, false) && !e.cutFrom(c, &p.Src):
 		return e.harmless(h, p.SrcPort)
 	}
 	if c.sift {
@@ -130,74 +108,99 @@ func (e *Engine) udpIn(p *nfq.Packet, now Time) nfq.Verdict {
 
 // spoke handles a datagram that says that its sender is a client.
 func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now Time) nfq.Verdict {
-	c := e.met(h, f, &p.Src, d, &p.Dst, p.DstPort, now)
+	protocol := f.Protocol
+	c := e.enter(h, protocol, f.Reason, &p.Src, d, now)
 	if c == nil {
 		// No place for it: it is not held, but what is recognised is
 		// blocked all the same.
-		if cfg := &e.cfg.Protocols[f.Protocol]; cfg.Mode == Block && cfg.BlockUDP {
-			return nfq.Drop
-		}
-		return nfq.Accept
+		return e.dropUDP(nil, nil, protocol)
 	}
-	protocol := detect.All[f.Protocol]
-	if f.Kind == detect.Query && len(p.Payload) <= detect.MaxQuery {
+	if c.toldPeer.Addr.IsZero() {
+		c.toldPeer = nfq.AddrPort{Addr: p.Dst, Port: p.DstPort}
+	}
+	kind, reason := f.Kind, f.Reason
+	if kind == detect.Query && len(p.Payload) <= detect.MaxQuery {
 		c.queryLen = uint8(copy(c.query[:], p.Payload))
 	}
 	// A tracker may be asked from a port of its own.
-	if (f.Kind == detect.Query || f.Reason == detect.ReasonFlow) && (f.Reason != detect.ReasonAnnounce || c.port == 0) {
+	own := reason != detect.ReasonAnnounce
+	if (kind == detect.Query || reason == detect.ReasonFlow) && (own || c.port == 0) {
 		c.askedAt, c.port = p.Src, p.SrcPort
 	}
 	c.learn(f)
+	p2p := detect.All[protocol]
 	var peer *peer
-	if protocol.Decoy == nil || !protocol.Decoy((*[16]byte)(&p.Dst)) {
-		peer = e.note(h, c, &p.Dst, p.DstPort, f.Protocol, false, now)
+	if f.Conduct && (p2p.Decoy == nil || !p2p.Decoy((*[16]byte)(&p.Dst))) {
+		peer = e.note(h, c, &p.Dst, p.DstPort, protocol, false, now)
 	}
-	e.notePeers(h, c, f, now)
-	e.lock(h.client, c, f.Protocol, f.Reason, now)
-	cfg := &e.cfg.Protocols[f.Protocol]
-	if cfg.Mode == Block && f.Kind == detect.Query && cfg.Answer != detect.AnswerNone && protocol.Answer != nil {
+	switch {
+	case reason == detect.ReasonFlow && c.proved.Has(protocol):
+		// It may be another program's: the lock does not begin again.
+	case f.Conduct:
+		e.conduct(h, c, protocol, reason, &p.Dst, now)
+	case c.proved.Has(protocol): // it answers others, so it is there
+		e.lock(h.client, c, protocol, reason, now)
+	}
+	if !c.proved.Has(protocol) {
+		port, listen := p.SrcPort, c.listen
+		if !own {
+			port = listen
+		}
+		if listen == 0 {
+			listen = port
+		}
+		e.suspect(h, protocol, reason, &p.Src, d, port, listen, now)
+	}
+	cfg := &e.cfg.Protocols[protocol]
+	// An answer that names no decoys leads the client to the peer itself: the lock has to
+	// be there first.
+	if cfg.Mode == Block && kind == detect.Query && cfg.Answer != detect.AnswerNone && p2p.Answer != nil &&
+		(p2p.Decoy != nil || c.proved.Has(protocol)) && e.owns(h, &p.Src) {
 		salt := uint32(e.seconds(now))/1800 + uint32(p.Dst[15])<<8
 		e.asked = detect.Asked{
 			Peer: p.Dst, Client: detect.Endpoint{Addr: p.Src, Port: p.SrcPort}, Salt: salt,
 		}
-		if n := protocol.Answer(e.out[:], p.Payload, cfg.Answer, &e.asked); n > 0 {
-			e.send(nfq.AddrPort{Addr: p.Dst, Port: p.DstPort}, nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}, e.out[:n])
+		if n := p2p.Answer(e.out[:], p.Payload, cfg.Answer, &e.asked); n > 0 {
+			e.send(d.Index, nfq.AddrPort{Addr: p.Dst, Port: p.DstPort}, nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}, e.out[:n])
 			e.Counters.Pongs++
 		}
 	}
-	return e.dropUDP(c, peer, f.Protocol)
+	return e.dropUDP(c, peer, protocol)
+}
+
+// blocksUDP reports whether datagrams of the protocol are dropped.
+func (e *Engine) blocksUDP(protocol int) bool {
+	cfg := &e.cfg.Protocols[protocol]
+	return cfg.Mode == Block && cfg.BlockUDP
 }
 
 // dropUDP drops a datagram of a client as the protocol's policy says: peer is to
-// whom it was, nil where that is not known.
+// whom it was. Either may be nil.
 func (e *Engine) dropUDP(c *client, peer *peer, protocol int) nfq.Verdict {
-	if cfg := &e.cfg.Protocols[protocol]; cfg.Mode != Block || !cfg.BlockUDP {
+	if !e.blocksUDP(protocol) {
 		return nfq.Accept
 	}
 	if peer != nil {
 		peer.dropped++
 	}
-	c.dropped++
-	c.droppedUDP++
+	if c != nil {
+		c.dropped++
+		c.droppedUDP++
+	}
 	return nfq.Drop
 }
 
-// notePeers enters the peers that a payload named.
+// notePeers enters the peers that a client named as its own.
 func (e *Engine) notePeers(h *host, c *client, f *detect.Finding, now Time) {
 	e.Counters.IgnoredPeers += uint64(f.Ignored)
 	f.Ignored = 0
 	for i := range f.Peers[:f.N] {
-		a := nfq.Addr(f.Peers[i].Addr)
-		if e.ours(&a) {
+		if a := nfq.Addr(f.Peers[i].Addr); e.ours(&a) {
 			e.Counters.IgnoredPeers++
-			continue
+		} else {
+			e.note(h, c, &a, f.Peers[i].Port, f.Protocol, false, now)
 		}
-		if decoy := detect.All[f.Protocol].Decoy; decoy != nil && decoy(&f.Peers[i].Addr) {
-			continue
-		}
-		e.note(h, c, &a, f.Peers[i].Port, f.Protocol, false, now)
 	}
-	f.N = 0
 }
 
 // ours reports whether the address is the router's, or on one of its LANs.
@@ -217,22 +220,20 @@ func (e *Engine) ours(a *nfq.Addr) bool {
 }
 
 // udpToRouter decides about a datagram from the LAN to the router: the answer to
-// a probe restarts the client's lock.
+// a question proves a suspect, that to a probe restarts a client's lock.
 func (e *Engine) udpToRouter(p *nfq.Packet, d *Device, now Time) nfq.Verdict {
-	h := e.hostAt(&p.Src)
-	if h != nil && h.client == none && h.asked != 0 {
-		if h = e.hostOf(p, d, now); h != nil && h.client == none { // its MAC may be new
-			return e.askAnswered(p, d, h, now)
-		}
+	if e.hostAt(&p.Src) == nil {
+		return nfq.Accept // nobody asked it
 	}
-	if h == nil || h.client == none || !p.MAC.IsZero() && !h.key.mac.IsZero() && h.key.mac != p.MAC {
+	h := e.hostOf(p, d, now) // its MAC may be new
+	if h == nil {
 		return nfq.Accept
 	}
-	c := &e.clients[h.client]
+	c := e.clientOf(h)
+	if c == nil || c.proved == 0 || !e.answers(c, p, now) {
+		return e.askAnswered(p, d, h, now)
+	}
 	f := e.classify(p.Payload)
-	if f.Kind != detect.Query && f.Kind != detect.Reply && !e.answers(c, p.Payload) {
-		return nfq.Accept
-	}
 	c.learn(f)
 	e.answered(h.client, c, now)
 	// Nobody listens on that port: without the drop, the router would

@@ -28,7 +28,8 @@ type TransferConfig struct {
 
 // Transfer is a simulated client with UDP disabled: it downloads a file from
 // TransferPeer over HTTP, again and again, and when somebody connects to its
-// port and says GIVE, it asks for the file on that connection.
+// port and says GIVE, it asks for the file on that connection. Who asks it for a file is
+// told that it has none.
 type Transfer struct {
 	*client
 	cfg TransferConfig
@@ -88,11 +89,14 @@ func (t *Transfer) accept(ctx context.Context, l *net.TCPListener) {
 			r := bufio.NewReader(conn)
 			conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 			line, err := r.ReadString('\n')
-			if err != nil || !strings.HasPrefix(line, "GIVE ") {
-				conn.Close()
+			switch {
+			case err == nil && strings.HasPrefix(line, "GIVE "):
+				t.download(ctx, conn, r)
 				return
+			case err == nil && strings.HasPrefix(line, "GET "): // as giFT answers who asks for a file it has not
+				fmt.Fprintf(conn, "HTTP/1.1 404 Not Found\r\nServer: giFT-FastTrack 0.8.9\r\nX-Kazaa-Username: giFTed\r\nX-Kazaa-Network: KaZaA\r\n\r\n")
 			}
-			t.download(ctx, conn, r)
+			conn.Close()
 		})
 	}
 }

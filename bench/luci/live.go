@@ -52,7 +52,7 @@ func NewLive(cfg LiveConfig) (*Live, error) {
 	if v.bin, err = lab.BuildWall(cfg.Dir); err != nil {
 		return nil, err
 	}
-	if v.lab, err = lab.New(lab.Config{Clients: torrentHost + 1, NoRecord: true}); err != nil {
+	if v.lab, err = lab.New(lab.Config{Clients: suspectHost + 1, NoRecord: true}); err != nil {
 		return nil, err
 	}
 	if err = v.begin(); err != nil {
@@ -90,6 +90,7 @@ func (v *Live) begin() error {
 			"02:00:00:00:01:32": map[string]any{"name": v.cfg.Names[0], "ipaddrs": []string{"192.168.1.50"}},
 			"02:00:00:00:01:33": map[string]any{"name": v.cfg.Names[1], "ipaddrs": []string{"192.168.1.51"}},
 			"02:00:00:00:01:34": map[string]any{"name": v.cfg.Torrent, "ipaddrs": []string{"192.168.1.52"}},
+			"02:00:00:00:01:35": map[string]any{"name": "printer", "ipaddrs": []string{"192.168.1.53"}},
 			"02:00:00:00:01:64": map[string]any{"name": "desk", "ipaddrs": []string{"192.168.1.100"}},
 		},
 		Init: func(command string) (int, string) {

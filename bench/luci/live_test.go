@@ -92,7 +92,7 @@ func TestStatusAndLog(t *testing.T) {
 
 // TestTorrent shows what the page says of a host that runs a BitTorrent client:
 // which program, by each way in which it tells, since when, and why and how it is
-// locked.
+// locked; and of a host that gives one sign, of which nothing is proved.
 func TestTorrent(t *testing.T) {
 	tools := tools(t)
 	var v *Live
@@ -105,6 +105,11 @@ func TestTorrent(t *testing.T) {
 	}
 	v = live(t, "student", map[string]func(){
 		"peer-id": shake(0, false), "extension": shake(1, true), "quiet": func() { v.torrent.quiet.Store(true) },
+		"one-sign": func() {
+			if err := oneSign(v.lab.Clients[suspectHost]); err != nil {
+				t.Error(err)
+			}
+		},
 	})
 	out, err := tools.Run("torrent.cjs", v.Server)
 	if err != nil {

@@ -61,8 +61,50 @@ func cannedClient(i int) map[string]any {
 		"mac": fmt.Sprintf("02:00:00:00:01:%02x", 50+i), "protocol": "fasttrack", "title": "FastTrack", "first_seen": now - 4000,
 		"last_seen": now, "locked": i%2 == 0, "lock_remaining": 60.5, "lock_time": 120, "peers": 256, "locks": 7,
 		"dropped": 1000, "dropped_tcp": 900, "dropped_udp": 100, "last_probe": now - 5, "last_answer": now - 4, "reason": "ping",
-		"program": "", "strict": i%2 == 0,
+		"program": "", "strict": i%2 == 0, "proof": "conduct",
 	}
+}
+
+func cannedSuspect(i int) map[string]any {
+	now := time.Now().Unix()
+	return map[string]any{
+		"address": fmt.Sprintf("192.168.1.%d", 150+i), "mac": fmt.Sprintf("02:00:00:00:02:%02x", i), "protocol": "bittorrent",
+		"reason": "encrypted", "since": now - 4000, "last_seen": now - 7, "asked": 3, "last_asked": now - 5, "dropped": 2,
+	}
+}
+
+// cannedProofs are hosts that were proved in every way, and suspects for every
+// reason: of the last one nothing more is known than that it was looked at.
+func cannedProofs() (clients, suspects []any) {
+	for _, x := range [][3]string{
+		{"bittorrent", "answer", "probe"},
+		{"bittorrent", "conduct", "ping"},
+		{"bittorrent", "conduct", "announce"},
+		{"bittorrent", "conduct", "http"},
+		{"fasttrack", "conduct", "ping"},
+		{"fasttrack", "conduct", "http"},
+		{"opennap", "conduct", "hello"},
+		{"winmx", "conduct", "new"},
+		{"bittorrent", "conduct", "pong"},
+		{"fasttrack", "conduct", "probe"},
+		{"fasttrack", "conduct", "push"},
+		{"bittorrent", "conduct", "encrypted"},
+	} {
+		c := cannedClient(len(clients))
+		delete(c, "title")
+		c["protocol"], c["proof"], c["reason"] = x[0], x[1], x[2]
+		clients = append(clients, c)
+	}
+	for r := detect.ReasonNone + 1; r.String() != "unknown"; r++ {
+		if r != detect.ReasonProbe {
+			s := cannedSuspect(len(suspects))
+			s["reason"] = r.String()
+			suspects = append(suspects, s)
+		}
+	}
+	s := cannedSuspect(len(suspects))
+	s["protocol"], s["reason"], s["asked"], s["last_asked"], s["dropped"] = "", "", 0, 0, 0
+	return clients, append(suspects, s)
 }
 
 // cannedReasons are hosts that were found for every reason that the daemon knows.
@@ -88,9 +130,10 @@ func cannedHistory() map[string]any {
 func TestStates(t *testing.T) {
 	tools := tools(t)
 	const markup = "<img src=x onerror=alert(1)><b>x</b>"
-	var full, peers []any
+	var full, suspects, peers []any
 	for i := range 64 {
 		full = append(full, cannedClient(i))
+		suspects = append(suspects, cannedSuspect(i))
 	}
 	for i := range 256 {
 		peers = append(peers, map[string]any{
@@ -106,6 +149,10 @@ func TestStates(t *testing.T) {
 		}
 	}
 	evil["addresses"] = []string{markup}
+	evilSuspect := map[string]any{}
+	for k := range cannedSuspect(0) {
+		evilSuspect[k] = markup
+	}
 	evilStatus := cannedStatus()
 	evilStatus["version"], evilStatus["backend"] = markup, markup
 	evilStatus["exemptions"] = []any{map[string]any{"address": markup, "mac": markup, "seconds": 60}}
@@ -157,11 +204,11 @@ func TestStates(t *testing.T) {
 	var server *Server
 	hooks := map[string]func(){
 		"full": func() {
-			daemon.set(with(map[string]any{"clients": map[string]any{"clients": full}, "peers": map[string]any{"peers": peers}}))
+			daemon.set(with(map[string]any{"clients": map[string]any{"clients": full, "suspects": suspects}, "peers": map[string]any{"peers": peers}}))
 		},
 		"markup": func() {
 			daemon.set(with(map[string]any{
-				"status": evilStatus, "clients": map[string]any{"clients": []any{evil}},
+				"status": evilStatus, "clients": map[string]any{"clients": []any{evil}, "suspects": []any{evilSuspect, nil, "odd"}},
 				"peers":  map[string]any{"peers": []any{map[string]any{"address": markup, "port": 1}}},
 				"check":  map[string]any{"findings": []any{map[string]any{"level": "error", "what": markup, "remedy": markup}, map[string]any{"level": "ok", "what": markup}}},
 				"events": map[string]any{"events": []any{map[string]any{"seq": 1, "time": 1, "class": markup, "event": markup, "client": markup, "text": markup}, map[string]any{"seq": 2, "time": 1e300, "class": "client", "event": "found", "client": markup, "peer": markup, "protocol": markup}}},
@@ -178,6 +225,13 @@ func TestStates(t *testing.T) {
 		"reasons": func() {
 			clients, events := cannedReasons()
 			daemon.set(with(map[string]any{"clients": map[string]any{"clients": clients}, "events": map[string]any{"events": events}}))
+		},
+		"proofs": func() {
+			clients, suspects := cannedProofs()
+			daemon.set(with(map[string]any{"clients": map[string]any{"clients": clients, "suspects": suspects}}))
+		},
+		"one-suspect": func() {
+			daemon.set(with(map[string]any{"clients": map[string]any{"clients": []any{}, "suspects": []any{cannedSuspect(1)}}}))
 		},
 		"norules":  func() { daemon.set(status("rules_ok", false)) },
 		"disabled": func() { daemon.set(status("enabled", false)) },

@@ -15,8 +15,12 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// torrentHost is the number of the LAN host with the BitTorrent client.
-const torrentHost = 2
+// The numbers of LAN hosts: of the one with the BitTorrent client, and of one that
+// gives a single sign and no more.
+const (
+	torrentHost = 2
+	suspectHost = 3
+)
 
 const (
 	torrentID   = "-qB4650-abcdefghijkl" // of a peer
@@ -124,6 +128,19 @@ func (t *torrent) shake(peer int, extended bool) error {
 		hello += string([]byte{0, 0, 0, byte(len(body))}) + body
 	}
 	_, err = c.Write([]byte(hello))
+	return err
+}
+
+// oneSign has a host send one message of the DHT, which answers nothing: not enough
+// to prove anything.
+func oneSign(host *lab.Host) error {
+	u, err := host.ListenUDP(netip.AddrPortFrom(netip.Addr{}, 6881))
+	if err != nil {
+		return err
+	}
+	defer u.Close()
+	node := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, 140}), 6881)
+	_, err = u.WriteToUDPAddrPort([]byte("d1:ad2:id20:"+torrentNode+"e1:q4:ping1:t2:aa1:y1:qe"), node)
 	return err
 }
 

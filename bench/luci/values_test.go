@@ -29,6 +29,7 @@ var candidates = map[string]string{
 	"queues":       "0 1 16 17 x",
 	"queue_length": "0 1 65535 65536 x",
 	"copy_range":   "127 128 65535 65536 x",
+	"mark":         "0x7 0x07000000 0x0200C000 0x0000000000000007 0x3 0xf 0x0 0x 0xffffffff 0x700000000 0x80000101 7 0X7 0x+7 0x0x7 x 0x7g",
 	"network":      "lan guest-2 vlan.3 a_b ! a/b a:b ü",
 	"device":       "br-lan eth0.3 a@b ppp+ abcdefghijklmno abcdefghijklmnop . .. -x a/b a:b a*b ü",
 	"exempt": "192.168.1.20 192.168.1.0/24 192.168.1.20/0 10.0.0.0/33 10.0.0.0/08 10.0.0.0/-1 10.0.0.0/ 1.2.3 1.2.3.4.5 256.1.1.1 01.2.3.4 1.2.3.4 " +

@@ -4,6 +4,7 @@ package replay
 
 import (
 	"bufio"
+	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 
 	"github.com/p2pwall/p2pwall/nfq"
@@ -24,6 +26,8 @@ type Frame struct {
 	Src, Dst nfq.MAC // zero where the link layer tells none
 	IP       []byte  // from the IP header on; empty for anything else
 	ARP      []byte  // the ARP message; empty for anything else
+	// Encrypted says that it is a WLAN frame that cannot be read.
+	Encrypted bool
 }
 
 // Capture is an open capture file.
@@ -46,7 +50,7 @@ func Open(path string) (*Capture, error) {
 		return nil, err
 	}
 	c := &Capture{file: f}
-	if err := c.open(); err != nil {
+	if err := c.open(bufio.NewReaderSize(f, 1<<16)); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -56,37 +60,33 @@ func Open(path string) (*Capture, error) {
 // pcapngMagic is the type of the block that every pcapng file begins with.
 const pcapngMagic = 0x0a0d0d0a
 
-func (c *Capture) open() error {
-	head := make([]byte, 4)
-	if _, err := io.ReadFull(c.file, head); err != nil {
+func (c *Capture) open(in *bufio.Reader) error {
+	head, err := in.Peek(4)
+	if err != nil {
 		return errors.New("too short to be a capture")
 	}
-	if _, err := c.file.Seek(0, io.SeekStart); err != nil {
-		return err
+	if head[0] == 0x1f && head[1] == 0x8b {
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			return fmt.Errorf("not a valid gzip file: %w", err)
+		}
+		in = bufio.NewReaderSize(z, 1<<16)
+		if head, err = in.Peek(4); err != nil {
+			return errNoPcap
+		}
 	}
-	in := bufio.NewReaderSize(c.file, 1<<16)
-	packed := head[0] == 0x1f && head[1] == 0x8b
 	if binary.BigEndian.Uint32(head) == pcapngMagic {
 		return c.openNG(in)
 	}
-	r, err := pcapgo.NewReader(in)
-	if err == nil {
-		c.next, c.link = r.ZeroCopyReadPacketData, uint32(r.LinkType())
-		if !decode(c.link, nil, new(Frame)) {
-			return fmt.Errorf("link type %d is not supported", c.link)
-		}
-		return nil
+	p, err := newPcapFile(in)
+	if err != nil {
+		return err
 	}
-	if packed {
-		if _, err := c.file.Seek(0, io.SeekStart); err != nil {
-			return err
-		}
-		in.Reset(c.file)
-		if c.openNG(in) == nil {
-			return nil
-		}
+	if !decode(p.link, nil, new(Frame)) {
+		return fmt.Errorf("link type %d is not supported", p.link&linkMask)
 	}
-	return fmt.Errorf("neither pcap nor pcapng: %w", err)
+	c.next, c.link = p.next, p.link
+	return nil
 }
 
 func (c *Capture) openNG(in io.Reader) error {
@@ -123,4 +123,12 @@ func (c *Capture) Next(f *Frame) error {
 	// A pcapng file may hold interfaces of other kinds beside.
 	decode(link, data, f)
 	return nil
+}
+
+// linkNumber is the link type that gopacket tells with each packet.
+func linkNumber(v any) uint32 {
+	if t, ok := v.(layers.LinkType); ok {
+		return uint32(t)
+	}
+	return ^uint32(0)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/state"
 )
@@ -44,8 +45,8 @@ type kernel struct {
 
 	conns   map[flowKey]*conn
 	cuts    map[[2]nfq.Addr]state.Time // client and peer: until when
-	locks   map[lockKey]state.Time
-	sifted  map[lockKey]state.Time
+	locks   map[nfq.Addr]state.Time
+	sifted  map[nfq.Addr]state.Time
 	sampled map[nfq.Addr]state.Time
 	talked  map[nfq.Addr]state.Time
 	sweep   state.Time
@@ -67,9 +68,9 @@ type conn struct {
 
 func newKernel(readsTCP, sifts bool, lockTime time.Duration) *kernel {
 	return &kernel{
-		readsTCP: readsTCP, sifts: sifts, lockTime: lockTime, sifted: map[lockKey]state.Time{},
+		readsTCP: readsTCP, sifts: sifts, lockTime: lockTime, sifted: map[nfq.Addr]state.Time{},
 		conns: map[flowKey]*conn{}, cuts: map[[2]nfq.Addr]state.Time{},
-		locks: map[lockKey]state.Time{}, sampled: map[nfq.Addr]state.Time{}, talked: map[nfq.Addr]state.Time{},
+		locks: map[nfq.Addr]state.Time{}, sampled: map[nfq.Addr]state.Time{}, talked: map[nfq.Addr]state.Time{},
 	}
 }
 
@@ -96,8 +97,11 @@ func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, 
 	case ok && !out && k.now < k.cuts[[2]nfq.Addr{dst, src}]:
 		return gone, c, key, isNew
 	case ok && out && k.now < k.cuts[[2]nfq.Addr{src, dst}],
-		out && isSYN && (k.now < k.locks[lockKey{mac: p.MAC}] || k.now < k.locks[lockKey{addr: src}]):
+		out && isSYN && k.now < k.locks[src]:
 		return k.blocked(p, &src), c, key, isNew
+	case !out && !(ports && c.answered()):
+		// What the firewall will drop, or the LAN host has not answered yet.
+		return pass, c, key, isNew
 	case isSYN && out:
 		return queued, c, key, isNew
 	case ports && ok && k.isSifted(p, &src, &dst, out):
@@ -117,6 +121,29 @@ func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, 
 	return k.data(p, c), c, key, isNew
 }
 
+// The ports of the router, or of a group of the LAN, whose packets are looked at.
+const (
+	portMapping = 5351 // NAT-PMP and PCP
+	portUPnP    = 5000 // miniupnpd
+	portSearch  = 6771 // BEP 14
+)
+
+// toRouter decides about a packet to the router.
+func (k *kernel) toRouter(p *nfq.Packet) way {
+	look := false
+	switch p.Proto {
+	case nfq.ProtoUDP:
+		look = p.DstPort == detect.ProbePort || p.DstPort == portMapping ||
+			p.DstPort == portSearch && searchGroup(&p.Dst)
+	case nfq.ProtoTCP:
+		look = p.DstPort == portUPnP && p.TCPFlags&nfq.PSH != 0
+	}
+	if look {
+		return queued
+	}
+	return pass
+}
+
 // data decides about TCP that opens no connection.
 func (k *kernel) data(p *nfq.Packet, c *conn) way {
 	if !k.readsTCP || c.packets[0] > tcpPackets && c.packets[1] > tcpPackets {
@@ -128,6 +155,9 @@ func (k *kernel) data(p *nfq.Packet, c *conn) way {
 	}
 	return pass
 }
+
+// answered reports whether packets went both ways.
+func (c *conn) answered() bool { return c.packets[0] > 0 && c.packets[1] > 0 }
 
 // count is how many packets went the way of p.
 func (c *conn) count(p *nfq.Packet) int {
@@ -149,9 +179,9 @@ func hasData(p *nfq.Packet) bool {
 // isSifted reports whether only known connections of the LAN host go on.
 func (k *kernel) isSifted(p *nfq.Packet, src, dst *nfq.Addr, out bool) bool {
 	if out {
-		return k.now < k.sifted[lockKey{mac: p.MAC}] || k.now < k.sifted[lockKey{addr: *src}]
+		return k.now < k.sifted[*src]
 	}
-	return k.now < k.sifted[lockKey{addr: *dst}]
+	return k.now < k.sifted[*dst]
 }
 
 // sift decides about a packet of such a host.
@@ -257,35 +287,22 @@ func (k *kernel) Cut(client, peer nfq.Addr, d time.Duration) {
 func (k *kernel) Uncut(client, peer nfq.Addr) { delete(k.cuts, [2]nfq.Addr{client, peer}) }
 
 // Lock implements state.Sets.
-func (k *kernel) Lock(mac nfq.MAC, addr nfq.Addr, d time.Duration) {
-	k.locks[lockOf(mac, addr)] = k.now.After(d)
-}
-
-// Sift implements state.Sets.
-func (k *kernel) Sift(mac nfq.MAC, addr nfq.Addr, d time.Duration) {
-	if !mac.IsZero() {
-		k.sifted[lockKey{mac: mac}] = k.now.After(d)
-	}
-	if !addr.IsZero() {
-		k.sifted[lockKey{addr: addr}] = k.now.After(d)
-	}
-}
-
-// Unsift implements state.Sets.
-func (k *kernel) Unsift(mac nfq.MAC, addr nfq.Addr) {
-	delete(k.sifted, lockKey{mac: mac})
-	delete(k.sifted, lockKey{addr: addr})
-}
+func (k *kernel) Lock(addr nfq.Addr, d time.Duration) { k.locks[addr] = k.now.After(d) }
 
 // Unlock implements state.Sets.
-func (k *kernel) Unlock(mac nfq.MAC, addr nfq.Addr) { delete(k.locks, lockOf(mac, addr)) }
+func (k *kernel) Unlock(addr nfq.Addr) { delete(k.locks, addr) }
 
-func lockOf(mac nfq.MAC, addr nfq.Addr) lockKey {
-	if mac.IsZero() {
-		return lockKey{addr: addr}
-	}
-	return lockKey{mac: mac}
-}
+// Sift implements state.Sets.
+func (k *kernel) Sift(addr nfq.Addr, d time.Duration) { k.sifted[addr] = k.now.After(d) }
+
+// Unsift implements state.Sets.
+func (k *kernel) Unsift(addr nfq.Addr) { delete(k.sifted, addr) }
+
+// Room implements state.Sets: there is no end of it.
+func (k *kernel) Room() int { return 1 << 20 }
+
+// Lost implements state.Sets.
+func (k *kernel) Lost() bool { return false }
 
 // Flush implements state.Sets.
-func (k *kernel) Flush() error { return nil }
+func (k *kernel) Flush() uint64 { return 0 }

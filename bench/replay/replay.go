@@ -23,21 +23,32 @@ type Options struct {
 	Engine state.Config
 	// LAN are the networks of the LAN; nil lets each capture tell.
 	LAN []netip.Prefix
+	// KeepMACs hands the hardware address of several hosts to the engine as a
+	// router would. Otherwise such hosts are told apart by their addresses alone:
+	// a capture may be taken where every packet has the address of a router.
+	KeepMACs bool
 }
 
 // run is one capture on its way through the engine.
 type run struct {
-	sides  *sides
-	kernel *kernel
-	engine *state.Engine
-	result *Result
+	sides    *sides
+	keepMACs bool
+	kernel   *kernel
+	engine   *state.Engine
+	result   *Result
 
 	clock   state.Time    // never goes back
 	shift   time.Duration // added to the capture's times
 	started bool
 	clients map[lockKey]*Client // by MAC or address
 	at      map[nfq.Addr]*Client
+	collect state.Time // when the engine is asked again what it has found
+	hints   hints
 }
+
+// collectEvery is how often the engine is asked which hosts it suspects: it says
+// nothing when it forgets one.
+const collectEvery = time.Minute
 
 // leastTime is where captures begin whose times count from zero: the engine
 // needs room for what lies before its start.
@@ -56,10 +67,11 @@ func Run(path string, o Options) (*Result, error) {
 	}
 	defer c.Close()
 	r := &run{
-		sides:   s,
+		sides: s, keepMACs: o.KeepMACs,
 		result:  &Result{File: path, Clients: []*Client{}, Events: []Event{}},
 		clients: map[lockKey]*Client{},
 		at:      map[nfq.Addr]*Client{},
+		hints:   hints{tunnels: map[string]int{}},
 	}
 	readsTCP, sifts := false, false
 	for i, p := range o.Engine.Protocols {
@@ -141,33 +153,44 @@ func (r *run) wall(t state.Time) time.Time { return time.Unix(0, int64(t)-int64(
 
 func (r *run) frame(f *Frame) {
 	r.tell(f.Time)
+	if r.clock >= r.collect {
+		r.collectClients()
+		r.collect = r.clock.After(collectEvery)
+	}
 	r.result.Packets++
 	src, dst, ok := addresses(f.IP)
 	if !ok {
+		r.hints.frame(f)
 		return
 	}
 	p := nfq.Packet{Hook: nfq.HookForward}
 	nfq.ParsePacket(f.IP, &p)
+	r.hints.packet(&p, f.IP, src, dst, r.sides)
 	switch r.sides.direction(&src, &dst) {
 	case outbound:
 		p.InDev, p.OutDev = lanDevice, wanDevice
-		if !r.sides.shared[f.Src] {
-			p.MAC = f.Src
-		}
+		p.MAC = r.hardware(f)
 		r.forward(&p, src, true)
 	case inbound:
 		p.InDev, p.OutDev = wanDevice, lanDevice
 		r.forward(&p, dst, false)
 	case toRouter:
 		p.Hook, p.InDev = nfq.HookInput, lanDevice
-		if !r.sides.shared[f.Src] {
-			p.MAC = f.Src
-		}
-		if p.Proto == nfq.ProtoUDP {
+		p.MAC = r.hardware(f)
+		if r.kernel.toRouter(&p) == queued {
 			r.engine.Packet(&p, r.clock)
 			r.engine.Advance(r.clock)
 		}
 	}
+}
+
+// hardware returns the hardware address that tells the frame's sender from others,
+// or zero.
+func (r *run) hardware(f *Frame) nfq.MAC {
+	if r.sides.shared[f.Src] && !r.keepMACs {
+		return nfq.MAC{}
+	}
+	return f.Src
 }
 
 // forward takes a packet that the router would forward through the rules and,
@@ -189,11 +212,18 @@ func (r *run) forward(p *nfq.Packet, host nfq.Addr, out bool) {
 		return
 	}
 	r.result.Dropped++
+	r.result.DroppedPackets = append(r.result.DroppedPackets, r.result.Packets)
 	if isNew {
 		// Connection tracking keeps what has passed only.
 		delete(r.kernel.conns, key)
 	}
-	if x := r.client(p.MAC, host); x != nil {
+	x := r.client(p.MAC, host)
+	if x == nil {
+		// Something was recognised: no event tells of that before the proof.
+		r.collectClients()
+		x = r.client(p.MAC, host)
+	}
+	if x != nil {
 		x.Dropped++
 	}
 }

@@ -23,16 +23,24 @@ type Result struct {
 	Sent     int       `json:"sent"` // packets that the wall would have sent
 	Clients  []*Client `json:"clients"`
 	Events   []Event   `json:"events"`
-	Error    string    `json:"error,omitempty"` // why the rest could not be read
+	// Hints say what may be the reason when no client was found.
+	Hints []string `json:"hints,omitempty"`
+	Error string   `json:"error,omitempty"` // why the rest could not be read
+	// DroppedPackets are the numbers of the dropped packets in the file, from 1 on.
+	DroppedPackets []int `json:"-"`
 
 	first, last time.Time
 }
 
-// Client is a LAN host that was found to run a P2P client.
+// Client is a LAN host that was found to run a P2P client, or of which something
+// was recognised by its own words.
 type Client struct {
-	Address   string   `json:"address"`
-	MAC       string   `json:"mac"`
-	Protocol  string   `json:"protocol"`
+	Address  string `json:"address"`
+	MAC      string `json:"mac"`
+	Protocol string `json:"protocol"`
+	// Proof is how it was proved ("answer", "conduct"), or "" for a host that a
+	// router would ask: in a capture nobody answers.
+	Proof     string   `json:"proof"`
 	FirstSeen string   `json:"first_seen"` // RFC 3339, UTC, nine digits of fraction
 	Peers     []string `json:"peers"`      // in the order in which they were revealed
 	Locks     int      `json:"locks"`
@@ -94,21 +102,70 @@ func (r *run) event(ev *state.Event) {
 	}
 }
 
-// found enters a client, or finds one again that was forgotten meanwhile.
-func (r *run) found(ev *state.Event) {
-	if r.client(ev.MAC, ev.Client) != nil {
-		return
+// finding is a host of which the engine recognised something.
+type finding struct {
+	addr      nfq.Addr
+	mac       nfq.MAC
+	protocol  *detect.Protocol
+	reason    detect.Reason
+	proof     string // "" while nothing is proved
+	firstSeen state.Time
+}
+
+// findings asks the engine which hosts it knows something of. Hosts that it has only
+// hints of are none.
+func findings(e *state.Engine, now state.Time) []finding {
+	var out []finding
+	for _, c := range e.Clients(now) {
+		out = append(out, finding{
+			addr: c.Addr, mac: c.MAC, protocol: c.Protocol, reason: c.Reason, firstSeen: c.FirstSeen, proof: c.Proof.String(),
+		})
 	}
-	p := detect.All[ev.Protocol]
+	for _, s := range e.Suspects(now) {
+		if s.Recognised {
+			out = append(out, finding{addr: s.Addr, mac: s.MAC, protocol: s.Protocol, reason: s.Reason, firstSeen: s.FirstSeen})
+		}
+	}
+	return out
+}
+
+// collectClients enters what the engine has found until now.
+func (r *run) collectClients() {
+	for _, f := range findings(r.engine, r.clock) {
+		c := r.enter(f)
+		c.FirstSeen = min(c.FirstSeen, r.wall(f.firstSeen).Format(timeForm))
+		if f.proof != "" {
+			c.Proof = f.proof
+		}
+	}
+}
+
+// found is for the event that a client was found; it tells to whom it spoke.
+func (r *run) found(ev *state.Event) {
+	c := r.enter(finding{
+		addr: ev.Client, mac: ev.MAC, protocol: detect.All[ev.Protocol], reason: ev.Reason, firstSeen: ev.Time,
+	})
+	if c.Peer == "" {
+		c.Peer = ev.Peer.String()
+	}
+}
+
+// enter returns the client that the finding is about. It may have been forgotten by
+// the engine meanwhile, or be new.
+func (r *run) enter(f finding) *Client {
+	if c := r.client(f.mac, f.addr); c != nil {
+		return c
+	}
 	c := &Client{
-		Address: ev.Client.String(), MAC: ev.MAC.String(), Protocol: p.Name,
-		FirstSeen: r.wall(ev.Time).Format(timeForm), Peers: []string{},
-		Title: p.Title, Reason: ev.Reason.String(), Peer: ev.Peer.String(),
+		Address: f.addr.String(), MAC: f.mac.String(), Protocol: f.protocol.Name, Proof: f.proof,
+		FirstSeen: r.wall(f.firstSeen).Format(timeForm), Peers: []string{},
+		Title: f.protocol.Title, Reason: f.reason.String(),
 		known: map[nfq.Addr]bool{},
 	}
-	r.clients[lockOf(ev.MAC, ev.Client)] = c
-	r.at[ev.Client] = c
+	r.clients[lockOf(f.mac, f.addr)] = c
+	r.at[f.addr] = c
 	r.result.Clients = append(r.result.Clients, c)
+	return c
 }
 
 // client returns the client with that MAC or address, or nil.
@@ -150,6 +207,10 @@ func (r *run) peers(client nfq.Addr) {
 }
 
 func (r *run) finish() {
+	r.collectClients()
+	if len(r.result.Clients) == 0 {
+		r.result.Hints = r.hints.lines(r.result.Packets)
+	}
 	for _, c := range r.engine.Clients(r.clock) {
 		r.peers(c.Addr)
 	}
@@ -162,10 +223,18 @@ func (r *run) finish() {
 type sender Result
 
 // UDP implements state.Sender.
-func (s *sender) UDP(_, _ nfq.AddrPort, _ []byte) error { s.Sent++; return nil }
+func (s *sender) UDP(_ uint32, _, _ nfq.AddrPort, _ []byte) error { s.Sent++; return nil }
 
 // Reset implements state.Sender.
 func (s *sender) Reset(*nfq.Packet) error { s.Sent++; return nil }
 
 // Reject implements state.Sender.
 func (s *sender) Reject(*nfq.Packet) error { s.Sent++; return nil }
+
+// lockOf is under what a host is known: its MAC, or its address where that is zero.
+func lockOf(mac nfq.MAC, addr nfq.Addr) lockKey {
+	if mac.IsZero() {
+		return lockKey{addr: addr}
+	}
+	return lockKey{mac: mac}
+}

@@ -18,7 +18,10 @@ type sides struct {
 	private [2]bool           // by family: private addresses are the LAN
 	inside  map[nfq.Addr]bool // further addresses of the LAN
 	router  map[nfq.Addr]bool // the router's own addresses
-	shared  map[nfq.MAC]bool  // several hosts' packets come with it
+	// shared are the hardware addresses that tell no host: several hosts' packets
+	// come with them, or those of both directions, as behind another router and in
+	// copies that a switch made.
+	shared map[nfq.MAC]bool
 }
 
 // isLAN reports whether the address is on the LAN's side.
@@ -46,6 +49,14 @@ const (
 )
 
 func (s *sides) direction(src, dst *nfq.Addr) direction {
+	if searchGroup(dst) {
+		// The router is a member of the groups in which BitTorrent clients search
+		// their LAN.
+		if s.isLAN(src) && !s.router[*src] || src.Netip().IsLinkLocalUnicast() {
+			return toRouter
+		}
+		return elsewhere
+	}
 	if !routable(src) || !routable(dst) {
 		return elsewhere
 	}
@@ -64,6 +75,14 @@ func (s *sides) direction(src, dst *nfq.Addr) direction {
 	}
 	return elsewhere
 }
+
+// The groups in which BitTorrent clients search their LAN (BEP 14).
+var (
+	searchGroup4 = nfq.AddrFrom(netip.MustParseAddr("239.192.152.143"))
+	searchGroup6 = nfq.AddrFrom(netip.MustParseAddr("ff15::efc0:988f"))
+)
+
+func searchGroup(a *nfq.Addr) bool { return *a == searchGroup4 || *a == searchGroup6 }
 
 func family(a *nfq.Addr) int {
 	if a.Is4() {
@@ -118,6 +137,7 @@ type survey struct {
 	sources map[nfq.MAC]map[nfq.Addr]bool // addresses a MAC sent from
 	pairs   map[pair]bool
 	arp     map[nfq.Addr]nfq.MAC
+	search  map[nfq.Addr]bool // who searches its LAN is in it
 }
 
 type pair struct {
@@ -138,6 +158,7 @@ func look(path string, lan []netip.Prefix) (*sides, error) {
 		sources: map[nfq.MAC]map[nfq.Addr]bool{},
 		pairs:   map[pair]bool{},
 		arp:     map[nfq.Addr]nfq.MAC{},
+		search:  map[nfq.Addr]bool{},
 	}
 	var f Frame
 	for {
@@ -168,6 +189,9 @@ func (v *survey) frame(f *Frame) {
 			v.sources[f.Src] = map[nfq.Addr]bool{}
 		}
 		v.sources[f.Src][src] = true
+	}
+	if searchGroup(&dst) {
+		v.search[src] = true
 	}
 	if !routable(&dst) {
 		return
@@ -212,9 +236,13 @@ func (v *survey) sides(lan []netip.Prefix) *sides {
 				v.openers(s, fam)
 			}
 		}
+		for a := range v.search {
+			s.inside[a] = true
+		}
 		gateways = v.gateways(s)
 	}
-	v.findRouter(s, gateways)
+	senders := v.senders(s)
+	v.findRouter(s, gateways, senders)
 	for mac, addrs := range v.sources {
 		n := 0
 		for a := range addrs {
@@ -222,7 +250,7 @@ func (v *survey) sides(lan []netip.Prefix) *sides {
 				n++
 			}
 		}
-		s.shared[mac] = n > 1
+		s.shared[mac] = n > 1 || gateways[mac] && len(senders[mac]) > 0
 	}
 	return s
 }
@@ -260,13 +288,29 @@ func (v *survey) gateways(s *sides) map[nfq.MAC]bool {
 	return g
 }
 
+// senders returns, for each hardware address, the LAN addresses whose packets to the
+// outside come with it.
+func (v *survey) senders(s *sides) map[nfq.MAC]map[nfq.Addr]bool {
+	m := map[nfq.MAC]map[nfq.Addr]bool{}
+	for p := range v.pairs {
+		if s.direction(&p.src, &p.dst) != outbound {
+			continue
+		}
+		if m[p.srcMAC] == nil {
+			m[p.srcMAC] = map[nfq.Addr]bool{}
+		}
+		m[p.srcMAC][p.src] = true
+	}
+	return m
+}
+
 // findRouter finds the router's own addresses: what its hardware address answers
 // for in ARP, or sends from when that is one address only. More than one would
-// rather be hosts behind it.
-func (v *survey) findRouter(s *sides, gateways map[nfq.MAC]bool) {
+// rather be hosts behind it, and so is one that speaks to the outside.
+func (v *survey) findRouter(s *sides, gateways map[nfq.MAC]bool, senders map[nfq.MAC]map[nfq.Addr]bool) {
 	told := map[nfq.MAC]bool{}
 	for a, mac := range v.arp {
-		if gateways[mac] && s.isLAN(&a) {
+		if gateways[mac] && s.isLAN(&a) && !senders[mac][a] {
 			s.router[a] = true
 			told[mac] = true
 		}
@@ -274,7 +318,7 @@ func (v *survey) findRouter(s *sides, gateways map[nfq.MAC]bool) {
 	for mac := range gateways {
 		var own []nfq.Addr
 		for a := range v.sources[mac] {
-			if a.Is4() && s.isLAN(&a) {
+			if a.Is4() && s.isLAN(&a) && !senders[mac][a] {
 				own = append(own, a)
 			}
 		}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"net"
 	"net/netip"
@@ -85,8 +86,10 @@ func tcp(srcMAC, dstMAC net.HardwareAddr, src string, sport uint16, dst string, 
 	}, payload)
 }
 
-func dns(mac net.HardwareAddr, src string) packet {
-	return udp(mac, macRouter, src, 5353, "192.0.2.53", 53, unhex("1234010000010000000000000765786d61706c6503636f6d0000010001"))
+func dns(mac net.HardwareAddr, src string) packet { return dnsTo(mac, src, "192.0.2.53") }
+
+func dnsTo(mac net.HardwareAddr, src, server string) packet {
+	return udp(mac, macRouter, src, 5353, server, 53, unhex("1234010000010000000000000765786d61706c6503636f6d0000010001"))
 }
 
 func arpReply(mac net.HardwareAddr, ip string, to net.HardwareAddr) packet {
@@ -96,6 +99,11 @@ func arpReply(mac net.HardwareAddr, ip string, to net.HardwareAddr) packet {
 		DstHwAddress: to, DstProtAddress: []byte{192, 168, 1, 50},
 	})}
 }
+
+// plain is a layer above IP that has no checksum over its addresses.
+type plain struct{ gopacket.SerializableLayer }
+
+func (plain) SetNetworkLayerForChecksum(gopacket.NetworkLayer) error { return nil }
 
 func (p packet) from(mac net.HardwareAddr) packet { p.src = mac; return p }
 
@@ -165,6 +173,40 @@ func (p packet) wireless() []byte {
 	return join(radiotap, head, []byte{0xaa, 0xaa, 3, 0, 0, 0}, be16(p.etherType()), p.ip)
 }
 
+// tag is the frame with a switch's tag between the addresses and the EtherType.
+func (p packet) tag(tag string) []byte {
+	b := p.ethernet()
+	return join(b[:12], unhex(tag), b[12:])
+}
+
+// logged is what a rule of Linux' firewall logs.
+func (p packet) logged(order binary.ByteOrder) []byte {
+	attribute := func(kind int, value []byte) []byte {
+		b := make([]byte, 4, 4+len(value)+3)
+		order.PutUint16(b, uint16(4+len(value)))
+		order.PutUint16(b[2:], uint16(kind))
+		b = append(b, value...)
+		return append(b, make([]byte, -len(value)&3)...)
+	}
+	return join([]byte{2, 0, 0, 0}, attribute(1, unhex("08000200")),
+		attribute(8, join(be16(6), be16(0), p.src, be16(0))), attribute(9, p.ip), attribute(10, []byte("lan\x00")))
+}
+
+// filtered is what a firewall of OpenBSD logs.
+func (p packet) filtered() []byte {
+	return join([]byte{61, 2, 1, 0}, make([]byte, 60), p.ip)
+}
+
+// tapped is a packet of a capture on all devices of a Mac.
+func (p packet) tapped(order binary.ByteOrder) []byte {
+	b := make([]byte, 108)
+	order.PutUint32(b, 108)
+	order.PutUint32(b[4:], 1)
+	order.PutUint32(b[8:], uint32(layers.LinkTypeEthernet))
+	copy(b[12:], "en0")
+	return join(b, p.ethernet())
+}
+
 // write hands the packets to a writer of either format.
 func write(t *testing.T, packets []packet, w interface {
 	WritePacket(gopacket.CaptureInfo, []byte) error
@@ -219,6 +261,41 @@ func writePcapNG(t *testing.T, file string, packets []packet) {
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// writeOld writes a pcap file of version 2.minor. A record holds extra bytes more than
+// were sent, and has its two lengths the other way round if swapped.
+func writeOld(t *testing.T, file string, order binary.AppendByteOrder, minor uint16, swapped bool, extra int, packets []packet) {
+	t.Helper()
+	b := order.AppendUint32(nil, 0xa1b2c3d4)
+	b = order.AppendUint16(b, 2)
+	b = order.AppendUint16(b, minor)
+	b = append(b, make([]byte, 8)...)
+	b = order.AppendUint32(b, 65535)
+	b = order.AppendUint32(b, uint32(layers.LinkTypeEthernet))
+	for i, p := range packets {
+		frame := append(p.ethernet(), make([]byte, max(extra, 0))...)
+		captured, sent := len(frame), len(frame)-extra
+		if swapped {
+			captured, sent = sent, captured
+		}
+		b = order.AppendUint32(b, uint32(start.Unix()))
+		b = order.AppendUint32(b, uint32(i)*1000)
+		b = order.AppendUint32(b, uint32(captured))
+		b = order.AppendUint32(b, uint32(sent))
+		b = append(b, frame...)
+	}
+	if err := os.WriteFile(file, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// torrent is a client that asks nodes of the DHT.
+func torrent() []packet {
+	ping := func(dst string) packet {
+		return udp(macClient, macRouter, "192.168.1.10", 51413, dst, 6881, []byte("d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"))
+	}
+	return []packet{ping("203.0.113.99"), ping("198.51.100.77"), ping("203.0.113.150")}
 }
 
 // kazaa is a client with all that can happen to it: pings, SYNs to peers and

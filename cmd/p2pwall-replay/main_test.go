@@ -4,6 +4,8 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
+	"encoding/binary"
 	"encoding/json"
 	"flag"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/p2pwall/p2pwall/bench/replay"
@@ -110,6 +113,24 @@ func TestLinkTypes(t *testing.T) {
 		{"ppp, short", layers.LinkTypePPP, func(p packet) []byte { return append([]byte{0x21}, p.ip...) }},
 		{"hdlc", layers.LinkTypeC_HDLC, func(p packet) []byte { return append([]byte{0x0f, 0, 8, 0}, p.ip...) }},
 		{"wireless", layers.LinkTypeIEEE80211Radio, packet.wireless},
+		{"Broadcom", 281, func(p packet) []byte { return p.tag("00000008") }},
+		{"Broadcom before the addresses", 282, func(p packet) []byte { return join(unhex("00000008"), p.ethernet()) }},
+		{"Marvell", 284, func(p packet) []byte { return p.tag("40080000") }},
+		{"Marvell EDSA", 285, func(p packet) []byte { return p.tag("dada000040080000") }},
+		{"Marvell EDSA, the other number", 284, func(p packet) []byte { return p.tag("dada000040080000") }},
+		{"Marvell as Ethernet", layers.LinkTypeEthernet, func(p packet) []byte { return p.tag("40080000") }},
+		{"Marvell EDSA as Ethernet", layers.LinkTypeEthernet, func(p packet) []byte { return p.tag("dada000040080000") }},
+		{"MediaTek as Ethernet", layers.LinkTypeEthernet, func(p packet) []byte { return p.tag("00010000") }},
+		{"MediaTek with a VLAN as Ethernet", layers.LinkTypeEthernet, func(p packet) []byte { return p.tag("01010007") }},
+		{"Qualcomm as Ethernet", layers.LinkTypeEthernet, func(p packet) []byte { return p.tag("8002") }},
+		{"Realtek as Ethernet", layers.LinkTypeEthernet, func(p packet) []byte { return p.tag("8899a001") }},
+		{"Realtek, the longer tag", layers.LinkTypeEthernet, func(p packet) []byte { return p.tag("8899040000000001") }},
+		{"NFLOG", 239, func(p packet) []byte { return p.logged(binary.LittleEndian) }},
+		{"NFLOG, big-endian", 239, func(p packet) []byte { return p.logged(binary.BigEndian) }},
+		{"PFLOG", 117, packet.filtered},
+		{"PKTAP", 258, func(p packet) []byte { return p.tapped(binary.LittleEndian) }},
+		{"PKTAP, big-endian", 258, func(p packet) []byte { return p.tapped(binary.BigEndian) }},
+		{"PPP with direction", 204, func(p packet) []byte { return join([]byte{1, 0xff, 3, 0, 0x21}, p.ip) }},
 	} {
 		file := strings.ReplaceAll(l.name, " ", "-") + ".pcap"
 		packets := slices.Clone(kazaa())
@@ -141,6 +162,157 @@ func TestLinkTypes(t *testing.T) {
 	}
 }
 
+// Older files, and files of writers who take the lengths lightly.
+func TestOldFiles(t *testing.T) {
+	t.Chdir(t.TempDir())
+	writePcap(t, "new.pcap", layers.LinkTypeEthernet, torrent())
+	want := one(t, "new.pcap")
+	want.File = "old.pcap"
+	for _, c := range []struct {
+		name    string
+		order   binary.AppendByteOrder
+		minor   uint16
+		swapped bool
+		extra   int // bytes captured beyond those sent
+	}{
+		{"2.4", binary.LittleEndian, 4, false, 0},
+		{"2.4, big-endian", binary.BigEndian, 4, false, 0},
+		{"2.4, more captured than sent", binary.LittleEndian, 4, false, 4},
+		{"2.3", binary.LittleEndian, 3, false, 0},
+		{"2.3, lengths swapped, sent more than captured", binary.LittleEndian, 3, true, -6},
+		{"2.1", binary.LittleEndian, 1, true, 0},
+		{"2.2, sent more than captured", binary.BigEndian, 2, true, -6},
+	} {
+		writeOld(t, "old.pcap", c.order, c.minor, c.swapped, c.extra, torrent())
+		got := one(t, "old.pcap")
+		if diff := cmp.Diff(want.Clients, got.Clients, cmpopts.IgnoreUnexported(replay.Client{}), cmpopts.IgnoreFields(replay.Client{}, "FirstSeen")); diff != "" || got.Packets != want.Packets {
+			t.Errorf("%s: %d packets, clients:\n%s", c.name, got.Packets, diff)
+		}
+	}
+	writeOld(t, "old.pcap", binary.LittleEndian, 5, false, 0, torrent())
+	if code, _, errs := replayed(t, "old.pcap"); code != 1 || !strings.Contains(errs, "version 2.5 of pcap is not supported") {
+		t.Errorf("version 2.5: exit code %d, %q", code, errs)
+	}
+}
+
+// Packed files are read as what they are.
+func TestPacked(t *testing.T) {
+	t.Chdir(t.TempDir())
+	writePcap(t, "a.pcap", layers.LinkTypeEthernet, torrent())
+	writePcapNG(t, "a.pcapng", torrent())
+	for _, file := range []string{"a.pcap", "a.pcapng"} {
+		plain, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		z.Write(plain)
+		z.Close()
+		if err := os.WriteFile("packed", b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if r := one(t, "packed"); len(r.Clients) != 1 || r.Packets != 3 {
+			t.Errorf("%s, packed: %d packets, %d clients", file, r.Packets, len(r.Clients))
+		}
+	}
+}
+
+// A capture in which nothing can be found says why.
+func TestHints(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const host, far = "192.168.1.10", "203.0.113.99"
+	cut := func(p packet, n int) packet { p.frame = p.ethernet()[:n]; return p }
+	answer := udp(macRouter, macClient, far, 6881, host, 51413, []byte("d1:rd2:id20:abcdefghij0123456789e1:t2:aa1:y1:re"))
+	tzsp := join(unhex("0100000101"), torrent()[0].ethernet())
+	sealed := packet{frame: join([]byte{0, 0, 8, 0, 0, 0, 0, 0}, []byte{0x08, 0x41, 0, 0}, macRouter, macClient, macRouter, make([]byte, 40))}
+	for _, c := range []struct {
+		name    string
+		link    layers.LinkType
+		packets []packet
+		args    []string
+		want    []string // how the hints begin
+	}{
+		{"nothing", layers.LinkTypeEthernet, nil, nil, []string{"there is no packet"}},
+		{"cut short", layers.LinkTypeEthernet, []packet{cut(torrent()[0], 96), answer}, nil, []string{"1 of 2 packets are cut short"}},
+		{
+			"copies of a router", layers.LinkTypeEthernet,
+			[]packet{udp(macRouter, macClient, "10.0.0.1", 40000, "10.0.0.9", 37008, tzsp)},
+			nil,
+			[]string{"1 of 1 packets are in a tunnel (TZSP)", "all packets stay in the LAN"},
+		},
+		{"tunnels", layers.LinkTypeEthernet, []packet{
+			udp(macClient, macRouter, host, 40000, far, 4789, []byte{8, 0, 0, 0, 0, 0, 1, 0}),
+			ipPacket(macClient, macRouter, host, far, layers.IPProtocolGRE, plain{&layers.GRE{Protocol: layers.EthernetTypeIPv4}}, nil),
+		}, nil, []string{"2 of 2 packets are in a tunnel (GRE, VXLAN)"}},
+		{"private addresses", layers.LinkTypeEthernet, []packet{dnsTo(macClient, host, "10.0.0.1")}, nil, []string{"all packets stay in the LAN"}},
+		{"another LAN", layers.LinkTypeEthernet, torrent(), []string{"-lan", "10.0.0.0/8"}, []string{"no packet has one end in the LAN"}},
+		{"one direction", layers.LinkTypeEthernet, []packet{answer}, nil, []string{"nothing that the LAN sends"}},
+		{
+			"running connections", layers.LinkTypeEthernet,
+			[]packet{tcp(macClient, macRouter, host, 40000, far, 443, "PA", []byte("rest"))},
+			nil,
+			[]string{"no connection begins"},
+		},
+		{"WLAN", layers.LinkTypeIEEE80211Radio, []packet{sealed}, nil, []string{"1 WLAN frames are encrypted", "no frame holds an IP packet"}},
+		{"no reason known", layers.LinkTypeEthernet, []packet{dns(macClient, host)}, nil, nil},
+	} {
+		writePcap(t, "hints.pcap", c.link, c.packets)
+		r := one(t, append(c.args, "hints.pcap")...)
+		if len(r.Clients) > 0 {
+			t.Errorf("%s: found %v", c.name, r.Clients[0].Address)
+		}
+		if !slices.EqualFunc(r.Hints, c.want, strings.HasPrefix) {
+			t.Errorf("%s: %q, want %q", c.name, r.Hints, c.want)
+		}
+	}
+	writePcap(t, "hints.pcap", layers.LinkTypeEthernet, torrent())
+	if r := one(t, "hints.pcap"); len(r.Clients) != 1 || len(r.Hints) > 0 {
+		t.Errorf("a capture with a client: %d clients, hints %q", len(r.Clients), r.Hints)
+	}
+}
+
+// Who searches the LAN for others is looked at: the router is a member of the groups
+// in which clients do. It is asked, and so packets are sent.
+func TestSearchOfTheLAN(t *testing.T) {
+	t.Chdir(t.TempDir())
+	search := []byte("BT-SEARCH * HTTP/1.1\r\nHost: x\r\nPort: 51413\r\nInfohash: 0123456789abcdef0123456789abcdef01234567\r\n\r\n")
+	for _, c := range []struct {
+		name, src, group string
+		asked            bool
+	}{
+		{"IPv4", "192.168.1.10", "239.192.152.143", true},
+		{"IPv6", "2001:db8:1::10", "ff15::efc0:988f", true},
+		{"IPv6, link-local", "fe80::10", "ff15::efc0:988f", true},
+		{"another group", "192.168.1.10", "239.255.255.250", false},
+	} {
+		writePcap(t, "search.pcap", layers.LinkTypeEthernet, []packet{
+			udp(macClient, macRouter, c.src, 6771, c.group, 6771, search).after(0),
+			dns(macOther, "192.168.1.60").after(100 * time.Second),
+		})
+		if r := one(t, "search.pcap"); r.Sent > 0 != c.asked {
+			t.Errorf("%s: %d packets sent, want some: %v", c.name, r.Sent, c.asked)
+		}
+	}
+}
+
+// A client that is proved is told from one that a router would ask.
+func TestSummaryTellsTheProof(t *testing.T) {
+	for _, c := range []struct{ proof, want string }{
+		{"", "  192.168.1.10: BitTorrent recognised; a router would ask it. First seen at noon by query to 203.0.113.9\n"},
+		{"conduct", "  192.168.1.10 runs BitTorrent, proved by its conduct: found at noon by query to 203.0.113.9\n"},
+	} {
+		var b strings.Builder
+		x := replay.Client{Address: "192.168.1.10", Title: "BitTorrent", Proof: c.proof, FirstSeen: "noon", Reason: "query", Peer: "203.0.113.9"}
+		if err := summary(&b, &replay.Result{Clients: []*replay.Client{&x}}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), c.want) {
+			t.Errorf("proof %q: said %q, want %q", c.proof, b.String(), c.want)
+		}
+	}
+}
+
 func TestWhoIsTheLAN(t *testing.T) {
 	t.Chdir(t.TempDir())
 	ping := func(src, dst string) packet { return udp(macClient, macRouter, src, 1214, dst, 1214, kazaaPing) }
@@ -161,6 +333,17 @@ func TestWhoIsTheLAN(t *testing.T) {
 		{"told by -lan", []packet{ping("203.0.113.5", "198.51.100.7")}, []string{"-lan", "198.51.100.0/24"}, nil},
 		{"told by -lan, private outside", []packet{ping("10.0.0.5", "10.1.0.6")}, []string{"-lan", "10.0.0.0/24"}, []string{"10.0.0.5"}},
 		{"two hosts behind one MAC", []packet{ping("10.0.0.5", "198.51.100.7"), ping("10.0.0.6", "198.51.100.8")}, nil, []string{"10.0.0.5", "10.0.0.6"}},
+		{"both directions with one pair of hardware addresses", []packet{
+			ping("192.168.1.5", "198.51.100.7"), ping("198.51.100.7", "192.168.1.5"), ping("192.168.1.5", "198.51.100.8"),
+		}, nil, []string{"192.168.1.5"}},
+		{"the same, several hosts", []packet{
+			ping("198.51.100.7", "192.168.1.5"), ping("192.168.1.5", "198.51.100.7"), ping("192.168.1.5", "198.51.100.8"),
+			ping("192.168.1.6", "198.51.100.7"), ping("192.168.1.6", "198.51.100.8"),
+		}, nil, []string{"192.168.1.5", "192.168.1.6"}},
+		{"the same, IPv6", []packet{
+			ping("2001:db8:1::5", "2001:db8:ffff::7"), ping("2001:db8:ffff::7", "2001:db8:1::5"), ping("2001:db8:1::5", "2001:db8:ffff::8"),
+			ping("2001:db8:1::6", "2001:db8:ffff::7"), ping("2001:db8:1::6", "2001:db8:ffff::8"),
+		}, nil, []string{"2001:db8:1::5", "2001:db8:1::6"}},
 		{"IPv6 of a host with private IPv4", []packet{
 			dns(macClient, "10.0.0.5"),
 			udp(macClient, macRouter, "2001:db8:1::5", 1214, "2001:db8:ffff::7", 1214, kazaaPing),
@@ -182,26 +365,27 @@ func TestTimeStamps(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, c := range []struct {
 		name  string
-		at    [3]time.Duration // of a ping, and of two SYNs elsewhere
+		at    [3]time.Duration // of two pings, and of two SYNs elsewhere
 		start time.Time
 		want  int // dropped
 	}{
-		{"locked", [3]time.Duration{0, time.Second, 100 * time.Second}, start, 3},
-		{"lock ran out", [3]time.Duration{0, time.Second, 121 * time.Second}, start, 2},
-		{"going back", [3]time.Duration{100 * time.Second, 0, 101 * time.Second}, start, 3},
-		{"from zero on", [3]time.Duration{0, time.Second, 121 * time.Second}, time.Unix(0, 0), 2},
+		{"locked", [3]time.Duration{0, time.Second, 100 * time.Second}, start, 4},
+		{"lock ran out", [3]time.Duration{0, time.Second, 121 * time.Second}, start, 3},
+		{"going back", [3]time.Duration{100 * time.Second, 0, 101 * time.Second}, start, 4},
+		{"from zero on", [3]time.Duration{0, time.Second, 121 * time.Second}, time.Unix(0, 0), 3},
 	} {
 		p := []packet{
 			udp(macClient, macRouter, "192.168.1.50", 1214, "198.51.100.7", 1214, kazaaPing),
+			udp(macClient, macRouter, "192.168.1.50", 1214, "198.51.100.8", 1214, kazaaPing),
 			tcp(macClient, macRouter, "192.168.1.50", 40001, "203.0.113.1", 80, "S", nil),
 			tcp(macClient, macRouter, "192.168.1.50", 40002, "203.0.113.1", 80, "S", nil),
 		}
 		for i := range p {
-			p[i].at = c.start.Add(c.at[i])
+			p[i].at = c.start.Add(c.at[max(i-1, 0)])
 		}
 		writePcap(t, "time.pcap", layers.LinkTypeEthernet, p)
 		r := one(t, "time.pcap")
-		if r.Dropped != c.want || r.Accepted != 3-c.want {
+		if r.Dropped != c.want || r.Accepted != 4-c.want {
 			t.Errorf("%s: %d dropped, want %d", c.name, r.Dropped, c.want)
 		}
 		if want := p[0].at.UTC().Format("2006-01-02T15:04:05.000000000Z07:00"); r.Clients[0].FirstSeen != want {

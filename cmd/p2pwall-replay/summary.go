@@ -23,12 +23,23 @@ func summary(w io.Writer, r *replay.Result) error {
 	if len(r.Clients) == 0 {
 		b.WriteString("  no P2P client found\n")
 	}
+	for _, h := range r.Hints {
+		fmt.Fprintf(&b, "    perhaps because %s\n", h)
+	}
 	for _, c := range r.Clients {
 		who := c.Address
 		if c.MAC != "" {
 			who += " (" + c.MAC + ")"
 		}
-		fmt.Fprintf(&b, "  %s runs %s: found at %s by %s to %s\n", who, c.Title, c.FirstSeen, c.Reason, c.Peer)
+		by := c.FirstSeen + " by " + c.Reason
+		if c.Peer != "" {
+			by += " to " + c.Peer
+		}
+		if c.Proof == "" {
+			fmt.Fprintf(&b, "  %s: %s recognised; a router would ask it. First seen at %s\n", who, c.Title, by)
+		} else {
+			fmt.Fprintf(&b, "  %s runs %s, proved by its %s: found at %s\n", who, c.Title, c.Proof, by)
+		}
 		fmt.Fprintf(&b, "    locked %s, %s of it dropped, %s:\n",
 			count(c.Locks, "time"), count(c.Dropped, "packet"), count(len(c.Peers), "peer"))
 		wrap(&b, c.Peers)

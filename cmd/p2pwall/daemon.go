@@ -23,20 +23,15 @@ import (
 // of the flow table.
 const holdFile = "/var/run/p2pwall/hold.nft"
 
-// kernelSets are the sets of either kind.
-type kernelSets interface {
-	state.Sets
-	Clear() error
-	Close() error
-}
-
 // worker is one queue with its engine.
 type worker struct {
 	queue  *nfq.Queue
 	sender *nfq.Sender
 	loop   *state.Loop
-	sets   kernelSets
+	sets   *nfq.SetWriter
 	saved  state.Counters // what the state file was written with
+
+	neighbours *nfq.NeighbourAsker
 }
 
 // daemon is the wiring of a running wall.
@@ -48,6 +43,7 @@ type daemon struct {
 	notifier *procd.Notifier
 	server   *procd.Server
 	keeper   *openwrt.Keeper
+	marks    nfq.Marks // as at the start
 	workers  []*worker
 	failed   chan error
 	done     chan struct{} // closed at the end, for the journal and commands
@@ -66,6 +62,7 @@ type daemon struct {
 	rulesOK  bool
 	commands *procd.Commands
 
+	held   chan heldBy // locks that the other engines are to know of
 	groups nfq.Groups
 	flows  *flowCutter
 	rounds int // of the housekeeping
@@ -75,9 +72,9 @@ func newDaemon(c *call, cfg openwrt.Config, log *procd.Logger) *daemon {
 	d := &daemon{
 		call: c, cfg: cfg, log: log, started: time.Now(),
 		journal: procd.NewJournal(), flows: newFlowCutter(), notifier: procd.NewNotifier(cfg.Queues),
-		keeper: &openwrt.Keeper{HoldFile: holdFile},
+		keeper: &openwrt.Keeper{HoldFile: holdFile}, marks: cfg.Marks(),
 		failed: make(chan error, cfg.Queues), done: make(chan struct{}),
-		complain: map[string]string{},
+		complain: map[string]string{}, held: make(chan heldBy, 64),
 	}
 	d.keeper.OnPlace = d.setRepeat
 	return d
@@ -116,6 +113,7 @@ func (d *daemon) start() error {
 	d.setCommands()
 	d.helpers.Go(func() { d.journal.Run(d.done, d.eventFunc()) })
 	d.helpers.Go(func() { d.notifier.Watch(d.done) })
+	d.helpers.Go(d.shareLocks)
 	if !d.call.noRules {
 		d.helpers.Go(func() { d.flows.run(d) })
 	}
@@ -143,7 +141,7 @@ func (d *daemon) start() error {
 	}
 	if first && d.cfg.Sifts() {
 		// What began in between showed what it is to nobody.
-		if err := nfq.MarkKnown(d.lan()); err != nil {
+		if err := nfq.MarkKnown(d.marks, d.lan()); err != nil {
 			d.log.Printf("%v", err)
 		}
 	}
@@ -157,7 +155,7 @@ func (d *daemon) start() error {
 func (d *daemon) lookAgain() (suspects []nfq.AddrPort) {
 	var err error
 	if lan := d.lan(); d.cfg.Sifts() {
-		suspects, err = nfq.LookAgain(lan)
+		suspects, err = nfq.LookAgain(d.marks, lan)
 	} else {
 		_, err = nfq.DeleteUDPFlows(lan)
 	}
@@ -194,7 +192,7 @@ func (d *daemon) openQueues() error {
 	for i := range d.cfg.Queues {
 		q, degraded, err := nfq.Open(nfq.Config{
 			Num: d.cfg.Queue + uint16(i), MaxLen: d.cfg.QueueLength,
-			CopyRange: d.cfg.CopyRange, FailOpen: d.cfg.FailOpen,
+			CopyRange: d.cfg.CopyRange, FailOpen: d.cfg.FailOpen, Marks: d.marks,
 		})
 		if err != nil {
 			return err
@@ -204,17 +202,27 @@ func (d *daemon) openQueues() error {
 		for _, line := range degraded {
 			d.log.Printf("%s", line)
 		}
-		if w.sender, err = nfq.OpenSender(nfq.MarkOwn); err != nil {
+		if w.sender, err = nfq.OpenSender(d.marks.Own); err != nil {
 			return err
 		}
 		clock := state.Clock(d.started)
 		w.loop = state.NewLoop(d.newEngine(w, clock()), q, clock)
 		w.loop.OnBeat = func() { d.notifier.Beat(i) }
 		d.restore(w, i, clock())
-		prober := nfq.NewTCPProber(func(client int32, addr nfq.Addr, answer []byte) {
-			w.loop.Do(func(e *state.Engine, now state.Time) { e.ProbedTCP(client, addr, answer, now) })
+		prober := nfq.NewTCPProber(func(id uint64, answer []byte) {
+			w.loop.Do(func(e *state.Engine, now state.Time) { e.ProbedTCP(id, answer, now) })
 		})
 		w.loop.Engine.SetProber(prober)
+		var said sync.Once
+		w.neighbours = nfq.NewNeighbourAsker(func(id uint64, info nfq.NeighbourInfo, err error) {
+			mac := info.MAC
+			if err != nil {
+				said.Do(func() { d.log.Printf("%v: whose address cannot be known is not locked (said once)", err) })
+				mac = nfq.MAC{}
+			}
+			w.loop.Do(func(e *state.Engine, now state.Time) { e.Neighbour(id, mac, info.Addrs4 > 1, now) })
+		})
+		w.loop.Engine.SetNeighbours(w.neighbours)
 	}
 	return nil
 }
@@ -223,9 +231,41 @@ func (d *daemon) newEngine(w *worker, now state.Time) *state.Engine {
 	e := state.New(openwrt.EngineConfig(d.cfg), w.sender, nil, rand.Uint32())
 	e.OnEvent = d.journal.Record
 	e.OnCut = d.flows.note
+	if d.cfg.Queues > 1 {
+		e.OnLock = func(x *state.Held) {
+			select {
+			case d.held <- heldBy{*x, e}:
+			default: // it is told again when the lock is renewed
+			}
+		}
+	}
 	e.SetDevices(d.devices)
 	e.Advance(now)
 	return e
+}
+
+// heldBy is a lock, and the engine that has it.
+type heldBy struct {
+	state.Held
+	engine *state.Engine
+}
+
+// shareLocks has a host that is locked in one queue locked in all.
+func (d *daemon) shareLocks() {
+	for {
+		select {
+		case <-d.done:
+			return
+		case x := <-d.held:
+			for _, w := range d.workers {
+				w.loop.Do(func(e *state.Engine, now state.Time) {
+					if e != x.engine {
+						e.Hold(&x.Held, now)
+					}
+				})
+			}
+		}
+	}
 }
 
 // statePath is the state file of worker i.
@@ -320,6 +360,9 @@ func (d *daemon) stop(successor bool) {
 		d.commands.Close()
 	}
 	for _, w := range d.workers {
+		if w.neighbours != nil {
+			w.neighbours.Close()
+		}
 		if w.sets != nil {
 			_ = w.sets.Close()
 		}
@@ -414,34 +457,39 @@ func (d *daemon) openSets(kind openwrt.SetsKind) error {
 			_ = old.Close()
 			w.sets = nil
 		}
-		var s kernelSets
-		var err error
+		open := nfq.OpenNFTSets
 		switch kind {
 		case openwrt.SetsNFT:
-			s, err = openSets(nfq.OpenNFTSets())
 		case openwrt.SetsIPSet:
-			s, err = openSets(nfq.OpenIPSets())
+			open = nfq.OpenIPSets
+		default:
+			continue
 		}
+		k, err := open()
 		if err != nil {
 			return err
 		}
-		w.sets = s
-	}
-	if !d.restored && len(d.workers) > 0 && d.workers[0].sets != nil {
-		if err := d.workers[0].sets.Clear(); err != nil {
-			return err
+		if !d.restored {
+			if err := k.Clear(); err != nil {
+				_ = k.Close()
+				return err
+			}
+			d.restored = true // from now on the sets are ours
 		}
+		w.sets = d.newSetWriter(w, k)
 	}
-	d.restored = true // from now on the sets are ours
+	d.restored = true
 	return nil
 }
 
-// openSets keeps a nil pointer from becoming an interface that is not nil.
-func openSets[S kernelSets](s S, err error) (kernelSets, error) {
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
+// newSetWriter starts what writes a worker's sets, and has its engine know what the kernel
+// has taken.
+func (d *daemon) newSetWriter(w *worker, k *nfq.KernelSets) *nfq.SetWriter {
+	var s *nfq.SetWriter
+	s = nfq.NewSetWriter(k, func(batch uint64, err error) {
+		w.loop.Do(func(e *state.Engine, now state.Time) { e.SetsTaken(s, batch, err, now) })
+	})
+	return s
 }
 
 // tellSets has every engine write what it knows into the kernel's sets.
@@ -474,6 +522,7 @@ func (d *daemon) reload() {
 		{"queues", cfg.Queues != old.Queues},
 		{"queue_length", cfg.QueueLength != old.QueueLength},
 		{"copy_range", cfg.CopyRange != old.CopyRange},
+		{"mark", cfg.MarkMask != old.MarkMask},
 		{"fail_open", cfg.FailOpen != old.FailOpen},
 		{"control", cfg.Control != old.Control},
 	} {
@@ -483,7 +532,7 @@ func (d *daemon) reload() {
 	}
 	cfg.MaxClients, cfg.Queue, cfg.Queues = old.MaxClients, old.Queue, old.Queues
 	cfg.QueueLength, cfg.CopyRange, cfg.Control = old.QueueLength, old.CopyRange, old.Control
-	cfg.FailOpen = old.FailOpen
+	cfg.FailOpen, cfg.MarkMask = old.FailOpen, old.MarkMask
 	d.mu.Lock()
 	d.cfg = cfg
 	d.mu.Unlock()

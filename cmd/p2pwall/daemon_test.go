@@ -221,12 +221,14 @@ func TestDaemon(t *testing.T) {
 	if want := "\"option enabled\" is off: stop the service instead"; !d.says(want) {
 		t.Errorf("no %q in the log", want)
 	}
-	reload(strings.Replace(string(good), "'lo'", "'p2pw-none'", 1) + "\toption timelock '99'\n\toption max_clients '7'\n")
+	reload(strings.Replace(string(good), "'lo'", "'p2pw-none'", 1) + "\toption timelock '99'\n\toption max_clients '7'\n\toption mark '0x700'\n")
 	if got := d.status()["timelock"]; got != 99.0 {
 		t.Errorf("timelock %v after a reload", got)
 	}
-	if want := "option max_clients takes effect with the next start"; !d.says(want) {
-		t.Errorf("no %q in the log", want)
+	for _, name := range []string{"max_clients", "mark"} {
+		if want := "option " + name + " takes effect with the next start"; !d.says(want) {
+			t.Errorf("no %q in the log", want)
+		}
 	}
 	if want := "device p2pw-none is not there"; !d.says(want) { // with the next look at the devices
 		t.Errorf("no %q in the log", want)

@@ -65,6 +65,6 @@ func (d *daemon) cutFlows() error {
 	if len(pairs)+len(hosts) == 0 {
 		return nil
 	}
-	_, err := nfq.CutFlows(pairs, hosts, d.lan())
+	_, err := nfq.CutFlows(d.marks, pairs, hosts, d.lan())
 	return err
 }

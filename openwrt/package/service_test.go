@@ -337,11 +337,12 @@ func TestUCIDefaults(t *testing.T) {
 func TestEvent(t *testing.T) {
 	env := []string{
 		"ACTION=peer-found", "CLIENT=2001:db8::5", "MAC=02:00:00:00:00:01", "PEER=198.51.100.7", "PORT=1214",
+		"PEERS=198.51.100.7:1214 [2001:db8::7]:6881",
 		"PROTOCOL=fasttrack", `REASON=x","SHELL=y`, "HOME=/",
 	}
 	r := newRouter(t)
 	_, log, code := r.run(env, "", "/usr/libexec/p2pwall-event", "peer-found")
-	want := `ubus call hotplug.p2pwall call {"env":["ACTION=peer-found","CLIENT=2001:db8::5","MAC=02:00:00:00:00:01","PEER=198.51.100.7","PORT=1214","PROTOCOL=fasttrack"]}` + "\n"
+	want := `ubus call hotplug.p2pwall call {"env":["ACTION=peer-found","CLIENT=2001:db8::5","MAC=02:00:00:00:00:01","PEER=198.51.100.7","PEERS=198.51.100.7:1214 [2001:db8::7]:6881","PORT=1214","PROTOCOL=fasttrack"]}` + "\n"
 	if code != 0 || log != want {
 		t.Errorf("exit code %d, recorded\n%s\nwant\n%s", code, log, want)
 	}

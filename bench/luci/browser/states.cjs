@@ -21,6 +21,7 @@ module.exports = async function(t) {
 	await t.until('two more updates', async function() { return await t.calls('p2pwall.status') >= asked + 2; });
 	await page.close();
 	page = await t.open('status', { phone: true });
+	await t.until('all suspects on a phone', async function() { return await page.locator('#p2pw-suspects tbody tr').count() == 64; });
 	await t.until('all hosts on a phone', async function() { return await page.locator('button.p2pw-fold').count() == 64; });
 	await page.locator('button.p2pw-fold').first().click();
 	await t.accessible(page, 'full, on a phone');
@@ -36,6 +37,7 @@ module.exports = async function(t) {
 			await page.locator('.p2pw-peers:visible tbody tr').waitFor();
 			await page.locator('#p2pw-findings li').first().waitFor();
 			assert.ok((await page.locator('#view').innerText()).includes('<img src=x onerror=alert(1)>'));
+			assert.match(await page.locator('#p2pw-suspects tbody').innerText(), /<img src=x/);
 			await page.getByRole('button', { name: 'Exempt' }).click();
 			await page.locator('.modal h4', { hasText: '<img' }).waitFor();
 			await page.keyboard.press('Escape');
@@ -56,6 +58,7 @@ module.exports = async function(t) {
 	await page.locator('button.p2pw-fold', { hasText: '192.168.1.50' }).click();
 	assert.ok(!/NaN|undefined|null|Infinity/.test(await page.locator('#view').innerText()), await page.locator('#view').innerText());
 	await page.locator('#view', { hasText: 'keeps no history' }).waitFor();
+	assert.ok(!await page.locator('#p2pw-suspects').isVisible());
 	await page.close();
 	page = await t.open('log');
 	await page.locator('.alert-message', { hasText: 'unknown' }).waitFor();
@@ -94,6 +97,56 @@ module.exports = async function(t) {
 		assert.equal(texts.size, 0);
 		await page.close();
 	}
+
+	/* What proved a host, and those of which nothing was proved. */
+	await t.hook('proofs');
+	for (const [ lang, proofs, title, asked, never, plain ] of [
+		[ 'en', [ 'It answered our question, as BitTorrent does', 'It looked for peers at several addresses', 'It asked several trackers for peers',
+			'It asked several addresses for files', 'It pinged several peers', 'It asked for a file by its hash', 'It opened sessions with several peers',
+			'It did at several addresses what only such a program does', 'It answered several peers', 'It answered our question, as FastTrack does',
+			'It offered files to several peers', 'It opened several encrypted connections as such a program does' ],
+		'Looked at, nothing found', /^3, last \d+ s ago$/, 'none yet', 'It did something that such programs do as well' ],
+		[ 'de', [ 'Hat unsere Frage beantwortet, wie BitTorrent es tut', 'Hat bei mehreren Adressen nach Peers gesucht', 'Hat mehrere Tracker nach Peers gefragt',
+			'Hat bei mehreren Adressen Dateien angefordert', 'Hat mehrere Peers angepingt', 'Hat eine Datei nach ihrem Hash angefordert', 'Hat mit mehreren Peers Sitzungen begonnen',
+			'Hat bei mehreren Adressen getan, was nur ein solches Programm tut', 'Hat mehreren Peers geantwortet', 'Hat unsere Frage beantwortet, wie FastTrack es tut',
+			'Hat mehreren Peers Dateien angeboten', 'Hat mehrere verschlüsselte Verbindungen geöffnet, wie ein solches Programm es tut' ],
+		'Angesehen, nichts gefunden', /^3, zuletzt vor \d+ s$/, 'noch keine', 'Hat etwas getan, das auch solche Programme tun' ]
+	]) {
+		page = await t.open('status', { lang: lang });
+		const found = page.locator('#p2pw-hosts > tbody > tr:not([id]) td:nth-child(3)');
+		await t.until('the hosts', async function() { return await found.count() == proofs.length; });
+		assert.deepEqual((await found.allInnerTexts()).map(function(x) { return x.trim().split(/\s*\n\s*/)[1]; }), proofs);
+		const box = page.locator('#p2pw-suspects');
+		assert.equal(await box.locator('h3').innerText(), title);
+		const lines = (await box.locator('tbody tr').all()), why = new Set();
+		assert.ok(lines.length > 10, 'only ' + lines.length + ' suspects');
+		for (let i = 0; i < lines.length; i++) {
+			const cells = (await lines[i].locator('td').allInnerTexts()).map(function(x) { return x.trim().replace(/\s+/g, ' '); });
+			const last = i == lines.length - 1;
+			assert.match(cells[0], new RegExp('^192\\.168\\.1\\.' + (150 + i) + ' 192\\.168\\.1\\.' + (150 + i) + ' 02:00:00:00:02:..$'));
+			assert.equal(cells[1], last ? '-' : 'BitTorrent');
+			assert.equal(cells[2] == plain, last, cells[2]);
+			assert.match(cells[3], last ? new RegExp('^' + never + '$') : asked);
+			assert.equal(cells[4], last ? '0' : '2');
+			why.add(cells[2]);
+		}
+		assert.equal(why.size, lines.length, 'two reasons have the same words');
+		await t.accessible(page, 'proofs, ' + lang);
+		await page.close();
+	}
+
+	/* A suspect stays where it is, and goes when the daemon does not list it. */
+	page = await t.open('status');
+	const box = page.locator('#p2pw-suspects'), suspects = box.locator('tbody tr');
+	await t.until('the suspects', async function() { return await suspects.count() > 10; });
+	await suspects.nth(1).evaluate(function(tr) { tr.setAttribute('data-kept', 'yes'); });
+	await t.hook('one-suspect');
+	await t.until('one suspect', async function() { return await suspects.count() == 1; });
+	assert.equal(await suspects.first().getAttribute('data-kept'), 'yes');
+	await page.locator('#view', { hasText: 'No file-sharing program has been found.' }).waitFor();
+	await t.hook('started');
+	await box.waitFor({ state: 'hidden' });
+	await page.close();
 
 	/* What can be wrong with a daemon that runs. */
 	for (const [ name, words ] of [ [ 'norules', 'not in place' ], [ 'disabled', 'switched off' ], [ 'losing', 'More packets come' ] ]) {

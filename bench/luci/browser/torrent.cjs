@@ -27,7 +27,8 @@ module.exports = async function(t) {
 	}
 
 	/* Since when, why, and what the lock leaves. */
-	assert.match(await host.locator('td').nth(2).innerText(), /^\d+ (s|min) ago$/);
+	assert.match(await host.locator('td').nth(2).innerText(), /^\d+ (s|min) ago\s+It (answered our question, as BitTorrent does|looked for peers at several addresses)$/);
+	assert.match(await row('<b>attic</b>').locator('td').nth(2).innerText(), /^\d+ (s|min) ago\s+It (answered our question, as FastTrack does|pinged several peers)$/);
 	await t.until('the last reason', async function() {
 		return /Locked because it pinged a peer\..*only connections pass that have shown to be known and harmless/.test(await facts.innerText());
 	});
@@ -36,13 +37,22 @@ module.exports = async function(t) {
 	assert.match(await strict.innerText(), /\d+ s left\s+all new TCP blocked/);
 	await t.accessible(page, 'a BitTorrent client');
 
+	/* Another host gives one sign, which is cut: it is asked, and not locked. */
+	assert.ok(!await page.locator('#p2pw-suspects').isVisible());
+	await t.hook('one-sign');
+	const suspect = page.locator('#p2pw-suspects tbody tr', { hasText: 'printer' });
+	await t.until('the suspect and the questions', async function() {
+		return await suspect.count() == 1 && /printer\s+192\.168\.1\.53 02:00:00:00:01:35\s+BitTorrent\s+It sent what looks like a question to a peer\s+[1-9]\d*, last \d+ s ago\s+[1-9]\d*\s/.test(await suspect.innerText());
+	});
+	assert.equal(await rows.count(), 3);
+
 	/* It goes quiet, is asked, and answers. */
 	await t.hook('quiet');
 	await t.until('an answer', async function() { return /Last answer to a probe: \d+/.test(await facts.innerText()); });
 
 	const log = await t.open('log');
 	await log.getByLabel('Host').fill('student');
-	for (const words of [ /^BitTorrent found, it went to 203\.0\.113\.\d+$/, /^Locked because it (pinged a peer|opened a session)$/ ])
+	for (const words of [ /^BitTorrent found, it (answered our question|went to 203\.0\.113\.\d+)$/, /^Locked because it (answered a probe|pinged a peer|opened a session)$/ ])
 		await log.locator('tbody tr:visible td:nth-child(4)', { hasText: words }).first().waitFor();
 	await t.fits(await t.open('status', { phone: true }), 'on a phone');
 };

@@ -168,8 +168,44 @@ return baseclass.extend({
 			announce: _('it asked a tracker for peers'), local: _('it looked for peers within your network'),
 			encrypted: _('it opened encrypted connections as such a program does'),
 			name: _('it went to a place whose name only such programs ask for'),
-			flow: _('it had a transfer going on')
+			flow: _('it had a transfer going on'),
+			mapping: _('it had the router open a port'), many: _('it spoke to many addresses from one port')
 		}[r] || r;
+	},
+
+	/* What proved that a host runs such a program; '' where nothing is said. */
+	proof: function(c) {
+		const protocol = text(c.protocol), title = text(c.title) || protocols.title(protocol);
+		if (!text(c.proof))
+			return '';
+		/* One that was proved otherwise may have answered since. */
+		if (c.proof == 'answer' || c.reason == 'probe')
+			return _('it answered our question, as %s does').format(title);
+		switch (text(c.reason)) {
+		case 'ping': return protocol == 'bittorrent' ? _('it looked for peers at several addresses') : _('it pinged several peers');
+		case 'pong': return _('it answered several peers');
+		case 'hello': return _('it opened sessions with several peers');
+		case 'push': return _('it offered files to several peers');
+		case 'encrypted': return _('it opened several encrypted connections as such a program does');
+		case 'announce': return _('it asked several trackers for peers');
+		case 'http': return protocol == 'fasttrack' ? _('it asked for a file by its hash') : _('it asked several addresses for files');
+		}
+		return _('it did at several addresses what only such a program does');
+	},
+
+	/* Why a host was looked at of which nothing was proved. */
+	why: function(r) {
+		return {
+			ping: _('it sent what looks like a question to a peer'), pong: _('it sent what looks like an answer to a peer'),
+			peer: _('it went to an address where a peer was known'), hello: _('it opened what looks like a session with a peer'),
+			http: _('it asked for a file as such a program does'), push: _('it used a connection from outside as for a transfer'),
+			announce: _('it sent what looks like a question to a tracker'),
+			local: _('it looked for others in the network'), mapping: _('it had the router open a port'),
+			many: _('it spoke to many addresses from one port, and nothing is known of what it said'),
+			encrypted: _('it opened connections that look like nothing known'),
+			name: _('it asked for a name that only such programs ask for'),
+			flow: _('it had what looks like a transfer going on')
+		}[text(r)] || _('it did something that such programs do as well');
 	},
 
 	duration: function(s) {

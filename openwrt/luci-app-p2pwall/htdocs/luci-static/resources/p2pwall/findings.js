@@ -64,6 +64,12 @@ function texts(_) {
 		_('flow offload is done in hardware: connections are held back until they are decided, which was not tried on every device'),
 		_('when clients are missed: %s'),
 		_('flow offload: connections are held back until they are decided'),
+		_('%s uses the whole mark, also the bits that the wall uses (%s)'),
+		_('let it use bits of its own only, with a mask'),
+		_('%s uses bits of the mark that the wall uses, too: %s'),
+		_('let it use fewer bits'),
+		_('choose other bits: %s'),
+		_('nothing else uses the bits of the mark that the wall uses (%s)'),
 		_('packets within a bridge go through iptables too (bridge-nf-call-iptables=1): the wall leaves them alone, but it costs time')
 	];
 }

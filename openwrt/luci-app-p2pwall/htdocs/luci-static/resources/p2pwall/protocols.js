@@ -53,7 +53,7 @@ const table = {
 				[ '0x28', _('Yes (0x28)') ], [ '0x29', _('Yes, the other kind (0x29)') ], [ 'off', _('No') ]
 			], _('Answer'), _('Answer the program in the name of those it looks for, so that it goes on and gives away whom it knows.'),
 			{ '1': '0x28', '0': 'off', '0x28': '0x28', '0x29': '0x29' });
-			add.flag('probe', _('Probe by UDP'), _('Ask a locked computer whether the program is still there. Without it a program that waits patiently is released too early.'));
+			add.flag('probe', _('Probe by UDP'), _('Ask a computer that may have the program, and a locked one, whether it is there. Without it a program that waits patiently is released too early.'));
 			add.flag('tcp_probe', _('Probe by TCP'), _('Ask by TCP as well, for programs that do without UDP.'));
 			add.flag('http', _('Look at TCP'), _('Look at the beginning of TCP connections for file transfers.'));
 		}

@@ -56,6 +56,11 @@ function isDevice(v) {
 	return /^[0-9A-Za-z._@%=,~-]{1,15}$/.test(v) && v != '.' && v != '..' && v.charAt(0) != '-';
 }
 
+/* A mask of three bits. */
+function isMask(v) {
+	return /^0x0*[0-9a-fA-F]{1,8}$/.test(v) && parseInt(v, 16).toString(2).replace(/0/g, '').length == 3;
+}
+
 /* A DNS name, *. for all below one, or off for none. */
 function isDomain(v) {
 	return v.length <= 253 && /^(\*\.)?([\w-]{1,63}\.)*[\w-]{1,63}\.?$/.test(v);
@@ -241,7 +246,7 @@ return view.extend({
 			uci.set('p2pwall', 'main', 'log', [ 'none' ]);
 		};
 		path('log', 'event_command', 'off', true, _('Event command'),
-			_('A program that is run at each event. /usr/libexec/p2pwall-event calls the scripts in /etc/hotplug.d/p2pwall/.'));
+			_('A program that is run when a client is found or gone, and once a second at most for the peers that were found. /usr/libexec/p2pwall-event calls the scripts in /etc/hotplug.d/p2pwall/.'));
 
 		choice('advanced', 'backend', [ [ 'auto', _('automatic') ], [ 'nft', 'nftables' ], [ 'iptables', 'iptables' ] ],
 			_('Firewall'), _('What puts the rules in place: nftables (OpenWrt 22.03 and later) or iptables (before).'));
@@ -255,6 +260,11 @@ return view.extend({
 		count('advanced', 'queues', 1, 1, 16, _('Queues'), _('Take more than one only if the router has processors to spare.'));
 		count('advanced', 'queue_length', 1024, 1, 65535, _('Queue length'), _('How many packets may wait.'));
 		count('advanced', 'copy_range', 2048, 128, 65535, _('Bytes of a packet'), _('How many bytes of each packet are looked at.'));
+		o = option('advanced', form.Value, 'mark', _('Mark'), _('The bits that the program uses of the marks of packets and connections: a mask of three bits. Change it if another program uses one of them; the check says so.'));
+		o.placeholder = '0x0200c000';
+		o.validate = function(sid, v) {
+			return v === '' || isMask(v) || _('Expecting a mask of three bits, such as 0x0200c000');
+		};
 		path('advanced', 'control', '/var/run/p2pwall/control.sock', false, _('Control socket'));
 		path('advanced', 'state_file', '/var/run/p2pwall/state', true, _('State file'), _('Keeps the locks over a restart; off keeps nothing.'));
 		path('advanced', 'devices_file', '/var/run/p2pwall/devices', false, _('File of devices'), _('Says which device belongs to which network.'));

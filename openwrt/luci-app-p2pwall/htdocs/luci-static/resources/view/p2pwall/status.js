@@ -92,6 +92,16 @@ return view.extend({
 		this.table = E('table', { 'class': 'table p2pw-hosts', 'id': 'p2pw-hosts', 'aria-label': _('Hosts found') },
 			[ common.head(this.readonly ? titles : titles.concat('')), this.tbody ]);
 
+		this.suspects = {};
+		this.suspectBody = E('tbody', {}, []);
+		this.suspectBox = E('div', { 'class': 'cbi-section', 'id': 'p2pw-suspects', 'style': 'display:none' }, [
+			E('h3', {}, [ _('Looked at, nothing found') ]),
+			E('p', {}, [ _('These hosts did something that file-sharing programs do as well. Nothing proves that such a program runs there, so they are not locked. Only what was recognised was dropped.') ]),
+			E('table', { 'class': 'table p2pw-hosts', 'aria-label': _('Looked at, nothing found') }, [
+				common.head([ _('Host'), _('Protocol'), _('Why'), _('Questions'), _('Dropped'), _('Last seen') ]), this.suspectBody
+			])
+		]);
+
 		this.spared = {};
 		this.sparedList = E('ul', {}, []);
 		this.sparedBox = E('div', { 'class': 'cbi-section', 'id': 'p2pw-exempt', 'style': 'display:none' },
@@ -129,6 +139,7 @@ return view.extend({
 			E('h2', { 'name': 'content' }, [ 'P2Pwall' ]),
 			this.state,
 			E('div', { 'class': 'cbi-section' }, [ this.heading, this.none, this.table ]),
+			this.suspectBox,
 			this.sparedBox,
 			E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('Last hour') ]), this.noHistory, this.chart ]),
 			E('div', { 'class': 'cbi-section', 'id': 'p2pw-findings' },
@@ -188,7 +199,10 @@ return view.extend({
 			const status = res[0].status, ready = status && status.backend != 'starting';
 			if (status || res[0].err.daemon)
 				this.showExempt(common.objects((status || {}).exemptions));
-			this.showClients(res[1] ? common.objects(res[1].clients) : (!status && res[0].err.daemon ? [] : null));
+			const down = !status && res[0].err.daemon;
+			this.showClients(res[1] ? common.objects(res[1].clients) : (down ? [] : null));
+			if (res[1] || down)
+				this.showSuspects(res[1] ? common.objects(res[1].suspects) : []);
 			if (!ready)
 				this.due = {};
 			window.clearTimeout(this.soon);
@@ -415,6 +429,7 @@ return view.extend({
 		row.protocol = E('span', { 'class': 'ifacebadge' }, []);
 		row.program = E('div', { 'class': 'p2pw-small' }, []);
 		row.found = E('span', {}, []);
+		row.proof = E('div', { 'class': 'p2pw-small' }, []);
 		row.fill = E('div', {}, []);
 		row.bar = E('div', { 'class': 'p2pw-bar', 'role': 'progressbar', 'aria-valuemin': 0 }, [ row.fill ]);
 		row.left = E('span', { 'class': 'p2pw-small' }, []);
@@ -425,7 +440,7 @@ return view.extend({
 		const cells = [
 			common.cell(_('Host'), [ row.toggle, row.where ]),
 			common.cell(_('Protocol'), [ E('div', {}, [ row.protocol, row.program ]) ]),
-			common.cell(_('Found'), [ row.found ]),
+			common.cell(_('Found'), [ E('div', {}, [ row.found, row.proof ]) ]),
 			common.cell(_('Lock'), [ E('div', {}, [ row.bar, row.left, row.kind ]) ]),
 			common.cell(_('Peers'), [ row.count ]),
 			common.cell(_('Dropped'), [ row.dropped ]),
@@ -470,6 +485,7 @@ return view.extend({
 		common.say(row.protocol, common.text(c.title) || common.protocol(c.protocol) || '?');
 		common.say(row.program, c.program);
 		common.say(row.found, this.ago(c.first_seen));
+		common.say(row.proof, common.capital(common.proof(c)));
 		common.say(row.count, common.number(c.peers));
 		common.say(row.dropped, common.number(c.dropped));
 		common.attr(row.dropped, 'title', _('%d TCP, %d UDP').format(common.number(c.dropped_tcp), common.number(c.dropped_udp)));
@@ -521,7 +537,46 @@ return view.extend({
 		return common.number(t) ? _('%s ago').format(common.duration(this.now - t)) : '-';
 	},
 
-	/* ---- their peers, for the fold-outs that are open ---- */
+	/* ---- those of which nothing was proved ---- */
+
+	showSuspects: function(suspects) {
+		const seen = {};
+		let before = this.suspectBody.firstChild;
+		suspects.forEach(function(s) {
+			const address = common.text(s.address);
+			let key = address + ' ' + common.text(s.protocol);
+			while (seen[key])
+				key += '+';
+			seen[key] = true;
+			let tr = this.suspects[key];
+			if (!tr) {
+				tr = this.suspects[key] = E('tr', { 'class': 'tr' }, [
+					common.cell(_('Host'), [ E('strong', {}, []), E('div', { 'class': 'p2pw-small p2pw-mono' }, []) ]),
+					common.cell(_('Protocol'), [ E('span', {}, []) ]), common.cell(_('Why')), common.cell(_('Questions')),
+					common.cell(_('Dropped')), common.cell(_('Last seen'))
+				]);
+				this.suspectBody.insertBefore(tr, before);
+			}
+			before = tr.nextSibling;
+			const asked = common.number(s.asked);
+			common.say(tr.cells[0].firstChild, this.title(s));
+			common.say(tr.cells[0].lastChild, [ address, common.text(s.mac) ].filter(function(x) { return x; }).join(' '));
+			common.say(tr.cells[1].firstChild, common.protocol(s.protocol) || '-');
+			common.attr(tr.cells[1].firstChild, 'class', common.text(s.protocol) ? 'ifacebadge' : null);
+			common.say(tr.cells[2], common.capital(common.why(s.reason)));
+			common.say(tr.cells[3], asked ? _('%d, last %s').format(asked, this.ago(s.last_asked)) : _('none yet'));
+			common.say(tr.cells[4], common.number(s.dropped));
+			common.say(tr.cells[5], this.ago(s.last_seen));
+		}, this);
+		for (let key in this.suspects)
+			if (!seen[key]) {
+				this.suspectBody.removeChild(this.suspects[key]);
+				delete this.suspects[key];
+			}
+		this.suspectBox.style.display = suspects.length ? '' : 'none';
+	},
+
+	/* ---- the peers of hosts, for the fold-outs that are open ---- */
 
 	updatePeers: function() {
 		return Object.keys(this.rows).reduce(function(done, key) {

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfq
+
+import "math/bits"
+
+// MarkBits is how many bits the mask of Marks has.
+const MarkBits = 3
+
+// DefaultMarkMask is a mask that none of the usual programs shares: mwan3 uses
+// 0x00003f00, pbr and Tailscale 0x00ff0000, dscpclassify, cake-qos-simple and the
+// like the lowest byte, the example in tc-ctinfo(8) 0xfd000000.
+const DefaultMarkMask = 0x0200c000
+
+// Marks are the values that the bits of a mask have in a packet's mark and in that of
+// a connection. Each is of two bits at least: others who use one of them for something
+// else make none of these values.
+type Marks struct {
+	Mask uint32
+	// Decided is the mark (packet and connection) of connections that were looked
+	// at: they are not queued again and may be offloaded. Harmless has all its bits.
+	Decided uint32
+	// Harmless is the mark (packet and connection) of connections that have shown
+	// to be something known: they go on when all that is unknown of a host is cut.
+	// It is all bits of the mask.
+	Harmless uint32
+	// Sample is the mark of those few blocked packets that are queued all the same,
+	// to keep the locks true. They are dropped whatever they are. A full queue that
+	// fails open lets them pass: the rules mark the connection that one begins, and
+	// drop what answers it.
+	Sample uint32
+	// Own is the packet mark of what this program sends: it is not tracked. What is
+	// sampled was forwarded and what is sent was not, so that both have one value.
+	Own uint32
+	// Sift is the packet mark by which nft, where it only keeps the sets, tells
+	// iptables what is of an unknown connection of a host that is sifted.
+	Sift uint32
+}
+
+// MakeMarks makes the values of a mask, with its bits from the lowest up. It reports
+// false when the mask does not have MarkBits bits.
+func MakeMarks(mask uint32) (Marks, bool) {
+	if bits.OnesCount32(mask) != MarkBits {
+		return Marks{}, false
+	}
+	first := mask & -mask
+	last := uint32(1) << (31 - bits.LeadingZeros32(mask))
+	return Marks{
+		Mask: mask, Decided: first | last, Harmless: mask,
+		Sample: mask &^ first, Own: mask &^ first, Sift: mask &^ last,
+	}, true
+}
+
+// DefaultMarks returns the values of DefaultMarkMask.
+func DefaultMarks() Marks {
+	m, _ := MakeMarks(DefaultMarkMask)
+	return m
+}
+
+// Sampled reports whether the rules marked the packet with Sample. No other than a
+// forwarded packet is, whatever its mark.
+func (m *Marks) Sampled(p *Packet) bool {
+	return p.Mark&m.Mask == m.Sample && m.Mask != 0 && p.Hook == HookForward
+}
+
+// decided reports whether a mark has the value of Decided or Harmless.
+func (m *Marks) decided(mark uint32) bool { return mark&m.Decided == m.Decided }
+
+// harmless reports whether a mark has the value of Harmless.
+func (m *Marks) harmless(mark uint32) bool { return mark&m.Mask == m.Harmless }
+
+// with returns a mark with one of the values. What others put into it stays.
+func (m *Marks) with(mark, value uint32) uint32 { return mark&^m.Mask | value }

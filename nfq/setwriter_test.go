@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfq
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// slowKernel takes each batch when the test lets it.
+type slowKernel struct {
+	KernelSets
+	writes chan []setOp // a batch that has come
+	let    chan error   // and what becomes of it
+}
+
+// told is what a writer tells of a batch.
+type told struct {
+	batch uint64
+	err   error
+}
+
+// newSlowWriter returns a writer into a slow kernel, and what was taken.
+func newSlowWriter() (*SetWriter, *slowKernel, chan told) {
+	k := &slowKernel{writes: make(chan []setOp, 10), let: make(chan error)}
+	k.write = func(ops []setOp) error {
+		k.writes <- slices.Clone(ops)
+		return <-k.let
+	}
+	taken := make(chan told, 1000)
+	return NewSetWriter(&k.KernelSets, func(batch uint64, err error) { taken <- told{batch, err} }), k, taken
+}
+
+func end(w *SetWriter) {
+	close(w.work)
+	<-w.ended
+}
+
+// peerNumber is one of many addresses.
+func peerNumber(i int) Addr { return AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}) }
+
+func TestSetWriter(t *testing.T) {
+	w, k, taken := newSlowWriter()
+	client := addr("192.0.2.1")
+	if h := w.Flush(); h != 0 || w.Room() != maxSetOps {
+		t.Errorf("with nothing collected: batch %d, room for %d", h, w.Room())
+	}
+	w.Cut(client, peerNumber(1), time.Minute)
+	if h := w.Flush(); h != 1 || w.Room() != maxSetOps {
+		t.Errorf("first batch: %d, room for %d", h, w.Room())
+	}
+	first := <-k.writes
+
+	// The kernel is busy with it: what comes now stays, and what changes again is
+	// in the next batch as it was last.
+	w.Cut(client, peerNumber(2), time.Minute)
+	w.Cut(client, peerNumber(1), time.Hour)
+	w.Lock(MAC{1}, Addr{}, time.Minute)
+	for range 3 {
+		if h := w.Flush(); h != 1 || w.Room() != maxSetOps-3 {
+			t.Errorf("while the kernel is busy: batch %d, room for %d", h, w.Room())
+		}
+	}
+	w.Uncut(client, peerNumber(2))
+	k.let <- nil
+	if got := <-taken; got != (told{1, nil}) {
+		t.Errorf("taken: %v", got)
+	}
+	w.Unlock(MAC{1}, Addr{})
+	if h := w.Flush(); h != 2 {
+		t.Errorf("second batch: %d", h)
+	}
+	second := <-k.writes
+	// Elements of a batch that was handed over are new in the next.
+	w.Uncut(client, peerNumber(1))
+	k.let <- unix.ENOENT
+	if got := <-taken; got != (told{2, unix.ENOENT}) {
+		t.Errorf("refused: %v", got)
+	}
+	w.Flush()
+	third := <-k.writes
+	k.let <- nil
+	end(w)
+
+	want := collected(func(w *SetWriter) { w.Cut(client, peerNumber(1), time.Minute) })
+	if !slices.Equal(first, want) {
+		t.Errorf("first batch: %v", first)
+	}
+	want = collected(func(w *SetWriter) {
+		w.Uncut(client, peerNumber(2))
+		w.Cut(client, peerNumber(1), time.Hour)
+		w.Unlock(MAC{1}, Addr{})
+	})
+	if !slices.Equal(second, want) {
+		t.Errorf("second batch: %v", second)
+	}
+	if want = collected(func(w *SetWriter) { w.Uncut(client, peerNumber(1)) }); !slices.Equal(third, want) {
+		t.Errorf("third batch: %v", third)
+	}
+	if w.Lost() || w.Refused != 0 {
+		t.Error("something was lost")
+	}
+}
+
+// TestSetWriterFull: what does not fit is refused and told of once; what is collected
+// already can be changed all the same.
+func TestSetWriterFull(t *testing.T) {
+	w, k, taken := newSlowWriter()
+	client := addr("192.0.2.1")
+	w.Cut(client, peerNumber(1000), time.Minute)
+	w.Flush()
+	<-k.writes
+	for i := range maxSetOps {
+		if w.Room() != maxSetOps-i {
+			t.Fatalf("room for %d after %d", w.Room(), i)
+		}
+		w.Cut(client, peerNumber(i), time.Minute)
+	}
+	if w.Lost() {
+		t.Error("lost before it was full")
+	}
+	w.Cut(client, peerNumber(500), time.Minute)
+	w.Sift(MAC{1}, client, time.Minute)
+	w.Uncut(client, peerNumber(7))
+	w.Flush()
+	if w.Refused != 3 || w.Room() != 0 {
+		t.Errorf("refused %d, room for %d", w.Refused, w.Room())
+	}
+	if !w.Lost() || w.Lost() {
+		t.Error("a loss is told once")
+	}
+	k.let <- nil
+	<-taken
+	if h := w.Flush(); h != 2 || w.Room() != maxSetOps {
+		t.Errorf("batch %d, room for %d", h, w.Room())
+	}
+	ops := <-k.writes
+	if len(ops) != maxSetOps || ops[7].timeout != 0 || ops[8].timeout != 60000 {
+		t.Errorf("%d changes: %v", len(ops), ops)
+	}
+	w.Cut(client, peerNumber(2000), time.Minute) // collected, and not handed over
+	k.let <- nil
+	end(w)
+	if len(k.writes) != 0 {
+		t.Error("written without having been handed over")
+	}
+}
+
+// TestSetWriterTold: whoever is told that a batch was taken can hand over the next.
+func TestSetWriterTold(t *testing.T) {
+	var w *SetWriter
+	k := &KernelSets{}
+	var written []uint8
+	k.write = func(ops []setOp) error {
+		written = append(written, ops[0].key[0])
+		return nil
+	}
+	const batches = 100
+	heard, over := make(chan uint64), make(chan struct{})
+	w = NewSetWriter(k, func(batch uint64, _ error) {
+		heard <- batch
+		<-over
+	})
+	for i := uint64(1); i <= batches; i++ {
+		w.Lock(MAC{byte(i)}, Addr{}, time.Minute)
+		if h := w.Flush(); h != i {
+			t.Fatalf("batch %d, want %d", h, i)
+		}
+		if i > 1 {
+			over <- struct{}{} // only now does taken of the batch before return
+		}
+		if b := <-heard; b != i {
+			t.Fatalf("told of %d, want %d", b, i)
+		}
+	}
+	over <- struct{}{}
+	end(w)
+	for i, b := range written {
+		if int(b) != i+1 {
+			t.Fatalf("batch %d was written as number %d", b, i+1)
+		}
+	}
+	if len(written) != batches {
+		t.Errorf("%d batches were written", len(written))
+	}
+}
+
+func TestSetWriterAllocs(t *testing.T) {
+	w, k, _ := newSlowWriter()
+	k.write = func([]setOp) error { return <-k.let }
+	client := addr("192.0.2.1")
+	use := func() {
+		for i := range maxSetOps + 1 {
+			w.Cut(client, peerNumber(i), time.Minute)
+		}
+		w.Uncut(client, peerNumber(0))
+		w.Lock(MAC{1}, client, time.Minute)
+		w.Sift(MAC{1}, client, time.Minute)
+		if w.Lost(); w.Room() == 0 {
+			w.Flush()
+		}
+	}
+	use()
+	if n := testing.AllocsPerRun(50, use); n != 0 {
+		t.Errorf("%v allocations while the kernel is busy", n)
+	}
+	close(k.let) // it takes everything at once
+	if n := testing.AllocsPerRun(50, use); n != 0 {
+		t.Errorf("%v allocations while it is not", n)
+	}
+	end(w)
+}

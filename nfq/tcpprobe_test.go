@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfq
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const testRequest = "GET / HTTP/1.0\r\n\r\n"
+
+// server takes connections and answers each as serve does.
+func server(t *testing.T, at netip.AddrPort, serve func(net.Conn)) (port uint16) {
+	t.Helper()
+	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				serve(c)
+			}()
+		}
+	}()
+	return uint16(l.Addr().(*net.TCPAddr).Port)
+}
+
+// readRequest reads the test's request.
+func readRequest(c net.Conn) {
+	_, _ = io.ReadFull(c, make([]byte, len(testRequest)))
+}
+
+// answerOf probes once and waits for the outcome.
+func answerOf(t *testing.T, set func(*TCPProber), dev uint32, addr Addr, port uint16) string {
+	t.Helper()
+	type outcome struct {
+		id     uint64
+		answer []byte
+	}
+	done := make(chan outcome, 1)
+	p := NewTCPProber(func(id uint64, answer []byte) { done <- outcome{id, answer} })
+	if set != nil {
+		set(p)
+	}
+	const id = 1<<40 | 7
+	request := []byte(testRequest)
+	if !p.ProbeTCP(id, dev, addr, port, request) {
+		t.Fatal("the prober has no place")
+	}
+	clear(request) // it was copied
+	select {
+	case o := <-done:
+		if o.id != id {
+			t.Errorf("the outcome of %d, want %d", o.id, id)
+		}
+		return string(o.answer)
+	case <-time.After(20 * time.Second):
+		t.Fatal("the probe does not end")
+		return ""
+	}
+}
+
+func TestTCPProbe(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		serve func(net.Conn)
+		want  string
+	}{
+		{"answers and hangs up", func(c net.Conn) {
+			readRequest(c)
+			_, _ = io.WriteString(c, "HTTP/1.0 404")
+		}, "HTTP/1.0 404"},
+		{"answers in parts", func(c net.Conn) {
+			readRequest(c)
+			for _, part := range []string{"HTTP", "/1.0", " 404"} {
+				_, _ = io.WriteString(c, part)
+				time.Sleep(time.Millisecond)
+			}
+		}, "HTTP/1.0 404"},
+		{"answers and waits", func(c net.Conn) {
+			readRequest(c)
+			_, _ = io.WriteString(c, "HTTP/1.0 404")
+			_, _ = io.Copy(io.Discard, c)
+		}, "HTTP/1.0 404"},
+		{"answers too much", func(c net.Conn) {
+			readRequest(c)
+			_, _ = io.WriteString(c, strings.Repeat("x", 5000))
+			_, _ = io.Copy(io.Discard, c)
+		}, strings.Repeat("x", tcpProbeMax)},
+		{"hangs up", func(net.Conn) {}, ""},
+		{"reads and hangs up", readRequest, ""},
+		{"echoes", func(c net.Conn) { _, _ = io.Copy(c, c) }, ""},
+		{"echoes after a greeting", func(c net.Conn) {
+			_, _ = io.WriteString(c, "hello\r\n")
+			_, _ = io.Copy(c, c)
+		}, ""},
+	} {
+		for _, f := range families {
+			t.Run(tt.name+" "+f.name, func(t *testing.T) {
+				t.Parallel()
+				at := netip.MustParseAddr(f.loopback)
+				port := server(t, netip.AddrPortFrom(at, 0), tt.serve)
+				quick := func(p *TCPProber) { p.quiet = 100 * time.Millisecond }
+				// Loopback is device 1 in every namespace.
+				if got := answerOf(t, quick, 1, AddrFrom(at), port); got != tt.want {
+					t.Errorf("got %q, want %q", got, tt.want)
+				}
+			})
+		}
+	}
+	t.Run("nobody there", func(t *testing.T) {
+		at := netip.MustParseAddr("127.0.0.1")
+		// A socket that does not listen keeps the port from others.
+		l, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, 0)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: at.As4()}); err != nil {
+			t.Fatal(err)
+		}
+		sa, err := unix.Getsockname(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := answerOf(t, nil, 0, AddrFrom(at), uint16(sa.(*unix.SockaddrInet4).Port)); got != "" {
+			t.Errorf("got %q", got)
+		}
+	})
+	t.Run("no such device", func(t *testing.T) {
+		if got := answerOf(t, nil, 1<<30, addr("127.0.0.1"), 1); got != "" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// TestTCPProbeDeadline: a host that sends a byte now and then, and never ends, holds a
+// probe for the time of the probe and not for as long as it likes.
+func TestTCPProbeDeadline(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		bytes int // that the server has
+		whole time.Duration
+		cut   bool
+	}{
+		{"more than there is time for", 3000, 300 * time.Millisecond, true},
+		{"in time", 30, time.Hour, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			sent := make(chan int, 1)
+			at := netip.MustParseAddr("127.0.0.1")
+			port := server(t, netip.AddrPortFrom(at, 0), func(c net.Conn) {
+				readRequest(c)
+				n := 0
+				for n < tt.bytes {
+					if _, err := c.Write([]byte{'x'}); err != nil {
+						break // the prober hung up
+					}
+					n++
+					time.Sleep(5 * time.Millisecond)
+				}
+				sent <- n
+			})
+			got := answerOf(t, func(p *TCPProber) { p.whole = tt.whole }, 0, AddrFrom(at), port)
+			n := <-sent
+			if tt.cut && (n == tt.bytes || got == "") || !tt.cut && (n != tt.bytes || len(got) != tt.bytes) {
+				t.Errorf("the server sent %d of %d bytes, the answer has %d", n, tt.bytes, len(got))
+			}
+		})
+	}
+}
+
+func TestTCPProbePlaces(t *testing.T) {
+	at := netip.MustParseAddr("127.0.0.1")
+	hold := make(chan struct{})
+	port := server(t, netip.AddrPortFrom(at, 0), func(c net.Conn) { <-hold })
+	done := make(chan struct{}, tcpProbers+1)
+	p := NewTCPProber(func(uint64, []byte) { done <- struct{}{} })
+	for i := range tcpProbers {
+		if !p.ProbeTCP(uint64(i), 0, AddrFrom(at), port, nil) {
+			t.Fatalf("no place for probe %d", i)
+		}
+	}
+	if p.ProbeTCP(99, 0, AddrFrom(at), port, nil) {
+		t.Error("there is a place too many")
+	}
+	close(hold)
+	for range tcpProbers {
+		<-done
+	}
+}
+
+// TestTCPProbeDevice: a probe reaches a host at its link-local address, and does not
+// leave by another device than the one it is for.
+func TestTCPProbeDevice(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			r := newRouter(t)
+			name := func(who string) func(net.Conn) {
+				return func(c net.Conn) {
+					readRequest(c)
+					_, _ = io.WriteString(c, who)
+				}
+			}
+			setNetNS(t, r.inside)
+			inside := r.address(f, "inside")
+			if f.version == 6 {
+				inside = linkLocalOf(t, "eth0")
+				server(t, netip.AddrPortFrom(inside.WithZone("eth0"), 7000), name("inside"))
+			} else {
+				server(t, netip.AddrPortFrom(inside, 7000), name("inside"))
+			}
+			setNetNS(t, r.outside)
+			outside := r.address(f, "outside")
+			server(t, netip.AddrPortFrom(outside, 7000), name("outside"))
+			setNetNS(t, r.router)
+
+			// The sockets are made on this thread, which is in the namespace.
+			p := NewTCPProber(nil)
+			ask := func(dev uint32, to netip.Addr) string {
+				c := dialTCP(dev, AddrFrom(to), 7000)
+				if c == nil {
+					return "no way"
+				}
+				defer c.Close()
+				return string(p.ask(c, []byte(testRequest)))
+			}
+			if got := ask(r.lan, inside); got != "inside" {
+				t.Errorf("inside by the LAN: %q", got)
+			}
+			if got := ask(0, outside); got != "outside" {
+				t.Errorf("outside by any: %q", got)
+			}
+			p.whole = 200 * time.Millisecond // nobody answers
+			if got := ask(r.lan, outside); got != "" && got != "no way" {
+				t.Errorf("outside by the LAN: %q", got)
+			}
+		})
+	}
+}
+
+// TestBindToDevice tries the way of kernels before 5.1, too.
+func TestBindToDevice(t *testing.T) {
+	enterNetNS(t)
+	for _, old := range []bool{false, true} {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		bind := bindToDevice
+		if old {
+			bind = bindToName
+		}
+		if err := bind(fd, 1); err != nil {
+			t.Fatal(err)
+		}
+		if dev, err := unix.GetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE); err != nil || dev != "lo" {
+			t.Errorf("bound to %q, %v", dev, err)
+		}
+		// The newer way takes every number, and the connection fails.
+		if err := bind(fd, 1<<30); old && !errors.Is(err, unix.ENODEV) {
+			t.Errorf("no such device: %v", err)
+		}
+	}
+}

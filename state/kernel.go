@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// Sets are the kernel's sets: what is in them is dropped without coming to the
+// queue. Calls only collect, and wait for nobody; what does not fit is lost. The
+// addresses of a pair are of one family.
+type Sets interface {
+	// Cut has the kernel drop every packet between the two for d.
+	Cut(client, peer nfq.Addr, d time.Duration)
+	Uncut(client, peer nfq.Addr)
+	// Lock has the kernel drop the TCP SYNs of the host for d.
+	Lock(addr nfq.Addr, d time.Duration)
+	Unlock(addr nfq.Addr)
+	// Sift has the kernel let only known connections of the host pass for d.
+	Sift(addr nfq.Addr, d time.Duration)
+	Unsift(addr nfq.Addr)
+	// Flush hands over what was collected, if the writer is idle, and returns the
+	// number of the newest batch that was handed over. Engine.SetsTaken is to be told
+	// when the kernel has it.
+	Flush() (batch uint64)
+	// Room is how many more changes can be collected.
+	Room() int
+	// Lost reports whether changes were lost since it was asked last.
+	Lost() bool
+}
+
+// setState is what the engine knows of the kernel's sets.
+type setState struct {
+	// handed is the newest batch that was handed over, taken the newest that the
+	// kernel has.
+	handed, taken uint64
+	// telling: something is still to be told, from this client and this peer on.
+	telling              bool
+	tellClient, tellFrom int
+}
+
+// room reports whether n changes can be collected. If not, they are made up for when
+// there is room again.
+func (e *Engine) room(n int) bool {
+	if e.sets == nil || e.sets.Room() >= n {
+		return true
+	}
+	e.tellAgain()
+	return false
+}
+
+// tellAgain has the kernel told what it does not know yet.
+func (e *Engine) tellAgain() { e.telling, e.tellClient, e.tellFrom = true, 0, 0 }
+
+// flushSets hands over what is to change in the kernel's sets.
+func (e *Engine) flushSets() {
+	if e.sets == nil {
+		return
+	}
+	if e.sets.Lost() {
+		e.forgetTold()
+	}
+	if e.telling {
+		e.tell()
+	}
+	e.handed = e.sets.Flush()
+}
+
+// forgetTold takes for unknown to the kernel what it was told of locked clients.
+func (e *Engine) forgetTold() {
+	for i := range e.clients {
+		c := &e.clients[i]
+		if !c.used || !c.locked {
+			continue
+		}
+		c.kernelUntil = 0
+		for j := range c.peers.peers[:c.peers.n] {
+			c.peers.peers[j].cutUntil = 0
+		}
+	}
+	e.tellAgain()
+}
+
+// tell goes on with telling the kernel what it does not know, as far as there is room.
+func (e *Engine) tell() {
+	for ; e.tellClient < len(e.clients); e.tellClient, e.tellFrom = e.tellClient+1, 0 {
+		c := &e.clients[e.tellClient]
+		if !c.used {
+			continue
+		}
+		if e.sets.Room() < 2*addrsPerHost {
+			return
+		}
+		if c.locked && c.kernelUntil == 0 {
+			e.lockInKernel(c)
+		}
+		for ; e.tellFrom < c.peers.n; e.tellFrom++ {
+			if e.sets.Room() < addrsPerHost {
+				return
+			}
+			switch p := &c.peers.peers[e.tellFrom]; {
+			case c.locked && p.cutUntil == 0:
+				e.cut(&e.hosts[c.host], c, p, e.now)
+			case !c.locked && p.cutUntil != 0:
+				e.uncut(c, p)
+			}
+		}
+	}
+	e.telling = false
+}
+
+// SetSets changes where the kernel's sets are written, and tells them all that
+// is known: after the rules were loaded, or their sets were lost.
+func (e *Engine) SetSets(s Sets, now Time) {
+	e.now = now
+	if s != e.sets {
+		e.sets, e.setState = s, setState{}
+	}
+	for i := range e.clients {
+		if c := &e.clients[i]; c.used {
+			e.siftFlows(c)
+		}
+	}
+	e.forgetTold()
+	e.flushSets()
+}
+
+// SetsTaken takes note that the kernel has a batch of changes, or has refused some of it:
+// then err is not nil. s are the sets that it went to. Connections that are to be cut can
+// be looked for now.
+func (e *Engine) SetsTaken(s Sets, batch uint64, err error, now Time) {
+	if s != e.sets {
+		return // of sets that are no longer written
+	}
+	e.now = now
+	e.taken = max(e.taken, batch)
+	if err != nil {
+		e.Counters.SetErrors++
+	}
+	e.flushSets()
+	if e.flowsDue && e.handed == e.taken && e.OnCut != nil {
+		e.OnCut()
+	}
+}
+
+// lockInKernel has the kernel lock a client at all its addresses that are surely its own.
+func (e *Engine) lockInKernel(c *client) {
+	if !c.locked || e.sets == nil || c.lockUntil <= e.now || !e.room(2*addrsPerHost) {
+		return
+	}
+	c.kernelUntil = c.lockUntil
+	for _, s := range e.hosts[c.host].addrs {
+		if s != none && e.now >= e.addrs[s].contested {
+			e.addrs[s].inKernel = true
+			e.lockAddr(c, &e.addrs[s])
+		}
+	}
+}
+
+// lockAddr has the kernel lock the client at one address.
+func (e *Engine) lockAddr(c *client, a *hostAddr) {
+	d := c.lockUntil.Since(e.now)
+	if e.sets == nil || d <= 0 {
+		return
+	}
+	if c.strict {
+		e.sets.Lock(a.addr, d)
+	}
+	if c.sift {
+		e.sets.Sift(a.addr, d)
+	}
+}
+
+// unlockInKernel ends that at all of them. What is lost of it ends by itself with the
+// lock's time.
+func (e *Engine) unlockInKernel(c *client) {
+	for _, s := range e.hosts[c.host].addrs {
+		if s != none && e.addrs[s].inKernel {
+			e.unlockAddr(c, &e.addrs[s].addr)
+		}
+	}
+}
+
+// unlockAddr ends it at one address.
+func (e *Engine) unlockAddr(c *client, a *nfq.Addr) {
+	if e.sets == nil {
+		return
+	}
+	if c.strict {
+		e.sets.Unlock(*a)
+	}
+	if c.sift {
+		e.sets.Unsift(*a)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -129,7 +130,9 @@ func TestSlowAnswer(t *testing.T) {
 	e := newEnv(t, setup{lab: lab.Config{Clients: 3}, main: map[string]string{"timelock": "6"}})
 	ended := make(chan time.Duration, 100)
 	asked := make(chan struct{}, 100)
+	var begun atomic.Int32
 	slow := func(c net.Conn) {
+		begun.Add(1)
 		begin := time.Now()
 		for time.Since(begin) < 2*patience {
 			if _, err := c.Write([]byte{0x9e}); err != nil {
@@ -171,7 +174,7 @@ func TestSlowAnswer(t *testing.T) {
 		case d := <-ended:
 			t.Logf("a slow answer was ended after %v", d.Round(time.Second))
 		case <-time.After(40 * time.Second):
-			t.Errorf("%d of two slow answers were ended", i)
+			t.Errorf("%d slow answers were ended of %d that began", i, begun.Load())
 			return
 		}
 	}
@@ -196,7 +199,7 @@ func TestListLoading(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "list.nft")
 	var b strings.Builder
 	b.WriteString("table inet someoneelse\ndelete table inet someoneelse\ntable inet someoneelse {\n set s {\n type ipv4_addr\n flags interval\n elements = {")
-	for i := range 60_000 {
+	for i := range 100_000 {
 		fmt.Fprintf(&b, "%d.%d.%d.0/25,", 11+i/65536, i/256%256, i%256)
 	}
 	b.WriteString(" }\n }\n}\n")
@@ -227,33 +230,29 @@ func TestListLoading(t *testing.T) {
 		return most
 	}
 	quiet := longest(2 * time.Second)
-	done := make(chan struct{})
-	loads := make(chan time.Duration, 1)
-	go func() {
-		var most time.Duration
-		for {
-			select {
-			case <-done:
-				loads <- most
-				return
-			default:
-			}
+	var load time.Duration
+	loads := e.start(func(ctx context.Context) error {
+		for ctx.Err() == nil {
 			begin := time.Now()
-			e.lab.Router.Run("nice", "-n", "19", "nft", "-f", file) // it waits for others, not they for the processor
-			most = max(most, time.Since(begin))
+			if _, err := e.lab.Router.Run("nft", "-f", file); err != nil {
+				return err
+			}
+			load = max(load, time.Since(begin))
 		}
-	}()
+		return nil
+	})
 	for _, h := range e.lab.Clients {
 		e.client("FastTrack", h)
 	}
-	busy := longest(6 * time.Second)
-	close(done)
-	load := <-loads
+	busy := longest(8 * time.Second)
+	loads()
 	t.Logf("the longest wait of a packet: %v, while lists are loaded %v; a list takes %v", quiet, busy, load)
 	for _, h := range e.lab.Clients {
 		e.locked(h)
 	}
-	if busy > load/4 && busy > 4*quiet {
+	// A good part of the time is the kernel's, and the kernel's other users wait for
+	// that.
+	if busy > load/8 && busy > 5*quiet {
 		t.Errorf("a packet waited %v for the loading of a list, which takes %v", busy, load)
 	}
 }

@@ -24,7 +24,8 @@ func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "attacks", 6)) }
 
 // setup is a lab with a wall, as a scenario wants it.
 type setup struct {
-	lab lab.Config
+	lab    lab.Config
+	serial bool // it does not run beside others
 	// firewall: the router lets nothing in that was not asked for.
 	firewall  bool
 	main      map[string]string
@@ -46,7 +47,9 @@ const timelock = 4 * time.Second
 // wants it to have run until then, and to leave nothing behind.
 func newEnv(t *testing.T, s setup) *env {
 	t.Helper()
-	t.Parallel()
+	if !s.serial {
+		t.Parallel()
+	}
 	if why := lab.Needs("iptables", "ip6tables"); why != "" {
 		t.Skip(why)
 	}

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"os/exec"
 	"strings"
@@ -28,8 +29,8 @@ func lies(from netip.Addr) (packets [][]byte) {
 			lab.UDPPacket(port(from, 1214), port(a, 1214), lab.PingBytes(lab.EncGiFT, "KaZaA")),
 			lab.UDPPacket(port(from, 51413), port(a, 6881), []byte(krpcPing)),
 			lab.UDPPacket(port(from, 51413), port(a, 6881), utpSYN),
-			lab.TCPPacket(port(from, 40000), port(a, 6881), lab.FlagACK, 1000, []byte(handshake)),
-			lab.TCPPacket(port(from, 40001), port(a, 1214), lab.FlagACK, 1000, lab.Hello))
+			lab.TCPPacket(port(from, 40000), port(a, 6881), lab.FlagACK|lab.FlagPSH, 1000, []byte(handshake)),
+			lab.TCPPacket(port(from, 40001), port(a, 1214), lab.FlagACK|lab.FlagPSH, 1000, lab.Hello))
 	}
 	return packets
 }
@@ -156,8 +157,8 @@ func made(i int) (a netip.Addr, mac [6]byte) {
 }
 
 // TestMadeUpSources: a neighbour sends what clients send from 10,000 addresses that
-// it made up, half of them with hardware addresses that are made up too. Meanwhile a
-// client begins on another host: it is found and held as if nothing was, and somebody
+// it made up: half of them with hardware addresses that are made up too, or all of them
+// with its own, and it says to whoever asks that they are its own. Meanwhile a client begins on another host: it is found and held as if nothing was, and somebody
 // who runs none loses nothing. What the neighbour can have written to the kernel's
 // sets is bounded.
 //
@@ -167,17 +168,32 @@ func TestMadeUpSources(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
 		t.Skip("needs the program nft")
 	}
+	for _, answers := range []bool{false, true} {
+		t.Run(fmt.Sprintf("answers for them %v", answers), func(t *testing.T) { madeUpSources(t, answers) })
+	}
+}
+
+func madeUpSources(t *testing.T, answers bool) {
 	e := newEnv(t, setup{lab: lab.Config{Clients: 2}, main: map[string]string{"sets": "nft", "timelock": "20"}})
 	liar, h := e.lab.Clients[0], e.lab.Clients[1]
+	if answers {
+		mine := map[netip.Addr]bool{}
+		for i := range sources {
+			a, _ := made(i)
+			mine[a] = true
+		}
+		stop, err := liar.AnswerFor(func(a netip.Addr) bool { return mine[a] })
+		e.ok(err)
+		t.Cleanup(stop)
+	}
 	v := e.user(e.lab.Innocent, true, lab.InnocentConfig{IPv6: true, Retries: 1})
 	changes := e.setChanges()
 	raw := e.raw(liar)
 	began, before := time.Now(), changes.Load()
-	const sources = 10_000
 	flood := e.start(func(ctx context.Context) error {
 		for i := 0; i < sources && ctx.Err() == nil; i++ {
 			a, mac := made(i)
-			if i%2 == 0 {
+			if i%2 == 0 || answers {
 				mac = liar.MAC
 			}
 			raw.As(mac)
@@ -232,6 +248,9 @@ func TestMadeUpSources(t *testing.T) {
 	}
 	v.notFound()
 }
+
+// sources is how many addresses the neighbour makes up.
+const sources = 10_000
 
 // setChangesMost is how many changes of the kernel's sets a second there may be while
 // one neighbour does what it can and one client with 200 peers is found.

@@ -407,6 +407,16 @@ func TestTwoQueues(t *testing.T) {
 		t.Run("sets "+sets, func(t *testing.T) {
 			e := newEnv(t, setup{lab: lab.Config{Clients: 6}, main: map[string]string{"queues": "2", "sets": sets, "timelock": "30"}})
 			v := e.victim(e.lab.Innocent)
+			// Hosts are shared out by the last bits of their addresses, so that
+			// these go to the other queue.
+			other := make([]netip.Addr, len(e.lab.Clients))
+			for i, h := range e.lab.Clients {
+				b := h.Addr6.As16()
+				b[8], b[15] = 0xbb, b[15]^1
+				other[i] = netip.AddrFrom16(b)
+				_, err := h.Run("ip", "addr", "add", other[i].String()+"/64", "dev", lab.HostDev, "nodad")
+				e.ok(err)
+			}
 			for i, h := range e.lab.Clients {
 				e.client([]string{"FastTrack", "BitTorrent"}[i%2], h)
 			}
@@ -414,7 +424,8 @@ func TestTwoQueues(t *testing.T) {
 			for _, h := range e.lab.Clients {
 				e.locked(h)
 			}
-			for _, h := range e.lab.Clients {
+			for i, h := range e.lab.Clients {
+				e.heldBack(other[i], h)
 				e.heldBack(h.Addr6, h)
 				e.heldBack(h.Addr4, h)
 			}

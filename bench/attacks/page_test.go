@@ -225,64 +225,69 @@ func socket(w http.ResponseWriter, r *http.Request) {
 //
 // On 8048849: see pageAttacks.
 func TestPage(t *testing.T) {
-	for _, attack := range pageAttacks {
-		t.Run(attack.name, func(t *testing.T) {
-			if why := lab.Needs("chromium"); why != "" {
-				t.Skip(why)
-			}
-			block := map[string]string{"mode": "block"}
-			e := newEnv(t, setup{others: map[string]map[string]string{"winmx": block, "opennap": block}})
-			browsers <- struct{}{}
-			t.Cleanup(func() { <-browsers })
-			h := e.lab.Clients[0]
-			e.nameServer()
-			e.echoes(8388)
-			// Packets to these addresses are lost on the way.
-			_, err := e.lab.Inet.Run("iptables", "-w", "-A", "INPUT", "-d", "192.0.2.128/25", "-j", "DROP")
-			e.ok(err)
-			s := &site{reports: make(chan string, 1), asked: make(chan string, 100)}
-			quoted := make([]string, len(targets))
-			for i, a := range targets {
-				quoted[i] = "'" + a.String() + "'"
-			}
-			s.page = fmt.Sprintf(pageHead, "["+strings.Join(append(quoted, "'["+stranger6.String()+"]'"), ", ")+"]") + attack.script + pageTail
-			for _, p := range []uint16{pages.Port(), 8081} {
-				l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.Addr{}, p))
-				e.ok(err)
-				server := &http.Server{Handler: s}
-				go server.Serve(l)
-				t.Cleanup(func() { server.Close() })
-			}
-			v := e.user(h, true, lab.InnocentConfig{IPv6: true, Every: 300 * time.Millisecond})
-			e.browse(h, "http://"+pages.String()+"/")
-			var report string
-			select {
-			case report = <-s.reports:
-			case <-time.After(patience):
-				report = "no report came"
-			}
-			for _, line := range strings.Split(report, "\n") {
-				if line != "" {
-					t.Errorf("the browser says: %s", line)
+	if why := lab.Needs("chromium"); why != "" {
+		t.Skip(why)
+	}
+	// Two browsers at a time: each begins with seconds of a processor.
+	for i := range 2 {
+		t.Run(fmt.Sprintf("browser %d", i), func(t *testing.T) {
+			t.Parallel()
+			for j, attack := range pageAttacks {
+				if j%2 == i {
+					t.Run(attack.name, func(t *testing.T) { page(t, attack.name, attack.script) })
 				}
 			}
-			if attack.name != "WebRTC" && attack.name != "dead addresses" && len(s.asked) == 0 {
-				t.Error("the browser did not do what it was to")
-			}
-			// A page makes its visitor a suspect at most: what another program
-			// does goes on.
-			for _, to := range []netip.Addr{netip.MustParseAddr("192.0.2.40"), netip.MustParseAddr("2001:db8:ff::40")} {
-				if err := randomFirst(h, port(to, 8388)); err != nil {
-					t.Errorf("another program of the host: %v", err)
-				}
-			}
-			v.unharmed()
 		})
 	}
 }
 
-// browsers bounds how many run at a time: each begins with seconds of a processor.
-var browsers = make(chan struct{}, 2)
+func page(t *testing.T, name, script string) {
+	block := map[string]string{"mode": "block"}
+	e := newEnv(t, setup{serial: true, others: map[string]map[string]string{"winmx": block, "opennap": block}})
+	h := e.lab.Clients[0]
+	e.nameServer()
+	e.echoes(8388)
+	// Packets to these addresses are lost on the way.
+	_, err := e.lab.Inet.Run("iptables", "-w", "-A", "INPUT", "-d", "192.0.2.128/25", "-j", "DROP")
+	e.ok(err)
+	s := &site{reports: make(chan string, 1), asked: make(chan string, 100)}
+	quoted := make([]string, len(targets))
+	for i, a := range targets {
+		quoted[i] = "'" + a.String() + "'"
+	}
+	s.page = fmt.Sprintf(pageHead, "["+strings.Join(append(quoted, "'["+stranger6.String()+"]'"), ", ")+"]") + script + pageTail
+	for _, p := range []uint16{pages.Port(), 8081} {
+		l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.Addr{}, p))
+		e.ok(err)
+		server := &http.Server{Handler: s}
+		go server.Serve(l)
+		t.Cleanup(func() { server.Close() })
+	}
+	v := e.user(h, true, lab.InnocentConfig{IPv6: true, Every: 300 * time.Millisecond})
+	e.browse(h, "http://"+pages.String()+"/")
+	var report string
+	select {
+	case report = <-s.reports:
+	case <-time.After(patience):
+		report = "no report came"
+	}
+	for _, line := range strings.Split(report, "\n") {
+		if line != "" {
+			t.Errorf("the browser says: %s", line)
+		}
+	}
+	if name != "WebRTC" && name != "dead addresses" && len(s.asked) == 0 {
+		t.Error("the browser did not do what it was to")
+	}
+	// A page makes its visitor a suspect at most: what another program
+	// does goes on.
+	for _, to := range []netip.Addr{netip.MustParseAddr("192.0.2.40"), netip.MustParseAddr("2001:db8:ff::40")} {
+		if err := randomFirst(h, port(to, 8388)); err != nil {
+			t.Errorf("another program of the host: %v", err)
+		}
+	}
+	v.unharmed()
+}
 
 // nameServer runs a name server on the router, as usual. Ordinary servers are at the
 // addresses that it knows; it knows nothing of the names that the browser asks for by

@@ -80,7 +80,12 @@ func TCPPacket(src, dst netip.AddrPort, flags byte, seq uint32, payload []byte) 
 func ipPacket(proto byte, sumAt int, src, dst netip.AddrPort, l4 []byte) []byte {
 	binary.BigEndian.PutUint16(l4, src.Port())
 	binary.BigEndian.PutUint16(l4[2:], dst.Port())
-	s, d := src.Addr().AsSlice(), dst.Addr().AsSlice()
+	return ipAround(proto, sumAt, src.Addr(), dst.Addr(), l4)
+}
+
+// ipAround puts an IP header before l4, whose checksum is to be at sumAt.
+func ipAround(proto byte, sumAt int, src, dst netip.Addr, l4 []byte) []byte {
+	s, d := src.AsSlice(), dst.AsSlice()
 	pseudo := uint32(proto) + uint32(len(l4))
 	pseudo += sum16(s) + sum16(d)
 	sum := fold(pseudo + sum16(l4))
@@ -88,7 +93,7 @@ func ipPacket(proto byte, sumAt int, src, dst netip.AddrPort, l4 []byte) []byte 
 		sum = 0xffff // 0 says that there is none
 	}
 	binary.BigEndian.PutUint16(l4[sumAt:], sum)
-	if src.Addr().Is6() {
+	if src.Is6() {
 		h := []byte{0x60, 0, 0, 0, byte(len(l4) >> 8), byte(len(l4)), proto, 64}
 		return append(append(append(h, s...), d...), l4...)
 	}

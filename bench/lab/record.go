@@ -24,6 +24,7 @@ const (
 	FlagFIN = 0x01
 	FlagSYN = 0x02
 	FlagRST = 0x04
+	FlagPSH = 0x08
 	FlagACK = 0x10
 )
 

@@ -104,7 +104,7 @@ func TestStart(t *testing.T) {
 				"logger -s -t p2pwall -p daemon.err /etc/config/p2pwall:7: unknown option \"x\", remove it\n",
 				"/etc/config/p2pwall:9: second\n", "procd_add_reload_trigger p2pwall", "procd_close_service",
 			},
-			not:      []string{instance},
+			not:      []string{instance, goesOn},
 			noConfig: true,
 		},
 		"more clients": {
@@ -251,24 +251,6 @@ func TestReload(t *testing.T) {
 		}
 	})
 
-	t.Run("broken configuration", func(t *testing.T) {
-		r := newRouter(t)
-		if _, code := r.service("start"); code != 0 {
-			t.Fatal("does not start")
-		}
-		good := r.read("/var/run/p2pwall/config")
-		r.write("/pid", "100")
-		r.config("option timelock '120'", "option timelock 'soon'")
-		r.write("/fault", "/etc/config/p2pwall:23: bad\n")
-		log, code := r.service("reload")
-		if want := "logger -s -t p2pwall -p daemon.err /etc/config/p2pwall:23: bad\n"; code == 0 || log != want {
-			t.Errorf("exit code %d, recorded\n%s\nwant only %q, and nothing for procd", code, log, want)
-		}
-		if r.read("/var/run/p2pwall/config") != good {
-			t.Error("the daemon gets the broken configuration")
-		}
-	})
-
 	t.Run("switched off", func(t *testing.T) {
 		r := newRouter(t)
 		r.write("/pid", "100")
@@ -279,6 +261,35 @@ func TestReload(t *testing.T) {
 	})
 }
 
+// goesOn is said of a daemon that is left alone.
+const goesOn = "the service goes on with the configuration it has: correct the new one, then reload\n"
+
+// TestRefusal has a broken configuration beside a daemon that runs: nothing is
+// stopped, procd is told nothing, and whoever called learns which line it is.
+func TestRefusal(t *testing.T) {
+	for _, action := range []string{"start", "reload", "restart"} {
+		t.Run(action, func(t *testing.T) {
+			r := newRouter(t)
+			if _, code := r.service("start"); code != 0 {
+				t.Fatal("does not start")
+			}
+			good := r.read("/var/run/p2pwall/config")
+			r.write("/pid", "100")
+			r.config("option timelock '120'", "option timelock 'soon'")
+			r.write("/fault", "/etc/config/p2pwall:23: bad\n")
+			const say = "logger -s -t p2pwall -p daemon.err "
+			log, code := r.service(action)
+			if want := say + "/etc/config/p2pwall:23: bad\n" + say + goesOn; code == 0 || log != want {
+				t.Errorf("exit code %d, recorded\n%s\nwant only\n%s", code, log, want)
+			}
+			if r.read("/var/run/p2pwall/config") != good {
+				t.Error("the daemon gets the broken configuration")
+			}
+			r.read("/pid") // it still runs
+		})
+	}
+}
+
 // SIGUSR2, by its number here: the daemon ends and its rules stay.
 const handOver = `ubus call service signal {"name":"p2pwall","signal":12}` + "\n"
 
@@ -287,22 +298,28 @@ func TestSuccession(t *testing.T) {
 		action  string
 		upgrade bool
 		running bool
+		off     bool
 		want    []string // in this order
 		not     []string
 	}{
-		"restart":                          {action: "restart", running: true, want: []string{handOver, "procd_kill\n", "procd_open_instance\n"}, not: []string{"--remove"}},
-		"restart of a daemon that is down": {action: "restart", want: []string{"procd_kill\n", "procd_open_instance\n"}, not: []string{"--remove", handOver}},
-		"stop":                             {action: "stop", running: true, want: []string{"procd_kill\n"}, not: []string{handOver, "--remove"}},
-		"stop of a daemon that is down":    {action: "stop", want: []string{"rules --remove -c /var/run/p2pwall/config\n", "procd_kill\n"}, not: []string{handOver}},
-		"stop for an upgrade by opkg":      {action: "stop", upgrade: true, running: true, want: []string{handOver, "procd_kill\n"}, not: []string{"--remove"}},
-		"start after an upgrade by opkg":   {action: "start", upgrade: true, want: []string{"procd_open_instance\n"}, not: []string{handOver}},
-		"start after an upgrade by apk":    {action: "start", upgrade: true, running: true, want: []string{handOver, "procd_open_instance\n"}, not: []string{"--remove"}},
-		"start":                            {action: "start", running: true, want: []string{"procd_open_instance\n"}, not: []string{handOver}},
+		"restart": {action: "restart", running: true, want: []string{handOver, "procd_kill\n", "procd_open_instance\n"}, not: []string{"--remove"}},
+		// Nobody comes after it who would look after the rules.
+		"restart of a service that was switched off": {action: "restart", running: true, off: true, want: []string{"procd_kill\n"}, not: []string{handOver, "procd_open_instance"}},
+		"restart of a daemon that is down":           {action: "restart", want: []string{"procd_kill\n", "procd_open_instance\n"}, not: []string{"--remove", handOver}},
+		"stop":                                       {action: "stop", running: true, want: []string{"procd_kill\n"}, not: []string{handOver, "--remove"}},
+		"stop of a daemon that is down":              {action: "stop", want: []string{"rules --remove -c /var/run/p2pwall/config\n", "procd_kill\n"}, not: []string{handOver}},
+		"stop for an upgrade by opkg":                {action: "stop", upgrade: true, running: true, want: []string{handOver, "procd_kill\n"}, not: []string{"--remove"}},
+		"start after an upgrade by opkg":             {action: "start", upgrade: true, want: []string{"procd_open_instance\n"}, not: []string{handOver}},
+		"start after an upgrade by apk":              {action: "start", upgrade: true, running: true, want: []string{handOver, "procd_open_instance\n"}, not: []string{"--remove"}},
+		"start":                                      {action: "start", running: true, want: []string{"procd_open_instance\n"}, not: []string{handOver}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRouter(t)
 			if c.running {
 				r.write("/pid", "100")
+			}
+			if c.off {
+				r.config("option enabled '1'", "option enabled '0'")
 			}
 			var env []string
 			if c.upgrade {

@@ -344,10 +344,67 @@ func TestSuccession(t *testing.T) {
 }
 
 func TestUCIDefaults(t *testing.T) {
+	const (
+		ours  = "p2pwall.main.network lan\n"
+		lan   = "network.lan interface\n"
+		home  = "network.home interface\nnetwork.guest interface\nnetwork.wan interface\n"
+		zones = "firewall.@zone[0] zone\nfirewall.@zone[0].name wan\nfirewall.@zone[0].network wan\nfirewall.@zone[0].input ACCEPT\n" +
+			"firewall.@zone[1] zone\nfirewall.@zone[1].name NAME\nfirewall.@zone[1].input ACCEPT\nfirewall.@zone[1].network home guest gone\n" +
+			"firewall.@zone[2] zone\nfirewall.@zone[2].name vpn\nfirewall.@zone[2].input ACCEPT\nfirewall.@zone[2].masq 1\nfirewall.@zone[2].network wan\n"
+		taken = "uci delete p2pwall.main.network\nuci add_list p2pwall.main.network=home\n" +
+			"uci add_list p2pwall.main.network=guest\nuci commit p2pwall\n"
+	)
+	for name, c := range map[string]struct{ uci, want string }{
+		"network lan":                      {ours + lan + home + zones, ""},
+		"zone lan with another network":    {ours + home + strings.Replace(zones, "NAME", "lan", 1), taken},
+		"zone of another name":             {ours + home + strings.Replace(zones, "NAME", "inside", 1), taken},
+		"closed zone":                      {ours + home + strings.Replace(zones, "NAME\nfirewall.@zone[1].input ACCEPT", "dmz\nfirewall.@zone[1].input REJECT", 1), ""},
+		"network of the user's choice":     {"p2pwall.main.network cellar\n" + home + strings.Replace(zones, "NAME", "lan", 1), ""},
+		"device of the user's choice":      {ours + "p2pwall.main.device eth7\n" + home + strings.Replace(zones, "NAME", "lan", 1), ""},
+		"networks that are not configured": {ours + strings.Replace(zones, "NAME", "lan", 1), ""},
+		"no firewall":                      {ours + home, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRouter(t)
+			r.write("/uci", c.uci)
+			_, log, code := r.run(nil, "", "/bin/sh", "/etc/uci-defaults/90-p2pwall")
+			if want := c.want + "killall -q -HUP ubusd\nkillall -q -HUP rpcd\n"; code != 0 || log != want {
+				t.Errorf("exit code %d, recorded\n%s\nwant\n%s", code, log, want)
+			}
+			if _, err := os.Stat(r.path("/var/run/config.md5")); err == nil {
+				t.Error("a list of sums has come into being: the other configurations are not in it")
+			}
+		})
+	}
+}
+
+// TestFirstChange follows the list by which reload_config sees what changed: lines
+// of md5sum about files that hold what "uci show" says.
+func TestFirstChange(t *testing.T) {
+	const sums = "/var/run/config.md5"
+	others := "d41d8cd98f00b204e9800998ecf8427e  /var/run/config.check/dhcp\n"
 	r := newRouter(t)
-	_, log, code := r.run(nil, "", "/bin/sh", "/etc/uci-defaults/90-p2pwall")
-	if want := "killall -q -HUP ubusd\nkillall -q -HUP rpcd\n"; code != 0 || log != want {
-		t.Errorf("exit code %d, recorded %q, want %q", code, log, want)
+	r.write(sums, others)
+	r.write("/uci", "p2pwall.main.timelock 120\nnetwork.lan interface\n")
+	for range 2 { // an upgrade runs it again
+		if _, _, code := r.run(nil, "", "/bin/sh", "/etc/uci-defaults/90-p2pwall"); code != 0 {
+			t.Fatal("it fails")
+		}
+	}
+	if got := r.read(sums); strings.Count(got, "\n") != 2 || !strings.HasPrefix(got, others) {
+		t.Fatalf("the list is\n%s", got)
+	}
+	changed := func() string {
+		r.write("/var/run/config.check/dhcp", "")
+		out, _, _ := r.run(nil, "", "/bin/sh", "-c", "uci show p2pwall >/var/run/config.check/p2pwall; md5sum -c "+sums+" 2>/dev/null | grep FAILED")
+		return out
+	}
+	if got := changed(); got != "" {
+		t.Errorf("without a change: %s", got)
+	}
+	r.write("/uci", "p2pwall.main.timelock 60\nnetwork.lan interface\n")
+	if got := changed(); got != "/var/run/config.check/p2pwall: FAILED\n" {
+		t.Errorf("after a change: %q", got)
 	}
 }
 

@@ -92,10 +92,10 @@ func (d *daemon) say(subject, what string) {
 
 // start brings everything up. On an error the caller stops what is up.
 func (d *daemon) start() error {
-	if err := d.findDevices(); err != nil {
+	if err := d.findDevices(); err != nil && !errors.Is(err, errNoLAN) {
 		return err
 	}
-	if !d.call.noRules {
+	if !d.call.noRules && len(d.names) > 0 {
 		d.keeper.Prepare(&d.cfg)
 	}
 	service := &procd.Service{Journal: d.journal, PID: os.Getpid(), Info: d.info, Check: d.check}
@@ -129,6 +129,18 @@ func (d *daemon) start() error {
 		d.backend, d.setsKind, d.rulesOK = "none (--no-rules)", string(openwrt.SetsOff), true
 		return nil
 	}
+	if len(d.names) == 0 {
+		// What an instance before this one left is for devices of that one.
+		d.mu.Lock()
+		d.backend, d.setsKind = "none (no LAN device)", string(openwrt.SetsOff)
+		d.mu.Unlock()
+		return d.keeper.Remove()
+	}
+	return d.watch()
+}
+
+// watch loads the rules for the first time.
+func (d *daemon) watch() error {
 	first := !d.restored // loading the rules sets it
 	var suspects []nfq.AddrPort
 	if first {
@@ -339,6 +351,10 @@ func (d *daemon) stop(successor bool) {
 	}
 }
 
+// errNoLAN says that no LAN device is known. A daemon that starts so waits for a
+// configuration that names one: to end would only have it started again.
+var errNoLAN = errors.New("no LAN device is known")
+
 // findDevices reads which devices are the LAN's.
 func (d *daemon) findDevices() error {
 	names, missing, err := d.cfg.LANDevices()
@@ -349,10 +365,15 @@ func (d *daemon) findDevices() error {
 	if len(missing) > 0 {
 		what = "no device is known for network " + strings.Join(missing, ", ")
 	}
-	d.say("networks", what)
 	if len(names) == 0 {
-		return errors.New("no LAN device is known: name one with \"list device\" (Debian), or a UCI network with \"list network\" (OpenWrt), in " + d.call.config)
+		if what == "" {
+			what = errNoLAN.Error()
+		}
+		d.say("networks", what+": nothing is watched; name a device with \"list device\" (Debian), "+
+			"or a network of /etc/config/network with \"list network\" (OpenWrt), in "+d.call.config+" and reload")
+		return errNoLAN
 	}
+	d.say("networks", what)
 	devices, err := lanDevices(names)
 	if err != nil {
 		return err
@@ -492,7 +513,7 @@ func (d *daemon) reload() {
 	d.mu.Lock()
 	d.cfg = cfg
 	d.mu.Unlock()
-	if err := d.findDevices(); err != nil {
+	if err := d.findDevices(); err != nil && len(d.names) > 0 {
 		logFailure(d.log, err)
 		d.log.Printf("the devices of before are watched: %s", strings.Join(d.names, " "))
 	}
@@ -503,7 +524,13 @@ func (d *daemon) reload() {
 			e.SetDevices(d.devices)
 		})
 	}
-	if !d.call.noRules {
+	switch {
+	case d.call.noRules || len(d.names) == 0:
+	case !d.loading:
+		if err := d.watch(); err != nil {
+			d.log.Printf("rules: %v", err)
+		}
+	default:
 		if err := d.loadRules(); err != nil {
 			d.log.Printf("rules: %v", err)
 		}
@@ -541,7 +568,7 @@ func (d *daemon) keepHouse() {
 		}
 		d.say("device "+name, missing)
 	}
-	if d.call.noRules {
+	if d.call.noRules || !d.loading {
 		return
 	}
 	if d.rounds++; d.rounds%goneEvery == 0 {
@@ -632,6 +659,9 @@ func wanted(classes openwrt.LogClasses, e *procd.Entry) bool {
 
 // summary says in one line what the wall stands on.
 func (d *daemon) summary() string {
+	if len(d.names) == 0 {
+		return "watching nothing"
+	}
 	return fmt.Sprintf("watching %s, rules by %s, sets by %s, lock time %v",
 		strings.Join(d.names, " "), d.backend, d.setsKind, d.cfg.TimeLock)
 }

@@ -86,7 +86,7 @@ func (d *daemon) say(subject, what string) {
 	}
 	d.complain[subject] = what
 	if what != "" {
-		d.log.Printf("%s", what)
+		d.log.Warnf("%s", what)
 	}
 }
 
@@ -116,7 +116,7 @@ func (d *daemon) start() error {
 		d.helpers.Go(func() { d.flows.run(d) })
 	}
 	if err := countPackets(); err != nil {
-		d.log.Printf("%v", err)
+		d.log.Warnf("%v", err)
 	}
 	for _, w := range d.workers {
 		d.helpers.Go(func() {
@@ -152,7 +152,7 @@ func (d *daemon) watch() error {
 	if first && d.cfg.Sifts() {
 		// What began in between showed what it is to nobody.
 		if err := nfq.MarkKnown(d.marks, d.lan()); err != nil {
-			d.log.Printf("%v", err)
+			d.log.Warnf("%v", err)
 		}
 	}
 	d.suspect(suspects)
@@ -170,7 +170,7 @@ func (d *daemon) lookAgain() (suspects []nfq.AddrPort) {
 		_, err = nfq.DeleteUDPFlows(lan)
 	}
 	if err != nil {
-		d.log.Printf("%v: a client that runs already is found when it asks somebody new", err)
+		d.log.Warnf("%v: a client that runs already is found when it asks somebody new", err)
 	}
 	return suspects
 }
@@ -210,7 +210,7 @@ func (d *daemon) openQueues() error {
 		w := &worker{queue: q}
 		d.workers = append(d.workers, w)
 		for _, line := range degraded {
-			d.log.Printf("%s", line)
+			d.log.Warnf("%s", line)
 		}
 		if w.sender, err = nfq.OpenSender(d.marks.Own); err != nil {
 			return err
@@ -227,7 +227,7 @@ func (d *daemon) openQueues() error {
 		w.neighbours = nfq.NewNeighbourAsker(func(id uint64, info nfq.NeighbourInfo, err error) {
 			mac := info.MAC
 			if err != nil {
-				said.Do(func() { d.log.Printf("%v: whose address cannot be known is not locked (said once)", err) })
+				said.Do(func() { d.log.Warnf("%v: whose address cannot be known is not locked (said once)", err) })
 				mac = nfq.MAC{}
 			}
 			w.loop.Do(func(e *state.Engine, now state.Time) { e.Neighbour(id, mac, info.Addrs4 > 1, now) })
@@ -263,7 +263,7 @@ func (d *daemon) restore(w *worker, i int, now state.Time) {
 	}
 	b, err := readState(path)
 	if err != nil {
-		d.log.Printf("state file: %v: starting empty", err)
+		d.log.Warnf("state file: %v: starting empty", err)
 		return
 	}
 	if b == nil {
@@ -275,7 +275,7 @@ func (d *daemon) restore(w *worker, i int, now state.Time) {
 		if e := os.Rename(path, aside); e != nil {
 			where = "left where it is: " + e.Error()
 		}
-		d.log.Printf("state file %s: %v: %s, starting empty", path, err, where)
+		d.log.Warnf("state file %s: %v: %s, starting empty", path, err, where)
 		w.loop.Engine = d.newEngine(w, now)
 		return
 	}
@@ -323,7 +323,7 @@ func (d *daemon) stop(successor bool) {
 	}
 	if !successor && d.loading {
 		if err := d.keeper.Remove(); err != nil {
-			d.log.Printf("rules: %v", err)
+			d.log.Errorf("rules: %v", err)
 		}
 	}
 	if d.server != nil {
@@ -390,7 +390,7 @@ func (d *daemon) loadRules() error {
 	l, err := d.keeper.Load(&d.cfg, d.names)
 	d.setRepeat(d.keeper.Target()) // it may have failed, and those of before hold
 	for _, line := range l.Degraded {
-		d.log.Printf("%s", line)
+		d.log.Warnf("%s", line)
 	}
 	if err != nil {
 		d.mu.Lock()
@@ -405,7 +405,7 @@ func (d *daemon) loadRules() error {
 	d.mu.Unlock()
 	if changed {
 		if err := d.openSets(t.Sets); err != nil {
-			d.log.Printf("%v: every blocked packet goes through the queue", err)
+			d.log.Warnf("%v: every blocked packet goes through the queue", err)
 		}
 	}
 	d.tellSets()
@@ -423,7 +423,7 @@ func (d *daemon) joinGroups() {
 		}
 	}
 	if err := d.groups.Join(on); err != nil {
-		d.log.Printf("searches for peers in the LAN are not seen: %v", err)
+		d.log.Warnf("searches for peers in the LAN are not seen: %v", err)
 	}
 }
 
@@ -486,7 +486,7 @@ func (d *daemon) reload() {
 	}
 	if err != nil {
 		logFailure(d.log, err)
-		d.log.Printf("the configuration was not read again: the old one stays in force")
+		d.log.Warnf("the configuration was not read again: the old one stays in force")
 		return
 	}
 	old := d.cfg
@@ -504,7 +504,7 @@ func (d *daemon) reload() {
 		{"control", cfg.Control != old.Control},
 	} {
 		if x.changed {
-			d.log.Printf("option %s takes effect with the next start", x.what)
+			d.log.Warnf("option %s takes effect with the next start", x.what)
 		}
 	}
 	cfg.MaxClients, cfg.Queue, cfg.Queues = old.MaxClients, old.Queue, old.Queues
@@ -515,7 +515,7 @@ func (d *daemon) reload() {
 	d.mu.Unlock()
 	if err := d.findDevices(); err != nil && len(d.names) > 0 {
 		logFailure(d.log, err)
-		d.log.Printf("the devices of before are watched: %s", strings.Join(d.names, " "))
+		d.log.Warnf("the devices of before are watched: %s", strings.Join(d.names, " "))
 	}
 	d.setCommands()
 	for _, w := range d.workers {
@@ -528,11 +528,11 @@ func (d *daemon) reload() {
 	case d.call.noRules || len(d.names) == 0:
 	case !d.loading:
 		if err := d.watch(); err != nil {
-			d.log.Printf("rules: %v", err)
+			d.log.Errorf("rules: %v", err)
 		}
 	default:
 		if err := d.loadRules(); err != nil {
-			d.log.Printf("rules: %v", err)
+			d.log.Errorf("rules: %v", err)
 		}
 		// What was taken for decided so far is not for these rules.
 		if cfg.Sifts() && !old.Sifts() || cfg.Exempt.Lacks(old.Exempt) {
@@ -590,7 +590,7 @@ func (d *daemon) keepHouse() {
 		d.say("rules", fmt.Sprintf("rules: %s, and they cannot be put back: %v", what, err))
 		return
 	}
-	d.log.Printf("rules: %s: put back", what)
+	d.log.Warnf("rules: %s: put back", what)
 	d.say("repair", strings.Join(l.Degraded, "; "))
 	if l.NewSets {
 		d.tellSets()

@@ -17,7 +17,7 @@ func TestStartInJail(t *testing.T) {
 	r := newRouter(t)
 	log, code := r.service("start")
 	want := `procd_open_instance
-procd_set_param command /usr/sbin/p2pwall run -c /var/run/p2pwall/config
+procd_set_param command /usr/sbin/p2pwall run -c /var/run/p2pwall/config --log syslog
 procd_set_param env PATH=/usr/sbin:/usr/bin:/sbin:/bin GOGC=25 GOMEMLIMIT=9216KiB
 procd_set_param file /usr/sbin/p2pwall
 procd_set_param respawn 3600 5 5
@@ -28,7 +28,7 @@ procd_set_param user p2pwall
 procd_set_param group p2pwall
 procd_set_param capabilities /etc/capabilities/p2pwall.json
 procd_set_param no_new_privs 1
-procd_add_jail p2pwall procfs sysfs ubus ronly
+procd_add_jail p2pwall log procfs sysfs ubus ronly
 procd_add_jail_mount_rw /var/run/p2pwall
 procd_add_jail_mount /var/run/xtables.lock
 procd_add_jail_mount /usr/sbin/nft

@@ -219,7 +219,7 @@ func (c *Commands) complain(what string) {
 	c.said[what] = true
 	c.mu.Unlock()
 	if !again {
-		c.log.Printf("%s", what)
+		c.log.Warnf("%s", what)
 	}
 }
 

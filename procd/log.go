@@ -8,24 +8,101 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// Logger writes lines to standard error, where procd and systemd pick them up.
+// The priorities of log lines, with syslog's numbers.
+const (
+	priorityError   = 3
+	priorityWarning = 4
+	priorityNotice  = 5
+	priorityInfo    = 6
+)
+
+// facility is syslog's number for daemons, as it is added to a priority.
+const facility = 3 << 3
+
+// devLog is the socket of the system's log.
+const devLog = "/dev/log"
+
+// Logger writes the lines of the log.
 type Logger struct {
-	mu sync.Mutex
-	w  io.Writer
+	mu     sync.Mutex
+	w      io.Writer
+	format func(priority int, text string) []byte
+	syslog int    // datagram socket, or -1
+	path   string // of the log's socket
+	now    func() time.Time
 }
 
-// NewLogger returns a logger that writes to w.
-func NewLogger(w io.Writer) *Logger { return &Logger{w: w} }
+// NewLogger returns a logger that writes lines to w which begin with the program's
+// name, for people and for tests. Priorities do not show.
+func NewLogger(w io.Writer) *Logger {
+	return &Logger{w: w, syslog: -1, format: func(_ int, text string) []byte { return []byte("p2pwall: " + text + "\n") }}
+}
 
-// Printf writes one line.
-func (l *Logger) Printf(format string, args ...any) {
-	line := fmt.Appendf(nil, "p2pwall: "+format+"\n", args...)
+// NewLoggerTo returns a logger of a kind:
+//
+//	stderr   as NewLogger
+//	journal  lines on w for systemd, which puts the name there itself and takes the
+//	         priority from the beginning of each line
+//	syslog   the socket of the system's log. procd would take a line on standard
+//	         error for an error, whatever it says. A line that the log does not take
+//	         goes to w without a name, because procd puts one there. In a jail this
+//	         happens after a restart of OpenWrt's log: its new socket is not the one
+//	         that the jail has.
+func NewLoggerTo(kind string, w io.Writer) (*Logger, error) {
+	l := NewLogger(w)
+	switch kind {
+	case "", "stderr":
+		return l, nil
+	case "journal":
+		l.format = func(priority int, text string) []byte { return fmt.Appendf(nil, "<%d>%s\n", priority, text) }
+	case "syslog":
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			fd = -1 // everything goes to w
+		}
+		l.syslog, l.path, l.now = fd, devLog, time.Now
+		l.format = func(_ int, text string) []byte { return []byte(text + "\n") }
+	default:
+		return nil, fmt.Errorf("unknown kind of log %q: use stderr, journal or syslog", kind)
+	}
+	return l, nil
+}
+
+// Printf writes one line of the priority info: what happens in the normal course.
+func (l *Logger) Printf(format string, args ...any) { l.write(priorityInfo, format, args) }
+
+// Noticef writes one line that the owner of the router may want to know of.
+func (l *Logger) Noticef(format string, args ...any) { l.write(priorityNotice, format, args) }
+
+// Warnf writes one line about something that does not work as it should.
+func (l *Logger) Warnf(format string, args ...any) { l.write(priorityWarning, format, args) }
+
+// Errorf writes one line about something that does not work at all.
+func (l *Logger) Errorf(format string, args ...any) { l.write(priorityError, format, args) }
+
+func (l *Logger) write(priority int, format string, args []any) {
+	text := fmt.Sprintf(format, args...)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, _ = l.w.Write(line)
+	if l.syslog >= 0 && unix.Sendto(l.syslog, l.datagram(priority, text), 0, &unix.SockaddrUnix{Name: l.path}) == nil {
+		return
+	}
+	_, _ = l.w.Write(l.format(priority, text))
+}
+
+// datagram is a line as syslog(3) of the C library sends it. OpenWrt's log takes the
+// time for a fixed number of bytes and puts its own there. No process id: within a
+// jail it would be 1.
+func (l *Logger) datagram(priority int, text string) []byte {
+	t := l.now()
+	h, m, s := t.Clock()
+	return fmt.Appendf(nil, "<%d>%s %2d %02d:%02d:%02d p2pwall: %s",
+		facility|priority, t.Month().String()[:3], t.Day(), h, m, s, text)
 }
 
 const (
@@ -68,5 +145,16 @@ func (l *EventLog) Event(e *Entry) {
 		l.Log.Printf("%d %s lines were left out", lim.suppressed, e.Class)
 		lim.suppressed = 0
 	}
-	l.Log.Printf("%s", e.Text())
+	l.Log.write(e.priority(), "%s", []any{e.Text()})
+}
+
+// priority is how much an event matters to the owner of the router.
+func (e *Entry) priority() int {
+	switch e.Class {
+	case state.ClassClient:
+		return priorityNotice
+	case state.ClassTable, state.ClassSystem:
+		return priorityWarning
+	}
+	return priorityInfo
 }

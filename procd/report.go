@@ -54,7 +54,11 @@ func (s *Service) statusText(b *strings.Builder) {
 		rules = "NOT in place: see \"p2pwall check\""
 	}
 	fmt.Fprintf(b, "rules    %s, sets %s, %s\n", info.Backend, info.Sets, rules)
-	fmt.Fprintf(b, "LAN      %s\n", strings.Join(info.Devices, " "))
+	lan := strings.Join(info.Devices, " ")
+	if lan == "" {
+		lan = "no device: nothing is watched, see \"p2pwall check\""
+	}
+	fmt.Fprintf(b, "LAN      %s\n", lan)
 	for _, q := range info.Queues {
 		fmt.Fprintf(b, "queue    %d: %d waiting, %d dropped by the kernel\n", q.Number, q.Waiting, q.Dropped+q.UserDropped)
 	}

@@ -29,6 +29,7 @@ var survivals = []scenario{
 	{name: "restart", main: map[string]string{"timelock": "4"}, run: restart},
 	{name: "stop and start", main: map[string]string{"timelock": "60"}, run: stopStart},
 	{name: "reload", main: map[string]string{"timelock": "4"}, run: reload},
+	{name: "no LAN at the start", main: map[string]string{"timelock": "2", "device": ""}, late: true, run: lateLAN},
 	{name: "exempt", main: map[string]string{"exempt": "192.168.1.50"}, run: exempt},
 	{name: "exempt by MAC", main: map[string]string{"exempt": "02:00:00:00:01:32"}, run: exempt},
 	{name: "monitor only", fasttrack: map[string]string{"mode": "monitor"}, run: monitorOnly},
@@ -447,6 +448,41 @@ func reload(e *env) {
 	e.must(err == nil && s.TimeLock == 3, "after a broken file: %+v, %v", s, err)
 	stop()
 	e.noLeak(h, 0)
+}
+
+// lateLAN is a daemon that gets a device only after its start, in the place of one that
+// had another and was killed.
+func lateLAN(e *env) {
+	h := e.lab.Clients[0]
+	cfg := e.cfg
+	e.cfg.Main["device"] = lab.BridgeDev
+	e.startWall()
+	e.wall.Kill()
+	rules := func() bool {
+		return slices.ContainsFunc(e.lab.Leftovers(), func(f string) bool { return strings.Contains(strings.ToLower(f), "p2pwall") })
+	}
+	e.must(rules(), "the killed one left no rules")
+	none := cfg
+	none.Main = map[string]string{"device": "", "network": "lan", "devices_file": filepath.Join(e.cfg.Dir, "none"), "timelock": "2"}
+	w, err := e.lab.LaunchWall(none)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.wall = w
+	e.until("an answer that says so", func() bool {
+		s, err := w.Status()
+		return err == nil && !s.RulesOK && len(s.Devices) == 0 && s.Backend == "none (no LAN device)"
+	})
+	e.until("the end of the rules of before", func() bool { return !rules() })
+	e.must(e.canConnect(e.lab.Innocent, lab.Server4, 5*time.Second), "no traffic while it waits")
+	if err := os.WriteFile(w.File, []byte(e.cfg.UCI()), 0o600); err != nil {
+		e.t.Fatal(err)
+	}
+	w.Signal(syscall.SIGHUP)
+	if err := w.Ready(patience); err != nil {
+		e.t.Fatal(err)
+	}
+	e.blocks(h)
 }
 
 func lineOf(text, word string) int {

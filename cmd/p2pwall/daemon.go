@@ -87,16 +87,16 @@ func (d *daemon) say(subject, what string) {
 	}
 	d.complain[subject] = what
 	if what != "" {
-		d.log.Printf("%s", what)
+		d.log.Warnf("%s", what)
 	}
 }
 
 // start brings everything up. On an error the caller stops what is up.
 func (d *daemon) start() error {
-	if err := d.findDevices(); err != nil {
+	if err := d.findDevices(); err != nil && !errors.Is(err, errNoLAN) {
 		return err
 	}
-	if !d.call.noRules {
+	if !d.call.noRules && len(d.names) > 0 {
 		d.keeper.Prepare(&d.cfg)
 	}
 	service := &procd.Service{Journal: d.journal, PID: os.Getpid(), Info: d.info, Check: d.check}
@@ -118,7 +118,7 @@ func (d *daemon) start() error {
 		d.helpers.Go(func() { d.flows.run(d) })
 	}
 	if err := countPackets(); err != nil {
-		d.log.Printf("%v", err)
+		d.log.Warnf("%v", err)
 	}
 	for _, w := range d.workers {
 		d.helpers.Go(func() {
@@ -131,6 +131,18 @@ func (d *daemon) start() error {
 		d.backend, d.setsKind, d.rulesOK = "none (--no-rules)", string(openwrt.SetsOff), true
 		return nil
 	}
+	if len(d.names) == 0 {
+		// What an instance before this one left is for devices of that one.
+		d.mu.Lock()
+		d.backend, d.setsKind = "none (no LAN device)", string(openwrt.SetsOff)
+		d.mu.Unlock()
+		return d.keeper.Remove()
+	}
+	return d.watch()
+}
+
+// watch loads the rules for the first time.
+func (d *daemon) watch() error {
 	first := !d.restored // loading the rules sets it
 	var suspects []nfq.AddrPort
 	if first {
@@ -142,7 +154,7 @@ func (d *daemon) start() error {
 	if first && d.cfg.Sifts() {
 		// What began in between showed what it is to nobody.
 		if err := nfq.MarkKnown(d.marks, d.lan()); err != nil {
-			d.log.Printf("%v", err)
+			d.log.Warnf("%v", err)
 		}
 	}
 	d.suspect(suspects)
@@ -160,7 +172,7 @@ func (d *daemon) lookAgain() (suspects []nfq.AddrPort) {
 		_, err = nfq.DeleteUDPFlows(lan)
 	}
 	if err != nil {
-		d.log.Printf("%v: a client that runs already is found when it asks somebody new", err)
+		d.log.Warnf("%v: a client that runs already is found when it asks somebody new", err)
 	}
 	return suspects
 }
@@ -200,7 +212,7 @@ func (d *daemon) openQueues() error {
 		w := &worker{queue: q}
 		d.workers = append(d.workers, w)
 		for _, line := range degraded {
-			d.log.Printf("%s", line)
+			d.log.Warnf("%s", line)
 		}
 		if w.sender, err = nfq.OpenSender(d.marks.Own); err != nil {
 			return err
@@ -217,7 +229,7 @@ func (d *daemon) openQueues() error {
 		w.neighbours = nfq.NewNeighbourAsker(func(id uint64, info nfq.NeighbourInfo, err error) {
 			mac := info.MAC
 			if err != nil {
-				said.Do(func() { d.log.Printf("%v: whose address cannot be known is not locked (said once)", err) })
+				said.Do(func() { d.log.Warnf("%v: whose address cannot be known is not locked (said once)", err) })
 				mac = nfq.MAC{}
 			}
 			w.loop.Do(func(e *state.Engine, now state.Time) { e.Neighbour(id, mac, info.Addrs4 > 1, info.Invited, now) })
@@ -285,7 +297,7 @@ func (d *daemon) restore(w *worker, i int, now state.Time) {
 	}
 	b, err := readState(path)
 	if err != nil {
-		d.log.Printf("state file: %v: starting empty", err)
+		d.log.Warnf("state file: %v: starting empty", err)
 		return
 	}
 	if b == nil {
@@ -297,7 +309,7 @@ func (d *daemon) restore(w *worker, i int, now state.Time) {
 		if e := os.Rename(path, aside); e != nil {
 			where = "left where it is: " + e.Error()
 		}
-		d.log.Printf("state file %s: %v: %s, starting empty", path, err, where)
+		d.log.Warnf("state file %s: %v: %s, starting empty", path, err, where)
 		w.loop.Engine = d.newEngine(w, now)
 		return
 	}
@@ -345,7 +357,7 @@ func (d *daemon) stop(successor bool) {
 	}
 	if !successor && d.loading {
 		if err := d.keeper.Remove(); err != nil {
-			d.log.Printf("rules: %v", err)
+			d.log.Errorf("rules: %v", err)
 		}
 	}
 	if d.server != nil {
@@ -373,6 +385,10 @@ func (d *daemon) stop(successor bool) {
 	}
 }
 
+// errNoLAN says that no LAN device is known. A daemon that starts so waits for a
+// configuration that names one: to end would only have it started again.
+var errNoLAN = errors.New("no LAN device is known")
+
 // findDevices reads which devices are the LAN's.
 func (d *daemon) findDevices() error {
 	names, missing, err := d.cfg.LANDevices()
@@ -383,10 +399,15 @@ func (d *daemon) findDevices() error {
 	if len(missing) > 0 {
 		what = "no device is known for network " + strings.Join(missing, ", ")
 	}
-	d.say("networks", what)
 	if len(names) == 0 {
-		return errors.New("no LAN device is known: name one with \"list device\" (Debian), or a UCI network with \"list network\" (OpenWrt), in " + d.call.config)
+		if what == "" {
+			what = errNoLAN.Error()
+		}
+		d.say("networks", what+": nothing is watched; name a device with \"list device\" (Debian), "+
+			"or a network of /etc/config/network with \"list network\" (OpenWrt), in "+d.call.config+" and reload")
+		return errNoLAN
 	}
+	d.say("networks", what)
 	devices, err := lanDevices(names)
 	if err != nil {
 		return err
@@ -403,7 +424,7 @@ func (d *daemon) loadRules() error {
 	l, err := d.keeper.Load(&d.cfg, d.names)
 	d.setRepeat(d.keeper.Target()) // it may have failed, and those of before hold
 	for _, line := range l.Degraded {
-		d.log.Printf("%s", line)
+		d.log.Warnf("%s", line)
 	}
 	if err != nil {
 		d.mu.Lock()
@@ -418,7 +439,7 @@ func (d *daemon) loadRules() error {
 	d.mu.Unlock()
 	if changed {
 		if err := d.openSets(t.Sets); err != nil {
-			d.log.Printf("%v: every blocked packet goes through the queue", err)
+			d.log.Warnf("%v: every blocked packet goes through the queue", err)
 		}
 	}
 	d.tellSets()
@@ -436,7 +457,7 @@ func (d *daemon) joinGroups() {
 		}
 	}
 	if err := d.groups.Join(on); err != nil {
-		d.log.Printf("searches for peers in the LAN are not seen: %v", err)
+		d.log.Warnf("searches for peers in the LAN are not seen: %v", err)
 	}
 }
 
@@ -509,7 +530,7 @@ func (d *daemon) reload() {
 	}
 	if err != nil {
 		logFailure(d.log, err)
-		d.log.Printf("the configuration was not read again: the old one stays in force")
+		d.log.Warnf("the configuration was not read again: the old one stays in force")
 		return
 	}
 	old := d.cfg
@@ -527,7 +548,7 @@ func (d *daemon) reload() {
 		{"control", cfg.Control != old.Control},
 	} {
 		if x.changed {
-			d.log.Printf("option %s takes effect with the next start", x.what)
+			d.log.Warnf("option %s takes effect with the next start", x.what)
 		}
 	}
 	cfg.MaxClients, cfg.Queue, cfg.Queues = old.MaxClients, old.Queue, old.Queues
@@ -536,9 +557,9 @@ func (d *daemon) reload() {
 	d.mu.Lock()
 	d.cfg = cfg
 	d.mu.Unlock()
-	if err := d.findDevices(); err != nil {
+	if err := d.findDevices(); err != nil && len(d.names) > 0 {
 		logFailure(d.log, err)
-		d.log.Printf("the devices of before are watched: %s", strings.Join(d.names, " "))
+		d.log.Warnf("the devices of before are watched: %s", strings.Join(d.names, " "))
 	}
 	d.setCommands()
 	for _, w := range d.workers {
@@ -547,9 +568,15 @@ func (d *daemon) reload() {
 			e.SetDevices(d.devices)
 		})
 	}
-	if !d.call.noRules {
+	switch {
+	case d.call.noRules || len(d.names) == 0:
+	case !d.loading:
+		if err := d.watch(); err != nil {
+			d.log.Errorf("rules: %v", err)
+		}
+	default:
 		if err := d.loadRules(); err != nil {
-			d.log.Printf("rules: %v", err)
+			d.log.Errorf("rules: %v", err)
 		}
 		// What was taken for decided so far is not for these rules.
 		if cfg.Sifts() && !old.Sifts() || cfg.Exempt.Lacks(old.Exempt) {
@@ -585,7 +612,7 @@ func (d *daemon) keepHouse() {
 		}
 		d.say("device "+name, missing)
 	}
-	if d.call.noRules {
+	if d.call.noRules || !d.loading {
 		return
 	}
 	if d.rounds++; d.rounds%goneEvery == 0 {
@@ -607,7 +634,7 @@ func (d *daemon) keepHouse() {
 		d.say("rules", fmt.Sprintf("rules: %s, and they cannot be put back: %v", what, err))
 		return
 	}
-	d.log.Printf("rules: %s: put back", what)
+	d.log.Warnf("rules: %s: put back", what)
 	d.say("repair", strings.Join(l.Degraded, "; "))
 	if l.NewSets {
 		d.tellSets()
@@ -676,6 +703,9 @@ func wanted(classes openwrt.LogClasses, e *procd.Entry) bool {
 
 // summary says in one line what the wall stands on.
 func (d *daemon) summary() string {
+	if len(d.names) == 0 {
+		return "watching nothing"
+	}
 	return fmt.Sprintf("watching %s, rules by %s, sets by %s, lock time %v",
 		strings.Join(d.names, " "), d.backend, d.setsKind, d.cfg.TimeLock)
 }

@@ -244,6 +244,38 @@ func TestDaemon(t *testing.T) {
 	}
 }
 
+// TestNoLAN: a daemon that knows no device waits for a configuration that names one.
+func TestNoLAN(t *testing.T) {
+	dir := openDir(t)
+	control := "option control '" + dir + "/control.sock'"
+	cfg := config(t, "list network 'lan'", control, "option state_file 'off'", "option devices_file '"+dir+"/devices'")
+	d := startDaemon(t, cfg)
+	want := "p2pwall: no device is known for network lan: nothing is watched; name a device with \"list device\" (Debian), " +
+		"or a network of /etc/config/network with \"list network\" (OpenWrt), in " + cfg + " and reload\n"
+	if !d.says(want) || !d.says("watching nothing") {
+		t.Errorf("no %q in the log", want)
+	}
+	if got := d.status()["devices"].([]any); len(got) != 0 {
+		t.Errorf("devices: %v", got)
+	}
+	reload := func() {
+		d.signal(syscall.SIGHUP)
+		d.hear("RELOADING=1")
+		d.hear("READY=1")
+	}
+	reload() // says nothing new
+	if err := os.WriteFile(dir+"/devices", []byte("lan lo\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	reload()
+	if got := d.status()["devices"].([]any); !slices.Equal(got, []any{"lo"}) {
+		t.Errorf("devices: %v", got)
+	}
+	if log := d.stop(); strings.Count(log, "nothing is watched") != 1 {
+		t.Error("it is not said once")
+	}
+}
+
 // TestStateFile: a file that cannot be used ends in a clear line and a running
 // daemon, and is kept for a look at it.
 func TestStateFile(t *testing.T) {

@@ -46,7 +46,7 @@ func (f *flowCutter) run(d *daemon) {
 		begin := time.Now()
 		if err := d.cutFlows(); err != nil && !f.failed {
 			f.failed = true
-			d.log.Printf("%v: connections that were made before a client was found may go on (said once); "+
+			d.log.Warnf("%v: connections that were made before a client was found may go on (said once); "+
 				"install kmod-nf-conntrack-netlink (OpenWrt)", err)
 		}
 		select {

@@ -17,7 +17,7 @@ var version = "0.0.0-dev"
 
 const usage = `usage: p2pwall COMMAND [OPTIONS]
 
-  run [-c FILE] [--no-rules] [--user NAME]
+  run [-c FILE] [--no-rules] [--user NAME] [--log stderr|journal|syslog]
                                    find and block, in the foreground
   status [--json]                  is it working, and what did it do
   clients [--json]                 the hosts that were found
@@ -70,6 +70,7 @@ type call struct {
 	json        bool
 	noRules     bool
 	user        string
+	log         string // the kind of log, "" for standard error
 	backend     string
 	configOnly  bool
 	remove      bool
@@ -128,6 +129,8 @@ func (c *call) option(name string) (flag *bool, value *string) {
 		return &c.noRules, nil
 	case "run user":
 		return nil, &c.user
+	case "run log":
+		return nil, &c.log
 	case "status json", "clients json", "peers json", "monitor json":
 		return &c.json, nil
 	case "check config":

@@ -27,7 +27,10 @@ const savePeriod = time.Minute
 
 // run is the daemon: it returns when a signal ends it.
 func run(c *call) int {
-	log := procd.NewLogger(c.errOut)
+	log, err := procd.NewLoggerTo(c.log, c.errOut)
+	if err != nil {
+		return c.fail(err)
+	}
 	if c.user != "" {
 		return logFailure(log, procd.Become(c.user, c.withoutUser()))
 	}
@@ -84,7 +87,7 @@ func run(c *call) int {
 		case <-save.C:
 			d.save(false)
 		case err := <-d.failed:
-			log.Printf("the queue failed: %v", err)
+			log.Errorf("the queue failed: %v", err)
 			d.notifier.Stopping()
 			d.stop(false)
 			return exitFailure
@@ -95,6 +98,9 @@ func run(c *call) int {
 // withoutUser returns the arguments of the same call without --user.
 func (c *call) withoutUser() []string {
 	args := []string{os.Args[0], c.name, "-c", c.config}
+	if c.log != "" {
+		args = append(args, "--log", c.log)
+	}
 	if c.noRules {
 		args = append(args, "--no-rules")
 	}
@@ -103,7 +109,7 @@ func (c *call) withoutUser() []string {
 
 func logFailure(log *procd.Logger, err error) int {
 	for _, line := range strings.Split(err.Error(), "\n") {
-		log.Printf("%s", line)
+		log.Errorf("%s", line)
 	}
 	return exitFailure
 }

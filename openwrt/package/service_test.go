@@ -17,7 +17,7 @@ func TestStartInJail(t *testing.T) {
 	r := newRouter(t)
 	log, code := r.service("start")
 	want := `procd_open_instance
-procd_set_param command /usr/sbin/p2pwall run -c /var/run/p2pwall/config
+procd_set_param command /usr/sbin/p2pwall run -c /var/run/p2pwall/config --log syslog
 procd_set_param env PATH=/usr/sbin:/usr/bin:/sbin:/bin GOGC=25 GOMEMLIMIT=9216KiB
 procd_set_param file /usr/sbin/p2pwall
 procd_set_param respawn 3600 5 5
@@ -28,7 +28,7 @@ procd_set_param user p2pwall
 procd_set_param group p2pwall
 procd_set_param capabilities /etc/capabilities/p2pwall.json
 procd_set_param no_new_privs 1
-procd_add_jail p2pwall procfs sysfs ubus ronly
+procd_add_jail p2pwall log procfs sysfs ubus ronly
 procd_add_jail_mount_rw /var/run/p2pwall
 procd_add_jail_mount /var/run/xtables.lock
 procd_add_jail_mount /usr/sbin/nft
@@ -104,7 +104,7 @@ func TestStart(t *testing.T) {
 				"logger -s -t p2pwall -p daemon.err /etc/config/p2pwall:7: unknown option \"x\", remove it\n",
 				"/etc/config/p2pwall:9: second\n", "procd_add_reload_trigger p2pwall", "procd_close_service",
 			},
-			not:      []string{instance},
+			not:      []string{instance, goesOn},
 			noConfig: true,
 		},
 		"more clients": {
@@ -251,24 +251,6 @@ func TestReload(t *testing.T) {
 		}
 	})
 
-	t.Run("broken configuration", func(t *testing.T) {
-		r := newRouter(t)
-		if _, code := r.service("start"); code != 0 {
-			t.Fatal("does not start")
-		}
-		good := r.read("/var/run/p2pwall/config")
-		r.write("/pid", "100")
-		r.config("option timelock '120'", "option timelock 'soon'")
-		r.write("/fault", "/etc/config/p2pwall:23: bad\n")
-		log, code := r.service("reload")
-		if want := "logger -s -t p2pwall -p daemon.err /etc/config/p2pwall:23: bad\n"; code == 0 || log != want {
-			t.Errorf("exit code %d, recorded\n%s\nwant only %q, and nothing for procd", code, log, want)
-		}
-		if r.read("/var/run/p2pwall/config") != good {
-			t.Error("the daemon gets the broken configuration")
-		}
-	})
-
 	t.Run("switched off", func(t *testing.T) {
 		r := newRouter(t)
 		r.write("/pid", "100")
@@ -279,6 +261,35 @@ func TestReload(t *testing.T) {
 	})
 }
 
+// goesOn is said of a daemon that is left alone.
+const goesOn = "the service goes on with the configuration it has: correct the new one, then reload\n"
+
+// TestRefusal has a broken configuration beside a daemon that runs: nothing is
+// stopped, procd is told nothing, and whoever called learns which line it is.
+func TestRefusal(t *testing.T) {
+	for _, action := range []string{"start", "reload", "restart"} {
+		t.Run(action, func(t *testing.T) {
+			r := newRouter(t)
+			if _, code := r.service("start"); code != 0 {
+				t.Fatal("does not start")
+			}
+			good := r.read("/var/run/p2pwall/config")
+			r.write("/pid", "100")
+			r.config("option timelock '120'", "option timelock 'soon'")
+			r.write("/fault", "/etc/config/p2pwall:23: bad\n")
+			const say = "logger -s -t p2pwall -p daemon.err "
+			log, code := r.service(action)
+			if want := say + "/etc/config/p2pwall:23: bad\n" + say + goesOn; code == 0 || log != want {
+				t.Errorf("exit code %d, recorded\n%s\nwant only\n%s", code, log, want)
+			}
+			if r.read("/var/run/p2pwall/config") != good {
+				t.Error("the daemon gets the broken configuration")
+			}
+			r.read("/pid") // it still runs
+		})
+	}
+}
+
 // SIGUSR2, by its number here: the daemon ends and its rules stay.
 const handOver = `ubus call service signal {"name":"p2pwall","signal":12}` + "\n"
 
@@ -287,22 +298,28 @@ func TestSuccession(t *testing.T) {
 		action  string
 		upgrade bool
 		running bool
+		off     bool
 		want    []string // in this order
 		not     []string
 	}{
-		"restart":                          {action: "restart", running: true, want: []string{handOver, "procd_kill\n", "procd_open_instance\n"}, not: []string{"--remove"}},
-		"restart of a daemon that is down": {action: "restart", want: []string{"procd_kill\n", "procd_open_instance\n"}, not: []string{"--remove", handOver}},
-		"stop":                             {action: "stop", running: true, want: []string{"procd_kill\n"}, not: []string{handOver, "--remove"}},
-		"stop of a daemon that is down":    {action: "stop", want: []string{"rules --remove -c /var/run/p2pwall/config\n", "procd_kill\n"}, not: []string{handOver}},
-		"stop for an upgrade by opkg":      {action: "stop", upgrade: true, running: true, want: []string{handOver, "procd_kill\n"}, not: []string{"--remove"}},
-		"start after an upgrade by opkg":   {action: "start", upgrade: true, want: []string{"procd_open_instance\n"}, not: []string{handOver}},
-		"start after an upgrade by apk":    {action: "start", upgrade: true, running: true, want: []string{handOver, "procd_open_instance\n"}, not: []string{"--remove"}},
-		"start":                            {action: "start", running: true, want: []string{"procd_open_instance\n"}, not: []string{handOver}},
+		"restart": {action: "restart", running: true, want: []string{handOver, "procd_kill\n", "procd_open_instance\n"}, not: []string{"--remove"}},
+		// Nobody comes after it who would look after the rules.
+		"restart of a service that was switched off": {action: "restart", running: true, off: true, want: []string{"procd_kill\n"}, not: []string{handOver, "procd_open_instance"}},
+		"restart of a daemon that is down":           {action: "restart", want: []string{"procd_kill\n", "procd_open_instance\n"}, not: []string{"--remove", handOver}},
+		"stop":                                       {action: "stop", running: true, want: []string{"procd_kill\n"}, not: []string{handOver, "--remove"}},
+		"stop of a daemon that is down":              {action: "stop", want: []string{"rules --remove -c /var/run/p2pwall/config\n", "procd_kill\n"}, not: []string{handOver}},
+		"stop for an upgrade by opkg":                {action: "stop", upgrade: true, running: true, want: []string{handOver, "procd_kill\n"}, not: []string{"--remove"}},
+		"start after an upgrade by opkg":             {action: "start", upgrade: true, want: []string{"procd_open_instance\n"}, not: []string{handOver}},
+		"start after an upgrade by apk":              {action: "start", upgrade: true, running: true, want: []string{handOver, "procd_open_instance\n"}, not: []string{"--remove"}},
+		"start":                                      {action: "start", running: true, want: []string{"procd_open_instance\n"}, not: []string{handOver}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRouter(t)
 			if c.running {
 				r.write("/pid", "100")
+			}
+			if c.off {
+				r.config("option enabled '1'", "option enabled '0'")
 			}
 			var env []string
 			if c.upgrade {
@@ -327,10 +344,67 @@ func TestSuccession(t *testing.T) {
 }
 
 func TestUCIDefaults(t *testing.T) {
+	const (
+		ours  = "p2pwall.main.network lan\n"
+		lan   = "network.lan interface\n"
+		home  = "network.home interface\nnetwork.guest interface\nnetwork.wan interface\n"
+		zones = "firewall.@zone[0] zone\nfirewall.@zone[0].name wan\nfirewall.@zone[0].network wan\nfirewall.@zone[0].input ACCEPT\n" +
+			"firewall.@zone[1] zone\nfirewall.@zone[1].name NAME\nfirewall.@zone[1].input ACCEPT\nfirewall.@zone[1].network home guest gone\n" +
+			"firewall.@zone[2] zone\nfirewall.@zone[2].name vpn\nfirewall.@zone[2].input ACCEPT\nfirewall.@zone[2].masq 1\nfirewall.@zone[2].network wan\n"
+		taken = "uci delete p2pwall.main.network\nuci add_list p2pwall.main.network=home\n" +
+			"uci add_list p2pwall.main.network=guest\nuci commit p2pwall\n"
+	)
+	for name, c := range map[string]struct{ uci, want string }{
+		"network lan":                      {ours + lan + home + zones, ""},
+		"zone lan with another network":    {ours + home + strings.Replace(zones, "NAME", "lan", 1), taken},
+		"zone of another name":             {ours + home + strings.Replace(zones, "NAME", "inside", 1), taken},
+		"closed zone":                      {ours + home + strings.Replace(zones, "NAME\nfirewall.@zone[1].input ACCEPT", "dmz\nfirewall.@zone[1].input REJECT", 1), ""},
+		"network of the user's choice":     {"p2pwall.main.network cellar\n" + home + strings.Replace(zones, "NAME", "lan", 1), ""},
+		"device of the user's choice":      {ours + "p2pwall.main.device eth7\n" + home + strings.Replace(zones, "NAME", "lan", 1), ""},
+		"networks that are not configured": {ours + strings.Replace(zones, "NAME", "lan", 1), ""},
+		"no firewall":                      {ours + home, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRouter(t)
+			r.write("/uci", c.uci)
+			_, log, code := r.run(nil, "", "/bin/sh", "/etc/uci-defaults/90-p2pwall")
+			if want := c.want + "killall -q -HUP ubusd\nkillall -q -HUP rpcd\n"; code != 0 || log != want {
+				t.Errorf("exit code %d, recorded\n%s\nwant\n%s", code, log, want)
+			}
+			if _, err := os.Stat(r.path("/var/run/config.md5")); err == nil {
+				t.Error("a list of sums has come into being: the other configurations are not in it")
+			}
+		})
+	}
+}
+
+// TestFirstChange follows the list by which reload_config sees what changed: lines
+// of md5sum about files that hold what "uci show" says.
+func TestFirstChange(t *testing.T) {
+	const sums = "/var/run/config.md5"
+	others := "d41d8cd98f00b204e9800998ecf8427e  /var/run/config.check/dhcp\n"
 	r := newRouter(t)
-	_, log, code := r.run(nil, "", "/bin/sh", "/etc/uci-defaults/90-p2pwall")
-	if want := "killall -q -HUP ubusd\nkillall -q -HUP rpcd\n"; code != 0 || log != want {
-		t.Errorf("exit code %d, recorded %q, want %q", code, log, want)
+	r.write(sums, others)
+	r.write("/uci", "p2pwall.main.timelock 120\nnetwork.lan interface\n")
+	for range 2 { // an upgrade runs it again
+		if _, _, code := r.run(nil, "", "/bin/sh", "/etc/uci-defaults/90-p2pwall"); code != 0 {
+			t.Fatal("it fails")
+		}
+	}
+	if got := r.read(sums); strings.Count(got, "\n") != 2 || !strings.HasPrefix(got, others) {
+		t.Fatalf("the list is\n%s", got)
+	}
+	changed := func() string {
+		r.write("/var/run/config.check/dhcp", "")
+		out, _, _ := r.run(nil, "", "/bin/sh", "-c", "uci show p2pwall >/var/run/config.check/p2pwall; md5sum -c "+sums+" 2>/dev/null | grep FAILED")
+		return out
+	}
+	if got := changed(); got != "" {
+		t.Errorf("without a change: %s", got)
+	}
+	r.write("/uci", "p2pwall.main.timelock 60\nnetwork.lan interface\n")
+	if got := changed(); got != "/var/run/config.check/p2pwall: FAILED\n" {
+		t.Errorf("after a change: %q", got)
 	}
 }
 

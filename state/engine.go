@@ -97,6 +97,7 @@ type Engine struct {
 	history history
 
 	finding detect.Finding
+	stream  detect.Stream // of what is shown once: on the stack it would be allocated
 	asked   detect.Asked
 	out     [detect.MaxAnswer]byte
 }
@@ -379,9 +380,9 @@ func (e *Engine) offLink(p *nfq.Packet) nfq.Verdict {
 		}
 		return nfq.Accept
 	}
-	var s detect.Stream
+	e.stream = detect.Stream{}
 	e.finding.Reset()
-	if s.Feed(e.streams&^detect.Harmless, p.Seq, p.Payload, true, &e.finding) == detect.Yes &&
+	if e.stream.Feed(e.streams&^detect.Harmless, p.Seq, p.Payload, true, &e.finding) == detect.Yes &&
 		e.cfg.Protocols[e.finding.Protocol].Mode == Block {
 		return nfq.Drop
 	}

@@ -245,8 +245,8 @@ func (e *Engine) tells(protocol int, way *detect.Probe, b []byte, salt uint32, f
 		n := way.Build(e.out[:], nil, salt)
 		return n > 0 && way.Answered(b, e.out[:n])
 	}
-	var s detect.Stream
-	return s.Feed(1<<protocol, 0, b, true, f) == detect.Yes
+	e.stream = detect.Stream{}
+	return e.stream.Feed(1<<protocol, 0, b, true, f) == detect.Yes
 }
 
 // suspectUDP notes an unknown datagram of a host: who speaks from one port to

@@ -169,7 +169,7 @@ func (e *Engine) Configure(cfg Config) {
 		if !c.used {
 			continue
 		}
-		if e.exempt(&c.addr, &c.mac, e.now) {
+		if e.exempt(&c.addr, &e.hosts[c.host].via, e.now) {
 			e.forget(int32(i))
 			continue
 		}

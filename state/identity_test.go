@@ -101,6 +101,36 @@ func TestOneSignOfEach(t *testing.T) {
 	}
 }
 
+// Whom the neighbour table finds to be two is locked by the address that was proved, and
+// not by what was said from the other meanwhile.
+func TestTwoWhileTheTableIsAsked(t *testing.T) {
+	w, n := withNeighbours(t, nil)
+	n.macs[ip(hostB)], n.shared = macA, true
+	w.prove()
+	w.expect("A's ping", w.ping("198.51.100.7"), nfq.Drop)
+	w.expect("B's ping", udp(macA, hostB, 1214, "198.51.100.9", 1214, kazaaPing), nfq.Drop)
+	n.answer(w)
+	if !w.locked(hostA) || len(w.sets.locks) != 1 || w.sets.locks[hostA] == 0 {
+		t.Errorf("clients %+v, sets %+v", w.e.Clients(w.now), w.sets)
+	}
+	w.expect("B's SYN", tcp(macA, hostB, 4000, "203.0.113.80", 443, nfq.SYN, nil), nfq.Accept)
+}
+
+// An address that another host has taken is not probed.
+func TestProbedOnlyAtItsOwnAddress(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		w := lockedTorrent(t, func(c *Config) { c.LockTime = 20 * time.Minute })
+		w.pass(6 * time.Minute)
+		if taken {
+			w.expect("another host with its address", tcp(macB, hostA, 4000, "203.0.113.80", 443, nfq.SYN, nil), nfq.Accept)
+		}
+		w.pass(5 * time.Minute)
+		if q := w.questions(); (len(q) == 0) != taken {
+			t.Errorf("taken: %v, probed: %+v", taken, q)
+		}
+	}
+}
+
 // When one address alone is used for long, the MAC is one host's again.
 func TestSharingEnds(t *testing.T) {
 	w := newWorld(t, nil)
@@ -283,6 +313,26 @@ func TestForgedNeighbour(t *testing.T) {
 		if !w.locked(hostB) || w.sets.locks[macB.String()] == 0 || len(w.sets.locks) != 1 {
 			t.Errorf("clients %+v, sets %+v", w.e.Clients(w.now), w.sets)
 		}
+	}
+}
+
+// An address that went from one host to another a moment ago is the latter's when the
+// neighbour table says so.
+func TestAddressThatMoved(t *testing.T) {
+	w, n := withNeighbours(t, nil)
+	w.expect("the former owner's SYN", w.syn("203.0.113.1"), nfq.Accept)
+	n.macs[ip(hostA)] = macB
+	for _, dst := range []string{firstPeer, "198.51.100.7"} {
+		w.expect("the new owner's query", udp(macB, hostA, 51413, dst, 6881, []byte(dhtPing)), nfq.Drop)
+	}
+	n.answer(w)
+	if c := w.e.Clients(w.now); len(c) != 1 || c[0].MAC != macB || !c[0].Locked || w.sets.sifts[hostA] == 0 || w.sets.sifts[macB.String()] == 0 {
+		t.Errorf("clients %+v, sets %+v", c, w.sets)
+	}
+	w.expect("the former owner's SYN from its new address", tcp(macA, "192.168.1.77", 4000, "203.0.113.1", 443, nfq.SYN, nil), nfq.Accept)
+	w.pass(81 * time.Second)
+	if len(w.sets.sifts) != 0 {
+		t.Errorf("left: %v", w.sets.sifts)
 	}
 }
 

@@ -72,7 +72,7 @@ func (e *Engine) nameReply(p *nfq.Packet, now Time) {
 			continue
 		}
 		h := e.hostAt(&p.Dst)
-		if h != nil && e.exempt(&p.Dst, &h.key.mac, now) {
+		if h != nil && e.exempt(&p.Dst, &h.via, now) {
 			h = nil
 		}
 		var k namedKey

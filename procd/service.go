@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -44,9 +45,14 @@ type Finding struct {
 type Service struct {
 	Loops   []*state.Loop
 	Journal *Journal
-	PID     int
-	Info    func() Info
-	Check   func() []Finding
+	// PID is left out of replies when it is 1: that is its number within a jail,
+	// and nobody outside can use it.
+	PID   int
+	Info  func() Info
+	Check func() []Finding
+	// LAN returns the networks of the LAN; nil, or none of them, when they are
+	// not known.
+	LAN func() []netip.Prefix
 
 	checking sync.Mutex
 	clock    func() time.Time // nil: the wall clock
@@ -129,7 +135,9 @@ func (s *Service) wall(t, now state.Time) float64 {
 func (s *Service) status(w *jsonWriter) {
 	info := s.Info()
 	w.str("version", info.Version)
-	w.num("pid", int64(s.PID))
+	if s.PID != 1 {
+		w.num("pid", int64(s.PID))
+	}
 	w.num("started", info.Started.Unix())
 	w.num("uptime", int64(s.now().Sub(info.Started)/time.Second))
 	w.bool("enabled", info.Enabled)
@@ -260,12 +268,27 @@ func (s *Service) change(req Request) (time.Duration, error) {
 		}
 		return 0, nil
 	}
+	if !s.mayBeLocal(a) {
+		return 0, fmt.Errorf("%s is not on the LAN: only a computer of the LAN can be exempted, \"clients\" lists those that were found", a)
+	}
 	room := true
 	s.each(func(e *state.Engine, now state.Time) { room = e.Exempt(a, d, now) && room })
 	if !room {
 		return 0, errors.New("too many exemptions: put lasting ones into the configuration (list exempt)")
 	}
 	return d, nil
+}
+
+// mayBeLocal reports whether a can be an address of the LAN. One that is private may
+// be behind another router; one of the Internet must be of a network of the LAN.
+func (s *Service) mayBeLocal(a netip.Addr) bool {
+	var lan []netip.Prefix
+	if s.LAN != nil {
+		lan = s.LAN()
+	}
+	a = a.Unmap()
+	return len(lan) == 0 || a.IsPrivate() || a.IsLinkLocalUnicast() ||
+		slices.ContainsFunc(lan, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 func (e *Entry) append(w *jsonWriter) {

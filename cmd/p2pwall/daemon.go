@@ -98,7 +98,7 @@ func (d *daemon) start() error {
 	if !d.call.noRules && len(d.names) > 0 {
 		d.keeper.Prepare(&d.cfg)
 	}
-	service := &procd.Service{Journal: d.journal, PID: os.Getpid(), Info: d.info, Check: d.check}
+	service := &procd.Service{Journal: d.journal, PID: os.Getpid(), Info: d.info, Check: d.check, LAN: d.lan}
 	if err := d.openQueues(); err != nil {
 		return err
 	}

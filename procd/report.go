@@ -63,6 +63,9 @@ func (s *Service) statusText(b *strings.Builder) {
 		lan = "no device: nothing is watched, see \"p2pwall check\""
 	}
 	fmt.Fprintf(b, "LAN      %s\n", lan)
+	if len(info.Restart) > 0 {
+		fmt.Fprintf(b, "restart  needed for the new %s\n", strings.Join(info.Restart, ", "))
+	}
 	for _, q := range info.Queues {
 		fmt.Fprintf(b, "queue    %d: %d waiting, %d dropped by the kernel\n", q.Number, q.Waiting, q.Dropped+q.UserDropped)
 	}

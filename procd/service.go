@@ -3,6 +3,7 @@
 package procd
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -27,6 +28,8 @@ type Info struct {
 	Devices  []string
 	TimeLock time.Duration
 	Queues   []Queue
+	// Restart are the options whose new values need a restart.
+	Restart []string
 }
 
 // Queue is the state of one kernel queue.
@@ -86,6 +89,8 @@ func (s *Service) json(w *jsonWriter, req Request) error {
 		s.status(w)
 	case "clients":
 		s.clients(w)
+	case "page":
+		return s.page(w, req)
 	case "peers":
 		return s.peers(w, req)
 	case "unlock", "exempt":
@@ -104,9 +109,27 @@ func (s *Service) json(w *jsonWriter, req Request) error {
 	case "check":
 		s.check(w)
 	default:
-		return fmt.Errorf("unknown cmd %q: use status, clients, peers, unlock, exempt, events, history, check or monitor", req.Cmd)
+		return fmt.Errorf("unknown cmd %q: use status, clients, peers, page, unlock, exempt, events, history, check or monitor", req.Cmd)
 	}
 	return nil
+}
+
+// page answers all at once that LuCI's page shows: each request costs a router the
+// start of two programs. With a host it has the peers of that one as well.
+func (s *Service) page(w *jsonWriter, req Request) error {
+	w.key("status")
+	w.open('{')
+	s.status(w)
+	w.close('}')
+	s.clients(w)
+	w.key("history")
+	w.open('{')
+	s.history(w)
+	w.close('}')
+	if req.Host == "" {
+		return nil
+	}
+	return s.peers(w, req)
 }
 
 // each runs f on every engine in turn.
@@ -149,6 +172,12 @@ func (s *Service) status(w *jsonWriter) {
 	w.open('[')
 	for _, d := range info.Devices {
 		w.item(d)
+	}
+	w.close(']')
+	w.key("restart")
+	w.open('[')
+	for _, o := range info.Restart {
+		w.item(o)
 	}
 	w.close(']')
 	w.num("timelock", int64(info.TimeLock/time.Second))
@@ -405,9 +434,13 @@ func (s *Service) check(w *jsonWriter) {
 	// A check tries things out in the kernel: one at a time.
 	s.checking.Lock()
 	defer s.checking.Unlock()
+	w.findings(s.Check())
+}
+
+func (w *jsonWriter) findings(all []Finding) {
 	w.key("findings")
 	w.open('[')
-	for _, f := range s.Check() {
+	for _, f := range all {
 		w.open('{')
 		w.str("level", f.Level)
 		w.str("what", f.What)
@@ -415,4 +448,30 @@ func (s *Service) check(w *jsonWriter) {
 		w.close('}')
 	}
 	w.close(']')
+}
+
+// CheckReply is the reply to a check, for when there is no daemon to give it.
+func CheckReply(all []Finding) []byte {
+	var w jsonWriter
+	w.open('{')
+	w.findings(all)
+	w.close('}')
+	return w.b
+}
+
+// AppendFaults adds to a reply what is wrong with the configuration file, which the
+// daemon cannot see. A reply that is an error stays as it is.
+func AppendFaults(reply []byte, faults []string) []byte {
+	if len(faults) == 0 || !bytes.HasSuffix(reply, []byte("}")) || bytes.HasPrefix(reply, []byte(`{"error":`)) {
+		return reply
+	}
+	w := jsonWriter{b: bytes.TrimSuffix(slices.Clone(reply), []byte("}")), more: true}
+	w.key("faults")
+	w.open('[')
+	for _, f := range faults {
+		w.item(f)
+	}
+	w.close(']')
+	w.close('}')
+	return w.b
 }

@@ -91,7 +91,7 @@ func TestSmallReplies(t *testing.T) {
 		{`{"cmd":"exempt","host":"192.168.1.51","seconds":0,"text":true}`, `{"error":"192.168.1.51 is not exempt at run time: \"status\" lists who is; to exempt it say for how many seconds"}`},
 		{`{"cmd":"exempt","host":"fe80::5%br-lan","seconds":60}`, `{"ok":true,"seconds":60}`},
 		{`{"cmd":"exempt","host":"fe80::5","seconds":0,"text":true}`, `{"text":"fe80::5 is watched again\n"}`},
-		{`{"cmd":"dance"}`, `{"error":"unknown cmd \"dance\": use status, clients, peers, unlock, exempt, events, history, check or monitor"}`},
+		{`{"cmd":"dance"}`, `{"error":"unknown cmd \"dance\": use status, clients, peers, page, unlock, exempt, events, history, check or monitor"}`},
 		{`{"cmd":"history","text":true}`, `{"error":"cmd \"history\" has no text form"}`},
 		{`[]`, `{"error":"not a JSON object on one line"}`},
 		{``, `{"error":"not a JSON object on one line"}`},
@@ -99,6 +99,43 @@ func TestSmallReplies(t *testing.T) {
 		if got := ask(t, path, x.request); got != x.want {
 			t.Errorf("%s: got %s, want %s", x.request, got, x.want)
 		}
+	}
+}
+
+// TestPage: one reply has what else takes four requests.
+func TestPage(t *testing.T) {
+	w := newWorld(t, 2)
+	info := w.Info
+	w.Info = func() Info {
+		i := info()
+		i.Restart = []string{"queue", "fail_open"}
+		return i
+	}
+	path := control(t, w.Handle)
+	w.prove(1, "192.168.1.51")
+	w.enter()
+	member := func(name, reply string) string { return `"` + name + `":` + reply }
+	inner := func(request string) string {
+		got := ask(t, path, request)
+		return got[1 : len(got)-1]
+	}
+	status, clients, history := ask(t, path, `{"cmd":"status"}`), inner(`{"cmd":"clients"}`), ask(t, path, `{"cmd":"history"}`)
+	want := "{" + strings.Join([]string{member("status", status), clients, member("history", history)}, ",") + "}"
+	if got := ask(t, path, `{"cmd":"page"}`); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	want = want[:len(want)-1] + "," + inner(`{"cmd":"peers","host":"192.168.1.51"}`) + "}"
+	if got := ask(t, path, `{"cmd":"page","host":"192.168.1.51"}`); got != want {
+		t.Errorf("with a host: got %s\nwant %s", got, want)
+	}
+	if got := ask(t, path, `{"cmd":"page","host":"nas"}`); got != `{"error":"host \"nas\" is no IP address"}` {
+		t.Errorf("with no address: got %s", got)
+	}
+	if !strings.Contains(status, `"restart":["queue","fail_open"]`) {
+		t.Errorf("status: %s", status)
+	}
+	if text := string(words(t, ask(t, path, `{"cmd":"status","text":true}`))); !strings.Contains(text, "\nrestart  needed for the new queue, fail_open\n") {
+		t.Errorf("status: %s", text)
 	}
 }
 

@@ -60,6 +60,7 @@ type daemon struct {
 	backend  string
 	setsKind string
 	rulesOK  bool
+	restart  []string // options whose new values need a restart
 	commands *procd.Commands
 
 	groups nfq.Groups
@@ -490,6 +491,7 @@ func (d *daemon) reload() {
 		return
 	}
 	old := d.cfg
+	var restart []string
 	for _, x := range []struct {
 		what    string
 		changed bool
@@ -504,6 +506,7 @@ func (d *daemon) reload() {
 		{"control", cfg.Control != old.Control},
 	} {
 		if x.changed {
+			restart = append(restart, x.what)
 			d.log.Warnf("option %s takes effect with the next start", x.what)
 		}
 	}
@@ -511,7 +514,7 @@ func (d *daemon) reload() {
 	cfg.QueueLength, cfg.CopyRange, cfg.Control = old.QueueLength, old.CopyRange, old.Control
 	cfg.FailOpen, cfg.MarkMask = old.FailOpen, old.MarkMask
 	d.mu.Lock()
-	d.cfg = cfg
+	d.cfg, d.restart = cfg, restart
 	d.mu.Unlock()
 	if err := d.findDevices(); err != nil && len(d.names) > 0 {
 		logFailure(d.log, err)
@@ -672,7 +675,7 @@ func (d *daemon) info() procd.Info {
 	defer d.mu.Unlock()
 	i := procd.Info{
 		Version: version, Config: d.call.config, Started: d.started, Enabled: true,
-		Backend: d.backend, Sets: d.setsKind, RulesOK: d.rulesOK, TimeLock: d.cfg.TimeLock, Devices: d.names,
+		Backend: d.backend, Sets: d.setsKind, RulesOK: d.rulesOK, TimeLock: d.cfg.TimeLock, Devices: d.names, Restart: d.restart,
 	}
 	if i.Backend == "" { // the socket answers before the rules are loaded
 		i.Backend, i.Sets = "starting", "starting"
@@ -696,9 +699,5 @@ func (d *daemon) check() []procd.Finding {
 	d.mu.Lock()
 	cfg := d.cfg
 	d.mu.Unlock()
-	var out []procd.Finding
-	for _, f := range openwrt.Findings(&cfg) {
-		out = append(out, procd.Finding{Level: f.Level.String(), What: f.What, Remedy: f.Remedy})
-	}
-	return out
+	return findings(openwrt.Findings(&cfg))
 }

@@ -370,8 +370,8 @@ func TestForgedSourceDoesNotLockTheOwner(t *testing.T) {
 	if len(w.sets.cuts) != 0 {
 		t.Errorf("the kernel was told to cut the owner off: %v", w.sets.cuts)
 	}
-	if w.sets.locks[macB.String()] == 0 || len(w.sets.locks) != 1 {
-		t.Errorf("locks %v, want only the forger's", w.sets.locks)
+	if len(w.sets.locks) != 0 {
+		t.Errorf("locks %v: the address is another's", w.sets.locks)
 	}
 	if w.e.Counters.Forged == 0 {
 		t.Error("not counted")

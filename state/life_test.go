@@ -53,7 +53,6 @@ func consistent(t *testing.T, e *Engine, sets *fakeSets) {
 			t.Fatalf("host %d: client %d is not its own", i, h.client)
 		}
 		if c.locked {
-			ours[lockName(c.mac, c.addr)] = true
 			for _, s := range h.addrs {
 				if s != none {
 					ours[e.addrs[s].addr.String()] = true

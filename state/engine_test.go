@@ -449,7 +449,7 @@ func TestOptions(t *testing.T) {
 		rejected int
 	}{
 		{"default", nil, nfq.Drop, nfq.Drop, nfq.Drop, true, true, 0, 0},
-		{"no lock", func(c *Config) { c.LockTime = 0 }, nfq.Drop, nfq.Drop, nfq.Accept, true, false, 0, 0},
+		{"no lock", func(c *Config) { c.LockTime = 0 }, nfq.Drop, nfq.Accept, nfq.Accept, true, false, 0, 0},
 		{"no answer", func(c *Config) { c.Protocols[ft].Answer = detect.AnswerNone }, nfq.Drop, nfq.Drop, nfq.Drop, false, true, 0, 0},
 		{"UDP passes", func(c *Config) { c.Protocols[ft].BlockUDP = false }, nfq.Accept, nfq.Drop, nfq.Drop, true, true, 0, 0},
 		{"monitor", func(c *Config) { c.Protocols[ft].Mode = Monitor }, nfq.Accept, nfq.Accept, nfq.Accept, false, false, 0, 0},

@@ -213,9 +213,8 @@ func (e *Engine) share(h *host, now Time) bool {
 	}
 	h.last, h.last4 = none, none
 	h.shared = now.After(sharing)
-	// No answer to what was asked before is this place's any more.
-	suspected, client := h.suspicion, h.client
-	h.suspicion, h.client = suspicion{}, none
+	client, suspected := h.client, h.suspicion
+	h.client, h.suspicion = none, suspicion{} // nobody is asked as it any more
 	if client == none {
 		return true
 	}

@@ -34,7 +34,7 @@ func consistent(t *testing.T, e *Engine, sets *fakeSets) {
 			t.Fatalf("host %d: %d connections, but %d are in the table", i, h.flows, flows[int32(i)])
 		}
 		if h.shared != 0 && (h.client != none || h.key.mac.IsZero()) {
-			t.Fatalf("host %d stands for several, and is a client", i)
+			t.Fatalf("host %d stands for several, and is a client: %+v", i, h.key)
 		}
 		for _, s := range h.addrs {
 			if s == none {

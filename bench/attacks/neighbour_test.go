@@ -158,8 +158,8 @@ func made(i int) (a netip.Addr, mac [6]byte) {
 
 // TestMadeUpSources: a neighbour sends what clients send from 10,000 addresses that
 // it made up: half of them with hardware addresses that are made up too, or all of them
-// with its own, and it says to whoever asks that they are its own. Meanwhile a client begins on another host: it is found and held as if nothing was, and somebody
-// who runs none loses nothing. What the neighbour can have written to the kernel's
+// with its own, and it says to whoever asks that they are its own. Meanwhile a client begins on another host:
+// it is found and held as if nothing was, and somebody who runs none loses nothing. What the neighbour can have written to the kernel's
 // sets is bounded.
 //
 // Fails on 8048849: the table of clients is full of locked hosts that do not exist,
@@ -236,7 +236,9 @@ func madeUpSources(t *testing.T, answers bool) {
 	}
 	stop()
 	for _, c := range e.lab.Leaks(h, 0) {
-		if c.Proto == lab.TCP || c.Proto == lab.UDP {
+		// What a queue that is full lets pass of the flood itself is no leak of the client's.
+		own := c.Src.Addr() == h.Addr4 || c.Src.Addr() == h.Addr6
+		if own && (c.Proto == lab.TCP || c.Proto == lab.UDP) {
 			t.Errorf("a leak: %s", &c.Packet)
 			break
 		}

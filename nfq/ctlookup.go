@@ -3,7 +3,6 @@
 package nfq
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/mdlayher/netlink"
@@ -18,25 +17,43 @@ type Flow struct{ LAN, WAN AddrPort }
 // flow that is not in the table was opened by the LAN host, of which nothing was let
 // pass yet.
 func OpenedOutside(f Flow) (bool, error) {
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
-	if err == nil {
-		defer c.Close()
-		var answers []netlink.Message
-		answers, err = c.Execute(lookUp(f))
-		for _, m := range answers {
-			var e ctEntry
-			if err == nil && e.parse(m.Data) {
-				return e.origSrc.Addr != f.LAN.Addr, nil
-			}
-		}
-	}
-	if errors.Is(err, unix.ENOENT) {
-		err = nil
-	}
+	outside, err := openedOutside(f)
 	if err != nil {
 		err = fmt.Errorf("connection table: %w", err)
 	}
-	return false, err
+	return outside, err
+}
+
+func openedOutside(f Flow) (bool, error) {
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return false, err
+	}
+	defer c.Close()
+	raw, err := c.SyscallConn()
+	if err == nil {
+		_, err = c.Send(lookUp(f))
+	}
+	if err != nil {
+		return false, err
+	}
+	// The kernel marks its only answer as one of several, so that Receive would wait.
+	b, err := receive(raw, make([]byte, 4096))
+	if err != nil {
+		return false, err
+	}
+	typ, body, _, ok := nextMessage(b)
+	switch {
+	case !ok:
+		return false, unix.EBADMSG
+	case typ == unix.NLMSG_ERROR:
+		if errno := messageErrno(body); errno != unix.ENOENT {
+			return false, errno
+		}
+		return false, nil
+	}
+	var e ctEntry
+	return e.parse(body) && e.origSrc.Addr != f.LAN.Addr, nil
 }
 
 // lookUp asks for the entry that one direction of the flow belongs to, whichever it is.

@@ -35,8 +35,8 @@ const ipsetOpLen = nlmsgHeaderLen + nfgenLen + 8 + 24 + 4 + 2*24 + 8
 
 // OpenIPSets opens the sets p2pwall-cut4 and p2pwall-cut6 (hash:net,net, client and
 // peer), p2pwall-lock4 and p2pwall-lock6 (hash:ip), and p2pwall-sift4 and
-// p2pwall-sift6 like these, all created with a timeout. They must be there already, but for those of Sift when it is not used.
-// What is missing is an error of each change.
+// p2pwall-sift6 like these, all created with a timeout. They must be there already,
+// but for those of Sift when it is not used. What is missing is an error of each change.
 //
 // ipset counts in seconds: a timeout is rounded up. Adding an element that
 // exists refreshes its timeout, and deleting one that does not exist is no

@@ -43,7 +43,7 @@ func TestNeighbour(t *testing.T) {
 	look("failed before", r.lan, "192.0.2.10", host(1))
 	for _, state := range []string{"reachable", "stale", "delay", "probe", "permanent", "noarp"} {
 		run(t, "ip", "neigh", "replace", "192.0.2.50", "lladdr", "02:11:22:33:44:55", "dev", "lan", "nud", state)
-		look(state, r.lan, "192.0.2.50", NeighbourInfo{macOfHex, true, 1})
+		look(state, r.lan, "192.0.2.50", NeighbourInfo{macOfHex, true, 1, false})
 	}
 
 	// Several addresses of one host, one of them link-local.
@@ -108,7 +108,7 @@ func TestNeighbourMany(t *testing.T) {
 	}
 	runInput(t, batch.String(), "ip", "-batch", "-")
 	got, err := Neighbour(r.lan, addr("192.0.2.30"))
-	if err != nil || got != (NeighbourInfo{macOfHex, true, n}) {
+	if err != nil || got != (NeighbourInfo{macOfHex, true, n, false}) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

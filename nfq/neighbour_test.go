@@ -173,9 +173,9 @@ func TestNeighbourAmong(t *testing.T) {
 		{Data: unhex(`02 00`)},
 	}
 	for i, want := range []NeighbourInfo{
-		0x0a: {macOfHex, true, 6}, 0x0b: {macOfHex, true, 6}, 0x0c: {macOfHex, true, 6},
-		0x0d: {macOfHex, true, 6}, 0x0e: {macOfHex, true, 6}, 0x0f: {macOfHex, true, 6},
-		0x13: {MAC{2, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa}, true, 1}, 0x15: {},
+		0x0a: {macOfHex, true, 6, false}, 0x0b: {macOfHex, true, 6, false}, 0x0c: {macOfHex, true, 6, false},
+		0x0d: {macOfHex, true, 6, false}, 0x0e: {macOfHex, true, 6, false}, 0x0f: {macOfHex, true, 6, false},
+		0x13: {MAC{2, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa}, true, 1, false}, 0x15: {},
 	} {
 		a := AddrFrom4([4]byte{192, 0, 2, byte(i)})
 		if got := neighbourAmong(all, 7, &a); got != want {
@@ -228,7 +228,7 @@ func TestNeighbourAsker(t *testing.T) {
 	if !a.Ask(1<<40, 3, addr("192.0.2.10"), [2]Flow{}) || !a.Ask(1<<41, 9, addr("192.0.2.10"), [2]Flow{}) {
 		t.Fatal("refused")
 	}
-	if got := <-answers; got != (answer{1 << 40, NeighbourInfo{MAC{5: 10}, true, 3}, nil}) {
+	if got := <-answers; got != (answer{1 << 40, NeighbourInfo{MAC{5: 10}, true, 3, false}, nil}) {
 		t.Errorf("got %+v", got)
 	}
 	if got := <-answers; got.id != 1<<41 || !errors.Is(got.err, unix.ENODEV) {

@@ -22,10 +22,8 @@ import (
 const testTable = `table inet p2pwall {
 	set cut4 { typeof ip saddr . ip daddr; flags timeout; }
 	set cut6 { typeof ip6 saddr . ip6 daddr; flags timeout; }
-	set lockmac { type ether_addr; flags timeout; }
 	set lock4 { type ipv4_addr; flags timeout; }
 	set lock6 { type ipv6_addr; flags timeout; }
-	set siftmac { type ether_addr; flags timeout; }
 	set sift4 { type ipv4_addr; flags timeout; }
 	set sift6 { type ipv6_addr; flags timeout; }
 	chain out {
@@ -115,7 +113,6 @@ func TestNFTSets(t *testing.T) {
 	enterNetNS(t)
 	run(t, "nft", testTable)
 	s := openNFTSets(t)
-	mac := MAC{0x02, 0x11, 0x22, 0x33, 0x44, 0x55}
 	const hour = time.Hour
 
 	want := func(step string, sets map[string]string) {
@@ -131,18 +128,17 @@ func TestNFTSets(t *testing.T) {
 	s.Cut(addr("2001:db8::1"), addr("2001:db8::2"), hour)
 	s.Cut(addr("192.0.2.1"), addr("2001:db8::2"), hour) // two families: nothing
 	s.Cut(addr("192.0.2.1"), Addr{}, hour)
-	s.Lock(mac, addr("192.0.2.1"), hour)
-	s.Lock(MAC{}, addr("192.0.2.3"), hour)
-	s.Lock(MAC{}, addr("2001:db8::3"), hour)
-	s.Lock(MAC{}, Addr{}, hour)
-	s.Sift(mac, addr("192.0.2.4"), hour)
-	s.Sift(MAC{}, addr("2001:db8::4"), hour)
-	s.Sift(MAC{}, Addr{}, hour)
+	s.Lock(addr("192.0.2.3"), hour)
+	s.Lock(addr("2001:db8::3"), hour)
+	s.Lock(Addr{}, hour)
+	s.Sift(addr("192.0.2.4"), hour)
+	s.Sift(addr("2001:db8::4"), hour)
+	s.Sift(Addr{}, hour)
 	flush(t, s)
 	all := map[string]string{
 		"cut4": "192.0.2.1 . 198.51.100.1", "cut6": "2001:db8::1 . 2001:db8::2",
-		"lockmac": mac.String(), "lock4": "192.0.2.3", "lock6": "2001:db8::3",
-		"siftmac": mac.String(), "sift4": "192.0.2.4", "sift6": "2001:db8::4",
+		"lock4": "192.0.2.3", "lock6": "2001:db8::3",
+		"sift4": "192.0.2.4", "sift6": "2001:db8::4",
 	}
 	want("add", all)
 	for _, set := range setNames {
@@ -155,15 +151,15 @@ func TestNFTSets(t *testing.T) {
 
 	// What does not exist can be deleted, and a later change wins.
 	s.Uncut(addr("192.0.2.99"), addr("198.51.100.1"))
-	s.Unlock(mac, Addr{})
-	s.Unlock(MAC{}, addr("192.0.2.3"))
-	s.Lock(MAC{}, addr("192.0.2.3"), hour)
+	s.Unlock(addr("2001:db8::3"))
+	s.Unlock(addr("192.0.2.3"))
+	s.Lock(addr("192.0.2.3"), hour)
 	s.Cut(addr("192.0.2.7"), addr("198.51.100.7"), hour)
 	s.Uncut(addr("192.0.2.7"), addr("198.51.100.7"))
 	flush(t, s)
-	s.Unsift(mac, addr("2001:db8::4"))
+	s.Unsift(addr("2001:db8::4"))
 	flush(t, s)
-	all["lockmac"], all["siftmac"], all["sift6"] = "", "", ""
+	all["lock6"], all["sift6"] = "", ""
 	want("delete", all)
 
 	if err := s.Clear(); err != nil {
@@ -282,7 +278,7 @@ func TestNFTSetsMissing(t *testing.T) {
 	s := openNFTSets(t)
 	change := func() error {
 		s.Cut(addr("192.0.2.1"), addr("198.51.100.1"), time.Hour)
-		s.Lock(MAC{1}, Addr{}, time.Hour)
+		s.Lock(addr("192.0.2.1"), time.Hour)
 		return s.Flush()
 	}
 	missing := func(err error, set string) {
@@ -296,20 +292,20 @@ func TestNFTSetsMissing(t *testing.T) {
 	missing(s.Clear(), "cut4")
 	// Without one set the others still work.
 	run(t, "nft", testTable)
-	run(t, "nft", "delete set inet p2pwall lockmac")
-	missing(change(), "lockmac")
+	run(t, "nft", "delete set inet p2pwall lock4")
+	missing(change(), "lock4")
 	if got := keys(nftElements(t, "cut4")); got != "192.0.2.1 . 198.51.100.1" {
 		t.Errorf("cut4 has %q", got)
 	}
-	run(t, "nft", "delete set inet p2pwall siftmac")
-	missing(s.Clear(), "lockmac")
-	run(t, "nft", "add set inet p2pwall lockmac { type ether_addr; flags timeout; }")
+	run(t, "nft", "delete set inet p2pwall sift4")
+	missing(s.Clear(), "lock4")
+	run(t, "nft", "add set inet p2pwall lock4 { type ipv4_addr; flags timeout; }")
 	if err := s.Clear(); err != nil {
 		t.Errorf("clearing without a set of Sift: %v", err)
 	}
-	run(t, "nft", "delete set inet p2pwall lockmac")
-	s.Sift(MAC{1}, Addr{}, time.Hour)
-	missing(s.Flush(), "siftmac")
+	run(t, "nft", "delete set inet p2pwall lock4")
+	s.Sift(addr("192.0.2.1"), time.Hour)
+	missing(s.Flush(), "sift4")
 	if got := keys(nftElements(t, "cut4")); got != "" {
 		t.Errorf("after Clear cut4 has %q", got)
 	}
@@ -348,9 +344,9 @@ func openIPSets(t *testing.T) *waitingSets { return openSets(t, OpenIPSets) }
 func createIPSets(t *testing.T) (have [setCount]bool) {
 	t.Helper()
 	for set, typ := range [setCount][]string{
-		setCut4: {"hash:net,net"}, setCut6: {"hash:net,net", "family", "inet6"}, setLockMAC: {"hash:mac"},
+		setCut4: {"hash:net,net"}, setCut6: {"hash:net,net", "family", "inet6"},
 		setLock4: {"hash:ip"}, setLock6: {"hash:ip", "family", "inet6"},
-		setSiftMAC: {"hash:mac"}, setSift4: {"hash:ip"}, setSift6: {"hash:ip", "family", "inet6"},
+		setSift4: {"hash:ip"}, setSift6: {"hash:ip", "family", "inet6"},
 	} {
 		name := ipsetPrefix + setNames[set]
 		out, err := try(t, "ipset", append([]string{"create", name}, append(typ, "timeout", "0")...)...)
@@ -389,8 +385,7 @@ func TestIPSets(t *testing.T) {
 	enterNetNS(t)
 	have := createIPSets(t)
 	s := openIPSets(t)
-	mac := MAC{0x02, 0x11, 0x22, 0x33, 0x44, 0x55}
-	elements := [setCount]string{"192.0.2.1,198.51.100.1", "2001:db8::1,2001:db8::2", "02:11:22:33:44:55", "192.0.2.3", "2001:db8::3", "02:11:22:33:44:55", "192.0.2.4", "2001:db8::4"}
+	elements := [setCount]string{"192.0.2.1,198.51.100.1", "2001:db8::1,2001:db8::2", "192.0.2.3", "2001:db8::3", "192.0.2.4", "2001:db8::4"}
 	firstMissing := slices.Index(have[:], false)
 
 	// finish flushes: the sets that are missing are reported, by their first.
@@ -410,10 +405,7 @@ func TestIPSets(t *testing.T) {
 				continue
 			}
 			got := ipsetElements(t, setID(set))
-			e, found := got[strings.ToUpper(elements[set])]
-			if !found {
-				e, found = got[elements[set]]
-			}
+			e, found := got[elements[set]]
 			if found != present || (present && (len(got) != 1 || e.expires <= 100 || e.expires > 3600)) {
 				t.Errorf("%s: %s has %v", step, setNames[set], got)
 			}
@@ -422,11 +414,10 @@ func TestIPSets(t *testing.T) {
 	add := func(d time.Duration) {
 		s.Cut(addr("192.0.2.1"), addr("198.51.100.1"), d)
 		s.Cut(addr("2001:db8::1"), addr("2001:db8::2"), d)
-		s.Lock(mac, addr("192.0.2.1"), d)
-		s.Lock(MAC{}, addr("192.0.2.3"), d)
-		s.Lock(MAC{}, addr("2001:db8::3"), d)
-		s.Sift(mac, addr("192.0.2.4"), d)
-		s.Sift(MAC{}, addr("2001:db8::4"), d)
+		s.Lock(addr("192.0.2.3"), d)
+		s.Lock(addr("2001:db8::3"), d)
+		s.Sift(addr("192.0.2.4"), d)
+		s.Sift(addr("2001:db8::4"), d)
 	}
 	// Fifty seconds first: the second call refreshes the timeout.
 	add(50 * time.Second)
@@ -438,11 +429,10 @@ func TestIPSets(t *testing.T) {
 	for range 2 {
 		s.Uncut(addr("192.0.2.1"), addr("198.51.100.1"))
 		s.Uncut(addr("2001:db8::1"), addr("2001:db8::2"))
-		s.Unlock(mac, Addr{})
-		s.Unlock(MAC{}, addr("192.0.2.3"))
-		s.Unlock(MAC{}, addr("2001:db8::3"))
-		s.Unsift(mac, addr("192.0.2.4"))
-		s.Unsift(MAC{}, addr("2001:db8::4"))
+		s.Unlock(addr("192.0.2.3"))
+		s.Unlock(addr("2001:db8::3"))
+		s.Unsift(addr("192.0.2.4"))
+		s.Unsift(addr("2001:db8::4"))
 		finish(s.Flush())
 		want("delete", false)
 	}
@@ -459,7 +449,7 @@ func TestIPSets(t *testing.T) {
 			flush(t, s)
 		}
 		be.PutUint16(a[14:], uint16(i+1))
-		s.Lock(MAC{}, a, time.Hour)
+		s.Lock(a, time.Hour)
 	}
 	flush(t, s)
 	if got := len(ipsetElements(t, setLock6)); got != n {
@@ -471,7 +461,7 @@ func TestIPSets(t *testing.T) {
 	if allocs := testing.AllocsPerRun(50, func() {
 		for i := range maxSetOps {
 			be.PutUint16(a[14:], uint16(i+1))
-			s.Lock(MAC{}, a, time.Hour)
+			s.Lock(a, time.Hour)
 		}
 		if err := s.Flush(); err != nil {
 			t.Fatal(err)
@@ -484,7 +474,7 @@ func TestIPSets(t *testing.T) {
 	run(t, "ipset", "destroy", ipsetPrefix+"lock4")
 	run(t, "ipset", "create", ipsetPrefix+"lock4", "hash:ip", "maxelem", "1", "hashsize", "1", "timeout", "0")
 	for i := range 100 {
-		s.Lock(MAC{}, AddrFrom4([4]byte{192, 0, 2, byte(i)}), time.Hour)
+		s.Lock(AddrFrom4([4]byte{192, 0, 2, byte(i)}), time.Hour)
 	}
 	if err := s.Flush(); err == nil || err.Error() != "ipset p2pwall-lock4: full" {
 		t.Errorf("a full set: %v", err)

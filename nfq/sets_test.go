@@ -37,10 +37,8 @@ func TestAppendNFTBatch(t *testing.T) {
 	)
 	cut4 := n16(9) + n16(2) + `63757434 00 000000`
 	cut6 := n16(9) + n16(2) + `63757436 00 000000`
-	lockmac := n16(12) + n16(2) + `6c6f636b6d616300`
 	lock4 := n16(10) + n16(2) + `6c6f636b34 00 0000`
 	lock6 := n16(10) + n16(2) + `6c6f636b36 00 0000`
-	siftmac := n16(12) + n16(2) + `736966746d616300`
 	sift4 := n16(10) + n16(2) + `7369667434 00 0000`
 	sift6 := n16(10) + n16(2) + `7369667436 00 0000`
 	// An element, with the timeout of 1.5 s or without one; n is the length of
@@ -53,7 +51,6 @@ func TestAppendNFTBatch(t *testing.T) {
 	const (
 		d    = 1500 * time.Millisecond
 		pair = `c000020a c6336414`
-		mac  = `021122334455 0000`
 	)
 	pair6 := `20010db8 00010000 00000000 00000010 20010db8 00020000 00000000 00000020`
 
@@ -83,37 +80,28 @@ func TestAppendNFTBatch(t *testing.T) {
 				nftGolden(68, del, 1, 1, cut4, 24) + elem(8, pair) + end,
 		},
 		{
-			"lock by MAC", func(s *SetWriter) { s.Lock(MAC{2, 0x11, 0x22, 0x33, 0x44, 0x55}, src4, d) }, 0xff,
-			begin + nftGolden(68, add, 0x401, 3, lockmac, 24) + elem(6, mac) +
-				nftGolden(68, del, 1, 3, lockmac, 24) + elem(6, mac) +
-				nftGolden(80, add, 0x401, 3, lockmac, 36) + elemFor(6, mac) + end,
-		},
-		{
 			"lock IPv4 and IPv6, unlock another", func(s *SetWriter) {
-				s.Lock(MAC{}, src6, d)
-				s.Unlock(MAC{}, dst4)
-				s.Lock(MAC{}, src4, d)
+				s.Lock(src6, d)
+				s.Unlock(dst4)
+				s.Lock(src4, d)
 			}, 0xff,
-			begin + nftGolden(80, add, 0x401, 4, lock4, 36) + elem(4, `c6336414`) + elem(4, `c000020a`) +
-				nftGolden(80, del, 1, 4, lock4, 36) + elem(4, `c6336414`) + elem(4, `c000020a`) +
-				nftGolden(76, add, 0x401, 4, lock4, 32) + elemFor(4, `c000020a`) +
-				nftGolden(76, add, 0x401, 5, lock6, 32) + elem(16, pair6[:35]) +
-				nftGolden(76, del, 1, 5, lock6, 32) + elem(16, pair6[:35]) +
-				nftGolden(88, add, 0x401, 5, lock6, 44) + elemFor(16, pair6[:35]) + end,
+			begin + nftGolden(80, add, 0x401, 3, lock4, 36) + elem(4, `c6336414`) + elem(4, `c000020a`) +
+				nftGolden(80, del, 1, 3, lock4, 36) + elem(4, `c6336414`) + elem(4, `c000020a`) +
+				nftGolden(76, add, 0x401, 3, lock4, 32) + elemFor(4, `c000020a`) +
+				nftGolden(76, add, 0x401, 4, lock6, 32) + elem(16, pair6[:35]) +
+				nftGolden(76, del, 1, 4, lock6, 32) + elem(16, pair6[:35]) +
+				nftGolden(88, add, 0x401, 4, lock6, 44) + elemFor(16, pair6[:35]) + end,
 		},
 		{
-			"sift by MAC and address, end it for another", func(s *SetWriter) {
-				s.Sift(MAC{2, 0x11, 0x22, 0x33, 0x44, 0x55}, src4, d)
-				s.Unsift(MAC{}, src6)
+			"sift, end it for another", func(s *SetWriter) {
+				s.Sift(src4, d)
+				s.Unsift(src6)
 			}, 0xff,
-			begin + nftGolden(68, add, 0x401, 6, siftmac, 24) + elem(6, mac) +
-				nftGolden(68, del, 1, 6, siftmac, 24) + elem(6, mac) +
-				nftGolden(80, add, 0x401, 6, siftmac, 36) + elemFor(6, mac) +
-				nftGolden(64, add, 0x401, 7, sift4, 20) + elem(4, `c000020a`) +
-				nftGolden(64, del, 1, 7, sift4, 20) + elem(4, `c000020a`) +
-				nftGolden(76, add, 0x401, 7, sift4, 32) + elemFor(4, `c000020a`) +
-				nftGolden(76, add, 0x401, 8, sift6, 32) + elem(16, pair6[:35]) +
-				nftGolden(76, del, 1, 8, sift6, 32) + elem(16, pair6[:35]) + end,
+			begin + nftGolden(64, add, 0x401, 5, sift4, 20) + elem(4, `c000020a`) +
+				nftGolden(64, del, 1, 5, sift4, 20) + elem(4, `c000020a`) +
+				nftGolden(76, add, 0x401, 5, sift4, 32) + elemFor(4, `c000020a`) +
+				nftGolden(76, add, 0x401, 6, sift6, 32) + elem(16, pair6[:35]) +
+				nftGolden(76, del, 1, 6, sift6, 32) + elem(16, pair6[:35]) + end,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -132,10 +120,8 @@ func TestAppendIPSetOp(t *testing.T) {
 	}
 	cut4 := n16(17) + n16(2) + `70327077616c6c2d 63757434 00 000000`
 	cut6 := n16(17) + n16(2) + `70327077616c6c2d 63757436 00 000000`
-	lockmac := n16(20) + n16(2) + `70327077616c6c2d 6c6f636b6d616300`
 	lock4 := n16(18) + n16(2) + `70327077616c6c2d 6c6f636b34 00 0000`
 	lock6 := n16(18) + n16(2) + `70327077616c6c2d 6c6f636b36 00 0000`
-	siftmac := n16(20) + n16(2) + `70327077616c6c2d 736966746d616300`
 	sift4 := n16(18) + n16(2) + `70327077616c6c2d 7369667434 00 0000`
 	sift6 := n16(18) + n16(2) + `70327077616c6c2d 7369667436 00 0000`
 	timeout := n16(8) + n16(6|0x4000) + `00000002` // 1.5 s, rounded up
@@ -166,28 +152,20 @@ func TestAppendIPSetOp(t *testing.T) {
 			golden(108, add, 2, `0a`, cut6, nested(60, 7)+ip6(1, s6)+ip6(20, d6)+timeout),
 		},
 		{
-			"lock by MAC", func(s *SetWriter) { s.Lock(MAC{2, 0x11, 0x22, 0x33, 0x44, 0x55}, src6, d) },
-			golden(72, add, 3, `00`, lockmac, nested(24, 7)+n16(10)+n16(17)+`021122334455 0000`+timeout),
+			"lock IPv4", func(s *SetWriter) { s.Lock(src4, d) },
+			golden(72, add, 3, `02`, lock4, nested(24, 7)+ip4(1, s4)+timeout),
 		},
 		{
-			"lock IPv4", func(s *SetWriter) { s.Lock(MAC{}, src4, d) },
-			golden(72, add, 4, `02`, lock4, nested(24, 7)+ip4(1, s4)+timeout),
+			"sift IPv4", func(s *SetWriter) { s.Sift(src4, d) },
+			golden(72, add, 5, `02`, sift4, nested(24, 7)+ip4(1, s4)+timeout),
 		},
 		{
-			"sift by MAC", func(s *SetWriter) { s.Sift(MAC{2, 0x11, 0x22, 0x33, 0x44, 0x55}, Addr{}, d) },
-			golden(72, add, 6, `00`, siftmac, nested(24, 7)+n16(10)+n16(17)+`021122334455 0000`+timeout),
+			"sift IPv6 no more", func(s *SetWriter) { s.Unsift(src6) },
+			golden(76, del, 6, `0a`, sift6, nested(28, 7)+ip6(1, s6)),
 		},
 		{
-			"sift IPv4", func(s *SetWriter) { s.Sift(MAC{}, src4, d) },
-			golden(72, add, 7, `02`, sift4, nested(24, 7)+ip4(1, s4)+timeout),
-		},
-		{
-			"sift IPv6 no more", func(s *SetWriter) { s.Unsift(MAC{}, src6) },
-			golden(76, del, 8, `0a`, sift6, nested(28, 7)+ip6(1, s6)),
-		},
-		{
-			"unlock IPv6", func(s *SetWriter) { s.Unlock(MAC{}, src6) },
-			golden(76, del, 5, `0a`, lock6, nested(28, 7)+ip6(1, s6)),
+			"unlock IPv6", func(s *SetWriter) { s.Unlock(src6) },
+			golden(76, del, 4, `0a`, lock6, nested(28, 7)+ip6(1, s6)),
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -215,7 +193,7 @@ func TestSetTimeout(t *testing.T) {
 		{2 * time.Minute, 120000},
 		{math.MaxInt64, math.MaxUint32},
 	} {
-		ops := collected(func(s *SetWriter) { s.Lock(MAC{1}, Addr{}, tt.d) })
+		ops := collected(func(s *SetWriter) { s.Lock(src4, tt.d) })
 		if ops[0].timeout != tt.want {
 			t.Errorf("%v: %d ms, want %d", tt.d, ops[0].timeout, tt.want)
 		}

@@ -160,7 +160,7 @@ func TestSetWriterMissing(t *testing.T) {
 			taken := make(chan told, 1)
 			w := NewSetWriter(k, func(batch uint64, err error) { taken <- told{batch, err} })
 			lock := func() told {
-				w.Lock(MAC{}, addr("192.0.2.3"), time.Hour)
+				w.Lock(addr("192.0.2.3"), time.Hour)
 				w.Flush()
 				return <-taken
 			}

@@ -58,7 +58,7 @@ func TestSetWriter(t *testing.T) {
 	// in the next batch as it was last.
 	w.Cut(client, peerNumber(2), time.Minute)
 	w.Cut(client, peerNumber(1), time.Hour)
-	w.Lock(MAC{1}, Addr{}, time.Minute)
+	w.Lock(client, time.Minute)
 	for range 3 {
 		if h := w.Flush(); h != 1 || w.Room() != maxSetOps-3 {
 			t.Errorf("while the kernel is busy: batch %d, room for %d", h, w.Room())
@@ -69,7 +69,7 @@ func TestSetWriter(t *testing.T) {
 	if got := <-taken; got != (told{1, nil}) {
 		t.Errorf("taken: %v", got)
 	}
-	w.Unlock(MAC{1}, Addr{})
+	w.Unlock(client)
 	if h := w.Flush(); h != 2 {
 		t.Errorf("second batch: %d", h)
 	}
@@ -92,7 +92,7 @@ func TestSetWriter(t *testing.T) {
 	want = collected(func(w *SetWriter) {
 		w.Uncut(client, peerNumber(2))
 		w.Cut(client, peerNumber(1), time.Hour)
-		w.Unlock(MAC{1}, Addr{})
+		w.Unlock(client)
 	})
 	if !slices.Equal(second, want) {
 		t.Errorf("second batch: %v", second)
@@ -123,7 +123,8 @@ func TestSetWriterFull(t *testing.T) {
 		t.Error("lost before it was full")
 	}
 	w.Cut(client, peerNumber(500), time.Minute)
-	w.Sift(MAC{1}, client, time.Minute)
+	w.Lock(client, time.Minute)
+	w.Sift(client, time.Minute)
 	w.Uncut(client, peerNumber(7))
 	w.Flush()
 	if w.Refused != 3 || w.Room() != 0 {
@@ -165,7 +166,7 @@ func TestSetWriterTold(t *testing.T) {
 		<-over
 	})
 	for i := uint64(1); i <= batches; i++ {
-		w.Lock(MAC{byte(i)}, Addr{}, time.Minute)
+		w.Lock(AddrFrom4([4]byte{byte(i)}), time.Minute)
 		if h := w.Flush(); h != i {
 			t.Fatalf("batch %d, want %d", h, i)
 		}
@@ -197,8 +198,8 @@ func TestSetWriterAllocs(t *testing.T) {
 			w.Cut(client, peerNumber(i), time.Minute)
 		}
 		w.Uncut(client, peerNumber(0))
-		w.Lock(MAC{1}, client, time.Minute)
-		w.Sift(MAC{1}, client, time.Minute)
+		w.Lock(client, time.Minute)
+		w.Sift(client, time.Minute)
 		if w.Lost(); w.Room() == 0 {
 			w.Flush()
 		}

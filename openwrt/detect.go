@@ -24,9 +24,9 @@ const (
 // takes the kernel tens of milliseconds, so there is no other in the way of the start.
 const tryQueue = "table inet p2pwall-try {\n\tchain c {\n\t\tqueue num 0 bypass\n\t}\n}\n"
 
-// trySets creates and destroys the types of sets needed, for ipset restore.
-const trySets = "create p2pwall-try hash:net,net timeout 1\ndestroy p2pwall-try\n" +
-	"create p2pwall-try hash:mac timeout 1\ndestroy p2pwall-try\n"
+// trySets creates and destroys a set of the type that a kernel is most likely to lack,
+// for ipset restore.
+const trySets = "create p2pwall-try hash:net,net timeout 1\ndestroy p2pwall-try\n"
 
 // trials are the programs that try what the kernel can do. What may be asked for is
 // asked for at once: the start waits for it.

@@ -152,7 +152,13 @@ func (k *Keeper) placeSets(t Target, r Rules, l *Loaded) error {
 		}
 	}
 	if r.IPSet != "" {
-		if n := len(ipsets()); n < strings.Count(r.IPSet, "create ") {
+		missing := strings.Count(r.IPSet, "create ")
+		for _, n := range ipsets() {
+			if creates(r.IPSet, n) {
+				missing--
+			}
+		}
+		if missing > 0 {
 			l.NewSets = true
 		}
 		if _, err := runTool(r.IPSet, "ipset", "-exist", "restore"); err != nil {
@@ -195,7 +201,7 @@ func placeIPTables(r Rules, l *Loaded) ([]*iptablesTable, error) {
 }
 
 // dropOthers removes what the rules in place do not need: it is left over from
-// another configuration or another backend, and would queue on.
+// another configuration, another backend or another version, and would queue on.
 func (k *Keeper) dropOthers(l *Loaded) {
 	if k.rules.Hold == "" {
 		if err := k.removeHold(); err != nil {
@@ -212,10 +218,8 @@ func (k *Keeper) dropOthers(l *Loaded) {
 			l.degraded("an old nft table stays: %v", err)
 		}
 	}
-	if k.rules.IPSet == "" {
-		if err := removeIPSets(); err != nil {
-			l.degraded("old sets stay: %v", err)
-		}
+	if err := removeIPSets(k.rules.IPSet); err != nil {
+		l.degraded("old sets stay: %v", err)
 	}
 	k.note()
 }
@@ -226,7 +230,7 @@ func (k *Keeper) dropOthers(l *Loaded) {
 func (k *Keeper) Remove() error {
 	k.loaded = false
 	k.iptables = nil
-	errs := []error{k.removeHold(), removeIPTables(), k.removeTable(), removeIPSets()}
+	errs := []error{k.removeHold(), removeIPTables(), k.removeTable(), removeIPSets("")}
 	if k.nft != nil {
 		k.nft.close()
 		k.nft = nil

@@ -285,14 +285,20 @@ func ipsets() []string {
 	return names
 }
 
-// removeIPSets destroys our ipsets; no rule may name them any more.
-func removeIPSets() error {
+// creates reports whether a text for ipset has the set.
+func creates(text, set string) bool { return strings.Contains(text, "create "+set+" ") }
+
+// removeIPSets destroys our ipsets but those that the text creates; no rule may name
+// them any more. They may be of another version: so it goes by what is there.
+func removeIPSets(but string) error {
 	if !have("ipset") {
 		return nil
 	}
 	var b strings.Builder
 	for _, n := range ipsets() {
-		b.WriteString("destroy " + n + "\n")
+		if !creates(but, n) {
+			b.WriteString("destroy " + n + "\n")
+		}
 	}
 	if b.Len() == 0 {
 		return nil

@@ -329,6 +329,94 @@ func TestKeeperLeftovers(t *testing.T) {
 	})
 }
 
+// TestKeeperOldSets has what an earlier version left in the kernel when it was killed:
+// sets of MACs, and rules that name them.
+func TestKeeperOldSets(t *testing.T) {
+	need(t, "ipset")
+	eachFlavour(t, func(t *testing.T, _ string) {
+		// This kernel may lack hash:net,net and hash:mac.
+		text := strings.NewReplacer("hash:net,net", "hash:ip,port,net", " src,dst", " src,src,dst", " dst,src", " dst,dst,src")
+		conf, target := Default(), Target{BackendIPTables, SetsIPSet, []string{"lan0"}, true}
+		r, err := MakeRules(&conf, target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.IPSet, r.Mangle4, r.Mangle6 = text.Replace(r.IPSet), text.Replace(r.Mangle4), text.Replace(r.Mangle6)
+		const stale = "create p2pwall-lockmac hash:ip timeout 0\ncreate p2pwall-siftmac hash:ip timeout 0\n"
+		var noLock6 strings.Builder
+		for l := range strings.Lines(r.IPSet) {
+			if !strings.Contains(l, "-lock6 ") {
+				noLock6.WriteString(l)
+			}
+		}
+		run(t, stale+noLock6.String()+"add p2pwall-lock4 192.0.2.3 timeout 3600\n", "ipset", "restore")
+		run(t, "*mangle\n:p2pwall-syn - [0:0]\n-A p2pwall-syn -m set --match-set p2pwall-lockmac src -j DROP\nCOMMIT\n", "iptables-restore", "--noflush")
+
+		load := func(newSets bool) *Keeper {
+			t.Helper()
+			var k Keeper
+			var l Loaded
+			if err := k.place(target, r, &l); err != nil {
+				t.Fatal(err)
+			}
+			k.dropOthers(&l)
+			if l.NewSets != newSets || l.Degraded != nil {
+				t.Errorf("%+v, want NewSets %v", l, newSets)
+			}
+			if names := ipsets(); len(names) != strings.Count(r.IPSet, "create ") || strings.Contains(strings.Join(names, " "), "mac") {
+				t.Errorf("the sets are %q", names)
+			}
+			wantOK(t, &k)
+			return &k
+		}
+		load(true) // lock6
+		run(t, stale, "ipset", "restore")
+		k := load(false)
+		if out := run(t, "", "ipset", "list", "p2pwall-lock4"); !strings.Contains(out, "\n192.0.2.3 timeout ") {
+			t.Errorf("the element is gone:\n%s", out)
+		}
+		run(t, stale, "ipset", "restore")
+		if err := k.Remove(); err != nil {
+			t.Error(err)
+		}
+		if names := ipsets(); names != nil {
+			t.Errorf("left behind: %q", names)
+		}
+
+		// nft.
+		c, err := Parse(strings.NewReader("config p2pwall\noption backend iptables\noption sets nft\n"), "f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err = MakeRules(&c, Target{BackendIPTables, SetsNFT, []string{"lan0"}, true}); err != nil {
+			t.Fatal(err)
+		}
+		run(t, r.NFT+`table inet p2pwall {
+	set lockmac { type ether_addr; flags timeout; elements = { 02:00:00:00:00:01 timeout 1h }; }
+	set siftmac { type ether_addr; flags timeout; }
+	chain tcp_open { ether saddr @lockmac drop; }
+}
+add element inet p2pwall lock4 { 192.0.2.3 timeout 1h }
+`, "nft", "-f", "-")
+		k = &Keeper{}
+		l, err := k.Load(&c, []string{"lan0"})
+		if err != nil || l.NewSets || l.Degraded != nil {
+			t.Fatalf("%+v, %v", l, err)
+		}
+		wantOK(t, k)
+		out := run(t, "", "nft", "list", "table", "inet", "p2pwall")
+		if strings.Contains(out, "@lockmac") || !strings.Contains(out, "192.0.2.3 timeout 1h") {
+			t.Errorf("a rule names an old set, or the element is gone:\n%s", out)
+		}
+		if err := k.Remove(); err != nil {
+			t.Error(err)
+		}
+		if out := run(t, "", "nft", "list", "tables"); strings.Contains(out, "p2pwall") {
+			t.Errorf("left behind: %s", out)
+		}
+	})
+}
+
 // TestKeeperPartlyRemoved: Remove also copes with half of the rules.
 func TestKeeperPartlyRemoved(t *testing.T) {
 	for _, do := range []string{

@@ -322,6 +322,7 @@ func TestPackets(t *testing.T) {
 				{"what the sets drop", partGone},
 				{"what is looked at for BitTorrent", partLooks},
 				{"sifted hosts", partSifted},
+				{"hosts behind one MAC", partSameMAC},
 				{"what is harmless", partHarmless},
 				{"what nobody asked for", partUnasked},
 				{"without UDP", partSiftedTCP},
@@ -448,8 +449,6 @@ func partLocked(t *testing.T, w *world) {
 	for _, c := range []struct{ set, element, to string }{
 		{"lock4", "10.1.0.2", serverFour},
 		{"lock6", "fd01::2", serverSix},
-		{"lockmac", "02:00:00:00:00:01", serverFour},
-		{"lockmac", "02:00:00:00:00:01", serverSix},
 	} {
 		w.sh("r", "nft flush set inet p2pwall seen4; nft flush set inet p2pwall seen6")
 		w.set("add", c.set, c.element)
@@ -482,25 +481,56 @@ func partLocked(t *testing.T, w *world) {
 	}
 }
 
+// partSameMAC is about two hosts behind one MAC, as behind a repeater: what is said of
+// one says nothing of the other.
+func partSameMAC(t *testing.T, w *world) {
+	// from has c1 send from one of its addresses.
+	from := func(last string) {
+		w.sh("c1", "ip route replace default via 10.1.0.1 src 10.1.0."+last+"; ip -6 route replace default via fd01::1 src fd01::"+last)
+	}
+	w.sh("c1", "ip address add 10.1.0.3/24 dev eth0; ip -6 address add fd01::3/64 dev eth0 nodad")
+	for _, c := range []struct{ lock, sift, element, to string }{
+		{"lock4", "sift4", "10.1.0.2", serverFour},
+		{"lock6", "sift6", "fd01::2", serverSix},
+	} {
+		for _, name := range []string{c.lock, c.sift} {
+			w.set("add", name, c.element)
+			from("2")
+			if w.refused().tcp("c1", c.to, 1<<22) {
+				t.Errorf("%s: much TCP of the host itself passes", name)
+			}
+			from("3")
+			if !w.tcp("c1", c.to, 1<<20) || w.udp("c1", c.to, 500, 50) != 50 {
+				t.Errorf("%s: a second host behind the same MAC is touched", name)
+			}
+			w.set("delete", name, c.element)
+		}
+	}
+	w.sh("c1", "ip route replace default via 10.1.0.1; ip -6 route replace default via fd01::1; ip address delete 10.1.0.3/24 dev eth0; ip -6 address delete fd01::3/64 dev eth0")
+}
+
 // partFull is about the packets of a locked client that a full queue lets pass: what
 // answers them is dropped.
 func partFull(t *testing.T, w *world) {
 	w.full = true
 	w.edit = strings.NewReplacer("-j NFQUEUE --queue-num 214\n", "-j NFQUEUE --queue-num 214 --queue-bypass\n")
 	w.load(alone)
-	for _, to := range []string{serverFour, serverSix} {
+	for _, c := range []struct{ set, element, to string }{
+		{"lock4", "10.1.0.2", serverFour},
+		{"lock6", "fd01::2", serverSix},
+	} {
 		w.sh("r", "nft flush set inet p2pwall seen4; nft flush set inet p2pwall seen6")
-		w.set("add", "lockmac", "02:00:00:00:00:01")
+		w.set("add", c.set, c.element)
 		if n := w.during(func() {
-			if w.refused().tcp("c1", to, 1) {
-				t.Errorf("%s: a connection of a locked client opens", to)
+			if w.refused().tcp("c1", c.to, 1) {
+				t.Errorf("%s: a connection of a locked client opens", c.to)
 			}
 		}); n != 1 {
-			t.Errorf("%s: %d packets are sampled", to, n)
+			t.Errorf("%s: %d packets are sampled", c.to, n)
 		}
-		w.set("delete", "lockmac", "02:00:00:00:00:01")
-		if !w.tcp("c1", to, 1) {
-			t.Errorf("%s: still locked", to)
+		w.set("delete", c.set, c.element)
+		if !w.tcp("c1", c.to, 1) {
+			t.Errorf("%s: still locked", c.to)
 		}
 	}
 	w.full, w.edit = false, nil
@@ -803,21 +833,15 @@ func partSifted(t *testing.T, w *world) {
 	for _, c := range []struct{ set, element, to, ping string }{
 		{"sift4", "10.1.0.2", serverFour, "192.0.2.2"},
 		{"sift6", "fd01::2", serverSix, "fd09::2"},
-		{"siftmac", "02:00:00:00:00:01", serverFour, "192.0.2.2"},
-		{"siftmac", "02:00:00:00:00:01", serverSix, "fd09::2"},
 	} {
 		w.set("add", c.set, c.element)
-		want := 2 * tcpPackets // of both directions
-		if c.set == "siftmac" {
-			want = tcpPackets // what comes has no MAC that says for whom
-		}
 		n := w.during(func() {
 			if n := w.refused().udp("c1", c.to, 500, 50); n != tcpPackets {
 				t.Errorf("%s: %d packets of UDP are answered, want %d", c.set, n, tcpPackets)
 			}
 		})
-		if n != want {
-			t.Errorf("%s: %d packets of UDP are queued, want %d", c.set, n, want)
+		if n != 2*tcpPackets { // of both directions
+			t.Errorf("%s: %d packets of UDP are queued, want %d", c.set, n, 2*tcpPackets)
 		}
 		n = w.during(func() {
 			// Packets may be as long as 64 KiB here.

@@ -18,7 +18,8 @@ func RecreateNFT(text string) string { return RemoveNFT + text }
 
 // The texts for nft. One script is one transaction: at no time is there a half of
 // it, and the sets keep their elements and the counters their numbers, because
-// "flush table" takes rules only.
+// "flush table" takes rules only. A set of another version stays as well, until the
+// table is removed: no rule names it.
 const nftHead = `table inet p2pwall
 flush table inet p2pwall
 table inet p2pwall {

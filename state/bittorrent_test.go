@@ -100,7 +100,7 @@ func TestTorrentIsFoundAnsweredAndSifted(t *testing.T) {
 		t.Errorf("client %+v", c)
 	}
 	// Only by what it has shown to be may a connection go on, in both directions.
-	if w.sets.sifts[macA.String()] == 0 || w.sets.sifts["192.168.1.50"] == 0 {
+	if w.sets.sifts["192.168.1.50"] == 0 || w.sets.sifts["192.168.1.50"] == 0 {
 		t.Errorf("the kernel was not told: %v", w.sets.sifts)
 	}
 	if len(w.sets.cuts) != 0 || len(w.sets.locks) != 0 {
@@ -438,7 +438,7 @@ func TestSuspectFromBefore(t *testing.T) {
 	probe, _ := hex.DecodeString(w.out.udp[0].payload)
 	tid := probe[strings.Index(string(probe), "1:t4:")+5:][:4]
 	w.expect("the answer", toRouter(51413, []byte("d1:rd2:id20:"+nodeID+"e1:t4:"+string(tid)+"1:y1:re")), nfq.Drop)
-	if !w.locked("192.168.1.50") || w.sets.sifts[macA.String()] == 0 {
+	if !w.locked("192.168.1.50") || w.sets.sifts["192.168.1.50"] == 0 {
 		t.Errorf("clients %+v, sifted %v", w.e.Clients(w.now), w.sets.sifts)
 	}
 }
@@ -461,7 +461,7 @@ func TestSearchInTheLAN(t *testing.T) {
 func TestTorrentStrictAndMonitor(t *testing.T) {
 	w := lockedTorrent(t, func(c *Config) { c.Protocols[torrent].Lock = Strict })
 	w.expect("SYN to anybody", w.syn("203.0.113.80"), nfq.Drop)
-	if w.sets.locks[macA.String()] == 0 || w.sets.sifts[macA.String()] == 0 {
+	if w.sets.locks["192.168.1.50"] == 0 || w.sets.sifts["192.168.1.50"] == 0 {
 		t.Errorf("locks %v, sifts %v", w.sets.locks, w.sets.sifts)
 	}
 	w.pass(81 * time.Second)
@@ -520,7 +520,7 @@ func TestTorrentSurvivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := e.Clients(w.now)
-	if len(c) != 1 || !c[0].Locked || c[0].Program != w.e.Clients(w.now)[0].Program || sets.sifts[macA.String()] == 0 || sets.sifts["192.168.1.50"] == 0 {
+	if len(c) != 1 || !c[0].Locked || c[0].Program != w.e.Clients(w.now)[0].Program || sets.sifts["192.168.1.50"] == 0 || sets.sifts["192.168.1.50"] == 0 {
 		t.Errorf("clients %+v, sifted %v", c, sets.sifts)
 	}
 }

@@ -143,7 +143,7 @@ func (e *Engine) freeClient(now Time) int32 {
 		return s
 	}
 	found, best := int32(none), 0
-	for s := e.clientLRU.oldest(); s != none && best < 4; s = e.clientLRU.newer(s) {
+	for s := e.clientLRU.oldest(); s != none && best < mostSpare; s = e.clientLRU.newer(s) {
 		if r := e.spare(&e.clients[s], now); r > best {
 			found, best = s, r
 		}
@@ -156,20 +156,26 @@ func (e *Engine) freeClient(now Time) int32 {
 	return e.freeClient(now)
 }
 
-// spare returns how readily a client gives way to another: 0 for not at all, 4 for at once.
-func (e *Engine) spare(c *client, now Time) int {
-	switch w := &c.claim; {
-	case c.proof != ProofNone:
+// mostSpare is how readily at most a client gives way to another.
+const mostSpare = 5
+
+// spare returns how readily the client gives way to another: 0 for not at all, mostSpare
+// for at once.
+func (e *Engine) spare(c *client, now Time) (n int) {
+	if c.proof != ProofNone {
 		if !c.locked && now.Since(c.lastSeen) > 2*e.cfg.LockTime {
 			return 1
 		}
 		return 0
-	case w.when != 0 && !w.answered: // in a moment it may be proved
-		return 2
-	case !e.hosts[c.host].young(now):
-		return 3
 	}
-	return 4
+	n = 2
+	if w := &c.claim; w.when == 0 || w.answered { // else it may be proved in a moment
+		n++
+	}
+	if e.hosts[c.host].young(now) {
+		n += 2
+	}
+	return n
 }
 
 // forget removes a client and all that was done about it.

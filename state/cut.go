@@ -93,11 +93,8 @@ func (e *Engine) uncut(c *client, p *peer) {
 	}
 	p.cutUntil = 0
 	for _, s := range e.hosts[c.host].addrs {
-		if s == none || e.sets == nil || !e.addrs[s].inKernel {
-			continue
-		}
-		if a := &e.addrs[s].addr; a.Is4() == p.addr.Is4() {
-			e.sets.Uncut(*a, p.addr)
+		if s != none && e.sets != nil && e.addrs[s].addr.Is4() == p.addr.Is4() {
+			e.sets.Uncut(e.addrs[s].addr, p.addr)
 		}
 	}
 }

@@ -101,6 +101,7 @@ type Engine struct {
 	history history
 
 	finding detect.Finding
+	stream  detect.Stream // of what is shown once: on the stack it would be allocated
 	asked   detect.Asked
 	out     [detect.MaxAnswer]byte
 }
@@ -171,7 +172,7 @@ func (e *Engine) Configure(cfg Config) {
 		if !c.used {
 			continue
 		}
-		if e.exempt(&c.addr, &c.mac, e.now) {
+		if e.exempt(&c.addr, &e.hosts[c.host].via, e.now) {
 			e.forget(int32(i))
 			continue
 		}
@@ -373,9 +374,9 @@ func (e *Engine) offLink(p *nfq.Packet) nfq.Verdict {
 		}
 		return nfq.Accept
 	}
-	var s detect.Stream
+	e.stream = detect.Stream{}
 	e.finding.Reset()
-	if s.Feed(e.streams&^detect.Harmless, p.Seq, p.Payload, true, &e.finding) == detect.Yes &&
+	if e.stream.Feed(e.streams&^detect.Harmless, p.Seq, p.Payload, true, &e.finding) == detect.Yes &&
 		e.cfg.Protocols[e.finding.Protocol].Mode == Block {
 		return nfq.Drop
 	}

@@ -224,7 +224,7 @@ func TestPingIsDroppedAndAnsweredInThePeersName(t *testing.T) {
 	if peers := w.e.Peers(nfq.Addr{}); len(peers) != 2 || peers[0].Addr != ip("198.51.100.7") || peers[0].Port != 1214 {
 		t.Errorf("peers: %+v", peers)
 	}
-	if w.sets.cuts["192.168.1.50 198.51.100.7"] == 0 || w.sets.locks[macA.String()] == 0 {
+	if w.sets.cuts["192.168.1.50 198.51.100.7"] == 0 || w.sets.locks["192.168.1.50"] == 0 {
 		t.Errorf("the kernel was not told: %v %v", w.sets.cuts, w.sets.locks)
 	}
 }
@@ -275,7 +275,7 @@ func TestTheThreeModes(t *testing.T) {
 	if w.locked("192.168.1.50") {
 		t.Fatal("not released one lock time after the last sign of life")
 	}
-	if _, ok := w.sets.locks[macA.String()]; ok {
+	if _, ok := w.sets.locks["192.168.1.50"]; ok {
 		t.Error("the kernel still has the lock")
 	}
 	w.expect("SYN after the release", w.syn("203.0.113.80"), nfq.Accept)
@@ -304,7 +304,7 @@ func TestLateProgram(t *testing.T) {
 		if n := len(w.out.udp) - before; n != 1 || !w.locked("192.168.1.50") {
 			t.Fatalf("after %v: %d probes, want one, locked: %v", stall, n, w.locked("192.168.1.50"))
 		}
-		if w.sets.locks[macA.String()] == 0 {
+		if w.sets.locks["192.168.1.50"] == 0 {
 			t.Errorf("after %v: not locked in the kernel", stall)
 		}
 		w.pass(39 * time.Second)

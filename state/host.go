@@ -440,6 +440,18 @@ func (e *Engine) useAddr(slot int32, h *host, src *nfq.Addr, now Time) {
 	e.ownAddr(slot, h, src, hash, now)
 }
 
+// claimAddr gives the host an address that the kernel knows to be its own, if another
+// host had it: a lease may go from one to another within minutes.
+func (e *Engine) claimAddr(slot int32, h *host, a *nfq.Addr, now Time) {
+	hash := e.hash.addr(a)
+	if s := e.addrIndex.get(*a, hash); s == none || e.addrs[s].host != slot {
+		if s != none {
+			e.disown(s)
+		}
+		e.ownAddr(slot, h, a, hash, now)
+	}
+}
+
 // contest records that two hosts use one address. Whose it is cannot be known
 // here, so that nothing is done by the address alone for a while.
 func (e *Engine) contest(a *hostAddr, now Time) {

@@ -119,7 +119,7 @@ func (e *Engine) SetSets(s Sets, now Time) {
 		e.sets, e.setState = s, setState{}
 	}
 	for i := range e.clients {
-		if c := &e.clients[i]; c.used {
+		if c := &e.clients[i]; c.used && c.locked {
 			e.siftFlows(c)
 		}
 	}

@@ -64,7 +64,6 @@ func (e *Engine) release(slot int32, c *client) {
 	c.locked, c.strict, c.sift, c.kernelUntil = false, false, false, 0
 	c.proved, c.claim = 0, claim{}
 	clear(c.said[:])
-	e.hosts[c.host].rounds = 0
 	for i := c.peers.n - 1; i >= 0; i-- {
 		p := &c.peers.peers[i]
 		e.uncut(c, p)

@@ -98,7 +98,8 @@ func (e *Engine) prove(slot int32, c *client, protocol int, how Proof, reason de
 	c.provenAt = now
 	d := e.device(c.device)
 	switch {
-	case e.neighbours == nil || h.via.IsZero() || d == nil:
+	case d == nil: // it went a moment ago
+	case e.neighbours == nil || h.via.IsZero():
 		e.proven(slot, c, protocol, how, reason, now)
 	case !d.onLink(&c.addr):
 		if now < h.doubtful {
@@ -162,6 +163,7 @@ func (e *Engine) Neighbour(id uint64, mac nfq.MAC, shared, invited bool, now Tim
 	c.provenAt = w.when
 	*w = claim{}
 	c.addr = claimed.addr
+	e.claimAddr(c.host, h, &c.addr, now)
 	if shared && !h.key.mac.IsZero() && !e.share(h, now) {
 		return
 	}

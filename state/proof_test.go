@@ -4,7 +4,9 @@ package state
 
 import (
 	"encoding/hex"
+	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -329,7 +331,10 @@ func TestAnswerProves(t *testing.T) {
 			{"another port", func(_ *world, p *nfq.Packet) { p.SrcPort++ }, false},
 			{"another host", func(_ *world, p *nfq.Packet) { p.Src, p.MAC = ip(hostB), macB }, false},
 			{"another MAC", func(_ *world, p *nfq.Packet) { p.MAC = macB }, false},
-			{"another address of the host", func(_ *world, p *nfq.Packet) { p.Src = ip("192.168.1.77") }, false},
+			{"another address of the host", func(w *world, p *nfq.Packet) {
+				p.Src = ip("192.168.1.77")
+				w.expect("a SYN from there", tcp(macA, "192.168.1.77", 4000, "203.0.113.1", 443, nfq.SYN, nil), nfq.Accept)
+			}, false},
 			{"the question itself", func(w *world, p *nfq.Packet) { p.Payload = w.asked(way.name) }, false},
 			{"to another port", func(_ *world, p *nfq.Packet) { p.DstPort++ }, false},
 		} {
@@ -468,7 +473,7 @@ func TestNeighbourTable(t *testing.T) {
 		}
 		id := n.asked[0]
 		n.answer(w)
-		if !w.locked(hostA) || w.sets.locks[macA.String()] == 0 {
+		if !w.locked(hostA) || w.sets.locks["192.168.1.50"] == 0 {
 			t.Error("not locked")
 		}
 		w.e.Neighbour(id, macB, false, w.now) // too late to matter
@@ -646,35 +651,43 @@ func TestConfigurationMeanwhile(t *testing.T) {
 	}
 	for _, m := range moments {
 		for _, x := range changes {
-			t.Run(m.name+"/"+x.name, func(t *testing.T) {
-				w, n := withNeighbours(t, nil)
-				p := &prober{}
-				w.e.SetProber(p)
-				m.before(w, n, p)
-				old := w.e.cfg
-				cfg := old
-				x.change(&cfg)
-				w.e.Configure(cfg)
-				m.after(w, n, p)
-				w.e.Advance(w.now)
-				if cfg.LockTime == 0 || cfg.Protocols[torrent].Mode != Block || cfg.ExemptMACs != nil {
-					if w.locked(hostA) || len(w.sets.locks)+len(w.sets.sifts) != 0 {
-						t.Errorf("locked: %+v, %+v", w.e.Clients(w.now), w.sets)
+			for _, table := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s/%s/neighbour table %v", m.name, x.name, table), func(t *testing.T) {
+					w, n := withNeighbours(t, nil)
+					if !table {
+						w.e.SetNeighbours(nil)
 					}
-				}
-				if c := w.e.Clients(w.now); cfg.Protocols[torrent].Mode == Off && len(c) != 0 && c[0].LastSeen >= w.now && m.name != "while it is locked and probed" {
-					t.Errorf("found while it is off: %+v", c)
-				}
-				// And back: it is found as ever.
-				w.e.Configure(old)
-				w.pass(3 * time.Minute)
-				w.proveTorrent()
-				w.e.Packet(w.speaks("198.51.100.7", 6881, dhtPing), w.now)
-				n.answer(w)
-				if !w.locked(hostA) {
-					t.Error("not found when it is on again")
-				}
-			})
+					if !table && m.name == "between proof and neighbour" {
+						return
+					}
+					p := &prober{}
+					w.e.SetProber(p)
+					m.before(w, n, p)
+					old := w.e.cfg
+					cfg := old
+					x.change(&cfg)
+					w.e.Configure(cfg)
+					m.after(w, n, p)
+					w.e.Advance(w.now)
+					if cfg.LockTime == 0 || cfg.Protocols[torrent].Mode != Block || cfg.ExemptMACs != nil {
+						if w.locked(hostA) || len(w.sets.locks)+len(w.sets.sifts) != 0 {
+							t.Errorf("locked: %+v, %+v", w.e.Clients(w.now), w.sets)
+						}
+					}
+					if c := w.e.Clients(w.now); cfg.Protocols[torrent].Mode == Off && len(c) != 0 && m.name != "while it is locked and probed" {
+						t.Errorf("found while it is off: %+v", c)
+					}
+					// And back: it is found as ever.
+					w.e.Configure(old)
+					w.pass(3 * time.Minute)
+					w.proveTorrent()
+					w.e.Packet(w.speaks("198.51.100.7", 6881, dhtPing), w.now)
+					n.answer(w)
+					if !w.locked(hostA) {
+						t.Error("not found when it is on again")
+					}
+				})
+			}
 		}
 	}
 }
@@ -741,6 +754,20 @@ func TestWhatHoldsALock(t *testing.T) {
 		{"an encrypted session", torrentLock, sends(random(200)), false},
 		{"TLS", torrentLock, sends(hello("www.example.org")), false},
 		{"uTP's middle, from another port", torrentLock, func(*world, string) *nfq.Packet { return udp(macA, hostA, 4444, peer, 6881, []byte(utpData)) }, false},
+		{"a uTP flow of another program", torrentLock, func(w *world, dst string) *nfq.Packet {
+			var p *nfq.Packet
+			for i := range uint32(6) {
+				stamp := i * 100_000
+				b := []byte{0x21, 0, 0, 7, byte(stamp >> 24), byte(stamp >> 16), byte(stamp >> 8), byte(stamp), 0, 0, 0, 1, 0, 4, 0, 0, 0, 50, 0, byte(i)}
+				p = udp(macA, hostA, 4444, dst, 6881, b)
+				w.e.Packet(p, w.now)
+				w.pass(100 * time.Millisecond)
+			}
+			if !slices.ContainsFunc(w.e.Peers(nfq.Addr{}), func(p PeerInfo) bool { return p.Addr == ip(dst) }) {
+				w.t.Error("the flow was not recognised")
+			}
+			return p
+		}, false},
 		{"an unknown datagram", torrentLock, says("whatever this is"), false},
 		{"a query from outside", torrentLock, func(*world, string) *nfq.Packet { return hears(other, 6881, dhtPing) }, false},
 		{"a mapping", torrentLock, func(*world, string) *nfq.Packet { return mapping() }, false},
@@ -767,6 +794,18 @@ func TestWhatHoldsALock(t *testing.T) {
 				t.Errorf("locked: %v, want %v", w.locked(hostA), tt.want)
 			}
 		})
+	}
+}
+
+// Whom a client spoke to by a protocol that is not proved is no peer of it.
+func TestPeersOfWhatIsNotProved(t *testing.T) {
+	w := lockedTorrent(t, nil)
+	w.expect("one ping of FastTrack", w.ping("198.51.100.9"), nfq.Drop)
+	w.expect("SYN to whom it pinged", w.syn("198.51.100.9"), nfq.Accept)
+	w.open(4000, "198.51.100.9", 443)
+	w.expect("TLS to whom it pinged", w.data(4000, "198.51.100.9", 443, 1000, hello("www.example.org")), nfq.AcceptHarmless)
+	if len(w.sets.cuts) != 0 {
+		t.Errorf("cut from %v", w.sets.cuts)
 	}
 }
 

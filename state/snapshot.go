@@ -386,7 +386,7 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 	// over, and the client is left out.
 	var c *client
 	var h *host
-	if protocol != none && e.cfg.Protocols[protocol].Mode != Off && !e.exempt(&addr, &k.mac, r.now) {
+	if protocol != none && e.cfg.Protocols[protocol].Mode != Off && !e.exempt(&addr, &via, r.now) {
 		c, h = e.restoreHost(k, via, addrs[:n], addr, device, protocol, reason, r.now)
 	}
 	if c != nil {

@@ -79,7 +79,7 @@ func TestSnapshotGoesOn(t *testing.T) {
 	if !reflect.DeepEqual(w.e.History(w.now), x.e.History(x.now)) {
 		t.Error("the history changed")
 	}
-	if x.sets.cuts["192.168.1.50 198.51.100.7"] == 0 || x.sets.cuts["192.168.1.50 203.0.113.200"] == 0 || x.sets.locks[macA.String()] == 0 {
+	if x.sets.cuts["192.168.1.50 198.51.100.7"] == 0 || x.sets.cuts["192.168.1.50 203.0.113.200"] == 0 || x.sets.locks["192.168.1.50"] == 0 {
 		t.Errorf("the kernel was not told again: %v %v", x.sets.cuts, x.sets.locks)
 	}
 	x.expect("SYN of the locked client", x.syn("203.0.113.1"), nfq.Drop)

@@ -172,7 +172,7 @@ func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Ve
 		}
 		for j := range protocol.Probes {
 			way := &protocol.Probes[j]
-			if way.TCP || way.Answered == nil || e.proves(h, i) {
+			if way.TCP || way.Answered == nil {
 				continue
 			}
 			n := way.Build(e.out[:], nil, s.salt)
@@ -218,7 +218,7 @@ func (e *Engine) askedTCP(slot int32, salt uint32, b []byte, now Time) {
 	h := &e.hosts[slot]
 	s := &h.suspicion
 	d := e.device(s.device)
-	if !h.used || s.rounds == 0 || s.salt != salt || d == nil {
+	if !h.used || s.rounds == 0 || s.salt != salt || d == nil || e.exempt(&s.addr, &h.via, now) {
 		return
 	}
 	f := &e.finding
@@ -245,8 +245,8 @@ func (e *Engine) tells(protocol int, way *detect.Probe, b []byte, salt uint32, f
 		n := way.Build(e.out[:], nil, salt)
 		return n > 0 && way.Answered(b, e.out[:n])
 	}
-	var s detect.Stream
-	return s.Feed(1<<protocol, 0, b, true, f) == detect.Yes
+	e.stream = detect.Stream{}
+	return e.stream.Feed(1<<protocol, 0, b, true, f) == detect.Yes
 }
 
 // suspectUDP notes an unknown datagram of a host: who speaks from one port to

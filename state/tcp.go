@@ -59,7 +59,7 @@ func (e *Engine) tcpIn(p *nfq.Packet, d *Device, now Time) nfq.Verdict {
 		// connection will tell its MAC.
 		return nfq.Accept
 	}
-	if e.exempt(&p.Dst, &h.key.mac, now) {
+	if e.exempt(&p.Dst, &h.via, now) {
 		return nfq.Accept
 	}
 	if h.client != none {

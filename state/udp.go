@@ -88,7 +88,7 @@ func (e *Engine) udpIn(p *nfq.Packet, now Time) nfq.Verdict {
 		e.nameReply(p, now)
 	}
 	h := e.hostAt(&p.Dst)
-	if h == nil || h.client == none || e.exempt(&p.Dst, &h.key.mac, now) {
+	if h == nil || h.client == none || e.exempt(&p.Dst, &h.via, now) {
 		return nfq.Accept
 	}
 	c := &e.clients[h.client]

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfq
+
+import (
+	"net/netip"
+	"testing"
+)
+
+// TestOpenedOutside: who opened a flow is told by the connection table, and a flow that
+// is not in it was opened by nobody outside.
+func TestOpenedOutside(t *testing.T) {
+	conntrackNetNS(t, "192.168.1.50/32", "198.51.100.7/32", "2001:db8:1::50/128", "2001:db8:ff::7/128")
+	flow(t, "udp", "192.168.1.50:40000", "198.51.100.7:6881")
+	flow(t, "udp", "198.51.100.7:6881", "192.168.1.50:40001")
+	flow(t, "udp", "[2001:db8:1::50]:40000", "[2001:db8:ff::7]:6881")
+	flow(t, "udp", "[2001:db8:ff::7]:6881", "[2001:db8:1::50]:40001")
+	for _, c := range []struct {
+		lan, wan string
+		want     bool
+	}{
+		{"192.168.1.50:40000", "198.51.100.7:6881", false},
+		{"192.168.1.50:40001", "198.51.100.7:6881", true},
+		{"192.168.1.50:40002", "198.51.100.7:6881", false},
+		{"[2001:db8:1::50]:40000", "[2001:db8:ff::7]:6881", false},
+		{"[2001:db8:1::50]:40001", "[2001:db8:ff::7]:6881", true},
+		{"[2001:db8:1::50]:40002", "[2001:db8:ff::7]:6881", false},
+	} {
+		got, err := OpenedOutside(Flow{LAN: addrPort(netip.MustParseAddrPort(c.lan)), WAN: addrPort(netip.MustParseAddrPort(c.wan))})
+		if err != nil || got != c.want {
+			t.Errorf("%s to %s: opened outside %v, %v, want %v", c.lan, c.wan, got, err, c.want)
+		}
+	}
+}

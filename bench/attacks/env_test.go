@@ -98,7 +98,7 @@ func newEnv(t *testing.T, s setup) *env {
 		}
 		if t.Failed() {
 			lines := strings.Split(strings.TrimSpace(e.wall.LogText()), "\n")
-			t.Logf("log of the wall:\n%s", strings.Join(lines[max(0, len(lines)-30):], "\n"))
+			t.Logf("log of the wall:\n%s", strings.Join(lines[max(0, len(lines)-200):], "\n"))
 		}
 	})
 	return e

@@ -232,8 +232,8 @@ func (w *Wall) Kill() {
 	<-w.done
 }
 
-// Stop ends the program with SIGTERM; after ten seconds with SIGKILL, which is
-// an error.
+// Stop ends the program with SIGTERM. After ten seconds that is an error; then it has
+// to say where it hangs, in the log, and is killed.
 func (w *Wall) Stop() error {
 	select {
 	case <-w.done:
@@ -246,7 +246,12 @@ func (w *Wall) Stop() error {
 	case <-w.done:
 		return w.err
 	case <-time.After(10 * time.Second):
-		w.Kill()
+		w.cmd.Process.Signal(syscall.SIGQUIT)
+		select {
+		case <-w.done:
+		case <-time.After(5 * time.Second):
+			w.Kill()
+		}
 		return errors.New("p2pwall did not end on SIGTERM")
 	}
 }

@@ -228,8 +228,9 @@ func madeUpSources(t *testing.T, answers bool) {
 	seconds := time.Since(began).Seconds()
 	n := changes.Load() - before
 	t.Logf("%d changes of the sets in %.1f s", n, seconds)
-	if most := setChangesMost * (seconds + 1); float64(n) > most {
-		t.Errorf("%d changes of the kernel's sets in %.1f s, %d a second are the most", n, seconds, setChangesMost)
+	// nft tells of each peer of the client three times: added, deleted, added for a time.
+	if most := float64(3*len(e.lab.Peers)) + setChangesMost*(seconds+1); float64(n) > most {
+		t.Errorf("%d changes of the kernel's sets in %.1f s, %.0f are the most", n, seconds, most)
 	}
 	if len(e.wall.About(h, "client", "released")) > 0 {
 		t.Error("the client was let go while it ran")
@@ -255,8 +256,8 @@ func madeUpSources(t *testing.T, answers bool) {
 const sources = 10_000
 
 // setChangesMost is how many changes of the kernel's sets a second there may be while
-// one neighbour does what it can and one client with 200 peers is found.
-const setChangesMost = 100
+// one neighbour does what it can, beside those for the peers of the one client.
+const setChangesMost = 50
 
 // setChanges counts the elements that are added to or taken from nft's sets.
 func (e *env) setChanges() *atomic.Int64 {

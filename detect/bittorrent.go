@@ -19,7 +19,7 @@ var BitTorrent = Protocol{
 	Answer:    btAnswer,
 	Flow:      btFlow,
 	Local:     btLocal,
-	Encrypted: MSEFirst,
+	Hidden:    &btHidden,
 	Decoy:     IsDecoy,
 	Probes: []Probe{
 		{Name: "krpc", Build: btPing, Answered: btPinged},

@@ -39,11 +39,12 @@ const (
 	ReasonFlow             // a flow of the protocol that was going on already
 	ReasonMapping          // it had the router open a port
 	ReasonMany             // it spoke to many addresses from one port
+	ReasonHandshake        // it went on with an encrypted handshake as only it can
 )
 
 var reasonNames = [...]string{
 	"", "ping", "pong", "peer", "hello", "http", "push", "probe", "announce", "local",
-	"encrypted", "name", "flow", "mapping", "many",
+	"encrypted", "name", "flow", "mapping", "many", "handshake",
 }
 
 // String returns the short name that the control socket uses.
@@ -159,10 +160,8 @@ type Protocol struct {
 	// Weak for what only makes one likely; f.Port is where it listens.
 	Local func(b []byte, port uint16, tcp bool, f *Finding) Kind
 
-	// Encrypted reports whether b can be the first data of an encrypted
-	// session. It counts only for a host of which more is known.
-	Encrypted func(b []byte) bool
-
+	// Hidden is how encrypted sessions are told that look like nothing in particular.
+	Hidden *Handshake
 	// Decoy reports whether the address is one of those that Answer makes
 	// up: whoever goes there is a client, but reveals no peer.
 	Decoy func(a *[16]byte) bool
@@ -184,6 +183,24 @@ type Protocol struct {
 	// Names are the DNS names that are the protocol's own, as far as it has
 	// any; "*." stands for any names before.
 	Names []string
+}
+
+// Handshake is an encrypted handshake that gives its program away to whoever answers it.
+type Handshake struct {
+	// First reports whether b, the first data of a connection, can begin it.
+	First func(b []byte) bool
+	// Framed reports whether b are messages of such a session that is in clear, and
+	// Middle whether b can be of the middle of an encrypted one: More asks for more
+	// of it.
+	Framed func(b []byte) bool
+	Middle func(b []byte) Match
+	// Answer builds what answers the handshake into dst, and returns its length. Proof
+	// writes into want what the one who opened the connection then sends, as only the
+	// program can: first is what it sent. It reports whether there is such a thing.
+	// Proved looks for it. The same salt makes the same answer.
+	Answer func(dst []byte, salt uint32) int
+	Proof  func(first []byte, salt uint32, want *[20]byte) bool
+	Proved func(b []byte, want *[20]byte) bool
 }
 
 // Asked is what an answer in a peer's name depends on beside the query.

@@ -36,16 +36,18 @@ type client struct {
 	toldPeer nfq.AddrPort
 
 	locked bool
-	// strict: no TCP connection may be opened; sift: only known connections
-	// go on. Neither without locked.
-	strict, sift bool
-	lockStart    Time
-	lockUntil    Time
-	kernelUntil  Time // until then the kernel's lock set has it
-	locks        uint32
-	droppedTCP   uint32
-	droppedUDP   uint32
-	dropped      uint32
+	// strict: no TCP connection may be opened; selective: its own ports are cut, and
+	// connections that show to be its own. Neither without locked.
+	strict, selective bool
+	// own are ports of its own, the newest first; 0 where there are fewer.
+	own         [maxOwn]uint16
+	lockStart   Time
+	lockUntil   Time
+	kernelUntil Time // until then the kernel's lock set has it
+	locks       uint32
+	droppedTCP  uint32
+	droppedUDP  uint32
+	dropped     uint32
 
 	// query is the last query of the client, port the one it came from: the
 	// probe goes there.
@@ -104,7 +106,8 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	clear(c.said[:])
 	c.locked, c.lockStart, c.lockUntil, c.kernelUntil = false, 0, 0, 0
 	c.locks, c.dropped, c.droppedTCP, c.droppedUDP = 0, 0, 0, 0
-	c.strict, c.sift, c.program = false, false, detect.ClientName{}
+	c.strict, c.selective, c.program = false, false, detect.ClientName{}
+	c.own = [maxOwn]uint16{}
 	c.queryLen, c.port, c.askedAt, c.probed, c.lastProbe, c.lastAnswer = 0, 0, nfq.Addr{}, 0, 0, 0
 	c.listen, c.way, c.flowsDue = 0, 0, false
 	h.client = slot

@@ -27,6 +27,7 @@ type Counters struct {
 	FlowsEvicted   uint64
 	Forged         uint64 // packets with an address that another MAC uses
 	IgnoredPeers   uint64 // addresses named in a payload that cannot be peers
+	Handshakes     uint64 // connections answered in a peer's name
 	SetErrors      uint64 // updates of the kernel's sets that failed
 	DroppedKernel  uint64 // the part of Dropped that never came from the queue
 	Withheld       uint64 // changes of the kernel's sets, events and rounds of questions that were too many
@@ -58,6 +59,7 @@ func (c *Counters) Each(f func(name string, v *uint64)) {
 	f("ignored_peers", &c.IgnoredPeers)
 	f("set_errors", &c.SetErrors)
 	f("dropped_kernel", &c.DroppedKernel)
+	f("handshakes", &c.Handshakes)
 	f("withheld", &c.Withheld)
 }
 

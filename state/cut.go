@@ -45,7 +45,7 @@ func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
 }
 
 // cutsAll reports whether everything between the client and this peer is cut. The
-// addresses of a protocol that is sifted may serve something harmless as well, as
+// addresses of a protocol that is cut by ports may serve something harmless as well, as
 // a tracker's do: there, each connection has to show what it is.
 func (p *peer) cutsAll(e *Engine) bool {
 	return e.cfg.Protocols[p.protocol].Mode == Block && !detect.All[p.protocol].Sift
@@ -113,12 +113,12 @@ func (e *Engine) uncutAddr(c *client, a *hostAddr) {
 	e.unlockAddr(c, &a.addr)
 }
 
-// siftFlows notes the same as cutFlows, and that unknown connections of all addresses
-// may be left.
-func (e *Engine) siftFlows(c *client) {
+// lookAnew notes the same as cutFlows, and that all connections of the client's addresses
+// are to be looked at anew.
+func (e *Engine) lookAnew(c *client) {
 	for _, s := range e.hosts[c.host].addrs {
 		if s != none {
-			e.addrs[s].siftDue = true
+			e.addrs[s].lookDue = true
 		}
 	}
 	e.cutFlows(c)
@@ -136,10 +136,24 @@ func (e *Engine) cutFlows(c *client) {
 	}
 }
 
-// FlowsToCut adds to pairs the addresses of clients and of peers, and to hosts the
-// addresses of clients that are sifted, of which connections may be left that were
-// decided before: since the last call, and as far as the kernel's sets have them.
-func (e *Engine) FlowsToCut(pairs map[nfq.Pair]struct{}, hosts map[nfq.Addr]struct{}, now Time) {
+// Flows are connections that may have been decided before they were to be cut.
+type Flows struct {
+	// Pairs and Ports are to be taken out of the connection table: what is between a
+	// client and its peer, and what goes from or to a client's own port.
+	Pairs map[nfq.Pair]struct{}
+	Ports map[nfq.HostPort]struct{}
+	// Hosts have TCP connections that are to be looked at once more.
+	Hosts map[nfq.Addr]struct{}
+}
+
+// NewFlows returns an empty collection.
+func NewFlows() Flows {
+	return Flows{map[nfq.Pair]struct{}{}, map[nfq.HostPort]struct{}{}, map[nfq.Addr]struct{}{}}
+}
+
+// FlowsToCut adds to f what may be left since the last call, as far as the kernel's sets
+// have it.
+func (e *Engine) FlowsToCut(f Flows, now Time) {
 	if !e.flowsDue || e.handed != e.taken {
 		return // SetsTaken has it asked again
 	}
@@ -155,14 +169,22 @@ func (e *Engine) FlowsToCut(pairs map[nfq.Pair]struct{}, hosts map[nfq.Addr]stru
 				continue
 			}
 			a := &e.addrs[s].addr
-			if c.sift && e.addrs[s].siftDue {
-				hosts[*a] = struct{}{}
+			if c.selective {
+				if e.addrs[s].lookDue {
+					f.Hosts[*a] = struct{}{}
+				}
+				for _, port := range c.own {
+					if port != 0 {
+						f.Ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoUDP, Port: port}] = struct{}{}
+						f.Ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoTCP, Port: port}] = struct{}{}
+					}
+				}
 			}
-			e.addrs[s].siftDue = false
+			e.addrs[s].lookDue = false
 			for j := range c.peers.peers[:c.peers.n] {
 				p := &c.peers.peers[j]
 				if p.addr.Is4() == a.Is4() && p.cutUntil != 0 {
-					pairs[nfq.Pair{LAN: *a, WAN: p.addr}] = struct{}{}
+					f.Pairs[nfq.Pair{LAN: *a, WAN: p.addr}] = struct{}{}
 				}
 			}
 		}

@@ -18,6 +18,9 @@ type Sender interface {
 	// Reset sends a TCP reset to the sender of p, in its destination's name, by the
 	// device that p came in by.
 	Reset(p *nfq.Packet) error
+	// Answer sends data to the sender of p, in its destination's name, as if it followed
+	// in their TCP connection.
+	Answer(p *nfq.Packet, data []byte) error
 	// Reject tells the sender of p that it is prohibited.
 	Reject(p *nfq.Packet) error
 }
@@ -86,6 +89,8 @@ type Engine struct {
 	udpFlows udpFlows
 
 	hasNames bool // some protocol has names
+	looks    bool // some protocol can look like anything
+	judged   judgedTable
 	dns      detect.DNSReply
 
 	flowsDue bool // of some client
@@ -129,6 +134,7 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 		wheel:        newWheel(n),
 		flows:        newFlowTable(),
 		udpFlows:     newUDPFlows(),
+		judged:       newJudgedTable(),
 	}
 	for i := hosts - 1; i >= 0; i-- {
 		e.freeHosts = append(e.freeHosts, int32(i))
@@ -151,16 +157,14 @@ func (e *Engine) Configure(cfg Config) {
 	cfg.MaxClients = len(e.clients)
 	before := e.cfg.Protocols
 	e.cfg = cfg
-	e.datagrams, e.streams, e.hasNames = 0, 0, false
+	e.datagrams, e.streams, e.hasNames, e.looks = 0, 0, false, false
 	for i, p := range cfg.Protocols {
 		if p.Mode == Off {
 			continue
 		}
 		e.datagrams |= 1 << i
 		e.hasNames = e.hasNames || p.Names.Len() > 0
-		if detect.All[i].Sift || p.Lock == Selective {
-			e.streams |= detect.Harmless
-		}
+		e.looks = e.looks || detect.All[i].Sift
 		if p.HTTP {
 			e.streams |= 1 << i
 		}
@@ -219,9 +223,6 @@ func (e *Engine) seconds(t Time) seconds {
 	}
 	return e.second
 }
-
-// tellsHarmless reports whether harmless connections are told from unknown ones.
-func (e *Engine) tellsHarmless() bool { return e.streams&detect.Harmless != 0 }
 
 func (e *Engine) device(index uint32) *Device {
 	for i := range e.devices {
@@ -307,7 +308,7 @@ func (e *Engine) decide(p *nfq.Packet, now Time) nfq.Verdict {
 			if p.Proto == nfq.ProtoUDP {
 				return e.udpIn(p, now)
 			}
-			return e.tcpIn(p, out, now)
+			return e.tcpIn(p)
 		}
 		// LAN to LAN, or none of ours.
 	case nfq.HookInput:
@@ -376,7 +377,7 @@ func (e *Engine) offLink(p *nfq.Packet) nfq.Verdict {
 	}
 	e.stream = detect.Stream{}
 	e.finding.Reset()
-	if e.stream.Feed(e.streams&^detect.Harmless, p.Seq, p.Payload, true, &e.finding) == detect.Yes &&
+	if e.stream.Feed(e.streams, p.Seq, p.Payload, true, &e.finding) == detect.Yes &&
 		e.cfg.Protocols[e.finding.Protocol].Mode == Block {
 		return nfq.Drop
 	}

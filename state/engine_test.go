@@ -51,6 +51,7 @@ type sent struct {
 type fakeSender struct {
 	udp           []sent
 	resets, icmps int
+	handshakes    []string // hex
 	recordNothing bool
 }
 
@@ -60,18 +61,24 @@ func (s *fakeSender) UDP(dev uint32, src, dst nfq.AddrPort, b []byte) error {
 	}
 	return nil
 }
-func (s *fakeSender) Reset(*nfq.Packet) error  { s.resets++; return nil }
+func (s *fakeSender) Reset(*nfq.Packet) error { s.resets++; return nil }
+func (s *fakeSender) Answer(p *nfq.Packet, b []byte) error {
+	s.handshakes = append(s.handshakes, hex.EncodeToString(b))
+	return nil
+}
 func (s *fakeSender) Reject(*nfq.Packet) error { s.icmps++; return nil }
 
 type fakeSets struct {
 	cuts  map[string]time.Duration
 	locks map[string]time.Duration
-	sifts map[string]time.Duration
-	calls int
+	// own has "address protocol port", watched addresses.
+	own     map[string]time.Duration
+	watched map[string]time.Duration
+	calls   int
 }
 
 func newFakeSets() *fakeSets {
-	return &fakeSets{cuts: map[string]time.Duration{}, locks: map[string]time.Duration{}, sifts: map[string]time.Duration{}}
+	return &fakeSets{cuts: map[string]time.Duration{}, locks: map[string]time.Duration{}, own: map[string]time.Duration{}, watched: map[string]time.Duration{}}
 }
 
 func (s *fakeSets) Cut(c, p nfq.Addr, d time.Duration) {
@@ -94,14 +101,28 @@ func (s *fakeSets) Unlock(a nfq.Addr) {
 	delete(s.locks, a.String())
 }
 
-func (s *fakeSets) Sift(a nfq.Addr, d time.Duration) {
+func (s *fakeSets) Own(a nfq.Addr, proto uint8, port uint16, d time.Duration) {
 	s.calls++
-	s.sifts[a.String()] = d
+	s.own[ownName(a, proto, port)] = d
 }
 
-func (s *fakeSets) Unsift(a nfq.Addr) {
+func (s *fakeSets) Disown(a nfq.Addr, proto uint8, port uint16) {
 	s.calls++
-	delete(s.sifts, a.String())
+	delete(s.own, ownName(a, proto, port))
+}
+
+func ownName(a nfq.Addr, proto uint8, port uint16) string {
+	return fmt.Sprintf("%s %d %d", a, proto, port)
+}
+
+func (s *fakeSets) Watch(a nfq.Addr, d time.Duration) {
+	s.calls++
+	s.watched[a.String()] = d
+}
+
+func (s *fakeSets) Unwatch(a nfq.Addr) {
+	s.calls++
+	delete(s.watched, a.String())
 }
 func (s *fakeSets) Flush() uint64 { return 0 }
 func (s *fakeSets) Room() int     { return 1 << 20 }

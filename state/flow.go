@@ -9,10 +9,10 @@ import (
 
 // maxFlows is how many connections are looked at in the same moment. A
 // connection is in the table from its first data until it is known to be
-// harmless, a matter of two or three packets.
+// none of a client's, a matter of one or two packets.
 const maxFlows = 256
 
-// flowKey identifies a TCP connection.
+// flowKey identifies a connection.
 type flowKey struct {
 	lan, wan     nfq.Addr
 	lport, wport uint16
@@ -23,23 +23,22 @@ func (h hasher) flow(k *flowKey) uint32 {
 	return finish(word(x, uint32(k.lport)<<16|uint32(k.wport)))
 }
 
-// keyOf returns the key of a packet's connection.
-func keyOf(p *nfq.Packet, outbound bool) flowKey {
-	if outbound {
-		return flowKey{lan: p.Src, wan: p.Dst, lport: p.SrcPort, wport: p.DstPort}
-	}
-	return flowKey{lan: p.Dst, wan: p.Src, lport: p.DstPort, wport: p.SrcPort}
+// keyOf returns the key of the connection of a packet that the LAN host sent.
+func keyOf(p *nfq.Packet) flowKey {
+	return flowKey{lan: p.Src, wan: p.Dst, lport: p.SrcPort, wport: p.DstPort}
 }
 
 // fate is what is known of a connection.
 type fate uint8
 
 const (
-	open    fate = iota // it is being looked at
-	unknown             // nothing is known by it: refused while its host is sifted
-	cut                 // of a client: nothing of it goes on, not even sent again later
+	open  fate = iota // it is being looked at
+	cut               // of a client: nothing of it goes on, not even sent again later
+	asked             // its first data was answered in the peer's name, see handshake.go
 )
 
+// flow is a TCP connection, as far as the LAN host speaks in it. What comes in is no sign
+// of anything.
 type flow struct {
 	key  flowKey
 	hash uint32
@@ -56,9 +55,18 @@ type flow struct {
 	reason   detect.Reason
 	conduct  bool
 	port     uint16          // where the LAN host says that it listens
-	named    detect.Endpoint // a peer that it names as its own
-	out, in  detect.Stream
+	named    detect.Endpoint // the peer that the host says it uses
+	stream   detect.Stream
+	// middle are bytes of a connection that was there before it was looked at, as far as
+	// they came.
+	middle  [middleSize]byte
+	nmiddle uint8
+	// proof is what the next data has to contain when the first was answered.
+	proof [20]byte
 }
+
+// middleSize is how much of the middle of a connection is looked at, in bytes.
+const middleSize = 128
 
 // take keeps what a segment said until the head that it is of was read to its end.
 func (f *flow) take(x *detect.Finding) {
@@ -74,26 +82,13 @@ func (f *flow) take(x *detect.Finding) {
 	}
 }
 
-// start sets where the two directions begin, as far as that is known: p, the
+// start sets where the LAN host's words begin, as far as that is known: p, the
 // first data that is seen, may have overtaken what precedes it.
-func (f *flow) start(h *host, p *nfq.Packet, outbound bool) {
-	if outbound {
-		if s := h.attempt(p); s != nil {
-			f.out.Start(s.seq + 1)
-			f.begun = true
-		}
+func (f *flow) start(h *host, p *nfq.Packet) {
+	if s := h.attempt(p); s != nil {
+		f.stream.Start(s.seq + 1)
+		f.begun = true
 	}
-	if p.TCPFlags&nfq.ACK != 0 {
-		f.direction(!outbound).Start(p.Ack)
-	}
-}
-
-// direction returns what is sent by the LAN host, or what is sent to it.
-func (f *flow) direction(outbound bool) *detect.Stream {
-	if outbound {
-		return &f.out
-	}
-	return &f.in
 }
 
 type flowTable struct {
@@ -126,8 +121,7 @@ func (t *flowTable) add(k flowKey, hash uint32) (slot int32) {
 	f := &t.flows[slot]
 	f.key, f.hash, f.fate, f.begun = k, hash, open, false
 	f.claimed, f.sure, f.reason, f.conduct, f.port, f.named = false, false, 0, false, 0, detect.Endpoint{}
-	f.out = detect.Stream{}
-	f.in = detect.Stream{}
+	f.stream, f.nmiddle = detect.Stream{}, 0
 	t.index.put(k, hash, slot)
 	t.lru.push(slot)
 	return slot
@@ -162,13 +156,8 @@ func (e *Engine) newFlow(key flowKey, hash uint32, h *host) int32 {
 	}
 	slot := t.add(key, hash)
 	e.held.drop(slot)
-	fl := &t.flows[slot]
-	fl.owner = owner
+	t.flows[slot].owner = owner
 	h.flows++
-	if e.tellsHarmless() {
-		fl.out.WantPort(key.wport)
-		fl.in.WantPort(key.wport)
-	}
 	return slot
 }
 

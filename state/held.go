@@ -16,11 +16,10 @@ const (
 
 // held is a copy of a segment that came too early.
 type held struct {
-	flow     int32 // slot in the flow table, none when this place is free
-	outbound bool
-	seq      uint32
-	n        uint16
-	data     [heldSize]byte
+	flow int32 // slot in the flow table, none when this place is free
+	seq  uint32
+	n    uint16
+	data [heldSize]byte
 }
 
 // heldTable keeps segments until what precedes them has come. The packets
@@ -36,10 +35,10 @@ func (t *heldTable) init() {
 	}
 }
 
-func (t *heldTable) put(flow int32, outbound bool, seq uint32, b []byte) {
+func (t *heldTable) put(flow int32, seq uint32, b []byte) {
 	h := &t.places[t.next]
 	t.next = (t.next + 1) % maxHeld
-	h.flow, h.outbound, h.seq = flow, outbound, seq
+	h.flow, h.seq = flow, seq
 	h.n = uint16(copy(h.data[:], b))
 }
 
@@ -53,14 +52,10 @@ func (t *heldTable) drop(flow int32) {
 }
 
 // feed shows a segment to a stream, and then those held back that follow it.
-func (e *Engine) feed(slot int32, s *detect.Stream, seq uint32, b []byte, outbound bool, f *detect.Finding) detect.Match {
-	set := e.streams
-	if !outbound {
-		set &= detect.Harmless // what others say is no sign
-	}
-	m := s.Feed(set, seq, b, outbound, f)
+func (e *Engine) feed(slot int32, s *detect.Stream, seq uint32, b []byte, f *detect.Finding) detect.Match {
+	m := s.Feed(e.streams, seq, b, true, f)
 	if m == detect.Gap {
-		e.held.put(slot, outbound, seq, b)
+		e.held.put(slot, seq, b)
 		return detect.More
 	}
 	found := m == detect.Yes
@@ -68,10 +63,10 @@ func (e *Engine) feed(slot int32, s *detect.Stream, seq uint32, b []byte, outbou
 		again = false
 		for i := range e.held.places {
 			h := &e.held.places[i]
-			if h.flow != slot || h.outbound != outbound {
+			if h.flow != slot {
 				continue
 			}
-			next := s.Feed(set, h.seq, h.data[:h.n], outbound, f)
+			next := s.Feed(e.streams, h.seq, h.data[:h.n], true, f)
 			if next == detect.Gap {
 				continue
 			}

@@ -112,7 +112,7 @@ type hostAddr struct {
 	hash      uint32
 	host      int32
 	used      bool
-	siftDue   bool // unknown connections may be left from before it was sifted
+	lookDue   bool // connections of it are to be looked at anew
 	inKernel  bool // the kernel's sets may have it
 	lastSeen  Time
 	contested Time // until then the kernel's sets are not used for it
@@ -490,7 +490,7 @@ func (e *Engine) cutAddr(h *host, a *hostAddr, now Time) {
 	a.inKernel = true
 	e.cutAll(c, &a.addr, now)
 	e.lockAddr(c, a)
-	a.siftDue = true
+	a.lookDue = true
 	e.cutFlows(c)
 }
 

@@ -18,9 +18,14 @@ type Sets interface {
 	// Lock has the kernel drop the TCP SYNs of the host for d.
 	Lock(addr nfq.Addr, d time.Duration)
 	Unlock(addr nfq.Addr)
-	// Sift has the kernel let only known connections of the host pass for d.
-	Sift(addr nfq.Addr, d time.Duration)
-	Unsift(addr nfq.Addr)
+	// Own has the kernel drop what a host sends from a port, and what comes to it, by
+	// UDP or TCP, for d.
+	Own(addr nfq.Addr, proto uint8, port uint16, d time.Duration)
+	Disown(addr nfq.Addr, proto uint8, port uint16)
+	// Watch has the kernel show what a host sends in TCP connections that are not
+	// decided, however old they are, and whatever connection tracking thinks of it.
+	Watch(addr nfq.Addr, d time.Duration)
+	Unwatch(addr nfq.Addr)
 	// Flush hands over what was collected, if the writer is idle, and returns the
 	// number of the newest batch that was handed over. Engine.SetsTaken is to be told
 	// when the kernel has it.
@@ -30,6 +35,9 @@ type Sets interface {
 	// Lost reports whether changes were lost since it was asked last.
 	Lost() bool
 }
+
+// watchTime is how long a host is watched of which nothing is proved.
+const watchTime = minute
 
 // setState is what the engine knows of the kernel's sets.
 type setState struct {
@@ -90,7 +98,7 @@ func (e *Engine) tell() {
 		if !c.used {
 			continue
 		}
-		if e.sets.Room() < 2*addrsPerHost {
+		if e.sets.Room() < e.elements(c) {
 			return
 		}
 		if c.locked && c.kernelUntil == 0 {
@@ -120,7 +128,7 @@ func (e *Engine) SetSets(s Sets, now Time) {
 	}
 	for i := range e.clients {
 		if c := &e.clients[i]; c.used && c.locked {
-			e.siftFlows(c)
+			e.lookAnew(c)
 		}
 	}
 	e.forgetTold()
@@ -147,7 +155,7 @@ func (e *Engine) SetsTaken(s Sets, batch uint64, err error, now Time) {
 
 // lockInKernel has the kernel lock a client at all its addresses that are surely its own.
 func (e *Engine) lockInKernel(c *client) {
-	if !c.locked || e.sets == nil || c.lockUntil <= e.now || !e.room(2*addrsPerHost) {
+	if !c.locked || e.sets == nil || c.lockUntil <= e.now || !e.room(e.elements(c)) {
 		return
 	}
 	c.kernelUntil = c.lockUntil
@@ -168,9 +176,32 @@ func (e *Engine) lockAddr(c *client, a *hostAddr) {
 	if c.strict {
 		e.sets.Lock(a.addr, d)
 	}
-	if c.sift {
-		e.sets.Sift(a.addr, d)
+	if !c.selective {
+		return
 	}
+	e.sets.Watch(a.addr, d)
+	for _, port := range c.own {
+		if port != 0 {
+			e.sets.Own(a.addr, nfq.ProtoUDP, port, d)
+			e.sets.Own(a.addr, nfq.ProtoTCP, port, d)
+		}
+	}
+}
+
+// elements is how many elements the lock of a client has in the kernel's sets.
+func (e *Engine) elements(c *client) int {
+	addrs, ports := 0, 0
+	for _, s := range e.hosts[c.host].addrs {
+		if s != none {
+			addrs++
+		}
+	}
+	for _, port := range c.own {
+		if port != 0 {
+			ports++
+		}
+	}
+	return addrs * (2 + 2*ports)
 }
 
 // unlockInKernel ends that at all of them. What is lost of it ends by itself with the
@@ -191,7 +222,14 @@ func (e *Engine) unlockAddr(c *client, a *nfq.Addr) {
 	if c.strict {
 		e.sets.Unlock(*a)
 	}
-	if c.sift {
-		e.sets.Unsift(*a)
+	if !c.selective {
+		return
+	}
+	e.sets.Unwatch(*a)
+	for _, port := range c.own {
+		if port != 0 {
+			e.sets.Disown(*a, nfq.ProtoUDP, port)
+			e.sets.Disown(*a, nfq.ProtoTCP, port)
+		}
 	}
 }

@@ -23,9 +23,9 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 	}
 	c.lockStart, c.lockUntil, c.probed = now, now.After(e.cfg.LockTime), 0
 	strict := e.cfg.Protocols[protocol].Lock == Strict
-	sift := !strict || detect.All[protocol].Sift
-	more := strict && !c.strict || sift && !c.sift
-	c.strict, c.sift = c.strict || strict, c.sift || sift
+	selective := !strict || detect.All[protocol].Sift
+	more := strict && !c.strict || selective && !c.selective
+	c.strict, c.selective = c.strict || strict, c.selective || selective
 	if more && !c.foreign { // also when a lock becomes a harder one
 		e.emit(Event{Class: ClassClient, What: EventLocked, Client: c.addr, MAC: c.mac, Protocol: uint8(protocol), Reason: reason})
 	}
@@ -49,7 +49,7 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 	// The kernel's element is renewed only when it lags by an eighth: in
 	// between, SYNs come here, where they are dropped as well.
 	if more {
-		e.siftFlows(c)
+		e.lookAnew(c)
 	}
 	if more || c.lockUntil-c.kernelUntil > Time(e.cfg.LockTime)/8 {
 		e.lockInKernel(c)
@@ -61,7 +61,7 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 // proved again.
 func (e *Engine) release(slot int32, c *client) {
 	e.unlockInKernel(c)
-	c.locked, c.strict, c.sift, c.kernelUntil = false, false, false, 0
+	c.locked, c.strict, c.selective, c.kernelUntil = false, false, false, 0
 	c.proved, c.claim = 0, claim{}
 	clear(c.said[:])
 	for i := c.peers.n - 1; i >= 0; i-- {

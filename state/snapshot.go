@@ -166,7 +166,7 @@ func (w *snapshotWriter) client(e *Engine, c *client) {
 	w.u32(uint32(c.proved)) // bit i stands for the file's protocol i
 	w.age(c.firstSeen)
 	w.age(c.lastSeen)
-	w.u8(flag(c.locked, 1) | flag(c.strict, 2) | flag(c.sift, 4))
+	w.u8(flag(c.locked, 1) | flag(c.strict, 2) | flag(c.selective, 4))
 	w.age(c.lockUntil)
 	w.u32(c.locks)
 	w.u32(c.dropped)
@@ -180,6 +180,9 @@ func (w *snapshotWriter) client(e *Engine, c *client) {
 	w.addr(&c.askedAt)
 	w.u16(int(c.listen))
 	w.u8(c.way)
+	for _, port := range c.own {
+		w.u16(int(port))
+	}
 	name := c.program.String()
 	w.u8(uint8(len(name)))
 	w.b = append(w.b, name...)
@@ -376,6 +379,9 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 	copy(old.query[:], r.take(int(old.queryLen)))
 	old.port, old.askedAt = uint16(r.u16()), r.addr()
 	old.listen, old.way = uint16(r.u16()), r.u8()
+	for i := range old.own {
+		old.own[i] = uint16(r.u16())
+	}
 	old.program.Set(r.take(int(r.u8())))
 	peers := r.u16()
 	if r.bad || peers > MaxPeers {
@@ -396,7 +402,7 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 		c.locks, c.dropped, c.droppedTCP, c.droppedUDP = old.locks, old.dropped, old.droppedTCP, old.droppedUDP
 		c.lastProbe, c.lastAnswer = old.lastProbe, old.lastAnswer
 		c.query, c.queryLen, c.port, c.askedAt = old.query, old.queryLen, old.port, old.askedAt
-		c.listen, c.way, c.program = old.listen, old.way, old.program
+		c.listen, c.way, c.program, c.own = old.listen, old.way, old.program, old.own
 	}
 	for range peers {
 		a, port, proto, suspect := r.addr(), uint16(r.u16()), r.protocol(), r.u8() == 1
@@ -414,7 +420,7 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 		return
 	}
 	if cfg := &e.cfg; locked && proved.Has(protocol) && until > r.now && cfg.LockTime > 0 && cfg.Protocols[protocol].Mode == Block {
-		c.locked, c.strict, c.sift = true, flags&2 != 0, flags&4 != 0
+		c.locked, c.strict, c.selective = true, flags&2 != 0, flags&4 != 0
 		e.nlocked++
 		c.lockUntil = min(until, r.now.After(cfg.LockTime))
 		c.lockStart = c.lockUntil - Time(cfg.LockTime)

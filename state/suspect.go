@@ -35,6 +35,12 @@ type suspicion struct {
 	nseen uint8
 	seen  [suspectPeers]uint32
 
+	// When it had a connection last whose first data looked random, with whom, and when
+	// one was answered in a peer's name.
+	hiddenAt    Time
+	hiddenTo    uint32
+	handshakeAt Time
+
 	reason   detect.Reason // what it is suspected for
 	protocol int8          // what it is suspected of, none for any
 	first    Time          // when it was suspected first
@@ -183,6 +189,7 @@ func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Ve
 			f.Protocol, f.Reason = i, detect.ReasonProbe
 			if c := e.answeredAsk(h, f, j, d, now); c != nil {
 				c.askedAt, c.port = p.Src, p.SrcPort
+				e.ownPort(h, c, p.SrcPort, now)
 			}
 			return nfq.Drop // nobody listens on that port, and the router would say so
 		}
@@ -295,23 +302,4 @@ func (e *Engine) Suspect(a nfq.AddrPort, now Time) {
 		e.suspect(h, none, detect.ReasonMany, &a.Addr, d, a.Port, 0, now)
 		return
 	}
-}
-
-// hides reports whether the first data b of a connection can be an encrypted session
-// of a client that is known, or may be proved in a moment, and of which protocol.
-func (e *Engine) hides(b []byte, h *host, port uint16, now Time) (protocol int, ok bool) {
-	if port < private || h.client == none {
-		return 0, false
-	}
-	c := &e.clients[h.client]
-	for i, p := range detect.All {
-		if p.Encrypted == nil || e.cfg.Protocols[i].Mode == Off {
-			continue
-		}
-		spoke := c.said[i].when != 0 && now.Since(c.said[i].when) <= conductTime
-		if (c.proved.Has(i) || spoke) && p.Encrypted(b) {
-			return i, true
-		}
-	}
-	return 0, false
 }

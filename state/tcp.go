@@ -19,17 +19,15 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 			peer.dropped++
 			return e.refuse(p, c)
 		}
-	}
-	if !isSYN {
-		return e.tcpData(p, d, h, true, now)
-	}
-	if h.client != none {
-		if c := &e.clients[h.client]; c.strict || c.sift && decoy(c, &p.Dst) {
+		switch {
+		case isSYN && (c.strict || c.selective && decoy(c, &p.Dst)), c.selective && c.owns(p.SrcPort):
 			return e.refuse(p, c)
 		}
 	}
-	e.endFlow(p)
-	return e.tcpData(p, d, h, true, now) // a SYN may carry data (TCP Fast Open)
+	if isSYN {
+		e.endFlow(p)
+	}
+	return e.tcpData(p, d, h, now) // a SYN may carry data (TCP Fast Open)
 }
 
 // refused reports whether a packet to a peer is. Something else may be served at the
@@ -49,30 +47,19 @@ func (e *Engine) clientOf(h *host) *client {
 	return &e.clients[h.client]
 }
 
-// tcpIn decides about a TCP packet from the outside to the LAN: a reply, or data
-// on a connection that the outside opened. What it says is no sign of its receiver: it
-// only shows whether the connection is harmless.
-func (e *Engine) tcpIn(p *nfq.Packet, d *Device, now Time) nfq.Verdict {
+// tcpIn decides about a TCP packet from the outside to the LAN. What it says is no sign of
+// its receiver.
+func (e *Engine) tcpIn(p *nfq.Packet) nfq.Verdict {
 	h := e.hostAt(&p.Dst)
-	if h == nil {
-		// A host that was never seen. Its own packets of this
-		// connection will tell its MAC.
+	if h == nil || h.client == none || e.exempt(&p.Dst, &h.via, e.now) {
 		return nfq.Accept
 	}
-	if e.exempt(&p.Dst, &h.via, now) {
-		return nfq.Accept
+	c := &e.clients[h.client]
+	if peer := e.knows(c, &p.Src); peer != nil && peer.cutsAll(e) && c.locked {
+		peer.dropped++
+		return c.drop(p)
 	}
-	if h.client != none {
-		c := &e.clients[h.client]
-		if peer := e.knows(c, &p.Src); peer != nil && !detect.All[peer.protocol].Sift {
-			if e.cfg.Protocols[peer.protocol].Mode != Block || !c.locked {
-				return nfq.Accept
-			}
-			peer.dropped++
-			return c.drop(p)
-		}
-	}
-	return e.tcpData(p, d, h, false, now)
+	return nfq.Accept
 }
 
 // endFlow forgets an earlier connection between the same ports of the same hosts: p
@@ -82,21 +69,21 @@ func (e *Engine) endFlow(p *nfq.Packet) {
 	if e.streams == 0 {
 		return
 	}
-	key := keyOf(p, true)
+	key := keyOf(p)
 	if slot := e.flows.get(key, e.hash.flow(&key)); slot != none {
 		e.endFlowAt(slot)
 	}
 }
 
 // tcpData looks at the first data of a connection.
-func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now Time) nfq.Verdict {
-	if e.streams == 0 || len(p.Payload) == 0 || !outbound && !e.tellsHarmless() {
+func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
+	if e.streams == 0 || len(p.Payload) == 0 {
 		return nfq.Accept
 	}
-	key := keyOf(p, outbound)
+	key := keyOf(p)
 	hash := e.hash.flow(&key)
 	slot := e.flows.get(key, hash)
-	if slot != none && e.flows.flows[slot].direction(outbound).Far(p.Seq) {
+	if slot != none && e.flows.flows[slot].stream.Far(p.Seq) {
 		// Of a later connection that the outside opened: its first packet is
 		// not seen here.
 		e.endFlowAt(slot)
@@ -107,39 +94,37 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, outbound bool, now T
 			return nfq.Accept
 		}
 		slot = e.newFlow(key, hash, h)
-		e.flows.flows[slot].start(h, p, outbound)
+		e.flows.flows[slot].start(h, p)
 	}
 	fl := &e.flows.flows[slot]
 	e.flows.lru.touch(slot)
-	if fl.fate == open || fl.fate == cut && outbound && !fl.out.Done() {
-		return e.readFlow(p, d, h, slot, outbound, now)
+	switch {
+	case fl.fate == asked:
+		return e.answeredHandshake(p, d, h, slot, now)
+	case fl.fate == open || !fl.stream.Done():
+		return e.readFlow(p, d, h, slot, now)
 	}
 	return e.dropCut(p, h, fl)
 }
 
-// dropCut is the verdict about a packet of a connection that was judged before.
+// dropCut is the verdict about a packet of a connection that is cut.
 func (e *Engine) dropCut(p *nfq.Packet, h *host, fl *flow) nfq.Verdict {
-	c := e.clientOf(h)
-	switch {
-	case fl.fate == cut && e.cfg.Protocols[fl.protocol].Mode == Block:
-		return c.drop(p)
-	case fl.fate == unknown && c != nil && c.sift:
-		return e.refuseUnknown(p, c)
+	if e.cfg.Protocols[fl.protocol].Mode != Block {
+		return nfq.Accept
 	}
-	return nfq.Accept
+	return e.clientOf(h).drop(p)
 }
 
 // readFlow shows the connection's next segment to those that read it.
-func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, outbound bool, now Time) nfq.Verdict {
+func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, now Time) nfq.Verdict {
 	fl := &e.flows.flows[slot]
-	stream := fl.direction(outbound)
 	f := &e.finding
 	f.Reset()
 	seq := p.Seq
 	if p.TCPFlags&nfq.SYN != 0 {
 		seq++
 	}
-	m := e.feed(slot, stream, seq, p.Payload, outbound, f)
+	m := e.feed(slot, &fl.stream, seq, p.Payload, f)
 	if m == detect.Yes {
 		fl.take(f)
 		if !fl.claimed {
@@ -150,77 +135,55 @@ func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, outboun
 			}
 		}
 	}
-	if fl.claimed && outbound && !fl.sure && fl.out.Sure() {
+	if fl.claimed && !fl.sure && fl.stream.Sure() {
 		fl.sure = true
 		e.session(d, h, fl, now)
 	}
 	switch {
+	case fl.fate == cut && m == detect.Yes:
+		return e.refuse(p, e.clientOf(h))
 	case fl.fate == cut:
-		if m == detect.Yes {
-			return e.refuse(p, e.clientOf(h))
-		}
 		return e.dropCut(p, h, fl)
 	case m == detect.No:
-		return e.unclaimed(p, d, h, slot, outbound, now)
+		return e.unclaimed(p, d, h, slot, now)
 	}
 	return nfq.Accept
 }
 
-// unclaimed deals with a direction of a connection that is of no protocol.
-func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, outbound bool, now Time) nfq.Verdict {
+// unclaimed deals with a connection in whose beginning no protocol was recognised.
+func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Time) nfq.Verdict {
 	fl := &e.flows.flows[slot]
-	if !e.tellsHarmless() || fl.claimed {
-		if outbound { // what comes in says nothing
-			e.endFlowAt(slot)
-			return nfq.AcceptDecided
-		}
-		return nfq.Accept
-	}
-	mine := fl.direction(outbound)
+	c := e.clientOf(h)
+	locked := c != nil && c.selective
 	switch {
-	case fl.out.Harmless() && (!fl.out.HTTP() || fl.in.Done()), fl.in.Harmless() && (!fl.in.HTTP() || fl.out.Done()):
-		e.endFlowAt(slot)
-		return nfq.AcceptHarmless
-	case mine.Harmless(): // the head of one direction is over, that of the other is not
-		return nfq.Accept
-	}
-	if outbound {
-		if protocol, ok := e.hides(p.Payload, h, p.DstPort, now); ok {
-			return e.hidden(p, h, fl, protocol)
+	case fl.claimed: // and only watched
+	case fl.key.wport < private || service(fl.key.wport):
+	case !fl.begun && locked:
+		is, known := e.inMiddle(c, fl, p.Payload)
+		if is {
+			fl.fate = cut
+			e.Counters.Cuts++
+			return e.refuse(p, c)
+		}
+		if !known {
+			return nfq.Accept
+		}
+	case fl.begun:
+		if protocol := e.hides(p.Payload); protocol != none {
+			return e.hidden(p, d, h, slot, protocol, now)
 		}
 	}
-	if h.client != none && e.clients[h.client].sift {
-		if !fl.begun && detect.HarmlessMiddle(p.Payload) {
-			e.endFlowAt(slot)
-			return nfq.AcceptHarmless
-		}
-		fl.fate = unknown
-		return e.refuseUnknown(p, &e.clients[h.client])
-	}
-	if outbound || fl.in.Done() && fl.out.Done() {
-		e.endFlowAt(slot)
-		return nfq.AcceptDecided
-	}
-	return nfq.Accept
+	return e.letGo(slot)
 }
 
-// hidden deals with what looks like an encrypted session of a client that gave itself
-// away. Other programs on its host have such connections too: it is no sign, and the lock
-// does not begin again with it.
-func (e *Engine) hidden(p *nfq.Packet, h *host, fl *flow, protocol int) nfq.Verdict {
-	c := &e.clients[h.client]
-	cfg := &e.cfg.Protocols[protocol]
-	if !c.locked || cfg.Mode != Block {
-		return nfq.Accept // it is looked at again with its next data
+// service reports whether a port that is none of the system's is a well-known service's
+// all the same, whose connections may look random.
+func service(port uint16) bool {
+	switch port {
+	case 1194, 1935, 3389, 5060, 5061, 5222, 5223, 5228, 8080, 8443, 8883:
+		return true
 	}
-	fl.fate, fl.protocol = cut, uint8(protocol)
-	e.Counters.Cuts++
-	if cfg.ResetEncrypted && e.cfg.Action != Reset && e.sender != nil {
-		if err := e.sender.Reset(p); err != nil {
-			e.Counters.SendErrors++
-		}
-	}
-	return e.refuse(p, c)
+	return false
 }
 
 // drop counts a TCP packet that is dropped; c may be nil.
@@ -230,14 +193,6 @@ func (c *client) drop(*nfq.Packet) nfq.Verdict {
 		c.droppedTCP++
 	}
 	return nfq.Drop
-}
-
-// refuseUnknown drops a packet of a client that is sifted.
-func (e *Engine) refuseUnknown(p *nfq.Packet, c *client) nfq.Verdict {
-	if e.cfg.Protocols[c.protocol].Mode != Block {
-		return nfq.Accept
-	}
-	return c.drop(p)
 }
 
 // decoy reports whether the address is one that the client was led to.
@@ -268,6 +223,9 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 		f.Port = key.lport
 	}
 	c.learn(f)
+	if fl.conduct && f.Port != 0 {
+		e.ownPort(h, c, f.Port, now)
+	}
 	if c.askedAt.IsZero() {
 		c.askedAt = key.lan
 	}

@@ -29,7 +29,7 @@ func (e *Engine) classify(b []byte) *detect.Finding {
 // udpOut decides about a datagram from the LAN to the outside.
 func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
 	f := e.classify(p.Payload)
-	if f.Kind == detect.Weak && e.watch(p, f, true, now) {
+	if f.Kind == detect.Weak && e.watch(p, f, now) {
 		f.Kind, f.Reason, f.Conduct = detect.Reply, detect.ReasonFlow, true
 	}
 	if f.Kind == detect.Query || f.Kind == detect.Reply {
@@ -37,14 +37,14 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	}
 	// What is weak may be anything: a name server's number begins as FastTrack's
 	// short messages do.
-	if e.tellsHarmless() && detect.HarmlessDatagram(p.Payload, p.DstPort, true) {
+	if e.looks && detect.HarmlessDatagram(p.Payload, p.DstPort, true) {
 		// A peer of a protocol that goes by addresses alone stays cut.
-		if h.client == none || !e.cutFrom(&e.clients[h.client], &p.Dst) {
-			return e.harmless(h, p.DstPort)
+		if h.client == none || !e.cutFrom(&e.clients[h.client], p) {
+			return e.harmless(p.DstPort)
 		}
 	}
 	c := e.clientOf(h)
-	if e.tellsHarmless() && (c == nil || c.proved == 0) {
+	if e.looks && (c == nil || c.proved == 0) {
 		e.suspectUDP(p, d, h, now)
 	}
 	if c == nil || !c.locked {
@@ -57,48 +57,34 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		}
 		return e.dropUDP(c, peer, int(peer.protocol))
 	}
-	if c.sift {
+	if c.selective && c.owns(p.SrcPort) {
 		return e.dropUDP(c, nil, int(c.protocol))
 	}
 	return nfq.Accept
 }
 
-// harmless is the verdict about a datagram that is something known, to or from a port
-// outside. With a name server nothing is decided as long as names are looked for:
-// what it answers would not come here any more. Of a host that is sifted, only what
-// is decided may pass.
-func (e *Engine) harmless(h *host, port uint16) nfq.Verdict {
-	if port == dnsPort && e.hasNames && (h.client == none || !e.clients[h.client].sift) {
+// harmless is the verdict about a datagram that is something known, to a port outside.
+// With a name server nothing is decided as long as names are looked for: what it answers
+// would not come here any more.
+func (e *Engine) harmless(port uint16) nfq.Verdict {
+	if port == dnsPort && e.hasNames {
 		return nfq.Accept
 	}
-	return nfq.AcceptHarmless
+	return nfq.AcceptDecided
 }
 
-// cutFrom reports whether the address is a peer from which the client is cut off
-// altogether.
-func (e *Engine) cutFrom(c *client, a *nfq.Addr) bool {
-	p := e.knows(c, a)
-	return p != nil && p.cutsAll(e)
+// cutFrom reports whether the datagram is to a peer from which the client is cut off
+// altogether, or from a port of its own.
+func (e *Engine) cutFrom(c *client, p *nfq.Packet) bool {
+	peer := e.knows(c, &p.Dst)
+	return c.locked && (peer != nil && peer.cutsAll(e) || c.selective && c.owns(p.SrcPort))
 }
 
-// udpIn decides about a datagram from the outside to the LAN. What it says is no sign of
-// its receiver: anybody can send it.
+// udpIn decides about a datagram from the outside to the LAN: only what name servers
+// answer is read.
 func (e *Engine) udpIn(p *nfq.Packet, now Time) nfq.Verdict {
 	if p.SrcPort == dnsPort {
 		e.nameReply(p, now)
-	}
-	h := e.hostAt(&p.Dst)
-	if h == nil || h.client == none || e.exempt(&p.Dst, &h.via, now) {
-		return nfq.Accept
-	}
-	c := &e.clients[h.client]
-	switch {
-	case e.classify(p.Payload).Kind > detect.Weak:
-	case e.tellsHarmless() && detect.HarmlessDatagram(p.Payload, p.SrcPort, false) && !e.cutFrom(c, &p.Src):
-		return e.harmless(h, p.SrcPort)
-	}
-	if c.sift {
-		return e.dropUDP(c, nil, int(c.protocol))
 	}
 	return nfq.Accept
 }
@@ -123,6 +109,9 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	own := reason != detect.ReasonAnnounce
 	if (kind == detect.Query || reason == detect.ReasonFlow) && (own || c.port == 0) {
 		c.askedAt, c.port = p.Src, p.SrcPort
+	}
+	if f.Conduct && own {
+		e.ownPort(h, c, p.SrcPort, now)
 	}
 	c.learn(f)
 	p2p := detect.All[protocol]

@@ -24,16 +24,16 @@ func newUDPFlows() udpFlows {
 
 // watch looks at a datagram that fits the protocol of f, together with those
 // before it, and reports whether they show it.
-func (e *Engine) watch(p *nfq.Packet, f *detect.Finding, outbound bool, now Time) bool {
+func (e *Engine) watch(p *nfq.Packet, f *detect.Finding, now Time) bool {
 	protocol := detect.All[f.Protocol]
 	if protocol.Flow == nil {
 		return false
 	}
-	k := keyOf(p, outbound)
+	k := keyOf(p)
 	slot, isNew := e.udpFlows.take(k, e.hash.flow(&k))
 	utp := &e.udpFlows.utp[slot]
 	if isNew {
 		*utp = detect.UTP{}
 	}
-	return protocol.Flow(utp, p.Payload, outbound, uint32(now/1000)) == detect.Yes
+	return protocol.Flow(utp, p.Payload, true, uint32(now/1000)) == detect.Yes
 }

@@ -58,13 +58,18 @@ func (f *flowCutter) run(d *daemon) {
 }
 
 func (d *daemon) cutFlows() error {
-	pairs, hosts := map[nfq.Pair]struct{}{}, map[nfq.Addr]struct{}{}
+	f := state.NewFlows()
 	for _, w := range d.workers {
-		w.loop.Do(func(e *state.Engine, now state.Time) { e.FlowsToCut(pairs, hosts, now) })
+		w.loop.Do(func(e *state.Engine, now state.Time) { e.FlowsToCut(f, now) })
 	}
-	if len(pairs)+len(hosts) == 0 {
-		return nil
+	var err error
+	if len(f.Pairs)+len(f.Ports) > 0 {
+		_, err = nfq.CutFlows(d.marks, f.Pairs, f.Ports, d.lan())
 	}
-	_, err := nfq.CutFlows(d.marks, pairs, hosts, d.lan())
+	if len(f.Hosts) > 0 {
+		if _, lerr := nfq.LookAnew(d.marks, f.Hosts, d.lan()); err == nil {
+			err = lerr
+		}
+	}
 	return err
 }

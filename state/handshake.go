@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// A connection whose first data looks random may be an encrypted one between peers, or a
+// tunnel, or a proxy's. It is answered in the name of the one it was for: only a client
+// goes on with what proves it (see detect.Handshake). Either way this connection is spent,
+// so that each address is asked once, and what it was is remembered.
+
+const (
+	// maxJudged is how many addresses are remembered.
+	maxJudged = 512
+	// judgedTime is for how long.
+	judgedTime = 24 * time.Hour
+	// handshakeTime is how long a client may take to go on. Whoever connects again
+	// later has not gone on.
+	handshakeTime = 2 * time.Second
+	// handshakePause is the least time between two such questions to a host of which
+	// nothing is proved.
+	handshakePause = 10 * time.Second
+)
+
+// place is an address outside and a port.
+type place struct {
+	addr nfq.Addr
+	port uint16
+}
+
+// judged is what is known of a place.
+type judged struct {
+	when Time
+	what judgement
+}
+
+type judgement uint8
+
+const (
+	unknown  judgement = iota
+	asking                    // a connection with it was answered in its name
+	peers                     // a client's connections go there
+	innocent                  // something else does
+)
+
+// judgedTable is the table of such places, the last ones that were used.
+type judgedTable struct {
+	recent[place]
+	judged []judged // by slot
+}
+
+func newJudgedTable() judgedTable {
+	return judgedTable{newRecent[place](maxJudged), make([]judged, maxJudged)}
+}
+
+func placeHash(e *Engine, a *nfq.Addr, port uint16) uint32 {
+	return e.hash.addr(a) ^ uint32(port)*0x9e3779b9
+}
+
+// judgement is what is known of a place.
+func (e *Engine) judgement(a *nfq.Addr, port uint16, now Time) judgement {
+	slot := e.judged.get(place{*a, port}, placeHash(e, a, port))
+	if slot == none {
+		return unknown
+	}
+	j := &e.judged.judged[slot]
+	switch {
+	case now.Since(j.when) > judgedTime:
+		return unknown
+	case j.what == asking && now.Since(j.when) > handshakeTime:
+		return innocent
+	}
+	return j.what
+}
+
+// judge notes what a place is.
+func (e *Engine) judge(a *nfq.Addr, port uint16, what judgement, now Time) {
+	slot, _ := e.judged.take(place{*a, port}, placeHash(e, a, port))
+	e.judged.judged[slot] = judged{now, what}
+}
+
+// hides returns the protocol of which the first data b of a connection can be an encrypted
+// session, or none.
+func (e *Engine) hides(b []byte) int {
+	for i, p := range detect.All {
+		if p.Hidden != nil && e.cfg.Protocols[i].Mode != Off && p.Hidden.First(b) {
+			return i
+		}
+	}
+	return none
+}
+
+// hidden deals with first data that can be of an encrypted session. Of a client that is
+// locked such a connection does not go on, unless it is known to go to something else. A
+// host that is not is asked when it has such connections with several addresses.
+func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol int, now Time) nfq.Verdict {
+	fl := &e.flows.flows[slot]
+	cfg := &e.cfg.Protocols[protocol]
+	c := e.clientOf(h)
+	locked := c != nil && c.locked && c.proved.Has(protocol)
+	if cfg.Mode != Block || !locked && !fl.begun {
+		return e.letGo(slot)
+	}
+	fl.protocol = uint8(protocol)
+	if fl.begun {
+		j := e.judgement(&fl.key.wan, fl.key.wport, now)
+		switch {
+		case j == innocent, j == asking && !locked, j == unknown && !locked && !e.mayAsk(h, &fl.key, now):
+			return e.letGo(slot)
+		case j == unknown && e.answerHandshake(p, fl, protocol):
+			e.judge(&fl.key.wan, fl.key.wport, asking, now)
+			fl.fate = asked
+			return c.drop(p)
+		case j == unknown && !locked: // it cannot be asked
+			return e.letGo(slot)
+		case j == unknown:
+			e.judge(&fl.key.wan, fl.key.wport, peers, now)
+		case j == peers:
+			// It went where clients go, as they do.
+			if c = e.enter(h, protocol, detect.ReasonEncrypted, &fl.key.lan, d, now); c != nil {
+				e.conduct(h, c, protocol, detect.ReasonEncrypted, &fl.key.wan, nfq.Flow{}, now)
+			}
+		}
+	}
+	fl.fate = cut
+	e.Counters.Cuts++
+	if cfg.ResetEncrypted && e.cfg.Action != Reset {
+		e.reset(p)
+	}
+	return e.refuse(p, c)
+}
+
+// letGo has a connection that is none of a client's go on.
+func (e *Engine) letGo(slot int32) nfq.Verdict {
+	e.endFlowAt(slot)
+	return nfq.AcceptDecided
+}
+
+// mayAsk reports whether a host of which nothing is proved is asked by the handshake. It
+// has to have such connections with two addresses.
+func (e *Engine) mayAsk(h *host, k *flowKey, now Time) bool {
+	s := &h.suspicion
+	x := e.hash.addr(&k.wan)
+	first := s.hiddenAt == 0 || now.Since(s.hiddenAt) > conductTime
+	if first || s.hiddenTo == x {
+		if first {
+			e.watchHost(h, now)
+		}
+		s.hiddenAt, s.hiddenTo = now, x
+		return false
+	}
+	if s.handshakeAt != 0 && now.Since(s.handshakeAt) < handshakePause {
+		return false
+	}
+	s.handshakeAt = now
+	return true
+}
+
+// answerHandshake answers first data in the peer's name, and reports whether it could.
+func (e *Engine) answerHandshake(p *nfq.Packet, fl *flow, protocol int) bool {
+	hand := detect.All[protocol].Hidden
+	salt := rand.Uint32() // nobody can guess it
+	if e.sender == nil || hand.Answer == nil || !hand.Proof(p.Payload, salt, &fl.proof) {
+		return false
+	}
+	n := hand.Answer(e.out[:], salt)
+	if n == 0 {
+		return false
+	}
+	if err := e.sender.Answer(p, e.out[:n]); err != nil {
+		e.Counters.SendErrors++
+		return false
+	}
+	e.Counters.Handshakes++
+	return true
+}
+
+// answeredHandshake deals with data that follows in a connection that was answered.
+func (e *Engine) answeredHandshake(p *nfq.Packet, d *Device, h *host, slot int32, now Time) nfq.Verdict {
+	fl := &e.flows.flows[slot]
+	protocol := int(fl.protocol)
+	if !detect.All[protocol].Hidden.Proved(p.Payload, &fl.proof) {
+		return e.clientOf(h).drop(p)
+	}
+	fl.fate = cut
+	e.judge(&fl.key.wan, fl.key.wport, peers, now)
+	e.reset(p) // the connection is spent
+	c := e.enter(h, protocol, detect.ReasonHandshake, &fl.key.lan, d, now)
+	if c == nil {
+		return nfq.Drop
+	}
+	if c.toldPeer.Addr.IsZero() {
+		c.toldPeer = nfq.AddrPort{Addr: fl.key.wan, Port: fl.key.wport}
+	}
+	e.note(h, c, &fl.key.wan, fl.key.wport, protocol, false, now)
+	e.Counters.Answers++
+	c.lastAnswer = now
+	e.prove(h.client, c, protocol, ProofAnswer, detect.ReasonHandshake, [2]nfq.Flow{}, now)
+	return c.drop(p)
+}
+
+// inMiddle looks at data of a connection of a locked host that was there before it was
+// looked at. It reports whether it is one between peers, and whether that is known.
+func (e *Engine) inMiddle(c *client, fl *flow, b []byte) (is, known bool) {
+	for i, p := range detect.All {
+		if p.Hidden == nil || !c.proved.Has(i) {
+			continue
+		}
+		if fl.nmiddle == 0 && p.Hidden.Framed(b) {
+			fl.protocol = uint8(i)
+			return true, true
+		}
+		fl.nmiddle += uint8(copy(fl.middle[fl.nmiddle:], b))
+		switch p.Hidden.Middle(fl.middle[:fl.nmiddle]) {
+		case detect.Yes:
+			fl.protocol = uint8(i)
+			return true, true
+		case detect.More:
+			if fl.nmiddle < middleSize {
+				return false, false
+			}
+		}
+	}
+	return false, true
+}
+
+// reset ends the connection of a LAN host's packet.
+func (e *Engine) reset(p *nfq.Packet) {
+	if e.sender == nil {
+		return
+	}
+	if err := e.sender.Reset(p); err != nil {
+		e.Counters.SendErrors++
+	}
+}

@@ -151,9 +151,9 @@ type Protocol struct {
 	// line names some.
 	Header func(line []byte, first, outbound bool, f *Finding) Match
 
-	// Flow looks at datagrams that Datagram calls Weak, one flow at a time:
-	// at is when the datagram came, in microseconds of a clock that wraps.
-	Flow func(u *UTP, b []byte, outbound bool, at uint32) Match
+	// Flow looks at datagrams of a LAN host that Datagram calls Weak, one flow at a
+	// time: at is when the datagram came, in microseconds of a clock that wraps.
+	Flow func(u *UTP, b []byte, at uint32) Match
 
 	// Local classifies what a LAN host sends to the router's port, or to a
 	// group of the LAN: by TCP if tcp. It returns Query for a client, and
@@ -173,9 +173,8 @@ type Protocol struct {
 	// Probes are the ways to make a running client answer.
 	Probes []Probe
 
-	// Sift says that the protocol's connections can look like nothing in
-	// particular, so that a lock has to cut whatever is not known to be
-	// something else.
+	// Sift says that the protocol's connections can look like nothing in particular:
+	// its lock is always the selective one, which names what it cuts.
 	Sift bool
 
 	// Port is where a client listens that does not say where, or 0.

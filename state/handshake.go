@@ -119,8 +119,6 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 			return c.drop(p)
 		case j == unknown && !locked: // it cannot be asked
 			return e.letGo(slot)
-		case j == unknown:
-			e.judge(&fl.key.wan, fl.key.wport, peers, now)
 		case j == peers:
 			// It went where clients go, as they do.
 			if c = e.enter(h, protocol, detect.ReasonEncrypted, &fl.key.lan, d, now); c != nil {

@@ -240,7 +240,7 @@ func TestDaemon(t *testing.T) {
 	if _, err := os.Lstat(dir + "/control.sock"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is left: %v", err)
 	}
-	for _, f := range []string{"state", "state.1"} {
+	for _, f := range []string{"state", "state.1", "state.events"} {
 		if info, err := os.Stat(dir + "/" + f); err != nil || info.Mode() != 0o600 {
 			t.Errorf("%s: %v, %v", f, info, err)
 		}

@@ -199,6 +199,7 @@ const (
 	ubusInvalidMethod  = 3
 	ubusInvalidValue   = 2
 	ubusNotFound       = 4
+	ubusNoData         = 5
 	ubusDenied         = 6
 	ubusUnknownProblem = 9
 )

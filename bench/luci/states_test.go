@@ -227,7 +227,8 @@ func TestStates(t *testing.T) {
 		"status": map[string]any{"error": "P2Pwall is not running"},
 		"check":  map[string]any{"findings": []any{map[string]any{"level": "error", "what": "no LAN device is known", "remedy": "run as root"}}},
 	}
-	quiet := false // the init script says nothing, and the daemon does not come up
+	quiet := false             // the init script says nothing, and the daemon does not come up
+	directCode := ubusNotFound // what luci.p2pwall ends with
 	var server *Server
 	hooks := map[string]func(){
 		"full": func() {
@@ -303,6 +304,9 @@ func TestStates(t *testing.T) {
 			daemon.set(down)
 			configure("0", "block")
 		},
+		"direct":  func() { directCode = ubusOK },
+		"unable":  func() { directCode = ubusTimeout },
+		"missing": func() { directCode = ubusNotFound },
 		"is-on": func() {
 			if got := uci.Get("p2pwall", "main", "enabled"); !reflect.DeepEqual(got, []string{"1"}) {
 				t.Errorf("enabled is %q", got)
@@ -314,7 +318,12 @@ func TestStates(t *testing.T) {
 	}
 	uci.Committed = func(string) { daemon.set(good) }
 	server, err = NewServer(Config{
-		Root: root, Object: daemon.call, UCI: uci, Hooks: hooks, LuCI: os.Getenv("P2PWALL_LUCI"),
+		Root: root, Object: daemon.call, Direct: func(string, map[string]any) (any, int) {
+			if directCode != ubusOK {
+				return nil, directCode
+			}
+			return daemon.call("page", nil)
+		}, UCI: uci, Hooks: hooks, LuCI: os.Getenv("P2PWALL_LUCI"),
 		Hints: map[string]any{"02:00:00:00:01:32": map[string]any{"name": markup, "ipaddrs": []string{markup}}},
 		Init: func(command string) (int, string) {
 			if command == "restart" {

@@ -201,6 +201,7 @@ const (
 	ubusNotFound       = 4
 	ubusNoData         = 5
 	ubusDenied         = 6
+	ubusTimeout        = 7
 	ubusUnknownProblem = 9
 )
 

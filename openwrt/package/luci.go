@@ -13,9 +13,10 @@ import (
 
 const luciDir = "openwrt/luci-app-p2pwall"
 
-// luciPostrm removes the app's own folders, which opkg leaves.
+// luciPostrm removes the app's own folders, which opkg leaves, and tells rpcd.
 const luciPostrm = `rmdir "${IPKG_INSTROOT}/www/luci-static/resources/p2pwall" 2>/dev/null
 rmdir "${IPKG_INSTROOT}/www/luci-static/resources/view/p2pwall" 2>/dev/null
+[ -n "${IPKG_INSTROOT}" ] || [ "${PKG_UPGRADE}" = 1 ] || /usr/bin/killall -q -HUP rpcd
 exit 0
 `
 

@@ -412,6 +412,7 @@ func TestFirstChange(t *testing.T) {
 func TestRemoval(t *testing.T) {
 	const (
 		run, hotplug = "/var/run/p2pwall/state", "/etc/hotplug.d/p2pwall"
+		told         = "killall -q -HUP rpcd\n"
 		views, own   = "/www/luci-static/resources/view/p2pwall", "/www/luci-static/resources/p2pwall"
 	)
 	there := func(r *router, name string) bool {
@@ -424,8 +425,8 @@ func TestRemoval(t *testing.T) {
 		log       string
 		run, hook bool // stay
 	}{
-		"removal":                 {log: "killall -q -HUP rpcd\n"},
-		"removal, script of user": {user: true, log: "killall -q -HUP rpcd\n", hook: true},
+		"removal":                 {log: told + told},
+		"removal, script of user": {user: true, log: told + told, hook: true},
 		"upgrade":                 {env: []string{"PKG_UPGRADE=1"}, run: true},
 	} {
 		r := newRouter(t)

@@ -181,6 +181,20 @@ module.exports = async function(t) {
 	await state(page).filter({ hasText: 'protects your network' }).waitFor();
 	await page.close();
 
+	/* One call a look, by rpcd itself where it can; the program is started where that
+	 * fails, and not before. */
+	for (const [ name, direct, program ] of [ [ 'direct', true, false ], [ 'unable', true, true ] ]) {
+		await t.hook('started');
+		await t.hook(name);
+		page = await t.open('status');
+		await state(page).filter({ hasText: 'protects your network' }).waitFor();
+		const [ d, p ] = [ await t.calls('luci.p2pwall.page'), await t.calls('p2pwall.page') ];
+		await t.until('two more looks', async function() { return await t.calls('luci.p2pwall.page') >= d + 2; });
+		assert.equal(await t.calls('p2pwall.page') > p, program, name);
+		await page.close();
+	}
+	await t.hook('missing');
+
 	/* What the check says, worst first, in the user's language. */
 	await t.hook('findings');
 	for (const [ lang, words ] of [

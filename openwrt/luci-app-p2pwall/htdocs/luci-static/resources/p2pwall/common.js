@@ -50,6 +50,21 @@ const calls = {
 	exempt: declare('exempt', [ 'host', 'seconds' ])
 };
 
+/* The same reply without the start of a program, on routers whose rpcd can. */
+const callDirect = rpc.declare({ object: 'luci.p2pwall', method: 'page', params: [ 'host' ], reject: true });
+let direct = true;
+
+function page(host, errors) {
+	if (!direct)
+		return calls.page(host, errors);
+	return callDirect(host).catch(function(err) {
+		/* Where there is no such object there will be none; any other failure is of
+		 * the moment, and the program can say more. */
+		direct = !/Object not found|Access denied/.test(err && err.message || err);
+		return calls.page(host, errors);
+	});
+}
+
 const callHints = rpc.declare({ object: 'luci-rpc', method: 'getHostHints', expect: { '': {} } });
 
 /* Counts of what the daemon names; a missing or odd one is no reason to fail. */
@@ -86,7 +101,7 @@ return baseclass.extend({
 	/* Asks the daemon; what it answers with an error rejects, and is told from
 	 * errors on the way to it. */
 	ask: function(method /*, ... */) {
-		return calls[method].apply(null, Array.prototype.slice.call(arguments, 1).concat(true)).then(function(reply) {
+		return (method == 'page' ? page : calls[method]).apply(null, Array.prototype.slice.call(arguments, 1).concat(true)).then(function(reply) {
 			if (reply == null || typeof(reply) != 'object')
 				throw new Error(_('No answer from the daemon'));
 			if (reply.error) {

@@ -61,8 +61,12 @@ type flow struct {
 	// they came.
 	middle  [middleSize]byte
 	nmiddle uint8
-	// proof is what the next data has to contain when the first was answered.
+	// When the first data was answered: what the next has to contain, how much of that
+	// came, and up to where the host acknowledges when it has seen the answer.
 	proof [20]byte
+	tries uint8
+	heard uint32
+	spent bool // its first data was answered, so that its peer knows another connection
 }
 
 // middleSize is how much of the middle of a connection is looked at, in bytes.
@@ -121,7 +125,7 @@ func (t *flowTable) add(k flowKey, hash uint32) (slot int32) {
 	f := &t.flows[slot]
 	f.key, f.hash, f.fate, f.begun = k, hash, open, false
 	f.claimed, f.sure, f.reason, f.conduct, f.port, f.named = false, false, 0, false, 0, detect.Endpoint{}
-	f.stream, f.nmiddle = detect.Stream{}, 0
+	f.stream, f.nmiddle, f.tries, f.spent = detect.Stream{}, 0, 0, false
 	t.index.put(k, hash, slot)
 	t.lru.push(slot)
 	return slot

@@ -24,8 +24,11 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 			return e.refuse(p, c)
 		}
 	}
-	if isSYN {
+	switch {
+	case isSYN:
 		e.endFlow(p)
+	case len(p.Payload) == 0:
+		return e.bare(p, now)
 	}
 	return e.tcpData(p, d, h, now) // a SYN may carry data (TCP Fast Open)
 }

@@ -94,12 +94,14 @@ func (s *fakeSets) Unlock(a nfq.Addr) {
 	delete(s.locks, a.String())
 }
 
-func (s *fakeSets) Sift(a nfq.Addr, d time.Duration) {
+func (s *fakeSets) Own(nfq.Addr, uint8, uint16, time.Duration) {}
+func (s *fakeSets) Disown(nfq.Addr, uint8, uint16)             {}
+func (s *fakeSets) Watch(a nfq.Addr, d time.Duration) {
 	s.calls++
 	s.sifts[a.String()] = d
 }
 
-func (s *fakeSets) Unsift(a nfq.Addr) {
+func (s *fakeSets) Unwatch(a nfq.Addr) {
 	s.calls++
 	delete(s.sifts, a.String())
 }

@@ -18,9 +18,13 @@ type Sets interface {
 	// Lock has the kernel drop the TCP SYNs of the host for d.
 	Lock(addr nfq.Addr, d time.Duration)
 	Unlock(addr nfq.Addr)
-	// Sift has the kernel let only known connections of the host pass for d.
-	Sift(addr nfq.Addr, d time.Duration)
-	Unsift(addr nfq.Addr)
+	// Own has the kernel drop for d what the host's port sends and gets.
+	Own(addr nfq.Addr, proto uint8, port uint16, d time.Duration)
+	Disown(addr nfq.Addr, proto uint8, port uint16)
+	// Watch has the kernel queue for d the host's TCP data of connections that are
+	// not decided.
+	Watch(addr nfq.Addr, d time.Duration)
+	Unwatch(addr nfq.Addr)
 	// Flush hands over what was collected, if the writer is idle, and returns the
 	// number of the newest batch that was handed over. Engine.SetsTaken is to be told
 	// when the kernel has it.
@@ -169,7 +173,7 @@ func (e *Engine) lockAddr(c *client, a *hostAddr) {
 		e.sets.Lock(a.addr, d)
 	}
 	if c.sift {
-		e.sets.Sift(a.addr, d)
+		e.sets.Watch(a.addr, d)
 	}
 }
 
@@ -192,6 +196,6 @@ func (e *Engine) unlockAddr(c *client, a *nfq.Addr) {
 		e.sets.Unlock(*a)
 	}
 	if c.sift {
-		e.sets.Unsift(*a)
+		e.sets.Unwatch(*a)
 	}
 }

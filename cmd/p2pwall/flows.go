@@ -58,13 +58,14 @@ func (f *flowCutter) run(d *daemon) {
 }
 
 func (d *daemon) cutFlows() error {
-	pairs, hosts := map[nfq.Pair]struct{}{}, map[nfq.Addr]struct{}{}
+	pairs, ports := map[nfq.Pair]struct{}{}, map[nfq.HostPort]struct{}{}
+	hosts := map[nfq.Addr]struct{}{}
 	for _, w := range d.workers {
 		w.loop.Do(func(e *state.Engine, now state.Time) { e.FlowsToCut(pairs, hosts, now) })
 	}
-	if len(pairs)+len(hosts) == 0 {
+	if len(pairs)+len(ports) == 0 {
 		return nil
 	}
-	_, err := nfq.CutFlows(d.marks, pairs, hosts, d.lan())
+	_, err := nfq.CutFlows(pairs, ports, d.lan())
 	return err
 }

@@ -17,8 +17,10 @@ func (idleSets) Cut(_, _ nfq.Addr, _ time.Duration)              {}
 func (idleSets) Uncut(_, _ nfq.Addr)                             {}
 func (idleSets) Lock(_ nfq.Addr, _ time.Duration)                {}
 func (idleSets) Unlock(_ nfq.Addr)                               {}
-func (idleSets) Sift(_ nfq.Addr, _ time.Duration)                {}
-func (idleSets) Unsift(_ nfq.Addr)                               {}
+func (idleSets) Own(nfq.Addr, uint8, uint16, time.Duration)      {}
+func (idleSets) Disown(nfq.Addr, uint8, uint16)                  {}
+func (idleSets) Watch(_ nfq.Addr, _ time.Duration)               {}
+func (idleSets) Unwatch(_ nfq.Addr)                              {}
 func (idleSets) Flush() uint64                                   { return 0 }
 func (idleSets) Room() int                                       { return 1 << 20 }
 func (idleSets) Lost() bool                                      { return false }

@@ -40,13 +40,14 @@ const (
 type kernel struct {
 	now      state.Time
 	readsTCP bool
-	sifts    bool // some protocol needs harmless connections told from unknown ones
+	looks    bool // the first packet of each UDP flow is looked at, whatever its length
 	lockTime time.Duration
 
 	conns   map[flowKey]*conn
 	cuts    map[[2]nfq.Addr]state.Time // client and peer: until when
 	locks   map[nfq.Addr]state.Time
-	sifted  map[nfq.Addr]state.Time
+	owns    map[nfq.HostPort]state.Time
+	watched map[nfq.Addr]state.Time
 	sampled map[nfq.Addr]state.Time
 	talked  map[nfq.Addr]state.Time
 	sweep   state.Time
@@ -62,13 +63,13 @@ type conn struct {
 	forth   bool   // the lower end of the key opened it
 	packets [2]int // by the opener, and back
 	decided bool
-	known   bool // shown to be harmless
 	last    state.Time
 }
 
-func newKernel(readsTCP, sifts bool, lockTime time.Duration) *kernel {
+func newKernel(readsTCP, looks bool, lockTime time.Duration) *kernel {
 	return &kernel{
-		readsTCP: readsTCP, sifts: sifts, lockTime: lockTime, sifted: map[nfq.Addr]state.Time{},
+		readsTCP: readsTCP, looks: looks, lockTime: lockTime,
+		owns: map[nfq.HostPort]state.Time{}, watched: map[nfq.Addr]state.Time{},
 		conns: map[flowKey]*conn{}, cuts: map[[2]nfq.Addr]state.Time{},
 		locks: map[nfq.Addr]state.Time{}, sampled: map[nfq.Addr]state.Time{}, talked: map[nfq.Addr]state.Time{},
 	}
@@ -94,9 +95,11 @@ func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, 
 	isSYN := ports && p.Proto == nfq.ProtoTCP && p.TCPFlags&(nfq.SYN|nfq.ACK|nfq.RST|nfq.FIN) == nfq.SYN
 	src, dst, ok := addresses(p.Raw)
 	switch {
-	case ok && !out && k.now < k.cuts[[2]nfq.Addr{dst, src}]:
+	case ok && !out && k.now < k.cuts[[2]nfq.Addr{dst, src}],
+		ports && !out && k.now < k.owns[nfq.HostPort{Addr: dst, Proto: p.Proto, Port: p.DstPort}]:
 		return gone, c, key, isNew
 	case ok && out && k.now < k.cuts[[2]nfq.Addr{src, dst}],
+		ports && out && k.now < k.owns[nfq.HostPort{Addr: src, Proto: p.Proto, Port: p.SrcPort}],
 		out && isSYN && k.now < k.locks[src]:
 		return k.blocked(p, &src), c, key, isNew
 	case !out && !(ports && c.answered()):
@@ -104,8 +107,6 @@ func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, 
 		return pass, c, key, isNew
 	case isSYN && out:
 		return queued, c, key, isNew
-	case ports && ok && k.isSifted(p, &src, &dst, out):
-		return k.sift(p, c), c, key, isNew
 	case !ports || c.decided:
 		return pass, c, key, isNew
 	}
@@ -113,12 +114,12 @@ func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, 
 		switch {
 		case !out && c.packets[1] > udpPackets, out && c.packets[0] > udpPackets:
 			c.decided = true
-		case out && p.PayloadLen <= udpPayload, out && k.sifts && c.packets[0] == 1:
+		case out && p.PayloadLen <= udpPayload, out && k.looks && c.packets[0] == 1:
 			return queued, c, key, isNew
 		}
 		return pass, c, key, isNew
 	}
-	return k.data(p, c), c, key, isNew
+	return k.data(p, c, &src, &dst, out), c, key, isNew
 }
 
 // The ports of the router, or of a group of the LAN, whose packets are looked at.
@@ -145,12 +146,12 @@ func (k *kernel) toRouter(p *nfq.Packet) way {
 }
 
 // data decides about TCP that opens no connection.
-func (k *kernel) data(p *nfq.Packet, c *conn) way {
-	if !k.readsTCP || c.packets[0] > tcpPackets && c.packets[1] > tcpPackets {
+func (k *kernel) data(p *nfq.Packet, c *conn, src, dst *nfq.Addr, out bool) way {
+	watched := k.readsTCP && (out && k.now < k.watched[*src] || !out && k.now < k.watched[*dst])
+	switch {
+	case !k.readsTCP || !watched && c.packets[0] > tcpPackets && c.packets[1] > tcpPackets:
 		c.decided = true
-		return pass
-	}
-	if hasData(p) && c.count(p) <= tcpPackets {
+	case out && hasData(p) && (watched || c.count(p) <= tcpPackets):
 		return queued
 	}
 	return pass
@@ -174,32 +175,6 @@ func hasData(p *nfq.Packet) bool {
 		bare = bare6
 	}
 	return p.TCPFlags&(nfq.SYN|nfq.RST) == 0 && (p.TCPFlags&nfq.PSH != 0 || wireLength(p.Raw) > bare)
-}
-
-// isSifted reports whether only known connections of the LAN host go on.
-func (k *kernel) isSifted(p *nfq.Packet, src, dst *nfq.Addr, out bool) bool {
-	if out {
-		return k.now < k.sifted[*src]
-	}
-	return k.now < k.sifted[*dst]
-}
-
-// sift decides about a packet of such a host.
-func (k *kernel) sift(p *nfq.Packet, c *conn) way {
-	most := udpPackets
-	if p.Proto == nfq.ProtoTCP {
-		if !hasData(p) {
-			return pass
-		}
-		most = tcpPackets
-	}
-	switch {
-	case c.known:
-		return pass
-	case c.count(p) <= most:
-		return queued
-	}
-	return gone
 }
 
 // blocked is for a packet that a set catches: now and then one of a host is
@@ -292,11 +267,21 @@ func (k *kernel) Lock(addr nfq.Addr, d time.Duration) { k.locks[addr] = k.now.Af
 // Unlock implements state.Sets.
 func (k *kernel) Unlock(addr nfq.Addr) { delete(k.locks, addr) }
 
-// Sift implements state.Sets.
-func (k *kernel) Sift(addr nfq.Addr, d time.Duration) { k.sifted[addr] = k.now.After(d) }
+// Own implements state.Sets.
+func (k *kernel) Own(addr nfq.Addr, proto uint8, port uint16, d time.Duration) {
+	k.owns[nfq.HostPort{Addr: addr, Proto: proto, Port: port}] = k.now.After(d)
+}
 
-// Unsift implements state.Sets.
-func (k *kernel) Unsift(addr nfq.Addr) { delete(k.sifted, addr) }
+// Disown implements state.Sets.
+func (k *kernel) Disown(addr nfq.Addr, proto uint8, port uint16) {
+	delete(k.owns, nfq.HostPort{Addr: addr, Proto: proto, Port: port})
+}
+
+// Watch implements state.Sets.
+func (k *kernel) Watch(addr nfq.Addr, d time.Duration) { k.watched[addr] = k.now.After(d) }
+
+// Unwatch implements state.Sets.
+func (k *kernel) Unwatch(addr nfq.Addr) { delete(k.watched, addr) }
 
 // Room implements state.Sets: there is no end of it.
 func (k *kernel) Room() int { return 1 << 20 }

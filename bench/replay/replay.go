@@ -73,12 +73,12 @@ func Run(path string, o Options) (*Result, error) {
 		at:      map[nfq.Addr]*Client{},
 		hints:   hints{tunnels: map[string]int{}},
 	}
-	readsTCP, sifts := false, false
+	readsTCP, looks := false, false
 	for i, p := range o.Engine.Protocols {
 		readsTCP = readsTCP || p.Mode != state.Off && p.HTTP
-		sifts = sifts || p.Mode != state.Off && detect.All[i].Sift
+		looks = looks || p.Mode != state.Off && detect.All[i].Sift
 	}
-	r.kernel = newKernel(readsTCP, sifts, o.Engine.LockTime)
+	r.kernel = newKernel(readsTCP, looks, o.Engine.LockTime)
 	// The same capture gives the same result: the seed is fixed.
 	r.engine = state.New(o.Engine, (*sender)(r.result), r.kernel, 1)
 	r.engine.OnEvent = r.event
@@ -203,8 +203,7 @@ func (r *run) forward(p *nfq.Packet, host nfq.Addr, out bool) {
 		r.engine.Advance(r.clock)
 		drop = drop || v == nfq.Drop
 		if c != nil {
-			c.known = c.known || v == nfq.AcceptHarmless
-			c.decided = c.decided || c.known || v == nfq.AcceptDecided
+			c.decided = c.decided || v == nfq.AcceptDecided || v == nfq.AcceptHarmless
 		}
 	}
 	if !drop {

@@ -3,6 +3,7 @@
 package replay
 
 import (
+	"errors"
 	"time"
 
 	"github.com/p2pwall/p2pwall/detect"
@@ -227,6 +228,11 @@ func (s *sender) UDP(_ uint32, _, _ nfq.AddrPort, _ []byte) error { s.Sent++; re
 
 // Reset implements state.Sender.
 func (s *sender) Reset(*nfq.Packet) error { s.Sent++; return nil }
+
+// Answer implements state.Sender. Nobody in a capture would go on.
+func (s *sender) Answer(*nfq.Packet, []byte) error {
+	return errors.New("a capture answers nobody")
+}
 
 // Reject implements state.Sender.
 func (s *sender) Reject(*nfq.Packet) error { s.Sent++; return nil }

@@ -162,12 +162,6 @@ func (d *daemon) watch() error {
 	if err := d.loadRules(); err != nil {
 		return err
 	}
-	if first && d.cfg.Sifts() {
-		// What began in between showed what it is to nobody.
-		if err := nfq.MarkKnown(d.marks, d.lan()); err != nil {
-			d.log.Warnf("%v", err)
-		}
-	}
 	d.suspect(suspects)
 	return nil
 }
@@ -178,7 +172,7 @@ func (d *daemon) watch() error {
 func (d *daemon) lookAgain() (suspects []nfq.AddrPort) {
 	var err error
 	if lan := d.lan(); d.cfg.Sifts() {
-		suspects, err = nfq.LookAgain(d.marks, lan)
+		suspects, err = nfq.LookAgain(lan)
 	} else {
 		_, err = nfq.DeleteUDPFlows(lan)
 	}

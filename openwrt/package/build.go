@@ -47,11 +47,11 @@ func buildOpenWrt(r *release, dir, only string) error {
 	}
 	var sizes sizeTable
 	for _, t := range targets {
-		binary, err := r.compile(t)
+		binary, note, err := r.compile(t)
 		if err != nil {
 			return err
 		}
-		if err := sizes.measure(t.arch, binary); err != nil {
+		if err := sizes.measure(t.arch, binary, note); err != nil {
 			return err
 		}
 		for _, f := range flavours {

@@ -25,7 +25,7 @@ func buildDebian(r *release, dir, only string) error {
 		return err
 	}
 	for _, t := range targets {
-		binary, err := r.compile(t)
+		binary, _, err := r.compile(t)
 		if err != nil {
 			return err
 		}

@@ -48,9 +48,22 @@ func addLines(r *release, arch string) error {
 	if err != nil {
 		return err
 	}
-	exe, err := r.build(targets[0], "./cmd/p2pwall")
+	exe, err := r.build(targets[0], r.root, "./cmd/p2pwall")
 	if err != nil {
 		return err
 	}
-	return linesOf(exe, os.Stdin, os.Stdout)
+	file, err := os.CreateTemp("", "p2pwall-lines-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	if _, err := file.Write(exe); err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	cmd := r.leanCommand("-lines", file.Name())
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd.Run()
 }

@@ -5,8 +5,11 @@
 #   make test   run the tests
 
 GO      ?= go
-VERSION := $(shell cat VERSION)
-BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
+# The version is that of the commit's tag, and without one that of the file VERSION.
+VERSION := $(shell git describe --exact-match --tags --match 'v[0-9]*' 2>/dev/null | sed 's/^v//' | grep . || cat VERSION)
+COMMIT  := $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
+BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false \
+	-ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)"
 ARCH    ?= x86_64
 # A folder of recorded traffic.
 CORPUS  ?= ../shared/corpus
@@ -44,6 +47,7 @@ test-go:
 	bash bench/test.sh ./...
 
 test-packages:
+	cd openwrt/lean && bash ../../bench/test.sh ./...
 	cd openwrt/package && bash ../../bench/test.sh ./...
 
 lint:
@@ -52,6 +56,7 @@ lint:
 		{ $(GO) tool gofumpt -l .; echo "run \"go tool gofumpt -w\" on these"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	cd openwrt/lean && $(GO) vet ./...
 	cd openwrt/package && $(GO) vet ./...
 	bash bench/shellcheck.sh
 

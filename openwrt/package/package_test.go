@@ -365,38 +365,3 @@ func TestLuCI(t *testing.T) {
 		}
 	}
 }
-
-// The feed's Makefile and the builder here make the same packages.
-func TestMakefileAgrees(t *testing.T) {
-	r := testRelease(t)
-	text, err := os.ReadFile(r.path("openwrt/Makefile"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	makefile := strings.ReplaceAll(string(text), "\\\n", "")
-	for _, want := range []string{
-		"PKG_VERSION:=" + r.version + "\n", "PKG_RELEASE:=" + packageRelease + "\n", "PKG_LICENSE:=" + license + "\n",
-		"PKG_MAINTAINER:=" + maintainer + "\n", "USERID:=" + daemonUser + "\n", "URL:=" + homepage + "\n",
-		"define Package/p2pwall/postrm\n#!/bin/sh\n" + strings.ReplaceAll(daemonPostrm, "$", "$$") + "endef\n",
-		"define Package/p2pwall/conffiles\n" + configPath + "\nendef\n",
-	} {
-		if !strings.Contains(makefile, want) {
-			t.Errorf("the Makefile does not have %q", want)
-		}
-	}
-	for _, f := range flavours {
-		_, section, _ := strings.Cut(makefile, "define Package/"+f.name+"\n")
-		section, _, _ = strings.Cut(section, "endef")
-		_, depends, _ := strings.Cut(section, "DEPENDS:=$(GO_ARCH_DEPENDS)")
-		depends, _, _ = strings.Cut(depends, "\n")
-		if got, want := strings.Fields(depends), "+"+strings.Join(f.depends, " +"); strings.Join(got, " ") != want {
-			t.Errorf("%s depends on %q in the Makefile, want %q", f.name, got, want)
-		}
-	}
-	for name, mode := range daemonLayout {
-		install := "./files" + name + " "
-		if name != daemonPath && !strings.Contains(makefile, install) {
-			t.Errorf("the Makefile does not install %s (%o)", name, mode)
-		}
-	}
-}

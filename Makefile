@@ -17,7 +17,7 @@ CORPUS  ?= ../shared/corpus
 FUZZTIME ?= 30s
 
 .PHONY: all build bin/p2pwall bin/p2pwall-replay tools demo clients test test-go test-packages lint fuzz \
-	packages deb routers router router-off routers-ci bench bench-compare corpus screenshots clean
+	packages deb release routers router router-off routers-ci bench bench-compare corpus screenshots clean
 
 all: build
 
@@ -68,6 +68,15 @@ packages:
 
 deb:
 	cd openwrt/package && $(GO) run . -deb -out ../../dist
+
+# All that a person installs from, in dist/release-VERSION, for any web server to
+# offer: make release VERSION=1.2.3. The commit gets the tag v1.2.3 if it does not
+# have it.
+release:
+	@test "$(origin VERSION)" = "command line" || { echo "say which version: make release VERSION=1.2.3"; exit 1; }
+	@git diff --quiet HEAD || { echo "files of the checkout are changed: commit them, or put them away with git stash"; exit 1; }
+	@git rev-parse -q --verify "refs/tags/v$(VERSION)" >/dev/null || git tag "v$(VERSION)"
+	cd openwrt/package && $(GO) run . -release "$(VERSION)" -out ../../dist
 
 # The table of benchmarks and its JSON; against another revision with BASE=rev.
 bench: tools

@@ -22,6 +22,9 @@ func newOutput(dir string) (*output, error) {
 }
 
 func (o *output) write(name string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(o.dir, name)), 0o755); err != nil {
+		return err
+	}
 	o.sums = append(o.sums, fmt.Sprintf("%x  %s\n", sha256.Sum256(data), name))
 	return os.WriteFile(filepath.Join(o.dir, name), data, 0o644)
 }
@@ -95,10 +98,11 @@ func (o *output) openWrt(r *release, p *pack, apk bool, sizes *sizeTable) error 
 	if !apk {
 		return nil
 	}
-	if data, err = r.apk(p); err != nil {
+	a, err := r.apk(p)
+	if err != nil {
 		return fmt.Errorf("%s for %s as apk: %w", p.name, p.arch, err)
 	}
 	name = fmt.Sprintf("%s-%s_%s.apk", p.name, r.packageVersion(), p.arch)
-	sizes.pack(name, len(data))
-	return o.write(name, data)
+	sizes.pack(name, len(a.data))
+	return o.write(name, a.data)
 }

@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -95,7 +96,7 @@ func (f *feed) apkIndex(key *ecdsa.PrivateKey) ([]byte, error) {
 	sum := sha512.Sum512(db)
 	signed := sha512.Sum512(slices.Concat([]byte(schema), head, sum[:]))
 	// Without a source of random numbers the same data have the same signature.
-	signature, err := ecdsa.SignASN1(nil, key, signed[:])
+	signature, err := key.Sign(nil, signed[:], crypto.SHA512)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func TestRelease(t *testing.T) {
 		t.Errorf("the tag is v9.8.7, the version %s", r.version)
 	}
 	keyDir, dir := filepath.Join(t.TempDir(), "keys"), filepath.Join(t.TempDir(), "release")
-	if err := makeRelease(r, "9.8.7", dir, keyDir, "mipsel_24kc"); err != nil {
+	if err := makeRelease(r, "9.8.7", dir, keyDir, "mips_24kc"); err != nil {
 		t.Fatal(err)
 	}
 	read := func(name string) []byte {
@@ -61,7 +61,7 @@ func TestRelease(t *testing.T) {
 		}
 		return data
 	}
-	for _, arch := range append([]string{"mipsel_24kc"}, sameProgram["mipsel_24kc"]...) {
+	for _, arch := range append([]string{"mips_24kc"}, sameProgram["mips_24kc"]...) {
 		opkg, apk := "opkg/"+arch+"/", "apk/"+arch+"/"
 		index := read(opkg + "Packages")
 		if !bytes.Equal(gunzip(t, read(opkg+"Packages.gz")), index) {
@@ -91,8 +91,8 @@ func TestRelease(t *testing.T) {
 		db := verifyAPKIndex(t, read("p2pwall.pem"), read(apk+"packages.adb"))
 		root := db.list(db.word(4))
 		names = nil
-		for i := range db.len(root[1]) {
-			info := db.list(db.list(root[1])[i+1])
+		for i := range db.len(root[2]) {
+			info := db.list(db.list(root[2])[i+1])
 			names = append(names, string(db.blob(info[1]))+" "+string(db.blob(info[5])))
 			data := read(apk + string(db.blob(info[1])) + "-" + string(db.blob(info[2])) + ".apk")
 			// A package is known by the hash of its database, its first block.
@@ -140,7 +140,7 @@ func TestRelease(t *testing.T) {
 
 	// The next release has the same keys, and with them the same bytes.
 	again := filepath.Join(t.TempDir(), "again")
-	if err := makeRelease(r, "9.8.7", again, keyDir, "mipsel_24kc"); err != nil {
+	if err := makeRelease(r, "9.8.7", again, keyDir, "mips_24kc"); err != nil {
 		t.Fatal(err)
 	}
 	if same, err := os.ReadFile(filepath.Join(again, "SHA256SUMS")); err != nil || !bytes.Equal(same, sums) {

@@ -66,6 +66,8 @@ func neighbour(dev uint32, addr *Addr) (info NeighbourInfo, err error) {
 	defer c.Close()
 	// The kernel leaves out other devices' entries, where it can (4.20).
 	_ = c.SetOption(netlink.GetStrictCheck, true)
+	// A table that changes fast is no error.
+	_ = c.SetOption(netlink.NoENOBUFS, true)
 	flags, err := deviceFlags(c, dev)
 	if err != nil {
 		return info, err

@@ -150,7 +150,8 @@ func Default() Config {
 }
 
 // Parse reads a configuration in UCI syntax. File is the name that errors give;
-// the error is of type Errors and holds every fault found.
+// the error is of type Errors and holds every fault found. With faults the Config says
+// only where the daemon answers: it goes on with what it read before.
 func Parse(r io.Reader, file string) (Config, error) {
 	// A configuration is a few KiB: more is not one.
 	const limit = 1 << 18
@@ -170,7 +171,7 @@ func Parse(r io.Reader, file string) (Config, error) {
 	}
 	d.whole()
 	if err := d.errs.sorted(); err != nil {
-		return Config{}, err
+		return Config{Control: c.Control}, err
 	}
 	return c, nil
 }

@@ -483,6 +483,11 @@ func (m *machine) inboundOf(six bool) {
 		proto, table = "IPv6", 1
 	}
 	wan := m.wan(six)
+	if len(wan) == 0 && six && len(m.wan(false)) > 0 {
+		// Most lines are so, and will stay so.
+		m.ok("the line has no IPv6: nothing comes in by it")
+		return
+	}
 	if len(wan) == 0 {
 		m.warn("run the check again when the line is up",
 			"cannot tell whether inbound %s connections are blocked: there is no default route", proto)

@@ -81,6 +81,9 @@ func (s *Service) client(w *jsonWriter, c *state.ClientInfo, now state.Time, loc
 	w.str("title", c.Protocol.Title)
 	w.str("proof", c.Proof.String())
 	w.str("reason", c.Reason.String())
+	if r, ok := s.Journal.foundBy(c); ok {
+		w.str("found_reason", r.String())
+	}
 	if c.Program != "" {
 		w.str("program", c.Program)
 	}

@@ -144,6 +144,21 @@ func (j *Journal) Since(seq uint64) []Entry {
 	}
 }
 
+// foundBy returns what a client was found by. What ClientInfo has is what it was seen
+// by last. It is not known any more when many events came since.
+func (j *Journal) foundBy(c *state.ClientInfo) (r detect.Reason, known bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i := j.calm.after(0); i < j.calm.n; i++ {
+		e := j.calm.at(i)
+		if e.Class == state.ClassClient && e.What == state.EventFound && detect.All[e.Protocol] == c.Protocol &&
+			(e.Client == c.Addr || !c.MAC.IsZero() && e.MAC == c.MAC) {
+			r, known = e.Reason, true
+		}
+	}
+	return r, known
+}
+
 // Last returns the number of the newest entry.
 func (j *Journal) Last() uint64 {
 	j.mu.Lock()

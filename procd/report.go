@@ -48,7 +48,11 @@ func (s *Service) statusText(b *strings.Builder) {
 	info := s.Info()
 	var sum state.Counters
 	s.each(func(e *state.Engine, _ state.Time) { sum.Add(&e.Counters) })
-	fmt.Fprintf(b, "p2pwall %s, running for %v (pid %d)\n", info.Version, s.now().Sub(info.Started).Round(time.Second), s.PID)
+	fmt.Fprintf(b, "p2pwall %s, running for %v", info.Version, s.now().Sub(info.Started).Round(time.Second))
+	if s.PID != 1 {
+		fmt.Fprintf(b, " (pid %d)", s.PID)
+	}
+	b.WriteByte('\n')
 	rules := "in place"
 	if !info.RulesOK {
 		rules = "NOT in place: see \"p2pwall check\""
@@ -59,6 +63,9 @@ func (s *Service) statusText(b *strings.Builder) {
 		lan = "no device: nothing is watched, see \"p2pwall check\""
 	}
 	fmt.Fprintf(b, "LAN      %s\n", lan)
+	if len(info.Restart) > 0 {
+		fmt.Fprintf(b, "restart  needed for the new %s\n", strings.Join(info.Restart, ", "))
+	}
 	for _, q := range info.Queues {
 		fmt.Fprintf(b, "queue    %d: %d waiting, %d dropped by the kernel\n", q.Number, q.Waiting, q.Dropped+q.UserDropped)
 	}

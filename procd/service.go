@@ -3,9 +3,11 @@
 package procd
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -26,6 +28,8 @@ type Info struct {
 	Devices  []string
 	TimeLock time.Duration
 	Queues   []Queue
+	// Restart are the options whose new values need a restart.
+	Restart []string
 }
 
 // Queue is the state of one kernel queue.
@@ -44,9 +48,14 @@ type Finding struct {
 type Service struct {
 	Loops   []*state.Loop
 	Journal *Journal
-	PID     int
-	Info    func() Info
-	Check   func() []Finding
+	// PID is left out of replies when it is 1: that is its number within a jail,
+	// and nobody outside can use it.
+	PID   int
+	Info  func() Info
+	Check func() []Finding
+	// LAN returns the networks of the LAN; nil, or none of them, when they are
+	// not known.
+	LAN func() []netip.Prefix
 
 	checking sync.Mutex
 	clock    func() time.Time // nil: the wall clock
@@ -80,6 +89,8 @@ func (s *Service) json(w *jsonWriter, req Request) error {
 		s.status(w)
 	case "clients":
 		s.clients(w)
+	case "page":
+		return s.page(w, req)
 	case "peers":
 		return s.peers(w, req)
 	case "unlock", "exempt":
@@ -98,9 +109,27 @@ func (s *Service) json(w *jsonWriter, req Request) error {
 	case "check":
 		s.check(w)
 	default:
-		return fmt.Errorf("unknown cmd %q: use status, clients, peers, unlock, exempt, events, history, check or monitor", req.Cmd)
+		return fmt.Errorf("unknown cmd %q: use status, clients, peers, page, unlock, exempt, events, history, check or monitor", req.Cmd)
 	}
 	return nil
+}
+
+// page answers all at once that LuCI's page shows: each request costs a router the
+// start of two programs. With a host it has the peers of that one as well.
+func (s *Service) page(w *jsonWriter, req Request) error {
+	w.key("status")
+	w.open('{')
+	s.status(w)
+	w.close('}')
+	s.clients(w)
+	w.key("history")
+	w.open('{')
+	s.history(w)
+	w.close('}')
+	if req.Host == "" {
+		return nil
+	}
+	return s.peers(w, req)
 }
 
 // each runs f on every engine in turn.
@@ -129,7 +158,9 @@ func (s *Service) wall(t, now state.Time) float64 {
 func (s *Service) status(w *jsonWriter) {
 	info := s.Info()
 	w.str("version", info.Version)
-	w.num("pid", int64(s.PID))
+	if s.PID != 1 {
+		w.num("pid", int64(s.PID))
+	}
 	w.num("started", info.Started.Unix())
 	w.num("uptime", int64(s.now().Sub(info.Started)/time.Second))
 	w.bool("enabled", info.Enabled)
@@ -141,6 +172,12 @@ func (s *Service) status(w *jsonWriter) {
 	w.open('[')
 	for _, d := range info.Devices {
 		w.item(d)
+	}
+	w.close(']')
+	w.key("restart")
+	w.open('[')
+	for _, o := range info.Restart {
+		w.item(o)
 	}
 	w.close(']')
 	w.num("timelock", int64(info.TimeLock/time.Second))
@@ -260,12 +297,27 @@ func (s *Service) change(req Request) (time.Duration, error) {
 		}
 		return 0, nil
 	}
+	if !s.mayBeLocal(a) {
+		return 0, fmt.Errorf("%s is not on the LAN: only a computer of the LAN can be exempted, \"clients\" lists those that were found", a)
+	}
 	room := true
 	s.each(func(e *state.Engine, now state.Time) { room = e.Exempt(a, d, now) && room })
 	if !room {
 		return 0, errors.New("too many exemptions: put lasting ones into the configuration (list exempt)")
 	}
 	return d, nil
+}
+
+// mayBeLocal reports whether a can be an address of the LAN. One that is private may
+// be behind another router; one of the Internet must be of a network of the LAN.
+func (s *Service) mayBeLocal(a netip.Addr) bool {
+	var lan []netip.Prefix
+	if s.LAN != nil {
+		lan = s.LAN()
+	}
+	a = a.Unmap()
+	return len(lan) == 0 || a.IsPrivate() || a.IsLinkLocalUnicast() ||
+		slices.ContainsFunc(lan, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 func (e *Entry) append(w *jsonWriter) {
@@ -382,9 +434,13 @@ func (s *Service) check(w *jsonWriter) {
 	// A check tries things out in the kernel: one at a time.
 	s.checking.Lock()
 	defer s.checking.Unlock()
+	w.findings(s.Check())
+}
+
+func (w *jsonWriter) findings(all []Finding) {
 	w.key("findings")
 	w.open('[')
-	for _, f := range s.Check() {
+	for _, f := range all {
 		w.open('{')
 		w.str("level", f.Level)
 		w.str("what", f.What)
@@ -392,4 +448,30 @@ func (s *Service) check(w *jsonWriter) {
 		w.close('}')
 	}
 	w.close(']')
+}
+
+// CheckReply is the reply to a check, for when there is no daemon to give it.
+func CheckReply(all []Finding) []byte {
+	var w jsonWriter
+	w.open('{')
+	w.findings(all)
+	w.close('}')
+	return w.b
+}
+
+// AppendFaults adds to a reply what is wrong with the configuration file, which the
+// daemon cannot see. A reply that is an error stays as it is.
+func AppendFaults(reply []byte, faults []string) []byte {
+	if len(faults) == 0 || !bytes.HasSuffix(reply, []byte("}")) || bytes.HasPrefix(reply, []byte(`{"error":`)) {
+		return reply
+	}
+	w := jsonWriter{b: bytes.TrimSuffix(slices.Clone(reply), []byte("}")), more: true}
+	w.key("faults")
+	w.open('[')
+	for _, f := range faults {
+		w.item(f)
+	}
+	w.close(']')
+	w.close('}')
+	return w.b
 }

@@ -5,12 +5,14 @@ package procd
 import (
 	"bytes"
 	"encoding/json"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -89,7 +91,7 @@ func TestSmallReplies(t *testing.T) {
 		{`{"cmd":"exempt","host":"192.168.1.51","seconds":0,"text":true}`, `{"error":"192.168.1.51 is not exempt at run time: \"status\" lists who is; to exempt it say for how many seconds"}`},
 		{`{"cmd":"exempt","host":"fe80::5%br-lan","seconds":60}`, `{"ok":true,"seconds":60}`},
 		{`{"cmd":"exempt","host":"fe80::5","seconds":0,"text":true}`, `{"text":"fe80::5 is watched again\n"}`},
-		{`{"cmd":"dance"}`, `{"error":"unknown cmd \"dance\": use status, clients, peers, unlock, exempt, events, history, check or monitor"}`},
+		{`{"cmd":"dance"}`, `{"error":"unknown cmd \"dance\": use status, clients, peers, page, unlock, exempt, events, history, check or monitor"}`},
 		{`{"cmd":"history","text":true}`, `{"error":"cmd \"history\" has no text form"}`},
 		{`[]`, `{"error":"not a JSON object on one line"}`},
 		{``, `{"error":"not a JSON object on one line"}`},
@@ -97,6 +99,43 @@ func TestSmallReplies(t *testing.T) {
 		if got := ask(t, path, x.request); got != x.want {
 			t.Errorf("%s: got %s, want %s", x.request, got, x.want)
 		}
+	}
+}
+
+// TestPage: one reply has what else takes four requests.
+func TestPage(t *testing.T) {
+	w := newWorld(t, 2)
+	info := w.Info
+	w.Info = func() Info {
+		i := info()
+		i.Restart = []string{"queue", "fail_open"}
+		return i
+	}
+	path := control(t, w.Handle)
+	w.prove(1, "192.168.1.51")
+	w.enter()
+	member := func(name, reply string) string { return `"` + name + `":` + reply }
+	inner := func(request string) string {
+		got := ask(t, path, request)
+		return got[1 : len(got)-1]
+	}
+	status, clients, history := ask(t, path, `{"cmd":"status"}`), inner(`{"cmd":"clients"}`), ask(t, path, `{"cmd":"history"}`)
+	want := "{" + strings.Join([]string{member("status", status), clients, member("history", history)}, ",") + "}"
+	if got := ask(t, path, `{"cmd":"page"}`); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	want = want[:len(want)-1] + "," + inner(`{"cmd":"peers","host":"192.168.1.51"}`) + "}"
+	if got := ask(t, path, `{"cmd":"page","host":"192.168.1.51"}`); got != want {
+		t.Errorf("with a host: got %s\nwant %s", got, want)
+	}
+	if got := ask(t, path, `{"cmd":"page","host":"nas"}`); got != `{"error":"host \"nas\" is no IP address"}` {
+		t.Errorf("with no address: got %s", got)
+	}
+	if !strings.Contains(status, `"restart":["queue","fail_open"]`) {
+		t.Errorf("status: %s", status)
+	}
+	if text := string(words(t, ask(t, path, `{"cmd":"status","text":true}`))); !strings.Contains(text, "\nrestart  needed for the new queue, fail_open\n") {
+		t.Errorf("status: %s", text)
 	}
 }
 
@@ -115,6 +154,76 @@ func TestStatusListsExemptions(t *testing.T) {
 	words := string(words(t, ask(t, path, `{"cmd":"status","text":true}`)))
 	if want := "exempt   192.168.1.51 for 1m0s\nexempt   2001:db8::5 for 30s\n"; !strings.Contains(words, want) {
 		t.Errorf("no %q in:\n%s", want, words)
+	}
+}
+
+// TestExemptOnlyTheLAN: an address of the Internet is refused, unless the LAN has it.
+func TestExemptOnlyTheLAN(t *testing.T) {
+	w := newWorld(t, 2)
+	path := control(t, w.Handle)
+	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("2001:db8:1::/64")}
+	for _, x := range []struct {
+		host string
+		lan  []netip.Prefix
+		ok   bool
+	}{
+		{"192.168.1.7", lan, true},
+		{"10.1.2.3", lan, true},
+		{"2001:db8:1::7", lan, true},
+		{"fe80::7", lan, true},
+		{"fd00::7", lan, true},
+		{"::ffff:192.168.1.7", lan, true},
+		{"8.8.8.8", lan, false},
+		{"2001:db8:2::7", lan, false},
+		{"::ffff:8.8.8.8", lan, false},
+		{"8.8.8.8", nil, true}, // nobody knows
+	} {
+		w.LAN = func() []netip.Prefix { return x.lan }
+		want := `{"ok":true,"seconds":60}`
+		if !x.ok {
+			want = `{"error":"` + x.host + ` is not on the LAN: only a computer of the LAN can be exempted, \"clients\" lists those that were found"}`
+		}
+		if got := ask(t, path, `{"cmd":"exempt","host":"`+x.host+`","seconds":60}`); got != want {
+			t.Errorf("%s: got %s, want %s", x.host, got, want)
+		}
+	}
+}
+
+// TestPIDWithinAJail: 1 is the number within, and means nothing outside.
+func TestPIDWithinAJail(t *testing.T) {
+	w := newWorld(t, 1)
+	w.PID = 1
+	path := control(t, w.Handle)
+	if got := ask(t, path, `{"cmd":"status"}`); strings.Contains(got, `"pid"`) {
+		t.Error(got)
+	}
+	if got := string(words(t, ask(t, path, `{"cmd":"status","text":true}`))); !strings.HasPrefix(got, "p2pwall 1.2.3, running for 1m30s\n") {
+		t.Error(got)
+	}
+}
+
+// TestFoundBy: what a client was found by stays, whatever it is seen by later.
+func TestFoundBy(t *testing.T) {
+	w := newWorld(t, 1)
+	path := control(t, w.Handle)
+	w.prove(0, "192.168.1.51")
+	w.enter()
+	again := found("192.168.1.51")
+	again.What, again.Reason = state.EventLocked, detect.ReasonPush
+	w.Journal.enter(again)
+	if got := ask(t, path, `{"cmd":"clients"}`); !strings.Contains(got, `"reason":"ping","found_reason":"ping"`) {
+		t.Errorf("got %s", got)
+	}
+	c := w.hosts().clients[0]
+	c.Protocol = &detect.BitTorrent
+	if _, known := w.Journal.foundBy(&c); known {
+		t.Error("another protocol's event is taken")
+	}
+	for range journalKept {
+		w.Journal.enter(again)
+	}
+	if got := ask(t, path, `{"cmd":"clients"}`); strings.Contains(got, "found_reason") {
+		t.Errorf("the event is gone, got %s", got)
 	}
 }
 

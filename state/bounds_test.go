@@ -272,7 +272,7 @@ func TestMadeUpClientsEvictNobodyProved(t *testing.T) {
 type quiet struct{}
 
 func (quiet) ProbeTCP(uint64, uint32, nfq.Addr, uint16, []byte) bool { return true }
-func (quiet) Ask(uint64, uint32, nfq.Addr) bool                      { return true }
+func (quiet) Ask(uint64, uint32, nfq.Addr, [2]nfq.Flow) bool         { return true }
 
 // TestNoAllocationsForSuspects: no packet, no question and no answer allocates.
 func TestNoAllocationsForSuspects(t *testing.T) {
@@ -338,9 +338,11 @@ func TestNoAllocationsForSuspects(t *testing.T) {
 			n++
 			w.now += Time(500 * time.Millisecond)
 			w.e.Advance(w.now)
-			for slot := range int32(8) {
-				w.e.Neighbour(uint64(w.e.clients[slot].number)<<32|uint64(slot), macA, n%7 == 0, w.now)
+			for slot := range int32(len(w.e.hosts)) {
 				w.e.ProbedTCP(hostProbe(slot, w.e.hosts[slot].salt), key, w.now)
+			}
+			for slot := range int32(8) {
+				w.e.Neighbour(uint64(w.e.clients[slot].number)<<32|uint64(slot), macA, n%7 == 0, n%11 == 0, w.now)
 				w.e.ProbedTCP(uint64(slot)<<32|uint64(w.e.clients[slot].salt), key, w.now)
 			}
 		}); a != 0 {

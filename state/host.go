@@ -213,8 +213,8 @@ func (e *Engine) share(h *host, now Time) bool {
 	}
 	h.last, h.last4 = none, none
 	h.shared = now.After(sharing)
-	client := h.client
-	h.client = none
+	client, suspected := h.client, h.suspicion
+	h.client, h.suspicion = none, suspicion{} // nobody is asked as it any more
 	if client == none {
 		return true
 	}
@@ -231,7 +231,7 @@ func (e *Engine) share(h *host, now Time) bool {
 		return false
 	}
 	n := &e.hosts[to]
-	n.via, n.lastSeen, n.suspicion = mac, now, h.suspicion
+	n.via, n.lastSeen, n.suspicion = mac, now, suspected
 	n.client, c.host, c.mac, c.kernelUntil = client, to, nfq.MAC{}, 0
 	e.useAddr(to, n, &c.addr, now)
 	e.lockInKernel(c)

@@ -34,7 +34,7 @@ func consistent(t *testing.T, e *Engine, sets *fakeSets) {
 			t.Fatalf("host %d: %d connections, but %d are in the table", i, h.flows, flows[int32(i)])
 		}
 		if h.shared != 0 && (h.client != none || h.key.mac.IsZero()) {
-			t.Fatalf("host %d stands for several, and is a client", i)
+			t.Fatalf("host %d stands for several, and is a client: %+v", i, h.key)
 		}
 		for _, s := range h.addrs {
 			if s == none {
@@ -53,7 +53,6 @@ func consistent(t *testing.T, e *Engine, sets *fakeSets) {
 			t.Fatalf("host %d: client %d is not its own", i, h.client)
 		}
 		if c.locked {
-			ours[lockName(c.mac, c.addr)] = true
 			for _, s := range h.addrs {
 				if s != none {
 					ours[e.addrs[s].addr.String()] = true

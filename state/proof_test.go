@@ -430,7 +430,7 @@ type neighbours struct {
 	addrs  []nfq.Addr
 }
 
-func (n *neighbours) Ask(id uint64, dev uint32, a nfq.Addr) bool {
+func (n *neighbours) Ask(id uint64, dev uint32, a nfq.Addr, _ [2]nfq.Flow) bool {
 	if n.busy || dev != lanDev {
 		return false
 	}
@@ -443,7 +443,7 @@ func (n *neighbours) answer(w *world) {
 	asked, addrs := n.asked, n.addrs
 	n.asked, n.addrs = nil, nil
 	for i, id := range asked {
-		w.e.Neighbour(id, n.macs[addrs[i]], n.shared, w.now)
+		w.e.Neighbour(id, n.macs[addrs[i]], n.shared, false, w.now)
 	}
 	w.e.Advance(w.now)
 }
@@ -476,7 +476,7 @@ func TestNeighbourTable(t *testing.T) {
 		if !w.locked(hostA) || w.sets.locks["192.168.1.50"] == 0 {
 			t.Error("not locked")
 		}
-		w.e.Neighbour(id, macB, false, w.now) // too late to matter
+		w.e.Neighbour(id, macB, false, false, w.now) // too late to matter
 		if !w.locked(hostA) || w.e.Counters.Forged != 0 {
 			t.Error("a second answer counts")
 		}
@@ -573,17 +573,17 @@ func TestNeighbourTable(t *testing.T) {
 		proves(w)
 		id := n.asked[0]
 		w.e.Unlock(netip.MustParseAddr(hostA), w.now)
-		w.e.Neighbour(id, macA, false, w.now)
+		w.e.Neighbour(id, macA, false, false, w.now)
 		if w.e.Len(); w.locked(hostA) {
 			t.Error("a client that is forgotten was locked")
 		}
 		w.expect("another host's ping", udp(macB, hostB, 1214, firstPeer, 1214, kazaaPing), nfq.Drop)
-		w.e.Neighbour(id, macB, false, w.now)
+		w.e.Neighbour(id, macB, false, false, w.now)
 		if n, _ := w.e.Len(); n != 0 {
 			t.Error("the answer about one was taken for another")
 		}
 		for _, id := range []uint64{0, 1, 1 << 31, 1<<64 - 1, 77, 5 << 32} {
-			w.e.Neighbour(id, macA, true, w.now)
+			w.e.Neighbour(id, macA, true, false, w.now)
 		}
 	})
 }

@@ -15,7 +15,7 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	}
 	if h.client != none {
 		c := &e.clients[h.client]
-		if peer := e.knows(c, &p.Dst); peer != nil && e.refused(peer, p, isSYN) {
+		if peer := e.knows(c, &p.Dst); peer != nil && c.locked && e.refused(peer, p, isSYN) {
 			peer.dropped++
 			return e.refuse(p, c)
 		}

@@ -20,7 +20,7 @@ import (
 // lies are datagrams and segments that a client sends, from an address on. They go to
 // several addresses, as a client's do.
 func lies(from netip.Addr) (packets [][]byte) {
-	to := []netip.Addr{netip.MustParseAddr("198.51.100.120"), netip.MustParseAddr("203.0.113.120"), netip.MustParseAddr("192.0.2.120")}
+	to := []netip.Addr{netip.MustParseAddr("198.51.100.121"), netip.MustParseAddr("203.0.113.121"), netip.MustParseAddr("192.0.2.121")}
 	if from.Is6() {
 		to = []netip.Addr{netip.MustParseAddr("2001:db8:ff::120"), netip.MustParseAddr("2001:db8:ff:1::120"), netip.MustParseAddr("2001:db8:ff:2::120")}
 	}
@@ -158,9 +158,10 @@ func made(i int) (a netip.Addr, mac [6]byte) {
 
 // TestMadeUpSources: a neighbour sends what clients send from 10,000 addresses that
 // it made up: half of them with hardware addresses that are made up too, or all of them
-// with its own, and it says to whoever asks that they are its own. Meanwhile a client begins on another host: it is found and held as if nothing was, and somebody
-// who runs none loses nothing. What the neighbour can have written to the kernel's
-// sets is bounded.
+// with its own, and it says to whoever asks that they are its own. Meanwhile a client
+// begins on another host: it is found and held as if nothing was, and somebody who runs
+// none loses nothing. What the neighbour can have written to the kernel's sets is
+// bounded.
 //
 // Fails on 8048849: the table of clients is full of locked hosts that do not exist,
 // so that the other host's client is not locked.
@@ -231,15 +232,18 @@ func madeUpSources(t *testing.T, answers bool) {
 	seconds := time.Since(began).Seconds()
 	n := changes.Load() - before
 	t.Logf("%d changes of the sets in %.1f s", n, seconds)
-	if most := setChangesOnce + setChangesMost*seconds; float64(n) > most {
-		t.Errorf("%d changes of the kernel's sets in %.1f s, %d and %d a second are the most", n, seconds, setChangesOnce, setChangesMost)
+	// nft tells of each peer of the client three times: added, deleted, added for a time.
+	if most := float64(3*len(e.lab.Peers)) + setChangesMost*(seconds+1); float64(n) > most {
+		t.Errorf("%d changes of the kernel's sets in %.1f s, %.0f are the most", n, seconds, most)
 	}
 	if len(e.wall.About(h, "client", "released")) > 0 {
 		t.Error("the client was let go while it ran")
 	}
 	stop()
 	for _, c := range e.lab.Leaks(h, 0) {
-		if c.Proto == lab.TCP || c.Proto == lab.UDP {
+		// What a full queue lets pass of the flood is no leak of the client's.
+		own := c.Src.Addr() == h.Addr4 || c.Src.Addr() == h.Addr6
+		if own && (c.Proto == lab.TCP || c.Proto == lab.UDP) {
 			t.Errorf("a leak: %s", &c.Packet)
 			break
 		}
@@ -255,12 +259,9 @@ func madeUpSources(t *testing.T, answers bool) {
 // sources is how many addresses the neighbour makes up.
 const sources = 10_000
 
-// How many changes of the kernel's sets there may be while one neighbour does what it
-// can and one client with 200 peers is found: at once, and a second.
-const (
-	setChangesOnce = 300
-	setChangesMost = 100
-)
+// setChangesMost is how many changes of the kernel's sets a second there may be while
+// one neighbour does what it can, beside those for the peers of the one client.
+const setChangesMost = 50
 
 // setChanges counts the elements that are added to or taken from nft's sets.
 func (e *env) setChanges() *atomic.Int64 {

@@ -19,7 +19,7 @@ import (
 // default serves: status should work wherever a daemon does.
 func (c *call) socket() (string, error) {
 	cfg, err := openwrt.Load(c.config)
-	if err == nil {
+	if cfg.Control != "" { // also where the file has faults
 		return cfg.Control, nil
 	}
 	if errors.Is(err, fs.ErrNotExist) || c.config == openwrt.DefaultPath {
@@ -66,10 +66,14 @@ func (c *call) exchange(req procd.Request) int {
 		return c.fail(err)
 	}
 	code, lines := exitOK, 0
+	var faults []string
+	if req.Cmd == "status" || req.Cmd == "page" {
+		faults = c.faults()
+	}
 	err = procd.Call(path, procd.AppendRequest(nil, req), wait, func(line []byte) bool {
 		lines++
 		if c.json || c.name == "ctl" {
-			fmt.Fprintf(c.out, "%s\n", line)
+			fmt.Fprintf(c.out, "%s\n", procd.AppendFaults(line, faults))
 			if bytes.HasPrefix(line, []byte(`{"error":`)) {
 				code = exitFailure
 			}
@@ -84,6 +88,12 @@ func (c *call) exchange(req procd.Request) int {
 			fmt.Fprintln(c.out, text)
 		default:
 			fmt.Fprint(c.out, text)
+			for _, f := range faults {
+				fmt.Fprintf(c.out, "FAULT    %s\n", f)
+			}
+			if faults != nil {
+				fmt.Fprintln(c.out, "FAULT    the configuration is not in force: the daemon goes on with the one before")
+			}
 		}
 		return follow
 	})

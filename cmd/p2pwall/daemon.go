@@ -60,6 +60,7 @@ type daemon struct {
 	backend  string
 	setsKind string
 	rulesOK  bool
+	restart  []string // options whose new values need a restart
 	commands *procd.Commands
 
 	held   chan heldBy // locks that the other engines are to know of
@@ -99,7 +100,7 @@ func (d *daemon) start() error {
 	if !d.call.noRules && len(d.names) > 0 {
 		d.keeper.Prepare(&d.cfg)
 	}
-	service := &procd.Service{Journal: d.journal, PID: os.Getpid(), Info: d.info, Check: d.check}
+	service := &procd.Service{Journal: d.journal, PID: os.Getpid(), Info: d.info, Check: d.check, LAN: d.lan}
 	if err := d.openQueues(); err != nil {
 		return err
 	}
@@ -534,6 +535,7 @@ func (d *daemon) reload() {
 		return
 	}
 	old := d.cfg
+	var restart []string
 	for _, x := range []struct {
 		what    string
 		changed bool
@@ -548,6 +550,7 @@ func (d *daemon) reload() {
 		{"control", cfg.Control != old.Control},
 	} {
 		if x.changed {
+			restart = append(restart, x.what)
 			d.log.Warnf("option %s takes effect with the next start", x.what)
 		}
 	}
@@ -555,7 +558,7 @@ func (d *daemon) reload() {
 	cfg.QueueLength, cfg.CopyRange, cfg.Control = old.QueueLength, old.CopyRange, old.Control
 	cfg.FailOpen, cfg.MarkMask = old.FailOpen, old.MarkMask
 	d.mu.Lock()
-	d.cfg = cfg
+	d.cfg, d.restart = cfg, restart
 	d.mu.Unlock()
 	if err := d.findDevices(); err != nil && len(d.names) > 0 {
 		logFailure(d.log, err)
@@ -716,7 +719,7 @@ func (d *daemon) info() procd.Info {
 	defer d.mu.Unlock()
 	i := procd.Info{
 		Version: version, Config: d.call.config, Started: d.started, Enabled: true,
-		Backend: d.backend, Sets: d.setsKind, RulesOK: d.rulesOK, TimeLock: d.cfg.TimeLock, Devices: d.names,
+		Backend: d.backend, Sets: d.setsKind, RulesOK: d.rulesOK, TimeLock: d.cfg.TimeLock, Devices: d.names, Restart: d.restart,
 	}
 	if i.Backend == "" { // the socket answers before the rules are loaded
 		i.Backend, i.Sets = "starting", "starting"
@@ -740,9 +743,5 @@ func (d *daemon) check() []procd.Finding {
 	d.mu.Lock()
 	cfg := d.cfg
 	d.mu.Unlock()
-	var out []procd.Finding
-	for _, f := range openwrt.Findings(&cfg) {
-		out = append(out, procd.Finding{Level: f.Level.String(), What: f.What, Remedy: f.Remedy})
-	}
-	return out
+	return findings(openwrt.Findings(&cfg))
 }

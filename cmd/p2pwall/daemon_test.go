@@ -230,6 +230,9 @@ func TestDaemon(t *testing.T) {
 			t.Errorf("no %q in the log", want)
 		}
 	}
+	if got := d.status()["restart"].([]any); !slices.Equal(got, []any{"max_clients", "mark"}) {
+		t.Errorf("a restart is needed for %v", got)
+	}
 	if want := "device p2pw-none is not there"; !d.says(want) { // with the next look at the devices
 		t.Errorf("no %q in the log", want)
 	}

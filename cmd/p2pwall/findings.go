@@ -5,29 +5,33 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/p2pwall/p2pwall/openwrt"
+	"github.com/p2pwall/p2pwall/procd"
 )
 
 // check verifies the configuration and the machine.
 func check(c *call) int {
 	cfg, err := openwrt.Load(c.config)
-	if err != nil {
-		faults, ok := errors.AsType[openwrt.Errors](err)
-		if !ok {
-			c.fail(err)
-			return exitUsage
-		}
+	var all []openwrt.Finding
+	switch faults, ok := errors.AsType[openwrt.Errors](err); {
+	case ok:
 		for _, f := range faults {
-			fmt.Fprintf(c.out, "error: %v\n", f)
+			all = append(all, openwrt.Finding{Level: openwrt.LevelError, What: f.Error()})
 		}
+	case err != nil:
+		c.fail(err)
 		return exitUsage
+	case c.configOnly:
+		all = []openwrt.Finding{{Level: openwrt.LevelOK, What: c.config}}
+	default:
+		all = openwrt.Findings(&cfg)
 	}
-	if c.configOnly {
-		fmt.Fprintf(c.out, "ok: %s\n", c.config)
-		return exitOK
+	if c.json {
+		fmt.Fprintf(c.out, "%s\n", procd.CheckReply(findings(all)))
+		return openwrt.ExitCode(all)
 	}
-	all := openwrt.Findings(&cfg)
 	for _, f := range all {
 		fmt.Fprintf(c.out, "%s: %s\n", f.Level, f.What)
 		if f.Remedy != "" {
@@ -35,4 +39,23 @@ func check(c *call) int {
 		}
 	}
 	return openwrt.ExitCode(all)
+}
+
+// findings are those of the machine as the control socket has them.
+func findings(all []openwrt.Finding) []procd.Finding {
+	var out []procd.Finding
+	for _, f := range all {
+		out = append(out, procd.Finding{Level: f.Level.String(), What: f.What, Remedy: f.Remedy})
+	}
+	return out
+}
+
+// faults says what is wrong with the configuration file. The daemon goes on with the
+// one that it read last, and on OpenWrt it has a copy and cannot see the file.
+func (c *call) faults() []string {
+	_, err := openwrt.Load(c.config)
+	if all, ok := errors.AsType[openwrt.Errors](err); ok && all[0].Line > 0 {
+		return strings.Split(err.Error(), "\n")
+	}
+	return nil
 }

@@ -25,7 +25,8 @@ const usage = `usage: p2pwall COMMAND [OPTIONS]
   unlock HOST                      lift a lock and forget the host
   exempt HOST [SECONDS]            leave a host alone (one hour by default, 0: no more)
   monitor [--json]                 show events as they come
-  check [-c FILE] [--config]       is the configuration good, can the machine do it
+  check [-c FILE] [--config] [--json]
+                                   is the configuration good, can the machine do it
   rules [-c FILE] [--backend nft|iptables] [--remove]
                                    print the rules that run would load
   ctl JSON                         send one request to the control socket
@@ -131,7 +132,7 @@ func (c *call) option(name string) (flag *bool, value *string) {
 		return nil, &c.user
 	case "run log":
 		return nil, &c.log
-	case "status json", "clients json", "peers json", "monitor json":
+	case "status json", "clients json", "peers json", "monitor json", "check json":
 		return &c.json, nil
 	case "check config":
 		return &c.configOnly, nil

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -106,6 +107,19 @@ func TestCheckReportsEveryLine(t *testing.T) {
 			t.Errorf("line %q, want it to begin with %q", l, want)
 		}
 	}
+	// The same for LuCI.
+	code, out, errOut = p2pwall("check", "--json", "-c", path)
+	var reply struct {
+		Findings []struct{ Level, What, Remedy string }
+	}
+	if err := json.Unmarshal([]byte(out), &reply); err != nil || code != exitUsage || errOut != "" || len(reply.Findings) != 4 {
+		t.Fatalf("--json: %d, %v, %q, %q", code, err, out, errOut)
+	}
+	for i, f := range reply.Findings {
+		if "error: "+f.What != lines[i] || f.Level != "error" {
+			t.Errorf("--json: %+v, want %s", f, lines[i])
+		}
+	}
 	// run says the same, a line each, and does not begin.
 	code, out, errOut = p2pwall("run", "-c", path)
 	if code != exitFailure || out != "" || strings.Count(errOut, "p2pwall: "+path+":") != 4 {
@@ -192,6 +206,47 @@ func TestAsk(t *testing.T) {
 		}
 		if code != x.code || out != x.out || errOut != x.err {
 			t.Errorf("%v: got %d, %q, %q; want %d, %q, %q", x.args, code, out, errOut, x.code, x.out, x.err)
+		}
+	}
+}
+
+// TestFaultsBesideADaemon: the daemon goes on with what it has read, the file was
+// broken since.
+func TestFaultsBesideADaemon(t *testing.T) {
+	const reply = `{"version":"1","devices":[]}`
+	cfg, _ := daemonStub(t, func(req procd.Request) []string {
+		switch {
+		case req.Text:
+			return []string{`{"text":"all is well\n"}`}
+		case req.Cmd == "page":
+			return []string{`{"error":"it is too much"}`}
+		}
+		return []string{reply}
+	})
+	good, err := os.ReadFile(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, out, _ := p2pwall("status", "--json", "-c", cfg); out != reply+"\n" {
+		t.Errorf("with a good file: %q", out)
+	}
+	if err := os.WriteFile(cfg, append(good, "\toption timelock 'soon'\n"...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const fault = `FILE:3: bad value \"soon\" for timelock, use seconds from 0 to 86400`
+	for _, x := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"status"}, "all is well\nFAULT    " + strings.ReplaceAll(fault, `\`, "") + "\nFAULT    the configuration is not in force: the daemon goes on with the one before\n"},
+		{[]string{"status", "--json"}, strings.TrimSuffix(reply, "}") + `,"faults":["` + fault + "\"]}\n"},
+		{[]string{"ctl", `{"cmd":"status"}`}, strings.TrimSuffix(reply, "}") + `,"faults":["` + fault + "\"]}\n"},
+		{[]string{"ctl", `{"cmd":"page"}`}, "{\"error\":\"it is too much\"}\n"},
+		{[]string{"ctl", `{"cmd":"clients"}`}, reply + "\n"},
+	} {
+		_, out, errOut := p2pwall(append(x.args, "-c", cfg)...)
+		if got := strings.ReplaceAll(out, cfg, "FILE"); got != x.want || errOut != "" {
+			t.Errorf("%v: %q, %q, want %q", x.args, got, errOut, x.want)
 		}
 	}
 }

@@ -434,6 +434,17 @@ func TestRPC(t *testing.T) {
 		return "ctl " + request + "\n", `{"request":` + request + `}`
 	}
 	bad := func(text string) (string, string) { return "", `{"error":"` + text + `"}` }
+	// With errors=true the words come; without, what rpcd takes for the status
+	// "invalid argument": output that is no object.
+	withErrors := func(input string) string {
+		switch {
+		case input == "" || input == "{}":
+			return `{"errors":true}`
+		case strings.HasPrefix(input, "{"):
+			return `{"errors":true,` + input[1:]
+		}
+		return input
+	}
 
 	for _, c := range []struct {
 		method, input string
@@ -444,6 +455,8 @@ func TestRPC(t *testing.T) {
 		{"clients", `{}`, func() (string, string) { return ok(`{"cmd":"clients"}`) }},
 		{"check", `{}`, func() (string, string) { return ok(`{"cmd":"check"}`) }},
 		{"history", `{}`, func() (string, string) { return ok(`{"cmd":"history"}`) }},
+		{"page", `{}`, func() (string, string) { return ok(`{"cmd":"page","host":""}`) }},
+		{"page", `{"host":"$(reboot)"}`, func() (string, string) { return bad("host is not an address") }},
 		{"peers", `{}`, func() (string, string) { return ok(`{"cmd":"peers","host":""}`) }},
 		{"peers", `{"host":"192.168.1.50"}`, func() (string, string) { return ok(`{"cmd":"peers","host":"192.168.1.50"}`) }},
 		{"unlock", `{"host":"02:00:00:00:00:0A"}`, func() (string, string) { return ok(`{"cmd":"unlock","host":"02:00:00:00:00:0A"}`) }},
@@ -459,24 +472,38 @@ func TestRPC(t *testing.T) {
 		{"events", `{"since":12}`, func() (string, string) { return ok(`{"cmd":"events","since":12}`) }},
 		{"events", `{}`, func() (string, string) { return ok(`{"cmd":"events","since":0}`) }},
 		{"events", `{"since":"99999999999999999999"}`, func() (string, string) { return bad("since is not a number") }},
-		{"events", `[1]`, func() (string, string) { return bad("the arguments are not a JSON object") }},
 		{"monitor", `{}`, func() (string, string) { return bad("there is no such method") }},
 	} {
 		r := newRouter(t)
-		out, log, code := r.run(nil, c.input, "/usr/libexec/rpcd/p2pwall", "call", c.method)
 		wantLog, wantReply := c.want()
-		if code != 0 || log != wantLog || out != wantReply+"\n" {
-			t.Errorf("%s %s: exit code %d, asked %q, replied %q, want %q and %q", c.method, c.input, code, log, out, wantLog, wantReply)
+		for _, input := range []string{c.input, withErrors(c.input)} {
+			want := wantReply
+			if input == c.input && wantLog == "" {
+				want = `"error"`
+			}
+			out, log, code := r.run(nil, input, "/usr/libexec/rpcd/p2pwall", "call", c.method)
+			if code != 0 || log != wantLog || out != want+"\n" {
+				t.Errorf("%s %s: exit code %d, asked %q, replied %q, want %q and %q", c.method, input, code, log, out, wantLog, want)
+			}
 		}
 	}
 
 	r := newRouter(t)
-	r.write("/down", "")
-	if out, _, _ := r.run(nil, "{}", "/usr/libexec/rpcd/p2pwall", "call", "status"); out != notRunning+"\n" {
-		t.Errorf("without a daemon: replied %q", out)
+	for _, x := range []struct{ file, text, method, input, want string }{
+		{"/log", "", "status", "[1]", "\"error\"\n"},
+		{"/refuse", `{"error":"no"}`, "unlock", `{"host":"192.168.1.5"}`, "\"error\"\n"},
+		{"/refuse", `{"error":"no"}`, "unlock", `{"host":"192.168.1.5","errors":true}`, "{\"error\":\"no\"}\n"},
+		{"/down", "", "status", "{}", ""},
+		{"/down", "", "status", `{"errors":true}`, notRunning + "\n"},
+		{"/down", "", "check", "{}", "{\"findings\":[]}\n"},
+	} {
+		r.write(x.file, x.text)
+		if out, _, code := r.run(nil, x.input, "/usr/libexec/rpcd/p2pwall", "call", x.method); out != x.want || code != 0 {
+			t.Errorf("%s %s with %s: %d, replied %q, want %q", x.method, x.input, x.file, code, out, x.want)
+		}
 	}
 	out, _, _ := r.run(nil, "", "/usr/libexec/rpcd/p2pwall", "list")
-	for _, method := range []string{"status", "clients", "peers", "check", "unlock", "exempt", "events", "history"} {
+	for _, method := range []string{"status", "clients", "peers", "page", "check", "unlock", "exempt", "events", "history"} {
 		if !strings.Contains(out, `"`+method+`": {`) {
 			t.Errorf("the method %s is not listed", method)
 		}

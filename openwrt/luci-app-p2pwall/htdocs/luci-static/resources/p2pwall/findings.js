@@ -51,6 +51,7 @@ function texts(_) {
 		_('connections cannot be changed (%s): what began before a client is found may go on past the rules'),
 		_('install kmod-nf-conntrack-netlink (OpenWrt), or: modprobe nf_conntrack_netlink'),
 		_('packets of connections are not counted (nf_conntrack_acct=0): the rules turn it on, but more packets of connections that are open by then go through the queue'),
+		_('the line has no IPv6: nothing comes in by it'),
 		_('cannot tell whether inbound %s connections are blocked: there is no default route'),
 		_('run the check again when the line is up'),
 		_('inbound %s connections from %s to %s are blocked'),

@@ -341,7 +341,7 @@ func TestNoAllocationsForSuspects(t *testing.T) {
 			for slot := range int32(len(w.e.hosts)) {
 				w.e.ProbedTCP(hostProbe(slot, w.e.hosts[slot].salt), key, w.now)
 			}
-			for slot := range int32(8) {
+			for slot := range int32(len(w.e.clients)) {
 				w.e.Neighbour(uint64(w.e.clients[slot].number)<<32|uint64(slot), macA, n%7 == 0, n%11 == 0, w.now)
 				w.e.ProbedTCP(uint64(slot)<<32|uint64(w.e.clients[slot].salt), key, w.now)
 			}

@@ -162,7 +162,7 @@ const mostSpare = 5
 // spare returns how readily the client gives way to another: 0 for not at all, mostSpare
 // for at once.
 func (e *Engine) spare(c *client, now Time) (n int) {
-	if c.proof != ProofNone {
+	if c.proof != ProofNone || c.locked { // perhaps by another engine
 		if !c.locked && now.Since(c.lastSeen) > 2*e.cfg.LockTime {
 			return 1
 		}

@@ -91,6 +91,23 @@ func TestRepeater(t *testing.T) {
 	}
 }
 
+// What was asked of a MAC that has turned out to be that of two proves nothing of either.
+func TestAnswerOfAMACThatIsShared(t *testing.T) {
+	w := newWorld(t, nil)
+	p := &prober{}
+	w.e.SetProber(p)
+	w.expect("a mapping", mapping(), nfq.Accept)
+	for _, src := range []string{hostB, hostA, hostB} {
+		w.expect("a game", game(macA, src, 27005), nfq.Accept)
+	}
+	w.e.ProbedTCP(p.id, []byte(random(300)), w.now)
+	w.e.Advance(w.now)
+	if len(w.e.Clients(w.now)) != 0 {
+		t.Errorf("clients %+v", w.e.Clients(w.now))
+	}
+	consistent(t, w.e, w.sets)
+}
+
 // One sign of each of two hosts that are not known to be two proves nothing yet.
 func TestOneSignOfEach(t *testing.T) {
 	w := newWorld(t, nil)

@@ -77,10 +77,10 @@ func consistent(t *testing.T, e *Engine, sets *fakeSets) {
 		if c.told {
 			found++
 		}
-		if c.locked {
+		if c.locked && !c.foreign {
 			locked++
 		}
-		if c.locked && (c.proved == 0 || c.proof == ProofNone) || c.told != (c.proof != ProofNone) {
+		if c.locked && (c.proved == 0 || c.proof == ProofNone && !c.foreign) || c.told != (c.proof != ProofNone) {
 			t.Fatalf("client %d is locked and not proved: %+v", i, c.proof)
 		}
 	}
@@ -214,6 +214,8 @@ func TestAnyLife(t *testing.T) {
 				w.e.Configure(old)
 			case k < 93 && r.IntN(4) == 0:
 				w.e.Exempt(netip.MustParseAddr(src), time.Minute, w.now)
+			case k < 94 && r.IntN(2) == 0:
+				w.e.Hold(&Held{MAC: mac, Addr: packet.Src, Device: lanDev, Protocol: uint8(r.IntN(2)), Left: time.Minute}, w.now)
 			case k < 94:
 				w.e.Unlock(netip.MustParseAddr(src), w.now)
 			case k < 95:

@@ -174,6 +174,12 @@ func (e *Engine) Neighbour(id uint64, mac nfq.MAC, shared, invited bool, now Tim
 
 // proven records that the host runs a program of the protocol, and locks it.
 func (e *Engine) proven(slot int32, c *client, protocol int, how Proof, reason detect.Reason, now Time) {
+	held := c.foreign && c.locked
+	if held { // by another engine, and by now by this one, too
+		e.nlocked++
+		e.Counters.Locks++
+	}
+	c.foreign = false
 	c.proved |= 1 << protocol
 	c.proof, c.protocol, c.reason = how, uint8(protocol), reason
 	c.lastSeen = now
@@ -192,6 +198,9 @@ func (e *Engine) proven(slot int32, c *client, protocol int, how Proof, reason d
 		}
 	}
 	e.lock(slot, c, protocol, reason, now)
+	if held {
+		e.schedule(slot, c, now) // it is probed from here now
+	}
 }
 
 // tellPeer says whom a proved client spoke to.

@@ -128,9 +128,6 @@ func newRecent[K comparable](slots int) recent[K] {
 	}
 }
 
-// get returns the key's slot, or none.
-func (r *recent[K]) get(key K, hash uint32) int32 { return r.index.get(key, hash) }
-
 // take returns the key's slot, given anew when isNew.
 func (r *recent[K]) take(key K, hash uint32) (slot int32, isNew bool) {
 	if slot = r.index.get(key, hash); slot != none {

@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
@@ -23,6 +24,15 @@ func TestSearchInTheLAN(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
+			// A search is no proof. The client is asked where it says that it listens, and
+			// answers by its address of the search's family.
+			addr := h.Addr4
+			if strings.HasPrefix(to, "[") {
+				addr = h.Addr6
+			}
+			// It speaks to nobody else.
+			client := lab.NewTorrent(h, lab.TorrentConfig{Listen: addr, Quiet: true})
+			e.start(client.Run)
 			e.until("the lock", func() bool {
 				if _, err := c.Write([]byte("BT-SEARCH * HTTP/1.1\r\nHost: " + to + "\r\nPort: 51413\r\n" +
 					"Infohash: 0123456789abcdef0123456789abcdef01234567\r\n\r\n\r\n")); err != nil {
@@ -31,7 +41,7 @@ func TestSearchInTheLAN(t *testing.T) {
 				return e.locked(h)
 			})
 			s, err := e.wall.Client(h)
-			e.must(err == nil && s.Protocol == "bittorrent" && s.Reason == "local", "%+v, %v", s, err)
+			e.must(err == nil && s.Protocol == "bittorrent" && s.Reason == "probe" && s.Proof == "answer", "%+v, %v", s, err)
 			e.finish()
 			for _, f := range e.faults {
 				t.Error(f)

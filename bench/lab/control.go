@@ -71,6 +71,7 @@ type ClientStatus struct {
 	LastProbe     float64  `json:"last_probe"`
 	LastAnswer    float64  `json:"last_answer"`
 	Reason        string   `json:"reason"`
+	Proof         string   `json:"proof"`
 }
 
 // PeerStatus is one peer of a client.

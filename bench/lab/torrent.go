@@ -19,8 +19,9 @@ const PortTorrent = 6881
 // TorrentConfig describes a simulated BitTorrent client, the part of a real one
 // that a wall deals with; bench/clients has real ones.
 type TorrentConfig struct {
-	Peers []netip.Addr
-	Quiet bool // it says nothing in the DHT by itself, and only answers
+	Peers  []netip.Addr // none: it speaks to nobody by itself
+	Listen netip.Addr   // where it is asked; the host's IPv4 address
+	Quiet  bool         // it says nothing in the DHT by itself, and only answers
 }
 
 // TorrentSeen is what the client met.
@@ -60,7 +61,10 @@ const torrentPort = 51413
 
 // Run is the client until ctx ends.
 func (c *Torrent) Run(ctx context.Context) error {
-	udp, err := c.host.ListenUDP(netip.AddrPortFrom(c.host.Addr4, torrentPort))
+	if !c.cfg.Listen.IsValid() {
+		c.cfg.Listen = c.host.Addr4
+	}
+	udp, err := c.host.ListenUDP(netip.AddrPortFrom(c.cfg.Listen, torrentPort))
 	if err != nil {
 		return err
 	}
@@ -76,6 +80,9 @@ func (c *Torrent) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		}
+		if len(c.cfg.Peers) == 0 {
+			continue
 		}
 		peer := c.cfg.Peers[i%len(c.cfg.Peers)]
 		to := netip.AddrPortFrom(peer, PortTorrent)

@@ -374,6 +374,10 @@ func TestMakefileAgrees(t *testing.T) {
 			t.Errorf("the Makefile does not have %q", want)
 		}
 	}
+	luci, err := os.ReadFile(r.path(luciDir + "/Makefile"))
+	if want := "define Package/luci-app-p2pwall/postrm\n#!/bin/sh\n" + strings.ReplaceAll(luciPostrm, "$", "$$") + "endef\n"; err != nil || !strings.Contains(string(luci), want) {
+		t.Errorf("LuCI's Makefile (%v) does not have %q", err, want)
+	}
 	for _, f := range flavours {
 		_, section, _ := strings.Cut(makefile, "define Package/"+f.name+"\n")
 		section, _, _ = strings.Cut(section, "endef")

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// slowSets take so many changes at once, and no more until the batch is taken. They may
+// lose what they had.
+type slowSets struct {
+	*fakeSets
+	size, used int
+	batch      uint64
+	lost       bool
+}
+
+func (s *slowSets) Cut(c, p nfq.Addr, d time.Duration) { s.add(); s.fakeSets.Cut(c, p, d) }
+func (s *slowSets) Uncut(c, p nfq.Addr)                { s.add(); s.fakeSets.Uncut(c, p) }
+func (s *slowSets) Lock(a nfq.Addr, d time.Duration)   { s.add(); s.fakeSets.Lock(a, d) }
+func (s *slowSets) Unlock(a nfq.Addr)                  { s.add(); s.fakeSets.Unlock(a) }
+func (s *slowSets) Sift(a nfq.Addr, d time.Duration)   { s.add(); s.fakeSets.Sift(a, d) }
+func (s *slowSets) Unsift(a nfq.Addr)                  { s.add(); s.fakeSets.Unsift(a) }
+func (s *slowSets) Room() int                          { return s.size - s.used }
+func (s *slowSets) add()                               { s.used++ }
+
+func (s *slowSets) Flush() uint64 {
+	if s.used > 0 {
+		s.batch++
+	}
+	return s.batch
+}
+
+func (s *slowSets) Lost() bool {
+	lost := s.lost
+	s.lost = false
+	return lost
+}
+
+// TestSlowKernel: what does not fit is told later, and connections are looked for when the
+// kernel has all of it.
+func TestSlowKernel(t *testing.T) {
+	w := newWorld(t, nil)
+	s := &slowSets{fakeSets: w.sets, size: 64}
+	w.e.SetSets(s, w.now)
+	cut := 0
+	w.e.OnCut = func() { cut++ }
+	w.prove()
+	const peers = 200
+	for i := range peers {
+		p := w.ping("198.51.100.7")
+		p.Dst[15] = byte(i)
+		w.expect("ping", p, nfq.Drop)
+		if s.used > s.size {
+			t.Fatalf("%d changes in room for %d", s.used, s.size)
+		}
+	}
+	if n := len(s.cuts); n > s.size {
+		t.Fatalf("%d pairs in room for %d", n, s.size)
+	}
+	if w.flowsToCut() != "" {
+		t.Error("connections are looked for before the kernel has the sets")
+	}
+	for i := 0; len(s.cuts) < peers+1 && i < 20; i++ {
+		s.used = 0
+		w.e.SetsTaken(s, s.batch, nil, w.now)
+	}
+	if len(s.cuts) != peers+1 || s.locks[hostA] == 0 || cut == 0 {
+		t.Errorf("%d pairs of %d, locks %v, told %d times", len(s.cuts), peers+1, s.locks, cut)
+	}
+	s.used = 0
+	w.e.SetsTaken(s, s.batch, nil, w.now)
+	if w.flowsToCut() == "" {
+		t.Error("no connections are looked for")
+	}
+	// What is lost is told again.
+	clear(s.cuts)
+	clear(s.locks)
+	s.lost, s.used = true, 0
+	for i := 0; len(s.cuts) < peers+1 && i < 20; i++ {
+		w.pass(time.Millisecond)
+		s.used = 0
+		w.e.SetsTaken(s, s.batch, errors.New("the kernel refuses"), w.now)
+	}
+	if len(s.cuts) != peers+1 || s.locks[hostA] == 0 || w.e.Counters.SetErrors == 0 {
+		t.Errorf("%d pairs of %d, locks %v, %d errors", len(s.cuts), peers+1, s.locks, w.e.Counters.SetErrors)
+	}
+	// And the release takes all of it out, as there is room.
+	for range 100 {
+		w.pass(time.Second)
+		s.used = 0
+		w.e.SetsTaken(s, s.batch, nil, w.now)
+	}
+	if len(s.cuts)+len(s.locks) != 0 {
+		t.Errorf("left: %d pairs, locks %v", len(s.cuts), s.locks)
+	}
+	// Another's batch is not taken for these sets'.
+	w.e.SetsTaken(&slowSets{fakeSets: newFakeSets()}, 99, nil, w.now)
+	if w.e.taken == 99 {
+		t.Error("a batch of other sets was counted")
+	}
+}
+
+// TestInvitedConduct: a server that sends back what it gets proves nothing, also by UDP.
+func TestInvitedConduct(t *testing.T) {
+	w, n := withNeighbours(t, nil)
+	for range 5 {
+		w.proveTorrent()
+		w.expect("an echo", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
+		if len(n.asked) > 1 {
+			t.Fatalf("asked %d times", len(n.asked))
+		}
+		for _, id := range n.asked {
+			w.e.Neighbour(id, macA, false, true, w.now)
+		}
+		n.asked, n.addrs = nil, nil
+		w.goesOn("an echo", "198.51.100.7")
+		w.pass(11 * time.Second)
+	}
+	w.proveTorrent()
+	w.expect("a query", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
+	n.answer(w)
+	if !w.locked(hostA) {
+		t.Error("not found by what it says of its own")
+	}
+}

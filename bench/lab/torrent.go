@@ -155,7 +155,7 @@ func (c *Torrent) session(ctx context.Context, to netip.AddrPort) {
 		conn.Read(make([]byte, 1)) // until the other side ends it
 	}
 	c.note(func(s *TorrentSeen) {
-		if !bytes.Equal(buf[:n], key[:min(n, len(key))]) { // not what was sent back
+		if !bytes.HasPrefix(buf[:n], key) { // not what the peer sends back
 			n = 0
 		}
 		s.TCPIn += n

@@ -26,6 +26,7 @@ func (idleSets) Room() int                                       { return 1 << 2
 func (idleSets) Lost() bool                                      { return false }
 func (idleSets) UDP(_ uint32, _, _ nfq.AddrPort, _ []byte) error { return nil }
 func (idleSets) Reset(_ *nfq.Packet) error                       { return nil }
+func (idleSets) Answer(*nfq.Packet, []byte) error                { return nil }
 func (idleSets) Reject(_ *nfq.Packet) error                      { return nil }
 
 // benchEngine returns an engine with that many clients, each of which has pinged
@@ -121,7 +122,7 @@ func BenchmarkPacket(b *testing.B) {
 		{"HTTP, transfer", func(_, _ int) *nfq.Packet { return benchTCP(0, 3000, nfq.ACK, kazaa) }, newAddr},
 		{"DHT query, answered", func(c, _ int) *nfq.Packet { return benchTorrent(c, dhtFind) }, nil},
 		{"DHT query, new node", func(c, _ int) *nfq.Packet { return benchTorrent(c, dhtPing) }, newAddr},
-		{"uTP of a sifted client", func(c, _ int) *nfq.Packet { return benchTorrent(c, utpData) }, newFlow},
+		{"uTP of a client, its own port", func(c, _ int) *nfq.Packet { return benchTorrent(c, utpData) }, newFlow},
 		{"unknown TCP of a sifted client", func(c, _ int) *nfq.Packet {
 			p := benchTorrent(c, secret)
 			p.Proto, p.TCPFlags = nfq.ProtoTCP, nfq.ACK

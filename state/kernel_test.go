@@ -25,8 +25,17 @@ func (s *slowSets) Lock(a nfq.Addr, d time.Duration)   { s.add(); s.fakeSets.Loc
 func (s *slowSets) Unlock(a nfq.Addr)                  { s.add(); s.fakeSets.Unlock(a) }
 func (s *slowSets) Watch(a nfq.Addr, d time.Duration)  { s.add(); s.fakeSets.Watch(a, d) }
 func (s *slowSets) Unwatch(a nfq.Addr)                 { s.add(); s.fakeSets.Unwatch(a) }
-func (s *slowSets) Room() int                          { return s.size - s.used }
-func (s *slowSets) add()                               { s.used++ }
+func (s *slowSets) Own(a nfq.Addr, proto uint8, port uint16, d time.Duration) {
+	s.add()
+	s.fakeSets.Own(a, proto, port, d)
+}
+
+func (s *slowSets) Disown(a nfq.Addr, proto uint8, port uint16) {
+	s.add()
+	s.fakeSets.Disown(a, proto, port)
+}
+func (s *slowSets) Room() int { return s.size - s.used }
+func (s *slowSets) add()      { s.used++ }
 
 func (s *slowSets) Flush() uint64 {
 	if s.used > 0 {

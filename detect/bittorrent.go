@@ -11,16 +11,16 @@ import "bytes"
 // What is encrypted, or shows only by several packets, is not in these functions:
 // see MSEFirst and UTP.
 var BitTorrent = Protocol{
-	Name:      "bittorrent",
-	Title:     "BitTorrent",
-	Datagram:  btDatagram,
-	First:     btFirst,
-	Header:    btHeader,
-	Answer:    btAnswer,
-	Flow:      btFlow,
-	Local:     btLocal,
-	Hidden:    &btHidden,
-	Decoy:     IsDecoy,
+	Name:     "bittorrent",
+	Title:    "BitTorrent",
+	Datagram: btDatagram,
+	First:    btFirst,
+	Header:   btHeader,
+	Answer:   btAnswer,
+	Flow:     btFlow,
+	Local:    btLocal,
+	Hidden:   &btHidden,
+	Decoy:    IsDecoy,
 	Probes: []Probe{
 		{Name: "krpc", Build: btPing, Answered: btPinged},
 		{Name: "utp", Build: btSYN, Answered: UTPAnswered},

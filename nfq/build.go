@@ -111,6 +111,75 @@ func appendReset(b []byte, p *Packet) []byte {
 	return b
 }
 
+// The timestamps option (RFC 7323): kind and length of it, and its length with the two
+// fillers before it, which everybody sends.
+const (
+	optTimestamps    = 8
+	optTimestampsLen = 10
+	timestampsLen    = 2 + optTimestampsLen
+)
+
+// appendAnswer appends an IP packet with a TCP segment that brings the payload to the
+// source of p, in the name of p's destination, and acknowledges the data of p. It has
+// timestamps if p has: who agreed on them may drop what is without (RFC 7323, 3.2).
+func appendAnswer(b []byte, p *Packet, payload []byte) []byte {
+	value, echo, timestamps := tcpTimestamps(p)
+	header := tcpHeaderLen
+	if timestamps {
+		header += timestampsLen
+	}
+	b = appendIP(b, &p.Dst, &p.Src, ProtoTCP, header+len(payload))
+	at := len(b)
+	b = be.AppendUint16(b, p.DstPort)
+	b = be.AppendUint16(b, p.SrcPort)
+	b = be.AppendUint32(b, p.Ack)
+	b = be.AppendUint32(b, p.Seq+uint32(p.PayloadLen))
+	b = append(b, uint8(header/4<<4), PSH|ACK, 0xff, 0xff, 0, 0, 0, 0)
+	if timestamps {
+		// Our clock is the last that p's source has seen of the real one.
+		b = append(b, 1, 1, optTimestamps, optTimestampsLen)
+		b = be.AppendUint32(b, echo)
+		b = be.AppendUint32(b, value)
+	}
+	b = append(b, payload...)
+	be.PutUint16(b[at+16:], transportChecksum(&p.Dst, &p.Src, ProtoTCP, b[at:]))
+	return b
+}
+
+// tcpTimestamps returns the timestamps of a TCP segment: its sender's clock, and the
+// other side's that it sends back. Behind extension headers of IPv6, which nobody puts
+// before TCP, it does not look.
+func tcpTimestamps(p *Packet) (value, echo uint32, ok bool) {
+	b := p.Raw
+	switch {
+	case p.Version == 4 && len(b) >= ip4HeaderLen:
+		b = b[min(int(b[0]&15)*4, len(b)):]
+	case p.Version == 6 && len(b) >= ip6HeaderLen && b[6] == ProtoTCP:
+		b = b[ip6HeaderLen:]
+	default:
+		return 0, 0, false
+	}
+	if len(b) < tcpHeaderLen {
+		return 0, 0, false
+	}
+	b = within(b, int(b[12]>>4)*4)
+	for b = b[min(tcpHeaderLen, len(b)):]; len(b) >= optTimestampsLen; {
+		switch n := int(b[1]); {
+		case b[0] == 0: // the end of the list
+			return 0, 0, false
+		case b[0] == 1: // a filler, which has no length
+			b = b[1:]
+		case b[0] == optTimestamps && n == optTimestampsLen:
+			return be.Uint32(b[2:]), be.Uint32(b[6:]), true
+		case n < 2 || n > len(b):
+			return 0, 0, false
+		default:
+			b = b[n:]
+		}
+	}
+	return 0, 0, false
+}
+
 // How much of the refused packet an ICMP error quotes: RFC 1812 4.3.2.3 wants
 // no more than 576 bytes in all, RFC 4443 2.4 no more than 1280.
 const (

@@ -4,6 +4,7 @@ package nfq
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,6 +67,11 @@ func TestBuild(t *testing.T) {
 	syn4, syn6 := view(appendTCP(nil, &a4, &b4, SYN, nil)), view(appendTCP(nil, &a6, &b6, SYN, nil))
 	fin4 := view(appendTCP(nil, &a4, &b4, FIN, []byte("data")))
 	data6 := view(appendTCP(nil, &a6, &b6, PSH|ACK, []byte("data")))
+	// As Linux sends it: two fillers and the timestamps 0x11223344 and 0x55667788.
+	const stamps = `01 01 08 0a 11223344 55667788`
+	stamped4 := view(join(ip4(6, 36), change(tcpHeader, 12, 0x80), unhex(stamps), []byte("data")))
+	stamped6 := view(join(ip6(6, 36), change(tcpHeader, 12, 0x80), unhex(stamps), []byte("data")))
+	long := view(join(ip4(6, 1400), unhex(tcpHeader), []byte("data"))) // 1380 bytes, cut off
 	ping4, ping6 := view(appendUDP(nil, &a4, &b4, []byte("ping"))), view(appendUDP(nil, &a6, &b6, []byte("ping")))
 	long4, long6 := view(appendUDP(nil, &a4, &b4, make([]byte, 1300))), view(appendUDP(nil, &a6, &b6, make([]byte, 1300)))
 
@@ -107,6 +113,24 @@ func TestBuild(t *testing.T) {
 		{
 			"reset of data over IPv6", appendReset(nil, data6),
 			`60000000 00140640 ` + back6 + ` 1a0b04be 000007d0 00000000 50040000 2da30000`,
+		},
+		{
+			"answer", appendAnswer(nil, long, []byte("odd")),
+			`4500002b 00000000 40068e7b ` + back4 + ` 005004be 05060708 01020868 5018ffff d58c0000 6f6464`,
+		},
+		{
+			"answer with timestamps", appendAnswer(nil, stamped4, []byte("answer")),
+			`4500003a 00000000 40068e6c ` + back4 + ` 005004be 05060708 01020308 8018ffff 298a0000
+			 0101080a 55667788 11223344 616e73776572`,
+		},
+		{
+			"answer over IPv6", appendAnswer(nil, data6, []byte("answer")),
+			`60000000 001a0640 ` + back6 + ` 1a0b04be 000007d0 000003ec 5018ffff ef440000 616e73776572`,
+		},
+		{
+			"answer over IPv6 with timestamps", appendAnswer(nil, stamped6, nil),
+			`60000000 00200640 ` + back6 + ` 005004be 05060708 01020308 8018ffff f4950000
+			 0101080a 55667788 11223344`,
 		},
 	}
 	for _, tt := range tests {
@@ -161,6 +185,8 @@ func TestSenderRefuses(t *testing.T) {
 	s := &Sender{fd4: -1, fd6: -1, fdICMP6: -1, buf: make([]byte, 0, 1500)}
 	a4, a6 := AddrPort{Addr: src4}, AddrPort{Addr: src6}
 	tcp, udp := tcpView(4, ""), udpView(6, "")
+	first := with(tcp, func(p *Packet) { p.MoreFragments = true })
+	flags := func(flags uint8) *Packet { p := with(tcp, func(p *Packet) { p.TCPFlags = flags }); return &p }
 	reset := with(tcp, func(p *Packet) { p.TCPFlags = RST })
 	fragment := with(tcp, func(p *Packet) { p.Fragment = true })
 	for name, err := range map[string][2]error{
@@ -172,12 +198,79 @@ func TestSenderRefuses(t *testing.T) {
 		"reset of a reset":        {s.Reset(&reset), errNotTCP},
 		"reset of a fragment":     {s.Reset(&fragment), errNotTCP},
 		"reset of nothing":        {s.Reset(&Packet{}), errNotTCP},
+		"answer to nothing":       {s.Answer(&Packet{}, nil), errNoAnswer},
+		"answer to UDP":           {s.Answer(&udp, nil), errNoAnswer},
+		"answer to a fragment":    {s.Answer(&fragment, nil), errNoAnswer},
+		"answer to a part":        {s.Answer(&first, nil), errNoAnswer},
+		"answer to a reset":       {s.Answer(flags(RST|ACK), nil), errNoAnswer},
+		"answer to a SYN":         {s.Answer(flags(SYN), nil), errNoAnswer},
+		"answer to a SYN and ACK": {s.Answer(flags(SYN|ACK), nil), errNoAnswer},
+		"answer to a FIN":         {s.Answer(flags(FIN|ACK), nil), errNoAnswer},
+		"answer to no ACK":        {s.Answer(flags(PSH), nil), errNoAnswer},
+		"long answer":             {s.Answer(&tcp, make([]byte, MaxAnswer+1)), errLongAnswer},
 		"rejection of a fragment": {s.Reject(&fragment), errNoReject},
 		"rejection of ICMP":       {s.Reject(&Packet{Version: 4, Proto: protoICMP}), errNoReject},
 		"rejection of nothing":    {s.Reject(&Packet{}), errNoReject},
 	} {
 		if err[0] != err[1] {
 			t.Errorf("%s: %v, want %v", name, err[0], err[1])
+		}
+	}
+}
+
+func TestTCPTimestamps(t *testing.T) {
+	const stamps = `08 0a 00000001 00000002`
+	for _, tt := range []struct {
+		name, options string
+		want          bool
+	}{
+		{"none", ``, false},
+		{"alone, without fillers", stamps + `00 00`, true},
+		{"behind fillers", `01 01` + stamps, true},
+		{"behind other options", `02 04 05b4 04 02` + stamps, true},
+		{"before others", stamps + `03 03 07 01 01 01`, true},
+		{"last of 40 bytes", `05 1a` + strings.Repeat(`00`, 24) + `01 01 04 02` + stamps, true},
+		{"behind the end of the list", `00 01` + stamps, false},
+		{"wrong length", `08 0c 00000001 00000002 0000`, false},
+		{"an option of length 0", `05 00` + stamps, false},
+		{"an option of length 1", `05 01` + stamps, false},
+		{"an option that is longer than the header", `05 29` + stamps, false},
+		{"cut off by the header", `01 01 01 01 08 0a 0000`, false},
+	} {
+		options := unhex(tt.options)
+		if len(options)%4 != 0 || len(options) > 40 {
+			t.Fatalf("%s: options of %d bytes", tt.name, len(options))
+		}
+		n := tcpHeaderLen + len(options)
+		tcp := join(change(tcpHeader, 12, n/4<<4), options, unhex(stamps)) // the data is no option
+		for name, raw := range map[string][]byte{
+			"IPv4":              join(ip4(6, len(tcp)), tcp),
+			"IPv4 with options": join(change(ip4Header, 0, 0x46, 3, 24+len(tcp), 9, 6), unhex(`01010100`), tcp),
+			"IPv6":              join(ip6(6, len(tcp)), tcp),
+		} {
+			var p Packet
+			ParsePacket(raw, &p)
+			value, echo, ok := tcpTimestamps(&p)
+			if p.Version == 0 || ok != tt.want || (ok && (value != 1 || echo != 2)) {
+				t.Errorf("%s, %s: got %d, %d, %v", tt.name, name, value, echo, ok)
+			}
+			// The copy ends anywhere.
+			whole := len(raw) - len(tcp) + n
+			for i := range whole {
+				ParsePacket(raw[:i:i], &p)
+				if _, _, cut := tcpTimestamps(&p); cut && (!ok || i < whole-len(options)+optTimestampsLen) {
+					t.Errorf("%s, %s: timestamps in the first %d bytes", tt.name, name, i)
+				}
+			}
+		}
+	}
+	// What is no TCP header of ours: an extension header before it, no copy.
+	for name, p := range map[string]Packet{
+		"extension header": {Version: 6, Proto: ProtoTCP, Raw: join(ip6(60, 40), option8(6), change(tcpHeader, 12, 0x80), unhex(`01 01`+stamps))},
+		"no copy":          tcpView(4, ""),
+	} {
+		if _, _, ok := tcpTimestamps(&p); ok {
+			t.Errorf("%s: timestamps", name)
 		}
 	}
 }

@@ -30,11 +30,7 @@ const (
 	ctaProtoNum     = 1
 	ctaProtoSrcPort = 2
 	ctaProtoDstPort = 3
-	ctaStatus       = 3
 	ctaMark         = 8
-	ctaCountOrig    = 9
-	ctaCountReply   = 10
-	ctaCountPackets = 1
 	ctaIDNum        = 12
 	ctaMarkMask     = 21
 
@@ -42,10 +38,6 @@ const (
 	ctaIP4Dst = 2
 	ctaIP6Src = 3
 	ctaIP6Dst = 4
-
-	// Bits of the status (linux/netfilter/nf_conntrack_common.h): offloaded past the
-	// rules, by software or by hardware.
-	ctOffloaded = 1<<14 | 1<<15
 )
 
 // CheckConntrack reports whether connections can be read and changed, which is a
@@ -65,14 +57,19 @@ func CheckConntrack() error {
 // Pair is a LAN host and an address outside.
 type Pair struct{ LAN, WAN Addr }
 
+// HostPort is a port of a LAN host, of ProtoTCP or ProtoUDP.
+type HostPort struct {
+	Addr  Addr
+	Proto uint8
+	Port  uint16
+}
+
 // ctEntry is what is needed of an entry to know and to change it.
 type ctEntry struct {
 	family                               uint8 // unix.AF_INET, unix.AF_INET6
 	origSrc, origDst, replySrc, replyDst AddrPort
 	proto                                uint8
-	mark, status                         uint32
-	counted                              bool   // packets is known
-	packets                              uint64 // of the direction that has more
+	mark                                 uint32
 	orig                                 []byte // the whole attribute's payload
 	id                                   []byte
 }
@@ -81,21 +78,37 @@ type ctEntry struct {
 type ctChange uint8
 
 const (
-	ctKeep     ctChange = iota
-	ctRemove            // delete it
-	ctHarmless          // mark it with Marks.Harmless
+	ctKeep   ctChange = iota
+	ctRemove          // delete it
+	ctUnmark          // clear the bits of Marks.Mask
 )
 
 // CutFlows removes connections from the kernel's connection table, so that the rules
 // look at them anew, also at those that were decided or offloaded past the rules: all
-// between the given pairs, and the TCP and UDP connections that the given hosts of the
-// LAN have with elsewhere, that are not marked as harmless and that the rules
-// would not look at as they are. It returns how many there were; translated ones get
-// no more replies.
+// between the given pairs, and all that the given ports of LAN hosts have with elsewhere,
+// whoever opened them. It returns how many there were; translated ones get no more
+// replies.
 //
 // It reads the whole table, so it is nothing for the packet path.
-func CutFlows(m Marks, pairs map[Pair]struct{}, hosts map[Addr]struct{}, lan []netip.Prefix) (int, error) {
-	return changeFlows(&m, func(e *ctEntry) ctChange { return removeIf(e.of(pairs) || e.unknownOf(&m, hosts, lan)) })
+func CutFlows(pairs map[Pair]struct{}, ports map[HostPort]struct{}, lan []netip.Prefix) (int, error) {
+	return changeFlows(nil, func(e *ctEntry) ctChange { return removeIf(e.of(pairs) || e.ofPorts(ports, lan)) })
+}
+
+// LookAnew clears the mark of the TCP connections that the given hosts opened to
+// elsewhere and that were decided, but for those to ports of well-known services. They
+// stay in the connection table and go on without a gap; where the host is watched (see
+// SetWriter.Watch), the next data that it sends on them is queued. It returns how many
+// there were. One that is offloaded comes back to the rules only when the kernel ends that.
+//
+// It reads the whole table, so it is nothing for the packet path.
+func LookAnew(m Marks, hosts map[Addr]struct{}, lan []netip.Prefix) (int, error) {
+	return changeFlows(&m, func(e *ctEntry) ctChange {
+		_, of := hosts[e.origSrc.Addr]
+		if of && e.proto == ProtoTCP && m.decided(e.mark) && outside(lan, &e.origDst.Addr) && !wellKnown(ProtoTCP, e.origDst.Port) {
+			return ctUnmark
+		}
+		return ctKeep
+	})
 }
 
 // DeleteUDPFlows removes the UDP flows that hosts of the given networks opened
@@ -105,22 +118,17 @@ func DeleteUDPFlows(lan []netip.Prefix) (int, error) {
 	return changeFlows(nil, func(e *ctEntry) ctChange { return removeIf(e.proto == ProtoUDP && e.leaves(lan)) })
 }
 
-// LookAgain does what DeleteUDPFlows does, but for the connections of well-known
-// services: they cannot show their first data any more, and are marked as harmless.
+// LookAgain does what DeleteUDPFlows does, but leaves those to well-known services alone.
 // It returns ports of LAN hosts from which several hosts outside were spoken to at
 // ports that are no well-known service's, as a file-sharing client does.
-func LookAgain(m Marks, lan []netip.Prefix) ([]AddrPort, error) {
+func LookAgain(lan []netip.Prefix) ([]AddrPort, error) {
 	const most = 64
 	var suspects []AddrPort
 	// The first host that each port spoke to; zero after a second.
 	spoke := map[AddrPort]Addr{}
-	_, err := changeFlows(&m, func(e *ctEntry) ctChange {
+	_, err := changeFlows(nil, func(e *ctEntry) ctChange {
 		switch {
-		case e.proto != ProtoTCP && e.proto != ProtoUDP || !e.leaves(lan):
-			return ctKeep
-		case wellKnown(e.proto, e.origDst.Port):
-			return ctHarmless
-		case e.proto == ProtoTCP:
+		case e.proto != ProtoUDP || !e.leaves(lan) || wellKnown(ProtoUDP, e.origDst.Port):
 			return ctKeep
 		case e.origDst.Port >= 1024:
 			first, known := spoke[e.origSrc]
@@ -135,21 +143,6 @@ func LookAgain(m Marks, lan []netip.Prefix) ([]AddrPort, error) {
 		return ctRemove
 	})
 	return suspects, err
-}
-
-// MarkKnown marks the connections of well-known services as harmless that hosts of
-// the given networks opened to elsewhere and that nobody has decided about, and does
-// no more than that. Those of name servers are not among them: each answer shows what
-// it is, and may be wanted.
-func MarkKnown(m Marks, lan []netip.Prefix) error {
-	_, err := changeFlows(&m, func(e *ctEntry) ctChange {
-		port := e.origDst.Port
-		if !m.decided(e.mark) && e.leaves(lan) && port != 53 && wellKnown(e.proto, port) {
-			return ctHarmless
-		}
-		return ctKeep
-	})
-	return err
 }
 
 // The ports of services that are no file sharing.
@@ -331,7 +324,7 @@ func appendEdits(b []byte, m *Marks, edits []ctEdit) []byte {
 		if x.change == ctRemove {
 			b = appendAttr(b, ctaIDNum, x.id[:])
 		} else {
-			b = appendAttr32(b, ctaMark, m.Harmless)
+			b = appendAttr32(b, ctaMark, 0)
 			b = appendAttr32(b, ctaMarkMask, m.Mask)
 		}
 		b = endMessage(b, at)
@@ -397,24 +390,12 @@ func (e *ctEntry) of(pairs map[Pair]struct{}) bool {
 	return opened || accepted
 }
 
-// youngPackets is the most packets in a direction that a connection has had which can
-// still show by its next ones what it is: half of those that the rules queue (24). One
-// that is older than the rules is not counted, which iptables takes for too many.
-const youngPackets = 12
-
-// unknownOf reports whether the connection is one of the hosts' with elsewhere that is
-// not known to be harmless and has to begin anew to come to the queue. One that has
-// just begun does so without, and would only be torn: a page that is being fetched
-// while its host is found.
-func (e *ctEntry) unknownOf(m *Marks, hosts map[Addr]struct{}, lan []netip.Prefix) bool {
-	if e.proto != ProtoTCP && e.proto != ProtoUDP || m.harmless(e.mark) {
-		return false
-	}
-	if !m.decided(e.mark) && e.status&ctOffloaded == 0 && e.counted && e.packets <= youngPackets {
-		return false
-	}
-	_, opened := hosts[e.origSrc.Addr]
-	_, accepted := hosts[e.replySrc.Addr]
+// ofPorts reports whether the connection is between one of the ports and elsewhere.
+// Behind address translation the side of the LAN host has its own address only as the
+// one that opened the connection, or as the one that replies.
+func (e *ctEntry) ofPorts(ports map[HostPort]struct{}, lan []netip.Prefix) bool {
+	_, opened := ports[HostPort{e.origSrc.Addr, e.proto, e.origSrc.Port}]
+	_, accepted := ports[HostPort{e.replySrc.Addr, e.proto, e.replySrc.Port}]
 	return opened && outside(lan, &e.origDst.Addr) || accepted && outside(lan, &e.origSrc.Addr)
 }
 
@@ -438,14 +419,6 @@ func (e *ctEntry) parse(b []byte) bool {
 		case ctaMark:
 			if len(v) == 4 {
 				e.mark = be.Uint32(v)
-			}
-		case ctaStatus:
-			if len(v) == 4 {
-				e.status = be.Uint32(v)
-			}
-		case ctaCountOrig, ctaCountReply:
-			if typ, n, _, ok := nextAttr(v); ok && typ == ctaCountPackets && len(n) == 8 {
-				e.counted, e.packets = true, max(e.packets, be.Uint64(n))
 			}
 		case ctaIDNum:
 			e.id = v

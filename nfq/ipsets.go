@@ -20,7 +20,9 @@ const (
 	ipsetAttrData     = 7
 
 	ipsetDataIP      = 1
+	ipsetDataPort    = 4
 	ipsetDataTimeout = 6
+	ipsetDataProto   = 7
 	ipsetDataIP2     = 20
 
 	ipsetAddr4 = 1
@@ -34,9 +36,9 @@ const (
 const ipsetOpLen = nlmsgHeaderLen + nfgenLen + 8 + 24 + 4 + 2*24 + 8
 
 // OpenIPSets opens the sets p2pwall-cut4 and p2pwall-cut6 (hash:net,net, client and
-// peer), p2pwall-lock4 and p2pwall-lock6 (hash:ip), and p2pwall-sift4 and
-// p2pwall-sift6 like these, all created with a timeout. They must be there already,
-// but for those of Sift when it is not used. What is missing is an error of each change.
+// peer), p2pwall-lock4 and p2pwall-lock6 (hash:ip), p2pwall-own4 and p2pwall-own6
+// (hash:ip,port), and p2pwall-watch4 and p2pwall-watch6 (hash:ip), all created with a
+// timeout. They must be there already: what is missing is an error of each change.
 //
 // ipset counts in seconds: a timeout is rounded up. Adding an element that
 // exists refreshes its timeout, and deleting one that does not exist is no
@@ -71,10 +73,16 @@ func appendIPSetOp(b []byte, op *setOp) []byte {
 	b, at := beginIPSet(b, typ, op.set)
 	b, data := beginAttr(b, ipsetAttrData|unix.NLA_F_NESTED)
 	switch op.set {
-	case setLock4, setSift4:
+	case setLock4, setWatch4:
 		b = appendIPSetAddr(b, ipsetDataIP, ipsetAddr4, op.key[:4])
-	case setLock6, setSift6:
+	case setLock6, setWatch6:
 		b = appendIPSetAddr(b, ipsetDataIP, ipsetAddr6, op.key[:16])
+	case setOwn4:
+		b = appendIPSetAddr(b, ipsetDataIP, ipsetAddr4, op.key[:4])
+		b = appendIPSetPort(b, op.key[4:12])
+	case setOwn6:
+		b = appendIPSetAddr(b, ipsetDataIP, ipsetAddr6, op.key[:16])
+		b = appendIPSetPort(b, op.key[16:24])
 	case setCut4:
 		b = appendIPSetAddr(b, ipsetDataIP, ipsetAddr4, op.key[:4])
 		b = appendIPSetAddr(b, ipsetDataIP2, ipsetAddr4, op.key[4:8])
@@ -95,10 +103,16 @@ func appendIPSetAddr(b []byte, attr, family uint16, addr []byte) []byte {
 	return endAttr(b, at)
 }
 
+// appendIPSetPort appends what the key has after the address: protocol and port.
+func appendIPSetPort(b, key []byte) []byte {
+	b = appendAttr(b, ipsetDataPort|unix.NLA_F_NET_BYTEORDER, key[4:6])
+	return appendAttr(b, ipsetDataProto, key[:1])
+}
+
 func beginIPSet(b []byte, typ uint16, set setID) ([]byte, int) {
 	family := uint8(unix.AF_INET)
 	switch set {
-	case setCut6, setLock6, setSift6:
+	case setCut6, setLock6, setOwn6, setWatch6:
 		family = unix.AF_INET6
 	}
 	b, at := beginMessage(b, typ, unix.NLM_F_REQUEST, setSeq(set), family, 0)

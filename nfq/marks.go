@@ -18,12 +18,8 @@ const DefaultMarkMask = 0x0200c000
 type Marks struct {
 	Mask uint32
 	// Decided is the mark (packet and connection) of connections that were looked
-	// at: they are not queued again and may be offloaded. Harmless has all its bits.
+	// at: they are not queued again and may be offloaded.
 	Decided uint32
-	// Harmless is the mark (packet and connection) of connections that have shown
-	// to be something known: they go on when all that is unknown of a host is cut.
-	// It is all bits of the mask.
-	Harmless uint32
 	// Sample is the mark of those few blocked packets that are queued all the same,
 	// to keep the locks true. They are dropped whatever they are. A full queue that
 	// fails open lets them pass: the rules mark the connection that one begins, and
@@ -32,9 +28,9 @@ type Marks struct {
 	// Own is the packet mark of what this program sends: it is not tracked. What is
 	// sampled was forwarded and what is sent was not, so that both have one value.
 	Own uint32
-	// Sift is the packet mark by which nft, where it only keeps the sets, tells
-	// iptables what is of an unknown connection of a host that is sifted.
-	Sift uint32
+	// Watch is the packet mark by which nft, where it only keeps the sets, tells
+	// iptables what is from or to a host that is watched.
+	Watch uint32
 }
 
 // MakeMarks makes the values of a mask, with its bits from the lowest up. It reports
@@ -46,8 +42,8 @@ func MakeMarks(mask uint32) (Marks, bool) {
 	first := mask & -mask
 	last := uint32(1) << (31 - bits.LeadingZeros32(mask))
 	return Marks{
-		Mask: mask, Decided: first | last, Harmless: mask,
-		Sample: mask &^ first, Own: mask &^ first, Sift: mask &^ last,
+		Mask: mask, Decided: first | last,
+		Sample: mask &^ first, Own: mask &^ first, Watch: mask &^ last,
 	}, true
 }
 
@@ -63,11 +59,8 @@ func (m *Marks) Sampled(p *Packet) bool {
 	return p.Mark&m.Mask == m.Sample && m.Mask != 0 && p.Hook == HookForward
 }
 
-// decided reports whether a mark has the value of Decided or Harmless.
+// decided reports whether a mark has the value of Decided.
 func (m *Marks) decided(mark uint32) bool { return mark&m.Decided == m.Decided }
-
-// harmless reports whether a mark has the value of Harmless.
-func (m *Marks) harmless(mark uint32) bool { return mark&m.Mask == m.Harmless }
 
 // with returns a mark with one of the values. What others put into it stays.
 func (m *Marks) with(mark, value uint32) uint32 { return mark&^m.Mask | value }

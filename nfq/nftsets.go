@@ -33,9 +33,8 @@ const nftOpLen = 3*(3*nlaHeaderLen+32) + 12
 const nftSetLen = 3*64 + 2*(nlmsgHeaderLen+nfgenLen)
 
 // OpenNFTSets opens the sets of table `inet p2pwall`: cut4 and cut6 (client . peer),
-// lock4 and lock6, sift4 and sift6, all with `flags timeout`. They must be there
-// already, but for those of Sift when it is not used. What is missing is an error of
-// each change.
+// lock4 and lock6, own4 and own6 (client . protocol . port), watch4 and watch6, all with
+// `flags timeout`. They must be there already: what is missing is an error of each change.
 //
 // A change is sent as "add, delete, add with the timeout" in one transaction,
 // which never shows the set without the element. That is what refreshes a
@@ -52,7 +51,7 @@ func OpenNFTSets() (*KernelSets, error) {
 // writeNFT sends everything in one transaction, and each set alone when that
 // fails, so that one missing set does not hold up the others.
 func (s *KernelSets) writeNFT(ops []setOp) error {
-	all := uint8(1<<setCount - 1)
+	all := uint16(1<<setCount - 1)
 	s.out = appendNFTBatch(s.out[:0], ops, all)
 	if s.transact() == nil {
 		return nil
@@ -77,7 +76,7 @@ func appendNFTNone(b []byte, set setID) []byte {
 
 // appendNFTBatch appends a transaction with the changes of the sets whose bit
 // is set in which; nothing when there are none.
-func appendNFTBatch(b []byte, ops []setOp, which uint8) []byte {
+func appendNFTBatch(b []byte, ops []setOp, which uint16) []byte {
 	start := len(b)
 	b = appendBatchMark(b, msgBatchBegin)
 	empty := len(b)
@@ -110,8 +109,6 @@ func appendElements(b []byte, typ uint16, ops []setOp, set setID, keep bool) []b
 		var elem, key int
 		b, elem = beginAttr(b, listElem|unix.NLA_F_NESTED)
 		b, key = beginAttr(b, elemKey|unix.NLA_F_NESTED)
-		// The addresses of a pair are multiples of four bytes long: no
-		// padding between them.
 		b = appendAttr(b, dataValue, op.key[:setKeyLen[set]])
 		b = endAttr(b, key)
 		if keep {

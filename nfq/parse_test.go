@@ -189,6 +189,7 @@ func FuzzParsePacket(f *testing.F) {
 		p := Packet{Version: 9, Fragment: true, SrcPort: 1, Payload: []byte("old")}
 		ParsePacket(raw, &p)
 		checkView(t, raw, &p)
+		tcpTimestamps(&p)
 	})
 }
 

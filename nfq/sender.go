@@ -15,12 +15,17 @@ import (
 // packet that no usual link has to fragment.
 const MaxPayload = 1280 - ip6HeaderLen - udpHeaderLen
 
+// MaxAnswer is the longest payload that Sender.Answer takes, for the same reason.
+const MaxAnswer = 1280 - ip6HeaderLen - tcpHeaderLen - timestampsLen
+
 var (
 	errTooLong     = errors.New("payload is longer than MaxPayload")
 	errMixedFamily = errors.New("source and destination are of different IP versions")
 	errNoIPv6      = errors.New("this system has no IPv6")
 	errNotTCP      = errors.New("a reset answers whole TCP segments that are no resets")
 	errNoReject    = errors.New("only whole TCP and UDP packets can be rejected")
+	errNoAnswer    = errors.New("only whole TCP segments of an open connection can be answered: ACK set, no SYN, FIN or RST")
+	errLongAnswer  = errors.New("payload is longer than MaxAnswer")
 )
 
 // Sender sends IP packets in the name of other hosts. It belongs to one
@@ -134,6 +139,21 @@ func (s *Sender) Reset(p *Packet) error {
 		return errNotTCP
 	}
 	s.buf = appendReset(s.buf[:0], p)
+	return s.sendIP(p.InDev, &p.Src)
+}
+
+// Answer sends a TCP segment with the payload to the sender of p, in the name of p's
+// destination, by the device that p came in by. The segment acknowledges all that p
+// brings. The caller drops p; and as the real destination has seen nothing of this, the
+// connection is of no use to the two any more.
+func (s *Sender) Answer(p *Packet, payload []byte) error {
+	if p.Version == 0 || p.Proto != ProtoTCP || p.Fragment || p.MoreFragments || p.TCPFlags&(FIN|SYN|RST|ACK) != ACK {
+		return errNoAnswer
+	}
+	if len(payload) > MaxAnswer {
+		return errLongAnswer
+	}
+	s.buf = appendAnswer(s.buf[:0], p, payload)
 	return s.sendIP(p.InDev, &p.Src)
 }
 

@@ -284,11 +284,12 @@ func TestSenderAllocs(t *testing.T) {
 		loopback := AddrFrom(netip.MustParseAddr(f.loopback))
 		src, dst := AddrPort{Addr: loopback, Port: 1214}, AddrPort{Addr: loopback, Port: 1}
 		for dev := range uint32(2) { // any, and loopback
-			tcp, udp := Packet{InDev: dev}, Packet{InDev: dev}
+			tcp, data, udp := Packet{InDev: dev}, Packet{InDev: dev}, Packet{InDev: dev}
 			ParsePacket(appendTCP(nil, &src, &dst, SYN, nil), &tcp)
+			ParsePacket(appendTCP(nil, &src, &dst, PSH|ACK, payload), &data)
 			ParsePacket(appendUDP(nil, &src, &dst, payload), &udp)
 			if n := testing.AllocsPerRun(100, func() {
-				for _, err := range []error{s.UDP(dev, src, dst, payload), s.Reset(&tcp), s.Reject(&tcp), s.Reject(&udp)} {
+				for _, err := range []error{s.UDP(dev, src, dst, payload), s.Reset(&tcp), s.Answer(&data, payload), s.Reject(&tcp), s.Reject(&udp)} {
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -20,21 +20,21 @@ const (
 	setCut6
 	setLock4
 	setLock6
-	setSift4
-	setSift6
+	setOwn4
+	setOwn6
+	setWatch4
+	setWatch6
 	setCount
 )
 
 // setNames are the names of the sets in nftables, and with ipsetPrefix in
 // ipset.
-var setNames = [setCount]string{"cut4", "cut6", "lock4", "lock6", "sift4", "sift6"}
+var setNames = [setCount]string{"cut4", "cut6", "lock4", "lock6", "own4", "own6", "watch4", "watch6"}
 
-// setKeyLen is the length of a set's key: addresses as on the wire, the
-// two addresses of a pair one after the other.
-var setKeyLen = [setCount]uint8{8, 32, 4, 16, 4, 16}
-
-// optional reports whether the rules may do without the set.
-func (s setID) optional() bool { return s >= setSift4 }
+// setKeyLen is the length of a set's key as nftables has it: addresses as on the
+// wire, the two addresses of a pair one after the other. A port has its address,
+// the protocol and the number, each in a field of four bytes or a multiple of that.
+var setKeyLen = [setCount]uint8{8, 32, 4, 16, 12, 24, 4, 16}
 
 // maxSetOps is how many changes go to the kernel at a time, at most.
 const maxSetOps = 128
@@ -138,11 +138,7 @@ func (s *KernelSets) Clear() error {
 	var first error
 	for set := range setCount {
 		s.out = s.appendNone(s.out[:0], set)
-		err := s.transact()
-		if set.optional() && s.errno == unix.ENOENT {
-			continue
-		}
-		if err != nil && first == nil {
+		if err := s.transact(); err != nil && first == nil {
 			first = err
 		}
 	}

@@ -113,12 +113,32 @@ func (w *SetWriter) Lock(addr Addr, d time.Duration) { w.host(setLock4, addr, d)
 // Unlock ends a Lock.
 func (w *SetWriter) Unlock(addr Addr) { w.Lock(addr, 0) }
 
-// Sift has the kernel let the host with the address have, for d, only connections that
-// are marked as harmless, and the first packets of others.
-func (w *SetWriter) Sift(addr Addr, d time.Duration) { w.host(setSift4, addr, d) }
+// Own has the kernel drop, for d, what the host with the address sends from the port,
+// and what comes to it there. The protocol is ProtoTCP or ProtoUDP.
+func (w *SetWriter) Own(addr Addr, proto uint8, port uint16, d time.Duration) {
+	op, ok := hostOp(setOwn4, &addr)
+	if !ok {
+		return
+	}
+	key := op.key[4:]
+	if op.set == setOwn6 {
+		key = op.key[16:]
+	}
+	key[0] = proto
+	be.PutUint16(key[4:], port)
+	w.add(&op, d)
+}
 
-// Unsift ends a Sift.
-func (w *SetWriter) Unsift(addr Addr) { w.Sift(addr, 0) }
+// Disown ends an Own.
+func (w *SetWriter) Disown(addr Addr, proto uint8, port uint16) { w.Own(addr, proto, port, 0) }
+
+// Watch has the kernel queue for d all TCP data that the host with the address sends on
+// connections that are not decided: of those that are old, too, and what belongs to no
+// connection that the kernel knows.
+func (w *SetWriter) Watch(addr Addr, d time.Duration) { w.host(setWatch4, addr, d) }
+
+// Unwatch ends a Watch.
+func (w *SetWriter) Unwatch(addr Addr) { w.Watch(addr, 0) }
 
 func (w *SetWriter) pair(client, peer Addr, d time.Duration) {
 	if client.Is4() != peer.Is4() || client.IsZero() || peer.IsZero() {
@@ -137,19 +157,23 @@ func (w *SetWriter) pair(client, peer Addr, d time.Duration) {
 	w.add(&op, d)
 }
 
-// host changes the set of IPv4 addresses, or the one of IPv6 that is next to it.
 func (w *SetWriter) host(set4 setID, addr Addr, d time.Duration) {
-	op := setOp{set: set4}
-	switch {
-	case addr.IsZero():
-		return
-	case addr.Is4():
+	if op, ok := hostOp(set4, &addr); ok {
+		w.add(&op, d)
+	}
+}
+
+// hostOp begins a change with a host's address: of the set for IPv4, or of the one for
+// IPv6 that is next to it. It reports false when there is no address.
+func hostOp(set4 setID, addr *Addr) (op setOp, ok bool) {
+	op.set = set4
+	if addr.Is4() {
 		copy(op.key[:], addr[12:])
-	default:
+	} else {
 		op.set++
 		copy(op.key[:], addr[:])
 	}
-	w.add(&op, d)
+	return op, !addr.IsZero()
 }
 
 // add collects one change. A later change of the same element replaces an earlier one

@@ -20,11 +20,8 @@ const verdictLen = nlmsgHeaderLen + nfgenLen + 12 + 8
 func appendVerdict(b []byte, queue uint16, p *Packet, v Verdict, m *Marks, repeat bool) []byte {
 	verdict := kernelVerdict(v)
 	mark := p.Mark
-	switch v {
-	case AcceptDecided:
+	if v == AcceptDecided || v == AcceptHarmless {
 		mark = m.with(mark, m.Decided)
-	case AcceptHarmless:
-		mark = m.with(mark, m.Harmless)
 	}
 	// What has a mark already went round once, and the rules did not know it.
 	if repeat && mark != p.Mark && p.Hook == HookForward && !m.decided(p.Mark) {

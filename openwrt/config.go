@@ -238,16 +238,6 @@ func (c *Config) sifts(mode Mode) bool {
 	return false
 }
 
-// cutsUDP reports whether a lock that cuts what is unknown cuts UDP.
-func (c *Config) cutsUDP() bool {
-	for _, p := range protocols {
-		if x := c.Protocols[p.Name]; x.Mode == ModeBlock && x.BlockUDP && (p.Sift || x.Lock == LockSelective) {
-			return true
-		}
-	}
-	return false
-}
-
 // readsNames reports whether any protocol is known by DNS names.
 func (c *Config) readsNames() bool {
 	for _, p := range c.Protocols {
@@ -268,11 +258,10 @@ func (c *Config) probes() bool {
 	return false
 }
 
-// answers reports whether any protocol whose peers are cut by address answers
-// clients in their peers' names.
+// answers reports whether any protocol answers clients in their peers' names.
 func (c *Config) answers() bool {
 	for _, p := range protocols {
-		if x := c.Protocols[p.Name]; x.Mode == ModeBlock && x.BlockUDP && x.Answer != detect.AnswerNone && !p.Sift {
+		if x := c.Protocols[p.Name]; x.Mode == ModeBlock && x.BlockUDP && x.Answer != detect.AnswerNone {
 			return true
 		}
 	}

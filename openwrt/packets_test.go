@@ -905,7 +905,7 @@ func partHarmless(t *testing.T, w *world) {
 
 func harmless(t *testing.T, w *world, port string) {
 	need(t, "conntrack")
-	verdict := nfq.DefaultMarks().Harmless
+	verdict := nfq.DefaultMarks().Decided
 	// Between our chain and the one after the queue; or before ours, where a verdict
 	// brings the packet back. And not from the SYN on.
 	priority, seen := -10, 1

@@ -57,8 +57,7 @@ const (
 	udpPackets = 20
 	// tcpPackets is the same for each direction of a TCP connection: enough for
 	// the handshake and the first 4 KiB even in small pieces, of which a busy
-	// network sends some more than once. What is harmless is known to be so by
-	// its first data and does not come that far.
+	// network sends some more than once.
 	tcpPackets = 24
 	// hashSeed makes every rule that hashes a host come to the same queue.
 	hashSeed = "0x70327077"
@@ -88,11 +87,11 @@ func MakeRules(c *Config, t Target) (Rules, error) {
 	v := ruleValues(c, t)
 	switch string(t.Backend) + " " + string(t.Sets) {
 	case "nft nft":
-		return Rules{NFT: v.expand(nftHead + nftSets + nftRules + nftSift + nftBlocked + nftQueues), Hold: v.expand(nftHold)}, nil
+		return Rules{NFT: v.expand(nftHead + nftSets + nftRules + nftBlocked + nftQueues), Hold: v.expand(nftHold)}, nil
 	case "nft off":
 		return Rules{NFT: v.expand(nftHead + nftRules + nftQueues), Hold: v.expand(nftHold)}, nil
 	case "iptables nft":
-		nft := v.expand(nftHead + nftSets + nftDrops + nftSift + nftBlocked + "}\n")
+		nft := v.expand(nftHead + nftSets + nftDrops + nftBlocked + "}\n")
 		// This fills some names with iptables' values.
 		r := v.iptables(c)
 		r.NFT = nft
@@ -200,8 +199,7 @@ func ruleValues(c *Config, t Target) values {
 	v.set("decided", hex(m.Decided))
 	v.set("own", hex(m.Own))
 	v.set("sample", hex(m.Sample))
-	v.set("harmless", hex(m.Harmless))
-	v.set("siftmark", hex(m.Sift))
+	v.set("watch", hex(m.Watch))
 	v.number("udp", udpPackets)
 	v.number("udpmore", udpPackets+1)
 	v.number("tcp", tcpPackets)
@@ -228,20 +226,11 @@ func ruleValues(c *Config, t Target) values {
 	v.number("port", detect.ProbePort)
 	v.set("group4", "239.192.152.143") // as nfq.Groups joins them
 	v.set("group6", "ff15::efc0:988f")
-	looks, sifts := c.Sifts(), c.sifts(ModeBlock) && t.Sets != SetsOff
+	looks := c.Sifts()
 	v.when("probes", c.probes())
 	v.when("input", c.probes() || looks)
 	v.when("look", looks)
 	v.when("names", c.readsNames())
-	v.when("sift", sifts)
-	v.when("siftpass", sifts && !c.cutsUDP())
-	// A host that is sifted may be known by its MAC alone, which is not seen of
-	// what comes to it: that must not decide the connection, where what is decided
-	// meets no rule any more.
-	v.when("inmark", !sifts || !t.CutsFlows)
-	v.when("nftsift", sifts && t.Sets == SetsNFT)
-	v.when("marksift", t.Backend == BackendIPTables)
-	v.when("ipsetsift", sifts && t.Sets == SetsIPSet)
 	for _, m := range c.Exempt.MACs {
 		v.add("mac", m.String())
 	}

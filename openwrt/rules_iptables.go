@@ -15,7 +15,7 @@ import "strconv"
 // full queue lets pass goes out, and what answers it is dropped.
 //
 // The chain p2pwall-heard is for connections in which the LAN side has spoken. The rest
-// anybody outside can make, and the firewall may drop it: it is not looked at.
+// anybody outside can make, and the firewall may drop it: it is never decided.
 //
 // With nft sets the nft table has dropped what is blocked before. The chain
 // p2pwall-blocked looks twice, because a full set takes no more.
@@ -32,8 +32,7 @@ const mangleText = `*mangle
 <http>:p2pwall-tcp - [0:0]
 <http>:p2pwall-data - [0:0]
 <names>:p2pwall-output - [0:0]
-<sift>:p2pwall-sift - [0:0]
-<sift>:p2pwall-unknown - [0:0]
+<http><sets>:p2pwall-watched - [0:0]
 <ipset>:p2pwall-blocked - [0:0]
 <ipsettalk>:p2pwall-talk - [0:0]
 <sets>:p2pwall-sample - [0:0]
@@ -45,29 +44,28 @@ const mangleText = `*mangle
 -A p2pwall-out -s <exempt> -g p2pwall-decided
 -A p2pwall-out -m mac --mac-source <mac> -g p2pwall-decided
 <ipset>-A p2pwall-out -m set --match-set p2pwall-cut<6> src,dst -g p2pwall-blocked
+<ipset>-A p2pwall-out -m set --match-set p2pwall-own<6> src,src -g p2pwall-blocked
 <nftsets>-A p2pwall-out -m mark --mark <sample>/<mask> -g p2pwall-sample
 -A p2pwall-out -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -g p2pwall-syn
-<nftsift>-A p2pwall-out -m mark --mark <siftmark>/<mask> -g p2pwall-sift
-<ipsetsift>-A p2pwall-out -m connmark --mark <harmless>/<mask> -j RETURN
-<ipsetsift>-A p2pwall-out -m set --match-set p2pwall-sift<6> src -g p2pwall-sift
 -A p2pwall-out -m connmark --mark <decided>/<decided> -j RETURN
 -A p2pwall-out -p udp -g p2pwall-udp
+<http><nftsets>-A p2pwall-out -p tcp -m mark --mark <watch>/<mask> -g p2pwall-watched
+<http><ipset>-A p2pwall-out -p tcp -m set --match-set p2pwall-watch<6> src -g p2pwall-watched
 <http>-A p2pwall-out -p tcp <longtcp>
 <http>-A p2pwall-out -p tcp -g p2pwall-tcp
 <plain>-A p2pwall-out -p tcp -g p2pwall-decided
 -A p2pwall-in -d <exempt> -g p2pwall-decided
 <ipset>-A p2pwall-in -m set --match-set p2pwall-cut<6> dst,src -j DROP
+<ipset>-A p2pwall-in -m set --match-set p2pwall-own<6> dst,dst -j DROP
 <ipset>-A p2pwall-in -m connmark --mark <sample>/<mask> -j DROP
 -A p2pwall-in -m conntrack --ctstatus SEEN_REPLY -g p2pwall-heard
 <names>-A p2pwall-heard -p udp -m udp --sport 53 <q>
-<nftsift>-A p2pwall-heard -m mark --mark <siftmark>/<mask> -g p2pwall-sift
-<ipsetsift>-A p2pwall-heard -m connmark --mark <harmless>/<mask> -j RETURN
-<ipsetsift>-A p2pwall-heard -m set --match-set p2pwall-sift<6> dst -g p2pwall-sift
 -A p2pwall-heard -m connmark --mark <decided>/<decided> -j RETURN
-<inmark>-A p2pwall-heard -p udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided
-<http><inmark>-A p2pwall-heard -p tcp <longtcp>
-<http>-A p2pwall-heard -p tcp -g p2pwall-tcp
-<plain><inmark>-A p2pwall-heard -p tcp -g p2pwall-decided
+-A p2pwall-heard -p udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided
+<http><nftsets>-A p2pwall-heard -m mark --mark <watch>/<mask> -j RETURN
+<http><ipset>-A p2pwall-heard -m set --match-set p2pwall-watch<6> dst -j RETURN
+<http>-A p2pwall-heard -p tcp <longtcp>
+<plain>-A p2pwall-heard -p tcp -g p2pwall-decided
 <ipset>-A p2pwall-syn -m set --match-set p2pwall-lock<6> src -g p2pwall-blocked
 -A p2pwall-syn <q>
 <names>-A p2pwall-udp -p udp -m udp --dport 53 -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir original -j RETURN
@@ -79,14 +77,8 @@ const mangleText = `*mangle
 <http>-A p2pwall-tcp -m conntrack --ctdir REPLY -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir reply -g p2pwall-data
 <http>-A p2pwall-data -p tcp -m tcp --tcp-flags PSH PSH <q>
 <http>-A p2pwall-data -m length --length <data>:65535 <q>
-<sift>-A p2pwall-sift -p udp -g p2pwall-unknown
-<sift>-A p2pwall-sift -p tcp -m tcp ! --tcp-flags SYN,RST NONE -j RETURN
-<sift>-A p2pwall-sift -p tcp -m tcp --tcp-flags PSH PSH -g p2pwall-unknown
-<sift>-A p2pwall-sift -p tcp -m length --length <data>:65535 -g p2pwall-unknown
-<sift>-A p2pwall-unknown -m conntrack --ctdir ORIGINAL -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir original <q>
-<sift>-A p2pwall-unknown -m conntrack --ctdir REPLY -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir reply <q>
-<sift><siftpass>-A p2pwall-unknown -p udp -j RETURN
-<sift>-A p2pwall-unknown -j DROP
+<http><sets>-A p2pwall-watched -m conntrack --ctstate INVALID <q>
+<http><sets>-A p2pwall-watched -p tcp -m tcp --tcp-flags SYN,RST NONE -g p2pwall-data
 -A p2pwall-decided -j CONNMARK --set-xmark <decided>/<mask>
 <ipsetrefuse>-A p2pwall-blocked -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -g p2pwall-sample
 <ipsettalk>-A p2pwall-blocked -p udp -m length --length 0:<udplength> -g p2pwall-talk
@@ -109,7 +101,6 @@ const mangleText = `*mangle
 <look>-A p2pwall-input -i <dev> -p tcp -m tcp --dport 5000 --tcp-flags PSH PSH <q>
 <look>-A p2pwall-input -i <dev> -d <group> -p udp -m udp --dport 6771 <q>
 <names>-A p2pwall-output -o <dev> -p udp -m udp --sport 53 <q>
--A p2pwall-post -m mark --mark <harmless>/<mask> -j CONNMARK --set-xmark <harmless>/<mask>
 -A p2pwall-post -m mark --mark <decided>/<mask> -g p2pwall-decided
 -A FORWARD -j p2pwall
 -A INPUT -j p2pwall-input
@@ -133,8 +124,10 @@ const ipsetText = `create p2pwall-cut4 hash:net,net family inet maxelem 262144 t
 create p2pwall-cut6 hash:net,net family inet6 maxelem 262144 timeout 0
 create p2pwall-lock4 hash:ip family inet maxelem 262144 timeout 0
 create p2pwall-lock6 hash:ip family inet6 maxelem 262144 timeout 0
-<sift>create p2pwall-sift4 hash:ip family inet maxelem 262144 timeout 0
-<sift>create p2pwall-sift6 hash:ip family inet6 maxelem 262144 timeout 0
+create p2pwall-own4 hash:ip,port family inet maxelem 262144 timeout 0
+create p2pwall-own6 hash:ip,port family inet6 maxelem 262144 timeout 0
+create p2pwall-watch4 hash:ip family inet maxelem 262144 timeout 0
+create p2pwall-watch6 hash:ip family inet6 maxelem 262144 timeout 0
 create p2pwall-seen4 hash:ip family inet maxelem 1024 timeout 0
 create p2pwall-seen6 hash:ip family inet6 maxelem 1024 timeout 0
 create p2pwall-talk4 hash:ip family inet maxelem 1024 timeout 0

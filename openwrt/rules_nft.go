@@ -25,8 +25,8 @@ flush table inet p2pwall
 table inet p2pwall {
 `
 
-const nftSets = `	# Kept by the daemon: pairs of client and peer that are cut, and clients
-	# that are locked.
+const nftSets = `	# Kept by the daemon: pairs of client and peer that are cut, clients that are
+	# locked, ports of clients that are cut, and hosts that are watched.
 	set cut4 {
 		type ipv4_addr . ipv4_addr
 		flags timeout
@@ -47,17 +47,26 @@ const nftSets = `	# Kept by the daemon: pairs of client and peer that are cut, a
 		flags timeout
 	}
 
-<sift>	# Kept by the daemon: hosts of which only harmless connections go on.
-<sift>	set sift4 {
-<sift>		type ipv4_addr
-<sift>		flags timeout
-<sift>	}
-<sift>
-<sift>	set sift6 {
-<sift>		type ipv6_addr
-<sift>		flags timeout
-<sift>	}
-<sift>
+	set own4 {
+		type ipv4_addr . inet_proto . inet_service
+		flags timeout
+	}
+
+	set own6 {
+		type ipv6_addr . inet_proto . inet_service
+		flags timeout
+	}
+
+	set watch4 {
+		type ipv4_addr
+		flags timeout
+	}
+
+	set watch6 {
+		type ipv6_addr
+		flags timeout
+	}
+
 	# What the sets dropped; the daemon reads it and sets it back.
 	counter gone_tcp {
 	}
@@ -107,15 +116,15 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 
 <repeat>	# What a verdict brings back from the queue. Other values are none of ours.
 <repeat>	chain answered {
-<repeat>		meta mark & <mask> == <harmless> ct mark set ct mark | <harmless> accept
 <repeat>		meta mark & <mask> == <decided> ct mark set ct mark & <others> | <decided> accept
+<repeat><http><sets>		# What is of no known connection has none to mark.
+<repeat><http><sets>		meta mark & <mask> == <decided> ct state invalid accept
 <repeat>	}
 <after>	# Where packets come from the queue.
 <after>	chain after {
 <after>		type filter hook forward priority -9; policy accept;
 <after>		meta mark & <mask> == 0x0 accept
 <after><sets>		meta mark & <mask> == <sample> drop
-<after>		meta mark & <mask> == <harmless> ct mark set ct mark | <harmless>
 <after>		meta mark & <mask> == <decided> goto decided
 <after>	}
 
@@ -150,12 +159,13 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 		ether saddr <setmac> goto decided
 <sets>		ip saddr . ip daddr @cut4 goto blocked
 <sets>		ip6 saddr . ip6 daddr @cut6 goto blocked
+<sets>		ip saddr . meta l4proto . th sport @own4 goto blocked
+<sets>		ip6 saddr . meta l4proto . th sport @own6 goto blocked
 		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
-<sift>		ct mark & <harmless> == <harmless> return
-<sift>		ip saddr @sift4 goto sift
-<sift>		ip6 saddr @sift6 goto sift
 		ct mark & <decided> == <decided> return
 		meta l4proto udp goto udp_small
+<http><sets>		meta l4proto tcp ip saddr @watch4 goto watched
+<http><sets>		meta l4proto tcp ip6 saddr @watch6 goto watched
 <http>		tcp flags & (syn | rst) == 0x0 ct original packets > <tcp> ct reply packets > <tcp> goto decided
 <http>		meta l4proto tcp goto tcp_first
 <plain>		meta l4proto tcp goto decided
@@ -166,22 +176,22 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 		ip6 daddr <set6> goto decided
 <sets>		ip daddr . ip saddr @cut4 goto gone
 <sets>		ip6 daddr . ip6 saddr @cut6 goto gone
+<sets>		ip daddr . meta l4proto . th dport @own4 goto gone
+<sets>		ip6 daddr . meta l4proto . th dport @own6 goto gone
 <sets><repeat>		ct mark & <mask> == <sample> drop
 		ct status seen-reply goto heard
 	}
 
 	# Of connections in which the LAN side has spoken. The rest anybody outside can
-	# make, and the firewall may drop it: it is not looked at.
+	# make, and the firewall may drop it: it is never decided.
 	chain heard {
 <names>		udp sport 53 <q>
-<sift>		ct mark & <harmless> == <harmless> return
-<sift>		ip daddr @sift4 goto sift
-<sift>		ip6 daddr @sift6 goto sift
 		ct mark & <decided> == <decided> return
-<inmark>		meta l4proto udp ct reply packets > <udp> goto decided
-<inmark><http>		tcp flags & (syn | rst) == 0x0 ct original packets > <tcp> ct reply packets > <tcp> goto decided
-<http>		meta l4proto tcp goto tcp_first
-<inmark><plain>		meta l4proto tcp goto decided
+		meta l4proto udp ct reply packets > <udp> goto decided
+<http><sets>		ip daddr @watch4 return
+<http><sets>		ip6 daddr @watch6 return
+<http>		tcp flags & (syn | rst) == 0x0 ct original packets > <tcp> ct reply packets > <tcp> goto decided
+<plain>		meta l4proto tcp goto decided
 	}
 
 	chain tcp_open {
@@ -203,6 +213,13 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <http>		ct direction reply ct reply packets 1-<tcp> goto tcp_data
 <http>	}
 <http>
+<http><sets>	# All data that a host sends that is watched. When the daemon has answered a
+<http><sets>	# connection, connection tracking calls all that follows invalid.
+<http><sets>	chain watched {
+<http><sets>		ct state invalid <q>
+<http><sets>		tcp flags & (syn | rst) == 0x0 goto tcp_data
+<http><sets>	}
+<http><sets>
 <http>	# A bare acknowledgement is no data.
 <http>	chain tcp_data {
 <http>		tcp flags & psh == psh <q>
@@ -242,10 +259,11 @@ const nftDrops = `	# Before the mangle table of iptables.
 		ether saddr <setmac> return
 		ip saddr . ip daddr @cut4 goto blocked
 		ip6 saddr . ip6 daddr @cut6 goto blocked
+		ip saddr . meta l4proto . th sport @own4 goto blocked
+		ip6 saddr . meta l4proto . th sport @own6 goto blocked
 		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
-<sift>		ct mark & <harmless> == <harmless> return
-<sift>		ip saddr @sift4 goto sift
-<sift>		ip6 saddr @sift6 goto sift
+<http>		meta l4proto tcp ip saddr @watch4 goto watched
+<http>		meta l4proto tcp ip6 saddr @watch6 goto watched
 	}
 
 	chain inbound {
@@ -253,18 +271,18 @@ const nftDrops = `	# Before the mangle table of iptables.
 		ip6 daddr <set6> return
 		ip daddr . ip saddr @cut4 goto gone
 		ip6 daddr . ip6 saddr @cut6 goto gone
+		ip daddr . meta l4proto . th dport @own4 goto gone
+		ip6 daddr . meta l4proto . th dport @own6 goto gone
 		ct mark & <mask> == <sample> drop
-<sift>		ct status seen-reply goto heard
+<http>		meta l4proto tcp ip daddr @watch4 goto watched
+<http>		meta l4proto tcp ip6 daddr @watch6 goto watched
 	}
 
-<sift>	# Of connections in which the LAN side has spoken. The rest anybody outside can
-<sift>	# make: the firewall decides about it.
-<sift>	chain heard {
-<sift>		ct mark & <harmless> == <harmless> return
-<sift>		ip daddr @sift4 goto sift
-<sift>		ip6 daddr @sift6 goto sift
-<sift>	}
-<sift>
+<http>	# iptables is to know what is from or to a watched host.
+<http>	chain watched {
+<http>		meta mark set meta mark & <others> | <watch>
+<http>	}
+<http>
 	chain tcp_open {
 		ip saddr @lock4 goto blocked
 		ip6 saddr @lock6 goto blocked
@@ -276,25 +294,6 @@ const nftDrops = `	# Before the mangle table of iptables.
 		ct original packets <= 1 ct mark set ct mark & <others> | <sample>
 	}
 
-`
-
-// nftSift is the chain for hosts of which only harmless connections go on. Data of
-// another connection comes to the queue as long as it can show what it is, and is
-// dropped from then on. What carries no data passes: it keeps TCP from timing out
-// before there was any.
-const nftSift = `<sift>	# Data of a connection that is not known to be harmless.
-<sift>	chain sift {
-<sift>		meta l4proto != { tcp, udp } return
-<sift><marksift>		meta mark set meta mark & <others> | <siftmark>
-<sift>		tcp flags & (syn | rst) != 0x0 return
-<sift>		meta nfproto ipv4 meta length <= <bare4> tcp flags & psh == 0x0 return
-<sift>		meta nfproto ipv6 meta length <= <bare6> tcp flags & psh == 0x0 return
-<sift>		ct direction original ct original packets <= <tcp> <siftqueue>
-<sift>		ct direction reply ct reply packets <= <tcp> <siftqueue>
-<siftpass>		meta l4proto udp return
-<sift>		goto gone
-<sift>	}
-<sift>
 `
 
 // nftBlocked is the chain that drops, but for one packet of each host in a while.
@@ -369,10 +368,6 @@ func (v values) nft(c *Config, t Target) {
 		v.set("q", "goto queues")
 		v.nftByHost(c, "queue", c.FailOpen)
 		v.nftByHost(c, "sample", false)
-	}
-	v["siftqueue"] = v["q"]
-	if t.Backend == BackendIPTables {
-		v.set("siftqueue", "return")
 	}
 }
 

@@ -17,6 +17,9 @@ type Entry struct {
 	Seq  uint64
 	Wall time.Time
 	state.Event
+	// Quiet says that the event is only what the administrator's doing comes to: it
+	// is not told again, but commands run on it.
+	Quiet bool
 }
 
 const (
@@ -58,6 +61,8 @@ type Journal struct {
 	// must not push out the events in calm, of which one a day may be all.
 	calm, busy ring
 	seq        uint64
+	started    time.Time // since when events are kept
+	admin      Entry     // the last thing that the administrator did about a host
 	follow     map[chan struct{}]struct{}
 }
 
@@ -66,7 +71,7 @@ func NewJournal() *Journal {
 	return &Journal{
 		in: make(chan state.Event, journalBacklog), now: time.Now,
 		calm: ring{entries: make([]Entry, journalKept)}, busy: ring{entries: make([]Entry, journalKept)},
-		follow: map[chan struct{}]struct{}{},
+		follow: map[chan struct{}]struct{}{}, started: time.Now(),
 	}
 }
 
@@ -104,8 +109,12 @@ func (j *Journal) Run(done <-chan struct{}, each func(*Entry)) {
 func (j *Journal) enter(ev state.Event) *Entry {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	e := Entry{Wall: j.now(), Event: ev}
+	if e.Quiet = j.repeats(&e); e.Quiet {
+		return &e
+	}
 	j.seq++
-	e := Entry{Seq: j.seq, Wall: j.now(), Event: ev}
+	e.Seq = j.seq
 	r := &j.calm
 	if ev.Class == state.ClassPeer || ev.Class == state.ClassPacket {
 		r = &j.busy
@@ -119,6 +128,34 @@ func (j *Journal) enter(ev state.Event) *Entry {
 		}
 	}
 	return &e
+}
+
+// repeats reports whether an event tells nothing beside what the administrator did: a
+// host that is left alone is unlocked, forgotten and released within the same moment,
+// and each engine says so.
+func (j *Journal) repeats(e *Entry) bool {
+	if e.Class != state.ClassClient {
+		return false
+	}
+	a := &j.admin
+	same := a.Client == e.Client || !a.MAC.IsZero() && a.MAC == e.MAC
+	soon := e.Wall.Sub(a.Wall).Abs() < time.Second
+	switch e.What {
+	case state.EventReleased, state.EventForgotten:
+		return same && soon
+	case state.EventUnlocked:
+		if same && soon {
+			return true
+		}
+	case state.EventExempted, state.EventWatched:
+		if same && soon && a.What == e.What {
+			return true
+		}
+	default:
+		return false
+	}
+	*a = *e
+	return false
 }
 
 // Since returns the kept entries with a number above seq, oldest first. A number

@@ -3,9 +3,12 @@
 package procd
 
 import (
+	"bytes"
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -191,4 +194,134 @@ func TestFollowWhileEntering(t *testing.T) {
 	}
 	close(done)
 	<-ended
+}
+
+// TestJournalTellsOnce: what the administrator did is one line, however much it
+// comes to.
+func TestJournalTellsOnce(t *testing.T) {
+	host, other := found("192.168.1.5"), found("192.168.1.6")
+	other.MAC = nfq.MAC{2, 0, 0, 0, 0, 0xb}
+	do := func(ev state.Event, what state.What) state.Event { ev.What = what; return ev }
+	for name, x := range map[string]struct {
+		events []state.Event
+		told   []state.What
+	}{
+		"exempt, two engines": {
+			[]state.Event{
+				do(host, state.EventExempted), do(host, state.EventUnlocked), do(host, state.EventForgotten), do(host, state.EventReleased),
+				do(host, state.EventExempted), do(host, state.EventUnlocked),
+			},
+			[]state.What{state.EventExempted},
+		},
+		"unlock, and found again": {
+			[]state.Event{do(host, state.EventUnlocked), do(host, state.EventForgotten), do(host, state.EventReleased), host, do(host, state.EventLocked)},
+			[]state.What{state.EventUnlocked, state.EventFound, state.EventLocked},
+		},
+		"another host": {
+			[]state.Event{do(host, state.EventExempted), do(other, state.EventReleased), do(other, state.EventForgotten), do(other, state.EventExempted)},
+			[]state.What{state.EventExempted, state.EventReleased, state.EventForgotten, state.EventExempted},
+		},
+		"allowed and watched again": {
+			[]state.Event{do(host, state.EventExempted), do(host, state.EventWatched), do(host, state.EventWatched), do(host, state.EventExempted)},
+			[]state.What{state.EventExempted, state.EventWatched, state.EventExempted},
+		},
+		"released by itself": {
+			[]state.Event{do(host, state.EventReleased), do(host, state.EventForgotten)},
+			[]state.What{state.EventReleased, state.EventForgotten},
+		},
+	} {
+		j := NewJournal()
+		j.now = func() time.Time { return wallNow }
+		quiet := 0
+		for i := range x.events {
+			if j.enter(x.events[i]).Quiet {
+				quiet++
+			}
+		}
+		var got []state.What
+		for _, e := range j.Since(0) {
+			got = append(got, e.What)
+		}
+		if !slices.Equal(got, x.told) || quiet != len(x.events)-len(x.told) {
+			t.Errorf("%s: told %v, want %v; %d quiet", name, got, x.told, quiet)
+		}
+	}
+	// Later it is news.
+	j := NewJournal()
+	now := wallNow
+	j.now = func() time.Time { return now }
+	j.enter(do(host, state.EventExempted))
+	now = now.Add(time.Minute)
+	if j.enter(do(host, state.EventReleased)).Quiet {
+		t.Error("an event of a minute later is left out")
+	}
+}
+
+// TestJournalSurvives: what was rare is there after a restart, with its time.
+func TestJournalSurvives(t *testing.T) {
+	j := NewJournal()
+	at := wallNow
+	j.now = func() time.Time { at = at.Add(time.Second); return at }
+	j.started = wallNow.Add(-time.Hour)
+	for i := range 5 {
+		ev := found("192.168.1.50")
+		ev.Port = uint16(i)
+		j.enter(ev)
+	}
+	peer := found("192.168.1.50")
+	peer.Class = state.ClassPeer
+	j.enter(peer)
+	file := j.Snapshot(nil, "1.2")
+	again := NewJournal()
+	if err := again.Restore(file, "1.2"); err != nil {
+		t.Fatal(err)
+	}
+	got, want := again.Since(0), j.Since(0)[:5]
+	for i := range want {
+		if g := got[i]; g.Seq != want[i].Seq || g.Event != want[i].Event || !g.Wall.Equal(want[i].Wall.Truncate(time.Millisecond)) {
+			t.Errorf("%+v, want %+v", g, want[i])
+		}
+	}
+	if len(got) != 5 || !again.Began().Equal(j.started) || !bytes.Equal(again.Snapshot(nil, "1.2"), file) {
+		t.Errorf("%d entries since %v", len(got), again.Began())
+	}
+	again.now = j.now
+	for range journalKept {
+		again.enter(found("192.168.1.51"))
+	}
+	if oldest := again.Since(0)[0].Wall; !again.Began().Equal(oldest) {
+		t.Errorf("a full journal is said to begin at %v, its oldest is of %v", again.Began(), oldest)
+	}
+	wrong := bytes.Clone(file)
+	wrong[len(file)-journalRecord+10] = 200
+	for name, bad := range map[string][]byte{
+		"empty": nil, "cut": file[:len(file)-1], "foreign": []byte("hello"), "a protocol that is not there": wrong, "no time": file[:len(journalMagic)+4],
+	} {
+		e := NewJournal()
+		if err := e.Restore(bad, "1.2"); err == nil || len(e.Since(0)) != 0 {
+			t.Errorf("%s: %v, %d entries", name, err, len(e.Since(0)))
+		}
+	}
+	if err := NewJournal().Restore(file, "1.3"); err == nil {
+		t.Error("another version's file is taken")
+	}
+}
+
+func FuzzJournalRestore(f *testing.F) {
+	j := NewJournal()
+	j.enter(found("192.168.1.50"))
+	f.Add(j.Snapshot(nil, "1"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		j := NewJournal()
+		if j.Restore(b, "1") != nil {
+			return
+		}
+		for _, e := range j.Since(0) {
+			_ = e.Text()
+			_ = e.ProtocolName()
+		}
+		if again := j.Snapshot(nil, "1"); len(b) <= 10_000 && len(again) != len(b) {
+			t.Errorf("%d bytes became %d", len(b), len(again))
+		}
+	})
 }

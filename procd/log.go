@@ -130,7 +130,7 @@ type limit struct {
 
 // Event writes the line of one event, or counts it as suppressed.
 func (l *EventLog) Event(e *Entry) {
-	if !l.Wanted(e) {
+	if e.Quiet || !l.Wanted(e) {
 		return
 	}
 	lim := &l.limits[e.Class]

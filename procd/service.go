@@ -347,6 +347,7 @@ func (e *Entry) append(w *jsonWriter) {
 }
 
 func (s *Service) events(w *jsonWriter, since uint64) {
+	w.num("since", s.Journal.Began().Unix())
 	w.key("events")
 	w.open('[')
 	for _, e := range s.Journal.Since(since) {

@@ -98,7 +98,7 @@ func newWorld(t *testing.T, n int) *world {
 		},
 		clock: func() time.Time { return wallNow },
 	}
-	w.Journal.now = w.clock
+	w.Journal.now, w.Journal.started = w.clock, wallNow.Add(-90*time.Second)
 	for range n {
 		cfg := state.DefaultConfig()
 		cfg.LockTime = 2 * time.Minute

@@ -85,7 +85,7 @@ func lockedTorrent(t *testing.T, change func(*Config)) *world {
 	return w
 }
 
-func TestTorrentIsFoundAnsweredAndSifted(t *testing.T) {
+func TestTorrentIsFoundAnsweredAndCut(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	w.expect("the same again", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
 	if len(w.out.udp) != 1 || w.out.udp[0].src != (nfq.AddrPort{Addr: ip("198.51.100.7"), Port: 6881}) {
@@ -99,9 +99,9 @@ func TestTorrentIsFoundAnsweredAndSifted(t *testing.T) {
 	if c.Protocol.Name != "bittorrent" || c.Strict || !strings.Contains(c.Program, "libtorrent") || c.Reason != detect.ReasonPing {
 		t.Errorf("client %+v", c)
 	}
-	// Only by what it has shown to be may a connection go on, in both directions.
-	if w.sets.sifts["192.168.1.50"] == 0 {
-		t.Errorf("the kernel was not told: %v", w.sets.sifts)
+	// Its own port is cut, and what it says is shown.
+	if w.sets.watched["192.168.1.50"] == 0 || w.sets.own["192.168.1.50 17 51413"] == 0 || w.sets.own["192.168.1.50 6 51413"] == 0 {
+		t.Errorf("the kernel was not told: %v, %v", w.sets.watched, w.sets.own)
 	}
 	if len(w.sets.cuts) != 0 || len(w.sets.locks) != 0 {
 		t.Errorf("a selective lock cut %v, locked %v", w.sets.cuts, w.sets.locks)
@@ -110,12 +110,12 @@ func TestTorrentIsFoundAnsweredAndSifted(t *testing.T) {
 	v6 := tcp(macA, "2001:db8:1::50", 4000, "2001:db8:ff::80", 443, nfq.SYN, nil)
 	v6.Version = 6
 	w.expect("SYN by IPv6", v6, nfq.Accept)
-	if w.sets.sifts["2001:db8:1::50"] == 0 {
-		t.Errorf("the kernel was not told of its other address: %v", w.sets.sifts)
+	if w.sets.watched["2001:db8:1::50"] == 0 || w.sets.own["2001:db8:1::50 17 51413"] == 0 {
+		t.Errorf("the kernel was not told of its other address: %v, %v", w.sets.watched, w.sets.own)
 	}
 	w.pass(81 * time.Second)
-	if w.locked("192.168.1.50") || len(w.sets.sifts) != 0 {
-		t.Errorf("released, but sifted: %v", w.sets.sifts)
+	if w.locked("192.168.1.50") || w.sets.cut()+len(w.sets.watched) != 0 {
+		t.Errorf("released, but cut: %+v", w.sets)
 	}
 	// All goes on again.
 	w.open(4001, "203.0.113.9", 7000)
@@ -138,42 +138,101 @@ func TestDecoysAreNoPeers(t *testing.T) {
 	w.expect("a connection to it", syn, nfq.Drop)
 }
 
+// TestWhatGoesOnBesideATorrent: of a locked host everything goes on but what shows to be of
+// its client. The first data is shown at once and in pieces of one byte.
 func TestWhatGoesOnBesideATorrent(t *testing.T) {
 	for _, tt := range []struct {
-		name  string
-		port  uint16
-		parts []string // by turns: the host, the other side
-		want  []nfq.Verdict
+		name string
+		port uint16 // of the server
+		b    string // what the host says first; nothing where the server does
+		want nfq.Verdict
 	}{
-		{"TLS with a name", 443, []string{hello("www.example.org")}, []nfq.Verdict{nfq.AcceptHarmless}},
-		{"HTTP", 80, []string{"GET /x HTTP/1.1\r\nHost: a.b\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"}, []nfq.Verdict{nfq.Accept, nfq.AcceptHarmless}},
-		{"SSH", 22, []string{"SSH-2.0-OpenSSH_9.2\r\n"}, []nfq.Verdict{nfq.AcceptHarmless}},
-		{"mail", 25, []string{"", "220 mx.example.org ESMTP\r\n"}, []nfq.Verdict{nfq.Accept, nfq.AcceptHarmless}},
-		{"an encrypted session", 6881, []string{random(200), random(200)}, []nfq.Verdict{nfq.Drop, nfq.Drop}},
-		{"the same at a port of others", 443, []string{random(200)}, []nfq.Verdict{nfq.Drop}},
-		{"a session in clear", 6881, []string{handshake}, []nfq.Verdict{nfq.Drop}},
-		{"a session that the outside opened", 6881, []string{"", handshake}, []nfq.Verdict{nfq.Accept, nfq.Drop}}, // unknown, as long as the host says nothing
-		{"an unknown protocol", 7000, []string{"hullo\n"}, []nfq.Verdict{nfq.Drop}},
-		{"the middle of something", 6881, []string{"", random(1400)}, []nfq.Verdict{nfq.Accept, nfq.Drop}},
-		{"the middle of TLS", 0, []string{"", "\x17\x03\x03\x00\x20" + strings.Repeat("r", 32)}, []nfq.Verdict{nfq.Accept, nfq.AcceptHarmless}},
-		{"a torrent's TLS", 6881, []string{hello("0123456789abcdef0123456789abcdef01234567")}, []nfq.Verdict{nfq.Drop}},
-		{"an announce", 80, []string{"GET /announce?info_hash=%AEF%021%BA%FDj%92%80%F5%CAv%C7%9E%5C%00R%B9%B91&port=1 HTTP/1.1\r\n\r\n"}, []nfq.Verdict{nfq.Drop}},
+		{"TLS with a name", 443, hello("www.example.org"), nfq.AcceptDecided},
+		{"TLS with an address for a name, at any port", 9443, hello("192.0.2.1"), nfq.AcceptDecided},
+		{"TLS with one label for a name", 443, hello("nas"), nfq.AcceptDecided},
+		{"TLS without a name", 8444, "\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03" + random(32) + "\x00\x00\x02\x13\x01\x01\x00\x00\x00", nfq.AcceptDecided},
+		{"HTTP", 80, "GET /x HTTP/1.1\r\nHost: a.b\r\n\r\n", nfq.AcceptDecided},
+		{"an upload by HTTP", 8000, "POST /x HTTP/1.1\r\nHost: a.b\r\nContent-Length: 100000\r\n\r\n" + random(1000), nfq.AcceptDecided},
+		{"CONNECT", 3128, "CONNECT www.example.org:443 HTTP/1.1\r\nHost: www.example.org:443\r\n\r\n", nfq.AcceptDecided},
+		{"WebDAV", 80, "PROPFIND / HTTP/1.1\r\nHost: a.b\r\nDepth: 1\r\n\r\n", nfq.AcceptDecided},
+		{"SSH", 22, "SSH-2.0-OpenSSH_9.2\r\n", nfq.AcceptDecided},
+		{"SSH at any port", 2222, "SSH-2.0-OpenSSH_9.2\r\n", nfq.AcceptDecided},
+		{"the data of FTP, plain", 50123, strings.Repeat("a line of a text file\n", 60), nfq.AcceptDecided},
+		{"OpenVPN by TCP", 1194, "\x00\x36\x38" + random(53), nfq.AcceptDecided},
+		{"OpenVPN by TCP with tls-crypt-v2, at any port", 11194, "\x01\xf4\x50" + random(499), nfq.AcceptDecided},
+		{"Telegram", 5222, random(105), nfq.AcceptDecided},
+		{"WhatsApp", 5222, "ED\x00\x01\x00\x00\x04\x08" + random(100), nfq.AcceptDecided},
+		{"Shadowsocks at a port of the system's", 443, random(300), nfq.AcceptDecided},
+		{"Shadowsocks with more than MSE has", 8388, random(700), nfq.AcceptDecided},
+		{"Spotify", 4070, "\x00\x04\x00\x00\x01\x00\x52\x0e\x50\x02\xa0\x01\x01" + strings.Repeat("\x10\x20\x30\x40\x50\x60\x70\x01\x02\x03\x04", 24), nfq.AcceptDecided},
+		{"Minecraft", 25565, "\x10\x00\xf4\x05\x09localhost\x63\xdd\x01", nfq.AcceptDecided},
+		{"Battle.net", 1119, "\x00\x0b\x08\x00\x10\x01\x18\x00\x28\x8c\x01\x40" + strings.Repeat("proto", 30), nfq.AcceptDecided},
+		{"Steam", 27017, "\x34\x00\x00\x00VT01" + random(52), nfq.AcceptDecided},
+		{"telnet", 23, "\xff\xfb\x1f\xff\xfb\x20", nfq.AcceptDecided},
+		{"git", 9418, "003egit-upload-pack /x.git\x00host=a.b\x00", nfq.AcceptDecided},
+		{"rsync", 873, "@RSYNCD: 31.0\n", nfq.AcceptDecided},
+		{"LDAP", 389, "\x30\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\x00\x80\x00", nfq.AcceptDecided},
+		{"PostgreSQL", 5432, "\x00\x00\x00\x08\x04\xd2\x16\x2f", nfq.AcceptDecided},
+		{"Redis", 6379, "*1\r\n$4\r\nPING\r\n", nfq.AcceptDecided},
+		{"RTMP", 1935, "\x03" + "\x00\x00\x00\x00\x00\x00\x00\x00" + random(1400), nfq.AcceptDecided},
+		{"SOCKS5", 1080, "\x05\x01\x00", nfq.AcceptDecided},
+		{"TeamViewer", 5938, "\x17\x24\x0a\x20\x00\x2f\x00\x00", nfq.AcceptDecided},
+		{"AnyDesk", 7070, hello("anydesk"), nfq.AcceptDecided},
+		{"MQTT", 1883, "\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00", nfq.AcceptDecided},
+		{"RDP", 3389, "\x03\x00\x00\x13\x0e\xe0\x00\x00\x00\x00\x00\x01\x00\x08\x00\x0b\x00\x00\x00", nfq.AcceptDecided},
+		{"PPTP", 1723, "\x00\x9c\x00\x01\x1a\x2b\x3c\x4d\x00\x01" + strings.Repeat("\x00", 146), nfq.AcceptDecided},
+		{"an unknown protocol", 7000, "hullo\n", nfq.AcceptDecided},
+		{"a torrent's TLS", 6881, hello("0123456789abcdef0123456789abcdef01234567"), nfq.AcceptDecided}, // it is not seen yet
+		{"a session in clear", 6881, handshake, nfq.Drop},
+		{"the same at a port of others", 443, handshake, nfq.Drop},
+		{"an announce", 80, announceLine + "\r\n", nfq.Drop},
+		{"an encrypted session", 6881, random(200), nfq.Drop},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := lockedTorrent(t, nil)
-			if tt.port != 0 { // else it was open before
-				w.open(4000, "203.0.113.80", tt.port)
+			w.open(4000, "203.0.113.80", tt.port)
+			w.expect("first data", w.data(4000, "203.0.113.80", tt.port, 1000, tt.b), tt.want)
+			// What follows is not looked at, as the kernel does not show it any more; and
+			// what comes in is nothing to go by.
+			w.expect("what comes in", reply("203.0.113.80", tt.port, 4000, 5000, random(1400)), nfq.Accept)
+			if tt.want == nfq.Drop {
+				w.expect("the same again", w.data(4000, "203.0.113.80", tt.port, 1000, tt.b), nfq.Drop)
+				return
 			}
-			seq := [2]uint32{1000, 5000}
-			for i, part := range tt.parts {
-				p := w.data(4000, "203.0.113.80", tt.port, seq[0], part)
-				if i%2 == 1 {
-					p = reply("203.0.113.80", tt.port, 4000, seq[1], part)
+			w.open(4001, "203.0.113.80", tt.port)
+			for i := range len(tt.b) {
+				p := w.data(4001, "203.0.113.80", tt.port, uint32(1000+i), tt.b[i:i+1])
+				if v := w.e.Packet(p, w.now); v == nfq.Drop {
+					t.Fatalf("byte %d is dropped", i)
+				} else if v == nfq.AcceptDecided {
+					break
 				}
-				seq[i%2] += uint32(len(part))
-				w.expect(tt.name, p, tt.want[i])
+			}
+			if w.out.resets != 0 {
+				t.Errorf("%d resets", w.out.resets)
 			}
 		})
+	}
+}
+
+// A server may speak first: mail, IRC, news, FTP, MySQL.
+func TestServersThatSpeakFirst(t *testing.T) {
+	for _, tt := range []struct {
+		name, greeting string
+		port           uint16
+		says           string
+	}{
+		{"mail", "220 mx.example.org ESMTP\r\n", 25, "EHLO host\r\n"},
+		{"IRC", ":irc.example.org NOTICE * :*** Looking up your hostname\r\n", 6667, "NICK a\r\n"},
+		{"news", "200 news.example.org ready\r\n", 119, "MODE READER\r\n"},
+		{"FTP", "220 ready\r\n", 2121, "USER a\r\n"},
+		{"MySQL", "\x4a\x00\x00\x00\x0a5.7.44\x00" + random(60), 3306, "\x54\x00\x00\x01\x8d\xa6\xff\x01\x00\x00\x00\x01\x21" + strings.Repeat("\x00", 23) + "root\x00\x14" + random(20) + "db\x00mysql_native_password\x00"},
+		{"HTTP/2", "\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x80\x00\x04\x00\x01\x00\x00\x00\x05\x00\xff\xff\xff", 8081, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
+	} {
+		w := lockedTorrent(t, nil)
+		w.open(4000, "203.0.113.80", tt.port)
+		w.expect(tt.name+": the greeting", reply("203.0.113.80", tt.port, 4000, 5000, tt.greeting), nfq.Accept)
+		w.expect(tt.name+": the host", w.data(4000, "203.0.113.80", tt.port, 1000, tt.says), nfq.AcceptDecided)
 	}
 }
 
@@ -182,30 +241,48 @@ func TestDatagramsBesideATorrent(t *testing.T) {
 		name string
 		port uint16
 		b    string
-		want nfq.Verdict
+		want nfq.Verdict // from a port of another program
+		own  nfq.Verdict // from the client's own port
 	}{
-		{"DNS", 53, "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00\x00\x01\x00\x01", nfq.AcceptHarmless},
-		{"DNS with a number that FastTrack's short messages begin with", 53, "\xc1\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00\x00\x01\x00\x01", nfq.AcceptHarmless},
-		{"NTP", 123, "\x23" + strings.Repeat("\x00", 47), nfq.AcceptHarmless},
-		{"QUIC", 443, quic(), nfq.AcceptHarmless},
-		{"STUN", 3478, "\x00\x01\x00\x00\x21\x12\xa4\x42abcdefghijkl", nfq.AcceptHarmless},
-		{"uTP", 6881, "\x41\x00\xfd\xde\x32\xe3\x7e\x70\x00\x00\x00\x00\x00\x04\x00\x00\xf9\xce\x00\x00", nfq.Drop},
-		{"the middle of uTP", 6881, "\x21\x00\xfd\xde\x32\xe3\x7e\x70\x00\x00\x01\x00\x00\x04\x00\x00\xf9\xce\x00\x07", nfq.Drop},
-		{"something unknown", 9999, "hullo", nfq.Drop},
+		{"DNS", 53, "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00\x00\x01\x00\x01", nfq.AcceptDecided, nfq.Drop},
+		{"DNS with a number that FastTrack's short messages begin with", 53, "\xc1\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03org\x00\x00\x01\x00\x01", nfq.AcceptDecided, nfq.Drop},
+		{"NTP", 123, "\x23" + strings.Repeat("\x00", 47), nfq.AcceptDecided, nfq.Drop},
+		{"time of Windows", 123, "\xd9" + strings.Repeat("\x00", 47), nfq.Accept, nfq.Drop},
+		{"QUIC", 443, quic(), nfq.AcceptDecided, nfq.Drop},
+		{"STUN", 3478, "\x00\x01\x00\x00\x21\x12\xa4\x42abcdefghijkl", nfq.AcceptDecided, nfq.Drop},
+		{"WireGuard's beginning", 51820, "\x01\x00\x00\x00" + random(144), nfq.AcceptDecided, nfq.Drop},
+		{"WireGuard's data", 51820, "\x04\x00\x00\x00" + random(92), nfq.Accept, nfq.Drop},
+		{"WARP, with reserved bytes", 2408, "\x01\x9a\x3c\x77" + random(144), nfq.Accept, nfq.Drop},
+		{"Tailscale's discovery", 41641, "TS\xf0\x9f\x92\xac" + random(80), nfq.Accept, nfq.Drop},
+		{"ZeroTier", 9993, random(137), nfq.Accept, nfq.Drop},
+		{"L2TP", 1701, "\xc8\x02\x00\x14\x00\x00\x00\x00\x00\x00\x00\x00\x80\x08\x00\x00\x00\x00\x00\x01", nfq.Accept, nfq.Drop},
+		{"OpenVPN at any port", 443, "\x38" + random(13), nfq.Accept, nfq.Drop},
+		{"plain RTP", 40000, "\x80\x00\x00\x01\x00\x00\x00\xa0\x11\x22\x33\x44" + strings.Repeat("\xd5", 160), nfq.Accept, nfq.Drop},
+		{"Source's games", 27015, "\xff\xff\xff\xffTSource Engine Query\x00", nfq.Accept, nfq.Drop},
+		{"a game of its own", 7777, random(60), nfq.Accept, nfq.Drop},
+		{"mosh", 60001, random(70), nfq.Accept, nfq.Drop},
+		{"syslog", 514, "<14>Jan  1 00:00:00 host prog: text", nfq.Accept, nfq.Drop},
+		{"SNMP", 161, "\x30\x26\x02\x01\x01\x04\x06public\xa0\x19\x02\x04" + random(20), nfq.Accept, nfq.Drop},
+		{"something unknown", 9999, "hullo", nfq.Accept, nfq.Drop},
+		{"the middle of uTP, perhaps", 6881, "\x21\x00\xfd\xde\x32\xe3\x7e\x70\x00\x00\x01\x00\x00\x04\x00\x00\xf9\xce\x00\x07", nfq.Accept, nfq.Drop},
+		{"the beginning of uTP", 6881, utpSYN, nfq.Drop, nfq.Drop},
+		{"a query of the DHT", 6881, dhtFind, nfq.Drop, nfq.Drop},
+		{"a tracker's", 6969, trackerAsks, nfq.Drop, nfq.Drop},
 	} {
 		w := lockedTorrent(t, nil)
-		w.expect(tt.name, w.speaks("203.0.113.9", tt.port, tt.b), tt.want)
-		w.expect("a neighbour's "+tt.name, udp(macB, "192.168.1.51", 4000, "203.0.113.9", tt.port, []byte("neighbour")), nfq.Accept)
+		w.expect(tt.name+" of another program", udp(macA, hostA, 50555, "203.0.113.9", tt.port, []byte(tt.b)), tt.want)
+		w.expect(tt.name+" of the client", w.speaks("203.0.113.9", tt.port, tt.b), tt.own)
+		w.expect("a neighbour's "+tt.name, udp(macB, "192.168.1.51", 51413, "203.0.113.9", tt.port, []byte("neighbour")), nfq.Accept)
 	}
+	// What comes in is the kernel's business: it cuts what is for an own port.
 	w := lockedTorrent(t, nil)
-	w.expect("a query from outside", hears("203.0.113.10", 6881, dhtPing), nfq.Drop)
-	w.expect("data from outside", hears("203.0.113.11", 6881, random(1400)), nfq.Drop)
-	w.expect("QUIC from outside", hears("203.0.113.12", 443, quic()), nfq.AcceptHarmless)
+	w.expect("a query from outside", hears("203.0.113.10", 6881, dhtPing), nfq.Accept)
+	w.expect("data from outside", hears("203.0.113.11", 6881, random(1400)), nfq.Accept)
 	if p := w.e.Peers(nfq.Addr{}); len(p) != 1 || p[0].Addr != ip("198.51.100.7") {
 		t.Errorf("peers %+v: who asks from outside is none", p)
 	}
 	w.pass(79 * time.Second)
-	w.expect("another query from outside", hears("203.0.113.10", 6881, dhtPing), nfq.Drop)
+	w.expect("another query from outside", hears("203.0.113.10", 6881, dhtPing), nfq.Accept)
 	w.pass(2 * time.Second)
 	if w.locked("192.168.1.50") {
 		t.Error("the outside holds the lock")
@@ -274,45 +351,6 @@ func TestTorrentProbes(t *testing.T) {
 	}
 }
 
-func TestEncryptedSessionsCountOnlyOfAClient(t *testing.T) {
-	w := newWorld(t, nil)
-	w.open(4000, "203.0.113.80", 6881)
-	w.expect("an encrypted session of a host that is not known", w.data(4000, "203.0.113.80", 6881, 1000, random(200)), nfq.AcceptDecided)
-	// It asks the router for a port.
-	w.expect("a mapping", mapping(), nfq.Accept)
-	w.open(4001, "203.0.113.81", 6881)
-	w.expect("an encrypted session beside it", w.data(4001, "203.0.113.81", 6881, 1000, random(200)), nfq.AcceptDecided)
-	if c := w.e.Clients(w.now); len(c) != 0 || w.out.resets != 0 {
-		t.Fatalf("a mapping and an encrypted session make no client: %+v, %d resets", c, w.out.resets)
-	}
-	// Nor do they together with one sign.
-	w.expect("a DHT ping", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
-	w.open(4002, "203.0.113.82", 6881)
-	w.expect("an encrypted session beside it", w.data(4002, "203.0.113.82", 6881, 1000, random(200)), nfq.Accept)
-	if c := w.e.Clients(w.now); len(c) != 0 {
-		t.Fatalf("an encrypted session is no second sign: %+v", c)
-	}
-	w.expect("a second sign", w.speaks("203.0.113.7", 6881, dhtPing), nfq.Drop)
-	until := w.e.clients[0].lockUntil
-	w.pass(10 * time.Second)
-	w.expect("more of the session", w.data(4002, "203.0.113.82", 6881, 1200, random(200)), nfq.Drop)
-	w.open(4003, "203.0.113.83", 6881)
-	w.expect("an encrypted session of the client", w.data(4003, "203.0.113.83", 6881, 1000, random(200)), nfq.Drop)
-	if w.out.resets != 2 {
-		t.Errorf("%d resets, one for each session: it is to try in clear", w.out.resets)
-	}
-	w.expect("the same again", w.data(4003, "203.0.113.83", 6881, 1000, random(200)), nfq.Drop)
-	if w.e.clients[0].lockUntil != until || w.out.resets != 2 {
-		t.Error("an encrypted session held the lock")
-	}
-	w = lockedTorrent(t, func(c *Config) { c.Protocols[torrent].ResetEncrypted = false })
-	w.open(4001, "203.0.113.81", 6881)
-	w.expect("an encrypted session", w.data(4001, "203.0.113.81", 6881, 1000, random(200)), nfq.Drop)
-	if w.out.resets != 0 {
-		t.Error("reset against the configuration")
-	}
-}
-
 // mapping asks the router for a port.
 func mapping() *nfq.Packet {
 	p := udp(macA, "192.168.1.50", 5000, "192.168.1.1", 5351, []byte("\x00\x01\x00\x00\xc8\xd5\xc8\xd5\x00\x00\x0e\x10"))
@@ -346,16 +384,12 @@ func TestPortsUsedAgain(t *testing.T) {
 		syn.Seq = seq - 1
 		w.expect("SYN", syn, nfq.Accept)
 		name := hello("www.example.org")
-		w.expect("a hello", w.data(4000, server, 443, seq, name), nfq.AcceptHarmless)
-		w.expect("what was behind it", w.data(4000, server, 443, seq+uint32(len(name)), random(59)), nfq.Accept)
+		w.expect("a hello", w.data(4000, server, 443, seq, name), nfq.AcceptDecided)
+		w.expect("what was behind it", w.data(4000, server, 443, seq+uint32(len(name)), random(59)), nfq.AcceptDecided)
 	}
 	again(1000)
 	again(900_000)
 	again(3_000_000_000)
-
-	// The first packet of what the outside opens is not seen.
-	w.expect("mail from outside", reply(server, 7000, 25, 1000, "22"), nfq.Accept)
-	w.expect("the next", reply(server, 7000, 25, 2_000_000_000, "220 mx.example.org ESMTP\r\n"), nfq.AcceptHarmless)
 }
 
 const announceLine = "GET /announce?info_hash=%AEF%021%BA%FDj%92%80%F5%CAv%C7%9E%5C%00R%B9%B91&peer_id=-lt0D60-abcdefghijkl&port=6890 HTTP/1.1\r\n"
@@ -438,8 +472,8 @@ func TestSuspectFromBefore(t *testing.T) {
 	probe, _ := hex.DecodeString(w.out.udp[0].payload)
 	tid := probe[strings.Index(string(probe), "1:t4:")+5:][:4]
 	w.expect("the answer", toRouter(51413, []byte("d1:rd2:id20:"+nodeID+"e1:t4:"+string(tid)+"1:y1:re")), nfq.Drop)
-	if !w.locked("192.168.1.50") || w.sets.sifts["192.168.1.50"] == 0 {
-		t.Errorf("clients %+v, sifted %v", w.e.Clients(w.now), w.sets.sifts)
+	if !w.locked("192.168.1.50") || w.sets.watched["192.168.1.50"] == 0 {
+		t.Errorf("clients %+v, watched %v", w.e.Clients(w.now), w.sets.watched)
 	}
 }
 
@@ -461,12 +495,12 @@ func TestSearchInTheLAN(t *testing.T) {
 func TestTorrentStrictAndMonitor(t *testing.T) {
 	w := lockedTorrent(t, func(c *Config) { c.Protocols[torrent].Lock = Strict })
 	w.expect("SYN to anybody", w.syn("203.0.113.80"), nfq.Drop)
-	if w.sets.locks["192.168.1.50"] == 0 || w.sets.sifts["192.168.1.50"] == 0 {
-		t.Errorf("locks %v, sifts %v", w.sets.locks, w.sets.sifts)
+	if w.sets.locks["192.168.1.50"] == 0 || w.sets.watched["192.168.1.50"] == 0 {
+		t.Errorf("locks %v, watched %v", w.sets.locks, w.sets.watched)
 	}
 	w.pass(81 * time.Second)
-	if len(w.sets.locks)+len(w.sets.sifts) != 0 {
-		t.Errorf("left: locks %v, sifts %v", w.sets.locks, w.sets.sifts)
+	if w.sets.cut()+len(w.sets.watched) != 0 {
+		t.Errorf("left: %+v", w.sets)
 	}
 	w = newWorld(t, func(c *Config) {
 		c.Protocols[torrent].Mode, c.Protocols[torrent].Probe = Monitor, false
@@ -483,7 +517,7 @@ func TestTorrentStrictAndMonitor(t *testing.T) {
 	w.prove()
 	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
 	w.open(4000, "203.0.113.80", 443)
-	w.expect("TLS", w.data(4000, "203.0.113.80", 443, 1000, hello("www.example.org")), nfq.AcceptHarmless)
+	w.expect("TLS", w.data(4000, "203.0.113.80", 443, 1000, hello("www.example.org")), nfq.AcceptDecided)
 	w.expect("SYN to the peer", w.syn("198.51.100.7"), nfq.Drop)
 }
 
@@ -520,8 +554,8 @@ func TestTorrentSurvivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := e.Clients(w.now)
-	if len(c) != 1 || !c[0].Locked || c[0].Program != w.e.Clients(w.now)[0].Program || sets.sifts["192.168.1.50"] == 0 {
-		t.Errorf("clients %+v, sifted %v", c, sets.sifts)
+	if len(c) != 1 || !c[0].Locked || c[0].Program != w.e.Clients(w.now)[0].Program || sets.watched["192.168.1.50"] == 0 || sets.own["192.168.1.50 17 51413"] == 0 {
+		t.Errorf("clients %+v, sets %+v", c, sets)
 	}
 }
 

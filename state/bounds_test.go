@@ -67,8 +67,8 @@ func TestFloodOfSources(t *testing.T) {
 						}
 					}
 					took := int(w.now.Since(start)/time.Second) + 1
-					if c := w.e.Clients(w.now); len(c) != 1 || w.sets.sifts["192.168.1.50"] == 0 || w.sets.sifts[hostA] == 0 {
-						t.Errorf("clients %+v, sets %v", c, w.sets.sifts)
+					if c := w.e.Clients(w.now); len(c) != 1 || w.sets.own[hostA+" 17 51413"] == 0 || w.sets.watched[hostA] == 0 {
+						t.Errorf("clients %+v, sets %+v", c, w.sets)
 					}
 					if w.sets.calls > 50 {
 						t.Errorf("%d changes of the kernel's sets", w.sets.calls)
@@ -179,8 +179,8 @@ func TestSetChangesAreBounded(t *testing.T) {
 			}
 			w.e.OnEvent = nil
 			w.pass(3 * time.Minute)
-			if len(w.sets.cuts)+len(w.sets.locks)+len(w.sets.sifts) != 0 {
-				t.Errorf("left behind: %d pairs, locks %v, sifts %v", len(w.sets.cuts), w.sets.locks, w.sets.sifts)
+			if w.sets.cut()+len(w.sets.watched) != 0 {
+				t.Errorf("left behind: %+v", w.sets)
 			}
 		})
 	}

@@ -11,15 +11,18 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// flowsToCut says which connections are to be looked for: pairs, and hosts.
+// flowsToCut says which connections are to be looked for: pairs, own ports, and hosts.
 func (w *world) flowsToCut() string {
-	pairs, hosts := map[nfq.Pair]struct{}{}, map[nfq.Addr]struct{}{}
-	w.e.FlowsToCut(pairs, hosts, w.now)
+	f := NewFlows()
+	w.e.FlowsToCut(f, w.now)
 	var all []string
-	for p := range pairs {
+	for p := range f.Pairs {
 		all = append(all, p.LAN.String()+" "+p.WAN.String())
 	}
-	for h := range hosts {
+	for p := range f.Ports {
+		all = append(all, ownName(p.Addr, p.Proto, p.Port))
+	}
+	for h := range f.Hosts {
 		all = append(all, h.String())
 	}
 	slices.Sort(all)
@@ -47,11 +50,19 @@ func TestFlowsToCut(t *testing.T) {
 			func(w *world) { w.prove(); w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
 			func(w *world) { w.e.Packet(udp(macA, other, 4000, "203.0.113.9", 4000, []byte("x")), w.now) },
 		}, []string{first + host + " 198.51.100.7", first + host + " 198.51.100.7"}},
-		{"a sifted host", nil, []func(*world){
+		{"a client's own ports, and what its host has in its middle", nil, []func(*world){
 			func(w *world) { w.proveTorrent(); w.expect("DHT", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop) },
 			func(w *world) { w.expect("DHT", w.speaks("198.51.100.8", 6881, dhtPing), nfq.Drop) },
 			func(w *world) { w.e.Packet(udp(macA, other, 4000, "203.0.113.9", 4000, []byte("x")), w.now) },
-		}, []string{host, "", host}},
+			func(w *world) {
+				p := w.speaks("198.51.100.9", 6881, dhtPing)
+				p.SrcPort = 51414
+				w.expect("DHT from another port", p, nfq.Drop)
+			},
+		}, []string{
+			host + ", " + host + " 17 51413, " + host + " 6 51413", "", host + ", " + host + " 17 51413, " + host + " 6 51413",
+			host + " 17 51413, " + host + " 17 51414, " + host + " 6 51413, " + host + " 6 51414",
+		}},
 		{"sets that were lost", nil, []func(*world){
 			func(w *world) { w.prove(); w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
 			func(w *world) { w.e.SetSets(w.sets, w.now) },

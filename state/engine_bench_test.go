@@ -17,13 +17,16 @@ func (idleSets) Cut(_, _ nfq.Addr, _ time.Duration)              {}
 func (idleSets) Uncut(_, _ nfq.Addr)                             {}
 func (idleSets) Lock(_ nfq.Addr, _ time.Duration)                {}
 func (idleSets) Unlock(_ nfq.Addr)                               {}
-func (idleSets) Sift(_ nfq.Addr, _ time.Duration)                {}
-func (idleSets) Unsift(_ nfq.Addr)                               {}
+func (idleSets) Own(nfq.Addr, uint8, uint16, time.Duration)      {}
+func (idleSets) Disown(nfq.Addr, uint8, uint16)                  {}
+func (idleSets) Watch(_ nfq.Addr, _ time.Duration)               {}
+func (idleSets) Unwatch(_ nfq.Addr)                              {}
 func (idleSets) Flush() uint64                                   { return 0 }
 func (idleSets) Room() int                                       { return 1 << 20 }
 func (idleSets) Lost() bool                                      { return false }
 func (idleSets) UDP(_ uint32, _, _ nfq.AddrPort, _ []byte) error { return nil }
 func (idleSets) Reset(_ *nfq.Packet) error                       { return nil }
+func (idleSets) Answer(*nfq.Packet, []byte) error                { return nil }
 func (idleSets) Reject(_ *nfq.Packet) error                      { return nil }
 
 // benchEngine returns an engine with that many clients, each of which has pinged
@@ -119,7 +122,7 @@ func BenchmarkPacket(b *testing.B) {
 		{"HTTP, transfer", func(_, _ int) *nfq.Packet { return benchTCP(0, 3000, nfq.ACK, kazaa) }, newAddr},
 		{"DHT query, answered", func(c, _ int) *nfq.Packet { return benchTorrent(c, dhtFind) }, nil},
 		{"DHT query, new node", func(c, _ int) *nfq.Packet { return benchTorrent(c, dhtPing) }, newAddr},
-		{"uTP of a sifted client", func(c, _ int) *nfq.Packet { return benchTorrent(c, utpData) }, newFlow},
+		{"uTP of a client, its own port", func(c, _ int) *nfq.Packet { return benchTorrent(c, utpData) }, newFlow},
 		{"unknown TCP of a sifted client", func(c, _ int) *nfq.Packet {
 			p := benchTorrent(c, secret)
 			p.Proto, p.TCPFlags = nfq.ProtoTCP, nfq.ACK

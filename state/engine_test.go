@@ -75,10 +75,16 @@ type fakeSets struct {
 	own     map[string]time.Duration
 	watched map[string]time.Duration
 	calls   int
+	// ends is when an element of own or watched ends by itself, by clock.
+	ends  map[string]Time
+	clock *Time
 }
 
 func newFakeSets() *fakeSets {
-	return &fakeSets{cuts: map[string]time.Duration{}, locks: map[string]time.Duration{}, own: map[string]time.Duration{}, watched: map[string]time.Duration{}}
+	return &fakeSets{
+		cuts: map[string]time.Duration{}, locks: map[string]time.Duration{}, own: map[string]time.Duration{}, watched: map[string]time.Duration{},
+		ends: map[string]Time{},
+	}
 }
 
 func (s *fakeSets) Cut(c, p nfq.Addr, d time.Duration) {
@@ -104,6 +110,7 @@ func (s *fakeSets) Unlock(a nfq.Addr) {
 func (s *fakeSets) Own(a nfq.Addr, proto uint8, port uint16, d time.Duration) {
 	s.calls++
 	s.own[ownName(a, proto, port)] = d
+	s.endsIn(ownName(a, proto, port), d)
 }
 
 func (s *fakeSets) Disown(a nfq.Addr, proto uint8, port uint16) {
@@ -118,12 +125,39 @@ func ownName(a nfq.Addr, proto uint8, port uint16) string {
 func (s *fakeSets) Watch(a nfq.Addr, d time.Duration) {
 	s.calls++
 	s.watched[a.String()] = d
+	s.endsIn(a.String(), d)
 }
 
 func (s *fakeSets) Unwatch(a nfq.Addr) {
 	s.calls++
 	delete(s.watched, a.String())
 }
+
+func (s *fakeSets) endsIn(name string, d time.Duration) {
+	if s.clock != nil {
+		s.ends[name] = s.clock.After(d)
+	}
+}
+
+// expire takes out what has ended by itself.
+func (s *fakeSets) expire() {
+	for name, end := range s.ends {
+		if *s.clock >= end {
+			delete(s.own, name)
+			delete(s.watched, name)
+			delete(s.ends, name)
+		}
+	}
+}
+
+// cut is how many elements there are by which a host loses something.
+func (s *fakeSets) cut() int {
+	if s.clock != nil {
+		s.expire()
+	}
+	return len(s.cuts) + len(s.locks) + len(s.own)
+}
+
 func (s *fakeSets) Flush() uint64 { return 0 }
 func (s *fakeSets) Room() int     { return 1 << 20 }
 func (s *fakeSets) Lost() bool    { return false }
@@ -146,6 +180,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 		change(&cfg)
 	}
 	w := &world{t: t, out: &fakeSender{}, sets: newFakeSets(), now: earliest}
+	w.sets.clock = &w.now
 	w.e = New(cfg, w.out, w.sets, 7)
 	w.e.SetDevices([]Device{lan()})
 	w.e.Advance(w.now)

@@ -23,6 +23,8 @@ const (
 	// handshakeTime is how long a client may take to go on. Whoever connects again
 	// later has not gone on.
 	handshakeTime = 2 * time.Second
+	// handshakeTries is how many segments may come after the answer until the proof.
+	handshakeTries = 2
 	// handshakePause is the least time between two such questions to a host of which
 	// nothing is proved.
 	handshakePause = 10 * time.Second
@@ -44,9 +46,9 @@ type judgement uint8
 
 const (
 	unknown  judgement = iota
-	asking                    // a connection with it was answered in its name
-	peers                     // a client's connections go there
-	innocent                  // something else does
+	asking             // a connection with it was answered in its name
+	peers              // a client's connections go there
+	innocent           // something else does
 )
 
 // judgedTable is the table of such places, the last ones that were used.
@@ -136,6 +138,10 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 
 // letGo has a connection that is none of a client's go on.
 func (e *Engine) letGo(slot int32) nfq.Verdict {
+	fl := &e.flows.flows[slot]
+	if s := e.hosts[fl.owner].attempt(&fl.key); s != nil {
+		s.decided = e.now // what comes here later is of its middle
+	}
 	e.endFlowAt(slot)
 	return nfq.AcceptDecided
 }
@@ -171,6 +177,7 @@ func (e *Engine) answerHandshake(p *nfq.Packet, fl *flow, protocol int) bool {
 	if n == 0 {
 		return false
 	}
+	fl.heard, fl.tries, fl.spent = p.Ack+uint32(n), 0, true
 	if err := e.sender.Answer(p, e.out[:n]); err != nil {
 		e.Counters.SendErrors++
 		return false
@@ -184,6 +191,12 @@ func (e *Engine) answeredHandshake(p *nfq.Packet, d *Device, h *host, slot int32
 	fl := &e.flows.flows[slot]
 	protocol := int(fl.protocol)
 	if !detect.All[protocol].Hidden.Proved(p.Payload, &fl.proof) {
+		// What it sent before it saw the answer is the rest of its first message.
+		if p.Ack == fl.heard {
+			if fl.tries++; fl.tries > handshakeTries {
+				e.provedInnocent(p, fl, now)
+			}
+		}
 		return e.clientOf(h).drop(p)
 	}
 	fl.fate = cut
@@ -201,6 +214,30 @@ func (e *Engine) answeredHandshake(p *nfq.Packet, d *Device, h *host, slot int32
 	c.lastAnswer = now
 	e.prove(h.client, c, protocol, ProofAnswer, detect.ReasonHandshake, [2]nfq.Flow{}, now)
 	return c.drop(p)
+}
+
+// provedInnocent notes that a connection that was answered is none of a client's. It is
+// reset, so that its program connects again at once.
+func (e *Engine) provedInnocent(p *nfq.Packet, fl *flow, now Time) {
+	fl.fate = cut
+	e.judge(&fl.key.wan, fl.key.wport, innocent, now)
+	e.reset(p)
+}
+
+// bare decides about a segment without data of a LAN host, such as comes here only when
+// connection tracking does not know what to make of it. One of a connection that was
+// answered in its peer's name is not for that peer.
+func (e *Engine) bare(p *nfq.Packet, now Time) nfq.Verdict {
+	key := keyOf(p)
+	slot := e.flows.get(key, e.hash.flow(&key))
+	if slot == none || !e.flows.flows[slot].spent {
+		return nfq.Accept
+	}
+	fl := &e.flows.flows[slot]
+	if fl.fate == asked && p.TCPFlags&nfq.FIN != 0 && p.Ack == fl.heard {
+		e.provedInnocent(p, fl, now) // it closes, and a client would have gone on
+	}
+	return nfq.Drop
 }
 
 // inMiddle looks at data of a connection of a locked host that was there before it was

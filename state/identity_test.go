@@ -65,7 +65,7 @@ func TestRepeater(t *testing.T) {
 					verdict = nfq.Drop
 				}
 				w.expect("A's SYN", tcp(macA, hostA, 5000, "203.0.113.80", 443, nfq.SYN, nil), verdict)
-				if tt.strict && (len(w.sets.locks) != 1 || w.sets.locks[hostA] == 0) || !tt.strict && (len(w.sets.sifts) != 1 || w.sets.sifts[hostA] == 0) {
+				if tt.strict && (len(w.sets.locks) != 1 || w.sets.locks[hostA] == 0) || !tt.strict && (len(w.sets.watched) != 1 || w.sets.watched[hostA] == 0) {
 					t.Errorf("sets %+v", w.sets)
 				}
 				// As long as both are used, they stay apart.
@@ -74,7 +74,7 @@ func TestRepeater(t *testing.T) {
 					innocent("later")
 					w.expect("A's game", game(macA, hostA, port), nfq.Accept)
 				}
-				if w.e.Counters.Forged != 0 || len(w.sets.locks)+len(w.sets.sifts)+len(w.sets.cuts) != 0 {
+				if w.e.Counters.Forged != 0 || w.sets.cut() != 0 {
 					t.Errorf("%d forged, sets %+v", w.e.Counters.Forged, w.sets)
 				}
 				sign(hostB, firstPeer)
@@ -227,15 +227,15 @@ func TestManyAddressesOfOneHost(t *testing.T) {
 		t.Fatalf("clients %+v", c)
 	}
 	for _, a := range c[0].Addrs {
-		if w.sets.sifts[a.String()] == 0 {
+		if w.sets.watched[a.String()] == 0 {
 			t.Errorf("%s is not sifted", a)
 		}
 	}
-	if n := len(w.sets.sifts); n != addrsPerHost {
-		t.Errorf("%d elements: %v", n, w.sets.sifts)
+	if n := len(w.sets.watched); n != addrsPerHost {
+		t.Errorf("%d elements: %v", n, w.sets.watched)
 	}
 	w.pass(81 * time.Second)
-	if len(w.sets.sifts)+len(w.sets.locks) != 0 {
+	if w.sets.cut() != 0 {
 		t.Errorf("left: %+v", w.sets)
 	}
 }
@@ -319,7 +319,7 @@ func TestForgedNeighbour(t *testing.T) {
 		if w.e.Counters.Forged == 0 {
 			t.Error("not counted")
 		}
-		if n, locked := w.e.Len(); n+locked != 0 || len(w.sets.locks)+len(w.sets.sifts)+len(w.sets.cuts) != 0 {
+		if n, locked := w.e.Len(); n+locked != 0 || w.sets.cut() != 0 {
 			t.Errorf("clients %+v, sets %+v", w.e.Clients(w.now), w.sets)
 		}
 		w.goesOn("the owner", "198.51.100.7")
@@ -349,13 +349,13 @@ func TestAddressThatMoved(t *testing.T) {
 		w.expect("the new owner's query", udp(macB, hostA, 51413, dst, 6881, []byte(dhtPing)), nfq.Drop)
 	}
 	n.answer(w)
-	if c := w.e.Clients(w.now); len(c) != 1 || c[0].MAC != macB || !c[0].Locked || w.sets.sifts[hostA] == 0 {
+	if c := w.e.Clients(w.now); len(c) != 1 || c[0].MAC != macB || !c[0].Locked || w.sets.watched[hostA] == 0 {
 		t.Errorf("clients %+v, sets %+v", c, w.sets)
 	}
 	w.expect("the former owner's SYN from its new address", tcp(macA, "192.168.1.77", 4000, "203.0.113.1", 443, nfq.SYN, nil), nfq.Accept)
 	w.pass(81 * time.Second)
-	if len(w.sets.sifts) != 0 {
-		t.Errorf("left: %v", w.sets.sifts)
+	if len(w.sets.watched) != 0 {
+		t.Errorf("left: %v", w.sets.watched)
 	}
 }
 
@@ -371,7 +371,7 @@ func TestBehindAnotherRouter(t *testing.T) {
 		w.expect("its neighbour's SYN", tcp(macB, near, 4000, "203.0.113.1", 443, nfq.SYN, nil), nfq.Accept)
 		w.expect("the router's own SYN", tcp(macB, hostB, 4000, "203.0.113.1", 443, nfq.SYN, nil), nfq.Accept)
 	}
-	if len(n.asked) != 0 || !w.locked(far) || len(w.sets.sifts) != 1 || w.sets.sifts[far] == 0 {
+	if len(n.asked) != 0 || !w.locked(far) || len(w.sets.watched) != 1 || w.sets.watched[far] == 0 {
 		t.Errorf("%d questions about neighbours, clients %+v, sets %+v", len(n.asked), w.e.Clients(w.now), w.sets)
 	}
 	// By an answer.

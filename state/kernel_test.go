@@ -23,10 +23,19 @@ func (s *slowSets) Cut(c, p nfq.Addr, d time.Duration) { s.add(); s.fakeSets.Cut
 func (s *slowSets) Uncut(c, p nfq.Addr)                { s.add(); s.fakeSets.Uncut(c, p) }
 func (s *slowSets) Lock(a nfq.Addr, d time.Duration)   { s.add(); s.fakeSets.Lock(a, d) }
 func (s *slowSets) Unlock(a nfq.Addr)                  { s.add(); s.fakeSets.Unlock(a) }
-func (s *slowSets) Sift(a nfq.Addr, d time.Duration)   { s.add(); s.fakeSets.Sift(a, d) }
-func (s *slowSets) Unsift(a nfq.Addr)                  { s.add(); s.fakeSets.Unsift(a) }
-func (s *slowSets) Room() int                          { return s.size - s.used }
-func (s *slowSets) add()                               { s.used++ }
+func (s *slowSets) Watch(a nfq.Addr, d time.Duration)  { s.add(); s.fakeSets.Watch(a, d) }
+func (s *slowSets) Unwatch(a nfq.Addr)                 { s.add(); s.fakeSets.Unwatch(a) }
+func (s *slowSets) Own(a nfq.Addr, proto uint8, port uint16, d time.Duration) {
+	s.add()
+	s.fakeSets.Own(a, proto, port, d)
+}
+
+func (s *slowSets) Disown(a nfq.Addr, proto uint8, port uint16) {
+	s.add()
+	s.fakeSets.Disown(a, proto, port)
+}
+func (s *slowSets) Room() int { return s.size - s.used }
+func (s *slowSets) add()      { s.used++ }
 
 func (s *slowSets) Flush() uint64 {
 	if s.used > 0 {

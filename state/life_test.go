@@ -5,6 +5,7 @@ package state
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,11 +88,69 @@ func consistent(t *testing.T, e *Engine, sets *fakeSets) {
 	if found != e.nfound || locked != e.nlocked || used+len(e.spareClients) != len(e.clients) {
 		t.Fatalf("%d clients found and %d locked, counted %d and %d; %d used, %d free", found, locked, e.nfound, e.nlocked, used, len(e.spareClients))
 	}
-	for _, m := range []map[string]time.Duration{sets.locks, sets.sifts, sets.cuts} {
+	for _, m := range []map[string]time.Duration{sets.locks, sets.cuts} {
 		for k := range m {
 			if host, _, _ := strings.Cut(k, " "); !ours[host] {
 				t.Fatalf("the kernel has %q, which is no locked client's: %+v", k, sets)
 			}
+		}
+	}
+	consistentOwn(t, e, sets)
+}
+
+// consistentOwn checks the own ports of clients: that the kernel cuts those of locked
+// clients and no others, at their own addresses and no others, and shows what they say.
+func consistentOwn(t *testing.T, e *Engine, sets *fakeSets) {
+	t.Helper()
+	sets.expire()
+	want, watched := map[string]bool{}, map[string]bool{}
+	for i := range e.clients {
+		c := &e.clients[i]
+		if !c.used {
+			continue
+		}
+		for j, port := range c.own {
+			switch {
+			case port == 0:
+				if c.own != [maxOwn]uint16{} && j == 0 {
+					t.Fatalf("client %d: the newest place is empty: %v", i, c.own)
+				}
+			case port < private || slices.Contains(c.own[:j], port):
+				t.Fatalf("client %d: own ports %v", i, c.own)
+			}
+		}
+		if !c.locked || !c.selective {
+			continue
+		}
+		for _, s := range e.hosts[c.host].addrs {
+			if s == none {
+				continue
+			}
+			// The kernel may lag behind the lock by an eighth of it.
+			a := &e.addrs[s]
+			told := a.inKernel && a.contested == 0 && e.now < min(c.kernelUntil, c.lockUntil)
+			watched[a.addr.String()] = told
+			for _, port := range c.own {
+				if port != 0 {
+					want[ownName(a.addr, nfq.ProtoUDP, port)] = told
+					want[ownName(a.addr, nfq.ProtoTCP, port)] = told
+				}
+			}
+		}
+	}
+	for name := range sets.own {
+		if _, ok := want[name]; !ok {
+			t.Fatalf("the kernel cuts %q, which is no locked client's: %v", name, sets.own)
+		}
+	}
+	for name, told := range want {
+		if _, ok := sets.own[name]; told && !ok {
+			t.Fatalf("the kernel does not cut %q: %v", name, sets.own)
+		}
+	}
+	for name, told := range watched {
+		if _, ok := sets.watched[name]; told && !ok {
+			t.Fatalf("the kernel does not watch %q: %v", name, sets.watched)
 		}
 	}
 }

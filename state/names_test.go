@@ -134,7 +134,7 @@ func TestAskingForAName(t *testing.T) {
 			w.expect("an answer", says(hostA, name, 3600, server), nfq.Accept)
 			w.open(4000, "203.0.113.81", 6699)
 			w.expect(name+" by "+how+": an encrypted session", w.data(4000, "203.0.113.81", 6699, 1000, random(200)), nfq.AcceptDecided)
-			if len(w.e.Clients(w.now))+len(w.sets.locks)+len(w.sets.sifts) != 0 {
+			if len(w.e.Clients(w.now))+w.sets.cut() != 0 {
 				t.Errorf("%s by %s: clients %+v", name, how, w.e.Clients(w.now))
 			}
 		}
@@ -150,16 +150,17 @@ func TestNameServersAreNotDecided(t *testing.T) {
 	monitor := func(c *Config) { byName(c); c.Protocols[torrent].Mode = Monitor }
 	nameless := func(c *Config) { c.Protocols[torrent].Mode = Monitor }
 	for _, tt := range []struct {
-		name          string
-		change        func(*Config)
-		client        bool
-		query, answer nfq.Verdict
+		name   string
+		change func(*Config)
+		client bool
+		query  nfq.Verdict
 	}{
-		{"no client", byName, false, nfq.Accept, nfq.Accept},
-		{"no client, no names", nil, false, nfq.AcceptHarmless, nfq.Accept},
-		{"a client that is watched", monitor, true, nfq.Accept, nfq.Accept},
-		{"a client that is watched, no names", nameless, true, nfq.AcceptHarmless, nfq.AcceptHarmless},
-		{"a client that is sifted", byName, true, nfq.AcceptHarmless, nfq.AcceptHarmless},
+		{"no client", byName, false, nfq.Accept},
+		{"no client, no names", nil, false, nfq.AcceptDecided},
+		{"a client that is watched", monitor, true, nfq.Accept},
+		{"a client that is watched, no names", nameless, true, nfq.AcceptDecided},
+		{"a client that is locked", byName, true, nfq.Accept},
+		{"a client that is locked, no names", nil, true, nfq.AcceptDecided},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, tt.change)
@@ -172,8 +173,8 @@ func TestNameServersAreNotDecided(t *testing.T) {
 				w.expect("a DHT ping", w.speaks("198.51.100.7", 6881, dhtPing), verdict)
 			}
 			w.expect("the query", query, tt.query)
-			w.expect("the answer", answer, tt.answer)
-			w.expect("something else", stun, nfq.AcceptHarmless)
+			w.expect("the answer", answer, nfq.Accept)
+			w.expect("something else", stun, nfq.AcceptDecided)
 		})
 	}
 }

@@ -65,18 +65,18 @@ func announces(header string) action { return sends(announceLine + header + "\r\
 // elsewhere nor what it does at the same address.
 func (w *world) goesOn(what string, dsts ...string) {
 	w.t.Helper()
-	if w.locked(hostA) || len(w.sets.locks)+len(w.sets.cuts)+len(w.sets.sifts) != 0 {
+	if w.locked(hostA) || w.sets.cut() != 0 {
 		w.t.Fatalf("%s: locked: %+v", what, w.e.Clients(w.now))
 	}
 	for _, dst := range append(dsts, "203.0.113.200") {
 		w.seq++
 		port := uint16(20000 + w.seq)
 		w.open(port, dst, 443)
-		w.expect(what+": TLS to "+dst, w.data(port, dst, 443, 1000, hello("www.example.org")), nfq.AcceptHarmless)
-		w.expect(what+": QUIC to "+dst, udp(macA, hostA, port, dst, 443, []byte(quic())), nfq.AcceptHarmless)
+		w.expect(what+": TLS to "+dst, w.data(port, dst, 443, 1000, hello("www.example.org")), nfq.AcceptDecided)
+		w.expect(what+": QUIC to "+dst, udp(macA, hostA, port, dst, 443, []byte(quic())), nfq.AcceptDecided)
 	}
 	w.expect(what+": DNS", udp(macA, hostA, 5353, "203.0.113.53", 53,
-		[]byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03org\x00\x00\x01\x00\x01")), nfq.AcceptHarmless)
+		[]byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03org\x00\x00\x01\x00\x01")), nfq.AcceptDecided)
 }
 
 // TestEvidence: what others can make locks nobody. Of what the host itself is made to
@@ -100,15 +100,15 @@ func TestEvidence(t *testing.T) {
 		{"a request from outside with Kazaa's headers", from(kazaaHead + "X-Kazaa-SupernodeIP: 8.8.8.8:53\r\n\r\n"), nfq.Accept, false},
 		{"a datagram from outside, a query", func(_ *world, dst string) *nfq.Packet { return hears(dst, 6881, dhtPing) }, nfq.Accept, false},
 		{"a datagram from outside, a ping", func(_ *world, dst string) *nfq.Packet { return hears(dst, 1214, string(kazaaPing)) }, nfq.Accept, false},
-		{"a page's picture", sends(pageHead), nfq.Accept, false},
-		{"the same of a program that says nothing of itself", sends("GET /.hash=0 HTTP/1.0\r\n\r\n"), nfq.Accept, false},
-		{"a page's request with Kazaa's header", sends("GET / HTTP/1.1\r\nX-Kazaa-SupernodeIP: 8.8.8.8:53\r\nOrigin: http://page.example\r\n\r\n"), nfq.Accept, false},
-		{"a page's announce", sends(announceLine + "User-Agent: Mozilla/5.0\r\n\r\n"), nfq.Accept, false},
-		{"a page's announce with a program's name", sends(announceLine + "User-Agent: Transmission/3.00\r\nReferer: http://page.example/\r\n\r\n"), nfq.Accept, false},
+		{"a page's picture", sends(pageHead), nfq.AcceptDecided, false},
+		{"the same of a program that says nothing of itself", sends("GET /.hash=0 HTTP/1.0\r\n\r\n"), nfq.AcceptDecided, false},
+		{"a page's request with Kazaa's header", sends("GET / HTTP/1.1\r\nX-Kazaa-SupernodeIP: 8.8.8.8:53\r\nOrigin: http://page.example\r\n\r\n"), nfq.AcceptDecided, false},
+		{"a page's announce", sends(announceLine + "User-Agent: Mozilla/5.0\r\n\r\n"), nfq.AcceptDecided, false},
+		{"a page's announce with a program's name", sends(announceLine + "User-Agent: Transmission/3.00\r\nReferer: http://page.example/\r\n\r\n"), nfq.AcceptDecided, false},
 		{"a web answer with Kazaa's header", func(w *world, dst string) *nfq.Packet {
-			w.expect("a request", sends(web)(w, dst), nfq.Accept)
+			w.expect("a request", sends(web)(w, dst), nfq.AcceptDecided)
 			return reply(dst, 80, uint16(30000+w.seq), 5000, "HTTP/1.1 200 OK\r\nX-Kazaa-SupernodeIP: 8.8.8.8:53\r\n\r\n")
-		}, nfq.AcceptHarmless, false},
+		}, nfq.Accept, false},
 		{"one datagram of 13 bytes", says("\x29abcd\x01\x00\x00\x00abcd"), nfq.Drop, true},
 		{"one ping", says(string(kazaaPing)), nfq.Drop, true},
 		{"one query of the DHT", says(dhtPing), nfq.Drop, true},
@@ -152,13 +152,13 @@ func TestEvidence(t *testing.T) {
 func TestNamedByTheDHT(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	values := "d1:rd2:id20:" + nodeID + "6:valuesl6:\x08\x08\x08\x08\x01\xbbee1:t2:aa1:y1:re"
-	w.expect("an answer that names a server", hears("198.51.100.7", 6881, values), nfq.Drop)
+	w.expect("an answer that names a server", hears("198.51.100.7", 6881, values), nfq.Accept)
 	for range 5 {
 		w.pass(15 * time.Second)
 		w.seq++
 		port := uint16(20000 + w.seq)
 		w.open(port, "8.8.8.8", 443)
-		w.expect("TLS to it", w.data(port, "8.8.8.8", 443, 1000, hello("www.example.org")), nfq.AcceptHarmless)
+		w.expect("TLS to it", w.data(port, "8.8.8.8", 443, 1000, hello("www.example.org")), nfq.AcceptDecided)
 	}
 	w.pass(6 * time.Second)
 	if w.locked(hostA) {
@@ -231,7 +231,7 @@ func TestConduct(t *testing.T) {
 			}
 			c := w.e.Clients(w.now)
 			if tt.protocol == "" {
-				if len(c) != 0 || len(w.sets.locks)+len(w.sets.sifts)+len(w.sets.cuts) != 0 {
+				if len(c) != 0 || w.sets.cut() != 0 {
 					t.Errorf("clients %+v", c)
 				}
 				return
@@ -279,7 +279,7 @@ func TestHelloInASYN(t *testing.T) {
 	w = newWorld(t, nil)
 	p := tcp(macA, hostA, 4000, "203.0.113.80", 443, nfq.SYN, []byte(hello("www.example.org")))
 	p.Seq = 999
-	w.expect("TLS in a SYN", p, nfq.AcceptHarmless)
+	w.expect("TLS in a SYN", p, nfq.AcceptDecided)
 }
 
 // asked returns the last question by UDP of a kind, "krpc" or "utp".
@@ -355,7 +355,7 @@ func TestAnswerProves(t *testing.T) {
 				}
 				c := w.e.Clients(w.now)
 				if len(c) != 1 || !c[0].Locked || c[0].Proof != ProofAnswer || c[0].Reason != detect.ReasonProbe || c[0].Addr != ip(hostA) || c[0].MAC != macA ||
-					w.sets.sifts[hostA] == 0 || w.e.Counters.Answers != 1 {
+					w.sets.watched[hostA] == 0 || w.e.Counters.Answers != 1 {
 					t.Errorf("clients %+v, sets %+v", c, w.sets)
 				}
 			})
@@ -670,7 +670,7 @@ func TestConfigurationMeanwhile(t *testing.T) {
 					m.after(w, n, p)
 					w.e.Advance(w.now)
 					if cfg.LockTime == 0 || cfg.Protocols[torrent].Mode != Block || cfg.ExemptMACs != nil {
-						if w.locked(hostA) || len(w.sets.locks)+len(w.sets.sifts) != 0 {
+						if w.locked(hostA) || w.sets.cut() != 0 {
 							t.Errorf("locked: %+v, %+v", w.e.Clients(w.now), w.sets)
 						}
 					}
@@ -803,7 +803,7 @@ func TestPeersOfWhatIsNotProved(t *testing.T) {
 	w.expect("one ping of FastTrack", w.ping("198.51.100.9"), nfq.Drop)
 	w.expect("SYN to whom it pinged", w.syn("198.51.100.9"), nfq.Accept)
 	w.open(4000, "198.51.100.9", 443)
-	w.expect("TLS to whom it pinged", w.data(4000, "198.51.100.9", 443, 1000, hello("www.example.org")), nfq.AcceptHarmless)
+	w.expect("TLS to whom it pinged", w.data(4000, "198.51.100.9", 443, 1000, hello("www.example.org")), nfq.AcceptDecided)
 	if len(w.sets.cuts) != 0 {
 		t.Errorf("cut from %v", w.sets.cuts)
 	}
@@ -816,13 +816,13 @@ func TestProvedTwice(t *testing.T) {
 	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
 	w.expect("a mapping", mapping(), nfq.Accept)
 	w.expect("the answer", toRouter(51413, krpcAnswer(w.asked("krpc"))), nfq.Drop)
-	if c := w.e.Clients(w.now); len(c) != 1 || c[0].Protocol.Name != "bittorrent" || c[0].Proof != ProofAnswer || !c[0].Strict || w.sets.sifts[hostA] == 0 {
+	if c := w.e.Clients(w.now); len(c) != 1 || c[0].Protocol.Name != "bittorrent" || c[0].Proof != ProofAnswer || !c[0].Strict || w.sets.watched[hostA] == 0 {
 		t.Errorf("clients %+v, sets %+v", c, w.sets)
 	}
 	cfg := w.e.cfg
 	cfg.Protocols[0].Mode = Off
 	w.e.Configure(cfg)
-	if w.locked(hostA) || len(w.sets.locks)+len(w.sets.sifts) != 0 {
+	if w.locked(hostA) || w.sets.cut() != 0 {
 		t.Errorf("still locked, for what is not looked for any more: %+v", w.sets)
 	}
 }

@@ -63,4 +63,5 @@ func (e *Engine) Hold(x *Held, now Time) {
 	e.OnLock = share
 	c.lockUntil = until
 	c.lockStart = until - Time(e.cfg.LockTime)
+	e.schedule(h.client, c, now) // it may end sooner than the timer was set for
 }

@@ -88,7 +88,7 @@ func TestProvedInBothQueues(t *testing.T) {
 	}
 	together(a, b, 82*time.Second)
 	for name, w := range map[string]*world{"first": a, "second": b} {
-		if _, locked := w.e.Len(); locked != 0 || len(w.sets.locks)+len(w.sets.sifts)+len(w.sets.cuts) != 0 {
+		if _, locked := w.e.Len(); locked != 0 || w.sets.cut() != 0 {
 			t.Errorf("%s: %d locked, sets %+v", name, locked, w.sets)
 		}
 		consistentLocks(t, w.e)
@@ -130,7 +130,7 @@ func TestHoldIsRefused(t *testing.T) {
 		w.e.Hold(&h, w.now)
 		w.e.Advance(w.now)
 		w.expect(tt.name+": SYN", w.syn("203.0.113.1"), nfq.Accept)
-		if len(w.sets.locks)+len(w.sets.sifts) != 0 {
+		if w.sets.cut() != 0 {
 			t.Errorf("%s: sets %+v", tt.name, w.sets)
 		}
 	}

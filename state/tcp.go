@@ -24,8 +24,11 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 			return e.refuse(p, c)
 		}
 	}
-	if isSYN {
+	switch {
+	case isSYN:
 		e.endFlow(p)
+	case len(p.Payload) == 0:
+		return e.bare(p, now)
 	}
 	return e.tcpData(p, d, h, now) // a SYN may carry data (TCP Fast Open)
 }
@@ -158,6 +161,8 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	switch {
 	case fl.claimed: // and only watched
 	case fl.key.wport < private || service(fl.key.wport):
+	case !fl.begun && locked && fl.decided != 0 && fl.decided >= c.since:
+		// It was let pass while its host was locked, and this was on its way already.
 	case !fl.begun && locked:
 		is, known := e.inMiddle(c, fl, p.Payload)
 		if is {

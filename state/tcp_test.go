@@ -82,22 +82,21 @@ func TestSupernodeOnOurOwnNetworkIsIgnored(t *testing.T) {
 func TestWhatComesInTellsNothing(t *testing.T) {
 	for _, tt := range []struct {
 		name, request, reply string
-		last                 nfq.Verdict // of the reply
 	}{
-		{"Kazaa's header in an answer", "GET /1/a HTTP/1.1\r\n\r\n", "HTTP/1.1 206 OK\r\nX-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n\r\n", nfq.AcceptHarmless},
-		{"a push", "", "GIVE 1\r\n", nfq.Accept},
-		{"a handshake", "", handshake, nfq.Accept},
-		{"Kazaa's header in a request", "", "GET / HTTP/1.1\r\nX-Kazaa-Username: u\r\nX-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n\r\n", nfq.Accept},
-		{"an announce", "", "GET /announce?info_hash=aaaaaaaaaaaaaaaaaaaa&port=1 HTTP/1.1\r\nUser-Agent: Transmission/3.00\r\n\r\n", nfq.Accept},
+		{"Kazaa's header in an answer", "GET /1/a HTTP/1.1\r\n\r\n", "HTTP/1.1 206 OK\r\nX-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n\r\n"},
+		{"a push", "", "GIVE 1\r\n"},
+		{"a handshake", "", handshake},
+		{"Kazaa's header in a request", "", "GET / HTTP/1.1\r\nX-Kazaa-Username: u\r\nX-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n\r\n"},
+		{"an announce", "", "GET /announce?info_hash=aaaaaaaaaaaaaaaaaaaa&port=1 HTTP/1.1\r\nUser-Agent: Transmission/3.00\r\n\r\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, nil)
 			w.expect("some SYN", w.syn("203.0.113.1"), nfq.Accept)
 			if tt.request != "" {
 				w.open(4000, "203.0.113.77", 80)
-				w.expect("a request like any", w.data(4000, "203.0.113.77", 80, 1000, tt.request), nfq.Accept)
+				w.expect("a request like any", w.data(4000, "203.0.113.77", 80, 1000, tt.request), nfq.AcceptDecided)
 			}
-			w.expect("what comes in", reply("203.0.113.77", 80, 4000, 5000, tt.reply), tt.last)
+			w.expect("what comes in", reply("203.0.113.77", 80, 4000, 5000, tt.reply), nfq.Accept)
 			w.nothing()
 			w.expect("SYN to who sent it", w.syn("203.0.113.77"), nfq.Accept)
 			w.expect("SYN to whom it named", w.syn("203.0.113.99"), nfq.Accept)
@@ -108,7 +107,7 @@ func TestWhatComesInTellsNothing(t *testing.T) {
 // nothing wants the host to be neither a client nor a suspect.
 func (w *world) nothing() {
 	w.t.Helper()
-	if c, s := w.e.Clients(w.now), w.e.Suspects(w.now); len(c)+len(s)+len(w.sets.locks)+len(w.sets.cuts)+len(w.sets.sifts) != 0 {
+	if c, s := w.e.Clients(w.now), w.e.Suspects(w.now); len(c)+len(s)+w.sets.cut() != 0 {
 		w.t.Errorf("clients %+v, suspects %+v, sets %+v", c, s, w.sets)
 	}
 }
@@ -118,7 +117,7 @@ func TestSegmentsThatOvertake(t *testing.T) {
 	w.open(4000, "203.0.113.77", 80)
 	w.expect("third", w.data(4000, "203.0.113.77", 80, 1025, "ername: u\r\n\r\n"), nfq.Accept)
 	w.expect("second", w.data(4000, "203.0.113.77", 80, 1009, " HTTP/1.1\r\nX-Kaz"), nfq.Accept)
-	w.expect("first", w.data(4000, "203.0.113.77", 80, 1000, "GET /1/ab"), nfq.Accept)
+	w.expect("first", w.data(4000, "203.0.113.77", 80, 1000, "GET /1/ab"), nfq.AcceptDecided)
 	if len(w.e.Suspects(w.now)) != 0 {
 		t.Fatal("X-Kaz + ername is no header of Kazaa's")
 	}
@@ -131,8 +130,8 @@ func TestSegmentsThatOvertake(t *testing.T) {
 	}
 }
 
-// fastTrackOnly turns the protocols off for which harmless connections are told
-// from unknown ones.
+// fastTrackOnly turns the other protocols off: those whose connections can look like
+// anything are among them.
 func fastTrackOnly(c *Config) {
 	for i := range c.Protocols[1:] {
 		c.Protocols[1+i].Mode = Off
@@ -201,7 +200,7 @@ func TestLookBackCanBeTurnedOff(t *testing.T) {
 
 func TestHTTPOff(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Protocols[0].HTTP = false })
-	w.expect("transfer", w.data(4000, "203.0.113.77", 80, 1000, "GET /.hash=0 HTTP/1.1\r\nX-Kazaa-SupernodeIP: 198.51.100.1:1214\r\n\r\n"), nfq.Accept)
+	w.expect("transfer", w.data(4000, "203.0.113.77", 80, 1000, "GET /.hash=0 HTTP/1.1\r\nX-Kazaa-SupernodeIP: 198.51.100.1:1214\r\n\r\n"), nfq.AcceptDecided)
 	w.nothing()
 }
 

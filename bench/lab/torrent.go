@@ -3,8 +3,10 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -143,10 +145,19 @@ func (c *Torrent) session(ctx context.Context, to netip.AddrPort) {
 	defer conn.Close()
 	deadline, _ := ctx.Deadline()
 	conn.SetDeadline(deadline)
-	conn.Write(random(200))
+	// As any client, it goes on when it gets a key: who answers is not authenticated.
+	key, secret := mseKey()
+	conn.Write(append(key, random(104)...))
 	buf := make([]byte, 2048)
-	n, err := conn.Read(buf)
+	n, err := io.ReadAtLeast(conn, buf, len(key))
+	if err == nil {
+		conn.Write(append(mseProof(buf[:len(key)], secret), random(60)...))
+		conn.Read(make([]byte, 1)) // until the other side ends it
+	}
 	c.note(func(s *TorrentSeen) {
+		if !bytes.HasPrefix(buf[:n], key) { // not what the peer sends back
+			n = 0
+		}
 		s.TCPIn += n
 		if err != nil && strings.Contains(err.Error(), "reset") {
 			s.Resets++

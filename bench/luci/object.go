@@ -80,6 +80,8 @@ func (p *Plugin) Call(method string, args map[string]any) (any, int) {
 			fmt.Fprintf(&vars, "arg_%s='%s'\n", k, strings.ReplaceAll(v, "'", `'\''`))
 		case float64:
 			fmt.Fprintf(&vars, "arg_%s='%.0f'\n", k, v)
+		case bool:
+			fmt.Fprintf(&vars, "arg_%s=%t\n", k, v)
 		}
 	}
 	f, err := os.CreateTemp(filepath.Dir(p.script), "args")
@@ -97,9 +99,12 @@ func (p *Plugin) Call(method string, args map[string]any) (any, int) {
 	if err != nil {
 		return nil, ubusUnknownProblem
 	}
+	if len(out) == 0 {
+		return nil, ubusNoData
+	}
 	var reply map[string]any
 	if json.Unmarshal(out, &reply) != nil {
-		return nil, ubusUnknownProblem
+		return nil, ubusInvalidValue
 	}
 	return reply, ubusOK
 }

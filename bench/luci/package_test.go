@@ -115,12 +115,13 @@ func TestAccess(t *testing.T) {
 	for _, m := range regexp.MustCompile(`common\.ask\('(\w+)'`).FindAllStringSubmatch(scripts.String(), -1) {
 		called[m[1]] = true
 	}
-	offered := map[string]bool{}
-	for m := range plugin.methods {
-		offered[m] = true
+	if !reflect.DeepEqual(granted, called) {
+		t.Errorf("granted %v, called %v", granted, called)
 	}
-	if !reflect.DeepEqual(granted, called) || !reflect.DeepEqual(granted, offered) {
-		t.Errorf("granted %v, called %v, offered by rpcd %v", granted, called, offered)
+	for m := range granted { // scripts may call others
+		if plugin.methods[m] == nil {
+			t.Errorf("rpcd does not offer %s", m)
+		}
 	}
 	for _, m := range []string{"unlock", "exempt"} {
 		if has(access.Read.UBUS["p2pwall"], m) {

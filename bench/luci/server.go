@@ -19,6 +19,9 @@ import (
 type Config struct {
 	Root   string // the checkout
 	Object Object // nil for a router whose rpcd does not know p2pwall
+	// Direct answers for the object luci.p2pwall; nil for a router whose rpcd has no
+	// socket module.
+	Direct Object
 	UCI    *UCI
 	// Hints is what luci-rpc getHostHints answers.
 	Hints map[string]any

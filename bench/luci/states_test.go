@@ -28,16 +28,39 @@ func (c *canned) call(method string, _ map[string]any) (any, int) {
 	if c.absent {
 		return nil, ubusNotFound
 	}
-	if method == "status" && c.lost > 0 {
-		c.lost++
-		s := cannedStatus()
-		s["queues"] = []any{map[string]any{"number": 214, "length": 1024, "waiting": 3, "dropped": c.lost, "user_dropped": 0}}
-		return s, ubusOK
+	if method == "page" {
+		return c.page(), ubusOK
 	}
 	if r, ok := c.replies[method]; ok {
 		return r, ubusOK
 	}
 	return map[string]any{"error": "unknown cmd"}, ubusOK
+}
+
+// page is the reply that has several others in it.
+func (c *canned) page() map[string]any {
+	status, _ := c.replies["status"].(map[string]any)
+	if status["error"] != nil {
+		return status
+	}
+	if c.lost > 0 {
+		c.lost++
+		status = cannedStatus()
+		status["queues"] = []any{map[string]any{"number": 214, "length": 1024, "waiting": 3, "dropped": c.lost, "user_dropped": 0}}
+	}
+	out := map[string]any{"status": status}
+	for _, method := range []string{"clients", "peers"} {
+		reply, _ := c.replies[method].(map[string]any)
+		for k, v := range reply {
+			out[k] = v
+		}
+	}
+	for _, member := range []string{"history", "faults"} {
+		if r, ok := c.replies[member]; ok {
+			out[member] = r
+		}
+	}
+	return out
 }
 
 func (c *canned) set(replies map[string]any) {
@@ -200,7 +223,12 @@ func TestStates(t *testing.T) {
 		}
 	}
 	daemon := &canned{}
-	down := map[string]any{"status": map[string]any{"error": "P2Pwall is not running"}}
+	down := map[string]any{
+		"status": map[string]any{"error": "P2Pwall is not running"},
+		"check":  map[string]any{"findings": []any{map[string]any{"level": "error", "what": "no LAN device is known", "remedy": "run as root"}}},
+	}
+	quiet := false             // the init script says nothing, and the daemon does not come up
+	directCode := ubusNotFound // what luci.p2pwall ends with
 	var server *Server
 	hooks := map[string]func(){
 		"full": func() {
@@ -212,7 +240,7 @@ func TestStates(t *testing.T) {
 				"peers":  map[string]any{"peers": []any{map[string]any{"address": markup, "port": 1}}},
 				"check":  map[string]any{"findings": []any{map[string]any{"level": "error", "what": markup, "remedy": markup}, map[string]any{"level": "ok", "what": markup}}},
 				"events": map[string]any{"events": []any{map[string]any{"seq": 1, "time": 1, "class": markup, "event": markup, "client": markup, "text": markup}, map[string]any{"seq": 2, "time": 1e300, "class": "client", "event": "found", "client": markup, "peer": markup, "protocol": markup}}},
-				"unlock": map[string]any{"error": markup},
+				"exempt": map[string]any{"error": markup},
 			}))
 		},
 		"older": func() {
@@ -233,7 +261,15 @@ func TestStates(t *testing.T) {
 		"one-suspect": func() {
 			daemon.set(with(map[string]any{"clients": map[string]any{"clients": []any{}, "suspects": []any{cannedSuspect(1)}}}))
 		},
-		"norules":  func() { daemon.set(status("rules_ok", false)) },
+		"norules": func() { daemon.set(status("rules_ok", false)) },
+		"nolan":   func() { daemon.set(status("devices", []any{})) },
+		"restart": func() { daemon.set(status("restart", []any{"fail_open", "queue"})) },
+		"faults": func() {
+			daemon.set(with(map[string]any{"faults": []any{"/etc/config/p2pwall:7: " + markup}}))
+		},
+		"other-version": func() {
+			daemon.set(map[string]any{"status": map[string]any{"error": "unknown cmd \"page\""}})
+		},
 		"disabled": func() { daemon.set(status("enabled", false)) },
 		"losing": func() {
 			daemon.set(good)
@@ -262,10 +298,15 @@ func TestStates(t *testing.T) {
 			daemon.set(down)
 			configure("1", "block")
 		},
+		"quiet": func() { quiet = true },
+		"loud":  func() { quiet = false },
 		"off": func() {
 			daemon.set(down)
 			configure("0", "block")
 		},
+		"direct":  func() { directCode = ubusOK },
+		"unable":  func() { directCode = ubusTimeout },
+		"missing": func() { directCode = ubusNotFound },
 		"is-on": func() {
 			if got := uci.Get("p2pwall", "main", "enabled"); !reflect.DeepEqual(got, []string{"1"}) {
 				t.Errorf("enabled is %q", got)
@@ -277,9 +318,21 @@ func TestStates(t *testing.T) {
 	}
 	uci.Committed = func(string) { daemon.set(good) }
 	server, err = NewServer(Config{
-		Root: root, Object: daemon.call, UCI: uci, Hooks: hooks, LuCI: os.Getenv("P2PWALL_LUCI"),
+		Root: root, Object: daemon.call, Direct: func(string, map[string]any) (any, int) {
+			if directCode != ubusOK {
+				return nil, directCode
+			}
+			return daemon.call("page", nil)
+		}, UCI: uci, Hooks: hooks, LuCI: os.Getenv("P2PWALL_LUCI"),
 		Hints: map[string]any{"02:00:00:00:01:32": map[string]any{"name": markup, "ipaddrs": []string{markup}}},
-		Init: func(string) (int, string) {
+		Init: func(command string) (int, string) {
+			if command == "restart" {
+				daemon.set(good)
+				return 0, ""
+			}
+			if quiet {
+				return 0, ""
+			}
 			if reflect.DeepEqual(uci.Get("p2pwall", "main", "enabled"), []string{"1"}) && server.Calls("uci.commit") > 0 {
 				return 0, ""
 			}

@@ -86,7 +86,8 @@ func (s *Server) answer(q request) any {
 		return out
 	}
 	result, code := s.call(held, object, method, args)
-	if object == "p2pwall" && code == ubusNotFound {
+	absent := object == "p2pwall" || object == "luci.p2pwall" && s.cfg.Direct == nil
+	if absent && code == ubusNotFound {
 		out["error"] = map[string]any{"code": -32000, "message": "Object not found"}
 		return out
 	}
@@ -104,6 +105,11 @@ func (s *Server) call(held rights, object, method string, args map[string]any) (
 		writes = held[2:]
 	}
 	switch object {
+	case "luci.p2pwall":
+		if s.cfg.Direct == nil {
+			return nil, ubusNotFound
+		}
+		return s.cfg.Direct(method, args)
 	case "p2pwall":
 		if s.cfg.Object == nil {
 			return nil, ubusNotFound

@@ -199,7 +199,9 @@ const (
 	ubusInvalidMethod  = 3
 	ubusInvalidValue   = 2
 	ubusNotFound       = 4
+	ubusNoData         = 5
 	ubusDenied         = 6
+	ubusTimeout        = 7
 	ubusUnknownProblem = 9
 )
 

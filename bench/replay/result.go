@@ -229,11 +229,10 @@ func (s *sender) UDP(_ uint32, _, _ nfq.AddrPort, _ []byte) error { s.Sent++; re
 // Reset implements state.Sender.
 func (s *sender) Reset(*nfq.Packet) error { s.Sent++; return nil }
 
-// Answer implements state.Sender. In a capture nobody goes on with a handshake that is
-// answered, so none is: what can be one is cut of a locked host, and goes on of others.
-func (s *sender) Answer(*nfq.Packet, []byte) error { return errNobody }
-
-var errNobody = errors.New("nobody answers in a capture")
+// Answer implements state.Sender. Nobody in a capture would go on.
+func (s *sender) Answer(*nfq.Packet, []byte) error {
+	return errors.New("a capture answers nobody")
+}
 
 // Reject implements state.Sender.
 func (s *sender) Reject(*nfq.Packet) error { s.Sent++; return nil }

@@ -66,7 +66,8 @@ type daemon struct {
 	held   chan heldBy // locks that the other engines are to know of
 	groups nfq.Groups
 	flows  *flowCutter
-	rounds int // of the housekeeping
+	rounds int    // of the housekeeping
+	logged uint64 // the last event in the log's file
 }
 
 func newDaemon(c *call, cfg openwrt.Config, log *procd.Logger) *daemon {
@@ -106,6 +107,15 @@ func (d *daemon) start() error {
 	}
 	for _, w := range d.workers {
 		service.Loops = append(service.Loops, w.loop)
+	}
+	if path := d.journalPath(); path != "" {
+		b, err := readState(path)
+		if err == nil && b != nil {
+			err = d.journal.Restore(b, version)
+		}
+		if err != nil {
+			d.log.Printf("log of events %s: %v", path, err)
+		}
 	}
 	var err error
 	if d.server, err = procd.Listen(d.cfg.Control, service.Handle); err != nil {
@@ -152,12 +162,6 @@ func (d *daemon) watch() error {
 	if err := d.loadRules(); err != nil {
 		return err
 	}
-	if first && d.cfg.Sifts() {
-		// What began in between showed what it is to nobody.
-		if err := nfq.MarkKnown(d.marks, d.lan()); err != nil {
-			d.log.Warnf("%v", err)
-		}
-	}
 	d.suspect(suspects)
 	return nil
 }
@@ -168,7 +172,7 @@ func (d *daemon) watch() error {
 func (d *daemon) lookAgain() (suspects []nfq.AddrPort) {
 	var err error
 	if lan := d.lan(); d.cfg.Sifts() {
-		suspects, err = nfq.LookAgain(d.marks, lan)
+		suspects, err = nfq.LookAgain(lan)
 	} else {
 		_, err = nfq.DeleteUDPFlows(lan)
 	}
@@ -281,6 +285,14 @@ func (d *daemon) shareLocks() {
 	}
 }
 
+// journalPath is where the log of events outlives a restart, "" for nowhere.
+func (d *daemon) journalPath() string {
+	if d.cfg.StateFile == "" {
+		return ""
+	}
+	return d.cfg.StateFile + ".events"
+}
+
 // statePath is the state file of worker i.
 func (d *daemon) statePath(i int) string {
 	if i == 0 || d.cfg.StateFile == "" {
@@ -346,6 +358,14 @@ func (d *daemon) save(all bool) {
 		}
 		d.say("state", "")
 		w.saved = counters
+	}
+	if path := d.journalPath(); path != "" && (all || d.journal.Last() != d.logged) {
+		d.logged = d.journal.Last()
+		if err := writeState(path, d.journal.Snapshot(nil, version)); err != nil {
+			d.say("events", fmt.Sprintf("log of events: %v: it will not survive a restart", err))
+			return
+		}
+		d.say("events", "")
 	}
 }
 

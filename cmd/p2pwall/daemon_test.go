@@ -240,7 +240,7 @@ func TestDaemon(t *testing.T) {
 	if _, err := os.Lstat(dir + "/control.sock"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is left: %v", err)
 	}
-	for _, f := range []string{"state", "state.1"} {
+	for _, f := range []string{"state", "state.1", "state.events"} {
 		if info, err := os.Stat(dir + "/" + f); err != nil || info.Mode() != 0o600 {
 			t.Errorf("%s: %v, %v", f, info, err)
 		}
@@ -428,4 +428,19 @@ func TestUser(t *testing.T) {
 	}
 	d.status()
 	d.stop()
+}
+
+// TestUserKeepsItsLog: the program that goes on as another user logs as it was told.
+func TestUserKeepsItsLog(t *testing.T) {
+	_, cfg := place(t)
+	d := startDaemon(t, cfg, "--user", "nobody", "--log", "journal")
+	d.signal(syscall.SIGTERM)
+	d.hear("STOPPING=1")
+	code, log := d.end()
+	if code != exitOK || !strings.HasPrefix(log, "<6>version ") || !strings.HasSuffix(log, "\n<6>ending: terminated\n") {
+		t.Errorf("exit code %d, log %q", code, log)
+	}
+	if code, _, errOut := p2pwall("run", "-c", cfg, "--log", "paper"); code != exitFailure || !strings.Contains(errOut, "unknown kind of log") {
+		t.Errorf("an unknown kind: %d, %q", code, errOut)
+	}
 }

@@ -64,7 +64,7 @@ func (d *daemon) cutFlows() error {
 	}
 	var err error
 	if len(f.Pairs)+len(f.Ports) > 0 {
-		_, err = nfq.CutFlows(d.marks, f.Pairs, f.Ports, d.lan())
+		_, err = nfq.CutFlows(f.Pairs, f.Ports, d.lan())
 	}
 	if len(f.Hosts) > 0 {
 		if _, lerr := nfq.LookAnew(d.marks, f.Hosts, d.lan()); err == nil {

@@ -15,9 +15,13 @@ client from reaching any peer outside, while all other traffic is untouched.`
 )
 
 // daemonPostrm removes what opkg leaves: a directory that may have scripts of the
-// user, and the RAM disk. An upgrade keeps what is there, locks included.
+// user, and the RAM disk. rpcd offers our object until it is told. An upgrade keeps
+// what is there, locks included.
 const daemonPostrm = `rmdir "${IPKG_INSTROOT}/etc/hotplug.d/p2pwall" 2>/dev/null
-[ -n "${IPKG_INSTROOT}" ] || [ "${PKG_UPGRADE}" = 1 ] || rm -rf /var/run/p2pwall
+[ -n "${IPKG_INSTROOT}" ] || [ "${PKG_UPGRADE}" = 1 ] || {
+	rm -rf /var/run/p2pwall
+	/usr/bin/killall -q -HUP rpcd
+}
 exit 0
 `
 

@@ -13,6 +13,13 @@ import (
 
 const luciDir = "openwrt/luci-app-p2pwall"
 
+// luciPostrm removes the app's own folders, which opkg leaves, and tells rpcd.
+const luciPostrm = `rmdir "${IPKG_INSTROOT}/www/luci-static/resources/p2pwall" 2>/dev/null
+rmdir "${IPKG_INSTROOT}/www/luci-static/resources/view/p2pwall" 2>/dev/null
+[ -n "${IPKG_INSTROOT}" ] || [ "${PKG_UPGRADE}" = 1 ] || /usr/bin/killall -q -HUP rpcd
+exit 0
+`
+
 // languages are the names under which LuCI offers a translation.
 var languages = map[string]string{"de": "Deutsch (German)"}
 
@@ -27,6 +34,7 @@ func (r *release) luciPacks() ([]*pack, error) {
 		title:       "LuCI support for P2Pwall",
 		description: "Status, settings and log of P2Pwall in LuCI.",
 		depends:     []string{"luci-base", "p2pwall"},
+		postrm:      luciPostrm,
 	}
 	for dir, prefix := range map[string]string{"htdocs": "/www", "root": ""} {
 		files, err := readTree(r.path(path.Join(luciDir, dir)))

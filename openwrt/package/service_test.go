@@ -408,6 +408,45 @@ func TestFirstChange(t *testing.T) {
 	}
 }
 
+// TestRemoval runs what stands in both kinds of packages for after the removal.
+func TestRemoval(t *testing.T) {
+	const (
+		run, hotplug = "/var/run/p2pwall/state", "/etc/hotplug.d/p2pwall"
+		told         = "killall -q -HUP rpcd\n"
+		views, own   = "/www/luci-static/resources/view/p2pwall", "/www/luci-static/resources/p2pwall"
+	)
+	there := func(r *router, name string) bool {
+		_, err := os.Lstat(r.path(name))
+		return err == nil
+	}
+	for name, x := range map[string]struct {
+		env       []string
+		user      bool // has a script of his own
+		log       string
+		run, hook bool // stay
+	}{
+		"removal":                 {log: told + told},
+		"removal, script of user": {user: true, log: told + told, hook: true},
+		"upgrade":                 {env: []string{"PKG_UPGRADE=1"}, run: true},
+	} {
+		r := newRouter(t)
+		r.write(run, "")
+		for _, dir := range []string{views, own} {
+			if err := os.MkdirAll(r.path(dir), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.remove(hotplug + "/00-readme")
+		if x.user {
+			r.write(hotplug+"/50-mine", "")
+		}
+		_, log, code := r.run(x.env, "", "/bin/sh", "-c", "( "+daemonPostrm+" )\n"+luciPostrm)
+		if code != 0 || log != x.log || there(r, run) != x.run || there(r, hotplug) != x.hook || there(r, views) || there(r, own) {
+			t.Errorf("%s: exit code %d, recorded %q; the RAM disk stays: %v, the scripts' folder: %v", name, code, log, there(r, run), there(r, hotplug))
+		}
+	}
+}
+
 func TestEvent(t *testing.T) {
 	env := []string{
 		"ACTION=peer-found", "CLIENT=2001:db8::5", "MAC=02:00:00:00:00:01", "PEER=198.51.100.7", "PORT=1214",

@@ -44,8 +44,8 @@ module.exports = async function(t) {
 		window.first = document.querySelector('.p2pw-peers tbody tr');
 		document.activeElement.closest('tr').setAttribute('data-kept', 'yes');
 	});
-	const before = await t.calls('p2pwall.status');
-	await t.until('three updates', async function() { return await t.calls('p2pwall.status') >= before + 3; });
+	const before = await t.calls('p2pwall.page');
+	await t.until('three updates', async function() { return await t.calls('p2pwall.page') >= before + 3; });
 	assert.ok(await page.evaluate(function() {
 		return document.activeElement === window.kept && window.kept.getAttribute('aria-expanded') == 'true' &&
 			window.kept.closest('tr').getAttribute('data-kept') == 'yes' && document.body.contains(window.first);
@@ -65,6 +65,20 @@ module.exports = async function(t) {
 	assert.deepEqual(levels, levels.slice().sort(), 'findings are not worst first');
 	await page.getByRole('button', { name: 'Check again' }).click();
 
+	/* One call a look: nothing but the page's own, and the check once a minute. */
+	const counted = [ 'p2pwall.page', 'p2pwall.status', 'p2pwall.clients', 'p2pwall.peers', 'p2pwall.history', 'p2pwall.check', 'p2pwall.events' ];
+	const tally = async function() {
+		const out = {};
+		for (const c of counted)
+			out[c] = await t.calls(c);
+		return out;
+	};
+	const start = await tally();
+	await t.until('three looks', async function() { return await t.calls('p2pwall.page') >= start['p2pwall.page'] + 3; });
+	const now = await tally();
+	for (const c of counted.slice(1))
+		assert.ok(now[c] - start[c] <= (c == 'p2pwall.check' ? 1 : 0), c + ' is called beside the page');
+
 	/* Hidden pages ask nothing. */
 	const hide = function(yes) {
 		return page.evaluate(function(yes) {
@@ -74,16 +88,17 @@ module.exports = async function(t) {
 	};
 	await hide(true);
 	await page.waitForTimeout(1500); // what is under way ends
-	const asked = await t.calls('p2pwall.status');
+	const asked = await t.calls('p2pwall.page');
 	await page.waitForTimeout(6000);
-	assert.equal(await t.calls('p2pwall.status'), asked, 'a hidden page goes on asking');
+	assert.equal(await t.calls('p2pwall.page'), asked, 'a hidden page goes on asking');
 	await hide(false);
-	await t.until('an update after coming back', async function() { return await t.calls('p2pwall.status') > asked; });
+	await t.until('an update after coming back', async function() { return await t.calls('p2pwall.page') > asked; });
 
 	/* Log. */
 	const log = await t.open('log');
 	const events = log.locator('tbody tr:visible');
 	await t.until('events', async function() { return await events.count() > 3; });
+	await log.locator('#view', { hasText: /The log begins \d\d:\d\d\./ }).waitFor();
 	await log.getByLabel('Class').selectOption('client');
 	await t.until('one class', async function() {
 		return (await events.locator('td:nth-child(3)').allInnerTexts()).every(function(x) { return /Host/.test(x); });
@@ -101,20 +116,24 @@ module.exports = async function(t) {
 	await t.accessible(log, 'log');
 	await log.close();
 
-	/* Unlock. */
-	await t.hook('stop-client'); // or it is found again at once
-	await host.getByRole('button', { name: 'Unlock' }).click();
-	await page.locator('[role=status] p', { hasText: '<b>attic</b> is unlocked' }).waitFor({ state: 'attached' });
+	/* Allow. */
+	await t.hook('stop-client'); // or it is found again when it is watched again
+	await host.getByRole('button', { name: 'Allow' }).click();
+	await page.getByRole('button', { name: 'For 15 minutes' }).click();
+	await page.locator('[role=status] p', { hasText: '<b>attic</b> is allowed' }).waitFor({ state: 'attached' });
 	await t.until('the host to go', async function() { return await host.count() == 0; });
+	await page.locator('#p2pw-exempt li', { hasText: '<b>attic</b>' }).filter({ hasText: /1[45] min left/ }).waitFor();
+	await page.getByRole('button', { name: 'Watch again: <b>attic</b>' }).click();
+	await t.until('the exemption to go', async function() { return await page.locator('#p2pw-exempt li').count() == 0; });
 
-	/* Exempt, with the keyboard alone. */
+	/* Allow, with the keyboard alone. */
 	const other = row('192.168.1.51');
-	const exempt = other.getByRole('button', { name: 'Exempt' });
+	const exempt = other.getByRole('button', { name: 'Allow' });
 	await exempt.focus();
 	await page.keyboard.press('Enter');
-	await page.getByRole('dialog', { name: 'Exempt 192.168.1.51' }).waitFor();
-	assert.equal(await page.evaluate(function() { return document.activeElement.textContent; }), 'For one hour');
-	await t.accessible(page, 'exempt');
+	await page.getByRole('dialog', { name: 'Allow 192.168.1.51' }).waitFor();
+	assert.equal(await page.evaluate(function() { return document.activeElement.textContent; }), 'For 15 minutes');
+	await t.accessible(page, 'allow');
 	await page.keyboard.press('Escape');
 	await t.until('the focus to come back', function() { return exempt.evaluate(function(b) { return document.activeElement === b; }); });
 	const granted = await t.calls('p2pwall.exempt');
@@ -133,10 +152,10 @@ module.exports = async function(t) {
 	await t.until('the exemption to go', async function() { return await spared.count() == 0; });
 	await page.locator('#p2pw-exempt').waitFor({ state: 'hidden' });
 
-	/* Exempt for ever: a new client, by its hardware address, in the configuration. */
+	/* Allow for ever: a new client, by its hardware address, in the configuration. */
 	await t.hook('start-client');
 	await t.until('the host to come back', async function() { return await host.count() == 1; });
-	await host.getByRole('button', { name: 'Exempt' }).click();
+	await host.getByRole('button', { name: 'Allow' }).click();
 	await page.getByRole('button', { name: 'Always' }).click();
 	await t.until('the host to go', async function() { return await host.count() == 0; });
 	await t.hook('config-exempts-client');

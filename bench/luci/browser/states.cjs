@@ -17,8 +17,8 @@ module.exports = async function(t) {
 	await t.until('all peers', async function() { return await peers.count() == 256; });
 	await page.locator('button.p2pw-fold[aria-expanded=false]').evaluateAll(function(l) { l.forEach(function(b) { b.click(); }); });
 	await t.until('all peers of all hosts', async function() { return await page.locator('.p2pw-peers tbody tr').count() == 64 * 256; });
-	const asked = await t.calls('p2pwall.status');
-	await t.until('two more updates', async function() { return await t.calls('p2pwall.status') >= asked + 2; });
+	const asked = await t.calls('p2pwall.page');
+	await t.until('two more updates', async function() { return await t.calls('p2pwall.page') >= asked + 2; });
 	await page.close();
 	page = await t.open('status', { phone: true });
 	await t.until('all suspects on a phone', async function() { return await page.locator('#p2pw-suspects tbody tr').count() == 64; });
@@ -38,10 +38,9 @@ module.exports = async function(t) {
 			await page.locator('#p2pw-findings li').first().waitFor();
 			assert.ok((await page.locator('#view').innerText()).includes('<img src=x onerror=alert(1)>'));
 			assert.match(await page.locator('#p2pw-suspects tbody').innerText(), /<img src=x/);
-			await page.getByRole('button', { name: 'Exempt' }).click();
+			await page.getByRole('button', { name: 'Allow' }).click();
 			await page.locator('.modal h4', { hasText: '<img' }).waitFor();
-			await page.keyboard.press('Escape');
-			await page.getByRole('button', { name: 'Unlock' }).click();
+			await page.getByRole('button', { name: 'For 15 minutes' }).click();
 			await page.locator('.alert-message.danger', { hasText: '<img' }).waitFor();
 		}
 		if (tab == 'log')
@@ -149,12 +148,29 @@ module.exports = async function(t) {
 	await page.close();
 
 	/* What can be wrong with a daemon that runs. */
-	for (const [ name, words ] of [ [ 'norules', 'not in place' ], [ 'disabled', 'switched off' ], [ 'losing', 'More packets come' ] ]) {
+	for (const [ name, words ] of [ [ 'norules', 'not in place' ], [ 'disabled', 'switched off' ], [ 'losing', 'More packets come' ],
+		[ 'nolan', 'knows no network to watch' ], [ 'faults', '/etc/config/p2pwall:7: <img' ] ]) {
 		await t.hook(name);
 		page = await t.open('status');
 		await state(page).filter({ hasText: words }).waitFor();
 		await page.close();
 	}
+
+	/* What only a restart brings into force, and a program of another version. */
+	for (const [ name, words ] of [ [ 'restart', /New settings wait for a restart.*fail_open, queue/s ], [ 'other-version', /of another version/ ] ]) {
+		await t.hook(name);
+		page = await t.open('status');
+		await state(page).filter({ hasText: words }).waitFor();
+		await t.accessible(page, name);
+		await page.getByRole('button', { name: 'Restart' }).click();
+		await state(page).filter({ hasText: 'protects your network' }).waitFor();
+		await page.close();
+	}
+	await t.hook('restart');
+	page = await t.open('status', { user: 'reader' });
+	await state(page).filter({ hasText: 'New settings' }).waitFor();
+	assert.ok(!await page.getByRole('button', { name: 'Restart' }).isVisible());
+	await page.close();
 
 	/* It answers before its rules are in place, and says so. */
 	await t.hook('starting');
@@ -164,6 +180,20 @@ module.exports = async function(t) {
 	await t.hook('started');
 	await state(page).filter({ hasText: 'protects your network' }).waitFor();
 	await page.close();
+
+	/* One call a look, by rpcd itself where it can; the program is started where that
+	 * fails, and not before. */
+	for (const [ name, direct, program ] of [ [ 'direct', true, false ], [ 'unable', true, true ] ]) {
+		await t.hook('started');
+		await t.hook(name);
+		page = await t.open('status');
+		await state(page).filter({ hasText: 'protects your network' }).waitFor();
+		const [ d, p ] = [ await t.calls('luci.p2pwall.page'), await t.calls('p2pwall.page') ];
+		await t.until('two more looks', async function() { return await t.calls('luci.p2pwall.page') >= d + 2; });
+		assert.equal(await t.calls('p2pwall.page') > p, program, name);
+		await page.close();
+	}
+	await t.hook('missing');
 
 	/* What the check says, worst first, in the user's language. */
 	await t.hook('findings');
@@ -199,9 +229,15 @@ module.exports = async function(t) {
 	assert.ok(!await page.getByRole('button', { name: 'Start' }).isVisible());
 	await page.close();
 
-	/* The init script refuses. */
+	/* The check speaks without a daemon. The init script refuses; or it does not, and
+	 * the daemon ends at once. */
 	await t.hook('down');
 	page = await t.open('status');
+	await page.locator('#p2pw-findings li.error', { hasText: 'No LAN device is known' }).waitFor();
+	await t.hook('quiet');
+	await page.getByRole('button', { name: 'Start' }).click();
+	await page.locator('.alert-message.danger', { hasText: 'no LAN device is known' }).waitFor();
+	await t.hook('loud');
 	await page.getByRole('button', { name: 'Start' }).click();
 	await page.locator('.alert-message.danger', { hasText: '/etc/config/p2pwall:7: bad value' }).waitFor();
 	await page.close();

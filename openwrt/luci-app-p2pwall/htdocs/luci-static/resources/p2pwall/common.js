@@ -38,19 +38,32 @@ const css = '\
 ';
 
 function declare(method, params) {
-	return rpc.declare({ object: 'p2pwall', method: method, params: params || [], reject: true });
+	/* With errors: true a refusal comes in words, not as a status of ubus. */
+	return rpc.declare({ object: 'p2pwall', method: method, params: (params || []).concat('errors'), reject: true });
 }
 
 const calls = {
-	status: declare('status'),
-	clients: declare('clients'),
+	page: declare('page', [ 'host' ]),
 	peers: declare('peers', [ 'host' ]),
 	check: declare('check'),
 	events: declare('events', [ 'since' ]),
-	history: declare('history'),
-	unlock: declare('unlock', [ 'host' ]),
 	exempt: declare('exempt', [ 'host', 'seconds' ])
 };
+
+/* The same reply without the start of a program, on routers whose rpcd can. */
+const callDirect = rpc.declare({ object: 'luci.p2pwall', method: 'page', params: [ 'host' ], reject: true });
+let direct = true;
+
+function page(host, errors) {
+	if (!direct)
+		return calls.page(host, errors);
+	return callDirect(host).catch(function(err) {
+		/* Where there is no such object there will be none; any other failure is of
+		 * the moment, and the program can say more. */
+		direct = !/Object not found|Access denied/.test(err && err.message || err);
+		return calls.page(host, errors);
+	});
+}
 
 const callHints = rpc.declare({ object: 'luci-rpc', method: 'getHostHints', expect: { '': {} } });
 
@@ -88,7 +101,7 @@ return baseclass.extend({
 	/* Asks the daemon; what it answers with an error rejects, and is told from
 	 * errors on the way to it. */
 	ask: function(method /*, ... */) {
-		return calls[method].apply(null, Array.prototype.slice.call(arguments, 1)).then(function(reply) {
+		return (method == 'page' ? page : calls[method]).apply(null, Array.prototype.slice.call(arguments, 1).concat(true)).then(function(reply) {
 			if (reply == null || typeof(reply) != 'object')
 				throw new Error(_('No answer from the daemon'));
 			if (reply.error) {
@@ -176,12 +189,13 @@ return baseclass.extend({
 	/* What proved that a host runs such a program; '' where nothing is said. */
 	proof: function(c) {
 		const protocol = text(c.protocol), title = text(c.title) || protocols.title(protocol);
+		const reason = text(c.found_reason) || text(c.reason);
 		if (!text(c.proof))
 			return '';
 		/* One that was proved otherwise may have answered since. */
-		if (c.proof == 'answer' || c.reason == 'probe')
+		if (c.proof == 'answer' || reason == 'probe')
 			return _('it answered our question, as %s does').format(title);
-		switch (text(c.reason)) {
+		switch (reason) {
 		case 'ping': return protocol == 'bittorrent' ? _('it looked for peers at several addresses') : _('it pinged several peers');
 		case 'pong': return _('it answered several peers');
 		case 'hello': return _('it opened sessions with several peers');

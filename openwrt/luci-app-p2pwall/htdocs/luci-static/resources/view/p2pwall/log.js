@@ -56,6 +56,7 @@ return view.extend({
 
 		this.count = E('span', { 'role': 'status', 'aria-live': 'polite' }, []);
 		this.trouble = E('div', { 'class': 'alert-message warning', 'role': 'alert', 'style': 'display:none' }, []);
+		this.since = E('p', { 'class': 'p2pw-small' }, []);
 		this.body = E('tbody', {}, []);
 
 		document.addEventListener('visibilitychange', this.update.bind(this));
@@ -74,7 +75,8 @@ return view.extend({
 			E('table', { 'class': 'table p2pw-hosts', 'aria-label': _('Events, newest first') }, [
 				common.head([ _('Time'), _('Host'), _('Class'), _('Event') ]),
 				this.body
-			])
+			]),
+			this.since
 		]);
 	},
 
@@ -92,6 +94,7 @@ return view.extend({
 		return common.ask('events', this.last).then(function(reply) {
 			this.trouble.style.display = 'none';
 			this.add(common.objects(reply.events));
+			common.say(this.since, common.number(reply.since) ? _('The log begins %s.').format(common.clock(reply.since)) : '');
 		}.bind(this)).catch(function(err) {
 			common.say(this.trouble, common.reason(err));
 			this.trouble.style.display = '';

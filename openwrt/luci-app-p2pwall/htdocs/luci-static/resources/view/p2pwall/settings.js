@@ -150,15 +150,6 @@ return view.extend({
 			};
 		}
 
-		function path(tab, name, preset, none, title, help) {
-			const o = option(tab, form.Value, name, title, help);
-			o.placeholder = preset;
-			o.validate = function(sid, v) {
-				return v === '' || v.charAt(0) == '/' || (none && v == 'off') ||
-					(none ? _('Expecting an absolute path, or off') : _('Expecting an absolute path'));
-			};
-		}
-
 		function names(tab, name, ok, expecting, title, help) {
 			const o = option(tab, form.DynamicList, name, title, help);
 			o.validate = function(sid, v) {
@@ -245,29 +236,24 @@ return view.extend({
 		o.remove = function() {
 			uci.set('p2pwall', 'main', 'log', [ 'none' ]);
 		};
-		path('log', 'event_command', 'off', true, _('Event command'),
-			_('A program that is run when a client is found or gone, and once a second at most for the peers that were found. /usr/libexec/p2pwall-event calls the scripts in /etc/hotplug.d/p2pwall/.'));
-
 		choice('advanced', 'backend', [ [ 'auto', _('automatic') ], [ 'nft', 'nftables' ], [ 'iptables', 'iptables' ] ],
 			_('Firewall'), _('What puts the rules in place: nftables (OpenWrt 22.03 and later) or iptables (before).'));
 		choice('advanced', 'sets', [ [ 'auto', _('automatic') ], [ 'nft', 'nftables' ], [ 'ipset', 'ipset' ], [ 'off', _('Off') ] ],
 			_('Sets'), _('Where the rules look up who is locked. Off: the program is asked about every packet.'));
 		choice('advanced', 'offload', [ [ 'hold', _('Hold back') ], [ 'leave', _('Leave alone') ] ],
 			_('Flow offloading'), _('Offloading hides most packets from the program. Hold back: a connection is offloaded only when its beginning has been looked at.'));
-		flag('advanced', 'fail_open', _('Let pass'), _('When the program does not keep up or is not there, everything passes. Otherwise nothing passes that would have been looked at.'));
-		count('advanced', 'max_clients', 64, 1, 1024, _('Computers'), _('How many computers can be followed at once. The memory for all of them is taken at the start.'));
-		count('advanced', 'queue', 214, 0, 65535, _('Queue number'), _('The number of the kernel queue that brings packets to the program. Change it if another program uses it.'));
-		count('advanced', 'queues', 1, 1, 16, _('Queues'), _('Take more than one only if the router has processors to spare.'));
-		count('advanced', 'queue_length', 1024, 1, 65535, _('Queue length'), _('How many packets may wait.'));
-		count('advanced', 'copy_range', 2048, 128, 65535, _('Bytes of a packet'), _('How many bytes of each packet are looked at.'));
-		o = option('advanced', form.Value, 'mark', _('Mark'), _('The bits that the program uses of the marks of packets and connections: a mask of three bits. Change it if another program uses one of them; the check says so.'));
+		const later = ' ' + _('Takes effect with a restart, which the page Status offers.');
+		flag('advanced', 'fail_open', _('Let pass'), _('When the program does not keep up or is not there, everything passes. Otherwise nothing passes that would have been looked at.') + later);
+		count('advanced', 'max_clients', 64, 1, 1024, _('Computers'), _('How many computers can be followed at once. The memory for all of them is taken at the start.') + later);
+		count('advanced', 'queue', 214, 0, 65535, _('Queue number'), _('The number of the kernel queue that brings packets to the program. Change it if another program uses it.') + later);
+		count('advanced', 'queues', 1, 1, 16, _('Queues'), _('Take more than one only if the router has processors to spare.') + later);
+		count('advanced', 'queue_length', 1024, 1, 65535, _('Queue length'), _('How many packets may wait.') + later);
+		count('advanced', 'copy_range', 2048, 128, 65535, _('Bytes of a packet'), _('How many bytes of each packet are looked at.') + later);
+		o = option('advanced', form.Value, 'mark', _('Mark'), _('The bits that the program uses of the marks of packets and connections: a mask of three bits. Change it if another program uses one of them; the check says so.') + later);
 		o.placeholder = '0x0200c000';
 		o.validate = function(sid, v) {
 			return v === '' || isMask(v) || _('Expecting a mask of three bits, such as 0x0200c000');
 		};
-		path('advanced', 'control', '/var/run/p2pwall/control.sock', false, _('Control socket'));
-		path('advanced', 'state_file', '/var/run/p2pwall/state', true, _('State file'), _('Keeps the locks over a restart; off keeps nothing.'));
-		path('advanced', 'devices_file', '/var/run/p2pwall/devices', false, _('File of devices'), _('Says which device belongs to which network.'));
 
 		/* What concerns several options, and what was in a list before. */
 		const value = function(name) {

@@ -12,8 +12,8 @@
 
 const INTERVAL = 4;       // seconds between two looks at the daemon
 const CHECK_EVERY = 60;   // seconds; `check` asks the kernel for its rules
-const HISTORY_EVERY = 20; // seconds; a bar is a minute
 const HINTS_EVERY = 120;  // seconds
+const START_TRIES = 15;   // seconds that a start may take
 
 const callCommit = rpc.declare({ object: 'uci', method: 'commit', params: [ 'config' ], reject: true });
 
@@ -80,7 +80,7 @@ return view.extend({
 		this.summary = E('p', {}, []);
 		this.detail = E('p', { 'class': 'p2pw-small' }, []);
 		this.start = E('button', { 'class': 'btn cbi-button cbi-button-apply', 'style': 'display:none' }, [ _('Start') ]);
-		this.onClick(this.start, this.handleStart);
+		this.onClick(this.start, function() { return this.handleService(this.command); });
 		this.state = E('div', { 'class': 'alert-message p2pw-state', 'id': 'p2pw-state' },
 			[ E('div', {}, [ this.summary, this.detail ]), this.start ]);
 
@@ -105,7 +105,7 @@ return view.extend({
 		this.spared = {};
 		this.sparedList = E('ul', {}, []);
 		this.sparedBox = E('div', { 'class': 'cbi-section', 'id': 'p2pw-exempt', 'style': 'display:none' },
-			[ E('h3', {}, [ _('Exempt hosts') ]), this.sparedList ]);
+			[ E('h3', {}, [ _('Allowed hosts') ]), this.sparedList ]);
 
 		this.strips = {
 			dropped_tcp: new Strip('p2pw-tcp', _('Dropped TCP')),
@@ -187,31 +187,33 @@ return view.extend({
 			return Promise.resolve();
 		if (this.updating)
 			return this.updating;
-		const tasks = [
-			common.ask('status').then(function(s) { return { status: s }; }, function(err) { return { err: err }; }),
-			common.ask('clients').then(function(r) { return r; }, function() { return null; })
-		];
+		/* One call has it all, with the peers of one host whose fold is open. */
+		const open = Object.keys(this.rows).filter(function(key) { return this.rows[key].open; }, this);
+		const host = open.length ? common.text(this.rows[open[0]].client.address) : '';
+		const tasks = [ common.ask('page', host).then(function(r) { return { reply: r }; }, function(err) { return { err: err }; }) ];
 		if (this.isDue('hints', HINTS_EVERY) && !this.first)
 			tasks.push(common.loadHints().then(function(h) { this.hints = h; }.bind(this)));
 		const done = this.updating = Promise.all(tasks).then(function(res) {
-			this.showState(res[0].status, res[0].err);
+			const reply = res[0].reply, err = res[0].err, status = reply ? reply.status || {} : null;
+			const ready = status && status.backend != 'starting', down = !status && err.daemon;
+			this.showState(status, err, common.list((reply || {}).faults));
 			/* Where nobody answers, what was seen last stays. */
-			const status = res[0].status, ready = status && status.backend != 'starting';
-			if (status || res[0].err.daemon)
+			if (status || down) {
 				this.showExempt(common.objects((status || {}).exemptions));
-			const down = !status && res[0].err.daemon;
-			this.showClients(res[1] ? common.objects(res[1].clients) : (down ? [] : null));
-			if (res[1] || down)
-				this.showSuspects(res[1] ? common.objects(res[1].suspects) : []);
-			if (!ready)
+				this.showSuspects(common.objects((reply || {}).suspects));
+			}
+			this.showClients(reply ? common.objects(reply.clients) : (down ? [] : null));
+			if (ready)
+				this.showHistory(reply.history);
+			if (this.ready !== ready)
 				this.due = {};
+			this.ready = ready;
 			window.clearTimeout(this.soon);
 			if (status && !ready)
 				this.soon = window.setTimeout(this.update.bind(this), 1000);
 			return Promise.all([
-				ready && this.isDue('history', HISTORY_EVERY) ? this.updateHistory() : null,
-				ready && this.isDue('check', CHECK_EVERY) ? this.updateFindings() : null,
-				ready ? this.updatePeers() : null
+				(ready || down) && this.isDue('check', CHECK_EVERY) ? this.updateFindings() : null,
+				ready ? this.updatePeers(open, host, reply.peers) : null
 			]);
 		}.bind(this)).catch(this.complain.bind(this)).then(function() {
 			this.updating = null;
@@ -222,13 +224,13 @@ return view.extend({
 
 	/* ---- the one line that says whether it protects ---- */
 
-	showState: function(s, err) {
+	showState: function(s, err, faults) {
 		let level, summary, detail = '', action = null;
 		if (s) {
 			const up = common.number(s.uptime);
 			this.now = common.number(s.started) ? s.started + up : Date.now() / 1000;
 			this.locktime = common.number(s.timelock);
-			const trouble = this.trouble(s);
+			const trouble = this.trouble(s, faults);
 			level = trouble ? trouble[0] : 'success';
 			summary = trouble ? trouble[1] : _('P2Pwall protects your network.');
 			/* Of those that are off unless somebody wants them nothing is said. */
@@ -245,6 +247,20 @@ return view.extend({
 				this.queueText(s),
 				s.version ? _('Version %s.').format(common.text(s.version)) : ''
 			].filter(function(x) { return x; }).join(' ');
+			if (trouble && trouble[3] && !this.readonly) {
+				action = trouble[3];
+				this.command = 'restart';
+			}
+		}
+		else if (/^unknown cmd/.test(common.reason(err))) {
+			this.now = Date.now() / 1000;
+			level = 'warning';
+			summary = _('It is not known whether P2Pwall protects your network.');
+			detail = _('The running program is of another version than this page: restart it.');
+			if (!this.readonly) {
+				action = _('Restart');
+				this.command = 'restart';
+			}
 		}
 		else if (!err.daemon) {
 			level = 'warning';
@@ -257,6 +273,7 @@ return view.extend({
 			this.now = Date.now() / 1000;
 			level = 'error';
 			summary = _('P2Pwall does not run: nothing is blocked.');
+			this.command = 'start';
 			if (uci.get('p2pwall', 'main', 'enabled') === '0') {
 				detail = _('It is switched off in the settings.');
 				action = _('Switch on');
@@ -280,8 +297,9 @@ return view.extend({
 		this.start.style.display = action ? '' : 'none';
 	},
 
-	/* What is wrong with a daemon that runs: level, what, what to do. */
-	trouble: function(s) {
+	/* What is wrong with a daemon that runs: level, what, what to do, and the button
+	 * for a restart where that helps. */
+	trouble: function(s, faults) {
 		const lost = common.objects(s.queues).reduce(function(n, q) {
 			return n + common.number(q.dropped) + common.number(q.user_dropped);
 		}, 0);
@@ -291,11 +309,17 @@ return view.extend({
 			return [ 'warning', _('P2Pwall is starting.'), '' ];
 		if (s.enabled === false)
 			return [ 'warning', _('P2Pwall runs, but is switched off.'), _('Switch it on in the settings.') ];
+		if (Array.isArray(s.devices) && !s.devices.length)
+			return [ 'error', _('P2Pwall knows no network to watch: nothing is blocked.'), _('Choose your network in the settings.') ];
 		if (s.rules_ok === false)
 			return [ 'error', _('The firewall rules are not in place: nothing is blocked.'),
 				_('They are put back by themselves; if this stays, look at the check below.') ];
 		if (losing || common.objects(s.queues).some(function(q) { return common.number(q.length) && common.number(q.waiting) >= q.length; }))
 			return [ 'warning', _('More packets come than the router can look at.'), _('Some were not checked.') ];
+		if (faults.length)
+			return [ 'warning', _('The configuration file has faults: P2Pwall goes on with the settings of before.'), faults.join(' ') ];
+		if (common.list(s.restart).length)
+			return [ 'warning', _('New settings wait for a restart.'), _('Options: %s.').format(s.restart.join(', ')), _('Restart') ];
 		if (!this.inMode('block').length)
 			return this.inMode('monitor').length ?
 				[ 'warning', _('P2Pwall watches, but blocks nothing.'), _('Choose in the settings what to block.') ] :
@@ -318,18 +342,43 @@ return view.extend({
 		return _('Queue: %d waiting, %d lost.').format(sum('waiting'), sum('dropped') + sum('user_dropped'));
 	},
 
-	handleStart: function() {
+	/* Starts or restarts the daemon, and says what came of it. */
+	handleService: function(command) {
 		let ready = Promise.resolve();
 		if (uci.get('p2pwall', 'main', 'enabled') === '0')
 			ready = this.change(function() { uci.set('p2pwall', 'main', 'enabled', '1'); });
 		return ready.then(function() {
-			return fs.exec('/etc/init.d/p2pwall', [ 'start' ]);
+			return fs.exec('/etc/init.d/p2pwall', [ command ]);
 		}).then(function(res) {
 			const said = common.text(res.stderr).trim();
 			if (res.code || said)
 				throw new Error(said || _('It could not be started.'));
-			this.announce(_('Started'));
-			return this.again();
+			return this.answers(START_TRIES);
+		}.bind(this)).then(function(up) {
+			if (up)
+				return null;
+			return common.ask('check').then(function(r) {
+				return common.objects(r.findings).filter(function(f) { return f.level == 'error'; })[0];
+			}, function() {});
+		}).then(function(why) {
+			this.due = {};
+			return this.again().then(function() {
+				if (why === null)
+					return this.announce(_('Started'));
+				throw new Error(why ? findings.translate(common.text(why.what)) + ' ' + findings.translate(common.text(why.remedy)) :
+					_('It was started, but does not answer: the system log says why.'));
+			}.bind(this));
+		}.bind(this));
+	},
+
+	/* Whether the daemon is up, or comes up within so many seconds. */
+	answers: function(tries) {
+		return common.ask('page', '').then(function(r) {
+			return (r.status || {}).backend != 'starting';
+		}, function() { return false; }).then(function(up) {
+			if (up || !tries)
+				return up;
+			return new Promise(function(done) { window.setTimeout(done, 1000); }).then(this.answers.bind(this, tries - 1));
 		}.bind(this));
 	},
 
@@ -447,11 +496,9 @@ return view.extend({
 			common.cell(_('Last probe'), [ row.probe ])
 		];
 		if (!this.readonly) {
-			row.unlock = E('button', { 'class': 'btn cbi-button', 'type': 'button' }, [ _('Unlock') ]);
-			row.exempt = E('button', { 'class': 'btn cbi-button', 'type': 'button', 'aria-haspopup': 'dialog' }, [ _('Exempt…') ]);
-			this.onClick(row.unlock, function() { return this.handleUnlock(row); });
-			this.onClick(row.exempt, function() { this.askExempt(row); });
-			cells.push(common.cell('', [ E('div', { 'class': 'nowrap' }, [ row.unlock, ' ', row.exempt ]) ]));
+			row.allow = E('button', { 'class': 'btn cbi-button', 'type': 'button', 'aria-haspopup': 'dialog' }, [ _('Allow…') ]);
+			this.onClick(row.allow, function() { this.askAllow(row); });
+			cells.push(common.cell('', [ row.allow ]));
 		}
 		row.tr = E('tr', { 'class': 'tr' }, cells);
 
@@ -491,6 +538,7 @@ return view.extend({
 		common.attr(row.dropped, 'title', _('%d TCP, %d UDP').format(common.number(c.dropped_tcp), common.number(c.dropped_udp)));
 		common.say(row.probe, this.ago(c.last_probe));
 		common.say(row.facts, [
+			c.found_reason && c.found_reason != c.reason ? _('Found because %s.').format(common.because(c.found_reason)) : '',
 			/* The reason is that of the last time it was locked, or held so. */
 			c.reason ? (c.locked ? _('Locked because %s.') : _('Noticed because %s.')).format(common.because(c.reason)) : '',
 			!c.locked || c.strict == null ? '' : c.strict ? _('Until it is released it can open no TCP connection.') :
@@ -503,10 +551,8 @@ return view.extend({
 		].filter(function(x) { return x; }).join(' '));
 		common.attr(row.box, 'aria-label', _('Peers of %s').format(title));
 		common.attr(row.bar, 'aria-label', _('Lock of %s').format(title));
-		if (row.unlock) {
-			common.attr(row.unlock, 'aria-label', _('Unlock %s').format(title));
-			common.attr(row.exempt, 'aria-label', _('Exempt %s').format(title));
-		}
+		if (row.allow)
+			common.attr(row.allow, 'aria-label', _('Allow %s').format(title));
 		this.showLock(row);
 	},
 
@@ -578,68 +624,71 @@ return view.extend({
 
 	/* ---- the peers of hosts, for the fold-outs that are open ---- */
 
-	updatePeers: function() {
-		return Object.keys(this.rows).reduce(function(done, key) {
+	updatePeers: function(keys, host, peers) {
+		return keys.reduce(function(done, key) {
 			const row = this.rows[key];
-			return row.open ? done.then(this.updateRowPeers.bind(this, row)) : done;
+			if (!row || !row.open)
+				return done;
+			if (host && common.text(row.client.address) == host)
+				this.showPeers(row, common.objects(peers));
+			else
+				done = done.then(this.updateRowPeers.bind(this, row));
+			return done;
 		}.bind(this), Promise.resolve());
 	},
 
 	updateRowPeers: function(row) {
 		return common.ask('peers', common.text(row.client.address)).then(function(reply) {
-			const peers = common.objects(reply.peers), seen = {};
-			let before = row.peerBody.firstChild;
-			peers.forEach(function(p) {
-				const port = common.number(p.port), address = common.text(p.address);
-				const key = address.indexOf(':') != -1 && port ? '[' + address + ']:' + port : address + (port ? ':' + port : '');
-				if (seen[key])
-					return;
-				seen[key] = true;
-				let tr = row.peers[key];
-				if (!tr) {
-					tr = row.peers[key] = E('tr', { 'class': 'tr' }, [
-						common.cell(_('Peer'), [ E('span', { 'class': 'p2pw-mono' }, [ key ]) ]),
-						common.cell(_('Found')), common.cell(_('Last seen')), common.cell(_('Dropped'))
-					]);
-					row.peerBody.insertBefore(tr, before);
-				}
-				before = tr.nextSibling;
-				common.say(tr.cells[1], this.ago(p.first_seen));
-				common.say(tr.cells[2], this.ago(p.last_seen));
-				common.say(tr.cells[3], common.number(p.dropped));
-			}, this);
-			for (let key in row.peers)
-				if (!seen[key]) {
-					row.peerBody.removeChild(row.peers[key]);
-					delete row.peers[key];
-				}
-			row.box.style.display = peers.length ? '' : 'none';
-			common.say(row.peerCount, peers.length ? _('Peers: %d').format(peers.length) : _('No peers are known.'));
+			this.showPeers(row, common.objects(reply.peers));
 		}.bind(this)).catch(function(err) {
 			common.say(row.peerCount, common.reason(err));
 		});
 	},
 
-	/* ---- what can be done about a host ---- */
-
-	handleUnlock: function(row) {
-		return common.ask('unlock', common.text(row.client.address)).then(function() {
-			this.announce(_('%s is unlocked').format(this.title(row.client)));
-			return this.again();
-		}.bind(this));
+	showPeers: function(row, peers) {
+		const seen = {};
+		let before = row.peerBody.firstChild;
+		peers.forEach(function(p) {
+			const port = common.number(p.port), address = common.text(p.address);
+			const key = address.indexOf(':') != -1 && port ? '[' + address + ']:' + port : address + (port ? ':' + port : '');
+			if (seen[key])
+				return;
+			seen[key] = true;
+			let tr = row.peers[key];
+			if (!tr) {
+				tr = row.peers[key] = E('tr', { 'class': 'tr' }, [
+					common.cell(_('Peer'), [ E('span', { 'class': 'p2pw-mono' }, [ key ]) ]),
+					common.cell(_('Found')), common.cell(_('Last seen')), common.cell(_('Dropped'))
+				]);
+				row.peerBody.insertBefore(tr, before);
+			}
+			before = tr.nextSibling;
+			common.say(tr.cells[1], this.ago(p.first_seen));
+			common.say(tr.cells[2], this.ago(p.last_seen));
+			common.say(tr.cells[3], common.number(p.dropped));
+		}, this);
+		for (let key in row.peers)
+			if (!seen[key]) {
+				row.peerBody.removeChild(row.peers[key]);
+				delete row.peers[key];
+			}
+		row.box.style.display = peers.length ? '' : 'none';
+		common.say(row.peerCount, peers.length ? _('Peers: %d').format(peers.length) : _('No peers are known.'));
 	},
 
-	askExempt: function(row) {
+	/* ---- what can be done about a host ---- */
+
+	askAllow: function(row) {
 		const title = this.title(row.client);
 		const close = function() {
 			ui.hideModal();
-			(row.tr.isConnected ? row.exempt : this.heading).focus();
+			(row.tr.isConnected ? row.allow : this.heading).focus();
 		}.bind(this);
 		const choice = function(label, fn) {
 			const b = E('button', { 'class': 'btn cbi-button', 'type': 'button' }, [ label ]);
 			this.onClick(b, function() {
 				return Promise.resolve(fn.call(this)).then(function() {
-					this.announce(_('%s is exempt').format(title));
+					this.announce(_('%s is allowed').format(title));
 					return this.again();
 				}.bind(this)).finally(close);
 			});
@@ -649,17 +698,18 @@ return view.extend({
 		midnight.setHours(24, 0, 0, 0);
 		const seconds = Math.max(60, Math.round((midnight - Date.now()) / 1000));
 		const buttons = [
+			choice(_('For 15 minutes'), function() { return this.exemptFor(row.client, 900); }),
 			choice(_('For one hour'), function() { return this.exemptFor(row.client, 3600); }),
 			choice(_('Today'), function() { return this.exemptFor(row.client, seconds); }),
 			choice(_('Always'), function() { return this.exemptAlways(row.client); })
 		];
 		const cancel = E('button', { 'class': 'btn cbi-button', 'type': 'button', 'click': close }, [ _('Cancel') ]);
-		const dialog = ui.showModal([ _('Exempt %s').format(title) ], [
-			E('p', {}, [ _('P2Pwall leaves an exempt host alone: whatever it does is neither looked at nor blocked. For how long?') ]),
-			E('div', { 'class': 'right' }, [ cancel, ' ', buttons[0], ' ', buttons[1], ' ', buttons[2] ])
+		const dialog = ui.showModal([ _('Allow %s').format(title) ], [
+			E('p', {}, [ _('P2Pwall leaves this host alone then: whatever it does is neither looked at nor blocked. For how long?') ]),
+			E('div', { 'class': 'right' }, [ cancel ].concat(buttons).reduce(function(all, b) { return all.concat(' ', b); }, []))
 		]);
 		if (dialog)
-			common.attr(dialog, 'aria-label', _('Exempt %s').format(title));
+			common.attr(dialog, 'aria-label', _('Allow %s').format(title));
 		buttons[0].focus();
 	},
 
@@ -748,17 +798,13 @@ return view.extend({
 
 	/* ---- the last hour, and the check ---- */
 
-	updateHistory: function() {
-		return common.ask('history').then(function(h) {
-			for (let k in this.strips)
+	showHistory: function(h) {
+		const known = h != null && typeof(h) == 'object';
+		for (let k in this.strips)
+			if (known)
 				this.strips[k].update(h[k], this.now);
-			this.showHistory(true);
-		}.bind(this)).catch(this.showHistory.bind(this, false));
-	},
-
-	showHistory: function(known) {
-		this.chart.style.display = known === true ? '' : 'none';
-		this.noHistory.style.display = known === true ? 'none' : '';
+		this.chart.style.display = known ? '' : 'none';
+		this.noHistory.style.display = known ? 'none' : '';
 	},
 
 	updateFindings: function() {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"debug/buildinfo"
 	"encoding/binary"
 	"errors"
@@ -17,40 +18,45 @@ import (
 	"testing"
 )
 
-const (
-	tortureSource = "openwrt/package/testdata/torture/main.go"
-	crashLine     = `table["x"] = 1` // in it
-)
+const crashLine = `table["x"] = 1` // in testdata/torture
 
-// emulators run programs for another processor.
-var emulators = map[string]string{
-	"mips_24kc":                "qemu-mips",
-	"mipsel_24kc":              "qemu-mipsel",
-	"arm_cortex-a7_neon-vfpv4": "qemu-arm",
-	"arm_cortex-a9":            "qemu-arm",
+// A processor is one whose routers have little flash.
+type processor struct {
+	name     string
+	env      []string
+	emulator string // runs programs for it
 }
 
-// torture is testdata/torture as it is built for a target, before anything is
-// taken out.
-func torture(t testing.TB, arch string) []byte {
+var processors = []processor{
+	{"mips", []string{"GOARCH=mips", "GOMIPS=softfloat"}, "qemu-mips"},
+	{"mipsle", []string{"GOARCH=mipsle", "GOMIPS=softfloat"}, "qemu-mipsel"},
+	{"armv7", []string{"GOARCH=arm", "GOARM=7"}, "qemu-arm"},
+	{"armv5", []string{"GOARCH=arm", "GOARM=5"}, "qemu-arm"},
+}
+
+// build has Go build a program, which is in a directory of the checkout.
+func build(t testing.TB, p processor, dir, program string) []byte {
 	t.Helper()
-	targets, err := choose(openWrtTargets, arch)
-	if err != nil {
-		t.Fatal(err)
+	file := filepath.Join(t.TempDir(), "program")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", file, program)
+	cmd.Dir = dir
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOFLAGS="), p.env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building %s for %s: %v\n%s", program, p.name, err, out)
 	}
-	r, err := openRelease("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	exe, err := r.build(targets[0], tortureSource)
+	exe, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return exe
 }
 
+// torture is testdata/torture before anything is taken out.
+func torture(t testing.TB, p processor) []byte { return build(t, p, ".", "./testdata/torture") }
+
 func lean(t testing.TB, exe []byte) []byte {
 	t.Helper()
+	opened(t, exe)
 	out, err := withoutLines(exe)
 	if err != nil {
 		t.Fatal(err)
@@ -61,19 +67,16 @@ func lean(t testing.TB, exe []byte) []byte {
 // TestLeanRuns has a program that leans on the tables do the same without what was
 // taken out of them, and its crash be traced to its line all the same.
 func TestLeanRuns(t *testing.T) {
-	for _, target := range openWrtTargets {
-		if !target.small {
-			continue
-		}
-		t.Run(target.arch, func(t *testing.T) {
-			emulator, err := exec.LookPath(emulators[target.arch])
+	for _, p := range processors {
+		t.Run(p.name, func(t *testing.T) {
+			emulator, err := exec.LookPath(p.emulator)
 			if err != nil {
-				t.Skipf("needs %q (qemu-user)", emulators[target.arch])
+				t.Skipf("needs %q (qemu-user)", p.emulator)
 			}
-			whole := torture(t, target.arch)
+			whole := torture(t, p)
 			small := lean(t, whole)
-			if len(small) > len(whole)*95/100 {
-				t.Errorf("%d bytes of %d are left", len(small), len(whole))
+			if a, b := gzipSize(t, whole), gzipSize(t, small); b > a*85/100 {
+				t.Errorf("compressed, %d bytes of %d are left", b, a)
 			}
 			dir := t.TempDir()
 			run := func(name string, exe []byte, args ...string) (stdout, stderr string, err error) {
@@ -118,6 +121,20 @@ func TestLeanRuns(t *testing.T) {
 	}
 }
 
+// gzipSize is what is left of a program in a file system that compresses.
+func gzipSize(t *testing.T, exe []byte) int {
+	t.Helper()
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	if _, err := z.Write(exe); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Len()
+}
+
 // lineOf is the line of the torture's source that has a text.
 func lineOf(t *testing.T, text string) int {
 	t.Helper()
@@ -135,16 +152,9 @@ func lineOf(t *testing.T, text string) int {
 // TestLeanTables compares all that the runtime reads while nothing crashes, of each
 // function of the daemon.
 func TestLeanTables(t *testing.T) {
-	r := testRelease(t)
-	for _, target := range openWrtTargets {
-		if !target.small {
-			continue
-		}
-		t.Run(target.arch, func(t *testing.T) {
-			exe, err := r.build(target, "./cmd/p2pwall")
-			if err != nil {
-				t.Fatal(err)
-			}
+	for _, p := range processors {
+		t.Run(p.name, func(t *testing.T) {
+			exe := build(t, p, "../..", "./cmd/p2pwall")
 			whole, small := tables(t, exe), tables(t, lean(t, exe))
 			if len(whole) != len(small) || len(whole) < 1000 {
 				t.Fatalf("%d functions are left of %d", len(small), len(whole))
@@ -171,10 +181,7 @@ type needed struct {
 // tables reads the functions of a program; what is not needed is left out.
 func tables(t *testing.T, exe []byte) []needed {
 	t.Helper()
-	p, err := openExecutable(exe)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := opened(t, exe)
 	tab, err := p.table()
 	if err != nil {
 		t.Fatal(err)
@@ -221,7 +228,7 @@ func tables(t *testing.T, exe []byte) []needed {
 			if at == noFuncdata || kind >= len(n.Data) {
 				continue
 			}
-			if kind < 4 && (p.moduleWord(moduleFuncdata)+at)%4 != 0 {
+			if kind < 4 && (p.moduleWord(p.layout.funcdata)+at)%4 != 0 {
 				t.Fatalf("data %d of %s is not aligned", kind, n.Name)
 			}
 			data := tab.funcdata[at:]
@@ -248,21 +255,44 @@ func tables(t *testing.T, exe []byte) []needed {
 	return all
 }
 
-func TestIsTableVersion(t *testing.T) {
-	for version, want := range map[string]bool{
-		"go1.26":                  true,
-		"go1.26.8":                true,
-		"go1.26.8-X:newinliner":   true,
-		"go1.26-X:nogreenteagc":   true,
-		"go1.26rc1":               false,
-		"go1.27.0":                false,
-		"go1.2":                   false,
-		"go1.260":                 false,
-		"devel go1.26-0123456789": false,
-		"":                        false,
+// opened opens a program of the Go that runs the tests.
+func opened(t testing.TB, exe []byte) *executable {
+	t.Helper()
+	info, err := buildinfo.Read(bytes.NewReader(exe))
+	if err != nil {
+		t.Fatal(err)
+	}
+	layout, err := layoutOf(info.GoVersion)
+	if err != nil {
+		t.Skip(err)
+	}
+	p, err := openExecutable(exe, layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestLayoutOf(t *testing.T) {
+	for version, want := range map[string]int{
+		"go1.26":                   40,
+		"go1.26.8":                 40,
+		"go1.26.8-X:newinliner":    40,
+		"go1.26-X:nogreenteagc":    40,
+		"go1.27.0":                 43,
+		"go1.27.4":                 43,
+		"go1.26rc1":                0,
+		"go1.28.0":                 0,
+		"go1.25.9":                 0,
+		"go1.2":                    0,
+		"go1.260":                  0,
+		"devel go1.26-0123456789":  0,
+		"go1.27-devel_0123456789a": 0,
+		"":                         0,
 	} {
-		if isTableVersion(version) != want {
-			t.Errorf("%q: %v", version, !want)
+		l, err := layoutOf(version)
+		if l.funcdata != want || (err == nil) != (want != 0) {
+			t.Errorf("%q: %+v, %v", version, l, err)
 		}
 	}
 }
@@ -290,21 +320,18 @@ func TestShortName(t *testing.T) {
 
 // TestNotLean are programs that are left alone.
 func TestNotLean(t *testing.T) {
-	exe := torture(t, "mips_24kc")
+	exe := torture(t, processors[0])
+	p := opened(t, exe)
 	info, err := buildinfo.Read(bytes.NewReader(exe))
 	if err != nil {
 		t.Fatal(err)
 	}
 	later := strings.Replace(info.GoVersion, "go1.", "go2.", 1)
-	wide, err := os.Executable()
+	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	native, err := os.ReadFile(wide)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := openExecutable(exe)
+	native, err := os.ReadFile(self)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +340,7 @@ func TestNotLean(t *testing.T) {
 		exe        []byte
 	}{
 		{"no program", "unrecognized file format", []byte("#!/bin/sh\n")},
-		{"another version of Go", "built by " + later, bytes.ReplaceAll(exe, []byte(info.GoVersion), []byte(later))},
+		{"another version of Go", "it was built by " + later + ", and only the tables of go1.26 and go1.27 are known", bytes.ReplaceAll(exe, []byte(info.GoVersion), []byte(later))},
 		{"64 bits", "not a program for 32 bits", native},
 		{"another table", "of another version", patched(exe, p.tab.Offset, 0)},
 		{"a part elsewhere", "part 3 of .gopclntab", patched(exe, p.tab.Offset+4*8, 8)},
@@ -324,15 +351,51 @@ func TestNotLean(t *testing.T) {
 			if err == nil || out != nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%d bytes, error %v, want %q", len(out), err, test.want)
 			}
+			// The command leaves the file as it is, says so, and does not fail.
+			file := filepath.Join(t.TempDir(), "program")
+			if err := os.WriteFile(file, test.exe, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			var said bytes.Buffer
+			if err := run([]string{file}, nil, nil, &said); err != nil {
+				t.Error(err)
+			}
+			if line := said.String(); !strings.Contains(line, " is left as it is: ") || strings.Count(line, "\n") != 1 {
+				t.Errorf("it said %q", line)
+			}
+			if after, err := os.ReadFile(file); err != nil || !bytes.Equal(after, test.exe) {
+				t.Errorf("the file is another one (%v)", err)
+			}
 		})
+	}
+}
+
+func TestCommand(t *testing.T) {
+	exe := torture(t, processors[0])
+	want := lean(t, exe)
+	file := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(file, exe, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	if err := run([]string{file}, nil, nil, &said); err != nil || said.Len() > 0 {
+		t.Errorf("%v, %s", err, &said)
+	}
+	if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the program is another one (%v)", err)
+	}
+	for _, args := range [][]string{nil, {file, file}, {file + "x"}, {"-x", file}} {
+		if run(args, nil, nil, &said) == nil {
+			t.Errorf("%q is no error", args)
+		}
 	}
 }
 
 // TestLeanTwice has nothing left to take out the second time.
 func TestLeanTwice(t *testing.T) {
-	once := lean(t, torture(t, "mips_24kc"))
-	if twice := lean(t, once); len(twice) != len(once) {
-		t.Errorf("%d bytes, %d before", len(twice), len(once))
+	once := lean(t, torture(t, processors[0]))
+	if twice := lean(t, once); !bytes.Equal(twice, once) {
+		t.Error("it is another program the second time")
 	}
 }
 
@@ -350,14 +413,11 @@ var fuzzed struct {
 
 // FuzzLean changes words of the tables and of what points to them.
 func FuzzLean(f *testing.F) {
-	fuzzed.Do(func() { fuzzed.exe = torture(f, "mips_24kc") })
-	p, err := openExecutable(fuzzed.exe)
-	if err != nil {
-		f.Fatal(err)
-	}
-	module := uint32(p.file.Section(".go.module").Offset)
+	fuzzed.Do(func() { fuzzed.exe = torture(f, processors[0]) })
+	p := opened(f, fuzzed.exe)
+	module := uint32(bytes.Index(fuzzed.exe, p.module))
 	tab, size := uint32(p.tab.Offset), uint32(p.tab.Size)
-	for i := uint32(0); i < moduleWords; i++ {
+	for i := range uint32(p.layout.end + 1) {
 		f.Add(module+4*i, uint32(0xffffffff))
 		f.Add(module+4*i, uint32(0))
 	}

@@ -7,28 +7,28 @@ import (
 	"debug/buildinfo"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 )
 
-// withoutLines takes out of a program for 32 bits what nothing but the report of a
-// crash would read. Go's table of functions is more than a quarter of a program
-// whose calls are not inlined. The frames' sizes and the stack maps in it are what
-// the garbage collector works with; the rest, which goes, are the files and lines
-// of the source, where arguments lie, and the long names of types. Reports then
-// name functions and offsets in them, which linesOf translates.
+// withoutLines takes out of a program for 32 bits what only the report of a crash
+// reads. Go's table of functions is more than a quarter of such a program. The
+// garbage collector works with the sizes of frames and the stack maps in it. The
+// rest goes: the files and lines of the source, where arguments lie, and the long
+// names of types. Reports then name functions and offsets in them, which linesOf
+// translates.
 //
-// It returns an error and no program when anything is not as Go 1.26 lays it out.
+// It returns an error and no program when anything is not as it expects.
 func withoutLines(exe []byte) ([]byte, error) {
 	info, err := buildinfo.Read(bytes.NewReader(exe))
 	if err != nil {
 		return nil, err
 	}
-	if !isTableVersion(info.GoVersion) {
-		return nil, fmt.Errorf("built by %s, and the tables of %s are known", info.GoVersion, tableVersion)
+	layout, err := layoutOf(info.GoVersion)
+	if err != nil {
+		return nil, err
 	}
-	p, err := openExecutable(exe)
+	p, err := openExecutable(exe, layout)
 	if err != nil {
 		return nil, err
 	}

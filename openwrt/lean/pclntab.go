@@ -6,20 +6,41 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 )
 
-// tableVersion is the version of Go whose tables of functions are known here.
-// Sources: runtime/symtab.go (pcHeader, moduledata), runtime/runtime2.go (_func)
-// and internal/abi/symtab.go of it.
-const tableVersion = "go1.26"
-
-// isTableVersion reports whether a version of Go, as it calls itself, is
-// tableVersion or a patch of it.
-func isTableVersion(version string) bool {
-	rest, ok := strings.CutPrefix(version, tableVersion)
-	return ok && (rest == "" || rest[0] == '.' || rest[0] == '-')
+// A layout is what differs in the tables of Go's versions: where two addresses are
+// in runtime.moduledata, in words.
+type layout struct {
+	funcdata int // gofunc
+	end      int // epclntab
 }
+
+// layouts are the versions of Go whose tables are known. To add one, compare the
+// sources of Go: runtime/symtab.go (pcHeader, moduledata), runtime/runtime2.go
+// (_func), internal/abi/symtab.go, and run the tests with it.
+var layouts = map[string]layout{
+	"go1.26": {funcdata: 40, end: 41},
+	"go1.27": {funcdata: 43, end: 44},
+}
+
+// layoutOf returns the layout for a version of Go, as it calls itself: a release
+// ("go1.26.8"), or one with experiments ("go1.26.8-X:name"). What is not
+// released yet may still change, and is not known.
+func layoutOf(version string) (layout, error) {
+	if m := releaseVersion.FindStringSubmatch(version); m != nil {
+		if l, ok := layouts[m[1]]; ok {
+			return l, nil
+		}
+	}
+	known := slices.Sorted(maps.Keys(layouts))
+	return layout{}, fmt.Errorf("it was built by %s, and only the tables of %s are known", version, strings.Join(known, " and "))
+}
+
+var releaseVersion = regexp.MustCompile(`^(go1\.\d+)(\.\d+)?(-X:.*)?$`)
 
 const (
 	magicPclntab = 0xfffffff1 // of pcHeader, Go 1.20 and later

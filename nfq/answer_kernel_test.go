@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfq
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestSenderAnswer answers a client in the name of a server. The server is there, but
+// hears nothing of it: what the client says is dropped. The client reads the answer and
+// goes on. Then both are reset.
+//
+// The test also shows what conntrack makes of this. Our answer is not tracked (the rules
+// of openwrt see to it), so the client acknowledges bytes that conntrack has not seen:
+// all that it sends from then on is INVALID, with IPv4 and IPv6, with NAT and without.
+// What is INVALID has no connection: no match of its mark, direction or packets holds,
+// neither with iptables nor with nft, and NAT leaves it alone. A router that lets it
+// pass sends it out with its address in the LAN, and the server resets the client. So
+// it must be dropped, also the ACK without data that comes before the client's answer.
+//
+// With our answer tracked, the client's next segment is ESTABLISHED without NAT. With
+// NAT, the answer gets another source port on its way out, and the client ignores it:
+// conntrack takes it for a new connection, and the real one has that port.
+func TestSenderAnswer(t *testing.T) {
+	const first, next = 146, 700 // bytes of data; the second is told by its length
+	nextLength := []string{"-m", "length", "--length", fmt.Sprintf("%d:%d", next, next+100)}
+	for _, f := range families {
+		for _, nat := range []bool{false, true} {
+			name := f.name + map[bool]string{true: ", NAT"}[nat]
+			t.Run(name, func(t *testing.T) {
+				r := newRouter(t)
+				own := fmt.Sprintf("%#x", testMarks.Own)
+				rule := func(table, chain string, args ...string) {
+					run(t, f.iptables, append([]string{"-w", "-t", table, "-A", chain}, args...)...)
+				}
+				forward := func(args ...string) { // from the LAN
+					rule("mangle", "FORWARD", append([]string{"-i", "lan", "-p", "tcp"}, args...)...)
+				}
+				for _, state := range []string{"NEW", "ESTABLISHED", "INVALID", "UNTRACKED"} {
+					forward(append(nextLength, "-m", "conntrack", "--ctstate", state)...)
+				}
+				forward("--tcp-flags", "ACK,PSH", "ACK", "-m", "conntrack", "--ctstate", "INVALID")
+				// The mark of a connection, whatever it is: 0 and all others.
+				forward(append(nextLength, "-m", "connmark", "--mark", "0")...)
+				forward(append(nextLength, "-m", "connmark", "!", "--mark", "0")...)
+				forward("--tcp-flags", "PSH", "PSH", "-j", "NFQUEUE", "--queue-num", fmt.Sprint(testQueue))
+				rule("filter", "FORWARD", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
+				rule("raw", "OUTPUT", "-o", "lan", "-m", "mark", "--mark", own, "-j", "CT", "--notrack")
+				if nat {
+					rule("nat", "POSTROUTING", "-o", "wan", "-j", "MASQUERADE")
+				}
+				q, s := openQueue(t, Config{}), openSender(t)
+
+				setNetNS(t, r.outside)
+				server := netip.AddrPortFrom(r.address(f, "outside"), 7002)
+				l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(server))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer l.Close()
+				setNetNS(t, r.inside)
+				fd := connectTCP(t, server.Addr(), int(server.Port()))
+				setNetNS(t, r.router)
+				conns, errs := make(chan net.Conn, 1), make(chan error, 1)
+				go waitConnect(fd, conns, errs)
+				if err := errors.Join(<-errs, l.SetDeadline(soon())); err != nil {
+					t.Fatal(err)
+				}
+				client := <-conns
+				defer client.Close()
+				peer, err := l.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer peer.Close()
+				if err := errors.Join(client.SetDeadline(soon()), peer.SetDeadline(soon())); err != nil {
+					t.Fatal(err)
+				}
+
+				// dropped returns the client's next data, which does not arrive. On a
+				// slow machine what was said before comes again.
+				var last uint32
+				dropped := func() (p Packet) {
+					for p.PayloadLen == 0 || p.Seq == last {
+						recvAll(t, q, 1, func(_ int, got *Packet) Verdict {
+							p = *got
+							p.Raw = bytes.Clone(got.Raw)
+							return Drop
+						})
+					}
+					last = p.Seq
+					return p
+				}
+				write(t, client, make([]byte, first))
+				p := dropped()
+				if _, _, ok := tcpTimestamps(&p); !ok || p.PayloadLen != first {
+					t.Fatalf("first data: %+v", p)
+				}
+				answer := bytes.Repeat([]byte("Yb"), 48)
+				if err := s.Answer(&p, answer); err != nil {
+					t.Fatal(err)
+				}
+				got := make([]byte, 200)
+				n, err := client.Read(got)
+				if err != nil || !bytes.Equal(got[:n], answer) {
+					t.Fatalf("the client read % x, %v; want the answer", got[:n], err)
+				}
+				write(t, client, make([]byte, next))
+				more := dropped()
+				if more.Seq != p.Seq+first || more.Ack != p.Ack+uint32(len(answer)) || more.PayloadLen != next {
+					t.Errorf("next data: %+v", more)
+				}
+
+				// Both ends: the server's in the client's name, where it still is.
+				back := Packet{
+					Version: p.Version, Proto: ProtoTCP, TCPFlags: ACK, Ack: p.Seq, InDev: r.wan,
+					Src: p.Dst, Dst: p.Src, SrcPort: p.DstPort, DstPort: p.SrcPort,
+				}
+				if err := errors.Join(s.Reset(&more), s.Reset(&back)); err != nil {
+					t.Fatal(err)
+				}
+				for name, c := range map[string]net.Conn{"client": client, "server": peer} {
+					if n, err := c.Read(got); n != 0 || !errors.Is(err, unix.ECONNRESET) {
+						t.Errorf("%s: read %d bytes, %v; want %v", name, n, err, unix.ECONNRESET)
+					}
+				}
+
+				counts := run(t, f.iptables, "-w", "-t", "mangle", "-nvxL", "FORWARD")
+				seen := func(end string) int {
+					return ruleCount(t, counts, fmt.Sprintf("length %d:%d ", next, next+100)+end)
+				}
+				if seen("ctstate INVALID") == 0 || seen("ctstate NEW")+seen("ctstate ESTABLISHED")+seen("ctstate UNTRACKED") != 0 ||
+					seen("connmark match  0x0")+seen("connmark match ! 0x0") != 0 ||
+					ruleCount(t, counts, "flags:0x18/0x10 ctstate INVALID") == 0 {
+					t.Errorf("conntrack calls the client's answer something else than INVALID:\n%s", counts)
+				}
+			})
+		}
+	}
+}

@@ -1,8 +1,0 @@
-package nfq
-
-// HostPort tmp
-type HostPort struct {
-	Addr  Addr
-	Proto uint8
-	Port  uint16
-}

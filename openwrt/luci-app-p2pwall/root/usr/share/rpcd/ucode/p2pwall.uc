@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+'use strict';
+
+/*
+ * The ubus object `luci.p2pwall`: asks the daemon for all that the status page shows,
+ * within rpcd. The object `p2pwall` does the same and more, and starts a shell and the
+ * program for each call. The page takes that one where this one fails: without ucode's
+ * socket module (OpenWrt before 24.10, or not installed) there is no object, and what
+ * needs a closer look ends with a status of ubus.
+ */
+
+const SOCKET = '/var/run/p2pwall/control.sock';
+const CONFIG = '/etc/config/p2pwall';
+const IN_FORCE = '/var/run/p2pwall/config'; // the copy that the daemon has read
+const PATIENCE = 1000; // milliseconds; rpcd serves nobody meanwhile
+const NOT_FOUND = 4, TIMEOUT = 7; // of ubus
+
+let socket, fs;
+try {
+	socket = require('socket');
+	fs = require('fs');
+}
+catch (e) {
+	return {};
+}
+
+/* The reply to a request, a line each; null without one. */
+function ask(request) {
+	const s = socket.connect({ path: SOCKET }, null, null, PATIENCE);
+	if (!s)
+		return null;
+	let text = '', part;
+	s.send(sprintf('%J\n', request));
+	while (socket.poll(PATIENCE, s)?.[0]?.[1] && (part = s.recv(65536))) {
+		text += part;
+		if (substr(part, -1) == '\n')
+			break;
+	}
+	s.close();
+	return substr(text, -1) == '\n' ? json(text) : null;
+}
+
+return {
+	'luci.p2pwall': {
+		page: {
+			args: { host: '192.168.1.50' },
+			call: function(request) {
+				/* A file that is not in force may have faults: only the program
+				 * can tell. */
+				if (fs.readfile(CONFIG) != fs.readfile(IN_FORCE))
+					exit(NOT_FOUND);
+				return ask({ cmd: 'page', host: request.args.host ?? '' }) ?? exit(TIMEOUT);
+			}
+		}
+	}
+};

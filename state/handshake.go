@@ -96,7 +96,7 @@ func (e *Engine) judge(h *host, k *flowKey, what judgement, now Time) {
 // session, or none.
 func (e *Engine) hides(b []byte) int {
 	for i, p := range detect.All {
-		if p.Hidden != nil && e.cfg.Protocols[i].Mode != Off && p.Hidden.First(b) {
+		if p.Hidden != nil && e.streams.Has(i) && p.Hidden.First(b) {
 			return i
 		}
 	}
@@ -241,26 +241,26 @@ func (e *Engine) bare(p *nfq.Packet, h *host, now Time) nfq.Verdict {
 // inMiddle looks at data of a connection of a locked host that was there before it was
 // looked at. It reports whether it is one between peers, and whether that is known.
 func (e *Engine) inMiddle(c *client, fl *flow, b []byte) (is, known bool) {
+	first, seen := fl.nmiddle == 0, b // what is of another kind may have its length before it
+	n := copy(fl.middle[fl.nmiddle:], b)
+	if fl.nmiddle += uint8(n); !first {
+		seen = fl.middle[:fl.nmiddle]
+	}
+	known = true
 	for i, p := range detect.All {
-		if p.Hidden == nil || !c.proved.Has(i) {
+		if p.Hidden == nil || !c.proved.Has(i) || !e.streams.Has(i) {
 			continue
 		}
-		if fl.nmiddle == 0 && p.Hidden.Framed(b) {
+		m := p.Hidden.Middle(seen)
+		if m == detect.Yes || first && p.Hidden.Framed(b) {
 			fl.protocol = uint8(i)
 			return true, true
 		}
-		fl.nmiddle += uint8(copy(fl.middle[fl.nmiddle:], b))
-		switch p.Hidden.Middle(fl.middle[:fl.nmiddle]) {
-		case detect.Yes:
-			fl.protocol = uint8(i)
-			return true, true
-		case detect.More:
-			if fl.nmiddle < middleSize {
-				return false, false
-			}
+		if m == detect.More && fl.nmiddle < middleSize {
+			known = false
 		}
 	}
-	return false, true
+	return false, known
 }
 
 // reset ends the connection of a LAN host's packet.

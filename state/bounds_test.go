@@ -149,6 +149,12 @@ func TestSetChangesAreBounded(t *testing.T) {
 			p.Src[15] += byte(i % 2)
 			return p
 		}, func(*world) {}},
+		{"own ports", func(w *world, i int) *nfq.Packet {
+			return saysFrom(uint16(2000+i), dhtPing)(w, "198.51.100.7")
+		}, func(w *world) {
+			w.proveTorrent()
+			w.e.Packet(w.speaks("198.51.100.8", 6881, dhtPing), w.now)
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, nil)

@@ -110,7 +110,7 @@ func (e *Engine) uncutAddr(c *client, a *hostAddr) {
 			e.sets.Uncut(a.addr, p.addr)
 		}
 	}
-	e.unlockAddr(c, &a.addr)
+	e.unlockAddr(c, a)
 }
 
 // lookAnew notes the same as cutFlows, and that all connections of the client's addresses

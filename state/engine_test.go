@@ -51,7 +51,8 @@ type sent struct {
 type fakeSender struct {
 	udp           []sent
 	resets, icmps int
-	handshakes    []string // hex
+	handshakes    []string   // hex
+	answered      nfq.Packet // what was answered last, without its data
 	recordNothing bool
 }
 
@@ -64,6 +65,10 @@ func (s *fakeSender) UDP(dev uint32, src, dst nfq.AddrPort, b []byte) error {
 func (s *fakeSender) Reset(*nfq.Packet) error { s.resets++; return nil }
 func (s *fakeSender) Answer(p *nfq.Packet, b []byte) error {
 	s.handshakes = append(s.handshakes, hex.EncodeToString(b))
+	s.answered = *p
+	s.answered.Payload, s.answered.Raw = nil, nil
+	s.answered.Seq += uint32(len(p.Payload))
+	s.answered.Ack += uint32(len(b))
 	return nil
 }
 func (s *fakeSender) Reject(*nfq.Packet) error { s.icmps++; return nil }

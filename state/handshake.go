@@ -30,10 +30,12 @@ const (
 	handshakePause = 10 * time.Second
 )
 
-// place is an address outside and a port.
+// place is an address outside and a port, as one host knows it: hash is the host's. A host
+// must not be able to tell anything about the places of another.
 type place struct {
 	addr nfq.Addr
 	port uint16
+	host uint32
 }
 
 // judged is what is known of a place.
@@ -48,7 +50,8 @@ const (
 	unknown  judgement = iota
 	asking             // a connection with it was answered in its name
 	peers              // a client's connections go there
-	innocent           // something else does
+	innocent           // something else does, which looks like theirs
+	other              // something else does, which does not look so
 )
 
 // judgedTable is the table of such places, the last ones that were used.
@@ -61,16 +64,18 @@ func newJudgedTable() judgedTable {
 	return judgedTable{newRecent[place](maxJudged), make([]judged, maxJudged)}
 }
 
-func placeHash(e *Engine, a *nfq.Addr, port uint16) uint32 {
-	return e.hash.addr(a) ^ uint32(port)*0x9e3779b9
+// placeOf is where a connection of the host goes to.
+func (e *Engine) placeOf(h *host, k *flowKey) (place, uint32) {
+	return place{k.wan, k.wport, h.hash}, finish(word(e.hash.addr(&k.wan)^h.hash, uint32(k.wport)))
 }
 
-// judgement is what is known of a place.
-func (e *Engine) judgement(a *nfq.Addr, port uint16, now Time) judgement {
-	slot := e.judged.get(place{*a, port}, placeHash(e, a, port))
+// judgement is what is known of where a connection goes to.
+func (e *Engine) judgement(h *host, k *flowKey, now Time) judgement {
+	slot := e.judged.get(e.placeOf(h, k))
 	if slot == none {
 		return unknown
 	}
+	e.judged.lru.touch(slot)
 	j := &e.judged.judged[slot]
 	switch {
 	case now.Since(j.when) > judgedTime:
@@ -81,9 +86,9 @@ func (e *Engine) judgement(a *nfq.Addr, port uint16, now Time) judgement {
 	return j.what
 }
 
-// judge notes what a place is.
-func (e *Engine) judge(a *nfq.Addr, port uint16, what judgement, now Time) {
-	slot, _ := e.judged.take(place{*a, port}, placeHash(e, a, port))
+// judge notes what is known of it.
+func (e *Engine) judge(h *host, k *flowKey, what judgement, now Time) {
+	slot, _ := e.judged.take(e.placeOf(h, k))
 	e.judged.judged[slot] = judged{now, what}
 }
 
@@ -91,7 +96,7 @@ func (e *Engine) judge(a *nfq.Addr, port uint16, what judgement, now Time) {
 // session, or none.
 func (e *Engine) hides(b []byte) int {
 	for i, p := range detect.All {
-		if p.Hidden != nil && e.cfg.Protocols[i].Mode != Off && p.Hidden.First(b) {
+		if p.Hidden != nil && e.streams.Has(i) && p.Hidden.First(b) {
 			return i
 		}
 	}
@@ -106,27 +111,27 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 	cfg := &e.cfg.Protocols[protocol]
 	c := e.clientOf(h)
 	locked := c != nil && c.locked && c.proved.Has(protocol)
-	if cfg.Mode != Block || !locked && !fl.begun {
-		return e.letGo(slot)
-	}
+	j := e.judgement(h, &fl.key, now)
 	fl.protocol = uint8(protocol)
-	if fl.begun {
-		j := e.judgement(&fl.key.wan, fl.key.wport, now)
-		switch {
-		case j == innocent, j == asking && !locked, j == unknown && !locked && !e.mayAsk(h, &fl.key, now):
-			return e.letGo(slot)
-		case j == unknown && e.answerHandshake(p, fl, protocol):
-			e.judge(&fl.key.wan, fl.key.wport, asking, now)
-			fl.fate = asked
-			return c.drop(p)
-		case j == unknown && !locked: // it cannot be asked
-			return e.letGo(slot)
-		case j == peers:
-			// It went where clients go, as they do.
-			if c = e.enter(h, protocol, detect.ReasonEncrypted, &fl.key.lan, d, now); c != nil {
-				e.conduct(h, c, protocol, detect.ReasonEncrypted, &fl.key.wan, nfq.Flow{}, now)
-			}
+	switch {
+	case cfg.Mode != Block, j == innocent:
+		return e.letGo(slot)
+	case j == peers:
+		// It went where clients go, as they do.
+		if c = e.enter(h, protocol, detect.ReasonEncrypted, &fl.key.lan, d, now); c != nil {
+			e.conduct(h, c, protocol, detect.ReasonEncrypted, &fl.key.wan, nfq.Flow{}, now)
 		}
+	case !locked && (j == asking || !e.mayAsk(h, &fl.key, now)):
+		return e.letGo(slot)
+	case j == asking, e.sets != nil && !e.shown(h, &fl.key.lan, now):
+		// When it is sent again, it is known what it is, or it can be asked.
+		return c.drop(p)
+	case e.answerHandshake(p, fl, protocol):
+		e.judge(h, &fl.key, asking, now)
+		fl.fate = asked
+		return c.drop(p)
+	case !locked: // it cannot be asked
+		return e.letGo(slot)
 	}
 	fl.fate = cut
 	e.Counters.Cuts++
@@ -151,15 +156,12 @@ func (e *Engine) letGo(slot int32) nfq.Verdict {
 func (e *Engine) mayAsk(h *host, k *flowKey, now Time) bool {
 	s := &h.suspicion
 	x := e.hash.addr(&k.wan)
-	first := s.hiddenAt == 0 || now.Since(s.hiddenAt) > conductTime
-	if first || s.hiddenTo == x {
-		if first {
-			e.watchHost(h, now)
-		}
+	shown := e.shown(h, &k.lan, now)
+	if s.hiddenAt == 0 || now.Since(s.hiddenAt) > conductTime || s.hiddenTo == x {
 		s.hiddenAt, s.hiddenTo = now, x
 		return false
 	}
-	if s.handshakeAt != 0 && now.Since(s.handshakeAt) < handshakePause {
+	if !shown || s.handshakeAt != 0 && now.Since(s.handshakeAt) < handshakePause {
 		return false
 	}
 	s.handshakeAt = now
@@ -170,7 +172,7 @@ func (e *Engine) mayAsk(h *host, k *flowKey, now Time) bool {
 func (e *Engine) answerHandshake(p *nfq.Packet, fl *flow, protocol int) bool {
 	hand := detect.All[protocol].Hidden
 	salt := rand.Uint32() // nobody can guess it
-	if e.sender == nil || hand.Answer == nil || !hand.Proof(p.Payload, salt, &fl.proof) {
+	if e.sender == nil || e.sets == nil || hand.Answer == nil || !hand.Proof(p.Payload, salt, &fl.proof) {
 		return false
 	}
 	n := hand.Answer(e.out[:], salt)
@@ -194,13 +196,13 @@ func (e *Engine) answeredHandshake(p *nfq.Packet, d *Device, h *host, slot int32
 		// What it sent before it saw the answer is the rest of its first message.
 		if p.Ack == fl.heard {
 			if fl.tries++; fl.tries > handshakeTries {
-				e.provedInnocent(p, fl, now)
+				e.provedInnocent(p, h, fl, now)
 			}
 		}
 		return e.clientOf(h).drop(p)
 	}
 	fl.fate = cut
-	e.judge(&fl.key.wan, fl.key.wport, peers, now)
+	e.judge(h, &fl.key, peers, now)
 	e.reset(p) // the connection is spent
 	c := e.enter(h, protocol, detect.ReasonHandshake, &fl.key.lan, d, now)
 	if c == nil {
@@ -218,24 +220,24 @@ func (e *Engine) answeredHandshake(p *nfq.Packet, d *Device, h *host, slot int32
 
 // provedInnocent notes that a connection that was answered is none of a client's. It is
 // reset, so that its program connects again at once.
-func (e *Engine) provedInnocent(p *nfq.Packet, fl *flow, now Time) {
+func (e *Engine) provedInnocent(p *nfq.Packet, h *host, fl *flow, now Time) {
 	fl.fate = cut
-	e.judge(&fl.key.wan, fl.key.wport, innocent, now)
+	e.judge(h, &fl.key, innocent, now)
 	e.reset(p)
 }
 
 // bare decides about a segment without data of a LAN host, such as comes here only when
 // connection tracking does not know what to make of it. One of a connection that was
 // answered in its peer's name is not for that peer.
-func (e *Engine) bare(p *nfq.Packet, now Time) nfq.Verdict {
+func (e *Engine) bare(p *nfq.Packet, h *host, now Time) nfq.Verdict {
 	key := keyOf(p)
 	slot := e.flows.get(key, e.hash.flow(&key))
 	if slot == none || !e.flows.flows[slot].spent {
 		return nfq.Accept
 	}
 	fl := &e.flows.flows[slot]
-	if fl.fate == asked && p.TCPFlags&nfq.FIN != 0 && p.Ack == fl.heard {
-		e.provedInnocent(p, fl, now) // it closes, and a client would have gone on
+	if fl.fate == asked && p.TCPFlags&(nfq.FIN|nfq.RST) != 0 && p.Ack == fl.heard {
+		e.provedInnocent(p, h, fl, now) // it closes, and a client would have gone on
 	}
 	return nfq.Drop
 }
@@ -243,26 +245,26 @@ func (e *Engine) bare(p *nfq.Packet, now Time) nfq.Verdict {
 // inMiddle looks at data of a connection of a locked host that was there before it was
 // looked at. It reports whether it is one between peers, and whether that is known.
 func (e *Engine) inMiddle(c *client, fl *flow, b []byte) (is, known bool) {
+	first, seen := fl.nmiddle == 0, b // what is of another kind may have its length before it
+	n := copy(fl.middle[fl.nmiddle:], b)
+	if fl.nmiddle += uint8(n); !first {
+		seen = fl.middle[:fl.nmiddle]
+	}
+	known = true
 	for i, p := range detect.All {
-		if p.Hidden == nil || !c.proved.Has(i) {
+		if p.Hidden == nil || !c.proved.Has(i) || !e.streams.Has(i) {
 			continue
 		}
-		if fl.nmiddle == 0 && p.Hidden.Framed(b) {
+		m := p.Hidden.Middle(seen)
+		if m == detect.Yes || first && p.Hidden.Framed(b) {
 			fl.protocol = uint8(i)
 			return true, true
 		}
-		fl.nmiddle += uint8(copy(fl.middle[fl.nmiddle:], b))
-		switch p.Hidden.Middle(fl.middle[:fl.nmiddle]) {
-		case detect.Yes:
-			fl.protocol = uint8(i)
-			return true, true
-		case detect.More:
-			if fl.nmiddle < middleSize {
-				return false, false
-			}
+		if m == detect.More && fl.nmiddle < middleSize {
+			known = false
 		}
 	}
-	return false, true
+	return false, known
 }
 
 // reset ends the connection of a LAN host's packet.

@@ -117,6 +117,8 @@ type hostAddr struct {
 	inKernel  bool // the kernel's sets may have it
 	lastSeen  Time
 	contested Time // until then the kernel's sets are not used for it
+	// The kernel shows what it says by TCP from the one on and until the other.
+	watchFrom, watchUntil Time
 }
 
 // hostOf returns the host that sent p, entering it when it is new. It returns nil for
@@ -137,6 +139,16 @@ func (e *Engine) hostOf(p *nfq.Packet, d *Device, now Time) *host {
 		h = e.hostBy(&hostKey{addr: p.Src}, p, now)
 	}
 	return h
+}
+
+// addrsOf is how many addresses the host has.
+func addrsOf(h *host) (n int) {
+	for _, s := range h.addrs {
+		if s != none {
+			n++
+		}
+	}
+	return n
 }
 
 // owns reports whether the address is the host's, as far as is known: not one that
@@ -566,6 +578,12 @@ func (h *host) attempt(k *flowKey) *syn {
 		}
 	}
 	return nil
+}
+
+// forgets reports whether the host opens so many connections that some of the last half
+// minute are not remembered.
+func (h *host) forgets(now Time) bool {
+	return h.nsyns >= synsPerHost && now.Since(h.syns[h.nsyns%synsPerHost].when) < conductTime
 }
 
 // recent calls f for the remembered attempts since t, newest first, until it

@@ -78,6 +78,9 @@ func (e *Engine) flushSets() {
 
 // forgetTold takes for unknown to the kernel what it was told of locked clients.
 func (e *Engine) forgetTold() {
+	for i := range e.addrs {
+		e.addrs[i].watchUntil = 0
+	}
 	for i := range e.clients {
 		c := &e.clients[i]
 		if !c.used || !c.locked {
@@ -155,7 +158,11 @@ func (e *Engine) SetsTaken(s Sets, batch uint64, err error, now Time) {
 
 // lockInKernel has the kernel lock a client at all its addresses that are surely its own.
 func (e *Engine) lockInKernel(c *client) {
-	if !c.locked || e.sets == nil || c.lockUntil <= e.now || !e.room(e.elements(c)) {
+	if !c.locked || e.sets == nil || c.lockUntil <= e.now {
+		return
+	}
+	if !e.room(e.elements(c)) {
+		c.kernelUntil = 0 // it is told when there is room
 		return
 	}
 	c.kernelUntil = c.lockUntil
@@ -179,29 +186,23 @@ func (e *Engine) lockAddr(c *client, a *hostAddr) {
 	if !c.selective {
 		return
 	}
-	e.sets.Watch(a.addr, d)
+	e.watchAddr(a, Time(d))
 	for _, port := range c.own {
 		if port != 0 {
-			e.sets.Own(a.addr, nfq.ProtoUDP, port, d)
-			e.sets.Own(a.addr, nfq.ProtoTCP, port, d)
+			e.cutPort(c, &a.addr, port)
 		}
 	}
 }
 
 // elements is how many elements the lock of a client has in the kernel's sets.
 func (e *Engine) elements(c *client) int {
-	addrs, ports := 0, 0
-	for _, s := range e.hosts[c.host].addrs {
-		if s != none {
-			addrs++
-		}
-	}
+	n := 2
 	for _, port := range c.own {
 		if port != 0 {
-			ports++
+			n += 2
 		}
 	}
-	return addrs * (2 + 2*ports)
+	return n * addrsOf(&e.hosts[c.host])
 }
 
 // unlockInKernel ends that at all of them. What is lost of it ends by itself with the
@@ -209,27 +210,27 @@ func (e *Engine) elements(c *client) int {
 func (e *Engine) unlockInKernel(c *client) {
 	for _, s := range e.hosts[c.host].addrs {
 		if s != none && e.addrs[s].inKernel {
-			e.unlockAddr(c, &e.addrs[s].addr)
+			e.unlockAddr(c, &e.addrs[s])
 		}
 	}
 }
 
 // unlockAddr ends it at one address.
-func (e *Engine) unlockAddr(c *client, a *nfq.Addr) {
+func (e *Engine) unlockAddr(c *client, a *hostAddr) {
 	if e.sets == nil {
 		return
 	}
 	if c.strict {
-		e.sets.Unlock(*a)
+		e.sets.Unlock(a.addr)
 	}
 	if !c.selective {
 		return
 	}
-	e.sets.Unwatch(*a)
+	a.watchUntil = 0
+	e.sets.Unwatch(a.addr)
 	for _, port := range c.own {
 		if port != 0 {
-			e.sets.Disown(*a, nfq.ProtoUDP, port)
-			e.sets.Disown(*a, nfq.ProtoTCP, port)
+			e.disownPort(&a.addr, port)
 		}
 	}
 }

@@ -164,6 +164,7 @@ func TestAnyLife(t *testing.T) {
 	heads := []string{
 		string(giftHello), handshake, "GIVE 1\r\n", napLogin, pageHead, hello("www.example.org"), random(200),
 		kazaaHead + "X-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n\r\n", announceLine + "User-Agent: Transmission/3.00\r\n\r\n", "SSH-2.0-x\r\n",
+		newProgram(1).first,
 	}
 	macs := []nfq.MAC{macA, macB, {2, 0, 0, 0, 0, 0xc}, {}}
 	srcs := []string{hostA, hostB, "192.168.1.52", "10.9.0.5", "10.9.0.6", "8.8.8.8", "2001:db8:1::50", "2001:db8:1::51", "fe80::50"}
@@ -216,6 +217,12 @@ func TestAnyLife(t *testing.T) {
 					packet.Payload = []byte(heads[r.IntN(len(heads))])
 				}
 				w.e.Packet(packet, w.now)
+			case k < 50: // an encrypted session
+				packet.Proto, packet.TCPFlags, packet.Seq = nfq.ProtoTCP, nfq.SYN, 999
+				packet.DstPort += uint16(r.IntN(500))
+				w.e.Packet(packet, w.now)
+				packet.TCPFlags, packet.Seq, packet.Payload = nfq.ACK, 1000, []byte(newProgram(1).first)
+				w.e.Packet(packet, w.now)
 			case k < 60:
 				b := heads[r.IntN(len(heads))]
 				packet.Proto, packet.TCPFlags, packet.Seq = nfq.ProtoTCP, nfq.ACK, 1000
@@ -238,6 +245,13 @@ func TestAnyLife(t *testing.T) {
 				m := mapping()
 				m.MAC, m.Src, m.Version = mac, packet.Src, packet.Version
 				w.e.Packet(m, w.now)
+			case k < 77 && len(w.out.handshakes) > 0: // the program goes on with an answer
+				next := w.out.answered
+				next.Payload = []byte(newProgram(1).proof(w.answer()))
+				if r.IntN(4) == 0 { // or another does
+					next.Payload = next.Payload[1:]
+				}
+				w.e.Packet(&next, w.now)
 			case k < 82 && len(w.out.udp) > 0: // an answer to a question
 				q := w.out.udp[r.IntN(len(w.out.udp))]
 				b := mustHex(q.payload)
@@ -274,7 +288,7 @@ func TestAnyLife(t *testing.T) {
 			case k < 93 && r.IntN(4) == 0:
 				w.e.Exempt(netip.MustParseAddr(src), time.Minute, w.now)
 			case k < 94 && r.IntN(2) == 0:
-				w.e.Hold(&Held{MAC: mac, Addr: packet.Src, Device: lanDev, Protocol: uint8(r.IntN(2)), Left: time.Minute}, w.now)
+				w.e.Hold(&Held{MAC: mac, Addr: packet.Src, Device: lanDev, Protocol: uint8(r.IntN(2)), Left: time.Minute, Own: [maxOwn]uint16{uint16(51410 + r.IntN(4)), 0, 6890}}, w.now)
 			case k < 94:
 				w.e.Unlock(netip.MustParseAddr(src), w.now)
 			case k < 95:
@@ -304,7 +318,7 @@ func TestAnyLife(t *testing.T) {
 			t.Errorf("seed %d: %d clients, %d locked in the end", seed, c, locked)
 		}
 	}
-	if all.Locks < 100 || all.Answers < 100 || all.Forged < 100 || all.ClientsEvicted < 100 || all.HostsEvicted < 10 || shared < 100 {
+	if all.Locks < 100 || all.Answers < 100 || all.Forged < 100 || all.Handshakes < 100 || all.ClientsEvicted < 100 || all.HostsEvicted < 10 || shared < 100 {
 		t.Errorf("too little happened: shared %d, %+v", shared, all)
 	}
 }

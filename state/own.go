@@ -20,40 +20,74 @@ func (c *client) owns(port uint16) bool {
 }
 
 // ownPort notes a port from which a client has spoken, or at which it has answered. The
-// one that was noted first gives way when there are too many: a client may change its
-// port.
+// one that was noted longest ago gives way when there are too many: a client may change
+// its port.
 func (e *Engine) ownPort(h *host, c *client, port uint16, now Time) {
-	if port < private || c.owns(port) {
+	if port < private {
 		return
 	}
-	gone := c.own[maxOwn-1]
-	copy(c.own[1:], c.own[:])
+	i := 0
+	for i < maxOwn-1 && c.own[i] != port {
+		i++
+	}
+	gone := c.own[i]
+	isNew := gone != port
+	locked := c.locked && c.selective
+	if isNew && locked && !e.mayChange(h, 4*addrsOf(h), now) {
+		return // what it says in its own words is cut all the same
+	}
+	copy(c.own[1:i+1], c.own[:i])
 	c.own[0] = port
-	if !c.locked || !c.selective {
+	if !isNew || !locked {
 		return
 	}
 	for _, s := range h.addrs {
-		if s == none || now < e.addrs[s].contested {
-			continue
-		}
-		a := &e.addrs[s].addr
-		if gone != 0 && e.sets != nil && e.addrs[s].inKernel {
-			e.sets.Disown(*a, nfq.ProtoUDP, gone)
-			e.sets.Disown(*a, nfq.ProtoTCP, gone)
+		if s != none && gone != 0 && e.sets != nil && e.addrs[s].inKernel {
+			e.disownPort(&e.addrs[s].addr, gone)
 		}
 	}
 	e.lockInKernel(c)
+	e.tellOthers(c)
 	e.cutFlows(c)
 }
 
-// watchHost has the kernel show what a host that may be asked by a handshake says in it.
-func (e *Engine) watchHost(h *host, now Time) {
-	if e.sets == nil || !e.mayChange(h, 1, now) {
-		return
+// cutPort has the kernel cut a port of the client at one address.
+func (e *Engine) cutPort(c *client, a *nfq.Addr, port uint16) {
+	d := c.lockUntil.Since(e.now)
+	e.sets.Own(*a, nfq.ProtoUDP, port, d)
+	e.sets.Own(*a, nfq.ProtoTCP, port, d)
+}
+
+// disownPort ends that.
+func (e *Engine) disownPort(a *nfq.Addr, port uint16) {
+	e.sets.Disown(*a, nfq.ProtoUDP, port)
+	e.sets.Disown(*a, nfq.ProtoTCP, port)
+}
+
+// watchAddr has the kernel show what is said from an address in TCP connections, for d
+// or longer.
+func (e *Engine) watchAddr(a *hostAddr, d Time) {
+	if e.now >= a.watchUntil {
+		a.watchFrom = e.now
 	}
-	for _, s := range h.addrs {
-		if s != none && now >= e.addrs[s].contested {
-			e.sets.Watch(e.addrs[s].addr, watchTime)
+	a.watchUntil = e.now + d
+	e.sets.Watch(a.addr, d.Since(0))
+}
+
+// shown reports whether the kernel shows what the host says from the address in a
+// connection that was answered in a peer's name. It has the kernel do so from now on, or
+// for longer: who was shown such a connection may have another in a moment.
+func (e *Engine) shown(h *host, addr *nfq.Addr, now Time) bool {
+	s := e.addrIndex.get(*addr, e.hash.addr(addr))
+	if e.sets == nil || s == none || &e.hosts[e.addrs[s].host] != h || now < e.addrs[s].contested {
+		return false
+	}
+	a := &e.addrs[s]
+	if a.watchUntil < now.After(watchTime/2) {
+		if !e.room(1) || !e.mayChange(h, 1, now) {
+			return false
 		}
+		e.watchAddr(a, Time(watchTime))
 	}
+	return now > a.watchFrom && e.handed == e.taken
 }

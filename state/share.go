@@ -17,7 +17,8 @@ type Held struct {
 	Device   uint32 // interface index
 	Protocol uint8  // index in detect.All
 	Reason   detect.Reason
-	Left     time.Duration // of the lock
+	Left     time.Duration  // of the lock
+	Own      [maxOwn]uint16 // the client's own ports, 0 where there are fewer
 }
 
 // tellOthers has the other engines lock the host as well.
@@ -27,7 +28,7 @@ func (e *Engine) tellOthers(c *client) {
 	}
 	e.heldNow = Held{
 		MAC: c.mac, Addr: c.addr, Device: c.device, Protocol: c.protocol, Reason: c.reason,
-		Left: c.lockUntil.Since(e.now),
+		Left: c.lockUntil.Since(e.now), Own: c.own,
 	}
 	e.OnLock(&e.heldNow)
 }
@@ -53,14 +54,17 @@ func (e *Engine) Hold(x *Held, now Time) {
 		c.foreign = true
 	}
 	c.proved |= 1 << protocol
+	share := e.OnLock
+	e.OnLock = nil // whoever told it knows
+	defer func() { e.OnLock = share }()
+	for i := range x.Own {
+		e.ownPort(h, c, x.Own[maxOwn-1-i], now)
+	}
 	until := now.After(min(x.Left, e.cfg.LockTime))
 	if c.locked && c.lockUntil >= until {
 		return
 	}
-	share := e.OnLock
-	e.OnLock = nil // whoever told it knows
 	e.lock(h.client, c, protocol, x.Reason, now)
-	e.OnLock = share
 	c.lockUntil = until
 	c.lockStart = until - Time(e.cfg.LockTime)
 	e.schedule(h.client, c, now) // it may end sooner than the timer was set for

@@ -27,7 +27,7 @@ import (
 // program reads what an older one wrote.
 const (
 	snapshotMagic   = "P2PW"
-	snapshotVersion = 3
+	snapshotVersion = 4
 	snapshotHead    = 16
 )
 

@@ -10,9 +10,6 @@ import (
 // tcpOut decides about a TCP packet from the LAN to the outside.
 func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
 	isSYN := p.TCPFlags&(nfq.SYN|nfq.ACK|nfq.RST|nfq.FIN) == nfq.SYN
-	if isSYN {
-		h.remember(p, now)
-	}
 	if h.client != none {
 		c := &e.clients[h.client]
 		if peer := e.knows(c, &p.Dst); peer != nil && c.locked && e.refused(peer, p, isSYN) {
@@ -25,10 +22,11 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		}
 	}
 	switch {
-	case isSYN:
+	case isSYN: // what was refused opens no connection
+		h.remember(p, now)
 		e.endFlow(p)
 	case len(p.Payload) == 0:
-		return e.bare(p, now)
+		return e.bare(p, h, now)
 	}
 	return e.tcpData(p, d, h, now) // a SYN may carry data (TCP Fast Open)
 }
@@ -161,9 +159,19 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	switch {
 	case fl.claimed: // and only watched
 	case fl.key.wport < private || service(fl.key.wport):
-	case !fl.begun && locked && fl.decided != 0 && fl.decided >= c.since:
+	case fl.begun, h.forgets(now) && e.hides(p.Payload) != none:
+		if protocol := e.hides(p.Payload); protocol != none {
+			return e.hidden(p, d, h, slot, protocol, now)
+		}
+		if e.judgement(h, &fl.key, now) == unknown {
+			e.judge(h, &fl.key, other, now)
+		}
+	case locked && fl.decided != 0 && fl.decided >= c.since:
 		// It was let pass while its host was locked, and this was on its way already.
-	case !fl.begun && locked:
+	case locked:
+		if j := e.judgement(h, &fl.key, now); j == innocent || j == other {
+			break
+		}
 		is, known := e.inMiddle(c, fl, p.Payload)
 		if is {
 			fl.fate = cut
@@ -172,10 +180,6 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		}
 		if !known {
 			return nfq.Accept
-		}
-	case fl.begun:
-		if protocol := e.hides(p.Payload); protocol != none {
-			return e.hidden(p, d, h, slot, protocol, now)
 		}
 	}
 	return e.letGo(slot)
@@ -224,7 +228,7 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 	if fl.port != 0 {
 		f.Port = fl.port
 	}
-	if !fl.begun { // who speaks first came to where the client listens
+	if !fl.begun && !h.forgets(now) { // who speaks first came to where the client listens
 		f.Port = key.lport
 	}
 	c.learn(f)

@@ -50,9 +50,12 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	if c == nil || !c.locked {
 		return nfq.Accept
 	}
-	if peer := e.knows(c, &p.Dst); peer != nil {
+	// Something else may be served at the address of a peer of BitTorrent: there, what is
+	// said has to fit.
+	weak := f.Kind == detect.Weak
+	if peer := e.knows(c, &p.Dst); peer != nil && (peer.cutsAll(e) || weak && int(peer.protocol) == f.Protocol && p.DstPort == peer.port) {
 		// Only the client itself speaks so from the port of its queries.
-		if f.Kind == detect.Weak && int(peer.protocol) == f.Protocol && p.SrcPort == c.port {
+		if weak && int(peer.protocol) == f.Protocol && p.SrcPort == c.port {
 			e.wentTo(h.client, c, peer, &p.Src, now)
 		}
 		return e.dropUDP(c, peer, int(peer.protocol))

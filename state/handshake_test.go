@@ -1,0 +1,721 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"crypto/sha1"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/big"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// program is what opens a connection with message stream encryption: its first data, and
+// what it goes on with when it gets the other's key.
+type program struct {
+	secret *big.Int
+	first  string
+}
+
+var msePrime, _ = new(big.Int).SetString("FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74"+
+	"020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A63A36210000000000090563", 16)
+
+// newProgram makes another one for each number.
+func newProgram(n int) program {
+	secret := new(big.Int).SetBytes([]byte(bytesOf(n, 20)))
+	key := new(big.Int).Exp(big.NewInt(2), secret, msePrime).FillBytes(make([]byte, 96))
+	return program{secret, string(key) + bytesOf(n+1, n%400)}
+}
+
+// bytesOf are random bytes, the same for the same seed.
+func bytesOf(seed, n int) string {
+	b := make([]byte, n)
+	r := rand.New(rand.NewPCG(uint64(seed), 77))
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return string(b)
+}
+
+// proof is what the program sends when it gets a key.
+func (p program) proof(key []byte) string {
+	s := new(big.Int).Exp(new(big.Int).SetBytes(key), p.secret, msePrime).FillBytes(make([]byte, 96))
+	sum := sha1.Sum(append([]byte("req1"), s...))
+	return string(sum[:]) + bytesOf(5, 100)
+}
+
+// answer is the last that was sent in a peer's name.
+func (w *world) answer() []byte {
+	w.t.Helper()
+	if len(w.out.handshakes) == 0 {
+		w.t.Fatal("nothing was answered")
+	}
+	return mustHex(w.out.handshakes[len(w.out.handshakes)-1])
+}
+
+// begins is a connection whose first data is b. It returns the verdict about that.
+func (w *world) begins(sport uint16, dst string, dport uint16, b string) nfq.Verdict {
+	w.t.Helper()
+	w.pass(time.Millisecond)
+	p := tcp(macA, hostA, sport, dst, dport, nfq.SYN, nil)
+	p.Seq = 999
+	if v := w.e.Packet(p, w.now); v != nfq.Accept {
+		return v
+	}
+	v := w.e.Packet(w.data(sport, dst, dport, 1000, b), w.now)
+	w.e.Advance(w.now)
+	return v
+}
+
+// more is what follows the first data b once the answer was seen.
+func (w *world) more(sport uint16, dst string, dport uint16, b, next string) *nfq.Packet {
+	p := w.data(sport, dst, dport, 1000+uint32(len(b)), next)
+	p.Ack = 5000 + 96
+	return p
+}
+
+func (w *world) wantVerdict(what string, got, want nfq.Verdict) {
+	w.t.Helper()
+	if got != want {
+		w.t.Fatalf("%s: verdict %d, want %d", what, got, want)
+	}
+}
+
+// TestProvedByItsSecondConnection: whatever is switched off in a client, it goes on with
+// an answer to its first data as only it can.
+func TestProvedByItsSecondConnection(t *testing.T) {
+	const first, second = "203.0.113.80", "203.0.113.81"
+	for _, tt := range []struct {
+		name   string
+		next   func(p program, key []byte) []string
+		proved bool
+	}{
+		{"as it should be", func(p program, key []byte) []string { return []string{p.proof(key)} }, true},
+		{"behind padding", func(p program, key []byte) []string { return []string{bytesOf(3, 400) + p.proof(key)} }, true},
+		{"behind a segment of padding", func(p program, key []byte) []string { return []string{bytesOf(3, 300), p.proof(key)} }, true},
+		{"of another program", func(_ program, key []byte) []string { return []string{newProgram(9).proof(key)} }, false},
+		{"to another key", func(p program, _ []byte) []string { return []string{p.proof([]byte(newProgram(9).first[:96]))} }, false},
+		{"one bit is another", func(p program, key []byte) []string {
+			b := []byte(p.proof(key))
+			b[19] ^= 1
+			return []string{string(b)}
+		}, false},
+		{"without its end", func(p program, key []byte) []string { return []string{p.proof(key)[:19]} }, false},
+		{"the key that it got", func(_ program, key []byte) []string { return []string{string(key)} }, false},
+		{"its own first data", func(p program, _ []byte) []string { return []string{p.first} }, false},
+		{"nothing", func(program, []byte) []string { return nil }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			one, two := newProgram(1), newProgram(2)
+			w.wantVerdict("the first connection", w.begins(4000, first, 6881, one.first), nfq.AcceptDecided)
+			w.wantVerdict("the second", w.begins(4001, second, 51413, two.first), nfq.Drop)
+			if len(w.out.handshakes) != 1 || len(w.answer()) != 96 || w.out.resets != 0 {
+				t.Fatalf("answered %d times, %d resets", len(w.out.handshakes), w.out.resets)
+			}
+			w.expect("its first data again", w.data(4001, second, 51413, 1000, two.first), nfq.Drop)
+			if w.locked(hostA) || len(w.e.Clients(w.now)) != 0 {
+				t.Fatal("the shape of a handshake proves nothing")
+			}
+			for _, b := range tt.next(two, w.answer()) {
+				w.expect("what follows", w.more(4001, second, 51413, two.first, b), nfq.Drop)
+			}
+			if !tt.proved {
+				w.goesOn("no proof", first, second)
+				if len(w.e.Clients(w.now)) != 0 {
+					t.Errorf("clients %+v", w.e.Clients(w.now))
+				}
+				w.pass(handshakeTime + time.Millisecond)
+				w.wantVerdict("the next one there", w.begins(4002, second, 51413, newProgram(3).first), nfq.AcceptDecided)
+				return
+			}
+			c := w.e.Clients(w.now)
+			if len(c) != 1 || !c[0].Locked || c[0].Proof != ProofAnswer || c[0].Reason != detect.ReasonHandshake || c[0].Protocol.Name != "bittorrent" {
+				t.Fatalf("clients %+v", c)
+			}
+			if p := w.e.Peers(nfq.Addr{}); len(p) != 1 || p[0].Addr != ip(second) || p[0].Port != 51413 {
+				t.Errorf("peers %+v", p)
+			}
+			if w.out.resets != 1 {
+				t.Errorf("%d resets of what is spent", w.out.resets)
+			}
+			w.expect("what follows again", w.more(4001, second, 51413, two.first, "x"), nfq.Drop)
+			w.expect("a SYN to the peer", tcp(macA, hostA, 4005, second, 51413, nfq.SYN, nil), nfq.Drop)
+			w.expect("a SYN to its other port", tcp(macA, hostA, 4005, second, 443, nfq.SYN, nil), nfq.Accept)
+			if w.e.Counters.Handshakes != 1 || w.e.Counters.Answers != 1 {
+				t.Errorf("counted %+v", w.e.Counters)
+			}
+			// The same once more is no news; and nobody who is silent is held.
+			w.pass(81 * time.Second)
+			if w.locked(hostA) || w.sets.cut() != 0 {
+				t.Error("not released")
+			}
+		})
+	}
+}
+
+// TestWhoIsAsked: with two addresses in half a minute, once in ten seconds, and nobody
+// whose connections are something else's.
+func TestWhoIsAsked(t *testing.T) {
+	type step struct {
+		after time.Duration
+		dst   string
+		port  uint16
+		b     string // empty: a program's
+		asked bool
+	}
+	const a, b, c, d = "203.0.113.80", "203.0.113.81", "203.0.113.82", "203.0.113.83"
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+		steps  []step
+	}{
+		{"two addresses", nil, []step{{0, a, 6881, "", false}, {0, b, 6881, "", true}}},
+		{"two ports of one", nil, []step{{0, a, 6881, "", false}, {0, a, 6882, "", false}, {0, a, 6883, "", false}}},
+		{"30 s apart", nil, []step{{0, a, 6881, "", false}, {29 * time.Second, b, 6881, "", true}}},
+		{"31 s apart", nil, []step{{0, a, 6881, "", false}, {31 * time.Second, b, 6881, "", false}, {0, a, 6881, "", true}}},
+		{"one by one for long, then another", nil, []step{
+			{0, a, 6881, "", false},
+			{25 * time.Second, a, 6881, "", false},
+			{25 * time.Second, a, 6881, "", false},
+			{25 * time.Second, a, 6881, "", false},
+			{0, b, 6881, "", true},
+		}},
+		{"many at once", nil, []step{
+			{0, a, 6881, "", false},
+			{0, b, 6881, "", true},
+			{0, c, 6881, "", false},
+			{9 * time.Second, c, 6881, "", false},
+			{time.Second, c, 6881, "", true},
+			{time.Second, d, 6881, "", false},
+			{9 * time.Second, d, 6881, "", true},
+		}},
+		{"who did not prove is not asked again", nil, []step{{0, a, 6881, "", false}, {0, b, 6881, "", true}, {20 * time.Second, a, 6881, "", false}, {0, b, 6881, "", false}}},
+		{"watched only", func(c *Config) { c.Protocols[torrent].Mode = Monitor }, []step{{0, a, 6881, "", false}, {0, b, 6881, "", false}, {time.Minute, c, 6881, "", false}, {0, d, 6881, "", false}}},
+		{"off", func(c *Config) { c.Protocols[torrent].Mode = Off }, []step{{0, a, 6881, "", false}, {0, b, 6881, "", false}}},
+		{"connections are not read", func(c *Config) { c.Protocols[torrent].HTTP = false }, []step{{0, a, 6881, "", false}, {0, b, 6881, "", false}}},
+		{"ports of the system", nil, []step{{0, a, 443, "", false}, {0, b, 1023, "", false}, {0, c, 1024, "", false}, {0, d, 1024, "", true}}},
+		{"ports of services", nil, []step{{0, a, 1194, "", false}, {0, b, 5222, "", false}, {0, c, 8443, "", false}, {0, d, 3389, "", false}}},
+		{"TLS", nil, []step{{0, a, 9443, hello("www.example.org"), false}, {0, b, 9443, hello("www.example.org"), false}}},
+		{"with its length before it", nil, []step{{0, a, 9443, "\x00\xc8" + bytesOf(1, 200), false}, {0, b, 9443, "\x00\xc8" + bytesOf(2, 200), false}}},
+		{"too short", nil, []step{{0, a, 9443, bytesOf(1, 95), false}, {0, b, 9443, bytesOf(2, 95), false}}},
+		{"too long", nil, []step{{0, a, 9443, bytesOf(1, 609), false}, {0, b, 9443, bytesOf(2, 609), false}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, tt.change)
+			for i, s := range tt.steps {
+				w.pass(s.after)
+				before := len(w.out.handshakes)
+				first := s.b
+				if first == "" {
+					first = newProgram(i).first
+				}
+				v := w.begins(uint16(4000+i), s.dst, s.port, first)
+				if asked := len(w.out.handshakes) > before; asked != s.asked || (v == nfq.Drop) != s.asked {
+					t.Fatalf("step %d: asked %v, verdict %d, want %v", i, asked, v, s.asked)
+				}
+			}
+			if w.out.resets != 0 || w.sets.cut() != 0 {
+				t.Errorf("%d resets, sets %+v", w.out.resets, w.sets)
+			}
+		})
+	}
+}
+
+// TestOneServerLosesNothing: who uses one Shadowsocks server loses nothing, however often,
+// also when it has the shape of two; who uses several loses one connection to each in a day.
+func TestOneServerLosesNothing(t *testing.T) {
+	w := newWorld(t, nil)
+	lost := map[string]int{}
+	for i := range 20_000 {
+		dst := fmt.Sprintf("203.0.113.%d", 80)
+		if i >= 10_000 {
+			dst = fmt.Sprintf("203.0.113.%d", 80+i%5)
+		}
+		if w.begins(uint16(2000+i%60_000), dst, 8388, bytesOf(i, 100+i%400)) == nfq.Drop {
+			lost[dst]++
+		}
+		if i == 9999 && len(lost) != 0 {
+			t.Fatalf("with one server %v were lost", lost)
+		}
+		w.pass(2 * time.Second)
+	}
+	if len(lost) != 4 && len(lost) != 5 {
+		t.Errorf("lost %v", lost)
+	}
+	for dst, n := range lost {
+		if n != 1 {
+			t.Errorf("%d lost with %s in %v", n, dst, 20_000*time.Second)
+		}
+	}
+	if c := w.e.Clients(w.now); len(c) != 0 {
+		t.Errorf("clients %+v", c)
+	}
+}
+
+// TestTunnelBesideATorrent: the Shadowsocks server of a host that is locked for a day loses
+// one connection. Others that begin meanwhile wait until it is known what they are.
+func TestTunnelBesideATorrent(t *testing.T) {
+	const server = "203.0.113.80"
+	for _, tt := range []struct {
+		name string
+		ends func(w *world, b string) // how the program takes the answer
+	}{
+		{"it waits", func(w *world, _ string) { w.pass(handshakeTime + time.Millisecond) }},
+		{"it goes on", func(w *world, b string) {
+			for i := range 3 {
+				w.expect("what follows", w.more(4000, server, 8388, b, bytesOf(i, 300)), nfq.Drop)
+			}
+		}},
+		{"it closes", func(w *world, b string) {
+			p := w.more(4000, server, 8388, b, "")
+			p.TCPFlags = nfq.FIN | nfq.ACK
+			w.expect("its end", p, nfq.Drop)
+		}},
+		{"it resets", func(w *world, b string) {
+			p := w.more(4000, server, 8388, b, "")
+			p.TCPFlags = nfq.RST | nfq.ACK
+			w.expect("its end", p, nfq.Drop)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := lockedTorrent(t, nil)
+			b := bytesOf(1, 300)
+			w.wantVerdict("the first", w.begins(4000, server, 8388, b), nfq.Drop)
+			if len(w.out.handshakes) != 1 {
+				t.Fatalf("answered %d times", len(w.out.handshakes))
+			}
+			for i := range uint16(5) {
+				w.wantVerdict("one beside it", w.begins(4001+i, server, 8388, bytesOf(int(i), 200)), nfq.Drop)
+			}
+			tt.ends(w, b)
+			for i := range uint16(5) {
+				w.expect("one beside it, sent again", w.data(4001+i, server, 8388, 1000, bytesOf(int(i), 200)), nfq.AcceptDecided)
+			}
+			lock := w.e.clients[0].lockUntil
+			for i := range 23 {
+				w.wantVerdict("a later one", w.begins(uint16(5000+i), server, 8388, bytesOf(i, 200)), nfq.AcceptDecided)
+				w.expect("what follows", w.data(uint16(5000+i), server, 8388, 1200, bytesOf(i, 1400)), nfq.Accept)
+				if i == 0 && w.e.clients[0].lockUntil != lock {
+					t.Error("it holds the lock")
+				}
+				w.pass(time.Hour)
+				w.proveTorrent()
+				w.e.Packet(w.speaks("198.51.100.7", 6881, dhtPing), w.now)
+			}
+			if len(w.out.handshakes) != 1 || w.out.resets > 1 {
+				t.Errorf("answered %d times, %d resets", len(w.out.handshakes), w.out.resets)
+			}
+			w.pass(2 * time.Hour)
+			w.proveTorrent()
+			w.e.Packet(w.speaks("198.51.100.7", 6881, dhtPing), w.now)
+			w.wantVerdict("a day later", w.begins(6000, server, 8388, b), nfq.Drop)
+			if len(w.out.handshakes) != 2 {
+				t.Errorf("answered %d times", len(w.out.handshakes))
+			}
+		})
+	}
+}
+
+// TestEncryptedSessionsOfAClient: each place is asked once, and what proved is cut.
+func TestEncryptedSessionsOfAClient(t *testing.T) {
+	w := lockedTorrent(t, nil)
+	for i := range 50 {
+		dst, p := fmt.Sprintf("203.0.113.%d", i), newProgram(i)
+		w.wantVerdict("a session", w.begins(4000, dst, 6881, p.first), nfq.Drop)
+		w.expect("what proves it", w.more(4000, dst, 6881, p.first, p.proof(w.answer())), nfq.Drop)
+		w.wantVerdict("the next", w.begins(4001, dst, 6881, newProgram(i+1).first), nfq.Drop)
+		if len(w.out.handshakes) != i+1 || w.out.resets != i+1 {
+			t.Fatalf("answered %d times, %d resets, after %d", len(w.out.handshakes), w.out.resets, i+1)
+		}
+	}
+	until := w.e.clients[0].lockUntil
+	w.pass(time.Second)
+	w.wantVerdict("to one that is not known", w.begins(4002, "203.0.113.200", 6881, newProgram(77).first), nfq.Drop)
+	if w.e.clients[0].lockUntil != until {
+		t.Error("the shape of a session holds the lock")
+	}
+	// Where nothing can be asked, it is cut as long as the lock holds, and is no sign.
+	w = lockedTorrent(t, nil)
+	w.e.sets = nil
+	w.pass(time.Second)
+	until = w.e.clients[0].lockUntil
+	for i := range uint16(3) {
+		w.wantVerdict("a session", w.begins(4000+i, "203.0.113.80", 6881, newProgram(1).first), nfq.Drop)
+	}
+	if w.out.resets != 3 || w.e.clients[0].lockUntil != until || len(w.out.handshakes) != 0 {
+		t.Errorf("%d resets, answered %d times", w.out.resets, len(w.out.handshakes))
+	}
+	w = lockedTorrent(t, func(c *Config) { c.Protocols[torrent].ResetEncrypted = false })
+	w.e.sets = nil
+	w.wantVerdict("a session", w.begins(4000, "203.0.113.80", 6881, newProgram(1).first), nfq.Drop)
+	if w.out.resets != 0 {
+		t.Error("reset against the configuration")
+	}
+	// An encrypted session beside one sign is no second one.
+	w = newWorld(t, nil)
+	w.expect("a DHT ping", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
+	w.wantVerdict("a session beside it", w.begins(4000, "203.0.113.80", 6881, newProgram(1).first), nfq.AcceptDecided)
+	if len(w.e.Clients(w.now)) != 0 {
+		t.Errorf("clients %+v", w.e.Clients(w.now))
+	}
+}
+
+// TestWhereClientsGo: a host that was proved and released gives itself away by going where
+// its client went. What it showed says nothing of other hosts.
+func TestWhereClientsGo(t *testing.T) {
+	const one, two = "203.0.113.80", "203.0.113.81"
+	w := lockedTorrent(t, nil)
+	for i, dst := range []string{one, two} {
+		p := newProgram(i)
+		w.wantVerdict("a session", w.begins(4000, dst, 6881, p.first), nfq.Drop)
+		w.expect("what proves it", w.more(4000, dst, 6881, p.first, p.proof(w.answer())), nfq.Drop)
+	}
+	w.pass(82 * time.Second)
+	if w.locked(hostA) {
+		t.Fatal("not released")
+	}
+	answered := len(w.out.handshakes)
+	for i := range 3 {
+		for j, dst := range []string{one, two} {
+			syn := tcp(macB, hostB, uint16(4000+i), dst, 6881, nfq.SYN, nil)
+			syn.Seq = 999
+			w.expect("another host's SYN", syn, nfq.Accept)
+			p := tcp(macB, hostB, uint16(4000+i), dst, 6881, nfq.ACK|nfq.PSH, []byte(bytesOf(i, 200)))
+			p.Seq = 1000
+			if v := w.e.Packet(p, w.now); v == nfq.Drop && len(w.out.handshakes) == answered {
+				t.Fatalf("another host's connection %d to %d is cut for what the first showed", i, j)
+			}
+			w.pass(11 * time.Second)
+			answered = len(w.out.handshakes)
+		}
+	}
+	if w.locked(hostB) {
+		t.Error("another host is locked for it")
+	}
+	w.wantVerdict("a session with one", w.begins(4010, one, 6881, newProgram(3).first), nfq.Drop)
+	w.wantVerdict("another with the same", w.begins(4011, one, 6881, newProgram(4).first), nfq.Drop)
+	if w.locked(hostA) {
+		t.Fatal("locked by one place")
+	}
+	w.wantVerdict("a session with the other", w.begins(4012, two, 6881, newProgram(5).first), nfq.Drop)
+	c := w.e.Clients(w.now)
+	if !w.locked(hostA) || c[0].Proof != ProofConduct || c[0].Reason != detect.ReasonEncrypted || len(w.out.handshakes) != answered {
+		t.Errorf("clients %+v", c)
+	}
+}
+
+// TestAskedOnlyWhereItIsShown: without the kernel's help the router would not see what
+// follows its answer, and take a client for something else.
+func TestAskedOnlyWhereItIsShown(t *testing.T) {
+	const a, b = "203.0.113.80", "203.0.113.81"
+	for _, tt := range []struct {
+		name    string
+		between func(w *world)
+		asked   bool
+	}{
+		{"as it should be", func(*world) {}, true},
+		{"the time of the set is over", func(w *world) {
+			for range 5 {
+				w.pass(20 * time.Second) // it is renewed in time
+				w.begins(4001, a, 6881, newProgram(1).first)
+			}
+		}, true},
+		{"no sets", func(w *world) { w.e.sets = nil }, false},
+		{"sets that were lost", func(w *world) { w.pass(time.Second); w.e.SetSets(newFakeSets(), w.now); w.now-- }, true},
+		{"an address of two hosts", func(w *world) {
+			w.e.Packet(tcp(macB, hostA, 4000, a, 443, nfq.SYN, nil), w.now)
+		}, false},
+		{"no room", func(w *world) {
+			s := &slowSets{fakeSets: w.sets}
+			w.e.SetSets(s, w.now)
+		}, false},
+		{"the kernel has not got it yet", func(w *world) {
+			s := &slowSets{fakeSets: w.sets, size: 100}
+			w.e.SetSets(s, w.now)
+			w.begins(4001, a, 6881, newProgram(1).first)
+		}, false},
+	} {
+		w := newWorld(t, nil)
+		w.wantVerdict("the first", w.begins(4000, a, 6881, newProgram(0).first), nfq.AcceptDecided)
+		tt.between(w)
+		if tt.name == "sets that were lost" {
+			w.wantVerdict("one more", w.begins(4001, b, 6881, newProgram(1).first), nfq.AcceptDecided)
+		}
+		v := w.begins(4002, b, 6881, newProgram(2).first)
+		if asked := len(w.out.handshakes) > 0; asked != tt.asked || (v == nfq.Drop) != tt.asked {
+			t.Errorf("%s: asked %v, verdict %d", tt.name, asked, v)
+		}
+	}
+	// A client that is locked waits for it: what is sent again is asked.
+	w := newWorld(t, nil)
+	w.proveTorrent()
+	w.open(4000, a, 6881)
+	w.expect("a DHT ping", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
+	p := newProgram(1)
+	w.expect("at once", w.data(4000, a, 6881, 1000, p.first), nfq.Drop)
+	if len(w.out.handshakes) != 0 {
+		t.Fatal("answered before the kernel shows what follows")
+	}
+	w.pass(200 * time.Millisecond)
+	w.expect("sent again", w.data(4000, a, 6881, 1000, p.first), nfq.Drop)
+	w.expect("what proves it", w.more(4000, a, 6881, p.first, p.proof(w.answer())), nfq.Drop)
+	if w.e.Counters.Answers != 1 {
+		t.Errorf("counted %+v", w.e.Counters)
+	}
+}
+
+// failing is a sender that can send nothing.
+type failing struct{ fakeSender }
+
+func (*failing) Answer(*nfq.Packet, []byte) error { return errors.New("no") }
+
+func TestAnswersThatCannotBeSent(t *testing.T) {
+	for _, locked := range []bool{false, true} {
+		w := newWorld(t, nil)
+		w.e.sender = &failing{}
+		want := nfq.AcceptDecided
+		if locked {
+			w.proveTorrent()
+			w.expect("a DHT ping", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
+			want = nfq.Drop
+		}
+		for i := range 6 {
+			w.wantVerdict("a session", w.begins(uint16(4000+i), fmt.Sprintf("203.0.113.%d", 80+i%2), 6881, newProgram(i).first), want)
+			w.pass(11 * time.Second)
+		}
+		if w.e.Counters.SendErrors == 0 || w.e.Counters.Handshakes != 0 {
+			t.Errorf("counted %+v", w.e.Counters)
+		}
+		if w.pass(20 * time.Second); w.locked(hostA) {
+			t.Error("what cannot be asked holds the lock")
+		}
+	}
+}
+
+// TestPlacesAreBounded: a client that goes to ever more places takes no more memory, and
+// does not have those forgotten that are in use.
+func TestPlacesAreBounded(t *testing.T) {
+	w := lockedTorrent(t, nil)
+	const server = "203.0.113.80"
+	w.wantVerdict("the tunnel's first", w.begins(4000, server, 8388, bytesOf(1, 200)), nfq.Drop)
+	w.pass(handshakeTime + time.Millisecond)
+	p := newProgram(1)
+	for i := range 20 * maxJudged {
+		dst := nfq.AddrFrom4([4]byte{198, 18 + 2, byte(i >> 8), byte(i)}).String()
+		w.e.Packet(w.speaks("198.51.100.7", 6881, dhtPing), w.now)
+		w.wantVerdict("a session", w.begins(uint16(5000+i), dst, 6881, p.first), nfq.Drop)
+		if i%400 == 0 {
+			w.wantVerdict("the tunnel's", w.begins(4001, server, 8388, bytesOf(i, 200)), nfq.AcceptDecided)
+		}
+	}
+	if w.e.judged.used != maxJudged || len(w.e.judged.judged) != maxJudged {
+		t.Errorf("%d places", w.e.judged.used)
+	}
+	consistent(t, w.e, w.sets)
+}
+
+// TestInTheMiddle: what was there before the lock goes on, but for what looks as encrypted
+// as a session of the client: also the segments of a download, and of uploads in progress.
+func TestInTheMiddle(t *testing.T) {
+	message := func(kind byte, b string) string {
+		return string(binary.BigEndian.AppendUint32(nil, uint32(1+len(b)))) + string(kind) + b
+	}
+	request := message(6, "\x00\x00\x00\x01\x00\x00\x40\x00\x00\x00\x40\x00")
+	record := func(n int) string { return "\x17\x03\x03" + be16(n) + bytesOf(n, n) }
+	masked := func(n int) string { return "\x81\xfe" + be16(n) + bytesOf(n, n+4) }
+	for _, tt := range []struct {
+		name  string
+		port  uint16
+		parts []string
+		cut   bool
+	}{
+		{"an encrypted session", 6881, []string{bytesOf(1, 1400)}, true},
+		{"in small pieces", 6881, []string{bytesOf(1, 17), bytesOf(2, 17), bytesOf(3, 34), bytesOf(4, 17), bytesOf(5, 17)}, true},
+		{"pieces in clear", 6881, []string{message(7, "\x00\x00\x00\x01\x00\x00\x40\x00"+strings.Repeat("piece", 250))}, true},
+		{"requests in clear", 6881, []string{request + request}, true},
+		{"TLS", 8443, []string{record(200), record(1000)}, false},
+		{"TLS at any port", 9443, []string{record(200), record(1000)}, false},
+		{"an upload by TLS", 443, []string{bytesOf(1, 1448), bytesOf(2, 1448)}, false},
+		{"SSH", 22, []string{bytesOf(1, 1448), bytesOf(2, 36)}, false},
+		{"RDP", 3389, []string{"\x17\x03\x03" + be16(100) + bytesOf(1, 100), bytesOf(2, 1448)}, false},
+		{"OpenVPN by TCP", 1194, []string{be16(1400) + "\x48" + bytesOf(1, 1399), bytesOf(2, 1448)}, false},
+		{"OpenVPN by TCP at any port", 11194, []string{be16(1300) + "\x48" + bytesOf(1, 1299)}, false},
+		{"WebSocket", 443, []string{masked(200)}, false},
+		{"an upload by HTTP", 80, []string{bytesOf(1, 1448), bytesOf(2, 1448)}, false},
+		{"an upload of text by HTTP, at any port", 8000, []string{strings.Repeat("a line of a text file\n", 60)}, false},
+		{"MySQL", 3306, []string{"\x24\x00\x00\x00\x03SELECT * FROM t WHERE id = 1234567", "\x01\x00\x00\x00\x0e"}, false},
+		{"telnet", 2323, []string{"l", "s", "\r\n"}, false},
+		{"a game's little", 7777, []string{"\x05\x00\x00\x00\x01", "\x05\x00\x00\x00\x02"}, false},
+		{"Telegram", 5222, []string{bytesOf(1, 300)}, false},
+	} {
+		for _, held := range []bool{false, true} { // the host is locked
+			t.Run(fmt.Sprintf("%s/%v", tt.name, held), func(t *testing.T) {
+				w := newWorld(t, nil)
+				if held {
+					w = lockedTorrent(t, nil)
+				}
+				seq, dropped := uint32(1000), false
+				for _, part := range tt.parts {
+					v := w.e.Packet(w.data(4000, "203.0.113.80", tt.port, seq, part), w.now)
+					dropped = dropped || v == nfq.Drop
+					if v == nfq.AcceptDecided {
+						break // the kernel shows no more of it
+					}
+					seq += uint32(len(part))
+				}
+				if dropped != (tt.cut && held) {
+					t.Errorf("cut: %v", dropped)
+				}
+				w.expect("what comes in", reply("203.0.113.80", tt.port, 4000, 5000, bytesOf(7, 1448)), nfq.Accept)
+				w.expect("a bare acknowledgement of it", w.data(4000, "203.0.113.80", tt.port, seq, ""), nfq.Accept)
+			})
+		}
+	}
+}
+
+// What a place was known for before the lock is known in the middle, too.
+func TestInTheMiddleOfWhatIsKnown(t *testing.T) {
+	for _, tt := range []struct {
+		name, first string
+		port        uint16
+		cut         bool
+	}{
+		{"an upload by TLS at any port", hello("nas.example.org"), 9443, false},
+		{"an upload by HTTP at any port", "POST /x HTTP/1.1\r\nHost: a.b\r\nContent-Length: 100000\r\n\r\n", 8000, false},
+		{"SSH at any port", "SSH-2.0-OpenSSH_9.2\r\n", 2222, false},
+		{"a session of the client's", newProgram(1).first, 6881, true},
+	} {
+		w := newWorld(t, nil)
+		w.wantVerdict(tt.name, w.begins(4000, "203.0.113.80", tt.port, tt.first), nfq.AcceptDecided)
+		w.proveTorrent()
+		w.expect("a DHT ping", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
+		for range synsPerHost { // its beginning is long ago
+			w.e.Packet(w.syn("203.0.113.90"), w.now)
+		}
+		w.pass(31 * time.Second)
+		want := nfq.AcceptDecided
+		if tt.cut {
+			want = nfq.Drop
+		}
+		w.expect(tt.name+", in its middle", w.data(4000, "203.0.113.80", tt.port, 1_000_000, bytesOf(1, 1448)), want)
+		// Nothing that begins there is spared by it.
+		if !tt.cut {
+			before := len(w.out.handshakes)
+			w.wantVerdict("what begins as a session", w.begins(4001, "203.0.113.80", tt.port, newProgram(2).first), nfq.Drop)
+			if len(w.out.handshakes) != before+1 {
+				t.Errorf("%s: not asked", tt.name)
+			}
+		}
+	}
+	// So is a tunnel whose place was asked.
+	w := lockedTorrent(t, nil)
+	w.wantVerdict("the first", w.begins(4000, "203.0.113.80", 8388, bytesOf(1, 200)), nfq.Drop)
+	w.pass(handshakeTime + time.Millisecond)
+	w.expect("one in its middle", w.data(4001, "203.0.113.80", 8388, 1_000_000, bytesOf(2, 1448)), nfq.AcceptDecided)
+}
+
+// TestStormOfSYNs: a client that opens more connections than can be remembered. Those that
+// were refused are not remembered at all; else what begins is asked all the same, and no
+// port of another connection is taken for the client's own.
+func TestStormOfSYNs(t *testing.T) {
+	storm := func(w *world, dst string) {
+		for i := range 3 * synsPerHost {
+			p := tcp(macA, hostA, uint16(10_000+i), dst, 6881, nfq.SYN, nil)
+			p.Seq = uint32(i) << 16
+			w.e.Packet(p, w.now)
+		}
+	}
+	p := newProgram(1)
+	w := lockedTorrent(t, nil)
+	w.pass(time.Millisecond)
+	w.open(4000, "203.0.113.80", 7000)
+	storm(w, "198.51.100.7") // a peer: refused
+	if w.e.hosts[w.e.clients[0].host].forgets(w.now) {
+		t.Error("SYNs that were refused are remembered")
+	}
+	w.open(4001, "203.0.113.81", 6881)
+	storm(w, "203.0.113.200")
+	if !w.e.hosts[w.e.clients[0].host].forgets(w.now) {
+		t.Fatal("no storm")
+	}
+	w.expect("a session whose beginning is forgotten", w.data(4001, "203.0.113.81", 6881, 1000, p.first), nfq.Drop)
+	w.expect("what proves it", w.more(4001, "203.0.113.81", 6881, p.first, p.proof(w.answer())), nfq.Drop)
+	if w.e.Counters.Answers != 1 {
+		t.Error("it was not asked")
+	}
+	w.open(4002, "203.0.113.82", 6882)
+	storm(w, "203.0.113.200")
+	w.expect("a handshake in clear whose beginning is forgotten", w.data(4002, "203.0.113.82", 6882, 1000, handshake), nfq.Drop)
+	w.wantOwn(hostA, 51413)
+	// Others' connections go on meanwhile.
+	for i, b := range []string{hello("www.example.org"), "GET / HTTP/1.1\r\nHost: a.b\r\n\r\n", "SSH-2.0-x\r\n", "hullo\n"} {
+		port := uint16(4100 + i)
+		w.open(port, "203.0.113.83", 7000)
+		storm(w, "203.0.113.200")
+		if v := w.e.Packet(w.data(port, "203.0.113.83", 7000, 1000, b), w.now); v == nfq.Drop {
+			t.Errorf("another program's %q is dropped", b)
+		}
+	}
+	w.pass(31 * time.Second)
+	if w.e.hosts[w.e.clients[0].host].forgets(w.now) {
+		t.Error("the storm is not over")
+	}
+}
+
+// TestNoAllocationsForHandshakes: no step of it allocates, nor do changes of own ports.
+func TestNoAllocationsForHandshakes(t *testing.T) {
+	for _, locked := range []bool{false, true} {
+		w := newWorld(t, nil)
+		w.e.sender, w.e.sets = idleSets{}, idleSets{}
+		if locked {
+			w.proveTorrent()
+			w.expect("a DHT ping", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
+		}
+		syn := tcp(macA, hostA, 4000, "203.0.113.80", 6881, nfq.SYN, nil)
+		syn.Seq = 999
+		first := w.data(4000, "203.0.113.80", 6881, 1000, newProgram(1).first)
+		next := w.more(4000, "203.0.113.80", 6881, newProgram(1).first, bytesOf(1, 200))
+		end := w.more(4000, "203.0.113.80", 6881, newProgram(1).first, "")
+		end.TCPFlags = nfq.FIN | nfq.ACK
+		middle := w.data(4000, "203.0.113.80", 6881, 1_000_000, bytesOf(1, 60))
+		query := w.speaks("198.51.100.7", 6881, dhtPing)
+		n := 0
+		if a := testing.AllocsPerRun(500, func() {
+			n++
+			w.now += Time(11 * time.Second / 4)
+			for _, p := range []*nfq.Packet{syn, first, next, next, next, next, end, middle, middle, middle} {
+				p.SrcPort, p.Dst[15], p.Dst[14] = uint16(4000+n), byte(n), byte(n>>8)
+				w.e.Packet(p, w.now)
+			}
+			query.SrcPort = uint16(2000 + n)
+			w.e.Packet(query, w.now)
+			w.e.Advance(w.now)
+		}); a != 0 {
+			t.Errorf("locked %v: %v allocations", locked, a)
+		}
+		if w.e.Counters.Handshakes < 100 {
+			t.Errorf("locked %v: not all was gone through: %+v", locked, w.e.Counters)
+		}
+	}
+	// The proof itself.
+	w := newWorld(t, nil)
+	w.out.recordNothing = true
+	p := newProgram(1)
+	f := &w.e.flows.flows[0]
+	hand := detect.All[torrent].Hidden
+	if a := testing.AllocsPerRun(100, func() {
+		hand.Answer(w.e.out[:], 7)
+		hand.Proof([]byte(p.first), 7, &f.proof)
+		hand.Proved([]byte(p.first), &f.proof)
+	}); a > 2 { // the two conversions here
+		t.Errorf("%v allocations", a)
+	}
+}

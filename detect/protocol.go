@@ -35,7 +35,7 @@ const (
 	ReasonAnnounce         // it asked a tracker
 	ReasonLocal            // it looked for peers in the LAN
 	ReasonEncrypted        // an encrypted session, and more that speaks for it
-	ReasonName             // it turned to an address whose name is listed
+	ReasonName             // it asked for a name that is listed
 	ReasonFlow             // a flow of the protocol that was going on already
 	ReasonMapping          // it had the router open a port
 	ReasonMany             // it spoke to many addresses from one port
@@ -173,14 +173,15 @@ type Protocol struct {
 	// Probes are the ways to make a running client answer.
 	Probes []Probe
 
-	// Sift says that the protocol's connections can look like nothing in particular:
-	// its lock is always the selective one, which names what it cuts.
+	// Sift says that the protocol's connections can look like nothing in
+	// particular, and that its peers' addresses may serve something else as well:
+	// a lock cuts the client's own ports, and each connection by what it is.
 	Sift bool
 
 	// Port is where a client listens that does not say where, or 0.
 	Port uint16
-	// Names are the DNS names that are the protocol's own, as far as it has
-	// any; "*." stands for any names before.
+	// Names are the DNS names that its programs look up, as far as they have
+	// any: who asks for one is suspected; "*." stands for any names before.
 	Names []string
 }
 

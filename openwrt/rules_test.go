@@ -174,8 +174,6 @@ func TestRulesLoad(t *testing.T) {
 // in place of those it may not have.
 func TestIPSetText(t *testing.T) {
 	need(t, "ipset")
-	stand := strings.NewReplacer("hash:net,net", "hash:ip,port,net")
-	match := strings.NewReplacer(" src,dst", " src,src,dst", " dst,src", " dst,dst,src")
 	for _, c := range ruleCases {
 		if c.target.Sets != SetsIPSet {
 			continue
@@ -183,12 +181,12 @@ func TestIPSetText(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			inNetns(t)
 			r := caseRules(t, c.conf, c.target)
-			run(t, stand.Replace(r.IPSet), "ipset", "-exist", "restore")
-			run(t, stand.Replace(r.IPSet), "ipset", "-exist", "restore")
+			run(t, standIn.Replace(r.IPSet), "ipset", "-exist", "restore")
+			run(t, standIn.Replace(r.IPSet), "ipset", "-exist", "restore")
 			for _, flavour := range []string{"nft", "legacy"} {
 				need(t, "iptables-"+flavour+"-restore")
-				run(t, match.Replace(r.Mangle4), "iptables-"+flavour+"-restore", "--noflush")
-				run(t, match.Replace(r.Mangle6), "ip6tables-"+flavour+"-restore", "--noflush")
+				run(t, standInMatch.Replace(r.Mangle4), "iptables-"+flavour+"-restore", "--noflush")
+				run(t, standInMatch.Replace(r.Mangle6), "ip6tables-"+flavour+"-restore", "--noflush")
 			}
 		})
 	}

@@ -368,7 +368,7 @@ func tryIPTables(p iptables, text string) error {
 	return nil
 }
 
-// sifting looks at what it takes to cut all that is unknown of a host.
+// sifting looks at what it takes to cut a client's own ports and connections.
 func (m *machine) sifting() {
 	if !m.c.sifts(ModeBlock) {
 		return

@@ -226,7 +226,8 @@ func (c *Config) ReadsTCP() bool {
 	return false
 }
 
-// Sifts reports whether a protocol is looked for whose lock is selective.
+// Sifts reports whether a protocol is looked for whose lock cuts the client's own ports
+// and connections, and leaves the rest of its host alone.
 func (c *Config) Sifts() bool { return c.sifts(ModeBlock) || c.sifts(ModeMonitor) }
 
 // sifts reports whether there is a protocol in the mode with such a lock.

@@ -4,7 +4,6 @@ package replay
 
 import (
 	"net/netip"
-	"slices"
 	"testing"
 	"time"
 
@@ -12,9 +11,9 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// Only what the LAN host says is looked at, and what name servers answer. What goes from
-// or to a port of the client's own is dropped.
-func TestWhatIsLookedAt(t *testing.T) {
+// TestWhichWay: what the rules do with the packets of one connection between a LAN host
+// and the outside.
+func TestWhichWay(t *testing.T) {
 	host, far := nfq.AddrFrom(netip.MustParseAddr("192.168.1.10")), nfq.AddrFrom(netip.MustParseAddr("203.0.113.9"))
 	packet := func(src, dst nfq.Addr, sport, dport uint16, proto, flags uint8) *nfq.Packet {
 		raw := make([]byte, 60)
@@ -26,47 +25,70 @@ func TestWhatIsLookedAt(t *testing.T) {
 			TCPFlags: flags, PayloadLen: 20, Raw: raw,
 		}
 	}
-	const data, hostPort = nfq.PSH | nfq.ACK, 40000
+	const (
+		syn, synAck, push = nfq.SYN, nfq.SYN | nfq.ACK, nfq.PSH | nfq.ACK
+		long              = 60 // packets each way: beyond all bounds
+	)
 	type step struct {
 		out   bool
 		flags uint8
-		want  way
+		times int
+		want  way // of the last
 	}
 	for _, c := range []struct {
 		name  string
 		proto uint8
-		port  uint16
-		set   func(*kernel)
+		sets  func(*kernel)
 		steps []step
 	}{
-		{"TCP that the outside opens", nfq.ProtoTCP, 80, nil, []step{{false, nfq.SYN, pass}, {true, nfq.SYN | nfq.ACK, pass}, {false, data, pass}, {true, data, queued}}},
-		{"TCP that is not answered", nfq.ProtoTCP, 80, nil, []step{{false, nfq.SYN, pass}, {false, data, pass}}},
-		{"TCP that the host opens", nfq.ProtoTCP, 80, nil, []step{{true, nfq.SYN, queued}, {false, nfq.SYN | nfq.ACK, pass}, {true, data, queued}, {false, data, pass}}},
-		{"UDP that the outside opens", nfq.ProtoUDP, 4000, nil, []step{{false, 0, pass}, {true, 0, queued}, {false, 0, pass}}},
-		{"a name server", nfq.ProtoUDP, 53, func(k *kernel) { k.names = true }, []step{{true, 0, queued}, {false, 0, queued}}},
-		{"a name server, without names", nfq.ProtoUDP, 53, nil, []step{{true, 0, queued}, {false, 0, pass}}},
-		{"the client's own port, UDP", nfq.ProtoUDP, 4000, func(k *kernel) { k.Own(host, nfq.ProtoUDP, hostPort, time.Minute) }, []step{{true, 0, sample}, {true, 0, gone}, {false, 0, gone}}},
-		{"the client's own port, TCP", nfq.ProtoTCP, 4000, func(k *kernel) { k.Own(host, nfq.ProtoTCP, hostPort, time.Minute) }, []step{{false, nfq.SYN, gone}, {true, nfq.SYN | nfq.ACK, sample}}},
-		{"the same port by the other protocol", nfq.ProtoTCP, 4000, func(k *kernel) { k.Own(host, nfq.ProtoUDP, hostPort, time.Minute) }, []step{{true, nfq.SYN, queued}}},
-		{"a port that was given back", nfq.ProtoUDP, 4000, func(k *kernel) {
-			k.Own(host, nfq.ProtoUDP, hostPort, time.Minute)
-			k.Disown(host, nfq.ProtoUDP, hostPort)
-		}, []step{{true, 0, queued}}},
-		{"many packets", nfq.ProtoTCP, 4000, nil, append(slices.Repeat([]step{{true, data, queued}}, tcpPackets), step{true, data, pass})},
-		{"many packets of a host that is watched", nfq.ProtoTCP, 4000, func(k *kernel) { k.Watch(host, time.Minute) }, slices.Repeat([]step{{true, data, queued}}, tcpPackets+1)},
+		{"TCP from outside", nfq.ProtoTCP, nil, []step{
+			{false, syn, 1, pass}, {true, synAck, 1, pass}, {false, push, 1, pass}, {true, push, 1, queued},
+		}},
+		{"TCP from outside, not answered", nfq.ProtoTCP, nil, []step{{false, syn, 1, pass}, {false, push, 1, pass}}},
+		{"TCP of the host", nfq.ProtoTCP, nil, []step{
+			{true, syn, 1, queued}, {false, synAck, 1, pass}, {true, push, 1, queued}, {false, push, 1, pass}, {true, push, tcpPackets - 2, queued}, {true, push, 1, pass},
+		}},
+		{"TCP that is old", nfq.ProtoTCP, nil, []step{
+			{true, syn, 1, queued}, {false, push, long, pass}, {true, nfq.ACK, long, pass}, {true, push, 1, pass},
+		}},
+		{"TCP that is old, watched", nfq.ProtoTCP, func(k *kernel) { k.Watch(host, time.Minute) }, []step{
+			{true, syn, 1, queued}, {true, push, long, queued}, {false, push, long, pass}, {true, push, 1, queued}, {true, nfq.RST, 1, pass},
+		}},
+		{"TCP that is old, watched no more", nfq.ProtoTCP, func(k *kernel) { k.Watch(host, time.Minute); k.Unwatch(host) }, []step{
+			{true, syn, 1, queued}, {true, push, long, pass}, {false, push, long, pass},
+		}},
+		{"UDP from outside", nfq.ProtoUDP, nil, []step{{false, 0, 2, pass}, {true, 0, 1, queued}, {false, 0, 1, pass}}},
+		{"UDP where the outside says most", nfq.ProtoUDP, nil, []step{{true, 0, 1, queued}, {false, 0, udpPackets, pass}, {true, 0, 1, queued}, {false, 0, 1, pass}, {true, 0, 1, pass}}},
+		{"UDP at an own port", nfq.ProtoUDP, func(k *kernel) { k.Own(host, nfq.ProtoUDP, 80, time.Minute) }, []step{
+			{false, 0, 1, gone}, {true, 0, 1, sample}, {true, 0, 1, gone},
+		}},
+		{"UDP at a port of TCP's", nfq.ProtoUDP, func(k *kernel) { k.Own(host, nfq.ProtoTCP, 80, time.Minute) }, []step{{true, 0, 1, queued}}},
+		{"UDP at another own port", nfq.ProtoUDP, func(k *kernel) { k.Own(host, nfq.ProtoUDP, 81, time.Minute) }, []step{{true, 0, 1, queued}}},
+		{"UDP at the other's port", nfq.ProtoUDP, func(k *kernel) { k.Own(host, nfq.ProtoUDP, 40000, time.Minute) }, []step{{true, 0, 1, queued}}},
+		{"UDP at a port that is given back", nfq.ProtoUDP, func(k *kernel) {
+			k.Own(host, nfq.ProtoUDP, 80, time.Minute)
+			k.Disown(host, nfq.ProtoUDP, 80)
+		}, []step{{true, 0, 1, queued}}},
+		{"TCP at an own port", nfq.ProtoTCP, func(k *kernel) { k.Own(host, nfq.ProtoTCP, 80, time.Minute) }, []step{
+			{false, syn, 1, gone}, {false, push, 1, gone}, {true, push, 1, sample}, {true, push, 1, gone},
+		}},
 	} {
 		k := newKernel(true, true, 2*time.Minute)
 		k.now = state.Time(time.Hour)
-		if c.set != nil {
-			c.set(k)
+		if c.sets != nil {
+			c.sets(k)
 		}
 		for i, s := range c.steps {
-			p := packet(far, host, c.port, hostPort, c.proto, s.flags)
+			p := packet(far, host, 40000, 80, c.proto, s.flags)
 			if s.out {
-				p = packet(host, far, hostPort, c.port, c.proto, s.flags)
+				p = packet(host, far, 80, 40000, c.proto, s.flags)
 			}
-			if got, _, _, _ := k.forward(p, s.out); got != s.want {
-				t.Errorf("%s: packet %d goes way %d, want %d", c.name, i+1, got, s.want)
+			var got way
+			for range s.times {
+				got, _, _, _ = k.forward(p, s.out)
+			}
+			if got != s.want {
+				t.Errorf("%s: step %d goes way %d, want %d", c.name, i+1, got, s.want)
 			}
 		}
 	}

@@ -121,7 +121,7 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 		if c = e.enter(h, protocol, detect.ReasonEncrypted, &fl.key.lan, d, now); c != nil {
 			e.conduct(h, c, protocol, detect.ReasonEncrypted, &fl.key.wan, nfq.Flow{}, now)
 		}
-	case !locked && (j == asking || !e.mayAsk(h, &fl.key, now)):
+	case !locked && (j == asking || !e.mayAsk(h, c, protocol, &fl.key, now)):
 		return e.letGo(slot)
 	case j == asking, e.sets != nil && !e.shown(h, &fl.key.lan, now):
 		// When it is sent again, it is known what it is, or it can be asked.
@@ -152,8 +152,13 @@ func (e *Engine) letGo(slot int32) nfq.Verdict {
 }
 
 // mayAsk reports whether a host of which nothing is proved is asked by the handshake. It
-// has to have such connections with two addresses.
-func (e *Engine) mayAsk(h *host, k *flowKey, now Time) bool {
+// has to have used words of the protocol, as no page has it do, and to have such
+// connections with two addresses. Whoever is asked without being a client loses the
+// connection.
+func (e *Engine) mayAsk(h *host, c *client, protocol int, k *flowKey, now Time) bool {
+	if c == nil || c.said[protocol].when == 0 {
+		return false
+	}
 	s := &h.suspicion
 	x := e.hash.addr(&k.wan)
 	shown := e.shown(h, &k.lan, now)

@@ -318,7 +318,7 @@ func TestAnyLife(t *testing.T) {
 			t.Errorf("seed %d: %d clients, %d locked in the end", seed, c, locked)
 		}
 	}
-	if all.Locks < 100 || all.Answers < 100 || all.Forged < 100 || all.Handshakes < 100 || all.ClientsEvicted < 100 || all.HostsEvicted < 10 || shared < 100 {
+	if all.Locks < 100 || all.Answers < 100 || all.Forged < 100 || all.Handshakes < 50 || all.ClientsEvicted < 100 || all.HostsEvicted < 10 || shared < 100 {
 		t.Errorf("too little happened: shared %d, %+v", shared, all)
 	}
 }

@@ -5,8 +5,11 @@
 #   make test   run the tests
 
 GO      ?= go
-VERSION := $(shell cat VERSION)
-BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
+# The version is that of the commit's tag, and without one that of the file VERSION.
+VERSION := $(shell git describe --exact-match --tags --match 'v[0-9]*' 2>/dev/null | sed 's/^v//' | grep . || cat VERSION)
+COMMIT  := $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
+BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false \
+	-ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)"
 ARCH    ?= x86_64
 # A folder of recorded traffic.
 CORPUS  ?= ../shared/corpus
@@ -14,7 +17,7 @@ CORPUS  ?= ../shared/corpus
 FUZZTIME ?= 30s
 
 .PHONY: all build bin/p2pwall bin/p2pwall-replay tools demo clients test test-go test-packages lint fuzz \
-	packages deb routers router router-off routers-ci bench bench-compare corpus screenshots clean
+	packages deb release routers router router-off routers-ci bench bench-compare corpus screenshots clean
 
 all: build
 
@@ -44,6 +47,7 @@ test-go:
 	bash bench/test.sh ./...
 
 test-packages:
+	cd openwrt/lean && bash ../../bench/test.sh ./...
 	cd openwrt/package && bash ../../bench/test.sh ./...
 
 lint:
@@ -52,6 +56,7 @@ lint:
 		{ $(GO) tool gofumpt -l .; echo "run \"go tool gofumpt -w\" on these"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	cd openwrt/lean && $(GO) vet ./...
 	cd openwrt/package && $(GO) vet ./...
 	bash bench/shellcheck.sh
 
@@ -63,6 +68,15 @@ packages:
 
 deb:
 	cd openwrt/package && $(GO) run . -deb -out ../../dist
+
+# All that a person installs from, in dist/release-VERSION, for any web server to
+# offer: make release VERSION=1.2.3. The commit gets the tag v1.2.3 if it does not
+# have it.
+release:
+	@test "$(origin VERSION)" = "command line" || { echo "say which version: make release VERSION=1.2.3"; exit 1; }
+	@git diff --quiet HEAD || { echo "files of the checkout are changed: commit them, or put them away with git stash"; exit 1; }
+	@git rev-parse -q --verify "refs/tags/v$(VERSION)" >/dev/null || git tag "v$(VERSION)"
+	cd openwrt/package && $(GO) run . -release "$(VERSION)" -out ../../dist
 
 # The table of benchmarks and its JSON; against another revision with BASE=rev.
 bench: tools

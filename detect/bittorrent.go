@@ -11,16 +11,16 @@ import "bytes"
 // What is encrypted, or shows only by several packets, is not in these functions:
 // see MSEFirst and UTP.
 var BitTorrent = Protocol{
-	Name:      "bittorrent",
-	Title:     "BitTorrent",
-	Datagram:  btDatagram,
-	First:     btFirst,
-	Header:    btHeader,
-	Answer:    btAnswer,
-	Flow:      btFlow,
-	Local:     btLocal,
-	Hidden:    &btHidden,
-	Decoy:     IsDecoy,
+	Name:     "bittorrent",
+	Title:    "BitTorrent",
+	Datagram: btDatagram,
+	First:    btFirst,
+	Header:   btHeader,
+	Answer:   btAnswer,
+	Flow:     (*UTP).Feed,
+	Local:    btLocal,
+	Hidden:   &btHidden,
+	Decoy:    IsDecoy,
 	Probes: []Probe{
 		{Name: "krpc", Build: btPing, Answered: btPinged},
 		{Name: "utp", Build: btSYN, Answered: UTPAnswered},
@@ -51,8 +51,6 @@ func btPinged(b, probe []byte) bool {
 func btKeyed(b, probe []byte) bool {
 	return MSEFirst(b) && !bytes.Contains(b, probe[len(probe)-mseKey/2:])
 }
-
-func btFlow(u *UTP, b []byte, outbound bool, at uint32) Match { return u.Feed(b, outbound, at) }
 
 func btDatagram(b []byte, f *Finding) Kind {
 	if len(b) < 16 {

@@ -258,7 +258,7 @@ func FuzzTorrentDatagram(f *testing.F) {
 		}
 		var u UTP
 		for i := range 4 {
-			u.Feed(b, i&1 == 0, uint32(i))
+			u.Feed(b, uint32(i))
 		}
 		LocalSearch(b)
 		PortMapping(b)

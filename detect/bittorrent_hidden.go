@@ -12,10 +12,13 @@ var btHidden = Handshake{
 	Proved: MSEProved,
 }
 
-// mseMiddle reports whether b can be of the middle of an encrypted session: it looks
-// random, and has no structure that is known.
+// mseMiddle reports whether b can be of the middle of a session between peers: messages
+// in clear, or what looks random and has no structure that is known.
 func mseMiddle(b []byte) Match {
+	m := peerMiddle(b)
 	switch {
+	case m != No:
+		return m
 	case framed(b):
 		return No
 	case len(b) >= mseKey:
@@ -37,24 +40,33 @@ func mseMiddle(b []byte) Match {
 }
 
 // framed reports whether b begins as messages of something else do whose content may be
-// encrypted: as a record of TLS, or with its own length in two or four bytes, as OpenVPN,
-// RLPx and many others have it.
+// encrypted: as a record of TLS, or with its own length. That is in the first two bytes, as
+// with OpenVPN and RLPx, or in four of the first sixteen, as with Zabbix and SSH: there it
+// may count all of b or what is behind it, but for some bytes of a second number or of a
+// checksum. Random bytes look so once in 30,000 times.
 func framed(b []byte) bool {
-	if len(b) < 5 {
+	const headers, checksum = 16, 64
+	n := len(b)
+	if n < 5 {
 		return false
 	}
-	n := len(b)
 	if b[0] >= 0x14 && b[0] <= 0x17 && b[1] == 3 && b[2] <= 4 {
 		return true
 	}
-	little := func(size int) uint64 {
-		v := uint64(0)
-		for i := size - 1; i >= 0; i-- {
-			v = v<<8 | uint64(b[i])
-		}
-		return v
+	if int(be16(b)) == n-2 || int(b[0])|int(b[1])<<8 == n-2 {
+		return true
 	}
-	return int(be16(b)) == n-2 || uint64(be32(b)) == uint64(n-4) || little(2) == uint64(n-2) || little(4) == uint64(n-4)
+	for at := 0; at+4 <= min(n, headers); at++ {
+		most, behind := uint32(n), uint32(n-at-4)
+		big := be32(b[at:])
+		little := uint32(b[at]) | uint32(b[at+1])<<8 | uint32(b[at+2])<<16 | uint32(b[at+3])<<24
+		for _, length := range [...]uint32{big, little} {
+			if length == most || length > 0 && length <= behind && behind-length <= checksum {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // The messages between peers (BEP 3, 5, 6, 10) and the lengths that those of a fixed size
@@ -65,37 +77,65 @@ var peerLengths = [...]uint8{
 
 const (
 	peerBitfield = 5
+	peerRequest  = 6
 	peerPiece    = 7
+	peerBlock    = 1 << 14 // of a file: what all clients ask for at once, in bytes
 )
 
-// peerFramed reports whether b begins with messages between peers in clear: one that is
-// whole with another behind it, or the beginning of a piece.
-func peerFramed(b []byte) bool {
-	for found := 0; ; found++ {
+func peerFramed(b []byte) bool { return peerMiddle(b) == Yes }
+
+// peerMiddle reports whether b begins with messages between peers in clear: two of them, a
+// request, or the beginning of a piece. More says that it may become so. What only keeps a
+// connection alive does not count: it is zeros, as are many files.
+func peerMiddle(b []byte) Match {
+	for found := 0; found < 2; {
 		if len(b) < 5 {
-			return found > 1
+			return More
 		}
 		n, number := be32(b), b[4]
-		switch {
-		case n == 0: // keeps the connection alive
+		if n == 0 {
 			b = b[4:]
 			continue
-		case number == peerPiece:
-			return n > 9 && n <= 9+1<<17 && len(b) > 13
-		case number == peerBitfield, number == peerExtended:
-			if n < 2 || n > 1<<17 {
-				return false
+		}
+		whole := uint32(len(b)-4) >= n
+		switch number {
+		case peerPiece: // index, offset of the block, content
+			switch {
+			case n != 9+peerBlock:
+				return No
+			case len(b) < 13:
+				return More
 			}
-		case int(number) >= len(peerLengths) || uint32(peerLengths[number]) != n || n == 0:
-			return false
+			return match(be32(b[9:])%peerBlock == 0)
+		case peerRequest: // index, offset of the block, its length
+			switch {
+			case n != 13:
+				return No
+			case !whole:
+				return More
+			}
+			return match(be32(b[9:])%peerBlock == 0 && be32(b[13:]) <= peerBlock)
+		case peerBitfield, peerExtended:
+			if n < 2 || n > 1<<17 {
+				return No
+			}
+		default:
+			if int(number) >= len(peerLengths) || uint32(peerLengths[number]) != n {
+				return No
+			}
 		}
-		if n > uint32(len(b)-4) {
-			return found > 0
+		if !whole && found == 0 {
+			return More
 		}
-		b = b[4+n:]
-		if len(b) == 0 {
-			// One alone is as likely something else, but for a request.
-			return found > 0 || number == 6
-		}
+		found++
+		b = b[min(uint32(len(b)), 4+n):]
 	}
+	return Yes
+}
+
+func match(ok bool) Match {
+	if ok {
+		return Yes
+	}
+	return No
 }

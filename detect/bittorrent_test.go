@@ -189,68 +189,65 @@ func TestTorrentStream(t *testing.T) {
 	}
 }
 
-// A real exchange between Transmission and qBittorrent, and what only looks like
-// one for a packet or two.
-func TestUTPBothWays(t *testing.T) {
-	const out, in = true, false
+// What a real Transmission sends to a qBittorrent, and what only looks like it for a
+// packet or two.
+func TestUTPFlow(t *testing.T) {
 	type step struct {
-		outbound bool
-		hex      string
-		want     Match
+		ms   uint32 // when it comes, in milliseconds
+		hex  string
+		want Match
 	}
 	for _, tt := range []struct {
 		name  string
 		steps []step
 	}{
 		{"from the SYN on", []step{
-			{out, "4102729b31198a4f000000000004000086d4000000080000000000000000", More},
-			{in, "2100729b4964751c184aeac9001000005fc886d4", More},
-			{in, "2100729b496bfb45184ac1c5000fff8a5fc886d5", Yes},
+			{0, "4102729b31198a4f000000000004000086d4000000080000000000000000", More},
+			{639, "2100729c31235f2ce7b53e970004000086d65fc8", More},
+			{640, "1100729c31235f2ce7b53e970004000086d65fc8", More},
+			{30003, "1100729c32eac106e7b54eec0004000086d75fc8", More},
+			{30004, "1100729c32eac4eee7b54eec0004000086d75fc8", More},
+			{30034, "1100729c32eb3a1ee7b54eec0004000086d75fc8", More},
+			{30064, "1100729c32ebaf4ee7b54eec0004000086d75fc8", Yes},
 		}},
-		{"in the middle", []step{
-			{out, "2100729c31235f2ce7b53e970004000086d65fc8", More},
-			{in, "2100729b49739aec184ac496001000005fc986d6", More},
-			{out, "2100729c32e3507ae7b54eec0004000086d75fc8", Yes},
+		{"too fast for the clock", []step{
+			{0, "1100729c32e3507ae7b54eec0004000086d75fc8", More},
+			{0, "1100729c32eac106e7b54eec0004000086d75fc8", More},
+			{0, "1100729c32fa469de7b54eec0004000086d75fc8", More},
 		}},
-		{"one way only", []step{
-			{out, "1100729c32e3507ae7b54eec0004000086d75fc8", More},
-			{out, "1100729c32eac106e7b54eec0004000086d75fc8", More},
-			{out, "1100729c32fa469de7b54eec0004000086d75fc8", More},
+		{"another connection", []step{
+			{0, "2100729c31235f2ce7b53e970004000086d65fc8", More},
+			{0, "210072a049739aec184ac496001000005fc986d6", No},
+			{0, "2100729c31235f2ce7b53e970004000086d65fc8", No}, // final
 		}},
-		{"numbers that do not fit", []step{
-			{out, "2100729c31235f2ce7b53e970004000086d65fc8", More},
-			{in, "210072a049739aec184ac496001000005fc986d6", No},
-			{in, "2100729b49739aec184ac496001000005fc986d6", No}, // final
-		}},
-		{"acknowledgments that do not fit", []step{
-			{out, "2100729c31235f2ce7b53e970004000086d65fc8", More},
-			{in, "2100729b49739aec184ac496001000005fc90001", More},
-			{out, "2100729c32e3507ae7b54eec0004000086d70002", More},
+		{"the number behind the first, without a SYN", []step{
+			{0, "2100729b31235f2ce7b53e970004000086d65fc8", More},
+			{0, "2100729c31235f2ce7b53e970004000086d65fc8", No},
 		}},
 		{"something else", []step{
-			{out, "2100729c31235f2ce7b53e970004000086d65fc8", More},
-			{in, "ff00", No},
+			{0, "2100729c31235f2ce7b53e970004000086d65fc8", More},
+			{0, "ff00", No},
 		}},
 	} {
 		var u UTP
 		for i, s := range tt.steps {
-			if got := u.Feed(unhex(t, s.hex), s.outbound, uint32(i)); got != s.want {
+			if got := u.Feed(unhex(t, s.hex), s.ms*1000); got != s.want {
 				t.Errorf("%s: step %d: got %d, want %d", tt.name, i, got, s.want)
 			}
 		}
 	}
 	b := unhex(t, "2100729c31235f2ce7b53e970004000086d65fc8")
 	var u UTP
-	if n := testing.AllocsPerRun(20, func() { u.Feed(b, true, 0) }); n != 0 {
+	if n := testing.AllocsPerRun(20, func() { u.Feed(b, 0) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	for range 300 {
-		u.Feed(b, true, 0)
+		u.Feed(b, 0)
 	}
-	if got := u.Feed(b, true, 0); got != No {
+	if got := u.Feed(b, 0); got != No {
 		t.Errorf("still undecided after 300 packets")
 	}
-	if n := unsafe.Sizeof(u); n > 40 {
+	if n := unsafe.Sizeof(u); n > 20 {
 		t.Errorf("a flow takes %d bytes", n)
 	}
 }
@@ -268,8 +265,8 @@ func utpAck(id uint16, stamp uint32, seq, ack uint16) []byte {
 	return b
 }
 
-// What a running transfer shows in one direction, and what it does not.
-func TestUTPOneWay(t *testing.T) {
+// What a running transfer shows by its clock, and what it does not.
+func TestUTPClock(t *testing.T) {
 	const ms = 1000
 	type packet struct {
 		at, stamp uint32
@@ -297,23 +294,21 @@ func TestUTPOneWay(t *testing.T) {
 		{"another connection", []packet{{at: 0}, {at: 100 * ms, stamp: 100 * ms}, {at: 200 * ms, stamp: 200 * ms, id: 5}, {at: 300 * ms, stamp: 300 * ms}}, No},
 		{"seconds between", []packet{{at: 0}, {at: 3000 * ms, stamp: 3000 * ms}, {at: 6000 * ms, stamp: 6000 * ms}, {at: 9000 * ms, stamp: 9000 * ms}}, More},
 	} {
-		for _, outbound := range []bool{true, false} {
-			var u UTP
-			var got Match
-			for _, p := range tt.packets {
-				got = u.Feed(utpAck(7+p.id, p.stamp+77, 50, p.ack), outbound, p.at)
-			}
-			if got != tt.want {
-				t.Errorf("%s, outbound %v: got %d, want %d", tt.name, outbound, got, tt.want)
-			}
+		var u UTP
+		var got Match
+		for _, p := range tt.packets {
+			got = u.Feed(utpAck(7+p.id, p.stamp+77, 50, p.ack), p.at)
+		}
+		if got != tt.want {
+			t.Errorf("%s: got %d, want %d", tt.name, got, tt.want)
 		}
 	}
 	// What is shown once stays.
 	var u UTP
 	for i := range uint32(5) {
-		u.Feed(utpAck(7, i*100*ms, 50, 1), true, i*100*ms)
+		u.Feed(utpAck(7, i*100*ms, 50, 1), i*100*ms)
 	}
-	if got := u.Feed(utpAck(8, 0, 0, 0), false, 0); got != Yes {
+	if got := u.Feed(utpAck(8, 0, 0, 0), 0); got != Yes {
 		t.Errorf("another packet of a known flow: %d", got)
 	}
 }
@@ -325,13 +320,12 @@ func FuzzUTPFlow(f *testing.F) {
 		// as long as its stamp stands still.
 		var u UTP
 		at, last := uint32(0), More
-		for i, s := range steps {
+		for _, s := range steps {
 			at += uint32(s) << 12
 			if len(b) >= utpHeader && s&1 != 0 {
 				b[16+s>>6]++
 			}
-			last = u.Feed(b, i%2 == int(s>>7), at)
-			if last == Yes && u.hits < utpHits {
+			if last = u.Feed(b, at); last == Yes {
 				t.Fatalf("%x: taken for uTP", b)
 			}
 		}

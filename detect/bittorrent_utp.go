@@ -64,41 +64,23 @@ func utpIsSYN(b []byte) bool {
 	return !(b[4] == 0 && b[5] == 1)
 }
 
-// UTP watches one flow of UDP for uTP that may be going on already. Either of two
-// things shows it:
-//
-//   - both directions: connection numbers that differ by one, or by none behind a
-//     SYN, and acknowledgments of what the other side sent;
-//   - one direction: a connection number that stays, numbers of packets that do not
-//     go back, and a time stamp that goes on as the clock does.
-//
-// The zero value is ready.
+// UTP watches what a LAN host sends in one flow of UDP for uTP that may be going on
+// already: a connection number that stays, numbers of packets that do not go back, and a
+// time stamp that goes on as the clock does. The zero value is ready.
 type UTP struct {
-	sides   [2]utpSide // by the LAN host, and to it
-	packets uint8
-	hits    uint8 // acknowledgments that fit
-	syn     bool
-	sure    bool
-	dead    bool
-}
-
-// utpSide is what is kept of one direction.
-type utpSide struct {
-	// The time stamp of the packet from which steps are counted, and when
-	// it came, both in microseconds.
+	// The time stamp of the packet from which steps are counted, and when it came, both
+	// in microseconds.
 	stamp, at    uint32
 	id, seq, ack uint16 // of the last packet
 	steps        uint8  // packets since then that agree
+	packets      uint8
 	seen         bool
+	syn          bool // a connection began here
+	sure         bool
+	dead         bool
 }
 
 const (
-	// utpHits is how many acknowledgments must fit. By chance one fits once
-	// in 500 times, and the connection numbers once in 20,000.
-	utpHits = 2
-	// utpBothWays is among how many packets they must be.
-	utpBothWays = 16
-
 	// utpSteps is how many packets must agree with the clock. By chance one
 	// does once in 50,000 times.
 	utpSteps = 3
@@ -118,10 +100,10 @@ const (
 	utpPackets = 250
 )
 
-// Feed takes the next datagram of the flow, which came at the time at, in
-// microseconds of a clock that wraps. No says that the flow is not uTP, and Yes
+// Feed takes the next datagram that the LAN host sent in the flow, which came at the time
+// at, in microseconds of a clock that wraps. No says that the flow is not uTP, and Yes
 // that it is: both are final.
-func (u *UTP) Feed(b []byte, outbound bool, at uint32) Match {
+func (u *UTP) Feed(b []byte, at uint32) Match {
 	var p utpPacket
 	switch {
 	case u.dead || !p.parse(b):
@@ -130,66 +112,34 @@ func (u *UTP) Feed(b []byte, outbound bool, at uint32) Match {
 	case u.sure:
 		return Yes
 	}
-	me, other := &u.sides[0], &u.sides[1]
-	if !outbound {
-		me, other = other, me
-	}
-	if !u.fits(&p, me, other) {
+	u.packets++
+	// Behind its SYN, a connection has the next number.
+	if u.seen && p.id != u.id && !(u.syn && p.id == u.id+1) || u.packets > utpPackets {
 		u.dead = true
 		return No
 	}
-	if u.packets++; u.packets > utpPackets {
-		u.dead = true
-		return No
-	}
-	clock := me.step(&p, at)
-	me.id, me.seq, me.ack, me.seen = p.id, p.seq, p.ack, true
-	if clock || u.hits >= utpHits {
-		u.sure = true
+	u.syn = u.syn || p.kind == utpSYN
+	u.sure = u.step(&p, at)
+	u.id, u.seq, u.ack, u.seen = p.id, p.seq, p.ack, true
+	if u.sure {
 		return Yes
 	}
 	return More
 }
 
-// fits reports whether the packet can be of the connection, and counts what speaks
-// for it in both directions.
-func (u *UTP) fits(p *utpPacket, me, other *utpSide) bool {
-	if p.kind == utpSYN {
-		if other.seen && !u.syn {
-			return false
-		}
-		u.syn = true
-	}
-	if me.seen && p.id != me.id && !(u.syn && p.id == me.id+1) {
+// step compares the packet with those before it. It reports whether enough of them agree.
+func (u *UTP) step(p *utpPacket, at uint32) bool {
+	passed := at - u.at
+	late := int32(p.stamp-u.stamp) - int32(passed)
+	if !u.seen || p.kind == utpSYN || passed > utpGap || late > utpJitter+int32(passed/10) || -late > utpJitter+int32(passed/10) {
+		u.stamp, u.at, u.steps = p.stamp, at, 0
 		return false
 	}
-	if !other.seen {
-		return true
-	}
-	if d := p.id - other.id; d != 1 && d != 0xffff && !(d == 0 && u.syn) {
+	if p.seq-u.seq > utpForward || p.ack-u.ack > utpForward { // sent again, or something else
 		return false
 	}
-	// The acknowledgment lies a little behind what the other sent last.
-	if behind := other.seq - p.ack; (behind <= 64 || behind == 0xffff) && u.packets < utpBothWays {
-		u.hits++
+	if u.steps < utpSteps {
+		u.steps++
 	}
-	return true
-}
-
-// step compares the packet with those before it in its direction. It reports
-// whether enough of them agree.
-func (s *utpSide) step(p *utpPacket, at uint32) bool {
-	passed := at - s.at
-	late := int32(p.stamp-s.stamp) - int32(passed)
-	if !s.seen || p.kind == utpSYN || passed > utpGap || late > utpJitter+int32(passed/10) || -late > utpJitter+int32(passed/10) {
-		s.stamp, s.at, s.steps = p.stamp, at, 0
-		return false
-	}
-	if p.seq-s.seq > utpForward || p.ack-s.ack > utpForward { // sent again, or something else
-		return false
-	}
-	if s.steps < utpSteps {
-		s.steps++
-	}
-	return s.steps == utpSteps && passed >= utpSpan
+	return u.steps == utpSteps && passed >= utpSpan
 }

@@ -64,14 +64,14 @@ func dnsQuestion(b []byte) int {
 	return 0
 }
 
-// dnsMessage reports whether b is a query, or a response, of the usual kind.
-func dnsMessage(b []byte, response bool) bool {
-	if !dnsHead(b, response) {
+// isDNSQuery reports whether b is a query of the usual kind.
+func isDNSQuery(b []byte) bool {
+	if !dnsHead(b, false) {
 		return false
 	}
 	end := dnsQuestion(b)
-	if end == 0 || response {
-		return end > 0
+	if end == 0 {
+		return false
 	}
 	more := len(b) - end
 	// The least record there is has the root's name, type, class, time to

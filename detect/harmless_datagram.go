@@ -2,8 +2,10 @@
 
 package detect
 
-// HarmlessDatagram reports whether the UDP payload b shows that its flow is
-// something known that is no file sharing. port is the port of the host outside.
+// HarmlessDatagram reports whether the UDP payload b of a LAN host shows that its flow is
+// something known that is no file sharing. port is the port of the host outside. It is
+// for less work: nothing more of the flow is looked at, and the host is not asked what it
+// is because of it.
 //
 // One datagram has to be enough, so each form is held to constants and lengths
 // that chance does not meet. Where the first bytes fit BitTorrent too:
@@ -16,32 +18,29 @@ package detect
 //     like uTP in two bytes, and is left out.
 //   - A tracker's connection number, 8 bytes, may be anything: what is an
 //     announce is never harmless, whatever else it fits.
-//   - A DHT message is a dictionary, "d": no form here begins so but the mode of
-//     an NTP server, whose stratum is no digit.
+//   - A DHT message is a dictionary, "d": no form here begins so.
 //   - Vuze's DHT begins with a random number of 4 bytes, the highest bit set, as
 //     QUIC does: the version and two lengths of QUIC have to fit as well. Its
 //     replies begin with 000004, flags that no DNS query has.
-func HarmlessDatagram(b []byte, port uint16, outbound bool) bool {
-	return harmlessForm(b, port, outbound) && !torrentSure(b)
-}
+func HarmlessDatagram(b []byte, port uint16) bool { return harmlessForm(b, port) && !torrentSure(b) }
 
-func harmlessForm(b []byte, port uint16, outbound bool) bool {
+func harmlessForm(b []byte, port uint16) bool {
 	if len(b) < 12 {
 		return false
 	}
 	switch port {
 	case dnsPort:
-		if dnsMessage(b, !outbound) {
+		if isDNSQuery(b) {
 			return true
 		}
 	case 123:
-		if isNTP(b, outbound) {
+		if isNTP(b) {
 			return true
 		}
 	case 500:
 		return isIKE(b)
 	case openVPNPort:
-		if isOpenVPN(b, outbound) {
+		if isOpenVPN(b) {
 			return true
 		}
 	case 4500:
@@ -75,26 +74,22 @@ func torrentSure(b []byte) bool {
 	return utpIsSYN(b) || p.parse(b) && p.kind == utpData && peerFirst(b[p.data:]) == Yes
 }
 
-// isNTP reports whether b is a client's request or a server's response
-// (RFC 5905), extensions included.
-func isNTP(b []byte, outbound bool) bool {
-	mode := byte(4)
-	if outbound {
-		mode = 3
-	}
+// isNTP reports whether b is a client's request (RFC 5905), extensions included.
+func isNTP(b []byte) bool {
+	const client = 3
 	version := b[0] >> 3 & 7
-	return len(b) >= 48 && len(b)%4 == 0 && b[0]&7 == mode && version >= 1 && version <= 4 && b[1] <= 16
+	return len(b) >= 48 && len(b)%4 == 0 && b[0]&7 == client && version >= 1 && version <= 4 && b[1] <= 16
 }
 
 const openVPNPort = 1194
 
 // isOpenVPN reports whether b is the reset that opens an OpenVPN session (its
-// protocol's operation in the upper five bits: 7 and 10 from clients, 8 from
-// servers; key 0 in the lower three). It has little to be known by, hence only at
-// OpenVPN's own port. No uTP packet begins so.
-func isOpenVPN(b []byte, outbound bool) bool {
+// protocol's operation, 7 or 10, in the upper five bits; key 0 in the lower three).
+// It has little to be known by, hence only at OpenVPN's own port. No uTP packet
+// begins so.
+func isOpenVPN(b []byte) bool {
 	op := b[0] >> 3
-	return len(b) >= 14 && b[0]&7 == 0 && (outbound && (op == 7 || op == 10) || !outbound && op == 8)
+	return len(b) >= 14 && b[0]&7 == 0 && (op == 7 || op == 10)
 }
 
 // isIKE reports whether b is one whole message of IKE (RFC 2409, RFC 7296).
@@ -120,8 +115,7 @@ func isQUIC(b []byte) bool {
 			}
 		}
 		if version == 'Q'<<24|'0'<<16|'4'<<8|'6' {
-			// Both lengths in one byte: 8 to the server, 8 from it.
-			return b[5] == 0x50 || b[5] == 0x05
+			return b[5] == 0x50 // both lengths in one byte: 8 to the server
 		}
 	default:
 		return false
@@ -172,33 +166,23 @@ func isWireGuard(b []byte) bool {
 	return b[0] == 1 && len(b) == 148 || b[0] == 2 && len(b) == 92
 }
 
-// isSIP reports whether b begins with the first line of a SIP message
-// (RFC 3261).
-func isSIP(b []byte) bool { return sipFirst(b) == Yes }
-
-const sipVersion = "SIP/2.0"
-
-// sipFirst looks for "SIP/2.0 200 " or "INVITE sip:...", method and scheme.
-func sipFirst(b []byte) Match {
-	if m := hasPrefix(b, []byte(sipVersion+" ")); m != No {
-		return m
+// isSIP reports whether b begins with the first line of a SIP message (RFC 3261):
+// "SIP/2.0 200 ", or "INVITE sip:...", method and scheme.
+func isSIP(b []byte) bool {
+	if hasPrefix(b, []byte("SIP/2.0 ")) == Yes {
+		return true
 	}
 	for _, method := range sipMethods {
-		switch m := hasPrefix(b, []byte(method)); m {
-		case Yes:
-			rest := b[len(method):]
-			if m := hasPrefix(rest, []byte("sip:")); m != No {
-				return m
+		if hasPrefix(b, []byte(method)) != Yes {
+			continue
+		}
+		for _, scheme := range [...]string{"sip:", "sips:", "tel:"} {
+			if hasPrefix(b[len(method):], []byte(scheme)) == Yes {
+				return true
 			}
-			if m := hasPrefix(rest, []byte("sips:")); m != No {
-				return m
-			}
-			return hasPrefix(rest, []byte("tel:"))
-		case More:
-			return More
 		}
 	}
-	return No
+	return false
 }
 
 var sipMethods = [...]string{

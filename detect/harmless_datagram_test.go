@@ -22,17 +22,14 @@ var harmlessDatagrams = []struct {
 	name string
 	data string
 	port uint16
-	in   bool
 	want bool
 }{
 	{name: "DNS query", data: dnsQuery, port: 53, want: true},
 	{name: "DNS query with EDNS", data: dnsQuery[:11] + "\x01" + dnsQuery[12:] + dnsOPT, port: 53, want: true},
 	{name: "DNS query with uTP's first bytes", data: "\x41\x00" + dnsQuery[2:], port: 53, want: true},
 	{name: "DNS query for the root's name servers", data: dnsQuery[:12] + "\x00\x00\x02\x00\x01", port: 53, want: true},
-	{name: "DNS response", data: dnsQuery[:2] + "\x81\x80" + dnsQuery[4:7] + "\x01" + dnsQuery[8:] + "\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xcb\x00\x71\x0a", port: 53, in: true, want: true},
+	{name: "DNS response", data: dnsQuery[:2] + "\x81\x80" + dnsQuery[4:7] + "\x01" + dnsQuery[8:] + "\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xcb\x00\x71\x0a", port: 53},
 	{name: "DNS query elsewhere", data: dnsQuery, port: 5300},
-	{name: "DNS query from outside", data: dnsQuery, port: 53, in: true},
-	{name: "DNS response to the outside", data: dnsQuery[:2] + "\x81\x80" + dnsQuery[4:], port: 53},
 	{name: "DNS query with bytes behind", data: dnsQuery + "x", port: 53},
 	{name: "DNS query that promises more", data: dnsQuery[:11] + "\x01" + dnsQuery[12:], port: 53},
 	{name: "DNS query cut off", data: dnsQuery[:len(dnsQuery)-1], port: 53},
@@ -45,12 +42,12 @@ var harmlessDatagrams = []struct {
 
 	{name: "NTP request", data: "\x23" + strings.Repeat("\x00", 47), port: 123, want: true},
 	{name: "NTP request with a signature", data: "\x1b" + strings.Repeat("\x00", 67), port: 123, want: true},
-	{name: "NTP response", data: "\x24\x02" + strings.Repeat("\x03", 46), port: 123, in: true, want: true},
+	{name: "NTP response", data: "\x24\x02" + strings.Repeat("\x03", 46), port: 123},
 	{name: "NTP request elsewhere", data: "\x23" + strings.Repeat("\x00", 47), port: 1234},
 	{name: "NTP too short", data: "\x23" + strings.Repeat("\x00", 43), port: 123},
 	{name: "NTP of version 0", data: "\x03" + strings.Repeat("\x00", 47), port: 123},
 	{name: "symmetric NTP", data: "\x21" + strings.Repeat("\x00", 47), port: 123},
-	{name: "DHT message from port 123", data: "d1:ad2:id20:" + id20 + "e1:q4:ping1:t2:aa1:y1:qe", port: 123, in: true},
+	{name: "DHT message from port 123", data: "d1:ad2:id20:" + id20 + "e1:q4:ping1:t2:aa1:y1:qe", port: 123},
 
 	{name: "QUIC version 1", data: quic(0xc3, "\x00\x00\x00\x01"), port: 443, want: true},
 	{name: "QUIC version 1, elsewhere", data: quic(0xe3, "\x00\x00\x00\x01"), port: 40000, want: true},
@@ -66,7 +63,7 @@ var harmlessDatagrams = []struct {
 	{name: "QUIC with a short header", data: "\x40" + strings.Repeat("\x55", 40), port: 443},
 
 	{name: "STUN request", data: unhexString("000100002112a4424e735a564e306b515969737a"), port: 3478, want: true},
-	{name: "STUN response", data: unhexString("0101000c2112a4424e735a564e306b515969737a002000080001a147e112a643"), port: 3478, in: true, want: true},
+	{name: "STUN response", data: unhexString("0101000c2112a4424e735a564e306b515969737a002000080001a147e112a643"), port: 3478, want: true},
 	{name: "STUN that says another length", data: unhexString("000100042112a4424e735a564e306b515969737a"), port: 3478},
 	{name: "STUN without its constant", data: unhexString("000100002112a4434e735a564e306b515969737a"), port: 3478},
 
@@ -77,9 +74,9 @@ var harmlessDatagrams = []struct {
 	{name: "TLS by UDP", data: "\x16\x03\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x01\x02", port: 443},
 
 	{name: "WireGuard's first message", data: unhexString("01000000d837d0305fcec7c8e5c8e2e3f7989eef60c228d82329d602b6b1e2bb9d068f89cf9d4d4532780f6d27264f7b98701fdc27a4ec00aeb6becdbef2332f1b4084cadb93823935c012ae255e7b25eff13940c321fa6bd66a2a87b061db1430173e937f569349de2856dc5f2616763eeeafc0533b01dd965e7ec76976e28f683d671200000000000000000000000000000000"), port: 51820, want: true},
-	{name: "WireGuard's second message", data: "\x02\x00\x00\x00" + strings.Repeat("\x77", 88), port: 51820, in: true, want: true},
+	{name: "WireGuard's second message", data: "\x02\x00\x00\x00" + strings.Repeat("\x77", 88), port: 51820, want: true},
 	{name: "OpenVPN's reset", data: "\x38" + strings.Repeat("\x77", 13), port: 1194, want: true},
-	{name: "OpenVPN's answer", data: "\x40" + strings.Repeat("\x77", 25), port: 1194, in: true, want: true},
+	{name: "OpenVPN's answer", data: "\x40" + strings.Repeat("\x77", 25), port: 1194},
 	{name: "OpenVPN elsewhere", data: "\x38" + strings.Repeat("\x77", 13), port: 6881},
 	{name: "OpenVPN's data", data: "\x48" + strings.Repeat("\x77", 80), port: 1194},
 	{name: "WireGuard of another length", data: "\x01\x00\x00\x00" + strings.Repeat("\x77", 143), port: 51820},
@@ -94,7 +91,7 @@ var harmlessDatagrams = []struct {
 
 	{name: "SIP request", data: "INVITE sip:061963177-ikhuue@10.35.60.100:5060;transport=udp SIP/2.0\r\n", port: 5060, want: true},
 	{name: "SIP request by telephone number", data: "INVITE tel:+390619 SIP/2.0\r\n", port: 5060, want: true},
-	{name: "SIP response", data: "SIP/2.0 100 Trying\r\n", port: 5060, in: true, want: true},
+	{name: "SIP response", data: "SIP/2.0 100 Trying\r\n", port: 5060, want: true},
 	{name: "SSDP", data: "NOTIFY * HTTP/1.1\r\n", port: 1900},
 	{name: "local search", data: "BT-SEARCH * HTTP/1.1\r\nPort: 6881\r\n", port: 6771},
 
@@ -108,20 +105,18 @@ var harmlessDatagrams = []struct {
 func TestHarmlessDatagram(t *testing.T) {
 	for _, tt := range harmlessDatagrams {
 		b := []byte(tt.data)
-		if got := HarmlessDatagram(b, tt.port, !tt.in); got != tt.want {
+		if got := HarmlessDatagram(b, tt.port); got != tt.want {
 			t.Errorf("%s: got %v", tt.name, got)
 		}
-		if n := testing.AllocsPerRun(20, func() { HarmlessDatagram(b, tt.port, !tt.in) }); n != 0 {
+		if n := testing.AllocsPerRun(20, func() { HarmlessDatagram(b, tt.port) }); n != 0 {
 			t.Errorf("%s: %v allocations", tt.name, n)
 		}
 	}
 	// What BitTorrent is sure of is never harmless.
 	for _, tt := range torrentDatagrams {
 		for _, port := range []uint16{53, 123, 443, 500, 4500, 5060, 6881} {
-			for _, outbound := range []bool{true, false} {
-				if tt.want > Weak && HarmlessDatagram([]byte(tt.data), port, outbound) {
-					t.Errorf("%s, port %d: harmless", tt.name, port)
-				}
+			if tt.want > Weak && HarmlessDatagram([]byte(tt.data), port) {
+				t.Errorf("%s, port %d: harmless", tt.name, port)
 			}
 		}
 	}
@@ -129,14 +124,14 @@ func TestHarmlessDatagram(t *testing.T) {
 
 func FuzzHarmlessDatagram(f *testing.F) {
 	for _, tt := range harmlessDatagrams {
-		f.Add([]byte(tt.data), tt.port, !tt.in)
+		f.Add([]byte(tt.data), tt.port)
 	}
 	for _, tt := range torrentDatagrams {
-		f.Add([]byte(tt.data), uint16(53), true)
+		f.Add([]byte(tt.data), uint16(53))
 	}
-	f.Fuzz(func(t *testing.T, b []byte, port uint16, outbound bool) {
+	f.Fuzz(func(t *testing.T, b []byte, port uint16) {
 		var fi Finding
-		if HarmlessDatagram(b, port, outbound) && BitTorrent.Datagram(b, &fi) > Weak {
+		if HarmlessDatagram(b, port) && BitTorrent.Datagram(b, &fi) > Weak {
 			t.Fatalf("%x: both harmless and BitTorrent", b)
 		}
 	})
@@ -156,7 +151,7 @@ func BenchmarkHarmlessDatagram(b *testing.B) {
 			data := []byte(bb.data)
 			b.ReportAllocs()
 			for b.Loop() {
-				HarmlessDatagram(data, bb.port, true)
+				HarmlessDatagram(data, bb.port)
 			}
 		})
 	}

@@ -35,7 +35,7 @@ const (
 	ReasonAnnounce         // it asked a tracker
 	ReasonLocal            // it looked for peers in the LAN
 	ReasonEncrypted        // an encrypted session, and more that speaks for it
-	ReasonName             // it turned to an address whose name is listed
+	ReasonName             // it asked for a name that is listed
 	ReasonFlow             // a flow of the protocol that was going on already
 	ReasonMapping          // it had the router open a port
 	ReasonMany             // it spoke to many addresses from one port
@@ -151,9 +151,9 @@ type Protocol struct {
 	// line names some.
 	Header func(line []byte, first, outbound bool, f *Finding) Match
 
-	// Flow looks at datagrams that Datagram calls Weak, one flow at a time:
-	// at is when the datagram came, in microseconds of a clock that wraps.
-	Flow func(u *UTP, b []byte, outbound bool, at uint32) Match
+	// Flow looks at datagrams of a LAN host that Datagram calls Weak, one flow at a
+	// time: at is when the datagram came, in microseconds of a clock that wraps.
+	Flow func(u *UTP, b []byte, at uint32) Match
 
 	// Local classifies what a LAN host sends to the router's port, or to a
 	// group of the LAN: by TCP if tcp. It returns Query for a client, and
@@ -174,14 +174,14 @@ type Protocol struct {
 	Probes []Probe
 
 	// Sift says that the protocol's connections can look like nothing in
-	// particular, so that a lock has to cut whatever is not known to be
-	// something else.
+	// particular, and that its peers' addresses may serve something else as well:
+	// a lock cuts the client's own ports, and each connection by what it is.
 	Sift bool
 
 	// Port is where a client listens that does not say where, or 0.
 	Port uint16
-	// Names are the DNS names that are the protocol's own, as far as it has
-	// any; "*." stands for any names before.
+	// Names are the DNS names that its programs look up, as far as they have
+	// any: who asks for one is suspected; "*." stands for any names before.
 	Names []string
 }
 

@@ -14,8 +14,8 @@ const StreamBuffer = 160
 // bytes.
 const StreamLimit = 4096
 
-// Set is a set of protocols: bit i stands for All[i]. The bit Harmless has
-// streams show what is harmless, too. A stream is always fed with the same set.
+// Set is a set of protocols: bit i stands for All[i]. A stream is always fed with the
+// same set.
 type Set uint32
 
 // Has reports whether protocol i is in the set.
@@ -40,18 +40,17 @@ type Stream struct {
 	http  bool // it began as HTTP
 	first bool // the line being read is the request or status line
 	over  bool // the HTTP head was read to its end
+	// claimed: a protocol was recognised.
+	claimed bool
 	// browser: a line of the head is one that only web browsers write.
 	browser bool
-	sifter
-	buf [StreamBuffer]byte
+	buf     [StreamBuffer]byte
 }
 
 // Feed looks at the segment b with sequence number seq, sent by the LAN host if
 // outbound. It returns Yes when a protocol of set was recognised (f says which,
 // and names peers), No when nothing more can come, and More when the next
 // segment is to be shown. After a Yes, further segments may name more peers.
-// With Harmless in set, No comes only when it is known whether the direction is
-// harmless, too.
 //
 // Segments may overlap or come twice. One that leaves a gap is not read: Feed
 // returns Gap, and the caller shows it again when what is missing has come.
@@ -64,9 +63,6 @@ func (s *Stream) Feed(set Set, seq uint32, b []byte, outbound bool, f *Finding) 
 	}
 	if s.phase == phaseNew {
 		s.Start(seq)
-	}
-	if s.seen == 0 && set&Harmless != 0 {
-		s.look = lookFirst
 	}
 	end := seq + uint32(len(b))
 	switch d := int32(seq - s.next); {
@@ -87,48 +83,32 @@ func (s *Stream) scan(set Set, b []byte, outbound bool, f *Finding) Match {
 	}
 	s.seen += uint16(len(b))
 	found := No
-	if s.phase == phaseFirst || s.looking() {
+	if s.phase == phaseFirst {
 		start := b
 		if s.n > 0 { // what came before and this, as far as it fits
 			n := copy(s.buf[s.n:], b)
 			start = s.buf[:int(s.n)+n]
 		}
-		if s.looking() {
-			s.sift(start, b)
-		}
-		if s.phase == phaseFirst {
-			switch s.begin(set, start, outbound, f) {
-			case Yes:
-				s.claimed, s.look = true, lookNone
-				if !s.http {
-					s.phase = phaseDone
-					return Yes
-				}
-				found = Yes // and the rest of the head may name peers
-			case No:
-				s.phase = phaseDone
+		m := s.begin(set, start, outbound, f)
+		s.claimed = m == Yes
+		switch {
+		case s.phase == phaseLine:
+			// It is HTTP: what was kept is the beginning of the first line, and
+			// b goes on from there. The rest of the head may name peers.
+			found = m
+		case m == More && len(start) < StreamBuffer && s.seen < StreamLimit: // still open: keep it
+			if s.n == 0 {
+				copy(s.buf[:], b)
 			}
-		}
-		if s.phase != phaseLine {
-			if s.phase == phaseFirst || s.look == lookFirst { // still open: keep it
-				if s.n == 0 {
-					s.n = uint8(copy(s.buf[:], b))
-				} else {
-					s.n = uint8(len(start))
-				}
-			}
-			if int(s.n) == StreamBuffer || s.seen >= StreamLimit {
-				s.phase = phaseDone
-				s.endLook()
-			}
-			if s.Done() {
-				return No
-			}
+			s.n = uint8(len(start))
 			return More
+		default:
+			s.phase = phaseDone
+			if m == Yes {
+				return Yes
+			}
+			return No
 		}
-		// It is HTTP: what was kept is the beginning of the first line,
-		// and b goes on from there.
-		s.look = lookNone
 	}
 	for len(b) > 0 && s.phase != phaseDone {
 		end := bytes.IndexByte(b, '\n')
@@ -278,7 +258,4 @@ func (s *Stream) Far(seq uint32) bool {
 func (s *Stream) Sure() bool { return s.claimed && (!s.http || s.over && !s.browser) }
 
 // Done reports whether nothing more is to be seen in this direction.
-func (s *Stream) Done() bool { return s.phase == phaseDone && !s.looking() }
-
-// HTTP reports whether the direction began as HTTP.
-func (s *Stream) HTTP() bool { return s.http }
+func (s *Stream) Done() bool { return s.phase == phaseDone }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 const all = Set(1<<len(All) - 1)
@@ -160,8 +161,8 @@ func TestStreamForms(t *testing.T) {
 			if s.Sure() != tt.sure {
 				t.Errorf("sure: %v, want %v", s.Sure(), tt.sure)
 			}
-			if got != Yes && s.HTTP() != tt.httpDone {
-				t.Errorf("taken for HTTP: %v, want %v", s.HTTP(), tt.httpDone)
+			if got != Yes && s.http != tt.httpDone {
+				t.Errorf("taken for HTTP: %v, want %v", s.http, tt.httpDone)
 			}
 			segment := []byte(tt.text)
 			if n := testing.AllocsPerRun(50, func() {
@@ -332,6 +333,12 @@ func TestBrowserMarks(t *testing.T) {
 		if !s.Sure() {
 			t.Errorf("%q: not sure", b)
 		}
+	}
+}
+
+func TestStreamSize(t *testing.T) {
+	if n := unsafe.Sizeof(Stream{}); n > 176 {
+		t.Errorf("a stream has %d bytes", n)
 	}
 }
 

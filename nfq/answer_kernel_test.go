@@ -20,13 +20,14 @@ import (
 // The test also shows what conntrack makes of this. Our answer is not tracked (the rules
 // of openwrt see to it), so the client acknowledges bytes that conntrack has not seen:
 // all that it sends from then on is INVALID, with IPv4 and IPv6, with NAT and without.
-// What is INVALID has no connection mark, and NAT leaves it alone: a router that lets it
+// What is INVALID has no connection: no match of its mark, direction or packets holds,
+// neither with iptables nor with nft, and NAT leaves it alone. A router that lets it
 // pass sends it out with its address in the LAN, and the server resets the client. So
 // it must be dropped, also the ACK without data that comes before the client's answer.
 //
 // With our answer tracked, the client's next segment is ESTABLISHED without NAT. With
-// NAT, no answer comes to the client: conntrack does not know its address in the LAN as
-// a side of the connection.
+// NAT, the answer gets another source port on its way out, and the client ignores it:
+// conntrack takes it for a new connection, and the real one has that port.
 func TestSenderAnswer(t *testing.T) {
 	const first, next = 146, 700 // bytes of data; the second is told by its length
 	nextLength := []string{"-m", "length", "--length", fmt.Sprintf("%d:%d", next, next+100)}

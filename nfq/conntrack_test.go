@@ -23,14 +23,7 @@ func TestCutFlowsOfPairs(t *testing.T) {
 	flow(t, "udp", "192.168.1.50:0", "198.51.100.7:9")
 	flow(t, "udp", "198.51.100.7:0", "192.168.1.50:9") // opened by the outside
 	flow(t, "udp", "192.168.1.50:0", "198.51.100.8:9")
-	// A new IPv6 address is usable a moment later.
-	for range 100 {
-		flow(t, "udp", "[2001:db8:1::50]:0", "[2001:db8:ff::7]:9")
-		if strings.Contains(run(t, "conntrack", "-L", "-f", "ipv6"), "2001:db8:ff::7") {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	flow(t, "udp", "[2001:db8:1::50]:0", "[2001:db8:ff::7]:9")
 
 	of := func(lan, wan string) Pair {
 		return Pair{AddrFrom(netip.MustParseAddr(lan)), AddrFrom(netip.MustParseAddr(wan))}
@@ -39,14 +32,14 @@ func TestCutFlowsOfPairs(t *testing.T) {
 		of("192.168.1.50", "198.51.100.7"):     {},
 		of("2001:db8:1::50", "2001:db8:ff::7"): {},
 	}
-	n, err := CutFlows(testMarks, pairs, nil, nil)
+	n, err := CutFlows(pairs, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if n < 3 {
 		t.Errorf("%d connections deleted, want all three", n)
 	}
-	if n, err := CutFlows(testMarks, pairs, nil, nil); n != 0 || err != nil {
+	if n, err := CutFlows(pairs, nil, nil); n != 0 || err != nil {
 		t.Errorf("the second time: %d, %v", n, err)
 	}
 	if n, err := DeleteUDPFlows([]netip.Prefix{netip.MustParsePrefix("192.168.2.0/24")}); n != 0 || err != nil {
@@ -72,6 +65,18 @@ func conntrackNetNS(t *testing.T, addrs ...string) {
 	for _, a := range addrs {
 		run(t, "ip", "address", "add", a, "dev", "lo", "nodad")
 	}
+	// A new IPv6 address is of use a moment later.
+	for _, a := range addrs {
+		ip := netip.MustParsePrefix(a).Addr()
+		for i := 0; ip.Is6() && i < 100; i++ {
+			flow(t, "udp", netip.AddrPortFrom(ip, 0).String(), netip.AddrPortFrom(ip, 9).String())
+			if strings.Contains(run(t, "conntrack", "-L", "-f", "ipv6"), "dst="+ip.String()+" ") {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	run(t, "conntrack", "-F")
 }
 
 // flow sends from one address and port to another, by UDP or TCP, which is then
@@ -141,62 +146,88 @@ func tracked(t *testing.T, network string) string {
 	return strings.Join(found, ", ")
 }
 
-func TestCutFlowsOfHosts(t *testing.T) {
-	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32")
-	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
-	markFlow(t, "tcp", "443", testMarks.Harmless)
-	markFlow(t, "tcp", "6881", testMarks.Decided)
-	markFlow(t, "udp", "53", testMarks.Harmless)
-	flow(t, "tcp", "192.168.1.50:40001", "198.51.100.7:6881")
-	flow(t, "tcp", "192.168.1.50:40002", "198.51.100.7:443")
-	flow(t, "tcp", "198.51.100.7:40003", "192.168.1.50:6882") // opened by the outside
-	flow(t, "tcp", "192.168.1.50:40004", "192.168.1.51:6883") // within the LAN
-	flow(t, "tcp", "192.168.1.51:40005", "198.51.100.7:6884") // another host
-	flow(t, "udp", "192.168.1.50:40001", "198.51.100.7:6881")
-	flow(t, "udp", "198.51.100.7:40003", "192.168.1.50:6882")
-	flow(t, "udp", "192.168.1.50:40002", "198.51.100.7:53")
-	flow(t, "udp", "192.168.1.50:40004", "192.168.1.51:6883")
-	flow(t, "udp", "192.168.1.50:40005", "239.192.152.143:6771")
-	hosts := map[Addr]struct{}{addr("192.168.1.50"): {}}
-	if n, err := CutFlows(testMarks, nil, hosts, lan); n != 4 || err != nil {
-		t.Errorf("%d, %v", n, err)
+// TestCutFlowsOfPorts: of a LAN host's port goes all that it has with elsewhere, and
+// nothing else of the host.
+func TestCutFlowsOfPorts(t *testing.T) {
+	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32", "198.51.100.8/32", "203.0.113.1/32", "2001:db8:1::50/128", "2001:db8:ff::7/128")
+	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("2001:db8:1::/64")}
+	// What goes to a port of the router's outside is forwarded to a host; what hosts
+	// send to one address has the router's.
+	run(t, "iptables", "-t", "nat", "-A", "OUTPUT", "-d", "203.0.113.1", "-j", "DNAT", "--to-destination", "192.168.1.50")
+	run(t, "iptables", "-t", "nat", "-A", "POSTROUTING", "-d", "198.51.100.8", "-j", "SNAT", "--to-source", "203.0.113.1")
+	markFlow(t, "tcp", "443", testMarks.Decided)
+	markFlow(t, "udp", "6900", testMarks.Decided)
+	flow(t, "udp", "192.168.1.50:6881", "198.51.100.7:6900")  // opened by the host, decided
+	flow(t, "udp", "198.51.100.7:40001", "192.168.1.50:6881") // opened by the outside
+	flow(t, "udp", "198.51.100.7:40002", "203.0.113.1:6881")  // the same, forwarded
+	flow(t, "udp", "192.168.1.50:6881", "198.51.100.8:6901")  // translated
+	flow(t, "udp", "192.168.1.50:6881", "192.168.1.51:6902")  // within the LAN
+	flow(t, "udp", "192.168.1.50:6882", "198.51.100.7:6903")  // another port
+	flow(t, "udp", "192.168.1.51:6881", "198.51.100.7:6904")  // another host
+	flow(t, "udp", "192.168.1.50:40003", "198.51.100.7:6881") // the other side's port
+	flow(t, "tcp", "192.168.1.50:6883", "198.51.100.7:443")   // decided
+	flow(t, "tcp", "198.51.100.7:40004", "192.168.1.50:6884")
+	flow(t, "tcp", "192.168.1.50:6881", "198.51.100.7:6905") // UDP's port is none of TCP
+	flow(t, "udp", "[2001:db8:1::50]:6881", "[2001:db8:ff::7]:6906")
+	host, host6 := addr("192.168.1.50"), addr("2001:db8:1::50")
+	ports := map[HostPort]struct{}{
+		{host, ProtoUDP, 6881}: {}, {host6, ProtoUDP, 6881}: {}, {host, ProtoTCP, 6883}: {}, {host, ProtoTCP, 6884}: {},
 	}
-	if got, want := tracked(t, "tcp"), "192.168.1.51:6883, 198.51.100.7:443 7000000, 198.51.100.7:6884"; got != want {
+	if n, err := CutFlows(nil, ports, lan); n != 7 || err != nil {
+		t.Errorf("%d connections went, error %v", n, err)
+	}
+	if got, want := tracked(t, "udp"), "192.168.1.51:6902, 198.51.100.7:6881, 198.51.100.7:6903, 198.51.100.7:6904"; got != want {
+		t.Errorf("UDP: %s, want %s", got, want)
+	}
+	if got, want := tracked(t, "tcp"), "198.51.100.7:6905"; got != want {
 		t.Errorf("TCP: %s, want %s", got, want)
 	}
-	if got, want := tracked(t, "udp"), "192.168.1.51:6883, 198.51.100.7:53 7000000, 239.192.152.143:6771"; got != want {
-		t.Errorf("UDP: %s, want %s", got, want)
+	if out := run(t, "conntrack", "-L", "-f", "ipv6"); strings.Contains(out, "2001:db8:ff::7") {
+		t.Errorf("IPv6 is left:\n%s", out)
+	}
+	if n, err := CutFlows(nil, ports, lan); n != 0 || err != nil {
+		t.Errorf("the second time: %d, %v", n, err)
 	}
 }
 
-// TestCutFlowsYoung: a connection that has just begun need not begin anew.
-func TestCutFlowsYoung(t *testing.T) {
-	conntrackNetNS(t, "192.168.1.50/32", "198.51.100.7/32")
+// TestLookAnew: of a host's connections to elsewhere, those are undecided again that may
+// be anything. All stay where they are, and so does what others put into the marks.
+func TestLookAnew(t *testing.T) {
+	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32")
 	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
-	flow(t, "udp", "192.168.1.50:40000", "198.51.100.7:6880") // not counted yet
-	run(t, "iptables", "-A", "OUTPUT", "-m", "connbytes", "--connbytes", "100", "--connbytes-mode", "packets", "--connbytes-dir", "both", "-j", "DROP")
-	markFlow(t, "udp", "6881", testMarks.Decided)
-	flow(t, "udp", "192.168.1.50:40001", "198.51.100.7:6881")
-	for range youngPackets {
-		flow(t, "udp", "192.168.1.50:40002", "198.51.100.7:6882")
+	for _, port := range []string{"443", "6881", "6882", "6883", "6885"} {
+		markFlow(t, "tcp", port, testMarks.Decided|5)
 	}
-	for range youngPackets + 1 {
-		flow(t, "udp", "192.168.1.50:40003", "198.51.100.7:6883")
+	markFlow(t, "tcp", "6886", testMarks.Mask|5)   // of an earlier version
+	markFlow(t, "tcp", "6887", testMarks.Sample|5) // another value
+	markFlow(t, "udp", "6881", testMarks.Decided|5)
+	flow(t, "tcp", "192.168.1.50:40001", "198.51.100.7:6881")
+	flow(t, "tcp", "192.168.1.50:40002", "198.51.100.7:443")  // a well-known service
+	flow(t, "tcp", "198.51.100.7:40003", "192.168.1.50:6882") // opened by the outside
+	flow(t, "tcp", "192.168.1.50:40004", "192.168.1.51:6883") // within the LAN
+	flow(t, "tcp", "192.168.1.50:40005", "198.51.100.7:6884") // not decided
+	flow(t, "tcp", "192.168.1.51:40006", "198.51.100.7:6885") // another host
+	flow(t, "tcp", "192.168.1.50:40007", "198.51.100.7:6886")
+	flow(t, "tcp", "192.168.1.50:40008", "198.51.100.7:6887")
+	flow(t, "udp", "192.168.1.50:40009", "198.51.100.7:6881")
+	hosts := map[Addr]struct{}{addr("192.168.1.50"): {}}
+	if n, err := LookAnew(testMarks, hosts, lan); n != 2 || err != nil {
+		t.Errorf("%d connections are undecided, error %v", n, err)
 	}
-	flow(t, "tcp", "192.168.1.50:40004", "198.51.100.7:6884")
-	if n, err := CutFlows(testMarks, nil, map[Addr]struct{}{addr("192.168.1.50"): {}}, lan); n != 3 || err != nil {
-		t.Errorf("%d, %v", n, err)
+	if got, want := tracked(t, "tcp"), "192.168.1.50:6882 5000005, 192.168.1.51:6883 5000005, 198.51.100.7:443 5000005, "+
+		"198.51.100.7:6881 5, 198.51.100.7:6884, 198.51.100.7:6885 5000005, 198.51.100.7:6886 5, 198.51.100.7:6887 6000005"; got != want {
+		t.Errorf("TCP:\n%s, want\n%s", got, want)
 	}
-	if got, want := tracked(t, "udp"), "198.51.100.7:6882"; got != want {
+	if got, want := tracked(t, "udp"), "198.51.100.7:6881 5000005"; got != want {
 		t.Errorf("UDP: %s, want %s", got, want)
 	}
-	if got, want := tracked(t, "tcp"), "198.51.100.7:6884"; got != want {
-		t.Errorf("TCP: %s, want %s", got, want)
+	if n, err := LookAnew(testMarks, hosts, lan); n != 0 || err != nil {
+		t.Errorf("the second time: %d, %v", n, err)
 	}
 }
 
 // ctGolden is an entry as the kernel dumps it (Linux 6.18, little-endian): TCP from
-// 192.168.1.50:40002 to 198.51.100.7:443, marked as harmless and decided.
+// 192.168.1.50:40002 to 198.51.100.7:443, marked with all bits.
 const ctGolden = "02000000" +
 	"34000180 14000180 08000100c0a80132 08000200c6336407 1c000280 0500010006000000 060002009c420000 0600030001bb0000" +
 	"34000280 14000180 08000100c6336407 08000200c0a80132 1c000280 0500010006000000 0600020001bb0000 060003009c420000" +
@@ -218,25 +249,18 @@ func TestParseConntrack(t *testing.T) {
 		b = endAttr(appendAttr(b, ctaProtoDstPort, be.AppendUint16(nil, dport)), proto)
 		return endAttr(b, at)
 	}
-	count := func(b []byte, typ uint16, packets uint64) []byte {
-		b, at := beginAttr(b, typ|unix.NLA_F_NESTED)
-		return endAttr(appendAttr(b, ctaCountPackets, be.AppendUint64(nil, packets)), at)
-	}
 	b = tuple(b, ctaTupleOrig, "192.168.1.50", "198.51.100.7", 40002, 443)
 	orig := b[nfgenLen+nlaHeaderLen:]
 	b = tuple(b, ctaTupleReply, "198.51.100.7", "192.168.1.50", 443, 40002)
-	b = appendAttr32(b, ctaMark, testMarks.Harmless)
-	b = appendAttr32(b, ctaStatus, 0xe)
+	b = appendAttr32(b, ctaMark, testMarks.Mask)
 	b = appendAttr32(b, ctaIDNum, 0x8c334842)
-	b = count(b, ctaCountOrig, 3)
-	b = count(b, ctaCountReply, 2)
 	want := ctEntry{
 		unix.AF_INET,
 		AddrPort{addr("192.168.1.50"), 40002},
 		AddrPort{addr("198.51.100.7"), 443},
 		AddrPort{addr("198.51.100.7"), 443},
 		AddrPort{addr("192.168.1.50"), 40002},
-		ProtoTCP, testMarks.Harmless | testMarks.Decided, 0xe, true, 3, orig,
+		ProtoTCP, testMarks.Mask, orig,
 		[]byte{0x8c, 0x33, 0x48, 0x42},
 	}
 	var got ctEntry
@@ -287,7 +311,6 @@ func TestCheckConntrack(t *testing.T) {
 func TestLookAgain(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32", "198.51.100.8/32", "198.51.100.9/32")
 	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
-	// What another put into the mark stays.
 	markFlow(t, "tcp", "443", 5)
 	flow(t, "tcp", "192.168.1.50:40001", "198.51.100.7:443")
 	flow(t, "tcp", "192.168.1.50:40002", "198.51.100.7:6881")
@@ -307,39 +330,17 @@ func TestLookAgain(t *testing.T) {
 	flow(t, "udp", "192.168.1.51:40014", "198.51.100.7:7006")
 	flow(t, "udp", "192.168.1.51:40014", "198.51.100.8:7007")
 	flow(t, "udp", "192.168.1.51:40014", "198.51.100.9:7008")
-	got, err := LookAgain(testMarks, lan)
+	got, err := LookAgain(lan)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]AddrPort{{addr("192.168.1.51"), 40014}}, got); diff != "" {
 		t.Errorf("suspects (-want +got):\n%s", diff)
 	}
-	if got, want := tracked(t, "tcp"), "192.168.1.50:22, 198.51.100.7:443 7000005, 198.51.100.7:6881"; got != want {
+	if got, want := tracked(t, "tcp"), "192.168.1.50:22, 198.51.100.7:443 5, 198.51.100.7:6881"; got != want {
 		t.Errorf("TCP: %s, want %s", got, want)
 	}
-	if got, want := tracked(t, "udp"), "192.168.1.50:7001, 192.168.1.51:7000, 198.51.100.7:123 7000000, 198.51.100.8:53 7000000"; got != want {
-		t.Errorf("UDP: %s, want %s", got, want)
-	}
-}
-
-func TestMarkKnown(t *testing.T) {
-	conntrackNetNS(t, "192.168.1.50/32", "192.168.2.50/32", "198.51.100.7/32")
-	markFlow(t, "tcp", "22", testMarks.Decided)
-	markFlow(t, "tcp", "80", 5) // another's
-	for i, port := range []string{"22", "80", "443", "6881"} {
-		flow(t, "tcp", "192.168.1.50:4000"+strconv.Itoa(i), "198.51.100.7:"+port)
-	}
-	for i, port := range []string{"53", "123", "6881"} {
-		flow(t, "udp", "192.168.1.50:4000"+strconv.Itoa(i), "198.51.100.7:"+port)
-	}
-	flow(t, "tcp", "192.168.2.50:40009", "198.51.100.7:25") // of another network
-	if err := MarkKnown(testMarks, []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := tracked(t, "tcp"), "198.51.100.7:22 5000000, 198.51.100.7:25, 198.51.100.7:443 7000000, 198.51.100.7:6881, 198.51.100.7:80 7000005"; got != want {
-		t.Errorf("TCP: %s, want %s", got, want)
-	}
-	if got, want := tracked(t, "udp"), "198.51.100.7:123 7000000, 198.51.100.7:53, 198.51.100.7:6881"; got != want {
+	if got, want := tracked(t, "udp"), "192.168.1.50:7001, 192.168.1.51:7000, 198.51.100.7:123, 198.51.100.8:53"; got != want {
 		t.Errorf("UDP: %s, want %s", got, want)
 	}
 }
@@ -371,7 +372,7 @@ func TestManyFlows(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if n, err := editFlows(c, &testMarks, make([]byte, dumpSize), []ctEdit{{change: ctRemove, family: unix.AF_INET}, {change: ctHarmless, family: unix.AF_INET6}}); n != 0 || err == nil {
+	if n, err := editFlows(c, &testMarks, make([]byte, dumpSize), []ctEdit{{change: ctRemove, family: unix.AF_INET}, {change: ctUnmark, family: unix.AF_INET6}}); n != 0 || err == nil {
 		t.Errorf("without a connection: %d changed, error %v", n, err)
 	}
 }
@@ -379,15 +380,15 @@ func TestManyFlows(t *testing.T) {
 func TestAppendEdits(t *testing.T) {
 	got := appendEdits(nil, &testMarks, []ctEdit{
 		{ctRemove, unix.AF_INET, []byte{1, 2, 3, 4}, [4]byte{5, 6, 7, 8}},
-		{ctHarmless, unix.AF_INET6, []byte{1, 2, 3, 4}, [4]byte{5, 6, 7, 8}},
+		{ctUnmark, unix.AF_INET6, []byte{1, 2, 3, 4}, [4]byte{5, 6, 7, 8}},
 	})
 	want := unhex(
 		// Delete what has this tuple and number; no answer is wanted.
 		n32(36) + n16(0x102) + n16(1) + n32(1) + n32(0) + `02 00 0000` +
 			n16(8) + n16(0x8001) + `01020304` + n16(8) + n16(12) + `05060708` +
-			// Set the bits of the mark, and answer.
+			// Clear the bits of the mask in the mark, and answer.
 			n32(44) + n16(0x100) + n16(5) + n32(2) + n32(0) + `0a 00 0000` +
-			n16(8) + n16(0x8001) + `01020304` + n16(8) + n16(8) + `07000000` + n16(8) + n16(21) + `07000000`)
+			n16(8) + n16(0x8001) + `01020304` + n16(8) + n16(8) + `00000000` + n16(8) + n16(21) + `07000000`)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

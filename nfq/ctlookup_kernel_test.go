@@ -4,6 +4,7 @@ package nfq
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -15,6 +16,14 @@ func TestOpenedOutside(t *testing.T) {
 	flow(t, "udp", "198.51.100.7:6881", "192.168.1.50:40001")
 	flow(t, "udp", "[2001:db8:1::50]:40000", "[2001:db8:ff::7]:6881")
 	flow(t, "udp", "[2001:db8:ff::7]:6881", "[2001:db8:1::50]:40001")
+	// Connection tracking of a family begins a moment after the rule that asks for it.
+	for range 100 {
+		if strings.Contains(run(t, "conntrack", "-L", "-f", "ipv6"), "dport=40001") {
+			break
+		}
+		flow(t, "udp", "[2001:db8:1::50]:40000", "[2001:db8:ff::7]:6881")
+		flow(t, "udp", "[2001:db8:ff::7]:6881", "[2001:db8:1::50]:40001")
+	}
 	for _, c := range []struct {
 		lan, wan string
 		want     bool

@@ -15,9 +15,9 @@ func TestMakeMarks(t *testing.T) {
 		want Marks
 		ok   bool
 	}{
-		{7, Marks{Mask: 7, Decided: 5, Harmless: 7, Sample: 6, Own: 6, Sift: 3}, true},
-		{DefaultMarkMask, Marks{Mask: 0x0200c000, Decided: 0x02004000, Harmless: 0x0200c000, Sample: 0x02008000, Own: 0x02008000, Sift: 0xc000}, true},
-		{0x80000101, Marks{Mask: 0x80000101, Decided: 0x80000001, Harmless: 0x80000101, Sample: 0x80000100, Own: 0x80000100, Sift: 0x101}, true},
+		{7, Marks{Mask: 7, Decided: 5, Sample: 6, Own: 6, Watch: 3}, true},
+		{DefaultMarkMask, Marks{Mask: 0x0200c000, Decided: 0x02004000, Sample: 0x02008000, Own: 0x02008000, Watch: 0xc000}, true},
+		{0x80000101, Marks{Mask: 0x80000101, Decided: 0x80000001, Sample: 0x80000100, Own: 0x80000100, Watch: 0x101}, true},
 		{0, Marks{}, false},
 		{3, Marks{}, false},
 		{0xf, Marks{}, false},
@@ -48,29 +48,28 @@ func TestDefaultMask(t *testing.T) {
 // TestMarksOfOthers: one bit alone means nothing.
 func TestMarksOfOthers(t *testing.T) {
 	m := DefaultMarks()
-	for _, v := range []uint32{m.Decided, m.Harmless, m.Sample, m.Own, m.Sift} {
+	for _, v := range []uint32{m.Decided, m.Sample, m.Own, m.Watch} {
 		if bits.OnesCount32(v) < 2 || v&^m.Mask != 0 {
 			t.Errorf("the value %#x of %#x", v, m.Mask)
 		}
 	}
 	for bit := uint32(1); bit != 0; bit <<= 1 {
-		if m.decided(bit) || m.harmless(bit) || m.Sampled(&Packet{Mark: bit, Hook: HookForward}) {
+		if m.decided(bit) || m.Sampled(&Packet{Mark: bit, Hook: HookForward}) {
 			t.Errorf("the bit %#x means something", bit)
 		}
 	}
 	for _, tt := range []struct {
-		mark                       uint32
-		decided, harmless, sampled bool
+		mark             uint32
+		decided, sampled bool
 	}{
-		{0x100, false, false, false},
-		{m.Decided | 0x100, true, false, false},
-		{m.Harmless | 0x100, true, true, false},
-		{m.Sample | 0x100, false, false, true},
-		{m.Sift | 0x100, false, false, false},
+		{0x100, false, false},
+		{m.Decided | 0x100, true, false},
+		{m.Sample | 0x100, false, true},
+		{m.Watch | 0x100, false, false},
 	} {
 		p := Packet{Mark: tt.mark, Hook: HookForward}
-		if m.decided(tt.mark) != tt.decided || m.harmless(tt.mark) != tt.harmless || m.Sampled(&p) != tt.sampled {
-			t.Errorf("%#x: decided %v, harmless %v, sampled %v", tt.mark, m.decided(tt.mark), m.harmless(tt.mark), m.Sampled(&p))
+		if m.decided(tt.mark) != tt.decided || m.Sampled(&p) != tt.sampled {
+			t.Errorf("%#x: decided %v, sampled %v", tt.mark, m.decided(tt.mark), m.Sampled(&p))
 		}
 		p.Hook = HookOutput
 		if m.Sampled(&p) {

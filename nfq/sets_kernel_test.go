@@ -24,10 +24,14 @@ const testTable = `table inet p2pwall {
 	set cut6 { typeof ip6 saddr . ip6 daddr; flags timeout; }
 	set lock4 { type ipv4_addr; flags timeout; }
 	set lock6 { type ipv6_addr; flags timeout; }
-	set sift4 { type ipv4_addr; flags timeout; }
-	set sift6 { type ipv6_addr; flags timeout; }
+	set own4 { typeof ip saddr . meta l4proto . th sport; flags timeout; }
+	set own6 { typeof ip6 saddr . meta l4proto . th sport; flags timeout; }
+	set watch4 { type ipv4_addr; flags timeout; }
+	set watch6 { type ipv6_addr; flags timeout; }
 	chain out {
 		type filter hook output priority filter - 10;
+		ip saddr . meta l4proto . th sport @own4 drop
+		ip6 saddr . meta l4proto . th sport @own6 drop
 		ip saddr . ip daddr @cut4 drop
 		ip6 saddr . ip6 daddr @cut6 drop
 	}
@@ -96,8 +100,7 @@ func nftElements(t *testing.T, set string) map[string]elementTime {
 		for _, e := range object.Set.Elem {
 			key := fmt.Sprint(e.Elem.Val)
 			if pair, ok := e.Elem.Val.(map[string]any); ok {
-				concat := pair["concat"].([]any)
-				key = fmt.Sprint(concat[0], " . ", concat[1])
+				key = strings.Trim(strings.ReplaceAll(fmt.Sprint(pair["concat"]), " ", " . "), "[]")
 			}
 			found[key] = elementTime{e.Elem.Timeout, e.Elem.Expires}
 		}
@@ -131,14 +134,18 @@ func TestNFTSets(t *testing.T) {
 	s.Lock(addr("192.0.2.3"), hour)
 	s.Lock(addr("2001:db8::3"), hour)
 	s.Lock(Addr{}, hour)
-	s.Sift(addr("192.0.2.4"), hour)
-	s.Sift(addr("2001:db8::4"), hour)
-	s.Sift(Addr{}, hour)
+	s.Own(addr("192.0.2.4"), ProtoUDP, 6881, hour)
+	s.Own(addr("2001:db8::4"), ProtoTCP, 51413, hour)
+	s.Own(Addr{}, ProtoUDP, 6881, hour)
+	s.Watch(addr("192.0.2.5"), hour)
+	s.Watch(addr("2001:db8::5"), hour)
+	s.Watch(Addr{}, hour)
 	flush(t, s)
 	all := map[string]string{
 		"cut4": "192.0.2.1 . 198.51.100.1", "cut6": "2001:db8::1 . 2001:db8::2",
 		"lock4": "192.0.2.3", "lock6": "2001:db8::3",
-		"sift4": "192.0.2.4", "sift6": "2001:db8::4",
+		"own4": "192.0.2.4 . udp . 6881", "own6": "2001:db8::4 . tcp . 51413",
+		"watch4": "192.0.2.5", "watch6": "2001:db8::5",
 	}
 	want("add", all)
 	for _, set := range setNames {
@@ -157,9 +164,11 @@ func TestNFTSets(t *testing.T) {
 	s.Cut(addr("192.0.2.7"), addr("198.51.100.7"), hour)
 	s.Uncut(addr("192.0.2.7"), addr("198.51.100.7"))
 	flush(t, s)
-	s.Unsift(addr("2001:db8::4"))
+	s.Disown(addr("2001:db8::4"), ProtoTCP, 51413)
+	s.Disown(addr("192.0.2.4"), ProtoTCP, 6881) // another
+	s.Unwatch(addr("2001:db8::5"))
 	flush(t, s)
-	all["lock6"], all["sift6"] = "", ""
+	all["lock6"], all["own6"], all["watch6"] = "", "", ""
 	want("delete", all)
 
 	if err := s.Clear(); err != nil {
@@ -297,15 +306,10 @@ func TestNFTSetsMissing(t *testing.T) {
 	if got := keys(nftElements(t, "cut4")); got != "192.0.2.1 . 198.51.100.1" {
 		t.Errorf("cut4 has %q", got)
 	}
-	run(t, "nft", "delete set inet p2pwall sift4")
+	run(t, "nft", "delete set inet p2pwall watch4")
 	missing(s.Clear(), "lock4")
-	run(t, "nft", "add set inet p2pwall lock4 { type ipv4_addr; flags timeout; }")
-	if err := s.Clear(); err != nil {
-		t.Errorf("clearing without a set of Sift: %v", err)
-	}
-	run(t, "nft", "delete set inet p2pwall lock4")
-	s.Sift(addr("192.0.2.1"), time.Hour)
-	missing(s.Flush(), "sift4")
+	s.Watch(addr("192.0.2.1"), time.Hour)
+	missing(s.Flush(), "watch4")
 	if got := keys(nftElements(t, "cut4")); got != "" {
 		t.Errorf("after Clear cut4 has %q", got)
 	}
@@ -346,7 +350,8 @@ func createIPSets(t *testing.T) (have [setCount]bool) {
 	for set, typ := range [setCount][]string{
 		setCut4: {"hash:net,net"}, setCut6: {"hash:net,net", "family", "inet6"},
 		setLock4: {"hash:ip"}, setLock6: {"hash:ip", "family", "inet6"},
-		setSift4: {"hash:ip"}, setSift6: {"hash:ip", "family", "inet6"},
+		setOwn4: {"hash:ip,port"}, setOwn6: {"hash:ip,port", "family", "inet6"},
+		setWatch4: {"hash:ip"}, setWatch6: {"hash:ip", "family", "inet6"},
 	} {
 		name := ipsetPrefix + setNames[set]
 		out, err := try(t, "ipset", append([]string{"create", name}, append(typ, "timeout", "0")...)...)
@@ -385,7 +390,7 @@ func TestIPSets(t *testing.T) {
 	enterNetNS(t)
 	have := createIPSets(t)
 	s := openIPSets(t)
-	elements := [setCount]string{"192.0.2.1,198.51.100.1", "2001:db8::1,2001:db8::2", "192.0.2.3", "2001:db8::3", "192.0.2.4", "2001:db8::4"}
+	elements := [setCount]string{"192.0.2.1,198.51.100.1", "2001:db8::1,2001:db8::2", "192.0.2.3", "2001:db8::3", "192.0.2.4,udp:6881", "2001:db8::4,tcp:51413", "192.0.2.5", "2001:db8::5"}
 	firstMissing := slices.Index(have[:], false)
 
 	// finish flushes: the sets that are missing are reported, by their first.
@@ -416,8 +421,10 @@ func TestIPSets(t *testing.T) {
 		s.Cut(addr("2001:db8::1"), addr("2001:db8::2"), d)
 		s.Lock(addr("192.0.2.3"), d)
 		s.Lock(addr("2001:db8::3"), d)
-		s.Sift(addr("192.0.2.4"), d)
-		s.Sift(addr("2001:db8::4"), d)
+		s.Own(addr("192.0.2.4"), ProtoUDP, 6881, d)
+		s.Own(addr("2001:db8::4"), ProtoTCP, 51413, d)
+		s.Watch(addr("192.0.2.5"), d)
+		s.Watch(addr("2001:db8::5"), d)
 	}
 	// Fifty seconds first: the second call refreshes the timeout.
 	add(50 * time.Second)
@@ -431,8 +438,10 @@ func TestIPSets(t *testing.T) {
 		s.Uncut(addr("2001:db8::1"), addr("2001:db8::2"))
 		s.Unlock(addr("192.0.2.3"))
 		s.Unlock(addr("2001:db8::3"))
-		s.Unsift(addr("192.0.2.4"))
-		s.Unsift(addr("2001:db8::4"))
+		s.Disown(addr("192.0.2.4"), ProtoUDP, 6881)
+		s.Disown(addr("2001:db8::4"), ProtoTCP, 51413)
+		s.Unwatch(addr("192.0.2.5"))
+		s.Unwatch(addr("2001:db8::5"))
 		finish(s.Flush())
 		want("delete", false)
 	}

@@ -39,8 +39,10 @@ func TestAppendNFTBatch(t *testing.T) {
 	cut6 := n16(9) + n16(2) + `63757436 00 000000`
 	lock4 := n16(10) + n16(2) + `6c6f636b34 00 0000`
 	lock6 := n16(10) + n16(2) + `6c6f636b36 00 0000`
-	sift4 := n16(10) + n16(2) + `7369667434 00 0000`
-	sift6 := n16(10) + n16(2) + `7369667436 00 0000`
+	own4 := n16(9) + n16(2) + `6f776e34 00 000000`
+	own6 := n16(9) + n16(2) + `6f776e36 00 000000`
+	watch4 := n16(11) + n16(2) + `776174636834 00 00`
+	watch6 := n16(11) + n16(2) + `776174636836 00 00`
 	// An element, with the timeout of 1.5 s or without one; n is the length of
 	// its key attribute, the padded key is given.
 	value := func(n uint16, key string) string { return nested(8+(n+3)&^3, 1) + n16(4+n) + n16(1) + key }
@@ -49,33 +51,39 @@ func TestAppendNFTBatch(t *testing.T) {
 		return nested(24+(n+3)&^3, 1) + value(n, key) + n16(12) + n16(4) + `00000000000005dc`
 	}
 	const (
+		all  = 1<<setCount - 1
 		d    = 1500 * time.Millisecond
 		pair = `c000020a c6336414`
+	)
+	// The client, a protocol, and a port, each in fields of four bytes.
+	const (
+		port  = `c000020a 11000000 1ae10000`
+		port6 = `20010db8 00010000 00000000 00000010 06000000 00500000`
 	)
 	pair6 := `20010db8 00010000 00000000 00000010 20010db8 00020000 00000000 00000020`
 
 	for _, tt := range []struct {
 		name  string
 		calls func(*SetWriter)
-		which uint8
+		which uint16
 		want  string
 	}{
-		{"nothing", func(*SetWriter) {}, 0xff, ""},
-		{"nothing in these sets", func(s *SetWriter) { s.Cut(src4, dst4, d) }, 0xfe, ""},
+		{"nothing", func(*SetWriter) {}, all, ""},
+		{"nothing in these sets", func(s *SetWriter) { s.Cut(src4, dst4, d) }, all &^ 1, ""},
 		{
-			"cut IPv4", func(s *SetWriter) { s.Cut(src4, dst4, d) }, 0xff,
+			"cut IPv4", func(s *SetWriter) { s.Cut(src4, dst4, d) }, all,
 			begin + nftGolden(68, add, 0x401, 1, cut4, 24) + elem(8, pair) +
 				nftGolden(68, del, 1, 1, cut4, 24) + elem(8, pair) +
 				nftGolden(80, add, 0x401, 1, cut4, 36) + elemFor(8, pair) + end,
 		},
 		{
-			"cut IPv6", func(s *SetWriter) { s.Cut(src6, dst6, d) }, 0xff,
+			"cut IPv6", func(s *SetWriter) { s.Cut(src6, dst6, d) }, all,
 			begin + nftGolden(92, add, 0x401, 2, cut6, 48) + elem(32, pair6) +
 				nftGolden(92, del, 1, 2, cut6, 48) + elem(32, pair6) +
 				nftGolden(104, add, 0x401, 2, cut6, 60) + elemFor(32, pair6) + end,
 		},
 		{
-			"uncut", func(s *SetWriter) { s.Uncut(src4, dst4) }, 0xff,
+			"uncut", func(s *SetWriter) { s.Uncut(src4, dst4) }, all,
 			begin + nftGolden(68, add, 0x401, 1, cut4, 24) + elem(8, pair) +
 				nftGolden(68, del, 1, 1, cut4, 24) + elem(8, pair) + end,
 		},
@@ -84,7 +92,7 @@ func TestAppendNFTBatch(t *testing.T) {
 				s.Lock(src6, d)
 				s.Unlock(dst4)
 				s.Lock(src4, d)
-			}, 0xff,
+			}, all,
 			begin + nftGolden(80, add, 0x401, 3, lock4, 36) + elem(4, `c6336414`) + elem(4, `c000020a`) +
 				nftGolden(80, del, 1, 3, lock4, 36) + elem(4, `c6336414`) + elem(4, `c000020a`) +
 				nftGolden(76, add, 0x401, 3, lock4, 32) + elemFor(4, `c000020a`) +
@@ -93,15 +101,38 @@ func TestAppendNFTBatch(t *testing.T) {
 				nftGolden(88, add, 0x401, 4, lock6, 44) + elemFor(16, pair6[:35]) + end,
 		},
 		{
-			"sift, end it for another", func(s *SetWriter) {
-				s.Sift(src4, d)
-				s.Unsift(src6)
-			}, 0xff,
-			begin + nftGolden(64, add, 0x401, 5, sift4, 20) + elem(4, `c000020a`) +
-				nftGolden(64, del, 1, 5, sift4, 20) + elem(4, `c000020a`) +
-				nftGolden(76, add, 0x401, 5, sift4, 32) + elemFor(4, `c000020a`) +
-				nftGolden(76, add, 0x401, 6, sift6, 32) + elem(16, pair6[:35]) +
-				nftGolden(76, del, 1, 6, sift6, 32) + elem(16, pair6[:35]) + end,
+			"a port of each family", func(s *SetWriter) {
+				s.Own(src4, ProtoUDP, 6881, d)
+				s.Disown(src6, ProtoTCP, 80)
+			}, all,
+			begin + nftGolden(72, add, 0x401, 5, own4, 28) + elem(12, port) +
+				nftGolden(72, del, 1, 5, own4, 28) + elem(12, port) +
+				nftGolden(84, add, 0x401, 5, own4, 40) + elemFor(12, port) +
+				nftGolden(84, add, 0x401, 6, own6, 40) + elem(24, port6) +
+				nftGolden(84, del, 1, 6, own6, 40) + elem(24, port6) + end,
+		},
+		{
+			"ports that differ in one thing", func(s *SetWriter) {
+				s.Own(src4, ProtoUDP, 6881, d)
+				s.Disown(src4, ProtoTCP, 6881)
+				s.Disown(src4, ProtoUDP, 6882)
+				s.Own(src4, ProtoUDP, 6881, 0) // takes the place of the first
+			}, all,
+			begin + nftGolden(120, add, 0x401, 5, own4, 76) + elem(12, port) +
+				elem(12, `c000020a 06000000 1ae10000`) + elem(12, `c000020a 11000000 1ae20000`) +
+				nftGolden(120, del, 1, 5, own4, 76) + elem(12, port) +
+				elem(12, `c000020a 06000000 1ae10000`) + elem(12, `c000020a 11000000 1ae20000`) + end,
+		},
+		{
+			"watch, end it for another", func(s *SetWriter) {
+				s.Watch(src4, d)
+				s.Unwatch(src6)
+			}, all,
+			begin + nftGolden(64, add, 0x401, 7, watch4, 20) + elem(4, `c000020a`) +
+				nftGolden(64, del, 1, 7, watch4, 20) + elem(4, `c000020a`) +
+				nftGolden(76, add, 0x401, 7, watch4, 32) + elemFor(4, `c000020a`) +
+				nftGolden(76, add, 0x401, 8, watch6, 32) + elem(16, pair6[:35]) +
+				nftGolden(76, del, 1, 8, watch6, 32) + elem(16, pair6[:35]) + end,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,11 +153,16 @@ func TestAppendIPSetOp(t *testing.T) {
 	cut6 := n16(17) + n16(2) + `70327077616c6c2d 63757436 00 000000`
 	lock4 := n16(18) + n16(2) + `70327077616c6c2d 6c6f636b34 00 0000`
 	lock6 := n16(18) + n16(2) + `70327077616c6c2d 6c6f636b36 00 0000`
-	sift4 := n16(18) + n16(2) + `70327077616c6c2d 7369667434 00 0000`
-	sift6 := n16(18) + n16(2) + `70327077616c6c2d 7369667436 00 0000`
+	own4 := n16(17) + n16(2) + `70327077616c6c2d 6f776e34 00 000000`
+	own6 := n16(17) + n16(2) + `70327077616c6c2d 6f776e36 00 000000`
+	watch4 := n16(19) + n16(2) + `70327077616c6c2d 776174636834 00 00`
+	watch6 := n16(19) + n16(2) + `70327077616c6c2d 776174636836 00 00`
 	timeout := n16(8) + n16(6|0x4000) + `00000002` // 1.5 s, rounded up
 	ip4 := func(typ uint16, a string) string { return nested(12, typ) + n16(8) + n16(1|0x4000) + a }
 	ip6 := func(typ uint16, a string) string { return nested(24, typ) + n16(20) + n16(2|0x4000) + a }
+	port := func(proto, number string) string {
+		return n16(6) + n16(4|0x4000) + number + `0000` + n16(5) + n16(7) + proto + `000000`
+	}
 	const (
 		add, del = 0x609, 0x60a
 		d        = 1500 * time.Millisecond
@@ -156,12 +192,20 @@ func TestAppendIPSetOp(t *testing.T) {
 			golden(72, add, 3, `02`, lock4, nested(24, 7)+ip4(1, s4)+timeout),
 		},
 		{
-			"sift IPv4", func(s *SetWriter) { s.Sift(src4, d) },
-			golden(72, add, 5, `02`, sift4, nested(24, 7)+ip4(1, s4)+timeout),
+			"port of IPv4", func(s *SetWriter) { s.Own(src4, ProtoUDP, 6881, d) },
+			golden(88, add, 5, `02`, own4, nested(40, 7)+ip4(1, s4)+port(`11`, `1ae1`)+timeout),
 		},
 		{
-			"sift IPv6 no more", func(s *SetWriter) { s.Unsift(src6) },
-			golden(76, del, 6, `0a`, sift6, nested(28, 7)+ip6(1, s6)),
+			"port of IPv6 no more", func(s *SetWriter) { s.Disown(src6, ProtoTCP, 80) },
+			golden(92, del, 6, `0a`, own6, nested(44, 7)+ip6(1, s6)+port(`06`, `0050`)),
+		},
+		{
+			"watch IPv4", func(s *SetWriter) { s.Watch(src4, d) },
+			golden(72, add, 7, `02`, watch4, nested(24, 7)+ip4(1, s4)+timeout),
+		},
+		{
+			"watch IPv6 no more", func(s *SetWriter) { s.Unwatch(src6) },
+			golden(76, del, 8, `0a`, watch6, nested(28, 7)+ip6(1, s6)),
 		},
 		{
 			"unlock IPv6", func(s *SetWriter) { s.Unlock(src6) },
@@ -231,6 +275,6 @@ func BenchmarkAppendNFTBatch(b *testing.B) {
 	buf := make([]byte, 0, maxSetOps*nftOpLen+int(setCount)*nftSetLen)
 	b.ReportAllocs()
 	for b.Loop() {
-		appendNFTBatch(buf, ops, 0xff)
+		appendNFTBatch(buf, ops, 1<<setCount-1)
 	}
 }

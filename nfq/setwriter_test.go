@@ -124,7 +124,7 @@ func TestSetWriterFull(t *testing.T) {
 	}
 	w.Cut(client, peerNumber(500), time.Minute)
 	w.Lock(client, time.Minute)
-	w.Sift(client, time.Minute)
+	w.Own(client, ProtoTCP, 6881, time.Minute)
 	w.Uncut(client, peerNumber(7))
 	w.Flush()
 	if w.Refused != 3 || w.Room() != 0 {
@@ -199,7 +199,8 @@ func TestSetWriterAllocs(t *testing.T) {
 		}
 		w.Uncut(client, peerNumber(0))
 		w.Lock(client, time.Minute)
-		w.Sift(client, time.Minute)
+		w.Own(client, ProtoTCP, 6881, time.Minute)
+		w.Watch(client, time.Minute)
 		if w.Lost(); w.Room() == 0 {
 			w.Flush()
 		}

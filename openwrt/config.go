@@ -67,7 +67,7 @@ const (
 // Lock is what a locked client is kept from.
 type Lock string
 
-// The locks: every TCP connection, or what has not shown to be harmless.
+// The locks: all new TCP connections, or the program's own ports, peers and connections.
 const (
 	LockStrict    Lock = "strict"
 	LockSelective Lock = "selective"
@@ -82,9 +82,10 @@ type Protocol struct {
 	Probe    bool          // probe locked clients by UDP
 	TCPProbe bool          // probe locked clients by TCP
 	HTTP     bool          // look at the first data of TCP connections
-	// ResetEncrypted resets the first encrypted connections of a locked client.
+	// ResetEncrypted resets the encrypted connections of a locked client, so that it
+	// tries again in clear.
 	ResetEncrypted bool
-	Names          []string // DNS names that are the protocol's own
+	Names          []string // DNS names that its programs look up: who asks for one is suspected
 }
 
 // Config is /etc/config/p2pwall, checked and with its defaults filled in.
@@ -225,7 +226,8 @@ func (c *Config) ReadsTCP() bool {
 	return false
 }
 
-// Sifts reports whether a protocol is looked for whose lock cuts what is unknown.
+// Sifts reports whether a protocol is looked for whose lock cuts the client's own ports
+// and connections, and leaves the rest of its host alone.
 func (c *Config) Sifts() bool { return c.sifts(ModeBlock) || c.sifts(ModeMonitor) }
 
 // sifts reports whether there is a protocol in the mode with such a lock.

@@ -99,7 +99,7 @@ func (m *machine) all() {
 	if m.backend() {
 		m.queue()
 		m.trial()
-		m.sifting()
+		m.selective()
 	}
 	m.accounting()
 	m.readRules()
@@ -368,14 +368,14 @@ func tryIPTables(p iptables, text string) error {
 	return nil
 }
 
-// sifting looks at what it takes to cut all that is unknown of a host.
-func (m *machine) sifting() {
+// selective looks at what it takes to cut what a program on a host has going on already.
+func (m *machine) selective() {
 	if !m.c.sifts(ModeBlock) {
 		return
 	}
 	if m.target.Sets == SetsOff {
-		m.warn("set sets to auto", "without sets in the kernel a host is cut off from what is recognised only: "+
-			"transfers that are going on, or that look like nothing known, pass")
+		m.warn("set sets to auto", "without sets in the kernel only what is recognised when it begins is cut: "+
+			"transfers that are going on already, and encrypted ones, pass")
 	}
 	if err := m.conntrack(); err != nil {
 		m.warn("install kmod-nf-conntrack-netlink (OpenWrt), or: modprobe nf_conntrack_netlink",

@@ -335,14 +335,13 @@ func TestKeeperOldSets(t *testing.T) {
 	need(t, "ipset")
 	eachFlavour(t, func(t *testing.T, _ string) {
 		// This kernel may lack hash:net,net and hash:mac.
-		text := strings.NewReplacer("hash:net,net", "hash:ip,port,net", " src,dst", " src,src,dst", " dst,src", " dst,dst,src")
 		conf, target := Default(), Target{BackendIPTables, SetsIPSet, []string{"lan0"}, true}
 		r, err := MakeRules(&conf, target)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.IPSet, r.Mangle4, r.Mangle6 = text.Replace(r.IPSet), text.Replace(r.Mangle4), text.Replace(r.Mangle6)
-		const stale = "create p2pwall-lockmac hash:ip timeout 0\ncreate p2pwall-siftmac hash:ip timeout 0\n"
+		r.IPSet, r.Mangle4, r.Mangle6 = standIn.Replace(r.IPSet), standInMatch.Replace(r.Mangle4), standInMatch.Replace(r.Mangle6)
+		const stale = "create p2pwall-lockmac hash:ip timeout 0\ncreate p2pwall-sift4 hash:ip timeout 0\ncreate p2pwall-sift6 hash:ip family inet6 timeout 0\n"
 		var noLock6 strings.Builder
 		for l := range strings.Lines(r.IPSet) {
 			if !strings.Contains(l, "-lock6 ") {
@@ -350,7 +349,8 @@ func TestKeeperOldSets(t *testing.T) {
 			}
 		}
 		run(t, stale+noLock6.String()+"add p2pwall-lock4 192.0.2.3 timeout 3600\n", "ipset", "restore")
-		run(t, "*mangle\n:p2pwall-syn - [0:0]\n-A p2pwall-syn -m set --match-set p2pwall-lockmac src -j DROP\nCOMMIT\n", "iptables-restore", "--noflush")
+		run(t, "*mangle\n:p2pwall-syn - [0:0]\n:p2pwall-out - [0:0]\n:p2pwall-sift - [0:0]\n-A p2pwall-syn -m set --match-set p2pwall-lockmac src -j DROP\n"+
+			"-A p2pwall-out -m set --match-set p2pwall-sift4 src -g p2pwall-sift\n-A p2pwall-sift -j DROP\nCOMMIT\n", "iptables-restore", "--noflush")
 
 		load := func(newSets bool) *Keeper {
 			t.Helper()
@@ -363,8 +363,11 @@ func TestKeeperOldSets(t *testing.T) {
 			if l.NewSets != newSets || l.Degraded != nil {
 				t.Errorf("%+v, want NewSets %v", l, newSets)
 			}
-			if names := ipsets(); len(names) != strings.Count(r.IPSet, "create ") || strings.Contains(strings.Join(names, " "), "mac") {
+			if names := ipsets(); len(names) != strings.Count(r.IPSet, "create ") || strings.Contains(strings.Join(names, " "), "mac") || strings.Contains(strings.Join(names, " "), "sift") {
 				t.Errorf("the sets are %q", names)
+			}
+			if out := run(t, "", "iptables-save", "-t", "mangle"); strings.Contains(out, "sift") {
+				t.Errorf("an old chain is left:\n%s", out)
 			}
 			wantOK(t, &k)
 			return &k
@@ -393,8 +396,9 @@ func TestKeeperOldSets(t *testing.T) {
 		}
 		run(t, r.NFT+`table inet p2pwall {
 	set lockmac { type ether_addr; flags timeout; elements = { 02:00:00:00:00:01 timeout 1h }; }
-	set siftmac { type ether_addr; flags timeout; }
+	set sift4 { type ipv4_addr; flags timeout; elements = { 192.0.2.4 timeout 1h }; }
 	chain tcp_open { ether saddr @lockmac drop; }
+	chain sift { ip saddr @sift4 drop; }
 }
 add element inet p2pwall lock4 { 192.0.2.3 timeout 1h }
 `, "nft", "-f", "-")
@@ -405,7 +409,7 @@ add element inet p2pwall lock4 { 192.0.2.3 timeout 1h }
 		}
 		wantOK(t, k)
 		out := run(t, "", "nft", "list", "table", "inet", "p2pwall")
-		if strings.Contains(out, "@lockmac") || !strings.Contains(out, "192.0.2.3 timeout 1h") {
+		if strings.Contains(out, "@lockmac") || strings.Contains(out, "@sift4") || !strings.Contains(out, "192.0.2.3 timeout 1h") {
 			t.Errorf("a rule names an old set, or the element is gone:\n%s", out)
 		}
 		if err := k.Remove(); err != nil {

@@ -117,8 +117,8 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <repeat>	# What a verdict brings back from the queue. Other values are none of ours.
 <repeat>	chain answered {
 <repeat>		meta mark & <mask> == <decided> ct mark set ct mark & <others> | <decided> accept
-<repeat><http><sets>		# What is of no known connection has none to mark.
-<repeat><http><sets>		meta mark & <mask> == <decided> ct state invalid accept
+<repeat>		# What is of no known connection has none to mark.
+<repeat>		meta mark & <mask> == <decided> ct state invalid accept
 <repeat>	}
 <after>	# Where packets come from the queue.
 <after>	chain after {

@@ -45,19 +45,19 @@ var ruleCases = []struct {
 	{"iptables-no-http", "config protocol fasttrack\noption http 0\n" + alone, Target{BackendIPTables, SetsOff, []string{"br-lan"}, true}},
 
 	// BitTorrent beside it, which is the default.
-	{"sift-nft", "", Target{BackendNFT, SetsNFT, []string{"br-lan"}, true}},
-	{"sift-nft-queues", exemptConf + "option queues 3\n", Target{BackendNFT, SetsNFT, []string{"br-lan", "br-guest"}, true}},
-	{"sift-nft-monitor", "config protocol bittorrent\noption mode monitor\noption name off\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}, true}},
-	{"sift-nft-no-udp", "config protocol bittorrent\noption block_udp 0\noption http 0\nconfig protocol fasttrack\noption mode off\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}, true}},
-	{"sift-nft-no-sets", "", Target{BackendNFT, SetsOff, []string{"br-lan"}, true}},
-	{"sift-nft-fasttrack", "config protocol fasttrack\noption lock selective\noption probe 0\n" + alone, Target{BackendNFT, SetsNFT, []string{"br-lan"}, true}},
+	{"torrent-nft", "", Target{BackendNFT, SetsNFT, []string{"br-lan"}, true}},
+	{"torrent-nft-queues", exemptConf + "option queues 3\n", Target{BackendNFT, SetsNFT, []string{"br-lan", "br-guest"}, true}},
+	{"torrent-nft-monitor", "config protocol bittorrent\noption mode monitor\noption name off\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}, true}},
+	{"torrent-nft-no-udp", "config protocol bittorrent\noption block_udp 0\noption http 0\nconfig protocol fasttrack\noption mode off\n", Target{BackendNFT, SetsNFT, []string{"br-lan"}, true}},
+	{"torrent-nft-no-sets", "", Target{BackendNFT, SetsOff, []string{"br-lan"}, true}},
+	{"torrent-nft-fasttrack", "config protocol fasttrack\noption lock selective\noption probe 0\n" + alone, Target{BackendNFT, SetsNFT, []string{"br-lan"}, true}},
 	{"names-nft", "config protocol winmx\noption mode block\n" + alone, Target{BackendNFT, SetsNFT, []string{"br-lan"}, true}},
-	{"sift-ipset", "", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}, true}},
-	{"sift-ipset-no-udp", "config protocol bittorrent\noption block_udp 0\n", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}, true}},
-	{"sift-nftsets", "", Target{BackendIPTables, SetsNFT, []string{"br-lan"}, true}},
-	{"sift-nftsets-queues", exemptConf + "option queues 3\n", Target{BackendIPTables, SetsNFT, []string{"br-lan", "br-guest"}, true}},
-	{"sift-iptables-monitor", "config protocol bittorrent\noption mode monitor\n", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}, true}},
-	{"sift-iptables-no-sets", "", Target{BackendIPTables, SetsOff, []string{"br-lan"}, true}},
+	{"torrent-ipset", "", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}, true}},
+	{"torrent-ipset-no-udp", "config protocol bittorrent\noption block_udp 0\n", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}, true}},
+	{"torrent-nftsets", "", Target{BackendIPTables, SetsNFT, []string{"br-lan"}, true}},
+	{"torrent-nftsets-queues", exemptConf + "option queues 3\n", Target{BackendIPTables, SetsNFT, []string{"br-lan", "br-guest"}, true}},
+	{"torrent-iptables-monitor", "config protocol bittorrent\noption mode monitor\n", Target{BackendIPTables, SetsIPSet, []string{"br-lan"}, true}},
+	{"torrent-iptables-no-sets", "", Target{BackendIPTables, SetsOff, []string{"br-lan"}, true}},
 }
 
 // alone is FastTrack without BitTorrent.
@@ -174,8 +174,6 @@ func TestRulesLoad(t *testing.T) {
 // in place of those it may not have.
 func TestIPSetText(t *testing.T) {
 	need(t, "ipset")
-	stand := strings.NewReplacer("hash:net,net", "hash:ip,port,net")
-	match := strings.NewReplacer(" src,dst", " src,src,dst", " dst,src", " dst,dst,src")
 	for _, c := range ruleCases {
 		if c.target.Sets != SetsIPSet {
 			continue
@@ -183,12 +181,12 @@ func TestIPSetText(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			inNetns(t)
 			r := caseRules(t, c.conf, c.target)
-			run(t, stand.Replace(r.IPSet), "ipset", "-exist", "restore")
-			run(t, stand.Replace(r.IPSet), "ipset", "-exist", "restore")
+			run(t, standIn.Replace(r.IPSet), "ipset", "-exist", "restore")
+			run(t, standIn.Replace(r.IPSet), "ipset", "-exist", "restore")
 			for _, flavour := range []string{"nft", "legacy"} {
 				need(t, "iptables-"+flavour+"-restore")
-				run(t, match.Replace(r.Mangle4), "iptables-"+flavour+"-restore", "--noflush")
-				run(t, match.Replace(r.Mangle6), "ip6tables-"+flavour+"-restore", "--noflush")
+				run(t, standInMatch.Replace(r.Mangle4), "iptables-"+flavour+"-restore", "--noflush")
+				run(t, standInMatch.Replace(r.Mangle6), "ip6tables-"+flavour+"-restore", "--noflush")
 			}
 		})
 	}

@@ -32,13 +32,12 @@ var protocols = []struct {
 			Probe: true, TCPProbe: true, HTTP: true, ResetEncrypted: true, Names: detect.BitTorrent.Names,
 		},
 	},
-	{&detect.WinMX, "mode lock http name", byName(detect.WinMX.Names)},
-	{&detect.OpenNAP, "mode lock http name", byName(detect.OpenNAP.Names)},
+	{&detect.WinMX, "mode lock http name", rare(detect.WinMX.Names)},
+	{&detect.OpenNAP, "mode lock http name", rare(detect.OpenNAP.Names)},
 }
 
-// byName is the preset of a protocol that hardly anybody uses any more, and that is
-// known by DNS names first of all.
-func byName(names []string) Protocol {
+// rare is the preset of a protocol that hardly anybody uses any more.
+func rare(names []string) Protocol {
 	return Protocol{Mode: ModeOff, Lock: LockStrict, BlockUDP: true, HTTP: true, Names: names}
 }
 

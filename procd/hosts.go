@@ -180,6 +180,9 @@ func (h *hosts) statusText(b *strings.Builder) {
 // proofText says what proved that a client is one. One that was proved otherwise
 // may have answered since.
 func proofText(c *state.ClientInfo) string {
+	if c.Reason == detect.ReasonHandshake {
+		return "it went on with our key in an encrypted connection, as only " + c.Protocol.Title + " does"
+	}
 	if c.Proof == state.ProofAnswer || c.Reason == detect.ReasonProbe {
 		return "it answered our question, as " + c.Protocol.Title + " does"
 	}
@@ -228,6 +231,6 @@ var whyTexts = [...]string{
 	detect.ReasonMapping:   "it had the router open a port",
 	detect.ReasonMany:      "it spoke to many addresses from one port, and nothing is known of what it said",
 	detect.ReasonEncrypted: "it opened connections that look like nothing known",
-	detect.ReasonName:      "it asked for a name that only such programs ask for",
+	detect.ReasonName:      "it asked for a name that such programs look up",
 	detect.ReasonFlow:      "it had what looks like a transfer going on",
 }

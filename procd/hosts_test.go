@@ -36,6 +36,7 @@ func someHosts() *hosts {
 	add("192.168.1.60", &detect.FastTrack, state.ProofConduct, detect.ReasonPush, "")
 	add("192.168.1.62", &detect.BitTorrent, state.ProofConduct, detect.ReasonEncrypted, "")
 	add("192.168.1.63", &detect.BitTorrent, state.ProofConduct, detect.ReasonFlow, "")
+	add("192.168.1.64", &detect.BitTorrent, state.ProofAnswer, detect.ReasonHandshake, "")
 	h.suspects = []state.SuspectInfo{
 		{
 			Addr: addr("2001:db8::5"), MAC: clientMAC, Reason: detect.ReasonEncrypted,
@@ -74,7 +75,7 @@ func TestHosts(t *testing.T) {
 func TestEveryReasonHasWords(t *testing.T) {
 	seen := map[string]detect.Reason{}
 	for r := detect.ReasonNone; r.String() != "unknown"; r++ {
-		if r == detect.ReasonProbe {
+		if r == detect.ReasonProbe || r == detect.ReasonHandshake {
 			continue // who answers is proved, and no suspect
 		}
 		words := whyText(r)

@@ -77,6 +77,9 @@ func TestSentences(t *testing.T) {
 	answered.Reason = detect.ReasonProbe
 	e = Entry{Event: answered}
 	got.WriteString("answered: " + e.Text() + "\n")
+	answered.Reason = detect.ReasonHandshake
+	e = Entry{Event: answered}
+	got.WriteString("handshake: " + e.Text() + "\n")
 	six := found("2001:db8::1")
 	six.Peer = addr("2001:db8:2::9")
 	six.Class, six.What, six.TCP = state.ClassPacket, state.EventDropped, true

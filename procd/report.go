@@ -73,7 +73,7 @@ func (s *Service) statusText(b *strings.Builder) {
 	h.statusText(b)
 	fmt.Fprintf(b, "packets  %d seen, %d accepted, %d dropped (%d TCP, %d UDP; %d by the kernel alone)\n",
 		sum.Packets, sum.Accepted, sum.Dropped, sum.DroppedTCP, sum.DroppedUDP, sum.DroppedKernel)
-	fmt.Fprintf(b, "sent     %d pongs, %d probes (%d answered)\n", sum.Pongs, sum.Probes, sum.Answers)
+	fmt.Fprintf(b, "sent     %d pongs, %d probes, %d handshakes (%d answered)\n", sum.Pongs, sum.Probes, sum.Handshakes, sum.Answers)
 	for _, x := range s.exemptions() {
 		fmt.Fprintf(b, "exempt   %s for %v\n", x.Addr, x.Left.Round(time.Second))
 	}

@@ -33,7 +33,7 @@ var sentences = [...]struct {
 	{state.ClassPeer, state.EventCut, "client $c: connection with $p cut ($r)"},
 	{state.ClassProbe, state.EventSent, "client $c: probed at port $n"},
 	{state.ClassProbe, state.EventAnswered, "client $c: answered the probe, lock held"},
-	{state.ClassTable, state.EventForged, "address $a is used by two hosts, one of them $m: one may forge it; it is blocked by MAC only"},
+	{state.ClassTable, state.EventForged, "address $a is used by two hosts, one of them $m: one may forge it; for now their packets are told apart by MAC, and the kernel drops nothing by this address"},
 	{state.ClassTable, state.EventTableFull, "client table full of locked clients, no place for $c: raise max_clients"},
 	{state.ClassPacket, state.EventDropped, "$k $c to $p $w"},
 	{state.ClassPacket, state.EventAccepted, "$k $c to $p $w"},
@@ -85,6 +85,9 @@ func (e *Entry) word(c byte) string {
 	case 'h':
 		if e.Reason == detect.ReasonProbe {
 			return "it answered our question"
+		}
+		if e.Reason == detect.ReasonHandshake {
+			return "it went on with our key"
 		}
 		return e.word('r') + e.word('q')
 	case 'n':

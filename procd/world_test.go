@@ -65,6 +65,7 @@ type noSender struct{}
 func (noSender) UDP(_ uint32, _, _ nfq.AddrPort, _ []byte) error { return nil }
 func (noSender) Reset(*nfq.Packet) error                         { return nil }
 func (noSender) Reject(*nfq.Packet) error                        { return nil }
+func (noSender) Answer(*nfq.Packet, []byte) error                { return nil }
 
 // The moment at which the tests play, on the engine's clock and on the wall.
 var (

@@ -41,6 +41,7 @@ type client struct {
 	strict, selective bool
 	// own are ports of its own, the newest first; 0 where there are fewer.
 	own         [maxOwn]uint16
+	since       Time // when the lock began
 	lockStart   Time
 	lockUntil   Time
 	kernelUntil Time // until then the kernel's lock set has it
@@ -104,7 +105,7 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	c.firstSeen, c.lastSeen = now, now
 	c.proved, c.proof, c.claim, c.provenAt, c.toldPeer = 0, ProofNone, claim{}, 0, nfq.AddrPort{}
 	clear(c.said[:])
-	c.locked, c.lockStart, c.lockUntil, c.kernelUntil = false, 0, 0, 0
+	c.locked, c.since, c.lockStart, c.lockUntil, c.kernelUntil = false, 0, 0, 0, 0
 	c.locks, c.dropped, c.droppedTCP, c.droppedUDP = 0, 0, 0, 0
 	c.strict, c.selective, c.program = false, false, detect.ClientName{}
 	c.own = [maxOwn]uint16{}

@@ -53,12 +53,10 @@ type ProtocolConfig struct {
 	Probe    bool // by UDP
 	TCPProbe bool // by TCP
 	HTTP     bool // look at the first data of TCP connections
-	// ResetEncrypted resets the first encrypted connections of a locked
-	// client, so that it tries again in clear.
+	// ResetEncrypted resets the encrypted connections of a locked client, so that
+	// it tries again in clear.
 	ResetEncrypted bool
-	// Names are DNS names: who asks for one is suspected, and where the
-	// protocol has nothing else to be known by, who turns to its address is
-	// a client.
+	// Names are DNS names: who asks for one is suspected.
 	Names detect.Names
 }
 

@@ -12,7 +12,7 @@ type Counters struct {
 	DroppedUDP     uint64
 	Pongs          uint64 // answers sent in a peer's name
 	Probes         uint64
-	Answers        uint64 // probes that were answered
+	Answers        uint64 // probes and handshakes that were answered
 	Locks          uint64
 	Unlocks        uint64
 	Unparsable     uint64 // packets whose headers could not be read: accepted

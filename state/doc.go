@@ -10,9 +10,8 @@
 // is taken by New: nothing that a packet holds makes it grow.
 //
 // A client that is found is locked for as long as it shows signs of life, or
-// answers probes. A strict lock lets its host open no TCP connection; a protocol
-// whose connections can look like anything is sifted: of its host only those go on
-// that have shown to be something known.
+// answers probes. A strict lock lets its host open no TCP connection; a
+// selective lock cuts only the client's own ports, its peers and its connections.
 //
 // Time comes in as a parameter, sockets come in as the small interfaces Sender,
 // Sets and Source, so that the same engine runs on a router and over a recorded

@@ -47,6 +47,8 @@ type flow struct {
 	owner int32
 	// begun: the LAN host opened it, and its first packet was seen.
 	begun bool
+	// decided is when it was let pass before, 0 for never.
+	decided Time
 	// claimed: something of a protocol was recognised in it; sure: these are the words
 	// of a program, read to their end.
 	claimed, sure bool
@@ -89,7 +91,10 @@ func (f *flow) take(x *detect.Finding) {
 // start sets where the LAN host's words begin, as far as that is known: p, the
 // first data that is seen, may have overtaken what precedes it.
 func (f *flow) start(h *host, p *nfq.Packet) {
-	if s := h.attempt(p); s != nil {
+	if s := h.attempt(&f.key); s != nil {
+		if f.decided = s.decided; f.decided != 0 {
+			return // its beginning was looked at
+		}
 		f.stream.Start(s.seq + 1)
 		f.begun = true
 	}
@@ -125,7 +130,7 @@ func (t *flowTable) add(k flowKey, hash uint32) (slot int32) {
 	f := &t.flows[slot]
 	f.key, f.hash, f.fate, f.begun = k, hash, open, false
 	f.claimed, f.sure, f.reason, f.conduct, f.port, f.named = false, false, 0, false, 0, detect.Endpoint{}
-	f.stream, f.nmiddle, f.tries, f.spent = detect.Stream{}, 0, 0, false
+	f.stream, f.nmiddle, f.tries, f.spent, f.decided = detect.Stream{}, 0, 0, false, 0
 	t.index.put(k, hash, slot)
 	t.lru.push(slot)
 	return slot

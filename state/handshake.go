@@ -143,6 +143,10 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 
 // letGo has a connection that is none of a client's go on.
 func (e *Engine) letGo(slot int32) nfq.Verdict {
+	fl := &e.flows.flows[slot]
+	if s := e.hosts[fl.owner].attempt(&fl.key); s != nil {
+		s.decided = e.now // what comes here later is of its middle
+	}
 	e.endFlowAt(slot)
 	return nfq.AcceptDecided
 }

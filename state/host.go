@@ -81,6 +81,7 @@ type syn struct {
 	sport, dport uint16
 	seq          uint32
 	when         Time
+	decided      Time // when the beginning of its connection was let pass; 0: not yet
 }
 
 // host is a LAN host that was seen, P2P or not.
@@ -568,11 +569,11 @@ func (h *host) remember(p *nfq.Packet, now Time) {
 	h.nsyns++
 }
 
-// attempt returns the remembered attempt that opened the connection of p, or nil.
-func (h *host) attempt(p *nfq.Packet) *syn {
+// attempt returns the remembered attempt that opened the connection with the key, or nil.
+func (h *host) attempt(k *flowKey) *syn {
 	for i := uint32(0); i < min(h.nsyns, synsPerHost); i++ {
 		s := &h.syns[(h.nsyns-1-i)%synsPerHost]
-		if s.sport == p.SrcPort && s.dport == p.DstPort && s.dst == p.Dst {
+		if s.sport == k.lport && s.dport == k.wport && s.dst == k.wan {
 			return s
 		}
 	}

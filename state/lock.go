@@ -30,7 +30,7 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 		e.emit(Event{Class: ClassClient, What: EventLocked, Client: c.addr, MAC: c.mac, Protocol: uint8(protocol), Reason: reason})
 	}
 	if !c.locked {
-		c.locked = true
+		c.locked, c.since = true, now
 		c.locks++
 		if !c.foreign {
 			e.nlocked++

@@ -166,6 +166,8 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		if e.judgement(h, &fl.key, now) == unknown {
 			e.judge(h, &fl.key, other, now)
 		}
+	case locked && fl.decided != 0 && fl.decided >= c.since:
+		// It was let pass while its host was locked, and this was on its way already.
 	case locked:
 		if j := e.judgement(h, &fl.key, now); j == innocent || j == other {
 			break

@@ -37,7 +37,7 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	}
 	// What is weak may be anything: a name server's number begins as FastTrack's
 	// short messages do.
-	if e.looks && detect.HarmlessDatagram(p.Payload, p.DstPort, true) {
+	if e.looks && detect.HarmlessDatagram(p.Payload, p.DstPort) {
 		// A peer of a protocol that goes by addresses alone stays cut.
 		if h.client == none || !e.cutFrom(&e.clients[h.client], p) {
 			return e.harmless(p.DstPort)

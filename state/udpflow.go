@@ -35,5 +35,5 @@ func (e *Engine) watch(p *nfq.Packet, f *detect.Finding, now Time) bool {
 	if isNew {
 		*utp = detect.UTP{}
 	}
-	return protocol.Flow(utp, p.Payload, true, uint32(now/1000)) == detect.Yes
+	return protocol.Flow(utp, p.Payload, uint32(now/1000)) == detect.Yes
 }

@@ -47,7 +47,7 @@ func TestReloadWithAQuestionOut(t *testing.T) {
 	off.Main["timelock"] = "5"
 	e.ok(os.WriteFile(e.wall.File, []byte(off.UCI()), 0o600))
 	e.ok(e.wall.Signal(syscall.SIGHUP))
-	e.until("the new configuration", func() bool { s, err := e.wall.Status(); return err == nil && s.TimeLock == 5 })
+	e.until("the new configuration", func() bool { return strings.Contains(e.wall.LogText(), "configuration read again") })
 	answers := []string{answerTo(question), question, string(lab.PingBytes(lab.EncGiFT, "KaZaA")), "d1:rd2:id20:abcdefghij0123456789e1:t4:abcd1:y1:re"}
 	for range 3 {
 		for _, a := range answers {

@@ -20,7 +20,7 @@ import (
 // lies are datagrams and segments that a client sends, from an address on. They go to
 // several addresses, as a client's do.
 func lies(from netip.Addr) (packets [][]byte) {
-	to := []netip.Addr{netip.MustParseAddr("198.51.100.120"), netip.MustParseAddr("203.0.113.120"), netip.MustParseAddr("192.0.2.120")}
+	to := []netip.Addr{netip.MustParseAddr("198.51.100.121"), netip.MustParseAddr("203.0.113.121"), netip.MustParseAddr("192.0.2.121")}
 	if from.Is6() {
 		to = []netip.Addr{netip.MustParseAddr("2001:db8:ff::120"), netip.MustParseAddr("2001:db8:ff:1::120"), netip.MustParseAddr("2001:db8:ff:2::120")}
 	}
@@ -158,9 +158,10 @@ func made(i int) (a netip.Addr, mac [6]byte) {
 
 // TestMadeUpSources: a neighbour sends what clients send from 10,000 addresses that
 // it made up: half of them with hardware addresses that are made up too, or all of them
-// with its own, and it says to whoever asks that they are its own. Meanwhile a client begins on another host:
-// it is found and held as if nothing was, and somebody who runs none loses nothing. What the neighbour can have written to the kernel's
-// sets is bounded.
+// with its own, and it says to whoever asks that they are its own. Meanwhile a client
+// begins on another host: it is found and held as if nothing was, and somebody who runs
+// none loses nothing. What the neighbour can have written to the kernel's sets is
+// bounded.
 //
 // Fails on 8048849: the table of clients is full of locked hosts that do not exist,
 // so that the other host's client is not locked.
@@ -237,7 +238,7 @@ func madeUpSources(t *testing.T, answers bool) {
 	}
 	stop()
 	for _, c := range e.lab.Leaks(h, 0) {
-		// What a queue that is full lets pass of the flood itself is no leak of the client's.
+		// What a full queue lets pass of the flood is no leak of the client's.
 		own := c.Src.Addr() == h.Addr4 || c.Src.Addr() == h.Addr6
 		if own && (c.Proto == lab.TCP || c.Proto == lab.UDP) {
 			t.Errorf("a leak: %s", &c.Packet)

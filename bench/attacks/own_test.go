@@ -409,8 +409,18 @@ func TestManyAddresses(t *testing.T) {
 	e.until("the datagrams from inside", func() bool {
 		return len(e.lab.Packets.All(func(p *lab.Packet) bool { return mine(p) && !p.WAN && !p.Out })) == len(flows)
 	})
+	// Long ones too, in flows that are new.
+	long := append(junk, make([]byte, 1080)...)
+	for _, u := range flows {
+		for range 30 {
+			_, err := u.WriteToUDPAddrPort(long, port(stranger6b, 6999))
+			e.ok(err)
+		}
+	}
 	time.Sleep(300 * time.Millisecond)
-	for _, p := range e.lab.Packets.All(func(p *lab.Packet) bool { return mine(p) && p.Out }) {
+	for _, p := range e.lab.Packets.All(func(p *lab.Packet) bool {
+		return p.Out && (mine(p) || p.Proto == lab.UDP && p.Len == len(long) && p.Dst.Addr() == stranger6b)
+	}) {
 		t.Errorf("a datagram of the client's passes: %s", &p)
 	}
 	for _, u := range flows {

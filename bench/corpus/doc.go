@@ -8,8 +8,8 @@
 // DIR holds captures, manifest.tsv (file, packets, flows, class, ...) and
 // flows.tsv (file, l4, a, b, label, ...). Every flow with payload is shown to the
 // classifiers of every protocol, in both roles; a flow counts as recognised when
-// one of them is sure, by whichever packet, or by several of them (Flow), of both
-// directions or of one. Every capture is replayed through the engine too.
+// one of them is sure, by whichever packet, or by several of one direction (Flow).
+// Every capture is replayed through the engine too.
 //
 // A hit in a capture of the classes neg and hardneg is a false positive: it is
 // listed, and the exit code is 1. The table gives, by class and label, the flows
@@ -17,11 +17,12 @@
 // flows.tsv does not know is, in captures of the lab, the name of the capture,
 // and "-" elsewhere.
 //
-// The column "shown harmless" counts the flows that show to be something known
-// before anything is recognised, taking who opened a flow for the LAN host: a
-// selective lock lets them pass. It is for information: many a capture begins
-// within a flow, or stays in a LAN. A flow of BitTorrent among them is an error
-// like a false positive.
+// The column "cut if locked" is the second reading, of the negatives only: how many flows
+// are cut when each host is locked for BitTorrent. Who opened a flow is taken for the LAN
+// host, and the flow is judged by what that host says alone. What is cut for a shape that
+// anything random has is listed with that shape, and is no error: a router asks such a
+// connection by a handshake, and lets the next one go. What is cut for anything else is
+// an error like a false positive.
 //
 // The column "mse" counts flows whose two beginnings could be an encrypted
 // BitTorrent handshake. That is no proof and no false positive: it counts only

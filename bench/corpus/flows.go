@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"time"
 
 	"github.com/p2pwall/p2pwall/bench/replay"
@@ -28,21 +27,10 @@ type flow struct {
 	payload bool
 	hits    [len(detect.All)]string // by what, "" for not recognised
 	mse     bool
-	// harmless says by what the flow has shown to be something known,
-	// before anything was recognised.
-	harmless string
 
-	watched [3]detect.UTP // both directions, the opener's, the other's
+	watched [2]detect.UTP // what the opener sends, and the other
 	first   [2][]byte     // TCP: the first data of the opener, and of the other
-	streams [2]detect.Stream
-	held    [2][]segment // what came too early
-	over    [2]bool      // nothing more is to be seen
-}
-
-// segment is a piece of a TCP stream.
-type segment struct {
-	seq  uint32
-	data []byte
+	locked  fate          // what a lock makes of it
 }
 
 func less(a, b *nfq.AddrPort) bool {
@@ -52,9 +40,10 @@ func less(a, b *nfq.AddrPort) bool {
 	return a.Port < b.Port
 }
 
-// flowsOf reads the flows of a capture, in the order of their first packets. For
-// a damaged one it returns what could be read, and an error.
-func flowsOf(path string) ([]*flow, error) {
+// flowsOf reads the flows of a capture, in the order of their first packets. lock, which
+// may be nil, is shown them as well. For a damaged capture it returns what could be read,
+// and an error.
+func flowsOf(path string, lock *lock) ([]*flow, error) {
 	c, err := replay.Open(path)
 	if err != nil {
 		return nil, err
@@ -89,23 +78,30 @@ func flowsOf(path string) ([]*flow, error) {
 			flows[k] = x
 			order = append(order, x)
 		}
+		side := 0
+		if src != x.opener {
+			side = 1
+		}
 		if len(p.Payload) > 0 {
 			x.payload = true
-			x.look(&p, src == x.opener, f.Time)
+			x.look(&p, side, f.Time)
+		}
+		if lock != nil {
+			lock.look(x, &p, side, f.Time)
 		}
 	}
 }
 
 // look shows a packet to the classifiers. Who is the LAN host cannot be known
 // here, so that both roles are tried.
-func (x *flow) look(p *nfq.Packet, opener bool, at time.Time) {
+func (x *flow) look(p *nfq.Packet, side int, at time.Time) {
 	var f detect.Finding
 	for i, proto := range detect.All {
 		if x.hits[i] != "" {
 			continue
 		}
 		if p.Proto == nfq.ProtoUDP {
-			x.datagram(i, proto, p.Payload, opener, at, &f)
+			x.datagram(i, proto, p.Payload, side, at, &f)
 			continue
 		}
 		if stream(proto, p.Payload, true, &f) || stream(proto, p.Payload, false, &f) {
@@ -113,23 +109,17 @@ func (x *flow) look(p *nfq.Packet, opener bool, at time.Time) {
 		}
 	}
 	if p.Proto == nfq.ProtoUDP {
-		x.siftDatagram(p, opener)
 		return
-	}
-	side := 0
-	if !opener {
-		side = 1
 	}
 	if x.first[side] == nil {
 		x.first[side] = bytes.Clone(p.Payload)
 		x.mse = x.first[0] != nil && x.first[1] != nil && detect.MSEFirst(x.first[0]) && detect.MSEFirst(x.first[1])
 	}
-	x.siftStream(p, side)
 }
 
 // datagram shows a datagram to a protocol: alone, as one that a LAN host sends
-// into its LAN, and together with those before it.
-func (x *flow) datagram(i int, proto *detect.Protocol, b []byte, opener bool, at time.Time, f *detect.Finding) {
+// into its LAN, and together with those that its sender sent before in the flow.
+func (x *flow) datagram(i int, proto *detect.Protocol, b []byte, side int, at time.Time, f *detect.Finding) {
 	f.Reset()
 	var kind detect.Kind
 	if proto.Datagram != nil {
@@ -149,74 +139,8 @@ func (x *flow) datagram(i int, proto *detect.Protocol, b []byte, opener bool, at
 	if kind != detect.Weak || proto.Flow == nil {
 		return
 	}
-	now := uint32(at.UnixMicro())
-	side := 1
-	if !opener {
-		side = 2
-	}
-	both := proto.Flow(&x.watched[0], b, opener, now)
-	one := proto.Flow(&x.watched[side], b, opener, now)
-	if both == detect.Yes || one == detect.Yes {
+	if proto.Flow(&x.watched[side], b, uint32(at.UnixMicro())) == detect.Yes {
 		x.hits[i] = "UDP " + detect.ReasonFlow.String()
-	}
-}
-
-// recognised reports whether a protocol was.
-func (x *flow) recognised() bool { return x.hits != [len(detect.All)]string{} }
-
-// other is the port of the end that did not open the flow.
-func (x *flow) other() uint16 {
-	if x.opener == x.key.a {
-		return x.key.b.Port
-	}
-	return x.key.a.Port
-}
-
-// between reports whether the address is one of the two ends.
-func (x *flow) between(a netip.Addr) bool {
-	return x.key.a.Addr.Netip() == a || x.key.b.Addr.Netip() == a
-}
-
-// siftDatagram asks whether a datagram shows its flow to be something harmless:
-// the one who opened the flow is taken for the LAN host.
-func (x *flow) siftDatagram(p *nfq.Packet, opener bool) {
-	if x.harmless == "" && !x.recognised() && detect.HarmlessDatagram(p.Payload, x.other(), opener) {
-		x.harmless = "datagram"
-	}
-}
-
-const sifted = detect.Harmless | 1<<len(detect.All) - 1
-
-// siftStream does the same for a segment of TCP.
-func (x *flow) siftStream(p *nfq.Packet, side int) {
-	if x.harmless != "" || x.recognised() || x.over[side] {
-		return
-	}
-	s := &x.streams[side]
-	s.WantPort(x.other())
-	x.held[side] = append(x.held[side], segment{p.Seq, bytes.Clone(p.Payload)})
-	var f detect.Finding
-	for again := true; again; {
-		again = false
-		for i, g := range x.held[side] {
-			m := s.Feed(sifted, g.seq, g.data, side == 0, &f)
-			if m == detect.Gap {
-				continue
-			}
-			x.held[side] = append(x.held[side][:i], x.held[side][i+1:]...)
-			again = true
-			if m == detect.No {
-				x.over[side] = true
-				if s.Harmless() {
-					x.harmless = "beginning"
-					if s.HTTP() {
-						x.harmless = "HTTP"
-					}
-				}
-				return
-			}
-			break
-		}
 	}
 }
 

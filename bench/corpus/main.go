@@ -21,7 +21,7 @@ import (
 
 func main() {
 	dir := flag.String("dir", "../shared/corpus", "`directory` with captures, manifest.tsv and flows.tsv")
-	verbose := flag.Bool("v", false, "list the flows of the positives, and those of the negatives that are not shown harmless")
+	verbose := flag.Bool("v", false, "list the flows of the positives")
 	flag.Parse()
 	os.Exit(run(*dir, *verbose, os.Stdout, os.Stderr))
 }
@@ -32,8 +32,8 @@ func text(a nfq.AddrPort) string { return netip.AddrPortFrom(a.Addr.Netip(), a.P
 type row struct {
 	class, label string
 	flows, mse   int
-	harmless     int // shown to be
 	hits         [len(detect.All)]int
+	cut          int // by the lock of its LAN host
 }
 
 // corpus is what is known of the captures.
@@ -51,14 +51,18 @@ func run(dir string, verbose bool, stdout, stderr io.Writer) int {
 	}
 	rows := map[[2]string]*row{}
 	var total row
-	var wrong, passed, notes []string
+	var wrong, cuts, notes []string
 	for _, file := range files {
 		path := filepath.Join(dir, file)
-		flows, err := flowsOf(path)
+		class, negative := c.class[file], c.negative(file)
+		var all *lock
+		if negative {
+			all = newLock()
+		}
+		flows, err := flowsOf(path, all)
 		if err != nil {
 			notes = append(notes, fmt.Sprintf("%s: %v", file, err))
 		}
-		class, negative := c.class[file], c.negative(file)
 		for _, x := range flows {
 			name := x.name(file)
 			c.seen[name] = x.payload
@@ -78,17 +82,18 @@ func run(dir string, verbose bool, stdout, stderr io.Writer) int {
 					hit += " " + p.Title + " (" + x.hits[i] + ")"
 				}
 			}
-			if x.harmless != "" && torrent(label) && !x.between(labRouter) {
-				passed = append(passed, fmt.Sprintf("%s: %v, %s: by its %s", file, x, label, x.harmless))
-			}
 			switch {
 			case negative:
 				total.count(x)
 				if hit != "" {
 					wrong = append(wrong, fmt.Sprintf("%s: %v, %s:%s", file, x, label, hit))
 				}
-				if verbose && x.harmless == "" {
-					notes = append(notes, fmt.Sprintf("%s: %v, %s: not shown harmless", file, x, label))
+				switch f := &x.locked; {
+				case hit != "": // told already
+				case f.cut && f.shape == "":
+					wrong = append(wrong, fmt.Sprintf("%s: %v, %s: a lock cuts it", file, x, label))
+				case f.cut:
+					cuts = append(cuts, fmt.Sprintf("%s: %v, %s: %s", file, x, label, f.shape))
 				}
 			case verbose:
 				if hit == "" {
@@ -112,34 +117,16 @@ func run(dir string, verbose bool, stdout, stderr io.Writer) int {
 	for _, w := range wrong {
 		fmt.Fprintln(stdout, "FALSE POSITIVE:", w)
 	}
-	for _, p := range passed {
-		fmt.Fprintln(stdout, "LET PASS:", p)
+	for _, s := range cuts {
+		fmt.Fprintln(stdout, "cut if locked:", s)
 	}
 	fmt.Fprintln(stdout, labels)
-	fmt.Fprintf(stdout, "%d captures, %d negative flows with payload, %d false positives, %d BitTorrent flows shown harmless\n",
-		len(files), total.flows, len(wrong), len(passed))
-	if len(wrong) > 0 || len(passed) > 0 {
+	fmt.Fprintf(stdout, "%d captures, %d negative flows with payload, %d false positives, %d flows that a lock cuts by their shape\n",
+		len(files), total.flows, len(wrong), len(cuts))
+	if len(wrong) > 0 {
 		return 1
 	}
 	return 0
-}
-
-// labRouter is the router of the lab: what its hosts and it say to each other is
-// not forwarded.
-var labRouter = netip.AddrFrom4([4]byte{192, 168, 1, 1})
-
-// torrent reports whether flows with the label are of BitTorrent: those of its
-// clients in the lab, and those that are called so.
-func torrent(label string) bool {
-	if label == "BitTorrent" {
-		return true
-	}
-	for _, other := range []string{"amule", "eiskaltdcpp"} {
-		if strings.Contains(label, other) {
-			return false
-		}
-	}
-	return strings.HasPrefix(label, "lab_")
 }
 
 // engine replays a capture of negatives and returns what was found in it.
@@ -165,8 +152,8 @@ func (r *row) count(x *flow) {
 	if x.mse {
 		r.mse++
 	}
-	if x.harmless != "" {
-		r.harmless++
+	if x.locked.cut {
+		r.cut++
 	}
 }
 
@@ -188,13 +175,13 @@ func table(w io.Writer, rows map[[2]string]*row, total *row) {
 	for _, p := range detect.All {
 		fmt.Fprintf(t, "%s\trecall\t", p.Name)
 	}
-	fmt.Fprintln(t, "mse\tshown harmless\t\t")
+	fmt.Fprintln(t, "mse\tcut if locked\t")
 	for _, r := range append(list, total) {
 		fmt.Fprintf(t, "%s\t%s\t%d\t", r.class, r.label, r.flows)
 		for i := range detect.All {
 			fmt.Fprintf(t, "%d\t%s\t", r.hits[i], percent(r.hits[i], r.flows))
 		}
-		fmt.Fprintf(t, "%d\t%d\t%s\t\n", r.mse, r.harmless, percent(r.harmless, r.flows))
+		fmt.Fprintf(t, "%d\t%d\t\n", r.mse, r.cut)
 	}
 	t.Flush()
 }

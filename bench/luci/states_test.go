@@ -112,6 +112,7 @@ func cannedProofs() (clients, suspects []any) {
 		{"fasttrack", "conduct", "probe"},
 		{"fasttrack", "conduct", "push"},
 		{"bittorrent", "conduct", "encrypted"},
+		{"bittorrent", "answer", "handshake"},
 	} {
 		c := cannedClient(len(clients))
 		delete(c, "title")
@@ -119,7 +120,7 @@ func cannedProofs() (clients, suspects []any) {
 		clients = append(clients, c)
 	}
 	for r := detect.ReasonNone + 1; r.String() != "unknown"; r++ {
-		if r != detect.ReasonProbe {
+		if r != detect.ReasonProbe && r != detect.ReasonHandshake {
 			s := cannedSuspect(len(suspects))
 			s["reason"] = r.String()
 			suspects = append(suspects, s)

@@ -122,7 +122,7 @@ func (m mips) perCall(name string) (n float64, err error) {
 	parts[0] = "^Benchmark" + parts[0][1:]
 	pattern := strings.Join(parts, "/")
 	a, err := m.fewest(pattern, short)
-	for long := short + 20_000; err == nil; long *= 10 {
+	for long := short + 200; err == nil; long *= 10 {
 		var z float64
 		z, err = m.fewest(pattern, long)
 		n = (z - a) / float64(long-short)

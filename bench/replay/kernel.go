@@ -41,6 +41,7 @@ type kernel struct {
 	now      state.Time
 	readsTCP bool
 	looks    bool // the first packet of each UDP flow is looked at, whatever its length
+	names    bool // what name servers answer is looked at
 	lockTime time.Duration
 
 	conns   map[flowKey]*conn
@@ -105,13 +106,14 @@ func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, 
 	case !out && !(ports && c.answered()):
 		// What the firewall will drop, or the LAN host has not answered yet.
 		return pass, c, key, isNew
-	case isSYN && out:
+	case isSYN && out, k.names && !out && p.Proto == nfq.ProtoUDP && p.SrcPort == portNames:
 		return queued, c, key, isNew
 	case !ports || c.decided:
 		return pass, c, key, isNew
 	}
 	if p.Proto == nfq.ProtoUDP {
 		switch {
+		case k.names && out && p.DstPort == portNames && c.packets[0] > udpPackets:
 		case !out && c.packets[1] > udpPackets, out && c.packets[0] > udpPackets:
 			c.decided = true
 		case out && p.PayloadLen <= udpPayload, out && k.looks && c.packets[0] == 1:
@@ -121,6 +123,9 @@ func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, 
 	}
 	return k.data(p, c, &src, &dst, out), c, key, isNew
 }
+
+// portNames is the port of name servers.
+const portNames = 53
 
 // The ports of the router, or of a group of the LAN, whose packets are looked at.
 const (

@@ -11,9 +11,9 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// What comes in is looked at when the LAN host has answered, and not before: the
-// firewall may still drop it.
-func TestWhatComesInIsLookedAtWhenAnswered(t *testing.T) {
+// TestWhichWay: what the rules do with the packets of one connection between a LAN host
+// and the outside.
+func TestWhichWay(t *testing.T) {
 	host, far := nfq.AddrFrom(netip.MustParseAddr("192.168.1.10")), nfq.AddrFrom(netip.MustParseAddr("203.0.113.9"))
 	packet := func(src, dst nfq.Addr, sport, dport uint16, proto, flags uint8) *nfq.Packet {
 		raw := make([]byte, 60)
@@ -25,35 +25,70 @@ func TestWhatComesInIsLookedAtWhenAnswered(t *testing.T) {
 			TCPFlags: flags, PayloadLen: 20, Raw: raw,
 		}
 	}
+	const (
+		syn, synAck, push = nfq.SYN, nfq.SYN | nfq.ACK, nfq.PSH | nfq.ACK
+		long              = 60 // packets each way: beyond all bounds
+	)
 	type step struct {
 		out   bool
 		flags uint8
-		want  way
+		times int
+		want  way // of the last
 	}
 	for _, c := range []struct {
 		name  string
 		proto uint8
-		sift  bool
+		sets  func(*kernel)
 		steps []step
 	}{
-		{"TCP, answered", nfq.ProtoTCP, false, []step{{false, nfq.SYN, pass}, {true, nfq.SYN | nfq.ACK, pass}, {false, nfq.PSH | nfq.ACK, queued}}},
-		{"TCP, not answered", nfq.ProtoTCP, false, []step{{false, nfq.SYN, pass}, {false, nfq.PSH | nfq.ACK, pass}}},
-		{"TCP, the host opened it", nfq.ProtoTCP, false, []step{{true, nfq.SYN, queued}, {false, nfq.PSH | nfq.ACK, queued}}},
-		{"UDP to a locked host, not answered", nfq.ProtoUDP, true, []step{{false, 0, pass}, {false, 0, pass}}},
-		{"UDP to a locked host, answered", nfq.ProtoUDP, true, []step{{false, 0, pass}, {true, 0, queued}, {false, 0, queued}}},
+		{"TCP from outside", nfq.ProtoTCP, nil, []step{
+			{false, syn, 1, pass}, {true, synAck, 1, pass}, {false, push, 1, pass}, {true, push, 1, queued},
+		}},
+		{"TCP from outside, not answered", nfq.ProtoTCP, nil, []step{{false, syn, 1, pass}, {false, push, 1, pass}}},
+		{"TCP of the host", nfq.ProtoTCP, nil, []step{
+			{true, syn, 1, queued}, {false, synAck, 1, pass}, {true, push, 1, queued}, {false, push, 1, pass}, {true, push, tcpPackets - 2, queued}, {true, push, 1, pass},
+		}},
+		{"TCP that is old", nfq.ProtoTCP, nil, []step{
+			{true, syn, 1, queued}, {false, push, long, pass}, {true, nfq.ACK, long, pass}, {true, push, 1, pass},
+		}},
+		{"TCP that is old, watched", nfq.ProtoTCP, func(k *kernel) { k.Watch(host, time.Minute) }, []step{
+			{true, syn, 1, queued}, {true, push, long, queued}, {false, push, long, pass}, {true, push, 1, queued}, {true, nfq.RST, 1, pass},
+		}},
+		{"TCP that is old, watched no more", nfq.ProtoTCP, func(k *kernel) { k.Watch(host, time.Minute); k.Unwatch(host) }, []step{
+			{true, syn, 1, queued}, {true, push, long, pass}, {false, push, long, pass},
+		}},
+		{"UDP from outside", nfq.ProtoUDP, nil, []step{{false, 0, 2, pass}, {true, 0, 1, queued}, {false, 0, 1, pass}}},
+		{"UDP where the outside says most", nfq.ProtoUDP, nil, []step{{true, 0, 1, queued}, {false, 0, udpPackets, pass}, {true, 0, 1, queued}, {false, 0, 1, pass}, {true, 0, 1, pass}}},
+		{"UDP at an own port", nfq.ProtoUDP, func(k *kernel) { k.Own(host, nfq.ProtoUDP, 80, time.Minute) }, []step{
+			{false, 0, 1, gone}, {true, 0, 1, sample}, {true, 0, 1, gone},
+		}},
+		{"UDP at a port of TCP's", nfq.ProtoUDP, func(k *kernel) { k.Own(host, nfq.ProtoTCP, 80, time.Minute) }, []step{{true, 0, 1, queued}}},
+		{"UDP at another own port", nfq.ProtoUDP, func(k *kernel) { k.Own(host, nfq.ProtoUDP, 81, time.Minute) }, []step{{true, 0, 1, queued}}},
+		{"UDP at the other's port", nfq.ProtoUDP, func(k *kernel) { k.Own(host, nfq.ProtoUDP, 40000, time.Minute) }, []step{{true, 0, 1, queued}}},
+		{"UDP at a port that is given back", nfq.ProtoUDP, func(k *kernel) {
+			k.Own(host, nfq.ProtoUDP, 80, time.Minute)
+			k.Disown(host, nfq.ProtoUDP, 80)
+		}, []step{{true, 0, 1, queued}}},
+		{"TCP at an own port", nfq.ProtoTCP, func(k *kernel) { k.Own(host, nfq.ProtoTCP, 80, time.Minute) }, []step{
+			{false, syn, 1, gone}, {false, push, 1, gone}, {true, push, 1, sample}, {true, push, 1, gone},
+		}},
 	} {
 		k := newKernel(true, true, 2*time.Minute)
 		k.now = state.Time(time.Hour)
-		if c.sift {
-			k.Sift(host, time.Minute)
+		if c.sets != nil {
+			c.sets(k)
 		}
 		for i, s := range c.steps {
 			p := packet(far, host, 40000, 80, c.proto, s.flags)
 			if s.out {
 				p = packet(host, far, 80, 40000, c.proto, s.flags)
 			}
-			if got, _, _, _ := k.forward(p, s.out); got != s.want {
-				t.Errorf("%s: packet %d goes way %d, want %d", c.name, i+1, got, s.want)
+			var got way
+			for range s.times {
+				got, _, _, _ = k.forward(p, s.out)
+			}
+			if got != s.want {
+				t.Errorf("%s: step %d goes way %d, want %d", c.name, i+1, got, s.want)
 			}
 		}
 	}

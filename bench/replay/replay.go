@@ -73,12 +73,14 @@ func Run(path string, o Options) (*Result, error) {
 		at:      map[nfq.Addr]*Client{},
 		hints:   hints{tunnels: map[string]int{}},
 	}
-	readsTCP, looks := false, false
+	readsTCP, looks, names := false, false, false
 	for i, p := range o.Engine.Protocols {
 		readsTCP = readsTCP || p.Mode != state.Off && p.HTTP
 		looks = looks || p.Mode != state.Off && detect.All[i].Sift
+		names = names || p.Names.Len() > 0
 	}
 	r.kernel = newKernel(readsTCP, looks, o.Engine.LockTime)
+	r.kernel.names = names
 	// The same capture gives the same result: the seed is fixed.
 	r.engine = state.New(o.Engine, (*sender)(r.result), r.kernel, 1)
 	r.engine.OnEvent = r.event
@@ -203,7 +205,7 @@ func (r *run) forward(p *nfq.Packet, host nfq.Addr, out bool) {
 		r.engine.Advance(r.clock)
 		drop = drop || v == nfq.Drop
 		if c != nil {
-			c.decided = c.decided || v == nfq.AcceptDecided || v == nfq.AcceptHarmless
+			c.decided = c.decided || v == nfq.AcceptDecided
 		}
 	}
 	if !drop {

@@ -12,8 +12,11 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt"
 )
 
-// version is set by the linker from the file VERSION.
-var version = "0.0.0-dev"
+// version and commit are set by the linker.
+var (
+	version = "0.0.0-dev"
+	commit  string // of the source, or nothing
+)
 
 const usage = `usage: p2pwall COMMAND [OPTIONS]
 
@@ -182,7 +185,10 @@ func (c *call) parse(args []string) error {
 }
 
 func printVersion(c *call) int {
-	fmt.Fprintf(c.out, "p2pwall %s\n", version)
+	if commit == "" {
+		commit = "unknown"
+	}
+	fmt.Fprintf(c.out, "p2pwall %s (commit %s)\n", version, commit)
 	return exitOK
 }
 

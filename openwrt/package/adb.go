@@ -121,6 +121,7 @@ func (w *adbWriter) finish(root adbVal) []byte {
 
 const (
 	adbBlockADB  = 0
+	adbBlockSig  = 1
 	adbBlockData = 2
 	adbBlockMax  = 0x3fffffff
 )

@@ -15,31 +15,29 @@ import (
 	"strings"
 )
 
-// apk writes a package in the format of apk-tools 3, which OpenWrt 25.12 and
-// later use, without a signature. The package's unique id is the hash of the
-// database, computed with zeros where the id goes.
-func (r *release) apk(p *pack) ([]byte, error) {
-	// The file data follow in the order of the database's paths: by
-	// directory, then by name.
-	files := append(apkLists(p), p.files...)
-	sortFiles(files)
-	byDir := map[string][]file{}
-	var size uint64
-	for _, f := range files {
-		dir := path.Dir(f.path)
-		byDir[dir] = append(byDir[dir], f)
-		size += uint64(len(f.data))
-	}
-	dirs := append([]string{"/"}, directories(files)...)
+// An apkFile is a package for apk-tools 3, with what an index says of it besides
+// what the pack says.
+type apkFile struct {
+	data      []byte
+	hash      [sha256.Size]byte // of the database: what apk knows the package by
+	installed uint64            // bytes
+}
 
-	// apk-tools stores what a package needs in this order; it could be any
-	// other, but the same bytes can be compared.
-	w := newADB()
+// Fields of a package's description in a database, beginning with 0.
+const (
+	apkUniqueID  = 2
+	apkInstalled = 11
+	apkFileSize  = 12
+)
+
+// apkInfo stores what a database says of a package. The caller adds the fields that
+// are named above.
+func (w *adbWriter) apkInfo(r *release, p *pack) []adbVal {
 	arch := p.arch
 	if arch == archAll {
 		arch = "noarch"
 	}
-	info := []adbVal{
+	return []adbVal{
 		w.text(p.name),
 		w.text(r.packageVersion()),
 		0, // unique id
@@ -57,6 +55,29 @@ func (r *release) apk(p *pack) ([]byte, error) {
 		w.dependencies(p.depends),
 		w.dependencies(p.provides),
 	}
+}
+
+// apk writes a package in the format of apk-tools 3, which OpenWrt 25.12 and
+// later use, without a signature: an index is signed. The package's unique id is
+// the hash of the database, computed with zeros where the id goes.
+func (r *release) apk(p *pack) (*apkFile, error) {
+	// The file data follow in the order of the database's paths: by
+	// directory, then by name.
+	files := append(apkLists(p), p.files...)
+	sortFiles(files)
+	byDir := map[string][]file{}
+	var size uint64
+	for _, f := range files {
+		dir := path.Dir(f.path)
+		byDir[dir] = append(byDir[dir], f)
+		size += uint64(len(f.data))
+	}
+	dirs := append([]string{"/"}, directories(files)...)
+
+	// apk-tools stores what a package needs in this order; it could be any
+	// other, but the same bytes can be compared.
+	w := newADB()
+	info := w.apkInfo(r, p)
 	dirVals := make([]adbVal, len(dirs))
 	for i, dir := range dirs {
 		var fileVals []adbVal
@@ -67,9 +88,9 @@ func (r *release) apk(p *pack) ([]byte, error) {
 		acl := w.acl(0o755)
 		dirVals[i] = w.object(name, acl, w.object(fileVals...))
 	}
-	info[11] = w.int(size)
+	info[apkInstalled] = w.int(size)
 	var idAt int
-	info[2], idAt = w.hole(20)
+	info[apkUniqueID], idAt = w.hole(20)
 	infoVal, pathsVal := w.object(info...), w.object(dirVals...)
 	postDeinstall := ""
 	if p.postrm != "" {
@@ -101,7 +122,8 @@ func (r *release) apk(p *pack) ([]byte, error) {
 			writeBlock(&out, adbBlockData, head, f.data)
 		}
 	}
-	return deflate(out.Bytes())
+	data, err := deflate(out.Bytes())
+	return &apkFile{data: data, hash: sha256.Sum256(db), installed: size}, err
 }
 
 // deflate compresses a whole file, which its fourth byte then says.

@@ -22,6 +22,9 @@ func newOutput(dir string) (*output, error) {
 }
 
 func (o *output) write(name string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(o.dir, name)), 0o755); err != nil {
+		return err
+	}
 	o.sums = append(o.sums, fmt.Sprintf("%x  %s\n", sha256.Sum256(data), name))
 	return os.WriteFile(filepath.Join(o.dir, name), data, 0o644)
 }
@@ -47,11 +50,11 @@ func buildOpenWrt(r *release, dir, only string) error {
 	}
 	var sizes sizeTable
 	for _, t := range targets {
-		binary, err := r.compile(t)
+		binary, note, err := r.compile(t)
 		if err != nil {
 			return err
 		}
-		if err := sizes.measure(t.arch, binary); err != nil {
+		if err := sizes.measure(t.arch, binary, note); err != nil {
 			return err
 		}
 		for _, f := range flavours {
@@ -95,10 +98,11 @@ func (o *output) openWrt(r *release, p *pack, apk bool, sizes *sizeTable) error 
 	if !apk {
 		return nil
 	}
-	if data, err = r.apk(p); err != nil {
+	a, err := r.apk(p)
+	if err != nil {
 		return fmt.Errorf("%s for %s as apk: %w", p.name, p.arch, err)
 	}
 	name = fmt.Sprintf("%s-%s_%s.apk", p.name, r.packageVersion(), p.arch)
-	sizes.pack(name, len(data))
-	return o.write(name, data)
+	sizes.pack(name, len(a.data))
+	return o.write(name, a.data)
 }

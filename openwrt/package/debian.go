@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"regexp"
 	"time"
 
@@ -24,8 +25,16 @@ func buildDebian(r *release, dir, only string) error {
 	if err != nil {
 		return err
 	}
+	if err := r.writeDebian(out, "", targets...); err != nil {
+		return err
+	}
+	return out.finish("SHA256SUMS.debian")
+}
+
+// writeDebian writes the packages for some architectures into a folder of the output.
+func (r *release) writeDebian(out *output, folder string, targets ...target) error {
 	for _, t := range targets {
-		binary, err := r.compile(t)
+		binary, _, err := r.compile(t)
 		if err != nil {
 			return err
 		}
@@ -34,12 +43,12 @@ func buildDebian(r *release, dir, only string) error {
 			return fmt.Errorf("p2pwall for %s as deb: %w", t.arch, err)
 		}
 		name := fmt.Sprintf("p2pwall_%s-%s_%s.deb", r.version, packageRelease, t.arch)
-		if err := out.write(name, data); err != nil {
+		if err := out.write(path.Join(folder, name), data); err != nil {
 			return err
 		}
 		fmt.Printf("%-52s %9d\n", name, len(data))
 	}
-	return out.finish("SHA256SUMS.debian")
+	return nil
 }
 
 // debianFiles are the files below openwrt/debian, and where they go.

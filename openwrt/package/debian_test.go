@@ -79,7 +79,7 @@ var debianLayout = map[string]fs.FileMode{
 func buildDeb(t *testing.T, target target) []byte {
 	t.Helper()
 	r := testRelease(t)
-	binary, err := r.compile(target)
+	binary, _, err := r.compile(target)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,9 +42,9 @@ func TestAPKIsWhatMkpkgWrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, ok := bytes.CutPrefix(out, []byte("ADBd"))
+	body, ok := bytes.CutPrefix(out.data, []byte("ADBd"))
 	if !ok {
-		t.Fatalf("begins with %q, not as a compressed package", out[:4])
+		t.Fatalf("begins with %q, not as a compressed package", out.data[:4])
 	}
 	got, err := io.ReadAll(flate.NewReader(bytes.NewReader(body)))
 	if err != nil {

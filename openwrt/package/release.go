@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -28,6 +27,7 @@ const (
 type release struct {
 	root    string
 	version string
+	commit  string // with "-dirty" behind it if files are changed; "" if unknown
 	time    time.Time
 }
 
@@ -38,13 +38,44 @@ func openRelease(root string) (*release, error) {
 			return nil, err
 		}
 	}
-	text, err := os.ReadFile(filepath.Join(root, "VERSION"))
-	if err != nil {
+	r := &release{root: root}
+	if err := r.setVersion(); err != nil {
 		return nil, err
 	}
-	r := &release{root: root, version: strings.TrimSpace(string(text))}
+	var err error
 	r.time, err = r.sourceTime()
 	return r, err
+}
+
+// git runs git in the checkout and returns what it prints, nothing when it fails.
+// A tree that is unpacked somewhere in another checkout has no git of its own.
+func (r *release) git(args ...string) string {
+	run := func(args ...string) (string, error) {
+		out, err := exec.Command("git", append([]string{"-C", r.root}, args...)...).Output()
+		return strings.TrimSpace(string(out)), err
+	}
+	if inside, err := run("rev-parse", "--show-prefix"); err != nil || inside != "" {
+		return ""
+	}
+	out, err := run(args...)
+	if err != nil {
+		return ""
+	}
+	return out
+}
+
+// setVersion takes the version from the commit's tag, v1.2.3. A commit without a
+// tag, and a tree without git, have the version that comes next, of VERSION.
+func (r *release) setVersion() error {
+	r.commit = r.git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+	tag := r.git("describe", "--exact-match", "--tags", "--match=v[0-9]*")
+	if version, ok := strings.CutPrefix(tag, "v"); ok {
+		r.version = version
+		return nil
+	}
+	text, err := os.ReadFile(r.path("VERSION"))
+	r.version = strings.TrimSpace(string(text))
+	return err
 }
 
 func findRoot() (string, error) {
@@ -69,10 +100,7 @@ func findRoot() (string, error) {
 func (r *release) sourceTime() (time.Time, error) {
 	epoch := os.Getenv("SOURCE_DATE_EPOCH")
 	if epoch == "" {
-		out, err := exec.Command("git", "-C", r.root, "log", "-1", "--format=%ct").Output()
-		if err == nil {
-			epoch = string(bytes.TrimSpace(out))
-		}
+		epoch = r.git("log", "-1", "--format=%ct")
 	}
 	if epoch == "" {
 		info, err := os.Stat(r.path("VERSION"))

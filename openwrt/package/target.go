@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -58,83 +58,84 @@ names:
 	return chosen, nil
 }
 
-// compile builds the daemon for a target and returns the executable.
-func (r *release) compile(t target) ([]byte, error) {
-	exe, err := r.build(t, "./cmd/p2pwall")
+// compile builds the daemon for a target and returns the executable. Where flash is
+// little, the program is made lean; note is a line that says why it could not be.
+func (r *release) compile(t target) (exe []byte, note string, err error) {
+	exe, err = r.build(t, r.root, "./cmd/p2pwall")
 	if err != nil || !t.small {
-		return exe, err
+		return exe, "", err
 	}
-	lean, err := withoutLines(exe)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "package: the program for %s keeps its lines, 0.3 MB: %v\n", t.arch, err)
-		return exe, nil
-	}
-	return lean, nil
+	return r.lean(exe)
 }
 
-// build has Go build a program, as small as it can for a target with little flash.
-func (r *release) build(t target, program string) ([]byte, error) {
-	dir, err := os.MkdirTemp("", "p2pwall-build-")
+// build has Go build a program of the module in dir.
+func (r *release) build(t target, dir, program string) ([]byte, error) {
+	work, err := os.MkdirTemp("", "p2pwall-build-")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(work)
 
-	args := []string{"build", "-trimpath", "-buildvcs=false"}
-	overlay, err := t.overlay(dir)
+	command, args, env, err := r.patchedGo(t, work)
 	if err != nil {
 		return nil, err
 	}
-	if overlay != "" {
-		args = append(args, "-overlay", overlay)
-	}
-	env := slices.Concat(os.Environ(), []string{"CGO_ENABLED=0", "GOOS=linux", "GOFLAGS=", "GOWORK=off"}, t.env)
-	link := "-s -w -buildid= -X main.version=" + r.version
-	if t.small {
-		// Segments begin at pages of 4 KiB, which these routers have, not
-		// of 64 KiB.
-		link += " -R 4096"
-		flags, experiment := smallFlags()
-		args = append(args, flags...)
-		env = append(env, "GOEXPERIMENT="+experiment)
-	}
-	cmd := exec.Command("go", append(args, "-ldflags", link, "-o", dir+"/program", program)...)
-	cmd.Dir = r.root
-	cmd.Env = env
+	file := filepath.Join(work, "program")
+	args = slices.Concat([]string{"build"}, args, r.flags(t), []string{"-o", file, program})
+	cmd := exec.Command(command, args...)
+	cmd.Dir = dir
+	cmd.Env = slices.Concat(os.Environ(), []string{"CGO_ENABLED=0", "GOOS=linux", "GOFLAGS=", "GOWORK=off"}, t.env, env)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building for %s: %w\n%s", t.arch, err, out)
 	}
-	return os.ReadFile(dir + "/program")
+	return os.ReadFile(file)
 }
 
-// smallFlags tells Go's compiler to write little code, but for the packet path.
-func smallFlags() (flags []string, experiment string) {
-	const module = "github.com/p2pwall/p2pwall/"
-	packetPath := []string{module + "nfq", module + "state", module + "detect"}
-	if !isTableVersion(runtime.Version()) {
-		// Of another version it is not known what these options do.
-		flags = []string{"-gcflags=all=-l"}
-		for _, path := range packetPath {
-			flags = append(flags, "-gcflags="+path+"=")
+// flags tells Go how to build. The feed's recipe, openwrt/Makefile, says the same.
+func (r *release) flags(t target) []string {
+	flags := []string{
+		"-trimpath", "-buildvcs=false",
+		"-ldflags=-s -w -buildid= -X main.version=" + r.version + " -X main.commit=" + r.commit,
+	}
+	if t.small {
+		// Calls are not written out in place, but for the packet path: a sixth
+		// of the program's size on flash.
+		const module = "github.com/p2pwall/p2pwall/"
+		flags = append(flags, "-gcflags=all=-l")
+		for _, path := range []string{"nfq", "state", "detect"} {
+			flags = append(flags, "-gcflags="+module+path+"=")
 		}
-		return flags, ""
 	}
-	// A call is written out in place only where that is hardly longer than a
-	// call: a budget of 12, 80 being Go's, which needs the inliner of the
-	// experiment. The other budgets are what was smallest of several that were
-	// tried. A list of unknown length has no second way for short ones, and a
-	// deferred call is made in one way only.
-	const other = ",variablemakethreshold=0,noopendefer"
-	budget := func(path string, n int) {
-		flags = append(flags, fmt.Sprintf("-gcflags=%s=-d=inlbudgetslack=%d%s", path, n-80, other))
+	return flags
+}
+
+// lean has openwrt/lean, which is a module of its own, make a program smaller on
+// flash. What that does not know it leaves as it is, and says so in a line.
+func (r *release) lean(exe []byte) (small []byte, note string, err error) {
+	work, err := os.MkdirTemp("", "p2pwall-lean-")
+	if err != nil {
+		return nil, "", err
 	}
-	budget("all", 12)
-	budget("fmt", 4)
-	budget("internal/runtime/maps", 4)
-	budget("strings", 20)
-	for _, path := range packetPath {
-		budget(path, 81) // 80 would be asked for by 0, which says nothing
+	defer os.RemoveAll(work)
+	file := filepath.Join(work, "p2pwall")
+	if err := os.WriteFile(file, exe, 0o755); err != nil {
+		return nil, "", err
 	}
-	// The former garbage collector is 24 KB smaller than that of Go 1.26.
-	return flags, "newinliner,nogreenteagc"
+	var said strings.Builder
+	cmd := r.leanCommand(file)
+	cmd.Stderr = &said
+	if err := cmd.Run(); err != nil {
+		return nil, "", fmt.Errorf("lean: %w\n%s", err, said.String())
+	}
+	small, err = os.ReadFile(file)
+	_, why, _ := strings.Cut(said.String(), " is left as it is: ")
+	return small, strings.TrimSpace(why), err
+}
+
+// leanCommand runs the tool on this machine, whatever is being built for.
+func (r *release) leanCommand(args ...string) *exec.Cmd {
+	cmd := exec.Command("go", append([]string{"run", "."}, args...)...)
+	cmd.Dir = r.path("openwrt/lean")
+	cmd.Env = append(os.Environ(), "GOOS=", "GOARCH=", "GOFLAGS=", "GOWORK=off")
+	return cmd
 }

@@ -67,8 +67,8 @@ module.exports = async function(t) {
 	 * words. */
 	await t.hook('reasons');
 	for (const [ lang, found, strict, selective, free, locked ] of [
-		[ 'en', /(?:Locked|Noticed) because (it .+?)\. /, 'all new TCP blocked', 'only known connections', 'not locked', /^Locked because (it .+)$/ ],
-		[ 'de', /(?:Gesperrt, erkannt|Bemerkt) durch (.+?)\. /, 'alles neue TCP gesperrt', 'nur bekannte Verbindungen', 'nicht gesperrt', /^Gesperrt, erkannt durch (.+)$/ ]
+		[ 'en', /(?:Locked|Noticed) because (it .+?)\. /, 'all new TCP blocked', 'only the program blocked', 'not locked', /^Locked because (it .+)$/ ],
+		[ 'de', /(?:Gesperrt, erkannt|Bemerkt) durch (.+?)\. /, 'alles neue TCP gesperrt', 'nur das Programm gesperrt', 'nicht gesperrt', /^Gesperrt, erkannt durch (.+)$/ ]
 	]) {
 		page = await t.open('status', { lang: lang });
 		const hosts = page.locator('#p2pw-hosts > tbody > tr:not([id])');
@@ -103,12 +103,14 @@ module.exports = async function(t) {
 		[ 'en', [ 'It answered our question, as BitTorrent does', 'It looked for peers at several addresses', 'It asked several trackers for peers',
 			'It asked several addresses for files', 'It pinged several peers', 'It asked for a file by its hash', 'It opened sessions with several peers',
 			'It did at several addresses what only such a program does', 'It answered several peers', 'It answered our question, as FastTrack does',
-			'It offered files to several peers', 'It opened several encrypted connections as such a program does' ],
+			'It offered files to several peers', 'It opened several encrypted connections as such a program does',
+			'It went on with our key in an encrypted connection, as only BitTorrent does' ],
 		'Looked at, nothing found', /^3, last \d+ s ago$/, 'none yet', 'It did something that such programs do as well' ],
 		[ 'de', [ 'Hat unsere Frage beantwortet, wie BitTorrent es tut', 'Hat bei mehreren Adressen nach Peers gesucht', 'Hat mehrere Tracker nach Peers gefragt',
 			'Hat bei mehreren Adressen Dateien angefordert', 'Hat mehrere Peers angepingt', 'Hat eine Datei nach ihrem Hash angefordert', 'Hat mit mehreren Peers Sitzungen begonnen',
 			'Hat bei mehreren Adressen getan, was nur ein solches Programm tut', 'Hat mehreren Peers geantwortet', 'Hat unsere Frage beantwortet, wie FastTrack es tut',
-			'Hat mehreren Peers Dateien angeboten', 'Hat mehrere verschlüsselte Verbindungen geöffnet, wie ein solches Programm es tut' ],
+			'Hat mehreren Peers Dateien angeboten', 'Hat mehrere verschlüsselte Verbindungen geöffnet, wie ein solches Programm es tut',
+			'Hat eine verschlüsselte Verbindung mit unserem Schlüssel fortgesetzt, wie nur BitTorrent es tut' ],
 		'Angesehen, nichts gefunden', /^3, zuletzt vor \d+ s$/, 'noch keine', 'Hat etwas getan, das auch solche Programme tun' ]
 	]) {
 		page = await t.open('status', { lang: lang });

@@ -30,9 +30,9 @@ module.exports = async function(t) {
 	assert.match(await host.locator('td').nth(2).innerText(), /^\d+ (s|min) ago\s+It (answered our question, as BitTorrent does|looked for peers at several addresses)$/);
 	assert.match(await row('<b>attic</b>').locator('td').nth(2).innerText(), /^\d+ (s|min) ago\s+It (answered our question, as FastTrack does|pinged several peers)$/);
 	await t.until('the last reason', async function() {
-		return /Locked because it pinged a peer\..*only connections pass that have shown to be known and harmless/.test(await facts.innerText());
+		return /Locked because it pinged a peer\..*the ports, peers and connections of its program are cut, and everything else goes on/.test(await facts.innerText());
 	});
-	assert.match(await host.locator('td').nth(3).innerText(), /\d+ s left\s+only known connections/);
+	assert.match(await host.locator('td').nth(3).innerText(), /\d+ s left\s+only the program blocked/);
 	const strict = row('<b>attic</b>').locator('td').nth(3);
 	assert.match(await strict.innerText(), /\d+ s left\s+all new TCP blocked/);
 	await t.accessible(page, 'a BitTorrent client');

@@ -180,9 +180,10 @@ return baseclass.extend({
 			push: _('it transferred a file over a connection from outside'), probe: _('it answered a probe'),
 			announce: _('it asked a tracker for peers'), local: _('it looked for peers within your network'),
 			encrypted: _('it opened encrypted connections as such a program does'),
-			name: _('it went to a place whose name only such programs ask for'),
+			name: _('it asked for a name that such programs look up'),
 			flow: _('it had a transfer going on'),
-			mapping: _('it had the router open a port'), many: _('it spoke to many addresses from one port')
+			mapping: _('it had the router open a port'), many: _('it spoke to many addresses from one port'),
+			handshake: _('it went on with our key in an encrypted connection')
 		}[r] || r;
 	},
 
@@ -192,6 +193,8 @@ return baseclass.extend({
 		const reason = text(c.found_reason) || text(c.reason);
 		if (!text(c.proof))
 			return '';
+		if (reason == 'handshake')
+			return _('it went on with our key in an encrypted connection, as only %s does').format(title);
 		/* One that was proved otherwise may have answered since. */
 		if (c.proof == 'answer' || reason == 'probe')
 			return _('it answered our question, as %s does').format(title);
@@ -217,7 +220,7 @@ return baseclass.extend({
 			local: _('it looked for others in the network'), mapping: _('it had the router open a port'),
 			many: _('it spoke to many addresses from one port, and nothing is known of what it said'),
 			encrypted: _('it opened connections that look like nothing known'),
-			name: _('it asked for a name that only such programs ask for'),
+			name: _('it asked for a name that such programs look up'),
 			flow: _('it had what looks like a transfer going on')
 		}[text(r)] || _('it did something that such programs do as well');
 	},

@@ -46,7 +46,7 @@ function texts(_) {
 		_('install nftables and kmod-nft-queue in the versions of this system'),
 		_('connections are not tracked (yet): only connection attempts and small UDP can be looked at'),
 		_('install kmod-nf-conntrack (OpenWrt), or: modprobe nf_conntrack'),
-		_('without sets in the kernel a host is cut off from what is recognised only: transfers that are going on, or that look like nothing known, pass'),
+		_('without sets in the kernel only what is recognised when it begins is cut: transfers that are going on already, and encrypted ones, pass'),
 		_('set sets to auto'),
 		_('connections cannot be changed (%s): what began before a client is found may go on past the rules'),
 		_('install kmod-nf-conntrack-netlink (OpenWrt), or: modprobe nf_conntrack_netlink'),

@@ -26,16 +26,16 @@ function strict() {
 }
 
 function selective() {
-	return [ 'selective', _('Everything but known connections') ];
+	return [ 'selective', _('Only the program itself') ];
 }
 
 function lock(add, choices) {
 	add.choice('lock', choices, _('Blocked while locked'),
-		_('What a locked computer cannot do. All new TCP connections: its user feels it as well. Everything but known connections: web pages, mail, SSH, calls and the like go on.'));
+		_('What is cut of a locked computer. All new TCP connections: its user feels it as well. Only the program itself: its ports, its peers, and connections that begin as those of such a program do; everything else goes on.'));
 }
 
-/* What is known by the names that it asks for, and that hardly anybody uses. */
-function byName(add, names) {
+/* What hardly anybody uses any more. It is recognised by how its TCP connections begin. */
+function rare(add, names) {
 	lock(add, [ strict(), selective() ]);
 	add.flag('http', _('Look at TCP'), _('Look at the beginning of TCP connections for file transfers.'));
 	add.domains('name', names);
@@ -67,10 +67,10 @@ const table = {
 			lock(add, [ selective(), strict() ]);
 			add.flag('block_udp', _('Block UDP'), _('Most transfers are UDP: without this they go on.'));
 			add.flag('answer', _('Answer'), _('Answer the program in the name of those it looks for, so that it goes on looking in a way that can be recognised.'));
-			add.flag('probe', _('Probe by UDP'), _('Ask a computer that may have such a program, and a locked one, whether it is there. Without it what is encrypted is seldom found.'));
+			add.flag('probe', _('Probe by UDP'), _('Ask a computer that may have such a program, and a locked one, whether it is there. Without it a program that says little is found late, and released too early.'));
 			add.flag('tcp_probe', _('Probe by TCP'), _('Ask by TCP as well, for programs that do without UDP.'));
-			add.flag('http', _('Look at TCP'), _('Look at the beginning of TCP connections. Without it none can show that it is harmless before a computer is locked, and all are cut then.'));
-			add.flag('reset_encrypted', _('Refuse encryption'), _('Refuse the first encrypted connections of a locked computer, so that its program tries again in clear and can be recognised.'));
+			add.flag('http', _('Look at TCP'), _('Look at the beginning of TCP connections. Without it no connection is recognised: of TCP only the ports of the program and the peers that are known are cut.'));
+			add.flag('reset_encrypted', _('Refuse encryption'), _('Refuse the encrypted connections of the program at once while its computer is locked, so that it tries again in clear and can be recognised.'));
 			add.domains('name', [
 				'router.bittorrent.com', 'router.utorrent.com', 'dht.transmissionbt.com', 'dht.libtorrent.org',
 				'dht.aelitis.com', 'router.bittorrent.cloud', 'router.silotis.us', 'dht.anacrolix.link'
@@ -83,7 +83,7 @@ const table = {
 		programs: 'WinMX',
 		modes: [ off(), monitor(), block() ],
 		options: function(add) {
-			byName(add, [ '*.winmx.com', '*.winmxgroup.com', '*.winmxgroup.net' ]);
+			rare(add, [ '*.winmx.com', '*.winmxgroup.com', '*.winmxgroup.net' ]);
 		}
 	},
 
@@ -92,7 +92,7 @@ const table = {
 		programs: 'Napster, Lopster, XNap, TekNap',
 		modes: [ off(), monitor(), block() ],
 		options: function(add) {
-			byName(add, [ 'server.napster.com', '*.napigator.com' ]);
+			rare(add, [ 'server.napster.com', '*.napigator.com' ]);
 		}
 	}
 };

@@ -18,7 +18,8 @@ function className(c) {
 function sentence(ev) {
 	const peer = common.text(ev.peer), protocol = common.protocol(ev.protocol);
 	switch (ev['class'] + ' ' + ev.event) {
-	case 'client found': return ev.reason == 'probe' ? _('%s found, it answered our question').format(protocol) : peer ? _('%s found, it went to %s').format(protocol, peer) : _('%s found').format(protocol);
+	case 'client found': return ev.reason == 'probe' ? _('%s found, it answered our question').format(protocol) :
+		ev.reason == 'handshake' ? _('%s found, it went on with our key').format(protocol) : peer ? _('%s found, it went to %s').format(protocol, peer) : _('%s found').format(protocol);
 	case 'client locked': return ev.reason ? _('locked because %s').format(common.because(ev.reason)) : _('locked');
 	case 'client released': return _('the program is gone, released');
 	case 'client forgotten': return _('forgotten');

@@ -162,7 +162,7 @@ return view.extend({
 		/* No name at all has to be said: a missing option means the preset. */
 		function domains(tab, name, preset) {
 			const o = names(tab, name, isDomain, _('Expecting a name such as tracker.example.org, or *.example.org for all below it'), _('Names'),
-				_('DNS names that only such programs ask for; *.example.org stands for all names below example.org.'));
+				_('DNS names that such programs look up. A computer that asks for one is looked at more closely, and nothing of it is blocked for that. *.example.org stands for all names below example.org.'));
 			o.most = MAX_DOMAINS;
 			o.load = function() {
 				const v = uci.get('p2pwall', this.ucisection, name);

@@ -542,7 +542,7 @@ return view.extend({
 			/* The reason is that of the last time it was locked, or held so. */
 			c.reason ? (c.locked ? _('Locked because %s.') : _('Noticed because %s.')).format(common.because(c.reason)) : '',
 			!c.locked || c.strict == null ? '' : c.strict ? _('Until it is released it can open no TCP connection.') :
-				_('Until it is released only connections pass that have shown to be known and harmless.'),
+				_('Until it is released the ports, peers and connections of its program are cut, and everything else goes on.'),
 			_('Addresses: %s.').format(all.join(', ')),
 			c.program ? _('Program: %s.').format(common.text(c.program)) : '',
 			c.locks != null ? _('Locks: %d.').format(common.number(c.locks)) : '',
@@ -560,7 +560,7 @@ return view.extend({
 		const c = row.client, total = common.number(c.lock_time) || this.locktime || 0;
 		const left = Math.max(0, common.number(c.lock_remaining) - (Date.now() - row.seen) / 1000);
 		const locked = c.locked === true && total > 0;
-		common.say(row.kind, c.locked !== true || c.strict == null ? '' : c.strict ? _('all new TCP blocked') : _('only known connections'));
+		common.say(row.kind, c.locked !== true || c.strict == null ? '' : c.strict ? _('all new TCP blocked') : _('only the program blocked'));
 		row.bar.style.display = locked ? '' : 'none';
 		if (!locked) {
 			common.say(row.left, c.locked === true ? _('locked') : _('not locked'));

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// lock is an engine that has every host locked for BitTorrent, each with no port of its
+// own. Who opened a flow is taken for the LAN host; where a capture begins in the middle of
+// a connection, it is the end with the higher port. What that host sends is shown until it
+// is decided, more of it than the rules on a router would show. What comes in is not: it
+// would not come where the first packet is dropped.
+type lock struct {
+	engine *state.Engine
+	now    state.Time
+	// The addresses that stand for those of the capture.
+	inside, outside map[nfq.Addr]nfq.Addr
+}
+
+// fate is what the lock of a flow's LAN host makes of it.
+type fate struct {
+	host    int8   // who that is: 1 for the opener, 2 for the other
+	start   []byte // what it says first, by TCP
+	decided bool   // nothing more is shown
+	begun   bool   // it opened the connection, and that was seen
+	cut     bool   // a packet is dropped
+	shape   string // what it was taken for, where that may be
+}
+
+const (
+	// startSize is how much of what a side says is kept, in bytes: as much as the
+	// engine looks at of the middle of a connection.
+	startSize = 128
+	// beginning is when captures begin, on the engine's clock.
+	beginning = state.Time(500 * 24 * time.Hour)
+	// lockPort is from where hosts seem to ask the DHT. The port of a system's
+	// service is never taken for a client's own.
+	lockPort = 1
+)
+
+func newLock() *lock {
+	cfg := state.DefaultConfig()
+	cfg.LockTime = 1000 * state.DefaultForget // longer than any capture
+	cfg.MaxClients = 4096
+	l := &lock{now: beginning, inside: map[nfq.Addr]nfq.Addr{}, outside: map[nfq.Addr]nfq.Addr{}}
+	l.engine = state.New(cfg, nil, nil, 1) // no sender: a handshake cannot be answered
+	l.engine.SetDevices([]state.Device{{
+		Index: 1, Name: "lan", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/16")},
+	}})
+	return l
+}
+
+// stand returns the address that stands for a, which is numbered by how many there are.
+func stand(m map[nfq.Addr]nfq.Addr, a nfq.Addr, four byte, six uint16) (s nfq.Addr, isNew bool) {
+	if s, ok := m[a]; ok {
+		return s, false
+	}
+	n := len(m) + 1
+	if a.Is4() {
+		s = nfq.AddrFrom4([4]byte{four, byte(n >> 16), byte(n >> 8), byte(n)})
+	} else {
+		s = nfq.Addr{0: byte(six >> 8), 1: byte(six), 13: byte(n >> 16), 14: byte(n >> 8), 15: byte(n)}
+	}
+	m[a] = s
+	return s, true
+}
+
+// look shows the lock a packet of a flow: side is who sent it.
+func (l *lock) look(x *flow, p *nfq.Packet, side int, at time.Time) {
+	f := &x.locked
+	if f.host == 0 {
+		f.host = 1
+		if p.Proto == nfq.ProtoTCP && p.TCPFlags&nfq.SYN == 0 && p.SrcPort < p.DstPort {
+			f.host = 2
+		}
+	}
+	isSYN := p.Proto == nfq.ProtoTCP && p.TCPFlags&(nfq.SYN|nfq.ACK) == nfq.SYN
+	switch {
+	case f.cut, int(f.host) != side+1, f.decided && !isSYN:
+		return
+	case isSYN:
+		*f = fate{host: f.host, begun: true}
+	}
+	l.now = max(l.now, state.Time(at.UnixNano()))
+	l.engine.Advance(l.now)
+	q := *p
+	isNew := false
+	q.Hook, q.InDev, q.OutDev, q.MAC = nfq.HookForward, 1, 2, nfq.MAC{}
+	q.Src, isNew = stand(l.inside, p.Src, 10, 0xfd00)
+	q.Dst, _ = stand(l.outside, p.Dst, 93, 0x2a00)
+	if isNew {
+		l.lock(q.Src)
+	}
+	if p.Proto == nfq.ProtoTCP {
+		f.start = append(f.start, p.Payload[:min(startSize-len(f.start), len(p.Payload))]...)
+	}
+	switch l.engine.Packet(&q, l.now) {
+	case nfq.AcceptDecided:
+		f.decided = true
+	case nfq.Drop:
+		f.cut, f.shape = true, f.shapeOf(p)
+	}
+}
+
+// lock has the host locked: it asks nodes of the DHT, which proves a client.
+func (l *lock) lock(host nfq.Addr) {
+	nodes, version := []string{"198.51.100.201", "198.51.100.202"}, uint8(4)
+	if !host.Is4() {
+		nodes, version = []string{"2a01::201", "2a01::202"}, 6
+	}
+	ping := []byte("d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe")
+	for _, node := range nodes {
+		l.engine.Packet(&nfq.Packet{
+			Hook: nfq.HookForward, InDev: 1, OutDev: 2, Version: version, Proto: nfq.ProtoUDP,
+			Src: host, Dst: nfq.AddrFrom(netip.MustParseAddr(node)), SrcPort: lockPort, DstPort: 6881,
+			Payload: ping, PayloadLen: len(ping),
+		}, l.now)
+	}
+}
+
+// shapeOf names the shape for which a connection may be cut at the packet though it is no
+// file sharing, or is empty where there is none.
+func (f *fate) shapeOf(p *nfq.Packet) string {
+	hidden := detect.BitTorrent.Hidden
+	switch {
+	case p.Proto != nfq.ProtoTCP:
+	case f.begun && hidden.First(p.Payload):
+		return "its first data is as random as an encrypted handshake"
+	case !f.begun && hidden.Middle(f.start) == detect.Yes:
+		return "its beginning was not seen, and its middle is as random as an encrypted session"
+	}
+	return ""
+}

@@ -1,0 +1,3 @@
+module github.com/p2pwall/p2pwall/openwrt/lean
+
+go 1.26.0

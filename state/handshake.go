@@ -121,7 +121,7 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 		if c = e.enter(h, protocol, detect.ReasonEncrypted, &fl.key.lan, d, now); c != nil {
 			e.conduct(h, c, protocol, detect.ReasonEncrypted, &fl.key.wan, nfq.Flow{}, now)
 		}
-	case !locked && !e.mayAsk(h, &fl.key, now):
+	case !locked && (j == asking || !e.mayAsk(h, &fl.key, now)):
 		return e.letGo(slot)
 	case j == asking, e.sets != nil && !e.shown(h, &fl.key.lan, now):
 		// When it is sent again, it is known what it is, or it can be asked.

@@ -303,7 +303,7 @@ func TestTunnelBesideATorrent(t *testing.T) {
 			lock := w.e.clients[0].lockUntil
 			for i := range 23 {
 				w.wantVerdict("a later one", w.begins(uint16(5000+i), server, 8388, bytesOf(i, 200)), nfq.AcceptDecided)
-				w.expect("what follows", w.data(uint16(5000+i), server, 8388, 1200, bytesOf(i, 1400)), nfq.Accept)
+				w.expect("what follows", w.data(uint16(5000+i), server, 8388, 1200, bytesOf(i, 1400)), nfq.AcceptDecided)
 				if i == 0 && w.e.clients[0].lockUntil != lock {
 					t.Error("it holds the lock")
 				}
@@ -424,9 +424,9 @@ func TestAskedOnlyWhereItIsShown(t *testing.T) {
 	}{
 		{"as it should be", func(*world) {}, true},
 		{"the time of the set is over", func(w *world) {
-			for range 5 {
+			for i := range uint16(5) {
 				w.pass(20 * time.Second) // it is renewed in time
-				w.begins(4001, a, 6881, newProgram(1).first)
+				w.begins(4010+i, a, 6881, newProgram(1).first)
 			}
 		}, true},
 		{"a lock that has ended", func(w *world) {
@@ -550,7 +550,7 @@ func TestInTheMiddle(t *testing.T) {
 	}{
 		{"an encrypted session", 6881, []string{bytesOf(1, 1400)}, true},
 		{"in small pieces", 6881, []string{bytesOf(1, 17), bytesOf(2, 17), bytesOf(3, 34), bytesOf(4, 17), bytesOf(5, 17)}, true},
-		{"pieces in clear", 6881, []string{message(7, "\x00\x00\x00\x01\x00\x00\x40\x00"+strings.Repeat("piece", 250))}, true},
+		{"pieces in clear", 6881, []string{message(7, "\x00\x00\x00\x01\x00\x00\x40\x00"+strings.Repeat("piece", 1<<14)[:1<<14])[:1400]}, true},
 		{"requests in clear", 6881, []string{request + request}, true},
 		{"TLS", 8443, []string{record(200), record(1000)}, false},
 		{"TLS at any port", 9443, []string{record(200), record(1000)}, false},

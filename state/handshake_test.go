@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/big"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -446,8 +447,14 @@ func TestAskedOnlyWhereItIsShown(t *testing.T) {
 				w.begins(4010+i, a, 6881, newProgram(1).first)
 			}
 		}, true},
+		{"a lock that has ended", func(w *world) {
+			w.proveTorrent()
+			w.expect("a DHT ping", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
+			w.e.Unlock(netip.MustParseAddr(hostA), w.now)
+			w.begins(4001, a, 6881, newProgram(1).first)
+		}, true},
 		{"no sets", func(w *world) { w.e.sets = nil }, false},
-		{"sets that were lost", func(w *world) { w.pass(time.Second); w.e.SetSets(newFakeSets(), w.now); w.now-- }, true},
+		{"sets that were lost", func(w *world) { w.e.SetSets(newFakeSets(), w.now) }, true},
 		{"an address of two hosts", func(w *world) {
 			w.e.Packet(tcp(macB, hostA, 4000, a, 443, nfq.SYN, nil), w.now)
 		}, false},
@@ -471,6 +478,10 @@ func TestAskedOnlyWhereItIsShown(t *testing.T) {
 		v := w.begins(4002, b, 6881, newProgram(2).first)
 		if asked := len(w.out.handshakes) > 0; asked != tt.asked || (v == nfq.Drop) != tt.asked {
 			t.Errorf("%s: asked %v, verdict %d", tt.name, asked, v)
+		} else if f, ok := w.e.sets.(*fakeSets); asked && ok {
+			if f.cut(); f.watched[hostA] == 0 {
+				t.Errorf("%s: asked, and what follows is not shown", tt.name)
+			}
 		}
 	}
 	// A client that is locked waits for it: what is sent again is asked.

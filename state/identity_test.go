@@ -228,7 +228,7 @@ func TestManyAddressesOfOneHost(t *testing.T) {
 	}
 	for _, a := range c[0].Addrs {
 		if w.sets.watched[a.String()] == 0 {
-			t.Errorf("%s is not sifted", a)
+			t.Errorf("%s is not watched", a)
 		}
 	}
 	if n := len(w.sets.watched); n != addrsPerHost {

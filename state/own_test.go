@@ -244,9 +244,10 @@ func TestOwnPortsAreBounded(t *testing.T) {
 // What has no room is told when there is some.
 func TestOwnPortsWithoutRoom(t *testing.T) {
 	w := lockedTorrent(t, nil)
-	s := &slowSets{fakeSets: w.sets, size: 3}
+	s := &slowSets{fakeSets: w.sets, size: 64}
 	w.e.SetSets(s, w.now)
-	s.used = s.size
+	w.e.SetsTaken(s, s.batch, nil, w.now)
+	s.size = s.used + 3 // of four that it takes, and the host's watch
 	w.expect("a query from another port", saysFrom(6999, dhtPing)(w, "203.0.113.9"), nfq.Drop)
 	if w.sets.own[ownName(ip(hostA), nfq.ProtoUDP, 6999)] != 0 {
 		t.Fatal("told without room")

@@ -32,7 +32,7 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 }
 
 // refused reports whether a packet to a peer is. Something else may be served at the
-// address of a protocol that is sifted: there, it is the peer's port that counts.
+// address of a peer of a protocol that is cut by ports: there, its port counts.
 func (e *Engine) refused(peer *peer, p *nfq.Packet, isSYN bool) bool {
 	if e.cfg.Protocols[peer.protocol].Mode != Block {
 		return false

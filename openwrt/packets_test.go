@@ -1242,7 +1242,8 @@ func watched(t *testing.T, w *world) {
 			}{
 				{"pushed data", segments("c1", from, server, nfq.ACK|nfq.PSH, "x"), want},
 				{"data", segments("c1", from, server, nfq.ACK, long), want},
-				{"acknowledgements", segments("c1", from, server, nfq.ACK, ""), 0},
+				{"acknowledgements", segments("c1", from, server, nfq.ACK, ""), want},
+				{"SYN-ACKs", segments("c1", from, server, nfq.SYN|nfq.ACK, ""), want},
 				{"resets", segments("c1", from, server, nfq.RST|nfq.ACK, ""), 0},
 				{"data from outside", segments("s", server, from, nfq.ACK|nfq.PSH, long), 0},
 			} {

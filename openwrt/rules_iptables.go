@@ -77,7 +77,8 @@ const mangleText = `*mangle
 <http>-A p2pwall-tcp -m conntrack --ctdir REPLY -m connbytes --connbytes 1:<tcp> --connbytes-mode packets --connbytes-dir reply -g p2pwall-data
 <http>-A p2pwall-data -p tcp -m tcp --tcp-flags PSH PSH <q>
 <http>-A p2pwall-data -m length --length <data>:65535 <q>
-<http><sets>-A p2pwall-watched -m conntrack --ctstate INVALID <q>
+<http><sets>-A p2pwall-watched -p tcp -m tcp --tcp-flags RST NONE -m conntrack --ctstate INVALID <q>
+<http><sets>-A p2pwall-watched -p tcp -m tcp --tcp-flags SYN,RST SYN <q>
 <http><sets>-A p2pwall-watched -p tcp -m tcp --tcp-flags SYN,RST NONE -g p2pwall-data
 -A p2pwall-decided -j CONNMARK --set-xmark <decided>/<mask>
 <ipsetrefuse>-A p2pwall-blocked -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -g p2pwall-sample

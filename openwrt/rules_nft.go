@@ -214,9 +214,11 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <http>	}
 <http>
 <http><sets>	# All data that a host sends that is watched. When the daemon has answered a
-<http><sets>	# connection, connection tracking calls all that follows invalid.
+<http><sets>	# connection, connection tracking calls all that follows invalid. A SYN-ACK shows
+<http><sets>	# where the host serves others.
 <http><sets>	chain watched {
-<http><sets>		ct state invalid <q>
+<http><sets>		tcp flags & rst == 0x0 ct state invalid <q>
+<http><sets>		tcp flags & (syn | rst) == syn <q>
 <http><sets>		tcp flags & (syn | rst) == 0x0 goto tcp_data
 <http><sets>	}
 <http><sets>

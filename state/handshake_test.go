@@ -451,6 +451,7 @@ func TestAskedOnlyWhereItIsShown(t *testing.T) {
 			w.proveTorrent()
 			w.expect("a DHT ping", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
 			w.e.Unlock(netip.MustParseAddr(hostA), w.now)
+			w.signs()
 			w.begins(4001, a, 6881, newProgram(1).first)
 		}, true},
 		{"no sets", func(w *world) { w.e.sets = nil }, false},

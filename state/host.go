@@ -3,6 +3,7 @@
 package state
 
 import (
+	"slices"
 	"time"
 
 	"github.com/p2pwall/p2pwall/nfq"
@@ -105,6 +106,9 @@ type host struct {
 	suspicion
 	syns  [synsPerHost]syn
 	nsyns uint32 // how many were ever recorded
+	// served are the TCP ports at which the host answered the outside lately, the newest
+	// first, as far as that is shown.
+	served [servedPorts]uint16
 }
 
 // hostAddr is one address and the host that owns it.
@@ -330,6 +334,7 @@ func (e *Engine) newHost(k hostKey, hash uint32, via *nfq.MAC, now Time) int32 {
 	}
 	h := &e.hosts[slot]
 	h.key, h.hash, h.client, h.used, h.nsyns, h.last = k, hash, none, true, 0, none
+	h.served = [servedPorts]uint16{}
 	h.via, h.shared, h.sharedBy, h.last4, h.flows = *via, 0, 0, none, 0
 	h.changes, h.events, h.born, h.doubtful = budget{}, budget{}, now, 0
 	h.suspicion = suspicion{}
@@ -585,6 +590,22 @@ func (h *host) attempt(k *flowKey) *syn {
 func (h *host) forgets(now Time) bool {
 	return h.nsyns >= synsPerHost && now.Since(h.syns[h.nsyns%synsPerHost].when) < conductTime
 }
+
+// servedPorts is how many ports are remembered at which a host serves others.
+const servedPorts = 8
+
+// serve notes that the host has answered who connected to its port.
+func (h *host) serve(port uint16) {
+	i := slices.Index(h.served[:servedPorts-1], port)
+	if i < 0 {
+		i = servedPorts - 1
+	}
+	copy(h.served[1:i+1], h.served[:i])
+	h.served[0] = port
+}
+
+// serves reports whether the host serves others at its port.
+func (h *host) serves(port uint16) bool { return slices.Contains(h.served[:], port) }
 
 // recent calls f for the remembered attempts since t, newest first, until it
 // returns false.

@@ -25,6 +25,9 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	case isSYN: // what was refused opens no connection
 		h.remember(p, now)
 		e.endFlow(p)
+	case p.TCPFlags&(nfq.SYN|nfq.ACK|nfq.RST) == nfq.SYN|nfq.ACK:
+		h.serve(p.SrcPort)
+		return nfq.Accept
 	case len(p.Payload) == 0:
 		return e.bare(p, h, now)
 	}
@@ -102,6 +105,8 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdic
 	switch {
 	case fl.fate == asked:
 		return e.answeredHandshake(p, d, h, slot, now)
+	case fl.fate == open && fl.decided != 0: // its beginning was read
+		return e.unclaimed(p, d, h, slot, now)
 	case fl.fate == open || !fl.stream.Done():
 		return e.readFlow(p, d, h, slot, now)
 	}
@@ -159,15 +164,18 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	switch {
 	case fl.claimed: // and only watched
 	case fl.key.wport < private || service(fl.key.wport):
-	case fl.begun, h.forgets(now) && e.hides(p.Payload) != none:
+	case fl.decided != 0 && (!locked || fl.decided >= c.since):
+		// It was let pass a moment ago, and this was on its way already.
+	case !fl.begun && h.serves(fl.key.lport):
+		// It comes from outside, to a server of the host. At its own port a client is
+		// cut as a whole.
+	case fl.begun, fl.decided == 0 && h.forgets(now) && e.hides(p.Payload) != none:
 		if protocol := e.hides(p.Payload); protocol != none {
 			return e.hidden(p, d, h, slot, protocol, now)
 		}
 		if e.judgement(h, &fl.key, now) == unknown {
 			e.judge(h, &fl.key, other, now)
 		}
-	case locked && fl.decided != 0 && fl.decided >= c.since:
-		// It was let pass while its host was locked, and this was on its way already.
 	case locked:
 		if j := e.judgement(h, &fl.key, now); j == innocent || j == other {
 			break

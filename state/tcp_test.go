@@ -250,3 +250,62 @@ func TestTCPProbe(t *testing.T) {
 		t.Error("the lock did not end")
 	}
 }
+
+// What follows a beginning that was let pass may be on its way to the daemon already. It is
+// no beginning, whatever it looks like.
+func TestBehindWhatWasLetPass(t *testing.T) {
+	for _, locked := range []bool{false, true} {
+		w := newWorld(t, nil)
+		if locked {
+			w = lockedTorrent(t, nil)
+		}
+		head := "POST /form HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: 1000\r\n\r\n"
+		w.open(4000, "203.0.113.80", 8081)
+		w.expect("the head of a form", w.data(4000, "203.0.113.80", 8081, 1000, head), nfq.AcceptDecided)
+		for _, b := range []string{handshake, bytesOf(1, 200), "GET /announce?info_hash=%AEF%021%BA%FDj%92%80%F5%CAv%C7%9E%5C%00R%B9%B91&port=1 HTTP/1.1\r\n\r\n"} {
+			w.expect("its content", w.data(4000, "203.0.113.80", 8081, 1000+uint32(len(head)), b), nfq.AcceptDecided)
+		}
+		if w.e.Counters.Cuts != 0 || len(w.out.handshakes) != 0 {
+			t.Errorf("locked %v: counted %+v", locked, w.e.Counters)
+		}
+	}
+}
+
+// Who connects to a server of a locked host is served, whatever is spoken there. That the
+// host serves others is known by its SYN-ACK; at the client's own port nothing passes.
+func TestServersOfALockedHost(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		port   uint16
+		synAck bool
+		want   nfq.Verdict
+	}{
+		{"a server", 8388, true, nfq.AcceptDecided},
+		{"the client's own port", 51413, true, nfq.Drop},
+		{"as far as is known no server", 8388, false, nfq.Drop}, // the negative control
+	} {
+		w := lockedTorrent(t, nil)
+		if tt.synAck {
+			p := tcp(macA, hostA, tt.port, "203.0.113.80", 40000, nfq.SYN|nfq.ACK, nil)
+			if tt.want == nfq.AcceptDecided {
+				w.expect(tt.name+": the SYN-ACK", p, nfq.Accept)
+			} else {
+				w.expect(tt.name+": the SYN-ACK", p, nfq.Drop)
+			}
+		}
+		w.expect(tt.name, w.data(tt.port, "203.0.113.80", 40000, 1000, bytesOf(1, 1400)), tt.want)
+	}
+	// The ports last used are remembered.
+	w := lockedTorrent(t, nil)
+	for port := range uint16(servedPorts + 1) {
+		for range 3 {
+			w.e.Packet(tcp(macA, hostA, 8000+port, "203.0.113.80", 40000, nfq.SYN|nfq.ACK, nil), w.now)
+		}
+	}
+	h := &w.e.hosts[w.e.clients[0].host]
+	for port := range uint16(servedPorts + 1) {
+		if h.serves(8000+port) != (port > 0) {
+			t.Errorf("port %d: %v", 8000+port, h.served)
+		}
+	}
+}

@@ -156,7 +156,8 @@ func (k *kernel) data(p *nfq.Packet, c *conn, src, dst *nfq.Addr, out bool) way 
 	switch {
 	case !k.readsTCP || !watched && c.packets[0] > tcpPackets && c.packets[1] > tcpPackets:
 		c.decided = true
-	case out && hasData(p) && (watched || c.count(p) <= tcpPackets):
+	case out && watched && p.TCPFlags&(nfq.SYN|nfq.RST) == nfq.SYN,
+		out && hasData(p) && (watched || c.count(p) <= tcpPackets):
 		return queued
 	}
 	return pass

@@ -54,7 +54,9 @@ func (e *Engine) ownPort(h *host, c *client, port uint16, now Time) {
 // cutPort has the kernel cut a port of the client at one address.
 func (e *Engine) cutPort(c *client, a *nfq.Addr, port uint16) {
 	d := c.lockUntil.Since(e.now)
-	e.sets.Own(*a, nfq.ProtoUDP, port, d)
+	if e.cfg.Protocols[c.protocol].BlockUDP {
+		e.sets.Own(*a, nfq.ProtoUDP, port, d)
+	}
 	e.sets.Own(*a, nfq.ProtoTCP, port, d)
 }
 

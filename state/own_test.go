@@ -316,3 +316,14 @@ func TestOwnPortsSurviveARestart(t *testing.T) {
 	x.expect("from the own port", x.speaks("203.0.113.9", 7777, "hullo"), nfq.Drop)
 	x.expect("from another", saysFrom(50000, "hullo")(x, "203.0.113.9"), nfq.Accept)
 }
+
+// With block_udp 0 datagrams go on, also at the client's own port.
+func TestOwnPortWithoutUDP(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Protocols[torrent].BlockUDP = false })
+	w.proveTorrent()
+	w.expect("a DHT ping", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Accept)
+	if w.sets.own[hostA+" 6 51413"] == 0 || w.sets.own[hostA+" 17 51413"] != 0 {
+		t.Errorf("the kernel was told %v", w.sets.own)
+	}
+	w.expect("a datagram", w.speaks("203.0.113.9", 9999, "hullo"), nfq.Accept)
+}

@@ -1169,8 +1169,8 @@ func watched(t *testing.T, w *world) {
 			what, from, to string
 			watched        int // packets queued while c1 is watched
 		}{
-			{"of it", "c1", to, 1 + most}, // the SYN, too
-			{"from outside", "s", c.at, most},
+			{"of it", "c1", to, 1 + most},         // the SYN, too
+			{"from outside", "s", c.at, 1 + most}, // its SYN-ACK, too
 			{"of another host", "c2", to, 1 + tcpPackets},
 		} {
 			for _, on := range []bool{false, true} {
@@ -1188,8 +1188,13 @@ func watched(t *testing.T, w *world) {
 				if want := !on || x.watched <= 1+tcpPackets; decided != want {
 					t.Errorf("%s, a connection %s, watched %v: decided %v:\n%s", c.set, x.what, on, decided, list)
 				}
-				// Acknowledgements count as well where no data is.
-				if on && n != x.watched && x.watched > 1+tcpPackets || n < 2 || n > x.watched {
+				// Acknowledgements count as well where no data is. A segment may be sent
+				// again on a busy machine; of the first packets no more are queued for it.
+				again := 0
+				if on && x.watched > 1+tcpPackets {
+					again = 4
+				}
+				if again > 0 && n < x.watched || n < 2 || n > x.watched+again {
 					t.Errorf("%s, a connection %s, watched %v: %d packets are queued, %d", c.set, x.what, on, n, x.watched)
 				}
 				talk.Close()

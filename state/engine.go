@@ -131,7 +131,7 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 		clients:      make([]client, n),
 		spareClients: make([]int32, 0, n),
 		clientLRU:    newLRU(n),
-		wheel:        newWheel(n),
+		wheel:        newWheel(n + maxFlows), // a timer for each client, then one for each connection
 		flows:        newFlowTable(),
 		udpFlows:     newUDPFlows(),
 		judged:       newJudgedTable(),

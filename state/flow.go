@@ -68,7 +68,8 @@ type flow struct {
 	proof [20]byte
 	tries uint8
 	heard uint32
-	spent bool // its first data was answered, so that its peer knows another connection
+	dev   uint32 // the device by which it came in
+	spent bool   // its first data was answered, so that its peer knows another connection
 }
 
 // middleSize is how much of the middle of a connection is looked at, in bytes.
@@ -172,6 +173,7 @@ func (e *Engine) newFlow(key flowKey, hash uint32, h *host) int32 {
 
 // endFlowAt forgets a connection.
 func (e *Engine) endFlowAt(slot int32) {
+	e.wheel.stop(e.timerOf(slot))
 	if h := &e.hosts[e.flows.flows[slot].owner]; h.flows > 0 {
 		h.flows--
 	}

@@ -128,7 +128,8 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 		return c.drop(p)
 	case e.answerHandshake(p, fl, protocol):
 		e.judge(h, &fl.key, asking, now)
-		fl.fate = asked
+		fl.fate, fl.dev = asked, p.InDev
+		e.wheel.set(e.timerOf(slot), now.After(handshakeTime))
 		return c.drop(p)
 	case !locked: // it cannot be asked
 		return e.letGo(slot)
@@ -229,6 +230,27 @@ func (e *Engine) provedInnocent(p *nfq.Packet, h *host, fl *flow, now Time) {
 	fl.fate = cut
 	e.judge(h, &fl.key, innocent, now)
 	e.reset(p)
+}
+
+// timerOf is the timer of a connection.
+func (e *Engine) timerOf(slot int32) int32 { return int32(len(e.clients)) + slot }
+
+// silent deals with a connection that was answered and in which nothing followed. Its
+// program waits for an answer that never comes; it is to connect again.
+func (e *Engine) silent(slot int32, now Time) {
+	fl := &e.flows.flows[slot]
+	if fl.fate != asked {
+		return
+	}
+	k := &fl.key
+	p := nfq.Packet{
+		Version: 4, Proto: nfq.ProtoTCP, TCPFlags: nfq.ACK, InDev: fl.dev, Ack: fl.heard,
+		Src: k.lan, Dst: k.wan, SrcPort: k.lport, DstPort: k.wport,
+	}
+	if !k.lan.Is4() {
+		p.Version = 6
+	}
+	e.provedInnocent(&p, &e.hosts[fl.owner], fl, now)
 }
 
 // bare decides about a segment without data of a LAN host, such as comes here only when

@@ -234,7 +234,9 @@ func TestWhoIsAsked(t *testing.T) {
 					t.Fatalf("step %d: asked %v, verdict %d, want %v", i, asked, v, s.asked)
 				}
 			}
-			if w.out.resets != 0 || w.sets.cut() != 0 {
+			// Whoever was asked and says nothing is reset, to connect again.
+			w.pass(handshakeTime + 2*wheelTick)
+			if w.out.resets != len(w.out.handshakes) || w.sets.cut() != 0 {
 				t.Errorf("%d resets, sets %+v", w.out.resets, w.sets)
 			}
 		})
@@ -286,7 +288,12 @@ func TestTunnelBesideATorrent(t *testing.T) {
 		name string
 		ends func(w *world, b string) // how the program takes the answer
 	}{
-		{"it waits", func(w *world, _ string) { w.pass(handshakeTime + time.Millisecond) }},
+		{"it waits", func(w *world, _ string) {
+			w.pass(handshakeTime + 2*wheelTick)
+			if w.out.resets != 1 {
+				w.t.Errorf("%d resets", w.out.resets)
+			}
+		}},
 		{"it goes on", func(w *world, b string) {
 			for i := range 3 {
 				w.expect("what follows", w.more(4000, server, 8388, b, bytesOf(i, 300)), nfq.Drop)

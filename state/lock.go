@@ -101,10 +101,14 @@ func (e *Engine) schedule(slot int32, c *client, now Time) {
 	e.wheel.set(slot, min(at, now.After(e.cfg.Forget/4)))
 }
 
-// fire is called by the wheel when a client's timer is due.
+// fire is called by the wheel when a timer is due, of a client or of a connection.
 func (e *Engine) fire(slot int32) {
-	c := &e.clients[slot]
 	now := e.now
+	if n := int32(len(e.clients)); slot >= n {
+		e.silent(slot-n, now)
+		return
+	}
+	c := &e.clients[slot]
 	switch {
 	case c.locked && !c.foreign && int(c.probed) < len(probeAt) && now >= e.probeTime(c):
 		// What the program comes late, after a stall of the machine, is not at the

@@ -34,6 +34,7 @@ var scenarios = []scenario{
 	{name: "session before", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "4", "look_back": "0"}, run: sessionBefore},
 	{name: "torrent", main: map[string]string{"timelock": "4"}, run: torrent},
 	{name: "torrent before the wall", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "4"}, late: true, run: torrentBefore},
+	{name: "beside a torrent", main: map[string]string{"timelock": "4"}, late: true, run: besideTorrent},
 	{name: "forged source", lab: lab.Config{Clients: 2}, main: map[string]string{"timelock": "2"}, run: forged},
 }
 

@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	endian "encoding/binary"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// What a host does beside a torrent, as far as it can be seen on the wire. None of it is
+// anything that the wall knows by itself.
+
+// besideAddrs are a server's addresses.
+var besideAddrs = [2]netip.Addr{netip.MustParseAddr("192.0.2.201"), netip.MustParseAddr("2001:db8:ff::201")}
+
+// noise are bytes that look encrypted.
+func noise(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	return b
+}
+
+// be16 puts the length before a message, as OpenVPN does over TCP.
+func be16(b []byte) []byte { return append(endian.BigEndian.AppendUint16(nil, uint16(len(b))), b...) }
+
+// streams are TCP connections to a port. The server says greeting, if there is one; then
+// it sends back what it gets.
+var streams = []struct {
+	name, greeting string
+	port           uint16
+	first          func() []byte
+	next           func() []byte
+}{
+	{"OpenVPN at any port", "", 11194, func() []byte { return be16(append([]byte{0x38}, noise(53)...)) }, func() []byte { return be16(append([]byte{0x48}, noise(1300)...)) }},
+	{"Telegram", "", 5222, func() []byte { return noise(105) }, func() []byte { return noise(900) }},
+	{"WhatsApp", "", 5222, func() []byte { return append([]byte("ED\x00\x01\x00\x00\x04\x08"), noise(100)...) }, func() []byte { return noise(300) }},
+	{"RTMP", "", 1935, func() []byte { return append([]byte{3}, noise(1536)...) }, func() []byte { return noise(1400) }},
+	{"SOCKS5", "", 1080, func() []byte { return []byte{5, 1, 0} }, func() []byte { return noise(700) }},
+	{"telnet", "", 2323, func() []byte { return []byte("\xff\xfb\x1f\xff\xfb\x20") }, func() []byte { return []byte("ls\r\n") }},
+	{"git", "", 9418, func() []byte { return []byte("003egit-upload-pack /x.git\x00host=a.b\x00") }, func() []byte { return noise(1000) }},
+	{"rsync", "@RSYNCD: 31.0\n", 8730, func() []byte { return []byte("@RSYNCD: 31.0\n") }, func() []byte { return noise(1400) }},
+	{"Redis", "", 6379, func() []byte { return []byte("*1\r\n$4\r\nPING\r\n") }, func() []byte { return []byte("*1\r\n$4\r\nPING\r\n") }},
+	{"PostgreSQL", "", 5432, func() []byte { return []byte("\x00\x00\x00\x08\x04\xd2\x16\x2f") }, func() []byte { return append([]byte("\x17\x03\x03\x02\x00"), noise(512)...) }},
+	{"MySQL", "\x4a\x00\x00\x00\x0a5.7.44\x00" + strings.Repeat("salt", 16), 3306, func() []byte { return append([]byte("\x54\x00\x00\x01\x8d\xa6\xff\x01"), noise(76)...) }, func() []byte { return []byte("\x09\x00\x00\x00\x03SELECT 1") }},
+	{"IRC", ":irc.example.org NOTICE * :*** Looking up your hostname\r\n", 6667, func() []byte { return []byte("NICK a\r\n") }, func() []byte { return []byte("PRIVMSG #x :hullo\r\n") }},
+	{"news", "200 news.example.org ready\r\n", 1190, func() []byte { return []byte("MODE READER\r\n") }, func() []byte { return []byte("GROUP x\r\n") }},
+	{"Spotify", "", 4070, func() []byte {
+		return []byte("\x00\x04\x00\x00\x01\x00\x52\x0e\x50\x02\xa0\x01\x01" + strings.Repeat("\x10\x20\x30\x40\x50\x60\x70\x01\x02\x03\x04", 24))
+	}, func() []byte { return noise(400) }},
+	{"Minecraft", "", 25565, func() []byte { return []byte("\x10\x00\xf4\x05\x09localhost\x63\xdd\x01") }, func() []byte { return noise(60) }},
+	{"SSH at any port", "SSH-2.0-OpenSSH_9.2\r\n", 2222, func() []byte { return []byte("SSH-2.0-OpenSSH_9.2\r\n") }, func() []byte { return noise(1400) }},
+	{"TLS at any port", "", 9443, func() []byte { return append([]byte("\x16\x03\x01\x01\x00"), noise(256)...) }, func() []byte { return append([]byte("\x17\x03\x03\x04\x00"), noise(1024)...) }},
+	{"something unknown", "", 7000, func() []byte { return []byte("hullo\n") }, func() []byte { return noise(500) }},
+}
+
+// datagrams are conversations by UDP from a port that nothing is known by.
+var datagrams = []struct {
+	name string
+	port uint16
+	b    func() []byte
+}{
+	{"OpenVPN", 1194, func() []byte { return append([]byte{0x38}, noise(41)...) }},
+	{"OpenVPN at any port", 4430, func() []byte { return append([]byte{0x48}, noise(1200)...) }},
+	{"WireGuard", 51820, func() []byte { return append([]byte{4, 0, 0, 0}, noise(92)...) }},
+	{"WARP", 2408, func() []byte { return append([]byte{1, 0x9a, 0x3c, 0x77}, noise(144)...) }},
+	{"Tailscale's discovery", 41641, func() []byte { return append([]byte("TS\xf0\x9f\x92\xac"), noise(80)...) }},
+	{"ZeroTier", 9993, func() []byte { return noise(137) }},
+	{"L2TP", 1701, func() []byte {
+		return []byte("\xc8\x02\x00\x14\x00\x00\x00\x00\x00\x00\x00\x00\x80\x08\x00\x00\x00\x00\x00\x01")
+	}},
+	{"RTP", 40000, func() []byte {
+		return append([]byte("\x80\x00\x00\x01\x00\x00\x00\xa0\x11\x22\x33\x44"), noise(160)...)
+	}},
+	{"Source's games", 27020, func() []byte { return []byte("\xff\xff\xff\xffTSource Engine Query\x00") }},
+	{"a game of its own", 7777, func() []byte { return noise(20 + rand.IntN(300)) }},
+	{"mosh", 60001, func() []byte { return noise(70) }},
+	{"Zoom", 8801, func() []byte { return append([]byte{5, 0x10, 1}, noise(300)...) }},
+	{"DNSCrypt", 8443, func() []byte { return append([]byte("q6fnvWj8"), noise(504)...) }},
+	{"Facebook's QUIC", 4433, func() []byte { return append([]byte("\xc0\xfa\xce\xb0\x02\x08"), noise(1200)...) }},
+	{"time of Windows", 12300, func() []byte { return append([]byte{0xdb}, make([]byte, 47)...) }},
+}
+
+// besideServers serve all that at the server's addresses.
+func (e *env) besideServers() {
+	e.t.Helper()
+	ok := func(err error) {
+		if err != nil {
+			e.t.Fatal(err)
+		}
+	}
+	served := map[uint16]bool{}
+	tcp := func(p uint16, serve func(net.Conn)) {
+		if served[p] {
+			return
+		}
+		served[p] = true
+		for _, a := range besideAddrs {
+			l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(a, p))
+			ok(err)
+			e.t.Cleanup(func() { l.Close() })
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					go func() {
+						defer c.Close()
+						serve(c)
+					}()
+				}
+			}()
+		}
+	}
+	for _, s := range streams {
+		tcp(s.port, func(c net.Conn) {
+			io.WriteString(c, s.greeting)
+			io.Copy(c, c)
+		})
+	}
+	tcp(8388, func(c net.Conn) { io.Copy(c, c) }) // Shadowsocks
+	tcp(50123, func(c net.Conn) {                 // passive FTP's data: how much it was
+		n, _ := io.Copy(io.Discard, c)
+		endian.Write(c, endian.BigEndian, n)
+	})
+	web := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodConnect {
+			c, rw, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
+			io.Copy(c, rw)
+			return
+		}
+		n, err := io.Copy(io.Discard, r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		fmt.Fprint(w, n)
+	})
+	for _, a := range besideAddrs {
+		l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(a, 8000))
+		ok(err)
+		server := &http.Server{Handler: web}
+		go server.Serve(l)
+		e.t.Cleanup(func() { server.Close() })
+		for _, d := range datagrams {
+			u, err := e.lab.Inet.ListenUDP(netip.AddrPortFrom(a, d.port))
+			ok(err)
+			e.t.Cleanup(func() { u.Close() })
+			go echoUDP(u)
+		}
+	}
+}
+
+func echoUDP(u *net.UDPConn) {
+	b := make([]byte, 2048)
+	for {
+		n, from, err := u.ReadFromUDPAddrPort(b)
+		if err != nil {
+			return
+		}
+		u.WriteToUDPAddrPort(b[:n], from)
+	}
+}
+
+// dial connects a host with the server, for as long as one thing may take.
+func dial(h *lab.Host, network string, to netip.AddrPort) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c, err := h.Dial(ctx, network, netip.AddrPort{}, to)
+	if err == nil {
+		c.SetDeadline(time.Now().Add(patience))
+	}
+	return c, err
+}
+
+// sendsBack sends b and wants it back.
+func sendsBack(c net.Conn, b []byte) error {
+	if _, err := c.Write(b); err != nil {
+		return err
+	}
+	got := make([]byte, len(b))
+	if _, err := io.ReadFull(c, got); err != nil {
+		return err
+	}
+	if !bytes.Equal(got, b) {
+		return fmt.Errorf("%q came back of %q", got[:min(20, len(got))], b[:min(20, len(b))])
+	}
+	return nil
+}
+
+// stream has one conversation by TCP.
+func stream(h *lab.Host, to netip.AddrPort, greeting string, first, next func() []byte) error {
+	c, err := dial(h, "tcp", to)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := io.CopyN(io.Discard, c, int64(len(greeting))); err != nil {
+		return fmt.Errorf("greeting: %w", err)
+	}
+	if err := sendsBack(c, first()); err != nil {
+		return fmt.Errorf("first data: %w", err)
+	}
+	for i := range 60 { // more than the kernel shows of a connection
+		if err := sendsBack(c, next()); err != nil {
+			return fmt.Errorf("message %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// besides are the things that a host does; to is the server's address, and own one of the
+// host's.
+func (e *env) besides(h *lab.Host) map[string]func(to, own netip.Addr) error {
+	all := map[string]func(to, own netip.Addr) error{}
+	for _, s := range streams {
+		all[s.name+" by TCP"] = func(to, _ netip.Addr) error {
+			return stream(h, netip.AddrPortFrom(to, s.port), s.greeting, s.first, s.next)
+		}
+	}
+	for _, d := range datagrams {
+		all[d.name+" by UDP"] = func(to, _ netip.Addr) error {
+			c, err := dial(h, "udp", netip.AddrPortFrom(to, d.port))
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			for i := range 40 {
+				b := d.b()
+				if _, err := c.Write(b); err != nil {
+					return err
+				}
+				if n, err := c.Read(make([]byte, 2048)); err != nil || n != len(b) {
+					return fmt.Errorf("datagram %d: %d bytes came back, %w", i, n, err)
+				}
+			}
+			return nil
+		}
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return h.Dial(ctx, network, netip.AddrPort{}, netip.MustParseAddrPort(addr))
+	}}}
+	request := func(method string, size int, chunked bool) func(to, _ netip.Addr) error {
+		return func(to, _ netip.Addr) error {
+			var body io.Reader = bytes.NewReader(noise(size))
+			if chunked {
+				body = io.MultiReader(body) // its length is not known
+			}
+			r, err := http.NewRequest(method, "http://"+netip.AddrPortFrom(to, 8000).String()+"/x", body)
+			if err != nil {
+				return err
+			}
+			reply, err := client.Do(r)
+			if err != nil {
+				return err
+			}
+			defer reply.Body.Close()
+			if b, err := io.ReadAll(reply.Body); err != nil || string(b) != fmt.Sprint(size) {
+				return fmt.Errorf("%s of %d bytes: %q, %w", method, size, b, err)
+			}
+			return nil
+		}
+	}
+	for _, size := range []int{1 << 10, 100 << 10, 30 << 20} {
+		all[fmt.Sprintf("an upload of %d KiB", size>>10)] = request("POST", size, false)
+	}
+	all["an upload in chunks"] = request("POST", 500<<10, true)
+	for _, method := range []string{"PROPFIND", "MKCOL", "PUT", "PATCH", "REPORT"} {
+		all[method] = request(method, 5000, false)
+	}
+	all["CONNECT"] = func(to, _ netip.Addr) error {
+		c, err := dial(h, "tcp", netip.AddrPortFrom(to, 8000))
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		io.WriteString(c, "CONNECT www.example.org:443 HTTP/1.1\r\nHost: www.example.org:443\r\n\r\n")
+		const reply = "HTTP/1.1 200 OK\r\n\r\n"
+		if _, err := io.CopyN(io.Discard, c, int64(len(reply))); err != nil {
+			return err
+		}
+		for range 60 {
+			if err := sendsBack(c, noise(600)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	all["passive FTP, a file"] = func(to, _ netip.Addr) error {
+		c, err := dial(h, "tcp", netip.AddrPortFrom(to, 50123))
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		b := noise(1 << 20)
+		if _, err := c.Write(b); err != nil {
+			return err
+		}
+		c.(interface{ CloseWrite() error }).CloseWrite()
+		n := int64(0)
+		if err := endian.Read(bufio.NewReader(c), endian.BigEndian, &n); err != nil || n != int64(len(b)) {
+			return fmt.Errorf("%d bytes arrived, %w", n, err)
+		}
+		return nil
+	}
+	// The server connects: active FTP, and a server of the host's own.
+	all["active FTP, a file"] = func(to, own netip.Addr) error { return e.calledBack(h, to, own, 1<<20) }
+	all["a server of the host's"] = func(to, own netip.Addr) error {
+		for range 5 {
+			if err := e.calledBack(h, to, own, 300); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return all
+}
+
+// calledBack has a server connect to the host, and wants what the host says.
+func (e *env) calledBack(h *lab.Host, server, own netip.Addr, size int) error {
+	l, err := h.ListenTCP(netip.AddrPortFrom(own, 0))
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	sent := noise(size)
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			c.Write(sent)
+			c.Close()
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c, err := e.lab.Internet.Dial(ctx, server, l.Addr().(*net.TCPAddr).AddrPort())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	got, err := io.ReadAll(c)
+	if err != nil || !bytes.Equal(got, sent) {
+		return fmt.Errorf("%d of %d bytes came, %w", len(got), len(sent), err)
+	}
+	return nil
+}
+
+// allBesides does all of it at the same time, over IPv4 and IPv6.
+func (e *env) allBesides(when string, h *lab.Host) {
+	var all sync.WaitGroup
+	gate := make(chan struct{}, 8)
+	for name, do := range e.besides(h) {
+		for i, own := range [2]netip.Addr{h.Addr4, h.Addr6} {
+			all.Go(func() {
+				gate <- struct{}{}
+				defer func() { <-gate }()
+				if err := do(besideAddrs[i], own); err != nil {
+					e.fault("%s: %s with %s: %v", when, name, besideAddrs[i], err)
+				}
+			})
+		}
+	}
+	all.Wait()
+}
+
+// tunnel is a WireGuard session that is there all the time, over IPv6. judge wants each
+// datagram back.
+func (e *env) tunnel(h *lab.Host) (judge func()) {
+	c, err := dial(h, "udp", netip.AddrPortFrom(besideAddrs[1], 51820))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	c.SetDeadline(time.Time{})
+	var mu sync.Mutex
+	sent, came := 0, 0
+	go func() {
+		b := make([]byte, 2048)
+		for {
+			if _, err := c.Read(b); err != nil {
+				return
+			}
+			mu.Lock()
+			came++
+			mu.Unlock()
+		}
+	}()
+	stop := e.start(func(ctx context.Context) error {
+		for ctx.Err() == nil {
+			if _, err := c.Write(append([]byte{4, 0, 0, 0}, noise(92)...)); err != nil {
+				return err
+			}
+			mu.Lock()
+			sent++
+			mu.Unlock()
+			time.Sleep(20 * time.Millisecond)
+		}
+		return nil
+	})
+	return func() {
+		stop()
+		defer c.Close()
+		e.until("all of the tunnel", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return came == sent
+		})
+		e.must(came == sent && sent > 100, "%d of %d datagrams of the tunnel came back", came, sent)
+	}
+}
+
+// proxy uses a Shadowsocks server n times, and returns how often that did not work.
+func proxy(h *lab.Host, n int) (lost int) {
+	for range n {
+		to := netip.AddrPortFrom(besideAddrs[0], 8388)
+		if stream(h, to, "", func() []byte { return noise(220) }, func() []byte { return noise(900) }) != nil {
+			lost++
+		}
+	}
+	return lost
+}
+
+// besideTorrent: on a host that is locked for BitTorrent everything else goes on, and a
+// tunnel that was there before the wall never stops, whatever becomes of the daemon and of
+// the host's addresses.
+func besideTorrent(e *env) {
+	const timelock = 4 * time.Second
+	h := e.lab.Clients[0]
+	e.besideServers()
+	judge := e.tunnel(h)
+	c := lab.NewTorrent(h, lab.TorrentConfig{Peers: torrentPeers})
+	stop := e.start(c.Run)
+	e.until("queries", func() bool { return c.Seen().Queries >= 20 })
+	e.startWall()
+	lock := func(when string) {
+		e.until("the lock "+when, func() bool { return e.wall == nil || e.locked(h) })
+	}
+	lock("at first")
+	e.allBesides("while locked", h)
+	lost := proxy(h, 20)
+	e.must(lost <= 1, "the proxy lost %d of 20 connections", lost)
+	e.must(e.wall == nil || e.locked(h), "the client was let go while it ran")
+	if e.wall != nil {
+		e.wall.Kill()
+		e.startWall()
+		lock("after a kill")
+		e.must(e.wall.Stop() == nil, "it does not stop")
+		e.startWall()
+		lock("after a restart")
+	}
+	for _, a := range []string{"192.168.1.177/24", "2001:db8:1::177/64"} {
+		if _, err := h.Run("ip", "addr", "add", a, "dev", lab.HostDev, "nodad"); err != nil {
+			e.t.Fatal(err)
+		}
+		other, _ := netip.ParsePrefix(a)
+		to := besideAddrs[0]
+		if other.Addr().Is6() {
+			to = besideAddrs[1]
+		}
+		for range 3 {
+			u, err := h.ListenUDP(netip.AddrPortFrom(other.Addr(), 0))
+			if err != nil {
+				e.t.Fatal(err)
+			}
+			u.WriteToUDPAddrPort(noise(40), netip.AddrPortFrom(to, 7777))
+			u.Close()
+		}
+	}
+	e.allBesides("with other addresses", h)
+	lost = proxy(h, 20)
+	e.must(lost <= 1, "the proxy lost %d of 20 connections with other addresses", lost)
+	e.cutOff(h, c, timelock)
+	stop()
+	e.released(h, time.Now(), timelock)
+	e.must(proxy(h, 5) == 0, "the proxy lost a connection after the release")
+	e.allBesides("after the release", h)
+	judge()
+}

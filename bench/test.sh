@@ -3,8 +3,9 @@
 #
 # Runs go test on the given packages and says which tests were skipped. With
 # CI=true a test that was skipped for want of something that could be there
-# is a failure: what is allowed to be missing says so ("the kernel lacks", or
-# traffic that is not part of the source).
+# is a failure: what is allowed to be missing says so ("the kernel lacks", "Debian does
+# not have", or traffic
+# that is not part of the source).
 
 set -u
 

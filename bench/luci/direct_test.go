@@ -24,7 +24,7 @@ func TestDirect(t *testing.T) {
 		ucode = []string{"ucode"}
 	}
 	if _, err := exec.LookPath(ucode[0]); err != nil {
-		t.Skipf("needs the program ucode with its modules fs and socket, or %s", ucodeEnv)
+		t.Skipf("Debian does not have the program ucode; %s names one with its modules fs and socket", ucodeEnv)
 	}
 	text, err := os.ReadFile(filepath.Join(root, appDir, "root/usr/share/rpcd/ucode/p2pwall.uc"))
 	if err != nil {

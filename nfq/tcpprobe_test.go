@@ -56,7 +56,7 @@ func answerOf(t *testing.T, set func(*TCPProber), dev uint32, addr Addr, port ui
 	if set != nil {
 		set(p)
 	}
-	const id = 1<<40 | 7
+	const id uint64 = 1<<40 | 7
 	request := []byte(testRequest)
 	if !p.ProbeTCP(id, dev, addr, port, request) {
 		t.Fatal("the prober has no place")

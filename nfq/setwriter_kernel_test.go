@@ -91,13 +91,14 @@ func TestSetWriterBusyKernel(t *testing.T) {
 		}
 	})
 
-	// What it is when nobody else changes the rules.
+	// What it is when nobody else changes the rules. On a busy machine it is more at
+	// times.
 	calm := make([]int, elements)
 	for i := range calm {
 		calm[i] = tell(w, w.Flush, newest.Load)
 	}
 	slices.Sort(calm)
-	more := 20 * max(calm[len(calm)/2], 100)
+	more := 10 * max(calm[len(calm)/4], 100)
 	loadForever(t)
 	most := 0
 	for deadline := soon(); most < more && time.Now().Before(deadline); {

@@ -170,6 +170,7 @@ func TestSenderDevice(t *testing.T) {
 				t.Fatal(err)
 			}
 			setNetNS(t, r.router)
+			linkLocalOf(t, "wan") // the router asks no neighbour of IPv6 before it has one
 			match := fmt.Sprintf("mark match %#x", testMarks.Own)
 			run(t, f.iptables, "-w", "-A", "OUTPUT", "-o", "wan", "-m", "mark", "--mark", fmt.Sprintf("%#x", testMarks.Own))
 			s := openSender(t)

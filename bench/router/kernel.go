@@ -29,8 +29,7 @@ var modules = strings.Fields(`
 	xt_conntrack xt_length xt_mac xt_multiport xt_pkttype xt_state xt_statistic xt_tcpudp
 	iptable_filter iptable_mangle iptable_raw iptable_nat ipt_REJECT
 	ip6table_filter ip6table_mangle ip6table_raw ip6t_REJECT
-	ip_set ip_set_hash_ip ip_set_hash_net ip_set_hash_netnet ip_set_hash_mac
-	ip_set_hash_ipmac`)
+	ip_set ip_set_hash_ip ip_set_hash_net ip_set_hash_netnet ip_set_hash_ipport`)
 
 // early modules are what the first root needs to reach the disk.
 var early = strings.Fields("virtio_pci virtio_mmio virtio_blk squashfs overlay")

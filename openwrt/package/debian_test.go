@@ -206,7 +206,7 @@ func TestUnitOptions(t *testing.T) {
 		"Type=notify", "WatchdogSec=30", "ExecReload=/bin/kill -HUP $MAINPID", "NoNewPrivileges=yes", "ProtectSystem=strict",
 		"CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW", "AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW",
 		"User=p2pwall", "RuntimeDirectory=p2pwall", "RuntimeDirectoryPreserve=restart",
-		"ExecStart=/usr/sbin/p2pwall run -c /etc/config/p2pwall",
+		"ExecStart=/usr/sbin/p2pwall run -c /etc/config/p2pwall --log journal",
 	} {
 		if !strings.Contains(string(text), "\n"+want+"\n") {
 			t.Errorf("the unit does not have %s", want)

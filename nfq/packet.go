@@ -71,7 +71,4 @@ const (
 	// AcceptDecided accepts and marks the packet with Marks.Decided: the
 	// connection was looked at and needs no further look.
 	AcceptDecided
-	// AcceptHarmless does the same: the connection has shown that it is no file
-	// sharing.
-	AcceptHarmless
 )

@@ -55,7 +55,6 @@ func TestAppendVerdicts(t *testing.T) {
 		{"all dropped", []Verdict{Drop, Drop, Drop, Drop}, batchGolden(id3, drop)},
 		// The mark of another's is kept.
 		{"a mark", []Verdict{Accept, AcceptDecided, Accept, Accept}, markGolden(id1, `05000100`) + batchGolden(id3, accept)},
-		{"harmless", []Verdict{Accept, AcceptHarmless, Accept}, markGolden(id1, `05000100`) + batchGolden(id2, accept)},
 		{"as many drops as accepts", []Verdict{Drop, Accept, Accept, Drop}, verdictGolden(id0, drop) + verdictGolden(id3, drop) + batchGolden(id2, accept)},
 		{"more accepts", []Verdict{Accept, Drop, Accept, AcceptDecided}, verdictGolden(id1, drop) + markGolden(id3, `05000000`) + batchGolden(id2, accept)},
 		{"more drops", []Verdict{Drop, Drop, Accept, Drop}, verdictGolden(id2, accept) + batchGolden(id3, drop)},
@@ -90,11 +89,8 @@ func TestRepeat(t *testing.T) {
 		want    string
 	}{
 		{"decided", Packet{ID: 7, Hook: HookForward, Mark: 0x100}, AcceptDecided, true, repeatGolden(id, `05000100`)},
-		{"harmless", Packet{ID: 7, Hook: HookForward}, AcceptHarmless, true, repeatGolden(id, `05000000`)},
-		{"not asked for", Packet{ID: 7, Hook: HookForward}, AcceptHarmless, false, markGolden(id, `05000000`)},
 		{"for the router", Packet{ID: 7, Hook: HookInput}, AcceptDecided, true, markGolden(id, `05000000`)},
 		{"a bit of another's", Packet{ID: 7, Hook: HookForward, Mark: 0x02000100}, AcceptDecided, true, repeatGolden(id, `05000100`)},
-		{"it came back as it went, harmless", Packet{ID: 7, Hook: HookForward, Mark: testMarks.Decided}, AcceptHarmless, true, verdictGolden(id, `00000001`)},
 		{"all bits", Packet{ID: 7, Hook: HookForward, Mark: testMarks.Mask}, AcceptDecided, true, markGolden(id, `05000000`)},
 		{"it came back as it went", Packet{ID: 7, Hook: HookForward, Mark: testMarks.Decided}, AcceptDecided, true, verdictGolden(id, `00000001`)},
 		{"accepted", Packet{ID: 7, Hook: HookForward}, Accept, true, verdictGolden(id, `00000001`)},

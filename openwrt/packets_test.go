@@ -717,9 +717,12 @@ func partGone(t *testing.T, w *world) {
 	if tcp, udp := gone(); tcp != 0 || udp != 1 {
 		t.Errorf("%d and %d packets are gone of one from the outside", tcp, udp)
 	}
-	_, _ = try("", "ip", "netns", "exec", w.ns("c1"), "ping", "-c", "2", "-i", "0.2", "-W", "1", "192.0.2.2")
-	if tcp, udp := gone(); tcp != 0 || udp != 2 {
-		t.Errorf("%d and %d packets are gone of two pings", tcp, udp)
+	// On a busy machine it may be time for a sample again.
+	sampled = w.during(func() {
+		_, _ = try("", "ip", "netns", "exec", w.ns("c1"), "ping", "-c", "2", "-i", "0.2", "-W", "1", "192.0.2.2")
+	})
+	if tcp, udp := gone(); tcp != 0 || udp+uint64(sampled) != 2 {
+		t.Errorf("%d and %d packets are gone of two pings, and %d sampled", tcp, udp, sampled)
 	}
 	w.set("delete", "lock4", "10.1.0.2")
 	w.set("delete", "cut4", "10.1.0.2 . 192.0.2.2")

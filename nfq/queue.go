@@ -287,9 +287,12 @@ func openError(num uint16, err error) error {
 
 // Close gives the queue back, after the verdicts on the current batch. The
 // kernel drops the packets that nobody has answered; a queue that fails open
-// has them accepted first.
+// has them accepted first, but for those that are marked as samples.
 func (q *Queue) Close() error {
 	err := q.Flush()
+	if q.failOpen && err == nil {
+		err = q.dropSamples()
+	}
 	if q.failOpen && err == nil {
 		// As numbers wrap around, this is behind every packet that is held.
 		const far = 1 << 30
@@ -297,4 +300,33 @@ func (q *Queue) Close() error {
 		err = q.write()
 	}
 	return errors.Join(err, q.conn.Close())
+}
+
+// dropSamples answers what waits to be received: samples are dropped, the rest is
+// accepted. It does not wait for more.
+func (q *Queue) dropSamples() error {
+	const most = 1024 // batches: others may go on sending
+	for range most {
+		q.n = 0
+		if !q.decode() {
+			if err := q.raw.Control(q.recvmmsg); err != nil {
+				return err
+			}
+			if q.errno == unix.EINTR || q.errno == unix.ENOBUFS {
+				continue
+			}
+			if !q.decode() {
+				return nil
+			}
+		}
+		for i := range q.begin() {
+			if q.marks.Sampled(q.Packet(i)) {
+				q.Verdict(i, Drop)
+			}
+		}
+		if err := q.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

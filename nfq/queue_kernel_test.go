@@ -517,6 +517,57 @@ func TestQueueFailOpen(t *testing.T) {
 	}
 }
 
+// TestQueueCloseDropsSamples: what still waits when a queue that fails open is closed
+// goes on, but for what the rules queued only to show it.
+func TestQueueCloseDropsSamples(t *testing.T) {
+	f := families[0]
+	r := newRouter(t)
+	const plain, sampled, sent = 8000, 8001, 5
+	for _, rule := range []string{
+		fmt.Sprintf("-p udp --dport %d -j MARK --set-xmark %#x/%#x", sampled, testMarks.Sample, testMarks.Mask),
+		"-p udp -j NFQUEUE --queue-num " + fmt.Sprint(testQueue),
+	} {
+		run(t, f.iptables, append([]string{"-w", "-t", "mangle", "-A", "FORWARD"}, strings.Fields(rule)...)...)
+	}
+	for _, port := range []int{plain, sampled} {
+		run(t, f.iptables, "-w", "-t", "mangle", "-A", "POSTROUTING", "-p", "udp", "--dport", fmt.Sprint(port))
+	}
+	q := openQueue(t, Config{Marks: testMarks, FailOpen: true})
+	setNetNS(t, r.inside)
+	var to []*net.UDPConn
+	for _, port := range []uint16{sampled, plain} {
+		c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(r.address(f, "outside"), port)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		to = append(to, c)
+	}
+	setNetNS(t, r.router)
+	for range sent {
+		for _, c := range to {
+			write(t, c, []byte{0})
+		}
+	}
+	count := func(chain, rule string) int {
+		return ruleCount(t, run(t, f.iptables, "-w", "-t", "mangle", "-L", chain, "-v", "-n", "-x"), rule)
+	}
+	for end := soon(); count("FORWARD", "NFQUEUE num "+fmt.Sprint(testQueue)) < 2*sent; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not all came to the queue")
+		}
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := count("POSTROUTING", fmt.Sprint("udp dpt:", plain)); n != sent {
+		t.Errorf("%d of %d packets went on", n, sent)
+	}
+	if n := count("POSTROUTING", fmt.Sprint("udp dpt:", sampled)); n != 0 {
+		t.Errorf("%d samples went on", n)
+	}
+}
+
 // TestQueueCopyRange cuts long packets off and still reads their headers.
 func TestQueueCopyRange(t *testing.T) {
 	enterNetNS(t)

@@ -143,10 +143,11 @@ func (q *Queue) Packet(i int) *Packet { return &q.packets[:q.n][i] }
 // verdict is accepted.
 func (q *Queue) Verdict(i int, v Verdict) { q.verdicts[:q.n][i] = v }
 
-// SetRepeat says what becomes of a forwarded packet that AcceptDecided
-// marks. Off, as at first, it goes on from where it was queued. On, it meets the rules of the same hook once more (NF_REPEAT), which have to know it by its
-// mark and let it pass: they then need no second chain for what comes from the queue,
-// that every packet of the router would go through.
+// SetRepeat says what becomes of a forwarded packet that AcceptDecided marks. Off, as at
+// first, it goes on from where it was queued. On, it meets the rules of the same hook
+// once more (NF_REPEAT), which have to know it by its mark and let it pass: they then
+// need no second chain for what comes from the queue, that every packet of the router
+// would go through.
 func (q *Queue) SetRepeat(on bool) { q.repeat.Store(on) }
 
 // Flush sends the verdicts on all packets of the last Recv in one write. After

@@ -104,7 +104,7 @@ func CutFlows(pairs map[Pair]struct{}, ports map[HostPort]struct{}, lan []netip.
 func LookAnew(m Marks, hosts map[Addr]struct{}, lan []netip.Prefix) (int, error) {
 	return changeFlows(&m, func(e *ctEntry) ctChange {
 		_, of := hosts[e.origSrc.Addr]
-		if of && e.proto == ProtoTCP && m.decided(e.mark) && outside(lan, &e.origDst.Addr) && !wellKnown(ProtoTCP, e.origDst.Port) {
+		if of && e.proto == ProtoTCP && m.decided(e.mark) && outside(lan, &e.origDst.Addr) && !WellKnown(ProtoTCP, e.origDst.Port) {
 			return ctUnmark
 		}
 		return ctKeep
@@ -128,7 +128,7 @@ func LookAgain(lan []netip.Prefix) ([]AddrPort, error) {
 	spoke := map[AddrPort]Addr{}
 	_, err := changeFlows(nil, func(e *ctEntry) ctChange {
 		switch {
-		case e.proto != ProtoUDP || !e.leaves(lan) || wellKnown(ProtoUDP, e.origDst.Port):
+		case e.proto != ProtoUDP || !e.leaves(lan) || WellKnown(ProtoUDP, e.origDst.Port):
 			return ctKeep
 		case e.origDst.Port >= 1024:
 			first, known := spoke[e.origSrc]
@@ -157,10 +157,11 @@ var (
 	}
 )
 
-// wellKnown reports whether a port is that of a service that is no file sharing.
+// WellKnown reports whether a port is that of a service that is no file sharing, by
+// ProtoTCP or ProtoUDP.
 //
 //go:noinline
-func wellKnown(proto uint8, port uint16) bool {
+func WellKnown(proto uint8, port uint16) bool {
 	ports := wellKnownUDP[:]
 	if proto == ProtoTCP {
 		ports = wellKnownTCP[:]

@@ -163,16 +163,25 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	locked := c != nil && c.selective
 	switch {
 	case fl.claimed: // and only watched
-	case fl.key.wport < private || service(fl.key.wport):
+		return e.letGo(slot)
+	case fl.key.wport < private || nfq.WellKnown(nfq.ProtoTCP, fl.key.wport):
+		return e.letGo(slot) // connections of such services may look random, too
 	case fl.decided != 0 && (!locked || fl.decided >= c.since):
 		// It was let pass a moment ago, and this was on its way already.
+		return e.letGo(slot)
 	case !fl.begun && h.serves(fl.key.lport):
 		// It comes from outside, to a server of the host. At its own port a client is
 		// cut as a whole.
-	case fl.begun, fl.decided == 0 && h.forgets(now) && e.hides(p.Payload) != none:
-		if protocol := e.hides(p.Payload); protocol != none {
-			return e.hidden(p, d, h, slot, protocol, now)
-		}
+		return e.letGo(slot)
+	}
+	hidden := none
+	if fl.begun || fl.decided == 0 && h.forgets(now) {
+		hidden = e.hides(p.Payload)
+	}
+	switch {
+	case hidden != none:
+		return e.hidden(p, d, h, slot, hidden, now)
+	case fl.begun:
 		if e.judgement(h, &fl.key, now) == unknown {
 			e.judge(h, &fl.key, other, now)
 		}
@@ -191,16 +200,6 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		}
 	}
 	return e.letGo(slot)
-}
-
-// service reports whether a port that is none of the system's is a well-known service's
-// all the same, whose connections may look random.
-func service(port uint16) bool {
-	switch port {
-	case 1194, 1935, 3389, 5060, 5061, 5222, 5223, 5228, 8080, 8443, 8883:
-		return true
-	}
-	return false
 }
 
 // drop counts a TCP packet that is dropped; c may be nil.

@@ -595,14 +595,7 @@ func (h *host) forgets(now Time) bool {
 const servedPorts = 8
 
 // serve notes that the host has answered who connected to its port.
-func (h *host) serve(port uint16) {
-	i := slices.Index(h.served[:servedPorts-1], port)
-	if i < 0 {
-		i = servedPorts - 1
-	}
-	copy(h.served[1:i+1], h.served[:i])
-	h.served[0] = port
-}
+func (h *host) serve(port uint16) { putFirst(h.served[:], portAt(h.served[:], port), port) }
 
 // serves reports whether the host serves others at its port.
 func (h *host) serves(port uint16) bool { return slices.Contains(h.served[:], port) }

@@ -2,7 +2,11 @@
 
 package state
 
-import "github.com/p2pwall/p2pwall/nfq"
+import (
+	"slices"
+
+	"github.com/p2pwall/p2pwall/nfq"
+)
 
 // maxOwn is how many ports of its own a client may have. Nearly all have one, for UDP and
 // TCP alike; some have another for the DHT.
@@ -10,13 +14,21 @@ const maxOwn = 4
 
 // owns reports whether the port is the client's own: what the host sends from there, by
 // UDP or TCP, and what comes to it is the client's.
-func (c *client) owns(port uint16) bool {
-	for _, o := range c.own {
-		if o == port && port != 0 {
-			return true
-		}
+func (c *client) owns(port uint16) bool { return port != 0 && slices.Contains(c.own[:], port) }
+
+// portAt is where the port is in a list of the ports used last, the newest first; else the
+// last place, of the one that gives way to it.
+func portAt(ports []uint16, port uint16) int {
+	if i := slices.Index(ports, port); i >= 0 {
+		return i
 	}
-	return false
+	return len(ports) - 1
+}
+
+// putFirst makes the port the newest of the list; i is its place.
+func putFirst(ports []uint16, i int, port uint16) {
+	copy(ports[1:i+1], ports[:i])
+	ports[0] = port
 }
 
 // ownPort notes a port from which a client has spoken, or at which it has answered. The
@@ -26,18 +38,14 @@ func (e *Engine) ownPort(h *host, c *client, port uint16, now Time) {
 	if port < private {
 		return
 	}
-	i := 0
-	for i < maxOwn-1 && c.own[i] != port {
-		i++
-	}
+	i := portAt(c.own[:], port)
 	gone := c.own[i]
 	isNew := gone != port
 	locked := c.locked && c.selective
 	if isNew && locked && !e.mayChange(h, 4*addrsOf(h), now) {
 		return // what it says in its own words is cut all the same
 	}
-	copy(c.own[1:i+1], c.own[:i])
-	c.own[0] = port
+	putFirst(c.own[:], i, port)
 	if !isNew || !locked {
 		return
 	}

@@ -10,8 +10,7 @@ import (
 // tcpOut decides about a TCP packet from the LAN to the outside.
 func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
 	isSYN := p.TCPFlags&(nfq.SYN|nfq.ACK|nfq.RST|nfq.FIN) == nfq.SYN
-	if h.client != none {
-		c := &e.clients[h.client]
+	if c := e.clientOf(h); c != nil {
 		if peer := e.knows(c, &p.Dst); peer != nil && c.locked && e.refused(peer, p, isSYN) {
 			peer.dropped++
 			return e.refuse(p, c)

@@ -35,15 +35,12 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	if f.Kind == detect.Query || f.Kind == detect.Reply {
 		return e.spoke(p, d, h, f, now)
 	}
-	// What is weak may be anything: a name server's number begins as FastTrack's
-	// short messages do.
-	if e.looks && detect.HarmlessDatagram(p.Payload, p.DstPort) {
-		// A peer of a protocol that goes by addresses alone stays cut.
-		if h.client == none || !e.cutFrom(&e.clients[h.client], p) {
-			return e.harmless(p.DstPort)
-		}
-	}
 	c := e.clientOf(h)
+	// What is weak may be anything: a name server's number begins as FastTrack's
+	// short messages do. A peer of a protocol that goes by addresses alone stays cut.
+	if e.looks && detect.HarmlessDatagram(p.Payload, p.DstPort) && (c == nil || !e.cutFrom(c, p)) {
+		return e.harmless(p.DstPort)
+	}
 	if e.looks && (c == nil || c.proved == 0) {
 		e.suspectUDP(p, d, h, now)
 	}

@@ -23,7 +23,7 @@ func (e *env) kazaaServer(p uint16, named netip.AddrPort) {
 	l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.Addr{}, p))
 	e.ok(err)
 	e.t.Cleanup(func() { l.Close() })
-	go accept(l, func(c net.Conn) {
+	go lab.Accept(l, func(c net.Conn) {
 		r := bufio.NewReader(c)
 		for {
 			for line := ""; strings.TrimSpace(line) != "" || line == ""; {

@@ -147,7 +147,7 @@ func TestSlowAnswer(t *testing.T) {
 		l, err := h.ListenTCP(netip.AddrPortFrom(netip.Addr{}, 1214))
 		e.ok(err)
 		t.Cleanup(func() { l.Close() })
-		go accept(l, serve)
+		go lab.Accept(l, serve)
 		e.start(func(ctx context.Context) error {
 			for ; ctx.Err() == nil; time.Sleep(time.Second) {
 				for _, to := range []netip.Addr{stranger4, stranger4b} {

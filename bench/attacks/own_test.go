@@ -122,7 +122,7 @@ func (e *env) echoes(p uint16) {
 	l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.Addr{}, p))
 	e.ok(err)
 	e.t.Cleanup(func() { l.Close() })
-	go accept(l, func(c net.Conn) { io.Copy(c, c) })
+	go lab.Accept(l, func(c net.Conn) { io.Copy(c, c) })
 }
 
 // randomFirst opens a connection whose first data is random, as Shadowsocks' is, and

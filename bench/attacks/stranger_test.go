@@ -195,32 +195,9 @@ func (e *env) echo(h *lab.Host, p uint16) {
 	l, err := h.ListenTCP(netip.AddrPortFrom(netip.Addr{}, p))
 	e.ok(err)
 	e.t.Cleanup(func() { l.Close() })
-	go accept(l, func(c net.Conn) { io.Copy(c, c) })
+	go lab.Accept(l, func(c net.Conn) { io.Copy(c, c) })
 	u, err := h.ListenUDP(netip.AddrPortFrom(netip.Addr{}, p))
 	e.ok(err)
 	e.t.Cleanup(func() { u.Close() })
-	go func() {
-		b := make([]byte, 2048)
-		for {
-			n, from, err := u.ReadFromUDPAddrPort(b)
-			if err != nil {
-				return
-			}
-			u.WriteToUDPAddrPort(b[:n], from)
-		}
-	}()
-}
-
-// accept serves a listener until it is closed.
-func accept(l net.Listener, serve func(net.Conn)) {
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer c.Close()
-			serve(c)
-		}()
-	}
+	go lab.EchoUDP(u)
 }

@@ -113,18 +113,7 @@ func (e *env) besideServers() {
 			l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(a, p))
 			ok(err)
 			e.t.Cleanup(func() { l.Close() })
-			go func() {
-				for {
-					c, err := l.Accept()
-					if err != nil {
-						return
-					}
-					go func() {
-						defer c.Close()
-						serve(c)
-					}()
-				}
-			}()
+			go lab.Accept(l, serve)
 		}
 	}
 	for _, s := range streams {
@@ -166,19 +155,8 @@ func (e *env) besideServers() {
 			u, err := e.lab.Inet.ListenUDP(netip.AddrPortFrom(a, d.port))
 			ok(err)
 			e.t.Cleanup(func() { u.Close() })
-			go echoUDP(u)
+			go lab.EchoUDP(u)
 		}
-	}
-}
-
-func echoUDP(u *net.UDPConn) {
-	b := make([]byte, 2048)
-	for {
-		n, from, err := u.ReadFromUDPAddrPort(b)
-		if err != nil {
-			return
-		}
-		u.WriteToUDPAddrPort(b[:n], from)
 	}
 }
 

@@ -152,3 +152,30 @@ func serveBanner(c net.Conn, banner string) {
 	io.WriteString(c, banner)
 	io.Copy(c, c)
 }
+
+// Accept serves a listener until it is closed. Each connection is closed when serve
+// returns.
+func Accept(l net.Listener, serve func(net.Conn)) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			serve(c)
+		}()
+	}
+}
+
+// EchoUDP sends back what comes, until the socket is closed.
+func EchoUDP(u *net.UDPConn) {
+	b := make([]byte, 2048)
+	for {
+		n, from, err := u.ReadFromUDPAddrPort(b)
+		if err != nil {
+			return
+		}
+		u.WriteToUDPAddrPort(b[:n], from)
+	}
+}

@@ -226,7 +226,7 @@ func newServers(l *lab.Lab) (*servers, error) {
 		s.tcp.Close()
 		return nil, err
 	}
-	go serve(s.tcp, func(c net.Conn) {
+	go lab.Accept(s.tcp, func(c net.Conn) {
 		buf := make([]byte, 256<<10)
 		for {
 			n, err := c.Read(buf)
@@ -237,25 +237,12 @@ func newServers(l *lab.Lab) (*servers, error) {
 		}
 	})
 	reply := append([]byte("HTTP/1.1 200 OK\r\nContent-Length: 16384\r\nConnection: close\r\n\r\n"), make([]byte, replyLen)...)
-	go serve(s.web, func(c net.Conn) {
+	go lab.Accept(s.web, func(c net.Conn) {
 		if _, err := c.Read(make([]byte, 4096)); err == nil {
 			_, _ = c.Write(reply)
 		}
 	})
 	return s, nil
-}
-
-func serve(l *net.TCPListener, f func(net.Conn)) {
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer c.Close()
-			f(c)
-		}()
-	}
 }
 
 func (s *servers) close() {

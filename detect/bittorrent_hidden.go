@@ -5,7 +5,6 @@ package detect
 // btHidden are the sessions with message stream encryption (MSE).
 var btHidden = Handshake{
 	First:  func(b []byte) bool { return MSEFirst(b) && !framed(b) },
-	Framed: peerFramed,
 	Middle: mseMiddle,
 	Answer: MSEAnswer,
 	Proof:  MSEProof,
@@ -81,8 +80,6 @@ const (
 	peerPiece    = 7
 	peerBlock    = 1 << 14 // of a file: what all clients ask for at once, in bytes
 )
-
-func peerFramed(b []byte) bool { return peerMiddle(b) == Yes }
 
 // peerMiddle reports whether b begins with messages between peers in clear: two of them, a
 // request, or the beginning of a piece. More says that it may become so. What only keeps a

@@ -189,10 +189,8 @@ type Protocol struct {
 type Handshake struct {
 	// First reports whether b, the first data of a connection, can begin it.
 	First func(b []byte) bool
-	// Framed reports whether b are messages of such a session that is in clear, and
-	// Middle whether b can be of the middle of an encrypted one: More asks for more
-	// of it.
-	Framed func(b []byte) bool
+	// Middle reports whether b can be of the middle of a session, in clear or encrypted:
+	// More asks for more of it.
 	Middle func(b []byte) Match
 	// Answer builds what answers the handshake into dst, and returns its length. Proof
 	// writes into want what the one who opened the connection then sends, as only the

@@ -272,9 +272,10 @@ func (e *Engine) bare(p *nfq.Packet, h *host, now Time) nfq.Verdict {
 // inMiddle looks at data of a connection of a locked host that was there before it was
 // looked at. It reports whether it is one between peers, and whether that is known.
 func (e *Engine) inMiddle(c *client, fl *flow, b []byte) (is, known bool) {
-	first, seen := fl.nmiddle == 0, b // what is of another kind may have its length before it
-	n := copy(fl.middle[fl.nmiddle:], b)
-	if fl.nmiddle += uint8(n); !first {
+	seen := b // what is of another kind may have its length before it
+	before := fl.nmiddle
+	fl.nmiddle += uint8(copy(fl.middle[before:], b))
+	if before > 0 {
 		seen = fl.middle[:fl.nmiddle]
 	}
 	known = true
@@ -282,13 +283,12 @@ func (e *Engine) inMiddle(c *client, fl *flow, b []byte) (is, known bool) {
 		if p.Hidden == nil || !c.proved.Has(i) || !e.streams.Has(i) {
 			continue
 		}
-		m := p.Hidden.Middle(seen)
-		if m == detect.Yes || first && p.Hidden.Framed(b) {
+		switch p.Hidden.Middle(seen) {
+		case detect.Yes:
 			fl.protocol = uint8(i)
 			return true, true
-		}
-		if m == detect.More && fl.nmiddle < middleSize {
-			known = false
+		case detect.More:
+			known = known && fl.nmiddle == middleSize
 		}
 	}
 	return false, known

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
@@ -45,8 +46,17 @@ func (b *bench) flat() error {
 	if err := queueRule(l); err != nil {
 		return err
 	}
+	// The router knows the made-up hosts: before a lock it is asked whose an address is.
+	for i := range flatHosts {
+		mac, ip := madeUp(i)
+		if _, err := l.Router.Run("ip", "neigh", "replace", ip.String(), "lladdr", net.HardwareAddr(mac[:]).String(),
+			"dev", lab.BridgeDev, "nud", "permanent"); err != nil {
+			return err
+		}
+	}
 	other := [][]byte{small(l.Innocent, netip.AddrPortFrom(sinkAddr, discardPort))}
-	sizes := []struct{ hosts, peers int }{{1, 1}, {flatHosts, flatPeers}}
+	// Two peers prove a client.
+	sizes := []struct{ hosts, peers int }{{1, 2}, {flatHosts, flatPeers}}
 	bins := map[string]string{nameWall: b.wall}
 	if b.base != "" {
 		bins[nameBase] = b.base

@@ -24,7 +24,9 @@ var BitTorrent = Protocol{
 	Probes: []Probe{
 		{Name: "krpc", Build: btPing, Answered: btPinged},
 		{Name: "utp", Build: btSYN, Answered: UTPAnswered},
-		{Name: "mse", TCP: true, Build: btKey, Answered: btKeyed},
+		// A key that is not whole yet is answered by others that look random as well, such
+		// as Bitcoin's nodes.
+		{Name: "mse", TCP: true, Alone: mseKey - 1, Build: btKey, Answered: btKeyed},
 	},
 	Sift: true,
 	Names: []string{
@@ -53,6 +55,7 @@ func btKeyed(b, probe []byte) bool {
 }
 
 func btDatagram(b []byte, f *Finding) Kind {
+	b, f.Inner = relayed(b)
 	if len(b) < 16 {
 		return None
 	}
@@ -96,14 +99,47 @@ func btDatagram(b []byte, f *Finding) Kind {
 
 func btFirst(b []byte, outbound bool, f *Finding) Match {
 	m := peerFirst(b)
-	if m == Yes {
+	switch {
+	case m == Yes:
 		f.Reason, f.Conduct = ReasonHello, true
 		if outbound {
 			peerNames(b, f)
 		}
+	case outbound && torrentTLS(b):
+		f.Reason, f.Conduct = ReasonHello, true
+		return Yes
 	}
 	return m
 }
+
+// torrentTLS reports whether b begins a connection of TLS between peers of one torrent, as
+// libtorrent has them: the server's name (RFC 6066) is the info hash in hexadecimal digits,
+// without a dot. A page cannot have a browser go to such a name, because no name server
+// outside can know it.
+func torrentTLS(b []byte) bool {
+	const record, digits = 0x16, 40
+	if len(b) < 5 || b[0] != record || b[1] != 3 {
+		return false
+	}
+	i := bytes.Index(b, sniOfHash)
+	if i < 0 {
+		return false
+	}
+	name := b[i+len(sniOfHash):]
+	if len(name) < digits {
+		return false
+	}
+	for _, c := range name[:digits] {
+		if !isHex(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// sniOfHash is what stands before a server's name of 40 bytes: the extension's number and
+// length, the list's length, the name's kind and length.
+var sniOfHash = []byte{0, 0, 0, 45, 0, 43, 0, 0, 40}
 
 // btHeader goes by what a client asks for, and by what it calls itself.
 func btHeader(line []byte, first, outbound bool, f *Finding) Match {

@@ -2,6 +2,8 @@
 
 package detect
 
+import "bytes"
+
 // btHidden are the sessions with message stream encryption (MSE).
 var btHidden = Handshake{
 	First:  func(b []byte) bool { return MSEFirst(b) && !framed(b) },
@@ -11,31 +13,85 @@ var btHidden = Handshake{
 	Proved: MSEProved,
 }
 
-// mseMiddle reports whether b can be of the middle of a session between peers: messages
-// in clear, or what looks random and has no structure that is known.
-func mseMiddle(b []byte) Match {
-	m := peerMiddle(b)
-	switch {
-	case m != No:
-		return m
-	case framed(b):
-		return No
-	case len(b) >= mseKey:
-		if random(b) {
+// Middle is what was seen of the middle of one direction of a connection. The zero value
+// is ready.
+type Middle struct {
+	buf   [middleSize]byte // the short segments, one behind the other
+	n     uint8            // bytes in buf
+	short uint8            // short segments that came
+	other bool             // one of them has a length that no packet of SSH has
+	long  uint16           // bytes of long segments that came
+}
+
+const (
+	middleSize = 128
+	// A long segment may be part of something larger: what it begins with says nothing.
+	// A short one ends what was written at once, so that the next begins something new.
+	middleLong = 1000
+	// middleShorts is how many short segments are looked at before random bytes count.
+	// Those of TLS begin with a record's header.
+	middleShorts = 4
+	// middleMost is how many of them are looked at in all.
+	middleMost = 32
+	// middleRecord is longer than any record of TLS: an upload shows a header in so many
+	// bytes.
+	middleRecord = 17 << 10
+)
+
+// mseMiddle shows one more segment of a connection. It returns Yes when it is one between
+// peers: it has their messages in clear, or it looks random and is neither TLS nor SSH.
+// SSH may encrypt the length of its packets. But these have 16 bytes behind 4, and else a
+// multiple of 8.
+func mseMiddle(m *Middle, b []byte) Match {
+	switch peerMiddle(b) {
+	case Yes:
+		return Yes
+	case No: // what is of another kind may have its length before it
+		if framed(b) {
+			return No
+		}
+	}
+	if len(b) >= middleLong {
+		if bytes.Contains(b, tlsData) || !random(b[:middleLong/2]) {
+			return No
+		}
+		if m.long += uint16(len(b)); m.long > middleRecord {
 			return Yes
 		}
+		return More
+	}
+	m.n += uint8(copy(m.buf[m.n:], b))
+	m.short++
+	m.other = m.other || len(b)%8 != 4
+	seen := m.buf[:m.n]
+	if peer := peerMiddle(seen); peer == Yes || peer == More && m.n < middleSize {
+		return peer
+	}
+	switch {
+	case mostlyText(seen):
+		return No
+	case len(seen) >= mseKey && !random(seen):
+		return No
+	case len(seen) >= mseKey && m.short >= middleShorts && m.other:
+		return Yes
+	case m.short >= middleMost:
 		return No
 	}
+	return More
+}
+
+// tlsData is how the header of a record of TLS begins that carries data.
+var tlsData = []byte{0x17, 3, 3}
+
+// mostlyText reports whether b, of some length, is text for the most part.
+func mostlyText(b []byte) bool {
 	text := 0
 	for _, c := range b {
 		if c >= ' ' && c <= '~' {
 			text++
 		}
 	}
-	if len(b) >= 8 && text*100 > 75*len(b) {
-		return No
-	}
-	return More
+	return len(b) >= 8 && text*100 > 75*len(b)
 }
 
 // framed reports whether b begins as messages of something else do whose content may be

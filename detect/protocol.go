@@ -85,12 +85,14 @@ type Finding struct {
 	// page can have a browser send it, nor can anybody outside cause it. Sent to
 	// several addresses it proves the program.
 	Conduct bool
+	// Inner is a number for whom the datagram is for behind a proxy, or 0.
+	Inner uint32
 }
 
 // Reset empties the finding for its next use.
 func (f *Finding) Reset() {
 	f.Kind, f.Reason, f.Protocol, f.N, f.Ignored = None, ReasonNone, 0, 0, 0
-	f.Client.n, f.Port, f.Conduct = 0, 0, false
+	f.Client.n, f.Port, f.Conduct, f.Inner = 0, 0, false, 0
 }
 
 func (f *Finding) name(e Endpoint, ok bool) {
@@ -189,9 +191,9 @@ type Protocol struct {
 type Handshake struct {
 	// First reports whether b, the first data of a connection, can begin it.
 	First func(b []byte) bool
-	// Middle reports whether b can be of the middle of a session, in clear or encrypted:
-	// More asks for more of it.
-	Middle func(b []byte) Match
+	// Middle shows the next segment b of a connection that is in its middle, and reports
+	// whether it is a session, in clear or encrypted. More asks for more of it.
+	Middle func(m *Middle, b []byte) Match
 	// Answer builds what answers the handshake into dst, and returns its length. Proof
 	// writes into want what the one who opened the connection then sends, as only the
 	// program can: first is what it sent. It reports whether there is such a thing.
@@ -215,6 +217,9 @@ type Probe struct {
 	// TCP says that it goes over TCP to where the client listens, and not
 	// by UDP to where its queries come from.
 	TCP bool
+	// Alone is how many bytes of it are sent first, by TCP. Only another program answers
+	// them.
+	Alone int
 	// Build builds the probe into dst, which has room for MaxAnswer, and
 	// returns its length, or 0 when this way cannot be gone. query is the
 	// last query of the client, which may be empty. The same salt makes the

@@ -34,12 +34,17 @@ const (
 // itself: no pointer, no allocation. The zero value is ready.
 type Stream struct {
 	next  uint32 // sequence number that follows what was seen
+	began uint32 // sequence number of the beginning, behind what is for a proxy
+	inner uint32 // a number for whom it is that the proxy leads to, or 0
 	seen  uint16 // bytes looked at
 	n     uint8  // bytes in buf
-	phase phase
-	http  bool // it began as HTTP
-	first bool // the line being read is the request or status line
-	over  bool // the HTTP head was read to its end
+	proxy uint8  // what was said to a SOCKS proxy
+	// connect: the head being read asks an HTTP proxy to connect.
+	connect bool
+	phase   phase
+	http    bool // it began as HTTP
+	first   bool // the line being read is the request or status line
+	over    bool // the HTTP head was read to its end
 	// claimed: a protocol was recognised.
 	claimed bool
 	// browser: a line of the head is one that only web browsers write.
@@ -82,34 +87,70 @@ func (s *Stream) scan(set Set, b []byte, outbound bool, f *Finding) Match {
 		b = b[:room]
 	}
 	s.seen += uint16(len(b))
-	found := No
-	if s.phase == phaseFirst {
-		start := b
-		if s.n > 0 { // what came before and this, as far as it fits
-			n := copy(s.buf[s.n:], b)
-			start = s.buf[:int(s.n)+n]
-		}
-		m := s.begin(set, start, outbound, f)
-		s.claimed = m == Yes
-		switch {
-		case s.phase == phaseLine:
-			// It is HTTP: what was kept is the beginning of the first line, and
-			// b goes on from there. The rest of the head may name peers.
-			found = m
-		case m == More && len(start) < StreamBuffer && s.seen < StreamLimit: // still open: keep it
-			if s.n == 0 {
-				copy(s.buf[:], b)
-			}
-			s.n = uint8(len(start))
-			return More
-		default:
-			s.phase = phaseDone
-			if m == Yes {
-				return Yes
-			}
-			return No
+	m := More
+	for s.phase == phaseFirst {
+		if m, b = s.scanFirst(set, b, outbound, f); len(b) == 0 {
+			return m
 		}
 	}
+	if s.phase == phaseDone {
+		return m
+	}
+	if m, b = s.scanHead(set, b, outbound, f, m == Yes); len(b) > 0 {
+		s.seen -= uint16(len(b))
+		return s.scan(set, b, outbound, f)
+	}
+	return m
+}
+
+// scanFirst looks at b, which follows what is kept of a beginning. It returns what is
+// still to be looked at, if anything: what is behind a message to a proxy, or the first
+// line of a head with what is kept of it.
+func (s *Stream) scanFirst(set Set, b []byte, outbound bool, f *Finding) (m Match, rest []byte) {
+	start := b
+	if s.n > 0 { // what came before and this, as far as it fits
+		n := copy(s.buf[s.n:], b)
+		start = s.buf[:int(s.n)+n]
+	}
+	n, m := 0, No
+	if outbound {
+		n, m = s.socks(start)
+	}
+	switch m {
+	case Yes:
+		b = b[n-int(s.n):]
+		s.restart(len(b))
+		return More, b
+	case No:
+		m = s.begin(set, start, outbound, f)
+		s.claimed = m == Yes
+		if s.phase == phaseLine {
+			return m, b
+		}
+	}
+	if m == More && len(start) < StreamBuffer && s.seen < StreamLimit { // still open: keep it
+		if s.n == 0 {
+			copy(s.buf[:], b)
+		}
+		s.n = uint8(len(start))
+		return More, nil
+	}
+	s.phase = phaseDone
+	if m != Yes {
+		m = No
+	}
+	return m, nil
+}
+
+// restart has what follows read as a beginning; n bytes of it have come already.
+func (s *Stream) restart(n int) {
+	s.phase, s.n, s.seen, s.began = phaseFirst, 0, uint16(n), s.next-uint32(n)
+	s.http, s.first, s.over, s.browser, s.connect = false, false, false, false, false
+}
+
+// scanHead looks at lines of a head of HTTP. found says that something was recognised in
+// it just now. It returns what is behind the head of a request to connect.
+func (s *Stream) scanHead(set Set, b []byte, outbound bool, f *Finding, found bool) (m Match, rest []byte) {
 	for len(b) > 0 && s.phase != phaseDone {
 		end := bytes.IndexByte(b, '\n')
 		if end < 0 {
@@ -129,13 +170,21 @@ func (s *Stream) scan(set Set, b []byte, outbound bool, f *Finding) Match {
 		if n := len(line); n > 0 && line[n-1] == '\r' {
 			line = line[:n-1]
 		}
+		if s.first && outbound && s.inner == 0 {
+			s.inner = connectTo(line)
+			s.connect = s.inner != 0
+		}
 		if len(line) == 0 && !s.first { // end of the head
+			if s.connect {
+				s.restart(len(b))
+				return More, b
+			}
 			s.phase, s.over = phaseDone, true
 			break
 		}
 		s.browser = s.browser || !s.first && browserHeader(line)
 		if !s.browser && s.header(set, line, outbound, f) == Yes {
-			found = Yes
+			found = true
 		}
 		s.first = false
 	}
@@ -144,17 +193,17 @@ func (s *Stream) scan(set Set, b []byte, outbound bool, f *Finding) Match {
 	}
 	if s.browser && !s.claimed {
 		// What these lines said before is a browser's too.
-		found = No
+		found = false
 		f.Reset()
 	}
 	switch {
-	case found == Yes:
+	case found:
 		s.claimed = true
-		return Yes
+		return Yes, nil
 	case s.phase == phaseDone:
-		return No
+		return No, nil
 	}
-	return More
+	return More, nil
 }
 
 // begin decides what a beginning is. It returns More both when it is open (the
@@ -219,7 +268,7 @@ func browserHeader(line []byte) bool {
 }
 
 var httpStarts = [...]string{
-	"GET ", "HEAD ", "POST ", "PUT ", "OPTIONS ", "DELETE ", "PATCH ", "HTTP/",
+	"GET ", "HEAD ", "POST ", "PUT ", "OPTIONS ", "DELETE ", "PATCH ", "CONNECT ", "HTTP/",
 }
 
 // httpStart reports whether b begins an HTTP/1 request or reply.
@@ -240,7 +289,7 @@ func httpStart(b []byte) Match {
 // known before its first segment.
 func (s *Stream) Start(seq uint32) {
 	if s.phase == phaseNew {
-		s.phase, s.next = phaseFirst, seq
+		s.phase, s.next, s.began = phaseFirst, seq, seq
 	}
 }
 
@@ -259,3 +308,11 @@ func (s *Stream) Sure() bool { return s.claimed && (!s.http || s.over && !s.brow
 
 // Done reports whether nothing more is to be seen in this direction.
 func (s *Stream) Done() bool { return s.phase == phaseDone }
+
+// Began returns the sequence number of the first byte of the beginning: of what is behind
+// the words to a proxy, if it goes through one.
+func (s *Stream) Began() uint32 { return s.began }
+
+// Inner returns a number for whom the stream is for behind a proxy, or 0 when it goes
+// through none.
+func (s *Stream) Inner() uint32 { return s.inner }

@@ -15,6 +15,12 @@ const all = Set(1<<len(All) - 1)
 
 const hello = "\xfa\x00\xb6\x2b\xfa\xcb\x12\x38\x32\x09\xd2\x32"
 
+// What is said to a proxy: who one is, and where to go.
+const (
+	socksHello = "\x05\x01\x00"
+	socksTo4   = "\x05\x01\x00\x01\xcb\x00\x71\x07\x1a\xe1"
+)
+
 // hash40 is a file's hash as it stands in a request.
 const hash40 = "a65b5f21a110182b2d8df6c36adcef8bbf63ffff"
 
@@ -38,6 +44,37 @@ var streamForms = []struct {
 	httpDone bool // the head was read to its end
 	sure     bool // of what is recognised: these are a program's own words
 }{
+	// Behind a proxy.
+	{name: "SOCKS5, a handshake", text: socksHello + "|" + socksTo4 + "|" + peerProtocol + strings.Repeat("x", 48), want: Yes, reason: ReasonHello, sure: true},
+	{name: "SOCKS5 to a name", text: "\x05\x02\x00\x02|\x05\x01\x00\x03\x0bexample.org\x1a\xe1|" + peerProtocol, want: Yes, reason: ReasonHello, sure: true},
+	{name: "SOCKS5 by IPv6", text: socksHello + "|\x05\x01\x00\x04" + strings.Repeat("\x20", 16) + "\x1a\xe1|" + peerProtocol, want: Yes, reason: ReasonHello, sure: true},
+	{name: "SOCKS5 with a password", text: "\x05\x01\x02|\x01\x04user\x06secret|" + socksTo4 + "|" + peerProtocol, want: Yes, reason: ReasonHello, sure: true},
+	{name: "SOCKS5 with an empty password", text: "\x05\x01\x02|\x01\x01u\x00|" + socksTo4 + "|" + peerProtocol, want: Yes, reason: ReasonHello, sure: true},
+	{name: "SOCKS5, all at once", text: socksHello + socksTo4 + peerProtocol, want: Yes, reason: ReasonHello, sure: true},
+	{name: "SOCKS5 byte by byte", text: bytewise("\x05\x01\x02\x01\x04user\x06secret" + socksTo4 + peerProtocol), want: Yes, reason: ReasonHello, sure: true},
+	{name: "SOCKS5, a request of Kazaa's", text: socksHello + "|" + socksTo4 + "|GET /.hash=" + hash40 + " HTTP/1.1\r\nX-Kazaa-Username: u\r\n\r\n", want: Yes, reason: ReasonTransfer, sure: true},
+	{name: "SOCKS5, a page", text: socksHello + "|" + socksTo4 + "|GET / HTTP/1.1\r\nHost: x\r\n\r\n", want: No, httpDone: true},
+	{name: "SOCKS5, TLS", text: socksHello + "|" + socksTo4 + "|\x16\x03\x01\x02\x00\x01\x00\x01\xfc", want: No},
+	{name: "SOCKS5, nothing inside yet", text: socksHello + "|" + socksTo4, want: More},
+	{name: "SOCKS5, a part of its request", text: socksHello + "|" + socksTo4[:7], want: More},
+	{name: "SOCKS5, no such request", text: socksHello + "|\x05\x04\x00\x01\x01\x02\x03\x04\x00\x50", want: No},
+	{name: "SOCKS5, no such address", text: socksHello + "|\x05\x01\x00\x02\x01\x02\x03\x04\x00\x50", want: No},
+	{name: "SOCKS5, no such method", text: "\x05\x01\x20", want: No},
+	{name: "a 5, and something else", text: "\x05\x01\x00abcdef", want: No},
+	{name: "SOCKS5 from outside is none", text: socksHello + "|" + socksTo4 + "|" + peerProtocol, inbound: true, want: No},
+	{name: "SOCKS4", text: "\x04\x01\x1a\xe1\xcb\x00\x71\x07user\x00|" + peerProtocol, want: Yes, reason: ReasonHello, sure: true},
+	{name: "SOCKS4 without a user", text: "\x04\x01\x1a\xe1\xcb\x00\x71\x07\x00|" + peerProtocol, want: Yes, reason: ReasonHello, sure: true},
+	{name: "SOCKS4a", text: "\x04\x01\x1a\xe1\x00\x00\x00\x01u\x00example.org\x00|" + peerProtocol, want: Yes, reason: ReasonHello, sure: true},
+	{name: "SOCKS4, and something else", text: "\x04\x01\x1a\xe1\xcb\x00\x71\x07\x00and more", want: No},
+	{name: "CONNECT", text: "CONNECT 203.0.113.7:6881 HTTP/1.1\r\nHost: 203.0.113.7:6881\r\n\r\n|" + peerProtocol, want: Yes, reason: ReasonHello, sure: true},
+	{name: "CONNECT of a program that calls itself a browser", text: "CONNECT 203.0.113.7:6881 HTTP/1.1\r\nUser-Agent: Mozilla/5.0\r\n\r\n|" + peerProtocol, want: Yes, reason: ReasonHello, sure: true},
+	{name: "CONNECT, all at once", text: "CONNECT 203.0.113.7:6881 HTTP/1.0\r\n\r\n" + peerProtocol, want: Yes, reason: ReasonHello, sure: true},
+	{name: "CONNECT byte by byte", text: bytewise("CONNECT 203.0.113.7:6881 HTTP/1.1\r\nHost: x\r\n\r\n" + peerProtocol), want: Yes, reason: ReasonHello, sure: true},
+	{name: "CONNECT, an announce", text: "CONNECT t.example:80 HTTP/1.1\r\n\r\n|GET /announce?info_hash=%AEF%021%BA%FDj%92%80%F5%CAv%C7%9E%5C%00R%B9%B91&port=1 HTTP/1.1\r\nUser-Agent: Transmission/3.00\r\n\r\n", want: Yes, reason: ReasonAnnounce, sure: true},
+	{name: "CONNECT, TLS", text: "CONNECT www.example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n|\x16\x03\x01\x02\x00\x01\x00\x01\xfc", want: No},
+	{name: "CONNECT through CONNECT is not followed", text: "CONNECT a:1 HTTP/1.1\r\n\r\n|CONNECT b:1 HTTP/1.1\r\n\r\n|" + peerProtocol, want: No, httpDone: true},
+	{name: "CONNECT from outside is none", text: "CONNECT a:1 HTTP/1.1\r\n\r\n|" + peerProtocol, inbound: true, want: No, httpDone: true},
+
 	// Requests of a client.
 	{name: "giFT's request", text: "GET /.hash=" + hash40 + " HTTP/1.1\r\nRange: bytes=0-39999\r\nUserAgent: giFT-FastTrack 0.8.9\r\nX-Kazaa-Network: KaZaA\r\nX-Kazaa-Username: giFTed\r\nHost: 203.0.113.77:1214\r\n\r\n", want: Yes, reason: ReasonTransfer, sure: true},
 	{name: "MLDonkey's request", text: "GET /.hash=" + hash40 + " HTTP/1.0\r\nX-Kazaa-Network: KaZaA\r\nConnection: Keep-Alive\r\n\r\n", want: Yes, reason: ReasonTransfer, sure: true},
@@ -337,7 +374,7 @@ func TestBrowserMarks(t *testing.T) {
 }
 
 func TestStreamSize(t *testing.T) {
-	if n := unsafe.Sizeof(Stream{}); n > 176 {
+	if n := unsafe.Sizeof(Stream{}); n > 184 {
 		t.Errorf("a stream has %d bytes", n)
 	}
 }
@@ -421,6 +458,79 @@ func FuzzHello(f *testing.F) {
 		isHello := strings.HasPrefix(string(b), hello)
 		if isHello && m != Yes || m == Yes && !isHello && !strings.HasPrefix(string(b), "GIVE ") {
 			t.Fatalf("%x: match %d", b, m)
+		}
+	})
+}
+
+// TestInner: what is behind a proxy has a number, another for each destination, and begins
+// where the words to the proxy end.
+func TestInner(t *testing.T) {
+	numbers := map[uint32]string{0: "none"}
+	for _, head := range []string{
+		socksHello + "|" + socksTo4,
+		socksHello + "|" + socksTo4[:9] + "\x51",
+		socksHello + "|\x05\x01\x00\x03\x0bexample.org\x1a\xe1",
+		"\x04\x01\x1a\xe1\xcb\x00\x71\x07u\x00",
+		"CONNECT 203.0.113.7:6881 HTTP/1.1\r\n\r\n",
+		"CONNECT 203.0.113.8:6881 HTTP/1.1\r\n\r\n",
+	} {
+		var s Stream
+		var f Finding
+		seq := uint32(1000)
+		for part := range strings.SplitSeq(head, "|") {
+			s.Feed(all, seq, []byte(part), true, &f)
+			seq += uint32(len(part))
+		}
+		if other := numbers[s.Inner()]; other != "" {
+			t.Errorf("%q has the number of %q", head, other)
+		}
+		numbers[s.Inner()] = head
+		if s.Began() != seq {
+			t.Errorf("%q: what is inside begins at %d, want %d", head, s.Began(), seq)
+		}
+	}
+	// Datagrams by way of a SOCKS proxy.
+	const query = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"
+	for _, tt := range []struct {
+		head string
+		ok   bool
+	}{
+		{"", true},
+		{"\x00\x00\x00\x01\xcb\x00\x71\x07\x1a\xe1", true},
+		{"\x00\x00\x00\x03\x01a\x1a\xe1", true},
+		{"\x00\x00\x00\x04" + strings.Repeat("\x20", 16) + "\x1a\xe1", true},
+		{"\x00\x00\x01\x01\xcb\x00\x71\x07\x1a\xe1", false}, // a part of one
+		{"\x00\x00\x00\x02\xcb\x00\x71\x07\x1a\xe1", false},
+		{"\x00\x00\x00\x01\xcb\x00\x71\x07\x1a", false},
+	} {
+		var f Finding
+		kind := btDatagram([]byte(tt.head+query), &f)
+		if (kind == Query) != tt.ok || tt.ok && (f.Inner != 0) != (tt.head != "") {
+			t.Errorf("%q: kind %v, inner %d", tt.head, kind, f.Inner)
+		}
+	}
+}
+
+func FuzzProxy(f *testing.F) {
+	f.Add([]byte(socksHello+socksTo4+peerProtocol), uint8(3))
+	f.Add([]byte("\x05\x01\x02\x01\x04user\x06secret"+socksTo4+peerProtocol), uint8(1))
+	f.Add([]byte("\x04\x01\x1a\xe1\x00\x00\x00\x01u\x00example.org\x00"), uint8(5))
+	f.Add([]byte("CONNECT a:1 HTTP/1.1\r\n\r\n"+peerProtocol), uint8(7))
+	f.Add([]byte("\x00\x00\x00\x01\xcb\x00\x71\x07\x1a\xe1d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"), uint8(9))
+	f.Fuzz(func(t *testing.T, b []byte, size uint8) {
+		if inner, to := relayed(b); len(inner) > len(b) || (to == 0) != (len(inner) == len(b)) {
+			t.Fatalf("%d of %d bytes, %d", len(inner), len(b), to)
+		}
+		var s Stream
+		var x Finding
+		seq := uint32(1)
+		for rest := b; len(rest) > 0; {
+			n := min(len(rest), 1+int(size))
+			s.Feed(all, seq, rest[:n], true, &x)
+			if s.Began() > s.next || s.Began() == 0 {
+				t.Fatalf("begins at %d, %d was seen", s.Began(), s.next)
+			}
+			rest, seq = rest[n:], seq+uint32(n)
 		}
 	})
 }

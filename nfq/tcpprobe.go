@@ -20,6 +20,8 @@ const (
 	// tcpProbeQuiet ends an answer that has begun: many clients leave the connection
 	// open and wait.
 	tcpProbeQuiet = time.Second
+	// tcpProbePause is how long an answer to the first part of a question is waited for.
+	tcpProbePause = 500 * time.Millisecond
 	// tcpProbeMax is how much of an answer is read, in bytes.
 	tcpProbeMax = 4096
 )
@@ -29,22 +31,24 @@ type TCPProber struct {
 	slots chan struct{}
 	done  func(id uint64, answer []byte)
 	// For tests.
-	whole, quiet time.Duration
+	whole, quiet, pause time.Duration
 }
 
 // NewTCPProber returns a prober that hands the answer to each probe to done, on a
 // goroutine of the probe's own. The answer is empty where there was none, and also
 // where the host only sent back what it was sent.
 func NewTCPProber(done func(id uint64, answer []byte)) *TCPProber {
-	return &TCPProber{slots: make(chan struct{}, tcpProbers), done: done, whole: tcpProbeTime, quiet: tcpProbeQuiet}
+	return &TCPProber{slots: make(chan struct{}, tcpProbers), done: done, whole: tcpProbeTime, quiet: tcpProbeQuiet, pause: tcpProbePause}
 }
 
 // ProbeTCP connects to addr and port by the device with the index dev, whatever the
 // routes say (0: as they say), sends the request, which it copies, and reads the
-// answer, at most 4 KiB, for at most 5 s in all. It does not wait for any of that. The
-// caller finds what the answer is about by the id. ProbeTCP returns false, and does
-// nothing, when too many probes are under way.
-func (p *TCPProber) ProbeTCP(id uint64, dev uint32, addr Addr, port uint16, request []byte) bool {
+// answer, at most 4 KiB, for at most 5 s in all. The first bytes of the request, where
+// that is not 0, are sent alone: whoever answers them is another program, and its answer
+// is taken for none. ProbeTCP does not wait for any of that. The caller finds what the
+// answer is about by the id. ProbeTCP returns false, and does nothing, when too many probes
+// are under way.
+func (p *TCPProber) ProbeTCP(id uint64, dev uint32, addr Addr, port uint16, request []byte, first int) bool {
 	select {
 	case p.slots <- struct{}{}:
 	default:
@@ -55,7 +59,7 @@ func (p *TCPProber) ProbeTCP(id uint64, dev uint32, addr Addr, port uint16, requ
 		defer func() { <-p.slots }()
 		var answer []byte
 		if f := dialTCP(dev, addr, port); f != nil {
-			answer = p.ask(f, request)
+			answer = p.ask(f, request, first)
 			f.Close()
 		}
 		p.done(id, answer)
@@ -64,12 +68,15 @@ func (p *TCPProber) ProbeTCP(id uint64, dev uint32, addr Addr, port uint16, requ
 }
 
 // ask has the request sent and the answer read in the time for all of it.
-func (p *TCPProber) ask(f *os.File, request []byte) []byte {
+func (p *TCPProber) ask(f *os.File, request []byte, first int) []byte {
 	end := time.Now().Add(p.whole)
 	if f.SetDeadline(end) != nil || !connected(f) {
 		return nil
 	}
-	if _, err := f.Write(request); err != nil {
+	if first > 0 && (!p.silent(f, request[:first]) || f.SetDeadline(end) != nil) {
+		return nil
+	}
+	if _, err := f.Write(request[first:]); err != nil {
 		return nil
 	}
 	answer := make([]byte, 0, tcpProbeMax)
@@ -91,6 +98,16 @@ func (p *TCPProber) ask(f *os.File, request []byte) []byte {
 		return nil // an echo says nothing about a program
 	}
 	return answer
+}
+
+// silent sends the first part of a request, and reports whether nothing comes back to
+// that.
+func (p *TCPProber) silent(f *os.File, first []byte) bool {
+	if _, err := f.Write(first); err != nil || f.SetReadDeadline(time.Now().Add(p.pause)) != nil {
+		return false
+	}
+	_, err := f.Read(make([]byte, 1))
+	return os.IsTimeout(err)
 }
 
 // dialTCP begins a connection, or returns nil. It makes plain system calls: the net

@@ -50,6 +50,12 @@ func readRequest(c net.Conn) {
 // answerOf probes once and waits for the outcome.
 func answerOf(t *testing.T, set func(*TCPProber), dev uint32, addr Addr, port uint16) string {
 	t.Helper()
+	return answerInParts(t, set, dev, addr, port, 0)
+}
+
+// answerInParts is the same, with some bytes of the request sent alone first.
+func answerInParts(t *testing.T, set func(*TCPProber), dev uint32, addr Addr, port uint16, first int) string {
+	t.Helper()
 	type outcome struct {
 		id     uint64
 		answer []byte
@@ -61,7 +67,7 @@ func answerOf(t *testing.T, set func(*TCPProber), dev uint32, addr Addr, port ui
 	}
 	const id uint64 = 1<<40 | 7
 	request := []byte(testRequest)
-	if !p.ProbeTCP(id, dev, addr, port, request) {
+	if !p.ProbeTCP(id, dev, addr, port, request, first) {
 		t.Fatal("the prober has no place")
 	}
 	clear(request) // it was copied
@@ -197,6 +203,34 @@ func TestTCPProbeDeadline(t *testing.T) {
 	}
 }
 
+// TestTCPProbeInParts: who answers before the request is whole has not understood it.
+func TestTCPProbeInParts(t *testing.T) {
+	at := netip.MustParseAddr("127.0.0.1")
+	first := len(testRequest) - 1
+	for _, tt := range []struct {
+		name string
+		wait int // bytes until it answers
+		want string
+	}{
+		{"understands it", first + 1, "a key"},
+		{"answers its beginning", 1, ""},
+		{"answers the first part", first, ""},
+		{"hangs up", 0, ""},
+	} {
+		port := server(t, netip.AddrPortFrom(at, 0), func(c net.Conn) {
+			if tt.wait == 0 {
+				return
+			}
+			_, _ = io.ReadFull(c, make([]byte, tt.wait))
+			_, _ = io.WriteString(c, "a key")
+			_, _ = io.Copy(io.Discard, c)
+		})
+		if got := answerInParts(t, nil, 0, AddrFrom(at), port, first); got != tt.want {
+			t.Errorf("%s: answer %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestTCPProbePlaces(t *testing.T) {
 	at := netip.MustParseAddr("127.0.0.1")
 	hold := make(chan struct{})
@@ -204,11 +238,11 @@ func TestTCPProbePlaces(t *testing.T) {
 	done := make(chan struct{}, tcpProbers+1)
 	p := NewTCPProber(func(uint64, []byte) { done <- struct{}{} })
 	for i := range tcpProbers {
-		if !p.ProbeTCP(uint64(i), 0, AddrFrom(at), port, nil) {
+		if !p.ProbeTCP(uint64(i), 0, AddrFrom(at), port, nil, 0) {
 			t.Fatalf("no place for probe %d", i)
 		}
 	}
-	if p.ProbeTCP(99, 0, AddrFrom(at), port, nil) {
+	if p.ProbeTCP(99, 0, AddrFrom(at), port, nil, 0) {
 		t.Error("there is a place too many")
 	}
 	close(hold)
@@ -253,7 +287,7 @@ func TestTCPProbeDevice(t *testing.T) {
 					return "no way"
 				}
 				defer c.Close()
-				return string(p.ask(c, []byte(testRequest)))
+				return string(p.ask(c, []byte(testRequest), 0))
 			}
 			if got := ask(r.lan, inside); got != "inside" {
 				t.Errorf("inside by the LAN: %q", got)

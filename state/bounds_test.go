@@ -277,8 +277,8 @@ func TestMadeUpClientsEvictNobodyProved(t *testing.T) {
 // quiet takes all questions and keeps none.
 type quiet struct{}
 
-func (quiet) ProbeTCP(uint64, uint32, nfq.Addr, uint16, []byte) bool { return true }
-func (quiet) Ask(uint64, uint32, nfq.Addr, [2]nfq.Flow) bool         { return true }
+func (quiet) ProbeTCP(uint64, uint32, nfq.Addr, uint16, []byte, int) bool { return true }
+func (quiet) Ask(uint64, uint32, nfq.Addr, [2]nfq.Flow) bool              { return true }
 
 // TestNoAllocationsForSuspects: no packet, no question and no answer allocates.
 func TestNoAllocationsForSuspects(t *testing.T) {

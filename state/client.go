@@ -39,9 +39,12 @@ type client struct {
 	// strict: no TCP connection may be opened; selective: its own ports are cut, and
 	// connections that show to be its own. Neither without locked.
 	strict, selective bool
+	// disguised: it has peers at ports of well-known services.
+	disguised bool
 	// own are ports of its own, the newest first; 0 where there are fewer.
 	own         [maxOwn]uint16
 	since       Time // when the lock began
+	lookedAnew  Time // when its connections were looked at anew last
 	lockStart   Time
 	lockUntil   Time
 	kernelUntil Time // until then the kernel's lock set has it
@@ -105,9 +108,9 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	c.firstSeen, c.lastSeen = now, now
 	c.proved, c.proof, c.claim, c.provenAt, c.toldPeer = 0, ProofNone, claim{}, 0, nfq.AddrPort{}
 	clear(c.said[:])
-	c.locked, c.since, c.lockStart, c.lockUntil, c.kernelUntil = false, 0, 0, 0, 0
+	c.locked, c.since, c.lookedAnew, c.lockStart, c.lockUntil, c.kernelUntil = false, 0, 0, 0, 0, 0
 	c.locks, c.dropped, c.droppedTCP, c.droppedUDP = 0, 0, 0, 0
-	c.strict, c.selective, c.program = false, false, detect.ClientName{}
+	c.strict, c.selective, c.disguised, c.program = false, false, false, detect.ClientName{}
 	c.own = [maxOwn]uint16{}
 	c.queryLen, c.port, c.askedAt, c.probed, c.lastProbe, c.lastAnswer = 0, 0, nfq.Addr{}, 0, 0, 0
 	c.listen, c.way, c.flowsDue = 0, 0, false

@@ -116,6 +116,7 @@ func (e *Engine) uncutAddr(c *client, a *hostAddr) {
 // lookAnew notes the same as cutFlows, and that all connections of the client's addresses
 // are to be looked at anew.
 func (e *Engine) lookAnew(c *client) {
+	c.lookedAnew = e.now
 	for _, s := range e.hosts[c.host].addrs {
 		if s != none {
 			e.addrs[s].lookDue = true

@@ -30,8 +30,9 @@ type Sender interface {
 // returns false when it has no capacity.
 type Prober interface {
 	// The request is copied. id comes back with the outcome, dev is the device by
-	// which the address is reached.
-	ProbeTCP(id uint64, dev uint32, addr nfq.Addr, port uint16, request []byte) bool
+	// which the address is reached. The first bytes of the request are sent alone: whoever
+	// answers them has not answered.
+	ProbeTCP(id uint64, dev uint32, addr nfq.Addr, port uint16, request []byte, first int) bool
 }
 
 // Engine holds the tables and decides. See the package comment for who may call

@@ -59,10 +59,13 @@ type flow struct {
 	port     uint16          // where the LAN host says that it listens
 	named    detect.Endpoint // the peer that the host says it uses
 	stream   detect.Stream
-	// middle are bytes of a connection that was there before it was looked at, as far as
-	// they came.
-	middle  [middleSize]byte
-	nmiddle uint8
+	// middle is what came of a connection that was there before it was looked at.
+	middle detect.Middle
+	// later is how many segments are still looked at of a connection that looked random at
+	// its beginning.
+	later uint8
+	// waits is how often its first data was dropped, to be asked when it is sent again.
+	waits uint8
 	// When the first data was answered: what the next has to contain, how much of that
 	// came, and up to where the host acknowledges when it has seen the answer.
 	proof [20]byte
@@ -71,9 +74,6 @@ type flow struct {
 	dev   uint32 // the device by which it came in
 	spent bool   // its first data was answered, so that its peer knows another connection
 }
-
-// middleSize is how much of the middle of a connection is looked at, in bytes.
-const middleSize = 128
 
 // take keeps what a segment said until the head that it is of was read to its end.
 func (f *flow) take(x *detect.Finding) {
@@ -131,7 +131,7 @@ func (t *flowTable) add(k flowKey, hash uint32) (slot int32) {
 	f := &t.flows[slot]
 	f.key, f.hash, f.fate, f.begun = k, hash, open, false
 	f.claimed, f.sure, f.reason, f.conduct, f.port, f.named = false, false, 0, false, 0, detect.Endpoint{}
-	f.stream, f.nmiddle, f.tries, f.spent, f.decided = detect.Stream{}, 0, 0, false, 0
+	f.stream, f.middle, f.later, f.waits, f.tries, f.spent, f.decided = detect.Stream{}, detect.Middle{}, 0, 0, 0, false, 0
 	t.index.put(k, hash, slot)
 	t.lru.push(slot)
 	return slot

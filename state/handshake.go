@@ -25,13 +25,32 @@ const (
 	handshakeTime = 2 * time.Second
 	// handshakeTries is how many segments may come after the answer until the proof.
 	handshakeTries = 2
-	// handshakePause is the least time between two such questions to a host of which
-	// nothing is proved.
-	handshakePause = 10 * time.Second
+	// handshakeLater is in how many segments more a handshake in clear is looked for: the
+	// encrypted one may agree on that.
+	handshakeLater = 8
+	// middleMost is how many segments that look like a client's are let pass in the middle
+	// of a connection with a well-known service.
+	middleMost = 200
+	// handshakeWaits is how often the first data of a connection is dropped until it can
+	// be asked. It is sent again after 0.2 s or more.
+	handshakeWaits = 2
 )
 
+// handshakePauses are the least times between two such questions to a host of which nothing
+// is proved, by how many of them in turn another program's connections were spent for.
+var handshakePauses = [...]time.Duration{10 * time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour}
+
+// hiddenLast is a connection that looked random: when, and with which address of which
+// family.
+type hiddenLast struct {
+	when Time
+	to   uint32
+	is4  bool
+}
+
 // place is an address outside and a port, as one host knows it: hash is the host's. A host
-// must not be able to tell anything about the places of another.
+// must not be able to tell anything about the places of another. What is behind a proxy
+// changes it, too.
 type place struct {
 	addr nfq.Addr
 	port uint16
@@ -65,13 +84,14 @@ func newJudgedTable() judgedTable {
 }
 
 // placeOf is where a connection of the host goes to.
-func (e *Engine) placeOf(h *host, k *flowKey) (place, uint32) {
-	return place{k.wan, k.wport, h.hash}, finish(word(e.hash.addr(&k.wan)^h.hash, uint32(k.wport)))
+func (e *Engine) placeOf(h *host, fl *flow) (place, uint32) {
+	k, hash := &fl.key, h.hash^fl.stream.Inner()
+	return place{k.wan, k.wport, hash}, finish(word(e.hash.addr(&k.wan)^hash, uint32(k.wport)))
 }
 
 // judgement is what is known of where a connection goes to.
-func (e *Engine) judgement(h *host, k *flowKey, now Time) judgement {
-	slot := e.judged.get(e.placeOf(h, k))
+func (e *Engine) judgement(h *host, fl *flow, now Time) judgement {
+	slot := e.judged.get(e.placeOf(h, fl))
 	if slot == none {
 		return unknown
 	}
@@ -87,8 +107,8 @@ func (e *Engine) judgement(h *host, k *flowKey, now Time) judgement {
 }
 
 // judge notes what is known of it.
-func (e *Engine) judge(h *host, k *flowKey, what judgement, now Time) {
-	slot, _ := e.judged.take(e.placeOf(h, k))
+func (e *Engine) judge(h *host, fl *flow, what judgement, now Time) {
+	slot, _ := e.judged.take(e.placeOf(h, fl))
 	e.judged.judged[slot] = judged{now, what}
 }
 
@@ -105,13 +125,15 @@ func (e *Engine) hides(b []byte) int {
 
 // hidden deals with first data that can be of an encrypted session. Of a client that is
 // locked such a connection does not go on, unless it is known to go to something else. A
-// host that is not is asked when it has such connections with several addresses.
+// host that is not is asked when it has such connections with several addresses. So is a
+// client at the ports of well-known services, where its peers are seldom.
 func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol int, now Time) nfq.Verdict {
 	fl := &e.flows.flows[slot]
 	cfg := &e.cfg.Protocols[protocol]
 	c := e.clientOf(h)
 	locked := c != nil && c.locked && c.proved.Has(protocol)
-	j := e.judgement(h, &fl.key, now)
+	sure := locked && !(service(fl.key.wport) && !c.disguised)
+	j := e.judgement(h, fl, now)
 	fl.protocol = uint8(protocol)
 	switch {
 	case cfg.Mode != Block, j == innocent:
@@ -119,20 +141,28 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 	case j == peers:
 		// It went where clients go, as they do.
 		if c = e.enter(h, protocol, detect.ReasonEncrypted, &fl.key.lan, d, now); c != nil {
-			e.conduct(h, c, protocol, detect.ReasonEncrypted, &fl.key.wan, nfq.Flow{}, now)
+			e.conduct(h, c, protocol, detect.ReasonEncrypted, &fl.key.wan, fl.stream.Inner(), nfq.Flow{}, now)
 		}
-	case !locked && (j == asking || !e.mayAsk(h, c, protocol, &fl.key, now)):
-		return e.letGo(slot)
-	case j == asking, e.sets != nil && !e.shown(h, &fl.key.lan, now):
-		// When it is sent again, it is known what it is, or it can be asked.
-		return c.drop(p)
+	case !sure && (j == asking || !e.mayAsk(h, fl, now)):
+		return e.lookLater(slot)
+	case j == asking:
+		return c.drop(p) // when it is sent again, it is known what it is
+	case e.sets != nil && !e.shown(h, &fl.key.lan, now):
+		// When it is sent again, it can be asked.
+		if fl.waits++; sure || fl.waits <= handshakeWaits {
+			return c.drop(p)
+		}
+		return e.lookLater(slot)
 	case e.answerHandshake(p, fl, protocol):
-		e.judge(h, &fl.key, asking, now)
+		e.judge(h, fl, asking, now)
 		fl.fate, fl.dev = asked, p.InDev
+		if !sure {
+			h.suspicion.handshakeAt = now
+		}
 		e.wheel.set(e.timerOf(slot), now.After(handshakeTime))
 		return c.drop(p)
-	case !locked: // it cannot be asked
-		return e.letGo(slot)
+	case !sure: // it cannot be asked
+		return e.lookLater(slot)
 	}
 	fl.fate = cut
 	e.Counters.Cuts++
@@ -140,6 +170,12 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 		e.reset(p)
 	}
 	return e.refuse(p, c)
+}
+
+// service reports whether a TCP port is a well-known service's, whose connections may look
+// random as well.
+func service(port uint16) bool {
+	return port < private || nfq.WellKnown(nfq.ProtoTCP, port)
 }
 
 // letGo has a connection that is none of a client's go on.
@@ -152,26 +188,66 @@ func (e *Engine) letGo(slot int32) nfq.Verdict {
 	return nfq.AcceptDecided
 }
 
-// mayAsk reports whether a host of which nothing is proved is asked by the handshake. It
-// has to have used words of the protocol, as no page has it do, and to have such
-// connections with two addresses. Whoever is asked without being a client loses the
-// connection.
-func (e *Engine) mayAsk(h *host, c *client, protocol int, k *flowKey, now Time) bool {
-	if c == nil || c.said[protocol].when == 0 {
+// lookLater lets first data that looks random pass, and has some of what follows looked at.
+func (e *Engine) lookLater(slot int32) nfq.Verdict {
+	fl := &e.flows.flows[slot]
+	fl.later = handshakeLater
+	if s := e.hosts[fl.owner].attempt(&fl.key); s != nil {
+		s.decided = e.now
+	}
+	return nfq.Accept
+}
+
+// readLater looks for a handshake in clear at the head of a segment.
+func (e *Engine) readLater(p *nfq.Packet, d *Device, h *host, slot int32, now Time) nfq.Verdict {
+	fl := &e.flows.flows[slot]
+	if c := e.clientOf(h); c != nil && c.selective {
+		fl.later, fl.begun = 0, false // of its middle it is by now
+		return e.unclaimed(p, d, h, slot, now)
+	}
+	f := &e.finding
+	f.Reset()
+	e.stream = detect.Stream{}
+	if e.stream.Feed(e.streams, p.Seq, p.Payload, true, f) != detect.Yes || !f.Conduct || !e.stream.Sure() {
+		if fl.later--; fl.later == 0 {
+			return e.letGo(slot)
+		}
+		return nfq.Accept
+	}
+	fl.later, fl.claimed, fl.sure = 0, true, true
+	fl.take(f)
+	e.Counters.Cuts++
+	if e.cfg.Protocols[f.Protocol].Mode == Block {
+		fl.fate = cut
+	}
+	e.session(d, h, fl, now)
+	if fl.fate == cut {
+		return e.refuse(p, e.clientOf(h))
+	}
+	return e.letGo(slot)
+}
+
+// mayAsk reports whether a connection that looks random is to be asked by the handshake,
+// or reset for it, though nothing says yet that it is a client's. The host has to have such
+// connections with two addresses of one family: one server has an address of each. Whoever
+// is asked without being a client loses the connection. So a host in which other programs
+// were asked again and again is asked more and more seldom.
+func (e *Engine) mayAsk(h *host, fl *flow, now Time) bool {
+	s, k := &h.suspicion, &fl.key
+	last := &s.hidden[0]
+	if service(k.wport) {
+		last = &s.hidden[1]
+	}
+	x, is4 := e.hash.addr(&k.wan)^fl.stream.Inner(), k.wan.Is4()
+	if last.when == 0 || now.Since(last.when) > conductTime || last.to == x || last.is4 != is4 {
+		*last = hiddenLast{now, x, is4}
 		return false
 	}
-	s := &h.suspicion
-	x := e.hash.addr(&k.wan)
-	shown := e.shown(h, &k.lan, now)
-	if s.hiddenAt == 0 || now.Since(s.hiddenAt) > conductTime || s.hiddenTo == x {
-		s.hiddenAt, s.hiddenTo = now, x
-		return false
+	if now.Since(s.handshakeAt) > judgedTime {
+		s.innocents = 0
 	}
-	if !shown || s.handshakeAt != 0 && now.Since(s.handshakeAt) < handshakePause {
-		return false
-	}
-	s.handshakeAt = now
-	return true
+	pause := handshakePauses[min(int(s.innocents), len(handshakePauses)-1)]
+	return s.handshakeAt == 0 || now.Since(s.handshakeAt) >= pause
 }
 
 // answerHandshake answers first data in the peer's name, and reports whether it could.
@@ -208,8 +284,9 @@ func (e *Engine) answeredHandshake(p *nfq.Packet, d *Device, h *host, slot int32
 		return e.clientOf(h).drop(p)
 	}
 	fl.fate = cut
-	e.judge(h, &fl.key, peers, now)
+	e.judge(h, fl, peers, now)
 	e.reset(p) // the connection is spent
+	h.suspicion.innocents = 0
 	c := e.enter(h, protocol, detect.ReasonHandshake, &fl.key.lan, d, now)
 	if c == nil {
 		return nfq.Drop
@@ -217,10 +294,19 @@ func (e *Engine) answeredHandshake(p *nfq.Packet, d *Device, h *host, slot int32
 	if c.toldPeer.Addr.IsZero() {
 		c.toldPeer = nfq.AddrPort{Addr: fl.key.wan, Port: fl.key.wport}
 	}
-	e.note(h, c, &fl.key.wan, fl.key.wport, protocol, false, now)
+	if fl.stream.Inner() == 0 { // a proxy is no peer
+		e.note(h, c, &fl.key.wan, fl.key.wport, protocol, false, now)
+	}
 	e.Counters.Answers++
 	c.lastAnswer = now
 	e.prove(h.client, c, protocol, ProofAnswer, detect.ReasonHandshake, [2]nfq.Flow{}, now)
+	if service(fl.key.wport) && !c.disguised {
+		// More of its connections may look like those of services.
+		c.disguised = true
+		if c.locked {
+			e.lookAnew(c)
+		}
+	}
 	return c.drop(p)
 }
 
@@ -228,7 +314,8 @@ func (e *Engine) answeredHandshake(p *nfq.Packet, d *Device, h *host, slot int32
 // reset, so that its program connects again at once.
 func (e *Engine) provedInnocent(p *nfq.Packet, h *host, fl *flow, now Time) {
 	fl.fate = cut
-	e.judge(h, &fl.key, innocent, now)
+	e.judge(h, fl, innocent, now)
+	h.suspicion.innocents = min(h.suspicion.innocents+1, uint8(len(handshakePauses)))
 	e.reset(p)
 }
 
@@ -270,28 +357,22 @@ func (e *Engine) bare(p *nfq.Packet, h *host, now Time) nfq.Verdict {
 }
 
 // inMiddle looks at data of a connection of a locked host that was there before it was
-// looked at. It reports whether it is one between peers, and whether that is known.
-func (e *Engine) inMiddle(c *client, fl *flow, b []byte) (is, known bool) {
-	seen := b // what is of another kind may have its length before it
-	before := fl.nmiddle
-	fl.nmiddle += uint8(copy(fl.middle[before:], b))
-	if before > 0 {
-		seen = fl.middle[:fl.nmiddle]
-	}
-	known = true
+// looked at, and reports whether it is one between peers.
+func (e *Engine) inMiddle(c *client, fl *flow, b []byte) detect.Match {
+	found := detect.No
 	for i, p := range detect.All {
 		if p.Hidden == nil || !c.proved.Has(i) || !e.streams.Has(i) {
 			continue
 		}
-		switch p.Hidden.Middle(seen) {
+		switch p.Hidden.Middle(&fl.middle, b) {
 		case detect.Yes:
 			fl.protocol = uint8(i)
-			return true, true
+			return detect.Yes
 		case detect.More:
-			known = known && fl.nmiddle == middleSize
+			found = detect.More
 		}
 	}
-	return false, known
+	return found
 }
 
 // reset ends the connection of a LAN host's packet.

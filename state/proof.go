@@ -68,13 +68,14 @@ type claim struct {
 // protocol sends. A second address proves the program. Of a client that is proved it
 // starts the lock again. Two addresses of IPv4 may be two hosts behind a repeater: each has
 // to be proved on its own. flow is the one by UDP, or zero: a server that sends back what
-// it gets would say the same in a flow that was opened from outside.
-func (e *Engine) conduct(h *host, c *client, protocol int, reason detect.Reason, to *nfq.Addr, flow nfq.Flow, now Time) {
+// it gets would say the same in a flow that was opened from outside. inner tells those apart
+// that are behind one proxy, which the address is then.
+func (e *Engine) conduct(h *host, c *client, protocol int, reason detect.Reason, to *nfq.Addr, inner uint32, flow nfq.Flow, now Time) {
 	if c.proved.Has(protocol) {
 		e.lock(h.client, c, protocol, reason, now)
 		return
 	}
-	s, x, from := &c.said[protocol], e.hash.addr(to), uint32(0)
+	s, x, from := &c.said[protocol], e.hash.addr(to)^inner, uint32(0)
 	if c.addr.Is4() {
 		from = e.hash.addr(&c.addr) | 1
 	}

@@ -118,7 +118,7 @@ func TestEvidence(t *testing.T) {
 		{"one handshake", sends(handshake), nfq.Drop, true},
 		{"an echo of a handshake", replies(handshake), nfq.Drop, true},
 		{"an echo of a request with Kazaa's headers", replies(kazaaHead + "X-Kazaa-SupernodeIP: 8.8.8.8:53\r\n\r\n"), nfq.Drop, true},
-		{"an encrypted session", sends(random(200)), nfq.AcceptDecided, false},
+		{"an encrypted session", sends(random(200)), nfq.Accept, false},
 		{"a mapping", func(*world, string) *nfq.Packet { return mapping() }, nfq.Accept, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -35,11 +35,13 @@ type suspicion struct {
 	nseen uint8
 	seen  [suspectPeers]uint32
 
-	// When it had a connection last whose first data looked random, with whom, and when
-	// one was answered in a peer's name.
-	hiddenAt    Time
-	hiddenTo    uint32
+	// hidden is the last connection that looked random: to the ports of well-known
+	// services, and to others.
+	hidden [2]hiddenLast
+	// When such a connection was answered in a peer's name, and how many of them in turn
+	// were another program's.
 	handshakeAt Time
+	innocents   uint8
 
 	reason   detect.Reason // what it is suspected for
 	protocol int8          // what it is suspected of, none for any
@@ -144,7 +146,7 @@ func (e *Engine) question(h *host, protocol int, p *detect.Probe, from nfq.Addr,
 		return 0
 	}
 	if p.TCP {
-		if e.prober.ProbeTCP(hostProbe(e.slotOf(h), salt), s.device, s.addr, s.tcp, e.out[:n]) {
+		if e.prober.ProbeTCP(hostProbe(e.slotOf(h), salt), s.device, s.addr, s.tcp, e.out[:n], p.Alone) {
 			sent++
 		}
 		return sent
@@ -254,6 +256,17 @@ func (e *Engine) tells(protocol int, way *detect.Probe, b []byte, salt uint32, f
 	}
 	e.stream = detect.Stream{}
 	return e.stream.Feed(1<<protocol, 0, b, true, f) == detect.Yes
+}
+
+// suspectServer has a host asked at the port from which it answered somebody outside, when
+// it has connections that look random.
+func (e *Engine) suspectServer(p *nfq.Packet, d *Device, h *host, now Time) {
+	for i := range h.hidden {
+		if last := h.hidden[i].when; last != 0 && now.Since(last) < conductTime {
+			e.suspect(h, none, detect.ReasonEncrypted, &p.Src, d, 0, p.SrcPort, now)
+			return
+		}
+	}
 }
 
 // suspectUDP notes an unknown datagram of a host: who speaks from one port to

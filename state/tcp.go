@@ -26,6 +26,7 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		e.endFlow(p)
 	case p.TCPFlags&(nfq.SYN|nfq.ACK|nfq.RST) == nfq.SYN|nfq.ACK:
 		h.serve(p.SrcPort)
+		e.suspectServer(p, d, h, now)
 		return nfq.Accept
 	case len(p.Payload) == 0:
 		return e.bare(p, h, now)
@@ -104,6 +105,8 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdic
 	switch {
 	case fl.fate == asked:
 		return e.answeredHandshake(p, d, h, slot, now)
+	case fl.later > 0:
+		return e.readLater(p, d, h, slot, now)
 	case fl.fate == open && fl.decided != 0: // its beginning was read
 		return e.unclaimed(p, d, h, slot, now)
 	case fl.fate == open || !fl.stream.Done():
@@ -163,9 +166,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	switch {
 	case fl.claimed: // and only watched
 		return e.letGo(slot)
-	case fl.key.wport < private || nfq.WellKnown(nfq.ProtoTCP, fl.key.wport):
-		return e.letGo(slot) // connections of such services may look random, too
-	case fl.decided != 0 && (!locked || fl.decided >= c.since):
+	case fl.decided != 0 && (!locked || fl.decided >= c.lookedAnew):
 		// It was let pass a moment ago, and this was on its way already.
 		return e.letGo(slot)
 	case !fl.begun && h.serves(fl.key.lport):
@@ -173,28 +174,42 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		// cut as a whole.
 		return e.letGo(slot)
 	}
+	if !fl.begun && fl.decided == 0 && !locked && !h.forgets(now) {
+		if i := e.hides(p.Payload); i != none {
+			// Who connected to the host was answered so, as far as is known.
+			e.suspect(h, i, detect.ReasonEncrypted, &fl.key.lan, d, 0, fl.key.lport, now)
+		}
+	}
 	hidden := none
 	if fl.begun || fl.decided == 0 && h.forgets(now) {
-		hidden = e.hides(p.Payload)
+		if p.Seq == fl.stream.Began() {
+			hidden = e.hides(p.Payload)
+		} else if fl.waits > 0 {
+			return c.drop(p) // what it is behind comes again
+		}
 	}
 	switch {
 	case hidden != none:
 		return e.hidden(p, d, h, slot, hidden, now)
 	case fl.begun:
-		if e.judgement(h, &fl.key, now) == unknown {
-			e.judge(h, &fl.key, other, now)
+		if e.judgement(h, fl, now) == unknown {
+			e.judge(h, fl, other, now)
 		}
 	case locked:
-		if j := e.judgement(h, &fl.key, now); j == innocent || j == other {
+		if j := e.judgement(h, fl, now); j == innocent || j == other {
 			break
 		}
-		is, known := e.inMiddle(c, fl, p.Payload)
-		if is {
+		m := e.inMiddle(c, fl, p.Payload)
+		if m == detect.Yes && (!service(fl.key.wport) || c.disguised || e.mayAsk(h, fl, now)) {
 			fl.fate = cut
 			e.Counters.Cuts++
-			return e.refuse(p, c)
+			e.reset(p) // its program connects again, and shows what it is
+			return c.drop(p)
 		}
-		if !known {
+		if m == detect.Yes {
+			fl.waits++
+		}
+		if m != detect.No && fl.waits < middleMost {
 			return nfq.Accept
 		}
 	}
@@ -244,8 +259,10 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 	if c.askedAt.IsZero() {
 		c.askedAt = key.lan
 	}
-	peer := e.note(h, c, &key.wan, key.wport, protocol, false, now)
-	peer.dropped++
+	inner := fl.stream.Inner()
+	if inner == 0 { // a proxy is no peer
+		e.note(h, c, &key.wan, key.wport, protocol, false, now).dropped++
+	}
 	f.Protocol = protocol
 	if f.N == 0 && fl.named.Port != 0 { // an earlier part of the head had it
 		f.Peers[0], f.N = fl.named, 1
@@ -254,10 +271,10 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 	switch {
 	case !fl.conduct:
 	case fl.begun:
-		e.conduct(h, c, protocol, fl.reason, &key.wan, nfq.Flow{}, now)
+		e.conduct(h, c, protocol, fl.reason, &key.wan, inner, nfq.Flow{}, now)
 		for i := range f.Peers[:f.N] {
 			if a := nfq.Addr(f.Peers[i].Addr); !e.ours(&a) {
-				e.conduct(h, c, protocol, fl.reason, &a, nfq.Flow{}, now)
+				e.conduct(h, c, protocol, fl.reason, &a, 0, nfq.Flow{}, now)
 			}
 		}
 	case c.proved.Has(protocol):

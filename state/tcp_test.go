@@ -211,7 +211,7 @@ type prober struct {
 	request []byte
 }
 
-func (p *prober) ProbeTCP(id uint64, _ uint32, a nfq.Addr, port uint16, request []byte) bool {
+func (p *prober) ProbeTCP(id uint64, _ uint32, a nfq.Addr, port uint16, request []byte, _ int) bool {
 	p.id, p.request = id, bytes.Clone(request)
 	p.asked = append(p.asked, nfq.AddrPort{Addr: a, Port: port})
 	return true
@@ -293,7 +293,7 @@ func TestServersOfALockedHost(t *testing.T) {
 				w.expect(tt.name+": the SYN-ACK", p, nfq.Drop)
 			}
 		}
-		w.expect(tt.name, w.data(tt.port, "203.0.113.80", 40000, 1000, bytesOf(1, 1400)), tt.want)
+		w.wantVerdict(tt.name, w.goesOnFrom(tt.port, "203.0.113.80", 40000), tt.want)
 	}
 	// The ports last used are remembered.
 	w := lockedTorrent(t, nil)

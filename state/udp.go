@@ -101,7 +101,7 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	if c.toldPeer.Addr.IsZero() {
 		c.toldPeer = nfq.AddrPort{Addr: p.Dst, Port: p.DstPort}
 	}
-	kind, reason := f.Kind, f.Reason
+	kind, reason, inner := f.Kind, f.Reason, f.Inner
 	if kind == detect.Query && len(p.Payload) <= detect.MaxQuery {
 		c.queryLen = uint8(copy(c.query[:], p.Payload))
 	}
@@ -116,14 +116,14 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	c.learn(f)
 	p2p := detect.All[protocol]
 	var peer *peer
-	if f.Conduct && (p2p.Decoy == nil || !p2p.Decoy((*[16]byte)(&p.Dst))) {
+	if f.Conduct && inner == 0 && (p2p.Decoy == nil || !p2p.Decoy((*[16]byte)(&p.Dst))) {
 		peer = e.note(h, c, &p.Dst, p.DstPort, protocol, false, now)
 	}
 	switch {
 	case reason == detect.ReasonFlow && c.proved.Has(protocol):
 		// It may be another program's: the lock does not begin again.
 	case f.Conduct:
-		e.conduct(h, c, protocol, reason, &p.Dst, nfq.Flow{
+		e.conduct(h, c, protocol, reason, &p.Dst, inner, nfq.Flow{
 			LAN: nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}, WAN: nfq.AddrPort{Addr: p.Dst, Port: p.DstPort},
 		}, now)
 	case c.proved.Has(protocol): // it answers others, so it is there
@@ -142,7 +142,7 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	cfg := &e.cfg.Protocols[protocol]
 	// An answer that names no decoys leads the client to the peer itself: the lock has to
 	// be there first.
-	if cfg.Mode == Block && kind == detect.Query && cfg.Answer != detect.AnswerNone && p2p.Answer != nil &&
+	if cfg.Mode == Block && kind == detect.Query && inner == 0 && cfg.Answer != detect.AnswerNone && p2p.Answer != nil &&
 		(p2p.Decoy != nil || c.proved.Has(protocol)) && e.owns(h, &p.Src) {
 		salt := uint32(e.seconds(now))/1800 + uint32(p.Dst[15])<<8
 		e.asked = detect.Asked{

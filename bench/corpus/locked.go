@@ -26,7 +26,8 @@ type lock struct {
 // fate is what the lock of a flow's LAN host makes of it.
 type fate struct {
 	host    int8   // who that is: 1 for the opener, 2 for the other
-	start   []byte // what it says first, by TCP
+	middle  detect.Middle
+	looks   detect.Match // what it says, by TCP, as the middle of a connection
 	decided bool   // nothing more is shown
 	begun   bool   // it opened the connection, and that was seen
 	cut     bool   // a packet is dropped
@@ -34,9 +35,6 @@ type fate struct {
 }
 
 const (
-	// startSize is how much of what a side says is kept, in bytes: as much as the
-	// engine looks at of the middle of a connection.
-	startSize = 128
 	// beginning is when captures begin, on the engine's clock.
 	beginning = state.Time(500 * 24 * time.Hour)
 	// lockPort is from where hosts seem to ask the DHT. The port of a system's
@@ -97,8 +95,8 @@ func (l *lock) look(x *flow, p *nfq.Packet, side int, at time.Time) {
 	if isNew {
 		l.lock(q.Src)
 	}
-	if p.Proto == nfq.ProtoTCP {
-		f.start = append(f.start, p.Payload[:min(startSize-len(f.start), len(p.Payload))]...)
+	if p.Proto == nfq.ProtoTCP && len(p.Payload) > 0 {
+		f.looks = detect.BitTorrent.Hidden.Middle(&f.middle, p.Payload)
 	}
 	switch l.engine.Packet(&q, l.now) {
 	case nfq.AcceptDecided:
@@ -132,7 +130,7 @@ func (f *fate) shapeOf(p *nfq.Packet) string {
 	case p.Proto != nfq.ProtoTCP:
 	case f.begun && hidden.First(p.Payload):
 		return "its first data is as random as an encrypted handshake"
-	case !f.begun && hidden.Middle(f.start) == detect.Yes:
+	case !f.begun && f.looks == detect.Yes:
 		return "its beginning was not seen, and its middle is as random as an encrypted session"
 	}
 	return ""

@@ -16,6 +16,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
@@ -93,6 +94,12 @@ func segment(six, syn bool, payload string) []byte {
 func TestCutIfLocked(t *testing.T) {
 	random := make([]byte, 300)
 	rand.New(rand.NewSource(1)).Read(random)
+	for i, c := range random {
+		if c == '|' { // which cuts segments
+			random[i] = 'x'
+		}
+	}
+	requests := strings.Join([]string{string(random[:50]), string(random[50:101]), string(random[101:150]), string(random[150:])}, "|")
 	const first, middle = "its first data is as random", "its beginning was not seen"
 	for _, tt := range []struct {
 		name, data string
@@ -101,8 +108,8 @@ func TestCutIfLocked(t *testing.T) {
 	}{
 		{"a proxy", string(random), true, false, first},
 		{"a proxy by IPv6", string(random), true, true, first},
-		{"the middle of a tunnel", string(random), false, false, middle},
-		{"the middle of a tunnel by IPv6", string(random), false, true, middle},
+		{"the middle of a tunnel", requests, false, false, middle},
+		{"the middle of a tunnel by IPv6", requests, false, true, middle},
 		{"text", strings.Repeat("hello ", 50), true, false, ""},
 		{"the middle of text", strings.Repeat("hello ", 50), false, false, ""},
 	} {
@@ -115,7 +122,9 @@ func TestCutIfLocked(t *testing.T) {
 		if tt.begun {
 			record(t, w, segment(tt.six, true, ""))
 		}
-		record(t, w, segment(tt.six, false, tt.data))
+		for part := range strings.SplitSeq(tt.data, "|") {
+			record(t, w, segment(tt.six, false, part))
+		}
 		f.Close()
 		var out, errs bytes.Buffer
 		if code := run(dir, false, &out, &errs); code != 0 {
@@ -129,12 +138,11 @@ func TestCutIfLocked(t *testing.T) {
 	// Whatever else is cut is an error.
 	for _, f := range []fate{{begun: true}, {}} {
 		for _, proto := range []uint8{nfq.ProtoTCP, nfq.ProtoUDP} {
-			f.start = []byte(strings.Repeat("hello ", 50))
-			if s := f.shapeOf(&nfq.Packet{Proto: proto, Payload: f.start}); s != "" {
+			if s := f.shapeOf(&nfq.Packet{Proto: proto, Payload: []byte(strings.Repeat("hello ", 50))}); s != "" {
 				t.Errorf("text, begun %v, protocol %d: %q", f.begun, proto, s)
 			}
 		}
-		f.start = random
+		f.looks = detect.Yes
 		if s := f.shapeOf(&nfq.Packet{Proto: nfq.ProtoUDP, Payload: random}); s != "" {
 			t.Errorf("a random datagram: %q", s)
 		}

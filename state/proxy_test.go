@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+const proxyAddr = "203.0.113.70"
+
+// through is a connection through a SOCKS5 proxy to the n-th of several peers. It returns
+// the verdict about its first data b there.
+func (w *world) through(sport uint16, n int, b string) nfq.Verdict {
+	w.t.Helper()
+	w.pass(time.Millisecond)
+	p := tcp(macA, hostA, sport, proxyAddr, 1080, nfq.SYN, nil)
+	p.Seq = 999
+	w.expect("a SYN to the proxy", p, nfq.Accept)
+	w.expect("who it is", w.data(sport, proxyAddr, 1080, 1000, "\x05\x01\x00"), nfq.Accept)
+	w.expect("where it goes", w.data(sport, proxyAddr, 1080, 1003, "\x05\x01\x00\x01\xc6\x33\x64"+string(byte(n))+"\x1a\xe1"), nfq.Accept)
+	v := nfq.Drop
+	for range 3 {
+		before := len(w.out.handshakes)
+		v = w.e.Packet(w.data(sport, proxyAddr, 1080, 1013, b), w.now)
+		w.e.Advance(w.now)
+		if v != nfq.Drop || len(w.out.handshakes) > before {
+			break
+		}
+		w.pass(200 * time.Millisecond)
+	}
+	return v
+}
+
+// TestInsideAProxy: what a client says through a proxy proves it as it does outside. The
+// proxy is no peer: what else goes through it goes on.
+func TestInsideAProxy(t *testing.T) {
+	proofs := map[string]func(w *world){
+		"in clear": func(w *world) {
+			w.wantVerdict("a handshake", w.through(4000, 1, handshake), nfq.Drop)
+			w.wantVerdict("one with the same", w.through(4001, 1, handshake), nfq.Drop)
+			if w.locked(hostA) {
+				w.t.Error("locked by what it said to one")
+			}
+			w.wantVerdict("one with another", w.through(4002, 2, handshake), nfq.Drop)
+		},
+		"encrypted": func(w *world) {
+			w.wantVerdict("a session", w.through(4000, 1, newProgram(1).first), nfq.Accept)
+			w.wantVerdict("with the same", w.through(4001, 1, newProgram(1).first), nfq.Accept)
+			p := newProgram(2)
+			w.wantVerdict("with another", w.through(4002, 2, p.first), nfq.Drop)
+			next := w.data(4002, proxyAddr, 1080, 1013+uint32(len(p.first)), p.proof(w.answer()))
+			next.Ack = 5000 + 96
+			w.expect("what proves it", next, nfq.Drop)
+		},
+		"datagrams": func(w *world) {
+			for i := range 2 {
+				b := "\x00\x00\x00\x01\xc6\x33\x64" + string(byte(1+i)) + "\x1a\xe1" + dhtPing
+				w.expect("a query", udp(macA, hostA, 4000, proxyAddr, 1081, []byte(b)), nfq.Drop)
+			}
+			// The relay's answers come to this port, and it is the client's alone.
+			w.wantOwn(hostA, 4000)
+		},
+	}
+	for name, prove := range proofs {
+		w := newWorld(t, nil)
+		prove(w)
+		if !w.locked(hostA) {
+			t.Fatalf("%s: not locked", name)
+		}
+		if p := w.e.Peers(nfq.Addr{}); len(p) != 0 {
+			t.Errorf("%s: peers %+v", name, p)
+		}
+		w.pass(time.Second)
+		for i, b := range []string{hello("www.example.org"), "GET / HTTP/1.1\r\nHost: a.b\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n"} {
+			w.wantVerdict(name+": what else goes through it", w.through(uint16(5000+i), 50, b), nfq.AcceptDecided)
+		}
+		w.wantVerdict(name+": another session", w.through(5010, 7, handshake), nfq.Drop)
+	}
+}
+
+// TestTorrentsByTLS: the name that a client asks for is the torrent's hash. It proves the
+// client when it is said to two.
+func TestTorrentsByTLS(t *testing.T) {
+	w := newWorld(t, nil)
+	b := hello("0123456789abcdef0123456789ABCDEF01234567")
+	w.wantVerdict("a session", w.begins(4000, "203.0.113.80", 6881, b), nfq.Drop)
+	w.wantVerdict("with the same", w.begins(4001, "203.0.113.80", 443, b), nfq.Drop)
+	if w.locked(hostA) {
+		t.Error("locked by what it said to one")
+	}
+	w.wantVerdict("with another", w.begins(4002, "203.0.113.81", 443, b), nfq.Drop)
+	if c := w.e.Clients(w.now); len(c) != 1 || !c[0].Locked || c[0].Proof != ProofConduct || c[0].Reason != detect.ReasonHello {
+		t.Errorf("clients %+v", c)
+	}
+}
+
+// TestHandshakeInClearLater: an encrypted handshake may agree on no encryption. What then
+// stands at the head of a segment is looked for in the next few.
+func TestHandshakeInClearLater(t *testing.T) {
+	for _, tt := range []struct {
+		behind int // segments
+		cut    bool
+	}{{0, true}, {1, true}, {handshakeLater - 1, true}, {handshakeLater, false}} {
+		w := newWorld(t, nil)
+		for i := range 2 {
+			dst, sport := fmt.Sprintf("203.0.113.%d", 80+i), uint16(4000+i)
+
+			if a := ip(hostA); i > 0 {
+				w.e.hostAt(&a).suspicion.hidden = [2]hiddenLast{} // it is not asked
+			}
+			w.wantVerdict("a session", w.begins(sport, dst, 6881, newProgram(i).first), nfq.Accept)
+			seq, v := uint32(1000+len(newProgram(i).first)), nfq.Accept
+			for j := range tt.behind {
+				if v = w.e.Packet(w.data(sport, dst, 6881, seq, bytesOf(j, 300)), w.now); v != nfq.Accept {
+					break
+				}
+				seq += 300
+			}
+			if v == nfq.Accept {
+				v = w.e.Packet(w.data(sport, dst, 6881, seq, handshake), w.now)
+			}
+			if (v == nfq.Drop) != tt.cut || !tt.cut && v != nfq.AcceptDecided {
+				t.Fatalf("behind %d segments: verdict %d, cut %v wanted", tt.behind, v, tt.cut)
+			}
+		}
+		if w.locked(hostA) != tt.cut {
+			t.Errorf("behind %d segments: locked %v", tt.behind, !tt.cut)
+		}
+	}
+}
+
+// TestAskedAtItsServer: who answers the outside as a client's encrypted session does is
+// asked at that port, and nothing of it is stopped. Only its answer locks.
+func TestAskedAtItsServer(t *testing.T) {
+	answer := bytesOf(9, 200)
+	for _, tt := range []struct {
+		name  string
+		says  func(w *world)
+		asked bool
+	}{
+		{"its answer to who connected", func(w *world) {
+			w.expect("an answer", w.data(51413, "203.0.113.80", 40000, 1000, answer), nfq.AcceptDecided)
+		}, true},
+		{"another answer", func(w *world) {
+			w.expect("an answer", w.data(2222, "203.0.113.80", 40000, 1000, "SSH-2.0-OpenSSH_9.2\r\n"), nfq.AcceptDecided)
+		}, false},
+		{"a SYN-ACK beside a session", func(w *world) {
+			w.wantVerdict("a session", w.begins(4000, "203.0.113.81", 6881, newProgram(1).first), nfq.Accept)
+			w.expect("a SYN-ACK", tcp(macA, hostA, 51413, "203.0.113.80", 40000, nfq.SYN|nfq.ACK, nil), nfq.Accept)
+		}, true},
+		{"a SYN-ACK alone", func(w *world) {
+			w.expect("a SYN-ACK", tcp(macA, hostA, 51413, "203.0.113.80", 40000, nfq.SYN|nfq.ACK, nil), nfq.Accept)
+		}, false},
+	} {
+		w := newWorld(t, nil)
+		p := &prober{}
+		w.e.SetProber(p)
+		tt.says(w)
+		if asked := len(p.asked) > 0; asked != tt.asked {
+			t.Errorf("%s: asked %v", tt.name, asked)
+		}
+		if len(w.e.Clients(w.now)) != 0 || w.locked(hostA) {
+			t.Errorf("%s: proved without an answer", tt.name)
+		}
+	}
+}

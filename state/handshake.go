@@ -40,12 +40,10 @@ const (
 // is proved, by how many of them in turn another program's connections were spent for.
 var handshakePauses = [...]time.Duration{10 * time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour}
 
-// hiddenLast is a connection that looked random: when, and with which address of which
-// family.
+// hiddenLast is a connection that looked random: when, and with which address.
 type hiddenLast struct {
 	when Time
 	to   uint32
-	is4  bool
 }
 
 // place is an address outside and a port, as one host knows it: hash is the host's. A host
@@ -234,20 +232,27 @@ func (e *Engine) readLater(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 // were asked again and again is asked more and more seldom.
 func (e *Engine) mayAsk(h *host, fl *flow, now Time) bool {
 	s, k := &h.suspicion, &fl.key
-	last := &s.hidden[0]
+	kind := 0
 	if service(k.wport) {
-		last = &s.hidden[1]
+		kind++
 	}
-	x, is4 := e.hash.addr(&k.wan)^fl.stream.Inner(), k.wan.Is4()
-	if last.when == 0 || now.Since(last.when) > conductTime || last.to == x || last.is4 != is4 {
-		*last = hiddenLast{now, x, is4}
-		return false
+	if k.wan.Is4() {
+		kind += 2
 	}
+	last, x := &s.hidden[kind], e.hash.addr(&k.wan)^fl.stream.Inner()
 	if now.Since(s.handshakeAt) > judgedTime {
 		s.innocents = 0
 	}
 	pause := handshakePauses[min(int(s.innocents), len(handshakePauses)-1)]
-	return s.handshakeAt == 0 || now.Since(s.handshakeAt) >= pause
+	due := s.handshakeAt == 0 || now.Since(s.handshakeAt) >= pause
+	if due && e.sets != nil {
+		e.shown(h, &k.lan, now) // in time for the next
+	}
+	if last.when == 0 || now.Since(last.when) > conductTime || last.to == x {
+		*last = hiddenLast{now, x}
+		return false
+	}
+	return due
 }
 
 // answerHandshake answers first data in the peer's name, and reports whether it could.

@@ -111,7 +111,7 @@ func TestHandshakeInClearLater(t *testing.T) {
 			dst, sport := fmt.Sprintf("203.0.113.%d", 80+i), uint16(4000+i)
 
 			if a := ip(hostA); i > 0 {
-				w.e.hostAt(&a).suspicion.hidden = [2]hiddenLast{} // it is not asked
+				w.e.hostAt(&a).suspicion.hidden = [4]hiddenLast{} // it is not asked
 			}
 			w.wantVerdict("a session", w.begins(sport, dst, 6881, newProgram(i).first), nfq.Accept)
 			seq, v := uint32(1000+len(newProgram(i).first)), nfq.Accept

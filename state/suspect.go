@@ -35,9 +35,9 @@ type suspicion struct {
 	nseen uint8
 	seen  [suspectPeers]uint32
 
-	// hidden is the last connection that looked random: to the ports of well-known
-	// services, and to others.
-	hidden [2]hiddenLast
+	// hidden are the last connections that looked random, one of each kind: by IPv4 or
+	// IPv6, to the ports of well-known services or to others.
+	hidden [4]hiddenLast
 	// When such a connection was answered in a peer's name, and how many of them in turn
 	// were another program's.
 	handshakeAt Time

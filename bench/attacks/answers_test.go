@@ -213,12 +213,11 @@ func TestValues(t *testing.T) {
 	if known < 5 || failed > 0 {
 		t.Errorf("%d of %d requests to the server failed", failed, known)
 	}
-	for i := range 20 {
-		if err := randomFirst(h, server); err != nil {
-			t.Errorf("connection %d to the server that was named: %v", i+1, err)
-			break
-		}
+	lost := lostOf{}
+	for range 20 {
+		lost.random(h, server)
 	}
+	lost.judge(t)
 	if n := len(e.wall.About(h, "client", "released")); e.wall.LastLock(h) != "released" || n == 0 {
 		t.Error("the host is locked again, with no client on it")
 	}
@@ -265,20 +264,21 @@ func TestListedName(t *testing.T) {
 					c.Close()
 				}
 			}
+			var spent []netip.Addr
 			for _, h := range []*lab.Host{asks, other} {
+				lost := lostOf{}
 				for _, to := range all {
 					for _, p := range []uint16{22, 80, 443} {
 						if !h.Connects(port(to, p), 10*time.Second) {
 							t.Errorf("%s does not reach %s", h.Name, port(to, p))
 						}
 					}
-					if err := randomFirst(h, port(to, 8388)); err != nil {
-						t.Errorf("%s to %s: %v", h.Name, to, err)
-					}
+					lost.random(h, port(to, 8388))
 				}
+				spent = append(spent, lost.judge(t)...)
 			}
-			a.unharmed()
-			b.unharmed()
+			a.unharmed(spent...)
+			b.unharmed(spent...)
 		})
 	}
 }

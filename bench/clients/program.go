@@ -48,8 +48,12 @@ type options struct {
 
 	encrypted bool // refuses what is not encrypted
 	noDHT     bool
+	private   bool // tells no peer of others and opens no port of the router's
 	lsd       bool // looks for peers in the LAN, also where that is not the default
 	by        transport
+
+	ca    string // file with the authority of the tracker's certificate
+	proxy proxy  // for everything; the zero value is none
 }
 
 // files is where the client puts what it downloads.
@@ -59,6 +63,7 @@ func (o *options) files() string { return filepath.Join(o.dir, "files") }
 type kind struct {
 	name    string
 	program string
+	current bool // it runs in currentTree
 	// command writes the settings and returns the arguments.
 	command func(*options) ([]string, error)
 	// add gives it the torrent, once its control answers; nil where the
@@ -122,9 +127,21 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.cmd = inNamespace(o.ns, o.resolv, k.program, args...)
+	if k.current {
+		root, err := currentTree()
+		if err != nil {
+			return nil, err
+		}
+		p.cmd = inTree(o.ns, root, filepath.Dir(o.dir), o.resolv, k.program, args...)
+	} else {
+		p.cmd = inNamespace(o.ns, o.resolv, k.program, args...)
+	}
 	p.cmd.Dir = o.dir
 	p.cmd.Env = append(os.Environ(), "HOME="+o.dir, "TERM=dumb")
+	if o.ca != "" {
+		// What OpenSSL reads, and Transmission.
+		p.cmd.Env = append(p.cmd.Env, "SSL_CERT_FILE="+o.ca, "CURL_CA_BUNDLE="+o.ca)
+	}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	if err := p.cmd.Start(); err != nil {
 		return nil, err

@@ -37,11 +37,26 @@ var qbittorrent = &kind{
 		if o.noDHT {
 			session("DHTEnabled", false)
 		}
+		if o.private {
+			session("PeXEnabled", false)
+			session("LSDEnabled", false)
+		}
 		switch o.by {
 		case onlyTCP:
 			session("BTProtocol", "TCP")
 		case onlyUTP:
 			session("BTProtocol", "UTP")
+		}
+		if o.proxy.at.IsValid() {
+			session("ProxyPeerConnections", true)
+		}
+		b.WriteString("\n[Network]\n")
+		if o.private {
+			b.WriteString("PortForwardingEnabled=false\n")
+		}
+		if o.proxy.at.IsValid() {
+			kind := map[string]string{socks5: "SOCKS5", connect: "HTTP"}[o.proxy.kind]
+			fmt.Fprintf(&b, "Proxy\\Type=%s\nProxy\\IP=%s\nProxy\\Port=%d\nProxy\\Profiles\\BitTorrent=true\n", kind, o.proxy.at.Addr(), o.proxy.at.Port())
 		}
 		fmt.Fprintf(&b, "\n[Preferences]\nWebUI\\Address=127.0.0.1\nWebUI\\Port=%d\nWebUI\\LocalHostAuth=false\n"+
 			"WebUI\\CSRFProtection=false\nWebUI\\HostHeaderValidation=false\n", o.rpc)

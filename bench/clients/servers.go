@@ -44,10 +44,14 @@ const (
 	portVoice = 19305
 )
 
-// serverName is what the ordinary servers' certificate is for.
-const serverName = "www.example.net"
+// serverName and trackerName are what the certificate is for.
+const (
+	serverName  = "www.example.net"
+	trackerName = "tracker.example.org"
+)
 
-// certificate is that of the ordinary servers and of its own authority.
+// certificate is that of the ordinary servers, of a tracker by HTTPS, and of its own
+// authority.
 type certificate struct {
 	tls  tls.Certificate
 	pool *x509.CertPool
@@ -62,7 +66,7 @@ func newCertificate() (*certificate, error) {
 		return nil, err
 	}
 	t := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: serverName}, DNSNames: []string{serverName},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: serverName}, DNSNames: []string{serverName, trackerName},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true,
 	}
@@ -82,6 +86,9 @@ func newCertificate() (*certificate, error) {
 	c.pool.AddCert(leaf)
 	return c, nil
 }
+
+// quiet is for servers whose clients come and go as they like.
+var quiet = log.New(io.Discard, "", 0)
 
 // servers are the ordinary servers, on the addresses server4 and server6.
 type servers struct {
@@ -116,7 +123,6 @@ func startServers(l *lab.Lab, dir string) (*servers, error) {
 // at starts the servers of one address.
 func (s *servers) at(a netip.Addr) error {
 	web := http.HandlerFunc(serveBytes)
-	quiet := log.New(io.Discard, "", 0)
 	for _, port := range []uint16{portHTTP, portTLS} {
 		l, err := s.lab.Inet.ListenTCP(netip.AddrPortFrom(a, port))
 		if err != nil {

@@ -30,8 +30,9 @@ type torrent struct {
 	trackers []string
 }
 
-// newTorrent makes a torrent of so many pieces.
-func newTorrent(pieces int, trackers ...string) *torrent {
+// newTorrent makes a torrent of so many pieces. A private one has its peers from
+// the trackers alone.
+func newTorrent(pieces int, private bool, trackers ...string) *torrent {
 	t := &torrent{name: "film.mkv", content: make([]byte, pieces*pieceSize), trackers: trackers}
 	rand.NewChaCha8([32]byte{1}).Read(t.content)
 	var sums []byte
@@ -39,9 +40,13 @@ func newTorrent(pieces int, trackers ...string) *torrent {
 		s := sha1.Sum(t.content[i*pieceSize : (i+1)*pieceSize])
 		sums = append(sums, s[:]...)
 	}
-	t.info = bencode(nil, map[string]any{
+	info := map[string]any{
 		"length": len(t.content), "name": t.name, "piece length": pieceSize, "pieces": sums,
-	})
+	}
+	if private {
+		info["private"] = 1
+	}
+	t.info = bencode(nil, info)
 	t.hash = sha1.Sum(t.info)
 	return t
 }

@@ -3,6 +3,7 @@
 package clients
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"net"
 	"net/http"
@@ -29,8 +30,9 @@ type tracker struct {
 	peers []netip.AddrPort
 }
 
-// startTracker listens on an address of the internet.
-func startTracker(l *lab.Lab, at netip.AddrPort, seeds []netip.AddrPort) (*tracker, error) {
+// startTracker listens on an address of the internet, with TLS where it has a
+// certificate.
+func startTracker(l *lab.Lab, at netip.AddrPort, seeds []netip.AddrPort, cert *certificate) (*tracker, error) {
 	t := &tracker{peers: slices.Clone(seeds)}
 	tcp, err := l.Inet.ListenTCP(at)
 	if err != nil {
@@ -41,8 +43,13 @@ func startTracker(l *lab.Lab, at netip.AddrPort, seeds []netip.AddrPort) (*track
 		tcp.Close()
 		return nil, err
 	}
-	srv := &http.Server{Handler: http.HandlerFunc(t.http)}
-	go srv.Serve(tcp)
+	srv := &http.Server{Handler: http.HandlerFunc(t.http), ErrorLog: quiet}
+	if cert != nil {
+		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert.tls}}
+		go srv.ServeTLS(tcp, "", "")
+	} else {
+		go srv.Serve(tcp)
+	}
 	go t.serveUDP(udp)
 	l.OnClose(func() { srv.Close(); udp.Close() })
 	return t, nil

@@ -40,7 +40,7 @@ func wallProgram(t *testing.T) string {
 func need(t *testing.T) {
 	t.Helper()
 	programs := []string{"iptables", "ip6tables", "curl", "ssh", "ssh-keygen", "/usr/sbin/sshd"}
-	for _, k := range []*kind{transmission, qbittorrent, aria2, rtorrent} {
+	for _, k := range []*kind{transmission, qbittorrent, aria2, rtorrent, libtorrent} {
 		programs = append(programs, k.program)
 	}
 	if why := lab.Needs(programs...); why != "" {
@@ -155,7 +155,7 @@ func (e *env) options(h *lab.Host, dir string, resume bool) options {
 	o := options{
 		ns: h.Namespace, dir: dir, resolv: e.swarm.resolv, port: clientPort, rpc: 8081,
 		node: e.swarm.node, torrent: e.swarm.torrent, resume: resume,
-		ca: e.servers.caFile, proxy: e.swarm.proxy,
+		ca: e.servers.caFile, proxy: e.swarm.proxy, ssl: e.swarm.ssl,
 	}
 	if e.s.swarm.leech {
 		o.seed, o.upload = true, 2*seedRate

@@ -58,19 +58,27 @@ type certificate struct {
 	pem  []byte
 }
 
-var certOnce = sync.OnceValues(newCertificate)
+var certOnce = sync.OnceValues(func() (*certificate, error) {
+	return newCertificate(&x509.Certificate{
+		Subject: pkix.Name{CommonName: serverName}, DNSNames: []string{serverName, trackerName},
+		IsCA: true, BasicConstraintsValid: true,
+	}, nil)
+})
 
-func newCertificate() (*certificate, error) {
+// newCertificate completes a certificate with a key and a day to live, and has it
+// signed by another, or by itself.
+func newCertificate(t *x509.Certificate, by *certificate) (*certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	t := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: serverName}, DNSNames: []string{serverName, trackerName},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true,
+	t.SerialNumber = big.NewInt(1)
+	t.NotBefore, t.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	parent, signer := t, any(key)
+	if by != nil {
+		parent, signer = by.tls.Leaf, by.tls.PrivateKey
 	}
-	der, err := x509.CreateCertificate(rand.Reader, t, t, &key.PublicKey, key)
+	der, err := x509.CreateCertificate(rand.Reader, t, parent, &key.PublicKey, signer)
 	if err != nil {
 		return nil, err
 	}

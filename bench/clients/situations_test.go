@@ -70,6 +70,7 @@ var situations = []situation{
 	{name: "private tracker", kind: qbittorrent, swarm: privateSwarm, opt: private},
 	{name: "private tracker", kind: aria2, swarm: privateSwarm, opt: private, more: true},
 	{name: "private tracker", kind: rtorrent, swarm: privateSwarm, opt: private, nat: true, more: true},
+	{name: "private tracker", kind: libtorrent, swarm: privateSwarm, opt: private, more: true},
 	{name: "private tracker, uTP", kind: transmission, swarm: privateSwarm, opt: privateUTP, more: true},
 	{name: "private tracker, uTP", kind: qbittorrent, swarm: privateSwarm, opt: privateUTP, nat: true, more: true},
 	{name: "private tracker, port 443", kind: qbittorrent, swarm: privateSwarm.on(portTLS), opt: private},
@@ -104,6 +105,12 @@ var situations = []situation{
 	{name: "SOCKS5, private tracker", kind: qbittorrent, swarm: privateSwarm.through(socks5), opt: private, nat: true, more: true},
 	{name: "CONNECT", kind: qbittorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noDHT, more: true},
 	{name: "CONNECT", kind: rtorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noNode, nat: true, more: true},
+	{name: "SSL torrent", kind: libtorrent, swarm: swarmConfig{tracker: "http", ssl: true}, opt: noDHT, more: true},
+	{name: "SSL torrent", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", ssl: true}, opt: noDHT, nat: true, more: true},
+	{name: "WebTorrent", kind: anacrolix, swarm: swarmConfig{tracker: "wss"}, opt: noDHT, more: true},
+	{name: "WebTorrent, DHT", kind: anacrolix, swarm: swarmConfig{tracker: "wss"}, more: true},
+	{name: "defaults", kind: anacrolix, swarm: swarmConfig{tracker: "http"}, more: true},
+	{name: "private tracker", kind: anacrolix, swarm: privateSwarm, opt: private, more: true},
 	{name: "CONNECT, private tracker", kind: qbittorrent, swarm: privateSwarm.through(connect), opt: private, nat: true, more: true},
 }
 

@@ -78,19 +78,21 @@ type swarm struct {
 	dht     *dht
 	ca      string
 	names   map[string][]netip.Addr
-	proxy   proxy      // the zero value is none
-	running []*program // the seeds, or who downloads
+	proxy   proxy       // the zero value is none
+	ssl     *sslTorrent // nil for the usual
+	running []*program  // the seeds, or who downloads
 }
 
 // swarmConfig says what of it there is.
 type swarmConfig struct {
 	v6        bool   // all of it on IPv6, instead of IPv4
-	tracker   string // "http", "https", "udp" or "" for none
+	tracker   string // "http", "https", "udp", "wss" or "" for none
 	pieces    int
 	encrypted bool   // seeds refuse what is not encrypted
 	private   bool   // the torrent is a private one
 	port      uint16 // of the seeds; 0 means seedPort
 	proxy     string // the client reaches everything through one of this kind
+	ssl       bool   // the torrent is one with SSL
 	// leech turns it round: those outside want the file, and come to the
 	// client's port, which the router forwards. They are started last.
 	leech bool
@@ -116,10 +118,25 @@ func startSwarm(l *lab.Lab, dir string, srv *servers, cfg swarmConfig) (*swarm, 
 		at = netip.AddrPortFrom(track, portTLS)
 		cert = srv.cert
 		urls = []string{fmt.Sprintf("https://%s/announce", trackerName)}
+	case "wss":
+		at = netip.AddrPortFrom(track, portTLS)
+		cert = srv.cert
+		urls = []string{fmt.Sprintf("wss://%s/", trackerName)}
 	case "udp":
 		urls = []string{fmt.Sprintf("udp://%s/announce", at)}
 	}
-	s.torrent = newTorrent(cfg.pieces, cfg.private, urls...)
+	more := map[string]any{}
+	if cfg.private {
+		more["private"] = 1
+	}
+	if cfg.ssl {
+		var err error
+		if s.ssl, err = newSSLTorrent(dir); err != nil {
+			return nil, err
+		}
+		more["ssl-cert"] = s.ssl.authority
+	}
+	s.torrent = newTorrent(cfg.pieces, more, urls...)
 
 	for _, addr := range []netip.Addr{a, b} {
 		// libtorrent binds to the device that has its address.
@@ -165,6 +182,13 @@ func startSwarm(l *lab.Lab, dir string, srv *servers, cfg swarmConfig) (*swarm, 
 // have the file, unless they are to download it.
 func (s *swarm) startPeers() error {
 	kinds := []*kind{transmission, qbittorrent}
+	by := anyTransport
+	switch {
+	case s.ssl != nil:
+		kinds = []*kind{libtorrent, libtorrent}
+	case s.cfg.tracker == "wss":
+		kinds, by = []*kind{anacrolix, anacrolix}, onlyWebRTC
+	}
 	errs := make(chan error, len(kinds))
 	s.running = make([]*program, len(kinds))
 	for i, k := range kinds {
@@ -173,7 +197,7 @@ func (s *swarm) startPeers() error {
 				ns: s.lab.Inet.Namespace, dir: filepath.Join(s.dir, fmt.Sprintf("seed%d", i)), resolv: s.resolv,
 				bind: []netip.Addr{s.seeds[i].Addr()}, port: s.seeds[i].Port(), rpc: uint16(9090 + i),
 				node: s.node, torrent: s.torrent, seed: !s.cfg.leech, upload: seedRate,
-				encrypted: s.cfg.encrypted, private: s.cfg.private, ca: s.ca,
+				encrypted: s.cfg.encrypted, private: s.cfg.private, by: by, ca: s.ca, ssl: s.ssl,
 			})
 			s.running[i] = p
 			errs <- err
@@ -202,6 +226,9 @@ func (s *swarm) open(at netip.AddrPort, p *program) error {
 		if _, last = p.got(); last != nil {
 			continue
 		}
+		if p.opt.by == onlyWebRTC {
+			return nil
+		}
 		var c net.Conn
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		c, last = s.lab.Router.Dial(ctx, "tcp", netip.AddrPort{}, at)
@@ -226,6 +253,9 @@ func (s *swarm) isSwarm(a netip.Addr) bool { return slices.Contains(s.addrs(), a
 
 // isPeer tells whether pieces come from an address, or go there.
 func (s *swarm) isPeer(a netip.Addr) bool {
+	if s.cfg.tracker == "wss" && (a == s.lab.Inet.Addr4 || a == s.lab.Inet.Addr6) {
+		return true // WebRTC takes any address of the host's
+	}
 	return s.isSeed(a) || a == s.proxy.at.Addr()
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -30,9 +31,9 @@ type torrent struct {
 	trackers []string
 }
 
-// newTorrent makes a torrent of so many pieces. A private one has its peers from
-// the trackers alone.
-func newTorrent(pieces int, private bool, trackers ...string) *torrent {
+// newTorrent makes a torrent of so many pieces. more are other entries of the info
+// dictionary, or nil.
+func newTorrent(pieces int, more map[string]any, trackers ...string) *torrent {
 	t := &torrent{name: "film.mkv", content: make([]byte, pieces*pieceSize), trackers: trackers}
 	rand.NewChaCha8([32]byte{1}).Read(t.content)
 	var sums []byte
@@ -43,9 +44,7 @@ func newTorrent(pieces int, private bool, trackers ...string) *torrent {
 	info := map[string]any{
 		"length": len(t.content), "name": t.name, "piece length": pieceSize, "pieces": sums,
 	}
-	if private {
-		info["private"] = 1
-	}
+	maps.Copy(info, more)
 	t.info = bencode(nil, info)
 	t.hash = sha1.Sum(t.info)
 	return t

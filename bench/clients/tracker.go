@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/net/websocket"
+
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
@@ -25,6 +27,8 @@ const announceInterval = 1800
 type tracker struct {
 	// silent makes it answer nobody.
 	silent atomic.Bool
+
+	web rendezvous
 
 	mu    sync.Mutex
 	peers []netip.AddrPort
@@ -79,6 +83,10 @@ func appendPeer(b []byte, p netip.AddrPort) []byte {
 }
 
 func (t *tracker) http(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Upgrade") != "" && !t.silent.Load() {
+		websocket.Server{Handler: t.web.serve}.ServeHTTP(w, r)
+		return
+	}
 	q := r.URL.Query()
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	port, err2 := strconv.ParseUint(q.Get("port"), 10, 16)

@@ -85,6 +85,8 @@ clients() {
 	want qbittorrent-nox qbittorrent-nox
 	want aria2c aria2
 	want rtorrent rtorrent
+	want mmdebstrap mmdebstrap
+	want /usr/lib/python3/dist-packages/libtorrent.egg-info python3-libtorrent
 	want sshd openssh-server
 	want ssh openssh-client
 	want curl curl

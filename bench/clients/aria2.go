@@ -42,6 +42,12 @@ var aria2 = &kind{
 		if o.noDHT {
 			args = append(args, "--enable-dht=false")
 		}
+		if o.private {
+			args = append(args, "--enable-peer-exchange=false")
+		}
+		if o.ca != "" {
+			args = append(args, "--ca-certificate="+o.ca)
+		}
 		if o.lsd {
 			args = append(args, "--bt-enable-lpd")
 		}

@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package clients runs real BitTorrent clients, those of Debian, against the wall:
-// transmission-daemon, qbittorrent-nox, aria2 and rtorrent.
+// Package clients runs real BitTorrent clients against the wall: transmission-daemon,
+// qbittorrent-nox, aria2, rtorrent and libtorrent as Debian 12 has them, the first four
+// also as the newest Debian has them ("current", in a tree of their own, see tree.go),
+// and anacrolix/torrent with WebTorrent.
 //
 //	make clients
 //	go test -v -run 'TestWall/defaults_rtorrent' ./bench/clients
+//	go test -v -run 'TestWall/private_tracker' ./bench/clients -all
 //
 // Every situation has a network of its own (package lab): the client's host and
-// another host behind a router, outside two seeds (Transmission and qBittorrent), a
-// tracker and the nodes of a DHT, which are small programs in this package. No
+// another host behind a router, outside two seeds (Transmission and qBittorrent, where
+// the situation does not need others), a tracker, the nodes of a DHT and proxies, which
+// are small programs in this package. No
 // packet leaves that network. A firewall on the router lets nothing in that was not
 // asked for, as OpenWrt's does; some situations have NAT on top.
+//
+// TestWall ends with a table: after how long each client was found and released, the
+// bytes of pieces that came after the first two seconds, and how often the lock was
+// off. P2PWALL_RESULTS names a file for it, and bench/clients/compare puts several
+// such files side by side. P2PWALL_BIN chooses the program that is tested.
 //
 // TestWithoutWall runs the situations without the wall: each must end with the whole
 // file, most of which came after the first seconds. So each can fail. TestWall runs
@@ -31,7 +40,9 @@
 //     encrypted transfers too. And the client's own account of received bytes grows
 //     by less than a block; and no piece but the one that may have been on its way
 //     becomes complete on disk, compared with the content. With a peer in the LAN
-//     the wire alone judges, and the file must be complete by that peer.
+//     the wire alone judges, and the file must be complete by that peer. Where the
+//     client is the seed, what counts is what goes to those outside; with a proxy,
+//     what comes from the proxy.
 //   - Held: for ten lock times after that the control socket says that the client is
 //     locked whenever it is asked, four times a second, and no event says otherwise.
 //   - Released within one lock time after the client's process has ended.

@@ -40,13 +40,16 @@ func wallProgram(t *testing.T) string {
 func need(t *testing.T) {
 	t.Helper()
 	programs := []string{"iptables", "ip6tables", "curl", "ssh", "ssh-keygen", "/usr/sbin/sshd"}
-	for _, k := range []*kind{transmission, qbittorrent, aria2, rtorrent} {
+	for _, k := range []*kind{transmission, qbittorrent, aria2, rtorrent, libtorrent} {
 		programs = append(programs, k.program)
 	}
 	if why := lab.Needs(programs...); why != "" {
 		t.Skip(why)
 	}
 }
+
+// clientPort is where the client is reached by its peers.
+const clientPort = 6890
 
 // env is a situation that runs.
 type env struct {
@@ -59,6 +62,7 @@ type env struct {
 	client  *program
 	users   []*user
 	ended   func() // ends the users and waits for them
+	result  result
 }
 
 // newEnv makes the network, the outside and the users of a situation.
@@ -68,6 +72,9 @@ func newEnv(t *testing.T, s situation) *env {
 	cfg := lab.Config{NoServers: true, NoOffload: true, NAT: s.nat}
 	if s.lanPeer {
 		cfg.Clients = 2
+	}
+	if s.swarm.leech {
+		cfg.Forward = clientPort
 	}
 	l, err := lab.New(cfg)
 	if err != nil {
@@ -79,16 +86,22 @@ func newEnv(t *testing.T, s situation) *env {
 		}
 	})
 	e := &env{t: t, s: s, lab: l, host: l.Clients[0]}
+	e.result = result{client: s.kind.name, situation: s.name, found: -1, released: -1}
 	if err := l.Firewall(); err != nil {
 		t.Fatal(err)
+	}
+	if s.firewall {
+		if err := e.host.Firewall(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	e.capture()
 	s.swarm.pieces = 128
 	dir := t.TempDir()
-	if e.swarm, err = startSwarm(l, dir, s.swarm); err != nil {
+	if e.servers, err = startServers(l, dir); err != nil {
 		t.Fatal(err)
 	}
-	if e.servers, err = startServers(l, dir); err != nil {
+	if e.swarm, err = startSwarm(l, dir, e.servers, s.swarm); err != nil {
 		t.Fatal(err)
 	}
 	return e
@@ -140,8 +153,12 @@ func (e *env) launch(resume bool) {
 
 func (e *env) options(h *lab.Host, dir string, resume bool) options {
 	o := options{
-		ns: h.Namespace, dir: dir, resolv: e.swarm.resolv, port: 6890, rpc: 8081,
+		ns: h.Namespace, dir: dir, resolv: e.swarm.resolv, port: clientPort, rpc: 8081,
 		node: e.swarm.node, torrent: e.swarm.torrent, resume: resume,
+		ca: e.servers.caFile, proxy: e.swarm.proxy, ssl: e.swarm.ssl,
+	}
+	if e.s.swarm.leech {
+		o.seed, o.upload = true, 2*seedRate
 	}
 	if e.s.opt != nil {
 		e.s.opt(&o)
@@ -184,14 +201,30 @@ func (e *env) begin() time.Time {
 		first, ok = e.swarm.asked(e.host, now)
 		return ok
 	})
+	if e.s.swarm.leech {
+		// They know the client from before. Their own packets come to its port.
+		e.swarm.tracker.announce(lab.WAN4, clientPort, false)
+		if err := e.swarm.startPeers(); err != nil {
+			e.t.Fatal(err)
+		}
+	}
 	return first.Time
 }
 
-// pieces waits until the client has so many pieces.
+// have is how many pieces there are where they are to come: with the client, or with
+// those outside who download from it.
+func (e *env) have() (int, error) {
+	if e.s.swarm.leech {
+		return e.swarm.pieces()
+	}
+	return e.client.pieces()
+}
+
+// pieces waits until there are so many pieces.
 func (e *env) pieces(n int) {
 	e.t.Helper()
 	e.until(fmt.Sprintf("%d pieces", n), func() bool {
-		have, err := e.client.pieces()
+		have, err := e.have()
 		if err != nil {
 			e.t.Fatal(err)
 		}
@@ -204,13 +237,13 @@ func (e *env) until(what string, cond func() bool) {
 	e.t.Helper()
 	for end := time.Now().Add(2 * patience); !cond(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(end) {
-			tcp, udp := e.swarm.received(e.host, time.Time{})
+			tcp, udp := e.swarm.moved(e.host, time.Time{})
 			said := ""
 			if e.client != nil {
 				got, err := e.client.got()
 				said = fmt.Sprintf("; the client has %d bytes (%v)\n%s", got, err, e.client.log.String())
 			}
-			e.t.Fatalf("did not come: %s; from the seeds %d bytes by TCP, %d by uTP%s", what, tcp, udp, said)
+			e.t.Fatalf("did not come: %s; %d bytes of pieces by TCP, %d by uTP%s", what, tcp, udp, said)
 		}
 	}
 }

@@ -37,7 +37,7 @@ func TestBencode(t *testing.T) {
 
 // TestTorrent has the one piece of a torrent counted, and not when it is damaged.
 func TestTorrent(t *testing.T) {
-	tor := newTorrent(3, "http://192.0.2.1/announce")
+	tor := newTorrent(3, nil, "http://192.0.2.1/announce")
 	v, err := bdecode(tor.file())
 	if err != nil {
 		t.Fatal(err)

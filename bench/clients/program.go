@@ -7,12 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -28,6 +30,7 @@ const (
 	anyTransport transport = ""
 	onlyTCP      transport = "tcp"
 	onlyUTP      transport = "utp"
+	onlyWebRTC   transport = "webrtc"
 )
 
 // options say how a client is to run. What they leave out is as the client has it
@@ -48,8 +51,13 @@ type options struct {
 
 	encrypted bool // refuses what is not encrypted
 	noDHT     bool
+	private   bool // tells no peer of others and opens no port of the router's
 	lsd       bool // looks for peers in the LAN, also where that is not the default
 	by        transport
+
+	ca    string // file with the authority of the tracker's certificate
+	proxy proxy  // for everything; the zero value is none
+	ssl   *sslTorrent
 }
 
 // files is where the client puts what it downloads.
@@ -59,6 +67,9 @@ func (o *options) files() string { return filepath.Join(o.dir, "files") }
 type kind struct {
 	name    string
 	program string
+	current bool // it runs in currentTree
+	// built makes the program, where there is none to install.
+	built func() (path string, err error)
 	// command writes the settings and returns the arguments.
 	command func(*options) ([]string, error)
 	// add gives it the torrent, once its control answers; nil where the
@@ -122,9 +133,27 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.cmd = inNamespace(o.ns, o.resolv, k.program, args...)
+	path := k.program
+	if k.built != nil {
+		if path, err = k.built(); err != nil {
+			return nil, err
+		}
+	}
+	if k.current {
+		root, err := currentTree()
+		if err != nil {
+			return nil, err
+		}
+		p.cmd = inTree(o.ns, root, filepath.Dir(o.dir), o.resolv, path, args...)
+	} else {
+		p.cmd = inNamespace(o.ns, o.resolv, path, args...)
+	}
 	p.cmd.Dir = o.dir
 	p.cmd.Env = append(os.Environ(), "HOME="+o.dir, "TERM=dumb")
+	if o.ca != "" {
+		// What OpenSSL reads, and Transmission.
+		p.cmd.Env = append(p.cmd.Env, "SSL_CERT_FILE="+o.ca, "CURL_CA_BUNDLE="+o.ca)
+	}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
@@ -181,6 +210,20 @@ func (p *program) ready() error {
 var errNoTorrent = errors.New("it has no torrent")
 
 func (p *program) got() (int, error) { return p.kind.got(p) }
+
+// account asks a client of ours how many bytes of pieces it has received.
+func (p *program) account() (int, error) {
+	resp, err := p.http.Get("http://localhost/")
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(string(text))
+}
 
 // pieces counts the complete pieces that the client has on disk.
 func (p *program) pieces() (int, error) { return p.opt.torrent.pieces(p.opt.files()) }

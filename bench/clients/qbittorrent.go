@@ -37,11 +37,30 @@ var qbittorrent = &kind{
 		if o.noDHT {
 			session("DHTEnabled", false)
 		}
+		if o.private {
+			session("PeXEnabled", false)
+			session("LSDEnabled", false)
+		}
 		switch o.by {
 		case onlyTCP:
 			session("BTProtocol", "TCP")
 		case onlyUTP:
 			session("BTProtocol", "UTP")
+		}
+		if o.ssl != nil {
+			session("SSL\\Enabled", true)
+			session("SSL\\Port", o.port+1)
+		}
+		if o.proxy.at.IsValid() {
+			session("ProxyPeerConnections", true)
+		}
+		b.WriteString("\n[Network]\n")
+		if o.private {
+			b.WriteString("PortForwardingEnabled=false\n")
+		}
+		if o.proxy.at.IsValid() {
+			kind := map[string]string{socks5: "SOCKS5", connect: "HTTP"}[o.proxy.kind]
+			fmt.Fprintf(&b, "Proxy\\Type=%s\nProxy\\IP=%s\nProxy\\Port=%d\nProxy\\Profiles\\BitTorrent=true\n", kind, o.proxy.at.Addr(), o.proxy.at.Port())
 		}
 		fmt.Fprintf(&b, "\n[Preferences]\nWebUI\\Address=127.0.0.1\nWebUI\\Port=%d\nWebUI\\LocalHostAuth=false\n"+
 			"WebUI\\CSRFProtection=false\nWebUI\\HostHeaderValidation=false\n", o.rpc)
@@ -57,6 +76,15 @@ var qbittorrent = &kind{
 		w.WriteField("savepath", p.opt.files())
 		if p.opt.seed {
 			w.WriteField("skip_checking", "true")
+		}
+		if p.opt.ssl != nil {
+			for name, file := range map[string]string{"ssl_certificate": p.opt.ssl.cert, "ssl_private_key": p.opt.ssl.key, "ssl_dh_params": p.opt.ssl.dh} {
+				text, err := os.ReadFile(file)
+				if err != nil {
+					return err
+				}
+				w.WriteField(name, string(text))
+			}
 		}
 		if p.opt.magnet {
 			w.WriteField("urls", p.opt.torrent.magnet())

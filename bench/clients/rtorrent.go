@@ -36,6 +36,16 @@ var rtorrent = &kind{
 		if o.encrypted {
 			line("protocol.encryption.set = allow_incoming,try_outgoing,require,require_RC4")
 		}
+		if o.private {
+			line("protocol.pex.set = no")
+		}
+		if o.ca != "" {
+			line("network.http.cacert.set = %s", o.ca)
+		}
+		if o.proxy.at.IsValid() {
+			line("network.proxy_address.set = %s", o.proxy.at)
+			line("network.http.proxy_address.set = http://%s", o.proxy.at)
+		}
 		if o.node.IsValid() && !o.noDHT {
 			line("dht.mode.set = on")
 			line("dht.port.set = %d", o.port)

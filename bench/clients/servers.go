@@ -44,29 +44,41 @@ const (
 	portVoice = 19305
 )
 
-// serverName is what the ordinary servers' certificate is for.
-const serverName = "www.example.net"
+// serverName and trackerName are what the certificate is for.
+const (
+	serverName  = "www.example.net"
+	trackerName = "tracker.example.org"
+)
 
-// certificate is that of the ordinary servers and of its own authority.
+// certificate is that of the ordinary servers, of a tracker by HTTPS, and of its own
+// authority.
 type certificate struct {
 	tls  tls.Certificate
 	pool *x509.CertPool
 	pem  []byte
 }
 
-var certOnce = sync.OnceValues(newCertificate)
+var certOnce = sync.OnceValues(func() (*certificate, error) {
+	return newCertificate(&x509.Certificate{
+		Subject: pkix.Name{CommonName: serverName}, DNSNames: []string{serverName, trackerName},
+		IsCA: true, BasicConstraintsValid: true,
+	}, nil)
+})
 
-func newCertificate() (*certificate, error) {
+// newCertificate completes a certificate with a key and a day to live, and has it
+// signed by another, or by itself.
+func newCertificate(t *x509.Certificate, by *certificate) (*certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	t := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: serverName}, DNSNames: []string{serverName},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true,
+	t.SerialNumber = big.NewInt(1)
+	t.NotBefore, t.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	parent, signer := t, any(key)
+	if by != nil {
+		parent, signer = by.tls.Leaf, by.tls.PrivateKey
 	}
-	der, err := x509.CreateCertificate(rand.Reader, t, t, &key.PublicKey, key)
+	der, err := x509.CreateCertificate(rand.Reader, t, parent, &key.PublicKey, signer)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +94,9 @@ func newCertificate() (*certificate, error) {
 	c.pool.AddCert(leaf)
 	return c, nil
 }
+
+// quiet is for servers whose clients come and go as they like.
+var quiet = log.New(io.Discard, "", 0)
 
 // servers are the ordinary servers, on the addresses server4 and server6.
 type servers struct {
@@ -116,7 +131,6 @@ func startServers(l *lab.Lab, dir string) (*servers, error) {
 // at starts the servers of one address.
 func (s *servers) at(a netip.Addr) error {
 	web := http.HandlerFunc(serveBytes)
-	quiet := log.New(io.Discard, "", 0)
 	for _, port := range []uint16{portHTTP, portTLS} {
 		l, err := s.lab.Inet.ListenTCP(netip.AddrPortFrom(a, port))
 		if err != nil {

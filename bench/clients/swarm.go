@@ -67,6 +67,7 @@ func dhtAddrs(v6 bool) (all []netip.AddrPort) {
 
 // swarm is the outside of one torrent: seeds, a tracker and a DHT.
 type swarm struct {
+	cfg     swarmConfig
 	lab     *lab.Lab
 	dir     string
 	resolv  string
@@ -75,34 +76,67 @@ type swarm struct {
 	node    netip.AddrPort
 	tracker *tracker
 	dht     *dht
-	v6      bool
-	running []*program
+	ca      string
+	names   map[string][]netip.Addr
+	proxy   proxy       // the zero value is none
+	ssl     *sslTorrent // nil for the usual
+	running []*program  // the seeds, or who downloads
 }
 
 // swarmConfig says what of it there is.
 type swarmConfig struct {
 	v6        bool   // all of it on IPv6, instead of IPv4
-	tracker   string // "http", "udp" or "" for none
+	tracker   string // "http", "https", "udp", "wss" or "" for none
 	pieces    int
-	encrypted bool // seeds refuse what is not encrypted
+	encrypted bool   // seeds refuse what is not encrypted
+	private   bool   // the torrent is a private one
+	port      uint16 // of the seeds; 0 means seedPort
+	proxy     string // the client reaches everything through one of this kind
+	ssl       bool   // the torrent is one with SSL
+	// leech turns it round: those outside want the file, and come to the
+	// client's port, which the router forwards. They are started last.
+	leech bool
 }
 
-func startSwarm(l *lab.Lab, dir string, cfg swarmConfig) (*swarm, error) {
-	s := &swarm{lab: l, dir: dir, v6: cfg.v6, resolv: filepath.Join(dir, "resolv.conf")}
+func startSwarm(l *lab.Lab, dir string, srv *servers, cfg swarmConfig) (*swarm, error) {
+	s := &swarm{lab: l, dir: dir, cfg: cfg, ca: srv.caFile, resolv: filepath.Join(dir, "resolv.conf")}
 	a, b, track, names := seedA4, seedB4, track4, names4
 	if cfg.v6 {
 		a, b, track, names = seedA6, seedB6, track6, names6
 	}
-	s.seeds = []netip.AddrPort{netip.AddrPortFrom(a, seedPort), netip.AddrPortFrom(b, seedPort)}
+	if cfg.port == 0 {
+		cfg.port = seedPort
+	}
+	s.seeds = []netip.AddrPort{netip.AddrPortFrom(a, cfg.port), netip.AddrPortFrom(b, cfg.port)}
 	at := netip.AddrPortFrom(track, trackerPort)
 	var urls []string
+	var cert *certificate
 	switch cfg.tracker {
 	case "http":
 		urls = []string{fmt.Sprintf("http://%s/announce", at)}
+	case "https":
+		at = netip.AddrPortFrom(track, portTLS)
+		cert = srv.cert
+		urls = []string{fmt.Sprintf("https://%s/announce", trackerName)}
+	case "wss":
+		at = netip.AddrPortFrom(track, portTLS)
+		cert = srv.cert
+		urls = []string{fmt.Sprintf("wss://%s/", trackerName)}
 	case "udp":
 		urls = []string{fmt.Sprintf("udp://%s/announce", at)}
 	}
-	s.torrent = newTorrent(cfg.pieces, urls...)
+	more := map[string]any{}
+	if cfg.private {
+		more["private"] = 1
+	}
+	if cfg.ssl {
+		var err error
+		if s.ssl, err = newSSLTorrent(dir); err != nil {
+			return nil, err
+		}
+		more["ssl-cert"] = s.ssl.authority
+	}
+	s.torrent = newTorrent(cfg.pieces, more, urls...)
 
 	for _, addr := range []netip.Addr{a, b} {
 		// libtorrent binds to the device that has its address.
@@ -116,29 +150,45 @@ func startSwarm(l *lab.Lab, dir string, cfg swarmConfig) (*swarm, error) {
 	}
 	nodes := dhtAddrs(cfg.v6)
 	s.node = nodes[0]
-	boot := map[string][]netip.Addr{}
+	s.names = map[string][]netip.Addr{trackerName: {track}}
 	for _, n := range bootNames {
-		boot[n] = []netip.Addr{s.node.Addr()}
+		s.names[n] = []netip.Addr{s.node.Addr()}
 	}
 	// The names of the other family's server are served there too.
 	for _, at := range []netip.Addr{names4, names6} {
-		if err := l.StartDNS(l.Inet, netip.AddrPortFrom(at, 53), lab.Names{Addrs: boot, Else: []netip.Addr{server4, server6}}); err != nil {
+		if err := l.StartDNS(l.Inet, netip.AddrPortFrom(at, 53), lab.Names{Addrs: s.names, Else: []netip.Addr{server4, server6}}); err != nil {
 			return nil, err
 		}
 	}
 	var err error
-	if s.tracker, err = startTracker(l, at, s.seeds); err != nil {
+	if s.tracker, err = startTracker(l, at, s.seeds, cert); err != nil {
 		return nil, err
+	}
+	if cfg.proxy != "" {
+		if s.proxy, err = startProxy(l, cfg.proxy, s.names); err != nil {
+			return nil, err
+		}
 	}
 	if s.dht, err = startDHT(l, nodes, s.seeds); err != nil {
 		return nil, err
 	}
-	return s, s.startSeeds(cfg)
+	if cfg.leech {
+		return s, nil
+	}
+	return s, s.startPeers()
 }
 
-// startSeeds runs the two seeds, and returns when both have the file.
-func (s *swarm) startSeeds(cfg swarmConfig) error {
+// startPeers runs the two peers outside, and returns when both have the torrent. They
+// have the file, unless they are to download it.
+func (s *swarm) startPeers() error {
 	kinds := []*kind{transmission, qbittorrent}
+	by := anyTransport
+	switch {
+	case s.ssl != nil:
+		kinds = []*kind{libtorrent, libtorrent}
+	case s.cfg.tracker == "wss":
+		kinds, by = []*kind{anacrolix, anacrolix}, onlyWebRTC
+	}
 	errs := make(chan error, len(kinds))
 	s.running = make([]*program, len(kinds))
 	for i, k := range kinds {
@@ -146,7 +196,8 @@ func (s *swarm) startSeeds(cfg swarmConfig) error {
 			p, err := start(s.lab, k, options{
 				ns: s.lab.Inet.Namespace, dir: filepath.Join(s.dir, fmt.Sprintf("seed%d", i)), resolv: s.resolv,
 				bind: []netip.Addr{s.seeds[i].Addr()}, port: s.seeds[i].Port(), rpc: uint16(9090 + i),
-				node: s.node, torrent: s.torrent, seed: true, upload: seedRate, encrypted: cfg.encrypted,
+				node: s.node, torrent: s.torrent, seed: !s.cfg.leech, upload: seedRate,
+				encrypted: s.cfg.encrypted, private: s.cfg.private, by: by, ca: s.ca, ssl: s.ssl,
 			})
 			s.running[i] = p
 			errs <- err
@@ -167,13 +218,16 @@ func (s *swarm) startSeeds(cfg swarmConfig) error {
 	return nil
 }
 
-// open waits until a seed has the torrent and takes connections from outside its
+// open waits until a peer has the torrent and takes connections from outside its
 // namespace.
 func (s *swarm) open(at netip.AddrPort, p *program) error {
 	var last error
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		if _, last = p.got(); last != nil {
 			continue
+		}
+		if p.opt.by == onlyWebRTC {
+			return nil
 		}
 		var c net.Conn
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -183,12 +237,12 @@ func (s *swarm) open(at netip.AddrPort, p *program) error {
 			return c.Close()
 		}
 	}
-	return fmt.Errorf("the seed at %s did not become ready: %w", at, last)
+	return fmt.Errorf("the peer at %s did not become ready: %w", at, last)
 }
 
 // addrs are the addresses of the swarm, those of the seeds first.
 func (s *swarm) addrs() []netip.Addr {
-	all := []netip.Addr{s.seeds[0].Addr(), s.seeds[1].Addr(), track4, track6}
+	all := []netip.Addr{s.seeds[0].Addr(), s.seeds[1].Addr(), track4, track6, proxy4}
 	for _, n := range s.dht.nodes {
 		all = append(all, n.addr.Addr())
 	}
@@ -196,6 +250,14 @@ func (s *swarm) addrs() []netip.Addr {
 }
 
 func (s *swarm) isSwarm(a netip.Addr) bool { return slices.Contains(s.addrs(), a) }
+
+// isPeer tells whether pieces come from an address, or go there.
+func (s *swarm) isPeer(a netip.Addr) bool {
+	if s.cfg.tracker == "wss" && (a == s.lab.Inet.Addr4 || a == s.lab.Inet.Addr6) {
+		return true // WebRTC takes any address of the host's
+	}
+	return s.isSeed(a) || a == s.proxy.at.Addr()
+}
 
 func (s *swarm) isSeed(a netip.Addr) bool {
 	return a == s.seeds[0].Addr() || a == s.seeds[1].Addr()
@@ -219,11 +281,18 @@ func (s *swarm) asked(h *lab.Host, after lab.Moment) (first lab.Packet, ok bool)
 	return all[0], true
 }
 
-// received sums the payload that the router passed from the seeds to a host after
-// a time: TCP, and UDP but for the DHT's datagrams, which are dictionaries.
-func (s *swarm) received(h *lab.Host, after time.Time) (tcp, udp int) {
+// moved sums the payload that the router passed from the peers to a host after a
+// time, or from the host to them where it is they who download: TCP, and UDP but for
+// the DHT's datagrams, which are dictionaries.
+func (s *swarm) moved(h *lab.Host, after time.Time) (tcp, udp int) {
 	for _, p := range s.lab.Packets.All(func(p *lab.Packet) bool {
-		return !p.WAN && p.Out && p.Time.After(after) && s.isSeed(p.Src.Addr()) && (p.Dst.Addr() == h.Addr4 || p.Dst.Addr() == h.Addr6)
+		switch {
+		case !p.Out || !p.Time.After(after):
+			return false
+		case s.cfg.leech: // behind NAT: only the client has to do with them
+			return p.WAN && s.isPeer(p.Dst.Addr())
+		}
+		return !p.WAN && s.isPeer(p.Src.Addr()) && (p.Dst.Addr() == h.Addr4 || p.Dst.Addr() == h.Addr6)
 	}) {
 		switch {
 		case p.Proto == lab.TCP:
@@ -233,4 +302,31 @@ func (s *swarm) received(h *lab.Host, after time.Time) (tcp, udp int) {
 		}
 	}
 	return tcp, udp
+}
+
+// around is the first packet that went to a seed though there is a proxy.
+func (s *swarm) around(h *lab.Host) (p lab.Packet, ok bool) {
+	all := s.lab.Packets.All(func(p *lab.Packet) bool {
+		return s.proxy.at.IsValid() && p.MAC == h.MAC && s.isSeed(p.Dst.Addr())
+	})
+	if len(all) == 0 {
+		return p, false
+	}
+	return all[0], true
+}
+
+// pieces is how many pieces the one of those outside has that has the fewest.
+func (s *swarm) pieces() (int, error) {
+	if len(s.running) == 0 {
+		return 0, nil
+	}
+	least := s.torrent.total()
+	for _, p := range s.running {
+		n, err := p.pieces()
+		if err != nil {
+			return 0, err
+		}
+		least = min(least, n)
+	}
+	return least, nil
 }

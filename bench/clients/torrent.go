@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -30,8 +31,9 @@ type torrent struct {
 	trackers []string
 }
 
-// newTorrent makes a torrent of so many pieces.
-func newTorrent(pieces int, trackers ...string) *torrent {
+// newTorrent makes a torrent of so many pieces. more are other entries of the info
+// dictionary, or nil.
+func newTorrent(pieces int, more map[string]any, trackers ...string) *torrent {
 	t := &torrent{name: "film.mkv", content: make([]byte, pieces*pieceSize), trackers: trackers}
 	rand.NewChaCha8([32]byte{1}).Read(t.content)
 	var sums []byte
@@ -39,9 +41,11 @@ func newTorrent(pieces int, trackers ...string) *torrent {
 		s := sha1.Sum(t.content[i*pieceSize : (i+1)*pieceSize])
 		sums = append(sums, s[:]...)
 	}
-	t.info = bencode(nil, map[string]any{
+	info := map[string]any{
 		"length": len(t.content), "name": t.name, "piece length": pieceSize, "pieces": sums,
-	})
+	}
+	maps.Copy(info, more)
+	t.info = bencode(nil, info)
 	t.hash = sha1.Sum(t.info)
 	return t
 }

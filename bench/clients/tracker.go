@@ -3,6 +3,7 @@
 package clients
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"net"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+
+	"golang.org/x/net/websocket"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
@@ -25,12 +28,15 @@ type tracker struct {
 	// silent makes it answer nobody.
 	silent atomic.Bool
 
+	web rendezvous
+
 	mu    sync.Mutex
 	peers []netip.AddrPort
 }
 
-// startTracker listens on an address of the internet.
-func startTracker(l *lab.Lab, at netip.AddrPort, seeds []netip.AddrPort) (*tracker, error) {
+// startTracker listens on an address of the internet, with TLS where it has a
+// certificate.
+func startTracker(l *lab.Lab, at netip.AddrPort, seeds []netip.AddrPort, cert *certificate) (*tracker, error) {
 	t := &tracker{peers: slices.Clone(seeds)}
 	tcp, err := l.Inet.ListenTCP(at)
 	if err != nil {
@@ -41,8 +47,13 @@ func startTracker(l *lab.Lab, at netip.AddrPort, seeds []netip.AddrPort) (*track
 		tcp.Close()
 		return nil, err
 	}
-	srv := &http.Server{Handler: http.HandlerFunc(t.http)}
-	go srv.Serve(tcp)
+	srv := &http.Server{Handler: http.HandlerFunc(t.http), ErrorLog: quiet}
+	if cert != nil {
+		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert.tls}}
+		go srv.ServeTLS(tcp, "", "")
+	} else {
+		go srv.Serve(tcp)
+	}
 	go t.serveUDP(udp)
 	l.OnClose(func() { srv.Close(); udp.Close() })
 	return t, nil
@@ -72,6 +83,10 @@ func appendPeer(b []byte, p netip.AddrPort) []byte {
 }
 
 func (t *tracker) http(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Upgrade") != "" && !t.silent.Load() {
+		websocket.Server{Handler: t.web.serve}.ServeHTTP(w, r)
+		return
+	}
 	q := r.URL.Query()
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	port, err2 := strconv.ParseUint(q.Get("port"), 10, 16)

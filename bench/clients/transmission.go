@@ -22,6 +22,10 @@ var transmission = &kind{
 			"cache-size-mb": 0, // what has come is on disk
 			"lpd-enabled":   o.lsd,
 		}
+		if len(o.bind) > 0 {
+			// What is not asked for: it would take the port on all addresses.
+			s["bind-address-ipv4"], s["bind-address-ipv6"] = "127.0.0.1", "::1"
+		}
 		for _, a := range o.bind {
 			if a.Is4() {
 				s["bind-address-ipv4"] = a.String()
@@ -37,6 +41,9 @@ var transmission = &kind{
 		}
 		if o.noDHT {
 			s["dht-enabled"] = false
+		}
+		if o.private {
+			s["pex-enabled"], s["port-forwarding-enabled"] = false, false
 		}
 		if o.by == onlyTCP {
 			s["utp-enabled"] = false

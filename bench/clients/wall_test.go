@@ -38,10 +38,13 @@ func TestWithoutWall(t *testing.T) {
 			first := e.begin()
 			e.pieces(e.swarm.torrent.total())
 			t.Logf("complete %.1f s after the first packet", time.Since(first).Seconds())
-			tcp, udp := e.swarm.received(e.host, first.Add(grace))
-			t.Logf("from the seeds after %v: %d bytes by TCP, %d by uTP", grace, tcp, udp)
+			tcp, udp := e.swarm.moved(e.host, first.Add(grace))
+			t.Logf("pieces after %v: %d bytes by TCP, %d by uTP", grace, tcp, udp)
 			if want := len(e.swarm.torrent.content) / 4; tcp+udp < want {
 				t.Errorf("only %d bytes after the first seconds, want %d", tcp+udp, want)
+			}
+			if p, ok := e.swarm.around(e.host); ok {
+				t.Errorf("the client went past its proxy: %s", &p)
 			}
 			e.judgeUsers()
 			e.recorded()
@@ -51,6 +54,8 @@ func TestWithoutWall(t *testing.T) {
 
 // TestWall runs every situation with the wall.
 func TestWall(t *testing.T) {
+	var table results
+	t.Cleanup(func() { table.show(t) })
 	for _, s := range chosen() {
 		t.Run(s.name+" "+s.kind.name, func(t *testing.T) {
 			t.Parallel()
@@ -59,6 +64,7 @@ func TestWall(t *testing.T) {
 			w := e.startWall()
 			e.use()
 			first := e.begin()
+			defer func() { table.add(t, e.result) }()
 
 			found := e.found(w, first)
 			time.Sleep(time.Until(first.Add(grace)))
@@ -109,7 +115,7 @@ func (e *env) found(w *lab.Wall, first time.Time) time.Time {
 				continue
 			}
 			took := ev.Got.Sub(first)
-			e.t.Logf("found after %.1f s", took.Seconds())
+			e.result.found = max(took, 0)
 			if took > findTime || ev.Protocol != "bittorrent" {
 				e.t.Errorf("found as %q after %v", ev.Protocol, took)
 			}
@@ -132,7 +138,7 @@ func (e *env) account() (bytes, pieces int) {
 	if err != nil {
 		e.t.Logf("the client's account: %v", err)
 	}
-	if pieces, err = e.client.pieces(); err != nil {
+	if pieces, err = e.have(); err != nil {
 		e.t.Error(err)
 	}
 	return bytes, pieces
@@ -142,17 +148,18 @@ func (e *env) account() (bytes, pieces int) {
 // with a peer in the LAN the file must be complete before that is over.
 func (e *env) held(w *lab.Wall, found time.Time) {
 	e.t.Helper()
-	gaps := 0
+	r := &e.result
 	var gap time.Time
 	for ; time.Since(found) < holdTime; time.Sleep(250 * time.Millisecond) {
+		r.polls++
 		if !e.locked(w) {
-			if gaps++; gaps == 1 {
+			if r.gaps++; r.gaps == 1 {
 				gap = time.Now()
 			}
 		}
 	}
-	if gaps > 0 {
-		e.t.Errorf("the lock was off %d times of %d; first %.1f s after it was on", gaps, int(holdTime/(250*time.Millisecond)), gap.Sub(found).Seconds())
+	if r.gaps > 0 {
+		e.t.Errorf("the lock was off %d times of %d; first %.1f s after it was on", r.gaps, r.polls, gap.Sub(found).Seconds())
 	}
 	for _, ev := range w.Seen() {
 		if ev.Event == "released" && ev.Class == "client" && e.about(ev) {
@@ -171,10 +178,11 @@ func (e *env) about(ev lab.Event) bool {
 // the file is complete, and only the wire says from where it is not.
 func (e *env) nothing(after time.Time, account, pieces int) {
 	e.t.Helper()
-	tcp, udp := e.swarm.received(e.host, after)
-	e.t.Logf("from the seeds after %v: %d bytes by TCP, %d by uTP; %d pieces before", grace, tcp, udp, pieces)
+	tcp, udp := e.swarm.moved(e.host, after)
+	e.result.bytes = tcp + udp
+	e.t.Logf("pieces after %v: %d bytes by TCP, %d by uTP; %d pieces before", grace, tcp, udp, pieces)
 	if tcp+udp >= blockSize {
-		e.t.Errorf("from the seeds came %d bytes by TCP and %d by uTP", tcp, udp)
+		e.t.Errorf("of pieces passed %d bytes by TCP and %d by uTP", tcp, udp)
 	}
 	now, have := e.account()
 	if e.s.lanPeer {
@@ -197,7 +205,7 @@ func (e *env) released(w *lab.Wall, ended time.Time) {
 	e.t.Helper()
 	for time.Since(ended) < timelock+slack {
 		if !e.locked(w) {
-			e.t.Logf("released %.1f s after the client's end", time.Since(ended).Seconds())
+			e.result.released = time.Since(ended)
 			return
 		}
 		time.Sleep(50 * time.Millisecond)

@@ -392,14 +392,21 @@ func (l *Lab) nat(forward uint16) error {
 
 // Firewall has the router let nothing in that was not asked for, or led in by
 // Config.Forward, as OpenWrt's does. It needs iptables.
-func (l *Lab) Firewall() error {
+func (l *Lab) Firewall() error { return l.Router.onlyAsked("FORWARD", WANDev) }
+
+// Firewall has the host take nothing that it did not ask for, as a desktop's does. It
+// needs iptables.
+func (h *Host) Firewall() error { return h.onlyAsked("INPUT", HostDev) }
+
+// onlyAsked ends a chain for what comes from a device.
+func (h *Host) onlyAsked(chain, dev string) error {
 	for tool, rules := range map[string][]string{
 		"iptables":  {"-m conntrack --ctstate ESTABLISHED,RELATED,DNAT -j ACCEPT", "-j DROP"},
 		"ip6tables": {"-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "-p icmpv6 -j ACCEPT", "-j DROP"},
 	} {
 		for _, rule := range rules {
-			args := append([]string{"-w", "-A", "FORWARD", "-i", WANDev}, strings.Fields(rule)...)
-			if _, err := l.Router.Run(tool, args...); err != nil {
+			args := append([]string{"-w", "-A", chain, "-i", dev}, strings.Fields(rule)...)
+			if _, err := h.Run(tool, args...); err != nil {
 				return err
 			}
 		}

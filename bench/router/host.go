@@ -10,8 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // command runs a program with its output in the preparation log, and says the
@@ -46,21 +44,6 @@ func (b *bed) command(dir string, env []string, name string, args ...string) err
 // knows which.
 func (b *bed) install(what string) error {
 	return b.command("", nil, "sh", "bench/tools.sh", "router", what)
-}
-
-// lock keeps a second run from the cache until this one ends.
-func lock(path string) (func(), error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		fmt.Fprintln(os.Stderr, "router: waiting for another run")
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-			return nil, err
-		}
-	}
-	return func() { f.Close() }, nil
 }
 
 // digest names a cached piece by what went into it.

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
 // bed is one run of the test bed.
@@ -71,21 +73,15 @@ func (b *bed) run(arch string, prepare bool) error {
 	if os.Getuid() != 0 {
 		return fmt.Errorf("needs root, to install packages and to read /usr/src")
 	}
-	user, err := os.UserCacheDir()
-	if err != nil {
+	if err := os.MkdirAll(b.out, 0o755); err != nil {
 		return err
 	}
-	b.cache = filepath.Join(user, "p2pwall", "router")
-	for _, d := range []string{b.cache, b.out} {
-		if err := os.MkdirAll(d, 0o755); err != nil {
-			return err
-		}
-	}
-	unlock, err := lock(filepath.Join(b.cache, "lock"))
+	cache, unlock, err := lab.Cache("router")
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	b.cache = cache
 
 	var chosen []*machine
 	for i := range machines {

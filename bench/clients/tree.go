@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package clients
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// The clients of today are those of a newer suite of Debian. Their programs and
+// libraries are unpacked into a folder, nothing is installed there, and they run with
+// that as their root.
+
+// currentSuite is the suite, currentPackages what is wanted of it.
+const (
+	currentSuite    = "unstable"
+	currentPackages = "transmission-daemon,qbittorrent-nox,rtorrent,aria2,libc-bin"
+)
+
+// current makes a kind of the same client in Debian's newest version.
+func current(k *kind) *kind {
+	c := *k
+	c.name = "current " + k.name
+	c.current = true
+	return &c
+}
+
+var (
+	newTransmission = current(transmission)
+	newQBittorrent  = current(qbittorrent)
+	newRTorrent     = current(rtorrent)
+	newAria2        = current(aria2)
+)
+
+// currentTree returns the folder, and makes it when it is missing: in the user's
+// cache, for all checkouts. To have newer clients, remove it.
+var currentTree = sync.OnceValues(func() (string, error) {
+	cache, unlock, err := lab.Cache("clients")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	root := filepath.Join(cache, currentSuite)
+	if _, err := os.Stat(root); err == nil {
+		return root, nil
+	}
+	return root, makeTree(root)
+})
+
+// makeTree unpacks the clients and what they need, from where this machine has its
+// Debian packages.
+func makeTree(root string) error {
+	out, err := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian", "Component: main").Output()
+	mirror, _, _ := strings.Cut(string(out), "\n")
+	if err != nil || mirror == "" {
+		return fmt.Errorf("apt has no list of Debian's packages: run apt-get update (%v)", err)
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(root), "new-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return err
+	}
+	cmd := exec.Command("mmdebstrap", "--quiet", "--variant=extract", "--include="+currentPackages, currentSuite, tmp, mirror)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("mmdebstrap (Debian's package of that name): %w\n%s", err, out)
+	}
+	for _, dir := range []string{"proc", "dev", "tmp", "etc"} {
+		if err := os.MkdirAll(filepath.Join(tmp, dir), 0o755); err != nil {
+			return err
+		}
+	}
+	for name, text := range map[string]string{
+		"resolv.conf": "", "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+		"passwd": "root:x:0:0:root:/root:/bin/sh\n", "group": "root:x:0:\n",
+	} {
+		if err := os.WriteFile(filepath.Join(tmp, "etc", name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(tmp, root); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// inTree prepares a command whose root is a tree. It sees of the rest the devices,
+// the processes, and one folder with everything that it is told of. The mounts are its
+// own ("ip netns exec" gives it such), so that they end with it.
+func inTree(ns *lab.Namespace, root, folder, resolv, name string, args ...string) *exec.Cmd {
+	const script = `set -e
+root=$0 folder=$1 resolv=$2
+shift 2
+mount --bind /proc "$root/proc"
+mount --bind /dev "$root/dev"
+mount -t tmpfs tmpfs "$root/tmp"
+mkdir -p "$root$folder"
+mount --bind "$folder" "$root$folder"
+mount --bind "$resolv" "$root/etc/resolv.conf"
+exec chroot "$root" "$@"`
+	cmd := ns.Command("sh", append([]string{"-c", script, root, folder, resolv, name}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd
+}

@@ -21,6 +21,8 @@ type Middle struct {
 	short uint8            // short segments that came
 	other bool             // one of them has a length that no packet of SSH has
 	long  uint16           // bytes of long segments that came
+	// Clear says that it has messages in clear: then it is for sure.
+	Clear bool
 }
 
 const (
@@ -45,6 +47,7 @@ const (
 func mseMiddle(m *Middle, b []byte) Match {
 	switch peerMiddle(b) {
 	case Yes:
+		m.Clear = true
 		return Yes
 	case No: // what is of another kind may have its length before it
 		if framed(b) {
@@ -65,6 +68,7 @@ func mseMiddle(m *Middle, b []byte) Match {
 	m.other = m.other || len(b)%8 != 4
 	seen := m.buf[:m.n]
 	if peer := peerMiddle(seen); peer == Yes || peer == More && m.n < middleSize {
+		m.Clear = peer == Yes
 		return peer
 	}
 	switch {

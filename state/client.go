@@ -39,7 +39,7 @@ type client struct {
 	// strict: no TCP connection may be opened; selective: its own ports are cut, and
 	// connections that show to be its own. Neither without locked.
 	strict, selective bool
-	// disguised: it has peers at ports of well-known services.
+	// disguised: it had peers at ports of well-known services.
 	disguised bool
 	// own are ports of its own, the newest first; 0 where there are fewer.
 	own         [maxOwn]uint16

@@ -123,28 +123,29 @@ func (e *Engine) hides(b []byte) int {
 
 // hidden deals with first data that can be of an encrypted session. Of a client that is
 // locked such a connection does not go on, unless it is known to go to something else. A
-// host that is not is asked when it has such connections with several addresses. So is a
-// client at the ports of well-known services, where its peers are seldom.
+// host that was proved before is asked at once, any other when it has such connections with
+// several addresses. At the ports of well-known services the same holds for a client, as
+// long as none of its peers was there.
 func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol int, now Time) nfq.Verdict {
 	fl := &e.flows.flows[slot]
 	cfg := &e.cfg.Protocols[protocol]
 	c := e.clientOf(h)
-	locked := c != nil && c.locked && c.proved.Has(protocol)
-	sure := locked && !(service(fl.key.wport) && !c.disguised)
+	proved := c != nil && c.proof != ProofNone && (!service(fl.key.wport) || c.disguised)
+	sure := proved && c.locked && c.proved.Has(protocol)
 	j := e.judgement(h, fl, now)
 	fl.protocol = uint8(protocol)
 	switch {
 	case cfg.Mode != Block, j == innocent:
 		return e.letGo(slot)
-	case j == peers:
+	case j == asking && sure:
+		return c.drop(p) // when it is sent again, it is known what it is
+	case j == peers && (sure || e.sets == nil):
 		// It went where clients go, as they do.
 		if c = e.enter(h, protocol, detect.ReasonEncrypted, &fl.key.lan, d, now); c != nil {
 			e.conduct(h, c, protocol, detect.ReasonEncrypted, &fl.key.wan, fl.stream.Inner(), nfq.Flow{}, now)
 		}
-	case !sure && (j == asking || !e.mayAsk(h, fl, now)):
+	case j == asking, j != peers && !proved && !e.mayAsk(h, fl, now):
 		return e.lookLater(slot)
-	case j == asking:
-		return c.drop(p) // when it is sent again, it is known what it is
 	case e.sets != nil && !e.shown(h, &fl.key.lan, now):
 		// When it is sent again, it can be asked.
 		if fl.waits++; sure || fl.waits <= handshakeWaits {
@@ -369,12 +370,12 @@ func (e *Engine) inMiddle(c *client, fl *flow, b []byte) detect.Match {
 		if p.Hidden == nil || !c.proved.Has(i) || !e.streams.Has(i) {
 			continue
 		}
-		switch p.Hidden.Middle(&fl.middle, b) {
+		switch m := p.Hidden.Middle(&fl.middle, b); m {
 		case detect.Yes:
 			fl.protocol = uint8(i)
-			return detect.Yes
+			return m
 		case detect.More:
-			found = detect.More
+			found = m
 		}
 	}
 	return found

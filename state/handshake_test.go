@@ -463,16 +463,49 @@ func TestWhereClientsGo(t *testing.T) {
 	if w.locked(hostB) {
 		t.Error("another host is locked for it")
 	}
-	w.wantVerdict("a session with one", w.begins(4010, one, 6881, newProgram(3).first), nfq.Drop)
-	w.wantVerdict("another with the same", w.begins(4011, one, 6881, newProgram(4).first), nfq.Drop)
+	again := newProgram(3)
+	w.wantVerdict("a session with one", w.begins(4010, one, 6881, again.first), nfq.Drop)
+	w.wantVerdict("another with the same", w.begins(4011, one, 6881, newProgram(4).first), nfq.Accept)
+	if w.locked(hostA) || len(w.out.handshakes) != answered+1 {
+		t.Fatalf("locked without a proof, or asked %d times", len(w.out.handshakes)-answered)
+	}
+	w.expect("what proves it", w.more(4010, one, 6881, again.first, again.proof(w.answer())), nfq.Drop)
+	if c := w.e.Clients(w.now); !w.locked(hostA) || c[0].Proof != ProofAnswer {
+		t.Errorf("clients %+v", c)
+	}
+	// Where nobody can be asked, two such places prove it.
+	w.pass(82 * time.Second)
+	w.e.sets = nil
+	answered = len(w.out.handshakes)
+	w.wantVerdict("a session with one", w.begins(4020, one, 6881, newProgram(3).first), nfq.Drop)
+	w.wantVerdict("another with the same", w.begins(4021, one, 6881, newProgram(4).first), nfq.Drop)
 	if w.locked(hostA) {
 		t.Fatal("locked by one place")
 	}
-	w.wantVerdict("a session with the other", w.begins(4012, two, 6881, newProgram(5).first), nfq.Drop)
+	w.wantVerdict("a session with the other", w.begins(4022, two, 6881, newProgram(5).first), nfq.Drop)
 	c := w.e.Clients(w.now)
 	if !w.locked(hostA) || c[0].Proof != ProofConduct || c[0].Reason != detect.ReasonEncrypted || len(w.out.handshakes) != answered {
 		t.Errorf("clients %+v", c)
 	}
+}
+
+// TestFoundOnce: a host that was proved is asked at its next connection that looks random,
+// as long as it is remembered: also at a place that nobody knows.
+func TestFoundOnce(t *testing.T) {
+	w := lockedTorrent(t, nil)
+	w.pass(82 * time.Second)
+	if w.locked(hostA) {
+		t.Fatal("not released")
+	}
+	p := newProgram(1)
+	w.wantVerdict("a session", w.begins(4000, "203.0.113.80", 6881, p.first), nfq.Drop)
+	w.expect("what proves it", w.more(4000, "203.0.113.80", 6881, p.first, p.proof(w.answer())), nfq.Drop)
+	if !w.locked(hostA) {
+		t.Error("not locked again")
+	}
+	w.pass(82 * time.Second)
+	w.pass(DefaultForget)
+	w.wantVerdict("a session after it is forgotten", w.begins(4001, "203.0.113.81", 6881, newProgram(2).first), nfq.Accept)
 }
 
 // TestAskedOnlyWhereItIsShown: without the kernel's help the router would not see what

@@ -61,7 +61,7 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 // proved again.
 func (e *Engine) release(slot int32, c *client) {
 	e.unlockInKernel(c)
-	c.locked, c.strict, c.selective, c.disguised, c.kernelUntil = false, false, false, false, 0
+	c.locked, c.strict, c.selective, c.kernelUntil = false, false, false, 0
 	c.own = [maxOwn]uint16{}
 	c.proved, c.claim = 0, claim{}
 	clear(c.said[:])

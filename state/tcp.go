@@ -11,7 +11,7 @@ import (
 func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
 	isSYN := p.TCPFlags&(nfq.SYN|nfq.ACK|nfq.RST|nfq.FIN) == nfq.SYN
 	if c := e.clientOf(h); c != nil {
-		if peer := e.knows(c, &p.Dst); peer != nil && c.locked && e.refused(peer, p, isSYN) {
+		if peer := e.knows(c, &p.Dst); peer != nil && c.locked && e.refused(c, peer, p, isSYN) {
 			peer.dropped++
 			return e.refuse(p, c)
 		}
@@ -35,12 +35,16 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 }
 
 // refused reports whether a packet to a peer is. Something else may be served at the
-// address of a peer of a protocol that is cut by ports: there, its port counts.
-func (e *Engine) refused(peer *peer, p *nfq.Packet, isSYN bool) bool {
-	if e.cfg.Protocols[peer.protocol].Mode != Block {
+// address of a peer of a protocol that is cut by ports: there, its port counts. But a
+// connection is opened now and then: what the client says in it is cut, and keeps the lock.
+func (e *Engine) refused(c *client, peer *peer, p *nfq.Packet, isSYN bool) bool {
+	switch {
+	case e.cfg.Protocols[peer.protocol].Mode != Block:
 		return false
+	case !detect.All[peer.protocol].Sift:
+		return true
 	}
-	return !detect.All[peer.protocol].Sift || isSYN && peer.port == p.DstPort && peer.port >= private
+	return isSYN && peer.port == p.DstPort && peer.port >= private && e.now.Since(c.lockStart) < e.cfg.LockTime/8
 }
 
 // clientOf returns the client that h is, or nil.
@@ -200,7 +204,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 			break
 		}
 		m := e.inMiddle(c, fl, p.Payload)
-		if m == detect.Yes && (!service(fl.key.wport) || c.disguised || e.mayAsk(h, fl, now)) {
+		if m == detect.Yes && (fl.middle.Clear || !service(fl.key.wport) || c.disguised || e.mayAsk(h, fl, now)) {
 			fl.fate = cut
 			e.Counters.Cuts++
 			e.reset(p) // its program connects again, and shows what it is

@@ -6,7 +6,7 @@ import "net/netip"
 
 // situation is one way to run a client.
 type situation struct {
-	name  string
+	name  string // no comma: rTorrent cannot have one in its paths
 	kind  *kind
 	swarm swarmConfig
 	opt   func(*options)
@@ -71,47 +71,47 @@ var situations = []situation{
 	{name: "private tracker", kind: aria2, swarm: privateSwarm, opt: private, more: true},
 	{name: "private tracker", kind: rtorrent, swarm: privateSwarm, opt: private, nat: true, more: true},
 	{name: "private tracker", kind: libtorrent, swarm: privateSwarm, opt: private, more: true},
-	{name: "private tracker, uTP", kind: transmission, swarm: privateSwarm, opt: privateUTP, more: true},
-	{name: "private tracker, uTP", kind: qbittorrent, swarm: privateSwarm, opt: privateUTP, nat: true, more: true},
-	{name: "private tracker, port 443", kind: qbittorrent, swarm: privateSwarm.on(portTLS), opt: private},
-	{name: "private tracker, port 443", kind: transmission, swarm: privateSwarm.on(portTLS), opt: private, nat: true, more: true},
-	{name: "private tracker, port 443", kind: aria2, swarm: privateSwarm.on(portTLS), opt: private, more: true},
-	{name: "private tracker, port 443", kind: rtorrent, swarm: privateSwarm.on(portTLS), opt: private, more: true},
-	{name: "private tracker, port 80", kind: transmission, swarm: privateSwarm.on(portHTTP), opt: private, more: true},
-	{name: "private tracker, port 80", kind: qbittorrent, swarm: privateSwarm.on(portHTTP), opt: private, nat: true, more: true},
-	{name: "private tracker, port 80", kind: aria2, swarm: privateSwarm.on(portHTTP), opt: private, more: true},
-	{name: "private tracker, port 80", kind: rtorrent, swarm: privateSwarm.on(portHTTP), opt: private, more: true},
+	{name: "private tracker with uTP", kind: transmission, swarm: privateSwarm, opt: privateUTP, more: true},
+	{name: "private tracker with uTP", kind: qbittorrent, swarm: privateSwarm, opt: privateUTP, nat: true, more: true},
+	{name: "private tracker on port 443", kind: qbittorrent, swarm: privateSwarm.on(portTLS), opt: private},
+	{name: "private tracker on port 443", kind: transmission, swarm: privateSwarm.on(portTLS), opt: private, nat: true, more: true},
+	{name: "private tracker on port 443", kind: aria2, swarm: privateSwarm.on(portTLS), opt: private, more: true},
+	{name: "private tracker on port 443", kind: rtorrent, swarm: privateSwarm.on(portTLS), opt: private, more: true},
+	{name: "private tracker on port 80", kind: transmission, swarm: privateSwarm.on(portHTTP), opt: private, more: true},
+	{name: "private tracker on port 80", kind: qbittorrent, swarm: privateSwarm.on(portHTTP), opt: private, nat: true, more: true},
+	{name: "private tracker on port 80", kind: aria2, swarm: privateSwarm.on(portHTTP), opt: private, more: true},
+	{name: "private tracker on port 80", kind: rtorrent, swarm: privateSwarm.on(portHTTP), opt: private, more: true},
 
-	{name: "running, port 443", kind: qbittorrent, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, more: true},
-	{name: "running, port 443", kind: aria2, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, nat: true, more: true},
-	{name: "running, port 443", kind: transmission, swarm: swarmConfig{tracker: "udp", port: portTLS}, running: true, more: true},
+	{name: "running on port 443", kind: qbittorrent, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, more: true},
+	{name: "running on port 443", kind: aria2, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, nat: true, more: true},
+	{name: "running on port 443", kind: transmission, swarm: swarmConfig{tracker: "udp", port: portTLS}, running: true, more: true},
 
 	{name: "host firewall", kind: transmission, swarm: swarmConfig{tracker: "http"}, firewall: true, more: true},
 	{name: "host firewall", kind: qbittorrent, swarm: swarmConfig{tracker: "udp"}, firewall: true, nat: true, more: true},
 	{name: "host firewall", kind: aria2, swarm: swarmConfig{tracker: "http"}, firewall: true, more: true},
 	{name: "host firewall", kind: rtorrent, swarm: swarmConfig{tracker: "http"}, opt: noNode, firewall: true, more: true},
-	{name: "host firewall, private tracker, uTP", kind: transmission, swarm: privateSwarm, opt: privateUTP, firewall: true, more: true},
-	{name: "host firewall, private tracker, uTP", kind: qbittorrent, swarm: privateSwarm, opt: privateUTP, firewall: true, nat: true, more: true},
+	{name: "host firewall and private tracker with uTP", kind: transmission, swarm: privateSwarm, opt: privateUTP, firewall: true, more: true},
+	{name: "host firewall and private tracker with uTP", kind: qbittorrent, swarm: privateSwarm, opt: privateUTP, firewall: true, nat: true, more: true},
 
 	{name: "seeding", kind: transmission, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
 	{name: "seeding", kind: qbittorrent, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
 	{name: "seeding", kind: aria2, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
 	{name: "seeding", kind: rtorrent, swarm: swarmConfig{tracker: "udp", leech: true}, opt: noNode, nat: true, more: true},
-	{name: "seeding, private tracker", kind: transmission, swarm: privateSwarm.seeded(), opt: private, nat: true, more: true},
-	{name: "seeding, private tracker", kind: qbittorrent, swarm: privateSwarm.seeded(), opt: private, nat: true, more: true},
+	{name: "seeding for a private tracker", kind: transmission, swarm: privateSwarm.seeded(), opt: private, nat: true, more: true},
+	{name: "seeding for a private tracker", kind: qbittorrent, swarm: privateSwarm.seeded(), opt: private, nat: true, more: true},
 
 	// Transmission of Debian 12 has no proxy; aria2 uses one for trackers only.
 	{name: "SOCKS5", kind: qbittorrent, swarm: swarmConfig{tracker: "http", proxy: socks5}, opt: noDHT},
-	{name: "SOCKS5, private tracker", kind: qbittorrent, swarm: privateSwarm.through(socks5), opt: private, nat: true, more: true},
+	{name: "SOCKS5 to a private tracker", kind: qbittorrent, swarm: privateSwarm.through(socks5), opt: private, nat: true, more: true},
 	{name: "CONNECT", kind: qbittorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noDHT, more: true},
 	{name: "CONNECT", kind: rtorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noNode, nat: true, more: true},
 	{name: "SSL torrent", kind: libtorrent, swarm: swarmConfig{tracker: "http", ssl: true}, opt: noDHT, more: true},
 	{name: "SSL torrent", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", ssl: true}, opt: noDHT, nat: true, more: true},
 	{name: "WebTorrent", kind: anacrolix, swarm: swarmConfig{tracker: "wss"}, opt: noDHT, more: true},
-	{name: "WebTorrent, DHT", kind: anacrolix, swarm: swarmConfig{tracker: "wss"}, more: true},
+	{name: "WebTorrent with DHT", kind: anacrolix, swarm: swarmConfig{tracker: "wss"}, more: true},
 	{name: "defaults", kind: anacrolix, swarm: swarmConfig{tracker: "http"}, more: true},
 	{name: "private tracker", kind: anacrolix, swarm: privateSwarm, opt: private, more: true},
-	{name: "CONNECT, private tracker", kind: qbittorrent, swarm: privateSwarm.through(connect), opt: private, nat: true, more: true},
+	{name: "CONNECT to a private tracker", kind: qbittorrent, swarm: privateSwarm.through(connect), opt: private, nat: true, more: true},
 }
 
 // privateSwarm is the outside of a private tracker's torrent.

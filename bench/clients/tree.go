@@ -71,7 +71,16 @@ func makeTree(root string) error {
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return err
 	}
-	cmd := exec.Command("mmdebstrap", "--quiet", "--variant=extract", "--include="+currentPackages, currentSuite, tmp, mirror)
+	args := []string{"--quiet", "--variant=extract", "--include=" + currentPackages}
+	// A machine that takes lists which are no longer current says so to its apt.
+	out, err = exec.Command("apt-config", "dump", "Acquire::Check-Valid-Until").Output()
+	if err != nil {
+		return fmt.Errorf("apt-config: %w", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		args = append(args, "--aptopt="+strings.TrimSpace(line))
+	}
+	cmd := exec.Command("mmdebstrap", append(args, currentSuite, tmp, mirror)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("mmdebstrap (Debian's package of that name): %w\n%s", err, out)
 	}

@@ -29,6 +29,9 @@ var BitTorrent = Protocol{
 		{Name: "mse", TCP: true, Alone: mseKey - 1, Build: btKey, Answered: btKeyed},
 	},
 	Sift: true,
+	// Transmission; the first ports that were assigned; libtorrent's, rTorrent's, aria2's
+	// and qBittorrent's defaults.
+	Ports: []uint16{51413, 6881, 6890, 8999, 6889, 6888, 6882, 49160},
 	Names: []string{
 		"router.bittorrent.com", "router.utorrent.com", "dht.transmissionbt.com", "dht.libtorrent.org",
 		"dht.aelitis.com", "router.bittorrent.cloud", "router.silotis.us", "dht.anacrolix.link",

@@ -21,8 +21,11 @@ type Middle struct {
 	short uint8            // short segments that came
 	other bool             // one of them has a length that no packet of SSH has
 	long  uint16           // bytes of long segments that came
-	// Clear says that it has messages in clear: then it is for sure.
-	Clear bool
+	// requests are segments as long as a request for a block is.
+	requests uint8
+	// Sure says that it is certain: it has messages in clear, or is encrypted and has
+	// segments as long as requests are. Nothing else writes 17 random bytes at once.
+	Sure bool
 }
 
 const (
@@ -33,6 +36,8 @@ const (
 	// middleShorts is how many short segments are looked at before random bytes count.
 	// Those of TLS begin with a record's header.
 	middleShorts = 4
+	// middleRequests is how many segments as long as a request make it certain.
+	middleRequests = 3
 	// middleMost is how many of them are looked at in all.
 	middleMost = 32
 	// middleRecord is longer than any record of TLS: an upload shows a header in so many
@@ -47,7 +52,7 @@ const (
 func mseMiddle(m *Middle, b []byte) Match {
 	switch peerMiddle(b) {
 	case Yes:
-		m.Clear = true
+		m.Sure = true
 		return Yes
 	case No: // what is of another kind may have its length before it
 		if framed(b) {
@@ -66,9 +71,12 @@ func mseMiddle(m *Middle, b []byte) Match {
 	m.n += uint8(copy(m.buf[m.n:], b))
 	m.short++
 	m.other = m.other || len(b)%8 != 4
+	if len(b) == requestSize {
+		m.requests++
+	}
 	seen := m.buf[:m.n]
 	if peer := peerMiddle(seen); peer == Yes || peer == More && m.n < middleSize {
-		m.Clear = peer == Yes
+		m.Sure = peer == Yes
 		return peer
 	}
 	switch {
@@ -77,6 +85,7 @@ func mseMiddle(m *Middle, b []byte) Match {
 	case len(seen) >= mseKey && !random(seen):
 		return No
 	case len(seen) >= mseKey && m.short >= middleShorts && m.other:
+		m.Sure = m.requests >= middleRequests
 		return Yes
 	case m.short >= middleMost:
 		return No
@@ -138,6 +147,7 @@ const (
 	peerBitfield = 5
 	peerRequest  = 6
 	peerPiece    = 7
+	requestSize  = 17      // of a request, its length before it, in bytes
 	peerBlock    = 1 << 14 // of a file: what all clients ask for at once, in bytes
 )
 

@@ -91,54 +91,61 @@ func TestHiddenMiddle(t *testing.T) {
 		parts  []string
 		want   Match
 		framed bool // the first is a message in clear
+		sure   bool // it is certain all the same
 	}{
-		{"requests, encrypted", pieces(17, 34, 17, 51), Yes, false},
-		{"three of them", pieces(170, 34, 51), More, false},
-		{"too little", pieces(17, 17, 17, 17), More, false},
-		{"an upload, encrypted", upload(13), Yes, false},
-		{"a part of it", upload(11), More, false},
-		{"a block and requests", append(upload(3), pieces(500, 17, 34, 51)...), Yes, false},
-		{"TLS", []string{record(100)}, No, false},
-		{"an upload by TLS, from within a record", append(upload(11), record(1400)), No, false},
-		{"an upload by TLS, a record begins within a segment", with(10, upload(13), "\x17\x03\x03\x40\x11"), No, false},
-		{"the end of a record, and others", append(pieces(60), record(30)), No, false},
-		{"SSH, its length in clear", []string{"\x00\x00\x00\x20" + noise(0x20+16)}, No, false},
-		{"SSH, its length encrypted", pieces(36, 44, 52, 36, 36, 100, 36, 36), More, false},
-		{"SSH, for long", pieces(36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36), No, false},
-		{"text", []string{strings.Repeat("PRIVMSG #a :hello\r\n", 8)}, No, false},
-		{"text in large segments", []string{strings.Repeat("PRIVMSG #a :hello\r\n", 70)}, No, false},
-		{"zeros", []string{strings.Repeat("\x00", 90)}, More, false},
-		{"zeros, more", []string{strings.Repeat("\x00", 128)}, No, false},
-		{"zeros, then text", []string{strings.Repeat("\x00", 64) + strings.Repeat("abcdefgh", 8)}, No, false},
-		{"a byte at a time, little", strings.Split(noise(31), ""), More, false},
+		{"requests, encrypted, each alone", pieces(17, 17, 26, 17, 51), Yes, false, true},
+		{"few of them", pieces(17, 17, 26, 34, 51), Yes, false, false},
+		{"requests, encrypted", pieces(17, 34, 17, 51), Yes, false, false},
+		{"three of them", pieces(170, 34, 51), More, false, false},
+		{"too little", pieces(17, 17, 17, 17), More, false, false},
+		{"an upload, encrypted", upload(13), Yes, false, false},
+		{"a part of it", upload(11), More, false, false},
+		{"a block and requests", append(upload(3), pieces(500, 17, 34, 51)...), Yes, false, false},
+		{"TLS", []string{record(100)}, No, false, false},
+		{"an upload by TLS, from within a record", append(upload(11), record(1400)), No, false, false},
+		{"an upload by TLS, a record begins within a segment", with(10, upload(13), "\x17\x03\x03\x40\x11"), No, false, false},
+		{"the end of a record, and others", append(pieces(60), record(30)), No, false, false},
+		{"SSH, its length in clear", []string{"\x00\x00\x00\x20" + noise(0x20+16)}, No, false, false},
+		{"SSH, its length encrypted", pieces(36, 44, 52, 36, 36, 100, 36, 36), More, false, false},
+		{"SSH, for long", pieces(36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36), No, false, false},
+		{"text", []string{strings.Repeat("PRIVMSG #a :hello\r\n", 8)}, No, false, false},
+		{"text in large segments", []string{strings.Repeat("PRIVMSG #a :hello\r\n", 70)}, No, false, false},
+		{"zeros", []string{strings.Repeat("\x00", 90)}, More, false, false},
+		{"zeros, more", []string{strings.Repeat("\x00", 128)}, No, false, false},
+		{"zeros, then text", []string{strings.Repeat("\x00", 64) + strings.Repeat("abcdefgh", 8)}, No, false, false},
+		{"a byte at a time, little", strings.Split(noise(31), ""), More, false, false},
 
-		{"a request", []string{request}, Yes, true},
-		{"a request in two", []string{request[:7], request[7:]}, Yes, false},
-		{"a request for what nobody asks for", []string{"\x00\x00\x00\x0d\x06\x00\x00\x01\x02\x00\x00\x40\x01\x00\x00\x40\x00"}, No, false},
-		{"part of a request", []string{request[:10]}, More, false},
-		{"a piece", []string{"\x00\x00\x40\x09\x07\x00\x00\x01\x02\x00\x01\x00\x00" + noise(115)}, Yes, true},
-		{"a length and a 7", []string{"\x00\x00\x00\x80\x07" + noise(127)}, No, false},
-		{"have, alone", []string{have}, More, false},
-		{"have, twice", []string{have + have}, Yes, true},
-		{"have, and have", []string{have, have}, Yes, false},
-		{"have, and the beginning of another", []string{have + have[:6]}, Yes, true},
-		{"have, have, and something else", []string{have + have + noise(20)}, Yes, true},
-		{"alive, and have", []string{"\x00\x00\x00\x00" + have}, More, false},
-		{"extended, not whole", []string{"\x00\x00\x01\x00\x14\x01d"}, More, false},
-		{"interested and not", []string{"\x00\x00\x00\x01\x02\x00\x00\x00\x01\x03"}, Yes, true},
-		{"a message that there is not", []string{"\x00\x00\x00\x01\x12" + have}, No, false},
+		{"a request", []string{request}, Yes, true, false},
+		{"a request in two", []string{request[:7], request[7:]}, Yes, false, true},
+		{"a request for what nobody asks for", []string{"\x00\x00\x00\x0d\x06\x00\x00\x01\x02\x00\x00\x40\x01\x00\x00\x40\x00"}, No, false, false},
+		{"part of a request", []string{request[:10]}, More, false, false},
+		{"a piece", []string{"\x00\x00\x40\x09\x07\x00\x00\x01\x02\x00\x01\x00\x00" + noise(115)}, Yes, true, false},
+		{"a length and a 7", []string{"\x00\x00\x00\x80\x07" + noise(127)}, No, false, false},
+		{"have, alone", []string{have}, More, false, false},
+		{"have, twice", []string{have + have}, Yes, true, false},
+		{"have, and have", []string{have, have}, Yes, false, true},
+		{"have, and the beginning of another", []string{have + have[:6]}, Yes, true, false},
+		{"have, have, and something else", []string{have + have + noise(20)}, Yes, true, false},
+		{"alive, and have", []string{"\x00\x00\x00\x00" + have}, More, false, false},
+		{"extended, not whole", []string{"\x00\x00\x01\x00\x14\x01d"}, More, false, false},
+		{"interested and not", []string{"\x00\x00\x00\x01\x02\x00\x00\x00\x01\x03"}, Yes, true, false},
+		{"a message that there is not", []string{"\x00\x00\x00\x01\x12" + have}, No, false, false},
 	} {
-		look := func() (got Match) {
+		look := func() (got Match, sure bool) {
 			var m Middle
 			for _, part := range tt.parts {
 				if got = btHidden.Middle(&m, []byte(part)); got != More {
-					return got
+					break
 				}
 			}
-			return got
+			return got, m.Sure
 		}
-		if got := look(); got != tt.want {
+		got, sure := look()
+		if got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+		if sure != (tt.framed || tt.sure) {
+			t.Errorf("%s: sure %v", tt.name, sure)
 		}
 		b := []byte(tt.parts[0])
 		if got := peerMiddle(b) == Yes; got != tt.framed {

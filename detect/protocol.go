@@ -182,6 +182,9 @@ type Protocol struct {
 
 	// Port is where a client listens that does not say where, or 0.
 	Port uint16
+	// Ports are where its programs listen if nobody has changed that. A client that is
+	// known by its connections alone is asked there.
+	Ports []uint16
 	// Names are the DNS names that its programs look up, as far as they have
 	// any: who asks for one is suspected; "*." stands for any names before.
 	Names []string

@@ -60,8 +60,10 @@ type client struct {
 	port     uint16
 	askedAt  nfq.Addr
 	// listen is the TCP port it listens on, way the way of probing that is
-	// next, salt what made the last probe what it was.
+	// next, salt what made the last probe what it was, guess the place in Protocol.Ports
+	// that is next.
 	listen uint16
+	guess  uint8
 	way    uint8
 	salt   uint32
 
@@ -113,7 +115,7 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	c.strict, c.selective, c.disguised, c.program = false, false, false, detect.ClientName{}
 	c.own = [maxOwn]uint16{}
 	c.queryLen, c.port, c.askedAt, c.probed, c.lastProbe, c.lastAnswer = 0, 0, nfq.Addr{}, 0, 0, 0
-	c.listen, c.way, c.flowsDue = 0, 0, false
+	c.listen, c.guess, c.way, c.flowsDue = 0, 0, 0, false
 	h.client = slot
 	e.clientLRU.push(slot)
 	e.schedule(slot, c, now)

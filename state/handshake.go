@@ -192,7 +192,7 @@ func (e *Engine) lookLater(slot int32) nfq.Verdict {
 	fl := &e.flows.flows[slot]
 	fl.later = handshakeLater
 	if s := e.hosts[fl.owner].attempt(&fl.key); s != nil {
-		s.decided = e.now
+		s.decided, s.hidden = e.now, true
 	}
 	return nfq.Accept
 }
@@ -299,6 +299,9 @@ func (e *Engine) answeredHandshake(p *nfq.Packet, d *Device, h *host, slot int32
 	}
 	if c.toldPeer.Addr.IsZero() {
 		c.toldPeer = nfq.AddrPort{Addr: fl.key.wan, Port: fl.key.wport}
+	}
+	if c.askedAt.IsZero() {
+		c.askedAt = fl.key.lan
 	}
 	if fl.stream.Inner() == 0 { // a proxy is no peer
 		e.note(h, c, &fl.key.wan, fl.key.wport, protocol, false, now)

@@ -760,14 +760,15 @@ func (w *world) goesOnFrom(sport uint16, dst string, dport uint16) (v nfq.Verdic
 // there: other programs lose one connection to a server.
 func TestPeersAtPortsOfServices(t *testing.T) {
 	const one, two, other = "203.0.113.80", "203.0.113.81", "203.0.113.90"
-	requests := func(w *world, sport uint16, dst string) (v nfq.Verdict) {
+	says := func(w *world, sport uint16, dst string, n int) (v nfq.Verdict) {
 		for i := range 8 {
-			if v = w.e.Packet(w.data(sport, dst, 443, 1_000_000+17*uint32(i), bytesOf(i, 17)), w.now); v != nfq.Accept {
+			if v = w.e.Packet(w.data(sport, dst, 443, 1_000_000+uint32(n*i), bytesOf(i, n)), w.now); v != nfq.Accept {
 				break
 			}
 		}
 		return v
 	}
+	requests := func(w *world, sport uint16, dst string) nfq.Verdict { return says(w, sport, dst, 34) }
 	for _, held := range []bool{false, true} { // it is locked for something else it said
 		w := newWorld(t, nil)
 		if held {
@@ -797,10 +798,13 @@ func TestPeersAtPortsOfServices(t *testing.T) {
 	w.wantVerdict("it connects again", w.begins(4002, two, 443, p.first), nfq.Drop)
 	w.expect("what proves it", w.more(4002, two, 443, p.first, p.proof(w.answer())), nfq.Drop)
 	w.wantVerdict("the middle of the first", requests(w, 4000, one), nfq.Drop)
+	// A session that asks for one block at a time gives itself away.
+	w = lockedTorrent(t, nil)
+	w.wantVerdict("requests, each alone", says(w, 4000, one, 17), nfq.Drop)
 	// A messenger's one connection goes on for ever.
 	w = lockedTorrent(t, nil)
 	for range 100 {
-		if v := requests(w, 4000, one); v == nfq.Drop {
+		if v := says(w, 4000, one, 105); v == nfq.Drop {
 			t.Fatal("the middle of a messenger's connection is cut")
 		}
 		w.pass(time.Second)

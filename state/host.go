@@ -83,6 +83,7 @@ type syn struct {
 	seq          uint32
 	when         Time
 	decided      Time // when the beginning of its connection was let pass; 0: not yet
+	hidden       bool // that looked random
 }
 
 // host is a LAN host that was seen, P2P or not.

@@ -12,6 +12,9 @@ import (
 
 const minute = time.Minute
 
+// guessesAtOnce is how many ports a client is asked at whose port is not known.
+const guessesAtOnce = 3
+
 // probeAt are the parts of a lock period, in eighths, at which an unanswered
 // client is probed.
 var probeAt = [...]Time{4, 6, 7}
@@ -185,7 +188,8 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 	if listen == 0 {
 		listen = c.port
 	}
-	if p.TCP && (!cfg.TCPProbe || e.prober == nil || listen == 0) || !p.TCP && (!cfg.Probe || c.port == 0) {
+	guesses := detect.All[c.protocol].Ports
+	if p.TCP && (!cfg.TCPProbe || e.prober == nil || listen == 0 && len(guesses) == 0) || !p.TCP && (!cfg.Probe || c.port == 0) {
 		return false
 	}
 	c.salt = rand.Uint32()
@@ -197,8 +201,20 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 	if d == nil || !e.owns(&e.hosts[c.host], &c.askedAt) {
 		return false
 	}
+	if p.TCP && listen != 0 {
+		return e.prober.ProbeTCP(clientProbe(slot, c.salt), d.Index, c.askedAt, listen, e.out[:n], p.Alone)
+	}
 	if p.TCP {
-		return e.prober.ProbeTCP(uint64(slot)<<32|uint64(c.salt), d.Index, c.askedAt, listen, e.out[:n], p.Alone)
+		asked := false
+		for range min(guessesAtOnce, len(guesses)) {
+			i := int(c.guess) % len(guesses)
+			if !e.prober.ProbeTCP(clientProbe(slot, c.salt)|uint64(i)<<guessAt, d.Index, c.askedAt, guesses[i], e.out[:n], p.Alone) {
+				break
+			}
+			asked = true
+			c.guess++
+		}
+		return asked
 	}
 	from := d.address(&c.askedAt)
 	if from.IsZero() {

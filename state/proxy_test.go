@@ -169,3 +169,37 @@ func TestAskedAtItsServer(t *testing.T) {
 		}
 	}
 }
+
+// TestAskedWhereClientsListen: a client that is known by its connections alone is asked at
+// the ports that clients have by default. It is held where it answers.
+func TestAskedWhereClientsListen(t *testing.T) {
+	w := newWorld(t, nil)
+	p := &prober{}
+	w.e.SetProber(p)
+	w.begins(4000, "203.0.113.80", 7000, newProgram(0).first)
+	second := newProgram(1)
+	w.wantVerdict("the second", w.begins(4001, "203.0.113.81", 7000, second.first), nfq.Drop)
+	w.expect("what proves it", w.more(4001, "203.0.113.81", 7000, second.first, second.proof(w.answer())), nfq.Drop)
+	ports := detect.All[torrent].Ports
+	w.pass(41 * time.Second)
+	if len(p.asked) != guessesAtOnce {
+		t.Fatalf("asked at %v", p.asked)
+	}
+	for i, a := range p.asked {
+		if a.Addr != ip(hostA) || a.Port != ports[i] {
+			t.Errorf("asked at %v", a)
+		}
+	}
+	// It answers at the second.
+	w.e.ProbedTCP(p.id&(1<<guessAt-1)|1<<guessAt, []byte(random(200)), w.now)
+	w.wantOwn(hostA, ports[1])
+	w.pass(41 * time.Second)
+	if last := p.asked[len(p.asked)-1]; last.Port != ports[1] {
+		t.Errorf("asked at %v", last)
+	}
+	if !w.locked(hostA) {
+		t.Error("not held")
+	}
+	w.e.ProbedTCP(p.id|5<<guessAt, []byte(random(200)), w.now)
+	w.wantOwn(hostA, ports[1])
+}

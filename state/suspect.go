@@ -160,9 +160,16 @@ func (e *Engine) question(h *host, protocol int, p *detect.Probe, from nfq.Addr,
 	return sent
 }
 
-// The numbers of TCP probes: bit 63 says that a suspect was asked, and not a client. The
-// salt tells an answer to the last question from others.
-const suspectProbe = uint64(1) << 63
+// The numbers of TCP probes: bit 63 says that a suspect was asked, and not a client. From
+// guessAt on they have the place in Protocol.Ports of the port that was asked, if that was
+// a guess. The salt tells an answer to the last question from others.
+const (
+	suspectProbe = uint64(1) << 63
+	guessAt      = 56
+	probeSlots   = 1<<(guessAt-32) - 1
+)
+
+func clientProbe(slot int32, salt uint32) uint64 { return uint64(slot)<<32 | uint64(salt) }
 
 func hostProbe(slot int32, salt uint32) uint64 {
 	return suspectProbe | uint64(slot)<<32 | uint64(salt)

@@ -203,8 +203,11 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		if j := e.judgement(h, fl, now); j == innocent || j == other {
 			break
 		}
-		m := e.inMiddle(c, fl, p.Payload)
-		if m == detect.Yes && (fl.middle.Clear || !service(fl.key.wport) || c.disguised || e.mayAsk(h, fl, now)) {
+		m := detect.Yes
+		if s := h.attempt(&fl.key); s == nil || !s.hidden {
+			m = e.inMiddle(c, fl, p.Payload)
+		}
+		if m == detect.Yes && (fl.middle.Sure || !service(fl.key.wport) || c.disguised || e.mayAsk(h, fl, now)) {
 			fl.fate = cut
 			e.Counters.Cuts++
 			e.reset(p) // its program connects again, and shows what it is
@@ -304,7 +307,7 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 // ProbedTCP takes the outcome of the TCP probe with the number id: b is what came back.
 func (e *Engine) ProbedTCP(id uint64, b []byte, now Time) {
 	e.now = now
-	slot, salt := int32(id>>32&^(suspectProbe>>32)), uint32(id)
+	slot, salt := int32(id>>32&probeSlots), uint32(id)
 	if id&suspectProbe != 0 {
 		e.askedTCP(slot, salt, b, now)
 		return
@@ -323,6 +326,10 @@ func (e *Engine) ProbedTCP(id uint64, b []byte, now Time) {
 	}
 	f.Protocol = int(c.protocol)
 	c.learn(f)
+	if ports := detect.All[c.protocol].Ports; c.listen == 0 && c.port == 0 && len(ports) > 0 {
+		c.listen = ports[int(id&^suspectProbe>>guessAt)%len(ports)]
+		e.ownPort(&e.hosts[c.host], c, c.listen, now)
+	}
 	e.notePeers(&e.hosts[c.host], c, f, now)
 	e.answered(slot, c, now)
 }

@@ -186,6 +186,8 @@ func (s *swarm) startPeers() error {
 	switch {
 	case s.ssl != nil:
 		kinds = []*kind{libtorrent, libtorrent}
+	case s.cfg.proxy != "": // qBittorrent takes nothing from its own namespace, where the proxy is
+		kinds = []*kind{transmission, transmission}
 	case s.cfg.tracker == "wss":
 		kinds, by = []*kind{anacrolix, anacrolix}, onlyWebRTC
 	}

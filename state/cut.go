@@ -155,7 +155,13 @@ func NewFlows() Flows {
 // FlowsToCut adds to f what may be left since the last call, as far as the kernel's sets
 // have it.
 func (e *Engine) FlowsToCut(f Flows, now Time) {
-	if !e.flowsDue || e.handed != e.taken {
+	if !e.flowsDue {
+		return
+	}
+	// What a lock has just collected is not in the kernel either. A connection that is
+	// looked at anew before the kernel shows it would be decided once more.
+	e.flushSets()
+	if e.handed != e.taken {
 		return // SetsTaken has it asked again
 	}
 	e.flowsDue = false

@@ -118,3 +118,29 @@ func TestFlowsToCut(t *testing.T) {
 		})
 	}
 }
+
+// TestFlowsToCutInTime: connections are looked at anew only when the kernel shows them, also
+// when a lock begins between two batches of packets.
+func TestFlowsToCutInTime(t *testing.T) {
+	w := newWorld(t, nil)
+	s := &slowSets{fakeSets: w.sets, size: 64}
+	w.e.SetSets(s, w.now)
+	taken := func() {
+		s.used = 0
+		w.e.SetsTaken(s, s.batch, nil, w.now)
+	}
+	w.expect("a query", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
+	w.e.Advance(w.now)
+	taken()
+	w.e.Packet(w.speaks("198.51.100.8", 6881, dhtPing), w.now)
+	if !w.locked(hostA) || s.used == 0 {
+		t.Fatal("nothing waits to be handed over")
+	}
+	if f := w.flowsToCut(); f != "" {
+		t.Errorf("%s before the kernel has what was collected", f)
+	}
+	taken()
+	if f := w.flowsToCut(); f == "" {
+		t.Error("nothing when the kernel has it")
+	}
+}

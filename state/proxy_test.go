@@ -203,3 +203,33 @@ func TestAskedWhereClientsListen(t *testing.T) {
 	w.e.ProbedTCP(p.id|5<<guessAt, []byte(random(200)), w.now)
 	w.wantOwn(hostA, ports[1])
 }
+
+// TestAskedByUDPToo: a client that was proved by TCP may have a port by UDP, from which it
+// speaks to several. It is asked there, and the port is cut when it answers.
+func TestAskedByUDPToo(t *testing.T) {
+	w := newWorld(t, nil)
+	w.begins(4000, "203.0.113.80", 7000, newProgram(0).first)
+	second := newProgram(1)
+	w.wantVerdict("the second", w.begins(4001, "203.0.113.81", 7000, second.first), nfq.Drop)
+	w.expect("what proves it", w.more(4001, "203.0.113.81", 7000, second.first, second.proof(w.answer())), nfq.Drop)
+	w.wantOwn(hostA)
+	w.pass(time.Second)
+	w.out.udp = w.out.udp[:0]
+	for i := range 3 {
+		w.e.Packet(udp(macA, hostA, 51413, fmt.Sprintf("203.0.113.%d", 90+i), 6881, []byte(utpData)), w.now)
+	}
+	q := w.asked("krpc")
+	p := udp(macA, hostA, 51413, "192.168.1.1", detect.ProbePort, krpcAnswer(q))
+	p.Hook, p.OutDev = nfq.HookInput, 0
+	w.expect("the answer", p, nfq.Drop)
+	w.wantOwn(hostA, 51413)
+	// Nothing is asked any more but as of every client.
+	w.out.udp = w.out.udp[:0]
+	w.pass(4 * time.Second)
+	for i := range 3 {
+		w.e.Packet(udp(macA, hostA, 51414, fmt.Sprintf("203.0.113.%d", 90+i), 6881, []byte(utpData)), w.now)
+	}
+	if q := w.questions(); len(q) != 0 {
+		t.Errorf("asked %+v", q)
+	}
+}

@@ -113,7 +113,7 @@ func (e *Engine) ask(h *host, now Time) {
 	salt := rand.Uint32() // nobody can guess it
 	sent := uint32(0)
 	for i, p := range detect.All {
-		if e.cfg.Protocols[i].Mode == Off || s.protocol != none && int(s.protocol) != i || e.proves(h, i) {
+		if e.cfg.Protocols[i].Mode == Off || s.protocol != none && int(s.protocol) != i || e.answeredFor(h, i) {
 			continue
 		}
 		for j := range p.Probes {
@@ -129,9 +129,12 @@ func (e *Engine) ask(h *host, now Time) {
 	e.Counters.Probes += uint64(sent)
 }
 
-// proves reports whether it is proved already that the host runs the protocol.
-func (e *Engine) proves(h *host, protocol int) bool {
-	return h.client != none && e.clients[h.client].proved.Has(protocol)
+// answeredFor reports whether the host is proved to run the protocol, and has answered or
+// asked by UDP. One that was proved by TCP alone may have a port by UDP as well: there, it
+// can be cut and asked.
+func (e *Engine) answeredFor(h *host, protocol int) bool {
+	c := e.clientOf(h)
+	return c != nil && c.proved.Has(protocol) && (c.port != 0 || !detect.All[protocol].Sift)
 }
 
 // question puts one question to all ports that are known, and returns how many were

@@ -41,7 +41,7 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	if e.looks && detect.HarmlessDatagram(p.Payload, p.DstPort) && (c == nil || !e.cutFrom(c, p)) {
 		return e.harmless(p.DstPort)
 	}
-	if e.looks && (c == nil || c.proved == 0) {
+	if e.looks && (c == nil || c.proved == 0 || c.port == 0) {
 		e.suspectUDP(p, d, h, now)
 	}
 	if c == nil || !c.locked {

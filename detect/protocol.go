@@ -178,6 +178,11 @@ type Protocol struct {
 	// a lock cuts the client's own ports, and each connection by what it is.
 	Sift bool
 
+	// Quiet says that a client that has its sessions says nothing by which it is known,
+	// and that nothing of these is either, but for their first bytes. Clients that had
+	// theirs before are asked by TCP at Port.
+	Quiet bool
+
 	// Port is where a client listens that does not say where, or 0.
 	Port uint16
 	// Names are the DNS names that its programs look up, as far as they have

@@ -63,6 +63,9 @@ type flow struct {
 	// they came.
 	middle  [middleSize]byte
 	nmiddle uint8
+	// mid is what was told by them, segments how many there were; see standing.go.
+	mid      detect.Middle
+	segments uint8
 	// When the first data was answered: what the next has to contain, how much of that
 	// came, and up to where the host acknowledges when it has seen the answer.
 	proof [20]byte
@@ -132,6 +135,7 @@ func (t *flowTable) add(k flowKey, hash uint32) (slot int32) {
 	f.key, f.hash, f.fate, f.begun = k, hash, open, false
 	f.claimed, f.sure, f.reason, f.conduct, f.port, f.named = false, false, 0, false, 0, detect.Endpoint{}
 	f.stream, f.nmiddle, f.tries, f.spent, f.decided = detect.Stream{}, 0, 0, false, 0
+	f.mid, f.segments = detect.Middle{}, 0
 	t.index.put(k, hash, slot)
 	t.lru.push(slot)
 	return slot

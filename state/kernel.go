@@ -183,9 +183,6 @@ func (e *Engine) lockAddr(c *client, a *hostAddr) {
 	if c.strict {
 		e.sets.Lock(a.addr, d)
 	}
-	if !c.selective {
-		return
-	}
 	e.watchAddr(a, Time(d))
 	for _, port := range c.own {
 		if port != 0 {
@@ -223,14 +220,11 @@ func (e *Engine) unlockAddr(c *client, a *hostAddr) {
 	if c.strict {
 		e.sets.Unlock(a.addr)
 	}
-	if !c.selective {
-		return
-	}
 	a.watchUntil = 0
 	e.sets.Unwatch(a.addr)
 	for _, port := range c.own {
 		if port != 0 {
-			e.disownPort(&a.addr, port)
+			e.disownPort(c, &a.addr, port)
 		}
 	}
 }

@@ -101,9 +101,14 @@ func (e *Engine) schedule(slot int32, c *client, now Time) {
 	e.wheel.set(slot, min(at, now.After(e.cfg.Forget/4)))
 }
 
-// fire is called by the wheel when a timer is due, of a client or of a connection.
+// fire is called by the wheel when a timer is due, of a client, of a connection, or of what
+// was there before.
 func (e *Engine) fire(slot int32) {
 	now := e.now
+	if slot == e.standingTimer() {
+		e.tickStanding(now)
+		return
+	}
 	if n := int32(len(e.clients)); slot >= n {
 		e.silent(slot-n, now)
 		return

@@ -13,9 +13,9 @@ var btHidden = Handshake{
 	Proved: MSEProved,
 }
 
-// Middle is what was seen of the middle of one direction of a connection. The zero value
+// PeerMiddle is what was seen of the middle of one direction of a connection. The zero value
 // is ready.
-type Middle struct {
+type PeerMiddle struct {
 	buf   [middleSize]byte // the short segments, one behind the other
 	n     uint8            // bytes in buf
 	short uint8            // short segments that came
@@ -38,8 +38,8 @@ const (
 	middleShorts = 4
 	// middleRequests is how many segments as long as a request make it certain.
 	middleRequests = 3
-	// middleMost is how many of them are looked at in all.
-	middleMost = 32
+	// middleLooks is how many of them are looked at in all.
+	middleLooks = 32
 	// middleRecord is longer than any record of TLS: an upload shows a header in so many
 	// bytes.
 	middleRecord = 17 << 10
@@ -49,7 +49,7 @@ const (
 // peers: it has their messages in clear, or it looks random and is neither TLS nor SSH.
 // SSH may encrypt the length of its packets. But these have 16 bytes behind 4, and else a
 // multiple of 8.
-func mseMiddle(m *Middle, b []byte) Match {
+func mseMiddle(m *PeerMiddle, b []byte) Match {
 	switch peerMiddle(b) {
 	case Yes:
 		m.Sure = true
@@ -87,7 +87,7 @@ func mseMiddle(m *Middle, b []byte) Match {
 	case len(seen) >= mseKey && m.short >= middleShorts && m.other:
 		m.Sure = m.requests >= middleRequests
 		return Yes
-	case m.short >= middleMost:
+	case m.short >= middleLooks:
 		return No
 	}
 	return More

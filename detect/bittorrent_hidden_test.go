@@ -132,7 +132,7 @@ func TestHiddenMiddle(t *testing.T) {
 		{"a message that there is not", []string{"\x00\x00\x00\x01\x12" + have}, No, false, false},
 	} {
 		look := func() (got Match, sure bool) {
-			var m Middle
+			var m PeerMiddle
 			for _, part := range tt.parts {
 				if got = btHidden.Middle(&m, []byte(part)); got != More {
 					break
@@ -151,8 +151,8 @@ func TestHiddenMiddle(t *testing.T) {
 		if got := peerMiddle(b) == Yes; got != tt.framed {
 			t.Errorf("%s: framed %v", tt.name, got)
 		}
-		var m Middle
-		if n := testing.AllocsPerRun(20, func() { m = Middle{}; btHidden.Middle(&m, b) }); n != 0 {
+		var m PeerMiddle
+		if n := testing.AllocsPerRun(20, func() { m = PeerMiddle{}; btHidden.Middle(&m, b) }); n != 0 {
 			t.Errorf("%s: %v allocations", tt.name, n)
 		}
 	}
@@ -171,7 +171,7 @@ func FuzzHidden(f *testing.F) {
 			}
 		}
 		// Whatever comes, in pieces of whatever size, is decided in the end.
-		var m Middle
+		var m PeerMiddle
 		for n := range 200 {
 			if btHidden.Middle(&m, b[:len(b)*(n%7)/6]) != More {
 				return

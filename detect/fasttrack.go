@@ -14,6 +14,7 @@ var FastTrack = Protocol{
 	Header:   ftHeader,
 	Answer:   ftAnswer,
 	Port:     1214,
+	Quiet:    true,
 	Probes: []Probe{
 		{Name: "ping", Build: ftProbe},
 		{Name: "http", TCP: true, Build: httpProbe},

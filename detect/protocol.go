@@ -180,6 +180,11 @@ type Protocol struct {
 	// a lock cuts the client's own ports, and each connection by what it is.
 	Sift bool
 
+	// Quiet says that a client that has its sessions says nothing by which it is known,
+	// and that nothing of these is either, but for their first bytes. Clients that had
+	// theirs before are asked by TCP at Port.
+	Quiet bool
+
 	// Port is where a client listens that does not say where, or 0.
 	Port uint16
 	// Ports are where its programs listen if nobody has changed that. A client that is
@@ -196,7 +201,7 @@ type Handshake struct {
 	First func(b []byte) bool
 	// Middle shows the next segment b of a connection that is in its middle, and reports
 	// whether it is a session, in clear or encrypted. More asks for more of it.
-	Middle func(m *Middle, b []byte) Match
+	Middle func(m *PeerMiddle, b []byte) Match
 	// Answer builds what answers the handshake into dst, and returns its length. Proof
 	// writes into want what the one who opened the connection then sends, as only the
 	// program can: first is what it sent. It reports whether there is such a thing.

@@ -25,6 +25,7 @@ const (
 
 	ctaTupleOrig    = 1
 	ctaTupleReply   = 2
+	ctaProtoInfo    = 4 // nested: that of TCP, and in it the state
 	ctaTupleIP      = 1
 	ctaTupleProto   = 2
 	ctaProtoNum     = 1
@@ -69,6 +70,7 @@ type ctEntry struct {
 	family                               uint8 // unix.AF_INET, unix.AF_INET6
 	origSrc, origDst, replySrc, replyDst AddrPort
 	proto                                uint8
+	state                                uint8 // of TCP
 	mark                                 uint32
 	orig                                 []byte // the whole attribute's payload
 	id                                   []byte
@@ -83,28 +85,27 @@ const (
 	ctUnmark          // clear the bits of Marks.Mask
 )
 
-// CutFlows removes connections from the kernel's connection table, so that the rules
-// look at them anew, also at those that were decided or offloaded past the rules: all
-// between the given pairs, and all that the given ports of LAN hosts have with elsewhere,
-// whoever opened them. It returns how many there were; translated ones get no more
-// replies.
+// CutFlows changes connections in the kernel's connection table, so that the rules look
+// at them anew, also at those that were decided or offloaded past the rules. It returns
+// how many it changed.
+//
+// It removes all between the given pairs, and all that the given ports of LAN hosts have
+// with elsewhere, whoever opened them. Translated ones get no more replies.
+//
+// It clears the mark of the TCP connections that the given hosts opened to elsewhere and
+// that were decided, but for those to ports of well-known services. They stay in the
+// connection table and go on without a gap; where the host is watched (see
+// SetWriter.Watch), the next data that it sends on them is queued. One that is offloaded
+// comes back to the rules only when the kernel ends that.
 //
 // It reads the whole table, so it is nothing for the packet path.
-func CutFlows(pairs map[Pair]struct{}, ports map[HostPort]struct{}, lan []netip.Prefix) (int, error) {
-	return changeFlows(nil, func(e *ctEntry) ctChange { return removeIf(e.of(pairs) || e.ofPorts(ports, lan)) })
-}
-
-// LookAnew clears the mark of the TCP connections that the given hosts opened to
-// elsewhere and that were decided, but for those to ports of well-known services. They
-// stay in the connection table and go on without a gap; where the host is watched (see
-// SetWriter.Watch), the next data that it sends on them is queued. It returns how many
-// there were. One that is offloaded comes back to the rules only when the kernel ends that.
-//
-// It reads the whole table, so it is nothing for the packet path.
-func LookAnew(m Marks, hosts map[Addr]struct{}, lan []netip.Prefix) (int, error) {
+func CutFlows(m Marks, pairs map[Pair]struct{}, ports map[HostPort]struct{}, hosts map[Addr]struct{}, lan []netip.Prefix) (int, error) {
 	return changeFlows(&m, func(e *ctEntry) ctChange {
 		_, of := hosts[e.origSrc.Addr]
-		if of && e.proto == ProtoTCP && m.decided(e.mark) && outside(lan, &e.origDst.Addr) && !WellKnown(ProtoTCP, e.origDst.Port) {
+		switch {
+		case e.of(pairs) || e.ofPorts(ports, lan):
+			return ctRemove
+		case of && e.proto == ProtoTCP && m.decided(e.mark) && outside(lan, &e.origDst.Addr) && !WellKnown(ProtoTCP, e.origDst.Port):
 			return ctUnmark
 		}
 		return ctKeep
@@ -417,6 +418,8 @@ func (e *ctEntry) parse(b []byte) bool {
 			e.origSrc, e.origDst, e.proto = parseTuple(v)
 		case ctaTupleReply:
 			e.replySrc, e.replyDst, _ = parseTuple(v)
+		case ctaProtoInfo:
+			e.state = parseTCPState(v)
 		case ctaMark:
 			if len(v) == 4 {
 				e.mark = be.Uint32(v)

@@ -32,14 +32,14 @@ func TestCutFlowsOfPairs(t *testing.T) {
 		of("192.168.1.50", "198.51.100.7"):     {},
 		of("2001:db8:1::50", "2001:db8:ff::7"): {},
 	}
-	n, err := CutFlows(pairs, nil, nil)
+	n, err := CutFlows(testMarks, pairs, nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if n < 3 {
 		t.Errorf("%d connections deleted, want all three", n)
 	}
-	if n, err := CutFlows(pairs, nil, nil); n != 0 || err != nil {
+	if n, err := CutFlows(testMarks, pairs, nil, nil, nil); n != 0 || err != nil {
 		t.Errorf("the second time: %d, %v", n, err)
 	}
 	if n, err := DeleteUDPFlows([]netip.Prefix{netip.MustParsePrefix("192.168.2.0/24")}); n != 0 || err != nil {
@@ -173,7 +173,7 @@ func TestCutFlowsOfPorts(t *testing.T) {
 	ports := map[HostPort]struct{}{
 		{host, ProtoUDP, 6881}: {}, {host6, ProtoUDP, 6881}: {}, {host, ProtoTCP, 6883}: {}, {host, ProtoTCP, 6884}: {},
 	}
-	if n, err := CutFlows(nil, ports, lan); n != 7 || err != nil {
+	if n, err := CutFlows(testMarks, nil, ports, nil, lan); n != 7 || err != nil {
 		t.Errorf("%d connections went, error %v", n, err)
 	}
 	if got, want := tracked(t, "udp"), "192.168.1.51:6902, 198.51.100.7:6881, 198.51.100.7:6903, 198.51.100.7:6904"; got != want {
@@ -185,14 +185,14 @@ func TestCutFlowsOfPorts(t *testing.T) {
 	if out := run(t, "conntrack", "-L", "-f", "ipv6"); strings.Contains(out, "2001:db8:ff::7") {
 		t.Errorf("IPv6 is left:\n%s", out)
 	}
-	if n, err := CutFlows(nil, ports, lan); n != 0 || err != nil {
+	if n, err := CutFlows(testMarks, nil, ports, nil, lan); n != 0 || err != nil {
 		t.Errorf("the second time: %d, %v", n, err)
 	}
 }
 
-// TestLookAnew: of a host's connections to elsewhere, those are undecided again that may
+// TestCutFlowsOfHosts: of a host's connections to elsewhere, those are undecided again that may
 // be anything. All stay where they are, and so does what others put into the marks.
-func TestLookAnew(t *testing.T) {
+func TestCutFlowsOfHosts(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32")
 	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
 	for _, port := range []string{"443", "6881", "6882", "6883", "6885"} {
@@ -211,7 +211,7 @@ func TestLookAnew(t *testing.T) {
 	flow(t, "tcp", "192.168.1.50:40008", "198.51.100.7:6887")
 	flow(t, "udp", "192.168.1.50:40009", "198.51.100.7:6881")
 	hosts := map[Addr]struct{}{addr("192.168.1.50"): {}}
-	if n, err := LookAnew(testMarks, hosts, lan); n != 2 || err != nil {
+	if n, err := CutFlows(testMarks, nil, nil, hosts, lan); n != 2 || err != nil {
 		t.Errorf("%d connections are undecided, error %v", n, err)
 	}
 	if got, want := tracked(t, "tcp"), "192.168.1.50:6882 5000005, 192.168.1.51:6883 5000005, 198.51.100.7:443 5000005, "+
@@ -221,7 +221,7 @@ func TestLookAnew(t *testing.T) {
 	if got, want := tracked(t, "udp"), "198.51.100.7:6881 5000005"; got != want {
 		t.Errorf("UDP: %s, want %s", got, want)
 	}
-	if n, err := LookAnew(testMarks, hosts, lan); n != 0 || err != nil {
+	if n, err := CutFlows(testMarks, nil, nil, hosts, lan); n != 0 || err != nil {
 		t.Errorf("the second time: %d, %v", n, err)
 	}
 }
@@ -253,6 +253,10 @@ func TestParseConntrack(t *testing.T) {
 	orig := b[nfgenLen+nlaHeaderLen:]
 	b = tuple(b, ctaTupleReply, "198.51.100.7", "192.168.1.50", 443, 40002)
 	b = appendAttr32(b, ctaMark, testMarks.Mask)
+	b, info := beginAttr(b, ctaProtoInfo|unix.NLA_F_NESTED)
+	b, ofTCP := beginAttr(b, ctaProtoInfoTCP|unix.NLA_F_NESTED)
+	b = appendAttr(b, ctaProtoInfoTCPState, []byte{tcpEstablished})
+	b = endAttr(endAttr(b, ofTCP), info)
 	b = appendAttr32(b, ctaIDNum, 0x8c334842)
 	want := ctEntry{
 		unix.AF_INET,
@@ -260,7 +264,7 @@ func TestParseConntrack(t *testing.T) {
 		AddrPort{addr("198.51.100.7"), 443},
 		AddrPort{addr("198.51.100.7"), 443},
 		AddrPort{addr("192.168.1.50"), 40002},
-		ProtoTCP, testMarks.Mask, orig,
+		ProtoTCP, tcpEstablished, testMarks.Mask, orig,
 		[]byte{0x8c, 0x33, 0x48, 0x42},
 	}
 	var got ctEntry

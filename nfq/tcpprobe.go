@@ -35,8 +35,9 @@ type TCPProber struct {
 }
 
 // NewTCPProber returns a prober that hands the answer to each probe to done, on a
-// goroutine of the probe's own. The answer is empty where there was none, and also
-// where the host only sent back what it was sent.
+// goroutine of the probe's own. The answer is nil where nobody took the connection, and also
+// where the host only sent back what it was sent; it is empty where the host took the
+// connection and said nothing.
 func NewTCPProber(done func(id uint64, answer []byte)) *TCPProber {
 	return &TCPProber{slots: make(chan struct{}, tcpProbers), done: done, whole: tcpProbeTime, quiet: tcpProbeQuiet, pause: tcpProbePause}
 }
@@ -76,10 +77,10 @@ func (p *TCPProber) ask(f *os.File, request []byte, first int) []byte {
 	if first > 0 && (!p.silent(f, request[:first]) || f.SetDeadline(end) != nil) {
 		return nil
 	}
-	if _, err := f.Write(request[first:]); err != nil {
-		return nil
-	}
 	answer := make([]byte, 0, tcpProbeMax)
+	if _, err := f.Write(request[first:]); err != nil {
+		return answer // it has closed at once
+	}
 	for len(answer) < cap(answer) {
 		n, err := f.Read(answer[len(answer):cap(answer)])
 		answer = answer[:len(answer)+n]

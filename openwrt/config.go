@@ -240,6 +240,17 @@ func (c *Config) sifts(mode Mode) bool {
 	return false
 }
 
+// Quiet reports whether there is a protocol in the mode whose clients say nothing while
+// they have their sessions.
+func (c *Config) Quiet(mode Mode) bool {
+	for _, p := range protocols {
+		if p.Quiet && c.Protocols[p.Name].Mode == mode {
+			return true
+		}
+	}
+	return false
+}
+
 // readsNames reports whether any protocol is known by DNS names.
 func (c *Config) readsNames() bool {
 	for _, p := range c.Protocols {

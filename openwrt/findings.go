@@ -99,7 +99,7 @@ func (m *machine) all() {
 	if m.backend() {
 		m.queue()
 		m.trial()
-		m.selective()
+		m.cutting()
 	}
 	m.accounting()
 	m.readRules()
@@ -368,9 +368,9 @@ func tryIPTables(p iptables, text string) error {
 	return nil
 }
 
-// selective looks at what it takes to cut what a program on a host has going on already.
-func (m *machine) selective() {
-	if !m.c.sifts(ModeBlock) {
+// cutting looks at what it takes to cut what a program on a host has going on already.
+func (m *machine) cutting() {
+	if !m.c.sifts(ModeBlock) && !m.c.Quiet(ModeBlock) {
 		return
 	}
 	if m.target.Sets == SetsOff {

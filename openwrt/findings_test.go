@@ -91,9 +91,10 @@ func TestFindings(t *testing.T) {
 		{name: "offload with iptables", backend: BackendIPTables, want: "warning: flow offload (table inet fw4) hides connections from the wall: it can be held back only for fw4 with the nft backend"},
 		{name: "bridge", backend: BackendIPTables, change: map[string]string{"/proc/sys/net/bridge/bridge-nf-call-iptables": "1"}, want: "warning: flow offload (table inet fw4) hides connections from the wall: it can be held back only for fw4 with the nft backend|warning: packets within a bridge go through iptables too (bridge-nf-call-iptables=1): the wall leaves them alone, but it costs time"},
 		{name: "no sets", conf: "option sets off", want: "warning: without sets in the kernel only what is recognised when it begins is cut: transfers that are going on already, and encrypted ones, pass"},
-		{name: "no sets, and no selective lock", conf: "list device br-lan\noption sets off\n" + alone},
+		{name: "no sets, and FastTrack alone", conf: "list device br-lan\noption sets off\n" + alone, want: "warning: without sets in the kernel only what is recognised when it begins is cut: transfers that are going on already, and encrypted ones, pass"},
+		{name: "no sets, and nothing is cut", conf: "list device br-lan\noption sets off\n" + alone + "config protocol fasttrack\noption mode monitor\n"},
 		{name: "no connection table", conf: "list device br-lan", conntrack: unix.EINVAL, want: "warning: connections cannot be changed (invalid argument): what began before a client is found may go on past the rules"},
-		{name: "no connection table, and no need", conf: "list device br-lan\n" + alone, conntrack: unix.EINVAL},
+		{name: "no connection table, and no need", conf: "list device br-lan\n" + alone + "config protocol fasttrack\noption mode monitor\n", conntrack: unix.EINVAL},
 		{name: "no rights", change: map[string]string{"/proc/thread-self/status": "CapEff:\t0000000000002000\n"}, want: "error: without CAP_NET_ADMIN nothing can be said about rules, and no rule can be loaded"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -163,7 +164,7 @@ func fakeFindings(t *testing.T, conf string, change map[string]string, ruleset s
 	m.routing()
 	if m.admin() {
 		m.queue()
-		m.selective()
+		m.cutting()
 		m.accounting()
 		m.inbound()
 		m.offload()

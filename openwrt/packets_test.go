@@ -1060,7 +1060,7 @@ func partOwn(t *testing.T, w *world) {
 		}
 		w.in("r", func() {
 			ports := map[nfq.HostPort]struct{}{{Addr: nfq.AddrFrom(netip.MustParseAddr(c.host)), Proto: nfq.ProtoUDP, Port: sendPort}: {}}
-			if n, err := nfq.CutFlows(nil, ports, lans); n != 1 || err != nil {
+			if n, err := nfq.CutFlows(nfq.Marks{}, nil, ports, nil, lans); n != 1 || err != nil {
 				t.Errorf("%s: %d connections went, error %v", c.set, n, err)
 			}
 		})
@@ -1215,7 +1215,7 @@ func watched(t *testing.T, w *world) {
 		}
 		hosts := map[nfq.Addr]struct{}{nfq.AddrFrom(netip.MustParseAddr(c.host)): {}}
 		w.in("r", func() {
-			if n, err := nfq.LookAnew(marks, hosts, lans); n < 1 || err != nil {
+			if n, err := nfq.CutFlows(marks, nil, nil, hosts, lans); n < 1 || err != nil {
 				t.Errorf("%s: %d connections are undecided, error %v", c.set, n, err)
 			}
 		})

@@ -36,8 +36,8 @@ type Lock uint8
 
 // The locks. Whatever the lock, what is recognised is blocked.
 const (
-	// Strict lets no TCP connection be opened at all. Where a protocol's
-	// connections can look like anything, it cuts what Selective cuts too.
+	// Strict lets no TCP connection be opened at all. It cuts what Selective cuts, too;
+	// where a protocol's peers are cut by address, UDP is left to be answered.
 	Strict Lock = iota
 	// Selective cuts only what has not shown to be something known that is
 	// no file sharing.

@@ -129,6 +129,11 @@ func (e *Engine) lookAnew(c *client) {
 // were decided before they were cut.
 func (e *Engine) cutFlows(c *client) {
 	c.flowsDue = true
+	e.lookAtFlows()
+}
+
+// lookAtFlows has FlowsToCut called.
+func (e *Engine) lookAtFlows() {
 	if !e.flowsDue {
 		e.flowsDue = true
 		if e.OnCut != nil {
@@ -165,6 +170,11 @@ func (e *Engine) FlowsToCut(f Flows, now Time) {
 		return // SetsTaken has it asked again
 	}
 	e.flowsDue = false
+	for i := range e.standing {
+		if s := &e.standing[i]; s.lookDue {
+			f.Hosts[s.addr], s.lookDue = struct{}{}, false
+		}
+	}
 	for i := range e.clients {
 		c := &e.clients[i]
 		if !c.used || !c.flowsDue {
@@ -176,13 +186,15 @@ func (e *Engine) FlowsToCut(f Flows, now Time) {
 				continue
 			}
 			a := &e.addrs[s].addr
-			if c.selective {
+			if c.locked {
 				if e.addrs[s].lookDue {
 					f.Hosts[*a] = struct{}{}
 				}
 				for _, port := range c.own {
 					if port != 0 {
-						f.Ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoUDP, Port: port}] = struct{}{}
+						if c.selective {
+							f.Ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoUDP, Port: port}] = struct{}{}
+						}
 						f.Ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoTCP, Port: port}] = struct{}{}
 					}
 				}

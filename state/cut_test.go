@@ -34,6 +34,8 @@ func (w *world) flowsToCut() string {
 func TestFlowsToCut(t *testing.T) {
 	const host, other = "192.168.1.50", "192.168.1.60"
 	const first = host + " " + firstPeer + ", "
+	// What a host has in its middle, and what it has at a client's own port by TCP.
+	const all, own = host + ", ", ", " + host + " 6 1214"
 	for _, c := range []struct {
 		name   string
 		change func(*Config)
@@ -45,11 +47,11 @@ func TestFlowsToCut(t *testing.T) {
 			func(w *world) { w.prove(); w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
 			func(w *world) { w.expect("the same", w.ping("198.51.100.7"), nfq.Drop) },
 			func(w *world) { w.expect("the next", w.ping("198.51.100.8"), nfq.Drop) },
-		}, []string{first + host + " 198.51.100.7", "", first + host + " 198.51.100.7, " + host + " 198.51.100.8"}},
+		}, []string{all + first + host + " 198.51.100.7" + own, "", first + host + " 198.51.100.7, " + host + " 198.51.100.8" + own}},
 		{"another host behind the client's MAC", nil, []func(*world){
 			func(w *world) { w.prove(); w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
 			func(w *world) { w.e.Packet(udp(macA, other, 4000, "203.0.113.9", 4000, []byte("x")), w.now) },
-		}, []string{first + host + " 198.51.100.7", first + host + " 198.51.100.7"}},
+		}, []string{all + first + host + " 198.51.100.7" + own, all + first + host + " 198.51.100.7" + own}},
 		{"a client's own ports, and what its host has in its middle", nil, []func(*world){
 			func(w *world) { w.proveTorrent(); w.expect("DHT", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop) },
 			func(w *world) { w.expect("DHT", w.speaks("198.51.100.8", 6881, dhtPing), nfq.Drop) },
@@ -66,7 +68,7 @@ func TestFlowsToCut(t *testing.T) {
 		{"sets that were lost", nil, []func(*world){
 			func(w *world) { w.prove(); w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
 			func(w *world) { w.e.SetSets(w.sets, w.now) },
-		}, []string{first + host + " 198.51.100.7", first + host + " 198.51.100.7"}},
+		}, []string{all + first + host + " 198.51.100.7" + own, all + first + host + " 198.51.100.7" + own}},
 		{"suspects, and without a lock", func(c *Config) { c.Forget = time.Hour }, []func(*world){
 			func(w *world) {
 				w.expect("SYN", w.syn("203.0.113.1"), nfq.Accept)
@@ -74,7 +76,7 @@ func TestFlowsToCut(t *testing.T) {
 				w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
 			},
 			func(w *world) { w.pass(10 * time.Minute); w.e.SetSets(w.sets, w.now) },
-		}, []string{first + host + " 198.51.100.7, " + host + " 203.0.113.1", ""}},
+		}, []string{all + first + host + " 198.51.100.7, " + host + " 203.0.113.1" + own, ""}},
 		{"an address of two hosts", nil, []func(*world){
 			func(w *world) { w.prove(); w.expect("ping", w.ping("198.51.100.7"), nfq.Drop) },
 			func(w *world) {
@@ -88,7 +90,7 @@ func TestFlowsToCut(t *testing.T) {
 					w.e.Packet(w.ping("198.51.100.8"), w.now)
 				}
 			},
-		}, []string{first + host + " 198.51.100.7", "", first + host + " 198.51.100.7, " + host + " 198.51.100.8"}},
+		}, []string{all + first + host + " 198.51.100.7" + own, "", all + first + host + " 198.51.100.7, " + host + " 198.51.100.8" + own}},
 		{"watched only", func(c *Config) { c.Protocols[0].Mode = Monitor }, []func(*world){
 			func(w *world) { w.prove(); w.expect("ping", w.ping("198.51.100.7"), nfq.Accept) },
 		}, []string{""}},

@@ -10,8 +10,8 @@
 // is taken by New: nothing that a packet holds makes it grow.
 //
 // A client that is found is locked for as long as it shows signs of life, or
-// answers probes. A strict lock lets its host open no TCP connection; a
-// selective lock cuts only the client's own ports, its peers and its connections.
+// answers probes. A lock cuts the client's own ports, its peers, and its connections, also
+// those that were there before; a strict lock lets its host open no TCP connection as well.
 //
 // Time comes in as a parameter, sockets come in as the small interfaces Sender,
 // Sets and Source, so that the same engine runs on a router and over a recorded

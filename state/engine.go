@@ -88,6 +88,7 @@ type Engine struct {
 	flows    flowTable
 	held     heldTable
 	udpFlows udpFlows
+	standing []standing
 
 	hasNames bool // some protocol has names
 	looks    bool // some protocol can look like anything
@@ -132,10 +133,11 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 		clients:      make([]client, n),
 		spareClients: make([]int32, 0, n),
 		clientLRU:    newLRU(n),
-		wheel:        newWheel(n + maxFlows), // a timer for each client, then one for each connection
+		wheel:        newWheel(n + maxFlows + 1), // a timer for each client, for each connection, and standingTimer
 		flows:        newFlowTable(),
 		udpFlows:     newUDPFlows(),
 		judged:       newJudgedTable(),
+		standing:     make([]standing, nfq.MaxStanding),
 	}
 	for i := hosts - 1; i >= 0; i-- {
 		e.freeHosts = append(e.freeHosts, int32(i))

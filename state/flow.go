@@ -60,12 +60,18 @@ type flow struct {
 	named    detect.Endpoint // the peer that the host says it uses
 	stream   detect.Stream
 	// middle is what came of a connection that was there before it was looked at.
-	middle detect.Middle
+	middle detect.PeerMiddle
 	// later is how many segments are still looked at of a connection that looked random at
 	// its beginning.
 	later uint8
 	// waits is how often its first data was dropped, to be asked when it is sent again.
 	waits uint8
+	// mid is what shows of that to be something else, said[:nsaid] what could be read of it,
+	// and segments how many there were; see standing.go.
+	mid      detect.Middle
+	said     [saidSize]byte
+	nsaid    uint8
+	segments uint8
 	// When the first data was answered: what the next has to contain, how much of that
 	// came, and up to where the host acknowledges when it has seen the answer.
 	proof [20]byte
@@ -131,7 +137,8 @@ func (t *flowTable) add(k flowKey, hash uint32) (slot int32) {
 	f := &t.flows[slot]
 	f.key, f.hash, f.fate, f.begun = k, hash, open, false
 	f.claimed, f.sure, f.reason, f.conduct, f.port, f.named = false, false, 0, false, 0, detect.Endpoint{}
-	f.stream, f.middle, f.later, f.waits, f.tries, f.spent, f.decided = detect.Stream{}, detect.Middle{}, 0, 0, 0, false, 0
+	f.stream, f.middle, f.later, f.waits, f.tries, f.spent, f.decided = detect.Stream{}, detect.PeerMiddle{}, 0, 0, 0, false, 0
+	f.mid, f.nsaid, f.segments = detect.Middle{}, 0, 0
 	t.index.put(k, hash, slot)
 	t.lru.push(slot)
 	return slot

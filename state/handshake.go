@@ -69,6 +69,7 @@ const (
 	peers              // a client's connections go there
 	innocent           // something else does, which looks like theirs
 	other              // something else does, which does not look so
+	ended              // one that was there before was ended, to show how it begins
 )
 
 // judgedTable is the table of such places, the last ones that were used.

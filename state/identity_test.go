@@ -353,8 +353,8 @@ func TestAddressThatMoved(t *testing.T) {
 		t.Errorf("clients %+v, sets %+v", c, w.sets)
 	}
 	w.expect("the former owner's SYN from its new address", tcp(macA, "192.168.1.77", 4000, "203.0.113.1", 443, nfq.SYN, nil), nfq.Accept)
-	w.pass(81 * time.Second)
-	if len(w.sets.watched) != 0 {
+	w.pass(81*time.Second + watchTime)
+	if w.sets.cut()+len(w.sets.watched) != 0 {
 		t.Errorf("left: %v", w.sets.watched)
 	}
 }

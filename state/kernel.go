@@ -183,9 +183,6 @@ func (e *Engine) lockAddr(c *client, a *hostAddr) {
 	if c.strict {
 		e.sets.Lock(a.addr, d)
 	}
-	if !c.selective {
-		return
-	}
 	e.watchAddr(a, Time(d))
 	for _, port := range c.own {
 		if port != 0 {
@@ -215,6 +212,15 @@ func (e *Engine) unlockInKernel(c *client) {
 	}
 }
 
+// watchOn has the kernel show for a while what a client says that was released.
+func (e *Engine) watchOn(c *client) {
+	for _, s := range e.hosts[c.host].addrs {
+		if s != none && e.addrs[s].inKernel && e.sets != nil && e.room(1) {
+			e.watchAddr(&e.addrs[s], Time(watchTime))
+		}
+	}
+}
+
 // unlockAddr ends it at one address.
 func (e *Engine) unlockAddr(c *client, a *hostAddr) {
 	if e.sets == nil {
@@ -223,14 +229,11 @@ func (e *Engine) unlockAddr(c *client, a *hostAddr) {
 	if c.strict {
 		e.sets.Unlock(a.addr)
 	}
-	if !c.selective {
-		return
-	}
 	a.watchUntil = 0
 	e.sets.Unwatch(a.addr)
 	for _, port := range c.own {
 		if port != 0 {
-			e.disownPort(&a.addr, port)
+			e.disownPort(c, &a.addr, port)
 		}
 	}
 }

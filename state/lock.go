@@ -64,6 +64,9 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 // proved again.
 func (e *Engine) release(slot int32, c *client) {
 	e.unlockInKernel(c)
+	if c.selective {
+		e.watchOn(c) // if it goes on after all, its next connection is asked
+	}
 	c.locked, c.strict, c.selective, c.kernelUntil = false, false, false, 0
 	c.own = [maxOwn]uint16{}
 	c.proved, c.claim = 0, claim{}
@@ -104,9 +107,14 @@ func (e *Engine) schedule(slot int32, c *client, now Time) {
 	e.wheel.set(slot, min(at, now.After(e.cfg.Forget/4)))
 }
 
-// fire is called by the wheel when a timer is due, of a client or of a connection.
+// fire is called by the wheel when a timer is due, of a client, of a connection, or of what
+// was there before.
 func (e *Engine) fire(slot int32) {
 	now := e.now
+	if slot == e.standingTimer() {
+		e.tickStanding(now)
+		return
+	}
 	if n := int32(len(e.clients)); slot >= n {
 		e.silent(slot-n, now)
 		return

@@ -41,17 +41,16 @@ func (e *Engine) ownPort(h *host, c *client, port uint16, now Time) {
 	i := portAt(c.own[:], port)
 	gone := c.own[i]
 	isNew := gone != port
-	locked := c.locked && c.selective
-	if isNew && locked && !e.mayChange(h, 4*addrsOf(h), now) {
+	if isNew && c.locked && !e.mayChange(h, 4*addrsOf(h), now) {
 		return // what it says in its own words is cut all the same
 	}
 	putFirst(c.own[:], i, port)
-	if !isNew || !locked {
+	if !isNew || !c.locked {
 		return
 	}
 	for _, s := range h.addrs {
 		if s != none && gone != 0 && e.sets != nil && e.addrs[s].inKernel {
-			e.disownPort(&e.addrs[s].addr, gone)
+			e.disownPort(c, &e.addrs[s].addr, gone)
 		}
 	}
 	e.lockInKernel(c)
@@ -59,18 +58,21 @@ func (e *Engine) ownPort(h *host, c *client, port uint16, now Time) {
 	e.cutFlows(c)
 }
 
-// cutPort has the kernel cut a port of the client at one address.
+// cutPort has the kernel cut a port of the client at one address: by UDP only where what
+// it says is not to be answered.
 func (e *Engine) cutPort(c *client, a *nfq.Addr, port uint16) {
 	d := c.lockUntil.Since(e.now)
-	if e.cfg.Protocols[c.protocol].BlockUDP {
+	if c.selective && e.cfg.Protocols[c.protocol].BlockUDP {
 		e.sets.Own(*a, nfq.ProtoUDP, port, d)
 	}
 	e.sets.Own(*a, nfq.ProtoTCP, port, d)
 }
 
 // disownPort ends that.
-func (e *Engine) disownPort(a *nfq.Addr, port uint16) {
-	e.sets.Disown(*a, nfq.ProtoUDP, port)
+func (e *Engine) disownPort(c *client, a *nfq.Addr, port uint16) {
+	if c.selective {
+		e.sets.Disown(*a, nfq.ProtoUDP, port)
+	}
 	e.sets.Disown(*a, nfq.ProtoTCP, port)
 }
 

@@ -310,19 +310,26 @@ func (e *Engine) suspectUDP(p *nfq.Packet, d *Device, h *host, now Time) {
 // from a UDP port before this engine began.
 func (e *Engine) Suspect(a nfq.AddrPort, now Time) {
 	e.now = now
-	for i := range e.devices {
-		d := &e.devices[i]
-		if len(d.Prefixes) == 0 || !d.onLink(&a.Addr) || e.exempt(&a.Addr, &nfq.MAC{}, now) {
-			continue
-		}
-		h := e.hostAt(&a.Addr)
-		if h == nil {
-			// The MAC comes with the answer.
-			if h = e.hostOf(&nfq.Packet{Src: a.Addr}, d, now); h == nil {
-				return
-			}
-		}
-		e.suspect(h, none, detect.ReasonMany, &a.Addr, d, a.Port, 0, now)
+	d := e.deviceOf(&a.Addr)
+	if d == nil || e.exempt(&a.Addr, &nfq.MAC{}, now) {
 		return
 	}
+	h := e.hostAt(&a.Addr)
+	if h == nil {
+		// The MAC comes with the answer.
+		if h = e.hostOf(&nfq.Packet{Src: a.Addr}, d, now); h == nil {
+			return
+		}
+	}
+	e.suspect(h, none, detect.ReasonMany, &a.Addr, d, a.Port, 0, now)
+}
+
+// deviceOf returns the device that the address is on the link of, or nil.
+func (e *Engine) deviceOf(a *nfq.Addr) *Device {
+	for i := range e.devices {
+		if d := &e.devices[i]; len(d.Prefixes) > 0 && d.onLink(a) {
+			return d
+		}
+	}
+	return nil
 }

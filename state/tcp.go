@@ -16,7 +16,7 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 			return e.refuse(p, c)
 		}
 		switch {
-		case isSYN && (c.strict || c.selective && decoy(c, &p.Dst)), c.selective && c.owns(p.SrcPort):
+		case isSYN && (c.strict || c.selective && decoy(c, &p.Dst)), c.locked && c.owns(p.SrcPort):
 			return e.refuse(p, c)
 		}
 	}
@@ -178,6 +178,9 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		// cut as a whole.
 		return e.letGo(slot)
 	}
+	if v, ok := e.stood(p, h, slot, now); ok {
+		return v
+	}
 	if !fl.begun && fl.decided == 0 && !locked && !h.forgets(now) {
 		if i := e.hides(p.Payload); i != none {
 			// Who connected to the host was answered so, as far as is known.
@@ -196,7 +199,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	case hidden != none:
 		return e.hidden(p, d, h, slot, hidden, now)
 	case fl.begun:
-		if e.judgement(h, fl, now) == unknown {
+		if j := e.judgement(h, fl, now); j == unknown || j == ended {
 			e.judge(h, fl, other, now)
 		}
 	case locked:
@@ -256,7 +259,8 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 	if fl.port != 0 {
 		f.Port = fl.port
 	}
-	if !fl.begun && !h.forgets(now) { // who speaks first came to where the client listens
+	// Who speaks first came to where the client listens, unless it spoke before.
+	if !fl.begun && !h.forgets(now) && e.standingOf(&key.lan) == nil {
 		f.Port = key.lport
 	}
 	c.learn(f)
@@ -304,10 +308,15 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 	}
 }
 
-// ProbedTCP takes the outcome of the TCP probe with the number id: b is what came back.
+// ProbedTCP takes the outcome of the TCP probe with the number id: b is what came back, nil
+// where nobody took the connection.
 func (e *Engine) ProbedTCP(id uint64, b []byte, now Time) {
 	e.now = now
 	slot, salt := int32(id>>32&probeSlots), uint32(id)
+	if id&standingProbe != 0 {
+		e.askedStanding(id, b, now)
+		return
+	}
 	if id&suspectProbe != 0 {
 		e.askedTCP(slot, salt, b, now)
 		return

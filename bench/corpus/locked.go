@@ -26,7 +26,7 @@ type lock struct {
 // fate is what the lock of a flow's LAN host makes of it.
 type fate struct {
 	host    int8 // who that is: 1 for the opener, 2 for the other
-	middle  detect.Middle
+	middle  detect.PeerMiddle
 	looks   detect.Match // what it says, by TCP, as the middle of a connection
 	decided bool         // nothing more is shown
 	begun   bool         // it opened the connection, and that was seen

@@ -35,6 +35,12 @@ var scenarios = []scenario{
 	{name: "torrent", main: map[string]string{"timelock": "4"}, run: torrent},
 	{name: "torrent before the wall", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "4"}, late: true, run: torrentBefore},
 	{name: "beside a torrent", main: map[string]string{"timelock": "4"}, late: true, run: besideTorrent},
+	{name: "giFT in session", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "4"}, late: true, run: standing(newGiFT, 1214, 0)},
+	{name: "MLDonkey in session", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "4"}, late: true, run: standing(newMLDonkey, 1214, 0)},
+	{name: "MLDonkey in session at a port of its own", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "4"}, late: true, run: standing(newMLDonkey, 6789, 0)},
+	{name: "giFT after an outage", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "4"}, late: true, run: standing(newGiFT, 1214, 30*time.Second)},
+	{name: "MLDonkey after an outage", main: map[string]string{"timelock": "4"}, late: true, run: standing(newMLDonkey, 1214, 30*time.Second)},
+	{name: "a sign of FastTrack", lab: lab.Config{NAT: true}, late: true, run: aSign},
 	{name: "forged source", lab: lab.Config{Clients: 2}, main: map[string]string{"timelock": "2"}, run: forged},
 }
 

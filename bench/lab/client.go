@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -56,6 +57,7 @@ func (o *Observations) Reached() []netip.Addr {
 type client struct {
 	host   *Host
 	speed  float64
+	quiet  bool // see OpenConfig
 	cancel context.CancelFunc
 	ended  chan struct{}
 
@@ -231,6 +233,7 @@ const (
 	searchAfter     = time.Second            // from the handshake to the search
 	keepEvery       = 250 * time.Millisecond // between messages
 	keepPatience    = 5 * time.Second        // without an answer the session is lost
+	searchEvery     = 25 * time.Second       // between searches, which go to all supernodes at once
 )
 
 // session does the handshake on an established connection and holds the session
@@ -267,23 +270,47 @@ func (c *client) session(ctx context.Context, conn net.Conn, hello []byte) (up b
 	}
 	c.note(func(o *Observations) { o.Sessions++; o.Open++ })
 	defer c.note(func(o *Observations) { o.Open-- })
-	for waited, searched := time.Duration(0), false; ; waited += keepEvery {
+	out := newCipher(addrPort(conn.RemoteAddr()), 'c')
+	next := opened.Add(c.scale(searchAfter))
+	for {
 		msg, answer := message(msgKeep, 0), 2
-		searching := waited >= searchAfter && !searched
+		searching := time.Now().After(next)
 		if searching {
-			msg, answer = message(msgSearch, 32), 2+104
-			searched = true
+			// Longer by turns, as what a user looks for is.
+			n := int(c.round(time.Now()))%7 + 23
+			msg, answer = message(msgSearch, n), 2+104
+			next = c.searchAt()
 		}
-		if !send(msg) || !receive(answer, keepPatience) {
-			return true
+		if searching || !c.quiet {
+			if !send(out.apply(msg)) || !receive(answer, keepPatience) {
+				return true
+			}
 		}
 		if searching {
 			c.note(func(o *Observations) { o.Searches++ })
 		}
-		if !c.sleep(ctx, keepEvery) {
+		if c.quiet { // it sees at once when the session is ended
+			conn.SetReadDeadline(time.Now().Add(c.scale(keepEvery)))
+			if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				return true
+			}
+		} else if !c.sleep(ctx, keepEvery) {
 			return true
 		}
 	}
+}
+
+// round is the number of the searches at a time, since the client's first packet.
+func (c *client) round(at time.Time) (n time.Duration) {
+	c.note(func(o *Observations) { n = at.Sub(o.First) / c.scale(searchEvery) })
+	return n
+}
+
+// searchAt is when the next search is, in all sessions.
+func (c *client) searchAt() (at time.Time) {
+	n := c.round(time.Now()) + 1
+	c.note(func(o *Observations) { at = o.First.Add(n * c.scale(searchEvery)) })
+	return at
 }
 
 // settled reports whether there is a session: then a client neither pings nor

@@ -17,6 +17,9 @@ type OpenConfig struct {
 	Peers []netip.AddrPort
 	Port  uint16  // its own port, UDP and TCP; 1214
 	Speed float64 // 1
+	// Quiet leaves out what only shows that a session lives: nothing is said in it but a
+	// search every 25 s, as real ones do.
+	Quiet bool
 }
 
 // GiFT is a simulated giFT with giFT-FastTrack: five SYNs, within the same
@@ -44,7 +47,9 @@ func NewGiFT(h *Host, cfg OpenConfig) *GiFT {
 	if cfg.Port == 0 {
 		cfg.Port = 1214
 	}
-	return &GiFT{client: newClient(h, cfg.Speed), cfg: cfg}
+	g := &GiFT{client: newClient(h, cfg.Speed), cfg: cfg}
+	g.quiet = cfg.Quiet
+	return g
 }
 
 // Run is the client from start to close.

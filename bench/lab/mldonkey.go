@@ -38,7 +38,9 @@ func NewMLDonkey(h *Host, cfg OpenConfig) *MLDonkey {
 	if cfg.Port == 0 {
 		cfg.Port = 1214
 	}
-	return &MLDonkey{client: newClient(h, cfg.Speed), cfg: cfg}
+	m := &MLDonkey{client: newClient(h, cfg.Speed), cfg: cfg}
+	m.quiet = cfg.Quiet
+	return m
 }
 
 // Run is the client from start to close.

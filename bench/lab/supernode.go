@@ -79,21 +79,25 @@ func serveSession(w io.Writer, r io.Reader, s *session) {
 		}
 	}
 	s.update(func(s *Session) { s.Up = true })
-	var head [2]byte
+	in, out := newCipher(s.s.Server, 'c'), newCipher(s.s.Server, 's')
 	for {
-		if _, err := io.ReadFull(r, head[:]); err != nil {
+		head := make([]byte, 2)
+		if _, err := io.ReadFull(r, head); err != nil {
 			return
 		}
-		kind, size := head[0]^msgScramble, head[1]^msgScramble
-		if _, err := io.CopyN(io.Discard, r, int64(size)); err != nil {
+		in.apply(head)
+		kind, size := head[0], head[1]
+		body := make([]byte, size)
+		if _, err := io.ReadFull(r, body); err != nil {
 			return
 		}
+		in.apply(body)
 		reply := message(kind, 0)
 		if kind == msgSearch {
 			s.update(func(s *Session) { s.Searches++ })
 			reply = message(msgResult, 104)
 		}
-		if _, err := w.Write(reply); err != nil {
+		if _, err := w.Write(out.apply(reply)); err != nil {
 			return
 		}
 	}

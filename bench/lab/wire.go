@@ -4,6 +4,7 @@ package lab
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"net/netip"
 )
 
@@ -91,25 +92,41 @@ func peers6() []netip.AddrPort {
 
 // The simulated session: sizes as in a capture of a real one, contents without
 // meaning. After it, both sides send messages of one type octet, one length
-// octet and so many bytes, all of it XORed so that nothing of it is text.
+// octet and so many bytes, all of it enciphered, so that it looks random.
 const (
-	helloLen    = 12
-	replyLen    = 8 + 6 // from the supernode
-	nameLen     = 6     // from the client
-	listLen     = 1605  // from the supernode
-	joinLen     = 19    // from the client
-	handIn      = helloLen + nameLen + joinLen
-	msgSearch   = 's'
-	msgResult   = 'r'
-	msgKeep     = 'k'
-	msgScramble = 0xa5
+	helloLen  = 12
+	replyLen  = 8 + 6 // from the supernode
+	nameLen   = 6     // from the client
+	listLen   = 1605  // from the supernode
+	joinLen   = 19    // from the client
+	handIn    = helloLen + nameLen + joinLen
+	msgSearch = 's'
+	msgResult = 'r'
+	msgKeep   = 'k'
 )
+
+// cipher enciphers one direction of a session, as a real one's does: another stream for
+// each supernode. Both ends know its address.
+type cipher struct{ r *rand.ChaCha8 }
+
+func newCipher(supernode netip.AddrPort, direction byte) cipher {
+	seed := [32]byte{direction}
+	copy(seed[1:], supernode.String())
+	return cipher{rand.NewChaCha8(seed)}
+}
+
+// apply enciphers or deciphers what comes next.
+func (c cipher) apply(b []byte) []byte {
+	pad := make([]byte, len(b))
+	c.r.Read(pad)
+	for i := range b {
+		b[i] ^= pad[i]
+	}
+	return b
+}
 
 func message(kind byte, size int) []byte {
 	b := make([]byte, 2+size)
 	b[0], b[1] = kind, byte(size)
-	for i := range b {
-		b[i] ^= msgScramble
-	}
 	return b
 }

@@ -163,7 +163,46 @@ func (d *daemon) watch() error {
 		return err
 	}
 	d.suspect(suspects)
+	d.helpers.Go(d.askStanding)
 	return nil
+}
+
+// askStanding has hosts asked that have connections which this run has not looked at: they
+// may be of the time before, or of that since an earlier run has died.
+func (d *daemon) askStanding() {
+	all, err := nfq.StandingTCP(d.lan())
+	if err != nil {
+		d.log.Warnf("%v: a client that has its sessions already is found when it asks somebody new", err)
+	}
+	for i := range all {
+		select {
+		case <-d.done:
+			return
+		default:
+		}
+		x := &all[i]
+		n, err := nfq.Neighbour(d.deviceOf(&x.Addr), x.Addr)
+		if err != nil || !n.Known {
+			continue // the connection table remembers for days who has gone
+		}
+		for _, w := range d.workers {
+			w.loop.Do(func(e *state.Engine, now state.Time) { e.Standing(x, n.MAC, now) })
+		}
+	}
+}
+
+// deviceOf returns the index of the LAN device whose network an address is of, or 0.
+func (d *daemon) deviceOf(a *nfq.Addr) uint32 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.devices {
+		for _, p := range d.devices[i].Prefixes {
+			if p.Contains(a.Netip()) {
+				return d.devices[i].Index
+			}
+		}
+	}
+	return 0
 }
 
 // lookAgain has the kernel count the LAN's UDP flows anew, so that the rules
@@ -604,6 +643,9 @@ func (d *daemon) reload() {
 		// What was taken for decided so far is not for these rules.
 		if cfg.Sifts() && !old.Sifts() || cfg.Exempt.Lacks(old.Exempt) {
 			d.suspect(d.lookAgain())
+		}
+		if cfg.Quiet(openwrt.ModeBlock) && !old.Quiet(openwrt.ModeBlock) {
+			d.helpers.Go(d.askStanding)
 		}
 	}
 	d.log.Printf("configuration read again: %s", d.summary())

@@ -62,14 +62,9 @@ func (d *daemon) cutFlows() error {
 	for _, w := range d.workers {
 		w.loop.Do(func(e *state.Engine, now state.Time) { e.FlowsToCut(f, now) })
 	}
-	var err error
-	if len(f.Pairs)+len(f.Ports) > 0 {
-		_, err = nfq.CutFlows(f.Pairs, f.Ports, d.lan())
+	if len(f.Pairs)+len(f.Ports)+len(f.Hosts) == 0 {
+		return nil
 	}
-	if len(f.Hosts) > 0 {
-		if _, lerr := nfq.LookAnew(d.marks, f.Hosts, d.lan()); err == nil {
-			err = lerr
-		}
-	}
+	_, err := nfq.CutFlows(d.marks, f.Pairs, f.Ports, f.Hosts, d.lan())
 	return err
 }

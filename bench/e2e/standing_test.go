@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// talk is what goes on for long on one connection to a server that sends back what it gets.
+type talk struct {
+	name string
+	port uint16
+	says func() []byte
+	// shows: what it says in its middle shows what it is.
+	shows bool
+}
+
+// ciphered is a record with its head before so many random bytes.
+func ciphered(head string, n int) []byte { return append([]byte(head), noise(n)...) }
+
+var talks = []talk{
+	{"SSH at any port", 2222, func() []byte { return noise(36 + 8*rand.IntN(8)) }, true},
+	{"TLS at any port", 9443, func() []byte { return ciphered("\x17\x03\x03\x00\x40", 64) }, true},
+	{"mail by TLS", 993, func() []byte { return ciphered("\x17\x03\x03\x00\x30", 48) }, true},
+	{"IRC", 6667, func() []byte { return []byte("PRIVMSG #x :hullo\r\n") }, true},
+	{"HTTP", 8081, func() []byte { return []byte("GET /1 HTTP/1.1\r\nHost: www.example.net\r\nAccept: */*\r\n\r\n") }, true},
+	{"a WebSocket", 8082, func() []byte { return ciphered("\x82\xa0", 36) }, true},
+	{"MQTT", 1883, func() []byte { return []byte("\xc0\x00") }, true},
+	{"Steam", 27030, func() []byte { return ciphered("\x28\x00\x00\x00VT01", 40) }, true},
+	{"a VPN", 11940, func() []byte { return ciphered("\x00\x4d\x48", 76) }, true},
+	{"a remote desktop", 5901, func() []byte { return []byte("\x05\x00\x01\x20\x02\x10\x05\x00\x01\x22\x02\x12") }, true},
+	{"a game", 7777, func() []byte { return []byte("\x0c\x00\x00\x00\x07\x00\x00\x00\x00\x00\x80\x3f\x00\x00\x20\x41") }, true},
+	{"a game, enciphered", 25565, func() []byte { return noise(10 + rand.IntN(60)) }, false},
+	{"a proxy", 8388, func() []byte { return noise(60 + rand.IntN(600)) }, false},
+	{"another proxy", 8390, func() []byte { return noise(60 + rand.IntN(600)) }, false},
+}
+
+// lasting has a host talk to a server of each kind, each at an address of its own, at once.
+// The function it returns ends that, and wants none of them to have ended before.
+func (e *env) lasting(h *lab.Host, from int, all []talk) (judge func()) {
+	e.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	e.t.Cleanup(cancel)
+	broken := make(chan string, len(all))
+	done := make(chan struct{}, len(all))
+	var said atomic.Int64
+	for i, k := range all {
+		l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(from + i)}), k.port))
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		e.t.Cleanup(func() { l.Close() })
+		go lab.Accept(l, func(c net.Conn) { io.Copy(c, c) })
+		dialing, stop := context.WithTimeout(ctx, patience)
+		c, err := h.Dial(dialing, "tcp", netip.AddrPort{}, l.Addr().(*net.TCPAddr).AddrPort())
+		stop()
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		go func() {
+			defer func() { done <- struct{}{} }()
+			defer c.Close()
+			for ctx.Err() == nil {
+				b := k.says()
+				c.SetDeadline(time.Now().Add(10 * time.Second))
+				_, err := c.Write(b)
+				if err == nil {
+					_, err = io.ReadFull(c, make([]byte, len(b)))
+				}
+				if err != nil {
+					broken <- fmt.Sprintf("%s of %s: %v", k.name, h.Name, err)
+					return
+				}
+				said.Add(1)
+				time.Sleep(time.Duration(pace()) * 100 * time.Millisecond)
+			}
+		}()
+	}
+	return func() {
+		cancel()
+		for range all {
+			<-done
+		}
+		close(broken)
+		for what := range broken {
+			e.fault("%s", what)
+		}
+		if said.Load() < int64(2*len(all)) {
+			e.t.Errorf("only %d things were said", said.Load())
+		}
+	}
+}
+
+// player is a free client.
+type player interface {
+	Run(context.Context) error
+	Seen() lab.Observations
+}
+
+// standing has a client in its sessions when the wall starts, silent but for its searches,
+// beside what lasts on its host and on another. With an outage, a wall ran before and died
+// without a word, and the sessions are of the time in between.
+func standing(make func(*lab.Host, lab.OpenConfig) player, port uint16, outage time.Duration) func(*env) {
+	return func(e *env) {
+		h := e.lab.Clients[0]
+		if outage > 0 && e.cfg.Bin != "" {
+			e.startWall()
+			e.wall.Stop() // so that there is a state
+			e.startWall()
+			e.wall.Kill()
+			e.wall = nil
+		}
+		died := time.Now()
+		var known []talk
+		for _, k := range talks {
+			if k.shows {
+				known = append(known, k)
+			}
+		}
+		judgeHost, judgeOther := e.lasting(h, 100, known), e.lasting(e.lab.Innocent, 130, talks)
+		k := make(h, lab.OpenConfig{Peers: e.lab.Peers[:40], Port: port, Speed: openSpeed, Quiet: true})
+		stop := e.start(k.Run)
+		e.until("its sessions, and searches in them", func() bool { o := k.Seen(); return o.Open >= 5 && o.Searches >= 50 })
+		time.Sleep(time.Until(died.Add(outage)))
+		e.startWall()
+		began := time.Now()
+		if e.wall != nil {
+			e.until("the client to be found", func() bool { _, err := e.wall.Client(h); return err == nil })
+			took := time.Since(began)
+			e.t.Logf("found after %v", took.Round(time.Millisecond))
+			e.must(took < time.Minute, "found after %v only", took)
+		}
+		// What is up goes when it says something.
+		e.until("the end of what is up", func() bool { return k.Seen().Open == 0 })
+		ended := k.Seen()
+		time.Sleep(6 * time.Second)
+		o := k.Seen()
+		e.must(o.Searches == ended.Searches && o.Sessions == ended.Sessions && o.Open == 0,
+			"%d searches and %d sessions after the end of all", o.Searches-ended.Searches, o.Sessions-ended.Sessions)
+		if e.wall != nil {
+			e.must(e.locked(h), "not locked")
+			s, err := e.wall.Client(e.lab.Innocent)
+			e.must(err != nil, "the innocent host is a client: %+v", s)
+		}
+		judgeHost()
+		judgeOther()
+		stop()
+		e.recorded()
+	}
+}
+
+func newGiFT(h *lab.Host, c lab.OpenConfig) player     { return lab.NewGiFT(h, c) }
+func newMLDonkey(h *lab.Host, c lab.OpenConfig) player { return lab.NewMLDonkey(h, c) }
+
+// aSign is a host without any client that takes connections at FastTrack's port and has
+// nothing to say: of what it has going on, it loses each connection of which nothing is
+// known once, and may connect again. What shows to be something else goes on.
+func aSign(e *env) {
+	h := e.lab.Clients[0]
+	l, err := h.ListenTCP(netip.AddrPortFrom(netip.Addr{}, 1214))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer l.Close()
+	go lab.Accept(l, func(net.Conn) {})
+	var known []talk
+	for _, k := range talks {
+		if k.shows {
+			known = append(known, k)
+		}
+	}
+	judge := e.lasting(h, 100, known)
+	// Two that nothing is known of, which connect again when they are ended.
+	var ended [2]atomic.Int32
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for i := range ended {
+		to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(180 + i)}), uint16(8388+i))
+		l, err := e.lab.Inet.ListenTCP(to)
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		defer l.Close()
+		go lab.Accept(l, func(c net.Conn) { io.Copy(c, c) })
+		go func() {
+			for ; ctx.Err() == nil; ended[i].Add(1) {
+				c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, to)
+				if err != nil {
+					continue
+				}
+				for err == nil && ctx.Err() == nil {
+					b := noise(60 + rand.IntN(600))
+					c.SetDeadline(time.Now().Add(10 * time.Second))
+					if _, err = c.Write(b); err == nil {
+						_, err = io.ReadFull(c, b)
+					}
+					time.Sleep(50 * time.Millisecond)
+				}
+				c.Close()
+			}
+		}()
+	}
+	time.Sleep(time.Second)
+	e.startWall()
+	e.until("the end of both", func() bool { return ended[0].Load() > 0 && ended[1].Load() > 0 })
+	time.Sleep(5 * time.Second)
+	e.must(ended[0].Load() < 2 && ended[1].Load() < 2, "ended %d and %d times", ended[0].Load(), ended[1].Load())
+	if e.wall != nil {
+		s, err := e.wall.Status()
+		e.must(err == nil && s.Locked == 0, "%d locked, %v", s.Locked, err)
+		e.must(e.canConnect(h, lab.Server4, 5*time.Second), "the host cannot connect")
+	}
+	judge()
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfq
+
+import (
+	"net/netip"
+	"slices"
+)
+
+const (
+	// MaxStanding is how many addresses Standing tells of, and maxServed how many ports
+	// of each.
+	MaxStanding = 32
+	maxServed   = 4
+
+	ctaProtoInfoTCP      = 1
+	ctaProtoInfoTCPState = 1
+	tcpEstablished       = 3 // enum tcp_conntrack
+)
+
+// Standing is what the connection table knows of the TCP connections that a LAN host has
+// with elsewhere, at one of its addresses.
+type Standing struct {
+	Addr Addr
+	// Peers is to how many addresses outside it has opened connections that are
+	// established, at ports from 1024 on that are no well-known service's.
+	Peers int
+	// Served are ports of its own to which somebody outside is connected, 0 where there
+	// are fewer.
+	Served [maxServed]uint16
+}
+
+// StandingTCP returns what is known of hosts of the given networks that have opened such
+// connections. Of more than MaxStanding it leaves out those with the fewest peers. It
+// reads the whole table.
+func StandingTCP(lan []netip.Prefix) ([]Standing, error) {
+	var out []Standing
+	peers := map[Pair]struct{}{}
+	served := map[AddrPort]struct{}{}
+	_, err := changeFlows(nil, func(e *ctEntry) ctChange {
+		switch {
+		case e.proto != ProtoTCP || e.state != tcpEstablished:
+		case e.leaves(lan):
+			p := Pair{e.origSrc.Addr, e.origDst.Addr}
+			if _, known := peers[p]; known || e.origDst.Port < 1024 || WellKnown(ProtoTCP, e.origDst.Port) {
+				break
+			}
+			peers[p] = struct{}{}
+			standingOf(&out, &p.LAN).Peers++
+		case inside(lan, &e.replySrc.Addr) && outside(lan, &e.origSrc.Addr):
+			served[e.replySrc] = struct{}{}
+		}
+		return ctKeep
+	})
+	for len(out) > MaxStanding {
+		least := 0
+		for i := range out {
+			if out[i].Peers < out[least].Peers {
+				least = i
+			}
+		}
+		out[least] = out[len(out)-1]
+		out = out[:len(out)-1]
+	}
+	for i := range out {
+		for a := range served {
+			if a.Addr == out[i].Addr {
+				if at := slices.Index(out[i].Served[:], 0); at >= 0 {
+					out[i].Served[at] = a.Port
+				}
+			}
+		}
+	}
+	return out, err
+}
+
+// standingOf returns the place of an address, a new one if it has none.
+func standingOf(all *[]Standing, a *Addr) *Standing {
+	for i := range *all {
+		if s := &(*all)[i]; s.Addr == *a {
+			return s
+		}
+	}
+	*all = append(*all, Standing{Addr: *a})
+	return &(*all)[len(*all)-1]
+}
+
+// parseTCPState reads the state of a TCP connection out of what is known of its protocol.
+func parseTCPState(b []byte) uint8 {
+	for _, want := range [...]uint16{ctaProtoInfoTCP, ctaProtoInfoTCPState} {
+		for {
+			typ, v, rest, ok := nextAttr(b)
+			if !ok {
+				return 0
+			}
+			b = rest
+			if typ == want {
+				b = v
+				break
+			}
+		}
+	}
+	if len(b) != 1 {
+		return 0
+	}
+	return b[0]
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package nfq
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestStandingTCP: of a real connection table, the connections that are established, by who
+// opened them.
+func TestStandingTCP(t *testing.T) {
+	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32", "198.51.100.8/32", "2001:db8:1::50/128", "2001:db8:ff::7/128")
+	flow(t, "tcp", "192.168.1.50:0", "198.51.100.7:3128")
+	flow(t, "tcp", "192.168.1.50:0", "198.51.100.7:3129") // the same peer
+	flow(t, "tcp", "192.168.1.50:0", "198.51.100.8:3128")
+	flow(t, "tcp", "192.168.1.50:0", "198.51.100.8:443")
+	flow(t, "tcp", "192.168.1.50:0", "198.51.100.8:993")
+	flow(t, "tcp", "192.168.1.50:0", "198.51.100.8:800")
+	flow(t, "tcp", "192.168.1.50:0", "192.168.1.51:3128") // LAN to LAN
+	flow(t, "tcp", "198.51.100.7:0", "192.168.1.50:1214")
+	flow(t, "tcp", "198.51.100.7:0", "192.168.1.51:1214") // it has opened none
+	flow(t, "udp", "192.168.1.51:0", "198.51.100.8:3128")
+	flow(t, "tcp", "[2001:db8:1::50]:0", "[2001:db8:ff::7]:3128")
+
+	got, err := StandingTCP([]netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("2001:db8:1::/64")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) == 2 && got[0].Peers == 1 { // the table has no order
+		got[0], got[1] = got[1], got[0]
+	}
+	want := []Standing{
+		{Addr: addr("192.168.1.50"), Peers: 2, Served: [maxServed]uint16{1214}},
+		{Addr: addr("2001:db8:1::50"), Peers: 1},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func FuzzParseTCPState(f *testing.F) {
+	f.Add(unhex("2c000180 0500010003000000 050002000a000000"))
+	f.Add(unhex("0500010003000000"))
+	f.Fuzz(func(_ *testing.T, b []byte) { parseTCPState(b[:len(b):len(b)]) })
+}

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// A client of a quiet protocol that had its sessions before the wall, or since a wall that
+// died, says nothing by which it is known. So each host that had connections to high ports
+// outside is asked by TCP whether it is one. A host that shows a sign, but gives no answer,
+// has each of those connections ended once of which nothing is known: whoever opens it
+// again shows how it begins.
+
+const (
+	// standingTime is for how long a host's old connections are looked at, and
+	// standingMore for how long when it has shown a sign.
+	standingTime = 2 * time.Minute
+	standingMore = 10 * time.Minute
+	// standingTick is how often the next of them are asked, and standingPause how long
+	// is waited between two rounds of questions to one; there are standingRounds.
+	standingTick   = time.Second
+	standingPause  = 15 * time.Second
+	standingRounds = 2
+	// standingPeers is with how many addresses a host has connections of which anything
+	// is ended.
+	standingPeers = 2
+	// sameTo is to how many addresses a host sends segments of one length within
+	// sameTime: a client puts a search to all its supernodes at once. Shorter ones do
+	// not count.
+	sameTo    = 3
+	sameTime  = time.Second
+	sameBytes = 8
+	// saidSize is how much of what a host sends is looked at, in bytes.
+	saidSize = 64
+	// standingSegments is after how many segments without a sign a connection is let go.
+	standingSegments = 64
+	// standingWait is how long a host has been shown before the first segment that is
+	// seen of a connection is no rest of something longer.
+	standingWait = 2 * time.Second
+)
+
+// standing is a host that had connections before it was looked at.
+type standing struct {
+	until  Time // 0: there is none
+	addr   nfq.Addr
+	mac    nfq.MAC
+	device uint32
+	peers  int
+	// ports are where it is asked, the protocol's own first; ask is the one that is
+	// next, when round so many are done.
+	ports [1 + len(nfq.Standing{}.Served)]uint16
+	ask   uint8
+	round uint8
+	next  Time
+	asked Time   // when it was asked last
+	sent  uint32 // how often
+	salt  uint32 // tells an answer to a question of this host from others
+	// sign: it took a connection at the protocol's own port and had nothing to say, or
+	// sent the same to several.
+	sign    bool
+	lookDue bool // its connections are to be looked at anew
+	watched bool // they were once
+	// same are the last segments that it sent, the place at being the oldest.
+	same [8]sameSegment
+	at   uint8
+}
+
+// sameSegment is the length of a segment, and to whom it went.
+type sameSegment struct {
+	when   Time
+	to     uint32 // hash of the address
+	port   uint16
+	length uint16
+}
+
+// The numbers of TCP probes of such hosts: bit 62, the index in Engine.standing from bit 48
+// on, that of the port from bit 32 on, and the salt.
+const standingProbe = uint64(1) << 62
+
+// Standing has a host asked that had connections with elsewhere before this engine began
+// to look. mac is whose the address is by the neighbour table.
+func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
+	e.now = now
+	d, protocol := e.deviceOf(&x.Addr), e.quiet(Monitor)
+	if d == nil || protocol == none || e.exempt(&x.Addr, &mac, now) {
+		return
+	}
+	s := e.standingOf(&x.Addr)
+	if s == nil { // a free place, or that of the one with the fewest
+		s = &e.standing[0]
+		for i := range e.standing {
+			if o := &e.standing[i]; o.peers < s.peers {
+				s = o
+			}
+		}
+		if s.peers >= x.Peers {
+			return
+		}
+	}
+	*s = standing{
+		until: now.After(standingTime), addr: x.Addr, mac: mac, device: d.Index, peers: x.Peers, salt: rand.Uint32(),
+	}
+	s.ports[0] = detect.All[protocol].Port
+	copy(s.ports[1:], x.Served[:])
+	e.wheel.set(e.standingTimer(), now)
+}
+
+// quiet returns the quiet protocol that is looked for in the mode or a harder one, or none.
+func (e *Engine) quiet(least Mode) int {
+	for i, p := range detect.All {
+		if p.Quiet && e.cfg.Protocols[i].Mode >= least {
+			return i
+		}
+	}
+	return none
+}
+
+// standingTimer is the timer of all these hosts: the last.
+func (e *Engine) standingTimer() int32 { return int32(len(e.clients)) + maxFlows }
+
+// tickStanding goes on with all these hosts.
+func (e *Engine) tickStanding(now Time) {
+	left := false
+	for i := range e.standing {
+		s := &e.standing[i]
+		switch {
+		case s.until == 0:
+			continue
+		case now >= s.until:
+			*s = standing{}
+			continue
+		}
+		left = true
+		e.watchStanding(s, now)
+		for s.round < standingRounds && now >= s.next && e.askStanding(i, s, now) {
+			if s.ask++; int(s.ask) == len(s.ports) {
+				s.ask, s.next = 0, now.After(standingPause)
+				s.round++
+			}
+		}
+		if s.sign && s.round == standingRounds { // is it still there?
+			s.round, s.next = standingRounds-1, now.After(standingMore/2)
+		}
+	}
+	if left {
+		e.wheel.set(e.standingTimer(), now.After(standingTick))
+	}
+}
+
+// askStanding asks a host at its next port, and reports whether that was done or cannot
+// be done.
+func (e *Engine) askStanding(i int, s *standing, now Time) bool {
+	protocol := e.quiet(Monitor)
+	if protocol == none || !e.cfg.Protocols[protocol].TCPProbe || e.prober == nil {
+		return true
+	}
+	port, h := s.ports[s.ask], e.hostAt(&s.addr)
+	if port == 0 || h != nil && (e.answeredFor(h, protocol) || e.exempt(&s.addr, &h.via, now)) {
+		return true
+	}
+	for j := range detect.All[protocol].Probes {
+		way := &detect.All[protocol].Probes[j]
+		if !way.TCP {
+			continue
+		}
+		n := way.Build(e.out[:], nil, s.salt)
+		id := standingProbe | uint64(i)<<48 | uint64(s.ask)<<32 | uint64(s.salt)
+		if n > 0 && !e.prober.ProbeTCP(id, s.device, s.addr, port, e.out[:n], way.Alone) {
+			return false
+		}
+		e.Counters.Probes++
+		s.sent++
+		s.asked = now
+	}
+	return true
+}
+
+// askedStanding takes what such a host answered: nothing at all is nil, and empty is what
+// has taken the connection and has nothing to say.
+func (e *Engine) askedStanding(id uint64, b []byte, now Time) {
+	i, at := int(id>>48&0x3fff), int(id>>32&0xffff)
+	if b == nil || i >= len(e.standing) || at >= len(e.standing[i].ports) {
+		return
+	}
+	s := &e.standing[i]
+	protocol := e.quiet(Monitor)
+	if s.until == 0 || s.salt != uint32(id) || protocol == none {
+		return
+	}
+	h, d := e.standingHost(s, now)
+	if h == nil || e.exempt(&s.addr, &h.via, now) {
+		return
+	}
+	if len(b) == 0 {
+		if at == 0 && s.peers >= standingPeers {
+			e.standingSign(s, h, protocol, now)
+		}
+		return
+	}
+	port, f := s.ports[at], &e.finding
+	for j := range detect.All[protocol].Probes {
+		way := &detect.All[protocol].Probes[j]
+		if !way.TCP || !e.tells(protocol, way, b, s.salt, f) {
+			continue
+		}
+		f.Protocol, f.Reason = protocol, detect.ReasonProbe
+		x := &h.suspicion
+		x.addr, x.device, x.tcp, x.asked = s.addr, s.device, port, now
+		if c := e.answeredAsk(h, f, j, d, now); c != nil {
+			e.ownPort(h, c, port, now)
+			e.notePeers(h, c, f, now)
+		}
+		return
+	}
+}
+
+// standingHost returns the host that has the address now, entering it when it is new, and
+// its device.
+func (e *Engine) standingHost(s *standing, now Time) (*host, *Device) {
+	d := e.device(s.device)
+	if d == nil {
+		return nil, nil
+	}
+	h := e.hostAt(&s.addr)
+	if h == nil || h.via.IsZero() { // of one that has sent nothing yet, only the address is known
+		h = e.hostOf(&nfq.Packet{Src: s.addr, MAC: s.mac}, d, now)
+	}
+	return h, d
+}
+
+// standingSign notes that the host has shown a sign of a client.
+func (e *Engine) standingSign(s *standing, h *host, protocol int, now Time) {
+	if !s.sign { // those that were let go are looked at once more
+		s.sign, s.lookDue = true, true
+	}
+	s.until = now.After(standingMore)
+	x := &h.suspicion
+	if x.first == 0 {
+		x.first = now
+	}
+	x.last, x.reason, x.protocol, x.addr, x.device = now, detect.ReasonFlow, int8(protocol), s.addr, s.device
+	x.sent, x.asked = max(x.sent, s.sent), max(x.asked, s.asked)
+}
+
+// watchStanding has the kernel show what a host sends on its old connections.
+func (e *Engine) watchStanding(s *standing, now Time) {
+	if s.peers < standingPeers || e.quiet(Block) == none {
+		return
+	}
+	if h, _ := e.standingHost(s, now); h == nil || !e.shown(h, &s.addr, now) {
+		return
+	}
+	if !s.watched || s.lookDue {
+		s.watched, s.lookDue = true, true
+		e.lookAtFlows()
+	}
+}
+
+// standingOf returns what is known of the old connections of an address, or nil.
+func (e *Engine) standingOf(a *nfq.Addr) *standing {
+	for i := range e.standing {
+		if s := &e.standing[i]; s.until != 0 && s.addr == *a {
+			return s
+		}
+	}
+	return nil
+}
+
+// stood deals with what a host sends on a connection of which nobody saw the beginning. It
+// reports false when that is nothing to it. A locked client loses it, unless it shows to be
+// something harmless. A suspect that has shown a sign loses it once.
+func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdict, bool) {
+	fl := &e.flows.flows[slot]
+	if fl.begun || fl.decided != 0 || service(fl.key.wport) {
+		return 0, false
+	}
+	protocol := e.quiet(Block)
+	if protocol == none {
+		return 0, false
+	}
+	c := e.clientOf(h)
+	locked := c != nil && c.locked && c.proved.Has(protocol)
+	s := e.standingOf(&fl.key.lan)
+	if !locked && s == nil {
+		return 0, false
+	}
+	key := &fl.key
+	if key.lport < private || nfq.WellKnown(nfq.ProtoTCP, key.lport) || h.serves(key.lport) ||
+		s != nil && slices.Contains(s.ports[1:], key.lport) {
+		return 0, false // it serves somebody outside
+	}
+	switch e.judgement(h, fl, now) {
+	case unknown, peers:
+	case ended:
+		if !locked {
+			return 0, false
+		}
+	default:
+		return 0, false
+	}
+	m := &fl.mid
+	if fl.segments == 0 && e.shownFor(&key.lan, now) > Time(standingWait) {
+		m.Begins()
+	}
+	var read []byte
+	if m.Reads(p.Payload, p.PayloadLen, p.TCPFlags&nfq.PSH != 0) {
+		read = p.Payload
+		fl.nsaid += uint8(copy(fl.said[fl.nsaid:], read))
+	}
+	if m.Harmless(read) {
+		return 0, false
+	}
+	look := detect.More
+	if fl.segments++; read != nil {
+		look = m.Unknown(fl.said[:fl.nsaid])
+	}
+	signed := locked || s.sign || read != nil && look != detect.No && e.sameToSeveral(s, h, protocol, key, len(read), now)
+	switch {
+	case look == detect.No, fl.segments >= standingSegments:
+		return 0, false
+	case look == detect.More, !signed, !locked && h.forgets(now): // or it has begun a moment ago
+		return nfq.Accept, true
+	}
+	fl.fate, fl.protocol = cut, uint8(protocol)
+	e.Counters.Cuts++
+	if locked {
+		e.note(h, c, &key.wan, key.wport, protocol, true, now)
+		return e.refuse(p, c), true
+	}
+	e.judge(h, fl, ended, now)
+	e.reset(p)
+	e.emitOf(h, Event{
+		Class: ClassPeer, What: EventCut, TCP: true, Client: key.lan, MAC: h.key.mac,
+		Peer: key.wan, Port: key.wport, Protocol: uint8(protocol), Reason: detect.ReasonFlow,
+	})
+	return nfq.Drop, true
+}
+
+// shownFor is for how long the kernel has shown what is said from the address.
+func (e *Engine) shownFor(addr *nfq.Addr, now Time) Time {
+	a := e.addrIndex.get(*addr, e.hash.addr(addr))
+	if a == none || now >= e.addrs[a].watchUntil {
+		return 0
+	}
+	return now - e.addrs[a].watchFrom
+}
+
+// sameToSeveral notes a segment, and reports whether the host has sent one of that length
+// to several addresses, and to several ports, at about the same time.
+func (e *Engine) sameToSeveral(s *standing, h *host, protocol int, k *flowKey, length int, now Time) bool {
+	if length < sameBytes || s.peers < sameTo {
+		return false
+	}
+	x := sameSegment{now, e.hash.addr(&k.wan), k.wport, uint16(length)}
+	s.same[s.at%uint8(len(s.same))] = x
+	s.at++
+	var to [len(s.same)]uint32
+	n, ports := 0, false
+	for i := range s.same {
+		o := &s.same[i]
+		if o.when == 0 || o.length != x.length || now.Since(o.when) > sameTime {
+			continue
+		}
+		ports = ports || o.port != x.port
+		known := false
+		for _, y := range to[:n] {
+			known = known || y == o.to
+		}
+		if !known {
+			to[n] = o.to
+			n++
+		}
+	}
+	if n < sameTo || !ports {
+		return false
+	}
+	e.standingSign(s, h, protocol, now)
+	return true
+}

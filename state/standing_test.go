@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// giftAnswer is what giFT says to who asks at its port.
+const giftAnswer = "HTTP/1.1 404 Not Found\r\nServer: giFT-FastTrack 0.8.9\r\nX-Kazaa-Username: giFTed\r\n" +
+	"X-Kazaa-Network: KaZaA\r\nX-Kazaa-IP: 192.168.1.50:1214\r\nX-Kazaa-SupernodeIP: 198.51.100.34:3128\r\n\r\n"
+
+// old are connections that were there before the engine was.
+type old struct {
+	w *world
+	n int // segments
+}
+
+// says is the next that the host sends on the connection from a port: b, with the end of a
+// message.
+func (o *old) says(sport uint16, dst string, dport uint16, b string) nfq.Verdict {
+	o.w.t.Helper()
+	o.n++
+	p := o.w.data(sport, dst, dport, 70000+uint32(o.n)*300, b)
+	v := o.w.e.Packet(p, o.w.now)
+	o.w.e.Advance(o.w.now)
+	return v
+}
+
+// stands has the engine told of a host with so many peers, and the prober that it uses.
+func stands(t *testing.T, change func(*Config), peers int, served ...uint16) (*world, *old, *prober) {
+	t.Helper()
+	w := newWorld(t, change)
+	p := &prober{}
+	w.e.SetProber(p)
+	x := nfq.Standing{Addr: ip(hostA), Peers: peers}
+	copy(x.Served[:], served)
+	w.e.Standing(&x, macA, w.now)
+	w.pass(4 * time.Second)
+	return w, &old{w: w}, p
+}
+
+// shy is a host that takes a connection at the protocol's port and closes it.
+func shy(w *world, p *prober) { w.e.ProbedTCP(p.id&^(0xffff<<32), []byte{}, w.now) }
+
+func (w *world) looked() map[nfq.Addr]struct{} {
+	f := NewFlows()
+	w.e.FlowsToCut(f, w.now)
+	return f.Hosts
+}
+
+// A client that answers is proved by that, and loses the sessions that it has. What shows
+// to be something else on the same host goes on.
+func TestStandingClientThatAnswers(t *testing.T) {
+	w, o, p := stands(t, nil, 1, 6346)
+	if len(p.asked) != 2 || p.asked[0] != (nfq.AddrPort{Addr: ip(hostA), Port: 1214}) || p.asked[1].Port != 6346 {
+		t.Fatalf("asked at %v", p.asked)
+	}
+	w.e.ProbedTCP(p.id, []byte("HTTP/1.0 404 Not Found\r\nServer: httpd\r\n\r\n"), w.now)
+	if len(w.e.Clients(w.now)) != 0 {
+		t.Fatal("a web server is taken for a client")
+	}
+	w.e.ProbedTCP(p.id, []byte(giftAnswer), w.now)
+	w.e.Advance(w.now)
+	c := w.e.Clients(w.now)
+	if len(c) != 1 || !c[0].Locked || !c[0].Strict || c[0].Proof != ProofAnswer || c[0].Reason != detect.ReasonProbe {
+		t.Fatalf("clients %+v", c)
+	}
+	if _, ok := w.looked()[ip(hostA)]; !ok || w.sets.watched[hostA] == 0 {
+		t.Errorf("its connections are not looked at: %v", w.sets.watched)
+	}
+	w.pass(3 * time.Second)
+	for i, tt := range []struct {
+		name string
+		port uint16
+		b    string
+		want nfq.Verdict
+	}{
+		{"a search", 3128, bytesOf(1, 25), nfq.Drop},
+		{"TLS", 9443, "\x17\x03\x03\x00\x20" + bytesOf(2, 32), nfq.AcceptDecided},
+		{"HTTP", 8081, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", nfq.AcceptDecided},
+		{"IRC", 6667, "PONG :x.example.org\r\n", nfq.AcceptDecided},
+		{"a game", 7000, "\x05\x00\x00\x00\x10\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01", nfq.AcceptDecided},
+		{"a WebSocket", 8082, "\x81\x8a" + bytesOf(3, 14), nfq.AcceptDecided},
+		{"SSH, a first key", 2222, bytesOf(4, 36), nfq.Accept},
+		{"anything at a well-known port", 22, bytesOf(4, 37), nfq.AcceptDecided},
+		{"anything below 1024", 900, bytesOf(4, 37), nfq.AcceptDecided},
+	} {
+		got := nfq.Accept
+		for range 2 {
+			if got == nfq.Accept {
+				got = o.says(uint16(50000+i), fmt.Sprintf("203.0.113.%d", 80+i), tt.port, tt.b)
+			}
+		}
+		w.wantVerdict(tt.name, got, tt.want)
+	}
+	if w.sets.cuts[hostA+" 203.0.113.80"] == 0 {
+		t.Errorf("the kernel does not cut what was ended: %v", w.sets.cuts)
+	}
+	if w.out.resets != 0 {
+		t.Error("a locked client is told")
+	}
+	for i := range 8 {
+		v := o.says(50006, "203.0.113.86", 2222, bytesOf(10+i, 36+8*(i%3)))
+		if v == nfq.Drop {
+			t.Fatal("SSH was ended")
+		}
+	}
+	w.pass(81 * time.Second)
+	if w.locked(hostA) || w.sets.cut() != 0 {
+		t.Errorf("not released: %+v", w.sets)
+	}
+	consistent(t, w.e, w.sets)
+}
+
+// A client that answers nothing shows how its connections begin when each was ended once.
+func TestStandingClientThatIsShy(t *testing.T) {
+	w, o, p := stands(t, nil, 3)
+	if _, ok := w.looked()[ip(hostA)]; !ok {
+		t.Fatal("its connections are not looked at")
+	}
+	w.wantVerdict("a search, before there is a sign", o.says(50000, "198.51.100.34", 3128, bytesOf(1, 25)), nfq.Accept)
+	shy(w, p)
+	w.pass(2 * time.Second)
+	if _, ok := w.looked()[ip(hostA)]; !ok {
+		t.Fatal("its connections are not looked at once more")
+	}
+	if s := w.e.Suspects(w.now); len(s) != 1 || s[0].Reason != detect.ReasonFlow || s[0].Protocol != &detect.FastTrack || s[0].Asked != 1 {
+		t.Errorf("suspects %+v", s)
+	}
+	w.wantVerdict("a search", o.says(50000, "198.51.100.34", 3128, bytesOf(2, 25)), nfq.Drop)
+	w.wantVerdict("another's", o.says(50001, "203.0.113.148", 1710, bytesOf(2, 25)), nfq.Drop)
+	if w.out.resets != 2 || w.locked(hostA) || w.sets.cut() != 0 {
+		t.Fatalf("%d resets, sets %+v", w.out.resets, w.sets)
+	}
+	for i, dst := range []string{"203.0.113.20", "203.0.113.22"} {
+		w.open(uint16(50010+i), dst, 2066)
+		w.expect("its hello", w.data(uint16(50010+i), dst, 2066, 1000, string(giftHello)), nfq.Drop)
+	}
+	if !w.locked(hostA) {
+		t.Error("not found when it came back")
+	}
+	consistent(t, w.e, w.sets)
+}
+
+// A client with a port of its own is known by what it sends to all its supernodes at once.
+func TestStandingSameToSeveral(t *testing.T) {
+	to := []string{"198.51.100.34", "203.0.113.148", "198.51.100.78", "203.0.113.20"}
+	for _, tt := range []struct {
+		name  string
+		peers int
+		ports []uint16
+		apart time.Duration
+		size  func(i int) int
+		ended bool
+	}{
+		{"a search", 4, []uint16{3128, 1710, 1214, 2066}, 10 * time.Millisecond, func(int) int { return 25 }, true},
+		{"of different lengths", 4, []uint16{3128, 1710, 1214, 2066}, 10 * time.Millisecond, func(i int) int { return 25 + i }, false},
+		{"not at once", 4, []uint16{3128, 1710, 1214, 2066}, time.Second, func(int) int { return 25 }, false},
+		{"to one port", 4, []uint16{8333, 8333, 8333, 8333}, 10 * time.Millisecond, func(int) int { return 25 }, false},
+		{"of a host with two peers", 2, []uint16{3128, 1710, 1214, 2066}, 10 * time.Millisecond, func(int) int { return 25 }, false},
+		{"too short", 4, []uint16{3128, 1710, 1214, 2066}, 10 * time.Millisecond, func(int) int { return 7 }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, o, _ := stands(t, nil, tt.peers)
+			for round := range 5 {
+				for i, dst := range to {
+					o.says(uint16(50000+i), dst, tt.ports[i], bytesOf(round*10+i, tt.size(i)))
+					w.pass(tt.apart)
+				}
+				w.pass(3 * time.Second)
+			}
+			if ended := w.out.resets == len(to); ended != tt.ended || !tt.ended && w.out.resets != 0 {
+				t.Errorf("%d connections were ended", w.out.resets)
+			}
+		})
+	}
+}
+
+// TestStandingInnocent: who shows no sign loses nothing. Who shows one loses each connection
+// of which nothing is known, once.
+func TestStandingInnocent(t *testing.T) {
+	const a, b = "203.0.113.80", "203.0.113.81"
+	block := func(*Config) {}
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+		peers  int
+		sign   bool
+		wait   time.Duration
+		do     func(w *world, o *old)
+		ended  int
+	}{
+		{"a tunnel", block, 5, false, 0, func(w *world, o *old) {
+			for i := range 100 {
+				o.says(50000, a, 8388, bytesOf(i, 30+i))
+				o.says(50001, b, 8389, bytesOf(i, 31+i*2))
+			}
+		}, 0},
+		{"a tunnel of one with the protocol's port open", block, 5, true, 0, func(w *world, o *old) {
+			for i := range 10 {
+				o.says(50000, a, 8388, bytesOf(i, 30+i))
+				w.open(uint16(50100+i), a, 8388)
+				w.wantVerdict("it begins again", w.e.Packet(w.data(uint16(50100+i), a, 8388, 1000, bytesOf(i, 50+i)), w.now), nfq.AcceptDecided)
+				o.says(uint16(50200+i), a, 8388, bytesOf(i, 30+i)) // another that was there
+			}
+		}, 1},
+		{"the same with nothing else", block, 1, true, 0, func(w *world, o *old) {
+			for i := range 10 {
+				o.says(50000, a, 8388, bytesOf(i, 30+i))
+			}
+		}, 0},
+		{"the same, only watched", func(c *Config) { c.Protocols[0].Mode = Monitor }, 5, true, 0, func(w *world, o *old) {
+			for i := range 10 {
+				o.says(50000, a, 8388, bytesOf(i, 30+i))
+			}
+		}, 0},
+		{"the same, much later", block, 5, true, 11 * time.Minute, func(w *world, o *old) {
+			for i := range 10 {
+				o.says(50000, a, 8388, bytesOf(i, 30+i))
+			}
+		}, 0},
+		{"what began since", block, 5, true, 0, func(w *world, o *old) {
+			for i := range 10 {
+				w.open(uint16(50000+i), a, 8388)
+				for j := range 5 {
+					p := w.data(uint16(50000+i), a, 8388, 1000, bytesOf(i+j, 33))
+					p.Seq += uint32(33 * j)
+					w.wantVerdict("its data", w.e.Packet(p, w.now), nfq.AcceptDecided)
+				}
+			}
+		}, 0},
+		{"what it serves", block, 5, true, 0, func(w *world, o *old) {
+			for i := range 5 {
+				o.says(22, a, uint16(40000+i), bytesOf(i, 33))
+				o.says(8443, a, uint16(40000+i), bytesOf(i, 33))
+				o.says(30000, a, uint16(40000+i), bytesOf(i, 33)) // by the connection table
+				p := w.data(25565, a, uint16(40000+i), 1, "")
+				p.TCPFlags = nfq.SYN | nfq.ACK
+				w.expect("it answers", p, nfq.Accept)
+				o.says(25565, a, uint16(40000+i), bytesOf(i, 33))
+			}
+		}, 0},
+		{"what is known", block, 5, true, 0, func(w *world, o *old) {
+			for i := range 5 {
+				for j, s := range []string{
+					"\x17\x03\x03\x00\x21" + bytesOf(i, 33), "PING :x.example.org\r\n", "\xc0\x00", "\x82\x9e" + bytesOf(i, 34),
+					"GET / HTTP/1.1\r\n\r\n", "\x20\x00\x00\x00VT01" + bytesOf(i, 32), bytesOf(i, 52), bytesOf(i, 1400),
+				} {
+					o.says(uint16(50000+j), a, uint16(7000+j), s)
+				}
+			}
+		}, 0},
+		{"an upload by TLS", block, 5, true, 0, func(_ *world, o *old) {
+			for i := range 30 {
+				for j, n := range []int{1448, 1448, 1448, 333 + i} {
+					o.says(50000, a, 9443, bytesOf(i*10+j, n))
+				}
+			}
+		}, 0},
+		{"another host", block, 5, true, 0, func(w *world, o *old) {
+			for i := range 10 {
+				p := w.data(50000, a, 8388, uint32(1000+i*50), bytesOf(i, 33))
+				p.Src, p.MAC = ip(hostB), macB
+				if v := w.e.Packet(p, w.now); v == nfq.Drop {
+					w.t.Fatal("dropped")
+				}
+			}
+		}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, o, p := stands(t, tt.change, tt.peers, 30000)
+			if tt.sign {
+				shy(w, p)
+			}
+			w.pass(2*time.Second + tt.wait)
+			tt.do(w, o)
+			if w.out.resets != tt.ended {
+				t.Errorf("%d connections were ended, want %d", w.out.resets, tt.ended)
+			}
+			if n, locked := w.e.Len(); n+locked != 0 || w.sets.cut() != 0 {
+				t.Errorf("%d clients, %d locked, sets %+v", n, locked, w.sets)
+			}
+			w.pass(time.Hour)
+			if _, ok := w.e.Next(); ok && !tt.sign {
+				t.Error("a timer is left")
+			}
+			consistent(t, w.e, w.sets)
+		})
+	}
+}
+
+// busyProber takes some of the questions, and then none.
+type busyProber struct {
+	prober
+	room int
+}
+
+func (p *busyProber) ProbeTCP(id uint64, d uint32, a nfq.Addr, port uint16, b []byte, first int) bool {
+	if p.room == 0 {
+		return false
+	}
+	p.room--
+	return p.prober.ProbeTCP(id, d, a, port, b, first)
+}
+
+// TestStandingBounds: those with the most peers are asked, each twice at each port, as
+// there is room for questions; and not where nothing is to be asked.
+func TestStandingBounds(t *testing.T) {
+	w := newWorld(t, nil)
+	p := &busyProber{}
+	w.e.SetProber(p)
+	for i := range nfq.MaxStanding + 8 {
+		w.e.Standing(&nfq.Standing{Addr: ip(fmt.Sprintf("192.168.1.%d", 100+i)), Peers: 1 + i}, nfq.MAC{2, 0, 0, 0, 1, byte(i)}, w.now)
+	}
+	w.e.Standing(&nfq.Standing{Addr: ip("10.1.1.1"), Peers: 99}, nfq.MAC{2, 0, 0, 0, 2, 1}, w.now)
+	w.e.Standing(&nfq.Standing{Addr: ip("192.168.1.130"), Peers: 99}, nfq.MAC{2, 0, 0, 0, 2, 1}, w.now) // it is there
+	for range 60 {
+		p.room = 3
+		w.pass(time.Second)
+	}
+	asked := map[string]int{}
+	for _, a := range p.asked {
+		asked[a.Addr.String()]++
+	}
+	if len(asked) != nfq.MaxStanding || asked["10.1.1.1"] != 0 || asked["192.168.1.107"] != 0 {
+		t.Errorf("asked %v", asked)
+	}
+	for a, n := range asked {
+		if n != standingRounds {
+			t.Errorf("%s was asked %d times", a, n)
+		}
+	}
+	for name, change := range map[string]func(*Config){
+		"off":       func(c *Config) { c.Protocols[0].Mode = Off },
+		"no probes": func(c *Config) { c.Protocols[0].TCPProbe = false },
+	} {
+		if _, _, p := stands(t, change, 5); len(p.asked) != 0 {
+			t.Errorf("%s: asked at %v", name, p.asked)
+		}
+	}
+	// An answer to a question that was not put.
+	w, _, q := stands(t, nil, 5)
+	for _, id := range []uint64{q.id ^ 1, q.id | 0xff<<48, q.id | 0xff<<32} {
+		w.e.ProbedTCP(id, []byte(giftAnswer), w.now)
+	}
+	if len(w.e.Clients(w.now)) != 0 {
+		t.Error("proved by an answer to another question")
+	}
+}
+
+// Nothing is allocated for a segment of an old connection.
+func TestStandingAllocatesNothing(t *testing.T) {
+	w, _, p := stands(t, nil, 5)
+	w.out.recordNothing = true
+	p1 := w.data(50000, "203.0.113.80", 8388, 1000, bytesOf(1, 62))
+	i := uint32(0)
+	if n := testing.AllocsPerRun(300, func() {
+		i++
+		p1.SrcPort, p1.Seq = uint16(50000+i%7), i*62
+		w.e.Packet(p1, w.now)
+		w.e.Advance(w.now)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	shy(w, p)
+	if n := testing.AllocsPerRun(300, func() {
+		i++
+		p1.SrcPort, p1.DstPort, p1.Seq = uint16(50000+i%7), uint16(20000+i), i*62
+		w.e.Packet(p1, w.now)
+		w.e.Advance(w.now)
+	}); n != 0 {
+		t.Errorf("with a sign: %v allocations", n)
+	}
+	if w.out.resets == 0 {
+		t.Error("nothing was ended, so that this shows nothing")
+	}
+}
+
+// TestLockEndsWhatIsUp: whenever a client is locked, and whatever proved it, what its host
+// has going on is looked at. What nobody saw begin and shows nothing goes no further.
+func TestLockEndsWhatIsUp(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+	}{
+		{"strict", nil},
+		{"selective", func(c *Config) { c.Protocols[0].Lock = Selective }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, tt.change)
+			o := &old{w: w}
+			w.wantVerdict("a search before", o.says(50000, "198.51.100.34", 3128, bytesOf(1, 25)), nfq.AcceptDecided)
+			w.open(50001, "203.0.113.90", 8388)
+			w.expect("what began, and was looked at", w.data(50001, "203.0.113.90", 8388, 1000, bytesOf(2, 90)), nfq.AcceptDecided)
+			w.pass(5 * time.Second)
+			w.prove()
+			w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
+			if _, ok := w.looked()[ip(hostA)]; !ok {
+				t.Fatal("its connections are not looked at")
+			}
+			w.pass(3 * time.Second)
+			w.wantVerdict("a search", o.says(50000, "198.51.100.34", 3128, bytesOf(1, 25)), nfq.Drop)
+			w.wantVerdict("the same again", o.says(50000, "198.51.100.34", 3128, bytesOf(1, 25)), nfq.Drop)
+			w.wantVerdict("what goes out at the client's own port", o.says(1214, "203.0.113.91", 40000, bytesOf(1, 1400)), nfq.Drop)
+			w.wantVerdict("what was looked at", o.says(50001, "203.0.113.90", 8388, bytesOf(3, 90)), nfq.AcceptDecided)
+			w.wantVerdict("TLS", o.says(50002, "203.0.113.92", 9443, "\x17\x03\x03\x00\x20"+bytesOf(2, 32)), nfq.Accept)
+			w.wantVerdict("TLS", o.says(50002, "203.0.113.92", 9443, "\x17\x03\x03\x00\x20"+bytesOf(2, 32)), nfq.AcceptDecided)
+			w.pass(90 * time.Second)
+			if w.locked(hostA) || w.sets.cut() != 0 {
+				t.Errorf("not released: %+v", w.sets)
+			}
+			if w.pass(watchTime); w.sets.cut()+len(w.sets.watched) != 0 {
+				t.Errorf("left: %+v", w.sets)
+			}
+			consistent(t, w.e, w.sets)
+		})
+	}
+}

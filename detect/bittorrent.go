@@ -26,10 +26,14 @@ var BitTorrent = Protocol{
 		{Name: "utp", Build: btSYN, Answered: UTPAnswered},
 		{Name: "mse", TCP: true, Build: btKey, Answered: btKeyed},
 	},
-	Sift: true,
+	WebRTC: true,
+	Sift:   true,
 	Names: []string{
 		"router.bittorrent.com", "router.utorrent.com", "dht.transmissionbt.com", "dht.libtorrent.org",
 		"dht.aelitis.com", "router.bittorrent.cloud", "router.silotis.us", "dht.anacrolix.link",
+		"router.bt.ouinet.work",
+		// Trackers of WebTorrent.
+		"tracker.openwebtorrent.com", "tracker.webtorrent.dev", "tracker.btorrent.xyz", "tracker.files.fm",
 	},
 }
 

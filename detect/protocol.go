@@ -173,6 +173,9 @@ type Protocol struct {
 	// Probes are the ways to make a running client answer.
 	Probes []Probe
 
+	// WebRTC says that its programs have sessions of WebRTC, too.
+	WebRTC bool
+
 	// Sift says that the protocol's connections can look like nothing in
 	// particular, and that its peers' addresses may serve something else as well:
 	// a lock cuts the client's own ports, and each connection by what it is.

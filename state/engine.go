@@ -87,6 +87,7 @@ type Engine struct {
 	flows    flowTable
 	held     heldTable
 	udpFlows udpFlows
+	rtc      rtcTable
 
 	hasNames bool // some protocol has names
 	looks    bool // some protocol can look like anything
@@ -134,6 +135,7 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 		wheel:        newWheel(n + maxFlows), // a timer for each client, then one for each connection
 		flows:        newFlowTable(),
 		udpFlows:     newUDPFlows(),
+		rtc:          newRTCTable(),
 		judged:       newJudgedTable(),
 	}
 	for i := hosts - 1; i >= 0; i-- {

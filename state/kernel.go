@@ -192,6 +192,7 @@ func (e *Engine) lockAddr(c *client, a *hostAddr) {
 			e.cutPort(c, &a.addr, port)
 		}
 	}
+	e.cutPortsOf(&a.addr, func(port uint16) { e.sets.Own(a.addr, nfq.ProtoUDP, port, d) })
 }
 
 // elements is how many elements the lock of a client has in the kernel's sets.
@@ -202,16 +203,26 @@ func (e *Engine) elements(c *client) int {
 			n += 2
 		}
 	}
-	return n * addrsOf(&e.hosts[c.host])
+	n *= addrsOf(&e.hosts[c.host])
+	for _, s := range e.hosts[c.host].addrs {
+		if s != none {
+			e.cutPortsOf(&e.addrs[s].addr, func(uint16) { n++ })
+		}
+	}
+	return n
 }
 
 // unlockInKernel ends that at all of them. What is lost of it ends by itself with the
 // lock's time.
 func (e *Engine) unlockInKernel(c *client) {
 	for _, s := range e.hosts[c.host].addrs {
-		if s != none && e.addrs[s].inKernel {
+		if s == none {
+			continue
+		}
+		if e.addrs[s].inKernel {
 			e.unlockAddr(c, &e.addrs[s])
 		}
+		e.uncutPortsOf(&e.addrs[s].addr)
 	}
 }
 
@@ -233,4 +244,5 @@ func (e *Engine) unlockAddr(c *client, a *hostAddr) {
 			e.disownPort(&a.addr, port)
 		}
 	}
+	e.uncutPortsOf(&a.addr)
 }

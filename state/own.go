@@ -50,6 +50,9 @@ func (e *Engine) ownPort(h *host, c *client, port uint16, now Time) {
 		return
 	}
 	for _, s := range h.addrs {
+		if s != none {
+			e.ownedRTC(&e.addrs[s].addr, port)
+		}
 		if s != none && gone != 0 && e.sets != nil && e.addrs[s].inKernel {
 			e.disownPort(&e.addrs[s].addr, gone)
 		}

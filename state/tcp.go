@@ -96,6 +96,7 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdic
 		if p.TCPFlags&nfq.RST != 0 {
 			return nfq.Accept
 		}
+		e.serverName(p, d, h, now)
 		slot = e.newFlow(key, hash, h)
 		e.flows.flows[slot].start(h, p)
 	}

@@ -36,9 +36,18 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		return e.spoke(p, d, h, f, now)
 	}
 	c := e.clientOf(h)
+	session, protocol := rtcLeave, e.rtcProtocol(c)
+	if e.looks {
+		if session = e.webRTC(p, h, c, protocol, now); session == rtcDrop {
+			return e.dropUDP(c, nil, protocol)
+		}
+	}
 	// What is weak may be anything: a name server's number begins as FastTrack's
 	// short messages do. A peer of a protocol that goes by addresses alone stays cut.
 	if e.looks && detect.HarmlessDatagram(p.Payload, p.DstPort) && (c == nil || !e.cutFrom(c, p)) {
+		if session == rtcWatch {
+			return nfq.Accept
+		}
 		return e.harmless(p.DstPort)
 	}
 	if e.looks && (c == nil || c.proved == 0) {

@@ -285,6 +285,13 @@ func (e *Engine) hostAt(a *nfq.Addr) *host {
 	return nil
 }
 
+// unmet reports whether nothing has come from the host itself yet: it is known by its
+// address alone, from the connection table or from a packet to it.
+func (e *Engine) unmet(slot int32) bool {
+	h := &e.hosts[slot]
+	return h.key.mac.IsZero() && h.via.IsZero() && h.client == none
+}
+
 // adopt gives a MAC to a host that was known by its address alone, as one is
 // that was first met in a packet from outside.
 func (e *Engine) adopt(k *hostKey, hash uint32, src *nfq.Addr) int32 {
@@ -298,7 +305,7 @@ func (e *Engine) adopt(k *hostKey, hash uint32, src *nfq.Addr) int32 {
 		return none
 	}
 	h := &e.hosts[slot]
-	if h.client != none || !h.via.IsZero() { // it is one of several behind its MAC
+	if !e.unmet(slot) { // it is one of several behind its MAC
 		return none
 	}
 	e.hostIndex.remove(old, oldHash)
@@ -429,6 +436,14 @@ func (e *Engine) useAddr(slot int32, h *host, src *nfq.Addr, now Time) {
 	if s != none {
 		a := &e.addrs[s]
 		if a.host != slot {
+			if e.unmet(a.host) && !h.key.mac.IsZero() {
+				if h.suspicion.first == 0 {
+					h.suspicion = e.hosts[a.host].suspicion // it was asked as that
+				}
+				e.dropHost(a.host)
+				e.ownAddr(slot, h, src, hash, now)
+				return
+			}
 			if now.Since(a.lastSeen) < ownership {
 				e.contest(a, now)
 				return
@@ -475,11 +490,12 @@ func (e *Engine) claimAddr(slot int32, h *host, a *nfq.Addr, now Time) {
 func (e *Engine) contest(a *hostAddr, now Time) {
 	e.Counters.Forged++
 	if now >= a.contested {
-		if owner := &e.hosts[a.host]; owner.client != none {
+		owner := &e.hosts[a.host]
+		if owner.client != none {
 			e.uncutAddr(&e.clients[owner.client], a)
 		}
 		if e.toldForged.take(1, 1, 1, e.seconds(now)) {
-			e.emit(Event{Class: ClassTable, What: EventForged, Client: a.addr, MAC: e.hosts[a.host].key.mac})
+			e.emit(Event{Class: ClassTable, What: EventForged, Client: a.addr, MAC: owner.via})
 		}
 	}
 	a.contested = now.After(2 * ownership)

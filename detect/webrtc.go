@@ -10,8 +10,10 @@ package detect
 type RTC uint8
 
 const (
-	// RTCNone: nothing of WebRTC, or nothing that tells anything.
+	// RTCNone: nothing of WebRTC, or another part of it.
 	RTCNone RTC = iota
+	// RTCSTUN: a message of STUN that tells nothing more.
+	RTCSTUN
 	// RTCProgram: STUN as programs make it that bring their own WebRTC, and no browser.
 	RTCProgram
 	// RTCCheck: a connectivity check of ICE that a browser may have made.
@@ -65,7 +67,7 @@ func stunRTC(b []byte) RTC {
 		return RTCNone
 	}
 	request := be16(b) == stunBindingRequest
-	found := RTCNone
+	found := RTCSTUN
 	for b = b[stunHeader:]; len(b) >= 4; {
 		kind, n := be16(b), int(be16(b[2:]))
 		padded := 4 + (n+3)&^3

@@ -30,7 +30,7 @@ var webRTCTests = []struct {
 }{
 	{"pion's check", pionCheck, RTCProgram},
 	{"pion's check with USE-CANDIDATE", unhexString("000100602112a4420a39b7239a8033119fa2e64b000600216b6b6f725176416c6d6a4b6f415a786b3a6b45786b44615a514168564a7554726a00000000250000802a00083bee5f3dc995a592002400046effffff00080014c91f6ef233103598ac52a5e58d9e0bf3d4a1cd4d80280004e25de005"), RTCProgram},
-	{"pion's answer", unhexString("0101002c2112a442220980bc21f7f404204cf797002000080001aec32b13a5430008001497ed24f164cedb9fb4b66e2a8e9dc2147717bb9a802800047654cef5"), RTCNone},
+	{"pion's answer", unhexString("0101002c2112a442220980bc21f7f404204cf797002000080001aec32b13a5430008001497ed24f164cedb9fb4b66e2a8e9dc2147717bb9a802800047654cef5"), RTCSTUN},
 	{"pion's ClientHello", pionHello, RTCNone},
 	{"pion's data", unhexString("17fefd000100000000000100400001000000000001ee6f89da768953c1ac817f19800c2720dc52682717c4f37b6d25d27f8851f2a08c61a951404f3f28a78ceebb30ddb06b6a4d228803a7d1d4"), RTCData},
 	{"libjuice's check", juiceCheck, RTCProgram},
@@ -39,14 +39,14 @@ var webRTCTests = []struct {
 	{"libdatachannel's data", programData, RTCData},
 	{"Chromium's check", chromiumCheck, RTCCheck},
 	{"Chromium's check with USE-CANDIDATE", unhexString("000100502112a442313469555741556b7a612f4b000600094948726e3a56635573000000c0570004000003e7802a00082148bae11e01945f00250000002400046e001eff000800145ef071ddeb130ac1ee30314244cddeee991b93af80280004345f26b8"), RTCCheck},
-	{"Chromium's answer", unhexString("0101002c2112a44246416e5251714f5837457958002000080001ee312b13a543000800146000b46830d942530d7d078e71b14bd64aeef0ea802800047b570991"), RTCNone},
+	{"Chromium's answer", unhexString("0101002c2112a44246416e5251714f5837457958002000080001ee312b13a543000800146000b46830d942530d7d078e71b14bd64aeef0ea802800047b570991"), RTCSTUN},
 	{"a part of Chromium's ClientHello", unhexString("16feff000000000000000100fa0100058500000004970000ee86b3156a954e8cf1a222e406edac35b3b1792d69c348d36b64b21b9124ab61c1517cfbb361067fb2794d02b81d76e2705a6754dd98410eb7125c84e789b7ee7c4f72b086c858ee5c3a07c2bfbe5d1a28dbe8c1bb8bd04e15e2328e0d9c378a8227b56c57ef57cbc128c8b2a5febaf72acc9f1f4b2232386248001d00204c6b3ac2da14d085474242eacb26c25d99d7de82a3061722a38b9495a2366648000d00140012040308040401050308050501080606010201002d00020101002b000504fefcfefd000a000a000811ec001d00170018000b0002010000170000000e0009000600010008000700ff01000100"), RTCNone},
 	{"Chromium's data by DTLS 1.3", unhexString("2fbba20023893e3c3cc6ecda2ad57b8bc41d2da32eeffdd704a4c48e767ca2cb6e7d4a7cc9c35b69"), RTCLikeData},
 
 	// The same with one thing changed.
 	{"a check of 16 characters that are not all letters", replaced(pionCheck, 43, "7"), RTCCheck},
 	{"a check whose other side is pion", replaced(pionCheck, 40, ":abc:"), RTCCheck},
-	{"pion's check as an indication", "\x00\x11" + pionCheck[2:], RTCNone},
+	{"pion's check as an indication", "\x00\x11" + pionCheck[2:], RTCSTUN},
 	{"pion's check, one byte more", pionCheck + "\x00", RTCNone},
 	{"pion's check, cut off", pionCheck[:len(pionCheck)-4], RTCNone},
 	{"libjuice's check without its name", strings.Replace(juiceCheck, "libjuice", "xxxjuice", 1), RTCCheck},

@@ -94,18 +94,23 @@ func CutFlows(pairs map[Pair]struct{}, ports map[HostPort]struct{}, lan []netip.
 	return changeFlows(nil, func(e *ctEntry) ctChange { return removeIf(e.of(pairs) || e.ofPorts(ports, lan)) })
 }
 
-// LookAnew clears the mark of the TCP connections and UDP flows that the given hosts opened
-// to elsewhere and that were decided, but for those to ports of well-known services. They
-// stay in the connection table and go on without a gap; where the host is watched (see
-// SetWriter.Watch), the next data that it sends in a connection is queued, and what may be
-// of WebRTC in a flow. It returns how many there were. One that is offloaded comes back to
-// the rules only when the kernel ends that.
+// LookAnew clears the mark of the TCP connections that the given hosts opened to elsewhere
+// and of their UDP flows, if they were decided, but for those to ports of well-known
+// services. They stay in the connection table and go on without a gap; where the host is
+// watched (see SetWriter.Watch), the next data that it sends in a connection is queued, and
+// what may be of WebRTC in a flow. It returns how many there were. One that is offloaded
+// comes back to the rules only when the kernel ends that.
 //
 // It reads the whole table, so it is nothing for the packet path.
 func LookAnew(m Marks, hosts map[Addr]struct{}, lan []netip.Prefix) (int, error) {
 	return changeFlows(&m, func(e *ctEntry) ctChange {
-		_, of := hosts[e.origSrc.Addr]
-		if of && m.decided(e.mark) && outside(lan, &e.origDst.Addr) && !WellKnown(e.proto, e.origDst.Port) {
+		_, opened := hosts[e.origSrc.Addr]
+		_, accepted := hosts[e.replySrc.Addr]
+		switch {
+		case !m.decided(e.mark):
+		case opened && outside(lan, &e.origDst.Addr) && !WellKnown(e.proto, e.origDst.Port),
+			// The other side may have spoken first.
+			accepted && e.proto == ProtoUDP && outside(lan, &e.origSrc.Addr) && !WellKnown(ProtoUDP, e.origSrc.Port):
 			return ctUnmark
 		}
 		return ctKeep

@@ -18,9 +18,9 @@ import (
 const (
 	// maxRTC is how many ports with sessions of WebRTC are known, of all hosts.
 	maxRTC = 128
-	// rtcPatience is how long data of a session is let pass of which it is not known
-	// whose it is, in a locked host's connections, before it is believed: programs check
-	// every few seconds whether the other side still listens.
+	// rtcPatience is how long a session of a locked host is looked at of which it is not
+	// known whose it is, before it is believed: programs check every few seconds whether
+	// the other side still listens.
 	rtcPatience = 20 * time.Second
 )
 
@@ -35,7 +35,7 @@ type rtcKind uint8
 
 const (
 	rtcNone    rtcKind = iota
-	rtcWaits           // data came, and nothing that tells whose it is
+	rtcWaits           // something came that does not tell whose it is
 	rtcCheck           // a browser may have it
 	rtcProgram         // a program has it that is no browser
 	rtcCut             // and it carries data channels, of a locked client
@@ -90,15 +90,18 @@ func (k rtcKind) after(said detect.RTC, locked bool) (next rtcKind, do rtcVerdic
 		next = rtcProgram
 	case (said == detect.RTCData || said == detect.RTCLikeData) && k >= rtcProgram:
 		next = rtcCut
-	case said == detect.RTCData && k == rtcNone && locked:
+	case (said == detect.RTCSTUN || said == detect.RTCData) && k == rtcNone && locked:
 		next = rtcWaits
 	}
 	switch {
-	case !locked:
-		return min(next, rtcProgram), rtcLeave // it is only remembered
+	case !locked: // it is only remembered
+		next = min(next, rtcProgram)
+		if said == detect.RTCSTUN && k != rtcCheck {
+			do = rtcWatch
+		}
 	case next == rtcCut:
 		do = rtcDrop
-	case next == rtcProgram, next == rtcWaits && said == detect.RTCData, said == detect.RTCCheck:
+	case next == rtcProgram, next == rtcWaits, said == detect.RTCCheck:
 		do = rtcWatch
 	}
 	return next, do

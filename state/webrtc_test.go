@@ -69,7 +69,7 @@ func TestWebRTC(t *testing.T) {
 		{"pion", []step{{pionCheck, on}, {calledHello, on}, {dtlsData, gone}}, true},
 		{"a program with its pictures, by libjuice", []step{{juiceCheck, on}, {bareHello, on}, {voice, on}, {juiceCheck, on}, {voice, on}}, false},
 		{"another program with OpenSSL", []step{{browserCheck, on}, {bareHello, on}, {dtlsData, gone}}, true},
-		{"a browser's call", []step{{browserCheck, on}, {stunAnswer, done}, {calledHello, done}, {voice, on}, {browserCheck, on}}, false},
+		{"a browser's call", []step{{stunAnswer, on}, {browserCheck, on}, {stunAnswer, done}, {calledHello, done}, {voice, on}, {browserCheck, on}}, false},
 		{"a browser's data", []step{{browserCheck, on}, {calledHello, done}, {dtlsData, done}, {browserCheck, on}}, false},
 		{"a browser's data, in its middle", []step{{dtlsData, on}, {browserCheck, on}, {dtlsData, done}}, false},
 		{"a VPN by DTLS", []step{{bareHello, done}, {dtlsData, on}}, false},
@@ -77,7 +77,8 @@ func TestWebRTC(t *testing.T) {
 		{"a browser, where a program was cut", []step{{juiceCheck, on}, {dtlsData, gone}, {browserCheck, on}, {dtlsData, done}}, false},
 		{"pion, by DTLS 1.3", []step{{pionCheck, on}, {"\x2f\x01\x02\x00\x10" + strings.Repeat("x", 16), gone}}, true},
 		{"the time, as another program asks for it", []step{{"\x23" + strings.Repeat("\x00", 47), on}}, false},
-		{"STUN of nobody in particular", []step{{stun("0001"), done}, {dtlsData, on}}, false},
+		{"pion, called from outside", []step{{stunAnswer, on}, {pionCheck, on}, {calledHello, on}, {dtlsData, gone}}, true},
+		{"STUN of nobody in particular", []step{{stun("0001"), on}, {bareHello, on}, {dtlsData, on}}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := lockedTorrent(t, nil)

@@ -25,6 +25,7 @@ var BitTorrent = Protocol{
 		{Name: "krpc", Build: btPing, Answered: btPinged},
 		{Name: "utp", Build: btSYN, Answered: UTPAnswered},
 		{Name: "mse", TCP: true, Build: btKey, Answered: btKeyed},
+		{Name: "handshake", TCP: true, Hash: true, Build: btGreeting, Answered: btGreeted},
 	},
 	WebRTC: true,
 	Sift:   true,
@@ -70,6 +71,9 @@ func btDatagram(b []byte, f *Finding) Kind {
 		f.Port = m.port
 		f.Client.set(m.client())
 		if m.kind == 'q' {
+			if m.named && m.target != nil {
+				f.Hash = [20]byte(m.target)
+			}
 			f.Reason, f.Conduct = ReasonPing, true
 			return Query
 		}
@@ -82,6 +86,7 @@ func btDatagram(b []byte, f *Finding) Kind {
 	if action, ok := trackerQuery(b); ok {
 		f.Reason, f.Conduct = ReasonAnnounce, true
 		if action == trackerAnnounce {
+			f.Hash = [20]byte(b[16:36])
 			PeerIDName(b[36:56], &f.Client)
 			f.Port = be16(b[96:])
 		}

@@ -298,7 +298,7 @@ func (e *Engine) ProbedTCP(id uint64, b []byte, now Time) {
 		return
 	}
 	f := &e.finding
-	if !e.tells(int(c.protocol), &probes[c.way], b, salt, f) {
+	if !e.tells(int(c.protocol), &probes[c.way], c.words(&probes[c.way]), b, salt, f) {
 		return
 	}
 	f.Protocol = int(c.protocol)

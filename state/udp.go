@@ -152,7 +152,7 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	// An answer that names no decoys leads the client to the peer itself: the lock has to
 	// be there first.
 	if cfg.Mode == Block && kind == detect.Query && cfg.Answer != detect.AnswerNone && p2p.Answer != nil &&
-		(p2p.Decoy != nil || c.proved.Has(protocol)) && e.owns(h, &p.Src) {
+		(p2p.Decoy == nil && c.proved.Has(protocol) || p2p.Decoy != nil && e.mayAnswer(c, now)) && e.owns(h, &p.Src) {
 		salt := uint32(e.seconds(now))/1800 + uint32(p.Dst[15])<<8
 		e.asked = detect.Asked{
 			Peer: p.Dst, Client: detect.Endpoint{Addr: p.Src, Port: p.SrcPort}, Salt: salt,
@@ -163,6 +163,18 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 		}
 	}
 	return e.dropUDP(c, peer, protocol)
+}
+
+const (
+	// answersAtOnce and answersPerSecond are how often a client is answered in its peers'
+	// names where an answer names others, each of which it asks in turn: as often as
+	// keeps it talking.
+	answersAtOnce, answersPerSecond = 16, 2
+)
+
+// mayAnswer reports whether the client is to be answered once more.
+func (e *Engine) mayAnswer(c *client, now Time) bool {
+	return c.answers.take(1, answersAtOnce, answersPerSecond, e.seconds(now))
 }
 
 // blocksUDP reports whether datagrams of the protocol are dropped.

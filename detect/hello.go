@@ -70,6 +70,8 @@ func helloExtensions(b []byte, dtls bool) (extensions []byte, ok bool) {
 
 // extension returns the content of an extension, if it is there whole. ends says that the
 // last extension ends where b does.
+//
+//go:noinline
 func extension(b []byte, want uint16) (content []byte, found, ends bool) {
 	for len(b) >= 4 {
 		n := 4 + int(be16(b[2:]))

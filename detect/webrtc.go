@@ -108,7 +108,6 @@ func isPionUfrag(b []byte) bool {
 
 // The types of a DTLS record and a handshake message (RFC 6347), and extensions.
 const (
-	dtlsHandshake     = 22
 	dtlsData          = 23
 	dtlsClientHello   = 1
 	tlsUseSRTP        = 14
@@ -125,23 +124,21 @@ func dtlsRTC(b []byte) RTC {
 	if b[0]&0xe0 == 0x20 { // DTLS 1.3, encrypted (RFC 9147, 4)
 		return RTCLikeData
 	}
-	if b[0] != dtlsHandshake && b[0] != dtlsData || b[1] != 0xfe || b[2] != 0xfd && b[2] != 0xff {
+	if !isDTLS(b) {
 		return RTCNone
 	}
-	n := int(be16(b[11:]))
-	encrypted := b[3]|b[4] != 0 // the epoch
-	switch {
-	case n == 0 || dtlsRecord+n > len(b):
-		return RTCNone
-	case b[0] == dtlsData && encrypted:
+	encrypted := be16(b[3:]) != 0 // the epoch
+	if b[0] == dtlsData && encrypted {
 		return RTCData
-	case b[0] == dtlsData || encrypted || n < dtlsMessage:
+	}
+	b = b[dtlsRecord : dtlsRecord+int(be16(b[11:]))]
+	if len(b) < dtlsMessage || encrypted {
 		return RTCNone
 	}
-	b = b[dtlsRecord : dtlsRecord+n]
-	length := int(b[1])<<16 | int(be16(b[2:]))
-	whole := b[6]|b[7]|b[8] == 0 && b[9] == b[1] && be16(b[10:]) == be16(b[2:]) // not a part of it
-	if b[0] != dtlsClientHello || !whole || dtlsMessage+length != len(b) {
+	// The message's kind and length, its number, and which part of it this is.
+	length := be32(b) & 0xffffff
+	whole := be32(b[5:])&0xffffff == 0 && be32(b[8:])&0xffffff == length && dtlsMessage+int(length) == len(b)
+	if b[0] != dtlsClientHello || !whole {
 		return RTCNone
 	}
 	extensions, ok := helloExtensions(b[dtlsMessage:], true)

@@ -122,6 +122,8 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 }
 
 // learn takes what a payload said about the client itself.
+//
+//go:noinline
 func (c *client) learn(f *detect.Finding) {
 	if f.Port != 0 {
 		c.listen = f.Port
@@ -136,6 +138,8 @@ func (c *client) learn(f *detect.Finding) {
 }
 
 // words are what a question is made of that the client itself has said; c may be nil.
+//
+//go:noinline
 func (c *client) words(way *detect.Probe) []byte {
 	switch {
 	case c == nil:

@@ -126,6 +126,8 @@ func (e *Engine) lookAnew(c *client) {
 
 // cutFlows notes that connections between the client and its peers may be left that
 // were decided before they were cut.
+//
+//go:noinline
 func (e *Engine) cutFlows(c *client) {
 	c.flowsDue = true
 	if !e.flowsDue {

@@ -226,6 +226,7 @@ func (e *Engine) seconds(t Time) seconds {
 	return e.second
 }
 
+//go:noinline
 func (e *Engine) device(index uint32) *Device {
 	for i := range e.devices {
 		if e.devices[i].Index == index {
@@ -235,6 +236,7 @@ func (e *Engine) device(index uint32) *Device {
 	return nil
 }
 
+//go:noinline
 func (e *Engine) slotOf(h *host) int32 {
 	// The key leads back to the slot; pointers into the table stay valid,
 	// but hold no number.

@@ -48,6 +48,8 @@ type budget struct {
 
 // take reports whether it may be caused n times more, and counts that. There may be
 // less left than n, but something has to be.
+//
+//go:noinline
 func (b *budget) take(n, atOnce, perSecond int, now seconds) bool {
 	if passed := now - b.at; passed > 0 {
 		b.used -= uint16(min(uint64(b.used), uint64(passed)*uint64(perSecond)))
@@ -146,6 +148,8 @@ func (e *Engine) hostOf(p *nfq.Packet, d *Device, now Time) *host {
 }
 
 // addrsOf is how many addresses the host has.
+//
+//go:noinline
 func addrsOf(h *host) (n int) {
 	for _, s := range h.addrs {
 		if s != none {
@@ -267,6 +271,8 @@ func (e *Engine) mayChange(h *host, n int, now Time) bool {
 
 // emitOf emits an event of a connection or a peer of the host, if it has not caused too
 // many.
+//
+//go:noinline
 func (e *Engine) emitOf(h *host, ev Event) {
 	switch {
 	case e.OnEvent == nil:
@@ -287,9 +293,21 @@ func (e *Engine) hostAt(a *nfq.Addr) *host {
 
 // unmet reports whether nothing has come from the host itself yet: it is known by its
 // address alone, from the connection table or from a packet to it.
+//
+//go:noinline
 func (e *Engine) unmet(slot int32) bool {
 	h := &e.hosts[slot]
 	return h.key.mac.IsZero() && h.via.IsZero() && h.client == none
+}
+
+// meet takes what is known of an unmet host for the host h, which it is.
+//
+//go:noinline
+func (e *Engine) meet(h *host, slot int32) {
+	if h.suspicion.first == 0 {
+		h.suspicion = e.hosts[slot].suspicion // it was asked as that
+	}
+	e.dropHost(slot)
 }
 
 // adopt gives a MAC to a host that was known by its address alone, as one is
@@ -436,19 +454,15 @@ func (e *Engine) useAddr(slot int32, h *host, src *nfq.Addr, now Time) {
 	if s != none {
 		a := &e.addrs[s]
 		if a.host != slot {
-			if e.unmet(a.host) && !h.key.mac.IsZero() {
-				if h.suspicion.first == 0 {
-					h.suspicion = e.hosts[a.host].suspicion // it was asked as that
-				}
-				e.dropHost(a.host)
-				e.ownAddr(slot, h, src, hash, now)
-				return
-			}
-			if now.Since(a.lastSeen) < ownership {
+			switch {
+			case e.unmet(a.host) && !h.key.mac.IsZero():
+				e.meet(h, a.host)
+			case now.Since(a.lastSeen) < ownership:
 				e.contest(a, now)
 				return
+			default:
+				e.disown(s)
 			}
-			e.disown(s)
 			e.ownAddr(slot, h, src, hash, now)
 			return
 		}

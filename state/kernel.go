@@ -203,13 +203,7 @@ func (e *Engine) elements(c *client) int {
 			n += 2
 		}
 	}
-	n *= addrsOf(&e.hosts[c.host])
-	for _, s := range e.hosts[c.host].addrs {
-		if s != none {
-			e.cutPortsOf(&e.addrs[s].addr, func(uint16) { n++ })
-		}
-	}
-	return n
+	return n*addrsOf(&e.hosts[c.host]) + e.rtc.cuts
 }
 
 // unlockInKernel ends that at all of them. What is lost of it ends by itself with the

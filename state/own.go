@@ -14,6 +14,8 @@ const maxOwn = 4
 
 // owns reports whether the port is the client's own: what the host sends from there, by
 // UDP or TCP, and what comes to it is the client's.
+//
+//go:noinline
 func (c *client) owns(port uint16) bool { return port != 0 && slices.Contains(c.own[:], port) }
 
 // portAt is where the port is in a list of the ports used last, the newest first; else the

@@ -178,6 +178,8 @@ func (e *Engine) mayAnswer(c *client, now Time) bool {
 }
 
 // blocksUDP reports whether datagrams of the protocol are dropped.
+//
+//go:noinline
 func (e *Engine) blocksUDP(protocol int) bool {
 	cfg := &e.cfg.Protocols[protocol]
 	return cfg.Mode == Block && cfg.BlockUDP

@@ -24,12 +24,6 @@ const (
 	rtcPatience = 20 * time.Second
 )
 
-// rtcPort is the port of a LAN host.
-type rtcPort struct {
-	addr nfq.Addr
-	port uint16
-}
-
 // rtcKind is what is known of a port with sessions of WebRTC.
 type rtcKind uint8
 
@@ -41,10 +35,12 @@ const (
 	rtcCut             // and it carries data channels, of a locked client
 )
 
-// rtcTable are the ports with sessions of WebRTC, as far as they tell something.
+// rtcTable are the ports of LAN hosts with sessions of WebRTC, as far as they tell
+// something. A place is one here by its address and port alone.
 type rtcTable struct {
-	recent[rtcPort]
+	recent[place]
 	ports []rtc // by slot
+	cuts  int   // how many of them are cut
 }
 
 type rtc struct {
@@ -52,7 +48,18 @@ type rtc struct {
 	from Time // since when it waits
 }
 
-func newRTCTable() rtcTable { return rtcTable{newRecent[rtcPort](maxRTC), make([]rtc, maxRTC)} }
+func newRTCTable() rtcTable { return rtcTable{newRecent[place](maxRTC), make([]rtc, maxRTC), 0} }
+
+// set notes what is known of a port.
+func (t *rtcTable) set(slot int32, k rtcKind) {
+	switch p := &t.ports[slot]; {
+	case p.kind != rtcCut && k == rtcCut:
+		t.cuts++
+	case p.kind == rtcCut && k != rtcCut:
+		t.cuts--
+	}
+	t.ports[slot].kind = k
+}
 
 // rtcVerdict is what becomes of a datagram by what is known of WebRTC.
 type rtcVerdict uint8
@@ -65,6 +72,8 @@ const (
 
 // rtcProtocol returns the protocol whose sessions of WebRTC are cut on the client's host,
 // or none.
+//
+//go:noinline
 func (e *Engine) rtcProtocol(c *client) int {
 	if c == nil || !c.selective {
 		return none
@@ -115,7 +124,7 @@ func (e *Engine) webRTC(p *nfq.Packet, h *host, c *client, protocol int, now Tim
 	if said == detect.RTCNone && protocol == none || !e.owns(h, &p.Src) || protocol != none && c.owns(p.SrcPort) {
 		return rtcLeave
 	}
-	key, hash := e.rtcKey(&p.Src, p.SrcPort)
+	key, hash := place{addr: p.Src, port: p.SrcPort}, finish(word(e.hash.addr(&p.Src), uint32(p.SrcPort)))
 	t := &e.rtc
 	slot, known := t.get(key, hash), rtcNone
 	if slot != none {
@@ -137,24 +146,22 @@ func (e *Engine) webRTC(p *nfq.Packet, h *host, c *client, protocol int, now Tim
 	case next == rtcCut && !e.cutRTC(p, h, c, protocol, now):
 		return do
 	}
-	t.ports[slot].kind = next
+	t.set(slot, next)
 	return do
-}
-
-func (e *Engine) rtcKey(a *nfq.Addr, port uint16) (rtcPort, uint32) {
-	return rtcPort{*a, port}, finish(word(e.hash.addr(a), uint32(port)))
 }
 
 // ownedRTC notes that a port is cut as the client's own from now on.
 func (e *Engine) ownedRTC(a *nfq.Addr, port uint16) {
-	if s := e.rtc.get(e.rtcKey(a, port)); s != none && e.rtc.ports[s].kind == rtcCut {
-		e.rtc.ports[s].kind = rtcProgram
+	for s := range e.rtc.used {
+		if k := &e.rtc.keys[s]; k.port == port && k.addr == *a && e.rtc.ports[s].kind == rtcCut {
+			e.rtc.set(int32(s), rtcProgram)
+		}
 	}
 }
 
 // newRTC enters a port, in the place of the one that was used longest ago when there are too
 // many.
-func (e *Engine) newRTC(key rtcPort, hash uint32) int32 {
+func (e *Engine) newRTC(key place, hash uint32) int32 {
 	t := &e.rtc
 	if t.used == len(t.keys) {
 		e.uncutRTC(t.lru.oldest())
@@ -170,15 +177,15 @@ func (e *Engine) cutRTC(p *nfq.Packet, h *host, c *client, protocol int, now Tim
 		return false // its words are cut all the same
 	}
 	e.Counters.Cuts++
-	e.emitOf(h, Event{
-		Class: ClassPeer, What: EventCut, Client: p.Src, MAC: c.mac, Peer: p.Dst, Port: p.DstPort,
-		Protocol: uint8(protocol), Reason: detect.ReasonFlow,
-	})
-	s := e.addrIndex.get(p.Src, e.hash.addr(&p.Src))
-	if e.sets == nil || s == none || now < e.addrs[s].contested || !e.room(1) {
+	e.tellCut(h, c, &flowKey{p.Src, p.Dst, p.SrcPort, p.DstPort}, false, protocol, detect.ReasonFlow)
+	if e.sets == nil || h.last == none || !e.room(1) {
 		return true
 	}
-	e.addrs[s].inKernel = true
+	a := &e.addrs[h.last]
+	if a.addr != p.Src || now < a.contested {
+		return true
+	}
+	a.inKernel = true
 	e.sets.Own(p.Src, nfq.ProtoUDP, p.SrcPort, c.lockUntil.Since(now))
 	e.cutFlows(c)
 	return true
@@ -190,13 +197,15 @@ func (e *Engine) uncutRTC(slot int32) {
 	if t.ports[slot].kind != rtcCut {
 		return
 	}
-	t.ports[slot].kind = rtcProgram
+	t.set(slot, rtcProgram)
 	if k := &t.keys[slot]; e.sets != nil {
 		e.sets.Disown(k.addr, nfq.ProtoUDP, k.port)
 	}
 }
 
 // cutPortsOf calls f for each port of the address with a session that is cut.
+//
+//go:noinline
 func (e *Engine) cutPortsOf(a *nfq.Addr, f func(port uint16)) {
 	t := &e.rtc
 	for s := range t.used {
@@ -207,6 +216,8 @@ func (e *Engine) cutPortsOf(a *nfq.Addr, f func(port uint16)) {
 }
 
 // uncutPortsOf ends that for all of them.
+//
+//go:noinline
 func (e *Engine) uncutPortsOf(a *nfq.Addr) {
 	for s := range e.rtc.used {
 		if e.rtc.keys[s].addr == *a {

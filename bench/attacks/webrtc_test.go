@@ -229,12 +229,13 @@ func TestCall(t *testing.T) {
 				e.locked(h)
 			}
 			since := time.Now()
-			a, b := s.Got()
 			for time.Since(since) < 12*time.Second {
-				if !e.comes(5*time.Second, func() bool { a2, b2 := s.Got(); return a2 > a && b2 > b }) {
-					t.Fatalf("the call stands still at %d and %d, %v after the lock", a, b, time.Since(since))
+				a, b := s.Got()
+				// On a busy machine a browser may do nothing for seconds.
+				if !e.comes(20*time.Second, func() bool { a2, b2 := s.Got(); return a2 > a && b2 > b }) {
+					t.Errorf("the call stands still at %d and %d, %v after the lock", a, b, time.Since(since))
+					break
 				}
-				a, b = s.Got()
 				time.Sleep(time.Second)
 			}
 			if e.wall.LastLock(h) != "locked" {

@@ -137,6 +137,8 @@ func bencodeNumber(b []byte) (v uint16, ok bool) {
 
 // bencodeNext takes the next element off the inside of a list, or of a
 // dictionary, of which keys and values come in turn. It returns nil at the end.
+//
+//go:noinline
 func bencodeNext(inside []byte) (element, rest []byte) {
 	n := bencodeSkip(inside)
 	if n == 0 {

@@ -27,14 +27,19 @@ var BitTorrent = Protocol{
 		// A key that is not whole yet is answered by others that look random as well, such
 		// as Bitcoin's nodes.
 		{Name: "mse", TCP: true, Alone: mseKey - 1, Build: btKey, Answered: btKeyed},
+		{Name: "handshake", TCP: true, Hash: true, Build: btGreeting, Answered: btGreeted},
 	},
-	Sift: true,
+	WebRTC: true,
+	Sift:   true,
 	// Transmission; the first ports that were assigned; libtorrent's, rTorrent's, aria2's
 	// and qBittorrent's defaults.
 	Ports: []uint16{51413, 6881, 6890, 8999, 6889, 6888, 6882, 49160},
 	Names: []string{
 		"router.bittorrent.com", "router.utorrent.com", "dht.transmissionbt.com", "dht.libtorrent.org",
 		"dht.aelitis.com", "router.bittorrent.cloud", "router.silotis.us", "dht.anacrolix.link",
+		"router.bt.ouinet.work",
+		// Trackers of WebTorrent.
+		"tracker.openwebtorrent.com", "tracker.webtorrent.dev", "tracker.btorrent.xyz", "tracker.files.fm",
 	},
 }
 
@@ -72,6 +77,9 @@ func btDatagram(b []byte, f *Finding) Kind {
 		f.Port = m.port
 		f.Client.set(m.client())
 		if m.kind == 'q' {
+			if m.named && m.target != nil {
+				f.Hash = [20]byte(m.target)
+			}
 			f.Reason, f.Conduct = ReasonPing, true
 			return Query
 		}
@@ -84,6 +92,7 @@ func btDatagram(b []byte, f *Finding) Kind {
 	if action, ok := trackerQuery(b); ok {
 		f.Reason, f.Conduct = ReasonAnnounce, true
 		if action == trackerAnnounce {
+			f.Hash = [20]byte(b[16:36])
 			PeerIDName(b[36:56], &f.Client)
 			f.Port = be16(b[96:])
 		}

@@ -238,6 +238,7 @@ func (w *builder) number(v int) {
 // not be secret, only varied.
 type generator struct{ x uint32 }
 
+//go:noinline
 func randomFrom(seed *[16]byte, salt uint32) generator {
 	x := salt ^ 0x9e3779b9
 	for i := 0; i < 16; i += 4 {

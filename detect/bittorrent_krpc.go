@@ -10,6 +10,7 @@ type krpc struct {
 	version []byte // "v", may be nil
 	id      []byte // of the sender, 20 bytes; nil in an error
 	target  []byte // find_node's target, or an info hash; nil or 20 bytes
+	named   bool   // the target is an info hash
 	want6   bool   // it asks for nodes6
 	port    uint16 // announce_peer: the TCP port of the sender, or 0
 }
@@ -86,7 +87,10 @@ func (m *krpc) body(in []byte) bool {
 		switch string(bencodeText(key)) {
 		case "id":
 			m.id = bencodeText(value)
-		case "target", "info_hash":
+		case "info_hash":
+			m.named = true
+			fallthrough
+		case "target":
 			if t := bencodeText(value); len(t) == krpcID {
 				m.target = t
 			}

@@ -43,6 +43,9 @@ func peerNames(b []byte, f *Finding) {
 	PeerWire(b, &w)
 	WireName(&w, &f.Client)
 	f.Port = w.Port
+	if w.ID != nil {
+		f.Hash = [20]byte(b[peerHandshake-40:])
+	}
 }
 
 // peerMessages looks for the extension handshake among the messages behind the

@@ -41,6 +41,9 @@ func announceNames(line []byte, f *Finding) {
 	var id [20]byte
 	n, _ := unescape(id[:], parameter(line, "peer_id="))
 	PeerIDName(id[:n], &f.Client)
+	if n, _ := unescape(f.Hash[:], parameter(line, "info_hash=")); n < len(f.Hash) {
+		f.Hash = [20]byte{}
+	}
 	port := parameter(line, "port=")
 	for i, c := range port {
 		if c == '&' || c == ' ' {

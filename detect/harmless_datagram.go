@@ -141,6 +141,8 @@ func isSTUN(b []byte) bool {
 
 // isDTLS reports whether b is a run of whole records of DTLS (RFC 6347), as
 // calls, browsers and VPNs send them.
+//
+//go:noinline
 func isDTLS(b []byte) bool {
 	const header = 13
 	for len(b) > 0 {

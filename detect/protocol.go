@@ -81,6 +81,8 @@ type Finding struct {
 	Client ClientName
 	// Port is where the sender says that it listens, or 0.
 	Port uint16
+	// Hash is the info-hash of a torrent that the sender names, or zero.
+	Hash [20]byte
 	// Conduct says that only such a program sends this of its own accord: no web
 	// page can have a browser send it, nor can anybody outside cause it. Sent to
 	// several addresses it proves the program.
@@ -92,7 +94,7 @@ type Finding struct {
 // Reset empties the finding for its next use.
 func (f *Finding) Reset() {
 	f.Kind, f.Reason, f.Protocol, f.N, f.Ignored = None, ReasonNone, 0, 0, 0
-	f.Client.n, f.Port, f.Conduct, f.Inner = 0, 0, false, 0
+	f.Client.n, f.Port, f.Conduct, f.Hash, f.Inner = 0, 0, false, [20]byte{}, 0
 }
 
 func (f *Finding) name(e Endpoint, ok bool) {
@@ -175,6 +177,9 @@ type Protocol struct {
 	// Probes are the ways to make a running client answer.
 	Probes []Probe
 
+	// WebRTC says that its programs have sessions of WebRTC, too.
+	WebRTC bool
+
 	// Sift says that the protocol's connections can look like nothing in
 	// particular, and that its peers' addresses may serve something else as well:
 	// a lock cuts the client's own ports, and each connection by what it is.
@@ -228,10 +233,12 @@ type Probe struct {
 	// Alone is how many bytes of it are sent first, by TCP. Only another program answers
 	// them.
 	Alone int
+	// Hash says that it is about a torrent that the client has named.
+	Hash bool
 	// Build builds the probe into dst, which has room for MaxAnswer, and
 	// returns its length, or 0 when this way cannot be gone. query is the
-	// last query of the client, which may be empty. The same salt makes the
-	// same probe.
+	// last query of the client, or with Hash the info-hash that it named last,
+	// and may be empty. The same salt makes the same probe.
 	Build func(dst, query []byte, salt uint32) int
 	// Answered reports whether b, which the client sent back, answers the
 	// probe. Where it is nil, whatever Datagram or First and Header

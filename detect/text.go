@@ -4,6 +4,8 @@ package detect
 
 // hasPrefix compares b with the beginning of a stream: Yes when b begins with
 // want, More when b ends before want does but agrees so far.
+//
+//go:noinline
 func hasPrefix(b, want []byte) Match {
 	n := min(len(b), len(want))
 	for i, c := range want[:n] {
@@ -25,6 +27,8 @@ func lower(c byte) byte {
 }
 
 // hasPrefixFold reports whether b begins with want (lower case), case ignored.
+//
+//go:noinline
 func hasPrefixFold(b []byte, want string) bool {
 	if len(b) < len(want) {
 		return false
@@ -37,6 +41,7 @@ func hasPrefixFold(b []byte, want string) bool {
 	return true
 }
 
+//go:noinline
 func equalFold(b []byte, want string) bool {
 	return len(b) == len(want) && hasPrefixFold(b, want)
 }

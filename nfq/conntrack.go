@@ -92,20 +92,25 @@ const (
 // It removes all between the given pairs, and all that the given ports of LAN hosts have
 // with elsewhere, whoever opened them. Translated ones get no more replies.
 //
-// It clears the mark of the TCP connections that the given hosts opened to elsewhere and
-// that were decided, but for those to ports of well-known services. They stay in the
-// connection table and go on without a gap; where the host is watched (see
-// SetWriter.Watch), the next data that it sends on them is queued. One that is offloaded
-// comes back to the rules only when the kernel ends that.
+// It clears the mark of the TCP connections that the given hosts opened to elsewhere, and
+// of their UDP flows, if they were decided, but for those to ports of well-known services.
+// They stay in the connection table and go on without a gap; where the host is watched (see
+// SetWriter.Watch), the next data that it sends in a connection is queued, and what may be
+// of WebRTC in a flow. One that is offloaded comes back to the rules only when the kernel
+// ends that.
 //
 // It reads the whole table, so it is nothing for the packet path.
 func CutFlows(m Marks, pairs map[Pair]struct{}, ports map[HostPort]struct{}, hosts map[Addr]struct{}, lan []netip.Prefix) (int, error) {
 	return changeFlows(&m, func(e *ctEntry) ctChange {
-		_, of := hosts[e.origSrc.Addr]
+		_, opened := hosts[e.origSrc.Addr]
+		_, accepted := hosts[e.replySrc.Addr]
 		switch {
 		case e.of(pairs) || e.ofPorts(ports, lan):
 			return ctRemove
-		case of && e.proto == ProtoTCP && m.decided(e.mark) && outside(lan, &e.origDst.Addr) && !WellKnown(ProtoTCP, e.origDst.Port):
+		case !m.decided(e.mark):
+		case opened && outside(lan, &e.origDst.Addr) && !WellKnown(e.proto, e.origDst.Port),
+			// The other side may have spoken first.
+			accepted && e.proto == ProtoUDP && outside(lan, &e.origSrc.Addr) && !WellKnown(ProtoUDP, e.origSrc.Port):
 			return ctUnmark
 		}
 		return ctKeep

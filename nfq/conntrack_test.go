@@ -190,7 +190,7 @@ func TestCutFlowsOfPorts(t *testing.T) {
 	}
 }
 
-// TestCutFlowsOfHosts: of a host's connections to elsewhere, those are undecided again that may
+// TestCutFlowsOfHosts: of a host's connections and UDP flows, those are undecided again that may
 // be anything. All stay where they are, and so does what others put into the marks.
 func TestCutFlowsOfHosts(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32")
@@ -200,7 +200,9 @@ func TestCutFlowsOfHosts(t *testing.T) {
 	}
 	markFlow(t, "tcp", "6886", testMarks.Mask|5)   // of an earlier version
 	markFlow(t, "tcp", "6887", testMarks.Sample|5) // another value
-	markFlow(t, "udp", "6881", testMarks.Decided|5)
+	for _, port := range []string{"6881", "3478", "6888", "6889"} {
+		markFlow(t, "udp", port, testMarks.Decided|5)
+	}
 	flow(t, "tcp", "192.168.1.50:40001", "198.51.100.7:6881")
 	flow(t, "tcp", "192.168.1.50:40002", "198.51.100.7:443")  // a well-known service
 	flow(t, "tcp", "198.51.100.7:40003", "192.168.1.50:6882") // opened by the outside
@@ -210,15 +212,18 @@ func TestCutFlowsOfHosts(t *testing.T) {
 	flow(t, "tcp", "192.168.1.50:40007", "198.51.100.7:6886")
 	flow(t, "tcp", "192.168.1.50:40008", "198.51.100.7:6887")
 	flow(t, "udp", "192.168.1.50:40009", "198.51.100.7:6881")
+	flow(t, "udp", "192.168.1.50:40010", "198.51.100.7:3478") // a well-known service
+	flow(t, "udp", "198.51.100.7:40011", "192.168.1.50:6888") // the outside spoke first
+	flow(t, "udp", "192.168.1.51:40012", "198.51.100.7:6889") // another host
 	hosts := map[Addr]struct{}{addr("192.168.1.50"): {}}
-	if n, err := CutFlows(testMarks, nil, nil, hosts, lan); n != 2 || err != nil {
+	if n, err := CutFlows(testMarks, nil, nil, hosts, lan); n != 4 || err != nil {
 		t.Errorf("%d connections are undecided, error %v", n, err)
 	}
 	if got, want := tracked(t, "tcp"), "192.168.1.50:6882 5000005, 192.168.1.51:6883 5000005, 198.51.100.7:443 5000005, "+
 		"198.51.100.7:6881 5, 198.51.100.7:6884, 198.51.100.7:6885 5000005, 198.51.100.7:6886 5, 198.51.100.7:6887 6000005"; got != want {
 		t.Errorf("TCP:\n%s, want\n%s", got, want)
 	}
-	if got, want := tracked(t, "udp"), "198.51.100.7:6881 5000005"; got != want {
+	if got, want := tracked(t, "udp"), "192.168.1.50:6888 5, 198.51.100.7:3478 5000005, 198.51.100.7:6881 5, 198.51.100.7:6889 5000005"; got != want {
 		t.Errorf("UDP: %s, want %s", got, want)
 	}
 	if n, err := CutFlows(testMarks, nil, nil, hosts, lan); n != 0 || err != nil {

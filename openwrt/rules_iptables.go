@@ -61,15 +61,18 @@ const mangleText = `*mangle
 -A p2pwall-in -m conntrack --ctstatus SEEN_REPLY -g p2pwall-heard
 <names>-A p2pwall-heard -p udp -m udp --sport 53 <q>
 -A p2pwall-heard -m connmark --mark <decided>/<decided> -j RETURN
+<nftsets>-A p2pwall-heard -m mark --mark <watch>/<mask> -j RETURN
+<ipset>-A p2pwall-heard -m set --match-set p2pwall-watch<6> dst -j RETURN
 -A p2pwall-heard -p udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided
-<http><nftsets>-A p2pwall-heard -m mark --mark <watch>/<mask> -j RETURN
-<http><ipset>-A p2pwall-heard -m set --match-set p2pwall-watch<6> dst -j RETURN
 <http>-A p2pwall-heard -p tcp <longtcp>
 <plain>-A p2pwall-heard -p tcp -g p2pwall-decided
 <ipset>-A p2pwall-syn -m set --match-set p2pwall-lock<6> src -g p2pwall-blocked
 -A p2pwall-syn <q>
 <names>-A p2pwall-udp -p udp -m udp --dport 53 -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir original -j RETURN
+<look><nftsets>-A p2pwall-udp -m mark --mark <watch>/<mask> <q>
+<look><nftsets>-A p2pwall-udp -m mark --mark <own>/<mask> -j RETURN
 -A p2pwall-udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir original -g p2pwall-decided
+<look><ipset>-A p2pwall-udp -m set --match-set p2pwall-watch<6> src <q>
 -A p2pwall-udp -m length --length 0:<udplength> <q>
 <look>-A p2pwall-udp -m connbytes --connbytes 1:1 --connbytes-mode packets --connbytes-dir original <q>
 <http>-A p2pwall-tcp -p tcp -m tcp ! --tcp-flags SYN,RST NONE -j RETURN

@@ -187,9 +187,9 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 	chain heard {
 <names>		udp sport 53 <q>
 		ct mark & <decided> == <decided> return
+<sets>		ip daddr @watch4 return
+<sets>		ip6 daddr @watch6 return
 		meta l4proto udp ct reply packets > <udp> goto decided
-<http><sets>		ip daddr @watch4 return
-<http><sets>		ip6 daddr @watch6 return
 <http>		tcp flags & (syn | rst) == 0x0 ct original packets > <tcp> ct reply packets > <tcp> goto decided
 <plain>		meta l4proto tcp goto decided
 	}
@@ -202,11 +202,21 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 
 	chain udp_small {
 <names>		udp dport 53 ct original packets > <udp> return
+<look><sets>		ip saddr @watch4 goto udp_watched
+<look><sets>		ip6 saddr @watch6 goto udp_watched
 		ct original packets > <udp> goto decided
 		udp length <= <udplength> <q>
 <look>		ct original packets <= 1 <q>
 	}
 
+<look><sets>	# Of a host that is watched, what shows sessions of WebRTC, however old they are:
+<look><sets>	# STUN, and small application data of DTLS.
+<look><sets>	chain udp_watched {
+<look><sets>		ct original packets <= <udp> <q>
+<look><sets>		udp length <= <udplength> @th,96,32 0x2112a442 <q>
+<look><sets>		udp length <= <udplength> @th,64,24 0x17fefd <q>
+<look><sets>	}
+<look><sets>
 <http>	chain tcp_first {
 <http>		tcp flags & (syn | rst) != 0x0 return
 <http>		ct direction original ct original packets 1-<tcp> goto tcp_data
@@ -266,6 +276,8 @@ const nftDrops = `	# Before the mangle table of iptables.
 		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
 <http>		meta l4proto tcp ip saddr @watch4 goto watched
 <http>		meta l4proto tcp ip6 saddr @watch6 goto watched
+<look>		meta l4proto udp ip saddr @watch4 goto udp_watched
+<look>		meta l4proto udp ip6 saddr @watch6 goto udp_watched
 	}
 
 	chain inbound {
@@ -276,15 +288,25 @@ const nftDrops = `	# Before the mangle table of iptables.
 		ip daddr . meta l4proto . th dport @own4 goto gone
 		ip6 daddr . meta l4proto . th dport @own6 goto gone
 		ct mark & <mask> == <sample> drop
-<http>		meta l4proto tcp ip daddr @watch4 goto watched
-<http>		meta l4proto tcp ip6 daddr @watch6 goto watched
+		ip daddr @watch4 goto watched
+		ip6 daddr @watch6 goto watched
 	}
 
-<http>	# iptables is to know what is from or to a watched host.
-<http>	chain watched {
-<http>		meta mark set meta mark & <others> | <watch>
-<http>	}
-<http>
+	# iptables is to know what is from or to a watched host.
+	chain watched {
+		meta mark set meta mark & <others> | <watch>
+	}
+
+<look>	# Of its UDP, what shows sessions of WebRTC is queued, however old they are: STUN,
+<look>	# and small application data of DTLS. Other UDP is not decided.
+<look>	chain udp_watched {
+<look><names>		udp dport 53 return
+<look>		ct original packets <= <udp> goto watched
+<look>		udp length <= <udplength> @th,96,32 0x2112a442 goto watched
+<look>		udp length <= <udplength> @th,64,24 0x17fefd goto watched
+<look>		meta mark set meta mark & <others> | <own>
+<look>	}
+<look>
 	chain tcp_open {
 		ip saddr @lock4 goto blocked
 		ip6 saddr @lock6 goto blocked

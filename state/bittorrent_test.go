@@ -256,7 +256,7 @@ func TestDatagramsBesideATorrent(t *testing.T) {
 		{"NTP", 123, "\x23" + strings.Repeat("\x00", 47), nfq.AcceptDecided, nfq.Drop},
 		{"time of Windows", 123, "\xd9" + strings.Repeat("\x00", 47), nfq.Accept, nfq.Drop},
 		{"QUIC", 443, quic(), nfq.AcceptDecided, nfq.Drop},
-		{"STUN", 3478, "\x00\x01\x00\x00\x21\x12\xa4\x42abcdefghijkl", nfq.AcceptDecided, nfq.Drop},
+		{"STUN", 3478, "\x00\x01\x00\x00\x21\x12\xa4\x42abcdefghijkl", nfq.Accept, nfq.Drop},
 		{"WireGuard's beginning", 51820, "\x01\x00\x00\x00" + random(144), nfq.AcceptDecided, nfq.Drop},
 		{"WireGuard's data", 51820, "\x04\x00\x00\x00" + random(92), nfq.Accept, nfq.Drop},
 		{"WARP, with reserved bytes", 2408, "\x01\x9a\x3c\x77" + random(144), nfq.Accept, nfq.Drop},

@@ -57,6 +57,7 @@ type client struct {
 	// probe goes there.
 	query    [detect.MaxQuery]byte
 	queryLen uint8
+	hash     [20]byte // the info-hash that it named last, or zero
 	port     uint16
 	askedAt  nfq.Addr
 	// listen is the TCP port it listens on, way the way of probing that is
@@ -73,6 +74,8 @@ type client struct {
 	// flowsDue: connections may be left that were decided before they were to be
 	// cut.
 	flowsDue bool
+
+	answers budget // of those in its peers' names
 
 	probed     uint8 // how many probes this lock period has seen
 	lastProbe  Time
@@ -114,6 +117,7 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	c.locks, c.dropped, c.droppedTCP, c.droppedUDP = 0, 0, 0, 0
 	c.strict, c.selective, c.disguised, c.program = false, false, false, detect.ClientName{}
 	c.own = [maxOwn]uint16{}
+	c.hash, c.answers = [20]byte{}, budget{}
 	c.queryLen, c.port, c.askedAt, c.probed, c.lastProbe, c.lastAnswer = 0, 0, nfq.Addr{}, 0, 0, 0
 	c.listen, c.guess, c.way, c.flowsDue = 0, 0, 0, false
 	h.client = slot
@@ -123,14 +127,34 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 }
 
 // learn takes what a payload said about the client itself.
+//
+//go:noinline
 func (c *client) learn(f *detect.Finding) {
 	if f.Port != 0 {
 		c.listen = f.Port
+	}
+	if f.Hash != [20]byte{} {
+		c.hash = f.Hash
 	}
 	// The longest form of the name says most.
 	if f.Client.Len() > c.program.Len() {
 		c.program = f.Client
 	}
+}
+
+// words are what a question is made of that the client itself has said; c may be nil.
+//
+//go:noinline
+func (c *client) words(way *detect.Probe) []byte {
+	switch {
+	case c == nil:
+		return nil
+	case !way.Hash:
+		return c.query[:c.queryLen]
+	case c.hash == [20]byte{}:
+		return nil
+	}
+	return c.hash[:]
 }
 
 // fullNow limits the word about a full table to one a minute.

@@ -127,6 +127,8 @@ func (e *Engine) lookAnew(c *client) {
 
 // cutFlows notes that connections between the client and its peers may be left that
 // were decided before they were cut.
+//
+//go:noinline
 func (e *Engine) cutFlows(c *client) {
 	c.flowsDue = true
 	e.lookAtFlows()
@@ -148,7 +150,7 @@ type Flows struct {
 	// client and its peer, and what goes from or to a client's own port.
 	Pairs map[nfq.Pair]struct{}
 	Ports map[nfq.HostPort]struct{}
-	// Hosts have TCP connections that are to be looked at once more.
+	// Hosts have connections and UDP flows that are to be looked at once more.
 	Hosts map[nfq.Addr]struct{}
 }
 
@@ -199,6 +201,9 @@ func (e *Engine) FlowsToCut(f Flows, now Time) {
 					}
 				}
 			}
+			e.cutPortsOf(a, func(port uint16) {
+				f.Ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoUDP, Port: port}] = struct{}{}
+			})
 			e.addrs[s].lookDue = false
 			for j := range c.peers.peers[:c.peers.n] {
 				p := &c.peers.peers[j]

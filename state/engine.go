@@ -89,6 +89,7 @@ type Engine struct {
 	held     heldTable
 	udpFlows udpFlows
 	standing []standing
+	rtc      rtcTable
 
 	hasNames bool // some protocol has names
 	looks    bool // some protocol can look like anything
@@ -136,6 +137,7 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 		wheel:        newWheel(n + maxFlows + 1), // a timer for each client, for each connection, and standingTimer
 		flows:        newFlowTable(),
 		udpFlows:     newUDPFlows(),
+		rtc:          newRTCTable(),
 		judged:       newJudgedTable(),
 		standing:     make([]standing, nfq.MaxStanding),
 	}
@@ -227,6 +229,7 @@ func (e *Engine) seconds(t Time) seconds {
 	return e.second
 }
 
+//go:noinline
 func (e *Engine) device(index uint32) *Device {
 	for i := range e.devices {
 		if e.devices[i].Index == index {
@@ -236,6 +239,7 @@ func (e *Engine) device(index uint32) *Device {
 	return nil
 }
 
+//go:noinline
 func (e *Engine) slotOf(h *host) int32 {
 	// The key leads back to the slot; pointers into the table stay valid,
 	// but hold no number.

@@ -69,6 +69,7 @@ type Event struct {
 	Port     uint16 // of the peer, or of the client for probes
 }
 
+//go:noinline
 func (e *Engine) emit(ev Event) {
 	if e.OnEvent == nil {
 		return

@@ -48,6 +48,8 @@ type budget struct {
 
 // take reports whether it may be caused n times more, and counts that. There may be
 // less left than n, but something has to be.
+//
+//go:noinline
 func (b *budget) take(n, atOnce, perSecond int, now seconds) bool {
 	if passed := now - b.at; passed > 0 {
 		b.used -= uint16(min(uint64(b.used), uint64(passed)*uint64(perSecond)))
@@ -147,6 +149,8 @@ func (e *Engine) hostOf(p *nfq.Packet, d *Device, now Time) *host {
 }
 
 // addrsOf is how many addresses the host has.
+//
+//go:noinline
 func addrsOf(h *host) (n int) {
 	for _, s := range h.addrs {
 		if s != none {
@@ -268,6 +272,8 @@ func (e *Engine) mayChange(h *host, n int, now Time) bool {
 
 // emitOf emits an event of a connection or a peer of the host, if it has not caused too
 // many.
+//
+//go:noinline
 func (e *Engine) emitOf(h *host, ev Event) {
 	switch {
 	case e.OnEvent == nil:
@@ -286,6 +292,25 @@ func (e *Engine) hostAt(a *nfq.Addr) *host {
 	return nil
 }
 
+// unmet reports whether nothing has come from the host itself yet: it is known by its
+// address alone, from the connection table or from a packet to it.
+//
+//go:noinline
+func (e *Engine) unmet(slot int32) bool {
+	h := &e.hosts[slot]
+	return h.key.mac.IsZero() && h.via.IsZero() && h.client == none
+}
+
+// meet takes what is known of an unmet host for the host h, which it is.
+//
+//go:noinline
+func (e *Engine) meet(h *host, slot int32) {
+	if h.suspicion.first == 0 {
+		h.suspicion = e.hosts[slot].suspicion // it was asked as that
+	}
+	e.dropHost(slot)
+}
+
 // adopt gives a MAC to a host that was known by its address alone, as one is
 // that was first met in a packet from outside.
 func (e *Engine) adopt(k *hostKey, hash uint32, src *nfq.Addr) int32 {
@@ -299,7 +324,7 @@ func (e *Engine) adopt(k *hostKey, hash uint32, src *nfq.Addr) int32 {
 		return none
 	}
 	h := &e.hosts[slot]
-	if h.client != none || !h.via.IsZero() { // it is one of several behind its MAC
+	if !e.unmet(slot) { // it is one of several behind its MAC
 		return none
 	}
 	e.hostIndex.remove(old, oldHash)
@@ -430,11 +455,15 @@ func (e *Engine) useAddr(slot int32, h *host, src *nfq.Addr, now Time) {
 	if s != none {
 		a := &e.addrs[s]
 		if a.host != slot {
-			if now.Since(a.lastSeen) < ownership {
+			switch {
+			case e.unmet(a.host) && !h.key.mac.IsZero():
+				e.meet(h, a.host)
+			case now.Since(a.lastSeen) < ownership:
 				e.contest(a, now)
 				return
+			default:
+				e.disown(s)
 			}
-			e.disown(s)
 			e.ownAddr(slot, h, src, hash, now)
 			return
 		}
@@ -476,11 +505,12 @@ func (e *Engine) claimAddr(slot int32, h *host, a *nfq.Addr, now Time) {
 func (e *Engine) contest(a *hostAddr, now Time) {
 	e.Counters.Forged++
 	if now >= a.contested {
-		if owner := &e.hosts[a.host]; owner.client != none {
+		owner := &e.hosts[a.host]
+		if owner.client != none {
 			e.uncutAddr(&e.clients[owner.client], a)
 		}
 		if e.toldForged.take(1, 1, 1, e.seconds(now)) {
-			e.emit(Event{Class: ClassTable, What: EventForged, Client: a.addr, MAC: e.hosts[a.host].key.mac})
+			e.emit(Event{Class: ClassTable, What: EventForged, Client: a.addr, MAC: owner.via})
 		}
 	}
 	a.contested = now.After(2 * ownership)

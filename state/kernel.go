@@ -189,6 +189,7 @@ func (e *Engine) lockAddr(c *client, a *hostAddr) {
 			e.cutPort(c, &a.addr, port)
 		}
 	}
+	e.cutPortsOf(&a.addr, func(port uint16) { e.sets.Own(a.addr, nfq.ProtoUDP, port, d) })
 }
 
 // elements is how many elements the lock of a client has in the kernel's sets.
@@ -199,16 +200,20 @@ func (e *Engine) elements(c *client) int {
 			n += 2
 		}
 	}
-	return n * addrsOf(&e.hosts[c.host])
+	return n*addrsOf(&e.hosts[c.host]) + e.rtc.cuts
 }
 
 // unlockInKernel ends that at all of them. What is lost of it ends by itself with the
 // lock's time.
 func (e *Engine) unlockInKernel(c *client) {
 	for _, s := range e.hosts[c.host].addrs {
-		if s != none && e.addrs[s].inKernel {
+		if s == none {
+			continue
+		}
+		if e.addrs[s].inKernel {
 			e.unlockAddr(c, &e.addrs[s])
 		}
+		e.uncutPortsOf(&e.addrs[s].addr)
 	}
 }
 
@@ -236,4 +241,5 @@ func (e *Engine) unlockAddr(c *client, a *hostAddr) {
 			e.disownPort(c, &a.addr, port)
 		}
 	}
+	e.uncutPortsOf(&a.addr)
 }

@@ -130,6 +130,7 @@ func consistentOwn(t *testing.T, e *Engine, sets *fakeSets) {
 			a := &e.addrs[s]
 			told := a.inKernel && a.contested == 0 && e.now < min(c.kernelUntil, c.lockUntil)
 			watched[a.addr.String()] = told
+			e.cutPortsOf(&a.addr, func(port uint16) { want[ownName(a.addr, nfq.ProtoUDP, port)] = told })
 			for _, port := range c.own {
 				if port != 0 {
 					if c.selective {
@@ -162,7 +163,7 @@ func consistentOwn(t *testing.T, e *Engine, sets *fakeSets) {
 // released.
 func TestAnyLife(t *testing.T) {
 	const seeds, steps = 30, 4000
-	payloads := []string{dhtPing, dhtFind, utpSYN, trackerAsks, string(kazaaPing), string(kazaaPong), "whatever this is", utpData, quic()}
+	payloads := []string{dhtPing, dhtFind, utpSYN, trackerAsks, string(kazaaPing), string(kazaaPong), "whatever this is", utpData, quic(), juiceCheck, browserCheck, dtlsData, bareHello}
 	heads := []string{
 		string(giftHello), handshake, "GIVE 1\r\n", napLogin, pageHead, hello("www.example.org"), random(200),
 		kazaaHead + "X-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n\r\n", announceLine + "User-Agent: Transmission/3.00\r\n\r\n", "SSH-2.0-x\r\n",

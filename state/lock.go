@@ -201,7 +201,7 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 		return false
 	}
 	c.salt = rand.Uint32()
-	n := p.Build(e.out[:], c.query[:c.queryLen], c.salt)
+	n := p.Build(e.out[:], c.words(p), c.salt)
 	if n == 0 {
 		return false
 	}
@@ -244,7 +244,7 @@ func (e *Engine) answers(c *client, p *nfq.Packet, now Time) bool {
 		f := e.classify(p.Payload)
 		return now.Since(c.lastProbe) < askPatience && f.Kind > detect.Weak && f.Protocol == int(c.protocol)
 	}
-	n := way.Build(e.out[:], c.query[:c.queryLen], c.salt)
+	n := way.Build(e.out[:], c.words(way), c.salt)
 	return n > 0 && way.Answered(p.Payload, e.out[:n])
 }
 

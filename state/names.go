@@ -34,3 +34,21 @@ func (e *Engine) nameReply(p *nfq.Packet, now Time) {
 		return
 	}
 }
+
+// serverName looks at the name that a connection with TLS asks its server for: whoever asks
+// a name server elsewhere is seen by that. A page can have a browser do it, too.
+func (e *Engine) serverName(p *nfq.Packet, d *Device, h *host, now Time) {
+	if !e.hasNames {
+		return
+	}
+	name := detect.ServerName(p.Payload)
+	if len(name) == 0 {
+		return
+	}
+	for i := range detect.All {
+		if cfg := &e.cfg.Protocols[i]; cfg.Mode != Off && cfg.Names.Match(name) {
+			e.suspect(h, i, detect.ReasonName, &p.Src, d, 0, 0, now)
+			return
+		}
+	}
+}

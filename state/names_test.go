@@ -146,7 +146,7 @@ func TestNameServersAreNotDecided(t *testing.T) {
 	const asks = "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03org\x00\x00\x01\x00\x01"
 	query := udp(macA, hostA, 5353, "198.51.100.53", dnsPort, []byte(asks))
 	answer := outsideSays(hostA, "www.example.org", 3600, server)
-	stun := udp(macA, hostA, 5354, "203.0.113.80", 3478, []byte("\x00\x01\x00\x00\x21\x12\xa4\x42NsZVN0kQYisz"))
+	web := udp(macA, hostA, 5354, "203.0.113.80", 443, []byte(quic()))
 	monitor := func(c *Config) { byName(c); c.Protocols[torrent].Mode = Monitor }
 	nameless := func(c *Config) { c.Protocols[torrent].Mode = Monitor }
 	for _, tt := range []struct {
@@ -174,7 +174,7 @@ func TestNameServersAreNotDecided(t *testing.T) {
 			}
 			w.expect("the query", query, tt.query)
 			w.expect("the answer", answer, nfq.Accept)
-			w.expect("something else", stun, nfq.AcceptDecided)
+			w.expect("something else", web, nfq.AcceptDecided)
 		})
 	}
 }

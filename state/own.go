@@ -14,6 +14,8 @@ const maxOwn = 4
 
 // owns reports whether the port is the client's own: what the host sends from there, by
 // UDP or TCP, and what comes to it is the client's.
+//
+//go:noinline
 func (c *client) owns(port uint16) bool { return port != 0 && slices.Contains(c.own[:], port) }
 
 // portAt is where the port is in a list of the ports used last, the newest first; else the
@@ -49,6 +51,9 @@ func (e *Engine) ownPort(h *host, c *client, port uint16, now Time) {
 		return
 	}
 	for _, s := range h.addrs {
+		if s != none {
+			e.ownedRTC(&e.addrs[s].addr, port)
+		}
 		if s != none && gone != 0 && e.sets != nil && e.addrs[s].inKernel {
 			e.disownPort(c, &e.addrs[s].addr, gone)
 		}

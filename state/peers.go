@@ -42,6 +42,8 @@ func (t *peerTable) clear() {
 }
 
 // get returns the peer at the address, or nil.
+//
+//go:noinline
 func (t *peerTable) get(a *nfq.Addr, hash uint32) *peer {
 	for i := hash & peerMask; ; i = (i + 1) & peerMask {
 		c := t.cells[i]

@@ -206,7 +206,7 @@ func (e *Engine) askedStanding(id uint64, b []byte, now Time) {
 	port, f := s.ports[at], &e.finding
 	for j := range detect.All[protocol].Probes {
 		way := &detect.All[protocol].Probes[j]
-		if !way.TCP || !e.tells(protocol, way, b, s.salt, f) {
+		if !way.TCP || !e.tells(protocol, way, nil, b, s.salt, f) {
 			continue
 		}
 		f.Protocol, f.Reason = protocol, detect.ReasonProbe

@@ -144,7 +144,7 @@ func (e *Engine) question(h *host, protocol int, p *detect.Probe, from nfq.Addr,
 	if p.TCP && (!cfg.TCPProbe || e.prober == nil || s.tcp == 0) || !p.TCP && (!cfg.Probe || p.Answered == nil) {
 		return 0
 	}
-	n := p.Build(e.out[:], nil, salt)
+	n := p.Build(e.out[:], e.hashOnly(h, p), salt)
 	if n == 0 {
 		return 0
 	}
@@ -246,7 +246,7 @@ func (e *Engine) askedTCP(slot int32, salt uint32, b []byte, now Time) {
 			continue
 		}
 		for j := range p.Probes {
-			if way := &p.Probes[j]; way.TCP && e.tells(i, way, b, salt, f) {
+			if way := &p.Probes[j]; way.TCP && e.tells(i, way, e.hashOnly(h, way), b, salt, f) {
 				f.Protocol, f.Reason = i, detect.ReasonProbe
 				if c := e.answeredAsk(h, f, j, d, now); c != nil {
 					e.notePeers(h, c, f, now)
@@ -257,11 +257,20 @@ func (e *Engine) askedTCP(slot int32, salt uint32, b []byte, now Time) {
 	}
 }
 
+// hashOnly are the words of the host's own that a question to a suspect is made of: the
+// info-hash of a torrent.
+func (e *Engine) hashOnly(h *host, way *detect.Probe) []byte {
+	if !way.Hash {
+		return nil
+	}
+	return e.clientOf(h).words(way)
+}
+
 // tells reports whether b, which came over TCP, answers a question of the protocol.
-func (e *Engine) tells(protocol int, way *detect.Probe, b []byte, salt uint32, f *detect.Finding) bool {
+func (e *Engine) tells(protocol int, way *detect.Probe, words, b []byte, salt uint32, f *detect.Finding) bool {
 	f.Reset()
 	if way.Answered != nil {
-		n := way.Build(e.out[:], nil, salt)
+		n := way.Build(e.out[:], words, salt)
 		return n > 0 && way.Answered(b, e.out[:n])
 	}
 	e.stream = detect.Stream{}

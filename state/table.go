@@ -32,6 +32,7 @@ func newIndex[K comparable](slots int) index[K] {
 	return x
 }
 
+//go:noinline
 func (x *index[K]) get(key K, hash uint32) int32 {
 	for i := hash & x.mask; ; i = (i + 1) & x.mask {
 		c := &x.cells[i]
@@ -83,6 +84,8 @@ func newLRU(slots int) lru {
 }
 
 // push makes s, which is not in the list, the newest.
+//
+//go:noinline
 func (l *lru) push(s int32) {
 	n := s + 1
 	top := l.links[0].older
@@ -91,6 +94,7 @@ func (l *lru) push(s int32) {
 	l.links[0].older = n
 }
 
+//go:noinline
 func (l *lru) remove(s int32) {
 	k := l.links[s+1]
 	l.links[k.newer].older = k.older
@@ -121,6 +125,7 @@ type recent[K comparable] struct {
 	lru    lru
 }
 
+//go:noinline
 func newRecent[K comparable](slots int) recent[K] {
 	return recent[K]{
 		keys: make([]K, slots), hashes: make([]uint32, slots),

@@ -48,6 +48,8 @@ func (e *Engine) refused(c *client, peer *peer, p *nfq.Packet, isSYN bool) bool 
 }
 
 // clientOf returns the client that h is, or nil.
+//
+//go:noinline
 func (e *Engine) clientOf(h *host) *client {
 	if h.client == none {
 		return nil
@@ -101,6 +103,7 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdic
 		if p.TCPFlags&nfq.RST != 0 {
 			return nfq.Accept
 		}
+		e.serverName(p, d, h, now)
 		slot = e.newFlow(key, hash, h)
 		e.flows.flows[slot].start(h, p)
 	}
@@ -227,6 +230,8 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 }
 
 // drop counts a TCP packet that is dropped; c may be nil.
+//
+//go:noinline
 func (c *client) drop(*nfq.Packet) nfq.Verdict {
 	if c != nil {
 		c.dropped++
@@ -301,11 +306,16 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 		e.suspect(h, protocol, fl.reason, &key.lan, d, port, port, now)
 	}
 	if e.cfg.Protocols[protocol].Mode == Block {
-		e.emitOf(h, Event{
-			Class: ClassPeer, What: EventCut, TCP: true, Client: c.addr, MAC: c.mac,
-			Peer: key.wan, Port: key.wport, Protocol: uint8(protocol), Reason: fl.reason,
-		})
+		e.tellCut(h, c, key, true, protocol, fl.reason)
 	}
+}
+
+// tellCut says that something of a client is cut.
+func (e *Engine) tellCut(h *host, c *client, k *flowKey, tcp bool, protocol int, reason detect.Reason) {
+	e.emitOf(h, Event{
+		Class: ClassPeer, What: EventCut, TCP: tcp, Client: c.addr, MAC: c.mac,
+		Peer: k.wan, Port: k.wport, Protocol: uint8(protocol), Reason: reason,
+	})
 }
 
 // ProbedTCP takes the outcome of the TCP probe with the number id: b is what came back, nil
@@ -330,7 +340,7 @@ func (e *Engine) ProbedTCP(id uint64, b []byte, now Time) {
 		return
 	}
 	f := &e.finding
-	if !e.tells(int(c.protocol), &probes[c.way], b, salt, f) {
+	if !e.tells(int(c.protocol), &probes[c.way], c.words(&probes[c.way]), b, salt, f) {
 		return
 	}
 	f.Protocol = int(c.protocol)

@@ -206,14 +206,17 @@ func TestHTTPOff(t *testing.T) {
 
 // prober records whom it is to ask.
 type prober struct {
-	asked   []nfq.AddrPort
-	id      uint64 // of the last
+	asked   []nfq.AddrPort // once for all questions of a round
+	id      uint64         // of the last
 	request []byte
 }
 
 func (p *prober) ProbeTCP(id uint64, _ uint32, a nfq.Addr, port uint16, request []byte, _ int) bool {
+	to := nfq.AddrPort{Addr: a, Port: port}
+	if n := len(p.asked); n == 0 || p.id != id || p.asked[n-1] != to {
+		p.asked = append(p.asked, to)
+	}
 	p.id, p.request = id, bytes.Clone(request)
-	p.asked = append(p.asked, nfq.AddrPort{Addr: a, Port: port})
 	return true
 }
 

@@ -30,6 +30,7 @@ func (t Time) Since(u Time) time.Duration { return time.Duration(t - u) }
 // bytes an entry would count.
 type seconds uint32
 
+//go:noinline
 func (t Time) seconds() seconds { return seconds(t / Time(time.Second)) }
 
 func (s seconds) time() Time { return Time(s) * Time(time.Second) }

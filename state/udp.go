@@ -36,9 +36,18 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		return e.spoke(p, d, h, f, now)
 	}
 	c := e.clientOf(h)
+	session, protocol := rtcLeave, e.rtcProtocol(c)
+	if e.looks {
+		if session = e.webRTC(p, h, c, protocol, now); session == rtcDrop {
+			return e.dropUDP(c, nil, protocol)
+		}
+	}
 	// What is weak may be anything: a name server's number begins as FastTrack's
 	// short messages do. A peer of a protocol that goes by addresses alone stays cut.
 	if e.looks && detect.HarmlessDatagram(p.Payload, p.DstPort) && (c == nil || !e.cutFrom(c, p)) {
+		if session == rtcWatch {
+			return nfq.Accept
+		}
 		return e.harmless(p.DstPort)
 	}
 	if e.looks && (c == nil || c.proved == 0 || c.port == 0) {
@@ -143,7 +152,7 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	// An answer that names no decoys leads the client to the peer itself: the lock has to
 	// be there first.
 	if cfg.Mode == Block && kind == detect.Query && inner == 0 && cfg.Answer != detect.AnswerNone && p2p.Answer != nil &&
-		(p2p.Decoy != nil || c.proved.Has(protocol)) && e.owns(h, &p.Src) {
+		(p2p.Decoy == nil && c.proved.Has(protocol) || p2p.Decoy != nil && e.mayAnswer(c, now)) && e.owns(h, &p.Src) {
 		salt := uint32(e.seconds(now))/1800 + uint32(p.Dst[15])<<8
 		e.asked = detect.Asked{
 			Peer: p.Dst, Client: detect.Endpoint{Addr: p.Src, Port: p.SrcPort}, Salt: salt,
@@ -156,7 +165,21 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	return e.dropUDP(c, peer, protocol)
 }
 
+const (
+	// answersAtOnce and answersPerSecond are how often a client is answered in its peers'
+	// names where an answer names others, each of which it asks in turn: as often as
+	// keeps it talking.
+	answersAtOnce, answersPerSecond = 16, 2
+)
+
+// mayAnswer reports whether the client is to be answered once more.
+func (e *Engine) mayAnswer(c *client, now Time) bool {
+	return c.answers.take(1, answersAtOnce, answersPerSecond, e.seconds(now))
+}
+
 // blocksUDP reports whether datagrams of the protocol are dropped.
+//
+//go:noinline
 func (e *Engine) blocksUDP(protocol int) bool {
 	cfg := &e.cfg.Protocols[protocol]
 	return cfg.Mode == Block && cfg.BlockUDP

@@ -313,7 +313,8 @@ func (e *env) browse(h *lab.Host, url string) {
 	cmd := h.Command("sh", "-c", `mount --bind "$0" /etc/resolv.conf && exec chromium "$@"`, resolv,
 		"--headless", "--log-level=3", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
 		"--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-extensions", "--disable-dev-shm-usage",
-		"--disable-features=LocalNetworkAccessChecks,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable", "--user-data-dir="+filepath.Join(dir, "profile"), url)
+		"--autoplay-policy=no-user-gesture-required",
+		"--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable", "--user-data-dir="+filepath.Join(dir, "profile"), url)
 	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_CACHE_HOME="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var out lines

@@ -82,10 +82,14 @@ func TestWall(t *testing.T) {
 
 // startWall starts the wall with a short lock.
 func (e *env) startWall() *lab.Wall {
+	return e.startWallWith(map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds()))})
+}
+
+func (e *env) startWallWith(main map[string]string) *lab.Wall {
 	e.t.Helper()
 	w, err := e.lab.StartWall(lab.WallConfig{
 		Bin: wallProgram(e.t), Dir: e.t.TempDir(),
-		Main:       map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds()))},
+		Main:       main,
 		BitTorrent: map[string]string{"mode": "block"},
 	})
 	if err != nil {

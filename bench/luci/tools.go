@@ -4,12 +4,12 @@ package luci
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/p2pwall/p2pwall/bench/npm"
 )
 
 // Tools is what a browser test runs with.
@@ -20,7 +20,7 @@ type Tools struct {
 }
 
 // ErrMissing is in the errors of NewTools for what the machine does not have.
-var ErrMissing = errors.New("not on this machine")
+var ErrMissing = npm.ErrMissing
 
 // NewTools finds node and chromium, and has npm install what package-lock.json
 // says into the checkout's cache, once for each state of the lock file.
@@ -30,45 +30,11 @@ func NewTools(root string) (*Tools, error) {
 		return nil, err
 	}
 	t := &Tools{root: root}
-	for _, x := range []struct {
-		program string
-		to      *string
-	}{{"chromium", &t.chromium}, {"node", &t.node}, {"npm", new(string)}} {
-		if *x.to, err = exec.LookPath(x.program); err != nil {
-			return nil, fmt.Errorf("needs the program %s: %w", x.program, ErrMissing)
-		}
+	if err := npm.Programs(map[string]*string{"chromium": &t.chromium, "node": &t.node}); err != nil {
+		return nil, err
 	}
-	here := filepath.Join(root, "bench/luci")
-	lock, err := os.ReadFile(filepath.Join(here, "package-lock.json"))
+	t.modules, err = npm.Modules(root, "bench/luci")
 	if err != nil {
-		return nil, err
-	}
-	dir := filepath.Join(root, ".cache", fmt.Sprintf("luci-npm-%x", sha256.Sum256(lock))[:24])
-	t.modules = filepath.Join(dir, "node_modules")
-	if _, err := os.Stat(t.modules); err == nil {
-		return t, nil
-	}
-	// Installed beside it and renamed, so that what is there is whole.
-	work := fmt.Sprintf("%s.%d", dir, os.Getpid())
-	defer os.RemoveAll(work)
-	if err := os.MkdirAll(work, 0o755); err != nil {
-		return nil, err
-	}
-	for _, f := range []string{"package.json", "package-lock.json"} {
-		text, err := os.ReadFile(filepath.Join(here, f))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(work, f), text, 0o644)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	npm := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	npm.Dir = work
-	if out, err := npm.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("npm ci: %w\n%s", err, out)
-	}
-	if err := os.Rename(work, dir); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
 	}
 	return t, nil

@@ -73,7 +73,9 @@ const table = {
 			add.flag('reset_encrypted', _('Refuse encryption'), _('Refuse the encrypted connections of the program at once while its computer is locked, so that it tries again in clear and can be recognised.'));
 			add.domains('name', [
 				'router.bittorrent.com', 'router.utorrent.com', 'dht.transmissionbt.com', 'dht.libtorrent.org',
-				'dht.aelitis.com', 'router.bittorrent.cloud', 'router.silotis.us', 'dht.anacrolix.link'
+				'dht.aelitis.com', 'router.bittorrent.cloud', 'router.silotis.us', 'dht.anacrolix.link',
+				'router.bt.ouinet.work', 'tracker.openwebtorrent.com', 'tracker.webtorrent.dev', 'tracker.btorrent.xyz',
+				'tracker.files.fm'
 			]);
 		}
 	},

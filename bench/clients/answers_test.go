@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package clients
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// TestAnswers counts what a client asks that is answered in its peers' names, and how often
+// it is answered: as often as keeps it talking. It stays locked for ten lock periods.
+func TestAnswers(t *testing.T) {
+	if !*all {
+		t.Log("only with -all")
+		return
+	}
+	for _, s := range []struct {
+		kind *kind
+		sets string // without the kernel's sets each datagram comes to the wall
+	}{{qbittorrent, "auto"}, {qbittorrent, "off"}, {transmission, "off"}} {
+		t.Run(s.kind.name+", sets "+s.sets, func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t, situation{kind: s.kind, swarm: swarmConfig{tracker: "http"}})
+			e.prepare()
+			w := e.startWallWith(map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds())), "sets": s.sets})
+			first := e.begin()
+			found := e.found(w, first)
+			began := time.Now()
+			before, err := w.Counter("pongs")
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked := e.asks()
+			e.held(w, found)
+			after, err := w.Counter("pongs")
+			if err != nil {
+				t.Fatal(err)
+			}
+			minutes := time.Since(began).Minutes()
+			answers := float64(after-before) / minutes
+			t.Logf("a minute: %.0f datagrams, %.0f answers", float64(e.asks()-asked)/minutes, answers)
+			if answers > 150 {
+				t.Error("that is more than two a second, and 16 once")
+			}
+		})
+	}
+}
+
+// asks is how many datagrams the client's host has sent.
+func (e *env) asks() int {
+	return len(e.lab.Packets.All(func(p *lab.Packet) bool { return p.Proto == lab.UDP && !p.WAN && !p.Out && p.MAC == e.host.MAC }))
+}

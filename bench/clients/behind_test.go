@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package clients
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// TestPlaces: a client behind a host that translates addresses, as a container is, and one
+// on a host whose IPv6 address changes every few seconds. No piece comes after the grace,
+// and the lock holds. Behind its host no question reaches the client, so that what it does
+// alone holds the lock: Transmission says something every 20 seconds.
+func TestPlaces(t *testing.T) {
+	if !*all {
+		t.Log("only with -all")
+		return
+	}
+	for _, p := range []struct {
+		name string
+		s    situation
+		put  func(e *env)
+		lock time.Duration
+	}{
+		{"behind the host", situation{kind: qbittorrent, swarm: swarmConfig{tracker: "http"}}, behind, 40 * time.Second},
+		{"behind the host", situation{kind: transmission, swarm: swarmConfig{tracker: "http"}}, behind, 40 * time.Second},
+		{"addresses that change", situation{kind: transmission, swarm: swarmConfig{tracker: "http", v6: true}}, renewed, timelock},
+		{"addresses that change", situation{kind: qbittorrent, swarm: swarmConfig{tracker: "http", v6: true}}, renewed, timelock},
+	} {
+		for _, wall := range []bool{false, true} {
+			name := p.name + " " + p.s.kind.name
+			if !wall {
+				name += " without the wall"
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				e := newEnv(t, p.s)
+				p.put(e)
+				e.prepare()
+				var w *lab.Wall
+				if wall {
+					w = e.startWallWith(map[string]string{"timelock": fmt.Sprint(int(p.lock.Seconds()))})
+				}
+				first := e.begin()
+				if !wall {
+					e.pieces(e.swarm.torrent.total())
+					return
+				}
+				found := e.found(w, first)
+				time.Sleep(time.Until(first.Add(grace)))
+				e.held(w, found)
+				if n := e.fromSeeds(first.Add(grace)); n >= blockSize {
+					t.Errorf("%d bytes came from the seeds", n)
+				}
+				e.client.stop()
+				for ended := time.Now(); e.locked(w); time.Sleep(100 * time.Millisecond) {
+					if time.Since(ended) > p.lock+slack {
+						t.Fatalf("not released %v after the client's end", time.Since(ended))
+					}
+				}
+				e.recorded()
+			})
+		}
+	}
+}
+
+// behind has the client run behind its host.
+func behind(e *env) {
+	e.t.Helper()
+	inner, err := e.lab.Behind(e.host)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.s.opt = func(o *options) { o.ns = inner }
+}
+
+// renewed gives the host another address every three seconds.
+func renewed(e *env) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := uint16(1); ctx.Err() == nil; n++ {
+			if err := e.host.Renew(n); err != nil {
+				e.t.Error(err)
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(3 * time.Second):
+			}
+		}
+	}()
+	e.t.Cleanup(func() { cancel(); <-done })
+}
+
+// fromSeeds is the payload that the router passed from the seeds into the LAN after a time,
+// but for the DHT's datagrams.
+func (e *env) fromSeeds(after time.Time) (n int) {
+	for _, p := range e.lab.Packets.All(func(p *lab.Packet) bool {
+		return !p.WAN && p.Out && p.Time.After(after) && e.swarm.isSeed(p.Src.Addr())
+	}) {
+		if p.Proto == lab.TCP || p.Proto == lab.UDP && p.Head[0] != 'd' {
+			n += p.Len
+		}
+	}
+	return n
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package npm installs what tests need from npm, outside the sources and once for each
+// state of a lock file.
+package npm
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// ErrMissing is in the errors of Programs for what the machine does not have.
+var ErrMissing = errors.New("not on this machine")
+
+// Programs finds programs, and npm.
+func Programs(want map[string]*string) error {
+	for name, path := range want {
+		var err error
+		if *path, err = exec.LookPath(name); err != nil {
+			return fmt.Errorf("needs the program %s: %w", name, ErrMissing)
+		}
+	}
+	if _, err := exec.LookPath("npm"); err != nil {
+		return fmt.Errorf("needs the program npm: %w", ErrMissing)
+	}
+	return nil
+}
+
+// Modules has npm install what the package-lock.json of a folder of the checkout says, into
+// the checkout's cache, if it is not there. It returns the folder node_modules. Scripts of
+// the packages do not run.
+func Modules(root, folder string) (string, error) {
+	here := filepath.Join(root, folder)
+	lock, err := os.ReadFile(filepath.Join(here, "package-lock.json"))
+	if err != nil {
+		return "", err
+	}
+	name := fmt.Sprintf("%s-npm-%x", filepath.Base(folder), sha256.Sum256(lock))
+	dir := filepath.Join(root, ".cache", name[:len(filepath.Base(folder))+len("-npm-")+15])
+	modules := filepath.Join(dir, "node_modules")
+	if _, err := os.Stat(modules); err == nil {
+		return modules, nil
+	}
+	// Installed beside it and renamed, so that what is there is whole.
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", err
+	}
+	work, err := os.MkdirTemp(filepath.Dir(dir), filepath.Base(dir)+".")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(work)
+	for _, f := range []string{"package.json", "package-lock.json"} {
+		text, err := os.ReadFile(filepath.Join(here, f))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(work, f), text, 0o644)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	npm := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	npm.Dir = work
+	if out, err := npm.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("npm ci: %w\n%s", err, out)
+	}
+	if err := os.Rename(work, dir); err != nil && !errors.Is(err, os.ErrExist) {
+		return "", err
+	}
+	return modules, nil
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// One side of a session by libdatachannel: node peer.cjs SERVER NAME. The one that is
+// called a makes the offer. See Signals for the server.
+'use strict'
+
+const nd = require('node-datachannel')
+
+const [server, name] = process.argv.slice(2)
+const post = (path, body) => fetch(`${server}/${path}/${name}`, { method: 'POST', body })
+
+let got = 0
+const use = (channel) => {
+	channel.onMessage((m) => { got += m.length })
+	channel.onOpen(() => setInterval(() => {
+		if (channel.bufferedAmount() < 65536) channel.sendMessageBinary(Buffer.alloc(8192, 1))
+	}, 20))
+}
+
+// In the order in which it is said.
+let last = Promise.resolve()
+const put = (m) => { last = last.then(() => post('put', JSON.stringify(m))) }
+
+const connection = new nd.PeerConnection(name, { iceServers: [] })
+connection.onLocalDescription((sdp, type) => put({ sdp, type }))
+connection.onLocalCandidate((candidate, mid) => put({ candidate, mid }))
+connection.onDataChannel(use)
+
+const main = async () => {
+	if (name === 'a') use(connection.createDataChannel('pieces'))
+	setInterval(() => post('got', String(got)).catch(() => {}), 100)
+	for (;;) {
+		const answer = await fetch(`${server}/get/${name}`)
+		if (answer.status !== 200) continue
+		const m = await answer.json()
+		if (m.sdp) connection.setRemoteDescription(m.sdp, m.type)
+		else connection.addRemoteCandidate(m.candidate, m.mid)
+	}
+}
+
+main()

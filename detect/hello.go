@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+const (
+	tlsHandshake  = 22
+	tlsServerName = 0
+)
+
+// ServerName returns the name of the server that b, the first data of a connection, asks
+// for, when b is a ClientHello of TLS (RFC 8446, RFC 6066) that has come so far. It points
+// into b.
+func ServerName(b []byte) []byte {
+	const head = 5 + 4 // of the record and the message
+	if len(b) < head || b[0] != tlsHandshake || b[1] != 3 || b[5] != 1 {
+		return nil
+	}
+	extensions, ok := helloExtensions(b[head:], false)
+	if !ok {
+		return nil
+	}
+	list, found, _ := extension(extensions, tlsServerName)
+	// The length of the list, then a kind, which is 0, and the name.
+	if !found || len(list) < 5 || list[2] != 0 {
+		return nil
+	}
+	if n := int(be16(list[3:])); 5+n <= len(list) {
+		return list[5 : 5+n]
+	}
+	return nil
+}
+
+// helloExtensions returns the extensions of a ClientHello of TLS or DTLS, as far as b has
+// them. ok says that b is one, and comes as far as they begin. In DTLS it has a cookie, and
+// is whole in b.
+func helloExtensions(b []byte, dtls bool) (extensions []byte, ok bool) {
+	const versionAndRandom = 2 + 32
+	if len(b) < versionAndRandom {
+		return nil, false
+	}
+	b = b[versionAndRandom:]
+	// The number of the session, the cookie, the cipher suites and the ways to compress,
+	// each with its length before it, of so many bytes.
+	for i, size := range [...]int{1, 1, 2, 1} {
+		if i == 1 && !dtls {
+			continue
+		}
+		if len(b) < size {
+			return nil, false
+		}
+		n := int(b[0])
+		if size == 2 {
+			n = int(be16(b))
+		}
+		if size+n > len(b) {
+			return nil, false
+		}
+		b = b[size+n:]
+	}
+	if len(b) < 2 {
+		return nil, false
+	}
+	n := int(be16(b))
+	b = b[2:]
+	if dtls && n != len(b) {
+		return nil, false
+	}
+	return b[:min(n, len(b))], true
+}
+
+// extension returns the content of an extension, if it is there whole. ends says that the
+// last extension ends where b does.
+//
+//go:noinline
+func extension(b []byte, want uint16) (content []byte, found, ends bool) {
+	for len(b) >= 4 {
+		n := 4 + int(be16(b[2:]))
+		if n > len(b) {
+			return nil, false, false
+		}
+		if be16(b) == want {
+			return b[4:n], true, false
+		}
+		b = b[n:]
+	}
+	return nil, false, len(b) == 0
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+// RTC is what one datagram of a LAN host says of a WebRTC session. WebTorrent's programs
+// exchange pieces by data channels of WebRTC: ICE (RFC 8445) finds a way by STUN, and SCTP
+// goes on within DTLS (RFC 8831). A browser's calls and games look much the same, so that
+// nothing of this proves anything. It only tells, of a host that is proved to run such a
+// program, which sessions are not a browser's.
+type RTC uint8
+
+const (
+	// RTCNone: nothing of WebRTC, or another part of it.
+	RTCNone RTC = iota
+	// RTCSTUN: a message of STUN that tells nothing more.
+	RTCSTUN
+	// RTCProgram: STUN as programs make it that bring their own WebRTC, and no browser.
+	RTCProgram
+	// RTCCheck: a connectivity check of ICE that a browser may have made.
+	RTCCheck
+	// RTCHello: a ClientHello of DTLS that is not a browser's. All browsers offer SRTP,
+	// for data channels alone as well; none offers encrypt_then_mac (RFC 7366), as
+	// OpenSSL, GnuTLS and Mbed TLS do.
+	RTCHello
+	// RTCData: DTLS application data, what data channels are made of. Voice and pictures
+	// are SRTP, which is not DTLS.
+	RTCData
+	// RTCLikeData: what may be the same by DTLS 1.3, by its first byte.
+	RTCLikeData
+)
+
+// The attributes and the message of STUN (RFC 8489) that are looked at.
+const (
+	stunBindingRequest = 0x0001
+	stunUsername       = 0x0006
+	stunSoftware       = 0x8022
+)
+
+// pionUfrag is how long the name of a session is that pion makes, of letters only. Chromium
+// and Safari make 4 characters, and Firefox 8.
+const pionUfrag = 16
+
+// WebRTC says what the UDP payload b of a LAN host is of a WebRTC session.
+//
+// Sources: src/stun.c and src/ice.c of libjuice, which libdatachannel, libtorrent 2.1 and
+// node-datachannel (WebTorrent) use: each of its messages names it in SOFTWARE. rand.go
+// of pion/ice, which anacrolix/torrent uses. Captures of both and of Chromium.
+func WebRTC(b []byte) RTC {
+	if len(b) < 13 {
+		return RTCNone
+	}
+	switch c := b[0]; {
+	case c&0xf0 == 0x40 && int(be16(b[2:]))+4 <= len(b): // within a channel of TURN
+		if b = b[4:]; len(b) < 13 || b[0] < 20 || b[0] > 63 {
+			return RTCNone
+		}
+		return dtlsRTC(b)
+	case c&0xc0 == 0 && isSTUN(b):
+		return stunRTC(b)
+	}
+	return dtlsRTC(b)
+}
+
+// stunRTC looks at the attributes of a STUN message.
+func stunRTC(b []byte) RTC {
+	if len(b) < stunHeader || int(be16(b[2:]))+stunHeader != len(b) {
+		return RTCNone
+	}
+	request := be16(b) == stunBindingRequest
+	found := RTCSTUN
+	for b = b[stunHeader:]; len(b) >= 4; {
+		kind, n := be16(b), int(be16(b[2:]))
+		padded := 4 + (n+3)&^3
+		if padded > len(b) {
+			return RTCNone
+		}
+		value := b[4 : 4+n]
+		switch {
+		case kind == stunSoftware && hasPrefix(value, []byte("libjuice")) == Yes:
+			return RTCProgram
+		case kind == stunUsername && request:
+			// The other side's name for the session, and the LAN host's own.
+			for i, c := range value {
+				if c == ':' {
+					found = RTCCheck
+					if isPionUfrag(value[i+1:]) {
+						found = RTCProgram
+					}
+				}
+			}
+		}
+		b = b[padded:]
+	}
+	return found
+}
+
+func isPionUfrag(b []byte) bool {
+	if len(b) != pionUfrag {
+		return false
+	}
+	for _, c := range b {
+		if c = lower(c); c < 'a' || c > 'z' {
+			return false
+		}
+	}
+	return true
+}
+
+// The types of a DTLS record and a handshake message (RFC 6347), and extensions.
+const (
+	dtlsData          = 23
+	dtlsClientHello   = 1
+	tlsUseSRTP        = 14
+	tlsEncryptThenMAC = 22
+)
+
+const (
+	dtlsRecord  = 13
+	dtlsMessage = 12
+)
+
+// dtlsRTC looks at the first record of a datagram of DTLS.
+func dtlsRTC(b []byte) RTC {
+	if b[0]&0xe0 == 0x20 { // DTLS 1.3, encrypted (RFC 9147, 4)
+		return RTCLikeData
+	}
+	if !isDTLS(b) {
+		return RTCNone
+	}
+	encrypted := be16(b[3:]) != 0 // the epoch
+	if b[0] == dtlsData && encrypted {
+		return RTCData
+	}
+	b = b[dtlsRecord : dtlsRecord+int(be16(b[11:]))]
+	if len(b) < dtlsMessage || encrypted {
+		return RTCNone
+	}
+	// The message's kind and length, its number, and which part of it this is.
+	length := be32(b) & 0xffffff
+	whole := be32(b[5:])&0xffffff == 0 && be32(b[8:])&0xffffff == length && dtlsMessage+int(length) == len(b)
+	if b[0] != dtlsClientHello || !whole {
+		return RTCNone
+	}
+	extensions, ok := helloExtensions(b[dtlsMessage:], true)
+	if !ok {
+		return RTCNone
+	}
+	_, mac, _ := extension(extensions, tlsEncryptThenMAC)
+	_, srtp, ends := extension(extensions, tlsUseSRTP)
+	if mac || !srtp && ends {
+		return RTCHello
+	}
+	return RTCNone
+}

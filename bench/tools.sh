@@ -111,7 +111,6 @@ programs() {
 	want script bsdutils
 	want sic sic
 	want ss-server shadowsocks-libev
-	want supernode n2n
 	want syncthing syncthing
 	want tincd tinc
 	want tinyproxy tinyproxy

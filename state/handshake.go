@@ -66,7 +66,23 @@ func newJudgedTable() judgedTable {
 
 // placeOf is where a connection of the host goes to.
 func (e *Engine) placeOf(h *host, k *flowKey) (place, uint32) {
-	return place{k.wan, k.wport, h.hash}, finish(word(e.hash.addr(&k.wan)^h.hash, uint32(k.wport)))
+	p := place{k.wan, k.wport, h.hash}
+	return p, e.hashPlace(&p)
+}
+
+func (e *Engine) hashPlace(p *place) uint32 {
+	return finish(word(e.hash.addr(&p.addr)^p.host, uint32(p.port)))
+}
+
+// by is what is known at a moment.
+func (j *judged) by(now Time) judgement {
+	switch age := now.Since(j.when); {
+	case age > judgedTime:
+		return unknown
+	case j.what == asking && age > handshakeTime:
+		return innocent
+	}
+	return j.what
 }
 
 // judgement is what is known of where a connection goes to.
@@ -76,14 +92,7 @@ func (e *Engine) judgement(h *host, k *flowKey, now Time) judgement {
 		return unknown
 	}
 	e.judged.lru.touch(slot)
-	j := &e.judged.judged[slot]
-	switch {
-	case now.Since(j.when) > judgedTime:
-		return unknown
-	case j.what == asking && now.Since(j.when) > handshakeTime:
-		return innocent
-	}
-	return j.what
+	return e.judged.judged[slot].by(now)
 }
 
 // judge notes what is known of it.

@@ -94,14 +94,14 @@ type session struct {
 
 // sessions are those that are tried.
 var sessions = []session{
-	{"WireGuard, port 51820", true},
+	{"WireGuard, port 51820", false}, // wireguard-go goes on from the address that is gone
 	{"WireGuard, port 2408, IPv6", true},
 	{"OpenVPN, UDP, port 1194", true},
 	{"OpenVPN, UDP, port 31194, tls-crypt", true},
 	{"OpenVPN, TCP, port 443, tls-crypt", false},
 	{"OpenVPN, TCP, port 31194, tls-crypt", false},
 	{"OpenVPN, TCP, port 11196, static key", false},
-	{"fastd", false}, // it takes its time to find its peer anew
+	{"fastd", false}, // these take their time to find each other anew
 	{"tinc", false},
 }
 
@@ -153,23 +153,26 @@ func (p *programs) sessions() {
 	}
 	// phase judges the time since the last one.
 	phase := func(what string, moved bool) {
+		said := ""
 		for i, g := range pingers {
 			gap, came := g.phase()
 			if moved && !sessions[i].moves {
 				continue
 			}
-			p.t.Logf("%s: %s: longest gap %d ms, %d pings", what, g.name, gap.Milliseconds(), came)
+			said += fmt.Sprintf("\n%5d ms, %3d pings: %s", gap.Milliseconds(), came, g.name)
 			p.must(gap < oneSecond, "%s: %s: a gap of %v", what, g.name, gap)
 		}
+		p.t.Logf("longest gaps %s:%s", what, said)
 	}
-	lock := func() { p.until("the lock", func() bool { return p.wall == nil || p.locked(p.host) }) }
+	host := *p.host
+	lock := func() { p.until("the lock", func() bool { return p.wall == nil || p.locked(&host) }) }
 	time.Sleep(timelock / 4)
 	phase("before", false)
 
 	torrent := func(at netip.Addr) (c *lab.Torrent, stop func()) {
 		c = lab.NewTorrent(p.host, lab.TorrentConfig{Peers: torrentPeers, Listen: at})
 		stop = p.start(c.Run)
-		p.until("queries", func() bool { return c.Seen().Queries >= 20 })
+		p.until("queries", func() bool { return c.Seen().Queries >= 10 })
 		return c, stop
 	}
 	_, stop := torrent(p.host.Addr4)
@@ -202,6 +205,8 @@ ip addr add 2001:db8:1::177/64 dev %[2]s nodad
 ip addr del %[5]s/64 dev %[2]s`, p.host.Addr4, lab.HostDev, other, lab.Router4, p.host.Addr6)); err != nil {
 		p.t.Fatal(err)
 	}
+	// The wall cannot know it for the same host: it finds the client there anew.
+	host.Addr4 = other
 	c, _ := torrent(other)
 	lock()
 	time.Sleep(timelock)
@@ -211,7 +216,7 @@ ip addr del %[5]s/64 dev %[2]s`, p.host.Addr4, lab.HostDev, other, lab.Router4, 
 	phase("at the other address", true)
 	if after := c.Seen(); p.wall != nil {
 		p.must(after.TCPIn == before.TCPIn && after.UDPIn == before.UDPIn, "the torrent client got through")
-		p.must(len(p.events(p.host, "client", "released")) == 0, "the host was let go while its client ran")
+		p.must(p.locked(&host), "the host was let go while its client ran")
 	} else {
 		p.must(after.UDPIn > before.UDPIn, "the torrent client does nothing")
 		// A gap would be seen.

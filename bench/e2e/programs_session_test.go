@@ -5,11 +5,15 @@ package e2e_test
 import (
 	endian "encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	xproxy "golang.org/x/net/proxy"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
@@ -19,7 +23,7 @@ const portPing = 7
 
 // pinger sends a datagram through a tunnel every 50 ms.
 type pinger struct {
-	name string
+	session
 	conn net.Conn
 
 	mu      sync.Mutex
@@ -30,20 +34,12 @@ type pinger struct {
 
 const pingEvery = 50 * time.Millisecond
 
-// ping begins to ping the server through a tunnel; it ends with the lab.
-func (p *programs) ping(name string, net int) (*pinger, error) {
-	u, err := p.lab.Inet.ListenUDP(netip.AddrPortFrom(tunnelled(net, 1), portPing))
-	if err != nil {
-		return nil, err
-	}
-	go lab.EchoUDP(u)
-	c, err := dial(p.host, "udp", netip.AddrPortFrom(tunnelled(net, 1), portPing))
-	if err != nil {
-		return nil, err
-	}
+// ping begins to ping through a tunnel by what connects with the server there, and sends
+// back what it gets. It ends with the lab.
+func (p *programs) ping(through session, c net.Conn) *pinger {
 	c.SetDeadline(time.Time{})
-	g := &pinger{name: name, conn: c, last: time.Now()}
-	p.lab.OnClose(func() { u.Close(); c.Close() })
+	g := &pinger{session: through, conn: c, last: time.Now()}
+	p.lab.OnClose(func() { c.Close() })
 	go func() {
 		for n := uint64(0); ; n++ {
 			// A tunnel that is gone for a moment is what is looked for.
@@ -61,7 +57,50 @@ func (p *programs) ping(name string, net int) (*pinger, error) {
 			}
 		}
 	}()
-	return g, nil
+	return g
+}
+
+// pingIn pings in the network of a tunnel.
+func (p *programs) pingIn(through session, net int) (*pinger, error) {
+	at := netip.AddrPortFrom(tunnelled(net, 1), portPing)
+	u, err := p.lab.Inet.ListenUDP(at)
+	if err != nil {
+		return nil, err
+	}
+	p.lab.OnClose(func() { u.Close() })
+	go lab.EchoUDP(u)
+	c, err := dial(p.host, "udp", at)
+	if err != nil {
+		return nil, err
+	}
+	return p.ping(through, c), nil
+}
+
+// pingBySOCKS pings in a connection that a proxy of the host's carries.
+func (p *programs) pingBySOCKS(through session, local uint16) (*pinger, error) {
+	at := netip.AddrPortFrom(besideAddrs[0], portPing)
+	l, err := p.lab.Inet.ListenTCP(at)
+	if err != nil {
+		return nil, err
+	}
+	p.lab.OnClose(func() { l.Close() })
+	go lab.Accept(l, func(c net.Conn) { io.Copy(c, c) })
+	socks, err := xproxy.SOCKS5("tcp", fmt.Sprint("127.0.0.1:", local), nil, hostDialer{p.host})
+	if err != nil {
+		return nil, err
+	}
+	c, err := socks.Dial("tcp", at.String())
+	if err != nil {
+		return nil, err
+	}
+	return p.ping(through, c), nil
+}
+
+// hostDialer connects from a host.
+type hostDialer struct{ *lab.Host }
+
+func (h hostDialer) Dial(network, addr string) (net.Conn, error) {
+	return dial(h.Host, network, netip.MustParseAddrPort(addr))
 }
 
 // closed reports whether the connection is.
@@ -127,40 +166,49 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-func (p *programs) sessions() {
-	const timelock = 4 * time.Second
-	pingers := make([]*pinger, len(sessions))
+// sessionsUp makes all tunnels, side by side, and pings through them.
+func (p *programs) sessionsUp() []*pinger {
+	p.t.Helper()
+	pingers, errs := make([]*pinger, len(sessions)), make([]error, len(sessions))
+	var all sync.WaitGroup
 	for i := range sessions {
-		for n, v := range vpns {
-			if v.name != sessions[i].vpn {
-				continue
-			}
-			up, err := v.begin(p, n)
+		n := slices.IndexFunc(vpns, func(v tunnel) bool { return v.name == sessions[i].vpn })
+		up, err := vpns[n].begin(p, n)
+		if err != nil {
+			p.t.Fatalf("%s: %v", sessions[i].vpn, err)
+		}
+		all.Go(func() {
 			var r *running
-			if err == nil {
-				r, err = up()
+			if r, errs[i] = up(); errs[i] == nil {
+				errs[i] = p.reaches(r, n)
 			}
-			if err == nil {
-				err = p.reaches(r, n)
+			if errs[i] == nil {
+				pingers[i], errs[i] = p.pingIn(sessions[i], n)
 			}
-			if err == nil {
-				pingers[i], err = p.ping(v.name, n)
-			}
-			if err != nil {
-				p.t.Fatalf("%s: %v", v.name, err)
-			}
+		})
+	}
+	all.Wait()
+	for i, err := range errs {
+		if err != nil {
+			p.t.Fatalf("%s: %v", sessions[i].vpn, err)
 		}
 	}
+	return pingers
+}
+
+func (p *programs) sessions() {
+	const timelock = 4 * time.Second
+	pingers := p.sessionsUp()
 	// phase judges the time since the last one.
 	phase := func(what string, moved bool) {
 		said := ""
-		for i, g := range pingers {
+		for _, g := range pingers {
 			gap, came := g.phase()
-			if moved && !sessions[i].moves {
+			if moved && !g.moves {
 				continue
 			}
-			said += fmt.Sprintf("\n%5d ms, %3d pings: %s", gap.Milliseconds(), came, g.name)
-			p.must(gap < oneSecond, "%s: %s: a gap of %v", what, g.name, gap)
+			said += fmt.Sprintf("\n%5d ms, %3d pings: %s", gap.Milliseconds(), came, g.vpn)
+			p.must(gap < oneSecond, "%s: %s: a gap of %v", what, g.vpn, gap)
 		}
 		p.t.Logf("longest gaps %s:%s", what, said)
 	}
@@ -188,6 +236,17 @@ func (p *programs) sessions() {
 	lock()
 	time.Sleep(timelock)
 	phase("as the daemon is killed and comes back", false)
+	// What begins as BitTorrent does is asked once, and then known, also by the next daemon.
+	if begun, err := shadowsocks("aes-256-gcm", 10443, 1082)(p); err == nil {
+		begun()
+	}
+	g, err := p.pingBySOCKS(session{"Shadowsocks", false}, 1082)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	pingers = append(pingers, g)
+	time.Sleep(timelock / 4)
+	phase("as Shadowsocks is begun", false)
 	if p.wall != nil {
 		p.must(p.wall.Stop() == nil, "it does not stop")
 		p.startWall()
@@ -223,9 +282,9 @@ ip addr del %[5]s/64 dev %[2]s`, p.host.Addr4, lab.HostDev, other, lab.Router4, 
 		p.dropUDP("-I")
 		time.Sleep(oneSecond * 3 / 2)
 		p.dropUDP("-D")
-		for i, g := range pingers {
-			if gap, _ := g.phase(); sessions[i].moves && gap < oneSecond {
-				p.fault("%s: all UDP was dropped, and the longest gap is %v", g.name, gap)
+		for _, g := range pingers {
+			if gap, _ := g.phase(); g.moves && gap < oneSecond {
+				p.fault("%s: all UDP was dropped, and the longest gap is %v", g.vpn, gap)
 			}
 		}
 	}

@@ -119,6 +119,12 @@ func (w *snapshotWriter) addr(a *nfq.Addr) { w.b = append(w.b, a[:]...) }
 //go:noinline
 func (w *snapshotWriter) mac(m *nfq.MAC) { w.b = append(w.b, m[:]...) }
 
+//go:noinline
+func (w *snapshotWriter) host(k *hostKey) {
+	w.mac(&k.mac)
+	w.addr(&k.addr)
+}
+
 func flag(is bool, bit uint8) uint8 {
 	if is {
 		return bit
@@ -145,8 +151,7 @@ func (w *snapshotWriter) exemptions(e *Engine) {
 
 func (w *snapshotWriter) client(e *Engine, c *client) {
 	h := &e.hosts[c.host]
-	w.mac(&h.key.mac)
-	w.addr(&h.key.addr)
+	w.host(&h.key)
 	w.mac(&h.via)
 	w.addr(&c.addr)
 	n := 0
@@ -216,8 +221,7 @@ func (w *snapshotWriter) places(e *Engine) {
 				continue
 			}
 			n++
-			w.mac(&h.key.mac)
-			w.addr(&h.key.addr)
+			w.host(&h.key)
 			w.addr(&p.addr)
 			w.u16(int(p.port))
 			w.u8(uint8(what))
@@ -308,6 +312,9 @@ func (r *snapshotReader) addr() nfq.Addr { return nfq.Addr(r.take(16)) }
 //go:noinline
 func (r *snapshotReader) mac() nfq.MAC { return nfq.MAC(r.take(6)) }
 
+//go:noinline
+func (r *snapshotReader) host() hostKey { return hostKey{r.mac(), r.addr()} }
+
 func (r *snapshotReader) protocol() int {
 	if p := int(r.u8()); p < len(r.protocols) {
 		return r.protocols[p]
@@ -361,7 +368,7 @@ func (e *Engine) restore(r *snapshotReader) {
 		e.restoreClient(r)
 	}
 	for range r.u16() {
-		k := hostKey{mac: r.mac(), addr: r.addr()}
+		k := r.host()
 		p := place{r.addr(), uint16(r.u16()), e.hashKey(&k)}
 		what, when := judgement(r.u8()), r.age()
 		if r.bad || what <= asking || what > other {
@@ -384,7 +391,7 @@ func (e *Engine) restore(r *snapshotReader) {
 }
 
 func (e *Engine) restoreClient(r *snapshotReader) {
-	k := hostKey{mac: r.mac(), addr: r.addr()}
+	k := r.host()
 	via, addr := r.mac(), r.addr()
 	var addrs [addrsPerHost]nfq.Addr
 	n := int(r.u8())

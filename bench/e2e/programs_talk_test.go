@@ -4,7 +4,13 @@ package e2e_test
 
 import (
 	"fmt"
+	"io"
+	"net"
+	"net/netip"
 	"strings"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
 // conversations are programs with which people or programs talk.
@@ -14,6 +20,7 @@ var conversations = []pastime{
 	{name: "IRC, two of ngircd's users", begin: irc},
 	{name: "Redis", begin: redis},
 	{name: "MQTT, mosquitto", begin: mqtt},
+	{name: "logger, syslog by UDP and TCP", begin: syslog},
 }
 
 func telnet(p *programs) (func() error, error) {
@@ -83,5 +90,35 @@ func mqtt(p *programs) (func() error, error) {
 	return func() error {
 		_, err := p.shell("mosquitto_pub -h %s -t t$$ -r -q 1 -f %s; mosquitto_sub -h %[1]s -t t$$ -C 1 -N | cmp - %[2]s", server, small)
 		return err
+	}, nil
+}
+
+func syslog(p *programs) (func() error, error) {
+	at := netip.AddrPortFrom(besideAddrs[0], 5140)
+	var got lab.Output
+	u, err := p.lab.Inet.ListenUDP(at)
+	if err != nil {
+		return nil, err
+	}
+	l, err := p.lab.Inet.ListenTCP(at)
+	if err != nil {
+		return nil, err
+	}
+	p.lab.OnClose(func() { u.Close(); l.Close() })
+	go io.Copy(&got, u)
+	go lab.Accept(l, func(c net.Conn) { io.Copy(&got, c) })
+	return func() error {
+		name := fmt.Sprint("a", time.Now().UnixNano())
+		for _, by := range []string{"udp", "tcp"} {
+			if _, err := p.shell("logger -n %s -P 5140 --%s %s by %[2]s", server, by, name); err != nil {
+				return err
+			}
+			for end := time.Now().Add(p.patience); !strings.Contains(got.String(), name+" by "+by); time.Sleep(20 * time.Millisecond) {
+				if time.Now().After(end) {
+					return fmt.Errorf("the message by %s did not come", by)
+				}
+			}
+		}
+		return nil
 	}, nil
 }

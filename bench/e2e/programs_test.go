@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -61,7 +62,10 @@ type programs struct {
 var server, server6 = besideAddrs[0].String(), besideAddrs[1].String()
 
 // portWeb is that of the web server, which is at all addresses, also inside the tunnels.
-const portWeb = 8000
+const (
+	portWeb    = 8000
+	portWebTLS = 9443
+)
 
 // sizes are those of the files, which are named so, in bytes.
 var sizes = []int{1 << 10, 100 << 10, 2 << 20, 30 << 20}
@@ -109,7 +113,7 @@ func newPrograms(t *testing.T, s scenario, wall bool) *programs {
 var programNames = []string{
 	"aria2c", "busybox", "curl", "fastd", "git", "gtlsclient", "/usr/sbin/gtlsserver", "iperf3", "microsocks",
 	"mosh-client", "/usr/sbin/mosquitto", "mosquitto_sub", "/usr/sbin/ngircd", "obfs4proxy", "/usr/sbin/openvpn",
-	"redis-server", "rsync", "script", "sic", "ss-server", "ssh", "/usr/sbin/sshd", "/usr/sbin/tincd", "timeout",
+	"redis-server", "rsync", "script", "sic", "ss-server", "ssh", "/usr/sbin/sshd", "syncthing", "/usr/sbin/tincd", "timeout",
 	"tinyproxy", "/usr/sbin/vsftpd", "wg", "wireguard-go",
 }
 
@@ -156,6 +160,10 @@ func (p *programs) web() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	secure, err := p.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.Addr{}, portWebTLS))
+	if err != nil {
+		p.t.Fatal(err)
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/upload", func(w http.ResponseWriter, r *http.Request) {
 		sum := sha256.New()
@@ -171,7 +179,9 @@ func (p *programs) web() {
 	mux.Handle("/", http.FileServer(http.Dir(p.dir)))
 	s := &http.Server{Handler: mux}
 	go s.Serve(l)
-	p.lab.OnClose(func() { s.Close() })
+	t := &http.Server{Handler: mux, TLSConfig: &tls.Config{Certificates: []tls.Certificate{p.cert.TLS}}}
+	go t.ServeTLS(secure, "", "")
+	p.lab.OnClose(func() { s.Close(); t.Close() })
 }
 
 // running is a program that runs until it is stopped.

@@ -3,10 +3,15 @@
 package e2e_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
 // transfers are programs that move files.
@@ -23,6 +28,12 @@ var transfers = []pastime{
 	{name: "curl, a download of 30 MiB", begin: func(p *programs) (func() error, error) {
 		return func() error { return p.fetches(fmt.Sprint(server, ":", portWeb), fmt.Sprint(sizes[3])) }, nil
 	}},
+	{name: "curl, TLS with an address and with a short name", begin: func(p *programs) (func() error, error) {
+		return func() error {
+			_, err := p.shell(`c="curl -sSfk --resolve nas:%[2]d:%[1]s https://"; ${c}%[1]s:%[2]d/%[3]s | cmp - %[3]s; ${c}nas:%[2]d/%[3]s | cmp - %[3]s`, server, portWebTLS, small)
+			return err
+		}, nil
+	}},
 	{name: "aria2, a download by four connections", begin: aria2},
 	{name: "curl, WebDAV", begin: dav},
 	{name: "vsftpd and curl, passive and active FTP", begin: ftp},
@@ -31,6 +42,8 @@ var transfers = []pastime{
 	{name: "git by HTTP", begin: gitByHTTP},
 	{name: "rsync", begin: rsync},
 	{name: "ngtcp2, HTTP/3", begin: quic},
+	{name: "Syncthing by TCP", begin: syncthing("tcp", 22000)},
+	{name: "Syncthing by QUIC", begin: syncthing("quic", 22001)},
 	{name: "iperf3 by TCP and UDP", begin: iperf},
 }
 
@@ -218,4 +231,63 @@ func iperf(p *programs) (func() error, error) {
 iperf3 -c %[1]s -u -b 4M -t 1 -l 600 -f k | grep receiver | grep -q '([0-4]\?[0-9]\(\.[0-9]*\)\?%%)'`, server)
 		return err
 	}, nil
+}
+
+// syncthing shares a folder between the host and a server, by TCP or QUIC.
+func syncthing(scheme string, port int) func(p *programs) (func() error, error) {
+	return func(p *programs) (func() error, error) {
+		at := fmt.Sprintf("%s://%s:%d", scheme, server, port)
+		var ids [2]string
+		home := func(i int) string { return p.file(fmt.Sprint(scheme, i)) }
+		for i := range ids {
+			if out, err := exec.Command("syncthing", "generate", "--home="+home(i), "--no-default-folder", "--skip-port-probing").CombinedOutput(); err != nil {
+				return nil, fmt.Errorf("syncthing: %w: %s", err, out)
+			}
+			id, err := exec.Command("syncthing", "--device-id", "--home="+home(i)).Output()
+			if err != nil {
+				return nil, fmt.Errorf("syncthing: %w", err)
+			}
+			ids[i] = strings.TrimSpace(string(id))
+			if err := os.MkdirAll(home(i)+"/x/.stfolder", 0o755); err != nil {
+				return nil, err
+			}
+		}
+		run := func(in *lab.Namespace, i int, listen, other string) (*running, error) {
+			p.write(fmt.Sprint(scheme, i, "/config.xml"), fmt.Sprintf(`<configuration version="35">
+<folder id="x" path="%[1]s/x" type="sendreceive" rescanIntervalS="1" fsWatcherEnabled="false"><device id="%[2]s"/><device id="%[3]s"/></folder>
+<device id="%[2]s"><address>dynamic</address></device>
+<device id="%[3]s"><address>%[4]s</address></device>
+<gui enabled="false"/>
+<options><listenAddress>%[5]s</listenAddress><globalAnnounceEnabled>false</globalAnnounceEnabled><relaysEnabled>false</relaysEnabled>
+<reconnectionIntervalS>1</reconnectionIntervalS><startBrowser>false</startBrowser><urAccepted>-1</urAccepted><autoUpgradeIntervalH>0</autoUpgradeIntervalH>
+<crashReportingEnabled>false</crashReportingEnabled></options>
+</configuration>`, home(i), ids[i], ids[1-i], other, listen))
+			return p.run(in, []string{"STNOUPGRADE=1"}, "syncthing", "serve", "--home="+home(i), "--no-browser", "--no-restart")
+		}
+		if _, err := run(p.lab.Inet.Namespace, 0, at, "dynamic"); err != nil {
+			return nil, err
+		}
+		return func() error {
+			r, err := run(p.host.Namespace, 1, fmt.Sprintf("%s://:%d", scheme, port), at)
+			if err != nil {
+				return err
+			}
+			defer r.stop()
+			name, content := fmt.Sprint("x/", time.Now().UnixNano()), noise(300_000)
+			for from := range ids {
+				file := fmt.Sprint(name, from)
+				if err := os.WriteFile(home(from)+"/"+file, content, 0o644); err != nil {
+					return err
+				}
+				err := r.wait(fmt.Sprint("the file of ", from), p.patience, func() bool {
+					got, _ := os.ReadFile(home(1-from) + "/" + file)
+					return bytes.Equal(got, content)
+				})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}, nil
+	}
 }

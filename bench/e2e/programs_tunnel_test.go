@@ -3,17 +3,21 @@
 package e2e_test
 
 import (
+	"context"
 	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
@@ -46,8 +50,9 @@ var vpns = []tunnel{
 	{"OpenVPN, TCP, port 443, tls-crypt", openVPN("tcp4", 443, tlsCrypt)},
 	{"OpenVPN, TCP, port 31194, tls-crypt", openVPN("tcp4", 31194, tlsCrypt)},
 	{"OpenVPN, TCP, port 11196, static key", openVPN("tcp4", 11196, staticKey)},
-	{"WireGuard, port 51820", wireGuard(besideAddrs[0], 51820)},
-	{"WireGuard, port 2408, IPv6", wireGuard(besideAddrs[1], 2408)},
+	{"WireGuard, port 51820", wireGuard(51820, netip.AddrPortFrom(besideAddrs[0], 51820))},
+	{"WireGuard, port 2408, IPv6", wireGuard(2408, netip.AddrPortFrom(besideAddrs[1], 2408))},
+	{"WireGuard with reserved bytes, as WARP", warp},
 	{"fastd", fastd},
 	{"tinc", tinc},
 }
@@ -131,9 +136,9 @@ func openVPN(proto string, port int, by secured) func(*programs, int) (func() (*
 	}
 }
 
-// wireGuard is one at an address and port. Its program is told its keys by a socket, which
+// wireGuard is one that serves a port and is used at an address. Its program is told its keys by a socket, which
 // gets a folder of its own: others' may have the same name.
-func wireGuard(at netip.Addr, port uint16) func(*programs, int) (func() (*running, error), error) {
+func wireGuard(port uint16, at netip.AddrPort) func(*programs, int) (func() (*running, error), error) {
 	return func(p *programs, net int) (func() (*running, error), error) {
 		theirs, err := ecdh.X25519().GenerateKey(rand.Reader)
 		if err != nil {
@@ -159,9 +164,63 @@ wait $p || wait $p || :`, name, conf, tunnelled(net, who))
 		}
 		_, err = end(p.lab.Inet.Namespace, 1, theirs, ours.PublicKey(), fmt.Sprint("ListenPort = ", port), "")
 		return func() (*running, error) {
-			return end(p.host.Namespace, 2, ours, theirs.PublicKey(), "", fmt.Sprint("Endpoint = ", netip.AddrPortFrom(at, port)))
+			return end(p.host.Namespace, 2, ours, theirs.PublicKey(), "", fmt.Sprint("Endpoint = ", at))
 		}, err
 	}
+}
+
+// warp is a WireGuard as Cloudflare's: three bytes that others leave 0 say whose it is.
+func warp(p *programs, net int) (func() (*running, error), error) {
+	const port = 2410
+	local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	outside, inside := netip.AddrPortFrom(besideAddrs[0], 2409), netip.AddrPortFrom(local, 2411)
+	whose := [3]byte{0x9a, 0x3c, 0x77}
+	if err := p.reserved(p.lab.Inet, outside, netip.AddrPortFrom(local, port), [3]byte{}, whose); err != nil {
+		return nil, err
+	}
+	if err := p.reserved(p.host, inside, outside, whose, [3]byte{}); err != nil {
+		return nil, err
+	}
+	return wireGuard(port, inside)(p, net)
+}
+
+// reserved hands on WireGuard's datagrams from an address to another, and back, with other
+// reserved bytes each way.
+func (p *programs) reserved(on *lab.Host, at, to netip.AddrPort, there, back [3]byte) error {
+	in, err := on.ListenUDP(at)
+	if err != nil {
+		return err
+	}
+	out, err := on.Dial(context.Background(), "udp", netip.AddrPort{}, to)
+	if err != nil {
+		return err
+	}
+	p.lab.OnClose(func() { in.Close(); out.Close() })
+	var from atomic.Pointer[netip.AddrPort]
+	go func() {
+		for b := make([]byte, 2048); ; {
+			n, whence, err := in.ReadFromUDPAddrPort(b)
+			if err != nil {
+				return
+			}
+			from.Store(&whence)
+			copy(b[1:4], there[:])
+			out.Write(b[:n])
+		}
+	}()
+	go func() {
+		for b := make([]byte, 2048); ; {
+			n, err := out.Read(b)
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			copy(b[1:4], back[:])
+			if whence := from.Load(); whence != nil {
+				in.WriteToUDPAddrPort(b[:n], *whence)
+			}
+		}
+	}()
+	return nil
 }
 
 // fastd is a small VPN by UDP.

@@ -156,7 +156,9 @@ func wireGuard(port uint16, at netip.AddrPort) func(*programs, int) (func() (*ru
 			script := fmt.Sprintf(`mount -t tmpfs none /run
 wireguard-go -f %[1]s & p=$!
 trap 'kill $p' TERM
-while ! wg setconf %[1]s %[2]s; do kill -0 $p; sleep .05; done 2>/dev/null
+# wg removes a socket that does not listen yet.
+until grep -q ' 00010000 .*/%[1]s.sock' /proc/net/unix; do kill -0 $p; sleep .05; done
+wg setconf %[1]s %[2]s
 ip addr add %[3]s/24 dev %[1]s
 ip link set %[1]s up mtu 1400
 wait $p || wait $p || :`, name, conf, tunnelled(net, who))

@@ -57,7 +57,7 @@ MOSH_KEY=%s script -qec 'stty rows 24 cols 80; exec mosh-client %s %s' /dev/null
 func irc(p *programs) (func() error, error) {
 	conf := p.write("ngircd.conf", fmt.Sprintf("[Global]\nName = irc.example.org\nInfo = a\nListen = %s\nPorts = 6667\nMotdPhrase = a\nServerUID = 0\nServerGID = 0\n"+
 		"[Limits]\nMaxConnectionsIP = 0\n[Options]\nIdent = no\nDNS = no\nPAM = no\nIncludeDir = /nowhere\n", server))
-	if err := p.serveAt(6667, "/usr/sbin/ngircd", "-n", "-f", conf); err != nil {
+	if err := p.serveAt(6667, "ngircd", "-n", "-f", conf); err != nil {
 		return nil, err
 	}
 	return func() error {
@@ -84,7 +84,7 @@ func redis(p *programs) (func() error, error) {
 
 func mqtt(p *programs) (func() error, error) {
 	conf := p.write("mosquitto.conf", fmt.Sprintf("listener 1883 %s\nallow_anonymous true\nuser root\n", server))
-	if err := p.serveAt(1883, "/usr/sbin/mosquitto", "-c", conf); err != nil {
+	if err := p.serveAt(1883, "mosquitto", "-c", conf); err != nil {
 		return nil, err
 	}
 	return func() error {

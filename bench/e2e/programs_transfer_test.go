@@ -104,7 +104,7 @@ pasv_max_port=50100
 secure_chroot_dir=%s
 seccomp_sandbox=NO
 `, server, p.file("ftp"), p.file("ftp/empty")))
-	if err := p.serveAt(21, "/usr/sbin/vsftpd", conf); err != nil {
+	if err := p.serveAt(21, "vsftpd", conf); err != nil {
 		return nil, err
 	}
 	return func() error {
@@ -210,7 +210,7 @@ func quic(p *programs) (func() error, error) {
 	if err := os.Link(p.file(middle), p.file("page")); err != nil {
 		return nil, err
 	}
-	_, err := p.serve("/usr/sbin/gtlsserver", "-q", "-d", p.dir, server, "4433", p.file("key.pem"), p.file("cert.pem"))
+	_, err := p.serve("gtlsserver", "-q", "-d", p.dir, server, "4433", p.file("key.pem"), p.file("cert.pem"))
 	if err != nil {
 		return nil, err
 	}

@@ -376,7 +376,7 @@ func TestPrograms(t *testing.T) {
 	})
 	t.Run("wrong wall", func(t *testing.T) {
 		t.Parallel()
-		p := newPrograms(t, scenario{}, true)
+		p := newPrograms(t, scenario{main: map[string]string{"timelock": "120"}}, true)
 		p.cfg.BitTorrent = map[string]string{"mode": "block", "lock": "strict"}
 		// A strict lock leaves UDP alone; that is cut by hand.
 		p.dropUDP("-I")

@@ -92,6 +92,35 @@ clients() {
 	want curl curl
 }
 
+# programs are what people use beside a torrent, for bench/e2e.
+programs() {
+	want busybox busybox-static
+	want curl curl
+	want fastd fastd
+	want git git
+	want gtlsclient ngtcp2-client
+	want gtlsserver ngtcp2-server
+	want iperf3 iperf3
+	want microsocks microsocks
+	want mosh-server mosh
+	want mosquitto mosquitto
+	want mosquitto_pub mosquitto-clients
+	want ngircd ngircd
+	want obfs4proxy obfs4proxy
+	want openvpn openvpn
+	want redis-server redis-server
+	want rsync rsync
+	want script bsdutils
+	want sic sic
+	want ss-server shadowsocks-libev
+	want syncthing syncthing
+	want tincd tinc
+	want tinyproxy tinyproxy
+	want vsftpd vsftpd
+	want wg wireguard-tools
+	want wireguard-go wireguard-go
+}
+
 case "${1:-}" in
 demo)
 	common
@@ -104,8 +133,8 @@ lint)
 	;;
 test)
 	clients
+	programs
 	want shellcheck shellcheck
-	want busybox busybox-static
 	want mksquashfs squashfs-tools
 	want xz xz-utils
 	want qemu-mips qemu-user

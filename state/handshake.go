@@ -84,8 +84,23 @@ func newJudgedTable() judgedTable {
 
 // placeOf is where a connection of the host goes to.
 func (e *Engine) placeOf(h *host, fl *flow) (place, uint32) {
-	k, hash := &fl.key, h.hash^fl.stream.Inner()
-	return place{k.wan, k.wport, hash}, finish(word(e.hash.addr(&k.wan)^hash, uint32(k.wport)))
+	p := place{fl.key.wan, fl.key.wport, h.hash ^ fl.stream.Inner()}
+	return p, e.hashPlace(&p)
+}
+
+func (e *Engine) hashPlace(p *place) uint32 {
+	return finish(word(e.hash.addr(&p.addr)^p.host, uint32(p.port)))
+}
+
+// by is what is known at a moment.
+func (j *judged) by(now Time) judgement {
+	switch age := now.Since(j.when); {
+	case age > judgedTime:
+		return unknown
+	case j.what == asking && age > handshakeTime:
+		return innocent
+	}
+	return j.what
 }
 
 // judgement is what is known of where a connection goes to.
@@ -95,14 +110,7 @@ func (e *Engine) judgement(h *host, fl *flow, now Time) judgement {
 		return unknown
 	}
 	e.judged.lru.touch(slot)
-	j := &e.judged.judged[slot]
-	switch {
-	case now.Since(j.when) > judgedTime:
-		return unknown
-	case j.what == asking && now.Since(j.when) > handshakeTime:
-		return innocent
-	}
-	return j.what
+	return e.judged.judged[slot].by(now)
 }
 
 // judge notes what is known of it.

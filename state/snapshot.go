@@ -21,13 +21,14 @@ import (
 //	      history: 60 times 3 u32, oldest first
 //	      exemptions: u16 n, n times (mac, addr, u64 nanoseconds left)
 //	      clients: u16 n, then each; its peers: u16 n, then each
+//	      places: u16 n, n times (mac, addr of the host, addr, u16 port, u8 judgement, age)
 //
 // Moments are ages: i64 nanoseconds before the snapshot, negative for the future.
 // Protocols are numbered by their place in the file's own list, so that a newer
 // program reads what an older one wrote.
 const (
 	snapshotMagic   = "P2PW"
-	snapshotVersion = 4
+	snapshotVersion = 5
 	snapshotHead    = 16
 )
 
@@ -72,6 +73,7 @@ func (e *Engine) Snapshot(b []byte, now Time) []byte {
 			w.client(e, c)
 		}
 	}
+	w.places(e)
 	body := w.b[start+snapshotHead:]
 	binary.BigEndian.PutUint32(w.b[start+8:], crc32.ChecksumIEEE(body))
 	binary.BigEndian.PutUint32(w.b[start+12:], uint32(len(body)))
@@ -117,6 +119,12 @@ func (w *snapshotWriter) addr(a *nfq.Addr) { w.b = append(w.b, a[:]...) }
 //go:noinline
 func (w *snapshotWriter) mac(m *nfq.MAC) { w.b = append(w.b, m[:]...) }
 
+//go:noinline
+func (w *snapshotWriter) host(k *hostKey) {
+	w.mac(&k.mac)
+	w.addr(&k.addr)
+}
+
 func flag(is bool, bit uint8) uint8 {
 	if is {
 		return bit
@@ -143,8 +151,7 @@ func (w *snapshotWriter) exemptions(e *Engine) {
 
 func (w *snapshotWriter) client(e *Engine, c *client) {
 	h := &e.hosts[c.host]
-	w.mac(&h.key.mac)
-	w.addr(&h.key.addr)
+	w.host(&h.key)
 	w.mac(&h.via)
 	w.addr(&c.addr)
 	n := 0
@@ -198,6 +205,30 @@ func (w *snapshotWriter) client(e *Engine, c *client) {
 		w.age(p.last.time())
 		w.u32(p.dropped)
 	}
+}
+
+// places writes what is known of places outside. It is kept for each host by a hash, which
+// is another one in the next process.
+func (w *snapshotWriter) places(e *Engine) {
+	at, n := len(w.b), 0
+	w.u16(0)
+	for i := range e.hosts {
+		h := &e.hosts[i]
+		for s := range e.judged.judged[:e.judged.used] {
+			p, j := &e.judged.keys[s], &e.judged.judged[s]
+			what := j.by(w.now)
+			if !h.used || p.host != h.hash || what <= asking {
+				continue
+			}
+			n++
+			w.host(&h.key)
+			w.addr(&p.addr)
+			w.u16(int(p.port))
+			w.u8(uint8(what))
+			w.age(j.when)
+		}
+	}
+	binary.BigEndian.PutUint16(w.b[at:], uint16(n))
 }
 
 // Restore reads what Snapshot wrote into an engine that is new and has its
@@ -281,6 +312,9 @@ func (r *snapshotReader) addr() nfq.Addr { return nfq.Addr(r.take(16)) }
 //go:noinline
 func (r *snapshotReader) mac() nfq.MAC { return nfq.MAC(r.take(6)) }
 
+//go:noinline
+func (r *snapshotReader) host() hostKey { return hostKey{r.mac(), r.addr()} }
+
 func (r *snapshotReader) protocol() int {
 	if p := int(r.u8()); p < len(r.protocols) {
 		return r.protocols[p]
@@ -333,6 +367,17 @@ func (e *Engine) restore(r *snapshotReader) {
 		}
 		e.restoreClient(r)
 	}
+	for range r.u16() {
+		k := r.host()
+		p := place{r.addr(), uint16(r.u16()), e.hashKey(&k)}
+		what, when := judgement(r.u8()), r.age()
+		if r.bad || what <= asking || what > other {
+			r.bad = true
+			return
+		}
+		slot, _ := e.judged.take(p, e.hashPlace(&p))
+		e.judged.judged[slot] = judged{min(when, r.now), what}
+	}
 	// Last, because entering clients counts. Counters of a newer program
 	// that this one lacks are passed over.
 	i := 0
@@ -346,7 +391,7 @@ func (e *Engine) restore(r *snapshotReader) {
 }
 
 func (e *Engine) restoreClient(r *snapshotReader) {
-	k := hostKey{mac: r.mac(), addr: r.addr()}
+	k := r.host()
 	via, addr := r.mac(), r.addr()
 	var addrs [addrsPerHost]nfq.Addr
 	n := int(r.u8())

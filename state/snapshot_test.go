@@ -97,6 +97,108 @@ func TestSnapshotGoesOn(t *testing.T) {
 	}
 }
 
+// judgedPlaces is a world with a locked torrent client that has a place of each kind.
+func judgedPlaces(t *testing.T) *world {
+	w := lockedTorrent(t, nil)
+	w.wantVerdict("a tunnel's first", w.begins(4000, "203.0.113.80", 8388, bytesOf(1, 200)), nfq.Drop)
+	w.pass(handshakeTime + time.Millisecond)
+	w.wantVerdict("an upload", w.begins(4001, "203.0.113.81", 8000, "POST /x HTTP/1.1\r\nHost: a.b\r\nContent-Length: 100000\r\n\r\n"), nfq.AcceptDecided)
+	p := newProgram(1)
+	w.wantVerdict("a session", w.begins(4002, "203.0.113.82", 6881, p.first), nfq.Drop)
+	w.expect("what proves it", w.more(4002, "203.0.113.82", 6881, p.first, p.proof(w.answer())), nfq.Drop)
+	w.wantVerdict("what is just asked", w.begins(4003, "203.0.113.83", 8388, bytesOf(2, 200)), nfq.Drop)
+	return w
+}
+
+// TestSnapshotKeepsPlaces: what is known of where connections go is known after a restart, so
+// that a tunnel that runs is not cut, nor asked again, for the rest of the day.
+func TestSnapshotKeepsPlaces(t *testing.T) {
+	const tunnel = "203.0.113.80"
+	for _, kept := range []bool{true, false} {
+		w := judgedPlaces(t)
+		if !kept {
+			w.e.judged = newJudgedTable()
+		}
+		b := w.e.Snapshot(nil, w.now)
+		x := newWorld(t, nil)
+		x.e.hash.seed = 99 // in each process it is another
+		x.now = w.now.After(1000 * time.Hour)
+		x.e.Advance(x.now)
+		if err := x.e.Restore(b, x.now); err != nil {
+			t.Fatal(err)
+		}
+		want := map[bool]nfq.Verdict{true: nfq.AcceptDecided, false: nfq.Drop}[kept]
+		x.pass(31 * time.Second)
+		x.expect("a tunnel in its middle", x.data(4001, tunnel, 8388, 1_000_000, bytesOf(2, 1448)), want)
+		x.expect("an upload in its middle", x.data(4002, "203.0.113.81", 8000, 1_000_000, bytesOf(3, 1448)), want)
+		x.expect("what was just asked, in its middle", x.data(4003, "203.0.113.83", 8388, 1_000_000, bytesOf(4, 1448)), nfq.Drop)
+		if x.locked(hostA) {
+			x.wantVerdict("a tunnel's beginning", x.begins(4004, tunnel, 8388, bytesOf(5, 200)), want)
+		}
+		x.wantVerdict("a session with a peer", x.begins(4005, "203.0.113.82", 6881, newProgram(3).first), nfq.Drop)
+		if asked := len(x.out.handshakes) != 0; asked == kept {
+			t.Errorf("kept %v: asked %v", kept, asked)
+		}
+		if !kept {
+			continue
+		}
+		// Another host knows nothing of it, and a day later it is asked again.
+		if n := x.e.judged.used; n != 3 {
+			t.Errorf("%d places", n)
+		}
+		x.pass(judgedTime - 32*time.Second)
+		x.proveTorrent()
+		x.e.Packet(x.speaks("198.51.100.7", 6881, dhtPing), x.now)
+		x.wantVerdict("a tunnel's beginning, a day later", x.begins(4006, tunnel, 8388, bytesOf(6, 200)), nfq.Drop)
+		consistent(t, x.e, x.sets)
+	}
+}
+
+func TestRestoreRefusesDamagedPlaces(t *testing.T) {
+	w := judgedPlaces(t)
+	good := w.e.Snapshot(nil, w.now)
+	const record, what = 49, 9 // how long one is, and where its judgement is, from the end
+	for _, tt := range []struct {
+		name   string
+		change func(b []byte) []byte
+		ok     bool
+	}{
+		{"as it is", func(b []byte) []byte { return b }, true},
+		{"one less", func(b []byte) []byte { return b[:len(b)-record] }, false},
+		{"half of one less", func(b []byte) []byte { return b[:len(b)-record/2] }, false},
+		{"one more", func(b []byte) []byte { return append(b, b[len(b)-record:]...) }, false},
+		{"unknown", func(b []byte) []byte { b[len(b)-what] = byte(unknown); return b }, false},
+		{"asking", func(b []byte) []byte { b[len(b)-what] = byte(asking); return b }, false},
+		{"no judgement", func(b []byte) []byte { b[len(b)-what] = byte(other) + 1; return b }, false},
+		{"of the future", func(b []byte) []byte { b[len(b)-8] = 0x81; return b }, true},
+	} {
+		x, err := restored(t, seal(tt.change(bytes.Clone(good))))
+		if (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrSnapshotDamaged) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		for _, j := range x.e.judged.judged[:x.e.judged.used] {
+			if j.when > x.now {
+				t.Errorf("%s: known since a moment to come", tt.name)
+			}
+		}
+	}
+	// More than fit: the file of a program with a larger table.
+	at := len(good) - 3*record - 2
+	if n := binary.BigEndian.Uint16(good[at:]); n != 3 {
+		t.Fatalf("%d places in the file", n)
+	}
+	many := bytes.Clone(good[:at])
+	many = binary.BigEndian.AppendUint16(many, 2*maxJudged)
+	for i := range 2 * maxJudged {
+		r := bytes.Clone(good[len(good)-record:])
+		binary.BigEndian.PutUint16(r[38:], uint16(i))
+		many = append(many, r...)
+	}
+	if x, err := restored(t, seal(many)); err != nil || x.e.judged.used != maxJudged {
+		t.Errorf("%d places of a larger table: %v", x.e.judged.used, err)
+	}
+}
+
 // seal gives a changed snapshot a checksum that fits.
 func seal(b []byte) []byte {
 	binary.BigEndian.PutUint32(b[8:], crc32.ChecksumIEEE(b[snapshotHead:]))
@@ -132,6 +234,8 @@ func FuzzRestore(f *testing.F) {
 	good := w.e.Snapshot(nil, w.now)
 	f.Add(good)
 	f.Add(good[:100])
+	w = judgedPlaces(&testing.T{})
+	f.Add(w.e.Snapshot(nil, w.now))
 	cfg := DefaultConfig()
 	cfg.MaxClients = 4
 	f.Fuzz(func(t *testing.T, b []byte) {

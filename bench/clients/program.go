@@ -3,7 +3,6 @@
 package clients
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
@@ -87,29 +85,11 @@ type program struct {
 
 	cmd  *exec.Cmd
 	done chan struct{}
-	log  lockedBuffer
+	log  lab.Output
 }
 
 // patience bounds every wait; it only ends a run that hangs.
 const patience = 60 * time.Second
-
-// lockedBuffer keeps what a program says.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // start runs a client and gives it the torrent.
 func start(l *lab.Lab, k *kind, o options) (*program, error) {

@@ -5,23 +5,15 @@ package clients
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/binary"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -50,50 +42,7 @@ const (
 	trackerName = "tracker.example.org"
 )
 
-// certificate is that of the ordinary servers, of a tracker by HTTPS, and of its own
-// authority.
-type certificate struct {
-	tls  tls.Certificate
-	pool *x509.CertPool
-	pem  []byte
-}
-
-var certOnce = sync.OnceValues(func() (*certificate, error) {
-	return newCertificate(&x509.Certificate{
-		Subject: pkix.Name{CommonName: serverName}, DNSNames: []string{serverName, trackerName},
-		IsCA: true, BasicConstraintsValid: true,
-	}, nil)
-})
-
-// newCertificate completes a certificate with a key and a day to live, and has it
-// signed by another, or by itself.
-func newCertificate(t *x509.Certificate, by *certificate) (*certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	t.SerialNumber = big.NewInt(1)
-	t.NotBefore, t.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
-	parent, signer := t, any(key)
-	if by != nil {
-		parent, signer = by.tls.Leaf, by.tls.PrivateKey
-	}
-	der, err := x509.CreateCertificate(rand.Reader, t, parent, &key.PublicKey, signer)
-	if err != nil {
-		return nil, err
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, err
-	}
-	c := &certificate{
-		tls:  tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf},
-		pool: x509.NewCertPool(),
-		pem:  pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-	}
-	c.pool.AddCert(leaf)
-	return c, nil
-}
+var certOnce = sync.OnceValues(func() (*lab.Certificate, error) { return lab.NewCertificate(serverName, trackerName) })
 
 // quiet is for servers whose clients come and go as they like.
 var quiet = log.New(io.Discard, "", 0)
@@ -101,7 +50,7 @@ var quiet = log.New(io.Discard, "", 0)
 // servers are the ordinary servers, on the addresses server4 and server6.
 type servers struct {
 	lab    *lab.Lab
-	cert   *certificate
+	cert   *lab.Certificate
 	key    string // file with the SSH client's key
 	caFile string
 }
@@ -111,8 +60,8 @@ func startServers(l *lab.Lab, dir string) (*servers, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &servers{lab: l, cert: cert, key: filepath.Join(dir, "key"), caFile: filepath.Join(dir, "ca.pem")}
-	if err := os.WriteFile(s.caFile, cert.pem, 0o644); err != nil {
+	s := &servers{lab: l, cert: cert, caFile: filepath.Join(dir, "ca.pem")}
+	if err := os.WriteFile(s.caFile, cert.PEM, 0o644); err != nil {
 		return nil, err
 	}
 	for _, a := range []netip.Addr{server4, server6} {
@@ -125,7 +74,9 @@ func startServers(l *lab.Lab, dir string) (*servers, error) {
 			return nil, err
 		}
 	}
-	return s, s.sshd(dir)
+	// Who logs in gets bytes to download.
+	s.key, err = l.StartSSHD(dir, "head -c 100000 /dev/zero", netip.AddrPortFrom(server4, portSSH), netip.AddrPortFrom(server6, portSSH))
+	return s, err
 }
 
 // at starts the servers of one address.
@@ -136,7 +87,7 @@ func (s *servers) at(a netip.Addr) error {
 		if err != nil {
 			return err
 		}
-		srv := &http.Server{Handler: web, ErrorLog: quiet, TLSConfig: &tls.Config{Certificates: []tls.Certificate{s.cert.tls}}}
+		srv := &http.Server{Handler: web, ErrorLog: quiet, TLSConfig: &tls.Config{Certificates: []tls.Certificate{s.cert.TLS}}}
 		s.lab.OnClose(func() { srv.Close() })
 		if port == portTLS {
 			go srv.ServeTLS(l, "", "")
@@ -278,52 +229,6 @@ func (s *servers) quic(at netip.AddrPort) error {
 func (s *servers) quicConfig() *quic.Config {
 	return &quic.Config{TLSConfig: &tls.Config{
 		MinVersion: tls.VersionTLS13, NextProtos: []string{"h3"}, ServerName: serverName,
-		Certificates: []tls.Certificate{s.cert.tls}, RootCAs: s.cert.pool,
+		Certificates: []tls.Certificate{s.cert.TLS}, RootCAs: s.cert.Pool,
 	}}
-}
-
-// sshd starts OpenSSH's server. Whoever logs in gets bytes to download.
-func (s *servers) sshd(dir string) error {
-	host := filepath.Join(dir, "host_key")
-	for _, f := range []string{host, s.key} {
-		if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f).CombinedOutput(); err != nil {
-			return fmt.Errorf("ssh-keygen: %w: %s", err, out)
-		}
-	}
-	path, err := exec.LookPath("/usr/sbin/sshd")
-	if err != nil {
-		return err
-	}
-	// Its service makes this folder otherwise.
-	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
-		return err
-	}
-	// bash reads ~/.bashrc when it is run for ssh, unless it is not the first shell. What
-	// is there is somebody's, and may take minutes: pyenv's waits for a lock.
-	conf := fmt.Sprintf("SetEnv SHLVL=1\nHostKey %s\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n"+
-		"AuthorizedKeysFile %s.pub\nListenAddress %s\nListenAddress %s\n"+
-		"ForceCommand head -c 100000 /dev/zero\n", host, s.key, server4, netip.AddrPortFrom(server6, portSSH))
-	file := filepath.Join(dir, "sshd_config")
-	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
-		return err
-	}
-	cmd := s.lab.Inet.Command(path, "-D", "-e", "-f", file)
-	var said lockedBuffer
-	cmd.Stderr = &said
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	s.lab.OnClose(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		c, err := s.lab.Inet.Dial(context.Background(), "tcp", netip.AddrPort{}, netip.AddrPortFrom(server6, portSSH))
-		if err == nil {
-			return c.Close()
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("sshd: %w\n%s", err, said.String())
-		}
-	}
 }

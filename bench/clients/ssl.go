@@ -11,6 +11,8 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
 // sslTorrent is what a torrent with SSL has, as libtorrent made it: an authority whose
@@ -23,15 +25,11 @@ type sslTorrent struct {
 }
 
 func newSSLTorrent(dir string) (*sslTorrent, error) {
-	authority, err := newCertificate(&x509.Certificate{Subject: pkix.Name{CommonName: "a publisher"}, IsCA: true, BasicConstraintsValid: true}, nil)
+	authority, err := lab.SignCertificate(&x509.Certificate{Subject: pkix.Name{CommonName: "a publisher"}, IsCA: true, BasicConstraintsValid: true}, nil)
 	if err != nil {
 		return nil, err
 	}
-	peer, err := newCertificate(&x509.Certificate{Subject: pkix.Name{CommonName: "*"}, DNSNames: []string{"*"}}, authority)
-	if err != nil {
-		return nil, err
-	}
-	key, err := x509.MarshalPKCS8PrivateKey(peer.tls.PrivateKey)
+	peer, err := lab.SignCertificate(&x509.Certificate{Subject: pkix.Name{CommonName: "*"}, DNSNames: []string{"*"}}, authority)
 	if err != nil {
 		return nil, err
 	}
@@ -40,12 +38,12 @@ func newSSLTorrent(dir string) (*sslTorrent, error) {
 		return nil, err
 	}
 	s := &sslTorrent{
-		authority: authority.pem,
+		authority: authority.PEM,
 		cert:      filepath.Join(dir, "peer.pem"), key: filepath.Join(dir, "peer.key"), dh: filepath.Join(dir, "dh.pem"),
 	}
 	return s, errors.Join(
-		os.WriteFile(s.cert, peer.pem, 0o644),
-		os.WriteFile(s.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o644),
+		os.WriteFile(s.cert, peer.PEM, 0o644),
+		os.WriteFile(s.key, peer.KeyPEM, 0o644),
 		os.WriteFile(s.dh, dh, 0o644),
 	)
 }

@@ -110,7 +110,7 @@ func startSwarm(l *lab.Lab, dir string, srv *servers, cfg swarmConfig) (*swarm, 
 	s.seeds = []netip.AddrPort{netip.AddrPortFrom(a, cfg.port), netip.AddrPortFrom(b, cfg.port)}
 	at := netip.AddrPortFrom(track, trackerPort)
 	var urls []string
-	var cert *certificate
+	var cert *lab.Certificate
 	switch cfg.tracker {
 	case "http":
 		urls = []string{fmt.Sprintf("http://%s/announce", at)}

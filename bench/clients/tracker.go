@@ -36,7 +36,7 @@ type tracker struct {
 
 // startTracker listens on an address of the internet, with TLS where it has a
 // certificate.
-func startTracker(l *lab.Lab, at netip.AddrPort, seeds []netip.AddrPort, cert *certificate) (*tracker, error) {
+func startTracker(l *lab.Lab, at netip.AddrPort, seeds []netip.AddrPort, cert *lab.Certificate) (*tracker, error) {
 	t := &tracker{peers: slices.Clone(seeds)}
 	tcp, err := l.Inet.ListenTCP(at)
 	if err != nil {
@@ -49,7 +49,7 @@ func startTracker(l *lab.Lab, at netip.AddrPort, seeds []netip.AddrPort, cert *c
 	}
 	srv := &http.Server{Handler: http.HandlerFunc(t.http), ErrorLog: quiet}
 	if cert != nil {
-		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert.tls}}
+		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert.TLS}}
 		go srv.ServeTLS(tcp, "", "")
 	} else {
 		go srv.Serve(tcp)

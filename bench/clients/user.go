@@ -165,7 +165,7 @@ func (u *user) web(ctx context.Context, scheme string, v6 bool) error {
 		port = portTLS
 	}
 	t := &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: u.servers.cert.pool},
+		TLSClientConfig: &tls.Config{RootCAs: u.servers.cert.Pool},
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return u.dial(ctx, "tcp", netip.AddrPortFrom(pick(v6, server4, server6), port))
 		},
@@ -335,7 +335,7 @@ func (u *user) long(ctx context.Context, v6 bool) error {
 		return err
 	}
 	defer c.Close()
-	t := tls.Client(c, &tls.Config{RootCAs: u.servers.cert.pool, ServerName: serverName})
+	t := tls.Client(c, &tls.Config{RootCAs: u.servers.cert.Pool, ServerName: serverName})
 	r := bufio.NewReader(t)
 	for ctx.Err() == nil {
 		t.SetDeadline(time.Now().Add(useTimeout))

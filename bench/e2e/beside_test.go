@@ -65,6 +65,9 @@ var streams = []struct {
 	{"Minecraft", "", 25565, func() []byte { return []byte("\x10\x00\xf4\x05\x09localhost\x63\xdd\x01") }, func() []byte { return noise(60) }},
 	{"SSH at any port", "SSH-2.0-OpenSSH_9.2\r\n", 2222, func() []byte { return []byte("SSH-2.0-OpenSSH_9.2\r\n") }, func() []byte { return noise(1400) }},
 	{"TLS at any port", "", 9443, func() []byte { return append([]byte("\x16\x03\x01\x01\x00"), noise(256)...) }, func() []byte { return append([]byte("\x17\x03\x03\x04\x00"), noise(1024)...) }},
+	{"TeamViewer", "", 5938, func() []byte { return append([]byte("\x17\x24\x0a\x20\x00\x00\x00\x00\x00"), noise(30)...) }, func() []byte { return append([]byte("\x17\x24\x10\x04\x00\x00"), noise(500)...) }},
+	{"AnyDesk", "", 7070, func() []byte { return append([]byte("\x16\x03\x01\x01\x00"), noise(256)...) }, func() []byte { return append([]byte("\x17\x03\x03\x04\x00"), noise(1024)...) }},
+	{"Steam", "", 27017, func() []byte { return append([]byte("\x24\x00\x00\x00VT01\x17\x05\x00\x00"), noise(32)...) }, func() []byte { return append([]byte("\xa0\x00\x00\x00VT01"), noise(160)...) }},
 	{"something unknown", "", 7000, func() []byte { return []byte("hullo\n") }, func() []byte { return noise(500) }},
 }
 
@@ -87,6 +90,12 @@ var datagrams = []struct {
 		return append([]byte("\x80\x00\x00\x01\x00\x00\x00\xa0\x11\x22\x33\x44"), noise(160)...)
 	}},
 	{"Source's games", 27020, func() []byte { return []byte("\xff\xff\xff\xffTSource Engine Query\x00") }},
+	{"Steam", 27018, func() []byte { return append([]byte("VS01\x00\x00\x01\x00\x00\x02\x00\x00"), noise(24)...) }},
+	{"Xbox", 3074, func() []byte { return append([]byte("\x00\x00\x00\x00\x0c\x58\x76\x00\x00\x00"), noise(40)...) }},
+	{"Mumble", 64738, func() []byte { return noise(60 + rand.IntN(60)) }},
+	{"SNMP", 16100, func() []byte {
+		return []byte("\x30\x26\x02\x01\x01\x04\x06public\xa0\x19\x02\x01\x2a\x02\x01\x00\x02\x01\x00\x30\x0e\x30\x0c\x06\x08\x2b\x06\x01\x02\x01\x01\x01\x00\x05\x00")
+	}},
 	{"a game of its own", 7777, func() []byte { return noise(20 + rand.IntN(300)) }},
 	{"mosh", 60001, func() []byte { return noise(70) }},
 	{"Zoom", 8801, func() []byte { return append([]byte{5, 0x10, 1}, noise(300)...) }},

@@ -15,6 +15,9 @@
 //	go test -c -o e2e.test ./bench/e2e
 //	P2PWALL_BIN=/usr/sbin/p2pwall ./e2e.test
 //
+// TestPrograms and TestSessions do the same with real programs of Debian's, which
+// bench/tools.sh installs: README.md says what is shown by which of them.
+//
 // P2PWALL_BACKEND=nft or iptables chooses the backend; the default lets the
 // program choose. P2PWALL_E2E=off runs TestWall without the wall: then every
 // scenario must fail. P2PWALL_E2E_PACE=N lets the innocent host pause N times as

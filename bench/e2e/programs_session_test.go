@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package e2e_test
+
+import (
+	endian "encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	xproxy "golang.org/x/net/proxy"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// portPing is where the server sends back what comes through a tunnel.
+const portPing = 7
+
+// pinger sends a datagram through a tunnel every 50 ms.
+type pinger struct {
+	session
+	conn net.Conn
+
+	mu      sync.Mutex
+	last    time.Time     // when one came back
+	longest time.Duration // between two that came back
+	came    int
+}
+
+const pingEvery = 50 * time.Millisecond
+
+// ping begins to ping through a tunnel by what connects with the server there, and sends
+// back what it gets. It ends with the lab.
+func (p *programs) ping(through session, c net.Conn) *pinger {
+	c.SetDeadline(time.Time{})
+	g := &pinger{session: through, conn: c, last: time.Now()}
+	p.lab.OnClose(func() { c.Close() })
+	go func() {
+		for n := uint64(0); ; n++ {
+			// A tunnel that is gone for a moment is what is looked for.
+			if _, err := c.Write(endian.BigEndian.AppendUint64(make([]byte, 48), n)); err != nil && g.closed() {
+				return
+			}
+			time.Sleep(pingEvery)
+		}
+	}()
+	go func() {
+		b := make([]byte, 100)
+		for !g.closed() {
+			if n, _ := c.Read(b); n > 0 {
+				g.note()
+			}
+		}
+	}()
+	return g
+}
+
+// pingIn pings in the network of a tunnel.
+func (p *programs) pingIn(through session, net int) (*pinger, error) {
+	at := netip.AddrPortFrom(tunnelled(net, 1), portPing)
+	u, err := p.lab.Inet.ListenUDP(at)
+	if err != nil {
+		return nil, err
+	}
+	p.lab.OnClose(func() { u.Close() })
+	go lab.EchoUDP(u)
+	c, err := dial(p.host, "udp", at)
+	if err != nil {
+		return nil, err
+	}
+	return p.ping(through, c), nil
+}
+
+// pingBySOCKS pings in a connection that a proxy of the host's carries.
+func (p *programs) pingBySOCKS(through session, local uint16) (*pinger, error) {
+	at := netip.AddrPortFrom(besideAddrs[0], portPing)
+	l, err := p.lab.Inet.ListenTCP(at)
+	if err != nil {
+		return nil, err
+	}
+	p.lab.OnClose(func() { l.Close() })
+	go lab.Accept(l, func(c net.Conn) { io.Copy(c, c) })
+	socks, err := xproxy.SOCKS5("tcp", fmt.Sprint("127.0.0.1:", local), nil, hostDialer{p.host})
+	if err != nil {
+		return nil, err
+	}
+	c, err := socks.Dial("tcp", at.String())
+	if err != nil {
+		return nil, err
+	}
+	return p.ping(through, c), nil
+}
+
+// hostDialer connects from a host.
+type hostDialer struct{ *lab.Host }
+
+func (h hostDialer) Dial(network, addr string) (net.Conn, error) {
+	return dial(h.Host, network, netip.MustParseAddrPort(addr))
+}
+
+// closed reports whether the connection is.
+func (g *pinger) closed() bool { return g.conn.SetDeadline(time.Time{}) != nil }
+
+func (g *pinger) note() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	g.longest, g.last = max(g.longest, now.Sub(g.last)), now
+	g.came++
+}
+
+// phase ends a phase, and returns how long nothing came back at the longest, and how many
+// came.
+func (g *pinger) phase() (longest time.Duration, came int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.longest = max(g.longest, time.Since(g.last))
+	longest, came = g.longest, g.came
+	g.longest, g.came = 0, 0
+	return longest, came
+}
+
+// session is a tunnel that is there all the time.
+type session struct {
+	vpn   string
+	moves bool // it goes on when the host's address changes
+}
+
+// sessions are those that are tried.
+var sessions = []session{
+	{"WireGuard, port 51820", false}, // wireguard-go goes on from the address that is gone
+	{"WireGuard, port 2408, IPv6", true},
+	{"OpenVPN, UDP, port 1194", true},
+	{"OpenVPN, UDP, port 31194, tls-crypt", true},
+	{"OpenVPN, TCP, port 443, tls-crypt", false},
+	{"OpenVPN, TCP, port 31194, tls-crypt", false},
+	{"OpenVPN, TCP, port 11196, static key", false},
+	{"fastd", false}, // these take their time to find each other anew
+	{"tinc", false},
+}
+
+// oneSecond is the longest gap that nobody minds.
+const oneSecond = time.Second
+
+// TestSessions: tunnels that were there before the wall go on through the beginning of a
+// lock, the daemon's death and return, and a change of the host's address, without a gap of
+// a second. Without the wall it is the same; that a gap would be seen is shown there.
+func TestSessions(t *testing.T) {
+	for _, wall := range []bool{true, false} {
+		t.Run(fmt.Sprintf("wall %v", wall), func(t *testing.T) {
+			t.Parallel()
+			p := newPrograms(t, scenario{lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "4"}}, wall)
+			p.sessions()
+			if wall {
+				p.finish()
+			}
+			for _, f := range p.faults {
+				t.Error(f)
+			}
+		})
+	}
+}
+
+// sessionsUp makes all tunnels, side by side, and pings through them.
+func (p *programs) sessionsUp() []*pinger {
+	p.t.Helper()
+	pingers, errs := make([]*pinger, len(sessions)), make([]error, len(sessions))
+	var all sync.WaitGroup
+	for i := range sessions {
+		n := slices.IndexFunc(vpns, func(v tunnel) bool { return v.name == sessions[i].vpn })
+		up, err := vpns[n].begin(p, n)
+		if err != nil {
+			p.t.Fatalf("%s: %v", sessions[i].vpn, err)
+		}
+		all.Go(func() {
+			var r *running
+			if r, errs[i] = up(); errs[i] == nil {
+				errs[i] = p.reaches(r, n)
+			}
+			if errs[i] == nil {
+				pingers[i], errs[i] = p.pingIn(sessions[i], n)
+			}
+		})
+	}
+	all.Wait()
+	for i, err := range errs {
+		if err != nil {
+			p.t.Fatalf("%s: %v", sessions[i].vpn, err)
+		}
+	}
+	return pingers
+}
+
+func (p *programs) sessions() {
+	const timelock = 4 * time.Second
+	pingers := p.sessionsUp()
+	// phase judges the time since the last one.
+	phase := func(what string, moved bool) {
+		said := ""
+		for _, g := range pingers {
+			gap, came := g.phase()
+			if moved && !g.moves {
+				continue
+			}
+			said += fmt.Sprintf("\n%5d ms, %3d pings: %s", gap.Milliseconds(), came, g.vpn)
+			p.must(gap < oneSecond, "%s: %s: a gap of %v", what, g.vpn, gap)
+		}
+		p.t.Logf("longest gaps %s:%s", what, said)
+	}
+	host := *p.host
+	lock := func() { p.until("the lock", func() bool { return p.wall == nil || p.locked(&host) }) }
+	time.Sleep(timelock / 4)
+	phase("before", false)
+
+	torrent := func(at netip.Addr) (c *lab.Torrent, stop func()) {
+		c = lab.NewTorrent(p.host, lab.TorrentConfig{Peers: torrentPeers, Listen: at})
+		stop = p.start(c.Run)
+		p.until("queries", func() bool { return c.Seen().Queries >= 10 })
+		return c, stop
+	}
+	_, stop := torrent(p.host.Addr4)
+	p.startWall()
+	lock()
+	time.Sleep(timelock)
+	phase("as the lock begins", false)
+	if p.wall != nil {
+		p.wall.Kill()
+	}
+	time.Sleep(timelock / 4)
+	p.startWall()
+	lock()
+	time.Sleep(timelock)
+	phase("as the daemon is killed and comes back", false)
+	// What begins as BitTorrent does is asked once, and then known, also by the next daemon.
+	if begun, err := shadowsocks("aes-256-gcm", 10443, 1082)(p); err == nil {
+		begun()
+	}
+	g, err := p.pingBySOCKS(session{"Shadowsocks", false}, 1082)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	pingers = append(pingers, g)
+	time.Sleep(timelock / 4)
+	phase("as Shadowsocks is begun", false)
+	if p.wall != nil {
+		p.must(p.wall.Stop() == nil, "it does not stop")
+		p.startWall()
+		lock()
+	}
+	time.Sleep(timelock)
+	phase("as it is restarted", false)
+
+	stop()
+	other := netip.MustParseAddr("192.168.1.177")
+	if _, err := p.host.Run("sh", "-ec", fmt.Sprintf(`ip addr del %s/24 dev %[2]s
+ip addr add %s/24 dev %[2]s
+ip route replace default via %[4]s
+ip addr add 2001:db8:1::177/64 dev %[2]s nodad
+ip addr del %[5]s/64 dev %[2]s`, p.host.Addr4, lab.HostDev, other, lab.Router4, p.host.Addr6)); err != nil {
+		p.t.Fatal(err)
+	}
+	// The wall cannot know it for the same host: it finds the client there anew.
+	host.Addr4 = other
+	c, _ := torrent(other)
+	lock()
+	time.Sleep(timelock)
+	phase("as the host's address changes", true)
+	before := c.Seen()
+	time.Sleep(timelock)
+	phase("at the other address", true)
+	if after := c.Seen(); p.wall != nil {
+		p.must(after.TCPIn == before.TCPIn && after.UDPIn == before.UDPIn, "the torrent client got through")
+		p.must(p.locked(&host), "the host was let go while its client ran")
+	} else {
+		p.must(after.UDPIn > before.UDPIn, "the torrent client does nothing")
+		// A gap would be seen.
+		p.dropUDP("-I")
+		time.Sleep(oneSecond * 3 / 2)
+		p.dropUDP("-D")
+		for _, g := range pingers {
+			if gap, _ := g.phase(); g.moves && gap < oneSecond {
+				p.fault("%s: all UDP was dropped, and the longest gap is %v", g.vpn, gap)
+			}
+		}
+	}
+}

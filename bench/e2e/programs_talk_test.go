@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package e2e_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// conversations are programs with which people or programs talk.
+var conversations = []pastime{
+	{name: "telnet", begin: telnet},
+	{name: "mosh", begin: mosh},
+	{name: "IRC, two of ngircd's users", begin: irc},
+	{name: "Redis", begin: redis},
+	{name: "MQTT, mosquitto", begin: mqtt},
+	{name: "logger, syslog by UDP and TCP", begin: syslog},
+}
+
+func telnet(p *programs) (func() error, error) {
+	if err := p.serveAt(2323, "busybox", "telnetd", "-F", "-b", server+":2323", "-l", "/bin/sh"); err != nil {
+		return nil, err
+	}
+	return func() error {
+		out, err := p.shell(`(for i in 1 2 3; do echo "echo $((i + 40))x"'$((6 * 7))'; sleep .3; done; echo exit; sleep .3) | busybox telnet %s 2323 || :`, server)
+		if err == nil && !strings.Contains(out, "43x42") {
+			err = fmt.Errorf("it says %q", out)
+		}
+		return err
+	}, nil
+}
+
+// mosh begins by SSH, which is another pastime; here the session is.
+func mosh(p *programs) (func() error, error) {
+	return func() error {
+		out, err := p.lab.Inet.Command("env", "LC_ALL=C.UTF-8", "SHELL=/bin/sh", "ENV=", "mosh-server", "new", "-i", server, "-p", "60010:60100", "--", "/bin/sh").CombinedOutput()
+		var port, key string
+		_, at, _ := strings.Cut(string(out), "MOSH CONNECT ")
+		if n, _ := fmt.Sscan(at, &port, &key); n != 2 {
+			return fmt.Errorf("mosh-server: %w: %s", err, out)
+		}
+		said, err := p.shell(`(for i in 1 2 3 4; do sleep .5; echo "echo $((i + 40))x"'$((6 * 7))'; done; sleep 1; echo exit; sleep 1) |
+MOSH_KEY=%s script -qec 'stty rows 24 cols 80; exec mosh-client %s %s' /dev/null`, key, server, port)
+		if err == nil && !strings.Contains(said, "44x42") {
+			err = fmt.Errorf("it says %q", said)
+		}
+		return err
+	}, nil
+}
+
+func irc(p *programs) (func() error, error) {
+	conf := p.write("ngircd.conf", fmt.Sprintf("[Global]\nName = irc.example.org\nInfo = a\nListen = %s\nPorts = 6667\nMotdPhrase = a\nServerUID = 0\nServerGID = 0\n"+
+		"[Limits]\nMaxConnectionsIP = 0\n[Options]\nIdent = no\nDNS = no\nPAM = no\nIncludeDir = /nowhere\n", server))
+	if err := p.serveAt(6667, "ngircd", "-n", "-f", conf); err != nil {
+		return nil, err
+	}
+	return func() error {
+		out, err := p.shell(`(sleep .5; echo ':j #x'; sleep 2) | sic -h %s -p 6667 -n a$$ >irc$$ &
+(sleep 1; echo ':j #x'; sleep .5; echo ':m #x hullo you'; sleep .5) | sic -h %[1]s -p 6667 -n b$$ >/dev/null || :
+wait; cat irc$$; rm irc$$`, server)
+		if err == nil && !strings.Contains(out, "hullo you") {
+			err = fmt.Errorf("it says %q", out)
+		}
+		return err
+	}, nil
+}
+
+func redis(p *programs) (func() error, error) {
+	err := p.serveAt(6379, "redis-server", "--bind", server, "--port", "6379", "--save", "", "--protected-mode", "no", "--dir", p.dir)
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		_, err := p.shell(`c="redis-cli -h %s"; $c -x set k <%s | grep -q OK; $c --raw get k | head -c %[2]s | cmp - %[2]s; $c ping | grep -q PONG`, server, small)
+		return err
+	}, nil
+}
+
+func mqtt(p *programs) (func() error, error) {
+	conf := p.write("mosquitto.conf", fmt.Sprintf("listener 1883 %s\nallow_anonymous true\nuser root\n", server))
+	if err := p.serveAt(1883, "mosquitto", "-c", conf); err != nil {
+		return nil, err
+	}
+	return func() error {
+		_, err := p.shell("mosquitto_pub -h %s -t t$$ -r -q 1 -f %s; mosquitto_sub -h %[1]s -t t$$ -C 1 -N | cmp - %[2]s", server, small)
+		return err
+	}, nil
+}
+
+func syslog(p *programs) (func() error, error) {
+	at := netip.AddrPortFrom(besideAddrs[0], 5140)
+	var got lab.Output
+	u, err := p.lab.Inet.ListenUDP(at)
+	if err != nil {
+		return nil, err
+	}
+	l, err := p.lab.Inet.ListenTCP(at)
+	if err != nil {
+		return nil, err
+	}
+	p.lab.OnClose(func() { u.Close(); l.Close() })
+	go io.Copy(&got, u)
+	go lab.Accept(l, func(c net.Conn) { io.Copy(&got, c) })
+	return func() error {
+		name := fmt.Sprint("a", time.Now().UnixNano())
+		for _, by := range []string{"udp", "tcp"} {
+			if _, err := p.shell("logger -n %s -P 5140 --%s %s by %[2]s", server, by, name); err != nil {
+				return err
+			}
+			for end := time.Now().Add(p.patience); !strings.Contains(got.String(), name+" by "+by); time.Sleep(20 * time.Millisecond) {
+				if time.Now().After(end) {
+					return fmt.Errorf("the message by %s did not come", by)
+				}
+			}
+		}
+		return nil
+	}, nil
+}

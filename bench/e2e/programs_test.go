@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package e2e_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cgi"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/webdav"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// What a host does beside a torrent, with real programs of Debian's at both ends.
+
+// pastime is something that a person does with real programs.
+type pastime struct {
+	name string
+	// begin starts the servers, and returns what does it once. What that returns is an
+	// error unless everything arrived.
+	begin func(*programs) (use func() error, err error)
+	// loses is how often it may fail. What begins as BitTorrent's encrypted connections
+	// do is asked, once for each server.
+	loses int
+}
+
+// pastimes is all of it, in the order of the servers' start.
+func pastimes() []pastime {
+	var all []pastime
+	for _, some := range [][]pastime{transfers, conversations, proxies, tunnels} {
+		all = append(all, some...)
+	}
+	return all
+}
+
+// programs are real programs that run in a lab.
+type programs struct {
+	*env
+	host     *lab.Host // who uses them
+	dir      string    // of their files
+	cert     *lab.Certificate
+	patience time.Duration // for doing one thing once
+}
+
+// server is the address of nearly all servers, and server6 that of some.
+var server, server6 = besideAddrs[0].String(), besideAddrs[1].String()
+
+// portWeb is that of the web server, which is at all addresses, also inside the tunnels.
+const (
+	portWeb    = 8000
+	portWebTLS = 9443
+)
+
+// sizes are those of the files, which are named so, in bytes.
+var sizes = []int{1 << 10, 100 << 10, 2 << 20, 30 << 20}
+
+const (
+	small  = "102400"
+	middle = "2097152"
+)
+
+// newPrograms makes a lab with a torrent client's peers and a web server.
+func newPrograms(t *testing.T, s scenario, wall bool) *programs {
+	t.Helper()
+	need(t)
+	if why := lab.Needs(programNames...); why != "" {
+		t.Skip(why)
+	}
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		t.Skip("needs /dev/net/tun for the tunnels")
+	}
+	s.lab.NoServers, s.late = true, true
+	e := newEnv(t, s, wall)
+	p := &programs{env: e, host: e.lab.Clients[0], dir: t.TempDir(), patience: patience}
+	// Some servers give up root, and all have to come to their files.
+	for _, d := range []string{filepath.Dir(p.dir), p.dir} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, size := range sizes {
+		p.write(fmt.Sprint(size), string(noise(size)))
+	}
+	var err error
+	if p.cert, err = lab.NewCertificate("www.example.net"); err != nil {
+		t.Fatal(err)
+	}
+	p.write("cert.pem", string(p.cert.PEM))
+	p.write("key.pem", string(p.cert.KeyPEM))
+	p.peers()
+	p.web()
+	// The server's end of a tunnel is not to be reached outside of it.
+	if _, err := p.host.Run("ip", "route", "add", "unreachable", tunnelNets); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// programNames are what has to be there.
+var programNames = []string{
+	"aria2c", "busybox", "curl", "fastd", "git", "gtlsclient", "gtlsserver", "iperf3", "microsocks",
+	"mosh-client", "mosquitto", "mosquitto_sub", "ngircd", "obfs4proxy", "openvpn",
+	"redis-server", "rsync", "script", "sic", "ss-server", "ssh", "/usr/sbin/sshd", "syncthing", "tincd", "timeout",
+	"tinyproxy", "vsftpd", "wg", "wireguard-go",
+}
+
+// file is the path of one of the programs' files, and write makes one. Each begin uses
+// names of its own.
+func (p *programs) file(name string) string { return filepath.Join(p.dir, name) }
+
+func (p *programs) write(name, text string) string {
+	f := p.file(name)
+	err := os.MkdirAll(filepath.Dir(f), 0o755)
+	if err == nil {
+		err = os.WriteFile(f, []byte(text), 0o600)
+	}
+	if err == nil {
+		err = os.Chmod(f, 0o644)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return f
+}
+
+// peers serves those of the torrent client.
+func (p *programs) peers() {
+	for _, a := range torrentPeers {
+		at := netip.AddrPortFrom(a, lab.PortTorrent)
+		l, err := p.lab.Inet.ListenTCP(at)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		u, err := p.lab.Inet.ListenUDP(at)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.lab.OnClose(func() { l.Close(); u.Close() })
+		go lab.Accept(l, func(c net.Conn) { io.Copy(c, c) })
+		go lab.EchoUDP(u)
+	}
+}
+
+// web serves the files, says the checksum of what is uploaded, and serves WebDAV and git.
+func (p *programs) web() {
+	l, err := p.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.Addr{}, portWeb))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	secure, err := p.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.Addr{}, portWebTLS))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/upload", func(w http.ResponseWriter, r *http.Request) {
+		sum := sha256.New()
+		if _, err := io.Copy(sum, r.Body); err == nil {
+			io.WriteString(w, hex.EncodeToString(sum.Sum(nil)))
+		}
+	})
+	mux.Handle("/dav/", &webdav.Handler{Prefix: "/dav", FileSystem: webdav.NewMemFS(), LockSystem: webdav.NewMemLS()})
+	mux.Handle("/git/", &cgi.Handler{
+		Path: "/usr/lib/git-core/git-http-backend", Root: "/git", Logger: nil,
+		Env: append(p.gitEnv(), "GIT_PROJECT_ROOT="+p.file("git"), "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=a"),
+	})
+	mux.Handle("/", http.FileServer(http.Dir(p.dir)))
+	s := &http.Server{Handler: mux}
+	go s.Serve(l)
+	t := &http.Server{Handler: mux, TLSConfig: &tls.Config{Certificates: []tls.Certificate{p.cert.TLS}}}
+	go t.ServeTLS(secure, "", "")
+	p.lab.OnClose(func() { s.Close(); t.Close() })
+}
+
+// running is a program that runs until it is stopped.
+type running struct {
+	name string
+	cmd  *exec.Cmd
+	said lab.Output
+	done chan struct{}
+}
+
+// run starts a program in a namespace, with more of an environment. It ends with the lab.
+func (p *programs) run(in *lab.Namespace, env []string, name string, args ...string) (*running, error) {
+	r := &running{name: name, cmd: in.Command(name, args...), done: make(chan struct{})}
+	r.cmd.Dir = p.dir
+	r.cmd.Env = append(os.Environ(), append([]string{"HOME=" + p.dir, "TERM=xterm", "LC_ALL=C.UTF-8"}, env...)...)
+	r.cmd.Stdout, r.cmd.Stderr = &r.said, &r.said
+	r.cmd.WaitDelay = time.Second // what it started may hold its output
+	if err := r.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		r.cmd.Wait()
+		close(r.done)
+	}()
+	p.lab.OnClose(r.stop)
+	return r, nil
+}
+
+// serve starts a server outside.
+func (p *programs) serve(name string, args ...string) (*running, error) {
+	return p.run(p.lab.Inet.Namespace, nil, name, args...)
+}
+
+// serveAt starts one and waits until it listens at a TCP port.
+func (p *programs) serveAt(port uint16, name string, args ...string) error {
+	r, err := p.serve(name, args...)
+	if err != nil {
+		return err
+	}
+	return p.listens(p.lab.Inet.Namespace, netip.AddrPortFrom(besideAddrs[0], port), r)
+}
+
+// listens waits until a program accepts connections.
+func (p *programs) listens(in *lab.Namespace, at netip.AddrPort, r *running) error {
+	return r.wait(fmt.Sprint("a connection to ", at), patience, func() bool { return in.Connects(at, time.Second) })
+}
+
+// says waits until a program has said something.
+func (r *running) says(text string, patience time.Duration) error {
+	return r.wait(text, patience, func() bool { return strings.Contains(r.said.String(), text) })
+}
+
+func (r *running) wait(what string, patience time.Duration, cond func() bool) error {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		if cond() {
+			return nil
+		}
+		select {
+		case <-r.done:
+			return fmt.Errorf("%s ended before %s: %s", r.name, what, tail(r.said.String(), 10))
+		default:
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s: did not come: %s: %s", r.name, what, tail(r.said.String(), 10))
+		}
+	}
+}
+
+// stop ends it, by force when it takes long.
+func (r *running) stop() {
+	r.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-r.done:
+	case <-time.After(5 * time.Second):
+		r.cmd.Process.Kill()
+		<-r.done
+	}
+}
+
+// shell has the host run a script, and returns what it printed. The script ends at the
+// first command that fails, and at the latest when the patience does.
+func (p *programs) shell(script string, args ...any) (string, error) {
+	cmd := p.host.Command("timeout", "-k", "1", fmt.Sprint(p.patience.Seconds()), "sh", "-ec", fmt.Sprintf(script, args...))
+	cmd.Dir = p.dir
+	cmd.Env = append(os.Environ(), "HOME="+p.dir, "TERM=xterm", "LC_ALL=C.UTF-8")
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, tail(string(out), 6))
+	}
+	return string(out), nil
+}
+
+// fetches downloads a file from the web server at an address, with curl and further
+// arguments, and wants it whole.
+func (p *programs) fetches(address, file string, more ...string) error {
+	_, err := p.shell("curl -sSf %s http://%s/%s | cmp - %[3]s", strings.Join(more, " "), address, file)
+	return err
+}
+
+// uses does one thing again and again, until it was done three times and ctx is over, or
+// only once. It returns how often it was done, and the faults.
+func (p *programs) uses(ctx context.Context, gate chan struct{}, times int, use func() error) (done int, faults []error) {
+	for done < times || ctx.Err() == nil {
+		gate <- struct{}{}
+		if err := use(); err != nil {
+			faults = append(faults, err)
+		}
+		<-gate
+		done++
+	}
+	return done, faults
+}
+
+// spend does all pastimes side by side, each at least so many times and until ctx ends,
+// and hands each to judge.
+func (p *programs) spend(ctx context.Context, times int, judge func(d *pastime, done int, faults []error)) {
+	p.t.Helper()
+	all := pastimes()
+	uses := make([]func() error, len(all))
+	for i := range all {
+		var err error
+		if uses[i], err = all[i].begin(p); err != nil {
+			p.t.Fatalf("%s: %v", all[i].name, err)
+		}
+	}
+	p.lockIt()
+	side := 8 // the machine may have two processors
+	if p.patience < patience {
+		side = len(all) // they wait for what never comes
+	}
+	gate := make(chan struct{}, side)
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	for i := range all {
+		wait.Go(func() {
+			done, faults := p.uses(ctx, gate, times, uses[i])
+			mu.Lock()
+			defer mu.Unlock()
+			judge(&all[i], done, faults)
+		})
+	}
+	wait.Wait()
+}
+
+// lockIt has the host run a torrent client, and the wall lock it.
+func (p *programs) lockIt() {
+	c := lab.NewTorrent(p.host, lab.TorrentConfig{Peers: torrentPeers})
+	p.start(c.Run)
+	p.until("queries", func() bool { return c.Seen().Queries >= 20 })
+	p.startWall()
+	p.until("the lock", func() bool { return p.wall == nil || p.locked(p.host) })
+}
+
+// TestPrograms: on a host that is locked for BitTorrent real programs go on, for several
+// lock times. That this can fail is shown by a wall that is wrong, and that it is the
+// wall's doing by none.
+func TestPrograms(t *testing.T) {
+	const timelock = 4 * time.Second
+	t.Run("wall", func(t *testing.T) {
+		t.Parallel()
+		p := newPrograms(t, scenario{main: map[string]string{"timelock": "4"}}, true)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*timelock)
+		defer cancel()
+		p.spend(ctx, 3, func(d *pastime, done int, faults []error) {
+			t.Logf("%s: %d times, %d of them failed", d.name, done, len(faults))
+			for i, err := range faults {
+				if len(faults) > d.loses {
+					t.Errorf("%s, failure %d of %d: %v", d.name, i+1, done, err)
+				}
+			}
+		})
+		p.must(p.locked(p.host) && len(p.events(p.host, "client", "released")) == 0, "the host was let go while its client ran")
+		p.finish()
+		for _, f := range p.faults {
+			t.Error(f)
+		}
+	})
+	t.Run("no wall", func(t *testing.T) {
+		t.Parallel()
+		p := newPrograms(t, scenario{}, false)
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		p.spend(ctx, 1, func(d *pastime, _ int, faults []error) {
+			for _, err := range faults {
+				t.Errorf("%s: %v", d.name, err)
+			}
+		})
+	})
+	t.Run("wrong wall", func(t *testing.T) {
+		t.Parallel()
+		p := newPrograms(t, scenario{main: map[string]string{"timelock": "120"}}, true)
+		p.cfg.BitTorrent = map[string]string{"mode": "block", "lock": "strict"}
+		// A strict lock leaves UDP alone; that is cut by hand.
+		p.dropUDP("-I")
+		p.patience = 4 * time.Second
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		p.spend(ctx, 1, func(d *pastime, _ int, faults []error) {
+			if len(faults) == 0 {
+				t.Errorf("%s works behind a wall that cuts everything, so it shows nothing", d.name)
+			}
+		})
+	})
+}
+
+// dropUDP has the router drop all UDP from the LAN ("-I"), or no longer ("-D"). The wall
+// sees it all the same.
+func (p *programs) dropUDP(do string) {
+	p.t.Helper()
+	for _, tool := range []string{"iptables", "ip6tables"} {
+		if _, err := p.lab.Router.Run(tool, "-w", do, "FORWARD", "-i", lab.BridgeDev, "-p", "udp", "-j", "DROP"); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+}

@@ -48,9 +48,6 @@ func need(t *testing.T) {
 	}
 }
 
-// clientPort is where the client is reached by its peers.
-const clientPort = 6890
-
 // env is a situation that runs.
 type env struct {
 	t       *testing.T
@@ -202,8 +199,6 @@ func (e *env) begin() time.Time {
 		return ok
 	})
 	if e.s.swarm.leech {
-		// They know the client from before. Their own packets come to its port.
-		e.swarm.tracker.announce(lab.WAN4, clientPort, false)
 		if err := e.swarm.startPeers(); err != nil {
 			e.t.Fatal(err)
 		}

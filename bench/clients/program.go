@@ -49,6 +49,8 @@ type options struct {
 	resume  bool // was told of the torrent in an earlier run
 	upload  int  // KiB a second; 0 is no limit
 
+	peer netip.AddrPort // it is told of; the zero value is none
+
 	encrypted bool // refuses what is not encrypted
 	noDHT     bool
 	private   bool // tells no peer of others and opens no port of the router's

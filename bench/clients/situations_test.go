@@ -95,8 +95,8 @@ var situations = []situation{
 
 	{name: "seeding", kind: transmission, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
 	{name: "seeding", kind: qbittorrent, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
-	{name: "seeding", kind: aria2, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
-	{name: "seeding", kind: rtorrent, swarm: swarmConfig{tracker: "udp", leech: true}, opt: noNode, nat: true, more: true},
+	{name: "seeding", kind: aria2, swarm: swarmConfig{tracker: "http", leech: true, by: onlyTCP}, nat: true, more: true},
+	{name: "seeding", kind: rtorrent, swarm: swarmConfig{tracker: "udp", leech: true, by: onlyTCP}, opt: noNode, nat: true, more: true},
 	{name: "seeding for a private tracker", kind: transmission, swarm: privateSwarm.seeded(), opt: private, nat: true, more: true},
 	{name: "seeding for a private tracker", kind: qbittorrent, swarm: privateSwarm.seeded(), opt: private, nat: true, more: true},
 
@@ -111,6 +111,26 @@ var situations = []situation{
 	{name: "WebTorrent with DHT", kind: anacrolix, swarm: swarmConfig{tracker: "wss"}, more: true},
 	{name: "defaults", kind: anacrolix, swarm: swarmConfig{tracker: "http"}, more: true},
 	{name: "private tracker", kind: anacrolix, swarm: privateSwarm, opt: private, more: true},
+	// Debian's newest, with what is new in them.
+	{name: "defaults", kind: newTransmission, swarm: swarmConfig{tracker: "http"}, nat: true, more: true},
+	{name: "defaults", kind: newQBittorrent, swarm: swarmConfig{tracker: "udp"}, more: true},
+	{name: "defaults", kind: newAria2, swarm: swarmConfig{tracker: "http"}, more: true},
+	{name: "defaults", kind: newRTorrent, swarm: swarmConfig{tracker: "http"}, opt: noNode, nat: true, more: true},
+	{name: "magnet", kind: newQBittorrent, opt: func(o *options) { o.magnet = true }, nat: true, more: true},
+	{name: "running", kind: newQBittorrent, swarm: swarmConfig{tracker: "http"}, running: true, more: true},
+	{name: "running", kind: newTransmission, swarm: swarmConfig{tracker: "http"}, running: true, more: true},
+	{name: "private tracker", kind: newTransmission, swarm: privateSwarm, opt: private, more: true},
+	{name: "private tracker", kind: newQBittorrent, swarm: privateSwarm, opt: private, nat: true, more: true},
+	{name: "private tracker", kind: newAria2, swarm: privateSwarm, opt: private, more: true},
+	{name: "private tracker", kind: newRTorrent, swarm: privateSwarm, opt: private, more: true},
+	{name: "private tracker with uTP", kind: newTransmission, swarm: privateSwarm, opt: privateUTP, more: true},
+	{name: "private tracker with uTP", kind: newQBittorrent, swarm: privateSwarm, opt: privateUTP, more: true},
+	{name: "private tracker on port 443", kind: newQBittorrent, swarm: privateSwarm.on(portTLS), opt: private, more: true},
+	{name: "host firewall and private tracker with uTP", kind: newQBittorrent, swarm: privateSwarm, opt: privateUTP, firewall: true, more: true},
+	{name: "seeding", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
+	{name: "SOCKS5", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", proxy: socks5}, opt: noDHT, more: true},
+	{name: "CONNECT", kind: newRTorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noNode, more: true},
+
 	{name: "CONNECT to a private tracker", kind: qbittorrent, swarm: privateSwarm.through(connect), opt: private, nat: true, more: true},
 }
 
@@ -131,7 +151,7 @@ func (c swarmConfig) through(proxy string) swarmConfig {
 
 // seeded has the client as the seed.
 func (c swarmConfig) seeded() swarmConfig {
-	c.leech = true
+	c.leech, c.by = true, onlyTCP
 	return c
 }
 

@@ -153,8 +153,8 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 	p.cmd.Dir = o.dir
 	p.cmd.Env = append(os.Environ(), "HOME="+o.dir, "TERM=dumb")
 	if o.ca != "" {
-		// What OpenSSL reads, and Transmission.
-		p.cmd.Env = append(p.cmd.Env, "SSL_CERT_FILE="+o.ca, "CURL_CA_BUNDLE="+o.ca)
+		// What OpenSSL and Go read, Transmission, and Node.js.
+		p.cmd.Env = append(p.cmd.Env, "SSL_CERT_FILE="+o.ca, "CURL_CA_BUNDLE="+o.ca, "NODE_EXTRA_CA_CERTS="+o.ca)
 	}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	if err := p.cmd.Start(); err != nil {

@@ -103,7 +103,9 @@ var qbittorrent = &kind{
 			return err
 		}
 		defer resp.Body.Close()
-		if text, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK || string(text) != "Ok." {
+		// Version 4 says one word, 5.3 counts.
+		text, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != http.StatusOK || string(text) != "Ok." && !bytes.Contains(text, []byte(`"success_count":1`)) {
 			return fmt.Errorf("%s: %s", resp.Status, text)
 		}
 		return nil

@@ -105,9 +105,12 @@ var situations = []situation{
 	{name: "SOCKS5 to a private tracker", kind: qbittorrent, swarm: privateSwarm.through(socks5), opt: private, nat: true, more: true},
 	{name: "CONNECT", kind: qbittorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noDHT, more: true},
 	{name: "CONNECT", kind: rtorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noNode, nat: true, more: true},
-	{name: "SSL torrent", kind: libtorrent, swarm: swarmConfig{tracker: "http", ssl: true}, opt: noDHT, more: true},
+	{name: "SSL torrent", kind: libtorrent, swarm: swarmConfig{tracker: "http", ssl: true}, opt: noDHT, nat: true, more: true},
 	{name: "SSL torrent", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", ssl: true}, opt: noDHT, nat: true, more: true},
 	{name: "WebTorrent", kind: anacrolix, swarm: swarmConfig{tracker: "wss"}, opt: noDHT, more: true},
+	{name: "WebTorrent", kind: webtorrent, swarm: swarmConfig{tracker: "wss"}, opt: noDHT, more: true},
+	{name: "defaults", kind: webtorrent, swarm: swarmConfig{tracker: "http"}, more: true},
+	{name: "private tracker", kind: webtorrent, swarm: privateSwarm, opt: private, more: true},
 	{name: "WebTorrent with DHT", kind: anacrolix, swarm: swarmConfig{tracker: "wss"}, more: true},
 	{name: "defaults", kind: anacrolix, swarm: swarmConfig{tracker: "http"}, more: true},
 	{name: "private tracker", kind: anacrolix, swarm: privateSwarm, opt: private, more: true},
@@ -129,7 +132,6 @@ var situations = []situation{
 	{name: "host firewall and private tracker with uTP", kind: newQBittorrent, swarm: privateSwarm, opt: privateUTP, firewall: true, more: true},
 	{name: "seeding", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
 	{name: "SOCKS5", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", proxy: socks5}, opt: noDHT, more: true},
-	{name: "CONNECT", kind: newRTorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noNode, more: true},
 
 	{name: "CONNECT to a private tracker", kind: qbittorrent, swarm: privateSwarm.through(connect), opt: private, nat: true, more: true},
 }

@@ -90,6 +90,8 @@ clients() {
 	want sshd openssh-server
 	want ssh openssh-client
 	want curl curl
+	want node nodejs
+	want npm npm
 }
 
 case "${1:-}" in
@@ -116,8 +118,6 @@ test)
 	want mandoc mandoc
 	want systemd-analyze systemd
 	want chromium chromium
-	want node nodejs
-	want npm npm
 	;;
 bench)
 	common

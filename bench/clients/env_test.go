@@ -37,10 +37,16 @@ func wallProgram(t *testing.T) string {
 }
 
 // need skips a test where what it needs is missing.
-func need(t *testing.T) {
+func need(t *testing.T, k *kind) {
 	t.Helper()
-	programs := []string{"iptables", "ip6tables", "curl", "ssh", "ssh-keygen", "/usr/sbin/sshd"}
-	for _, k := range []*kind{transmission, qbittorrent, aria2, rtorrent, libtorrent} {
+	programs := []string{
+		"iptables", "ip6tables", "curl", "ssh", "ssh-keygen", "/usr/sbin/sshd",
+		transmission.program, qbittorrent.program, libtorrent.program,
+	}
+	switch {
+	case k.current:
+		programs = append(programs, "mmdebstrap")
+	case k.built == nil:
 		programs = append(programs, k.program)
 	}
 	if why := lab.Needs(programs...); why != "" {
@@ -65,7 +71,7 @@ type env struct {
 // newEnv makes the network, the outside and the users of a situation.
 func newEnv(t *testing.T, s situation) *env {
 	t.Helper()
-	need(t)
+	need(t, s.kind)
 	cfg := lab.Config{NoServers: true, NoOffload: true, NAT: s.nat}
 	if s.lanPeer {
 		cfg.Clients = 2

@@ -47,10 +47,6 @@ var qbittorrent = &kind{
 		case onlyUTP:
 			session("BTProtocol", "UTP")
 		}
-		if o.ssl != nil {
-			session("SSL\\Enabled", true)
-			session("SSL\\Port", o.port+1)
-		}
 		if o.proxy.at.IsValid() {
 			session("ProxyPeerConnections", true)
 		}
@@ -76,15 +72,6 @@ var qbittorrent = &kind{
 		w.WriteField("savepath", p.opt.files())
 		if p.opt.seed {
 			w.WriteField("skip_checking", "true")
-		}
-		if p.opt.ssl != nil {
-			for name, file := range map[string]string{"ssl_certificate": p.opt.ssl.cert, "ssl_private_key": p.opt.ssl.key, "ssl_dh_params": p.opt.ssl.dh} {
-				text, err := os.ReadFile(file)
-				if err != nil {
-					return err
-				}
-				w.WriteField(name, string(text))
-			}
 		}
 		if p.opt.magnet {
 			w.WriteField("urls", p.opt.torrent.magnet())

@@ -15,6 +15,10 @@ var hidden = []situation{
 	{name: "private tracker", kind: libtorrent, swarm: privateSwarm, opt: private, more: true},
 	{name: "private tracker with uTP", kind: transmission, swarm: privateSwarm, opt: privateUTP, more: true},
 	{name: "private tracker with uTP", kind: qbittorrent, swarm: privateSwarm, opt: privateUTP, nat: true, more: true},
+	{name: "private tracker on IPv6", kind: qbittorrent, swarm: privateSwarm.on6(), opt: private, more: true},
+	{name: "private tracker on IPv6", kind: transmission, swarm: privateSwarm.on6(), opt: private, more: true},
+	{name: "running for a private tracker", kind: qbittorrent, swarm: privateSwarm, opt: private, running: true, nat: true, more: true},
+	{name: "running for a private tracker", kind: transmission, swarm: privateSwarm, opt: private, running: true, more: true},
 
 	// The seeds are where web servers are.
 	{name: "private tracker on port 443", kind: qbittorrent, swarm: privateSwarm.on(portTLS), opt: private},
@@ -64,6 +68,12 @@ var privateSwarm = swarmConfig{tracker: "https", private: true, encrypted: true}
 // on has the seeds at a port.
 func (c swarmConfig) on(port uint16) swarmConfig {
 	c.port = port
+	return c
+}
+
+// on6 has all of it on IPv6.
+func (c swarmConfig) on6() swarmConfig {
+	c.v6 = true
 	return c
 }
 

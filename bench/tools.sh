@@ -90,6 +90,8 @@ clients() {
 	want sshd openssh-server
 	want ssh openssh-client
 	want curl curl
+	want node nodejs
+	want npm npm
 }
 
 # programs are what people use beside a torrent, for bench/e2e.
@@ -145,8 +147,6 @@ test)
 	want mandoc mandoc
 	want systemd-analyze systemd
 	want chromium chromium
-	want node nodejs
-	want npm npm
 	;;
 bench)
 	common

@@ -47,7 +47,8 @@ var anacrolixProgram = sync.OnceValues(func() (string, error) {
 	}
 	defer unlock()
 	bin := filepath.Join(cache, "anacrolix")
-	cmd := exec.Command("go", "build", "-o", bin, ".")
+	// libutp is in C, and has a counterpart in Go.
+	cmd := exec.Command("go", "build", "-tags", "disable_libutp", "-o", bin, ".")
 	cmd.Dir = "anacrolix"
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the client anacrolix: %w\n%s", err, out)

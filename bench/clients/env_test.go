@@ -37,19 +37,22 @@ func wallProgram(t *testing.T) string {
 }
 
 // need skips a test where what it needs is missing.
-func need(t *testing.T) {
+func need(t *testing.T, k *kind) {
 	t.Helper()
-	programs := []string{"iptables", "ip6tables", "curl", "ssh", "ssh-keygen", "/usr/sbin/sshd"}
-	for _, k := range []*kind{transmission, qbittorrent, aria2, rtorrent, libtorrent} {
+	programs := []string{
+		"iptables", "ip6tables", "curl", "ssh", "ssh-keygen", "/usr/sbin/sshd",
+		transmission.program, qbittorrent.program, libtorrent.program,
+	}
+	switch {
+	case k.current:
+		programs = append(programs, "mmdebstrap")
+	case k.built == nil:
 		programs = append(programs, k.program)
 	}
 	if why := lab.Needs(programs...); why != "" {
 		t.Skip(why)
 	}
 }
-
-// clientPort is where the client is reached by its peers.
-const clientPort = 6890
 
 // env is a situation that runs.
 type env struct {
@@ -68,7 +71,7 @@ type env struct {
 // newEnv makes the network, the outside and the users of a situation.
 func newEnv(t *testing.T, s situation) *env {
 	t.Helper()
-	need(t)
+	need(t, s.kind)
 	cfg := lab.Config{NoServers: true, NoOffload: true, NAT: s.nat}
 	if s.lanPeer {
 		cfg.Clients = 2
@@ -202,8 +205,6 @@ func (e *env) begin() time.Time {
 		return ok
 	})
 	if e.s.swarm.leech {
-		// They know the client from before. Their own packets come to its port.
-		e.swarm.tracker.announce(lab.WAN4, clientPort, false)
 		if err := e.swarm.startPeers(); err != nil {
 			e.t.Fatal(err)
 		}

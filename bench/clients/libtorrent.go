@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-//go:embed libtorrent.py
+//go:embed libtorrent_client.py
 var libtorrentScript []byte
 
 // libtorrent is the library that qBittorrent and Deluge are made with, by itself. The
@@ -47,7 +47,11 @@ var libtorrent = &kind{
 			s["proxy_hostname"], s["proxy_port"] = o.proxy.at.Addr().String(), o.proxy.at.Port()
 		}
 		config := map[string]any{
-			"settings": s, "torrent": o.torrentFile(), "files": o.files(), "seed": o.seed, "rpc": o.rpc, "cert": "",
+			"settings": s, "torrent": o.torrentFile(), "files": o.files(), "seed": o.seed, "rpc": o.rpc, "cert": "", "peer": nil,
+		}
+		if o.peer.IsValid() {
+			s["min_reconnect_time"], s["max_failcount"] = 2, 1000
+			config["peer"] = []any{o.peer.Addr().String(), o.peer.Port()}
 		}
 		if o.ssl != nil {
 			config["cert"], config["key"], config["dh"] = o.ssl.cert, o.ssl.key, o.ssl.dh
@@ -56,7 +60,7 @@ var libtorrent = &kind{
 		if err != nil {
 			return nil, err
 		}
-		script, file := filepath.Join(o.dir, "libtorrent.py"), filepath.Join(o.dir, "settings.json")
+		script, file := filepath.Join(o.dir, "client.py"), filepath.Join(o.dir, "settings.json")
 		if err := os.WriteFile(script, libtorrentScript, 0o644); err != nil {
 			return nil, err
 		}

@@ -47,6 +47,8 @@ type options struct {
 	resume  bool // was told of the torrent in an earlier run
 	upload  int  // KiB a second; 0 is no limit
 
+	peer netip.AddrPort // it is told of; the zero value is none
+
 	encrypted bool // refuses what is not encrypted
 	noDHT     bool
 	private   bool // tells no peer of others and opens no port of the router's
@@ -131,8 +133,8 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 	p.cmd.Dir = o.dir
 	p.cmd.Env = append(os.Environ(), "HOME="+o.dir, "TERM=dumb")
 	if o.ca != "" {
-		// What OpenSSL reads, and Transmission.
-		p.cmd.Env = append(p.cmd.Env, "SSL_CERT_FILE="+o.ca, "CURL_CA_BUNDLE="+o.ca)
+		// What OpenSSL and Go read, Transmission, and Node.js.
+		p.cmd.Env = append(p.cmd.Env, "SSL_CERT_FILE="+o.ca, "CURL_CA_BUNDLE="+o.ca, "NODE_EXTRA_CA_CERTS="+o.ca)
 	}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	if err := p.cmd.Start(); err != nil {

@@ -47,10 +47,6 @@ var qbittorrent = &kind{
 		case onlyUTP:
 			session("BTProtocol", "UTP")
 		}
-		if o.ssl != nil {
-			session("SSL\\Enabled", true)
-			session("SSL\\Port", o.port+1)
-		}
 		if o.proxy.at.IsValid() {
 			session("ProxyPeerConnections", true)
 		}
@@ -77,15 +73,6 @@ var qbittorrent = &kind{
 		if p.opt.seed {
 			w.WriteField("skip_checking", "true")
 		}
-		if p.opt.ssl != nil {
-			for name, file := range map[string]string{"ssl_certificate": p.opt.ssl.cert, "ssl_private_key": p.opt.ssl.key, "ssl_dh_params": p.opt.ssl.dh} {
-				text, err := os.ReadFile(file)
-				if err != nil {
-					return err
-				}
-				w.WriteField(name, string(text))
-			}
-		}
 		if p.opt.magnet {
 			w.WriteField("urls", p.opt.torrent.magnet())
 		} else {
@@ -103,7 +90,9 @@ var qbittorrent = &kind{
 			return err
 		}
 		defer resp.Body.Close()
-		if text, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK || string(text) != "Ok." {
+		// Version 4 says one word, 5.3 counts.
+		text, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != http.StatusOK || string(text) != "Ok." && !bytes.Contains(text, []byte(`"success_count":1`)) {
 			return fmt.Errorf("%s: %s", resp.Status, text)
 		}
 		return nil

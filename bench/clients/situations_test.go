@@ -2,7 +2,10 @@
 
 package clients
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // situation is one way to run a client.
 type situation struct {
@@ -33,7 +36,10 @@ func chosen() []situation {
 
 // situations are run without the wall, when all of them must get the file, and
 // with it.
-var situations = []situation{
+var situations = slices.Concat(usual, hidden, newest)
+
+// usual are the situations of Debian 12's clients as people have them.
+var usual = []situation{
 	{name: "defaults", kind: transmission, swarm: swarmConfig{tracker: "http"}, nat: true},
 	{name: "defaults", kind: qbittorrent, swarm: swarmConfig{tracker: "udp"}},
 	{name: "defaults", kind: aria2, swarm: swarmConfig{tracker: "http"}, nat: true},
@@ -47,6 +53,7 @@ var situations = []situation{
 	{name: "no DHT", kind: qbittorrent, swarm: swarmConfig{tracker: "http"}, opt: noDHT},
 
 	{name: "uTP only", kind: qbittorrent, swarm: swarmConfig{tracker: "http"}, opt: func(o *options) { o.by = onlyUTP }},
+
 	{name: "TCP only", kind: transmission, swarm: swarmConfig{tracker: "http"}, opt: func(o *options) { o.by = onlyTCP }},
 	{name: "TCP only", kind: qbittorrent, swarm: swarmConfig{tracker: "udp"}, opt: func(o *options) { o.by = onlyTCP }, more: true},
 
@@ -63,90 +70,9 @@ var situations = []situation{
 	{name: "IPv6", kind: qbittorrent, swarm: swarmConfig{tracker: "udp", v6: true}, more: true},
 
 	{name: "LAN peer", kind: transmission, swarm: swarmConfig{tracker: "http"}, opt: func(o *options) { o.lsd = true }, lanPeer: true},
-
-	// What private trackers ask for, and what is found least: nothing is looked for
-	// but the tracker, by HTTPS, and all is encrypted.
-	{name: "private tracker", kind: transmission, swarm: privateSwarm, opt: private, nat: true},
-	{name: "private tracker", kind: qbittorrent, swarm: privateSwarm, opt: private},
-	{name: "private tracker", kind: aria2, swarm: privateSwarm, opt: private, more: true},
-	{name: "private tracker", kind: rtorrent, swarm: privateSwarm, opt: private, nat: true, more: true},
-	{name: "private tracker", kind: libtorrent, swarm: privateSwarm, opt: private, more: true},
-	{name: "private tracker with uTP", kind: transmission, swarm: privateSwarm, opt: privateUTP, more: true},
-	{name: "private tracker with uTP", kind: qbittorrent, swarm: privateSwarm, opt: privateUTP, nat: true, more: true},
-	{name: "private tracker on port 443", kind: qbittorrent, swarm: privateSwarm.on(portTLS), opt: private},
-	{name: "private tracker on port 443", kind: transmission, swarm: privateSwarm.on(portTLS), opt: private, nat: true, more: true},
-	{name: "private tracker on port 443", kind: aria2, swarm: privateSwarm.on(portTLS), opt: private, more: true},
-	{name: "private tracker on port 443", kind: rtorrent, swarm: privateSwarm.on(portTLS), opt: private, more: true},
-	{name: "private tracker on port 80", kind: transmission, swarm: privateSwarm.on(portHTTP), opt: private, more: true},
-	{name: "private tracker on port 80", kind: qbittorrent, swarm: privateSwarm.on(portHTTP), opt: private, nat: true, more: true},
-	{name: "private tracker on port 80", kind: aria2, swarm: privateSwarm.on(portHTTP), opt: private, more: true},
-	{name: "private tracker on port 80", kind: rtorrent, swarm: privateSwarm.on(portHTTP), opt: private, more: true},
-
-	{name: "running on port 443", kind: qbittorrent, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, more: true},
-	{name: "running on port 443", kind: aria2, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, nat: true, more: true},
-	{name: "running on port 443", kind: transmission, swarm: swarmConfig{tracker: "udp", port: portTLS}, running: true, more: true},
-
-	{name: "host firewall", kind: transmission, swarm: swarmConfig{tracker: "http"}, firewall: true, more: true},
-	{name: "host firewall", kind: qbittorrent, swarm: swarmConfig{tracker: "udp"}, firewall: true, nat: true, more: true},
-	{name: "host firewall", kind: aria2, swarm: swarmConfig{tracker: "http"}, firewall: true, more: true},
-	{name: "host firewall", kind: rtorrent, swarm: swarmConfig{tracker: "http"}, opt: noNode, firewall: true, more: true},
-	{name: "host firewall and private tracker with uTP", kind: transmission, swarm: privateSwarm, opt: privateUTP, firewall: true, more: true},
-	{name: "host firewall and private tracker with uTP", kind: qbittorrent, swarm: privateSwarm, opt: privateUTP, firewall: true, nat: true, more: true},
-
-	{name: "seeding", kind: transmission, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
-	{name: "seeding", kind: qbittorrent, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
-	{name: "seeding", kind: aria2, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
-	{name: "seeding", kind: rtorrent, swarm: swarmConfig{tracker: "udp", leech: true}, opt: noNode, nat: true, more: true},
-	{name: "seeding for a private tracker", kind: transmission, swarm: privateSwarm.seeded(), opt: private, nat: true, more: true},
-	{name: "seeding for a private tracker", kind: qbittorrent, swarm: privateSwarm.seeded(), opt: private, nat: true, more: true},
-
-	// Transmission of Debian 12 has no proxy; aria2 uses one for trackers only.
-	{name: "SOCKS5", kind: qbittorrent, swarm: swarmConfig{tracker: "http", proxy: socks5}, opt: noDHT},
-	{name: "SOCKS5 to a private tracker", kind: qbittorrent, swarm: privateSwarm.through(socks5), opt: private, nat: true, more: true},
-	{name: "CONNECT", kind: qbittorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noDHT, more: true},
-	{name: "CONNECT", kind: rtorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noNode, nat: true, more: true},
-	{name: "SSL torrent", kind: libtorrent, swarm: swarmConfig{tracker: "http", ssl: true}, opt: noDHT, more: true},
-	{name: "SSL torrent", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", ssl: true}, opt: noDHT, nat: true, more: true},
-	{name: "WebTorrent", kind: anacrolix, swarm: swarmConfig{tracker: "wss"}, opt: noDHT, more: true},
-	{name: "WebTorrent with DHT", kind: anacrolix, swarm: swarmConfig{tracker: "wss"}, more: true},
-	{name: "defaults", kind: anacrolix, swarm: swarmConfig{tracker: "http"}, more: true},
-	{name: "private tracker", kind: anacrolix, swarm: privateSwarm, opt: private, more: true},
-	{name: "CONNECT to a private tracker", kind: qbittorrent, swarm: privateSwarm.through(connect), opt: private, nat: true, more: true},
-}
-
-// privateSwarm is the outside of a private tracker's torrent.
-var privateSwarm = swarmConfig{tracker: "https", private: true, encrypted: true}
-
-// on has the seeds at a port.
-func (c swarmConfig) on(port uint16) swarmConfig {
-	c.port = port
-	return c
-}
-
-// through puts a proxy before everything.
-func (c swarmConfig) through(proxy string) swarmConfig {
-	c.proxy = proxy
-	return c
-}
-
-// seeded has the client as the seed.
-func (c swarmConfig) seeded() swarmConfig {
-	c.leech = true
-	return c
 }
 
 // noNode leaves rTorrent without DHT, which it has only when configured.
 func noNode(o *options)    { o.node = netip.AddrPort{} }
 func encrypted(o *options) { o.encrypted = true }
 func noDHT(o *options)     { o.noDHT = true }
-
-// private is a client as private trackers want it, without uTP.
-func private(o *options) {
-	privateUTP(o)
-	o.by = onlyTCP
-}
-
-func privateUTP(o *options) {
-	o.encrypted, o.noDHT, o.private = true, true, true
-	o.node = netip.AddrPort{}
-}

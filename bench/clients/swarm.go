@@ -34,6 +34,7 @@ var (
 )
 
 const (
+	clientPort  = 6890 // where the client is reached by its peers
 	seedPort    = 51413
 	trackerPort = 6969
 	dhtPort     = 6881
@@ -96,6 +97,7 @@ type swarmConfig struct {
 	// leech turns it round: those outside want the file, and come to the
 	// client's port, which the router forwards. They are started last.
 	leech bool
+	by    transport // what the peers may use
 }
 
 func startSwarm(l *lab.Lab, dir string, srv *servers, cfg swarmConfig) (*swarm, error) {
@@ -161,7 +163,11 @@ func startSwarm(l *lab.Lab, dir string, srv *servers, cfg swarmConfig) (*swarm, 
 		}
 	}
 	var err error
-	if s.tracker, err = startTracker(l, at, s.seeds, cert); err != nil {
+	known := s.seeds
+	if cfg.leech {
+		known = nil // they are told of the client, and it is not told of them
+	}
+	if s.tracker, err = startTracker(l, at, known, cert); err != nil {
 		return nil, err
 	}
 	if cfg.proxy != "" {
@@ -169,7 +175,7 @@ func startSwarm(l *lab.Lab, dir string, srv *servers, cfg swarmConfig) (*swarm, 
 			return nil, err
 		}
 	}
-	if s.dht, err = startDHT(l, nodes, s.seeds); err != nil {
+	if s.dht, err = startDHT(l, nodes, known); err != nil {
 		return nil, err
 	}
 	if cfg.leech {
@@ -182,8 +188,11 @@ func startSwarm(l *lab.Lab, dir string, srv *servers, cfg swarmConfig) (*swarm, 
 // have the file, unless they are to download it.
 func (s *swarm) startPeers() error {
 	kinds := []*kind{transmission, qbittorrent}
-	by := anyTransport
+	by := s.cfg.by
+	peer := netip.AddrPort{}
 	switch {
+	case s.cfg.leech:
+		kinds, peer = []*kind{libtorrent, libtorrent}, netip.AddrPortFrom(lab.WAN4, clientPort)
 	case s.ssl != nil:
 		kinds = []*kind{libtorrent, libtorrent}
 	case s.cfg.proxy != "": // qBittorrent takes nothing from its own namespace, where the proxy is
@@ -199,7 +208,7 @@ func (s *swarm) startPeers() error {
 				ns: s.lab.Inet.Namespace, dir: filepath.Join(s.dir, fmt.Sprintf("seed%d", i)), resolv: s.resolv,
 				bind: []netip.Addr{s.seeds[i].Addr()}, port: s.seeds[i].Port(), rpc: uint16(9090 + i),
 				node: s.node, torrent: s.torrent, seed: !s.cfg.leech, upload: seedRate,
-				encrypted: s.cfg.encrypted, private: s.cfg.private, by: by, ca: s.ca, ssl: s.ssl,
+				encrypted: s.cfg.encrypted, private: s.cfg.private, by: by, ca: s.ca, peer: peer, ssl: s.ssl,
 			})
 			s.running[i] = p
 			errs <- err
@@ -255,10 +264,8 @@ func (s *swarm) isSwarm(a netip.Addr) bool { return slices.Contains(s.addrs(), a
 
 // isPeer tells whether pieces come from an address, or go there.
 func (s *swarm) isPeer(a netip.Addr) bool {
-	if s.cfg.tracker == "wss" && (a == s.lab.Inet.Addr4 || a == s.lab.Inet.Addr6) {
-		return true // WebRTC takes any address of the host's
-	}
-	return s.isSeed(a) || a == s.proxy.at.Addr()
+	// libtorrent and WebRTC also use the host's first address.
+	return s.isSeed(a) || a == s.proxy.at.Addr() || a == s.lab.Inet.Addr4 || a == s.lab.Inet.Addr6
 }
 
 func (s *swarm) isSeed(a netip.Addr) bool {
@@ -317,18 +324,15 @@ func (s *swarm) around(h *lab.Host) (p lab.Packet, ok bool) {
 	return all[0], true
 }
 
-// pieces is how many pieces the one of those outside has that has the fewest.
+// pieces is how many pieces the one of those outside has that has the most.
 func (s *swarm) pieces() (int, error) {
-	if len(s.running) == 0 {
-		return 0, nil
-	}
-	least := s.torrent.total()
+	most := 0
 	for _, p := range s.running {
 		n, err := p.pieces()
 		if err != nil {
 			return 0, err
 		}
-		least = min(least, n)
+		most = max(most, n)
 	}
-	return least, nil
+	return most, nil
 }

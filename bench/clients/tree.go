@@ -89,6 +89,11 @@ func makeTree(root string) error {
 			return err
 		}
 	}
+	for _, dir := range []string{"bin", "sbin", "lib", "lib64"} {
+		if err := os.Symlink("usr/"+dir, filepath.Join(tmp, dir)); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
 	for name, text := range map[string]string{
 		"resolv.conf": "", "hosts": "127.0.0.1 localhost\n::1 localhost\n",
 		"passwd": "root:x:0:0:root:/root:/bin/sh\n", "group": "root:x:0:\n",

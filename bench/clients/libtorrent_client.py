@@ -7,6 +7,8 @@ import http.server
 import json
 import signal
 import sys
+import threading
+import time
 
 import libtorrent
 
@@ -22,6 +24,17 @@ if config["seed"]:
 handle = session.add_torrent(params)
 if config["cert"]:
     handle.set_ssl_certificate(config["cert"], config["key"], config["dh"])
+
+
+def invite():
+    """Tells the torrent of a peer, which it may have lost."""
+    while True:
+        handle.connect_peer(tuple(config["peer"]))
+        time.sleep(2)
+
+
+if config["peer"]:
+    threading.Thread(target=invite, daemon=True).start()
 
 
 class Account(http.server.BaseHTTPRequestHandler):

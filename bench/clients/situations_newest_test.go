@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package clients
+
+// newest are the situations of clients that Debian 12 does not have.
+var newest = []situation{
+	// Debian's newest.
+	{name: "defaults", kind: newTransmission, swarm: swarmConfig{tracker: "http"}, nat: true, more: true},
+	{name: "defaults", kind: newQBittorrent, swarm: swarmConfig{tracker: "udp"}, more: true},
+	{name: "defaults", kind: newAria2, swarm: swarmConfig{tracker: "http"}, more: true},
+	{name: "defaults", kind: newRTorrent, swarm: swarmConfig{tracker: "http"}, opt: noNode, nat: true, more: true},
+	{name: "magnet", kind: newQBittorrent, opt: func(o *options) { o.magnet = true }, nat: true, more: true},
+	{name: "running", kind: newQBittorrent, swarm: swarmConfig{tracker: "http"}, running: true, more: true},
+	{name: "running", kind: newTransmission, swarm: swarmConfig{tracker: "http"}, running: true, more: true},
+	{name: "private tracker", kind: newTransmission, swarm: privateSwarm, opt: private, more: true},
+	{name: "private tracker", kind: newQBittorrent, swarm: privateSwarm, opt: private, nat: true, more: true},
+	{name: "private tracker", kind: newAria2, swarm: privateSwarm, opt: private, more: true},
+	{name: "private tracker", kind: newRTorrent, swarm: privateSwarm, opt: private, more: true},
+	{name: "private tracker with uTP", kind: newTransmission, swarm: privateSwarm, opt: privateUTP, more: true},
+	{name: "private tracker with uTP", kind: newQBittorrent, swarm: privateSwarm, opt: privateUTP, more: true},
+	{name: "private tracker on port 443", kind: newQBittorrent, swarm: privateSwarm.on(portTLS), opt: private, more: true},
+	{name: "host firewall and private tracker with uTP", kind: newQBittorrent, swarm: privateSwarm, opt: privateUTP, firewall: true, more: true},
+	{name: "seeding", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
+	{name: "SOCKS5", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", proxy: socks5}, opt: noDHT, more: true},
+
+	// Clients with WebTorrent, which moves pieces as calls do.
+	{name: "defaults", kind: webtorrent, swarm: swarmConfig{tracker: "http"}, more: true},
+	{name: "defaults", kind: anacrolix, swarm: swarmConfig{tracker: "http"}, more: true},
+	{name: "private tracker", kind: webtorrent, swarm: privateSwarm, opt: private, more: true},
+	{name: "private tracker", kind: anacrolix, swarm: privateSwarm, opt: private, more: true},
+	{name: "WebTorrent", kind: anacrolix, swarm: swarmConfig{tracker: "wss"}, opt: noDHT, more: true},
+	{name: "WebTorrent", kind: webtorrent, swarm: swarmConfig{tracker: "wss"}, opt: noDHT, more: true},
+	{name: "WebTorrent with DHT", kind: anacrolix, swarm: swarmConfig{tracker: "wss"}, more: true},
+}

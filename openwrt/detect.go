@@ -4,6 +4,7 @@ package openwrt
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +20,23 @@ const (
 	remedyIP6Tables = "install ip6tables and kmod-ip6tables (OpenWrt; Debian: apt install iptables)"
 	remedyIPSet     = "install ipset and kmod-ipt-ipset (OpenWrt; Debian: apt install ipset), or set sets to auto"
 )
+
+// SplitRemedy parts an error at the remedy that Detect and the Keeper put behind
+// the last colon or semicolon.
+func SplitRemedy(err error) (what, remedy string) {
+	s := err.Error()
+	for _, r := range []string{remedyNFT, remedyNFTQueue, remedyIPTables, remedyIP6Tables, remedyIPSet} {
+		if i := strings.Index(s, r); i > 0 {
+			return strings.TrimRight(s[:i], ":; "), s[i:]
+		}
+	}
+	for _, sep := range []string{": run as ", "; install ", ": set sets"} {
+		if i := strings.LastIndex(s, sep); i > 0 {
+			return s[:i], s[i+2:]
+		}
+	}
+	return s, "see the message"
+}
 
 // tryQueue is the smallest ruleset that needs nft's queue; it is checked only. A check
 // takes the kernel tens of milliseconds, so there is no other in the way of the start.
@@ -163,7 +181,10 @@ func startNFTSets(c *Config) *tool {
 }
 
 // haveIPv6 reports whether the kernel does IPv6 at all.
-func haveIPv6() bool { return exists("/proc/thread-self/net/if_inet6") }
+func haveIPv6() bool {
+	_, err := os.Stat("/proc/thread-self/net/if_inet6")
+	return err == nil
+}
 
 // packages says which OpenWrt packages bring an iptables match or target.
 var packages = map[string]string{
@@ -197,15 +218,15 @@ func explain(err error, text string) error {
 		}
 		f := strings.Fields(l)
 		for j := 0; j+1 < len(f); j++ {
-			if f[j] == "-m" || f[j] == "-j" {
-				names = appendNew(names, f[j+1])
+			if (f[j] == "-m" || f[j] == "-j") && !slices.Contains(names, f[j+1]) {
+				names = append(names, f[j+1])
 			}
 		}
 	}
 	var need []string
 	for _, n := range names {
-		if p := packages[n]; p != "" {
-			need = appendNew(need, p)
+		if p := packages[n]; p != "" && !slices.Contains(need, p) {
+			need = append(need, p)
 		}
 	}
 	if need == nil {

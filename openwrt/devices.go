@@ -3,6 +3,7 @@
 package openwrt
 
 import (
+	"errors"
 	"io"
 	"os"
 	"strings"
@@ -75,6 +76,14 @@ func (c *Config) LANDevices() (devices, missing []string, err error) {
 }
 
 const deviceRemedy = "use the name of a device as in \"ip link\": 1 to 15 letters, digits or . _ - @ % = , ~"
+
+// CheckDevice says what is wrong with a device name that cannot be written in a rule.
+func CheckDevice(name string) error {
+	if validDevice(name) {
+		return nil
+	}
+	return errors.New("bad device name " + quote(name) + ": " + deviceRemedy)
+}
 
 // validDevice reports whether a device name can be written in a rule. The kernel
 // allows more, but quotes, backslashes and the wildcards * and + mean something

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -224,11 +225,15 @@ func (m *machine) wan(six bool) []string {
 	text, _ := m.file(path)
 	for _, l := range strings.Split(text, "\n") {
 		f := strings.Fields(l)
+		device := ""
 		switch {
 		case !six && len(f) >= 8 && f[1] == "00000000" && f[7] == "00000000":
-			out = appendNew(out, f[0])
+			device = f[0]
 		case six && len(f) == 10 && strings.Trim(f[0]+f[1], "0") == "" && f[9] != "lo":
-			out = appendNew(out, f[9])
+			device = f[9]
+		}
+		if device != "" && !slices.Contains(out, device) {
+			out = append(out, device)
 		}
 	}
 	return out
@@ -240,13 +245,13 @@ func (m *machine) backend() bool {
 	t.Devices = m.target.Devices
 	m.target = t
 	if err != nil {
-		what, remedy := splitRemedy(err)
+		what, remedy := SplitRemedy(err)
 		m.fail(remedy, "%s", what)
 		return false
 	}
 	m.ok("backend %s, sets %s", t.Backend, t.Sets)
 	for _, n := range notes {
-		what, remedy := splitRemedy(errors.New(n))
+		what, remedy := SplitRemedy(errors.New(n))
 		m.warn(remedy, "%s", what)
 	}
 	if t.Backend == BackendIPTables && !have("ip6tables-restore") {
@@ -255,23 +260,6 @@ func (m *machine) backend() bool {
 		}
 	}
 	return true
-}
-
-// splitRemedy parts an error at the remedy that Detect and the Keeper put behind
-// the last colon or semicolon.
-func splitRemedy(err error) (what, remedy string) {
-	s := err.Error()
-	for _, r := range []string{remedyNFT, remedyNFTQueue, remedyIPTables, remedyIP6Tables, remedyIPSet} {
-		if i := strings.Index(s, r); i > 0 {
-			return strings.TrimRight(s[:i], ":; "), s[i:]
-		}
-	}
-	for _, sep := range []string{": run as ", "; install ", ": set sets"} {
-		if i := strings.LastIndex(s, sep); i > 0 {
-			return s[:i], s[i+2:]
-		}
-	}
-	return s, "see the message"
 }
 
 // queue looks whether the kernel can hand packets to a program.
@@ -284,7 +272,7 @@ func (m *machine) queue() {
 	release, _ := m.file("/proc/sys/kernel/osrelease")
 	for _, dir := range []string{"/", "/kernel/net/netfilter/"} {
 		for _, end := range []string{"", ".xz", ".zst", ".gz"} {
-			if exists(m.root + "/lib/modules/" + release + dir + "nfnetlink_queue.ko" + end) {
+			if _, err := os.Stat(m.root + "/lib/modules/" + release + dir + "nfnetlink_queue.ko" + end); err == nil {
 				m.ok("the kernel has NFQUEUE as a module")
 				return
 			}
@@ -311,61 +299,10 @@ func (m *machine) trial() {
 			}
 		}
 	}
-	for _, x := range []struct {
-		six  bool
-		text string
-	}{{false, r.Mangle4}, {true, r.Mangle6}} {
-		if x.text == "" || x.six && (!haveIPv6() || !have("ip6tables-restore")) {
-			continue
-		}
-		if err := tryIPTables(newIPTables(x.six), x.text); err != nil {
-			what, remedy := splitRemedy(err)
-			m.fail(remedy, "%s", what)
-		}
+	for _, err := range TryIPTables(r) {
+		what, remedy := SplitRemedy(err)
+		m.fail(remedy, "%s", what)
 	}
-}
-
-// tryChain stands for our chains' name in a trial; the keeper of a running
-// instance does not take it for its own.
-const tryChain = "p2ptry"
-
-// tryIPTables loads rules into chains that nothing goes to and deletes them.
-func tryIPTables(p iptables, text string) error {
-	var load, clear []string
-	for _, l := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
-		switch {
-		case strings.Contains(l, "-set p2pwall-"):
-			// The sets come into being with the rules.
-			continue
-		case strings.HasPrefix(l, ":"):
-			l = strings.Replace(l, chainName, tryChain, 1)
-			name, _, _ := strings.Cut(l[1:], " ")
-			clear = append(clear, "-X "+name)
-		case strings.HasPrefix(l, "-A "+chainName):
-			l = strings.ReplaceAll(l, chainName, tryChain)
-		case strings.HasPrefix(l, "-A "):
-			continue
-		}
-		load = append(load, l)
-	}
-	var empty []string
-	for _, l := range load {
-		if l[0] == ':' || l[0] == '*' {
-			empty = append(empty, l)
-		}
-	}
-	empty = append(append(empty, clear...), "COMMIT")
-	err := p.restore(strings.Join(load, "\n") + "\n")
-	if err != nil {
-		return err
-	}
-	if err := p.restore(strings.Join(empty, "\n") + "\n"); err != nil {
-		return err
-	}
-	if p.flavour == flavourNFT && have("nft") {
-		return p.removeEmpty("mangle", nil)
-	}
-	return nil
 }
 
 // selective looks at what it takes to cut what a program on a host has going on already.
@@ -405,12 +342,11 @@ func (m *machine) readRules() {
 		}
 		m.ruleset = text
 	}
-	for i, six := range []bool{false, true} {
-		p := newIPTables(six)
-		if have(p.program + "-save") {
-			m.saves[i], _ = m.tool("", p.program+"-save")
+	for i, program := range []string{"iptables", "ip6tables"} {
+		if have(program + "-save") {
+			m.saves[i], _ = m.tool("", program+"-save")
 		}
-		if p.flavour == flavourLegacy {
+		if IsLegacy(program) {
 			m.filter[i] = m.saves[i]
 		}
 	}
@@ -452,17 +388,17 @@ func (m *machine) marks() {
 		switch {
 		case others.bits[who] == wholeMark:
 			m.warn("let it use bits of its own only, with a mask",
-				"%s uses the whole mark, also the bits that the wall uses (%s)", who, hex(mask))
+				"%s uses the whole mark, also the bits that the wall uses (%s)", who, nfq.FormatMark(mask))
 		case free == 0:
 			m.warn("let it use fewer bits",
-				"%s uses bits of the mark that the wall uses, too: %s", who, hex(both))
+				"%s uses bits of the mark that the wall uses, too: %s", who, nfq.FormatMark(both))
 		default:
-			m.warn("choose other bits: uci set p2pwall.main.mark="+hex(free)+"; uci commit p2pwall; service p2pwall restart",
-				"%s uses bits of the mark that the wall uses, too: %s", who, hex(both))
+			m.warn("choose other bits: uci set p2pwall.main.mark="+nfq.FormatMark(free)+"; uci commit p2pwall; service p2pwall restart",
+				"%s uses bits of the mark that the wall uses, too: %s", who, nfq.FormatMark(both))
 		}
 	}
 	if !used {
-		m.ok("nothing else uses the bits of the mark that the wall uses (%s)", hex(mask))
+		m.ok("nothing else uses the bits of the mark that the wall uses (%s)", nfq.FormatMark(mask))
 	}
 }
 
@@ -523,7 +459,9 @@ func (m *machine) offload() {
 		case len(w) >= 3 && w[0] == "table":
 			table = w[1] + " " + w[2]
 		case len(w) >= 2 && w[0] == "flowtable":
-			with = appendNew(with, table)
+			if !slices.Contains(with, table) {
+				with = append(with, table)
+			}
 		case len(w) >= 2 && w[0] == "flags" && strings.HasPrefix(w[1], "offload"):
 			hardware = true
 		}

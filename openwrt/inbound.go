@@ -2,7 +2,10 @@
 
 package openwrt
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // What a firewall does with connections from outside is found by following one
 // made-up packet, the first of a TCP connection from outside to a LAN host,
@@ -238,7 +241,9 @@ func nftRuleOf(w []string, table string, p inboundPacket) fwRule {
 	return r
 }
 
-func isVerdict(w string) bool { return hasWord("accept drop reject return jump goto", w) }
+func isVerdict(w string) bool {
+	return slices.Contains([]string{"accept", "drop", "reject", "return", "jump", "goto"}, w)
+}
 
 // nftMeta reads a "meta" or "ct" condition and returns the number of its words.
 func nftMeta(w []string, p inboundPacket, m *match) int {
@@ -354,9 +359,9 @@ func iptablesRuleOf(w []string, p inboundPacket) fwRule {
 		case "-p":
 			found = matchIf(arg == "tcp" || arg == "all")
 		case "--ctstate", "--state":
-			found = matchIf(hasWord(strings.ReplaceAll(arg, ",", " "), "NEW"))
+			found = matchIf(slices.Contains(strings.Split(arg, ","), "NEW"))
 		case "-m":
-			if !hasWord("comment conntrack state tcp", arg) {
+			if !slices.Contains([]string{"comment", "conntrack", "state", "tcp"}, arg) {
 				r.match = r.match.and(matchMaybe)
 			}
 			i++

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -54,6 +55,10 @@ func flavourOf(program string) flavour {
 	}
 	return flavourLegacy
 }
+
+// IsLegacy reports whether iptables or ip6tables has tables of its own in the kernel,
+// which nft does not show.
+func IsLegacy(program string) bool { return flavourOf(program+"-restore") == flavourLegacy }
 
 // save reads one table.
 func (p iptables) save(table string) (saved, error) {
@@ -142,7 +147,7 @@ func (p iptables) hasTable(table string) bool {
 	if err != nil {
 		return !errors.Is(err, os.ErrNotExist)
 	}
-	return hasWord(string(text), table)
+	return slices.Contains(strings.Fields(string(text)), table)
 }
 
 // iptablesTable is a table that has our rules.

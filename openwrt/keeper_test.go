@@ -46,6 +46,12 @@ func keeperFor(t *testing.T, conf string, devices ...string) (*Keeper, *Config) 
 	return k, &c
 }
 
+// exists reports whether a file is there.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // ruleState is everything that rules are made of in this namespace.
 func ruleState(t *testing.T) string {
 	t.Helper()

@@ -3,6 +3,7 @@
 package openwrt
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -30,7 +31,9 @@ func (u *markUses) add(who string, bits uint32) {
 	if u.bits == nil {
 		u.bits = map[string]uint32{}
 	}
-	u.who = appendNew(u.who, who)
+	if !slices.Contains(u.who, who) {
+		u.who = append(u.who, who)
+	}
 	switch {
 	case bits == wholeMark || u.bits[who] == wholeMark:
 		u.bits[who] = wholeMark

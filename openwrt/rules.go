@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
 )
 
 // Target is what rules are written for; nothing in it is "auto".
@@ -77,8 +78,8 @@ func MakeRules(c *Config, t Target) (Rules, error) {
 		return Rules{}, errors.New("no LAN device is known: name one with \"list device\", or a UCI network with \"list network\"")
 	}
 	for _, d := range t.Devices {
-		if !validDevice(d) {
-			return Rules{}, errors.New("bad device name " + quote(d) + ": " + deviceRemedy)
+		if err := CheckDevice(d); err != nil {
+			return Rules{}, err
 		}
 	}
 	if !c.Active() {
@@ -194,12 +195,12 @@ func ruleValues(c *Config, t Target) values {
 	every := sampleEvery(c.TimeLock)
 	v := values{"dev": t.Devices}
 	m := c.Marks()
-	v.set("mask", hex(m.Mask))
-	v.set("others", hex(^m.Mask))
-	v.set("decided", hex(m.Decided))
-	v.set("own", hex(m.Own))
-	v.set("sample", hex(m.Sample))
-	v.set("watch", hex(m.Watch))
+	v.set("mask", nfq.FormatMark(m.Mask))
+	v.set("others", nfq.FormatMark(^m.Mask))
+	v.set("decided", nfq.FormatMark(m.Decided))
+	v.set("own", nfq.FormatMark(m.Own))
+	v.set("sample", nfq.FormatMark(m.Sample))
+	v.set("watch", nfq.FormatMark(m.Watch))
 	v.number("udp", udpPackets)
 	v.number("udpmore", udpPackets+1)
 	v.number("tcp", tcpPackets)
@@ -265,10 +266,4 @@ func sampleEvery(lock time.Duration) time.Duration {
 		d = d.Truncate(time.Second)
 	}
 	return d
-}
-
-// hex writes a mark as nft and iptables print it.
-func hex(mark uint32) string {
-	s := strconv.FormatUint(uint64(mark), 16)
-	return "0x" + "00000000"[len(s):] + s
 }

@@ -301,7 +301,7 @@ func (d *decoder) mark(o rawOption, v string, to *uint32) {
 	digits, isHex := strings.CutPrefix(v, "0x")
 	n, err := strconv.ParseUint(digits, 16, 32)
 	if _, ok := nfq.MakeMarks(uint32(n)); !isHex || err != nil || !ok {
-		d.bad(o, v, "use a mask of exactly "+strconv.Itoa(nfq.MarkBits)+" bits that nothing else uses, such as "+hex(nfq.DefaultMarkMask))
+		d.bad(o, v, "use a mask of exactly "+strconv.Itoa(nfq.MarkBits)+" bits that nothing else uses, such as "+nfq.FormatMark(nfq.DefaultMarkMask))
 		return
 	}
 	*to = uint32(n)

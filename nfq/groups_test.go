@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // members reports for each device whether the machine is in the groups of IPv4 and
@@ -16,17 +18,17 @@ func members(t *testing.T, devices ...string) string {
 	t.Helper()
 	var all []string
 	for _, dev := range devices {
-		list, _ := try(t, "ip", "maddress", "show", "dev", dev)
+		list, _ := netns.Try("", "ip", "maddress", "show", "dev", dev)
 		all = append(all, fmt.Sprint(strings.Contains(list, " 239.192.152.143\n"), strings.Contains(list, " ff15::efc0:988f\n")))
 	}
 	return strings.Join(all, ", ")
 }
 
 func TestGroups(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	add := func(dev string) {
 		t.Helper()
-		run(t, "ip", "link", "add", dev, "up", "type", "veth", "peer", "name", "to-"+dev)
+		netns.Run(t, "", "ip", "link", "add", dev, "up", "type", "veth", "peer", "name", "to-"+dev)
 	}
 	add("lan0")
 	add("lan1")
@@ -56,13 +58,13 @@ func TestGroups(t *testing.T) {
 			if !slices.Equal(sockets, g.sockets) || len(sockets) != 2 {
 				t.Errorf("sockets %v became %v for the same devices", sockets, g.sockets)
 			}
-			run(t, "ip", "link", "delete", "lan0")
+			netns.Run(t, "", "ip", "link", "delete", "lan0")
 			add("lan0")
 			return indexes("lan0", "lan1")
 		}, "true true, true true"},
 		{"one has gone", func() []uint32 {
 			all := indexes("lan0", "lan1")
-			run(t, "ip", "link", "delete", "lan0")
+			netns.Run(t, "", "ip", "link", "delete", "lan0")
 			return all
 		}, "false false, true true"},
 		{"it is back", func() []uint32 { add("lan0"); return indexes("lan0", "lan1") }, "true true, true true"},
@@ -86,11 +88,11 @@ func TestGroups(t *testing.T) {
 // TestManyGroups: the kernel allows a socket 20 memberships, also when their devices
 // have gone.
 func TestManyGroups(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	var g Groups
 	t.Cleanup(g.Leave)
 	for range 25 {
-		run(t, "ip", "link", "add", "lan0", "up", "type", "veth", "peer", "name", "to-lan0")
+		netns.Run(t, "", "ip", "link", "add", "lan0", "up", "type", "veth", "peer", "name", "to-lan0")
 		d, err := net.InterfaceByName("lan0")
 		if err != nil {
 			t.Fatal(err)
@@ -98,6 +100,6 @@ func TestManyGroups(t *testing.T) {
 		if err := g.Join([]uint32{uint32(d.Index)}); err != nil {
 			t.Fatal(err)
 		}
-		run(t, "ip", "link", "delete", "lan0")
+		netns.Run(t, "", "ip", "link", "delete", "lan0")
 	}
 }

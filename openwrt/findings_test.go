@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // fakeRoot writes files below a directory that stands for /.
@@ -196,27 +198,27 @@ func TestFindingsFlowOffloadKinds(t *testing.T) {
 // and sees that nothing of the trial stays and that a running keeper is not
 // disturbed.
 func TestFindingsReal(t *testing.T) {
-	eachFlavour(t, func(t *testing.T, flavour string) {
-		run(t, "", "ip", "link", "add", "br-lan", "type", "bridge")
-		run(t, "", "ip", "link", "add", "wan0", "type", "veth", "peer", "name", "wan1")
-		run(t, "", "ip", "link", "set", "wan1", "up")
-		run(t, "", "ip", "address", "add", "192.0.2.1/24", "dev", "wan0")
-		run(t, "", "ip", "link", "set", "wan0", "up")
-		run(t, "", "ip", "route", "add", "default", "via", "192.0.2.254")
-		run(t, "", "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+	netns.EachIPTables(t, func(t *testing.T, flavour string) {
+		netns.Run(t, "", "ip", "link", "add", "br-lan", "type", "bridge")
+		netns.Run(t, "", "ip", "link", "add", "wan0", "type", "veth", "peer", "name", "wan1")
+		netns.Run(t, "", "ip", "link", "set", "wan1", "up")
+		netns.Run(t, "", "ip", "address", "add", "192.0.2.1/24", "dev", "wan0")
+		netns.Run(t, "", "ip", "link", "set", "wan0", "up")
+		netns.Run(t, "", "ip", "route", "add", "default", "via", "192.0.2.254")
+		netns.Run(t, "", "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
 		c := Default()
 		c.Networks, c.Devices = nil, []string{"br-lan"}
 		c.Backend = BackendIPTables
 
-		run(t, "", "iptables", "-P", "FORWARD", "DROP")
+		netns.Run(t, "", "iptables", "-P", "FORWARD", "DROP")
 		for _, p := range []string{"iptables", "ip6tables"} {
 			// So that the tables are there before and after.
-			run(t, "", p, "-t", "mangle", "-A", "INPUT", "-i", "lo", "-j", "ACCEPT")
-			run(t, "", p, "-t", "raw", "-A", "OUTPUT", "-o", "lo", "-j", "ACCEPT")
+			netns.Run(t, "", p, "-t", "mangle", "-A", "INPUT", "-i", "lo", "-j", "ACCEPT")
+			netns.Run(t, "", p, "-t", "raw", "-A", "OUTPUT", "-o", "lo", "-j", "ACCEPT")
 		}
-		before := ruleState(t)
+		before := netns.Rules(t)
 		got := lines(t, Findings(&c))
-		if after := ruleState(t); after != before {
+		if after := netns.Rules(t); after != before {
 			t.Errorf("the check leaves something:\n%s\nbefore:\n%s", after, before)
 		}
 		for _, want := range []string{
@@ -230,7 +232,7 @@ func TestFindingsReal(t *testing.T) {
 			t.Errorf("exit code %d:\n%s", code, strings.Join(got, "\n"))
 		}
 
-		run(t, "", "iptables", "-P", "FORWARD", "ACCEPT")
+		netns.Run(t, "", "iptables", "-P", "FORWARD", "ACCEPT")
 		if want := "warning: inbound IPv4 connections from wan0 to br-lan are not blocked"; !hasLine(lines(t, Findings(&c)), want) {
 			t.Errorf("%s is missing", want)
 		}
@@ -250,18 +252,18 @@ func TestFindingsReal(t *testing.T) {
 
 // TestFindingsTrial has iptables refuse the rules.
 func TestFindingsTrial(t *testing.T) {
-	eachFlavour(t, func(t *testing.T, flavour string) {
+	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		c := Default()
 		r, err := MakeRules(&c, Target{BackendIPTables, SetsNFT, []string{"br-lan"}, true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		before := run(t, "", "iptables-save", "-t", "mangle")
+		before := netns.Run(t, "", "iptables-save", "-t", "mangle")
 		err = tryIPTables(newIPTables(false), strings.Replace(r.Mangle4, "-m length", "-m nosuchmatch", 1))
 		if err == nil || !strings.Contains(err.Error(), "nosuchmatch") {
 			t.Errorf("error %v", err)
 		}
-		if out := run(t, "", "iptables-save"); strings.Contains(out, tryChain) {
+		if out := netns.Run(t, "", "iptables-save"); strings.Contains(out, tryChain) {
 			t.Errorf("left behind:\n%s\nbefore:\n%s", out, before)
 		}
 	})

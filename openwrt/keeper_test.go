@@ -8,28 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-// useFlavour puts iptables of one flavour first in PATH.
-func useFlavour(t *testing.T, flavour string) {
-	t.Helper()
-	dir := t.TempDir()
-	for _, p := range []string{"iptables", "ip6tables"} {
-		for _, s := range []string{"", "-save", "-restore"} {
-			path, err := exec.LookPath(p + "-" + flavour + s)
-			if err != nil {
-				t.Skipf("needs %s-%s%s", p, flavour, s)
-			}
-			if path, err = filepath.EvalSymlinks(path); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Symlink(path, filepath.Join(dir, p+s)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-}
+	"github.com/p2pwall/p2pwall/bench/netns"
+)
 
 // keeperFor loads rules for the iptables backend.
 func keeperFor(t *testing.T, conf string, devices ...string) (*Keeper, *Config) {
@@ -52,25 +33,6 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// ruleState is everything that rules are made of in this namespace.
-func ruleState(t *testing.T) string {
-	t.Helper()
-	var b strings.Builder
-	for _, p := range []string{"iptables", "ip6tables"} {
-		for _, table := range []string{"mangle", "raw", "filter"} {
-			for _, l := range strings.Split(run(t, "", p+"-save", "-t", table), "\n") {
-				if l != "" && l[0] != '#' {
-					if i := strings.Index(l, " ["); i > 0 {
-						l = l[:i] // counters of built-in chains
-					}
-					b.WriteString(p + " " + table + " " + l + "\n")
-				}
-			}
-		}
-	}
-	return b.String() + run(t, "", "nft", "list", "ruleset")
-}
-
 // The jumps of the default configuration.
 var (
 	mangleJumps = []string{
@@ -88,7 +50,7 @@ func jumps(t *testing.T, program string) int {
 		table string
 		want  []string
 	}{{"mangle", mangleJumps}, {"raw", rawJumps}} {
-		s := parseSave(run(t, "", program+"-save", "-t", x.table), x.table)
+		s := parseSave(netns.Run(t, "", program+"-save", "-t", x.table), x.table)
 		n += len(s.jumps)
 		if chain, ok := s.jumpsRight(x.want); !ok {
 			t.Errorf("%s %s: %s does not end with our jump: %q", program, x.table, chain, s.last[chain])
@@ -101,18 +63,6 @@ func wantOK(t *testing.T, k *Keeper) {
 	t.Helper()
 	if ok, what := k.Check(); !ok {
 		t.Fatalf("Check: %s", what)
-	}
-}
-
-// eachFlavour runs a test in a namespace of its own with both iptables.
-func eachFlavour(t *testing.T, f func(t *testing.T, flavour string)) {
-	for _, flavour := range []string{"nft", "legacy"} {
-		t.Run(flavour, func(t *testing.T) {
-			need(t, "nft")
-			useFlavour(t, flavour)
-			inNetns(t)
-			f(t, flavour)
-		})
 	}
 }
 
@@ -135,11 +85,11 @@ COMMIT
 // TestKeeperIPTables goes through a whole life: loaded twice, checked, taken away.
 // Rules of others must survive it as they were.
 func TestKeeperIPTables(t *testing.T) {
-	eachFlavour(t, func(t *testing.T, flavour string) {
+	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		for _, p := range []string{"iptables", "ip6tables"} {
-			run(t, others, p+"-restore")
+			netns.Run(t, others, p+"-restore")
 		}
-		before := ruleState(t)
+		before := netns.Rules(t)
 		k, c := keeperFor(t, "", "lan0")
 		if k.Target().Backend != BackendIPTables || k.Target().Sets == SetsAuto {
 			t.Errorf("target %+v", k.Target())
@@ -150,7 +100,7 @@ func TestKeeperIPTables(t *testing.T) {
 		if n := jumps(t, "iptables"); n != len(mangleJumps)+len(rawJumps) {
 			t.Errorf("%d jumps", n)
 		}
-		once := ruleState(t)
+		once := netns.Rules(t)
 
 		// Again, by the same and by the next instance after a kill.
 		for _, again := range []*Keeper{k, {}} {
@@ -161,7 +111,7 @@ func TestKeeperIPTables(t *testing.T) {
 			if l.NewSets {
 				t.Error("the sets are said to be new")
 			}
-			if twice := ruleState(t); twice != once {
+			if twice := netns.Rules(t); twice != once {
 				t.Errorf("loading twice changes the rules:\n%s\n%s", once, twice)
 			}
 			wantOK(t, again)
@@ -169,7 +119,7 @@ func TestKeeperIPTables(t *testing.T) {
 		if err := k.Remove(); err != nil {
 			t.Fatal(err)
 		}
-		if after := ruleState(t); after != before {
+		if after := netns.Rules(t); after != before {
 			t.Errorf("before:\n%s\nafter:\n%s", before, after)
 		}
 		if err := k.Remove(); err != nil {
@@ -180,17 +130,17 @@ func TestKeeperIPTables(t *testing.T) {
 
 // TestKeeperLeavesNothing: where nobody else has rules, not even tables remain.
 func TestKeeperLeavesNothing(t *testing.T) {
-	eachFlavour(t, func(t *testing.T, flavour string) {
+	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		k, _ := keeperFor(t, "", "lan0")
 		wantOK(t, k)
 		if err := k.Remove(); err != nil {
 			t.Fatal(err)
 		}
-		if out := run(t, "", "nft", "list", "ruleset"); out != "" {
+		if out := netns.Run(t, "", "nft", "list", "ruleset"); out != "" {
 			t.Errorf("left behind:\n%s", out)
 		}
 		for _, p := range []string{"iptables-save", "ip6tables-save"} {
-			if out := run(t, "", p); strings.Contains(out, "p2pwall") {
+			if out := netns.Run(t, "", p); strings.Contains(out, "p2pwall") {
 				t.Errorf("left behind:\n%s", out)
 			}
 		}
@@ -221,15 +171,15 @@ func TestKeeperRepair(t *testing.T) {
 		{"the whole ruleset flushed", "nft flush ruleset", "the nft table inet p2pwall is gone", true},
 	} {
 		t.Run(b.name, func(t *testing.T) {
-			eachFlavour(t, func(t *testing.T, flavour string) {
-				run(t, others, "iptables-restore")
+			netns.EachIPTables(t, func(t *testing.T, flavour string) {
+				netns.Run(t, others, "iptables-restore")
 				k, _ := keeperFor(t, "option sets nft\n", "lan0")
-				run(t, "", "nft", "add", "element", "inet", "p2pwall", "lock4", "{ 192.0.2.1 timeout 1h }")
+				netns.Run(t, "", "nft", "add", "element", "inet", "p2pwall", "lock4", "{ 192.0.2.1 timeout 1h }")
 				wantOK(t, k)
 				wantOK(t, k)
 				before := jumps(t, "iptables")
 
-				run(t, "", "sh", "-c", b.do)
+				netns.Run(t, "", "sh", "-c", b.do)
 				ok, what := k.Check()
 				if ok || what != b.what {
 					t.Fatalf("Check after %q: %v %q, want %q", b.do, ok, what, b.what)
@@ -249,7 +199,7 @@ func TestKeeperRepair(t *testing.T) {
 					t.Errorf("%d jumps, before %d", n, before)
 				}
 				jumps(t, "ip6tables")
-				set := run(t, "", "nft", "list", "set", "inet", "p2pwall", "lock4")
+				set := netns.Run(t, "", "nft", "list", "set", "inet", "p2pwall", "lock4")
 				if strings.Contains(set, "192.0.2.1") == b.sets {
 					t.Errorf("set after the repair:\n%s", set)
 				}
@@ -260,9 +210,9 @@ func TestKeeperRepair(t *testing.T) {
 
 // TestKeeperFirstCheck: what happens before the first Check is seen as well.
 func TestKeeperFirstCheck(t *testing.T) {
-	eachFlavour(t, func(t *testing.T, flavour string) {
+	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		k, _ := keeperFor(t, "", "lan0")
-		run(t, "", "iptables", "-t", "mangle", "-D", "p2pwall-syn", "1")
+		netns.Run(t, "", "iptables", "-t", "mangle", "-D", "p2pwall-syn", "1")
 		if ok, _ := k.Check(); ok {
 			t.Error("not seen")
 		}
@@ -272,7 +222,7 @@ func TestKeeperFirstCheck(t *testing.T) {
 // TestKeeperForeignChange: other programs' changes are no reason for a repair, nor
 // are our own to the sets.
 func TestKeeperForeignChange(t *testing.T) {
-	eachFlavour(t, func(t *testing.T, flavour string) {
+	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		k, _ := keeperFor(t, "option sets nft\n", "lan0")
 		wantOK(t, k)
 		for _, do := range []string{
@@ -283,7 +233,7 @@ func TestKeeperForeignChange(t *testing.T) {
 			"iptables -t mangle -N theirs",
 			"nft add table inet theirs",
 		} {
-			run(t, "", "sh", "-c", do)
+			netns.Run(t, "", "sh", "-c", do)
 			wantOK(t, k)
 		}
 	})
@@ -292,23 +242,23 @@ func TestKeeperForeignChange(t *testing.T) {
 // TestKeeperLeftovers: rules of an instance that was killed, of another version
 // or another configuration are replaced, not added to.
 func TestKeeperLeftovers(t *testing.T) {
-	eachFlavour(t, func(t *testing.T, flavour string) {
+	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		first, _ := keeperFor(t, "option queues 3\noption sets nft\n", "lan0", "lan1")
-		run(t, "", "iptables", "-t", "mangle", "-N", "p2pwall-old")
-		run(t, "", "iptables", "-t", "mangle", "-A", "FORWARD", "-j", "p2pwall-old")
-		run(t, "", "iptables", "-t", "mangle", "-A", "p2pwall", "-j", "p2pwall-old")
+		netns.Run(t, "", "iptables", "-t", "mangle", "-N", "p2pwall-old")
+		netns.Run(t, "", "iptables", "-t", "mangle", "-A", "FORWARD", "-j", "p2pwall-old")
+		netns.Run(t, "", "iptables", "-t", "mangle", "-A", "p2pwall", "-j", "p2pwall-old")
 		_ = first
 		k, c := keeperFor(t, "option sets off\n", "lan0")
 		if n := jumps(t, "iptables"); n != len(mangleJumps)+len(rawJumps) {
 			t.Errorf("%d jumps", n)
 		}
-		out := run(t, "", "iptables-save", "-t", "mangle")
+		out := netns.Run(t, "", "iptables-save", "-t", "mangle")
 		for _, gone := range []string{"p2pwall-old", "p2pwall-queue", "lan1"} {
 			if strings.Contains(out, gone) {
 				t.Errorf("%s is still there:\n%s", gone, out)
 			}
 		}
-		if out := run(t, "", "nft", "list", "tables"); strings.Contains(out, "inet p2pwall") {
+		if out := netns.Run(t, "", "nft", "list", "tables"); strings.Contains(out, "inet p2pwall") {
 			t.Errorf("the unused table is still there: %s", out)
 		}
 		wantOK(t, k)
@@ -319,7 +269,7 @@ func TestKeeperLeftovers(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantOK(t, k)
-		if out := run(t, "", "iptables-save", "-t", "mangle"); strings.Contains(out, "p2pwall-pre") || strings.Contains(out, "p2pwall-output") {
+		if out := netns.Run(t, "", "iptables-save", "-t", "mangle"); strings.Contains(out, "p2pwall-pre") || strings.Contains(out, "p2pwall-output") {
 			t.Errorf("still there:\n%s", out)
 		}
 
@@ -329,7 +279,7 @@ func TestKeeperLeftovers(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantOK(t, k)
-		if out := run(t, "", "iptables-save"); strings.Contains(out, "p2pwall") {
+		if out := netns.Run(t, "", "iptables-save"); strings.Contains(out, "p2pwall") {
 			t.Errorf("still there:\n%s", out)
 		}
 	})
@@ -338,8 +288,8 @@ func TestKeeperLeftovers(t *testing.T) {
 // TestKeeperOldSets has what an earlier version left in the kernel when it was killed:
 // sets of MACs, and rules that name them.
 func TestKeeperOldSets(t *testing.T) {
-	need(t, "ipset")
-	eachFlavour(t, func(t *testing.T, _ string) {
+	netns.Need(t, "ipset")
+	netns.EachIPTables(t, func(t *testing.T, _ string) {
 		// This kernel may lack hash:net,net and hash:mac.
 		conf, target := Default(), Target{BackendIPTables, SetsIPSet, []string{"lan0"}, true}
 		r, err := MakeRules(&conf, target)
@@ -354,8 +304,8 @@ func TestKeeperOldSets(t *testing.T) {
 				noLock6.WriteString(l)
 			}
 		}
-		run(t, stale+noLock6.String()+"add p2pwall-lock4 192.0.2.3 timeout 3600\n", "ipset", "restore")
-		run(t, "*mangle\n:p2pwall-syn - [0:0]\n:p2pwall-out - [0:0]\n:p2pwall-sift - [0:0]\n-A p2pwall-syn -m set --match-set p2pwall-lockmac src -j DROP\n"+
+		netns.Run(t, stale+noLock6.String()+"add p2pwall-lock4 192.0.2.3 timeout 3600\n", "ipset", "restore")
+		netns.Run(t, "*mangle\n:p2pwall-syn - [0:0]\n:p2pwall-out - [0:0]\n:p2pwall-sift - [0:0]\n-A p2pwall-syn -m set --match-set p2pwall-lockmac src -j DROP\n"+
 			"-A p2pwall-out -m set --match-set p2pwall-sift4 src -g p2pwall-sift\n-A p2pwall-sift -j DROP\nCOMMIT\n", "iptables-restore", "--noflush")
 
 		load := func(newSets bool) *Keeper {
@@ -372,19 +322,19 @@ func TestKeeperOldSets(t *testing.T) {
 			if names := ipsets(); len(names) != strings.Count(r.IPSet, "create ") || strings.Contains(strings.Join(names, " "), "mac") || strings.Contains(strings.Join(names, " "), "sift") {
 				t.Errorf("the sets are %q", names)
 			}
-			if out := run(t, "", "iptables-save", "-t", "mangle"); strings.Contains(out, "sift") {
+			if out := netns.Run(t, "", "iptables-save", "-t", "mangle"); strings.Contains(out, "sift") {
 				t.Errorf("an old chain is left:\n%s", out)
 			}
 			wantOK(t, &k)
 			return &k
 		}
 		load(true) // lock6
-		run(t, stale, "ipset", "restore")
+		netns.Run(t, stale, "ipset", "restore")
 		k := load(false)
-		if out := run(t, "", "ipset", "list", "p2pwall-lock4"); !strings.Contains(out, "\n192.0.2.3 timeout ") {
+		if out := netns.Run(t, "", "ipset", "list", "p2pwall-lock4"); !strings.Contains(out, "\n192.0.2.3 timeout ") {
 			t.Errorf("the element is gone:\n%s", out)
 		}
-		run(t, stale, "ipset", "restore")
+		netns.Run(t, stale, "ipset", "restore")
 		if err := k.Remove(); err != nil {
 			t.Error(err)
 		}
@@ -400,7 +350,7 @@ func TestKeeperOldSets(t *testing.T) {
 		if r, err = MakeRules(&c, Target{BackendIPTables, SetsNFT, []string{"lan0"}, true}); err != nil {
 			t.Fatal(err)
 		}
-		run(t, r.NFT+`table inet p2pwall {
+		netns.Run(t, r.NFT+`table inet p2pwall {
 	set lockmac { type ether_addr; flags timeout; elements = { 02:00:00:00:00:01 timeout 1h }; }
 	set sift4 { type ipv4_addr; flags timeout; elements = { 192.0.2.4 timeout 1h }; }
 	chain tcp_open { ether saddr @lockmac drop; }
@@ -414,14 +364,14 @@ add element inet p2pwall lock4 { 192.0.2.3 timeout 1h }
 			t.Fatalf("%+v, %v", l, err)
 		}
 		wantOK(t, k)
-		out := run(t, "", "nft", "list", "table", "inet", "p2pwall")
+		out := netns.Run(t, "", "nft", "list", "table", "inet", "p2pwall")
 		if strings.Contains(out, "@lockmac") || strings.Contains(out, "@sift4") || !strings.Contains(out, "192.0.2.3 timeout 1h") {
 			t.Errorf("a rule names an old set, or the element is gone:\n%s", out)
 		}
 		if err := k.Remove(); err != nil {
 			t.Error(err)
 		}
-		if out := run(t, "", "nft", "list", "tables"); strings.Contains(out, "p2pwall") {
+		if out := netns.Run(t, "", "nft", "list", "tables"); strings.Contains(out, "p2pwall") {
 			t.Errorf("left behind: %s", out)
 		}
 	})
@@ -436,18 +386,18 @@ func TestKeeperPartlyRemoved(t *testing.T) {
 		"ip6tables -t mangle -D POSTROUTING 1; iptables -t raw -F",
 	} {
 		t.Run(do, func(t *testing.T) {
-			eachFlavour(t, func(t *testing.T, flavour string) {
-				run(t, others, "iptables-restore")
-				before := ruleState(t)
-				run(t, "", "iptables-restore", "--version")
+			netns.EachIPTables(t, func(t *testing.T, flavour string) {
+				netns.Run(t, others, "iptables-restore")
+				before := netns.Rules(t)
+				netns.Run(t, "", "iptables-restore", "--version")
 				_, _ = keeperFor(t, "option sets nft\n", "lan0")
-				run(t, "", "sh", "-c", do)
-				run(t, others, "iptables-restore", "--noflush")
+				netns.Run(t, "", "sh", "-c", do)
+				netns.Run(t, others, "iptables-restore", "--noflush")
 				var k Keeper
 				if err := k.Remove(); err != nil {
 					t.Fatal(err)
 				}
-				if out := ruleState(t); strings.Contains(out, "-j p2pwall") || strings.Contains(out, ":p2pwall") || strings.Contains(out, "inet p2pwall") {
+				if out := netns.Rules(t); strings.Contains(out, "-j p2pwall") || strings.Contains(out, ":p2pwall") || strings.Contains(out, "inet p2pwall") {
 					t.Errorf("left behind:\n%s\nbefore:\n%s", out, before)
 				}
 			})
@@ -458,15 +408,15 @@ func TestKeeperPartlyRemoved(t *testing.T) {
 // TestKeeperHold has a table like fw4's; a log prefix stands for the statement
 // that offloads, which this kernel may lack.
 func TestKeeperHold(t *testing.T) {
-	need(t, "nft")
-	inNetns(t)
+	netns.Need(t, "nft")
+	netns.Enter(t)
 	offload := strings.Replace(fw4Like, "policy drop;\n", "policy drop;\nlog prefix \"flow_offload\"\n", 1)
 	c := Default()
 	r, err := MakeRules(&c, Target{BackendNFT, SetsNFT, []string{"br-lan"}, true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.NFT = loadable(t, r.NFT)
+	r.NFT = netns.Loadable(r.NFT)
 	file := filepath.Join(t.TempDir(), "offload.nft")
 	k := &Keeper{HoldFile: file}
 	defer func() { _ = k.Remove() }()
@@ -480,7 +430,7 @@ func TestKeeperHold(t *testing.T) {
 	}
 	holds := func(want int) {
 		t.Helper()
-		out, _ := try("", "nft", "list", "table", "inet", "fw4")
+		out, _ := netns.Try("", "nft", "list", "table", "inet", "fw4")
 		if n := strings.Count(out, holdComment); n != want {
 			t.Errorf("%d offload rules, want %d:\n%s", n, want, out)
 		}
@@ -490,7 +440,7 @@ func TestKeeperHold(t *testing.T) {
 	}
 	reload := func(text string) {
 		t.Helper()
-		run(t, "table inet fw4\ndelete table inet fw4\n"+text, "nft", "-f", "-")
+		netns.Run(t, "table inet fw4\ndelete table inet fw4\n"+text, "nft", "-f", "-")
 	}
 
 	place()
@@ -504,7 +454,7 @@ func TestKeeperHold(t *testing.T) {
 	}
 	place()
 	holds(2)
-	list := run(t, "", "nft", "list", "chain", "inet", "fw4", "forward")
+	list := netns.Run(t, "", "nft", "list", "chain", "inet", "fw4", "forward")
 	if strings.Index(list, "flow_offload") < strings.LastIndex(list, holdComment) {
 		t.Errorf("the rules are not before the one that offloads:\n%s", list)
 	}
@@ -518,7 +468,7 @@ func TestKeeperHold(t *testing.T) {
 	reload(offload + string(text))
 	wantOK(t, k)
 	holds(2)
-	run(t, string(text), "nft", "-f", "-")
+	netns.Run(t, string(text), "nft", "-f", "-")
 	if ok, _ := k.Check(); ok {
 		t.Error("doubled rules are not seen")
 	}
@@ -538,22 +488,22 @@ func TestKeeperHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	holds(0)
-	if out := run(t, "", "nft", "list", "ruleset"); strings.Contains(out, "p2pwall") {
+	if out := netns.Run(t, "", "nft", "list", "ruleset"); strings.Contains(out, "p2pwall") {
 		t.Errorf("left behind:\n%s", out)
 	}
 }
 
 // TestKeeperNFT goes through the nft backend's life without queue statements.
 func TestKeeperNFT(t *testing.T) {
-	need(t, "nft")
-	inNetns(t)
+	netns.Need(t, "nft")
+	netns.Enter(t)
 	c := Default()
 	target := Target{BackendNFT, SetsNFT, []string{"br-lan"}, true}
 	r, err := MakeRules(&c, target)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.NFT = loadable(t, r.NFT)
+	r.NFT = netns.Loadable(r.NFT)
 	k := &Keeper{}
 	for i, x := range []struct {
 		do   string
@@ -566,7 +516,7 @@ func TestKeeperNFT(t *testing.T) {
 		// A chain of another version, which the kernel does not let us take over.
 		{"nft delete table inet p2pwall; nft add table inet p2pwall; nft add chain inet p2pwall forward '{ type filter hook forward priority 5; }'; nft add rule inet p2pwall forward accept", true},
 	} {
-		run(t, "", "sh", "-c", x.do)
+		netns.Run(t, "", "sh", "-c", x.do)
 		if i > 0 {
 			if ok, _ := k.Check(); ok {
 				t.Errorf("%s: not seen", x.do)
@@ -585,7 +535,7 @@ func TestKeeperNFT(t *testing.T) {
 	if err := k.Remove(); err != nil {
 		t.Fatal(err)
 	}
-	if out := run(t, "", "nft", "list", "ruleset"); out != "" {
+	if out := netns.Run(t, "", "nft", "list", "ruleset"); out != "" {
 		t.Errorf("left behind:\n%s", out)
 	}
 }
@@ -612,8 +562,8 @@ func onlyPrograms(t *testing.T, programs ...string) (dir string) {
 
 // TestKeeperNoIPv6 takes ip6tables away.
 func TestKeeperNoIPv6(t *testing.T) {
-	need(t, "nft")
-	inNetns(t)
+	netns.Need(t, "nft")
+	netns.Enter(t)
 	onlyPrograms(t, "nft", "ipset", "iptables", "iptables-save", "iptables-restore")
 	c := Default()
 	c.Backend = BackendIPTables
@@ -649,8 +599,8 @@ func TestKeeperNoSets(t *testing.T) {
 		{"off", SetsOff, "", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			need(t, "ip6tables")
-			inNetns(t)
+			netns.Need(t, "ip6tables")
+			netns.Enter(t)
 			dir := onlyPrograms(t, "iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore")
 			if tt.nft != "" {
 				if err := os.WriteFile(filepath.Join(dir, "nft"), []byte(tt.nft), 0o755); err != nil {
@@ -687,7 +637,7 @@ func TestKeeperNoSets(t *testing.T) {
 // TestKeeperNoRaw: a kernel without the raw table, or iptables without CT, costs
 // the rule for our own packets only.
 func TestKeeperNoRaw(t *testing.T) {
-	eachFlavour(t, func(t *testing.T, flavour string) {
+	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		c := Default()
 		r, err := MakeRules(&c, Target{BackendIPTables, SetsOff, []string{"lan0"}, true})
 		if err != nil {
@@ -705,7 +655,7 @@ func TestKeeperNoRaw(t *testing.T) {
 			if len(l.Degraded) != 1 || !strings.HasPrefix(l.Degraded[0], "packets of our own are tracked: iptables-restore") {
 				t.Errorf("degraded: %q", l.Degraded)
 			}
-			s := parseSave(run(t, "", "iptables-save", "-t", "mangle"), "mangle")
+			s := parseSave(netns.Run(t, "", "iptables-save", "-t", "mangle"), "mangle")
 			if chain, ok := s.jumpsRight(mangleJumps); !ok {
 				t.Errorf("%s does not end with our rule", chain)
 			}
@@ -716,10 +666,10 @@ func TestKeeperNoRaw(t *testing.T) {
 // TestCheckRunsNothing: as long as nobody changes a rule, Check runs no program. A
 // change to the sets, which the daemon makes all the time, is none.
 func TestCheckRunsNothing(t *testing.T) {
-	eachFlavour(t, func(t *testing.T, flavour string) {
+	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		k, _ := keeperFor(t, "option sets nft\n", "lan0")
 		wantOK(t, k)
-		run(t, "", "nft", "add", "element", "inet", "p2pwall", "lock4", "{ 192.0.2.1 timeout 1h }")
+		netns.Run(t, "", "nft", "add", "element", "inet", "p2pwall", "lock4", "{ 192.0.2.1 timeout 1h }")
 
 		dir := t.TempDir()
 		for _, p := range []string{"nft", "ipset", "iptables-save", "ip6tables-save", "iptables-restore", "ip6tables-restore"} {
@@ -738,7 +688,7 @@ func TestCheckRunsNothing(t *testing.T) {
 		}
 		// The trap works: a change of others makes Check look closer.
 		t.Setenv("PATH", path)
-		run(t, "", "iptables", "-t", "mangle", "-I", "PREROUTING", "-j", "ACCEPT")
+		netns.Run(t, "", "iptables", "-t", "mangle", "-I", "PREROUTING", "-j", "ACCEPT")
 		t.Setenv("PATH", dir)
 		wantOK(t, k)
 		if !exists(dir + "/ran") {

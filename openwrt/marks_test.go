@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/p2pwall/p2pwall/bench/netns"
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
@@ -268,20 +269,20 @@ func TestFindingsMarks(t *testing.T) {
 
 // TestFindingsMarksOfOurs: our own rules use nobody else's bits, in any form.
 func TestFindingsMarksOfOurs(t *testing.T) {
-	need(t, "nft")
+	netns.Need(t, "nft")
 	for _, c := range ruleCases {
 		t.Run(c.name, func(t *testing.T) {
-			inNetns(t)
+			netns.Enter(t)
 			r := caseRules(t, c.conf, c.target)
 			if r.NFT != "" {
-				run(t, loadable(t, r.NFT), "nft", "-f", "-")
+				netns.Run(t, netns.Loadable(r.NFT), "nft", "-f", "-")
 			}
 			if r.Hold != "" {
-				run(t, fw4Like, "nft", "-f", "-")
-				run(t, r.Hold, "nft", "-f", "-")
+				netns.Run(t, fw4Like, "nft", "-f", "-")
+				netns.Run(t, r.Hold, "nft", "-f", "-")
 			}
 			m := markMachine(t, fmt.Sprintf("0x%08x", nfq.DefaultMarkMask))
-			m.ruleset = run(t, "", "nft", "list", "ruleset")
+			m.ruleset = netns.Run(t, "", "nft", "list", "ruleset")
 			m.saves = [2]string{r.Mangle4 + r.Raw, r.Mangle6 + r.Raw}
 			m.marks()
 			if got := lines(t, m.found); len(got) != 1 || !strings.HasPrefix(got[0], "ok: ") {

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/p2pwall/p2pwall/bench/netns"
 	"github.com/p2pwall/p2pwall/nfq"
 	"golang.org/x/sys/unix"
 )
@@ -52,46 +52,37 @@ func (w *world) ns(host string) string { return w.name + "-" + host }
 // sh runs a command in a host's namespace.
 func (w *world) sh(host, command string) string {
 	w.t.Helper()
-	return run(w.t, "", "ip", "netns", "exec", w.ns(host), "sh", "-c", command)
+	return netns.Run(w.t, "", "ip", "netns", "exec", w.ns(host), "sh", "-c", command)
 }
 
-// in runs a function in a host's namespace, on a thread that ends with it.
+// in runs a function in a host's namespace.
 func (w *world) in(host string, f func()) {
 	w.t.Helper()
-	var wait sync.WaitGroup
-	wait.Add(1)
-	go func() {
-		defer wait.Done()
-		runtime.LockOSThread()
-		fd, err := unix.Open("/var/run/netns/"+w.ns(host), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err == nil {
-			err = unix.Setns(fd, unix.CLONE_NEWNET)
-			unix.Close(fd)
-		}
-		if err != nil {
-			w.t.Errorf("namespace %s: %v", host, err)
-			return
-		}
-		f()
-	}()
-	wait.Wait()
+	ns, err := netns.Open(w.ns(host))
+	if err == nil {
+		err = ns.Do(func() error { f(); return nil })
+		ns.Close()
+	}
+	if err != nil {
+		w.t.Errorf("namespace %s: %v", host, err)
+	}
 }
 
 func newWorld(t *testing.T, flavour string, ipset bool) *world {
 	t.Helper()
-	need(t, "nft")
-	need(t, "ip")
+	netns.Need(t, "nft")
+	netns.Need(t, "ip")
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: network namespaces")
 	}
 	w := &world{t: t, name: fmt.Sprintf("p2pw%d-%s", os.Getpid(), "rules"+flavour), flavour: flavour, ipset: ipset, patience: 10 * time.Second}
 	if ipset {
-		need(t, "ipset")
+		netns.Need(t, "ipset")
 		w.name += "-ipset"
 	}
 	for _, h := range []string{"r", "c1", "c2", "s"} {
-		run(t, "", "ip", "netns", "add", w.ns(h))
-		t.Cleanup(func() { _, _ = try("", "ip", "netns", "delete", w.ns(h)) })
+		netns.Run(t, "", "ip", "netns", "add", w.ns(h))
+		t.Cleanup(func() { _, _ = netns.Try("", "ip", "netns", "delete", w.ns(h)) })
 		// Link-local addresses are of use at once.
 		w.sh(h, "echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad")
 	}
@@ -102,7 +93,7 @@ func newWorld(t *testing.T, flavour string, ipset bool) *world {
 			four = "192.0.2."
 		}
 		six := "fd0" + net + "::"
-		run(t, "", "ip", "link", "add", dev, "netns", w.ns("r"), "type", "veth", "peer", "name", "eth0", "netns", w.ns(host))
+		netns.Run(t, "", "ip", "link", "add", dev, "netns", w.ns("r"), "type", "veth", "peer", "name", "eth0", "netns", w.ns(host))
 		w.sh("r", "ip address add "+four+"1/24 dev "+dev+"; ip address add "+six+"1/64 dev "+dev+" nodad; ip link set "+dev+" up; ip link set lo up")
 		w.sh(host, fmt.Sprintf("ip link set eth0 address 02:00:00:00:00:0%d; ip address add %s2/24 dev eth0; ip address add %s2/64 dev eth0 nodad; ip link set eth0 up; ip link set lo up; ip route add default via %s1; ip -6 route add default via %s1", i+1, four, six, four, six))
 	}
@@ -142,24 +133,24 @@ func (w *world) load(conf string) {
 	if w.edit != nil {
 		r.NFT, r.Mangle4, r.Mangle6 = w.edit.Replace(r.NFT), w.edit.Replace(r.Mangle4), w.edit.Replace(r.Mangle6)
 	}
-	in := []string{"ip", "netns", "exec", w.ns("r")}
+	in := []string{"netns", "exec", w.ns("r")}
 	if w.flavour == "" {
-		run(w.t, queueStatement.ReplaceAllStringFunc(r.NFT, func(s string) string {
+		netns.Run(w.t, netns.QueueStatement.ReplaceAllStringFunc(r.NFT, func(s string) string {
 			if w.full || strings.HasSuffix(s, "bypass") {
 				return "counter accept"
 			}
 			return "counter drop"
-		}), append(in, "nft", "-f", "-")...)
+		}), "ip", append(in, "nft", "-f", "-")...)
 		return
 	}
 	if w.ipset {
 		r.IPSet, r.Mangle4, r.Mangle6 = standIn.Replace(r.IPSet), standInMatch.Replace(r.Mangle4), standInMatch.Replace(r.Mangle6)
-		run(w.t, r.IPSet, append(in, "ipset", "-exist", "restore")...)
+		netns.Run(w.t, r.IPSet, "ip", append(in, "ipset", "-exist", "restore")...)
 	} else {
-		run(w.t, r.NFT, append(in, "nft", "-f", "-")...)
+		netns.Run(w.t, r.NFT, "ip", append(in, "nft", "-f", "-")...)
 	}
 	for _, x := range [][2]string{{"iptables", r.Mangle4 + r.Raw}, {"ip6tables", r.Mangle6 + r.Raw}} {
-		run(w.t, x[1], append(in, x[0]+"-"+w.flavour+"-restore")...)
+		netns.Run(w.t, x[1], "ip", append(in, x[0]+"-"+w.flavour+"-restore")...)
 	}
 }
 
@@ -345,7 +336,7 @@ func TestPackets(t *testing.T) {
 		if flavour == "" {
 			name = "nft"
 		} else {
-			need(t, name)
+			netns.Need(t, name)
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -392,7 +383,7 @@ func TestPackets(t *testing.T) {
 // the one for pairs has a stand-in.
 func TestIPSetPackets(t *testing.T) {
 	for _, flavour := range []string{"nft", "legacy"} {
-		need(t, "iptables-"+flavour)
+		netns.Need(t, "iptables-"+flavour)
 		t.Run("iptables-"+flavour, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, flavour, true)
@@ -505,7 +496,7 @@ func partCut(t *testing.T, w *world) {
 		if w.refused().udp("c1", c.to, 500, 1) != 0 || w.refused().tcp("c1", c.to, 1) {
 			t.Errorf("%s: passes", c.set)
 		}
-		if _, err := try("", "ip", "netns", "exec", w.ns("c1"), "ping", "-c", "1", "-W", "1", c.ping); err == nil {
+		if _, err := netns.Try("", "ip", "netns", "exec", w.ns("c1"), "ping", "-c", "1", "-W", "1", c.ping); err == nil {
 			t.Errorf("%s: a ping passes", c.set)
 		}
 		if w.udp("c2", c.to, 500, 1) != 1 {
@@ -719,7 +710,7 @@ func partGone(t *testing.T, w *world) {
 	}
 	// On a busy machine it may be time for a sample again.
 	sampled = w.during(func() {
-		_, _ = try("", "ip", "netns", "exec", w.ns("c1"), "ping", "-c", "2", "-i", "0.2", "-W", "1", "192.0.2.2")
+		_, _ = netns.Try("", "ip", "netns", "exec", w.ns("c1"), "ping", "-c", "2", "-i", "0.2", "-W", "1", "192.0.2.2")
 	})
 	if tcp, udp := gone(); tcp != 0 || udp+uint64(sampled) != 2 {
 		t.Errorf("%d and %d packets are gone of two pings, and %d sampled", tcp, udp, sampled)
@@ -739,7 +730,7 @@ func partGone(t *testing.T, w *world) {
 }
 
 func partMarks(t *testing.T, w *world) {
-	need(t, "conntrack")
+	netns.Need(t, "conntrack")
 	w.sh("r", "conntrack -F")
 	w.tcp("c1", serverFour, 1<<20)
 	w.udp("c1", serverFour, 12, udpPackets+5)
@@ -785,7 +776,7 @@ func partMarks(t *testing.T, w *world) {
 // partOthers is about programs that use marks, too, and one of the bits that are ours:
 // they neither switch the wall off nor have anything dropped.
 func partOthers(t *testing.T, w *world) {
-	need(t, "conntrack")
+	netns.Need(t, "conntrack")
 	m := nfq.DefaultMarks()
 	single := func(f func(bit uint32)) {
 		for rest := m.Mask; rest != 0; rest &= rest - 1 {
@@ -1147,7 +1138,7 @@ func (w *world) marked(network, port string, mark uint32) (all bool, list string
 // partWatched is about hosts that are watched: what they say on connections that are not
 // decided comes to the queue for as long as they do.
 func partWatched(t *testing.T, w *world) {
-	need(t, "conntrack")
+	netns.Need(t, "conntrack")
 	w.echo("c1", watchedPort)
 	for _, w.old = range []bool{false, true} {
 		w.load("")
@@ -1296,7 +1287,7 @@ func partDecided(t *testing.T, w *world) {
 }
 
 func decided(t *testing.T, w *world, port string) {
-	need(t, "conntrack")
+	netns.Need(t, "conntrack")
 	verdict := nfq.DefaultMarks().Decided
 	// Between our chain and the one after the queue; or before ours, where a verdict
 	// brings the packet back. And not from the SYN on.

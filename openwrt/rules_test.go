@@ -6,11 +6,12 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -105,26 +106,13 @@ func TestRulesGolden(t *testing.T) {
 	}
 }
 
-// queueStatement matches what a kernel without nft's queue cannot load.
-var queueStatement = regexp.MustCompile(`queue num [0-9]+( bypass)?`)
-
-// loadable returns an nft text that this kernel can load: without queue
-// statements when it has none.
-func loadable(t *testing.T, text string) string {
-	t.Helper()
-	if _, err := try("table inet try {\nchain c {\nqueue num 1 bypass\n}\n}\n", "nft", "-c", "-f", "-"); err == nil {
-		return text
-	}
-	return queueStatement.ReplaceAllString(text, "accept")
-}
-
 // TestQueueStatement has nft itself read the forms used; a kernel without the
 // queue refuses them with another error than the one for bad syntax.
 func TestQueueStatement(t *testing.T) {
-	need(t, "nft")
-	inNetns(t)
+	netns.Need(t, "nft")
+	netns.Enter(t)
 	for _, q := range []string{nftQueue(214, true), nftQueue(0, false)} {
-		out, err := try("table inet try {\nchain c {\n"+q+"\n}\n}\n", "nft", "-c", "-f", "-")
+		out, err := netns.Try("table inet try {\nchain c {\n"+q+"\n}\n}\n", "nft", "-c", "-f", "-")
 		if err != nil && (strings.Contains(out, "syntax") || !strings.Contains(out, "No such file")) {
 			t.Errorf("%s: %s", q, out)
 		}
@@ -133,18 +121,18 @@ func TestQueueStatement(t *testing.T) {
 
 // TestRulesLoad loads every text for real, twice, with both flavours of iptables.
 func TestRulesLoad(t *testing.T) {
-	need(t, "nft")
+	netns.Need(t, "nft")
 	for _, c := range ruleCases {
 		for _, flavour := range []string{"nft", "legacy"} {
 			if c.target.Backend == BackendNFT && flavour == "legacy" {
 				continue
 			}
 			t.Run(c.name+"/"+flavour, func(t *testing.T) {
-				inNetns(t)
+				netns.Enter(t)
 				r := caseRules(t, c.conf, c.target)
 				for range 2 {
 					if r.NFT != "" {
-						run(t, loadable(t, r.NFT), "nft", "-f", "-")
+						netns.Run(t, netns.Loadable(r.NFT), "nft", "-f", "-")
 					}
 					if r.Mangle4 == "" || c.target.Sets == SetsIPSet {
 						// ipset: see TestIPSetText.
@@ -156,15 +144,15 @@ func TestRulesLoad(t *testing.T) {
 						{"ip6tables-", r.Mangle6},
 						{"ip6tables-", r.Raw},
 					} {
-						need(t, x[0]+flavour+"-restore")
-						run(t, x[1], x[0]+flavour+"-restore", "--noflush")
+						netns.Need(t, x[0]+flavour+"-restore")
+						netns.Run(t, x[1], x[0]+flavour+"-restore", "--noflush")
 					}
 				}
 				if r.NFT != "" {
-					run(t, RecreateNFT(loadable(t, r.NFT)), "nft", "-f", "-")
+					netns.Run(t, RecreateNFT(netns.Loadable(r.NFT)), "nft", "-f", "-")
 				}
-				run(t, RemoveNFT, "nft", "-f", "-")
-				run(t, RemoveNFT, "nft", "-f", "-")
+				netns.Run(t, RemoveNFT, "nft", "-f", "-")
+				netns.Run(t, RemoveNFT, "nft", "-f", "-")
 			})
 		}
 	}
@@ -173,20 +161,20 @@ func TestRulesLoad(t *testing.T) {
 // TestIPSetText loads the rules for ipset with types of sets that this kernel has
 // in place of those it may not have.
 func TestIPSetText(t *testing.T) {
-	need(t, "ipset")
+	netns.Need(t, "ipset")
 	for _, c := range ruleCases {
 		if c.target.Sets != SetsIPSet {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
-			inNetns(t)
+			netns.Enter(t)
 			r := caseRules(t, c.conf, c.target)
-			run(t, standIn.Replace(r.IPSet), "ipset", "-exist", "restore")
-			run(t, standIn.Replace(r.IPSet), "ipset", "-exist", "restore")
+			netns.Run(t, standIn.Replace(r.IPSet), "ipset", "-exist", "restore")
+			netns.Run(t, standIn.Replace(r.IPSet), "ipset", "-exist", "restore")
 			for _, flavour := range []string{"nft", "legacy"} {
-				need(t, "iptables-"+flavour+"-restore")
-				run(t, standInMatch.Replace(r.Mangle4), "iptables-"+flavour+"-restore", "--noflush")
-				run(t, standInMatch.Replace(r.Mangle6), "ip6tables-"+flavour+"-restore", "--noflush")
+				netns.Need(t, "iptables-"+flavour+"-restore")
+				netns.Run(t, standInMatch.Replace(r.Mangle4), "iptables-"+flavour+"-restore", "--noflush")
+				netns.Run(t, standInMatch.Replace(r.Mangle6), "ip6tables-"+flavour+"-restore", "--noflush")
 			}
 		})
 	}
@@ -194,16 +182,16 @@ func TestIPSetText(t *testing.T) {
 
 // TestHoldText loads the offload rules into a chain like fw4's.
 func TestHoldText(t *testing.T) {
-	need(t, "nft")
-	inNetns(t)
-	run(t, fw4Like, "nft", "-f", "-")
+	netns.Need(t, "nft")
+	netns.Enter(t)
+	netns.Run(t, fw4Like, "nft", "-f", "-")
 	for _, c := range ruleCases {
 		r := caseRules(t, c.conf, c.target)
 		if (r.Hold != "") != (c.target.Backend == BackendNFT && c.name != "nft-no-sets" && c.name != "off") {
 			t.Errorf("%s: hold is %q", c.name, r.Hold)
 		}
 		if r.Hold != "" {
-			run(t, r.Hold, "nft", "-f", "-")
+			netns.Run(t, r.Hold, "nft", "-f", "-")
 		}
 	}
 }

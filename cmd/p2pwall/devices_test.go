@@ -7,9 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
-	"os"
-	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/p2pwall/p2pwall/bench/netns"
 	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/state"
 )
@@ -24,26 +22,13 @@ import (
 // ip runs the program of this name in the thread's network namespace.
 func ip(t *testing.T, args string) string {
 	t.Helper()
-	out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("ip %s: %v\n%s", args, err, out)
-	}
-	return string(out)
+	return netns.Run(t, "", "ip", strings.Fields(args)...)
 }
 
 // TestLANDevices reads addresses and routes of devices in a network namespace of its
 // own, which ends with the thread.
 func TestLANDevices(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: a network namespace")
-	}
-	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("needs the program ip")
-	}
-	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatal(err)
-	}
+	netns.Enter(t)
 	for _, args := range []string{
 		"link add lan type veth peer name lanpeer", "link add wan type veth peer name wanpeer",
 		"link set lanpeer up", "link set wanpeer up", "link set lan up", "link set wan up",

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package lab
+// Package netns is how tests and the lab have network namespaces: named ones that are
+// entered for a moment, and one of its own for a test, with the programs that are run
+// in it.
+package netns
 
 import (
 	"context"
@@ -17,8 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// netnsDir is where iproute2 keeps the handles of named namespaces.
-const netnsDir = "/var/run/netns"
+// Dir is where iproute2 keeps the handles of named namespaces.
+const Dir = "/var/run/netns"
 
 // Namespace is a named network namespace.
 type Namespace struct {
@@ -26,31 +29,35 @@ type Namespace struct {
 	file *os.File
 }
 
-// openNamespace opens a namespace that "ip netns add" made.
-func openNamespace(name string) (*Namespace, error) {
-	f, err := os.Open(netnsDir + "/" + name)
+// Open opens a namespace that "ip netns add" made.
+func Open(name string) (*Namespace, error) {
+	f, err := os.Open(Dir + "/" + name)
 	if err != nil {
 		return nil, err
 	}
 	return &Namespace{Name: name, file: f}, nil
 }
 
+// Close gives up the handle; what is in the namespace goes on.
+func (n *Namespace) Close() error { return n.file.Close() }
+
 // Do runs fn on a thread that is in the namespace. Sockets that fn makes belong
 // to the namespace for good; fn must not start goroutines that make some.
 func (n *Namespace) Do(fn func() error) error {
 	done := make(chan error, 1)
 	go func() {
+		var err error
+		defer func() { done <- err }() // also when fn ends the goroutine, as a test may
 		runtime.LockOSThread()
 		home, err := os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
 		if err != nil {
 			runtime.UnlockOSThread()
-			done <- err
 			return
 		}
 		defer home.Close()
-		if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
+		if err = unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
 			runtime.UnlockOSThread()
-			done <- fmt.Errorf("setns %s: %w", n.Name, err)
+			err = fmt.Errorf("setns %s: %w", n.Name, err)
 			return
 		}
 		err = fn()
@@ -59,7 +66,6 @@ func (n *Namespace) Do(fn func() error) error {
 		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
 			runtime.UnlockOSThread()
 		}
-		done <- err
 	}()
 	return <-done
 }
@@ -67,7 +73,7 @@ func (n *Namespace) Do(fn func() error) error {
 // Pending is a TCP connection whose SYN was sent.
 type Pending struct {
 	file   *os.File
-	remote netip.AddrPort
+	Remote netip.AddrPort // whom it is to reach
 }
 
 // StartTCP sends the SYN of a connection to an address and does not wait for the
@@ -137,7 +143,7 @@ func (p *Pending) Wait(ctx context.Context) (net.Conn, error) {
 		err = os.NewSyscallError("connect", failed)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.remote, err)
+		return nil, fmt.Errorf("%s: %w", p.Remote, err)
 	}
 	return net.FileConn(p.file)
 }
@@ -230,10 +236,10 @@ func (n *Namespace) Run(name string, arg ...string) (string, error) {
 	return out.String(), nil
 }
 
-// sysctl sets a kernel parameter of the namespace, named by its path below
+// Sysctl sets a kernel parameter of the namespace, named by its path below
 // /proc/sys. That a parameter does not exist is not an error: the kernel was
 // built without it.
-func (n *Namespace) sysctl(values map[string]string) error {
+func (n *Namespace) Sysctl(values map[string]string) error {
 	return n.Do(func() error {
 		for path, v := range values {
 			err := os.WriteFile("/proc/sys/"+path, []byte(v), 0)
@@ -245,8 +251,8 @@ func (n *Namespace) sysctl(values map[string]string) error {
 	})
 }
 
-// ipBatch runs several ip commands in the namespace with one process.
-func (n *Namespace) ipBatch(lines ...string) error {
+// IPBatch runs several ip commands in the namespace with one process.
+func (n *Namespace) IPBatch(lines ...string) error {
 	cmd := exec.Command("ip", "-netns", n.Name, "-batch", "-")
 	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -175,7 +175,7 @@ func startNFTSets(c *Config) *tool {
 	x.Protocols = Default().Protocols
 	r, err := MakeRules(&x, Target{BackendIPTables, SetsNFT, []string{"lo"}, true})
 	if err != nil {
-		return &tool{err: err}
+		return failedTool(err)
 	}
 	return startTool(r.NFT, "nft", "-c", "-f", "-")
 }

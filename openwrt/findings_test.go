@@ -93,9 +93,9 @@ func TestFindings(t *testing.T) {
 		{name: "offload with iptables", backend: BackendIPTables, want: "warning: flow offload (table inet fw4) hides connections from the wall: it can be held back only for fw4 with the nft backend"},
 		{name: "bridge", backend: BackendIPTables, change: map[string]string{"/proc/sys/net/bridge/bridge-nf-call-iptables": "1"}, want: "warning: flow offload (table inet fw4) hides connections from the wall: it can be held back only for fw4 with the nft backend|warning: packets within a bridge go through iptables too (bridge-nf-call-iptables=1): the wall leaves them alone, but it costs time"},
 		{name: "no sets", conf: "option sets off", want: "warning: without sets in the kernel only what is recognised when it begins is cut: transfers that are going on already, and encrypted ones, pass"},
-		{name: "no sets, and no selective lock", conf: "list device br-lan\noption sets off\n" + alone},
+		{name: "no sets, and no selective lock", conf: "list device br-lan\noption sets off\n" + withoutTorrent},
 		{name: "no connection table", conf: "list device br-lan", conntrack: unix.EINVAL, want: "warning: connections cannot be changed (invalid argument): what began before a client is found may go on past the rules"},
-		{name: "no connection table, and no need", conf: "list device br-lan\n" + alone, conntrack: unix.EINVAL},
+		{name: "no connection table, and no need", conf: "list device br-lan\n" + withoutTorrent, conntrack: unix.EINVAL},
 		{name: "no rights", change: map[string]string{"/proc/thread-self/status": "CapEff:\t0000000000002000\n"}, want: "error: without CAP_NET_ADMIN nothing can be said about rules, and no rule can be loaded"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -194,6 +194,9 @@ func TestFindingsFlowOffloadKinds(t *testing.T) {
 	}
 }
 
+// withoutTorrent switches off the protocol whose lock is selective.
+const withoutTorrent = "config protocol bittorrent\noption mode off\n"
+
 // TestFindingsReal runs all checks in a namespace with a small router's devices,
 // and sees that nothing of the trial stays and that a running keeper is not
 // disturbed.
@@ -241,48 +244,16 @@ func TestFindingsReal(t *testing.T) {
 		if _, err := k.Load(&c, c.Devices); err != nil {
 			t.Fatal(err)
 		}
-		wantOK(t, k)
-		Findings(&c)
-		wantOK(t, k)
+		for range 2 {
+			if ok, what := k.Check(); !ok {
+				t.Fatalf("the rules in place: %s", what)
+			}
+			Findings(&c)
+		}
 		if err := k.Remove(); err != nil {
 			t.Error(err)
 		}
 	})
-}
-
-// TestFindingsTrial has iptables refuse the rules.
-func TestFindingsTrial(t *testing.T) {
-	netns.EachIPTables(t, func(t *testing.T, flavour string) {
-		c := Default()
-		r, err := MakeRules(&c, Target{BackendIPTables, SetsNFT, []string{"br-lan"}, true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		before := netns.Run(t, "", "iptables-save", "-t", "mangle")
-		err = tryIPTables(newIPTables(false), strings.Replace(r.Mangle4, "-m length", "-m nosuchmatch", 1))
-		if err == nil || !strings.Contains(err.Error(), "nosuchmatch") {
-			t.Errorf("error %v", err)
-		}
-		if out := netns.Run(t, "", "iptables-save"); strings.Contains(out, tryChain) {
-			t.Errorf("left behind:\n%s\nbefore:\n%s", out, before)
-		}
-	})
-}
-
-func TestExplain(t *testing.T) {
-	text := "*mangle\n:p2pwall - [0:0]\n-A p2pwall -p udp -m length --length 0:188 -j NFQUEUE --queue-num 214\nCOMMIT\n"
-	for _, c := range []struct{ said, want string }{
-		{"iptables-restore: line 3 failed", "iptables-restore: line 3 failed: the kernel or iptables lacks length or NFQUEUE; install iptables-mod-ipopt, iptables-mod-nfqueue and kmod-nfnetlink-queue (OpenWrt), or load the kernel's modules"},
-		{"iptables-restore v1.8.9 (legacy): Couldn't load match `length':No such file or directory; Error occurred at line: 3", "*the kernel or iptables lacks length or NFQUEUE*"},
-		{"iptables-restore: line 4 failed", "iptables-restore: line 4 failed"},
-		{"Fatal: can't open lock file /run/xtables.lock: Permission denied", "*run as root or with CAP_NET_ADMIN"},
-	} {
-		err := explain(&toolError{"iptables-restore", "1", c.said}, text)
-		want := strings.Trim(c.want, "*")
-		if got := err.Error(); got != c.want && (c.want == want || !strings.Contains(got, want)) {
-			t.Errorf("got  %s\nwant %s", got, c.want)
-		}
-	}
 }
 
 func TestExitCode(t *testing.T) {

@@ -270,18 +270,30 @@ func TestFindingsMarks(t *testing.T) {
 // TestFindingsMarksOfOurs: our own rules use nobody else's bits, in any form.
 func TestFindingsMarksOfOurs(t *testing.T) {
 	netns.Need(t, "nft")
-	for _, c := range ruleCases {
-		t.Run(c.name, func(t *testing.T) {
+	c := Default()
+	c.Queues, c.Action = 2, ActionReset // all rules that there are
+	for _, target := range []Target{
+		{BackendNFT, SetsNFT, []string{"br-lan"}, true},
+		{BackendNFT, SetsNFT, []string{"br-lan", "br-guest"}, false},
+		{BackendNFT, SetsOff, []string{"br-lan"}, true},
+		{BackendIPTables, SetsNFT, []string{"br-lan"}, true},
+		{BackendIPTables, SetsIPSet, []string{"br-lan"}, false},
+		{BackendIPTables, SetsOff, []string{"br-lan"}, true},
+	} {
+		t.Run(fmt.Sprintf("%s %s %v", target.Backend, target.Sets, target.CutsFlows), func(t *testing.T) {
 			netns.Enter(t)
-			r := caseRules(t, c.conf, c.target)
+			r, err := MakeRules(&c, target)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if r.NFT != "" {
 				netns.Run(t, netns.Loadable(r.NFT), "nft", "-f", "-")
 			}
 			if r.Hold != "" {
-				netns.Run(t, fw4Like, "nft", "-f", "-")
+				netns.Run(t, "table inet fw4 {\n\tchain forward {\n\t\ttype filter hook forward priority filter;\n\t}\n}\n", "nft", "-f", "-")
 				netns.Run(t, r.Hold, "nft", "-f", "-")
 			}
-			m := markMachine(t, fmt.Sprintf("0x%08x", nfq.DefaultMarkMask))
+			m := markMachine(t, nfq.FormatMark(nfq.DefaultMarkMask))
 			m.ruleset = netns.Run(t, "", "nft", "list", "ruleset")
 			m.saves = [2]string{r.Mangle4 + r.Raw, r.Mangle6 + r.Raw}
 			m.marks()

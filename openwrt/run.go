@@ -76,6 +76,9 @@ func startTool(input, name string, args ...string) *tool {
 	return t
 }
 
+// failedTool stands for a program that was not started because of an error.
+func failedTool(err error) *tool { return &tool{err: err} }
+
 func (t *tool) start(input, path string, args []string) error {
 	// A file as input needs no writer that could block.
 	stdin, err := inputFile(input)

@@ -11,19 +11,19 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/p2pwall/p2pwall/openwrt"
+	"github.com/p2pwall/p2pwall/openwrt/config"
 	"github.com/p2pwall/p2pwall/procd"
 )
 
 // socket returns the control socket's path. Without a configuration file the
 // default serves: status should work wherever a daemon does.
 func (c *call) socket() (string, error) {
-	cfg, err := openwrt.Load(c.config)
+	cfg, err := config.Load(c.config)
 	if cfg.Control != "" { // also where the file has faults
 		return cfg.Control, nil
 	}
-	if errors.Is(err, fs.ErrNotExist) || c.config == openwrt.DefaultPath {
-		d := openwrt.Default()
+	if errors.Is(err, fs.ErrNotExist) || c.config == config.DefaultPath {
+		d := config.Default()
 		return d.Control, nil
 	}
 	return "", err

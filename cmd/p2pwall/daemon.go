@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"github.com/p2pwall/p2pwall/nfq"
-	"github.com/p2pwall/p2pwall/openwrt"
+	"github.com/p2pwall/p2pwall/openwrt/check"
+	"github.com/p2pwall/p2pwall/openwrt/config"
+	"github.com/p2pwall/p2pwall/openwrt/firewall"
 	"github.com/p2pwall/p2pwall/procd"
 	"github.com/p2pwall/p2pwall/state"
 )
@@ -42,7 +44,7 @@ type daemon struct {
 	journal  *procd.Journal
 	notifier *procd.Notifier
 	server   *procd.Server
-	keeper   *openwrt.Keeper
+	keeper   *firewall.Keeper
 	marks    nfq.Marks // as at the start
 	workers  []*worker
 	failed   chan error
@@ -54,7 +56,7 @@ type daemon struct {
 
 	// mu guards what the control socket and the journal read.
 	mu       sync.Mutex
-	cfg      openwrt.Config
+	cfg      config.Config
 	names    []string // of the LAN devices
 	devices  []state.Device
 	backend  string
@@ -70,11 +72,11 @@ type daemon struct {
 	logged uint64 // the last event in the log's file
 }
 
-func newDaemon(c *call, cfg openwrt.Config, log *procd.Logger) *daemon {
+func newDaemon(c *call, cfg config.Config, log *procd.Logger) *daemon {
 	d := &daemon{
 		call: c, cfg: cfg, log: log, started: time.Now(),
 		journal: procd.NewJournal(), flows: newFlowCutter(), notifier: procd.NewNotifier(cfg.Queues),
-		keeper: &openwrt.Keeper{HoldFile: holdFile}, marks: cfg.Marks(),
+		keeper: &firewall.Keeper{HoldFile: holdFile}, marks: cfg.Marks(),
 		failed: make(chan error, cfg.Queues), done: make(chan struct{}),
 		complain: map[string]string{}, held: make(chan heldBy, 64),
 	}
@@ -139,13 +141,13 @@ func (d *daemon) start() error {
 		})
 	}
 	if d.call.noRules {
-		d.backend, d.setsKind, d.rulesOK = "none (--no-rules)", string(openwrt.SetsOff), true
+		d.backend, d.setsKind, d.rulesOK = "none (--no-rules)", string(config.SetsOff), true
 		return nil
 	}
 	if len(d.names) == 0 {
 		// What an instance before this one left is for devices of that one.
 		d.mu.Lock()
-		d.backend, d.setsKind = "none (no LAN device)", string(openwrt.SetsOff)
+		d.backend, d.setsKind = "none (no LAN device)", string(config.SetsOff)
 		d.mu.Unlock()
 		return d.keeper.Remove()
 	}
@@ -245,7 +247,7 @@ func (d *daemon) openQueues() error {
 }
 
 func (d *daemon) newEngine(w *worker, now state.Time) *state.Engine {
-	e := state.New(openwrt.EngineConfig(d.cfg), w.sender, nil, rand.Uint32())
+	e := state.New(config.EngineConfig(d.cfg), w.sender, nil, rand.Uint32())
 	e.OnEvent = d.journal.Record
 	e.OnCut = d.flows.note
 	if d.cfg.Queues > 1 {
@@ -483,7 +485,7 @@ func (d *daemon) joinGroups() {
 }
 
 // setRepeat has the verdicts be what the rules for a target expect.
-func (d *daemon) setRepeat(t openwrt.Target) {
+func (d *daemon) setRepeat(t firewall.Target) {
 	for _, w := range d.workers {
 		w.queue.SetRepeat(t.Repeats())
 	}
@@ -491,7 +493,7 @@ func (d *daemon) setRepeat(t openwrt.Target) {
 
 // openSets opens the sets for each worker. What a former run left in them goes,
 // unless its state was restored.
-func (d *daemon) openSets(kind openwrt.SetsKind) error {
+func (d *daemon) openSets(kind config.SetsKind) error {
 	for _, w := range d.workers {
 		if w.sets != nil {
 			old := w.sets
@@ -501,8 +503,8 @@ func (d *daemon) openSets(kind openwrt.SetsKind) error {
 		}
 		open := nfq.OpenNFTSets
 		switch kind {
-		case openwrt.SetsNFT:
-		case openwrt.SetsIPSet:
+		case config.SetsNFT:
+		case config.SetsIPSet:
 			open = nfq.OpenIPSets
 		default:
 			continue
@@ -545,7 +547,7 @@ func (d *daemon) tellSets() {
 
 // reload reads the configuration anew. A bad one changes nothing.
 func (d *daemon) reload() {
-	cfg, err := openwrt.Load(d.call.config)
+	cfg, err := config.Load(d.call.config)
 	if err == nil && !cfg.Enabled {
 		err = errors.New("\"option enabled\" is off: stop the service instead")
 	}
@@ -587,7 +589,7 @@ func (d *daemon) reload() {
 	d.setCommands()
 	for _, w := range d.workers {
 		w.loop.Do(func(e *state.Engine, now state.Time) {
-			e.Configure(openwrt.EngineConfig(cfg))
+			e.Configure(config.EngineConfig(cfg))
 			e.SetDevices(d.devices)
 		})
 	}
@@ -642,7 +644,7 @@ func (d *daemon) keepHouse() {
 		d.countGone()
 	}
 	ok, what := d.keeper.Check()
-	var l openwrt.Loaded
+	var l firewall.Loaded
 	if !ok {
 		l, err = d.keeper.Repair()
 	}
@@ -693,7 +695,7 @@ func (d *daemon) setCommands() {
 // eventFunc is what happens with every event.
 func (d *daemon) eventFunc() func(*procd.Entry) {
 	var commands *procd.Commands
-	var classes openwrt.LogClasses
+	var classes config.LogClasses
 	log := procd.EventLog{Log: d.log, Wanted: func(e *procd.Entry) bool { return wanted(classes, e) }}
 	return func(e *procd.Entry) {
 		d.mu.Lock()
@@ -707,17 +709,17 @@ func (d *daemon) eventFunc() func(*procd.Entry) {
 }
 
 // wanted says which events belong to which class of the configuration.
-func wanted(classes openwrt.LogClasses, e *procd.Entry) bool {
+func wanted(classes config.LogClasses, e *procd.Entry) bool {
 	switch e.Class {
 	case state.ClassClient, state.ClassTable:
-		return classes&openwrt.LogClients != 0
+		return classes&config.LogClients != 0
 	case state.ClassPeer:
 		if e.What == state.EventCut {
-			return classes&openwrt.LogClients != 0
+			return classes&config.LogClients != 0
 		}
-		return classes&openwrt.LogPeers != 0
+		return classes&config.LogPeers != 0
 	case state.ClassProbe:
-		return classes&openwrt.LogPeers != 0
+		return classes&config.LogPeers != 0
 	case state.ClassPacket:
 		return true // the engine emits only those that are asked for
 	}
@@ -763,5 +765,5 @@ func (d *daemon) check() []procd.Finding {
 	d.mu.Lock()
 	cfg := d.cfg
 	d.mu.Unlock()
-	return findings(openwrt.Findings(&cfg))
+	return findings(check.Findings(&cfg))
 }

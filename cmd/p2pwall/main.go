@@ -9,7 +9,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/p2pwall/p2pwall/openwrt"
+	"github.com/p2pwall/p2pwall/openwrt/config"
 )
 
 // version and commit are set by the linker.
@@ -35,7 +35,7 @@ const usage = `usage: p2pwall COMMAND [OPTIONS]
   ctl JSON                         send one request to the control socket
   version                          print the version
 
-FILE is ` + openwrt.DefaultPath + ` unless it is given.
+FILE is ` + config.DefaultPath + ` unless it is given.
 `
 
 // Exit codes.
@@ -60,7 +60,7 @@ var commands = []command{
 	{"unlock", ask, 1, 1},
 	{"exempt", ask, 1, 2},
 	{"monitor", ask, 0, 0},
-	{"check", check, 0, 0},
+	{"check", checkMachine, 0, 0},
 	{"rules", rules, 0, 0},
 	{"ctl", ctl, 1, 1},
 	{"version", printVersion, 0, 0},
@@ -100,7 +100,7 @@ func dispatch(args []string, out, errOut io.Writer) int {
 		if cmd.name != name {
 			continue
 		}
-		c := &call{name: name, config: openwrt.DefaultPath, out: out, errOut: errOut}
+		c := &call{name: name, config: config.DefaultPath, out: out, errOut: errOut}
 		err := c.parse(args[1:])
 		switch {
 		case err == errHelp:

@@ -29,9 +29,9 @@ func p2pwall(args ...string) (code int, out, errOut string) {
 	return code, o.String(), e.String()
 }
 
-// config writes a configuration whose main section has the options, and returns
+// writeConfig writes a configuration whose main section has the options, and returns
 // its path.
-func config(t *testing.T, options ...string) string {
+func writeConfig(t *testing.T, options ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "p2pwall")
 	text := "config p2pwall 'main'\n"
@@ -45,7 +45,7 @@ func config(t *testing.T, options ...string) string {
 }
 
 func TestUsage(t *testing.T) {
-	cfg := config(t)
+	cfg := writeConfig(t)
 	for _, x := range []struct {
 		args string
 		code int
@@ -93,7 +93,7 @@ func TestUsage(t *testing.T) {
 
 // TestCheckReportsEveryLine, not only the first that is wrong.
 func TestCheckReportsEveryLine(t *testing.T) {
-	path := config(t, "option timelock 'soon'", "option frobnicate '1'", "list exempt 'nobody'", "option queue '70000'")
+	path := writeConfig(t, "option timelock 'soon'", "option frobnicate '1'", "list exempt 'nobody'", "option queue '70000'")
 	code, out, errOut := p2pwall("check", "--config", "-c", path)
 	if code != exitUsage || errOut != "" {
 		t.Errorf("exit code %d, stderr %q", code, errOut)
@@ -130,7 +130,7 @@ func TestCheckReportsEveryLine(t *testing.T) {
 // TestRunDoesNotBegin where it cannot work; each with one clear line.
 func TestRunDoesNotBegin(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "none")
-	off := config(t, "option enabled '0'")
+	off := writeConfig(t, "option enabled '0'")
 	for _, x := range []struct {
 		args []string
 		code int
@@ -166,7 +166,7 @@ func daemonStub(t *testing.T, answer func(procd.Request) []string) (cfg string, 
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	return config(t, "option control '"+sock+"'"), got
+	return writeConfig(t, "option control '"+sock+"'"), got
 }
 
 func TestAsk(t *testing.T) {
@@ -266,7 +266,7 @@ func TestMonitorPrintsUntilTheDaemonEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, out, errOut := p2pwall("monitor", "-c", config(t, "option control '"+sock+"'"))
+	code, out, errOut := p2pwall("monitor", "-c", writeConfig(t, "option control '"+sock+"'"))
 	if code != exitFailure || out != "one\ntwo\n" || errOut != "p2pwall: the daemon has ended\n" {
 		t.Errorf("got %d, %q, %q", code, out, errOut)
 	}
@@ -274,7 +274,7 @@ func TestMonitorPrintsUntilTheDaemonEnds(t *testing.T) {
 
 func TestNoDaemon(t *testing.T) {
 	sock := filepath.Join(t.TempDir(), "sock")
-	cfg := config(t, "option control '"+sock+"'")
+	cfg := writeConfig(t, "option control '"+sock+"'")
 	for _, cmd := range []string{"status", "monitor", "clients"} {
 		code, out, errOut := p2pwall(cmd, "-c", cfg)
 		want := "p2pwall: p2pwall is not running (no answer at " + sock + "): start it, or name its configuration with -c\n"

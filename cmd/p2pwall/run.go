@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/p2pwall/p2pwall/openwrt"
+	"github.com/p2pwall/p2pwall/openwrt/config"
 	"github.com/p2pwall/p2pwall/procd"
 )
 
@@ -37,7 +37,7 @@ func run(c *call) int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(idleGC)
 	}
-	cfg, err := openwrt.Load(c.config)
+	cfg, err := config.Load(c.config)
 	if err != nil {
 		return logFailure(log, err)
 	}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package config
+
+import (
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// EngineConfig returns what the engine has to know of a configuration. A
+// protocol that has no section and no preset is not looked for. Enabled is not
+// its business: who runs an engine wants it to work.
+func EngineConfig(c Config) state.Config {
+	e := state.Config{
+		MaxClients: c.MaxClients,
+		LockTime:   c.TimeLock,
+		LookBack:   c.LookBack,
+		Forget:     c.Forget,
+		Action:     engineActions[c.Action],
+		ExemptNets: c.Exempt.Prefixes,
+		ExemptMACs: c.Exempt.MACs,
+		LogPackets: packetLog(c.Log),
+		Marks:      c.Marks(),
+	}
+	for i, p := range detect.All {
+		if x, ok := c.Protocols[p.Name]; ok {
+			e.Protocols[i] = x.engine()
+		}
+	}
+	return e
+}
+
+var engineActions = map[Action]state.Action{
+	ActionDrop: state.Drop, ActionReset: state.Reset, ActionReject: state.Reject,
+}
+
+var engineModes = map[Mode]state.Mode{
+	ModeOff: state.Off, ModeMonitor: state.Monitor, ModeBlock: state.Block,
+}
+
+var engineLocks = map[Lock]state.Lock{LockStrict: state.Strict, LockSelective: state.Selective}
+
+func (p Protocol) engine() state.ProtocolConfig {
+	var names detect.Names
+	if p.Names != nil {
+		names, _ = detect.NewNames(p.Names) // was tried when it was read
+	}
+	return state.ProtocolConfig{
+		Mode: engineModes[p.Mode], Lock: engineLocks[p.Lock], BlockUDP: p.BlockUDP, Answer: p.Answer,
+		Probe: p.Probe, TCPProbe: p.TCPProbe, HTTP: p.HTTP, ResetEncrypted: p.ResetEncrypted, Names: names,
+	}
+}
+
+func packetLog(l LogClasses) state.PacketLog {
+	var out state.PacketLog
+	for _, x := range [...]struct {
+		class LogClasses
+		log   state.PacketLog
+	}{
+		{LogUDPDropped, state.LogDroppedUDP},
+		{LogUDPAccepted, state.LogAcceptedUDP},
+		{LogTCPDropped, state.LogDroppedTCP},
+		{LogTCPAccepted, state.LogAcceptedTCP},
+	} {
+		if l.Has(x.class) {
+			out |= x.log
+		}
+	}
+	return out
+}

@@ -212,10 +212,10 @@ func TestCloseEndsConnections(t *testing.T) {
 	}
 	defer monitor.Close()
 	io.WriteString(monitor, `{"cmd":"monitor"}`+"\n")
-	for w.followers() == 0 {
+	for w.Journal.Followers() == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	w.Journal.enter(found("192.168.1.40"))
+	w.Journal.Enter(found("192.168.1.40"))
 	in := bufio.NewReader(monitor)
 	if line, err := in.ReadString('\n'); err != nil || !strings.Contains(line, "192.168.1.40") {
 		t.Errorf("the monitor got %q, %v", line, err)
@@ -226,7 +226,7 @@ func TestCloseEndsConnections(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, b, err)
 		}
 	}
-	if w.followers() != 0 {
+	if w.Journal.Followers() != 0 {
 		t.Error("the monitor's goroutine is left")
 	}
 }

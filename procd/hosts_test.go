@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/p2pwall/p2pwall/bench/golden"
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/state"
@@ -59,7 +60,7 @@ func TestHosts(t *testing.T) {
 	h.clientsText(&b)
 	b.WriteByte('\n')
 	(&hosts{suspects: h.suspects[:1], now: h.now}).clientsText(&b)
-	golden(t, "hosts.txt", []byte(b.String()))
+	golden.Compare(t, "testdata/hosts.txt", b.String())
 
 	var j jsonWriter
 	j.open('[')
@@ -67,7 +68,7 @@ func TestHosts(t *testing.T) {
 	w.suspect(&j, &h.suspects[0], h.now)
 	w.suspect(&j, &h.suspects[1], h.now)
 	j.close(']')
-	golden(t, "hosts.json", indent(t, string(j.b)))
+	golden.Compare(t, "testdata/hosts.json", indent(t, string(j.b)))
 }
 
 // TestEveryReasonHasWords: no two reasons for which a host is looked at have the

@@ -66,12 +66,12 @@ type Journal struct {
 	follow     map[chan struct{}]struct{}
 }
 
-// NewJournal returns an empty journal.
-func NewJournal() *Journal {
+// NewJournal returns an empty journal, which takes the time from a clock.
+func NewJournal(now func() time.Time) *Journal {
 	return &Journal{
-		in: make(chan state.Event, journalBacklog), now: time.Now,
+		in: make(chan state.Event, journalBacklog), now: now,
 		calm: ring{entries: make([]Entry, journalKept)}, busy: ring{entries: make([]Entry, journalKept)},
-		follow: map[chan struct{}]struct{}{}, started: time.Now(),
+		follow: map[chan struct{}]struct{}{}, started: now(),
 	}
 }
 
@@ -92,21 +92,28 @@ func (j *Journal) Run(done <-chan struct{}, each func(*Entry)) {
 	for {
 		select {
 		case ev := <-j.in:
-			each(j.enter(ev))
+			each(j.Enter(ev))
 		case <-done:
-			for { // what came before the end
-				select {
-				case ev := <-j.in:
-					each(j.enter(ev))
-				default:
-					return
-				}
-			}
+			j.Drain(each) // what came before the end
+			return
 		}
 	}
 }
 
-func (j *Journal) enter(ev state.Event) *Entry {
+// Drain enters what waits now.
+func (j *Journal) Drain(each func(*Entry)) {
+	for {
+		select {
+		case ev := <-j.in:
+			each(j.Enter(ev))
+		default:
+			return
+		}
+	}
+}
+
+// Enter gives an event its number and keeps it.
+func (j *Journal) Enter(ev state.Event) *Entry {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	e := Entry{Wall: j.now(), Event: ev}
@@ -215,6 +222,13 @@ func (j *Journal) Follow() (<-chan struct{}, func()) {
 		delete(j.follow, c)
 		j.mu.Unlock()
 	}
+}
+
+// Followers is how many follow.
+func (j *Journal) Followers() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.follow)
 }
 
 // Title returns the protocol's name for people.

@@ -29,10 +29,10 @@ func numbers(t *testing.T, es []Entry) [2]uint64 {
 }
 
 func TestJournalSince(t *testing.T) {
-	j := NewJournal()
+	j := NewJournal(time.Now)
 	fill := func(to uint64) {
 		for s := j.Last() + 1; s <= to; s++ {
-			j.enter(state.Event{Port: uint16(s)})
+			j.Enter(state.Event{Port: uint16(s)})
 		}
 	}
 	for _, x := range []struct {
@@ -63,16 +63,16 @@ func TestJournalSince(t *testing.T) {
 // TestJournalKeepsWhatIsRare: neither peers nor packets push out other events, and
 // both come in the order in which they were entered.
 func TestJournalKeepsWhatIsRare(t *testing.T) {
-	j := NewJournal()
+	j := NewJournal(time.Now)
 	rare := []state.Class{state.ClassClient, state.ClassProbe, state.ClassTable, state.ClassSystem}
 	for i := range 2000 {
 		switch {
 		case i%500 == 250:
-			j.enter(state.Event{Class: rare[i/500]})
+			j.Enter(state.Event{Class: rare[i/500]})
 		case i%2 == 0:
-			j.enter(state.Event{Class: state.ClassPacket})
+			j.Enter(state.Event{Class: state.ClassPacket})
 		default:
-			j.enter(state.Event{Class: state.ClassPeer})
+			j.Enter(state.Event{Class: state.ClassPeer})
 		}
 	}
 	for _, x := range []struct {
@@ -110,7 +110,7 @@ func TestJournalKeepsWhatIsRare(t *testing.T) {
 // TestJournalLosesAndCounts: without a reader Record neither blocks nor
 // allocates, and what has no place is counted.
 func TestJournalLosesAndCounts(t *testing.T) {
-	j := NewJournal()
+	j := NewJournal(time.Now)
 	ev := state.Event{}
 	for i := range journalBacklog {
 		ev.Port = uint16(i + 1)
@@ -138,11 +138,11 @@ func TestJournalLosesAndCounts(t *testing.T) {
 }
 
 func TestFollow(t *testing.T) {
-	j := NewJournal()
+	j := NewJournal(time.Now)
 	a, endA := j.Follow()
 	b, endB := j.Follow()
-	j.enter(state.Event{})
-	j.enter(state.Event{}) // woken already
+	j.Enter(state.Event{})
+	j.Enter(state.Event{}) // woken already
 	<-a
 	<-b
 	select {
@@ -151,7 +151,7 @@ func TestFollow(t *testing.T) {
 	default:
 	}
 	endA()
-	j.enter(state.Event{})
+	j.Enter(state.Event{})
 	<-b
 	select {
 	case <-a:
@@ -164,7 +164,7 @@ func TestFollow(t *testing.T) {
 
 // TestFollowWhileEntering is for the race detector.
 func TestFollowWhileEntering(t *testing.T) {
-	j := NewJournal()
+	j := NewJournal(time.Now)
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		j.Run(done, func(*Entry) {})
@@ -230,11 +230,11 @@ func TestJournalTellsOnce(t *testing.T) {
 			[]state.What{state.EventReleased, state.EventForgotten},
 		},
 	} {
-		j := NewJournal()
+		j := NewJournal(time.Now)
 		j.now = func() time.Time { return wallNow }
 		quiet := 0
 		for i := range x.events {
-			if j.enter(x.events[i]).Quiet {
+			if j.Enter(x.events[i]).Quiet {
 				quiet++
 			}
 		}
@@ -247,32 +247,32 @@ func TestJournalTellsOnce(t *testing.T) {
 		}
 	}
 	// Later it is news.
-	j := NewJournal()
+	j := NewJournal(time.Now)
 	now := wallNow
 	j.now = func() time.Time { return now }
-	j.enter(do(host, state.EventExempted))
+	j.Enter(do(host, state.EventExempted))
 	now = now.Add(time.Minute)
-	if j.enter(do(host, state.EventReleased)).Quiet {
+	if j.Enter(do(host, state.EventReleased)).Quiet {
 		t.Error("an event of a minute later is left out")
 	}
 }
 
 // TestJournalSurvives: what was rare is there after a restart, with its time.
 func TestJournalSurvives(t *testing.T) {
-	j := NewJournal()
+	j := NewJournal(time.Now)
 	at := wallNow
 	j.now = func() time.Time { at = at.Add(time.Second); return at }
 	j.started = wallNow.Add(-time.Hour)
 	for i := range 5 {
 		ev := found("192.168.1.50")
 		ev.Port = uint16(i)
-		j.enter(ev)
+		j.Enter(ev)
 	}
 	peer := found("192.168.1.50")
 	peer.Class = state.ClassPeer
-	j.enter(peer)
+	j.Enter(peer)
 	file := j.Snapshot(nil, "1.2")
-	again := NewJournal()
+	again := NewJournal(time.Now)
 	if err := again.Restore(file, "1.2"); err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +287,7 @@ func TestJournalSurvives(t *testing.T) {
 	}
 	again.now = j.now
 	for range journalKept {
-		again.enter(found("192.168.1.51"))
+		again.Enter(found("192.168.1.51"))
 	}
 	if oldest := again.Since(0)[0].Wall; !again.Began().Equal(oldest) {
 		t.Errorf("a full journal is said to begin at %v, its oldest is of %v", again.Began(), oldest)
@@ -297,22 +297,22 @@ func TestJournalSurvives(t *testing.T) {
 	for name, bad := range map[string][]byte{
 		"empty": nil, "cut": file[:len(file)-1], "foreign": []byte("hello"), "a protocol that is not there": wrong, "no time": file[:len(journalMagic)+4],
 	} {
-		e := NewJournal()
+		e := NewJournal(time.Now)
 		if err := e.Restore(bad, "1.2"); err == nil || len(e.Since(0)) != 0 {
 			t.Errorf("%s: %v, %d entries", name, err, len(e.Since(0)))
 		}
 	}
-	if err := NewJournal().Restore(file, "1.3"); err == nil {
+	if err := NewJournal(time.Now).Restore(file, "1.3"); err == nil {
 		t.Error("another version's file is taken")
 	}
 }
 
 func FuzzJournalRestore(f *testing.F) {
-	j := NewJournal()
-	j.enter(found("192.168.1.50"))
+	j := NewJournal(time.Now)
+	j.Enter(found("192.168.1.50"))
 	f.Add(j.Snapshot(nil, "1"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		j := NewJournal()
+		j := NewJournal(time.Now)
 		if j.Restore(b, "1") != nil {
 			return
 		}

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/p2pwall/p2pwall/state"
 )
 
 // The priorities of log lines, with syslog's numbers.
@@ -74,18 +72,19 @@ func NewLoggerTo(kind string, w io.Writer) (*Logger, error) {
 }
 
 // Printf writes one line of the priority info: what happens in the normal course.
-func (l *Logger) Printf(format string, args ...any) { l.write(priorityInfo, format, args) }
+func (l *Logger) Printf(format string, args ...any) { l.Logf(priorityInfo, format, args...) }
 
 // Noticef writes one line that the owner of the router may want to know of.
-func (l *Logger) Noticef(format string, args ...any) { l.write(priorityNotice, format, args) }
+func (l *Logger) Noticef(format string, args ...any) { l.Logf(priorityNotice, format, args...) }
 
 // Warnf writes one line about something that does not work as it should.
-func (l *Logger) Warnf(format string, args ...any) { l.write(priorityWarning, format, args) }
+func (l *Logger) Warnf(format string, args ...any) { l.Logf(priorityWarning, format, args...) }
 
 // Errorf writes one line about something that does not work at all.
-func (l *Logger) Errorf(format string, args ...any) { l.write(priorityError, format, args) }
+func (l *Logger) Errorf(format string, args ...any) { l.Logf(priorityError, format, args...) }
 
-func (l *Logger) write(priority int, format string, args []any) {
+// Logf writes one line of a priority.
+func (l *Logger) Logf(priority int, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,58 +102,4 @@ func (l *Logger) datagram(priority int, text string) []byte {
 	h, m, s := t.Clock()
 	return fmt.Appendf(nil, "<%d>%s %2d %02d:%02d:%02d p2pwall: %s",
 		facility|priority, t.Month().String()[:3], t.Day(), h, m, s, text)
-}
-
-const (
-	// logBurst lines of one class may come at once, logRate a second go on
-	// coming.
-	logBurst = 60
-	logRate  = 10
-)
-
-// EventLog writes events as log lines, with a limit on each class, so that a
-// busy client does not fill the router's log.
-type EventLog struct {
-	Log *Logger
-	// Wanted reports whether an event is to be logged.
-	Wanted func(*Entry) bool
-
-	limits [state.ClassSystem + 1]limit
-}
-
-type limit struct {
-	tokens     float64
-	last       time.Time
-	suppressed int
-}
-
-// Event writes the line of one event, or counts it as suppressed.
-func (l *EventLog) Event(e *Entry) {
-	if e.Quiet || !l.Wanted(e) {
-		return
-	}
-	lim := &l.limits[e.Class]
-	lim.tokens = min(lim.tokens+max(e.Wall.Sub(lim.last).Seconds(), 0)*logRate, logBurst)
-	lim.last = e.Wall
-	if lim.tokens < 1 {
-		lim.suppressed++
-		return
-	}
-	lim.tokens--
-	if lim.suppressed > 0 {
-		l.Log.Printf("%d %s lines were left out", lim.suppressed, e.Class)
-		lim.suppressed = 0
-	}
-	l.Log.write(e.priority(), "%s", []any{e.Text()})
-}
-
-// priority is how much an event matters to the owner of the router.
-func (e *Entry) priority() int {
-	switch e.Class {
-	case state.ClassClient:
-		return priorityNotice
-	case state.ClassTable, state.ClassSystem:
-		return priorityWarning
-	}
-	return priorityInfo
 }

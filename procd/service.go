@@ -320,7 +320,8 @@ func (s *Service) mayBeLocal(a netip.Addr) bool {
 		slices.ContainsFunc(lan, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-func (e *Entry) append(w *jsonWriter) {
+// entry writes an event.
+func (w *jsonWriter) entry(e *Entry) {
 	w.open('{')
 	w.uint("seq", e.Seq)
 	w.tenths("time", float64(e.Wall.UnixMilli())/1000)
@@ -351,14 +352,14 @@ func (s *Service) events(w *jsonWriter, since uint64) {
 	w.key("events")
 	w.open('[')
 	for _, e := range s.Journal.Since(since) {
-		e.append(w)
+		w.entry(&e)
 	}
 	w.close(']')
 }
 
-// line is the event as the monitor shows it to a person. Time.Format would do
+// line is an event as the monitor shows it to a person. Time.Format would do
 // for 20 KB of flash.
-func (e *Entry) line() string {
+func line(e *Entry) string {
 	h, m, s := e.Wall.Clock()
 	return fmt.Sprintf("%02d:%02d:%02d %s", h, m, s, e.Text())
 }
@@ -387,10 +388,10 @@ func (s *Service) monitor(req Request, r *Reply) {
 			var w jsonWriter
 			if req.Text {
 				w.open('{')
-				w.str("text", e.line())
+				w.str("text", line(&e))
 				w.close('}')
 			} else {
-				e.append(&w)
+				w.entry(&e)
 			}
 			r.Send(w.b)
 			seq = e.Seq

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/p2pwall/p2pwall/bench/golden"
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/state"
 )
@@ -21,10 +22,10 @@ func TestReplies(t *testing.T) {
 	w := newWorld(t, 2)
 	path := control(t, w.Handle)
 	for _, empty := range []string{"clients", "peers", "events"} {
-		golden(t, empty+"-none.json", indent(t, ask(t, path, `{"cmd":"`+empty+`"}`)))
+		golden.Compare(t, "testdata/"+empty+"-none.json", indent(t, ask(t, path, `{"cmd":"`+empty+`"}`)))
 	}
 	for _, empty := range []string{"clients", "peers"} {
-		golden(t, empty+"-none.txt", words(t, ask(t, path, `{"cmd":"`+empty+`","text":true}`)))
+		golden.Compare(t, "testdata/"+empty+"-none.txt", words(t, ask(t, path, `{"cmd":"`+empty+`","text":true}`)))
 	}
 
 	w.ping(0, "192.168.1.50", "198.51.100.7", false)
@@ -37,13 +38,13 @@ func TestReplies(t *testing.T) {
 	w.enter()
 
 	for _, c := range []string{"status", "clients", "peers", "events", "history", "check"} {
-		golden(t, c+".json", indent(t, ask(t, path, `{"cmd":"`+c+`"}`)))
+		golden.Compare(t, "testdata/"+c+".json", indent(t, ask(t, path, `{"cmd":"`+c+`"}`)))
 	}
 	for _, c := range []string{"status", "clients", "peers"} {
-		golden(t, c+".txt", words(t, ask(t, path, `{"cmd":"`+c+`","text":true}`)))
+		golden.Compare(t, "testdata/"+c+".txt", words(t, ask(t, path, `{"cmd":"`+c+`","text":true}`)))
 	}
-	golden(t, "peers-one.json", indent(t, ask(t, path, `{"cmd":"peers","host":"192.168.1.51"}`)))
-	golden(t, "events-since.json", indent(t, ask(t, path, `{"cmd":"events","since":2}`)))
+	golden.Compare(t, "testdata/peers-one.json", indent(t, ask(t, path, `{"cmd":"peers","host":"192.168.1.51"}`)))
+	golden.Compare(t, "testdata/events-since.json", indent(t, ask(t, path, `{"cmd":"events","since":2}`)))
 }
 
 func TestStatusSaysWhatIsWrong(t *testing.T) {
@@ -210,7 +211,7 @@ func TestFoundBy(t *testing.T) {
 	w.enter()
 	again := found("192.168.1.51")
 	again.What, again.Reason = state.EventLocked, detect.ReasonPush
-	w.Journal.enter(again)
+	w.Journal.Enter(again)
 	if got := ask(t, path, `{"cmd":"clients"}`); !strings.Contains(got, `"reason":"ping","found_reason":"ping"`) {
 		t.Errorf("got %s", got)
 	}
@@ -220,7 +221,7 @@ func TestFoundBy(t *testing.T) {
 		t.Error("another protocol's event is taken")
 	}
 	for range journalKept {
-		w.Journal.enter(again)
+		w.Journal.Enter(again)
 	}
 	if got := ask(t, path, `{"cmd":"clients"}`); strings.Contains(got, "found_reason") {
 		t.Errorf("the event is gone, got %s", got)
@@ -259,14 +260,14 @@ func follow(t *testing.T, path, request string, n int) (lines []string) {
 func TestMonitorShowsWhatComes(t *testing.T) {
 	w := newWorld(t, 1)
 	path := control(t, w.Handle)
-	w.Journal.enter(found("192.168.1.40"))
+	w.Journal.Enter(found("192.168.1.40"))
 	lines := make(chan []string)
 	go func() { lines <- follow(t, path, `{"cmd":"monitor","text":true}`, 2) }()
-	for w.followers() == 0 {
+	for w.Journal.Followers() == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	w.Journal.enter(found("192.168.1.41"))
-	w.Journal.enter(found("192.168.1.42"))
+	w.Journal.Enter(found("192.168.1.41"))
+	w.Journal.Enter(found("192.168.1.42"))
 	want := []string{
 		`{"text":"03:04:05 client 192.168.1.41 (02:00:00:00:00:0a): FastTrack found, ping to 198.51.100.7:1214"}`,
 		`{"text":"03:04:05 client 192.168.1.42 (02:00:00:00:00:0a): FastTrack found, ping to 198.51.100.7:1214"}`,
@@ -274,7 +275,7 @@ func TestMonitorShowsWhatComes(t *testing.T) {
 	if d := cmp.Diff(want, <-lines); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	for w.followers() > 0 { // it notices that the reader is gone
+	for w.Journal.Followers() > 0 { // it notices that the reader is gone
 		time.Sleep(time.Millisecond)
 	}
 }
@@ -282,8 +283,8 @@ func TestMonitorShowsWhatComes(t *testing.T) {
 func TestMonitorSince(t *testing.T) {
 	w := newWorld(t, 1)
 	path := control(t, w.Handle)
-	w.Journal.enter(found("192.168.1.40"))
-	w.Journal.enter(found("192.168.1.41"))
+	w.Journal.Enter(found("192.168.1.40"))
+	w.Journal.Enter(found("192.168.1.41"))
 	got := follow(t, path, `{"cmd":"monitor","since":1}`, 1)
 	want := []string{`{"seq":2,"time":1767323045.6,"class":"client","event":"found","client":"192.168.1.41",` +
 		`"mac":"02:00:00:00:00:0a","peer":"198.51.100.7","port":1214,"protocol":"fasttrack","reason":"ping",` +
@@ -292,7 +293,7 @@ func TestMonitorSince(t *testing.T) {
 		t.Errorf("-want +got:\n%s", d)
 	}
 	for range journalKept {
-		w.Journal.enter(found("192.168.1.42"))
+		w.Journal.Enter(found("192.168.1.42"))
 	}
 	got = follow(t, path, `{"cmd":"monitor","since":1,"text":true}`, 2)
 	if len(got) != 2 || got[0] != `{"text":"1 events were left out"}` || !strings.Contains(got[1], "192.168.1.42") {
@@ -300,28 +301,22 @@ func TestMonitorSince(t *testing.T) {
 	}
 }
 
-func (w *world) followers() int {
-	w.Journal.mu.Lock()
-	defer w.Journal.mu.Unlock()
-	return len(w.Journal.follow)
-}
-
 // indent makes a reply readable, and fails when it is not JSON.
-func indent(t *testing.T, line string) []byte {
+func indent(t *testing.T, line string) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := json.Indent(&b, []byte(line), "", "\t"); err != nil {
 		t.Fatalf("%v: %s", err, line)
 	}
 	b.WriteByte('\n')
-	return b.Bytes()
+	return b.String()
 }
 
-func words(t *testing.T, line string) []byte {
+func words(t *testing.T, line string) string {
 	t.Helper()
 	text, err := ParseText([]byte(line))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []byte(text)
+	return text
 }

@@ -4,40 +4,16 @@ package procd
 
 import (
 	"encoding/hex"
-	"flag"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/state"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// golden compares got with a file of testdata.
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v: write it with -update", err)
-	}
-	if d := cmp.Diff(string(want), string(got)); d != "" {
-		t.Errorf("%s (-want +got):\n%s", path, d)
-	}
-}
 
 // noSource brings no packet; noSender sends nothing.
 type noSource struct{ wake chan struct{} }
@@ -84,8 +60,9 @@ type world struct {
 func newWorld(t *testing.T, n int) *world {
 	t.Helper()
 	w := &world{time: engineNow}
+	wall := wallNow.Add(-90 * time.Second) // when all began
 	w.Service = &Service{
-		Journal: NewJournal(), PID: 4711,
+		Journal: NewJournal(func() time.Time { return wall }), PID: 4711,
 		Info: func() Info {
 			return Info{
 				Version: "1.2.3", Config: "/etc/config/p2pwall", Started: wallNow.Add(-90 * time.Second),
@@ -99,7 +76,7 @@ func newWorld(t *testing.T, n int) *world {
 		},
 		clock: func() time.Time { return wallNow },
 	}
-	w.Journal.now, w.Journal.started = w.clock, wallNow.Add(-90*time.Second)
+	wall = wallNow
 	for range n {
 		cfg := state.DefaultConfig()
 		cfg.LockTime = 2 * time.Minute
@@ -162,16 +139,7 @@ func (w *world) prove(loop int, client string) {
 }
 
 // enter enters what the engines recorded.
-func (w *world) enter() {
-	for {
-		select {
-		case ev := <-w.Journal.in:
-			w.Journal.enter(ev)
-		default:
-			return
-		}
-	}
-}
+func (w *world) enter() { w.Journal.Drain(func(*Entry) {}) }
 
 // found is the event of a client that was found.
 func found(client string) state.Event {

@@ -75,7 +75,7 @@ type daemon struct {
 func newDaemon(c *call, cfg config.Config, log *procd.Logger) *daemon {
 	d := &daemon{
 		call: c, cfg: cfg, log: log, started: time.Now(),
-		journal: procd.NewJournal(), flows: newFlowCutter(), notifier: procd.NewNotifier(cfg.Queues),
+		journal: procd.NewJournal(time.Now), flows: newFlowCutter(), notifier: procd.NewNotifier(cfg.Queues),
 		keeper: &firewall.Keeper{HoldFile: holdFile}, marks: cfg.Marks(),
 		failed: make(chan error, cfg.Queues), done: make(chan struct{}),
 		complain: map[string]string{}, held: make(chan heldBy, 64),

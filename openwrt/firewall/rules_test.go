@@ -3,19 +3,14 @@
 package firewall
 
 import (
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/p2pwall/p2pwall/bench/golden"
 	"github.com/p2pwall/p2pwall/bench/netns"
 	"github.com/p2pwall/p2pwall/openwrt/config"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // ruleCases are the combinations of which the texts are kept in testdata/rules
 // and loaded into the kernel.
@@ -90,19 +85,7 @@ func TestRulesGolden(t *testing.T) {
 	for _, c := range ruleCases {
 		t.Run(c.name, func(t *testing.T) {
 			got := caseRules(t, c.conf, c.target).String()
-			file := filepath.Join("testdata", "rules", c.name+".rules")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(string(want), got); d != "" {
-				t.Error(d)
-			}
+			golden.Compare(t, filepath.Join("testdata", "rules", c.name+".rules"), got)
 		})
 	}
 }

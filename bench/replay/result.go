@@ -8,7 +8,7 @@ import (
 
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
-	"github.com/p2pwall/p2pwall/procd"
+	"github.com/p2pwall/p2pwall/procd/events"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -76,7 +76,7 @@ const timeForm = "2006-01-02T15:04:05.000000000Z07:00"
 
 // event is the engine's OnEvent.
 func (r *run) event(ev *state.Event) {
-	e := procd.Entry{Seq: uint64(len(r.result.Events) + 1), Event: *ev}
+	e := events.Entry{Seq: uint64(len(r.result.Events) + 1), Event: *ev}
 	out := Event{
 		Seq: int(e.Seq), Time: r.wall(ev.Time).Format(timeForm),
 		Class: ev.Class.String(), Event: ev.What.String(),

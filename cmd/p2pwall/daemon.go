@@ -18,6 +18,9 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/config"
 	"github.com/p2pwall/p2pwall/openwrt/firewall"
 	"github.com/p2pwall/p2pwall/procd"
+	"github.com/p2pwall/p2pwall/procd/control"
+	"github.com/p2pwall/p2pwall/procd/events"
+	"github.com/p2pwall/p2pwall/procd/syslog"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -39,11 +42,11 @@ type worker struct {
 // daemon is the wiring of a running wall.
 type daemon struct {
 	call     *call
-	log      *procd.Logger
+	log      *syslog.Logger
 	started  time.Time
-	journal  *procd.Journal
+	journal  *events.Journal
 	notifier *procd.Notifier
-	server   *procd.Server
+	server   *control.Server
 	keeper   *firewall.Keeper
 	marks    nfq.Marks // as at the start
 	workers  []*worker
@@ -63,7 +66,7 @@ type daemon struct {
 	setsKind string
 	rulesOK  bool
 	restart  []string // options whose new values need a restart
-	commands *procd.Commands
+	commands *events.Commands
 
 	held   chan heldBy // locks that the other engines are to know of
 	groups nfq.Groups
@@ -72,10 +75,10 @@ type daemon struct {
 	logged uint64 // the last event in the log's file
 }
 
-func newDaemon(c *call, cfg config.Config, log *procd.Logger) *daemon {
+func newDaemon(c *call, cfg config.Config, log *syslog.Logger) *daemon {
 	d := &daemon{
 		call: c, cfg: cfg, log: log, started: time.Now(),
-		journal: procd.NewJournal(time.Now), flows: newFlowCutter(), notifier: procd.NewNotifier(cfg.Queues),
+		journal: events.NewJournal(time.Now), flows: newFlowCutter(), notifier: procd.NewNotifier(cfg.Queues),
 		keeper: &firewall.Keeper{HoldFile: holdFile}, marks: cfg.Marks(),
 		failed: make(chan error, cfg.Queues), done: make(chan struct{}),
 		complain: map[string]string{}, held: make(chan heldBy, 64),
@@ -103,7 +106,7 @@ func (d *daemon) start() error {
 	if !d.call.noRules && len(d.names) > 0 {
 		d.keeper.Prepare(&d.cfg)
 	}
-	service := &procd.Service{Journal: d.journal, PID: os.Getpid(), Info: d.info, Check: d.check, LAN: d.lan}
+	service := &control.Service{Journal: d.journal, PID: os.Getpid(), Info: d.info, Check: d.check, LAN: d.lan}
 	if err := d.openQueues(); err != nil {
 		return err
 	}
@@ -120,7 +123,7 @@ func (d *daemon) start() error {
 		}
 	}
 	var err error
-	if d.server, err = procd.Listen(d.cfg.Control, service.Handle); err != nil {
+	if d.server, err = control.Listen(d.cfg.Control, service.Handle); err != nil {
 		return err
 	}
 	d.setCommands()
@@ -688,16 +691,16 @@ func (d *daemon) setCommands() {
 		d.commands = nil
 	}
 	if d.commands == nil && path != "" {
-		d.commands = procd.NewCommands(path, d.log)
+		d.commands = events.NewCommands(path, d.log)
 	}
 }
 
 // eventFunc is what happens with every event.
-func (d *daemon) eventFunc() func(*procd.Entry) {
-	var commands *procd.Commands
+func (d *daemon) eventFunc() func(*events.Entry) {
+	var commands *events.Commands
 	var classes config.LogClasses
-	log := procd.EventLog{Log: d.log, Wanted: func(e *procd.Entry) bool { return wanted(classes, e) }}
-	return func(e *procd.Entry) {
+	log := events.Log{Log: d.log, Wanted: func(e *events.Entry) bool { return wanted(classes, e) }}
+	return func(e *events.Entry) {
 		d.mu.Lock()
 		commands, classes = d.commands, d.cfg.Log
 		d.mu.Unlock()
@@ -709,7 +712,7 @@ func (d *daemon) eventFunc() func(*procd.Entry) {
 }
 
 // wanted says which events belong to which class of the configuration.
-func wanted(classes config.LogClasses, e *procd.Entry) bool {
+func wanted(classes config.LogClasses, e *events.Entry) bool {
 	switch e.Class {
 	case state.ClassClient, state.ClassTable:
 		return classes&config.LogClients != 0
@@ -736,10 +739,10 @@ func (d *daemon) summary() string {
 }
 
 // info answers the control socket.
-func (d *daemon) info() procd.Info {
+func (d *daemon) info() control.Info {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	i := procd.Info{
+	i := control.Info{
 		Version: version, Config: d.call.config, Started: d.started, Enabled: true,
 		Backend: d.backend, Sets: d.setsKind, RulesOK: d.rulesOK, TimeLock: d.cfg.TimeLock, Devices: d.names, Restart: d.restart,
 	}
@@ -752,7 +755,7 @@ func (d *daemon) info() procd.Info {
 	}
 	stats, _ := nfq.ReadStats(nums...)
 	for _, s := range stats {
-		i.Queues = append(i.Queues, procd.Queue{
+		i.Queues = append(i.Queues, control.Queue{
 			Number: uint32(s.Num), Length: d.cfg.QueueLength, Waiting: s.Waiting,
 			Dropped: s.Dropped, UserDropped: s.UserDropped,
 		})
@@ -761,7 +764,7 @@ func (d *daemon) info() procd.Info {
 }
 
 // check answers the control socket.
-func (d *daemon) check() []procd.Finding {
+func (d *daemon) check() []control.Finding {
 	d.mu.Lock()
 	cfg := d.cfg
 	d.mu.Unlock()

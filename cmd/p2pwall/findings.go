@@ -9,7 +9,7 @@ import (
 
 	"github.com/p2pwall/p2pwall/openwrt/check"
 	"github.com/p2pwall/p2pwall/openwrt/config"
-	"github.com/p2pwall/p2pwall/procd"
+	"github.com/p2pwall/p2pwall/procd/control"
 )
 
 // checkMachine verifies the configuration and the machine.
@@ -30,7 +30,7 @@ func checkMachine(c *call) int {
 		all = check.Findings(&cfg)
 	}
 	if c.json {
-		fmt.Fprintf(c.out, "%s\n", procd.CheckReply(findings(all)))
+		fmt.Fprintf(c.out, "%s\n", control.CheckReply(findings(all)))
 		return check.ExitCode(all)
 	}
 	for _, f := range all {
@@ -43,10 +43,10 @@ func checkMachine(c *call) int {
 }
 
 // findings are those of the machine as the control socket has them.
-func findings(all []check.Finding) []procd.Finding {
-	var out []procd.Finding
+func findings(all []check.Finding) []control.Finding {
+	var out []control.Finding
 	for _, f := range all {
-		out = append(out, procd.Finding{Level: f.Level.String(), What: f.What, Remedy: f.Remedy})
+		out = append(out, control.Finding{Level: f.Level.String(), What: f.What, Remedy: f.Remedy})
 	}
 	return out
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/p2pwall/p2pwall/openwrt/config"
 	"github.com/p2pwall/p2pwall/procd"
+	"github.com/p2pwall/p2pwall/procd/syslog"
 )
 
 // idleGC is the garbage collector's target where the environment sets none:
@@ -27,7 +28,7 @@ const savePeriod = time.Minute
 
 // run is the daemon: it returns when a signal ends it.
 func run(c *call) int {
-	log, err := procd.NewLoggerTo(c.log, c.errOut)
+	log, err := syslog.Open(c.log, c.errOut)
 	if err != nil {
 		return c.fail(err)
 	}
@@ -107,7 +108,7 @@ func (c *call) withoutUser() []string {
 	return args
 }
 
-func logFailure(log *procd.Logger, err error) int {
+func logFailure(log *syslog.Logger, err error) int {
 	for _, line := range strings.Split(err.Error(), "\n") {
 		log.Errorf("%s", line)
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package procd
+package events
 
 import (
 	"os"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/p2pwall/p2pwall/procd/syslog"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -66,7 +67,7 @@ func files(t *testing.T, dir, pattern string) int {
 
 // run starts a runner that leaves no pause between two commands.
 func run(t *testing.T, path string, log *output, patience time.Duration) *Commands {
-	c := newCommands(path, NewLogger(log), patience, 0)
+	c := newCommands(path, syslog.New(log), patience, 0)
 	go c.work()
 	t.Cleanup(c.Close)
 	return c
@@ -77,7 +78,7 @@ func TestCommandEnvironment(t *testing.T) {
 	t.Setenv("SECRET", "not to be handed on")
 	dir := t.TempDir()
 	var log output
-	c := newCommands(script(t, dir, "env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= | sort >"+dir+"/new.$$ && mv "+dir+"/new.$$ "+dir+"/$1\n"), NewLogger(&log), commandPatience, 0)
+	c := newCommands(script(t, dir, "env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= | sort >"+dir+"/new.$$ && mv "+dir+"/new.$$ "+dir+"/$1\n"), syslog.New(&log), commandPatience, 0)
 	ev := found("192.168.1.50")
 	gone := state.Event{Class: state.ClassClient, What: state.EventReleased, Client: ev.Client}
 	peer := ev
@@ -185,7 +186,7 @@ func TestCommandMissing(t *testing.T) {
 		plain:                      "permission denied",
 	} {
 		var log output
-		c := newCommands(path, NewLogger(&log), commandPatience, 0)
+		c := newCommands(path, syslog.New(&log), commandPatience, 0)
 		for range 5 {
 			c.start(&call{Entry: Entry{Event: found("192.168.1.50")}})
 		}

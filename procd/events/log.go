@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package procd
+package events
 
 import (
 	"time"
 
+	"github.com/p2pwall/p2pwall/procd/syslog"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -15,10 +16,10 @@ const (
 	logRate  = 10
 )
 
-// EventLog writes events as log lines, with a limit on each class, so that a
+// Log writes events as log lines, with a limit on each class, so that a
 // busy client does not fill the router's log.
-type EventLog struct {
-	Log *Logger
+type Log struct {
+	Log *syslog.Logger
 	// Wanted reports whether an event is to be logged.
 	Wanted func(*Entry) bool
 
@@ -32,7 +33,7 @@ type limit struct {
 }
 
 // Event writes the line of one event, or counts it as suppressed.
-func (l *EventLog) Event(e *Entry) {
+func (l *Log) Event(e *Entry) {
 	if e.Quiet || !l.Wanted(e) {
 		return
 	}
@@ -55,9 +56,9 @@ func (l *EventLog) Event(e *Entry) {
 func (e *Entry) priority() int {
 	switch e.Class {
 	case state.ClassClient:
-		return priorityNotice
+		return syslog.Notice
 	case state.ClassTable, state.ClassSystem:
-		return priorityWarning
+		return syslog.Warning
 	}
-	return priorityInfo
+	return syslog.Info
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package procd
+package control
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/procd/events"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -47,7 +48,7 @@ type Finding struct {
 // Service answers the requests of the control socket.
 type Service struct {
 	Loops   []*state.Loop
-	Journal *Journal
+	Journal *events.Journal
 	// PID is left out of replies when it is 1: that is its number within a jail,
 	// and nobody outside can use it.
 	PID   int
@@ -321,7 +322,7 @@ func (s *Service) mayBeLocal(a netip.Addr) bool {
 }
 
 // entry writes an event.
-func (w *jsonWriter) entry(e *Entry) {
+func (w *jsonWriter) entry(e *events.Entry) {
 	w.open('{')
 	w.uint("seq", e.Seq)
 	w.tenths("time", float64(e.Wall.UnixMilli())/1000)
@@ -359,7 +360,7 @@ func (s *Service) events(w *jsonWriter, since uint64) {
 
 // line is an event as the monitor shows it to a person. Time.Format would do
 // for 20 KB of flash.
-func line(e *Entry) string {
+func line(e *events.Entry) string {
 	h, m, s := e.Wall.Clock()
 	return fmt.Sprintf("%02d:%02d:%02d %s", h, m, s, e.Text())
 }

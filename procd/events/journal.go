@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package procd
+package events
 
 import (
 	"sync"
@@ -23,9 +23,9 @@ type Entry struct {
 }
 
 const (
-	// journalKept is how many entries of either ring can be asked for
+	// Kept is how many entries of either ring can be asked for
 	// afterwards.
-	journalKept = 256
+	Kept = 256
 	// journalBacklog is how many events may wait to be entered; the packet
 	// path never waits, further ones are lost and counted.
 	journalBacklog = 1024
@@ -33,15 +33,15 @@ const (
 
 // ring holds the last entries of some classes.
 type ring struct {
-	entries []Entry // journalKept of them
+	entries []Entry // Kept of them
 	n       uint64  // how many were ever entered
 }
 
-func (r *ring) at(i uint64) *Entry { return &r.entries[i%journalKept] }
+func (r *ring) at(i uint64) *Entry { return &r.entries[i%Kept] }
 
 // after returns the place of the oldest entry that has a number above seq.
 func (r *ring) after(seq uint64) uint64 {
-	i := r.n - min(r.n, journalKept)
+	i := r.n - min(r.n, Kept)
 	for i < r.n && r.at(i).Seq <= seq {
 		i++
 	}
@@ -70,7 +70,7 @@ type Journal struct {
 func NewJournal(now func() time.Time) *Journal {
 	return &Journal{
 		in: make(chan state.Event, journalBacklog), now: now,
-		calm: ring{entries: make([]Entry, journalKept)}, busy: ring{entries: make([]Entry, journalKept)},
+		calm: ring{entries: make([]Entry, Kept)}, busy: ring{entries: make([]Entry, Kept)},
 		follow: map[chan struct{}]struct{}{}, started: now(),
 	}
 }
@@ -188,9 +188,9 @@ func (j *Journal) Since(seq uint64) []Entry {
 	}
 }
 
-// foundBy returns what a client was found by. What ClientInfo has is what it was seen
+// FoundBy returns what a client was found by. What ClientInfo has is what it was seen
 // by last. It is not known any more when many events came since.
-func (j *Journal) foundBy(c *state.ClientInfo) (r detect.Reason, known bool) {
+func (j *Journal) FoundBy(c *state.ClientInfo) (r detect.Reason, known bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for i := j.calm.after(0); i < j.calm.n; i++ {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package procd
+package events
 
 import (
 	"strings"
@@ -9,12 +9,13 @@ import (
 
 	"github.com/p2pwall/p2pwall/bench/golden"
 	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/procd/syslog"
 	"github.com/p2pwall/p2pwall/state"
 )
 
 func TestEventLogLimits(t *testing.T) {
 	var out strings.Builder
-	l := EventLog{Log: NewLogger(&out), Wanted: func(e *Entry) bool { return e.Port != 99 }}
+	l := Log{Log: syslog.New(&out), Wanted: func(e *Entry) bool { return e.Port != 99 }}
 	at := wallNow
 	lines := func(class state.Class, n int) int {
 		before := strings.Count(out.String(), "\n")
@@ -89,11 +90,11 @@ func TestSentences(t *testing.T) {
 // TestEventPriorities: what the owner of the router may want to know stands out.
 func TestEventPriorities(t *testing.T) {
 	var out strings.Builder
-	l, err := NewLoggerTo("journal", &out)
+	l, err := syslog.Open("journal", &out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := EventLog{Log: l, Wanted: func(*Entry) bool { return true }}
+	log := Log{Log: l, Wanted: func(*Entry) bool { return true }}
 	for _, class := range []state.Class{state.ClassClient, state.ClassPeer, state.ClassTable} {
 		log.Event(&Entry{Wall: wallNow, Event: state.Event{Class: class, What: state.EventReleased, Client: addr("192.168.1.5")}})
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package procd
+package control
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/p2pwall/p2pwall/bench/golden"
 	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/procd/events"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -217,10 +218,10 @@ func TestFoundBy(t *testing.T) {
 	}
 	c := w.hosts().clients[0]
 	c.Protocol = &detect.BitTorrent
-	if _, known := w.Journal.foundBy(&c); known {
+	if _, known := w.Journal.FoundBy(&c); known {
 		t.Error("another protocol's event is taken")
 	}
-	for range journalKept {
+	for range events.Kept {
 		w.Journal.Enter(again)
 	}
 	if got := ask(t, path, `{"cmd":"clients"}`); strings.Contains(got, "found_reason") {
@@ -292,7 +293,7 @@ func TestMonitorSince(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	for range journalKept {
+	for range events.Kept {
 		w.Journal.Enter(found("192.168.1.42"))
 	}
 	got = follow(t, path, `{"cmd":"monitor","since":1,"text":true}`, 2)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package procd
+package syslog
 
 import (
 	"path/filepath"
@@ -25,7 +25,7 @@ func TestLoggerKinds(t *testing.T) {
 		"journal": "<3>e1\n<4>w\n<5>n\n<6>i\n",
 	} {
 		var out strings.Builder
-		l, err := NewLoggerTo(kind, &out)
+		l, err := Open(kind, &out)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,14 +33,14 @@ func TestLoggerKinds(t *testing.T) {
 			t.Errorf("%q: %q, want %q", kind, out.String(), want)
 		}
 	}
-	if _, err := NewLoggerTo("paper", nil); err == nil {
+	if _, err := Open("paper", nil); err == nil {
 		t.Error("a kind that does not exist is taken")
 	}
 }
 
 func TestLoggerToSyslog(t *testing.T) {
 	var out strings.Builder
-	l, err := NewLoggerTo("syslog", &out)
+	l, err := Open("syslog", &out)
 	if err != nil {
 		t.Fatal(err)
 	}

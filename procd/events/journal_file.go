@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package procd
+package events
 
 import (
 	"bytes"
@@ -82,7 +82,7 @@ func (j *Journal) Restore(b []byte, version string) error {
 func (j *Journal) Began() time.Time {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.calm.n > journalKept {
+	if j.calm.n > Kept {
 		return j.calm.at(j.calm.n).Wall // the oldest that is left
 	}
 	return j.started

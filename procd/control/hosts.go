@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package procd
+package control
 
 import (
 	"fmt"
@@ -81,7 +81,7 @@ func (s *Service) client(w *jsonWriter, c *state.ClientInfo, now state.Time, loc
 	w.str("title", c.Protocol.Title)
 	w.str("proof", c.Proof.String())
 	w.str("reason", c.Reason.String())
-	if r, ok := s.Journal.foundBy(c); ok {
+	if r, ok := s.Journal.FoundBy(c); ok {
 		w.str("found_reason", r.String())
 	}
 	if c.Program != "" {

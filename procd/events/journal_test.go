@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package procd
+package events
 
 import (
 	"bytes"
@@ -46,12 +46,12 @@ func TestJournalSince(t *testing.T) {
 		{5, 2, [2]uint64{3, 5}},
 		{5, 5, [2]uint64{}},
 		{5, 6, [2]uint64{1, 5}},
-		{journalKept, 0, [2]uint64{1, journalKept}},
-		{journalKept + 1, 0, [2]uint64{2, journalKept + 1}},
-		{journalKept + 1, 1, [2]uint64{2, journalKept + 1}},
-		{3*journalKept + 7, 5, [2]uint64{2*journalKept + 8, 3*journalKept + 7}},
-		{3*journalKept + 7, 3 * journalKept, [2]uint64{3*journalKept + 1, 3*journalKept + 7}},
-		{3*journalKept + 7, 1 << 60, [2]uint64{2*journalKept + 8, 3*journalKept + 7}},
+		{Kept, 0, [2]uint64{1, Kept}},
+		{Kept + 1, 0, [2]uint64{2, Kept + 1}},
+		{Kept + 1, 1, [2]uint64{2, Kept + 1}},
+		{3*Kept + 7, 5, [2]uint64{2*Kept + 8, 3*Kept + 7}},
+		{3*Kept + 7, 3 * Kept, [2]uint64{3*Kept + 1, 3*Kept + 7}},
+		{3*Kept + 7, 1 << 60, [2]uint64{2*Kept + 8, 3*Kept + 7}},
 	} {
 		fill(x.entered)
 		if got := numbers(t, j.Since(x.since)); got != x.want {
@@ -80,13 +80,13 @@ func TestJournalKeepsWhatIsRare(t *testing.T) {
 		rare  []state.Class
 		busy  int
 	}{
-		{0, rare, journalKept},
-		{251, rare[1:], journalKept},
+		{0, rare, Kept},
+		{251, rare[1:], Kept},
 		{1750, rare[3:], 249},
 		{1751, nil, 249},
 		{1999, nil, 1},
 		{2000, nil, 0},
-		{2001, rare, journalKept}, // of a journal before a restart
+		{2001, rare, Kept}, // of a journal before a restart
 	} {
 		var got []state.Class
 		busy, last := 0, uint64(0)
@@ -173,7 +173,7 @@ func TestFollowWhileEntering(t *testing.T) {
 	more, end := j.Follow()
 	defer end()
 	ev := state.Event{}
-	const all = journalKept // fits in the backlog: none is lost
+	const all = Kept // fits in the backlog: none is lost
 	go func() {
 		for i := 1; i <= all; i++ {
 			ev.Port = uint16(i)
@@ -286,7 +286,7 @@ func TestJournalSurvives(t *testing.T) {
 		t.Errorf("%d entries since %v", len(got), again.Began())
 	}
 	again.now = j.now
-	for range journalKept {
+	for range Kept {
 		again.Enter(found("192.168.1.51"))
 	}
 	if oldest := again.Since(0)[0].Wall; !again.Began().Equal(oldest) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package procd
+package events
 
 import (
 	"fmt"
@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/procd/syslog"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -27,7 +28,7 @@ type timed struct {
 
 func newTimed() *timed {
 	var log output
-	return &timed{Commands: newCommands("/event", NewLogger(&log), commandPatience, commandPause), now: wallNow}
+	return &timed{Commands: newCommands("/event", syslog.New(&log), commandPatience, commandPause), now: wallNow}
 }
 
 // step starts what may be started now.
@@ -219,7 +220,7 @@ func TestCommandsEnd(t *testing.T) {
 	dir := t.TempDir()
 	var log output
 	path := script(t, dir, "echo $$ >"+dir+"/new.$$ && mv "+dir+"/new.$$ "+dir+"/run.$$\nfor i in $(seq 3000); do [ -e "+dir+"/go ] && break; sleep 0.01; done\n")
-	c := NewCommands(path, NewLogger(&log))
+	c := NewCommands(path, syslog.New(&log))
 	for i := range 40 {
 		c.Event(event(state.ClassClient, state.EventFound, "192.168.1."+strconv.Itoa(i), ""))
 		c.Event(peerFound("192.168.1."+strconv.Itoa(i), "198.51.100.1"))

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package procd
+// Package syslog writes the lines of the log: to standard error, to systemd's journal,
+// or to the socket of the system's log.
+package syslog
 
 import (
 	"fmt"
@@ -13,10 +15,10 @@ import (
 
 // The priorities of log lines, with syslog's numbers.
 const (
-	priorityError   = 3
-	priorityWarning = 4
-	priorityNotice  = 5
-	priorityInfo    = 6
+	Error   = 3
+	Warning = 4
+	Notice  = 5
+	Info    = 6
 )
 
 // facility is syslog's number for daemons, as it is added to a priority.
@@ -35,15 +37,15 @@ type Logger struct {
 	now    func() time.Time
 }
 
-// NewLogger returns a logger that writes lines to w which begin with the program's
+// New returns a logger that writes lines to w which begin with the program's
 // name, for people and for tests. Priorities do not show.
-func NewLogger(w io.Writer) *Logger {
+func New(w io.Writer) *Logger {
 	return &Logger{w: w, syslog: -1, format: func(_ int, text string) []byte { return []byte("p2pwall: " + text + "\n") }}
 }
 
-// NewLoggerTo returns a logger of a kind:
+// Open returns a logger of a kind:
 //
-//	stderr   as NewLogger
+//	stderr   as New
 //	journal  lines on w for systemd, which puts the name there itself and takes the
 //	         priority from the beginning of each line
 //	syslog   the socket of the system's log. procd would take a line on standard
@@ -51,8 +53,8 @@ func NewLogger(w io.Writer) *Logger {
 //	         goes to w without a name, because procd puts one there. In a jail this
 //	         happens after a restart of OpenWrt's log: its new socket is not the one
 //	         that the jail has.
-func NewLoggerTo(kind string, w io.Writer) (*Logger, error) {
-	l := NewLogger(w)
+func Open(kind string, w io.Writer) (*Logger, error) {
+	l := New(w)
 	switch kind {
 	case "", "stderr":
 		return l, nil
@@ -72,16 +74,16 @@ func NewLoggerTo(kind string, w io.Writer) (*Logger, error) {
 }
 
 // Printf writes one line of the priority info: what happens in the normal course.
-func (l *Logger) Printf(format string, args ...any) { l.Logf(priorityInfo, format, args...) }
+func (l *Logger) Printf(format string, args ...any) { l.Logf(Info, format, args...) }
 
 // Noticef writes one line that the owner of the router may want to know of.
-func (l *Logger) Noticef(format string, args ...any) { l.Logf(priorityNotice, format, args...) }
+func (l *Logger) Noticef(format string, args ...any) { l.Logf(Notice, format, args...) }
 
 // Warnf writes one line about something that does not work as it should.
-func (l *Logger) Warnf(format string, args ...any) { l.Logf(priorityWarning, format, args...) }
+func (l *Logger) Warnf(format string, args ...any) { l.Logf(Warning, format, args...) }
 
 // Errorf writes one line about something that does not work at all.
-func (l *Logger) Errorf(format string, args ...any) { l.Logf(priorityError, format, args...) }
+func (l *Logger) Errorf(format string, args ...any) { l.Logf(Error, format, args...) }
 
 // Logf writes one line of a priority.
 func (l *Logger) Logf(priority int, format string, args ...any) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package procd
+package events
 
 import (
 	"os"
@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/p2pwall/p2pwall/procd/syslog"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -45,7 +46,7 @@ type call struct {
 // that a client turns to meanwhile are gathered for one call.
 type Commands struct {
 	path            string
-	log             *Logger
+	log             *syslog.Logger
 	patience, pause time.Duration
 	wake            chan struct{} // something may be ready to run
 	done, ended     chan struct{}
@@ -59,13 +60,13 @@ type Commands struct {
 }
 
 // NewCommands starts the runner.
-func NewCommands(path string, log *Logger) *Commands {
+func NewCommands(path string, log *syslog.Logger) *Commands {
 	c := newCommands(path, log, commandPatience, commandPause)
 	go c.work()
 	return c
 }
 
-func newCommands(path string, log *Logger, patience, pause time.Duration) *Commands {
+func newCommands(path string, log *syslog.Logger, patience, pause time.Duration) *Commands {
 	return &Commands{
 		path: path, log: log, patience: patience, pause: pause,
 		wake: make(chan struct{}, 1), done: make(chan struct{}), ended: make(chan struct{}),

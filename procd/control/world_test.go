@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package procd
+package control
 
 import (
 	"encoding/hex"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/procd/events"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -62,7 +63,7 @@ func newWorld(t *testing.T, n int) *world {
 	w := &world{time: engineNow}
 	wall := wallNow.Add(-90 * time.Second) // when all began
 	w.Service = &Service{
-		Journal: NewJournal(func() time.Time { return wall }), PID: 4711,
+		Journal: events.NewJournal(func() time.Time { return wall }), PID: 4711,
 		Info: func() Info {
 			return Info{
 				Version: "1.2.3", Config: "/etc/config/p2pwall", Started: wallNow.Add(-90 * time.Second),
@@ -139,7 +140,7 @@ func (w *world) prove(loop int, client string) {
 }
 
 // enter enters what the engines recorded.
-func (w *world) enter() { w.Journal.Drain(func(*Entry) {}) }
+func (w *world) enter() { w.Journal.Drain(func(*events.Entry) {}) }
 
 // found is the event of a client that was found.
 func found(client string) state.Event {

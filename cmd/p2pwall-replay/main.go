@@ -12,7 +12,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/p2pwall/p2pwall/bench/replay"
+	"github.com/p2pwall/p2pwall/cmd/p2pwall-replay/replay"
 	"github.com/p2pwall/p2pwall/openwrt/config"
 )
 

@@ -19,7 +19,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/p2pwall/p2pwall/bench/golden"
-	"github.com/p2pwall/p2pwall/bench/replay"
+	"github.com/p2pwall/p2pwall/cmd/p2pwall-replay/replay"
 )
 
 // replayed runs the tool and returns what it wrote.

@@ -17,7 +17,7 @@ func rules(c *call) int {
 		return c.fail(err)
 	}
 	if c.remove {
-		k := firewall.Keeper{HoldFile: holdFile}
+		k := firewall.Keeper{HoldFile: firewall.HoldFile}
 		if err := k.Remove(); err != nil {
 			return c.fail(err)
 		}

@@ -24,10 +24,6 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// holdFile is where fw4 picks up the rules that keep undecided connections out
-// of the flow table.
-const holdFile = "/var/run/p2pwall/hold.nft"
-
 // worker is one queue with its engine.
 type worker struct {
 	queue  *nfq.Queue
@@ -41,7 +37,7 @@ type worker struct {
 
 // daemon is the wiring of a running wall.
 type daemon struct {
-	call     *call
+	o        Options
 	log      *syslog.Logger
 	started  time.Time
 	journal  *events.Journal
@@ -75,11 +71,11 @@ type daemon struct {
 	logged uint64 // the last event in the log's file
 }
 
-func newDaemon(c *call, cfg config.Config, log *syslog.Logger) *daemon {
+func newDaemon(o Options, cfg config.Config) *daemon {
 	d := &daemon{
-		call: c, cfg: cfg, log: log, started: time.Now(),
+		o: o, cfg: cfg, log: o.Log, started: time.Now(),
 		journal: events.NewJournal(time.Now), flows: newFlowCutter(), notifier: procd.NewNotifier(cfg.Queues),
-		keeper: &firewall.Keeper{HoldFile: holdFile}, marks: cfg.Marks(),
+		keeper: &firewall.Keeper{HoldFile: firewall.HoldFile}, marks: cfg.Marks(),
 		failed: make(chan error, cfg.Queues), done: make(chan struct{}),
 		complain: map[string]string{}, held: make(chan heldBy, 64),
 	}
@@ -103,7 +99,7 @@ func (d *daemon) start() error {
 	if err := d.findDevices(); err != nil && !errors.Is(err, errNoLAN) {
 		return err
 	}
-	if !d.call.noRules && len(d.names) > 0 {
+	if !d.o.NoRules && len(d.names) > 0 {
 		d.keeper.Prepare(&d.cfg)
 	}
 	service := &control.Service{Journal: d.journal, PID: os.Getpid(), Info: d.info, Check: d.check, LAN: d.lan}
@@ -116,7 +112,7 @@ func (d *daemon) start() error {
 	if path := d.journalPath(); path != "" {
 		b, err := readState(path)
 		if err == nil && b != nil {
-			err = d.journal.Restore(b, version)
+			err = d.journal.Restore(b, d.o.Version)
 		}
 		if err != nil {
 			d.log.Printf("log of events %s: %v", path, err)
@@ -130,7 +126,7 @@ func (d *daemon) start() error {
 	d.helpers.Go(func() { d.journal.Run(d.done, d.eventFunc()) })
 	d.helpers.Go(func() { d.notifier.Watch(d.done) })
 	d.helpers.Go(d.shareLocks)
-	if !d.call.noRules {
+	if !d.o.NoRules {
 		d.helpers.Go(func() { d.flows.run(d) })
 	}
 	if err := countPackets(); err != nil {
@@ -143,7 +139,7 @@ func (d *daemon) start() error {
 			}
 		})
 	}
-	if d.call.noRules {
+	if d.o.NoRules {
 		d.backend, d.setsKind, d.rulesOK = "none (--no-rules)", string(config.SetsOff), true
 		return nil
 	}
@@ -366,7 +362,7 @@ func (d *daemon) save(all bool) {
 	}
 	if path := d.journalPath(); path != "" && (all || d.journal.Last() != d.logged) {
 		d.logged = d.journal.Last()
-		if err := writeState(path, d.journal.Snapshot(nil, version)); err != nil {
+		if err := writeState(path, d.journal.Snapshot(nil, d.o.Version)); err != nil {
 			d.say("events", fmt.Sprintf("log of events: %v: it will not survive a restart", err))
 			return
 		}
@@ -430,7 +426,7 @@ func (d *daemon) findDevices() error {
 			what = errNoLAN.Error()
 		}
 		d.say("networks", what+": nothing is watched; name a device with \"list device\" (Debian), "+
-			"or a network of /etc/config/network with \"list network\" (OpenWrt), in "+d.call.config+" and reload")
+			"or a network of /etc/config/network with \"list network\" (OpenWrt), in "+d.o.Config+" and reload")
 		return errNoLAN
 	}
 	d.say("networks", what)
@@ -550,12 +546,12 @@ func (d *daemon) tellSets() {
 
 // reload reads the configuration anew. A bad one changes nothing.
 func (d *daemon) reload() {
-	cfg, err := config.Load(d.call.config)
+	cfg, err := config.Load(d.o.Config)
 	if err == nil && !cfg.Enabled {
 		err = errors.New("\"option enabled\" is off: stop the service instead")
 	}
 	if err != nil {
-		logFailure(d.log, err)
+		d.log.Failure(err)
 		d.log.Warnf("the configuration was not read again: the old one stays in force")
 		return
 	}
@@ -586,7 +582,7 @@ func (d *daemon) reload() {
 	d.cfg, d.restart = cfg, restart
 	d.mu.Unlock()
 	if err := d.findDevices(); err != nil && len(d.names) > 0 {
-		logFailure(d.log, err)
+		d.log.Failure(err)
 		d.log.Warnf("the devices of before are watched: %s", strings.Join(d.names, " "))
 	}
 	d.setCommands()
@@ -597,7 +593,7 @@ func (d *daemon) reload() {
 		})
 	}
 	switch {
-	case d.call.noRules || len(d.names) == 0:
+	case d.o.NoRules || len(d.names) == 0:
 	case !d.loading:
 		if err := d.watch(); err != nil {
 			d.log.Errorf("rules: %v", err)
@@ -629,7 +625,7 @@ func (d *daemon) keepHouse() {
 		for _, w := range d.workers {
 			w.loop.Do(func(e *state.Engine, _ state.Time) { e.SetDevices(now) })
 		}
-		if !d.call.noRules {
+		if !d.o.NoRules {
 			d.joinGroups()
 		}
 	}
@@ -640,7 +636,7 @@ func (d *daemon) keepHouse() {
 		}
 		d.say("device "+name, missing)
 	}
-	if d.call.noRules || !d.loading {
+	if d.o.NoRules || !d.loading {
 		return
 	}
 	if d.rounds++; d.rounds%goneEvery == 0 {
@@ -743,7 +739,7 @@ func (d *daemon) info() control.Info {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	i := control.Info{
-		Version: version, Config: d.call.config, Started: d.started, Enabled: true,
+		Version: d.o.Version, Config: d.o.Config, Started: d.started, Enabled: true,
 		Backend: d.backend, Sets: d.setsKind, RulesOK: d.rulesOK, TimeLock: d.cfg.TimeLock, Devices: d.names, Restart: d.restart,
 	}
 	if i.Backend == "" { // the socket answers before the rules are loaded
@@ -764,9 +760,9 @@ func (d *daemon) info() control.Info {
 }
 
 // check answers the control socket.
-func (d *daemon) check() []control.Finding {
+func (d *daemon) check() []check.Finding {
 	d.mu.Lock()
 	cfg := d.cfg
 	d.mu.Unlock()
-	return findings(check.Findings(&cfg))
+	return check.Findings(&cfg)
 }

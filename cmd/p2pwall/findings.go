@@ -30,7 +30,7 @@ func checkMachine(c *call) int {
 		all = check.Findings(&cfg)
 	}
 	if c.json {
-		fmt.Fprintf(c.out, "%s\n", control.CheckReply(findings(all)))
+		fmt.Fprintf(c.out, "%s\n", control.CheckReply(all))
 		return check.ExitCode(all)
 	}
 	for _, f := range all {
@@ -40,15 +40,6 @@ func checkMachine(c *call) int {
 		}
 	}
 	return check.ExitCode(all)
-}
-
-// findings are those of the machine as the control socket has them.
-func findings(all []check.Finding) []control.Finding {
-	var out []control.Finding
-	for _, f := range all {
-		out = append(out, control.Finding{Level: f.Level.String(), What: f.What, Remedy: f.Remedy})
-	}
-	return out
 }
 
 // faults says what is wrong with the configuration file. The daemon goes on with the

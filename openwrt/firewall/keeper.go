@@ -13,6 +13,10 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/program"
 )
 
+// HoldFile is where fw4 picks up the rules that keep undecided connections out of the
+// flow table.
+const HoldFile = "/var/run/p2pwall/hold.nft"
+
 // Keeper loads the rules, says whether they are still there, repairs them and
 // takes them away. It is not for use by several goroutines at once.
 type Keeper struct {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/openwrt/check"
 	"github.com/p2pwall/p2pwall/procd/events"
 	"github.com/p2pwall/p2pwall/state"
 )
@@ -40,11 +41,6 @@ type Queue struct {
 	Dropped, UserDropped uint64 // by the kernel: queue full, socket full
 }
 
-// Finding is one line of a check.
-type Finding struct {
-	Level, What, Remedy string
-}
-
 // Service answers the requests of the control socket.
 type Service struct {
 	Loops   []*state.Loop
@@ -53,7 +49,7 @@ type Service struct {
 	// and nobody outside can use it.
 	PID   int
 	Info  func() Info
-	Check func() []Finding
+	Check func() []check.Finding
 	// LAN returns the networks of the LAN; nil, or none of them, when they are
 	// not known.
 	LAN func() []netip.Prefix
@@ -440,12 +436,12 @@ func (s *Service) check(w *jsonWriter) {
 	w.findings(s.Check())
 }
 
-func (w *jsonWriter) findings(all []Finding) {
+func (w *jsonWriter) findings(all []check.Finding) {
 	w.key("findings")
 	w.open('[')
 	for _, f := range all {
 		w.open('{')
-		w.str("level", f.Level)
+		w.str("level", f.Level.String())
 		w.str("what", f.What)
 		w.str("remedy", f.Remedy)
 		w.close('}')
@@ -454,7 +450,7 @@ func (w *jsonWriter) findings(all []Finding) {
 }
 
 // CheckReply is the reply to a check, for when there is no daemon to give it.
-func CheckReply(all []Finding) []byte {
+func CheckReply(all []check.Finding) []byte {
 	var w jsonWriter
 	w.open('{')
 	w.findings(all)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/openwrt/check"
 	"github.com/p2pwall/p2pwall/procd/events"
 	"github.com/p2pwall/p2pwall/state"
 )
@@ -72,8 +73,11 @@ func newWorld(t *testing.T, n int) *world {
 				Queues:   []Queue{{Number: 214, Length: 1024, Waiting: 3, Dropped: 4, UserDropped: 5}},
 			}
 		},
-		Check: func() []Finding {
-			return []Finding{{"ok", "nft can queue packets", ""}, {"warning", "offload <is> on", "set it off & reload"}}
+		Check: func() []check.Finding {
+			return []check.Finding{
+				{Level: check.LevelOK, What: "nft can queue packets"},
+				{Level: check.LevelWarning, What: "offload <is> on", Remedy: "set it off & reload"},
+			}
 		},
 		clock: func() time.Time { return wallNow },
 	}

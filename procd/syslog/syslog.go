@@ -7,6 +7,7 @@ package syslog
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -84,6 +85,13 @@ func (l *Logger) Warnf(format string, args ...any) { l.Logf(Warning, format, arg
 
 // Errorf writes one line about something that does not work at all.
 func (l *Logger) Errorf(format string, args ...any) { l.Logf(Error, format, args...) }
+
+// Failure writes an error that may have several lines, one for each fault.
+func (l *Logger) Failure(err error) {
+	for _, line := range strings.Split(err.Error(), "\n") {
+		l.Errorf("%s", line)
+	}
+}
 
 // Logf writes one line of a priority.
 func (l *Logger) Logf(priority int, format string, args ...any) {

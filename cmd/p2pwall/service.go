@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/p2pwall/p2pwall/openwrt/config"
+	"github.com/p2pwall/p2pwall/procd/syslog"
+)
+
+// housekeeping is how often rules and devices are looked at.
+const housekeeping = time.Second
+
+// savePeriod is how often the state is written when it changed.
+const savePeriod = time.Minute
+
+// Options are what Run has to know beside the configuration.
+type Options struct {
+	Config  string // path of the configuration
+	NoRules bool   // somebody else loads rules
+	Version string
+	Log     *syslog.Logger
+}
+
+// Run is the service: it finds and blocks until the context or a signal ends it, and
+// takes its rules away again. SIGHUP has it read the configuration anew. SIGUSR2 ends
+// it for a successor: rules and sets stay. An error that it returns is in the log.
+func Run(ctx context.Context, o Options) error {
+	cfg, err := config.Load(o.Config)
+	if err != nil {
+		o.Log.Failure(err)
+		return err
+	}
+	if !cfg.Enabled {
+		o.Log.Printf("disabled by \"option enabled\" in %s: nothing to do", o.Config)
+		return nil
+	}
+	d := newDaemon(o, cfg)
+	// Signals from the first moment on: an early one must not leave rules.
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR2)
+	// A log that nobody reads any more is no reason to end. To ignore the
+	// signal would be passed on to the programs that are run.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	if err := d.start(); err != nil {
+		d.stop(false)
+		o.Log.Failure(err)
+		return err
+	}
+	o.Log.Printf("version %s: %s", o.Version, d.summary())
+	d.notifier.Ready()
+
+	house := time.NewTicker(housekeeping)
+	defer house.Stop()
+	save := time.NewTicker(savePeriod)
+	defer save.Stop()
+	for {
+		select {
+		case s := <-signals:
+			switch s {
+			case syscall.SIGHUP:
+				d.notifier.Reloading()
+				d.reload()
+				d.notifier.Ready()
+			case syscall.SIGUSR2:
+				o.Log.Printf("ending for a successor: rules and sets stay")
+				d.notifier.Stopping()
+				d.stop(true)
+				return nil
+			default:
+				o.Log.Printf("ending: %v", s)
+				d.notifier.Stopping()
+				d.stop(false)
+				return nil
+			}
+		case <-house.C:
+			d.keepHouse()
+		case <-save.C:
+			d.save(false)
+		case <-ctx.Done():
+			o.Log.Printf("ending: %v", context.Cause(ctx))
+			d.notifier.Stopping()
+			d.stop(false)
+			return nil
+		case err := <-d.failed:
+			o.Log.Errorf("the queue failed: %v", err)
+			d.notifier.Stopping()
+			d.stop(false)
+			return err
+		}
+	}
+}
+
+const acctFile = "/proc/sys/net/netfilter/nf_conntrack_acct"
+
+// countPackets has the kernel count the packets of connections, which the rules
+// need. OpenWrt does so by default, Debian does not.
+func countPackets() error {
+	b, err := os.ReadFile(acctFile)
+	if err != nil || strings.TrimSpace(string(b)) != "0" {
+		return nil // no connection tracking to set up yet, or already on
+	}
+	if err := os.WriteFile(acctFile, []byte("1"), 0); err != nil {
+		return fmt.Errorf("the kernel does not count packets of connections, connections will be read longer than needed: "+
+			"set net.netfilter.nf_conntrack_acct=1 with sysctl (%w)", err)
+	}
+	return nil
+}

@@ -28,7 +28,7 @@ func run(c *call) int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(idleGC)
 	}
-	if Run(context.Background(), Options{Config: c.config, NoRules: c.noRules, Version: version, Log: log}) != nil {
+	if procd.Run(context.Background(), procd.Options{Config: c.config, NoRules: c.noRules, Version: version, Log: log}) != nil {
 		return exitFailure
 	}
 	return exitOK

@@ -2,7 +2,7 @@
 
 //go:build !mips && !mipsle
 
-package procd
+package notify
 
 import (
 	"fmt"

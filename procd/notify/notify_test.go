@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package procd
+package notify
 
 import (
 	"net"
@@ -42,7 +42,7 @@ func heard(t *testing.T, c *net.UnixConn) string {
 
 func TestNotify(t *testing.T) {
 	c := manager(t, 0)
-	n := NewNotifier(1)
+	n := New(1)
 	n.Ready()
 	n.Reloading()
 	n.Stopping()
@@ -57,7 +57,7 @@ func TestNotify(t *testing.T) {
 // TestWatchdogIsFed while the loops beat.
 func TestWatchdogIsFed(t *testing.T) {
 	c := manager(t, 40*time.Millisecond)
-	n := NewNotifier(2)
+	n := New(2)
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		n.Watch(done)
@@ -81,7 +81,7 @@ func TestWatchdogIsFed(t *testing.T) {
 
 // TestAlive: one loop that hangs is enough to starve the watchdog.
 func TestAlive(t *testing.T) {
-	n := &Notifier{interval: 30 * time.Second, beats: NewNotifier(2).beats}
+	n := &Notifier{interval: 30 * time.Second, beats: New(2).beats}
 	for _, x := range []struct {
 		a, b, now time.Duration
 		want      bool
@@ -104,7 +104,7 @@ func TestAlive(t *testing.T) {
 func TestNobodyToTell(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	t.Setenv("WATCHDOG_USEC", "")
-	n := NewNotifier(1)
+	n := New(1)
 	n.Ready()
 	n.Watch(nil)
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "none"))

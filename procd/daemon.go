@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package main
+package procd
 
 import (
 	"errors"
@@ -17,9 +17,10 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/check"
 	"github.com/p2pwall/p2pwall/openwrt/config"
 	"github.com/p2pwall/p2pwall/openwrt/firewall"
-	"github.com/p2pwall/p2pwall/procd"
 	"github.com/p2pwall/p2pwall/procd/control"
 	"github.com/p2pwall/p2pwall/procd/events"
+	"github.com/p2pwall/p2pwall/procd/lan"
+	"github.com/p2pwall/p2pwall/procd/notify"
 	"github.com/p2pwall/p2pwall/procd/syslog"
 	"github.com/p2pwall/p2pwall/state"
 )
@@ -41,7 +42,7 @@ type daemon struct {
 	log      *syslog.Logger
 	started  time.Time
 	journal  *events.Journal
-	notifier *procd.Notifier
+	notifier *notify.Notifier
 	server   *control.Server
 	keeper   *firewall.Keeper
 	marks    nfq.Marks // as at the start
@@ -74,7 +75,7 @@ type daemon struct {
 func newDaemon(o Options, cfg config.Config) *daemon {
 	d := &daemon{
 		o: o, cfg: cfg, log: o.Log, started: time.Now(),
-		journal: events.NewJournal(time.Now), flows: newFlowCutter(), notifier: procd.NewNotifier(cfg.Queues),
+		journal: events.NewJournal(time.Now), flows: newFlowCutter(), notifier: notify.New(cfg.Queues),
 		keeper: &firewall.Keeper{HoldFile: firewall.HoldFile}, marks: cfg.Marks(),
 		failed: make(chan error, cfg.Queues), done: make(chan struct{}),
 		complain: map[string]string{}, held: make(chan heldBy, 64),
@@ -430,7 +431,7 @@ func (d *daemon) findDevices() error {
 		return errNoLAN
 	}
 	d.say("networks", what)
-	devices, err := lanDevices(names)
+	devices, err := lan.Devices(names)
 	if err != nil {
 		return err
 	}
@@ -612,13 +613,13 @@ func (d *daemon) reload() {
 
 // keepHouse looks after devices and rules.
 func (d *daemon) keepHouse() {
-	now, err := lanDevices(d.names)
+	now, err := lan.Devices(d.names)
 	said := ""
 	if err != nil {
 		said, now = err.Error(), d.devices
 	}
 	d.say("addresses", said)
-	if !sameDevices(now, d.devices) {
+	if !lan.Same(now, d.devices) {
 		d.mu.Lock()
 		d.devices = now
 		d.mu.Unlock()

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package main
+// Package lan asks the kernel for the LAN's devices, their addresses and the networks
+// that are reached by them.
+package lan
 
 import (
 	"encoding/binary"
@@ -15,10 +17,10 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// lanDevices returns those of the named devices that exist now, with their
+// Devices returns those of the named devices that exist now, with their
 // addresses and the networks that are reached by them. Devices come and go: the caller
 // asks again.
-func lanDevices(names []string) ([]state.Device, error) {
+func Devices(names []string) ([]state.Device, error) {
 	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("devices cannot be looked up: %w", err)
@@ -219,8 +221,8 @@ func (h *routeHop) read(d *netlink.AttributeDecoder) {
 	}
 }
 
-// sameDevices reports whether nothing changed.
-func sameDevices(a, b []state.Device) bool {
+// Same reports whether nothing changed.
+func Same(a, b []state.Device) bool {
 	return slices.EqualFunc(a, b, func(x, y state.Device) bool {
 		return x.Index == y.Index && x.Name == y.Name &&
 			slices.Equal(x.Addrs, y.Addrs) && slices.Equal(x.Prefixes, y.Prefixes) &&

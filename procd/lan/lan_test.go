@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package main
+package lan
 
 import (
 	"encoding/binary"
@@ -66,7 +66,7 @@ func TestLANDevices(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 
-	devices, err := lanDevices([]string{"gone", "lan", "a name that is far too long"})
+	devices, err := Devices([]string{"gone", "lan", "a name that is far too long"})
 	if err != nil || len(devices) != 1 || devices[0].Name != "lan" {
 		t.Fatalf("got %+v, %v", devices, err)
 	}
@@ -102,13 +102,13 @@ func TestLANDevices(t *testing.T) {
 		}
 	}
 
-	again, err := lanDevices([]string{"lan"})
-	if err != nil || !sameDevices(devices, again) {
+	again, err := Devices([]string{"lan"})
+	if err != nil || !Same(devices, again) {
 		t.Errorf("got %v", err)
 	}
 	ip(t, "route del 10.2.0.0/16")
-	changed, err := lanDevices([]string{"lan"})
-	if err != nil || sameDevices(again, changed) {
+	changed, err := Devices([]string{"lan"})
+	if err != nil || Same(again, changed) {
 		t.Errorf("a route less is no change: %v", err)
 	}
 }
@@ -125,7 +125,7 @@ func TestSameDevices(t *testing.T) {
 		}
 		return []state.Device{d}
 	}
-	if !sameDevices(device(nil), device(nil)) {
+	if !Same(device(nil), device(nil)) {
 		t.Error("the same are different")
 	}
 	for i, change := range []func(*state.Device){
@@ -135,7 +135,7 @@ func TestSameDevices(t *testing.T) {
 		func(d *state.Device) { d.Prefixes = nil },
 		func(d *state.Device) { d.Routed = nil },
 	} {
-		if sameDevices(device(nil), device(change)) {
+		if Same(device(nil), device(change)) {
 			t.Errorf("change %d is none", i)
 		}
 	}

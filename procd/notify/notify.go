@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package procd
+// Package notify tells the service manager, in systemd's protocol, that the program is
+// ready, reloads or ends, and that it still works.
+package notify
 
 import (
 	"sync/atomic"
@@ -15,9 +17,9 @@ type Notifier struct {
 	beats    []atomic.Int64 // the last beat of each loop, as a time since started
 }
 
-// NewNotifier returns a notifier for that many loops: the watchdog is fed only
+// New returns a notifier for that many loops: the watchdog is fed only
 // while each of them beats.
-func NewNotifier(loops int) *Notifier {
+func New(loops int) *Notifier {
 	return &Notifier{interval: watchdogInterval(), started: time.Now(), beats: make([]atomic.Int64, loops)}
 }
 

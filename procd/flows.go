@@ -3,9 +3,11 @@
 package procd
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/procd/syslog"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -21,11 +23,14 @@ const (
 // before they were to be cut: one that is offloaded past the rules comes back to them,
 // one that the rules let pass as decided is looked at again.
 type flowCutter struct {
+	log    *syslog.Logger
 	due    chan struct{}
 	failed bool
 }
 
-func newFlowCutter() *flowCutter { return &flowCutter{due: make(chan struct{}, 1)} }
+func newFlowCutter(log *syslog.Logger) *flowCutter {
+	return &flowCutter{log: log, due: make(chan struct{}, 1)}
+}
 
 // note has the engines asked for what is to go. It does not wait.
 func (f *flowCutter) note() {
@@ -35,39 +40,38 @@ func (f *flowCutter) note() {
 	}
 }
 
-// run cuts until done is closed.
-func (f *flowCutter) run(d *daemon) {
+// run calls cut, each time that there is something to cut, until done is closed.
+func (f *flowCutter) run(done <-chan struct{}, cut func() error) {
 	for {
 		select {
-		case <-d.done:
+		case <-done:
 			return
 		case <-f.due:
 		}
 		begin := time.Now()
-		if err := d.cutFlows(); err != nil && !f.failed {
+		if err := cut(); err != nil && !f.failed {
 			f.failed = true
-			d.log.Warnf("%v: connections that were made before a client was found may go on (said once); "+
+			f.log.Warnf("%v: connections that were made before a client was found may go on (said once); "+
 				"install kmod-nf-conntrack-netlink (OpenWrt)", err)
 		}
 		select {
-		case <-d.done:
+		case <-done:
 			return
 		case <-time.After(max(flowPause, flowShare*time.Since(begin))):
 		}
 	}
 }
 
-func (d *daemon) cutFlows() error {
+// cutFlows cuts what the engines want to have cut.
+func (w workers) cutFlows(marks nfq.Marks, lan []netip.Prefix) error {
 	f := state.NewFlows()
-	for _, w := range d.workers {
-		w.loop.Do(func(e *state.Engine, now state.Time) { e.FlowsToCut(f, now) })
-	}
+	w.do(func(e *state.Engine, now state.Time) { e.FlowsToCut(f, now) })
 	var err error
 	if len(f.Pairs)+len(f.Ports) > 0 {
-		_, err = nfq.CutFlows(f.Pairs, f.Ports, d.lan())
+		_, err = nfq.CutFlows(f.Pairs, f.Ports, lan)
 	}
 	if len(f.Hosts) > 0 {
-		if _, lerr := nfq.LookAnew(d.marks, f.Hosts, d.lan()); err == nil {
+		if _, lerr := nfq.LookAnew(marks, f.Hosts, lan); err == nil {
 			err = lerr
 		}
 	}

@@ -4,10 +4,8 @@ package procd
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -45,6 +43,7 @@ func Run(ctx context.Context, o Options) error {
 	d := newDaemon(o, cfg)
 	// Signals from the first moment on: an early one must not leave rules.
 	signals := make(chan os.Signal, 4)
+	defer signal.Stop(signals)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR2)
 	// A log that nobody reads any more is no reason to end. To ignore the
 	// signal would be passed on to the programs that are run.
@@ -96,20 +95,4 @@ func Run(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-}
-
-const acctFile = "/proc/sys/net/netfilter/nf_conntrack_acct"
-
-// countPackets has the kernel count the packets of connections, which the rules
-// need. OpenWrt does so by default, Debian does not.
-func countPackets() error {
-	b, err := os.ReadFile(acctFile)
-	if err != nil || strings.TrimSpace(string(b)) != "0" {
-		return nil // no connection tracking to set up yet, or already on
-	}
-	if err := os.WriteFile(acctFile, []byte("1"), 0); err != nil {
-		return fmt.Errorf("the kernel does not count packets of connections, connections will be read longer than needed: "+
-			"set net.netfilter.nf_conntrack_acct=1 with sysctl (%w)", err)
-	}
-	return nil
 }

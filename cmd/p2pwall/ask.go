@@ -39,7 +39,7 @@ func ask(c *call) int {
 		}
 		req.Host = a.String()
 	}
-	if c.name == "exempt" {
+	if control.Find(c.name).Number == "seconds" {
 		req.Seconds = 3600
 		if len(c.args) > 1 {
 			n, err := strconv.ParseInt(c.args[1], 10, 64)
@@ -57,7 +57,10 @@ const patience = time.Minute
 
 // exchange sends a request and prints its reply, or all lines of it.
 func (c *call) exchange(req control.Request) int {
-	follow, wait := req.Cmd == "monitor", patience
+	follow, wait := false, patience
+	if x := control.Find(req.Cmd); x != nil {
+		follow = x.Follows
+	}
 	if follow {
 		wait = 0
 	}

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/p2pwall/p2pwall/openwrt/config"
+	"github.com/p2pwall/p2pwall/procd/control"
 )
 
 // version and commit are set by the linker.
@@ -17,26 +19,6 @@ var (
 	version = "0.0.0-dev"
 	commit  string // of the source, or nothing
 )
-
-const usage = `usage: p2pwall COMMAND [OPTIONS]
-
-  run [-c FILE] [--no-rules] [--user NAME] [--log stderr|journal|syslog]
-                                   find and block, in the foreground
-  status [--json]                  is it working, and what did it do
-  clients [--json]                 the hosts that were found
-  peers [--json] [HOST]            the peers they revealed
-  unlock HOST                      lift a lock and forget the host
-  exempt HOST [SECONDS]            leave a host alone (one hour by default, 0: no more)
-  monitor [--json]                 show events as they come
-  check [-c FILE] [--config] [--json]
-                                   is the configuration good, can the machine do it
-  rules [-c FILE] [--backend nft|iptables] [--remove]
-                                   print the rules that run would load
-  ctl JSON                         send one request to the control socket
-  version                          print the version
-
-FILE is ` + config.DefaultPath + ` unless it is given.
-`
 
 // Exit codes.
 const (
@@ -47,28 +29,75 @@ const (
 
 // command is a command of the program.
 type command struct {
-	name        string
-	run         func(c *call) int // returns the exit code
-	least, most int               // how many arguments it takes
+	name, args  string
+	help        string
+	options     string          // those of call.options that it has, beside -c
+	run         func(*call) int // returns the exit code
+	least, most int             // how many arguments it takes
 }
 
-var commands = []command{
-	{"run", run, 0, 0},
-	{"status", ask, 0, 0},
-	{"clients", ask, 0, 0},
-	{"peers", ask, 0, 1},
-	{"unlock", ask, 1, 1},
-	{"exempt", ask, 1, 2},
-	{"monitor", ask, 0, 0},
-	{"check", checkMachine, 0, 0},
-	{"rules", rules, 0, 0},
-	{"ctl", ctl, 1, 1},
-	{"version", printVersion, 0, 0},
+// commands returns the table of all commands: our own, and those that ask the daemon.
+func commands() []command {
+	all := []command{{name: "run", help: "find and block, in the foreground", options: "c no-rules user log", run: run}}
+	for i := range control.Commands {
+		if c := &control.Commands[i]; c.Help != "" {
+			all = append(all, asking(c))
+		}
+	}
+	return append(all,
+		command{name: "check", help: "is the configuration good, can the machine do it", options: "c config json", run: checkMachine},
+		command{name: "rules", help: "print the rules that run would load", options: "c backend remove", run: rules},
+		command{name: "ctl", args: " JSON", help: "send one request to the control socket", run: ctl, least: 1, most: 1},
+		command{name: "version", help: "print the version", run: printVersion},
+	)
+}
+
+// asking is the program's command for one of the control socket.
+func asking(c *control.Command) command {
+	x := command{name: c.Name, help: c.Help, run: ask}
+	switch c.Host {
+	case control.May:
+		x.args, x.most = " [HOST]", 1
+	case control.Must:
+		x.args, x.least, x.most = " HOST", 1, 1
+	}
+	if c.Number != "" {
+		x.args += " [" + strings.ToUpper(c.Number) + "]"
+		x.most++
+	}
+	if !c.Changes {
+		x.options = "json"
+	}
+	return x
+}
+
+// usage is the program's help.
+func usage() string {
+	const column = 35 // at which what a command does is written
+	var b strings.Builder
+	b.WriteString("usage: p2pwall COMMAND [OPTIONS]\n\n")
+	options := new(call).options()
+	for _, x := range commands() {
+		line := "  " + x.name
+		for _, o := range options {
+			if slices.Contains(strings.Fields(x.options), o.name) {
+				line += " [" + o.String() + "]"
+			}
+		}
+		line += x.args
+		if len(line) >= column {
+			b.WriteString(line + "\n")
+			line = ""
+		}
+		fmt.Fprintf(&b, "%-*s%s\n", column, line, x.help)
+	}
+	b.WriteString("\nFILE is " + config.DefaultPath + " unless it is given.\n")
+	return b.String()
 }
 
 // call is one call of a command.
 type call struct {
-	name        string
+	command
 	args        []string // what is no option
 	config      string
 	json        bool
@@ -85,26 +114,26 @@ func main() { os.Exit(dispatch(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func dispatch(args []string, out, errOut io.Writer) int {
 	if len(args) == 0 {
-		fmt.Fprint(errOut, usage)
+		fmt.Fprint(errOut, usage())
 		return exitUsage
 	}
 	name := args[0]
 	switch name {
 	case "-h", "-help", "--help", "help":
-		fmt.Fprint(out, usage)
+		fmt.Fprint(out, usage())
 		return exitOK
 	case "-version", "--version":
 		name = "version"
 	}
-	for _, cmd := range commands {
+	for _, cmd := range commands() {
 		if cmd.name != name {
 			continue
 		}
-		c := &call{name: name, config: config.DefaultPath, out: out, errOut: errOut}
+		c := &call{command: cmd, config: config.DefaultPath, out: out, errOut: errOut}
 		err := c.parse(args[1:])
 		switch {
 		case err == errHelp:
-			fmt.Fprint(out, usage)
+			fmt.Fprint(out, usage())
 			return exitOK
 		case err == nil && len(c.args) < cmd.least:
 			err = errors.New("an argument is missing")
@@ -112,39 +141,59 @@ func dispatch(args []string, out, errOut io.Writer) int {
 			err = fmt.Errorf("too many arguments: %s", strings.Join(c.args[cmd.most:], " "))
 		}
 		if err != nil {
-			fmt.Fprintf(errOut, "p2pwall %s: %v\n\n%s", name, err, usage)
+			fmt.Fprintf(errOut, "p2pwall %s: %v\n\n%s", name, err, usage())
 			return exitUsage
 		}
 		return cmd.run(c)
 	}
-	fmt.Fprintf(errOut, "p2pwall: unknown command %q\n\n%s", name, usage)
+	fmt.Fprintf(errOut, "p2pwall: unknown command %q\n\n%s", name, usage())
 	return exitUsage
 }
 
 var errHelp = errors.New("help is wanted")
 
-// option returns what an option sets: a flag, or a value that must follow; nil
-// for both when the command has no such option.
-func (c *call) option(name string) (flag *bool, value *string) {
-	switch c.name + " " + name {
-	case c.name + " c":
-		return nil, &c.config
-	case "run no-rules":
-		return &c.noRules, nil
-	case "run user":
-		return nil, &c.user
-	case "run log":
-		return nil, &c.log
-	case "status json", "clients json", "peers json", "monitor json", "check json":
-		return &c.json, nil
-	case "check config":
-		return &c.configOnly, nil
-	case "rules backend":
-		return nil, &c.backend
-	case "rules remove":
-		return &c.remove, nil
+// option sets a flag, or the value that must follow.
+type option struct {
+	name  string
+	value string // how help names the value
+	flag  *bool  // nil: it has a value
+	to    *string
+}
+
+// String is the option as help has it.
+func (o *option) String() string {
+	switch {
+	case o.flag != nil:
+		return "--" + o.name
+	case len(o.name) == 1:
+		return "-" + o.name + " " + o.value
 	}
-	return nil, nil
+	return "--" + o.name + " " + o.value
+}
+
+// options are all options of all commands, in the order of the help.
+func (c *call) options() []option {
+	return []option{
+		{name: "c", value: "FILE", to: &c.config},
+		{name: "no-rules", flag: &c.noRules},
+		{name: "user", value: "NAME", to: &c.user},
+		{name: "log", value: "stderr|journal|syslog", to: &c.log},
+		{name: "config", flag: &c.configOnly},
+		{name: "json", flag: &c.json},
+		{name: "backend", value: "nft|iptables", to: &c.backend},
+		{name: "remove", flag: &c.remove},
+	}
+}
+
+// option returns the option of that name, nil when the command has none. Every command
+// takes a configuration.
+func (c *call) option(name string) *option {
+	for _, o := range c.options() {
+		if o.name == name && (name == "c" || slices.Contains(strings.Fields(c.command.options), name)) {
+			return &o
+		}
+	}
+	return nil
 }
 
 // parse reads options, which may stand before and behind the arguments and begin
@@ -165,21 +214,21 @@ func (c *call) parse(args []string) error {
 		if name == "h" || name == "help" {
 			return errHelp
 		}
-		flag, to := c.option(name)
+		o := c.option(name)
 		switch {
-		case flag == nil && to == nil:
+		case o == nil:
 			return fmt.Errorf("unknown option %s", arg)
-		case flag != nil && given:
+		case o.flag != nil && given:
 			return fmt.Errorf("option --%s takes no value", name)
-		case flag != nil:
-			*flag = true
+		case o.flag != nil:
+			*o.flag = true
 			continue
 		case !given && len(args) == 0:
 			return fmt.Errorf("option %s needs a value", arg)
 		case !given:
 			value, args = args[0], args[1:]
 		}
-		*to = value
+		*o.to = value
 	}
 	return nil
 }

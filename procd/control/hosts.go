@@ -50,7 +50,7 @@ func (h *hosts) isClient(a *nfq.Addr) bool {
 	return false
 }
 
-func (s *Service) clients(w *jsonWriter) {
+func (s *Service) clients(w *jsonWriter, _ *Request) error {
 	lockTime := s.Info().TimeLock.Seconds()
 	h := s.hosts()
 	w.key("clients")
@@ -65,6 +65,7 @@ func (s *Service) clients(w *jsonWriter) {
 		s.suspect(w, &h.suspects[i], h.now)
 	}
 	w.close(']')
+	return nil
 }
 
 func (s *Service) client(w *jsonWriter, c *state.ClientInfo, now state.Time, lockTime float64) {
@@ -119,6 +120,12 @@ func (s *Service) suspect(w *jsonWriter, x *state.SuspectInfo, now state.Time) {
 	w.tenths("last_asked", s.wall(x.LastAsked, now))
 	w.num("dropped", int64(x.Dropped))
 	w.close('}')
+}
+
+func (s *Service) clientsText(b *strings.Builder, _ *Request) error {
+	h := s.hosts()
+	h.clientsText(b)
+	return nil
 }
 
 func (h *hosts) clientsText(b *strings.Builder) {

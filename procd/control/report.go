@@ -11,40 +11,7 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// text answers a request in words.
-func (s *Service) text(w *jsonWriter, req Request) error {
-	var b strings.Builder
-	switch req.Cmd {
-	case "status":
-		s.statusText(&b)
-	case "clients":
-		h := s.hosts()
-		h.clientsText(&b)
-	case "peers":
-		if err := s.peersText(&b, req); err != nil {
-			return err
-		}
-	case "unlock", "exempt":
-		d, err := s.change(req)
-		if err != nil {
-			return err
-		}
-		switch {
-		case req.Cmd == "unlock":
-			fmt.Fprintf(&b, "%s is unlocked\n", req.Host)
-		case d == 0:
-			fmt.Fprintf(&b, "%s is watched again\n", req.Host)
-		default:
-			fmt.Fprintf(&b, "%s is left alone for %v\n", req.Host, d)
-		}
-	default:
-		return fmt.Errorf("cmd %q has no text form", req.Cmd)
-	}
-	w.str("text", b.String())
-	return nil
-}
-
-func (s *Service) statusText(b *strings.Builder) {
+func (s *Service) statusText(b *strings.Builder, _ *Request) error {
 	info := s.Info()
 	var sum state.Counters
 	s.each(func(e *state.Engine, _ state.Time) { sum.Add(&e.Counters) })
@@ -94,6 +61,7 @@ func (s *Service) statusText(b *strings.Builder) {
 	if odd {
 		b.WriteByte('\n')
 	}
+	return nil
 }
 
 // ago says how long ago t was.
@@ -104,7 +72,7 @@ func ago(t, now state.Time) string {
 	return now.Since(t).Round(time.Second).String()
 }
 
-func (s *Service) peersText(b *strings.Builder, req Request) error {
+func (s *Service) peersText(b *strings.Builder, req *Request) error {
 	var only nfq.Addr
 	if req.Host != "" {
 		a, err := address(req)

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,19 +61,14 @@ type Service struct {
 
 // Handle answers one request.
 func (s *Service) Handle(req Request, r *Reply) {
-	if req.Cmd == "monitor" {
+	c := Find(req.Cmd)
+	if c != nil && c.Follows {
 		s.monitor(req, r)
 		return
 	}
 	var w jsonWriter
 	w.open('{')
-	var err error
-	if req.Text {
-		err = s.text(&w, req)
-	} else {
-		err = s.json(&w, req)
-	}
-	if err != nil {
+	if err := s.answer(c, &w, &req); err != nil {
 		r.Error(err)
 		return
 	}
@@ -80,48 +76,37 @@ func (s *Service) Handle(req Request, r *Reply) {
 	r.Send(w.b)
 }
 
-func (s *Service) json(w *jsonWriter, req Request) error {
-	switch req.Cmd {
-	case "status":
-		s.status(w)
-	case "clients":
-		s.clients(w)
-	case "page":
-		return s.page(w, req)
-	case "peers":
-		return s.peers(w, req)
-	case "unlock", "exempt":
-		d, err := s.change(req)
-		if err != nil {
-			return err
+// answer writes the members of the reply to a command; nil is one that does not exist.
+func (s *Service) answer(c *Command, w *jsonWriter, req *Request) error {
+	switch {
+	case c == nil:
+		var names []string
+		for i := range Commands {
+			names = append(names, Commands[i].Name)
 		}
-		w.bool("ok", true)
-		if req.Cmd == "exempt" {
-			w.num("seconds", int64(d/time.Second))
-		}
-	case "events":
-		s.events(w, req.Since)
-	case "history":
-		s.history(w)
-	case "check":
-		s.check(w)
-	default:
-		return fmt.Errorf("unknown cmd %q: use status, clients, peers, page, unlock, exempt, events, history, check or monitor", req.Cmd)
+		return fmt.Errorf("unknown cmd %q: use one of %s", req.Cmd, strings.Join(names, ", "))
+	case !req.Text:
+		return c.json(s, w, req)
+	case c.text == nil:
+		return fmt.Errorf("cmd %q has no text form", req.Cmd)
 	}
+	var b strings.Builder
+	if err := c.text(s, &b, req); err != nil {
+		return err
+	}
+	w.str("text", b.String())
 	return nil
 }
 
-// page answers all at once that LuCI's page shows: each request costs a router the
-// start of two programs. With a host it has the peers of that one as well.
-func (s *Service) page(w *jsonWriter, req Request) error {
+func (s *Service) page(w *jsonWriter, req *Request) error {
 	w.key("status")
 	w.open('{')
-	s.status(w)
+	_ = s.status(w, req)
 	w.close('}')
-	s.clients(w)
+	_ = s.clients(w, req)
 	w.key("history")
 	w.open('{')
-	s.history(w)
+	_ = s.history(w, req)
 	w.close('}')
 	if req.Host == "" {
 		return nil
@@ -152,7 +137,7 @@ func (s *Service) wall(t, now state.Time) float64 {
 	return float64(s.now().Add(-now.Since(t)).UnixMilli()) / 1000
 }
 
-func (s *Service) status(w *jsonWriter) {
+func (s *Service) status(w *jsonWriter, _ *Request) error {
 	info := s.Info()
 	w.str("version", info.Version)
 	if s.PID != 1 {
@@ -215,6 +200,7 @@ func (s *Service) status(w *jsonWriter) {
 		w.close('}')
 	}
 	w.close(']')
+	return nil
 }
 
 // exemptions returns those that were given at run time. Every engine has all of
@@ -227,7 +213,7 @@ func (s *Service) exemptions() (out []state.Exemption) {
 }
 
 // address reads the host of a request.
-func address(req Request) (netip.Addr, error) {
+func address(req *Request) (netip.Addr, error) {
 	if req.Host == "" {
 		return netip.Addr{}, errors.New("no host: give an IP address as \"host\"")
 	}
@@ -238,7 +224,7 @@ func address(req Request) (netip.Addr, error) {
 	return a.WithZone(""), nil
 }
 
-func (s *Service) peers(w *jsonWriter, req Request) error {
+func (s *Service) peers(w *jsonWriter, req *Request) error {
 	var only nfq.Addr
 	if req.Host != "" {
 		a, err := address(req)
@@ -272,7 +258,7 @@ const maxExemption = 366 * 24 * time.Hour
 
 // change unlocks a host, or exempts it for the time that it returns; 0 ends an
 // exemption.
-func (s *Service) change(req Request) (time.Duration, error) {
+func (s *Service) change(req *Request) (time.Duration, error) {
 	a, err := address(req)
 	if err != nil {
 		return 0, err
@@ -303,6 +289,33 @@ func (s *Service) change(req Request) (time.Duration, error) {
 		return 0, errors.New("too many exemptions: put lasting ones into the configuration (list exempt)")
 	}
 	return d, nil
+}
+
+func (s *Service) changeJSON(w *jsonWriter, req *Request) error {
+	d, err := s.change(req)
+	if err != nil {
+		return err
+	}
+	w.bool("ok", true)
+	if req.Cmd == "exempt" {
+		w.num("seconds", int64(d/time.Second))
+	}
+	return nil
+}
+
+func (s *Service) changeText(b *strings.Builder, req *Request) error {
+	d, err := s.change(req)
+	switch {
+	case err != nil:
+		return err
+	case req.Cmd == "unlock":
+		fmt.Fprintf(b, "%s is unlocked\n", req.Host)
+	case d == 0:
+		fmt.Fprintf(b, "%s is watched again\n", req.Host)
+	default:
+		fmt.Fprintf(b, "%s is left alone for %v\n", req.Host, d)
+	}
+	return nil
 }
 
 // mayBeLocal reports whether a can be an address of the LAN. One that is private may
@@ -344,14 +357,15 @@ func (w *jsonWriter) entry(e *events.Entry) {
 	w.close('}')
 }
 
-func (s *Service) events(w *jsonWriter, since uint64) {
+func (s *Service) events(w *jsonWriter, req *Request) error {
 	w.num("since", s.Journal.Began().Unix())
 	w.key("events")
 	w.open('[')
-	for _, e := range s.Journal.Since(since) {
+	for _, e := range s.Journal.Since(req.Since) {
 		w.entry(&e)
 	}
 	w.close(']')
+	return nil
 }
 
 // line is an event as the monitor shows it to a person. Time.Format would do
@@ -406,7 +420,7 @@ func (s *Service) monitor(req Request, r *Reply) {
 	}
 }
 
-func (s *Service) history(w *jsonWriter) {
+func (s *Service) history(w *jsonWriter, _ *Request) error {
 	var sum [state.HistoryMinutes]state.Bucket
 	s.each(func(e *state.Engine, now state.Time) {
 		for i, b := range e.History(now) {
@@ -427,13 +441,15 @@ func (s *Service) history(w *jsonWriter) {
 	column("dropped_tcp", func(b *state.Bucket) uint32 { return b.DroppedTCP })
 	column("dropped_udp", func(b *state.Bucket) uint32 { return b.DroppedUDP })
 	column("probes", func(b *state.Bucket) uint32 { return b.Probes })
+	return nil
 }
 
-func (s *Service) check(w *jsonWriter) {
+func (s *Service) check(w *jsonWriter, _ *Request) error {
 	// A check tries things out in the kernel: one at a time.
 	s.checking.Lock()
 	defer s.checking.Unlock()
 	w.findings(s.Check())
+	return nil
 }
 
 func (w *jsonWriter) findings(all []check.Finding) {

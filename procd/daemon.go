@@ -91,11 +91,11 @@ func (d *daemon) start() error {
 	}
 	switch {
 	case d.o.NoRules:
-		d.status.set(func(s *status) { s.backend, s.sets, s.rulesOK = "none (--no-rules)", string(config.SetsOff), true })
+		d.status.setRules("none (--no-rules)", string(config.SetsOff), true)
 		return nil
 	case len(d.status.names) == 0:
 		// What an instance before this one left is for devices of that one.
-		d.status.set(func(s *status) { s.backend, s.sets = "none (no LAN device)", string(config.SetsOff) })
+		d.status.setRules("none (no LAN device)", string(config.SetsOff), false)
 		return d.rules.keeper.Remove()
 	}
 	return d.rules.begin(c)
@@ -210,7 +210,7 @@ func (d *daemon) findDevices() error {
 	if err != nil {
 		return err
 	}
-	d.status.set(func(s *status) { s.names, s.devices = names, devices })
+	d.status.setDevices(names, devices)
 	return nil
 }
 
@@ -231,7 +231,7 @@ func (d *daemon) watchDevices() {
 	}
 	d.say("addresses", said)
 	if !lan.Same(now, d.status.devices) {
-		d.status.set(func(s *status) { s.devices = now })
+		d.status.setDevices(d.status.names, now)
 		d.workers.do(func(e *state.Engine, _ state.Time) { e.SetDevices(now) })
 		if !d.o.NoRules {
 			d.rules.joinGroups(&d.status.cfg)

@@ -52,7 +52,7 @@ func (d *daemon) reload() {
 	for _, what := range restart {
 		d.log.Warnf("option %s takes effect with the next start", what)
 	}
-	d.status.set(func(s *status) { s.cfg, s.restart = c, restart })
+	d.status.setConfig(&c, restart)
 	d.files.path = c.StateFile
 	if err := d.findDevices(); err != nil && len(d.status.names) > 0 {
 		d.log.Failure(err)

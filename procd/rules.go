@@ -79,12 +79,12 @@ func (r *rules) load(c *config.Config) error {
 		r.log.Warnf("%s", line)
 	}
 	if err != nil {
-		r.status.set(func(s *status) { s.rulesOK = false })
+		r.status.setRules(r.status.backend, r.status.sets, false)
 		return err
 	}
 	t := r.keeper.Target()
 	changed := r.status.sets != string(t.Sets)
-	r.status.set(func(s *status) { s.backend, s.sets, s.rulesOK = string(t.Backend), string(t.Sets), true })
+	r.status.setRules(string(t.Backend), string(t.Sets), true)
 	if changed {
 		if err := r.openSets(t.Sets); err != nil {
 			r.log.Warnf("%v: every blocked packet goes through the queue", err)
@@ -155,7 +155,7 @@ func (r *rules) check() {
 	if !ok {
 		l, err = r.keeper.Repair()
 	}
-	r.status.set(func(s *status) { s.rulesOK = err == nil })
+	r.status.setRules(r.status.backend, r.status.sets, err == nil)
 	switch {
 	case ok:
 		r.say("rules", "")

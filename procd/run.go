@@ -21,8 +21,9 @@ const savePeriod = time.Minute
 
 // Options are what Run has to know beside the configuration.
 type Options struct {
-	Config  string // path of the configuration
-	NoRules bool   // somebody else loads rules
+	_       [0]func() // is not compared, which would cost flash
+	Config  string    // path of the configuration
+	NoRules bool      // somebody else loads rules
 	Version string
 	Log     *syslog.Logger
 }
@@ -43,7 +44,6 @@ func Run(ctx context.Context, o Options) error {
 	d := newDaemon(o, cfg)
 	// Signals from the first moment on: an early one must not leave rules.
 	signals := make(chan os.Signal, 4)
-	defer signal.Stop(signals)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR2)
 	// A log that nobody reads any more is no reason to end. To ignore the
 	// signal would be passed on to the programs that are run.
@@ -60,6 +60,7 @@ func Run(ctx context.Context, o Options) error {
 	defer house.Stop()
 	save := time.NewTicker(savePeriod)
 	defer save.Stop()
+	successor := false
 	for {
 		select {
 		case s := <-signals:
@@ -68,31 +69,26 @@ func Run(ctx context.Context, o Options) error {
 				d.notifier.Reloading()
 				d.reload()
 				d.notifier.Ready()
+				continue
 			case syscall.SIGUSR2:
 				o.Log.Printf("ending for a successor: rules and sets stay")
-				d.notifier.Stopping()
-				d.stop(true)
-				return nil
+				successor = true
 			default:
 				o.Log.Printf("ending: %v", s)
-				d.notifier.Stopping()
-				d.stop(false)
-				return nil
 			}
 		case <-house.C:
 			d.keepHouse()
+			continue
 		case <-save.C:
 			d.save(false)
+			continue
 		case <-ctx.Done():
 			o.Log.Printf("ending: %v", context.Cause(ctx))
-			d.notifier.Stopping()
-			d.stop(false)
-			return nil
-		case err := <-d.failed:
+		case err = <-d.failed:
 			o.Log.Errorf("the queue failed: %v", err)
-			d.notifier.Stopping()
-			d.stop(false)
-			return err
 		}
+		d.notifier.Stopping()
+		d.stop(successor)
+		return err
 	}
 }

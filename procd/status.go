@@ -15,7 +15,7 @@ import (
 )
 
 // status is what other goroutines may know of the daemon. Run's goroutine alone writes
-// it, by set, and so may read it without the lock.
+// it, with the lock, and so may read it without.
 type status struct {
 	o       *Options
 	started time.Time
@@ -30,10 +30,24 @@ type status struct {
 	restart []string // options whose new values need a restart
 }
 
-// set changes the status.
-func (s *status) set(change func(s *status)) {
+// setRules says how the rules are.
+func (s *status) setRules(backend, sets string, ok bool) {
 	s.mu.Lock()
-	change(s)
+	s.backend, s.sets, s.rulesOK = backend, sets, ok
+	s.mu.Unlock()
+}
+
+// setDevices says which devices the LAN has, by names and as they are.
+func (s *status) setDevices(names []string, devices []state.Device) {
+	s.mu.Lock()
+	s.names, s.devices = names, devices
+	s.mu.Unlock()
+}
+
+// setConfig says which configuration is in force.
+func (s *status) setConfig(c *config.Config, restart []string) {
+	s.mu.Lock()
+	s.cfg, s.restart = *c, restart
 	s.mu.Unlock()
 }
 

@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 
-	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/openwrt/config"
 	"github.com/p2pwall/p2pwall/openwrt/firewall"
 )
@@ -23,25 +22,9 @@ func rules(c *call) int {
 		}
 		return exitOK
 	}
-	t := firewall.Target{Backend: config.Backend(c.backend), Sets: config.SetsNFT}
-	switch t.Backend {
-	case config.BackendNFT:
-		// Also where this kernel has no queue for nft: they can be read all the same.
-		t.CutsFlows = nfq.CheckConntrack() == nil
-		if cfg.Sets == config.SetsOff {
-			t.Sets = config.SetsOff
-		}
-	case config.BackendIPTables:
-		cfg.Backend = t.Backend
-		if t, _, err = firewall.Detect(&cfg); err != nil {
-			return c.fail(err)
-		}
-	case "", config.BackendAuto:
-		if t, _, err = firewall.Detect(&cfg); err != nil {
-			return c.fail(err)
-		}
-	default:
-		return c.fail(fmt.Errorf("unknown backend %q: use nft or iptables", c.backend))
+	t, err := firewall.Choose(&cfg, config.Backend(c.backend))
+	if err != nil {
+		return c.fail(err)
 	}
 	devices, missing, err := cfg.LANDevices()
 	if err != nil {

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -16,7 +15,7 @@ import (
 func checkMachine(c *call) int {
 	cfg, err := config.Load(c.config)
 	var all []check.Finding
-	switch faults, ok := errors.AsType[config.Errors](err); {
+	switch faults, ok := err.(config.Errors); {
 	case ok:
 		for _, f := range faults {
 			all = append(all, check.Finding{Level: check.LevelError, What: f.Error()})
@@ -46,7 +45,7 @@ func checkMachine(c *call) int {
 // one that it read last, and on OpenWrt it has a copy and cannot see the file.
 func (c *call) faults() []string {
 	_, err := config.Load(c.config)
-	if all, ok := errors.AsType[config.Errors](err); ok && all[0].Line > 0 {
+	if all, ok := err.(config.Errors); ok && all[0].Line > 0 {
 		return strings.Split(err.Error(), "\n")
 	}
 	return nil

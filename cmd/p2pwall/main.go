@@ -31,73 +31,88 @@ const (
 type command struct {
 	name, args  string
 	help        string
-	options     string          // those of call.options that it has, beside -c
+	options     string          // those of call.option that it has, beside -c
 	run         func(*call) int // returns the exit code
 	least, most int             // how many arguments it takes
 }
 
-// commands returns the table of all commands: our own, and those that ask the daemon.
-func commands() []command {
-	all := []command{{name: "run", help: "find and block, in the foreground", options: "c no-rules user log", run: run}}
-	for i := range control.Commands {
-		if c := &control.Commands[i]; c.Help != "" {
-			all = append(all, asking(c))
-		}
-	}
-	return append(all,
-		command{name: "check", help: "is the configuration good, can the machine do it", options: "c config json", run: checkMachine},
-		command{name: "rules", help: "print the rules that run would load", options: "c backend remove", run: rules},
-		command{name: "ctl", args: " JSON", help: "send one request to the control socket", run: ctl, least: 1, most: 1},
-		command{name: "version", help: "print the version", run: printVersion},
-	)
+// commands are our own. Those that ask the daemon stand in the table of the control
+// socket, and in the help behind the first of these.
+var commands = [...]command{
+	{name: "run", help: "find and block, in the foreground", options: "c no-rules user log", run: run},
+	{name: "check", help: "is the configuration good, can the machine do it", options: "c config json", run: checkMachine},
+	{name: "rules", help: "print the rules that run would load", options: "c backend remove", run: rules},
+	{name: "ctl", args: " JSON", help: "send one request to the control socket", run: ctl, least: 1, most: 1},
+	{name: "version", help: "print the version", run: printVersion},
 }
 
-// asking is the program's command for one of the control socket.
-func asking(c *control.Command) command {
-	x := command{name: c.Name, help: c.Help, run: ask}
+// asking makes a command of one of the control socket.
+func (x *command) asking(c *control.Command) {
+	*x = command{name: c.Name, help: c.Help, run: ask}
 	switch c.Host {
 	case control.May:
 		x.args, x.most = " [HOST]", 1
 	case control.Must:
 		x.args, x.least, x.most = " HOST", 1, 1
 	}
-	if c.Number != "" {
-		x.args += " [" + strings.ToUpper(c.Number) + "]"
+	if c.Number == "seconds" {
+		x.args += " [SECONDS]"
 		x.most++
 	}
 	if !c.Changes {
 		x.options = "json"
 	}
-	return x
+}
+
+// each calls f with every command, in the order of the help, until it returns false.
+func each(f func(*command) bool) {
+	for i := range commands {
+		if !f(&commands[i]) {
+			return
+		}
+		for j := 0; i == 0 && j < len(control.Commands); j++ {
+			if c := &control.Commands[j]; c.Help != "" {
+				var x command
+				if x.asking(c); !f(&x) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // usage is the program's help.
 func usage() string {
 	const column = 35 // at which what a command does is written
-	var b strings.Builder
-	b.WriteString("usage: p2pwall COMMAND [OPTIONS]\n\n")
-	options := new(call).options()
-	for _, x := range commands() {
+	text := "usage: p2pwall COMMAND [OPTIONS]\n\n"
+	each(func(x *command) bool {
 		line := "  " + x.name
-		for _, o := range options {
-			if slices.Contains(strings.Fields(x.options), o.name) {
-				line += " [" + o.String() + "]"
+		c := &call{command: x}
+		for _, name := range strings.Fields(x.options) {
+			dashes := " [--"
+			if len(name) == 1 {
+				dashes = " [-"
 			}
+			line += dashes + name
+			if _, _, value := c.option(name); value != "" {
+				line += " " + value
+			}
+			line += "]"
 		}
 		line += x.args
 		if len(line) >= column {
-			b.WriteString(line + "\n")
+			text += line + "\n"
 			line = ""
 		}
-		fmt.Fprintf(&b, "%-*s%s\n", column, line, x.help)
-	}
-	b.WriteString("\nFILE is " + config.DefaultPath + " unless it is given.\n")
-	return b.String()
+		text += fmt.Sprintf("%-*s%s\n", column, line, x.help)
+		return true
+	})
+	return text + "\nFILE is " + config.DefaultPath + " unless it is given.\n"
 }
 
 // call is one call of a command.
 type call struct {
-	command
+	*command
 	args        []string // what is no option
 	config      string
 	json        bool
@@ -125,75 +140,68 @@ func dispatch(args []string, out, errOut io.Writer) int {
 	case "-version", "--version":
 		name = "version"
 	}
-	for _, cmd := range commands() {
-		if cmd.name != name {
-			continue
+	code := -1
+	each(func(x *command) bool {
+		if x.name == name {
+			code = x.do(args[1:], out, errOut)
 		}
-		c := &call{command: cmd, config: config.DefaultPath, out: out, errOut: errOut}
-		err := c.parse(args[1:])
-		switch {
-		case err == errHelp:
-			fmt.Fprint(out, usage())
-			return exitOK
-		case err == nil && len(c.args) < cmd.least:
-			err = errors.New("an argument is missing")
-		case err == nil && len(c.args) > cmd.most:
-			err = fmt.Errorf("too many arguments: %s", strings.Join(c.args[cmd.most:], " "))
-		}
-		if err != nil {
-			fmt.Fprintf(errOut, "p2pwall %s: %v\n\n%s", name, err, usage())
-			return exitUsage
-		}
-		return cmd.run(c)
+		return code < 0
+	})
+	if code >= 0 {
+		return code
 	}
 	fmt.Fprintf(errOut, "p2pwall: unknown command %q\n\n%s", name, usage())
 	return exitUsage
 }
 
+// do reads the options and runs the command.
+func (x *command) do(args []string, out, errOut io.Writer) int {
+	c := &call{command: x, config: config.DefaultPath, out: out, errOut: errOut}
+	err := c.parse(args)
+	switch {
+	case err == errHelp:
+		fmt.Fprint(out, usage())
+		return exitOK
+	case err == nil && len(c.args) < x.least:
+		err = errors.New("an argument is missing")
+	case err == nil && len(c.args) > x.most:
+		err = fmt.Errorf("too many arguments: %s", strings.Join(c.args[x.most:], " "))
+	}
+	if err != nil {
+		fmt.Fprintf(errOut, "p2pwall %s: %v\n\n%s", x.name, err, usage())
+		return exitUsage
+	}
+	return x.run(c)
+}
+
 var errHelp = errors.New("help is wanted")
 
-// option sets a flag, or the value that must follow.
-type option struct {
-	name  string
-	value string // how help names the value
-	flag  *bool  // nil: it has a value
-	to    *string
-}
-
-// String is the option as help has it.
-func (o *option) String() string {
-	switch {
-	case o.flag != nil:
-		return "--" + o.name
-	case len(o.name) == 1:
-		return "-" + o.name + " " + o.value
+// option returns what an option sets: a flag, or a value that must follow, and how the
+// help names that; nil for both when the command has no such option. Every command takes
+// a configuration.
+func (c *call) option(name string) (flag *bool, to *string, value string) {
+	if name != "c" && !slices.Contains(strings.Fields(c.command.options), name) {
+		return nil, nil, ""
 	}
-	return "--" + o.name + " " + o.value
-}
-
-// options are all options of all commands, in the order of the help.
-func (c *call) options() []option {
-	return []option{
-		{name: "c", value: "FILE", to: &c.config},
-		{name: "no-rules", flag: &c.noRules},
-		{name: "user", value: "NAME", to: &c.user},
-		{name: "log", value: "stderr|journal|syslog", to: &c.log},
-		{name: "config", flag: &c.configOnly},
-		{name: "json", flag: &c.json},
-		{name: "backend", value: "nft|iptables", to: &c.backend},
-		{name: "remove", flag: &c.remove},
+	switch name {
+	case "c":
+		return nil, &c.config, "FILE"
+	case "no-rules":
+		flag = &c.noRules
+	case "user":
+		return nil, &c.user, "NAME"
+	case "log":
+		return nil, &c.log, "stderr|journal|syslog"
+	case "json":
+		flag = &c.json
+	case "config":
+		flag = &c.configOnly
+	case "backend":
+		return nil, &c.backend, "nft|iptables"
+	case "remove":
+		flag = &c.remove
 	}
-}
-
-// option returns the option of that name, nil when the command has none. Every command
-// takes a configuration.
-func (c *call) option(name string) *option {
-	for _, o := range c.options() {
-		if o.name == name && (name == "c" || slices.Contains(strings.Fields(c.command.options), name)) {
-			return &o
-		}
-	}
-	return nil
+	return flag, nil, ""
 }
 
 // parse reads options, which may stand before and behind the arguments and begin
@@ -214,21 +222,21 @@ func (c *call) parse(args []string) error {
 		if name == "h" || name == "help" {
 			return errHelp
 		}
-		o := c.option(name)
+		flag, to, _ := c.option(name)
 		switch {
-		case o == nil:
+		case flag == nil && to == nil:
 			return fmt.Errorf("unknown option %s", arg)
-		case o.flag != nil && given:
+		case flag != nil && given:
 			return fmt.Errorf("option --%s takes no value", name)
-		case o.flag != nil:
-			*o.flag = true
+		case flag != nil:
+			*flag = true
 			continue
 		case !given && len(args) == 0:
 			return fmt.Errorf("option %s needs a value", arg)
 		case !given:
 			value, args = args[0], args[1:]
 		}
-		*o.to = value
+		*to = value
 	}
 	return nil
 }

@@ -147,7 +147,7 @@ func (m *machine) admin() bool {
 // lan looks at the LAN devices.
 func (m *machine) lan() {
 	devices, missing, err := m.c.LANDevices()
-	if errs, ok := errors.AsType[config.Errors](err); ok {
+	if errs, ok := err.(config.Errors); ok {
 		for _, e := range errs {
 			e := *e
 			remedy := e.Remedy

@@ -51,6 +51,7 @@ const (
 
 // fwRule is one rule as far as it matters.
 type fwRule struct {
+	_       [0]func() // is not compared, which would cost flash
 	match   match
 	verdict string // accept, drop, jump, goto, return, or "" for none
 	target  string // of jump and goto
@@ -244,7 +245,11 @@ func nftRuleOf(w []string, table string, p inboundPacket) fwRule {
 }
 
 func isVerdict(w string) bool {
-	return slices.Contains([]string{"accept", "drop", "reject", "return", "jump", "goto"}, w)
+	switch w {
+	case "accept", "drop", "reject", "return", "jump", "goto":
+		return true
+	}
+	return false
 }
 
 // nftMeta reads a "meta" or "ct" condition and returns the number of its words.
@@ -363,7 +368,9 @@ func iptablesRuleOf(w []string, p inboundPacket) fwRule {
 		case "--ctstate", "--state":
 			found = matchIf(slices.Contains(strings.Split(arg, ","), "NEW"))
 		case "-m":
-			if !slices.Contains([]string{"comment", "conntrack", "state", "tcp"}, arg) {
+			switch arg {
+			case "comment", "conntrack", "state", "tcp":
+			default:
 				r.match = r.match.and(matchMaybe)
 			}
 			i++

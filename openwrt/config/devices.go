@@ -21,23 +21,22 @@ func ReadDevices(r io.Reader, file string) ([]NetworkDevice, error) {
 	var out []NetworkDevice
 	var errs Errors
 	all, err := io.ReadAll(r)
-	n := 0
-	for line := range strings.Lines(string(all)) {
-		n++
+	lines := strings.Split(string(all), "\n")
+	for n, line := range lines {
 		text, _, _ := strings.Cut(line, "#")
 		f := strings.Fields(text)
 		switch {
 		case len(f) == 0:
 		case len(f) != 2:
-			errs = append(errs, &Error{file, n, "not a network and its device", "write: lan br-lan"})
+			errs = append(errs, &Error{file, n + 1, "not a network and its device", "write: lan br-lan"})
 		case !validDevice(f[1]):
-			errs = append(errs, &Error{file, n, "bad device " + quote(f[1]), deviceRemedy})
+			errs = append(errs, &Error{file, n + 1, "bad device " + quote(f[1]), deviceRemedy})
 		default:
 			out = append(out, NetworkDevice{f[0], f[1]})
 		}
 	}
 	if err != nil {
-		errs = append(errs, &Error{file, n + 1, "cannot be read: " + reason(err), "check the file"})
+		errs = append(errs, &Error{file, len(lines), "cannot be read: " + reason(err), "check the file"})
 	}
 	return out, errs.sorted()
 }

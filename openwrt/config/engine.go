@@ -16,7 +16,7 @@ func EngineConfig(c Config) state.Config {
 		LockTime:   c.TimeLock,
 		LookBack:   c.LookBack,
 		Forget:     c.Forget,
-		Action:     engineActions[c.Action],
+		Action:     c.Action.engine(),
 		ExemptNets: c.Exempt.Prefixes,
 		ExemptMACs: c.Exempt.MACs,
 		LogPackets: packetLog(c.Log),
@@ -30,15 +30,32 @@ func EngineConfig(c Config) state.Config {
 	return e
 }
 
-var engineActions = map[Action]state.Action{
-	ActionDrop: state.Drop, ActionReset: state.Reset, ActionReject: state.Reject,
+func (a Action) engine() state.Action {
+	switch a {
+	case ActionReset:
+		return state.Reset
+	case ActionReject:
+		return state.Reject
+	}
+	return state.Drop
 }
 
-var engineModes = map[Mode]state.Mode{
-	ModeOff: state.Off, ModeMonitor: state.Monitor, ModeBlock: state.Block,
+func (m Mode) engine() state.Mode {
+	switch m {
+	case ModeMonitor:
+		return state.Monitor
+	case ModeBlock:
+		return state.Block
+	}
+	return state.Off
 }
 
-var engineLocks = map[Lock]state.Lock{LockStrict: state.Strict, LockSelective: state.Selective}
+func (l Lock) engine() state.Lock {
+	if l == LockSelective {
+		return state.Selective
+	}
+	return state.Strict
+}
 
 func (p Protocol) engine() state.ProtocolConfig {
 	var names detect.Names
@@ -46,7 +63,7 @@ func (p Protocol) engine() state.ProtocolConfig {
 		names, _ = detect.NewNames(p.Names) // was tried when it was read
 	}
 	return state.ProtocolConfig{
-		Mode: engineModes[p.Mode], Lock: engineLocks[p.Lock], BlockUDP: p.BlockUDP, Answer: p.Answer,
+		Mode: p.Mode.engine(), Lock: p.Lock.engine(), BlockUDP: p.BlockUDP, Answer: p.Answer,
 		Probe: p.Probe, TCPProbe: p.TCPProbe, HTTP: p.HTTP, ResetEncrypted: p.ResetEncrypted, Names: names,
 	}
 }

@@ -3,7 +3,6 @@
 package config
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -57,6 +56,11 @@ func (e Errors) sorted() error {
 	if len(e) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(e, func(a, b *Error) int { return a.Line - b.Line })
+	// They are few and nearly in order; a sort of package slices is 3 KB of code.
+	for i := range e {
+		for j := i; j > 0 && e[j-1].Line > e[j].Line; j-- {
+			e[j-1], e[j] = e[j], e[j-1]
+		}
+	}
 	return e
 }

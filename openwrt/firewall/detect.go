@@ -78,6 +78,29 @@ func Detect(c *config.Config) (Target, []string, error) {
 	return t, nil, err
 }
 
+// Choose is Detect for the backend want, or for the one of the configuration when that
+// is "". Rules for nft are to be had also where this kernel has no queue for nft: they
+// can be read all the same.
+func Choose(c *config.Config, want config.Backend) (Target, error) {
+	switch want {
+	case "", config.BackendAuto:
+	case config.BackendIPTables:
+		x := *c
+		x.Backend = want
+		c = &x
+	case config.BackendNFT:
+		t := Target{Backend: want, Sets: config.SetsNFT, CutsFlows: nfq.CheckConntrack() == nil}
+		if c.Sets == config.SetsOff {
+			t.Sets = c.Sets
+		}
+		return t, nil
+	default:
+		return Target{}, fmt.Errorf("unknown backend %q: use nft or iptables", want)
+	}
+	t, _, err := Detect(c)
+	return t, err
+}
+
 // end waits for what was tried, as far as it is of use. Sets of nft for iptables are
 // taken to be had where that was not tried. It returns why there are no better sets.
 func (x *trials) end(c *config.Config) (t Target, why []string, err error) {
@@ -189,19 +212,19 @@ func haveIPv6() bool {
 }
 
 // packages says which OpenWrt packages bring an iptables match or target.
-var packages = map[string]string{
-	"NFQUEUE":   "iptables-mod-nfqueue and kmod-nfnetlink-queue",
-	"connbytes": "iptables-mod-conntrack-extra",
-	"connmark":  "iptables-mod-conntrack-extra",
-	"CONNMARK":  "iptables-mod-conntrack-extra",
-	"length":    "iptables-mod-ipopt",
-	"conntrack": "kmod-ipt-conntrack",
-	"CT":        "kmod-ipt-raw",
-	"set":       "kmod-ipt-ipset",
-	"SET":       "kmod-ipt-ipset",
-	"mac":       "kmod-ipt-core",
-	"mark":      "kmod-ipt-core",
-	"MARK":      "kmod-ipt-core",
+var packages = [...]struct{ name, brings string }{
+	{"NFQUEUE", "iptables-mod-nfqueue and kmod-nfnetlink-queue"},
+	{"connbytes", "iptables-mod-conntrack-extra"},
+	{"connmark", "iptables-mod-conntrack-extra"},
+	{"CONNMARK", "iptables-mod-conntrack-extra"},
+	{"length", "iptables-mod-ipopt"},
+	{"conntrack", "kmod-ipt-conntrack"},
+	{"CT", "kmod-ipt-raw"},
+	{"set", "kmod-ipt-ipset"},
+	{"SET", "kmod-ipt-ipset"},
+	{"mac", "kmod-ipt-core"},
+	{"mark", "kmod-ipt-core"},
+	{"MARK", "kmod-ipt-core"},
 }
 
 // explain adds to an error of iptables-restore what would help: the packages of
@@ -227,8 +250,10 @@ func explain(err error, text string) error {
 	}
 	var need []string
 	for _, n := range names {
-		if p := packages[n]; p != "" && !slices.Contains(need, p) {
-			need = append(need, p)
+		for i := range packages {
+			if p := &packages[i]; p.name == n && !slices.Contains(need, p.brings) {
+				need = append(need, p.brings)
+			}
 		}
 	}
 	if need == nil {

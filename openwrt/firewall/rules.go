@@ -165,7 +165,7 @@ func (v values) when(name string, is bool) {
 // expand fills in a text.
 func (v values) expand(text string) string {
 	var b strings.Builder
-	for line := range strings.Lines(text) {
+	for _, line := range strings.SplitAfter(text, "\n") {
 		v.line(&b, line)
 	}
 	return b.String()

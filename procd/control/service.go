@@ -80,11 +80,11 @@ func (s *Service) Handle(req Request, r *Reply) {
 func (s *Service) answer(c *Command, w *jsonWriter, req *Request) error {
 	switch {
 	case c == nil:
-		var names []string
+		names := ""
 		for i := range Commands {
-			names = append(names, Commands[i].Name)
+			names += " " + Commands[i].Name
 		}
-		return fmt.Errorf("unknown cmd %q: use one of %s", req.Cmd, strings.Join(names, ", "))
+		return fmt.Errorf("unknown cmd %q: use one of%s", req.Cmd, names)
 	case !req.Text:
 		return c.json(s, w, req)
 	case c.text == nil:

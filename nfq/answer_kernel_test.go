@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // TestSenderAnswer answers a client in the name of a server. The server is there, but
@@ -38,7 +40,7 @@ func TestSenderAnswer(t *testing.T) {
 				r := newRouter(t)
 				own := fmt.Sprintf("%#x", testMarks.Own)
 				rule := func(table, chain string, args ...string) {
-					run(t, f.iptables, append([]string{"-w", "-t", table, "-A", chain}, args...)...)
+					netns.Run(t, "", f.iptables, append([]string{"-w", "-t", table, "-A", chain}, args...)...)
 				}
 				forward := func(args ...string) { // from the LAN
 					rule("mangle", "FORWARD", append([]string{"-i", "lan", "-p", "tcp"}, args...)...)
@@ -58,16 +60,16 @@ func TestSenderAnswer(t *testing.T) {
 				}
 				q, s := openQueue(t, Config{}), openSender(t)
 
-				setNetNS(t, r.outside)
+				netns.Switch(t, r.outside)
 				server := netip.AddrPortFrom(r.address(f, "outside"), 7002)
 				l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(server))
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer l.Close()
-				setNetNS(t, r.inside)
+				netns.Switch(t, r.inside)
 				fd := connectTCP(t, server.Addr(), int(server.Port()))
-				setNetNS(t, r.router)
+				netns.Switch(t, r.router)
 				conns, errs := make(chan net.Conn, 1), make(chan error, 1)
 				go waitConnect(fd, conns, errs)
 				if err := errors.Join(<-errs, l.SetDeadline(soon())); err != nil {
@@ -132,7 +134,7 @@ func TestSenderAnswer(t *testing.T) {
 					}
 				}
 
-				counts := run(t, f.iptables, "-w", "-t", "mangle", "-nvxL", "FORWARD")
+				counts := netns.Run(t, "", f.iptables, "-w", "-t", "mangle", "-nvxL", "FORWARD")
 				seen := func(end string) int {
 					return ruleCount(t, counts, fmt.Sprintf("length %d:%d ", next, next+100)+end)
 				}

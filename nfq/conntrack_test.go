@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 func TestCutFlowsOfPairs(t *testing.T) {
@@ -32,20 +34,20 @@ func TestCutFlowsOfPairs(t *testing.T) {
 		of("192.168.1.50", "198.51.100.7"):     {},
 		of("2001:db8:1::50", "2001:db8:ff::7"): {},
 	}
-	n, err := CutFlows(testMarks, pairs, nil, nil, nil)
+	n, err := CutFlows(testMarks, pairs, nil, nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if n < 3 {
 		t.Errorf("%d connections deleted, want all three", n)
 	}
-	if n, err := CutFlows(testMarks, pairs, nil, nil, nil); n != 0 || err != nil {
+	if n, err := CutFlows(testMarks, pairs, nil, nil, nil, nil); n != 0 || err != nil {
 		t.Errorf("the second time: %d, %v", n, err)
 	}
 	if n, err := DeleteUDPFlows([]netip.Prefix{netip.MustParsePrefix("192.168.2.0/24")}); n != 0 || err != nil {
 		t.Errorf("UDP of another network: %d, %v", n, err)
 	}
-	left := run(t, "conntrack", "-L")
+	left := netns.Run(t, "", "conntrack", "-L")
 	if !strings.Contains(left, "198.51.100.8") || strings.Contains(left, "198.51.100.7") {
 		t.Errorf("left:\n%s", left)
 	}
@@ -58,25 +60,25 @@ func TestCutFlowsOfPairs(t *testing.T) {
 // connections are tracked.
 func conntrackNetNS(t *testing.T, addrs ...string) {
 	t.Helper()
-	enterNetNS(t)
+	netns.Enter(t)
 	// A rule that asks for its state turns connection tracking on.
-	run(t, "iptables", "-A", "OUTPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
-	run(t, "ip6tables", "-A", "OUTPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
+	netns.Run(t, "", "iptables", "-A", "OUTPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
+	netns.Run(t, "", "ip6tables", "-A", "OUTPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
 	for _, a := range addrs {
-		run(t, "ip", "address", "add", a, "dev", "lo", "nodad")
+		netns.Run(t, "", "ip", "address", "add", a, "dev", "lo", "nodad")
 	}
 	// A new IPv6 address is of use a moment later.
 	for _, a := range addrs {
 		ip := netip.MustParsePrefix(a).Addr()
 		for i := 0; ip.Is6() && i < 100; i++ {
 			flow(t, "udp", netip.AddrPortFrom(ip, 0).String(), netip.AddrPortFrom(ip, 9).String())
-			if strings.Contains(run(t, "conntrack", "-L", "-f", "ipv6"), "dst="+ip.String()+" ") {
+			if strings.Contains(netns.Run(t, "", "conntrack", "-L", "-f", "ipv6"), "dst="+ip.String()+" ") {
 				break
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
-	run(t, "conntrack", "-F")
+	netns.Run(t, "", "conntrack", "-F")
 }
 
 // flow sends from one address and port to another, by UDP or TCP, which is then
@@ -112,7 +114,7 @@ func flow(t *testing.T, network, from, to string) {
 // markFlow has the connections to a port that come be marked.
 func markFlow(t *testing.T, network, port string, mark uint32) {
 	t.Helper()
-	run(t, "iptables", "-t", "mangle", "-A", "OUTPUT", "-p", network, "--dport", port, "-j", "CONNMARK", "--set-mark", strconv.Itoa(int(mark)))
+	netns.Run(t, "", "iptables", "-t", "mangle", "-A", "OUTPUT", "-p", network, "--dport", port, "-j", "CONNMARK", "--set-mark", strconv.Itoa(int(mark)))
 }
 
 // tracked says what is in the connection table: the destination and port of each
@@ -120,7 +122,7 @@ func markFlow(t *testing.T, network, port string, mark uint32) {
 func tracked(t *testing.T, network string) string {
 	t.Helper()
 	var found []string
-	for line := range strings.Lines(run(t, "conntrack", "-L", "-p", network)) {
+	for line := range strings.Lines(netns.Run(t, "", "conntrack", "-L", "-p", network)) {
 		var dst, port string
 		mark := ""
 		for _, f := range strings.Fields(line) {
@@ -153,8 +155,8 @@ func TestCutFlowsOfPorts(t *testing.T) {
 	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("2001:db8:1::/64")}
 	// What goes to a port of the router's outside is forwarded to a host; what hosts
 	// send to one address has the router's.
-	run(t, "iptables", "-t", "nat", "-A", "OUTPUT", "-d", "203.0.113.1", "-j", "DNAT", "--to-destination", "192.168.1.50")
-	run(t, "iptables", "-t", "nat", "-A", "POSTROUTING", "-d", "198.51.100.8", "-j", "SNAT", "--to-source", "203.0.113.1")
+	netns.Run(t, "", "iptables", "-t", "nat", "-A", "OUTPUT", "-d", "203.0.113.1", "-j", "DNAT", "--to-destination", "192.168.1.50")
+	netns.Run(t, "", "iptables", "-t", "nat", "-A", "POSTROUTING", "-d", "198.51.100.8", "-j", "SNAT", "--to-source", "203.0.113.1")
 	markFlow(t, "tcp", "443", testMarks.Decided)
 	markFlow(t, "udp", "6900", testMarks.Decided)
 	flow(t, "udp", "192.168.1.50:6881", "198.51.100.7:6900")  // opened by the host, decided
@@ -173,7 +175,7 @@ func TestCutFlowsOfPorts(t *testing.T) {
 	ports := map[HostPort]struct{}{
 		{host, ProtoUDP, 6881}: {}, {host6, ProtoUDP, 6881}: {}, {host, ProtoTCP, 6883}: {}, {host, ProtoTCP, 6884}: {},
 	}
-	if n, err := CutFlows(testMarks, nil, ports, nil, lan); n != 7 || err != nil {
+	if n, err := CutFlows(testMarks, nil, ports, nil, lan, nil); n != 7 || err != nil {
 		t.Errorf("%d connections went, error %v", n, err)
 	}
 	if got, want := tracked(t, "udp"), "192.168.1.51:6902, 198.51.100.7:6881, 198.51.100.7:6903, 198.51.100.7:6904"; got != want {
@@ -182,10 +184,10 @@ func TestCutFlowsOfPorts(t *testing.T) {
 	if got, want := tracked(t, "tcp"), "198.51.100.7:6905"; got != want {
 		t.Errorf("TCP: %s, want %s", got, want)
 	}
-	if out := run(t, "conntrack", "-L", "-f", "ipv6"); strings.Contains(out, "2001:db8:ff::7") {
+	if out := netns.Run(t, "", "conntrack", "-L", "-f", "ipv6"); strings.Contains(out, "2001:db8:ff::7") {
 		t.Errorf("IPv6 is left:\n%s", out)
 	}
-	if n, err := CutFlows(testMarks, nil, ports, nil, lan); n != 0 || err != nil {
+	if n, err := CutFlows(testMarks, nil, ports, nil, lan, nil); n != 0 || err != nil {
 		t.Errorf("the second time: %d, %v", n, err)
 	}
 }
@@ -216,7 +218,8 @@ func TestCutFlowsOfHosts(t *testing.T) {
 	flow(t, "udp", "198.51.100.7:40011", "192.168.1.50:6888") // the outside spoke first
 	flow(t, "udp", "192.168.1.51:40012", "198.51.100.7:6889") // another host
 	hosts := map[Addr]struct{}{addr("192.168.1.50"): {}}
-	if n, err := CutFlows(testMarks, nil, nil, hosts, lan); n != 4 || err != nil {
+	but := func(_ uint8, port uint16) bool { return port == 443 || port == 3478 }
+	if n, err := CutFlows(testMarks, nil, nil, hosts, lan, but); n != 4 || err != nil {
 		t.Errorf("%d connections are undecided, error %v", n, err)
 	}
 	if got, want := tracked(t, "tcp"), "192.168.1.50:6882 5000005, 192.168.1.51:6883 5000005, 198.51.100.7:443 5000005, "+
@@ -226,7 +229,7 @@ func TestCutFlowsOfHosts(t *testing.T) {
 	if got, want := tracked(t, "udp"), "192.168.1.50:6888 5, 198.51.100.7:3478 5000005, 198.51.100.7:6881 5, 198.51.100.7:6889 5000005"; got != want {
 		t.Errorf("UDP: %s, want %s", got, want)
 	}
-	if n, err := CutFlows(testMarks, nil, nil, hosts, lan); n != 0 || err != nil {
+	if n, err := CutFlows(testMarks, nil, nil, hosts, lan, but); n != 0 || err != nil {
 		t.Errorf("the second time: %d, %v", n, err)
 	}
 }
@@ -307,7 +310,7 @@ func FuzzParseConntrack(f *testing.F) {
 
 // TestCheckConntrack: this kernel has the module, without which the tests above fail.
 func TestCheckConntrack(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	if err := CheckConntrack(); err != nil {
 		t.Error(err)
 	}
@@ -316,6 +319,9 @@ func TestCheckConntrack(t *testing.T) {
 		t.Errorf("without privilege: %v", err)
 	}
 }
+
+// service stands for the ports of well-known services.
+func service(port uint16) bool { return port < 1024 && port != 700 }
 
 func TestLookAgain(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32", "198.51.100.8/32", "198.51.100.9/32")
@@ -339,7 +345,7 @@ func TestLookAgain(t *testing.T) {
 	flow(t, "udp", "192.168.1.51:40014", "198.51.100.7:7006")
 	flow(t, "udp", "192.168.1.51:40014", "198.51.100.8:7007")
 	flow(t, "udp", "192.168.1.51:40014", "198.51.100.9:7008")
-	got, err := LookAgain(lan)
+	got, err := LookAgain(lan, service)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,7 +371,7 @@ func TestManyFlows(t *testing.T) {
 	first := true
 	n, err := changeFlows(nil, func(*ctEntry) ctChange {
 		for i := 0; first && i < ended; i++ {
-			run(t, "conntrack", "-D", "-p", "udp", "--sport", strconv.Itoa(40000+i))
+			netns.Run(t, "", "conntrack", "-D", "-p", "udp", "--sport", strconv.Itoa(40000+i))
 		}
 		first = false
 		return ctRemove

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // TestOpenedOutside: who opened a flow is told by the connection table, and a flow that
@@ -18,7 +20,7 @@ func TestOpenedOutside(t *testing.T) {
 	flow(t, "udp", "[2001:db8:ff::7]:6881", "[2001:db8:1::50]:40001")
 	// Connection tracking of a family begins a moment after the rule that asks for it.
 	for range 100 {
-		if strings.Contains(run(t, "conntrack", "-L", "-f", "ipv6"), "dport=40001") {
+		if strings.Contains(netns.Run(t, "", "conntrack", "-L", "-f", "ipv6"), "dport=40001") {
 			break
 		}
 		flow(t, "udp", "[2001:db8:1::50]:40000", "[2001:db8:ff::7]:6881")

@@ -5,9 +5,12 @@ package nfq
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // members reports for each device whether the machine is in the groups of IPv4 and
@@ -16,17 +19,20 @@ func members(t *testing.T, devices ...string) string {
 	t.Helper()
 	var all []string
 	for _, dev := range devices {
-		list, _ := try(t, "ip", "maddress", "show", "dev", dev)
+		list, _ := netns.Try("", "ip", "maddress", "show", "dev", dev)
 		all = append(all, fmt.Sprint(strings.Contains(list, " 239.192.152.143\n"), strings.Contains(list, " ff15::efc0:988f\n")))
 	}
 	return strings.Join(all, ", ")
 }
 
+// groups are one of IPv4 and one of IPv6.
+var groups = []Addr{AddrFrom(netip.MustParseAddr("239.192.152.143")), AddrFrom(netip.MustParseAddr("ff15::efc0:988f"))}
+
 func TestGroups(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	add := func(dev string) {
 		t.Helper()
-		run(t, "ip", "link", "add", dev, "up", "type", "veth", "peer", "name", "to-"+dev)
+		netns.Run(t, "", "ip", "link", "add", dev, "up", "type", "veth", "peer", "name", "to-"+dev)
 	}
 	add("lan0")
 	add("lan1")
@@ -56,13 +62,13 @@ func TestGroups(t *testing.T) {
 			if !slices.Equal(sockets, g.sockets) || len(sockets) != 2 {
 				t.Errorf("sockets %v became %v for the same devices", sockets, g.sockets)
 			}
-			run(t, "ip", "link", "delete", "lan0")
+			netns.Run(t, "", "ip", "link", "delete", "lan0")
 			add("lan0")
 			return indexes("lan0", "lan1")
 		}, "true true, true true"},
 		{"one has gone", func() []uint32 {
 			all := indexes("lan0", "lan1")
-			run(t, "ip", "link", "delete", "lan0")
+			netns.Run(t, "", "ip", "link", "delete", "lan0")
 			return all
 		}, "false false, true true"},
 		{"it is back", func() []uint32 { add("lan0"); return indexes("lan0", "lan1") }, "true true, true true"},
@@ -70,7 +76,7 @@ func TestGroups(t *testing.T) {
 		{"nothing is searched for", func() []uint32 { return nil }, "false false, false false"},
 		{"again", func() []uint32 { return indexes("lan1") }, "false false, true true"},
 	} {
-		if err := g.Join(step.devices()); err != nil {
+		if err := g.Join(groups, step.devices()); err != nil {
 			t.Errorf("%s: %v", step.what, err)
 		}
 		if got := members(t, "lan0", "lan1"); got != step.want {
@@ -86,18 +92,18 @@ func TestGroups(t *testing.T) {
 // TestManyGroups: the kernel allows a socket 20 memberships, also when their devices
 // have gone.
 func TestManyGroups(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	var g Groups
 	t.Cleanup(g.Leave)
 	for range 25 {
-		run(t, "ip", "link", "add", "lan0", "up", "type", "veth", "peer", "name", "to-lan0")
+		netns.Run(t, "", "ip", "link", "add", "lan0", "up", "type", "veth", "peer", "name", "to-lan0")
 		d, err := net.InterfaceByName("lan0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := g.Join([]uint32{uint32(d.Index)}); err != nil {
+		if err := g.Join(groups, []uint32{uint32(d.Index)}); err != nil {
 			t.Fatal(err)
 		}
-		run(t, "ip", "link", "delete", "lan0")
+		netns.Run(t, "", "ip", "link", "delete", "lan0")
 	}
 }

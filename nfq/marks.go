@@ -2,7 +2,10 @@
 
 package nfq
 
-import "math/bits"
+import (
+	"math/bits"
+	"strconv"
+)
 
 // MarkBits is how many bits the mask of Marks has.
 const MarkBits = 3
@@ -57,6 +60,12 @@ func DefaultMarks() Marks {
 // forwarded packet is, whatever its mark.
 func (m *Marks) Sampled(p *Packet) bool {
 	return p.Mark&m.Mask == m.Sample && m.Mask != 0 && p.Hook == HookForward
+}
+
+// FormatMark writes a mark as nft and iptables print it.
+func FormatMark(mark uint32) string {
+	s := strconv.FormatUint(uint64(mark), 16)
+	return "0x" + "00000000"[len(s):] + s
 }
 
 // decided reports whether a mark has the value of Decided.

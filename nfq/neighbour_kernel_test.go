@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 func deviceIndex(t *testing.T, name string) uint32 {
@@ -39,21 +41,21 @@ func TestNeighbour(t *testing.T) {
 	look("nobody, IPv6", r.lan, "2001:db8:1::99", NeighbourInfo{})
 
 	// What is not there is asked again.
-	run(t, "ip", "neigh", "replace", "192.0.2.10", "dev", "lan", "nud", "failed")
+	netns.Run(t, "", "ip", "neigh", "replace", "192.0.2.10", "dev", "lan", "nud", "failed")
 	look("failed before", r.lan, "192.0.2.10", host(1))
 	for _, state := range []string{"reachable", "stale", "delay", "probe", "permanent", "noarp"} {
-		run(t, "ip", "neigh", "replace", "192.0.2.50", "lladdr", "02:11:22:33:44:55", "dev", "lan", "nud", state)
+		netns.Run(t, "", "ip", "neigh", "replace", "192.0.2.50", "lladdr", "02:11:22:33:44:55", "dev", "lan", "nud", state)
 		look(state, r.lan, "192.0.2.50", NeighbourInfo{macOfHex, true, 1, false})
 	}
 
 	// Several addresses of one host, one of them link-local.
-	setNetNS(t, r.inside)
+	netns.Switch(t, r.inside)
 	local := linkLocalOf(t, "eth0").String()
-	run(t, "ip", "addr", "add", "192.0.2.11/24", "dev", "eth0")
-	run(t, "ip", "addr", "add", "192.0.2.12/24", "dev", "eth0")
+	netns.Run(t, "", "ip", "addr", "add", "192.0.2.11/24", "dev", "eth0")
+	netns.Run(t, "", "ip", "addr", "add", "192.0.2.12/24", "dev", "eth0")
 	// Linux answers for all addresses it has, on every device.
-	run(t, "ip", "addr", "add", "198.51.100.10/32", "dev", "lo")
-	setNetNS(t, r.router)
+	netns.Run(t, "", "ip", "addr", "add", "198.51.100.10/32", "dev", "lo")
+	netns.Switch(t, r.router)
 	look("its second", r.lan, "192.0.2.11", host(2))
 	look("its third", r.lan, "192.0.2.12", host(3))
 	look("its first", r.lan, "192.0.2.10", host(3))
@@ -67,16 +69,16 @@ func TestNeighbour(t *testing.T) {
 	look("no route", r.lan, "203.0.113.5", NeighbourInfo{})
 	look("the router itself, IPv4", r.lan, "192.0.2.1", NeighbourInfo{})
 	look("the router itself, IPv6", r.lan, "2001:db8:1::1", NeighbourInfo{})
-	if list := run(t, "ip", "neigh", "show", "dev", "lan"); strings.Contains(list, "198.51.100.10") || strings.Contains(list, "203.0.113.5") {
+	if list := netns.Run(t, "", "ip", "neigh", "show", "dev", "lan"); strings.Contains(list, "198.51.100.10") || strings.Contains(list, "203.0.113.5") {
 		t.Errorf("the LAN was asked for an address of elsewhere:\n%s", list)
 	}
 
 	// Networks behind a host of the LAN.
-	run(t, "ip", "route", "add", "203.0.113.0/24", "via", "192.0.2.11")
-	run(t, "ip", "-6", "route", "add", "2001:db8:77::/48", "via", local, "dev", "lan")
-	run(t, "ip", "route", "add", "203.0.114.0/24", "via", "inet6", local, "dev", "lan")
-	run(t, "ip", "route", "add", "prohibit", "203.0.115.0/24")
-	run(t, "ip", "route", "add", "blackhole", "203.0.116.0/24")
+	netns.Run(t, "", "ip", "route", "add", "203.0.113.0/24", "via", "192.0.2.11")
+	netns.Run(t, "", "ip", "-6", "route", "add", "2001:db8:77::/48", "via", local, "dev", "lan")
+	netns.Run(t, "", "ip", "route", "add", "203.0.114.0/24", "via", "inet6", local, "dev", "lan")
+	netns.Run(t, "", "ip", "route", "add", "prohibit", "203.0.115.0/24")
+	netns.Run(t, "", "ip", "route", "add", "blackhole", "203.0.116.0/24")
 	look("behind a gateway, IPv4", r.lan, "203.0.113.5", host(3))
 	look("behind a gateway, IPv6", r.lan, "2001:db8:77::5", host(3))
 	look("IPv4 behind a gateway by IPv6", r.lan, "203.0.114.5", host(3))
@@ -85,9 +87,9 @@ func TestNeighbour(t *testing.T) {
 	look("a black hole", r.lan, "203.0.116.5", NeighbourInfo{})
 
 	// A device without hardware addresses.
-	run(t, "ip", "link", "add", "tunnel", "type", "veth", "peer", "name", "other")
-	run(t, "ip", "link", "set", "tunnel", "up", "arp", "off")
-	run(t, "ip", "addr", "add", "10.99.0.1/24", "dev", "tunnel")
+	netns.Run(t, "", "ip", "link", "add", "tunnel", "type", "veth", "peer", "name", "other")
+	netns.Run(t, "", "ip", "link", "set", "tunnel", "up", "arp", "off")
+	netns.Run(t, "", "ip", "addr", "add", "10.99.0.1/24", "dev", "tunnel")
 	look("in a tunnel", deviceIndex(t, "tunnel"), "10.99.0.2", NeighbourInfo{Known: true})
 	look("not in the tunnel", deviceIndex(t, "tunnel"), "192.0.2.10", NeighbourInfo{})
 
@@ -106,7 +108,7 @@ func TestNeighbourMany(t *testing.T) {
 		batch.WriteString("neigh add " + a.String() + " lladdr 02:11:22:33:44:55 dev lan nud permanent\n")
 		a = a.Next()
 	}
-	runInput(t, batch.String(), "ip", "-batch", "-")
+	netns.Run(t, batch.String(), "ip", "-batch", "-")
 	got, err := Neighbour(r.lan, addr("192.0.2.30"))
 	if err != nil || got != (NeighbourInfo{macOfHex, true, n, false}) {
 		t.Errorf("%+v, %v", got, err)

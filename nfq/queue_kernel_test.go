@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 const testQueue = 214
@@ -49,7 +51,7 @@ func openQueue(t *testing.T, c Config) *Queue {
 // queueUDP sends the UDP packets to the ports from 7000 to 7999 to the queue.
 func queueUDP(t *testing.T, f family, more ...string) {
 	t.Helper()
-	run(t, f.iptables, append([]string{
+	netns.Run(t, "", f.iptables, append([]string{
 		"-w", "-t", "mangle", "-A", "OUTPUT", "-p", "udp", "--dport", "7000:7999",
 		"-j", "NFQUEUE", "--queue-num", fmt.Sprint(testQueue),
 	}, more...)...)
@@ -109,13 +111,13 @@ func recvAll(t *testing.T, q *Queue, n int, handle func(i int, p *Packet) Verdic
 func TestQueueVerdicts(t *testing.T) {
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
-			enterNetNS(t)
+			netns.Enter(t)
 			// A mark of another's, which must outlive ours.
-			run(t, f.iptables, "-w", "-t", "mangle", "-A", "OUTPUT", "-j", "MARK", "--set-mark", "0x100")
+			netns.Run(t, "", f.iptables, "-w", "-t", "mangle", "-A", "OUTPUT", "-j", "MARK", "--set-mark", "0x100")
 			queueUDP(t, f)
 			for _, rule := range []string{"7000 0x100", "7002 0x5000100"} {
 				port, mark, _ := strings.Cut(rule, " ")
-				run(t, f.iptables, "-w", "-A", "OUTPUT", "-p", "udp", "--dport", port, "-m", "mark", "--mark", mark)
+				netns.Run(t, "", f.iptables, "-w", "-A", "OUTPUT", "-p", "udp", "--dport", port, "-m", "mark", "--mark", mark)
 			}
 			q := openQueue(t, Config{Marks: testMarks})
 			const rounds = 100
@@ -163,7 +165,7 @@ func TestQueueVerdicts(t *testing.T) {
 			if got := pendingBytes(t, listeners[1]); got != 0 {
 				t.Errorf("a dropped packet arrived (%d bytes)", got)
 			}
-			counts := run(t, f.iptables, "-w", "-nvxL", "OUTPUT")
+			counts := netns.Run(t, "", f.iptables, "-w", "-nvxL", "OUTPUT")
 			for _, rule := range []string{"dpt:7000 mark match 0x100", "dpt:7002 mark match 0x5000100"} {
 				if got := ruleCount(t, counts, rule); got != rounds {
 					t.Errorf("rule %q saw %d packets, want %d:\n%s", rule, got, rounds, counts)
@@ -215,21 +217,21 @@ func TestQueueForward(t *testing.T) {
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
 			r := newRouter(t)
-			run(t, f.iptables, "-w", "-t", "mangle", "-A", "FORWARD", "-p", "tcp", "--syn",
+			netns.Run(t, "", f.iptables, "-w", "-t", "mangle", "-A", "FORWARD", "-p", "tcp", "--syn",
 				"-j", "NFQUEUE", "--queue-num", fmt.Sprint(testQueue))
 			q := openQueue(t, Config{})
 
-			setNetNS(t, r.outside)
+			netns.Switch(t, r.outside)
 			server := r.address(f, "outside")
 			l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(server, 8000)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer l.Close()
-			setNetNS(t, r.inside)
+			netns.Switch(t, r.inside)
 			fd := connectTCP(t, server, 8000)
 			defer unix.Close(fd)
-			setNetNS(t, r.router)
+			netns.Switch(t, r.router)
 
 			if err := l.SetDeadline(soon()); err != nil {
 				t.Fatal(err)
@@ -284,25 +286,25 @@ func TestQueueRepeat(t *testing.T) {
 				mark = "-m mark --mark 0x8000000/0x8000000 -j ACCEPT"
 			}
 			for _, rule := range []string{mark, "-j NFQUEUE --queue-num " + fmt.Sprint(testQueue)} {
-				run(t, f.iptables, append([]string{"-w", "-t", "mangle", "-A", "FORWARD", "-p", "udp"}, strings.Fields(rule)...)...)
+				netns.Run(t, "", f.iptables, append([]string{"-w", "-t", "mangle", "-A", "FORWARD", "-p", "udp"}, strings.Fields(rule)...)...)
 			}
 			q := openQueue(t, Config{Marks: testMarks})
 			q.SetRepeat(true)
 
-			setNetNS(t, r.outside)
+			netns.Switch(t, r.outside)
 			to := net.UDPAddrFromAddrPort(netip.AddrPortFrom(r.address(f, "outside"), 8000))
 			l, err := net.ListenUDP("udp", to)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer l.Close()
-			setNetNS(t, r.inside)
+			netns.Switch(t, r.inside)
 			c, err := net.DialUDP("udp", nil, to)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			setNetNS(t, r.router)
+			netns.Switch(t, r.router)
 
 			const sent = 3
 			for i := range sent {
@@ -328,7 +330,7 @@ func TestQueueRepeat(t *testing.T) {
 				}
 			}
 			if known {
-				if n := ruleCount(t, run(t, f.iptables, "-w", "-t", "mangle", "-L", "FORWARD", "-v", "-n", "-x"), "mark match 0x5000000/0x7000000"); n != sent {
+				if n := ruleCount(t, netns.Run(t, "", f.iptables, "-w", "-t", "mangle", "-L", "FORWARD", "-v", "-n", "-x"), "mark match 0x5000000/0x7000000"); n != sent {
 					t.Errorf("%d packets came back to the rules, want %d", n, sent)
 				}
 			}
@@ -357,9 +359,9 @@ func newRouter(t *testing.T) *router {
 	t.Helper()
 	r := &router{}
 	host := func(dev string) *os.File {
-		enterNetNS(t)
-		run(t, "ip", "link", "add", dev, "type", "veth", "peer", "name", "eth0")
-		return netNS(t)
+		netns.Enter(t)
+		netns.Run(t, "", "ip", "link", "add", dev, "type", "veth", "peer", "name", "eth0")
+		return netns.Current(t)
 	}
 	r.inside = host("lan")
 	insideDev, err := net.InterfaceByName("eth0")
@@ -368,15 +370,15 @@ func newRouter(t *testing.T) *router {
 	}
 	copy(r.insideMAC[:], insideDev.HardwareAddr)
 	r.outside = host("wan")
-	enterNetNS(t)
-	r.router = netNS(t)
+	netns.Enter(t)
+	r.router = netns.Current(t)
 	path := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), r.router.Fd())
 	for ns, dev := range map[*os.File]string{r.inside: "lan", r.outside: "wan"} {
-		setNetNS(t, ns)
-		run(t, "ip", "link", "set", dev, "netns", path)
-		run(t, "ip", "link", "set", "eth0", "up")
+		netns.Switch(t, ns)
+		netns.Run(t, "", "ip", "link", "set", dev, "netns", path)
+		netns.Run(t, "", "ip", "link", "set", "eth0", "up")
 	}
-	setNetNS(t, r.router)
+	netns.Switch(t, r.router)
 	for _, f := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
 		if err := os.WriteFile("/proc/sys/"+f, []byte("1"), 0); err != nil {
 			t.Fatal(err)
@@ -385,9 +387,9 @@ func newRouter(t *testing.T) *router {
 	// Addresses come after the links are up: an address that is there before
 	// the carrier does not always join its multicast group.
 	addrs := func(dev, net4, net6, host string) uint32 {
-		run(t, "ip", "link", "set", dev, "up")
-		run(t, "ip", "addr", "add", net4+"."+host+"/24", "dev", dev)
-		run(t, "ip", "addr", "add", net6+"::"+host+"/64", "dev", dev, "nodad")
+		netns.Run(t, "", "ip", "link", "set", dev, "up")
+		netns.Run(t, "", "ip", "addr", "add", net4+"."+host+"/24", "dev", dev)
+		netns.Run(t, "", "ip", "addr", "add", net6+"::"+host+"/64", "dev", dev, "nodad")
 		d, err := net.InterfaceByName(dev)
 		if err != nil {
 			t.Fatal(err)
@@ -397,14 +399,14 @@ func newRouter(t *testing.T) *router {
 	r.lan = addrs("lan", "192.0.2", "2001:db8:1", "1")
 	r.wan = addrs("wan", "198.51.100", "2001:db8:2", "1")
 	gateway := func(ns *os.File, net4, net6 string) {
-		setNetNS(t, ns)
+		netns.Switch(t, ns)
 		addrs("eth0", net4, net6, "10")
-		run(t, "ip", "route", "add", "default", "via", net4+".1")
-		run(t, "ip", "-6", "route", "add", "default", "via", net6+"::1")
+		netns.Run(t, "", "ip", "route", "add", "default", "via", net4+".1")
+		netns.Run(t, "", "ip", "-6", "route", "add", "default", "via", net6+"::1")
 	}
 	gateway(r.inside, "192.0.2", "2001:db8:1")
 	gateway(r.outside, "198.51.100", "2001:db8:2")
-	setNetNS(t, r.router)
+	netns.Switch(t, r.router)
 	return r
 }
 
@@ -440,7 +442,7 @@ func TestQueueOverrun(t *testing.T) {
 		{"both, small batches", Config{MaxLen: 128, ReadBuffer: 4096, Batch: 3}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			enterNetNS(t)
+			netns.Enter(t)
 			f := families[0]
 			queueUDP(t, f)
 			q := openQueue(t, tt.config)
@@ -489,7 +491,7 @@ func TestQueueOverrun(t *testing.T) {
 }
 
 func TestQueueFailOpen(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	f := families[0]
 	queueUDP(t, f)
 	q := openQueue(t, Config{MaxLen: 16, FailOpen: true})
@@ -527,13 +529,13 @@ func TestQueueCloseDropsSamples(t *testing.T) {
 		fmt.Sprintf("-p udp --dport %d -j MARK --set-xmark %#x/%#x", sampled, testMarks.Sample, testMarks.Mask),
 		"-p udp -j NFQUEUE --queue-num " + fmt.Sprint(testQueue),
 	} {
-		run(t, f.iptables, append([]string{"-w", "-t", "mangle", "-A", "FORWARD"}, strings.Fields(rule)...)...)
+		netns.Run(t, "", f.iptables, append([]string{"-w", "-t", "mangle", "-A", "FORWARD"}, strings.Fields(rule)...)...)
 	}
 	for _, port := range []int{plain, sampled} {
-		run(t, f.iptables, "-w", "-t", "mangle", "-A", "POSTROUTING", "-p", "udp", "--dport", fmt.Sprint(port))
+		netns.Run(t, "", f.iptables, "-w", "-t", "mangle", "-A", "POSTROUTING", "-p", "udp", "--dport", fmt.Sprint(port))
 	}
 	q := openQueue(t, Config{Marks: testMarks, FailOpen: true})
-	setNetNS(t, r.inside)
+	netns.Switch(t, r.inside)
 	var to []*net.UDPConn
 	for _, port := range []uint16{sampled, plain} {
 		c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(r.address(f, "outside"), port)))
@@ -543,14 +545,14 @@ func TestQueueCloseDropsSamples(t *testing.T) {
 		defer c.Close()
 		to = append(to, c)
 	}
-	setNetNS(t, r.router)
+	netns.Switch(t, r.router)
 	for range sent {
 		for _, c := range to {
 			write(t, c, []byte{0})
 		}
 	}
 	count := func(chain, rule string) int {
-		return ruleCount(t, run(t, f.iptables, "-w", "-t", "mangle", "-L", chain, "-v", "-n", "-x"), rule)
+		return ruleCount(t, netns.Run(t, "", f.iptables, "-w", "-t", "mangle", "-L", chain, "-v", "-n", "-x"), rule)
 	}
 	for end := soon(); count("FORWARD", "NFQUEUE num "+fmt.Sprint(testQueue)) < 2*sent; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
@@ -570,7 +572,7 @@ func TestQueueCloseDropsSamples(t *testing.T) {
 
 // TestQueueCopyRange cuts long packets off and still reads their headers.
 func TestQueueCopyRange(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	f := families[0]
 	queueUDP(t, f)
 	q := openQueue(t, Config{CopyRange: 40})
@@ -589,7 +591,7 @@ func TestQueueCopyRange(t *testing.T) {
 }
 
 func TestOpenHeld(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	q := openQueue(t, Config{})
 	_, _, err := Open(Config{Num: testQueue})
 	if !errors.Is(err, unix.EBUSY) || !strings.Contains(err.Error(), "held by another program") {
@@ -606,7 +608,7 @@ func TestOpenHeld(t *testing.T) {
 }
 
 func TestOpenUnprivileged(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	dropCaps(t)
 	_, _, err := Open(Config{Num: testQueue})
 	if !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_NET_ADMIN") {
@@ -633,7 +635,7 @@ func dropCaps(t *testing.T) {
 func TestClose(t *testing.T) {
 	for _, failOpen := range []bool{true, false} {
 		t.Run(fmt.Sprint("fail open ", failOpen), func(t *testing.T) {
-			enterNetNS(t)
+			netns.Enter(t)
 			f := families[0]
 			queueUDP(t, f, "--queue-bypass")
 			q := openQueue(t, Config{FailOpen: failOpen, Batch: 2})
@@ -665,7 +667,7 @@ func TestClose(t *testing.T) {
 
 // TestOpenUnderTraffic opens a queue whose rule sends it packets already.
 func TestOpenUnderTraffic(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	f := families[0]
 	queueUDP(t, f)
 	sender := dialUDP(t, f, 7000)
@@ -692,7 +694,7 @@ func TestOpenUnderTraffic(t *testing.T) {
 }
 
 func TestWake(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	q := openQueue(t, Config{})
 	const rounds = 2000
 	// Each Wake must end a Recv that would wait for an hour, wherever the
@@ -724,7 +726,7 @@ func TestWake(t *testing.T) {
 }
 
 func TestQueueAllocs(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	f := families[0]
 	queueUDP(t, f)
 	q := openQueue(t, Config{})

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 func openSender(t *testing.T) *Sender {
@@ -33,23 +35,23 @@ func TestSender(t *testing.T) {
 			r := newRouter(t)
 			inside, outside := r.address(f, "inside"), r.address(f, "outside")
 			queue := func(proto string, match ...string) {
-				run(t, f.iptables, append(append([]string{"-w", "-t", "mangle", "-A", "FORWARD", "-i", "lan", "-p", proto},
+				netns.Run(t, "", f.iptables, append(append([]string{"-w", "-t", "mangle", "-A", "FORWARD", "-i", "lan", "-p", proto},
 					match...), "-j", "NFQUEUE", "--queue-num", fmt.Sprint(testQueue))...)
 			}
 			queue("udp", "--dport", "7000")
 			queue("tcp", "--dport", "7001")
 			queue("tcp", "--dport", "7002", "--tcp-flags", "PSH", "PSH")
-			run(t, f.iptables, "-w", "-A", "OUTPUT", "-m", "mark", "--mark", fmt.Sprintf("%#x", testMarks.Own))
+			netns.Run(t, "", f.iptables, "-w", "-A", "OUTPUT", "-m", "mark", "--mark", fmt.Sprintf("%#x", testMarks.Own))
 			q, s := openQueue(t, Config{}), openSender(t)
 
-			setNetNS(t, r.outside)
+			netns.Switch(t, r.outside)
 			l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(outside, 7002)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer l.Close()
 
-			setNetNS(t, r.inside)
+			netns.Switch(t, r.inside)
 			udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(inside, 0)))
 			if err != nil {
 				t.Fatal(err)
@@ -101,9 +103,9 @@ func TestSender(t *testing.T) {
 
 			// A reset of a SYN: no ACK in it.
 			connect := func(port uint16) (chan net.Conn, chan error) {
-				setNetNS(t, r.inside)
+				netns.Switch(t, r.inside)
 				fd := connectTCP(t, outside, int(port))
-				setNetNS(t, r.router)
+				netns.Switch(t, r.router)
 				conns, errs := make(chan net.Conn, 1), make(chan error, 1)
 				go waitConnect(fd, conns, errs)
 				return conns, errs
@@ -144,8 +146,8 @@ func TestSender(t *testing.T) {
 				t.Errorf("reset connection: %v, want %v", err, unix.ECONNRESET)
 			}
 
-			setNetNS(t, r.router)
-			counts := run(t, f.iptables, "-w", "-nvxL", "OUTPUT")
+			netns.Switch(t, r.router)
+			counts := netns.Run(t, "", f.iptables, "-w", "-nvxL", "OUTPUT")
 			if got := ruleCount(t, counts, fmt.Sprintf("mark match %#x", testMarks.Own)); got != 5+3+2 {
 				t.Errorf("%d packets of ours are marked, want 10:\n%s", got, counts)
 			}
@@ -160,7 +162,7 @@ func TestSenderDevice(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			r := newRouter(t)
 			outside := r.address(f, "outside")
-			setNetNS(t, r.outside)
+			netns.Switch(t, r.outside)
 			l, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(outside, 7000)))
 			if err != nil {
 				t.Fatal(err)
@@ -169,10 +171,10 @@ func TestSenderDevice(t *testing.T) {
 			if err := l.SetDeadline(soon()); err != nil {
 				t.Fatal(err)
 			}
-			setNetNS(t, r.router)
+			netns.Switch(t, r.router)
 			linkLocalOf(t, "wan") // the router asks no neighbour of IPv6 before it has one
 			match := fmt.Sprintf("mark match %#x", testMarks.Own)
-			run(t, f.iptables, "-w", "-A", "OUTPUT", "-o", "wan", "-m", "mark", "--mark", fmt.Sprintf("%#x", testMarks.Own))
+			netns.Run(t, "", f.iptables, "-w", "-A", "OUTPUT", "-o", "wan", "-m", "mark", "--mark", fmt.Sprintf("%#x", testMarks.Own))
 			s := openSender(t)
 
 			from := AddrPort{Addr: AddrFrom(r.address(f, "inside")), Port: 1214}
@@ -200,7 +202,7 @@ func TestSenderDevice(t *testing.T) {
 			if n, err := l.Read(buf[:]); err != nil || string(buf[:n]) != "by any" {
 				t.Errorf("outside: got %q first, %v", buf[:n], err)
 			}
-			counts := run(t, f.iptables, "-w", "-nvxL", "OUTPUT")
+			counts := netns.Run(t, "", f.iptables, "-w", "-nvxL", "OUTPUT")
 			if got := ruleCount(t, counts, match); got != 4 {
 				t.Errorf("%d packets of ours left by the WAN's device, want 4:\n%s", got, counts)
 			}
@@ -224,7 +226,7 @@ func linkLocalOf(t *testing.T, dev string) netip.Addr {
 		for _, a := range addrs {
 			ip, _ := netip.AddrFromSlice(a.(*net.IPNet).IP)
 			if ip.Is6() && !ip.Is4In6() && ip.IsLinkLocalUnicast() &&
-				!strings.Contains(run(t, "ip", "-6", "addr", "show", "dev", dev), "tentative") {
+				!strings.Contains(netns.Run(t, "", "ip", "-6", "addr", "show", "dev", dev), "tentative") {
 				return ip
 			}
 		}
@@ -239,7 +241,7 @@ func linkLocalOf(t *testing.T, dev string) netip.Addr {
 func TestSenderLinkLocal(t *testing.T) {
 	r := newRouter(t)
 	mine := linkLocalOf(t, "lan")
-	setNetNS(t, r.inside)
+	netns.Switch(t, r.inside)
 	host := linkLocalOf(t, "eth0")
 	l, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(host.WithZone("eth0"), 7000)))
 	if err != nil {
@@ -249,7 +251,7 @@ func TestSenderLinkLocal(t *testing.T) {
 	if err := l.SetDeadline(soon()); err != nil {
 		t.Fatal(err)
 	}
-	setNetNS(t, r.router)
+	netns.Switch(t, r.router)
 	s := openSender(t)
 	from, to := AddrPort{Addr: AddrFrom(mine), Port: 1214}, AddrPort{Addr: AddrFrom(host), Port: 7000}
 	if err := s.UDP(r.wan, from, to, []byte("by the WAN")); err != nil {
@@ -270,7 +272,7 @@ func addrPort(a netip.AddrPort) AddrPort {
 }
 
 func TestSenderUnprivileged(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	dropCaps(t)
 	if _, err := OpenSender(testMarks.Own); !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_NET_RAW") {
 		t.Errorf("OpenSender without privilege: %v", err)
@@ -278,7 +280,7 @@ func TestSenderUnprivileged(t *testing.T) {
 }
 
 func TestSenderAllocs(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	s := openSender(t)
 	payload := make([]byte, 100)
 	for _, f := range families {
@@ -301,7 +303,7 @@ func TestSenderAllocs(t *testing.T) {
 		}
 	}
 	// Errors do not cost more.
-	run(t, "ip", "link", "set", "lo", "down")
+	netns.Run(t, "", "ip", "link", "set", "lo", "down")
 	var far AddrPort
 	far.Addr = AddrFrom(netip.MustParseAddr("192.0.2.1"))
 	if n := testing.AllocsPerRun(100, func() {

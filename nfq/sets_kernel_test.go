@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // testTable is as small as the rules can be that use every set. The sets are
@@ -89,7 +91,7 @@ func nftElements(t *testing.T, set string) map[string]elementTime {
 			}
 		}
 	}
-	if err := json.Unmarshal([]byte(run(t, "nft", "-j", "list", "set", "inet", nftTable, set)), &reply); err != nil {
+	if err := json.Unmarshal([]byte(netns.Run(t, "", "nft", "-j", "list", "set", "inet", nftTable, set)), &reply); err != nil {
 		t.Fatal(err)
 	}
 	found := map[string]elementTime{}
@@ -113,8 +115,8 @@ func keys(m map[string]elementTime) string {
 }
 
 func TestNFTSets(t *testing.T) {
-	enterNetNS(t)
-	run(t, "nft", testTable)
+	netns.Enter(t)
+	netns.Run(t, "", "nft", testTable)
 	s := openNFTSets(t)
 	const hour = time.Hour
 
@@ -184,15 +186,15 @@ func TestNFTSets(t *testing.T) {
 // TestNFTSetsRefresh: an element that is set again lives as long as a new one,
 // whether its timeout is the same as before or not.
 func TestNFTSetsRefresh(t *testing.T) {
-	enterNetNS(t)
-	run(t, "nft", testTable)
+	netns.Enter(t)
+	netns.Run(t, "", "nft", testTable)
 	s := openNFTSets(t)
 	a, b := addr("192.0.2.1"), addr("198.51.100.1")
 	for _, old := range []string{"timeout 3600s expires 100s", "timeout 200s expires 100s", "timeout 7200s expires 7100s"} {
 		if err := s.Clear(); err != nil {
 			t.Fatal(err)
 		}
-		run(t, "nft", "add element inet p2pwall cut4 { 192.0.2.1 . 198.51.100.1 "+old+" }")
+		netns.Run(t, "", "nft", "add element inet p2pwall cut4 { 192.0.2.1 . 198.51.100.1 "+old+" }")
 		s.Cut(a, b, time.Hour)
 		flush(t, s)
 		e := nftElements(t, "cut4")["192.0.2.1 . 198.51.100.1"]
@@ -217,8 +219,8 @@ func TestNFTSetsRefresh(t *testing.T) {
 
 // TestNFTSetsGap: while its element is refreshed, a pair stays cut.
 func TestNFTSetsGap(t *testing.T) {
-	enterNetNS(t)
-	run(t, "nft", testTable)
+	netns.Enter(t)
+	netns.Run(t, "", "nft", testTable)
 	s := openNFTSets(t)
 	f := families[0]
 	listener, sender := listenUDP(t, f, 7000), dialUDP(t, f, 7000)
@@ -261,8 +263,8 @@ func TestNFTSetsGap(t *testing.T) {
 
 // TestNFTSetsMany makes as many changes at a time as fit, of the largest kind.
 func TestNFTSetsMany(t *testing.T) {
-	enterNetNS(t)
-	run(t, "nft", testTable)
+	netns.Enter(t)
+	netns.Run(t, "", "nft", testTable)
 	s := openNFTSets(t)
 	client, peer := addr("2001:db8::1"), addr("2001:db8:1::")
 	const n = 3*maxSetOps + 7
@@ -283,7 +285,7 @@ func TestNFTSetsMany(t *testing.T) {
 }
 
 func TestNFTSetsMissing(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	s := openNFTSets(t)
 	change := func() error {
 		s.Cut(addr("192.0.2.1"), addr("198.51.100.1"), time.Hour)
@@ -300,13 +302,13 @@ func TestNFTSetsMissing(t *testing.T) {
 	missing(change(), "cut4")
 	missing(s.Clear(), "cut4")
 	// Without one set the others still work.
-	run(t, "nft", testTable)
-	run(t, "nft", "delete set inet p2pwall lock4")
+	netns.Run(t, "", "nft", testTable)
+	netns.Run(t, "", "nft", "delete set inet p2pwall lock4")
 	missing(change(), "lock4")
 	if got := keys(nftElements(t, "cut4")); got != "192.0.2.1 . 198.51.100.1" {
 		t.Errorf("cut4 has %q", got)
 	}
-	run(t, "nft", "delete set inet p2pwall watch4")
+	netns.Run(t, "", "nft", "delete set inet p2pwall watch4")
 	missing(s.Clear(), "lock4")
 	s.Watch(addr("192.0.2.1"), time.Hour)
 	missing(s.Flush(), "watch4")
@@ -323,8 +325,8 @@ func TestNFTSetsMissing(t *testing.T) {
 }
 
 func TestNFTSetsAllocs(t *testing.T) {
-	enterNetNS(t)
-	run(t, "nft", testTable)
+	netns.Enter(t)
+	netns.Run(t, "", "nft", testTable)
 	s := openNFTSets(t)
 	client, peer := addr("192.0.2.1"), addr("198.51.100.1")
 	if n := testing.AllocsPerRun(50, func() {
@@ -354,7 +356,7 @@ func createIPSets(t *testing.T) (have [setCount]bool) {
 		setWatch4: {"hash:ip"}, setWatch6: {"hash:ip", "family", "inet6"},
 	} {
 		name := ipsetPrefix + setNames[set]
-		out, err := try(t, "ipset", append([]string{"create", name}, append(typ, "timeout", "0")...)...)
+		out, err := netns.Try("", "ipset", append([]string{"create", name}, append(typ, "timeout", "0")...)...)
 		if err != nil && !strings.Contains(out, "set type not supported") {
 			t.Fatal(err)
 		}
@@ -372,7 +374,7 @@ func createIPSets(t *testing.T) (have [setCount]bool) {
 func ipsetElements(t *testing.T, set setID) map[string]elementTime {
 	t.Helper()
 	found := map[string]elementTime{}
-	for line := range strings.Lines(run(t, "ipset", "list", "-o", "save", ipsetPrefix+setNames[set])) {
+	for line := range strings.Lines(netns.Run(t, "", "ipset", "list", "-o", "save", ipsetPrefix+setNames[set])) {
 		f := strings.Fields(line)
 		if f[0] != "add" {
 			continue
@@ -387,7 +389,7 @@ func ipsetElements(t *testing.T, set setID) map[string]elementTime {
 }
 
 func TestIPSets(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	have := createIPSets(t)
 	s := openIPSets(t)
 	elements := [setCount]string{"192.0.2.1,198.51.100.1", "2001:db8::1,2001:db8::2", "192.0.2.3", "2001:db8::3", "192.0.2.4,udp:6881", "2001:db8::4,tcp:51413", "192.0.2.5", "2001:db8::5"}
@@ -480,8 +482,8 @@ func TestIPSets(t *testing.T) {
 	}
 
 	// A full set says so.
-	run(t, "ipset", "destroy", ipsetPrefix+"lock4")
-	run(t, "ipset", "create", ipsetPrefix+"lock4", "hash:ip", "maxelem", "1", "hashsize", "1", "timeout", "0")
+	netns.Run(t, "", "ipset", "destroy", ipsetPrefix+"lock4")
+	netns.Run(t, "", "ipset", "create", ipsetPrefix+"lock4", "hash:ip", "maxelem", "1", "hashsize", "1", "timeout", "0")
 	for i := range 100 {
 		s.Lock(AddrFrom4([4]byte{192, 0, 2, byte(i)}), time.Hour)
 	}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // loadForever has nft load a long list into a table of its own, again and again, in the
@@ -58,8 +60,8 @@ func loadForever(t *testing.T) {
 // kernel in their order. Sets that are written within Flush never get that far: when it
 // returns, the kernel is done.
 func TestSetWriterBusyKernel(t *testing.T) {
-	enterNetNS(t)
-	run(t, "nft", testTable)
+	netns.Enter(t)
+	netns.Run(t, "", "nft", testTable)
 	client, toggled := addr("192.0.2.1"), addr("203.0.113.1")
 	const elements = 100
 	cut, round := false, 0
@@ -153,7 +155,7 @@ func TestSetWriterMissing(t *testing.T) {
 		{"ipset", OpenIPSets, []string{"ipset", "create", "p2pwall-lock4", "hash:ip", "timeout", "0"}, "ipset p2pwall-lock4"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			enterNetNS(t)
+			netns.Enter(t)
 			k, err := tt.open()
 			if err != nil {
 				t.Fatal(err)
@@ -168,7 +170,7 @@ func TestSetWriterMissing(t *testing.T) {
 			if got, want := lock(), tt.set+": missing in the kernel, load the rules again"; got.batch != 1 || got.err == nil || got.err.Error() != want {
 				t.Errorf("got %v, want %q", got, want)
 			}
-			run(t, tt.make[0], tt.make[1:]...)
+			netns.Run(t, "", tt.make[0], tt.make[1:]...)
 			if got := lock(); got != (told{2, nil}) {
 				t.Errorf("got %v", got)
 			}

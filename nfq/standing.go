@@ -23,7 +23,7 @@ const (
 type Standing struct {
 	Addr Addr
 	// Peers is to how many addresses outside it has opened connections that are
-	// established, at ports from 1024 on that are no well-known service's.
+	// established, at ports from 1024 on.
 	Peers int
 	// Served are ports of its own to which somebody outside is connected, 0 where there
 	// are fewer.
@@ -31,9 +31,9 @@ type Standing struct {
 }
 
 // StandingTCP returns what is known of hosts of the given networks that have opened such
-// connections. Of more than MaxStanding it leaves out those with the fewest peers. It
+// connections, but for those to ports of which but reports true. Of more than MaxStanding it leaves out those with the fewest peers. It
 // reads the whole table.
-func StandingTCP(lan []netip.Prefix) ([]Standing, error) {
+func StandingTCP(lan []netip.Prefix, but func(port uint16) bool) ([]Standing, error) {
 	var out []Standing
 	peers := map[Pair]struct{}{}
 	served := map[AddrPort]struct{}{}
@@ -42,7 +42,7 @@ func StandingTCP(lan []netip.Prefix) ([]Standing, error) {
 		case e.proto != ProtoTCP || e.state != tcpEstablished:
 		case e.leaves(lan):
 			p := Pair{e.origSrc.Addr, e.origDst.Addr}
-			if _, known := peers[p]; known || e.origDst.Port < 1024 || WellKnown(ProtoTCP, e.origDst.Port) {
+			if _, known := peers[p]; known || e.origDst.Port < 1024 || but(e.origDst.Port) {
 				break
 			}
 			peers[p] = struct{}{}

@@ -17,6 +17,7 @@ func TestStandingTCP(t *testing.T) {
 	flow(t, "tcp", "192.168.1.50:0", "198.51.100.7:3129") // the same peer
 	flow(t, "tcp", "192.168.1.50:0", "198.51.100.8:3128")
 	flow(t, "tcp", "192.168.1.50:0", "198.51.100.8:443")
+	flow(t, "tcp", "192.168.1.50:0", "198.51.100.8:3130") // of a service
 	flow(t, "tcp", "192.168.1.50:0", "198.51.100.8:993")
 	flow(t, "tcp", "192.168.1.50:0", "198.51.100.8:800")
 	flow(t, "tcp", "192.168.1.50:0", "192.168.1.51:3128") // LAN to LAN
@@ -25,7 +26,7 @@ func TestStandingTCP(t *testing.T) {
 	flow(t, "udp", "192.168.1.51:0", "198.51.100.8:3128")
 	flow(t, "tcp", "[2001:db8:1::50]:0", "[2001:db8:ff::7]:3128")
 
-	got, err := StandingTCP([]netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("2001:db8:1::/64")})
+	got, err := StandingTCP([]netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("2001:db8:1::/64")}, func(port uint16) bool { return port == 3130 })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func ReadStats(nums ...uint16) ([]QueueStats, error) {
 // waiting, copy mode, copy range, dropped, user dropped, id sequence, 1.
 func parseStats(text string, nums []uint16) ([]QueueStats, error) {
 	var all []QueueStats
-	for line := range strings.Lines(text) {
+	for _, line := range strings.Split(text, "\n") {
 		f := strings.Fields(line)
 		if len(f) == 0 {
 			continue

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // patient only bounds a failing test.
@@ -269,7 +271,7 @@ func TestTCPProbeDevice(t *testing.T) {
 					_, _ = io.WriteString(c, who)
 				}
 			}
-			setNetNS(t, r.inside)
+			netns.Switch(t, r.inside)
 			inside := r.address(f, "inside")
 			if f.version == 6 {
 				inside = linkLocalOf(t, "eth0")
@@ -277,10 +279,10 @@ func TestTCPProbeDevice(t *testing.T) {
 			} else {
 				server(t, netip.AddrPortFrom(inside, 7000), name("inside"))
 			}
-			setNetNS(t, r.outside)
+			netns.Switch(t, r.outside)
 			outside := r.address(f, "outside")
 			server(t, netip.AddrPortFrom(outside, 7000), name("outside"))
-			setNetNS(t, r.router)
+			netns.Switch(t, r.router)
 			linkLocalOf(t, "lan") // the router asks no neighbour of IPv6 before it has one
 			linkLocalOf(t, "wan")
 
@@ -311,7 +313,7 @@ func TestTCPProbeDevice(t *testing.T) {
 
 // TestBindToDevice tries the way of kernels before 5.1, too.
 func TestBindToDevice(t *testing.T) {
-	enterNetNS(t)
+	netns.Enter(t)
 	for _, old := range []bool{false, true} {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {

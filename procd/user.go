@@ -47,7 +47,7 @@ func Become(name string, args []string) error {
 
 // account finds an account in the text of /etc/passwd.
 func account(text, name string) (uid, gid int, err error) {
-	for line := range strings.Lines(text) {
+	for _, line := range strings.Split(text, "\n") {
 		f := strings.Split(line, ":")
 		if len(f) < 4 || f[0] != name {
 			continue

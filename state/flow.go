@@ -40,6 +40,7 @@ const (
 // flow is a TCP connection, as far as the LAN host speaks in it. What comes in is no sign
 // of anything.
 type flow struct {
+	_    [0]func() // not to be compared: the code for it costs flash
 	key  flowKey
 	hash uint32
 	fate fate

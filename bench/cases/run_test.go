@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/p2pwall/p2pwall/bench/replay"
+	"github.com/p2pwall/p2pwall/cmd/p2pwall-replay/replay"
 	"github.com/p2pwall/p2pwall/state"
 )
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // transport is what a client may move pieces by.
@@ -34,7 +35,7 @@ const (
 // options say how a client is to run. What they leave out is as the client has it
 // when nobody configures it.
 type options struct {
-	ns      *lab.Namespace
+	ns      *netns.Namespace
 	dir     string         // for its settings and files
 	resolv  string         // resolv.conf of its namespace
 	bind    []netip.Addr   // its addresses; none means all
@@ -158,7 +159,7 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 
 // inNamespace prepares a command whose names are resolved by a resolv.conf of its
 // own. "ip netns exec" gives it mounts of its own.
-func inNamespace(ns *lab.Namespace, resolv, name string, args ...string) *exec.Cmd {
+func inNamespace(ns *netns.Namespace, resolv, name string, args ...string) *exec.Cmd {
 	const script = `mount --bind "$0" /etc/resolv.conf && exec "$@"`
 	cmd := ns.Command("sh", append([]string{"-c", script, resolv, name}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // The clients of today are those of a newer suite of Debian. Their programs and
@@ -111,7 +112,7 @@ func makeTree(root string) error {
 // inTree prepares a command whose root is a tree. It sees of the rest the devices,
 // the processes, and one folder with everything that it is told of. The mounts are its
 // own ("ip netns exec" gives it such), so that they end with it.
-func inTree(ns *lab.Namespace, root, folder, resolv, name string, args ...string) *exec.Cmd {
+func inTree(ns *netns.Namespace, root, folder, resolv, name string, args ...string) *exec.Cmd {
 	const script = `set -e
 root=$0 folder=$1 resolv=$2
 shift 2

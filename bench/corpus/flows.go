@@ -9,7 +9,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/p2pwall/p2pwall/bench/replay"
+	"github.com/p2pwall/p2pwall/cmd/p2pwall-replay/replay"
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 )

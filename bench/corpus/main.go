@@ -13,7 +13,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/p2pwall/p2pwall/bench/replay"
+	"github.com/p2pwall/p2pwall/cmd/p2pwall-replay/replay"
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/state"

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/net/webdav"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // What a host does beside a torrent, with real programs of Debian's at both ends.
@@ -196,7 +197,7 @@ type running struct {
 }
 
 // run starts a program in a namespace, with more of an environment. It ends with the lab.
-func (p *programs) run(in *lab.Namespace, env []string, name string, args ...string) (*running, error) {
+func (p *programs) run(in *netns.Namespace, env []string, name string, args ...string) (*running, error) {
 	r := &running{name: name, cmd: in.Command(name, args...), done: make(chan struct{})}
 	r.cmd.Dir = p.dir
 	r.cmd.Env = append(os.Environ(), append([]string{"HOME=" + p.dir, "TERM=xterm", "LC_ALL=C.UTF-8"}, env...)...)
@@ -228,7 +229,7 @@ func (p *programs) serveAt(port uint16, name string, args ...string) error {
 }
 
 // listens waits until a program accepts connections.
-func (p *programs) listens(in *lab.Namespace, at netip.AddrPort, r *running) error {
+func (p *programs) listens(in *netns.Namespace, at netip.AddrPort, r *running) error {
 	return r.wait(fmt.Sprint("a connection to ", at), patience, func() bool { return in.Connects(at, time.Second) })
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // transfers are programs that move files.
@@ -252,7 +253,7 @@ func syncthing(scheme string, port int) func(p *programs) (func() error, error) 
 				return nil, err
 			}
 		}
-		run := func(in *lab.Namespace, i int, listen, other string) (*running, error) {
+		run := func(in *netns.Namespace, i int, listen, other string) (*running, error) {
 			p.write(fmt.Sprint(scheme, i, "/config.xml"), fmt.Sprintf(`<configuration version="35">
 <folder id="x" path="%[1]s/x" type="sendreceive" rescanIntervalS="1" fsWatcherEnabled="false"><device id="%[2]s"/><device id="%[3]s"/></folder>
 <device id="%[2]s"><address>dynamic</address></device>

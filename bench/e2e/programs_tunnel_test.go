@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // tunnel is a virtual private network between the host and a server.
@@ -149,7 +150,7 @@ func wireGuard(port uint16, at netip.AddrPort) func(*programs, int) (func() (*ru
 			return nil, err
 		}
 		text := base64.StdEncoding.EncodeToString
-		end := func(in *lab.Namespace, who int, key *ecdh.PrivateKey, peer *ecdh.PublicKey, more, of string) (*running, error) {
+		end := func(in *netns.Namespace, who int, key *ecdh.PrivateKey, peer *ecdh.PublicKey, more, of string) (*running, error) {
 			name := fmt.Sprintf("wg%d.%d", net, who)
 			conf := p.write(name, fmt.Sprintf("[Interface]\nPrivateKey = %s\n%s\n[Peer]\nPublicKey = %s\nAllowedIPs = 10.8.%d.0/24\n%s\n",
 				text(key.Bytes()), more, text(peer.Bytes()), net, of))
@@ -241,7 +242,7 @@ func fastd(p *programs, net int) (func() (*running, error), error) {
 		}
 		public[i] = strings.TrimSpace(string(out))
 	}
-	end := func(in *lab.Namespace, i int, more, remote string) (*running, error) {
+	end := func(in *netns.Namespace, i int, more, remote string) (*running, error) {
 		conf := p.write(fmt.Sprintf("fastd%d", i), fmt.Sprintf(`%s method "salsa2012+umac"; mode tap; interface "fastd"; mtu 1400; secret "%s";
 on up "ip addr add %s/24 dev fastd; ip link set fastd up";
 peer "a" { key "%s"; %s }
@@ -287,7 +288,7 @@ func tinc(p *programs, net int) (func() (*running, error), error) {
 			p.write(dirs[i]+"hosts/"+other, host)
 		}
 	}
-	end := func(in *lab.Namespace, i int) (*running, error) {
+	end := func(in *netns.Namespace, i int) (*running, error) {
 		return p.run(in, nil, "tincd", "-D", "-c", p.file(dirs[i]), "--pidfile="+p.file(names[i]+".pid"))
 	}
 	_, err := end(p.lab.Inet.Namespace, 0)

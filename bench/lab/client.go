@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // Observations are what a simulated client tried and what it got.
@@ -180,7 +182,7 @@ func (c *client) listen(port uint16) (*net.UDPConn, *net.TCPListener, error) {
 }
 
 // start sends the SYN of a connection to a peer.
-func (c *client) start(peer netip.AddrPort) (*Pending, error) {
+func (c *client) start(peer netip.AddrPort) (*netns.Pending, error) {
 	c.acted(func(o *Observations) { o.Attempts++ })
 	p, err := c.host.StartTCP(netip.AddrPort{}, peer)
 	if refused(err) {
@@ -191,14 +193,14 @@ func (c *client) start(peer netip.AddrPort) (*Pending, error) {
 
 // wait waits for a connection. The patience is not scaled, since the kernel's
 // retransmissions of a SYN are not.
-func (c *client) wait(ctx context.Context, p *Pending, patience time.Duration) (net.Conn, error) {
+func (c *client) wait(ctx context.Context, p *netns.Pending, patience time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	conn, err := p.Wait(ctx)
 	c.note(func(o *Observations) {
 		switch {
 		case err == nil:
-			o.Connected[p.remote]++
+			o.Connected[p.Remote]++
 		case refused(err):
 			o.Refused++
 		}

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // OpenConfig describes a free client, giFT or MLDonkey.
@@ -95,7 +97,7 @@ func (g *GiFT) Run(ctx context.Context) error {
 // attempt goes on with a connection that was started and, when it is refused, at
 // once starts the next: that is the storm which makes resets the wrong answer to
 // giFT.
-func (g *GiFT) attempt(ctx context.Context, p *Pending, err error) {
+func (g *GiFT) attempt(ctx context.Context, p *netns.Pending, err error) {
 	for {
 		var conn net.Conn
 		if err == nil {

@@ -13,13 +13,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // Internet is everything beyond the router: supernodes on all addresses, the
 // transfer server, and ordinary servers. All of them answer from the address
 // they were asked at.
 type Internet struct {
-	ns *Namespace
+	ns *netns.Namespace
 
 	// Silent makes supernodes swallow pings.
 	Silent atomic.Bool
@@ -67,7 +69,7 @@ func (s Session) Life() time.Duration {
 	return s.LastIn.Sub(s.Opened)
 }
 
-func newInternet(ns *Namespace) (*Internet, error) {
+func newInternet(ns *netns.Namespace) (*Internet, error) {
 	in := &Internet{ns: ns, conns: map[net.Conn]bool{}, pings: map[netip.Addr]int{}}
 	for _, p := range PeerPorts {
 		if err := in.udp(p, in.supernodeUDP); err != nil {

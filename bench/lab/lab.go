@@ -16,6 +16,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // Addresses of the lab. The internet answers for whole prefixes.
@@ -80,7 +82,7 @@ type Config struct {
 
 // Host is a LAN host, or another namespace with addresses of its own.
 type Host struct {
-	*Namespace
+	*netns.Namespace
 	Addr4, Addr6 netip.Addr
 	MAC          [6]byte
 
@@ -104,7 +106,7 @@ type Lab struct {
 	Peers  []netip.AddrPort // the 200 supernodes, IPv4
 	Peers6 []netip.AddrPort // 20 more, IPv6
 
-	spaces []*Namespace
+	spaces []*netns.Namespace
 	reaper *reaper
 	onEnd  []func()
 	once   sync.Once
@@ -166,7 +168,7 @@ func (l *Lab) build(cfg Config, names []string) error {
 		if out, err := exec.Command("ip", "netns", "add", n).CombinedOutput(); err != nil {
 			return fmt.Errorf("lab: ip netns add %s: %w: %s", n, err, strings.TrimSpace(string(out)))
 		}
-		ns, err := openNamespace(n)
+		ns, err := netns.Open(n)
 		if err != nil {
 			return err
 		}
@@ -181,7 +183,7 @@ func (l *Lab) build(cfg Config, names []string) error {
 			"net/ipv6/conf/default/dad_transmits": "0",
 			"net/ipv4/ping_group_range":           "0 2147483647",
 		}
-		if err := ns.sysctl(quiet); err != nil {
+		if err := ns.Sysctl(quiet); err != nil {
 			return err
 		}
 	}
@@ -222,7 +224,7 @@ func (l *Lab) build(cfg Config, names []string) error {
 	return nil
 }
 
-func lanHost(ns *Namespace, n byte) *Host {
+func lanHost(ns *netns.Namespace, n byte) *Host {
 	a6 := Router6.As16()
 	a6[15] = n
 	return &Host{
@@ -234,7 +236,7 @@ func lanHost(ns *Namespace, n byte) *Host {
 	}
 }
 
-func guestHost(ns *Namespace) *Host {
+func guestHost(ns *netns.Namespace) *Host {
 	return &Host{
 		Namespace: ns,
 		Addr4:     netip.MustParseAddr("192.168.2.50"),
@@ -325,18 +327,18 @@ func (l *Lab) wire(cfg Config) error {
 	inet = append(inet, neighbours(inetDev, wanMAC, WAN4, wan6)...)
 	// The router makes the devices of all others, so it comes first; its
 	// routes need the link to be up on both ends.
-	if err := l.Router.ipBatch(router...); err != nil {
+	if err := l.Router.IPBatch(router...); err != nil {
 		return err
 	}
-	if err := l.Inet.ipBatch(inet...); err != nil {
+	if err := l.Inet.IPBatch(inet...); err != nil {
 		return err
 	}
-	if err := l.Router.ipBatch(routes...); err != nil {
+	if err := l.Router.IPBatch(routes...); err != nil {
 		return err
 	}
 	for _, h := range hosts {
 		router4, router6 := h.router()
-		err := h.ipBatch(append([]string{
+		err := h.IPBatch(append([]string{
 			"link set lo up",
 			"link set " + HostDev + " up",
 			fmt.Sprintf("addr add %s/24 dev %s", h.Addr4, HostDev),
@@ -348,10 +350,10 @@ func (l *Lab) wire(cfg Config) error {
 			return err
 		}
 	}
-	if err := l.Inet.sysctl(map[string]string{"net/ipv6/ip_nonlocal_bind": "1"}); err != nil {
+	if err := l.Inet.Sysctl(map[string]string{"net/ipv6/ip_nonlocal_bind": "1"}); err != nil {
 		return err
 	}
-	return l.Router.sysctl(map[string]string{
+	return l.Router.Sysctl(map[string]string{
 		"net/ipv4/ip_forward":                "1",
 		"net/ipv6/conf/all/forwarding":       "1",
 		"net/netfilter/nf_conntrack_acct":    "1",
@@ -424,7 +426,7 @@ func (l *Lab) Close() error {
 			l.onEnd[i]()
 		}
 		for _, ns := range l.spaces {
-			ns.file.Close()
+			ns.Close()
 		}
 		l.err = l.reaper.end()
 		unregister(l)
@@ -451,7 +453,7 @@ const reaperScript = `trap '' INT TERM HUP
 cat >/dev/null
 self=$1; shift
 for n in "$@"; do
-	[ -e "` + netnsDir + `/$n" ] || continue
+	[ -e "` + netns.Dir + `/$n" ] || continue
 	for p in $(ip netns pids "$n" 2>/dev/null); do
 		[ "$p" = "$self" ] || kill -9 "$p" 2>/dev/null
 	done
@@ -476,7 +478,7 @@ func (r *reaper) end() error {
 	r.stdin.Close()
 	r.cmd.Wait() // its status says nothing; what counts is looked at below
 	for _, n := range r.names {
-		if _, err := os.Stat(netnsDir + "/" + n); err == nil {
+		if _, err := os.Stat(netns.Dir + "/" + n); err == nil {
 			return fmt.Errorf("lab: namespace %s was left behind", n)
 		}
 	}
@@ -486,7 +488,7 @@ func (r *reaper) end() error {
 // RemoveStale removes the namespaces of labs whose process does not exist any
 // more, and ends what still runs in them.
 func RemoveStale() error {
-	entries, err := os.ReadDir(netnsDir)
+	entries, err := os.ReadDir(netns.Dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // The protocol numbers and TCP flags of a Packet.
@@ -84,7 +86,7 @@ type Recorder struct {
 }
 
 // newRecorder starts to record in the router's namespace.
-func newRecorder(ns *Namespace) (*Recorder, error) {
+func newRecorder(ns *netns.Namespace) (*Recorder, error) {
 	r := &Recorder{seed: maphash.MakeSeed(), buf: make([]byte, 2048), ob: make([]byte, 256)}
 	err := ns.Do(func() error {
 		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/p2pwall/p2pwall/procd"
+	"github.com/p2pwall/p2pwall/procd/control"
 )
 
 // ucodeEnv names the environment variable with the command that runs ucode, where it is
@@ -62,8 +62,8 @@ func TestDirect(t *testing.T) {
 	}
 	long := strings.Repeat("x", 100_000)
 	var silent atomic.Bool
-	got := make(chan procd.Request, 10)
-	s, err := procd.Listen(filepath.Join(dir, "sock"), func(req procd.Request, r *procd.Reply) {
+	got := make(chan control.Request, 10)
+	s, err := control.Listen(filepath.Join(dir, "sock"), func(req control.Request, r *control.Reply) {
 		got <- req
 		if silent.Load() {
 			<-r.Done()
@@ -79,7 +79,7 @@ func TestDirect(t *testing.T) {
 		if want := `"long": "` + long + `" }`; code != 0 || !strings.HasSuffix(out, want) {
 			t.Errorf("%q: %d, %.80q", host, code, out)
 		}
-		if last := <-got; last != (procd.Request{Cmd: "page", Host: host}) {
+		if last := <-got; last != (control.Request{Cmd: "page", Host: host}) {
 			t.Errorf("%q: the daemon was asked %+v", host, last)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/p2pwall/p2pwall/openwrt"
+	"github.com/p2pwall/p2pwall/openwrt/config"
 )
 
 // judged is a value and whether the daemon takes it.
@@ -108,8 +108,8 @@ func judgedValues(t *testing.T) table {
 			if p, o, ok := strings.Cut(option, "_"); ok && out.Presets[option] != nil {
 				section, short = "protocol '"+p+"'", o
 			}
-			config := "config " + section + "\n\t" + word + " " + short + " \"" + v + "\"\n"
-			_, err := openwrt.Parse(strings.NewReader(config), "x")
+			text := "config " + section + "\n\t" + word + " " + short + " \"" + v + "\"\n"
+			_, err := config.Parse(strings.NewReader(text), "x")
 			out.Values = append(out.Values, judged{option, v, err == nil})
 			if err == nil {
 				good++

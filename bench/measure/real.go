@@ -12,13 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
+	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
 // Everything in this file runs with the program's own rules, on a router that
@@ -115,8 +115,6 @@ const (
 		"\t\tct mark & 0x01000000 == 0x0 ct mark set ct mark | 0x01000000\n\t}\n}\n"
 )
 
-var queueStatement = regexp.MustCompile(`queue num \d+( bypass)?`)
-
 // loadNFT loads the rules for nft with every queue replaced by an accept.
 func (b *bench) loadNFT(l *lab.Lab) error {
 	file := filepath.Join(b.dir, "nft.conf")
@@ -128,7 +126,7 @@ func (b *bench) loadNFT(l *lab.Lab) error {
 		return fmt.Errorf("rules for nft: %w", err)
 	}
 	rules, _, _ := strings.Cut(string(out), "\n# nft -f - (only while")
-	return nft(l.Router, queueStatement.ReplaceAllString(rules, "accept"))
+	return nft(l.Router, netns.QueueStatement.ReplaceAllString(rules, "accept"))
 }
 
 // bulk measures what goes through the router, wall on against wall off. The noise is

@@ -12,8 +12,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/p2pwall/p2pwall/bench/replay"
-	"github.com/p2pwall/p2pwall/openwrt"
+	"github.com/p2pwall/p2pwall/cmd/p2pwall-replay/replay"
+	"github.com/p2pwall/p2pwall/openwrt/config"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -72,15 +72,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 		f.Usage()
 		return exitUsage
 	}
-	config := openwrt.Default()
+	c := config.Default()
 	if *file != "" {
 		var err error
-		if config, err = openwrt.Load(*file); err != nil {
+		if c, err = config.Load(*file); err != nil {
 			fmt.Fprintln(stderr, err)
 			return exitFailed
 		}
 	}
-	o := replay.Options{Engine: openwrt.EngineConfig(config), LAN: lan}
+	o := replay.Options{Engine: config.EngineConfig(c), LAN: lan}
 	code := exitOK
 	for _, path := range f.Args() {
 		r, err := replay.Run(path, o)

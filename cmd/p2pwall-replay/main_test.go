@@ -7,7 +7,6 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,10 +18,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/gopacket/gopacket/layers"
 
-	"github.com/p2pwall/p2pwall/bench/replay"
+	"github.com/p2pwall/p2pwall/bench/golden"
+	"github.com/p2pwall/p2pwall/cmd/p2pwall-replay/replay"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // replayed runs the tool and returns what it wrote.
 func replayed(t *testing.T, args ...string) (code int, stdout, stderr string) {
@@ -69,19 +67,7 @@ func TestGolden(t *testing.T) {
 			if code != 0 || errs != "" {
 				t.Errorf("%s: exit code %d: %s", c.name, code, errs)
 			}
-			golden := filepath.Join(dir, "testdata", c.name+form.ext)
-			if *update {
-				if err := os.WriteFile(golden, []byte(out), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), out); diff != "" {
-				t.Errorf("%s %s:\n%s", c.name, form.flag, diff)
-			}
+			golden.Compare(t, filepath.Join(dir, "testdata", c.name+form.ext), out)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/p2pwall/p2pwall/bench/replay"
+	"github.com/p2pwall/p2pwall/cmd/p2pwall-replay/replay"
 )
 
 // width is where lines of peers are broken.

@@ -11,19 +11,19 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/p2pwall/p2pwall/openwrt"
-	"github.com/p2pwall/p2pwall/procd"
+	"github.com/p2pwall/p2pwall/openwrt/config"
+	"github.com/p2pwall/p2pwall/procd/control"
 )
 
 // socket returns the control socket's path. Without a configuration file the
 // default serves: status should work wherever a daemon does.
 func (c *call) socket() (string, error) {
-	cfg, err := openwrt.Load(c.config)
+	cfg, err := config.Load(c.config)
 	if cfg.Control != "" { // also where the file has faults
 		return cfg.Control, nil
 	}
-	if errors.Is(err, fs.ErrNotExist) || c.config == openwrt.DefaultPath {
-		d := openwrt.Default()
+	if errors.Is(err, fs.ErrNotExist) || c.config == config.DefaultPath {
+		d := config.Default()
 		return d.Control, nil
 	}
 	return "", err
@@ -31,7 +31,7 @@ func (c *call) socket() (string, error) {
 
 // ask sends the command to the daemon as a request and prints the reply.
 func ask(c *call) int {
-	req := procd.Request{Cmd: c.name, Text: !c.json}
+	req := control.Request{Cmd: c.name, Text: !c.json}
 	if len(c.args) > 0 {
 		a, err := netip.ParseAddr(c.args[0])
 		if err != nil {
@@ -39,7 +39,7 @@ func ask(c *call) int {
 		}
 		req.Host = a.String()
 	}
-	if c.name == "exempt" {
+	if control.Find(c.name).Number == "seconds" {
 		req.Seconds = 3600
 		if len(c.args) > 1 {
 			n, err := strconv.ParseInt(c.args[1], 10, 64)
@@ -56,8 +56,11 @@ func ask(c *call) int {
 const patience = time.Minute
 
 // exchange sends a request and prints its reply, or all lines of it.
-func (c *call) exchange(req procd.Request) int {
-	follow, wait := req.Cmd == "monitor", patience
+func (c *call) exchange(req control.Request) int {
+	follow, wait := false, patience
+	if x := control.Find(req.Cmd); x != nil {
+		follow = x.Follows
+	}
 	if follow {
 		wait = 0
 	}
@@ -70,16 +73,16 @@ func (c *call) exchange(req procd.Request) int {
 	if req.Cmd == "status" || req.Cmd == "page" {
 		faults = c.faults()
 	}
-	err = procd.Call(path, procd.AppendRequest(nil, req), wait, func(line []byte) bool {
+	err = control.Call(path, control.AppendRequest(nil, req), wait, func(line []byte) bool {
 		lines++
 		if c.json || c.name == "ctl" {
-			fmt.Fprintf(c.out, "%s\n", procd.AppendFaults(line, faults))
+			fmt.Fprintf(c.out, "%s\n", control.AppendFaults(line, faults))
 			if bytes.HasPrefix(line, []byte(`{"error":`)) {
 				code = exitFailure
 			}
 			return follow && code == exitOK
 		}
-		text, err := procd.ParseText(line)
+		text, err := control.ParseText(line)
 		switch {
 		case err != nil:
 			code = c.fail(err)
@@ -112,7 +115,7 @@ func (c *call) exchange(req procd.Request) int {
 
 // ctl sends a request as it is, for scripts and for LuCI.
 func ctl(c *call) int {
-	req, err := procd.ParseRequest([]byte(c.args[0]))
+	req, err := control.ParseRequest([]byte(c.args[0]))
 	if err != nil {
 		return c.fail(err)
 	}

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,10 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/p2pwall/p2pwall/bench/golden"
 )
-
-var update = flag.Bool("update", false, "write the lists of packages anew")
 
 // routers are the builds that are looked at: the one with the least flash, and
 // one with systemd.
@@ -55,19 +52,6 @@ func TestLinkedPackages(t *testing.T) {
 			}
 		}
 		slices.Sort(got)
-		file := filepath.Join("testdata", "packages-"+r.name+".txt")
-		text := strings.Join(got, "\n") + "\n"
-		if *update {
-			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatalf("%v: write it with -update", err)
-		}
-		if d := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(text, "\n")); d != "" {
-			t.Errorf("%s: the linked packages are not those of %s (-want +got):\n%s", r.name, file, d)
-		}
+		golden.Compare(t, filepath.Join("testdata", "packages-"+r.name+".txt"), strings.Join(got, "\n")+"\n")
 	}
 }

@@ -5,42 +5,26 @@ package main
 import (
 	"fmt"
 
-	"github.com/p2pwall/p2pwall/nfq"
-	"github.com/p2pwall/p2pwall/openwrt"
+	"github.com/p2pwall/p2pwall/openwrt/config"
+	"github.com/p2pwall/p2pwall/openwrt/firewall"
 )
 
 // rules prints what run would load, or removes what it loaded.
 func rules(c *call) int {
-	cfg, err := openwrt.Load(c.config)
+	cfg, err := config.Load(c.config)
 	if err != nil {
 		return c.fail(err)
 	}
 	if c.remove {
-		k := openwrt.Keeper{HoldFile: holdFile}
+		k := firewall.Keeper{HoldFile: firewall.HoldFile}
 		if err := k.Remove(); err != nil {
 			return c.fail(err)
 		}
 		return exitOK
 	}
-	t := openwrt.Target{Backend: openwrt.Backend(c.backend), Sets: openwrt.SetsNFT}
-	switch t.Backend {
-	case openwrt.BackendNFT:
-		// Also where this kernel has no queue for nft: they can be read all the same.
-		t.CutsFlows = nfq.CheckConntrack() == nil
-		if cfg.Sets == openwrt.SetsOff {
-			t.Sets = openwrt.SetsOff
-		}
-	case openwrt.BackendIPTables:
-		cfg.Backend = t.Backend
-		if t, _, err = openwrt.Detect(&cfg); err != nil {
-			return c.fail(err)
-		}
-	case "", openwrt.BackendAuto:
-		if t, _, err = openwrt.Detect(&cfg); err != nil {
-			return c.fail(err)
-		}
-	default:
-		return c.fail(fmt.Errorf("unknown backend %q: use nft or iptables", c.backend))
+	t, err := firewall.Choose(&cfg, config.Backend(c.backend))
+	if err != nil {
+		return c.fail(err)
 	}
 	devices, missing, err := cfg.LANDevices()
 	if err != nil {
@@ -50,7 +34,7 @@ func rules(c *call) int {
 		fmt.Fprintf(c.errOut, "p2pwall: no device is known for network %s\n", n)
 	}
 	t.Devices = devices
-	r, err := openwrt.MakeRules(&cfg, t)
+	r, err := firewall.MakeRules(&cfg, t)
 	if err != nil {
 		return c.fail(err)
 	}

@@ -172,7 +172,7 @@ func place(t *testing.T, more ...string) (dir, cfg string) {
 	options := []string{
 		"list device 'lo'", "option control '" + dir + "/control.sock'", "option state_file '" + dir + "/state'",
 	}
-	cfg = config(t, append(options, more...)...)
+	cfg = writeConfig(t, append(options, more...)...)
 	for x := filepath.Dir(cfg); x != os.TempDir(); x = filepath.Dir(x) {
 		if err := os.Chmod(x, 0o755); err != nil {
 			t.Fatal(err)
@@ -251,7 +251,7 @@ func TestDaemon(t *testing.T) {
 func TestNoLAN(t *testing.T) {
 	dir := openDir(t)
 	control := "option control '" + dir + "/control.sock'"
-	cfg := config(t, "list network 'lan'", control, "option state_file 'off'", "option devices_file '"+dir+"/devices'")
+	cfg := writeConfig(t, "list network 'lan'", control, "option state_file 'off'", "option devices_file '"+dir+"/devices'")
 	d := startDaemon(t, cfg)
 	want := "p2pwall: no device is known for network lan: nothing is watched; name a device with \"list device\" (Debian), " +
 		"or a network of /etc/config/network with \"list network\" (OpenWrt), in " + cfg + " and reload\n"
@@ -342,7 +342,7 @@ func TestStateFileCannotBeUsed(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			dir := openDir(t)
-			cfg := config(t, "list device 'lo'", "option control '"+dir+"/control.sock'", "option state_file '"+dir+"/"+x.path+"'")
+			cfg := writeConfig(t, "list device 'lo'", "option control '"+dir+"/control.sock'", "option state_file '"+dir+"/"+x.path+"'")
 			if err := x.make(dir); err != nil {
 				t.Fatal(err)
 			}

@@ -3,34 +3,34 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/p2pwall/p2pwall/openwrt"
-	"github.com/p2pwall/p2pwall/procd"
+	"github.com/p2pwall/p2pwall/openwrt/check"
+	"github.com/p2pwall/p2pwall/openwrt/config"
+	"github.com/p2pwall/p2pwall/procd/control"
 )
 
-// check verifies the configuration and the machine.
-func check(c *call) int {
-	cfg, err := openwrt.Load(c.config)
-	var all []openwrt.Finding
-	switch faults, ok := errors.AsType[openwrt.Errors](err); {
+// checkMachine verifies the configuration and the machine.
+func checkMachine(c *call) int {
+	cfg, err := config.Load(c.config)
+	var all []check.Finding
+	switch faults, ok := err.(config.Errors); {
 	case ok:
 		for _, f := range faults {
-			all = append(all, openwrt.Finding{Level: openwrt.LevelError, What: f.Error()})
+			all = append(all, check.Finding{Level: check.LevelError, What: f.Error()})
 		}
 	case err != nil:
 		c.fail(err)
 		return exitUsage
 	case c.configOnly:
-		all = []openwrt.Finding{{Level: openwrt.LevelOK, What: c.config}}
+		all = []check.Finding{{Level: check.LevelOK, What: c.config}}
 	default:
-		all = openwrt.Findings(&cfg)
+		all = check.Findings(&cfg)
 	}
 	if c.json {
-		fmt.Fprintf(c.out, "%s\n", procd.CheckReply(findings(all)))
-		return openwrt.ExitCode(all)
+		fmt.Fprintf(c.out, "%s\n", control.CheckReply(all))
+		return check.ExitCode(all)
 	}
 	for _, f := range all {
 		fmt.Fprintf(c.out, "%s: %s\n", f.Level, f.What)
@@ -38,23 +38,14 @@ func check(c *call) int {
 			fmt.Fprintf(c.out, "    %s\n", f.Remedy)
 		}
 	}
-	return openwrt.ExitCode(all)
-}
-
-// findings are those of the machine as the control socket has them.
-func findings(all []openwrt.Finding) []procd.Finding {
-	var out []procd.Finding
-	for _, f := range all {
-		out = append(out, procd.Finding{Level: f.Level.String(), What: f.What, Remedy: f.Remedy})
-	}
-	return out
+	return check.ExitCode(all)
 }
 
 // faults says what is wrong with the configuration file. The daemon goes on with the
 // one that it read last, and on OpenWrt it has a copy and cannot see the file.
 func (c *call) faults() []string {
-	_, err := openwrt.Load(c.config)
-	if all, ok := errors.AsType[openwrt.Errors](err); ok && all[0].Line > 0 {
+	_, err := config.Load(c.config)
+	if all, ok := err.(config.Errors); ok && all[0].Line > 0 {
 		return strings.Split(err.Error(), "\n")
 	}
 	return nil

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
-	"github.com/p2pwall/p2pwall/openwrt"
+	"github.com/p2pwall/p2pwall/openwrt/config"
+	"github.com/p2pwall/p2pwall/procd/control"
 )
 
 // version and commit are set by the linker.
@@ -17,26 +19,6 @@ var (
 	version = "0.0.0-dev"
 	commit  string // of the source, or nothing
 )
-
-const usage = `usage: p2pwall COMMAND [OPTIONS]
-
-  run [-c FILE] [--no-rules] [--user NAME] [--log stderr|journal|syslog]
-                                   find and block, in the foreground
-  status [--json]                  is it working, and what did it do
-  clients [--json]                 the hosts that were found
-  peers [--json] [HOST]            the peers they revealed
-  unlock HOST                      lift a lock and forget the host
-  exempt HOST [SECONDS]            leave a host alone (one hour by default, 0: no more)
-  monitor [--json]                 show events as they come
-  check [-c FILE] [--config] [--json]
-                                   is the configuration good, can the machine do it
-  rules [-c FILE] [--backend nft|iptables] [--remove]
-                                   print the rules that run would load
-  ctl JSON                         send one request to the control socket
-  version                          print the version
-
-FILE is ` + openwrt.DefaultPath + ` unless it is given.
-`
 
 // Exit codes.
 const (
@@ -47,28 +29,90 @@ const (
 
 // command is a command of the program.
 type command struct {
-	name        string
-	run         func(c *call) int // returns the exit code
-	least, most int               // how many arguments it takes
+	name, args  string
+	help        string
+	options     string          // those of call.option that it has, beside -c
+	run         func(*call) int // returns the exit code
+	least, most int             // how many arguments it takes
 }
 
-var commands = []command{
-	{"run", run, 0, 0},
-	{"status", ask, 0, 0},
-	{"clients", ask, 0, 0},
-	{"peers", ask, 0, 1},
-	{"unlock", ask, 1, 1},
-	{"exempt", ask, 1, 2},
-	{"monitor", ask, 0, 0},
-	{"check", check, 0, 0},
-	{"rules", rules, 0, 0},
-	{"ctl", ctl, 1, 1},
-	{"version", printVersion, 0, 0},
+// commands are our own. Those that ask the daemon stand in the table of the control
+// socket, and in the help behind the first of these.
+var commands = [...]command{
+	{name: "run", help: "find and block, in the foreground", options: "c no-rules user log", run: run},
+	{name: "check", help: "is the configuration good, can the machine do it", options: "c config json", run: checkMachine},
+	{name: "rules", help: "print the rules that run would load", options: "c backend remove", run: rules},
+	{name: "ctl", args: " JSON", help: "send one request to the control socket", run: ctl, least: 1, most: 1},
+	{name: "version", help: "print the version", run: printVersion},
+}
+
+// asking makes a command of one of the control socket.
+func (x *command) asking(c *control.Command) {
+	*x = command{name: c.Name, help: c.Help, run: ask}
+	switch c.Host {
+	case control.May:
+		x.args, x.most = " [HOST]", 1
+	case control.Must:
+		x.args, x.least, x.most = " HOST", 1, 1
+	}
+	if c.Number == "seconds" {
+		x.args += " [SECONDS]"
+		x.most++
+	}
+	if !c.Changes {
+		x.options = "json"
+	}
+}
+
+// each calls f with every command, in the order of the help, until it returns false.
+func each(f func(*command) bool) {
+	for i := range commands {
+		if !f(&commands[i]) {
+			return
+		}
+		for j := 0; i == 0 && j < len(control.Commands); j++ {
+			if c := &control.Commands[j]; c.Help != "" {
+				var x command
+				if x.asking(c); !f(&x) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// usage is the program's help.
+func usage() string {
+	const column = 35 // at which what a command does is written
+	text := "usage: p2pwall COMMAND [OPTIONS]\n\n"
+	each(func(x *command) bool {
+		line := "  " + x.name
+		c := &call{command: x}
+		for _, name := range strings.Fields(x.options) {
+			dashes := " [--"
+			if len(name) == 1 {
+				dashes = " [-"
+			}
+			line += dashes + name
+			if _, _, value := c.option(name); value != "" {
+				line += " " + value
+			}
+			line += "]"
+		}
+		line += x.args
+		if len(line) >= column {
+			text += line + "\n"
+			line = ""
+		}
+		text += fmt.Sprintf("%-*s%s\n", column, line, x.help)
+		return true
+	})
+	return text + "\nFILE is " + config.DefaultPath + " unless it is given.\n"
 }
 
 // call is one call of a command.
 type call struct {
-	name        string
+	*command
 	args        []string // what is no option
 	config      string
 	json        bool
@@ -85,66 +129,79 @@ func main() { os.Exit(dispatch(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func dispatch(args []string, out, errOut io.Writer) int {
 	if len(args) == 0 {
-		fmt.Fprint(errOut, usage)
+		fmt.Fprint(errOut, usage())
 		return exitUsage
 	}
 	name := args[0]
 	switch name {
 	case "-h", "-help", "--help", "help":
-		fmt.Fprint(out, usage)
+		fmt.Fprint(out, usage())
 		return exitOK
 	case "-version", "--version":
 		name = "version"
 	}
-	for _, cmd := range commands {
-		if cmd.name != name {
-			continue
+	code := -1
+	each(func(x *command) bool {
+		if x.name == name {
+			code = x.do(args[1:], out, errOut)
 		}
-		c := &call{name: name, config: openwrt.DefaultPath, out: out, errOut: errOut}
-		err := c.parse(args[1:])
-		switch {
-		case err == errHelp:
-			fmt.Fprint(out, usage)
-			return exitOK
-		case err == nil && len(c.args) < cmd.least:
-			err = errors.New("an argument is missing")
-		case err == nil && len(c.args) > cmd.most:
-			err = fmt.Errorf("too many arguments: %s", strings.Join(c.args[cmd.most:], " "))
-		}
-		if err != nil {
-			fmt.Fprintf(errOut, "p2pwall %s: %v\n\n%s", name, err, usage)
-			return exitUsage
-		}
-		return cmd.run(c)
+		return code < 0
+	})
+	if code >= 0 {
+		return code
 	}
-	fmt.Fprintf(errOut, "p2pwall: unknown command %q\n\n%s", name, usage)
+	fmt.Fprintf(errOut, "p2pwall: unknown command %q\n\n%s", name, usage())
 	return exitUsage
+}
+
+// do reads the options and runs the command.
+func (x *command) do(args []string, out, errOut io.Writer) int {
+	c := &call{command: x, config: config.DefaultPath, out: out, errOut: errOut}
+	err := c.parse(args)
+	switch {
+	case err == errHelp:
+		fmt.Fprint(out, usage())
+		return exitOK
+	case err == nil && len(c.args) < x.least:
+		err = errors.New("an argument is missing")
+	case err == nil && len(c.args) > x.most:
+		err = fmt.Errorf("too many arguments: %s", strings.Join(c.args[x.most:], " "))
+	}
+	if err != nil {
+		fmt.Fprintf(errOut, "p2pwall %s: %v\n\n%s", x.name, err, usage())
+		return exitUsage
+	}
+	return x.run(c)
 }
 
 var errHelp = errors.New("help is wanted")
 
-// option returns what an option sets: a flag, or a value that must follow; nil
-// for both when the command has no such option.
-func (c *call) option(name string) (flag *bool, value *string) {
-	switch c.name + " " + name {
-	case c.name + " c":
-		return nil, &c.config
-	case "run no-rules":
-		return &c.noRules, nil
-	case "run user":
-		return nil, &c.user
-	case "run log":
-		return nil, &c.log
-	case "status json", "clients json", "peers json", "monitor json", "check json":
-		return &c.json, nil
-	case "check config":
-		return &c.configOnly, nil
-	case "rules backend":
-		return nil, &c.backend
-	case "rules remove":
-		return &c.remove, nil
+// option returns what an option sets: a flag, or a value that must follow, and how the
+// help names that; nil for both when the command has no such option. Every command takes
+// a configuration.
+func (c *call) option(name string) (flag *bool, to *string, value string) {
+	if name != "c" && !slices.Contains(strings.Fields(c.command.options), name) {
+		return nil, nil, ""
 	}
-	return nil, nil
+	switch name {
+	case "c":
+		return nil, &c.config, "FILE"
+	case "no-rules":
+		flag = &c.noRules
+	case "user":
+		return nil, &c.user, "NAME"
+	case "log":
+		return nil, &c.log, "stderr|journal|syslog"
+	case "json":
+		flag = &c.json
+	case "config":
+		flag = &c.configOnly
+	case "backend":
+		return nil, &c.backend, "nft|iptables"
+	case "remove":
+		flag = &c.remove
+	}
+	return flag, nil, ""
 }
 
 // parse reads options, which may stand before and behind the arguments and begin
@@ -165,7 +222,7 @@ func (c *call) parse(args []string) error {
 		if name == "h" || name == "help" {
 			return errHelp
 		}
-		flag, to := c.option(name)
+		flag, to, _ := c.option(name)
 		switch {
 		case flag == nil && to == nil:
 			return fmt.Errorf("unknown option %s", arg)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/p2pwall/p2pwall/procd"
+	"github.com/p2pwall/p2pwall/procd/control"
 )
 
 // asProgram has the test binary be the program.
@@ -29,9 +29,9 @@ func p2pwall(args ...string) (code int, out, errOut string) {
 	return code, o.String(), e.String()
 }
 
-// config writes a configuration whose main section has the options, and returns
+// writeConfig writes a configuration whose main section has the options, and returns
 // its path.
-func config(t *testing.T, options ...string) string {
+func writeConfig(t *testing.T, options ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "p2pwall")
 	text := "config p2pwall 'main'\n"
@@ -45,7 +45,7 @@ func config(t *testing.T, options ...string) string {
 }
 
 func TestUsage(t *testing.T) {
-	cfg := config(t)
+	cfg := writeConfig(t)
 	for _, x := range []struct {
 		args string
 		code int
@@ -93,7 +93,7 @@ func TestUsage(t *testing.T) {
 
 // TestCheckReportsEveryLine, not only the first that is wrong.
 func TestCheckReportsEveryLine(t *testing.T) {
-	path := config(t, "option timelock 'soon'", "option frobnicate '1'", "list exempt 'nobody'", "option queue '70000'")
+	path := writeConfig(t, "option timelock 'soon'", "option frobnicate '1'", "list exempt 'nobody'", "option queue '70000'")
 	code, out, errOut := p2pwall("check", "--config", "-c", path)
 	if code != exitUsage || errOut != "" {
 		t.Errorf("exit code %d, stderr %q", code, errOut)
@@ -130,7 +130,7 @@ func TestCheckReportsEveryLine(t *testing.T) {
 // TestRunDoesNotBegin where it cannot work; each with one clear line.
 func TestRunDoesNotBegin(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "none")
-	off := config(t, "option enabled '0'")
+	off := writeConfig(t, "option enabled '0'")
 	for _, x := range []struct {
 		args []string
 		code int
@@ -152,11 +152,11 @@ func TestRunDoesNotBegin(t *testing.T) {
 
 // daemonStub answers at a control socket and returns the configuration that
 // names it, and the requests it got.
-func daemonStub(t *testing.T, answer func(procd.Request) []string) (cfg string, got chan procd.Request) {
+func daemonStub(t *testing.T, answer func(control.Request) []string) (cfg string, got chan control.Request) {
 	t.Helper()
 	sock := filepath.Join(t.TempDir(), "sock")
-	got = make(chan procd.Request, 10)
-	s, err := procd.Listen(sock, func(req procd.Request, r *procd.Reply) {
+	got = make(chan control.Request, 10)
+	s, err := control.Listen(sock, func(req control.Request, r *control.Reply) {
 		got <- req
 		for _, line := range answer(req) {
 			r.Send([]byte(line))
@@ -166,11 +166,11 @@ func daemonStub(t *testing.T, answer func(procd.Request) []string) (cfg string, 
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	return config(t, "option control '"+sock+"'"), got
+	return writeConfig(t, "option control '"+sock+"'"), got
 }
 
 func TestAsk(t *testing.T) {
-	cfg, got := daemonStub(t, func(req procd.Request) []string {
+	cfg, got := daemonStub(t, func(req control.Request) []string {
 		switch {
 		case req.Cmd == "unlock" && req.Host == "192.168.1.9":
 			return []string{`{"error":"192.168.1.9 is no client that is known: \"clients\" lists them"}`}
@@ -183,22 +183,22 @@ func TestAsk(t *testing.T) {
 	})
 	for _, x := range []struct {
 		args []string
-		want procd.Request
+		want control.Request
 		code int
 		out  string
 		err  string
 	}{
-		{[]string{"status"}, procd.Request{Cmd: "status", Text: true}, 0, "it is so\nand so\n", ""},
-		{[]string{"status", "--json"}, procd.Request{Cmd: "status"}, 0, "{\"ok\":true}\n", ""},
-		{[]string{"clients", "-json"}, procd.Request{Cmd: "clients"}, 0, "{\"ok\":true}\n", ""},
-		{[]string{"peers", "192.168.1.5"}, procd.Request{Cmd: "peers", Host: "192.168.1.5", Text: true}, 0, "it is so\nand so\n", ""},
-		{[]string{"peers", "--json"}, procd.Request{Cmd: "peers"}, 1, "{\"error\":\"no\"}\n", ""},
-		{[]string{"unlock", "192.168.1.5"}, procd.Request{Cmd: "unlock", Host: "192.168.1.5", Text: true}, 0, "it is so\nand so\n", ""},
-		{[]string{"unlock", "192.168.1.9"}, procd.Request{Cmd: "unlock", Host: "192.168.1.9", Text: true}, 1, "", "p2pwall: 192.168.1.9 is no client that is known: \"clients\" lists them\n"},
-		{[]string{"exempt", "2001:DB8::1"}, procd.Request{Cmd: "exempt", Host: "2001:db8::1", Seconds: 3600, Text: true}, 0, "it is so\nand so\n", ""},
-		{[]string{"exempt", "192.168.1.5", "0"}, procd.Request{Cmd: "exempt", Host: "192.168.1.5", Text: true}, 0, "it is so\nand so\n", ""},
-		{[]string{"exempt", "192.168.1.5", "60"}, procd.Request{Cmd: "exempt", Host: "192.168.1.5", Seconds: 60, Text: true}, 0, "it is so\nand so\n", ""},
-		{[]string{"ctl", `{"cmd":"history"}`}, procd.Request{Cmd: "history"}, 0, "{\"ok\":true}\n", ""},
+		{[]string{"status"}, control.Request{Cmd: "status", Text: true}, 0, "it is so\nand so\n", ""},
+		{[]string{"status", "--json"}, control.Request{Cmd: "status"}, 0, "{\"ok\":true}\n", ""},
+		{[]string{"clients", "-json"}, control.Request{Cmd: "clients"}, 0, "{\"ok\":true}\n", ""},
+		{[]string{"peers", "192.168.1.5"}, control.Request{Cmd: "peers", Host: "192.168.1.5", Text: true}, 0, "it is so\nand so\n", ""},
+		{[]string{"peers", "--json"}, control.Request{Cmd: "peers"}, 1, "{\"error\":\"no\"}\n", ""},
+		{[]string{"unlock", "192.168.1.5"}, control.Request{Cmd: "unlock", Host: "192.168.1.5", Text: true}, 0, "it is so\nand so\n", ""},
+		{[]string{"unlock", "192.168.1.9"}, control.Request{Cmd: "unlock", Host: "192.168.1.9", Text: true}, 1, "", "p2pwall: 192.168.1.9 is no client that is known: \"clients\" lists them\n"},
+		{[]string{"exempt", "2001:DB8::1"}, control.Request{Cmd: "exempt", Host: "2001:db8::1", Seconds: 3600, Text: true}, 0, "it is so\nand so\n", ""},
+		{[]string{"exempt", "192.168.1.5", "0"}, control.Request{Cmd: "exempt", Host: "192.168.1.5", Text: true}, 0, "it is so\nand so\n", ""},
+		{[]string{"exempt", "192.168.1.5", "60"}, control.Request{Cmd: "exempt", Host: "192.168.1.5", Seconds: 60, Text: true}, 0, "it is so\nand so\n", ""},
+		{[]string{"ctl", `{"cmd":"history"}`}, control.Request{Cmd: "history"}, 0, "{\"ok\":true}\n", ""},
 	} {
 		code, out, errOut := p2pwall(append(x.args, "-c", cfg)...)
 		if req := <-got; req != x.want {
@@ -214,7 +214,7 @@ func TestAsk(t *testing.T) {
 // broken since.
 func TestFaultsBesideADaemon(t *testing.T) {
 	const reply = `{"version":"1","devices":[]}`
-	cfg, _ := daemonStub(t, func(req procd.Request) []string {
+	cfg, _ := daemonStub(t, func(req control.Request) []string {
 		switch {
 		case req.Text:
 			return []string{`{"text":"all is well\n"}`}
@@ -253,9 +253,9 @@ func TestFaultsBesideADaemon(t *testing.T) {
 
 func TestMonitorPrintsUntilTheDaemonEnds(t *testing.T) {
 	sock := filepath.Join(t.TempDir(), "sock")
-	var s *procd.Server
+	var s *control.Server
 	ready := make(chan struct{})
-	s, err := procd.Listen(sock, func(_ procd.Request, r *procd.Reply) {
+	s, err := control.Listen(sock, func(_ control.Request, r *control.Reply) {
 		<-ready
 		r.Send([]byte(`{"text":"one"}`))
 		r.Send([]byte(`{"text":"two"}`))
@@ -266,7 +266,7 @@ func TestMonitorPrintsUntilTheDaemonEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, out, errOut := p2pwall("monitor", "-c", config(t, "option control '"+sock+"'"))
+	code, out, errOut := p2pwall("monitor", "-c", writeConfig(t, "option control '"+sock+"'"))
 	if code != exitFailure || out != "one\ntwo\n" || errOut != "p2pwall: the daemon has ended\n" {
 		t.Errorf("got %d, %q, %q", code, out, errOut)
 	}
@@ -274,7 +274,7 @@ func TestMonitorPrintsUntilTheDaemonEnds(t *testing.T) {
 
 func TestNoDaemon(t *testing.T) {
 	sock := filepath.Join(t.TempDir(), "sock")
-	cfg := config(t, "option control '"+sock+"'")
+	cfg := writeConfig(t, "option control '"+sock+"'")
 	for _, cmd := range []string{"status", "monitor", "clients"} {
 		code, out, errOut := p2pwall(cmd, "-c", cfg)
 		want := "p2pwall: p2pwall is not running (no answer at " + sock + "): start it, or name its configuration with -c\n"

@@ -28,9 +28,9 @@ var iptablesPackages = map[string]string{
 // The rules use nothing whose package is not a dependency, and no dependency is
 // there for nothing.
 func TestIptablesDependencies(t *testing.T) {
-	files, err := filepath.Glob("../testdata/rules/iptables*")
+	files, err := filepath.Glob("../firewall/testdata/rules/iptables*")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no rules in ../testdata/rules: %v", err)
+		t.Fatalf("no rules in ../firewall/testdata/rules: %v", err)
 	}
 	depends := flavours[1].depends
 	if flavours[1].name != "p2pwall-iptables" {

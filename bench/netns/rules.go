@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package netns
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// EachIPTables runs a test once with the iptables that is nft within, and once with
+// the legacy one, each in a namespace of its own.
+func EachIPTables(t *testing.T, f func(t *testing.T, flavour string)) {
+	for _, flavour := range []string{"nft", "legacy"} {
+		t.Run(flavour, func(t *testing.T) {
+			Need(t, "nft")
+			UseIPTables(t, flavour)
+			Enter(t)
+			f(t, flavour)
+		})
+	}
+}
+
+// UseIPTables puts iptables of one flavour first in PATH: "nft" or "legacy".
+func UseIPTables(t *testing.T, flavour string) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, p := range []string{"iptables", "ip6tables"} {
+		for _, s := range []string{"", "-save", "-restore"} {
+			path, err := exec.LookPath(p + "-" + flavour + s)
+			if err != nil {
+				t.Skipf("needs %s-%s%s", p, flavour, s)
+			}
+			if path, err = filepath.EvalSymlinks(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(path, filepath.Join(dir, p+s)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
+// Rules is everything that rules are made of in the thread's namespace: what
+// iptables, ip6tables and nft list, without counters.
+func Rules(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	for _, p := range []string{"iptables", "ip6tables"} {
+		for _, table := range []string{"mangle", "raw", "filter"} {
+			for _, l := range strings.Split(Run(t, "", p+"-save", "-t", table), "\n") {
+				if l != "" && l[0] != '#' {
+					if i := strings.Index(l, " ["); i > 0 {
+						l = l[:i] // counters of built-in chains
+					}
+					b.WriteString(p + " " + table + " " + l + "\n")
+				}
+			}
+		}
+	}
+	return b.String() + Run(t, "", "nft", "list", "ruleset")
+}
+
+// QueueStatement matches what a kernel without nft's queue cannot load.
+var QueueStatement = regexp.MustCompile(`queue num [0-9]+( bypass)?`)
+
+// Loadable returns an nft text that this kernel can load: without queue statements
+// when it has none.
+func Loadable(text string) string {
+	if _, err := Try("table inet try {\nchain c {\nqueue num 1 bypass\n}\n}\n", "nft", "-c", "-f", "-"); err == nil {
+		return text
+	}
+	return QueueStatement.ReplaceAllString(text, "accept")
+}

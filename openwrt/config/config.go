@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package config
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// Backend is the packet filter that the queue rules are written for.
+type Backend string
+
+// The backends; BackendAuto is nft where it can queue, else iptables.
+const (
+	BackendAuto     Backend = "auto"
+	BackendNFT      Backend = "nft"
+	BackendIPTables Backend = "iptables"
+)
+
+// SetsKind is where the kernel keeps the cut pairs and the locked clients.
+type SetsKind string
+
+// The kinds of sets; SetsAuto is nft for the nft backend, and for iptables
+// ipset where the kernel has the types needed, else nft.
+const (
+	SetsAuto  SetsKind = "auto"
+	SetsNFT   SetsKind = "nft"
+	SetsIPSet SetsKind = "ipset"
+	SetsOff   SetsKind = "off"
+)
+
+// Action is what a blocked TCP connection attempt gets.
+type Action string
+
+// The actions. Drop is the default because some clients answer a reset with
+// thousands of new connections a second.
+const (
+	ActionDrop   Action = "drop"
+	ActionReset  Action = "reset"
+	ActionReject Action = "reject"
+)
+
+// Offload is what becomes of fw4's flow offload.
+type Offload string
+
+// OffloadHold keeps undecided connections out of the flow table, where no rule
+// sees them; OffloadLeave changes nothing.
+const (
+	OffloadHold  Offload = "hold"
+	OffloadLeave Offload = "leave"
+)
+
+// Mode is what is done about one protocol.
+type Mode string
+
+// The modes: not looked for, found and reported, found and blocked.
+const (
+	ModeOff     Mode = "off"
+	ModeMonitor Mode = "monitor"
+	ModeBlock   Mode = "block"
+)
+
+// Lock is what a locked client is kept from.
+type Lock string
+
+// The locks: all new TCP connections, or the program's own ports, peers and connections.
+const (
+	LockStrict    Lock = "strict"
+	LockSelective Lock = "selective"
+)
+
+// Protocol is a "config protocol" section.
+type Protocol struct {
+	Mode     Mode
+	Lock     Lock
+	BlockUDP bool
+	Answer   detect.Answer // to queries, in the name of who is asked
+	Probe    bool          // probe locked clients by UDP
+	TCPProbe bool          // probe locked clients by TCP
+	HTTP     bool          // look at the first data of TCP connections
+	// ResetEncrypted resets the encrypted connections of a locked client, so that it
+	// tries again in clear.
+	ResetEncrypted bool
+	Names          []string // DNS names that its programs look up: who asks for one is suspected
+}
+
+// Config is /etc/config/p2pwall, checked and with its defaults filled in.
+type Config struct {
+	Enabled      bool
+	Networks     []string // UCI networks, found in DevicesFile
+	Devices      []string // LAN devices named directly
+	DevicesFile  string   // lines "network device", written by the init script
+	TimeLock     time.Duration
+	LookBack     time.Duration
+	Forget       time.Duration
+	Exempt       ExemptList
+	MaxClients   int
+	Backend      Backend
+	Sets         SetsKind
+	Queue        uint16 // first queue number
+	Queues       int
+	MarkMask     uint32 // the mask of Marks
+	QueueLength  uint32
+	CopyRange    uint32
+	FailOpen     bool
+	Action       Action
+	Offload      Offload
+	Control      string
+	StateFile    string // "" for none
+	EventCommand string // "" for none
+	Log          LogClasses
+	Protocols    map[string]Protocol
+}
+
+// DefaultPath is where the configuration is when nothing else is said.
+const DefaultPath = "/etc/config/p2pwall"
+
+// Default returns the configuration of an empty file.
+func Default() Config {
+	c := Config{
+		Enabled:     true,
+		Networks:    []string{"lan"},
+		DevicesFile: "/var/run/p2pwall/devices",
+		TimeLock:    120 * time.Second,
+		LookBack:    30 * time.Second,
+		Forget:      3600 * time.Second,
+		MaxClients:  64,
+		Backend:     BackendAuto,
+		Sets:        SetsAuto,
+		Queue:       214,
+		Queues:      1,
+		MarkMask:    nfq.DefaultMarkMask,
+		QueueLength: 1024,
+		CopyRange:   2048,
+		FailOpen:    true,
+		Action:      ActionDrop,
+		Offload:     OffloadHold,
+		Control:     "/var/run/p2pwall/control.sock",
+		StateFile:   "/var/run/p2pwall/state",
+		Log:         LogClients,
+		Protocols:   map[string]Protocol{},
+	}
+	for _, p := range protocols {
+		c.Protocols[p.Name] = p.preset
+	}
+	return c
+}
+
+// Parse reads a configuration in UCI syntax. File is the name that errors give;
+// the error is of type Errors and holds every fault found. With faults the Config says
+// only where the daemon answers: it goes on with what it read before.
+func Parse(r io.Reader, file string) (Config, error) {
+	// A configuration is a few KiB: more is not one.
+	const limit = 1 << 18
+	text, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return Config{}, Errors{{File: file, What: "cannot be read: " + err.Error(), Remedy: "check the file"}}
+	}
+	if len(text) > limit {
+		return Config{}, Errors{{File: file, What: "is longer than 256 KiB", Remedy: "check that it is a configuration"}}
+	}
+	s := &scanner{file: file, text: string(text), line: 1}
+	sections := s.sections()
+	c := Default()
+	d := decoder{config: &c, file: file, errs: s.errs}
+	for _, sec := range sections {
+		d.section(sec)
+	}
+	d.whole()
+	if err := d.errs.sorted(); err != nil {
+		return Config{Control: c.Control}, err
+	}
+	return c, nil
+}
+
+// Load reads the configuration file at path.
+func Load(path string) (Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		remedy := "check its permissions"
+		if os.IsNotExist(err) {
+			remedy = "create it, or name another with -c"
+		}
+		return Config{}, Errors{{File: path, What: "cannot be opened: " + reason(err), Remedy: remedy}}
+	}
+	defer f.Close()
+	return Parse(f, path)
+}
+
+// reason strips the path that the os package puts before an error.
+func reason(err error) string {
+	if p, ok := err.(*os.PathError); ok {
+		return p.Err.Error()
+	}
+	return err.Error()
+}
+
+// Marks returns the marks of packets and connections.
+func (c *Config) Marks() nfq.Marks {
+	m, _ := nfq.MakeMarks(c.MarkMask) // was tried when it was read
+	return m
+}
+
+// Active reports whether any protocol is looked for at all.
+func (c *Config) Active() bool {
+	for _, p := range c.Protocols {
+		if p.Mode != ModeOff {
+			return true
+		}
+	}
+	return false
+}
+
+// ReadsTCP reports whether any protocol looks at the first data of TCP
+// connections.
+func (c *Config) ReadsTCP() bool {
+	for _, p := range c.Protocols {
+		if p.Mode != ModeOff && p.HTTP {
+			return true
+		}
+	}
+	return false
+}
+
+// Sifts reports whether a protocol is looked for whose lock cuts the client's own ports
+// and connections, and leaves the rest of its host alone.
+func (c *Config) Sifts() bool { return c.SiftsIn(ModeBlock) || c.SiftsIn(ModeMonitor) }
+
+// SiftsIn reports whether there is a protocol in the mode with such a lock.
+func (c *Config) SiftsIn(mode Mode) bool {
+	for _, p := range protocols {
+		if x := c.Protocols[p.Name]; x.Mode == mode && (p.Sift || x.Lock == LockSelective) {
+			return true
+		}
+	}
+	return false
+}
+
+// Quiet reports whether there is a protocol in the mode whose clients say nothing while
+// they have their sessions.
+func (c *Config) Quiet(mode Mode) bool {
+	for _, p := range protocols {
+		if p.Quiet && c.Protocols[p.Name].Mode == mode {
+			return true
+		}
+	}
+	return false
+}
+
+// ReadsNames reports whether any protocol is known by DNS names.
+func (c *Config) ReadsNames() bool {
+	for _, p := range c.Protocols {
+		if p.Mode != ModeOff && p.Names != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Probes reports whether answers to probes come to the router.
+func (c *Config) Probes() bool {
+	for _, p := range c.Protocols {
+		if p.Mode != ModeOff && p.Probe {
+			return true
+		}
+	}
+	return false
+}
+
+// Answers reports whether any protocol answers clients in their peers' names.
+func (c *Config) Answers() bool {
+	for _, p := range protocols {
+		if x := c.Protocols[p.Name]; x.Mode == ModeBlock && x.BlockUDP && x.Answer != detect.AnswerNone {
+			return true
+		}
+	}
+	return false
+}

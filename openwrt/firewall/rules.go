@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package firewall
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/openwrt/config"
+)
+
+// Target is what rules are written for; nothing in it is "auto".
+type Target struct {
+	Backend config.Backend
+	Sets    config.SetsKind
+	Devices []string // the LAN
+	// CutsFlows: connections that are to be cut later are taken out of the
+	// connection table, so that those which are decided may pass before all else.
+	CutsFlows bool
+}
+
+// Repeats reports whether the rules expect that a verdict with a mark brings the
+// packet back to them (nfq.Queue.SetRepeat). Only the chain of nft is ours alone: in
+// iptables' chain the rules of others would meet it twice. Where decided connections
+// do not pass first, a mark that others restored would let them pass the sets.
+func (t Target) Repeats() bool { return t.Backend == config.BackendNFT && t.CutsFlows }
+
+// Rules are the texts that together are the wall's rules, each for the program
+// that loads it. All are empty when no protocol is looked for.
+type Rules struct {
+	NFT     string // nft -f -
+	IPSet   string // ipset -exist restore
+	Mangle4 string // iptables-restore --noflush
+	Mangle6 string // ip6tables-restore --noflush
+	Raw     string // both of them; the wall works without it
+	Hold    string // nft -f -, only while fw4's table has a flow table
+}
+
+// Names under which the rules stand in the kernel.
+const (
+	TableName = "p2pwall"
+	// chainName is the iptables chain; the further ones are chainName-SOMETHING.
+	chainName = "p2pwall"
+	// HoldComment marks the rules put into fw4's chain, to find them again.
+	HoldComment = "p2pwall: undecided, not offloaded yet"
+)
+
+// The bounds within which a packet can matter.
+const (
+	// udpPayload is the longest UDP payload looked at: a FastTrack message is
+	// shorter, what streams and downloads are made of is longer.
+	udpPayload = 160
+	// udpPackets is how many packets of a UDP flow are looked at, counted from
+	// its opener: whatever goes on longer is no search for peers.
+	udpPackets = 20
+	// tcpPackets is the same for each direction of a TCP connection: enough for
+	// the handshake and the first 4 KiB even in small pieces, of which a busy
+	// network sends some more than once.
+	tcpPackets = 24
+	// hashSeed makes every rule that hashes a host come to the same queue.
+	hashSeed = "0x70327077"
+)
+
+// Lengths of an IP packet that carries no TCP data: header, TCP header and its
+// time stamps. What is longer has data; what is not, but pushes, has too.
+const (
+	tcpBare4 = 20 + 20 + 12
+	tcpBare6 = 40 + 20 + 12
+)
+
+// MakeRules writes the rules for a configuration. It fails when there is no LAN
+// device, or one whose name cannot be written in a rule.
+func MakeRules(c *config.Config, t Target) (Rules, error) {
+	if len(t.Devices) == 0 {
+		return Rules{}, errors.New("no LAN device is known: name one with \"list device\", or a UCI network with \"list network\"")
+	}
+	for _, d := range t.Devices {
+		if err := config.CheckDevice(d); err != nil {
+			return Rules{}, err
+		}
+	}
+	if !c.Active() {
+		return Rules{}, nil
+	}
+	v := ruleValues(c, t)
+	switch string(t.Backend) + " " + string(t.Sets) {
+	case "nft nft":
+		return Rules{NFT: v.expand(nftHead + nftSets + nftRules + nftBlocked + nftQueues), Hold: v.expand(nftHold)}, nil
+	case "nft off":
+		return Rules{NFT: v.expand(nftHead + nftRules + nftQueues), Hold: v.expand(nftHold)}, nil
+	case "iptables nft":
+		nft := v.expand(nftHead + nftSets + nftDrops + nftBlocked + "}\n")
+		// This fills some names with iptables' values.
+		r := v.iptables(c)
+		r.NFT = nft
+		return r, nil
+	case "iptables ipset":
+		r := v.iptables(c)
+		r.IPSet = v.expand(ipsetText)
+		return r, nil
+	case "iptables off":
+		return v.iptables(c), nil
+	}
+	return Rules{}, errors.New("there are no rules for the backend " + string(t.Backend) + " with sets " + string(t.Sets))
+}
+
+// String returns all texts, each under a line that says how it is loaded.
+func (r Rules) String() string {
+	var b strings.Builder
+	for _, x := range []struct{ how, text string }{
+		{"ipset -exist restore", r.IPSet},
+		{"nft -f -", r.NFT},
+		{"iptables-restore --noflush", r.Mangle4},
+		{"ip6tables-restore --noflush", r.Mangle6},
+		{"iptables-restore --noflush; ip6tables-restore --noflush", r.Raw},
+		{"nft -f - (only while fw4 has a flow table)", r.Hold},
+	} {
+		if x.text == "" {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString("# " + x.how + "\n" + x.text)
+	}
+	if b.Len() == 0 {
+		return "# every protocol is off: no rules\n"
+	}
+	return b.String()
+}
+
+// values are what the texts of the rules are filled in with. A line of a text is
+// written once for each value of the <name> in it, and not at all when the name has
+// no value: so a name can be a choice, a list, or a condition.
+type values map[string][]string
+
+// set gives a name one value.
+//
+//go:noinline
+func (v values) set(name, value string) { v[name] = []string{value} }
+
+// number does so with a number.
+//
+//go:noinline
+func (v values) number(name string, n int) { v.set(name, strconv.Itoa(n)) }
+
+// add gives a name one more value.
+//
+//go:noinline
+func (v values) add(name, value string) { v[name] = append(v[name], value) }
+
+// when makes a name a condition.
+//
+//go:noinline
+func (v values) when(name string, is bool) {
+	if is {
+		v.set(name, "")
+	}
+}
+
+// expand fills in a text.
+func (v values) expand(text string) string {
+	var b strings.Builder
+	for _, line := range strings.SplitAfter(text, "\n") {
+		v.line(&b, line)
+	}
+	return b.String()
+}
+
+// line writes what becomes of one line. A name is made of small letters and
+// digits, which sets it apart from a comparison.
+func (v values) line(b *strings.Builder, line string) {
+	start := -1
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case c == '<':
+			start = i
+		case c == '>' && start >= 0:
+			for _, x := range v[line[start+1:i]] {
+				v.line(b, line[:start]+x+line[i+1:])
+			}
+			return
+		case c < '0' || c > '9' && c < 'a' || c > 'z':
+			start = -1
+		}
+	}
+	b.WriteString(line)
+}
+
+// ruleValues returns the values that both backends use.
+func ruleValues(c *config.Config, t Target) values {
+	every := sampleEvery(c.TimeLock)
+	v := values{"dev": t.Devices}
+	m := c.Marks()
+	v.set("mask", nfq.FormatMark(m.Mask))
+	v.set("others", nfq.FormatMark(^m.Mask))
+	v.set("decided", nfq.FormatMark(m.Decided))
+	v.set("own", nfq.FormatMark(m.Own))
+	v.set("sample", nfq.FormatMark(m.Sample))
+	v.set("watch", nfq.FormatMark(m.Watch))
+	v.number("udp", udpPackets)
+	v.number("udpmore", udpPackets+1)
+	v.number("tcp", tcpPackets)
+	v.number("tcpmore", tcpPackets+1)
+	v.set("longtcp", "-m tcp --tcp-flags SYN,RST NONE -m connbytes --connbytes <tcpmore>: --connbytes-mode packets --connbytes-dir original "+
+		"-m connbytes --connbytes <tcpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided")
+	v.set("every", nftTime(every))
+	v.number("seconds", int(max(every, time.Second)/time.Second))
+	v.set("talkevery", nftTime(talkEvery))
+	v.when("talk", c.Answers())
+	v.when("ipsettalk", c.Answers() && t.Sets == config.SetsIPSet)
+	v.when("refuse", c.Action != config.ActionDrop)
+	v.when("ipsetrefuse", c.Action != config.ActionDrop && t.Sets == config.SetsIPSet)
+	v.when("fast", t.CutsFlows)
+	v.when("repeat", t.Repeats())
+	v.when("after", !t.Repeats())
+	v.when("http", c.ReadsTCP())
+	v.when("plain", !c.ReadsTCP())
+	v.when("sets", t.Sets != config.SetsOff)
+	v.when("nftsets", t.Sets == config.SetsNFT)
+	v.when("ipset", t.Sets == config.SetsIPSet)
+	v.when("queues", c.Queues > 1)
+	v.when("hold", c.Offload == config.OffloadHold)
+	v.number("port", detect.ProbePort)
+	v.set("group4", detect.SearchGroup4)
+	v.set("group6", detect.SearchGroup6)
+	looks := c.Sifts()
+	v.when("probes", c.Probes())
+	v.when("input", c.Probes() || looks)
+	v.when("look", looks)
+	v.when("names", c.ReadsNames())
+	for _, m := range c.Exempt.MACs {
+		v.add("mac", m.String())
+	}
+	for _, p := range c.Exempt.Prefixes {
+		name, text := "exempt4", p.String()
+		if p.Addr().Is6() {
+			name = "exempt6"
+		}
+		if p.IsSingleIP() {
+			text = p.Addr().String()
+		}
+		v.add(name, text)
+	}
+	v.nft(c, t)
+	return v
+}
+
+// talkEvery is how often small UDP of one blocked host comes to the queue, to be
+// answered. ipset counts in seconds.
+const talkEvery = 100 * time.Millisecond
+
+// sampleEvery is how often one blocked host gets a packet to the queue: several
+// times in a lock time, so that the lock is known to be still in need, and seldom
+// against what a busy client sends.
+func sampleEvery(lock time.Duration) time.Duration {
+	const longest = 10 * time.Second
+	d := lock / 16
+	if d == 0 || d > longest {
+		return longest
+	}
+	if d >= time.Second {
+		d = d.Truncate(time.Second)
+	}
+	return d
+}

@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package firewall
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/p2pwall/p2pwall/openwrt/config"
+)
+
+// RemoveNFT is the nft script that removes our table, there or not.
+const RemoveNFT = "table inet " + TableName + "\ndelete table inet " + TableName + "\n"
+
+// RecreateNFT turns an nft text of Rules into one that begins with an empty
+// table. It loses the sets' elements, but works when the table that is there does
+// not fit, as one of another version may.
+func RecreateNFT(text string) string { return RemoveNFT + text }
+
+// The texts for nft. One script is one transaction: at no time is there a half of
+// it, and the sets keep their elements and the counters their numbers, because
+// "flush table" takes rules only. A set of another version stays as well, until the
+// table is removed: no rule names it.
+const nftHead = `table inet p2pwall
+flush table inet p2pwall
+table inet p2pwall {
+`
+
+const nftSets = `	# Kept by the daemon: pairs of client and peer that are cut, clients that are
+	# locked, ports of clients that are cut, and hosts that are watched.
+	set cut4 {
+		type ipv4_addr . ipv4_addr
+		flags timeout
+	}
+
+	set cut6 {
+		type ipv6_addr . ipv6_addr
+		flags timeout
+	}
+
+	set lock4 {
+		type ipv4_addr
+		flags timeout
+	}
+
+	set lock6 {
+		type ipv6_addr
+		flags timeout
+	}
+
+	set own4 {
+		type ipv4_addr . inet_proto . inet_service
+		flags timeout
+	}
+
+	set own6 {
+		type ipv6_addr . inet_proto . inet_service
+		flags timeout
+	}
+
+	set watch4 {
+		type ipv4_addr
+		flags timeout
+	}
+
+	set watch6 {
+		type ipv6_addr
+		flags timeout
+	}
+
+	# What the sets dropped; the daemon reads it and sets it back.
+	counter gone_tcp {
+	}
+
+	counter gone_udp {
+	}
+
+	# Kept by the rules: blocked hosts of which a packet was sampled lately.
+	set seen4 {
+		type ipv4_addr
+		size 1024
+		flags dynamic,timeout
+	}
+
+	set seen6 {
+		type ipv6_addr
+		size 1024
+		flags dynamic,timeout
+	}
+
+<talk>	# The same for hosts that are answered in their peers' names.
+<talk>	set talk4 {
+<talk>		type ipv4_addr
+<talk>		size 1024
+<talk>		flags dynamic,timeout
+<talk>	}
+<talk>
+<talk>	set talk6 {
+<talk>		type ipv6_addr
+<talk>		size 1024
+<talk>		flags dynamic,timeout
+<talk>	}
+<talk>
+`
+
+// nftRules are the chains of the nft backend. Priorities are written as numbers,
+// which every version of nft reads.
+const nftRules = `	# Before the firewall's own forward chain: what is accepted here meets
+	# every rule of the firewall after it.
+	chain forward {
+		type filter hook forward priority -10; policy accept;
+<fast>		ct mark & <decided> == <decided> accept
+<repeat>		meta mark & <mask> != 0x0 jump answered
+		iifname <lan> oifname != <lan> goto outbound
+		iifname != <lan> oifname <lan> goto inbound
+	}
+
+<repeat>	# What a verdict brings back from the queue. Other values are none of ours.
+<repeat>	chain answered {
+<repeat>		meta mark & <mask> == <decided> ct mark set ct mark & <others> | <decided> accept
+<repeat>		# What is of no known connection has none to mark.
+<repeat>		meta mark & <mask> == <decided> ct state invalid accept
+<repeat>	}
+<after>	# Where packets come from the queue.
+<after>	chain after {
+<after>		type filter hook forward priority -9; policy accept;
+<after>		meta mark & <mask> == 0x0 accept
+<after><sets>		meta mark & <mask> == <sample> drop
+<after>		meta mark & <mask> == <decided> goto decided
+<after>	}
+
+<probes>	# Answers to our probes.
+<look>	# Requests to be reached from outside (NAT-PMP, PCP, UPnP), and searches for
+<look>	# peers in the LAN: the daemon has the router join their groups.
+<input>	chain input {
+<input>		type filter hook input priority -10; policy accept;
+<probes>		iifname <lan> udp dport <port> <q>
+<look>		iifname <lan> udp dport 5351 <q>
+<look>		iifname <lan> tcp dport 5000 tcp flags & psh == psh <q>
+<look>		iifname <lan> ip daddr <group4> udp dport 6771 <q>
+<look>		iifname <lan> ip6 daddr <group6> udp dport 6771 <q>
+<input>	}
+<input>
+<names>	# What the router's own name server answers.
+<names>	chain answers {
+<names>		type filter hook output priority -10; policy accept;
+<names>		udp sport 53 oifname <lan> <q>
+<names>	}
+<names>
+	# Packets sent into the LAN in a peer's name leave no trace in the connection
+	# table.
+	chain output {
+		type filter hook output priority -300; policy accept;
+		meta mark & <mask> == <own> oifname <lan> notrack
+	}
+
+	chain outbound {
+		ip saddr <set4> goto decided
+		ip6 saddr <set6> goto decided
+		ether saddr <setmac> goto decided
+<sets>		ip saddr . ip daddr @cut4 goto blocked
+<sets>		ip6 saddr . ip6 daddr @cut6 goto blocked
+<sets>		ip saddr . meta l4proto . th sport @own4 goto blocked
+<sets>		ip6 saddr . meta l4proto . th sport @own6 goto blocked
+		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
+		ct mark & <decided> == <decided> return
+		meta l4proto udp goto udp_small
+<http><sets>		meta l4proto tcp ip saddr @watch4 goto watched
+<http><sets>		meta l4proto tcp ip6 saddr @watch6 goto watched
+<http>		tcp flags & (syn | rst) == 0x0 ct original packets > <tcp> ct reply packets > <tcp> goto decided
+<http>		meta l4proto tcp goto tcp_first
+<plain>		meta l4proto tcp goto decided
+	}
+
+	chain inbound {
+		ip daddr <set4> goto decided
+		ip6 daddr <set6> goto decided
+<sets>		ip daddr . ip saddr @cut4 goto gone
+<sets>		ip6 daddr . ip6 saddr @cut6 goto gone
+<sets>		ip daddr . meta l4proto . th dport @own4 goto gone
+<sets>		ip6 daddr . meta l4proto . th dport @own6 goto gone
+<sets><repeat>		ct mark & <mask> == <sample> drop
+		ct status seen-reply goto heard
+	}
+
+	# Of connections in which the LAN side has spoken. The rest anybody outside can
+	# make, and the firewall may drop it: it is never decided.
+	chain heard {
+<names>		udp sport 53 <q>
+		ct mark & <decided> == <decided> return
+<sets>		ip daddr @watch4 return
+<sets>		ip6 daddr @watch6 return
+		meta l4proto udp ct reply packets > <udp> goto decided
+<http>		tcp flags & (syn | rst) == 0x0 ct original packets > <tcp> ct reply packets > <tcp> goto decided
+<plain>		meta l4proto tcp goto decided
+	}
+
+	chain tcp_open {
+<sets>		ip saddr @lock4 goto blocked
+<sets>		ip6 saddr @lock6 goto blocked
+		<q>
+	}
+
+	chain udp_small {
+<names>		udp dport 53 ct original packets > <udp> return
+<look><sets>		ip saddr @watch4 goto udp_watched
+<look><sets>		ip6 saddr @watch6 goto udp_watched
+		ct original packets > <udp> goto decided
+		udp length <= <udplength> <q>
+<look>		ct original packets <= 1 <q>
+	}
+
+<look><sets>	# Of a host that is watched, what shows sessions of WebRTC, however old they are:
+<look><sets>	# STUN, and small application data of DTLS.
+<look><sets>	chain udp_watched {
+<look><sets>		ct original packets <= <udp> <q>
+<look><sets>		udp length <= <udplength> @th,96,32 0x2112a442 <q>
+<look><sets>		udp length <= <udplength> @th,64,24 0x17fefd <q>
+<look><sets>	}
+<look><sets>
+<http>	chain tcp_first {
+<http>		tcp flags & (syn | rst) != 0x0 return
+<http>		ct direction original ct original packets 1-<tcp> goto tcp_data
+<http>		ct direction reply ct reply packets 1-<tcp> goto tcp_data
+<http>	}
+<http>
+<http><sets>	# All data that a host sends that is watched. When the daemon has answered a
+<http><sets>	# connection, connection tracking calls all that follows invalid. A SYN-ACK shows
+<http><sets>	# where the host serves others.
+<http><sets>	chain watched {
+<http><sets>		tcp flags & rst == 0x0 ct state invalid <q>
+<http><sets>		tcp flags & (syn | rst) == syn <q>
+<http><sets>		tcp flags & (syn | rst) == 0x0 goto tcp_data
+<http><sets>	}
+<http><sets>
+<http>	# A bare acknowledgement is no data.
+<http>	chain tcp_data {
+<http>		tcp flags & psh == psh <q>
+<http>		meta nfproto ipv4 meta length > <bare4> <q>
+<http>		meta nfproto ipv6 meta length > <bare6> <q>
+<http>	}
+<http>
+	# Nothing of this connection will be looked at again; it may be offloaded.
+	chain decided {
+		ct mark & <decided> != <decided> ct mark set ct mark & <others> | <decided>
+	}
+
+<sets><repeat>	# A full queue that fails open lets it pass, but not what answers it.
+<sets>	chain sample {
+<sets>		meta mark set meta mark & <others> | <sample>
+<sets><repeat>		ct original packets <= 1 ct mark set ct mark & <others> | <sample>
+<sets>		<samplequeue>
+<sets>		meta nfproto ipv4 iifname <lan> jhash ip saddr <tosample>
+<sets>		meta nfproto ipv6 iifname <lan> jhash ip6 saddr <tosample>
+<sets>	}
+<sets>
+`
+
+// nftDrops are the chains that an iptables rule set uses where there is no ipset.
+// What is sampled goes on to the mangle table, where iptables queues it.
+const nftDrops = `	# Before the mangle table of iptables.
+	chain drops {
+		type filter hook forward priority -160; policy accept;
+<fast>		ct mark & <decided> == <decided> accept
+		iifname <lan> oifname != <lan> goto outbound
+		iifname != <lan> oifname <lan> goto inbound
+	}
+
+	chain outbound {
+		ip saddr <set4> return
+		ip6 saddr <set6> return
+		ether saddr <setmac> return
+		ip saddr . ip daddr @cut4 goto blocked
+		ip6 saddr . ip6 daddr @cut6 goto blocked
+		ip saddr . meta l4proto . th sport @own4 goto blocked
+		ip6 saddr . meta l4proto . th sport @own6 goto blocked
+		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
+<http>		meta l4proto tcp ip saddr @watch4 goto watched
+<http>		meta l4proto tcp ip6 saddr @watch6 goto watched
+<look>		meta l4proto udp ip saddr @watch4 goto udp_watched
+<look>		meta l4proto udp ip6 saddr @watch6 goto udp_watched
+	}
+
+	chain inbound {
+		ip daddr <set4> return
+		ip6 daddr <set6> return
+		ip daddr . ip saddr @cut4 goto gone
+		ip6 daddr . ip6 saddr @cut6 goto gone
+		ip daddr . meta l4proto . th dport @own4 goto gone
+		ip6 daddr . meta l4proto . th dport @own6 goto gone
+		ct mark & <mask> == <sample> drop
+		ip daddr @watch4 goto watched
+		ip6 daddr @watch6 goto watched
+	}
+
+	# iptables is to know what is from or to a watched host.
+	chain watched {
+		meta mark set meta mark & <others> | <watch>
+	}
+
+<look>	# Of its UDP, what shows sessions of WebRTC is queued, however old they are: STUN,
+<look>	# and small application data of DTLS. Other UDP is not decided.
+<look>	chain udp_watched {
+<look><names>		udp dport 53 return
+<look>		ct original packets <= <udp> goto watched
+<look>		udp length <= <udplength> @th,96,32 0x2112a442 goto watched
+<look>		udp length <= <udplength> @th,64,24 0x17fefd goto watched
+<look>		meta mark set meta mark & <others> | <own>
+<look>	}
+<look>
+	chain tcp_open {
+		ip saddr @lock4 goto blocked
+		ip6 saddr @lock6 goto blocked
+	}
+
+	# A full queue that fails open lets it pass, but not what answers it.
+	chain sample {
+		meta mark set meta mark & <others> | <sample>
+		ct original packets <= 1 ct mark set ct mark & <others> | <sample>
+	}
+
+`
+
+// nftBlocked is the chain that drops, but for one packet of each host in a while.
+// A full set drops too. Small UDP comes oftener: a client stays in its UDP mode
+// only while it is answered. What is to be refused goes to the daemon, which
+// sends the refusals. What is sampled the daemon counts, the rest is counted here.
+const nftBlocked = `	# A packet of each blocked host in a while keeps its lock alive.
+	chain blocked {
+<refuse>		tcp flags & (fin | syn | rst | ack) == syn goto sample
+<talk>		udp length <= <udplength> goto talk
+		ip saddr @seen4 goto gone
+		ip6 saddr @seen6 goto gone
+		add @seen4 { ip saddr timeout <every> } goto sample
+		add @seen6 { ip6 saddr timeout <every> } goto sample
+		goto gone
+	}
+<talk>
+<talk>	# A client that is answered goes on talking.
+<talk>	chain talk {
+<talk>		ip saddr @talk4 goto gone
+<talk>		ip6 saddr @talk6 goto gone
+<talk>		add @talk4 { ip saddr timeout <talkevery> } goto sample
+<talk>		add @talk6 { ip6 saddr timeout <talkevery> } goto sample
+<talk>		goto gone
+<talk>	}
+
+	chain gone {
+		meta l4proto tcp counter name gone_tcp drop
+		counter name gone_udp drop
+	}
+`
+
+// nftQueues shares the hosts out to several queues and ends the table.
+const nftQueues = `<queues>
+<queues>	# All packets of a LAN host come to the same queue.
+<queues>	chain queues {
+<queues>		meta nfproto ipv4 iifname <lan> jhash ip saddr <toqueue>
+<queues>		meta nfproto ipv4 jhash ip daddr <toqueue>
+<queues>		meta nfproto ipv6 iifname <lan> jhash ip6 saddr <toqueue>
+<queues>		meta nfproto ipv6 jhash ip6 daddr <toqueue>
+<queues>	}
+<queuechain>
+<sets><samplechain>
+}
+`
+
+// nftHold keeps undecided connections out of fw4's flow table: they are accepted
+// before the rule that offloads. The rules stand in fw4's chain, which a reload of
+// fw4 empties.
+const nftHold = `<hold>insert rule inet fw4 forward meta l4proto { tcp, udp } iifname <lan> oifname != <lan> ct state established,related ct mark & <decided> != <decided> accept comment "` + HoldComment + `"
+<hold>insert rule inet fw4 forward meta l4proto { tcp, udp } iifname != <lan> oifname <lan> ct state established,related ct mark & <decided> != <decided> accept comment "` + HoldComment + `"
+`
+
+// nft adds the values for the nft texts.
+func (v values) nft(c *config.Config, t Target) {
+	// Devices by name: a bridge that is made again has another index.
+	lan := "\"" + strings.Join(t.Devices, "\", \"") + "\""
+	if len(t.Devices) > 1 {
+		lan = "{ " + lan + " }"
+	}
+	v.set("lan", lan)
+	v.nftSet("set4", "exempt4")
+	v.nftSet("set6", "exempt6")
+	v.nftSet("setmac", "mac")
+	v.number("udplength", udpPayload+8)
+	v.number("bare4", tcpBare4)
+	v.number("bare6", tcpBare6)
+	if c.Queues == 1 {
+		v.set("q", nftQueue(int(c.Queue), c.FailOpen))
+		v.set("samplequeue", nftQueue(int(c.Queue), false))
+	} else {
+		v.set("q", "goto queues")
+		v.nftByHost(c, "queue", c.FailOpen)
+		v.nftByHost(c, "sample", false)
+	}
+}
+
+// nftByHost adds the end of a rule that goes to one of several chains by a hash of
+// the LAN host's address, and those chains.
+func (v values) nftByHost(c *config.Config, chain string, bypass bool) {
+	var targets []string
+	for i := range c.Queues {
+		n := strconv.Itoa(i)
+		targets = append(targets, n+" : goto "+chain+n)
+		v.add(chain+"chain", "\tchain "+chain+n+" {\n\t\t"+nftQueue(int(c.Queue)+i, bypass)+"\n\t}")
+	}
+	v.set("to"+chain, "mod "+strconv.Itoa(c.Queues)+" seed "+hashSeed+" vmap { "+strings.Join(targets, ", ")+" }")
+}
+
+// nftSet gives a name the values of another as a set in a rule, or none when there
+// are none.
+func (v values) nftSet(name, of string) {
+	if list := v[of]; list != nil {
+		v.set(name, "{ "+strings.Join(list, ", ")+" }")
+	}
+}
+
+// nftQueue is the statement that queues a packet. The form with "num" is the one
+// that every version of nft reads.
+func nftQueue(n int, bypass bool) string {
+	s := "queue num " + strconv.Itoa(n)
+	if bypass {
+		s += " bypass"
+	}
+	return s
+}
+
+// nftTime writes a duration for nft.
+func nftTime(d time.Duration) string {
+	if d >= time.Second {
+		return strconv.Itoa(int(d/time.Second)) + "s"
+	}
+	return strconv.Itoa(int(d/time.Millisecond)) + "ms"
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package control
+
+import (
+	"strconv"
+	"unicode/utf8"
+)
+
+// jsonWriter appends JSON to a buffer. It keeps the commas right; braces are the
+// caller's. Its methods are not inlined: there are a hundred calls, none of them
+// in a hurry, and each copy would cost flash.
+type jsonWriter struct {
+	b    []byte
+	more bool // a value precedes in the open object or array
+}
+
+//go:noinline
+func (w *jsonWriter) comma() {
+	if w.more {
+		w.b = append(w.b, ',')
+	}
+	w.more = true
+}
+
+// open begins an object '{' or an array '['.
+//
+//go:noinline
+func (w *jsonWriter) open(c byte) {
+	w.comma()
+	w.b = append(w.b, c)
+	w.more = false
+}
+
+//go:noinline
+func (w *jsonWriter) close(c byte) {
+	w.b = append(w.b, c)
+	w.more = true
+}
+
+// key writes a member's name; its value must follow.
+//
+//go:noinline
+func (w *jsonWriter) key(k string) {
+	w.comma()
+	w.b = appendString(w.b, k)
+	w.b = append(w.b, ':')
+	w.more = false
+}
+
+//go:noinline
+func (w *jsonWriter) str(k, v string) {
+	w.key(k)
+	w.b = appendString(w.b, v)
+	w.more = true
+}
+
+//go:noinline
+func (w *jsonWriter) num(k string, v int64) {
+	w.key(k)
+	w.b = strconv.AppendInt(w.b, v, 10)
+	w.more = true
+}
+
+//go:noinline
+func (w *jsonWriter) uint(k string, v uint64) {
+	w.key(k)
+	w.b = strconv.AppendUint(w.b, v, 10)
+	w.more = true
+}
+
+// tenths writes a number with one decimal.
+//
+//go:noinline
+func (w *jsonWriter) tenths(k string, v float64) {
+	w.key(k)
+	w.b = strconv.AppendFloat(w.b, v, 'f', 1, 64)
+	w.more = true
+}
+
+//go:noinline
+func (w *jsonWriter) bool(k string, v bool) {
+	w.key(k)
+	w.b = strconv.AppendBool(w.b, v)
+	w.more = true
+}
+
+// item writes a string in an array, itemNum a number.
+//
+//go:noinline
+func (w *jsonWriter) item(v string) {
+	w.comma()
+	w.b = appendString(w.b, v)
+}
+
+//go:noinline
+func (w *jsonWriter) itemNum(v uint64) {
+	w.comma()
+	w.b = strconv.AppendUint(w.b, v, 10)
+}
+
+// appendString appends s as a JSON string. Bytes that are no UTF-8 become
+// U+FFFD, and the characters that mean something in HTML are escaped, so that
+// no reader can take a name for markup.
+func appendString(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"')
+	for i := 0; i < len(s); {
+		c := s[i]
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+			i++
+		case c == '\n':
+			b = append(b, '\\', 'n')
+			i++
+		case c < 0x20 || c == '<' || c == '>' || c == '&' || c == 0x7f:
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			i++
+		case c < utf8.RuneSelf:
+			b = append(b, c)
+			i++
+		default:
+			r, n := utf8.DecodeRuneInString(s[i:])
+			b = utf8.AppendRune(b, r)
+			i += n
+		}
+	}
+	return append(b, '"')
+}

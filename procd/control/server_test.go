@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package control
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// echo answers with the command.
+func echo(req Request, r *Reply) { r.Send([]byte(`"` + req.Cmd + `"`)) }
+
+func TestSocketMode(t *testing.T) {
+	old := unix.Umask(0)
+	defer unix.Umask(old)
+	path := control(t, echo)
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode() != os.ModeSocket|0o600 {
+		t.Errorf("mode %v", info.Mode())
+	}
+}
+
+func TestManyRequestsOnAConnection(t *testing.T) {
+	c, err := net.Dial("unix", control(t, echo))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, `{"cmd":"a"}`+"\n"+`{"cmd":"b"}`+"\nx\n"+`{"cmd":"c"}`) // the last without its newline
+	c.(*net.UnixConn).CloseWrite()
+	got, err := io.ReadAll(c)
+	if want := "\"a\"\n\"b\"\n{\"error\":\"not a JSON object on one line\"}\n\"c\"\n"; err != nil || string(got) != want {
+		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+}
+
+func TestStaleSocketIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new", "control.sock") // the directory is made
+	if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	s, err := Listen(path, echo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(t, path, `{"cmd":"here"}`); got != `"here"` {
+		t.Errorf("got %s", got)
+	}
+	s.Close()
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// TestListenErrors has what a user is told, and that nothing is taken away.
+func TestListenErrors(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	running := control(t, echo)
+	busy := filepath.Join(dir, "busy")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: busy, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	raw, err := l.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) { err = unix.Listen(int(fd), 0) })
+	waiting, derr := net.Dial("unix", busy) // fills the backlog
+	if err != nil || derr != nil {
+		t.Fatal(err, derr)
+	}
+	defer waiting.Close()
+	long := filepath.Join(dir, strings.Repeat("x", 100), "s")
+	for _, x := range []struct{ path, want string }{
+		{file, file + ": exists and is no socket: move it away, or set \"option control\""},
+		{dir, dir + ": exists and is no socket: move it away, or set \"option control\""},
+		{running, running + ": another p2pwall is running and answers: stop it first"},
+		{busy, busy + ": another p2pwall is running and answers: stop it first"},
+		{long, long + ": the path is longer than 107 bytes"},
+		{filepath.Join(file, "s"), file + "/s: mkdir " + file + ": not a directory"},
+	} {
+		_, err := Listen(x.path, echo)
+		if err == nil || err.Error() != "control socket "+x.want {
+			t.Errorf("got %v, want %s", err, x.want)
+		}
+		if errors.Is(err, ErrRunning) != strings.Contains(x.want, "running") {
+			t.Errorf("%v is ErrRunning: %v", err, errors.Is(err, ErrRunning))
+		}
+	}
+	if got := ask(t, running, `{"cmd":"still"}`); got != `"still"` {
+		t.Errorf("the running one answers %s", got)
+	}
+	if b, _ := os.ReadFile(file); string(b) != "mine" {
+		t.Error("the file was touched")
+	}
+}
+
+func TestTooLongRequest(t *testing.T) {
+	path := control(t, echo)
+	got := ask(t, path, `{"cmd":"`+strings.Repeat("x", maxRequest)+`"}`)
+	if want := `{"error":"the request is longer than 4096 bytes"}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	fits := strings.Repeat("x", maxRequest-len(`{"cmd":""}`+"\n"))
+	if got := ask(t, path, `{"cmd":"`+fits+`"}`); got != `"`+fits+`"` {
+		t.Errorf("the longest request: got %s", got)
+	}
+}
+
+func TestTooManyConnections(t *testing.T) {
+	release := make(chan struct{})
+	var entered sync.WaitGroup
+	entered.Add(maxConnections)
+	path := control(t, func(req Request, r *Reply) {
+		if req.Cmd == "hold" {
+			entered.Done()
+			<-release
+		}
+		r.Send([]byte(`"` + req.Cmd + `"`))
+	})
+	var ended sync.WaitGroup
+	for range maxConnections {
+		ended.Go(func() { ask(t, path, `{"cmd":"hold"}`) })
+	}
+	entered.Wait()
+	got := ask(t, path, `{"cmd":"one more"}`)
+	if want := `{"error":"too many connections to the control socket: end a monitor"}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	close(release)
+	ended.Wait()
+	for got = ""; got != `"again"`; { // as soon as the places are given back
+		got = ask(t, path, `{"cmd":"again"}`)
+	}
+}
+
+// TestSlowClients lets nobody hold a connection who neither asks nor reads.
+func TestSlowClients(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	sent := make(chan bool, 1)
+	s, err := listen(path, 20*time.Millisecond, func(_ Request, r *Reply) {
+		for i := 0; i < 1000 && !r.Failed(); i++ {
+			r.Send(make([]byte, 100_000))
+		}
+		sent <- r.Failed()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	silent, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	io.WriteString(silent, `{"cmd":`) // and no more
+	if b, err := io.ReadAll(silent); err != nil || len(b) != 0 {
+		t.Errorf("one who does not ask got %q, %v", b, err)
+	}
+	deaf, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer deaf.Close()
+	io.WriteString(deaf, `{"cmd":"x"}`+"\n")
+	if !<-sent {
+		t.Error("100 MB were sent to one who does not read")
+	}
+}
+
+// TestCloseEndsConnections: one that is silent, and a monitor.
+func TestCloseEndsConnections(t *testing.T) {
+	w := newWorld(t, 1)
+	path := filepath.Join(t.TempDir(), "s")
+	s, err := listen(path, time.Hour, w.Handle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	monitor, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer monitor.Close()
+	io.WriteString(monitor, `{"cmd":"monitor"}`+"\n")
+	for w.Journal.Followers() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	w.Journal.Enter(found("192.168.1.40"))
+	in := bufio.NewReader(monitor)
+	if line, err := in.ReadString('\n'); err != nil || !strings.Contains(line, "192.168.1.40") {
+		t.Errorf("the monitor got %q, %v", line, err)
+	}
+	s.Close() // would wait for an hour
+	for name, r := range map[string]io.Reader{"silent": silent, "monitor": in} {
+		if b, err := io.ReadAll(r); err != nil || len(b) != 0 {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+	}
+	if w.Journal.Followers() != 0 {
+		t.Error("the monitor's goroutine is left")
+	}
+}
+
+// TestCallErrors has what a user is told.
+func TestCallErrors(t *testing.T) {
+	dir := t.TempDir()
+	call := func(path string, patience time.Duration) string {
+		err := Call(path, []byte("x\n"), patience, func([]byte) bool { return true })
+		if err == nil {
+			return ""
+		}
+		return err.Error()
+	}
+	none := filepath.Join(dir, "none")
+	stale := filepath.Join(dir, "stale")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: stale, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	hung := filepath.Join(dir, "hung") // connects, and nobody is there
+	h, err := net.ListenUnix("unix", &net.UnixAddr{Name: hung, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	for _, x := range []struct{ path, want string }{
+		{none, "p2pwall is not running (no answer at " + none + "): start it, or name its configuration with -c"},
+		{stale, "p2pwall is not running (no answer at " + stale + "): start it, or name its configuration with -c"},
+		{hung, "the daemon does not answer: look at its log, or restart it"},
+	} {
+		if got := call(x.path, 50*time.Millisecond); got != x.want {
+			t.Errorf("got %s, want %s", got, x.want)
+		}
+	}
+}

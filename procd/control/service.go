@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package control
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/p2pwall/p2pwall/openwrt/check"
+	"github.com/p2pwall/p2pwall/procd/events"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// Info is what the control socket tells of the daemon beside its engines.
+type Info struct {
+	Version  string
+	Config   string // path of the configuration
+	Started  time.Time
+	Enabled  bool
+	Backend  string
+	Sets     string
+	RulesOK  bool
+	Devices  []string
+	TimeLock time.Duration
+	Queues   []Queue
+	// Restart are the options whose new values need a restart.
+	Restart []string
+}
+
+// Queue is the state of one kernel queue.
+type Queue struct {
+	Number, Length       uint32
+	Waiting              uint32
+	Dropped, UserDropped uint64 // by the kernel: queue full, socket full
+}
+
+// Service answers the requests of the control socket.
+type Service struct {
+	Loops   []*state.Loop
+	Journal *events.Journal
+	// PID is left out of replies when it is 1: that is its number within a jail,
+	// and nobody outside can use it.
+	PID   int
+	Info  func() Info
+	Check func() []check.Finding
+	// LAN returns the networks of the LAN; nil, or none of them, when they are
+	// not known.
+	LAN func() []netip.Prefix
+
+	checking sync.Mutex
+	clock    func() time.Time // nil: the wall clock
+}
+
+// Handle answers one request.
+func (s *Service) Handle(req Request, r *Reply) {
+	c := Find(req.Cmd)
+	if c != nil && c.Follows {
+		s.monitor(req, r)
+		return
+	}
+	var w jsonWriter
+	w.open('{')
+	if err := s.answer(c, &w, &req); err != nil {
+		r.Error(err)
+		return
+	}
+	w.close('}')
+	r.Send(w.b)
+}
+
+// answer writes the members of the reply to a command; nil is one that does not exist.
+func (s *Service) answer(c *Command, w *jsonWriter, req *Request) error {
+	switch {
+	case c == nil:
+		names := ""
+		for i := range Commands {
+			names += " " + Commands[i].Name
+		}
+		return fmt.Errorf("unknown cmd %q: use one of%s", req.Cmd, names)
+	case !req.Text:
+		return c.json(s, w, req)
+	case c.text == nil:
+		return fmt.Errorf("cmd %q has no text form", req.Cmd)
+	}
+	var b strings.Builder
+	if err := c.text(s, &b, req); err != nil {
+		return err
+	}
+	w.str("text", b.String())
+	return nil
+}
+
+func (s *Service) page(w *jsonWriter, req *Request) error {
+	w.key("status")
+	w.open('{')
+	_ = s.status(w, req)
+	w.close('}')
+	_ = s.clients(w, req)
+	w.key("history")
+	w.open('{')
+	_ = s.history(w, req)
+	w.close('}')
+	if req.Host == "" {
+		return nil
+	}
+	return s.peers(w, req)
+}
+
+// each runs f on every engine in turn.
+func (s *Service) each(f func(e *state.Engine, now state.Time)) {
+	for _, l := range s.Loops {
+		l.Do(f)
+	}
+}
+
+func (s *Service) now() time.Time {
+	if s.clock != nil {
+		return s.clock()
+	}
+	return time.Now()
+}
+
+// wall is the wall-clock time of t, in seconds: the engine's clock does not
+// follow the corrections of the wall clock.
+func (s *Service) wall(t, now state.Time) float64 {
+	if t == 0 {
+		return 0
+	}
+	return float64(s.now().Add(-now.Since(t)).UnixMilli()) / 1000
+}
+
+// address reads the host of a request.
+func address(req *Request) (netip.Addr, error) {
+	if req.Host == "" {
+		return netip.Addr{}, errors.New("no host: give an IP address as \"host\"")
+	}
+	a, err := netip.ParseAddr(req.Host)
+	if err != nil {
+		return a, fmt.Errorf("host %q is no IP address", req.Host)
+	}
+	return a.WithZone(""), nil
+}

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/p2pwall/p2pwall/bench/golden"
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/procd/events"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// TestReplies compares every kind of reply, as JSON and in words.
+func TestReplies(t *testing.T) {
+	w := newWorld(t, 2)
+	path := control(t, w.Handle)
+	for _, empty := range []string{"clients", "peers", "events"} {
+		golden.Compare(t, "testdata/"+empty+"-none.json", indent(t, ask(t, path, `{"cmd":"`+empty+`"}`)))
+	}
+	for _, empty := range []string{"clients", "peers"} {
+		golden.Compare(t, "testdata/"+empty+"-none.txt", words(t, ask(t, path, `{"cmd":"`+empty+`","text":true}`)))
+	}
+
+	w.ping(0, "192.168.1.50", "198.51.100.7", false)
+	w.ping(0, "192.168.1.50", "198.51.100.8", true)
+	w.pass(3 * time.Second)
+	w.ping(1, "192.168.1.51", "203.0.113.9", false)
+	w.ping(1, "192.168.1.51", "203.0.113.10", false)
+	w.pass(2 * time.Second)
+	w.ping(1, "192.168.1.52", "203.0.113.9", false) // one sign only
+	w.enter()
+
+	for _, c := range []string{"status", "clients", "peers", "events", "history", "check"} {
+		golden.Compare(t, "testdata/"+c+".json", indent(t, ask(t, path, `{"cmd":"`+c+`"}`)))
+	}
+	for _, c := range []string{"status", "clients", "peers"} {
+		golden.Compare(t, "testdata/"+c+".txt", words(t, ask(t, path, `{"cmd":"`+c+`","text":true}`)))
+	}
+	golden.Compare(t, "testdata/peers-one.json", indent(t, ask(t, path, `{"cmd":"peers","host":"192.168.1.51"}`)))
+	golden.Compare(t, "testdata/events-since.json", indent(t, ask(t, path, `{"cmd":"events","since":2}`)))
+}
+
+func TestStatusSaysWhatIsWrong(t *testing.T) {
+	w := newWorld(t, 1)
+	info := w.Info
+	w.Info = func() Info {
+		i := info()
+		i.RulesOK = false
+		return i
+	}
+	w.Loops[0].Do(func(e *state.Engine, _ state.Time) {
+		e.Counters.Forged, e.Counters.SetErrors = 5, 6
+	})
+	got := string(words(t, ask(t, control(t, w.Handle), `{"cmd":"status","text":true}`)))
+	for _, want := range []string{"NOT in place: see \"p2pwall check\"", "unusual  forged=5 set_errors=6\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+}
+
+// TestSmallReplies has the replies of one line, in their order.
+func TestSmallReplies(t *testing.T) {
+	w := newWorld(t, 2)
+	path := control(t, w.Handle)
+	w.prove(1, "192.168.1.52")
+	if got := ask(t, path, `{"cmd":"unlock","host":"192.168.1.52","text":true}`); got != `{"text":"192.168.1.52 is unlocked\n"}` {
+		t.Errorf("unlock in words: %s", got)
+	}
+	w.prove(1, "192.168.1.51")
+	for _, x := range []struct{ request, want string }{
+		{`{"cmd":"unlock"}`, `{"error":"no host: give an IP address as \"host\""}`},
+		{`{"cmd":"unlock","host":"nas"}`, `{"error":"host \"nas\" is no IP address"}`},
+		{`{"cmd":"peers","host":"nas"}`, `{"error":"host \"nas\" is no IP address"}`},
+		{`{"cmd":"peers","host":"nas","text":true}`, `{"error":"host \"nas\" is no IP address"}`},
+		{`{"cmd":"unlock","host":"192.168.1.99"}`, `{"error":"192.168.1.99 is no client that is known: \"clients\" lists them"}`},
+		{`{"cmd":"unlock","host":"192.168.1.51"}`, `{"ok":true}`},
+		{`{"cmd":"unlock","host":"192.168.1.51"}`, `{"error":"192.168.1.51 is no client that is known: \"clients\" lists them"}`},
+		{`{"cmd":"exempt","host":"192.168.1.51"}`, `{"error":"192.168.1.51 is not exempt at run time: \"status\" lists who is; to exempt it say for how many seconds"}`},
+		{`{"cmd":"exempt","host":"192.168.1.51","seconds":60}`, `{"ok":true,"seconds":60}`},
+		{`{"cmd":"exempt","host":"192.168.1.51","seconds":90,"text":true}`, `{"text":"192.168.1.51 is left alone for 1m30s\n"}`},
+		{`{"cmd":"exempt","host":"192.168.1.51","seconds":9223372036854775807}`, `{"ok":true,"seconds":31622400}`},
+		{`{"cmd":"exempt","host":"192.168.1.51","seconds":9223372036854775807,"text":true}`, `{"text":"192.168.1.51 is left alone for 8784h0m0s\n"}`},
+		{`{"cmd":"exempt","host":"192.168.1.51","seconds":0}`, `{"ok":true,"seconds":0}`},
+		{`{"cmd":"exempt","host":"192.168.1.51","seconds":0,"text":true}`, `{"error":"192.168.1.51 is not exempt at run time: \"status\" lists who is; to exempt it say for how many seconds"}`},
+		{`{"cmd":"exempt","host":"fe80::5%br-lan","seconds":60}`, `{"ok":true,"seconds":60}`},
+		{`{"cmd":"exempt","host":"fe80::5","seconds":0,"text":true}`, `{"text":"fe80::5 is watched again\n"}`},
+		{`{"cmd":"dance"}`, `{"error":"unknown cmd \"dance\": use one of status clients peers unlock exempt monitor page events history check"}`},
+		{`{"cmd":"history","text":true}`, `{"error":"cmd \"history\" has no text form"}`},
+		{`[]`, `{"error":"not a JSON object on one line"}`},
+		{``, `{"error":"not a JSON object on one line"}`},
+	} {
+		if got := ask(t, path, x.request); got != x.want {
+			t.Errorf("%s: got %s, want %s", x.request, got, x.want)
+		}
+	}
+}
+
+// TestPage: one reply has what else takes four requests.
+func TestPage(t *testing.T) {
+	w := newWorld(t, 2)
+	info := w.Info
+	w.Info = func() Info {
+		i := info()
+		i.Restart = []string{"queue", "fail_open"}
+		return i
+	}
+	path := control(t, w.Handle)
+	w.prove(1, "192.168.1.51")
+	w.enter()
+	member := func(name, reply string) string { return `"` + name + `":` + reply }
+	inner := func(request string) string {
+		got := ask(t, path, request)
+		return got[1 : len(got)-1]
+	}
+	status, clients, history := ask(t, path, `{"cmd":"status"}`), inner(`{"cmd":"clients"}`), ask(t, path, `{"cmd":"history"}`)
+	want := "{" + strings.Join([]string{member("status", status), clients, member("history", history)}, ",") + "}"
+	if got := ask(t, path, `{"cmd":"page"}`); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	want = want[:len(want)-1] + "," + inner(`{"cmd":"peers","host":"192.168.1.51"}`) + "}"
+	if got := ask(t, path, `{"cmd":"page","host":"192.168.1.51"}`); got != want {
+		t.Errorf("with a host: got %s\nwant %s", got, want)
+	}
+	if got := ask(t, path, `{"cmd":"page","host":"nas"}`); got != `{"error":"host \"nas\" is no IP address"}` {
+		t.Errorf("with no address: got %s", got)
+	}
+	if !strings.Contains(status, `"restart":["queue","fail_open"]`) {
+		t.Errorf("status: %s", status)
+	}
+	if text := string(words(t, ask(t, path, `{"cmd":"status","text":true}`))); !strings.Contains(text, "\nrestart  needed for the new queue, fail_open\n") {
+		t.Errorf("status: %s", text)
+	}
+}
+
+// TestStatusListsExemptions: each host once, though every engine knows of it.
+func TestStatusListsExemptions(t *testing.T) {
+	w := newWorld(t, 2)
+	path := control(t, w.Handle)
+	w.ping(0, "192.168.1.51", "203.0.113.9", false)
+	ask(t, path, `{"cmd":"exempt","host":"192.168.1.51","seconds":90}`)
+	ask(t, path, `{"cmd":"exempt","host":"2001:db8::5","seconds":60}`)
+	w.pass(30 * time.Second)
+	want := `"exemptions":[{"address":"192.168.1.51","mac":"02:00:00:00:00:33","seconds":60},{"address":"2001:db8::5","mac":"","seconds":30}]}`
+	if got := ask(t, path, `{"cmd":"status"}`); !strings.HasSuffix(got, want) {
+		t.Errorf("got %s, want at its end %s", got, want)
+	}
+	words := string(words(t, ask(t, path, `{"cmd":"status","text":true}`)))
+	if want := "exempt   192.168.1.51 for 1m0s\nexempt   2001:db8::5 for 30s\n"; !strings.Contains(words, want) {
+		t.Errorf("no %q in:\n%s", want, words)
+	}
+}
+
+// TestExemptOnlyTheLAN: an address of the Internet is refused, unless the LAN has it.
+func TestExemptOnlyTheLAN(t *testing.T) {
+	w := newWorld(t, 2)
+	path := control(t, w.Handle)
+	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("2001:db8:1::/64")}
+	for _, x := range []struct {
+		host string
+		lan  []netip.Prefix
+		ok   bool
+	}{
+		{"192.168.1.7", lan, true},
+		{"10.1.2.3", lan, true},
+		{"2001:db8:1::7", lan, true},
+		{"fe80::7", lan, true},
+		{"fd00::7", lan, true},
+		{"::ffff:192.168.1.7", lan, true},
+		{"8.8.8.8", lan, false},
+		{"2001:db8:2::7", lan, false},
+		{"::ffff:8.8.8.8", lan, false},
+		{"8.8.8.8", nil, true}, // nobody knows
+	} {
+		w.LAN = func() []netip.Prefix { return x.lan }
+		want := `{"ok":true,"seconds":60}`
+		if !x.ok {
+			want = `{"error":"` + x.host + ` is not on the LAN: only a computer of the LAN can be exempted, \"clients\" lists those that were found"}`
+		}
+		if got := ask(t, path, `{"cmd":"exempt","host":"`+x.host+`","seconds":60}`); got != want {
+			t.Errorf("%s: got %s, want %s", x.host, got, want)
+		}
+	}
+}
+
+// TestPIDWithinAJail: 1 is the number within, and means nothing outside.
+func TestPIDWithinAJail(t *testing.T) {
+	w := newWorld(t, 1)
+	w.PID = 1
+	path := control(t, w.Handle)
+	if got := ask(t, path, `{"cmd":"status"}`); strings.Contains(got, `"pid"`) {
+		t.Error(got)
+	}
+	if got := string(words(t, ask(t, path, `{"cmd":"status","text":true}`))); !strings.HasPrefix(got, "p2pwall 1.2.3, running for 1m30s\n") {
+		t.Error(got)
+	}
+}
+
+// TestFoundBy: what a client was found by stays, whatever it is seen by later.
+func TestFoundBy(t *testing.T) {
+	w := newWorld(t, 1)
+	path := control(t, w.Handle)
+	w.prove(0, "192.168.1.51")
+	w.enter()
+	again := found("192.168.1.51")
+	again.What, again.Reason = state.EventLocked, detect.ReasonPush
+	w.Journal.Enter(again)
+	if got := ask(t, path, `{"cmd":"clients"}`); !strings.Contains(got, `"reason":"ping","found_reason":"ping"`) {
+		t.Errorf("got %s", got)
+	}
+	c := w.hosts().clients[0]
+	c.Protocol = &detect.BitTorrent
+	if _, known := w.Journal.FoundBy(&c); known {
+		t.Error("another protocol's event is taken")
+	}
+	for range events.Kept {
+		w.Journal.Enter(again)
+	}
+	if got := ask(t, path, `{"cmd":"clients"}`); strings.Contains(got, "found_reason") {
+		t.Errorf("the event is gone, got %s", got)
+	}
+}
+
+func TestTooManyExemptions(t *testing.T) {
+	w := newWorld(t, 1)
+	path := control(t, w.Handle)
+	last := ""
+	for i := range 100 {
+		host := "192.168.1." + string(rune('0'+i/10)) + string(rune('0'+i%10))
+		if i < 10 {
+			host = "192.168.1." + string(rune('0'+i))
+		}
+		last = ask(t, path, `{"cmd":"exempt","host":"`+host+`","seconds":60}`)
+	}
+	if want := `{"error":"too many exemptions: put lasting ones into the configuration (list exempt)"}`; last != want {
+		t.Errorf("got %s, want %s", last, want)
+	}
+}
+
+// follow asks for events and returns the first n lines.
+func follow(t *testing.T, path, request string, n int) (lines []string) {
+	t.Helper()
+	err := Call(path, []byte(request+"\n"), time.Minute, func(line []byte) bool {
+		lines = append(lines, string(line))
+		return len(lines) < n
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return lines
+}
+
+func TestMonitorShowsWhatComes(t *testing.T) {
+	w := newWorld(t, 1)
+	path := control(t, w.Handle)
+	w.Journal.Enter(found("192.168.1.40"))
+	lines := make(chan []string)
+	go func() { lines <- follow(t, path, `{"cmd":"monitor","text":true}`, 2) }()
+	for w.Journal.Followers() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	w.Journal.Enter(found("192.168.1.41"))
+	w.Journal.Enter(found("192.168.1.42"))
+	want := []string{
+		`{"text":"03:04:05 client 192.168.1.41 (02:00:00:00:00:0a): FastTrack found, ping to 198.51.100.7:1214"}`,
+		`{"text":"03:04:05 client 192.168.1.42 (02:00:00:00:00:0a): FastTrack found, ping to 198.51.100.7:1214"}`,
+	}
+	if d := cmp.Diff(want, <-lines); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	for w.Journal.Followers() > 0 { // it notices that the reader is gone
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestMonitorSince(t *testing.T) {
+	w := newWorld(t, 1)
+	path := control(t, w.Handle)
+	w.Journal.Enter(found("192.168.1.40"))
+	w.Journal.Enter(found("192.168.1.41"))
+	got := follow(t, path, `{"cmd":"monitor","since":1}`, 1)
+	want := []string{`{"seq":2,"time":1767323045.6,"class":"client","event":"found","client":"192.168.1.41",` +
+		`"mac":"02:00:00:00:00:0a","peer":"198.51.100.7","port":1214,"protocol":"fasttrack","reason":"ping",` +
+		`"text":"client 192.168.1.41 (02:00:00:00:00:0a): FastTrack found, ping to 198.51.100.7:1214"}`}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	for range events.Kept {
+		w.Journal.Enter(found("192.168.1.42"))
+	}
+	got = follow(t, path, `{"cmd":"monitor","since":1,"text":true}`, 2)
+	if len(got) != 2 || got[0] != `{"text":"1 events were left out"}` || !strings.Contains(got[1], "192.168.1.42") {
+		t.Errorf("a reader that is behind got %v", got)
+	}
+}
+
+// indent makes a reply readable, and fails when it is not JSON.
+func indent(t *testing.T, line string) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := json.Indent(&b, []byte(line), "", "\t"); err != nil {
+		t.Fatalf("%v: %s", err, line)
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+func words(t *testing.T, line string) string {
+	t.Helper()
+	text, err := ParseText([]byte(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}

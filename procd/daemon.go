@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package procd
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/openwrt/config"
+	"github.com/p2pwall/p2pwall/openwrt/firewall"
+	"github.com/p2pwall/p2pwall/procd/control"
+	"github.com/p2pwall/p2pwall/procd/events"
+	"github.com/p2pwall/p2pwall/procd/lan"
+	"github.com/p2pwall/p2pwall/procd/notify"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// daemon is a running wall. It belongs to Run's goroutine. What others need of it they
+// get by status, which has a lock, and from the engines by state.Loop.Do.
+type daemon struct {
+	*complaints
+	o       Options
+	status  status
+	workers workers
+	rules   rules
+	files   stateFiles
+
+	journal  *events.Journal
+	listener listener
+	server   *control.Server
+	notifier *notify.Notifier
+	flows    *flowCutter
+	locks    lockSharer
+
+	failed  chan error
+	done    chan struct{} // closed at the end, for the helpers
+	helpers sync.WaitGroup
+}
+
+func newDaemon(o Options, c config.Config) *daemon {
+	d := &daemon{
+		complaints: newComplaints(o.Log), o: o,
+		journal: events.NewJournal(time.Now), listener: listener{log: o.Log}, notifier: notify.New(c.Queues),
+		flows: newFlowCutter(o.Log), locks: make(lockSharer, 64),
+		failed: make(chan error, c.Queues), done: make(chan struct{}),
+	}
+	d.status = status{o: &d.o, started: time.Now(), cfg: c}
+	d.files = stateFiles{complaints: d.complaints, path: c.StateFile, version: o.Version}
+	d.rules = rules{
+		complaints: d.complaints, status: &d.status, journal: d.journal,
+		keeper: firewall.Keeper{HoldFile: firewall.HoldFile},
+	}
+	d.rules.keeper.OnPlace = func(t firewall.Target) { d.workers.setRepeat(t.Repeats()) }
+	return d
+}
+
+// start brings everything up. On an error the caller stops what is up.
+func (d *daemon) start() error {
+	c := &d.status.cfg
+	if err := d.findDevices(); err != nil && !errors.Is(err, errNoLAN) {
+		return err
+	}
+	if !d.o.NoRules && len(d.status.names) > 0 {
+		d.rules.keeper.Prepare(c)
+	}
+	if err := d.openQueues(c); err != nil {
+		return err
+	}
+	d.files.restoreJournal(d.journal)
+	if err := d.listen(c); err != nil {
+		return err
+	}
+	d.listener.configure(c)
+	d.startHelpers(c)
+	if err := countPackets(); err != nil {
+		d.log.Warnf("%v", err)
+	}
+	for _, w := range d.workers {
+		d.helpers.Go(func() {
+			if err := w.loop.Run(); err != nil {
+				d.failed <- err
+			}
+		})
+	}
+	switch {
+	case d.o.NoRules:
+		d.status.setRules("none (--no-rules)", string(config.SetsOff), true)
+		return nil
+	case len(d.status.names) == 0:
+		// What an instance before this one left is for devices of that one.
+		d.status.setRules("none (no LAN device)", string(config.SetsOff), false)
+		return d.rules.keeper.Remove()
+	}
+	if err := d.rules.begin(c); err != nil {
+		return err
+	}
+	d.helpers.Go(d.askStanding)
+	return nil
+}
+
+// openQueues opens the queues and makes an engine for each.
+func (d *daemon) openQueues(c *config.Config) error {
+	for i := range c.Queues {
+		w, err := openWorker(c, i, d.log)
+		if err != nil {
+			return err
+		}
+		d.workers = append(d.workers, w)
+		clock := state.Clock(d.status.started)
+		now := clock()
+		e, restored := d.files.restore(i, now, func() *state.Engine { return d.newEngine(c, w.sender, now) })
+		d.rules.ours = d.rules.ours || restored
+		w.start(e, clock, func() { d.notifier.Beat(i) }, d.log)
+	}
+	d.rules.workers = d.workers
+	return nil
+}
+
+func (d *daemon) newEngine(c *config.Config, sender *nfq.Sender, now state.Time) *state.Engine {
+	e := state.New(config.EngineConfig(*c), sender, nil, rand.Uint32())
+	e.OnEvent = d.journal.Record
+	e.OnCut = d.flows.note
+	if c.Queues > 1 {
+		e.OnLock = d.locks.of(e)
+	}
+	e.SetDevices(d.status.devices)
+	e.Advance(now)
+	return e
+}
+
+// listen opens the control socket.
+func (d *daemon) listen(c *config.Config) (err error) {
+	service := &control.Service{
+		Journal: d.journal, PID: os.Getpid(), Info: d.status.info, Check: d.status.check, LAN: d.status.lan,
+	}
+	for _, w := range d.workers {
+		service.Loops = append(service.Loops, w.loop)
+	}
+	d.server, err = control.Listen(c.Control, service.Handle)
+	return err
+}
+
+// startHelpers starts the goroutines that wait for others, so that no worker has to.
+func (d *daemon) startHelpers(c *config.Config) {
+	d.helpers.Go(func() { d.journal.Run(d.done, d.listener.each()) })
+	d.helpers.Go(func() { d.notifier.Watch(d.done) })
+	d.helpers.Go(func() { d.locks.run(d.done, d.workers) })
+	if !d.o.NoRules {
+		marks := c.Marks() // do not change
+		d.helpers.Go(func() {
+			d.flows.run(d.done, func() error { return d.workers.cutFlows(marks, d.status.lan()) })
+		})
+	}
+}
+
+// stop ends everything that is up. For a successor, rules and sets stay: what is
+// locked stays locked by the kernel alone.
+func (d *daemon) stop(successor bool) {
+	d.rules.countGone()
+	if d.server != nil {
+		d.save(true)
+	}
+	if !successor {
+		d.rules.remove()
+	}
+	if d.server != nil {
+		for _, w := range d.workers {
+			w.loop.Stop()
+		}
+		d.server.Close()
+	}
+	close(d.done)
+	d.helpers.Wait()
+	d.listener.close()
+	for _, w := range d.workers {
+		w.close()
+	}
+}
+
+// save writes the state files: all, or those of engines that did something.
+func (d *daemon) save(all bool) { d.files.save(all, d.workers, d.journal) }
+
+// errNoLAN says that no LAN device is known. A daemon that starts so waits for a
+// configuration that names one: to end would only have it started again.
+var errNoLAN = errors.New("no LAN device is known")
+
+// findDevices reads which devices are the LAN's.
+func (d *daemon) findDevices() error {
+	names, missing, err := d.status.cfg.LANDevices()
+	if err != nil {
+		return err
+	}
+	what := ""
+	if len(missing) > 0 {
+		what = "no device is known for network " + strings.Join(missing, ", ")
+	}
+	if len(names) == 0 {
+		if what == "" {
+			what = errNoLAN.Error()
+		}
+		d.say("networks", what+": nothing is watched; name a device with \"list device\" (Debian), "+
+			"or a network of /etc/config/network with \"list network\" (OpenWrt), in "+d.o.Config+" and reload")
+		return errNoLAN
+	}
+	d.say("networks", what)
+	devices, err := lan.Devices(names)
+	if err != nil {
+		return err
+	}
+	d.status.setDevices(names, devices)
+	return nil
+}
+
+// keepHouse looks after devices and rules.
+func (d *daemon) keepHouse() {
+	d.watchDevices()
+	if !d.o.NoRules {
+		d.rules.check()
+	}
+}
+
+// watchDevices sees devices come and go, and their addresses change.
+func (d *daemon) watchDevices() {
+	now, err := lan.Devices(d.status.names)
+	said := ""
+	if err != nil {
+		said, now = err.Error(), d.status.devices
+	}
+	d.say("addresses", said)
+	if !lan.Same(now, d.status.devices) {
+		d.status.setDevices(d.status.names, now)
+		d.workers.do(func(e *state.Engine, _ state.Time) { e.SetDevices(now) })
+		if !d.o.NoRules {
+			d.rules.joinGroups(&d.status.cfg)
+		}
+	}
+	for _, name := range d.status.names {
+		missing := ""
+		if !slices.ContainsFunc(now, func(x state.Device) bool { return x.Name == name }) {
+			missing = "device " + name + " is not there: its hosts are not watched until it is"
+		}
+		d.say("device "+name, missing)
+	}
+}
+
+// summary says in one line what the wall stands on.
+func (d *daemon) summary() string {
+	s := &d.status
+	if len(s.names) == 0 {
+		return "watching nothing"
+	}
+	return fmt.Sprintf("watching %s, rules by %s, sets by %s, lock time %v",
+		strings.Join(s.names, " "), s.backend, s.sets, s.cfg.TimeLock)
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package lan asks the kernel for the LAN's devices, their addresses and the networks
+// that are reached by them.
+package lan
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// Devices returns those of the named devices that exist now, with their
+// addresses and the networks that are reached by them. Devices come and go: the caller
+// asks again.
+func Devices(names []string) ([]state.Device, error) {
+	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("devices cannot be looked up: %w", err)
+	}
+	defer unix.Close(s)
+	var out []state.Device
+	for _, name := range names {
+		req, err := unix.NewIfreq(name)
+		if err != nil || unix.IoctlIfreq(s, unix.SIOCGIFINDEX, req) != nil {
+			continue // it is not there
+		}
+		out = append(out, state.Device{Index: req.Uint32(), Name: name})
+	}
+	if len(out) == 0 {
+		return nil, nil
+	}
+	if err := addNetworks(out); err != nil {
+		return out, fmt.Errorf("addresses and routes cannot be looked up: %w", err)
+	}
+	return out, nil
+}
+
+// addNetworks asks the kernel for all addresses and routes and gives each device its
+// own.
+func addNetworks(devices []state.Device) error {
+	c, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := dump(c, unix.RTM_GETADDR, unix.SizeofIfAddrmsg, func(b []byte) { addAddress(devices, b) }); err != nil {
+		return err
+	}
+	return dump(c, unix.RTM_GETROUTE, unix.SizeofRtMsg, func(b []byte) { addRoute(devices, b) })
+}
+
+// dump calls f with each entry of a table of the kernel's, which is asked for by a
+// header of n zero bytes.
+func dump(c *netlink.Conn, typ netlink.HeaderType, n int, f func([]byte)) error {
+	messages, err := c.Execute(netlink.Message{
+		Header: netlink.Header{Type: typ, Flags: netlink.Request | netlink.Dump},
+		Data:   make([]byte, n),
+	})
+	for _, m := range messages {
+		f(m.Data)
+	}
+	return err
+}
+
+// addAddress gives the device that has it an address and the network on the link.
+// Link-local networks are on every link, so that nobody asks for them.
+func addAddress(devices []state.Device, b []byte) {
+	index, own, net, ok := parseAddress(b)
+	if d := deviceOf(devices, index); ok && d != nil {
+		d.Addrs = append(d.Addrs, nfq.AddrFrom(own))
+		if !own.IsLinkLocalUnicast() {
+			d.Prefixes = append(d.Prefixes, net)
+		}
+	}
+}
+
+// addRoute gives the devices by which a network is reached that network: as one behind
+// a gateway, or as one on the link that the router has no address of. The default
+// route is no network.
+func addRoute(devices []state.Device, b []byte) {
+	net, hops := parseRoute(b)
+	if a := net.Addr(); net.Bits() <= 0 || a.IsLinkLocalUnicast() || a.IsMulticast() {
+		return
+	}
+	for _, hop := range hops {
+		d := deviceOf(devices, hop.device)
+		if d == nil {
+			continue
+		}
+		to := &d.Prefixes
+		if hop.gateway {
+			to = &d.Routed
+		}
+		// An address has a route, too.
+		if !slices.Contains(*to, net) {
+			*to = append(*to, net)
+		}
+	}
+}
+
+func deviceOf(devices []state.Device, index uint32) *state.Device {
+	for i := range devices {
+		if devices[i].Index == index {
+			return &devices[i]
+		}
+	}
+	return nil
+}
+
+// parseAddress reads a struct ifaddrmsg and its attributes: a device's own
+// address, and the network behind it. On a point-to-point link that is the other
+// end's.
+func parseAddress(b []byte) (index uint32, own netip.Addr, net netip.Prefix, ok bool) {
+	if len(b) < unix.SizeofIfAddrmsg {
+		return
+	}
+	bits := int(b[1])
+	d, err := netlink.NewAttributeDecoder(b[unix.SizeofIfAddrmsg:])
+	if err != nil {
+		return
+	}
+	index = d.ByteOrder.Uint32(b[4:])
+	var local, address netip.Addr
+	for d.Next() {
+		switch d.Type() {
+		case unix.IFA_LOCAL:
+			local, _ = netip.AddrFromSlice(d.Bytes())
+		case unix.IFA_ADDRESS:
+			address, _ = netip.AddrFromSlice(d.Bytes())
+		}
+	}
+	if d.Err() != nil {
+		return
+	}
+	if own = local; !own.IsValid() {
+		own = address
+	}
+	if !address.IsValid() {
+		address = own
+	}
+	net, err = address.Prefix(bits)
+	return index, own, net, err == nil && own.IsValid()
+}
+
+// routeHop is a device by which a route leads, and whether to a gateway on it.
+type routeHop struct {
+	device  uint32
+	gateway bool
+}
+
+// parseRoute reads a struct rtmsg and its attributes: where a route of the main table
+// leads to, and how. Of other routes, and of those that refuse, it returns no hops.
+func parseRoute(b []byte) (net netip.Prefix, hops []routeHop) {
+	if len(b) < unix.SizeofRtMsg {
+		return
+	}
+	bits, table, kind := int(b[1]), uint32(b[4]), b[7]
+	d, err := netlink.NewAttributeDecoder(b[unix.SizeofRtMsg:])
+	if err != nil {
+		return
+	}
+	copied := d.ByteOrder.Uint32(b[8:])&unix.RTM_F_CLONED != 0
+	var hop routeHop
+	for d.Next() {
+		switch d.Type() {
+		case unix.RTA_DST:
+			if a, ok := netip.AddrFromSlice(d.Bytes()); ok {
+				net, _ = a.Prefix(bits)
+			}
+		case unix.RTA_TABLE:
+			table = d.Uint32()
+		case unix.RTA_MULTIPATH:
+			hops = parseHops(d.Bytes())
+		default:
+			hop.read(d)
+		}
+	}
+	if d.Err() != nil || copied || kind != unix.RTN_UNICAST || table != unix.RT_TABLE_MAIN {
+		return net, nil
+	}
+	if hops == nil {
+		hops = []routeHop{hop}
+	}
+	return net, hops
+}
+
+// parseHops reads several struct rtnexthop, each with its attributes.
+func parseHops(b []byte) (hops []routeHop) {
+	for len(b) >= unix.SizeofRtNexthop {
+		n := int(binary.NativeEndian.Uint16(b))
+		if n < unix.SizeofRtNexthop || n > len(b) {
+			break
+		}
+		hop := routeHop{device: binary.NativeEndian.Uint32(b[4:])}
+		if d, err := netlink.NewAttributeDecoder(b[unix.SizeofRtNexthop:n]); err == nil {
+			for d.Next() {
+				hop.read(d)
+			}
+		}
+		hops = append(hops, hop)
+		b = b[min((n+3)&^3, len(b)):]
+	}
+	return hops
+}
+
+// read reads an attribute that says how a route leads on.
+func (h *routeHop) read(d *netlink.AttributeDecoder) {
+	switch d.Type() {
+	case unix.RTA_OIF:
+		h.device = d.Uint32()
+	case unix.RTA_GATEWAY, unix.RTA_VIA:
+		h.gateway = true
+	}
+}
+
+// Same reports whether nothing changed.
+func Same(a, b []state.Device) bool {
+	return slices.EqualFunc(a, b, func(x, y state.Device) bool {
+		return x.Index == y.Index && x.Name == y.Name &&
+			slices.Equal(x.Addrs, y.Addrs) && slices.Equal(x.Prefixes, y.Prefixes) &&
+			slices.Equal(x.Routed, y.Routed)
+	})
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build !mips && !mipsle
+
+package notify
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+)
+
+// tell sends a message to systemd, if that is who started the program. That
+// nobody hears it is no reason to end.
+func tell(s string) { _, _ = daemon.SdNotify(false, s) }
+
+// tellReloading adds the time by which systemd tells one reload from another.
+func tellReloading() {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) == nil {
+		tell(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, t.Nano()/1000))
+	}
+}
+
+// watchdogInterval returns how often systemd wants to hear of the program, 0
+// for never.
+func watchdogInterval() time.Duration {
+	d, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		return 0
+	}
+	return d
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package procd
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/openwrt/config"
+	"github.com/p2pwall/p2pwall/openwrt/firewall"
+	"github.com/p2pwall/p2pwall/procd/events"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// rules has the firewall's rules and the kernel's sets be what the configuration asks
+// for.
+type rules struct {
+	*complaints
+	keeper  firewall.Keeper
+	status  *status
+	journal *events.Journal
+	workers workers
+	groups  nfq.Groups
+	loaded  bool // or half so
+	// ours says that what is in the sets is of this run, or of one whose state was
+	// restored.
+	ours   bool
+	rounds int // of check
+}
+
+// begin loads the rules for the first time.
+func (r *rules) begin(c *config.Config) error {
+	var suspects []nfq.AddrPort
+	if !r.ours { // load sets it
+		suspects = r.lookAgain(c)
+	}
+	if err := r.load(c); err != nil {
+		return err
+	}
+	r.workers.suspect(suspects)
+	return nil
+}
+
+// change loads the rules of another configuration.
+func (r *rules) change(old, c *config.Config) {
+	if err := r.load(c); err != nil {
+		r.log.Errorf("rules: %v", err)
+	}
+	// What was taken for decided so far is not for these rules.
+	if c.Sifts() && !old.Sifts() || c.Exempt.Lacks(old.Exempt) {
+		r.workers.suspect(r.lookAgain(c))
+	}
+}
+
+// lookAgain has the kernel count the LAN's UDP flows anew, so that the rules
+// find none that is past its first packets. It returns who may be a client, to be
+// asked when the rules are there.
+func (r *rules) lookAgain(c *config.Config) (suspects []nfq.AddrPort) {
+	var err error
+	if lan := r.status.lan(); c.Sifts() {
+		suspects, err = nfq.LookAgain(lan, detect.WellKnownUDP)
+	} else {
+		_, err = nfq.DeleteUDPFlows(lan)
+	}
+	if err != nil {
+		r.log.Warnf("%v: a client that runs already is found when it asks somebody new", err)
+	}
+	return suspects
+}
+
+// load puts the rules in place and opens the sets they have.
+func (r *rules) load(c *config.Config) error {
+	r.loaded = true
+	l, err := r.keeper.Load(c, r.status.names)
+	r.workers.setRepeat(r.keeper.Target().Repeats()) // it may have failed, and those of before hold
+	for _, line := range l.Degraded {
+		r.log.Warnf("%s", line)
+	}
+	if err != nil {
+		r.status.setRules(r.status.backend, r.status.sets, false)
+		return err
+	}
+	t := r.keeper.Target()
+	changed := r.status.sets != string(t.Sets)
+	r.status.setRules(string(t.Backend), string(t.Sets), true)
+	if changed {
+		if err := r.openSets(t.Sets); err != nil {
+			r.log.Warnf("%v: every blocked packet goes through the queue", err)
+		}
+	}
+	r.workers.tellSets()
+	r.joinGroups(c)
+	return nil
+}
+
+// openSets opens the sets for each worker. What a former run left in them goes,
+// unless its state was restored.
+func (r *rules) openSets(kind config.SetsKind) error {
+	open := nfq.OpenNFTSets
+	if kind == config.SetsIPSet {
+		open = nfq.OpenIPSets
+	}
+	for _, w := range r.workers {
+		w.useSets(nil)
+		if kind == config.SetsOff {
+			continue
+		}
+		k, err := open()
+		if err != nil {
+			return err
+		}
+		if !r.ours {
+			if err := k.Clear(); err != nil {
+				_ = k.Close()
+				return err
+			}
+			r.ours = true
+		}
+		w.useSets(k)
+	}
+	r.ours = true
+	return nil
+}
+
+// joinGroups has searches for peers in the LAN come to the rules, if they are looked
+// for.
+func (r *rules) joinGroups(c *config.Config) {
+	var on []uint32
+	if c.Sifts() {
+		for i := range r.status.devices {
+			on = append(on, r.status.devices[i].Index)
+		}
+	}
+	groups := []nfq.Addr{searchGroup(detect.SearchGroup4), searchGroup(detect.SearchGroup6)}
+	if err := r.groups.Join(groups, on); err != nil {
+		r.log.Warnf("searches for peers in the LAN are not seen: %v", err)
+	}
+}
+
+func searchGroup(s string) nfq.Addr { return nfq.AddrFrom(netip.MustParseAddr(s)) }
+
+// goneEvery is in which of so many rounds of check the kernel's counters are read.
+const goneEvery = 3
+
+// check looks whether the rules are in place, and puts them back.
+func (r *rules) check() {
+	if !r.loaded {
+		return
+	}
+	if r.rounds++; r.rounds%goneEvery == 0 {
+		r.countGone()
+	}
+	ok, what := r.keeper.Check()
+	var l firewall.Loaded
+	var err error
+	if !ok {
+		l, err = r.keeper.Repair()
+	}
+	r.status.setRules(r.status.backend, r.status.sets, err == nil)
+	switch {
+	case ok:
+		r.say("rules", "")
+		return
+	case err != nil:
+		r.say("rules", fmt.Sprintf("rules: %s, and they cannot be put back: %v", what, err))
+		return
+	}
+	r.log.Warnf("rules: %s: put back", what)
+	r.say("repair", strings.Join(l.Degraded, "; "))
+	if l.NewSets {
+		r.workers.tellSets()
+	}
+	r.journal.Record(&state.Event{Class: state.ClassSystem, What: state.EventRules})
+}
+
+// countGone has the first engine count what the kernel's sets dropped.
+func (r *rules) countGone() {
+	if tcp, udp := r.keeper.Gone(); tcp+udp > 0 {
+		r.workers[0].loop.Do(func(e *state.Engine, now state.Time) { e.DroppedByKernel(tcp, udp, now) })
+	}
+}
+
+// remove takes away what was loaded.
+func (r *rules) remove() {
+	if !r.loaded {
+		return
+	}
+	if err := r.keeper.Remove(); err != nil {
+		r.log.Errorf("rules: %v", err)
+	}
+}
+
+const acctFile = "/proc/sys/net/netfilter/nf_conntrack_acct"
+
+// countPackets has the kernel count the packets of connections, which the rules
+// need. OpenWrt does so by default, Debian does not.
+func countPackets() error {
+	b, err := os.ReadFile(acctFile)
+	if err != nil || strings.TrimSpace(string(b)) != "0" {
+		return nil // no connection tracking to set up yet, or already on
+	}
+	if err := os.WriteFile(acctFile, []byte("1"), 0); err != nil {
+		return fmt.Errorf("the kernel does not count packets of connections, connections will be read longer than needed: "+
+			"set net.netfilter.nf_conntrack_acct=1 with sysctl (%w)", err)
+	}
+	return nil
+}

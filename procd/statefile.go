@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package procd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/p2pwall/p2pwall/procd/events"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// stateFiles are where locks and events outlive a restart: a file for each engine, and
+// one for the journal.
+type stateFiles struct {
+	_ [0]func() // not to be compared: the code for it costs flash
+	*complaints
+	path    string // of the first engine's; "" for none at all
+	version string // of the program: a journal is of one version
+	logged  uint64 // the last event in the journal's file
+}
+
+// ofEngine is the file of engine i.
+func (f *stateFiles) ofEngine(i int) string {
+	if i == 0 || f.path == "" {
+		return f.path
+	}
+	return fmt.Sprintf("%s.%d", f.path, i)
+}
+
+// ofJournal is the file of the journal.
+func (f *stateFiles) ofJournal() string {
+	if f.path == "" {
+		return ""
+	}
+	return f.path + ".events"
+}
+
+// restore returns engine i, a fresh one, with what the last run left if there is
+// such a thing. A file that cannot be used is set aside, and the start goes on empty.
+func (f *stateFiles) restore(i int, now state.Time, fresh func() *state.Engine) (e *state.Engine, restored bool) {
+	e = fresh()
+	path := f.ofEngine(i)
+	if path == "" {
+		return e, false
+	}
+	b, err := readState(path)
+	if err != nil {
+		f.log.Warnf("state file: %v: starting empty", err)
+		return e, false
+	}
+	if b == nil {
+		return e, false
+	}
+	if err := e.Restore(b, now); err != nil {
+		aside := path + ".damaged"
+		where := "moved to " + aside
+		if e := os.Rename(path, aside); e != nil {
+			where = "left where it is: " + e.Error()
+		}
+		f.log.Warnf("state file %s: %v: %s, starting empty", path, err, where)
+		return fresh(), false
+	}
+	if n, locked := e.Len(); n > 0 {
+		f.log.Printf("state file %s: %d clients, %d of them locked", path, n, locked)
+	}
+	return e, true
+}
+
+// restoreJournal enters the events of the last run.
+func (f *stateFiles) restoreJournal(j *events.Journal) {
+	path := f.ofJournal()
+	if path == "" {
+		return
+	}
+	b, err := readState(path)
+	if err == nil && b != nil {
+		err = j.Restore(b, f.version)
+	}
+	if err != nil {
+		f.log.Printf("log of events %s: %v", path, err)
+	}
+}
+
+// save writes the files: all, or those of engines that did something.
+func (f *stateFiles) save(all bool, workers workers, j *events.Journal) {
+	for i, w := range workers {
+		path := f.ofEngine(i)
+		if path == "" {
+			continue
+		}
+		b, counters := w.snapshot(all)
+		if b == nil {
+			continue
+		}
+		if err := writeState(path, b); err != nil {
+			f.say("state", fmt.Sprintf("state file: %v: locks will not survive a restart", err))
+			continue
+		}
+		f.say("state", "")
+		w.saved = counters
+	}
+	if path := f.ofJournal(); path != "" && (all || j.Last() != f.logged) {
+		f.logged = j.Last()
+		if err := writeState(path, j.Snapshot(nil, f.version)); err != nil {
+			f.say("events", fmt.Sprintf("log of events: %v: it will not survive a restart", err))
+			return
+		}
+		f.say("events", "")
+	}
+}
+
+// maxState is more than any state file has: 1024 clients with 256 peers each.
+const maxState = 32 << 20
+
+// writeState replaces a state file in one step.
+func writeState(path string, b []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	tmp := path + ".new"
+	err := os.WriteFile(tmp, b, 0o600)
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp)
+	}
+	return err
+}
+
+// readState returns what the last run left; nil where there is nothing.
+func readState(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxState+1))
+	if err == nil && len(b) > maxState {
+		err = fmt.Errorf("%s is longer than any state file", path)
+	}
+	return b, err
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package procd
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/openwrt/check"
+	"github.com/p2pwall/p2pwall/openwrt/config"
+	"github.com/p2pwall/p2pwall/procd/control"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// status is what other goroutines may know of the daemon. Run's goroutine alone writes
+// it, with the lock, and so may read it without.
+type status struct {
+	o       *Options
+	started time.Time
+
+	mu      sync.Mutex
+	cfg     config.Config
+	names   []string // of the LAN devices
+	devices []state.Device
+	backend string // "" before the rules are loaded
+	sets    string
+	rulesOK bool
+	restart []string // options whose new values need a restart
+}
+
+// setRules says how the rules are.
+func (s *status) setRules(backend, sets string, ok bool) {
+	s.mu.Lock()
+	s.backend, s.sets, s.rulesOK = backend, sets, ok
+	s.mu.Unlock()
+}
+
+// setDevices says which devices the LAN has, by names and as they are.
+func (s *status) setDevices(names []string, devices []state.Device) {
+	s.mu.Lock()
+	s.names, s.devices = names, devices
+	s.mu.Unlock()
+}
+
+// setConfig says which configuration is in force.
+func (s *status) setConfig(c *config.Config, restart []string) {
+	s.mu.Lock()
+	s.cfg, s.restart = *c, restart
+	s.mu.Unlock()
+}
+
+// lan returns the LAN's networks.
+func (s *status) lan() []netip.Prefix {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var lan []netip.Prefix
+	for i := range s.devices {
+		lan = append(lan, s.devices[i].Prefixes...)
+	}
+	return lan
+}
+
+// deviceOf returns the index of the LAN device whose network an address is of, or 0.
+func (s *status) deviceOf(a *nfq.Addr) uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.devices {
+		for _, p := range s.devices[i].Prefixes {
+			if p.Contains(a.Netip()) {
+				return s.devices[i].Index
+			}
+		}
+	}
+	return 0
+}
+
+// info answers the control socket.
+func (s *status) info() control.Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := control.Info{
+		Version: s.o.Version, Config: s.o.Config, Started: s.started, Enabled: true,
+		Backend: s.backend, Sets: s.sets, RulesOK: s.rulesOK, TimeLock: s.cfg.TimeLock, Devices: s.names, Restart: s.restart,
+	}
+	if i.Backend == "" {
+		i.Backend, i.Sets = "starting", "starting"
+	}
+	nums := make([]uint16, s.cfg.Queues)
+	for n := range nums {
+		nums[n] = s.cfg.Queue + uint16(n)
+	}
+	stats, _ := nfq.ReadStats(nums...)
+	for _, q := range stats {
+		i.Queues = append(i.Queues, control.Queue{
+			Number: uint32(q.Num), Length: s.cfg.QueueLength, Waiting: q.Waiting,
+			Dropped: q.Dropped, UserDropped: q.UserDropped,
+		})
+	}
+	return i
+}
+
+// check answers the control socket.
+func (s *status) check() []check.Finding {
+	s.mu.Lock()
+	cfg := s.cfg
+	s.mu.Unlock()
+	return check.Findings(&cfg)
+}

@@ -4,7 +4,6 @@ package nfq
 
 import (
 	"net/netip"
-	"slices"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -46,16 +45,16 @@ func CutFlows(pairs map[Pair]struct{}, ports map[HostPort]struct{}, lan []netip.
 }
 
 // LookAnew clears the mark of the TCP connections that the given hosts opened to
-// elsewhere and that were decided, but for those to ports of well-known services. They
+// elsewhere and that were decided, but for those to ports of which but reports true. They
 // stay in the connection table and go on without a gap; where the host is watched (see
 // SetWriter.Watch), the next data that it sends on them is queued. It returns how many
 // there were. One that is offloaded comes back to the rules only when the kernel ends that.
 //
 // It reads the whole table, so it is nothing for the packet path.
-func LookAnew(m Marks, hosts map[Addr]struct{}, lan []netip.Prefix) (int, error) {
+func LookAnew(m Marks, hosts map[Addr]struct{}, lan []netip.Prefix, but func(proto uint8, port uint16) bool) (int, error) {
 	return changeFlows(&m, func(e *ctEntry) ctChange {
 		_, of := hosts[e.origSrc.Addr]
-		if of && e.proto == ProtoTCP && m.decided(e.mark) && outside(lan, &e.origDst.Addr) && !WellKnown(ProtoTCP, e.origDst.Port) {
+		if of && e.proto == ProtoTCP && m.decided(e.mark) && outside(lan, &e.origDst.Addr) && !but(ProtoTCP, e.origDst.Port) {
 			return ctUnmark
 		}
 		return ctKeep
@@ -69,17 +68,17 @@ func DeleteUDPFlows(lan []netip.Prefix) (int, error) {
 	return changeFlows(nil, func(e *ctEntry) ctChange { return removeIf(e.proto == ProtoUDP && e.leaves(lan)) })
 }
 
-// LookAgain does what DeleteUDPFlows does, but leaves those to well-known services alone.
-// It returns ports of LAN hosts from which several hosts outside were spoken to at
-// ports that are no well-known service's, as a file-sharing client does.
-func LookAgain(lan []netip.Prefix) ([]AddrPort, error) {
+// LookAgain does what DeleteUDPFlows does, but leaves those alone to ports of which but
+// reports true. It returns ports of LAN hosts from which several hosts outside were
+// spoken to at other ports from 1024 on.
+func LookAgain(lan []netip.Prefix, but func(proto uint8, port uint16) bool) ([]AddrPort, error) {
 	const most = 64
 	var suspects []AddrPort
 	// The first host that each port spoke to; zero after a second.
 	spoke := map[AddrPort]Addr{}
 	_, err := changeFlows(nil, func(e *ctEntry) ctChange {
 		switch {
-		case e.proto != ProtoUDP || !e.leaves(lan) || WellKnown(ProtoUDP, e.origDst.Port):
+		case e.proto != ProtoUDP || !e.leaves(lan) || but(ProtoUDP, e.origDst.Port):
 			return ctKeep
 		case e.origDst.Port >= 1024:
 			first, known := spoke[e.origSrc]
@@ -94,30 +93,6 @@ func LookAgain(lan []netip.Prefix) ([]AddrPort, error) {
 		return ctRemove
 	})
 	return suspects, err
-}
-
-// The ports of services that are no file sharing.
-var (
-	wellKnownTCP = [...]uint16{
-		21, 22, 25, 53, 80, 110, 143, 443, 465, 554, 587, 853, 993, 995, 1194, 1935,
-		3389, 5060, 5061, 5222, 5223, 5228, 8080, 8443, 8883,
-	}
-	wellKnownUDP = [...]uint16{
-		53, 123, 443, 500, 1194, 3478, 3479, 3480, 3481, 4500, 5060, 51820,
-		19302, 19303, 19304, 19305, 19306, 19307, 19308, 19309, // STUN
-	}
-)
-
-// WellKnown reports whether a port is that of a service that is no file sharing, by
-// ProtoTCP or ProtoUDP.
-//
-//go:noinline
-func WellKnown(proto uint8, port uint16) bool {
-	ports := wellKnownUDP[:]
-	if proto == ProtoTCP {
-		ports = wellKnownTCP[:]
-	}
-	return slices.Contains(ports, port) // what has no ports has 0
 }
 
 // inside reports whether an address is of one of the networks.

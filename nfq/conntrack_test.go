@@ -213,7 +213,7 @@ func TestLookAnew(t *testing.T) {
 	flow(t, "tcp", "192.168.1.50:40008", "198.51.100.7:6887")
 	flow(t, "udp", "192.168.1.50:40009", "198.51.100.7:6881")
 	hosts := map[Addr]struct{}{addr("192.168.1.50"): {}}
-	if n, err := LookAnew(testMarks, hosts, lan); n != 2 || err != nil {
+	if n, err := LookAnew(testMarks, hosts, lan, service); n != 2 || err != nil {
 		t.Errorf("%d connections are undecided, error %v", n, err)
 	}
 	if got, want := tracked(t, "tcp"), "192.168.1.50:6882 5000005, 192.168.1.51:6883 5000005, 198.51.100.7:443 5000005, "+
@@ -223,7 +223,7 @@ func TestLookAnew(t *testing.T) {
 	if got, want := tracked(t, "udp"), "198.51.100.7:6881 5000005"; got != want {
 		t.Errorf("UDP: %s, want %s", got, want)
 	}
-	if n, err := LookAnew(testMarks, hosts, lan); n != 0 || err != nil {
+	if n, err := LookAnew(testMarks, hosts, lan, service); n != 0 || err != nil {
 		t.Errorf("the second time: %d, %v", n, err)
 	}
 }
@@ -310,6 +310,9 @@ func TestCheckConntrack(t *testing.T) {
 	}
 }
 
+// service stands for the ports of well-known services.
+func service(_ uint8, port uint16) bool { return port < 1024 && port != 700 }
+
 func TestLookAgain(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32", "198.51.100.8/32", "198.51.100.9/32")
 	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
@@ -332,7 +335,7 @@ func TestLookAgain(t *testing.T) {
 	flow(t, "udp", "192.168.1.51:40014", "198.51.100.7:7006")
 	flow(t, "udp", "192.168.1.51:40014", "198.51.100.8:7007")
 	flow(t, "udp", "192.168.1.51:40014", "198.51.100.9:7008")
-	got, err := LookAgain(lan)
+	got, err := LookAgain(lan, service)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ package nfq
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +24,9 @@ func members(t *testing.T, devices ...string) string {
 	}
 	return strings.Join(all, ", ")
 }
+
+// groups are one of IPv4 and one of IPv6.
+var groups = []Addr{AddrFrom(netip.MustParseAddr("239.192.152.143")), AddrFrom(netip.MustParseAddr("ff15::efc0:988f"))}
 
 func TestGroups(t *testing.T) {
 	netns.Enter(t)
@@ -72,7 +76,7 @@ func TestGroups(t *testing.T) {
 		{"nothing is searched for", func() []uint32 { return nil }, "false false, false false"},
 		{"again", func() []uint32 { return indexes("lan1") }, "false false, true true"},
 	} {
-		if err := g.Join(step.devices()); err != nil {
+		if err := g.Join(groups, step.devices()); err != nil {
 			t.Errorf("%s: %v", step.what, err)
 		}
 		if got := members(t, "lan0", "lan1"); got != step.want {
@@ -97,7 +101,7 @@ func TestManyGroups(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := g.Join([]uint32{uint32(d.Index)}); err != nil {
+		if err := g.Join(groups, []uint32{uint32(d.Index)}); err != nil {
 			t.Fatal(err)
 		}
 		netns.Run(t, "", "ip", "link", "delete", "lan0")

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/procd/syslog"
 	"github.com/p2pwall/p2pwall/state"
@@ -71,7 +72,7 @@ func (w workers) cutFlows(marks nfq.Marks, lan []netip.Prefix) error {
 		_, err = nfq.CutFlows(f.Pairs, f.Ports, lan)
 	}
 	if len(f.Hosts) > 0 {
-		if _, lerr := nfq.LookAnew(marks, f.Hosts, lan); err == nil {
+		if _, lerr := nfq.LookAnew(marks, f.Hosts, lan, detect.WellKnown); err == nil {
 			err = lerr
 		}
 	}

@@ -4,9 +4,11 @@ package procd
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/openwrt/config"
 	"github.com/p2pwall/p2pwall/openwrt/firewall"
@@ -60,7 +62,7 @@ func (r *rules) change(old, c *config.Config) {
 func (r *rules) lookAgain(c *config.Config) (suspects []nfq.AddrPort) {
 	var err error
 	if lan := r.status.lan(); c.Sifts() {
-		suspects, err = nfq.LookAgain(lan)
+		suspects, err = nfq.LookAgain(lan, detect.WellKnown)
 	} else {
 		_, err = nfq.DeleteUDPFlows(lan)
 	}
@@ -133,10 +135,13 @@ func (r *rules) joinGroups(c *config.Config) {
 			on = append(on, r.status.devices[i].Index)
 		}
 	}
-	if err := r.groups.Join(on); err != nil {
+	groups := []nfq.Addr{searchGroup(detect.SearchGroup4), searchGroup(detect.SearchGroup6)}
+	if err := r.groups.Join(groups, on); err != nil {
 		r.log.Warnf("searches for peers in the LAN are not seen: %v", err)
 	}
 }
+
+func searchGroup(s string) nfq.Addr { return nfq.AddrFrom(netip.MustParseAddr(s)) }
 
 // goneEvery is in which of so many rounds of check the kernel's counters are read.
 const goneEvery = 3

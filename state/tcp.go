@@ -163,7 +163,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	switch {
 	case fl.claimed: // and only watched
 		return e.letGo(slot)
-	case fl.key.wport < private || nfq.WellKnown(nfq.ProtoTCP, fl.key.wport):
+	case fl.key.wport < private || detect.WellKnown(nfq.ProtoTCP, fl.key.wport):
 		return e.letGo(slot) // connections of such services may look random, too
 	case fl.decided != 0 && (!locked || fl.decided >= c.since):
 		// It was let pass a moment ago, and this was on its way already.

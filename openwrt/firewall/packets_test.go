@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/p2pwall/p2pwall/bench/netns"
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/openwrt/config"
 	"golang.org/x/sys/unix"
@@ -874,7 +875,7 @@ func partLooks(t *testing.T, w *world) {
 			}
 			devices = append(devices, uint32(d.Index))
 		}
-		if err := g.Join(devices); err != nil {
+		if err := g.Join([]nfq.Addr{nfq.AddrFrom(netip.MustParseAddr(detect.SearchGroup4)), nfq.AddrFrom(netip.MustParseAddr(detect.SearchGroup6))}, devices); err != nil {
 			t.Error(err)
 		}
 	})
@@ -1206,7 +1207,7 @@ func watched(t *testing.T, w *world) {
 		}
 		hosts := map[nfq.Addr]struct{}{nfq.AddrFrom(netip.MustParseAddr(c.host)): {}}
 		w.in("r", func() {
-			if n, err := nfq.LookAnew(marks, hosts, lans); n < 1 || err != nil {
+			if n, err := nfq.LookAnew(marks, hosts, lans, detect.WellKnown); n < 1 || err != nil {
 				t.Errorf("%s: %d connections are undecided, error %v", c.set, n, err)
 			}
 		})

@@ -226,8 +226,8 @@ func ruleValues(c *config.Config, t Target) values {
 	v.when("queues", c.Queues > 1)
 	v.when("hold", c.Offload == config.OffloadHold)
 	v.number("port", detect.ProbePort)
-	v.set("group4", "239.192.152.143") // as nfq.Groups joins them
-	v.set("group6", "ff15::efc0:988f")
+	v.set("group4", detect.SearchGroup4)
+	v.set("group6", detect.SearchGroup6)
 	looks := c.Sifts()
 	v.when("probes", c.Probes())
 	v.when("input", c.Probes() || looks)

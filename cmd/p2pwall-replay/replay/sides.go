@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sort"
 
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
@@ -78,8 +79,8 @@ func (s *sides) direction(src, dst *nfq.Addr) direction {
 
 // The groups in which BitTorrent clients search their LAN (BEP 14).
 var (
-	searchGroup4 = nfq.AddrFrom(netip.MustParseAddr("239.192.152.143"))
-	searchGroup6 = nfq.AddrFrom(netip.MustParseAddr("ff15::efc0:988f"))
+	searchGroup4 = nfq.AddrFrom(netip.MustParseAddr(detect.SearchGroup4))
+	searchGroup6 = nfq.AddrFrom(netip.MustParseAddr(detect.SearchGroup6))
 )
 
 func searchGroup(a *nfq.Addr) bool { return *a == searchGroup4 || *a == searchGroup6 }

@@ -6,118 +6,85 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/p2pwall/p2pwall/openwrt/firewall"
 )
 
-// TestFindingsAreTranslated compares what the daemon's check can say with what the
-// status page translates: a text that one of them has and the other has not is a
-// text that has changed.
+// inFindings matches an entry of the table in findings.js.
+var inFindings = regexp.MustCompile(`(?m)^\t'([\w-]+)': _\('((?:[^'\\]|\\.)*)'\),?$`)
+
+// TestFindingsAreTranslated compares what the daemon's check can say, by its codes, with
+// what the page has for them.
 func TestFindingsAreTranslated(t *testing.T) {
-	said := map[string]bool{"P2Pwall is not running, start it with: service p2pwall start": true}
-	for _, name := range []string{"findings.go", "detect.go"} {
-		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "openwrt", name), nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		findingTexts(file, said)
+	said := map[string]string{}
+	for _, r := range firewall.Remedies {
+		said[r.Code] = r.Text
 	}
-	if len(said) < 45 {
-		t.Fatalf("only %d texts were found", len(said))
-	}
-	messages, err := Messages(root)
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "openwrt/check/findings.go"), nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range messages {
-		for _, f := range m.Files {
-			if filepath.Base(f) != "findings.js" {
-				continue
-			}
-			if !said[m.Text] {
-				t.Errorf("the page translates %q, which the daemon does not say", m.Text)
-			}
-			delete(said, m.Text)
-		}
+	sayings(t, file, said)
+	if len(said) < 45 {
+		t.Fatalf("only %d texts were found", len(said))
 	}
-	for s := range said {
-		t.Errorf("the page does not translate %q: add it to findings.js", s)
+	script, err := os.ReadFile(filepath.Join(root, appDir, "htdocs/luci-static/resources/p2pwall/findings.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := map[string]string{}
+	for _, m := range inFindings.FindAllStringSubmatch(string(script), -1) {
+		has[m[1]] = strings.ReplaceAll(m[2], `\'`, "'")
+	}
+	if d := cmp.Diff(said, has); d != "" {
+		t.Errorf("-what the check says +findings.js:\n%s", d)
 	}
 }
 
-// commands are what no language changes.
-var commands = regexp.MustCompile(`^(uci|sysctl) `)
-
-// findingTexts collects the formats that the methods ok, warn and fail are called
-// with, and the remedies.
-func findingTexts(file *ast.File, out map[string]bool) {
-	consts := map[string]ast.Expr{}
-	var remedies []ast.Expr // of which several have one name
-	ast.Inspect(file, func(n ast.Node) bool {
-		if v, ok := n.(*ast.ValueSpec); ok && len(v.Values) == len(v.Names) {
-			for i, name := range v.Names {
-				consts[name.Name] = v.Values[i]
-				if strings.HasPrefix(name.Name, "remedy") {
-					remedies = append(remedies, v.Values[i])
-				}
-			}
-		}
-		return true
-	})
-	var text func(e ast.Expr) string
-	text = func(e ast.Expr) string {
+// sayings collects the codes and texts that say is called with, each with as many
+// arguments as its text has places.
+func sayings(t *testing.T, file *ast.File, out map[string]string) {
+	var text func(e ast.Expr) (string, bool)
+	text = func(e ast.Expr) (string, bool) {
 		switch e := e.(type) {
 		case *ast.BasicLit:
-			s, _ := strconv.Unquote(e.Value)
-			return s
+			s, err := strconv.Unquote(e.Value)
+			return s, err == nil
 		case *ast.BinaryExpr:
-			return text(e.X) + text(e.Y)
-		case *ast.Ident:
-			// What is a command by itself stays out of the sentence it ends.
-			if v := consts[e.Name]; v != nil && !commands.MatchString(text(v)) {
-				return text(v)
-			}
+			a, aok := text(e.X)
+			b, bok := text(e.Y)
+			return a + b, aok && bok
 		}
-		return "%s"
-	}
-	add := func(e ast.Expr) {
-		s := strings.ReplaceAll(text(e), "%v", "%s")
-		if i := strings.Index(s, ": uci "); i > 0 {
-			s = s[:i] + ": %s"
-		}
-		if s != "%s" && s != "" && !commands.MatchString(s) {
-			out[s] = true
-		}
-	}
-	for _, v := range remedies {
-		add(v)
+		return "", false
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.CallExpr:
-			f, ok := n.Fun.(*ast.SelectorExpr)
-			if !ok {
-				break
-			}
-			if x, ok := f.X.(*ast.Ident); !ok || x.Name != "m" {
-				break
-			}
-			switch f.Sel.Name {
-			case "ok":
-				add(n.Args[0])
-			case "warn", "fail":
-				add(n.Args[0])
-				add(n.Args[1])
-			}
-		case *ast.FuncDecl:
-			if n.Name.Name == "splitRemedy" {
-				last := n.Body.List[len(n.Body.List)-1].(*ast.ReturnStmt)
-				add(last.Results[1])
-			}
+		c, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
 		}
+		if f, ok := c.Fun.(*ast.Ident); !ok || f.Name != "say" {
+			return true
+		}
+		code, cok := text(c.Args[0])
+		words, wok := text(c.Args[1])
+		if !cok || !wok {
+			return true // one of firewall.Remedies
+		}
+		if old, there := out[code]; there && old != words {
+			t.Errorf("the code %q has two texts: %q and %q", code, old, words)
+		}
+		if n := strings.Count(words, "%s"); n != len(c.Args)-2 || strings.Count(words, "%") != n {
+			t.Errorf("%q has %d places and %d arguments", words, n, len(c.Args)-2)
+		}
+		out[code] = words
 		return true
 	})
 }

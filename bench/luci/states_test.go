@@ -226,7 +226,7 @@ func TestStates(t *testing.T) {
 	daemon := &canned{}
 	down := map[string]any{
 		"status": map[string]any{"error": "P2Pwall is not running"},
-		"check":  map[string]any{"findings": []any{map[string]any{"level": "error", "what": "no LAN device is known", "remedy": "run as root"}}},
+		"check":  map[string]any{"findings": []any{map[string]any{"level": "error", "what": "no LAN device is known", "code": "no-device", "remedy": "run as root", "fix": "root"}}},
 	}
 	quiet := false             // the init script says nothing, and the daemon does not come up
 	directCode := ubusNotFound // what luci.p2pwall ends with
@@ -284,9 +284,9 @@ func TestStates(t *testing.T) {
 		"started": func() { daemon.set(good) },
 		"findings": func() {
 			daemon.set(with(map[string]any{"check": map[string]any{"findings": []any{
-				map[string]any{"level": "warning", "what": "inbound IPv4 connections from wan to br-lan are not blocked", "remedy": "uci set firewall.x=1"},
-				map[string]any{"level": "error", "what": "no LAN device is known", "remedy": "run as root"},
-				map[string]any{"level": "warning", "what": "something new (1.5)", "remedy": "nft list ruleset"},
+				map[string]any{"level": "warning", "what": "in English", "code": "inbound-open", "args": []any{"IPv4", "wan", "br-lan"}, "remedy": "uci set firewall.x=1"},
+				map[string]any{"level": "error", "what": "no LAN device is known", "code": "no-device", "remedy": "run as root", "fix": "root"},
+				map[string]any{"level": "warning", "what": "something new (1.5)", "code": "new", "remedy": "nft list ruleset", "fix": "constructor", "fix_args": markup},
 			}}}))
 		},
 		"monitor": func() {

@@ -4,7 +4,6 @@ package check
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -31,11 +30,17 @@ const (
 // String returns the level's name.
 func (l Level) String() string { return string(l) }
 
-// Finding is one thing that "p2pwall check" has to say about the machine.
+// Finding is one thing that "p2pwall check" has to say about the machine. What was found
+// and the remedy are English; the codes with their arguments are for who speaks another
+// language.
 type Finding struct {
-	Level  Level
-	What   string
-	Remedy string // what to do, "" for LevelOK
+	Level   Level
+	What    string
+	Code    string // of What; "" where it has none
+	Args    []string
+	Remedy  string // what to do, "" for LevelOK
+	Fix     string // the code of Remedy
+	FixArgs []string
 }
 
 // ExitCode is the exit status of "p2pwall check": 0 when all is well, 1 with
@@ -80,16 +85,42 @@ type machine struct {
 	ctinfo  string    // the actions of tc
 }
 
-func (m *machine) ok(format string, args ...any) {
-	m.found = append(m.found, Finding{LevelOK, fmt.Sprintf(format, args...), ""})
+// saying is a sentence: the code by which others know it, and its English text, with an
+// argument for each %s.
+type saying struct {
+	code, text string
+	args       []string
 }
 
-func (m *machine) warn(remedy, format string, args ...any) {
-	m.found = append(m.found, Finding{LevelWarning, fmt.Sprintf(format, args...), remedy})
+func say(code, text string, args ...string) *saying { return &saying{code, text, args} }
+
+// plain is a sentence without a code: one of another program's, or a command, which no
+// language changes.
+func plain(text string) *saying { return &saying{text: text} }
+
+// String is the sentence in English.
+func (s *saying) String() string {
+	out, rest := "", s.text
+	for _, a := range s.args {
+		before, after, _ := strings.Cut(rest, "%s")
+		out += before + a
+		rest = after
+	}
+	return out + rest
 }
 
-func (m *machine) fail(remedy, format string, args ...any) {
-	m.found = append(m.found, Finding{LevelError, fmt.Sprintf(format, args...), remedy})
+func (m *machine) add(l Level, remedy, what *saying) {
+	m.found = append(m.found, Finding{l, what.String(), what.code, what.args, remedy.String(), remedy.code, remedy.args})
+}
+
+func (m *machine) ok(what *saying)           { m.add(LevelOK, plain(""), what) }
+func (m *machine) warn(remedy, what *saying) { m.add(LevelWarning, remedy, what) }
+func (m *machine) fail(remedy, what *saying) { m.add(LevelError, remedy, what) }
+
+// explained is a finding from an error of package firewall, which has the remedy with it.
+func (m *machine) explained(l Level, err error) {
+	what, code, remedy := firewall.SplitRemedy(err)
+	m.add(l, say(code, remedy), plain(what))
 }
 
 // all makes every check.
@@ -116,10 +147,10 @@ func (m *machine) all() {
 // settings looks at what the configuration switches off.
 func (m *machine) settings() {
 	if !m.c.Enabled {
-		m.warn("uci set p2pwall.main.enabled=1", "the wall is switched off in the configuration")
+		m.warn(plain("uci set p2pwall.main.enabled=1"), say("off", "the wall is switched off in the configuration"))
 	}
 	if !m.c.Active() {
-		m.warn("set \"mode\" of a protocol section to block", "every protocol is off: nothing is looked for")
+		m.warn(say("set-mode", "set \"mode\" of a protocol section to block"), say("no-protocol", "every protocol is off: nothing is looked for"))
 	}
 }
 
@@ -140,7 +171,7 @@ func (m *machine) admin() bool {
 			}
 		}
 	}
-	m.fail("run as root", "without CAP_NET_ADMIN nothing can be said about rules, and no rule can be loaded")
+	m.fail(say("root", "run as root"), say("no-privilege", "without CAP_NET_ADMIN nothing can be said about rules, and no rule can be loaded"))
 	return false
 }
 
@@ -152,23 +183,23 @@ func (m *machine) lan() {
 			e := *e
 			remedy := e.Remedy
 			e.Remedy = ""
-			m.warn(remedy, "%s", e.Error())
+			m.warn(plain(remedy), plain(e.Error()))
 		}
 	}
 	m.target.Devices = devices
 	if len(devices) == 0 {
-		m.fail("name one with \"list device\", or a network of /etc/config/network with \"list network\"",
-			"no LAN device is known")
+		m.fail(say("name-device", "name one with \"list device\", or a network of /etc/config/network with \"list network\""),
+			say("no-device", "no LAN device is known"))
 		return
 	}
 	for _, n := range missing {
-		m.warn("check its name, or bring it up; without the service "+m.c.DevicesFile+" is not written: use \"list device\"",
-			"the network %s has no device", n)
+		m.warn(say("bring-up", "check its name, or bring it up; without the service %s is not written: use \"list device\"", m.c.DevicesFile),
+			say("network-without-device", "the network %s has no device", n))
 	}
 	var good []string
 	for _, d := range devices {
 		if !m.deviceExists(d) {
-			m.warn("check its name with \"ip link\"", "the LAN device %s does not exist (yet)", d)
+			m.warn(say("device-name", "check its name with \"ip link\""), say("device-missing", "the LAN device %s does not exist (yet)", d))
 			continue
 		}
 		if up, ok := m.file("/sys/class/net/" + d + "/master/ifindex"); ok && up != "" {
@@ -176,14 +207,15 @@ func (m *machine) lan() {
 			if l, err := os.Readlink(m.root + "/sys/class/net/" + d + "/master"); err == nil {
 				bridge = l[strings.LastIndexByte(l, '/')+1:]
 			}
-			m.warn("name "+bridge+" instead", "the LAN device %s is a port of %s: packets seem to come from that", d, bridge)
+			m.warn(say("name-bridge", "name %s instead", bridge),
+				say("bridge-port", "the LAN device %s is a port of %s: packets seem to come from that", d, bridge))
 			continue
 		}
 		good = append(good, d)
 	}
 	m.present = good
 	if good != nil {
-		m.ok("LAN: %s", strings.Join(good, ", "))
+		m.ok(say("lan", "LAN: %s", strings.Join(good, ", ")))
 	}
 }
 
@@ -206,13 +238,13 @@ func (m *machine) deviceExists(name string) bool {
 func (m *machine) routing() {
 	v4, _ := m.file("/proc/sys/net/ipv4/ip_forward")
 	if v4 != "1" {
-		m.warn("sysctl -w net.ipv4.ip_forward=1, and in /etc/sysctl.conf", "this machine does not forward IPv4")
+		m.warn(plain("sysctl -w net.ipv4.ip_forward=1, and in /etc/sysctl.conf"), say("no-forward", "this machine does not forward IPv4"))
 	}
 	for _, w := range m.wan(false) {
 		for _, d := range m.target.Devices {
 			if w == d {
-				m.warn("name only devices of the LAN; a bridge that holds LAN and WAN ports cannot be watched",
-					"the default route goes through %s, which is a LAN device: traffic within the LAN is never touched", w)
+				m.warn(say("only-lan", "name only devices of the LAN; a bridge that holds LAN and WAN ports cannot be watched"),
+					say("route-by-lan", "the default route goes through %s, which is a LAN device: traffic within the LAN is never touched", w))
 			}
 		}
 	}
@@ -248,18 +280,17 @@ func (m *machine) backend() bool {
 	t.Devices = m.target.Devices
 	m.target = t
 	if err != nil {
-		what, remedy := firewall.SplitRemedy(err)
-		m.fail(remedy, "%s", what)
+		m.explained(LevelError, err)
 		return false
 	}
-	m.ok("backend %s, sets %s", t.Backend, t.Sets)
+	m.ok(say("backend", "backend %s, sets %s", string(t.Backend), string(t.Sets)))
 	for _, n := range notes {
-		what, remedy := firewall.SplitRemedy(errors.New(n))
-		m.warn(remedy, "%s", what)
+		m.explained(LevelWarning, errors.New(n))
 	}
 	if t.Backend == config.BackendIPTables && !program.Have("ip6tables-restore") {
 		if on, _ := m.file("/proc/sys/net/ipv6/conf/all/forwarding"); on == "1" {
-			m.warn(firewall.RemedyIP6Tables, "IPv6 is forwarded and not watched: there is no ip6tables")
+			fix := &firewall.Remedies[firewall.RemedyIP6Tables]
+			m.warn(say(fix.Code, fix.Text), say("no-ip6tables", "IPv6 is forwarded and not watched: there is no ip6tables"))
 		}
 	}
 	return true
@@ -267,21 +298,21 @@ func (m *machine) backend() bool {
 
 // queue looks whether the kernel can hand packets to a program.
 func (m *machine) queue() {
-	const remedy = "install kmod-nfnetlink-queue (OpenWrt), or: modprobe nfnetlink_queue"
 	if _, ok := m.file("/proc/thread-self/net/netfilter/nfnetlink_queue"); ok {
-		m.ok("the kernel has NFQUEUE")
+		m.ok(say("queue", "the kernel has NFQUEUE"))
 		return
 	}
 	release, _ := m.file("/proc/sys/kernel/osrelease")
 	for _, dir := range []string{"/", "/kernel/net/netfilter/"} {
 		for _, end := range []string{"", ".xz", ".zst", ".gz"} {
 			if _, err := os.Stat(m.root + "/lib/modules/" + release + dir + "nfnetlink_queue.ko" + end); err == nil {
-				m.ok("the kernel has NFQUEUE as a module")
+				m.ok(say("queue-module", "the kernel has NFQUEUE as a module"))
 				return
 			}
 		}
 	}
-	m.fail(remedy, "the kernel has no NFQUEUE (nfnetlink_queue)")
+	m.fail(say("install-queue", "install kmod-nfnetlink-queue (OpenWrt), or: modprobe nfnetlink_queue"),
+		say("no-queue", "the kernel has no NFQUEUE (nfnetlink_queue)"))
 }
 
 // trial has the kernel check the very rules that would be loaded.
@@ -291,20 +322,20 @@ func (m *machine) trial() {
 	}
 	r, err := firewall.MakeRules(m.c, m.target)
 	if err != nil {
-		m.fail("correct the configuration", "%v", err)
+		m.fail(say("correct", "correct the configuration"), plain(err.Error()))
 		return
 	}
 	if r.NFT != "" {
 		if _, err := m.tool(r.NFT, "nft", "-c", "-f", "-"); err != nil {
 			// A table that is there and does not fit is replaced.
 			if _, again := m.tool(firewall.RecreateNFT(r.NFT), "nft", "-c", "-f", "-"); again != nil {
-				m.fail("install nftables and kmod-nft-queue in the versions of this system", "nft does not take the rules: %v", err)
+				m.fail(say("same-versions", "install nftables and kmod-nft-queue in the versions of this system"),
+					say("rules-refused", "nft does not take the rules: %s", err.Error()))
 			}
 		}
 	}
 	for _, err := range firewall.TryIPTables(r) {
-		what, remedy := firewall.SplitRemedy(err)
-		m.fail(remedy, "%s", what)
+		m.explained(LevelError, err)
 	}
 }
 
@@ -314,12 +345,12 @@ func (m *machine) selective() {
 		return
 	}
 	if m.target.Sets == config.SetsOff {
-		m.warn("set sets to auto", "without sets in the kernel only what is recognised when it begins is cut: "+
-			"transfers that are going on already, and encrypted ones, pass")
+		m.warn(say("set-sets", "set sets to auto"), say("no-sets", "without sets in the kernel only what is recognised when it begins is cut: "+
+			"transfers that are going on already, and encrypted ones, pass"))
 	}
 	if err := m.conntrack(); err != nil {
-		m.warn("install kmod-nf-conntrack-netlink (OpenWrt), or: modprobe nf_conntrack_netlink",
-			"connections cannot be changed (%v): what began before a client is found may go on past the rules", err)
+		m.warn(say("install-conntrack-netlink", "install kmod-nf-conntrack-netlink (OpenWrt), or: modprobe nf_conntrack_netlink"),
+			say("no-conntrack-netlink", "connections cannot be changed (%s): what began before a client is found may go on past the rules", err.Error()))
 	}
 }
 
@@ -328,11 +359,11 @@ func (m *machine) accounting() {
 	on, ok := m.file("/proc/sys/net/netfilter/nf_conntrack_acct")
 	switch {
 	case !ok:
-		m.warn("install kmod-nf-conntrack (OpenWrt), or: modprobe nf_conntrack",
-			"connections are not tracked (yet): only connection attempts and small UDP can be looked at")
+		m.warn(say("install-conntrack", "install kmod-nf-conntrack (OpenWrt), or: modprobe nf_conntrack"),
+			say("no-conntrack", "connections are not tracked (yet): only connection attempts and small UDP can be looked at"))
 	case on == "0":
-		m.warn("sysctl -w net.netfilter.nf_conntrack_acct=1, and in /etc/sysctl.conf",
-			"packets of connections are not counted (nf_conntrack_acct=0): the rules turn it on, but more packets of connections that are open by then go through the queue")
+		m.warn(plain("sysctl -w net.netfilter.nf_conntrack_acct=1, and in /etc/sysctl.conf"),
+			say("not-counted", "packets of connections are not counted (nf_conntrack_acct=0): the rules turn it on, but more packets of connections that are open by then go through the queue"))
 	}
 }
 
@@ -388,20 +419,20 @@ func (m *machine) marks() {
 		}
 		used = true
 		free := others.free(nfq.MarkBits)
+		shared := say("mark", "%s uses bits of the mark that the wall uses, too: %s", who, nfq.FormatMark(both))
 		switch {
 		case others.bits[who] == wholeMark:
-			m.warn("let it use bits of its own only, with a mask",
-				"%s uses the whole mark, also the bits that the wall uses (%s)", who, nfq.FormatMark(mask))
+			m.warn(say("use-mask", "let it use bits of its own only, with a mask"),
+				say("whole-mark", "%s uses the whole mark, also the bits that the wall uses (%s)", who, nfq.FormatMark(mask)))
 		case free == 0:
-			m.warn("let it use fewer bits",
-				"%s uses bits of the mark that the wall uses, too: %s", who, nfq.FormatMark(both))
+			m.warn(say("fewer-bits", "let it use fewer bits"), shared)
 		default:
-			m.warn("choose other bits: uci set p2pwall.main.mark="+nfq.FormatMark(free)+"; uci commit p2pwall; service p2pwall restart",
-				"%s uses bits of the mark that the wall uses, too: %s", who, nfq.FormatMark(both))
+			m.warn(say("other-bits", "choose other bits: %s",
+				"uci set p2pwall.main.mark="+nfq.FormatMark(free)+"; uci commit p2pwall; service p2pwall restart"), shared)
 		}
 	}
 	if !used {
-		m.ok("nothing else uses the bits of the mark that the wall uses (%s)", nfq.FormatMark(mask))
+		m.ok(say("mark-free", "nothing else uses the bits of the mark that the wall uses (%s)", nfq.FormatMark(mask)))
 	}
 }
 
@@ -415,8 +446,8 @@ func (m *machine) inbound() {
 }
 
 func (m *machine) inboundOf(six bool) {
-	const remedy = "let the firewall reject what comes from the WAN and answers nothing " +
-		"(OpenWrt: option forward REJECT in the defaults and the wan zone of /etc/config/firewall)"
+	remedy := say("reject-wan", "let the firewall reject what comes from the WAN and answers nothing "+
+		"(OpenWrt: option forward REJECT in the defaults and the wan zone of /etc/config/firewall)")
 	proto, table := "IPv4", 0
 	if six {
 		proto, table = "IPv6", 1
@@ -424,12 +455,12 @@ func (m *machine) inboundOf(six bool) {
 	wan := m.wan(six)
 	if len(wan) == 0 && six && len(m.wan(false)) > 0 {
 		// Most lines are so, and will stay so.
-		m.ok("the line has no IPv6: nothing comes in by it")
+		m.ok(say("line-without-ipv6", "the line has no IPv6: nothing comes in by it"))
 		return
 	}
 	if len(wan) == 0 {
-		m.warn("run the check again when the line is up",
-			"cannot tell whether inbound %s connections are blocked: there is no default route", proto)
+		m.warn(say("again", "run the check again when the line is up"),
+			say("no-default-route", "cannot tell whether inbound %s connections are blocked: there is no default route", proto))
 		return
 	}
 	for _, in := range wan {
@@ -441,11 +472,11 @@ func (m *machine) inboundOf(six bool) {
 			o := max(parseNFT(m.ruleset, p).inbound(), parseIPTables(m.filter[table], p).inbound())
 			switch o {
 			case outcomeClosed:
-				m.ok("inbound %s connections from %s to %s are blocked", proto, in, out)
+				m.ok(say("inbound-blocked", "inbound %s connections from %s to %s are blocked", proto, in, out))
 			case outcomeUnknown:
-				m.warn(remedy, "cannot tell whether inbound %s connections from %s to %s are blocked: the rules are too special", proto, in, out)
+				m.warn(remedy, say("inbound-unknown", "cannot tell whether inbound %s connections from %s to %s are blocked: the rules are too special", proto, in, out))
 			default:
-				m.warn(remedy, "inbound %s connections from %s to %s are not blocked", proto, in, out)
+				m.warn(remedy, say("inbound-open", "inbound %s connections from %s to %s are not blocked", proto, in, out))
 			}
 		}
 	}
@@ -472,19 +503,20 @@ func (m *machine) offload() {
 	for _, t := range with {
 		switch {
 		case m.c.Offload == config.OffloadLeave:
-			m.warn("set offload to hold, or: "+off, "flow offload (table %s) hides connections from the wall", t)
+			m.warn(say("hold", "set offload to hold, or: %s", off), say("offload", "flow offload (table %s) hides connections from the wall", t))
 		case t != "inet fw4" || m.target.Backend != config.BackendNFT:
-			m.warn(off, "flow offload (table %s) hides connections from the wall: it can be held back only for fw4 with the nft backend", t)
+			m.warn(plain(off), say("offload-not-fw4", "flow offload (table %s) hides connections from the wall: it can be held back only for fw4 with the nft backend", t))
 		case hardware:
-			m.warn("when clients are missed: uci set firewall.@defaults[0].flow_offloading_hw=0; uci commit firewall; service firewall restart",
-				"flow offload is done in hardware: connections are held back until they are decided, which was not tried on every device")
+			m.warn(say("when-missed", "when clients are missed: %s",
+				"uci set firewall.@defaults[0].flow_offloading_hw=0; uci commit firewall; service firewall restart"),
+				say("offload-hardware", "flow offload is done in hardware: connections are held back until they are decided, which was not tried on every device"))
 		default:
-			m.ok("flow offload: connections are held back until they are decided")
+			m.ok(say("offload-held", "flow offload: connections are held back until they are decided"))
 		}
 	}
 	for _, f := range m.filter {
 		if strings.Contains(f, "FLOWOFFLOAD") {
-			m.warn(off, "flow offload (iptables) hides connections from the wall")
+			m.warn(plain(off), say("offload-iptables", "flow offload (iptables) hides connections from the wall"))
 			break
 		}
 	}
@@ -494,7 +526,7 @@ func (m *machine) offload() {
 func (m *machine) bridge() {
 	on, _ := m.file("/proc/sys/net/bridge/bridge-nf-call-iptables")
 	if on == "1" && m.target.Backend == config.BackendIPTables {
-		m.warn("sysctl -w net.bridge.bridge-nf-call-iptables=0, unless something else needs it",
-			"packets within a bridge go through iptables too (bridge-nf-call-iptables=1): the wall leaves them alone, but it costs time")
+		m.warn(plain("sysctl -w net.bridge.bridge-nf-call-iptables=0, unless something else needs it"),
+			say("bridge", "packets within a bridge go through iptables too (bridge-nf-call-iptables=1): the wall leaves them alone, but it costs time"))
 	}
 }

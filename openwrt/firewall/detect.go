@@ -19,25 +19,41 @@ const (
 	remedyNFT       = "install nftables (OpenWrt: apk add or opkg install nftables kmod-nft-queue; Debian: apt install nftables)"
 	remedyNFTQueue  = "install kmod-nft-queue (OpenWrt), or load the modules nft_queue and nfnetlink_queue (Debian: modprobe nft_queue)"
 	remedyIPTables  = "install iptables with iptables-mod-nfqueue, iptables-mod-conntrack-extra and iptables-mod-ipopt (OpenWrt; Debian: apt install iptables)"
-	RemedyIP6Tables = "install ip6tables and kmod-ip6tables (OpenWrt; Debian: apt install iptables)"
+	remedyIP6Tables = "install ip6tables and kmod-ip6tables (OpenWrt; Debian: apt install iptables)"
 	remedyIPSet     = "install ipset and kmod-ipt-ipset (OpenWrt; Debian: apt install ipset), or set sets to auto"
 )
 
+// RemedyIP6Tables is the place in Remedies of what to do without ip6tables.
+const RemedyIP6Tables = 3
+
+// Remedies are what errors of this package end with, each with the code by which others
+// know it.
+var Remedies = [...]struct{ Code, Text string }{
+	{"install-nft", remedyNFT},
+	{"install-nft-queue", remedyNFTQueue},
+	{"install-iptables", remedyIPTables},
+	RemedyIP6Tables: {"install-ip6tables", remedyIP6Tables},
+	{"install-ipset", remedyIPSet},
+	{"see-message", "see the message"},
+}
+
 // SplitRemedy parts an error at the remedy that Detect and the Keeper put behind
-// the last colon or semicolon.
-func SplitRemedy(err error) (what, remedy string) {
+// the last colon or semicolon. The code is "" where the remedy is none of Remedies.
+func SplitRemedy(err error) (what, code, remedy string) {
 	s := err.Error()
-	for _, r := range []string{remedyNFT, remedyNFTQueue, remedyIPTables, RemedyIP6Tables, remedyIPSet} {
-		if i := strings.Index(s, r); i > 0 {
-			return strings.TrimRight(s[:i], ":; "), s[i:]
+	for i := range Remedies {
+		r := &Remedies[i]
+		if i := strings.Index(s, r.Text); i > 0 {
+			return strings.TrimRight(s[:i], ":; "), r.Code, s[i:]
 		}
 	}
 	for _, sep := range []string{": run as ", "; install ", ": set sets"} {
 		if i := strings.LastIndex(s, sep); i > 0 {
-			return s[:i], s[i+2:]
+			return s[:i], "", s[i+2:]
 		}
 	}
-	return s, "see the message"
+	r := &Remedies[len(Remedies)-1]
+	return s, r.Code, r.Text
 }
 
 // tryQueue is the smallest ruleset that needs nft's queue; it is checked only. A check

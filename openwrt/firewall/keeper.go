@@ -199,7 +199,7 @@ func placeIPTables(r Rules, l *Loaded) ([]*iptablesTable, error) {
 			return all, err
 		default:
 			if errors.Is(err, program.ErrMissing) {
-				err = fmt.Errorf("%w: %s", err, RemedyIP6Tables)
+				err = fmt.Errorf("%w: %s", err, remedyIP6Tables)
 			}
 			l.degraded("IPv6 is not watched: %v", err)
 		}

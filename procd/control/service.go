@@ -458,9 +458,24 @@ func (w *jsonWriter) findings(all []check.Finding) {
 	for _, f := range all {
 		w.open('{')
 		w.str("level", f.Level.String())
-		w.str("what", f.What)
-		w.str("remedy", f.Remedy)
+		w.saying("what", f.What, "code", f.Code, "args", f.Args)
+		w.saying("remedy", f.Remedy, "fix", f.Fix, "fix_args", f.FixArgs)
 		w.close('}')
+	}
+	w.close(']')
+}
+
+// saying writes a sentence, and its code with the arguments if it has one.
+func (w *jsonWriter) saying(name, text, codeName, code, argsName string, args []string) {
+	w.str(name, text)
+	if code == "" {
+		return
+	}
+	w.str(codeName, code)
+	w.key(argsName)
+	w.open('[')
+	for _, a := range args {
+		w.item(a)
 	}
 	w.close(']')
 }

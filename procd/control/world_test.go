@@ -76,7 +76,10 @@ func newWorld(t *testing.T, n int) *world {
 		Check: func() []check.Finding {
 			return []check.Finding{
 				{Level: check.LevelOK, What: "nft can queue packets"},
-				{Level: check.LevelWarning, What: "offload <is> on", Remedy: "set it off & reload"},
+				{
+					Level: check.LevelWarning, What: "offload <is> on", Code: "offload", Args: []string{"<is>"},
+					Remedy: "set it off & reload", Fix: "off", FixArgs: nil,
+				},
 			}
 		},
 		clock: func() time.Time { return wallNow },

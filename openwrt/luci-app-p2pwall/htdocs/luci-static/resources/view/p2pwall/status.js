@@ -279,7 +279,7 @@ return view.extend({
 				action = _('Switch on');
 			}
 			else {
-				detail = findings.translate(common.reason(err));
+				detail = findings.reason(err);
 				action = _('Start');
 			}
 			if (this.readonly) {
@@ -365,7 +365,7 @@ return view.extend({
 			return this.again().then(function() {
 				if (why === null)
 					return this.announce(_('Started'));
-				throw new Error(why ? findings.translate(common.text(why.what)) + ' ' + findings.translate(common.text(why.remedy)) :
+				throw new Error(why ? findings.what(why) + ' ' + findings.remedy(why) :
 					_('It was started, but does not answer: the system log says why.'));
 			}.bind(this));
 		}.bind(this));
@@ -809,27 +809,26 @@ return view.extend({
 
 	updateFindings: function() {
 		return common.ask('check').then(function(r) { return common.objects(r.findings); }, function(err) {
-			return [ { level: 'warning', what: common.reason(err) } ];
+			return [ { level: 'warning', what: findings.reason(err) } ];
 		}).then(function(found) {
 			const words = JSON.stringify(found);
 			if (this.lastFindings === words)
 				return;
 			this.lastFindings = words;
 			const rank = { error: 0, warning: 1, ok: 2 }, label = { error: _('Error'), warning: _('Warning') };
-			const say = function(s) { return common.capital(findings.translate(common.text(s))); };
-			const bad = found.filter(function(f) { return f.level != 'ok'; });
+						const bad = found.filter(function(f) { return f.level != 'ok'; });
 			const good = found.filter(function(f) { return f.level == 'ok'; });
 			bad.sort(function(a, b) { return (rank[a.level] || 0) - (rank[b.level] || 0); });
 			L.dom.content(this.findings, bad.map(function(f) {
 				const level = label[f.level] ? f.level : 'warning';
 				return E('li', { 'class': 'alert-message ' + level }, [
-					E('p', {}, [ E('strong', {}, [ label[level] + ': ' ]), say(f.what) ]),
-					E('p', {}, [ say(f.remedy) ])
+					E('p', {}, [ E('strong', {}, [ label[level] + ': ' ]), common.capital(findings.what(f)) ]),
+					E('p', {}, [ common.capital(findings.remedy(f)) ])
 				]);
 			}));
 			if (!bad.length)
 				L.dom.content(this.findings, [ E('li', {}, [ _('Nothing is wrong.') ]) ]);
-			L.dom.content(this.passed, good.map(function(f) { return E('li', {}, [ say(f.what) ]); }));
+			L.dom.content(this.passed, good.map(function(f) { return E('li', {}, [ common.capital(findings.what(f)) ]); }));
 			common.say(this.passedCount, _('%d checks passed').format(good.length));
 			this.passedBox.style.display = good.length ? '' : 'none';
 		}.bind(this));

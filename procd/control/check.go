@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package control
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/p2pwall/p2pwall/openwrt/check"
+)
+
+func (s *Service) check(w *jsonWriter, _ *Request) error {
+	// A check tries things out in the kernel: one at a time.
+	s.checking.Lock()
+	defer s.checking.Unlock()
+	w.findings(s.Check())
+	return nil
+}
+
+func (w *jsonWriter) findings(all []check.Finding) {
+	w.key("findings")
+	w.open('[')
+	for _, f := range all {
+		w.open('{')
+		w.str("level", f.Level.String())
+		w.saying("what", f.What, "code", f.Code, "args", f.Args)
+		w.saying("remedy", f.Remedy, "fix", f.Fix, "fix_args", f.FixArgs)
+		w.close('}')
+	}
+	w.close(']')
+}
+
+// saying writes a sentence, and its code with the arguments if it has one.
+func (w *jsonWriter) saying(name, text, codeName, code, argsName string, args []string) {
+	w.str(name, text)
+	if code == "" {
+		return
+	}
+	w.str(codeName, code)
+	w.key(argsName)
+	w.open('[')
+	for _, a := range args {
+		w.item(a)
+	}
+	w.close(']')
+}
+
+// CheckReply is the reply to a check, for when there is no daemon to give it.
+func CheckReply(all []check.Finding) []byte {
+	var w jsonWriter
+	w.open('{')
+	w.findings(all)
+	w.close('}')
+	return w.b
+}
+
+// AppendFaults adds to a reply what is wrong with the configuration file, which the
+// daemon cannot see. A reply that is an error stays as it is.
+func AppendFaults(reply []byte, faults []string) []byte {
+	if len(faults) == 0 || !bytes.HasSuffix(reply, []byte("}")) || bytes.HasPrefix(reply, []byte(`{"error":`)) {
+		return reply
+	}
+	w := jsonWriter{b: bytes.TrimSuffix(slices.Clone(reply), []byte("}")), more: true}
+	w.key("faults")
+	w.open('[')
+	for _, f := range faults {
+		w.item(f)
+	}
+	w.close(']')
+	w.close('}')
+	return w.b
+}

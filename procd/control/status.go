@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package control
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/p2pwall/p2pwall/state"
+)
+
+func (s *Service) status(w *jsonWriter, _ *Request) error {
+	info := s.Info()
+	w.str("version", info.Version)
+	if s.PID != 1 {
+		w.num("pid", int64(s.PID))
+	}
+	w.num("started", info.Started.Unix())
+	w.num("uptime", int64(s.now().Sub(info.Started)/time.Second))
+	w.bool("enabled", info.Enabled)
+	w.str("config", info.Config)
+	w.str("backend", info.Backend)
+	w.str("sets", info.Sets)
+	w.bool("rules_ok", info.RulesOK)
+	w.key("devices")
+	w.open('[')
+	for _, d := range info.Devices {
+		w.item(d)
+	}
+	w.close(']')
+	w.key("restart")
+	w.open('[')
+	for _, o := range info.Restart {
+		w.item(o)
+	}
+	w.close(']')
+	w.num("timelock", int64(info.TimeLock/time.Second))
+	w.key("queues")
+	w.open('[')
+	for _, q := range info.Queues {
+		w.open('{')
+		w.uint("number", uint64(q.Number))
+		w.uint("length", uint64(q.Length))
+		w.uint("waiting", uint64(q.Waiting))
+		w.uint("dropped", q.Dropped)
+		w.uint("user_dropped", q.UserDropped)
+		w.close('}')
+	}
+	w.close(']')
+	var sum state.Counters
+	clients, locked := 0, 0
+	s.each(func(e *state.Engine, _ state.Time) {
+		sum.Add(&e.Counters)
+		c, l := e.Len()
+		clients += c
+		locked += l
+	})
+	w.key("counters")
+	w.open('{')
+	sum.Each(func(name string, v *uint64) { w.uint(name, *v) })
+	w.uint("events_lost", s.Journal.Lost())
+	w.close('}')
+	w.num("clients", int64(clients))
+	w.num("locked", int64(locked))
+	w.key("exemptions")
+	w.open('[')
+	for _, x := range s.exemptions() {
+		w.open('{')
+		w.str("address", x.Addr.String())
+		w.str("mac", x.MAC.String())
+		w.num("seconds", int64(x.Left/time.Second))
+		w.close('}')
+	}
+	w.close(']')
+	return nil
+}
+
+// exemptions returns those that were given at run time. Every engine has all of
+// them; the first may lack the MAC of a host that another one sees.
+//
+//go:noinline
+func (s *Service) exemptions() (out []state.Exemption) {
+	s.Loops[0].Do(func(e *state.Engine, now state.Time) { out = e.Exemptions(now) })
+	return out
+}
+
+func (s *Service) history(w *jsonWriter, _ *Request) error {
+	var sum [state.HistoryMinutes]state.Bucket
+	s.each(func(e *state.Engine, now state.Time) {
+		for i, b := range e.History(now) {
+			sum[i].DroppedTCP += b.DroppedTCP
+			sum[i].DroppedUDP += b.DroppedUDP
+			sum[i].Probes += b.Probes
+		}
+	})
+	w.num("interval", 60)
+	column := func(name string, value func(b *state.Bucket) uint32) {
+		w.key(name)
+		w.open('[')
+		for i := range sum {
+			w.itemNum(uint64(value(&sum[i])))
+		}
+		w.close(']')
+	}
+	column("dropped_tcp", func(b *state.Bucket) uint32 { return b.DroppedTCP })
+	column("dropped_udp", func(b *state.Bucket) uint32 { return b.DroppedUDP })
+	column("probes", func(b *state.Bucket) uint32 { return b.Probes })
+	return nil
+}
+
+func (s *Service) statusText(b *strings.Builder, _ *Request) error {
+	info := s.Info()
+	var sum state.Counters
+	s.each(func(e *state.Engine, _ state.Time) { sum.Add(&e.Counters) })
+	fmt.Fprintf(b, "p2pwall %s, running for %v", info.Version, s.now().Sub(info.Started).Round(time.Second))
+	if s.PID != 1 {
+		fmt.Fprintf(b, " (pid %d)", s.PID)
+	}
+	b.WriteByte('\n')
+	rules := "in place"
+	if !info.RulesOK {
+		rules = "NOT in place: see \"p2pwall check\""
+	}
+	fmt.Fprintf(b, "rules    %s, sets %s, %s\n", info.Backend, info.Sets, rules)
+	lan := strings.Join(info.Devices, " ")
+	if lan == "" {
+		lan = "no device: nothing is watched, see \"p2pwall check\""
+	}
+	fmt.Fprintf(b, "LAN      %s\n", lan)
+	if len(info.Restart) > 0 {
+		fmt.Fprintf(b, "restart  needed for the new %s\n", strings.Join(info.Restart, ", "))
+	}
+	for _, q := range info.Queues {
+		fmt.Fprintf(b, "queue    %d: %d waiting, %d dropped by the kernel\n", q.Number, q.Waiting, q.Dropped+q.UserDropped)
+	}
+	h := s.hosts()
+	h.statusText(b)
+	fmt.Fprintf(b, "packets  %d seen, %d accepted, %d dropped (%d TCP, %d UDP; %d by the kernel alone)\n",
+		sum.Packets, sum.Accepted, sum.Dropped, sum.DroppedTCP, sum.DroppedUDP, sum.DroppedKernel)
+	fmt.Fprintf(b, "sent     %d pongs, %d probes, %d handshakes (%d answered)\n", sum.Pongs, sum.Probes, sum.Handshakes, sum.Answers)
+	for _, x := range s.exemptions() {
+		fmt.Fprintf(b, "exempt   %s for %v\n", x.Addr, x.Left.Round(time.Second))
+	}
+	odd := false
+	sum.Each(func(name string, v *uint64) {
+		switch name {
+		case "unparsable", "send_errors", "clients_evicted", "clients_refused", "hosts_evicted",
+			"flows_evicted", "peers_evicted", "forged", "ignored_peers", "set_errors", "withheld":
+			if *v != 0 {
+				if !odd {
+					b.WriteString("unusual ")
+				}
+				odd = true
+				fmt.Fprintf(b, " %s=%d", name, *v)
+			}
+		}
+	})
+	if odd {
+		b.WriteByte('\n')
+	}
+	return nil
+}
+
+// ago says how long ago t was.
+func ago(t, now state.Time) string {
+	if t == 0 {
+		return "-"
+	}
+	return now.Since(t).Round(time.Second).String()
+}

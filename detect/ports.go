@@ -22,10 +22,15 @@ var (
 	}
 )
 
-// WellKnownTCP reports whether a TCP port is that of a service that is no file sharing.
+// WellKnown reports whether a port is that of a service that is no file sharing. The
+// protocol is a number of IP: all that is not TCP counts as UDP.
 //
 //go:noinline
-func WellKnownTCP(port uint16) bool { return slices.Contains(wellKnownTCP[:], port) }
-
-// WellKnownUDP is WellKnownTCP for UDP.
-func WellKnownUDP(port uint16) bool { return slices.Contains(wellKnownUDP[:], port) }
+func WellKnown(proto uint8, port uint16) bool {
+	const tcp = 6
+	ports := wellKnownUDP[:]
+	if proto == tcp {
+		ports = wellKnownTCP[:]
+	}
+	return slices.Contains(ports, port) // what has no ports has 0
+}

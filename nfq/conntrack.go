@@ -76,14 +76,14 @@ func DeleteUDPFlows(lan []netip.Prefix) (int, error) {
 // LookAgain does what DeleteUDPFlows does, but leaves those alone to ports of which but
 // reports true. It returns ports of LAN hosts from which several hosts outside were
 // spoken to at other ports from 1024 on.
-func LookAgain(lan []netip.Prefix, but func(port uint16) bool) ([]AddrPort, error) {
+func LookAgain(lan []netip.Prefix, but func(proto uint8, port uint16) bool) ([]AddrPort, error) {
 	const most = 64
 	var suspects []AddrPort
 	// The first host that each port spoke to; zero after a second.
 	spoke := map[AddrPort]Addr{}
 	_, err := changeFlows(nil, func(e *ctEntry) ctChange {
 		switch {
-		case e.proto != ProtoUDP || !e.leaves(lan) || but(e.origDst.Port):
+		case e.proto != ProtoUDP || !e.leaves(lan) || but(ProtoUDP, e.origDst.Port):
 			return ctKeep
 		case e.origDst.Port >= 1024:
 			first, known := spoke[e.origSrc]

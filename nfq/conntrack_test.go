@@ -321,7 +321,7 @@ func TestCheckConntrack(t *testing.T) {
 }
 
 // service stands for the ports of well-known services.
-func service(port uint16) bool { return port < 1024 && port != 700 }
+func service(_ uint8, port uint16) bool { return port < 1024 && port != 700 }
 
 func TestLookAgain(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32", "198.51.100.8/32", "198.51.100.9/32")

@@ -33,7 +33,7 @@ type Standing struct {
 // StandingTCP returns what is known of hosts of the given networks that have opened such
 // connections, but for those to ports of which but reports true. Of more than MaxStanding it leaves out those with the fewest peers. It
 // reads the whole table.
-func StandingTCP(lan []netip.Prefix, but func(port uint16) bool) ([]Standing, error) {
+func StandingTCP(lan []netip.Prefix, but func(proto uint8, port uint16) bool) ([]Standing, error) {
 	var out []Standing
 	peers := map[Pair]struct{}{}
 	served := map[AddrPort]struct{}{}
@@ -42,7 +42,7 @@ func StandingTCP(lan []netip.Prefix, but func(port uint16) bool) ([]Standing, er
 		case e.proto != ProtoTCP || e.state != tcpEstablished:
 		case e.leaves(lan):
 			p := Pair{e.origSrc.Addr, e.origDst.Addr}
-			if _, known := peers[p]; known || e.origDst.Port < 1024 || but(e.origDst.Port) {
+			if _, known := peers[p]; known || e.origDst.Port < 1024 || but(ProtoTCP, e.origDst.Port) {
 				break
 			}
 			peers[p] = struct{}{}

@@ -26,7 +26,7 @@ func TestStandingTCP(t *testing.T) {
 	flow(t, "udp", "192.168.1.51:0", "198.51.100.8:3128")
 	flow(t, "tcp", "[2001:db8:1::50]:0", "[2001:db8:ff::7]:3128")
 
-	got, err := StandingTCP([]netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("2001:db8:1::/64")}, func(port uint16) bool { return port == 3130 })
+	got, err := StandingTCP([]netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("2001:db8:1::/64")}, func(_ uint8, port uint16) bool { return port == 3130 })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func (f *flowCutter) run(done <-chan struct{}, cut func() error) {
 // clients use the ports of services as well, and what is in their middle shows what they
 // are.
 func skipped(proto uint8, port uint16) bool {
-	return proto == nfq.ProtoUDP && detect.WellKnownUDP(port)
+	return proto == nfq.ProtoUDP && detect.WellKnown(proto, port)
 }
 
 // cutFlows cuts what the engines want to have cut.

@@ -62,7 +62,7 @@ func (r *rules) change(old, c *config.Config) {
 func (r *rules) lookAgain(c *config.Config) (suspects []nfq.AddrPort) {
 	var err error
 	if lan := r.status.lan(); c.Sifts() {
-		suspects, err = nfq.LookAgain(lan, detect.WellKnownUDP)
+		suspects, err = nfq.LookAgain(lan, detect.WellKnown)
 	} else {
 		_, err = nfq.DeleteUDPFlows(lan)
 	}

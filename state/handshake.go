@@ -183,7 +183,7 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 // service reports whether a TCP port is a well-known service's, whose connections may look
 // random as well.
 func service(port uint16) bool {
-	return port < private || detect.WellKnownTCP(port)
+	return port < private || detect.WellKnown(nfq.ProtoTCP, port)
 }
 
 // letGo has a connection that is none of a client's go on.

@@ -129,9 +129,9 @@ func TestSnapshotKeepsPlaces(t *testing.T) {
 		}
 		want := map[bool]nfq.Verdict{true: nfq.AcceptDecided, false: nfq.Drop}[kept]
 		x.pass(31 * time.Second)
-		x.expect("a tunnel in its middle", x.data(4001, tunnel, 8388, 1_000_000, bytesOf(2, 1448)), want)
-		x.expect("an upload in its middle", x.data(4002, "203.0.113.81", 8000, 1_000_000, bytesOf(3, 1448)), want)
-		x.expect("what was just asked, in its middle", x.data(4003, "203.0.113.83", 8388, 1_000_000, bytesOf(4, 1448)), nfq.Drop)
+		x.wantVerdict("a tunnel in its middle", x.goesOnFrom(4001, tunnel, 8388), want)
+		x.wantVerdict("an upload in its middle", x.goesOnFrom(4002, "203.0.113.81", 8000), want)
+		x.wantVerdict("what was just asked, in its middle", x.goesOnFrom(4003, "203.0.113.83", 8388), nfq.Drop)
 		if x.locked(hostA) {
 			x.wantVerdict("a tunnel's beginning", x.begins(4004, tunnel, 8388, bytesOf(5, 200)), want)
 		}

@@ -291,7 +291,7 @@ func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdic
 		return 0, false
 	}
 	key := &fl.key
-	if key.lport < private || detect.WellKnownTCP(key.lport) || h.serves(key.lport) ||
+	if key.lport < private || detect.WellKnown(nfq.ProtoTCP, key.lport) || h.serves(key.lport) ||
 		s != nil && slices.Contains(s.ports[1:], key.lport) {
 		return 0, false // it serves somebody outside
 	}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/p2pwall/p2pwall/bench/lab"
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 

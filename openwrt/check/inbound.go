@@ -341,7 +341,9 @@ func parseIPTables(text string, p inboundPacket) chains {
 		f["FORWARD"] = &fwChain{}
 	}
 	f["FORWARD"].base = true
-	f["FORWARD"].policy = strings.ToLower(s.Policy["FORWARD"])
+	if s.Policy["FORWARD"] == "DROP" {
+		f["FORWARD"].policy = "drop"
+	}
 	return f
 }
 

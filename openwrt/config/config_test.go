@@ -326,3 +326,16 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestPong: what is answered to a ping, in any case.
+func TestPong(t *testing.T) {
+	for value, want := range map[string]detect.Answer{
+		"0x28": detect.AnswerWelcome, "0X28": detect.AnswerWelcome, "1": detect.AnswerWelcome,
+		"0x29": detect.AnswerFull, "off": detect.AnswerNone, "OFF": detect.AnswerNone, "0": detect.AnswerNone,
+	} {
+		c, err := Parse(strings.NewReader("config protocol fasttrack\noption pong "+value+"\n"), "f")
+		if err != nil || c.Protocols["fasttrack"].Answer != want {
+			t.Errorf("%s: %v, %v", value, c.Protocols["fasttrack"].Answer, err)
+		}
+	}
+}

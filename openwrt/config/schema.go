@@ -213,7 +213,7 @@ func (d *decoder) protocolOption(o rawOption, p *Protocol) {
 			p.Answer = detect.AnswerWelcome
 		}
 	case "pong":
-		switch strings.ToLower(v) {
+		switch lower(v) {
 		case "0x28", "1":
 			p.Answer = detect.AnswerWelcome
 		case "0x29":
@@ -427,6 +427,17 @@ func appendNew(list []string, v string) []string {
 		}
 	}
 	return append(list, v)
+}
+
+// lower is strings.ToLower for ASCII, without the tables of Unicode.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // quote shows a value from outside on one line of printable characters.

@@ -276,7 +276,7 @@ func (w *world) say(host, to, what string, count int) (answers int) {
 // sayFrom is say from a port.
 func (w *world) sayFrom(port int, host, to, what string, count int) (answers int) {
 	w.in(host, func() {
-		from := net.Dialer{LocalAddr: &net.UDPAddr{Port: port}}
+		from := net.Dialer{LocalAddr: &net.UDPAddr{Port: port}, Control: reusable}
 		c, err := from.Dial("udp", to)
 		if err != nil {
 			w.t.Error(err)
@@ -296,6 +296,12 @@ func (w *world) sayFrom(port int, host, to, what string, count int) (answers int
 	return answers
 }
 
+// reusable has a port be used again at once. A program that another goroutine starts holds
+// a copy of each socket for a moment, also of one that is closed here.
+func reusable(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
+}
+
 // tcp opens a connection, sends and receives so much, and reports whether that
 // worked.
 func (w *world) tcp(host, to string, size int) (ok bool) { return w.tcpFrom(0, host, to, size) }
@@ -303,9 +309,7 @@ func (w *world) tcp(host, to string, size int) (ok bool) { return w.tcpFrom(0, h
 // tcpFrom is tcp from a port, or from any when that is 0.
 func (w *world) tcpFrom(port int, host, to string, size int) (ok bool) {
 	w.in(host, func() {
-		from := net.Dialer{LocalAddr: &net.TCPAddr{Port: port}, Timeout: w.patience, Control: func(_, _ string, c syscall.RawConn) error {
-			return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
-		}}
+		from := net.Dialer{LocalAddr: &net.TCPAddr{Port: port}, Timeout: w.patience, Control: reusable}
 		c, err := from.Dial("tcp", to)
 		if err != nil {
 			return

@@ -230,6 +230,7 @@ func ruleValues(c *Config, t Target) values {
 	v.when("probes", c.probes())
 	v.when("input", c.probes() || looks)
 	v.when("look", looks)
+	v.when("counts", !looks || t.Sets != SetsNFT)
 	v.when("names", c.readsNames())
 	for _, m := range c.Exempt.MACs {
 		v.add("mac", m.String())

@@ -55,6 +55,17 @@ func TestGreeting(t *testing.T) {
 	}
 }
 
+func FuzzGreeting(f *testing.F) {
+	f.Add([]byte(peerProtocol+strings.Repeat("\x00", 8)+"ABCDEFGHIJKLMNOPQRST-qB4650-abcdefghijkl"), uint32(7))
+	f.Fuzz(func(t *testing.T, b []byte, salt uint32) {
+		var dst [MaxAnswer]byte
+		probe := dst[:btGreeting(dst[:], []byte("ABCDEFGHIJKLMNOPQRST"), salt)]
+		if btGreeted(b, probe) && (len(b) < peerHandshake || bytes.Contains(b, probe)) {
+			t.Errorf("%q answers %q", b, probe)
+		}
+	})
+}
+
 // TestInfoHash: who names a torrent.
 func TestInfoHash(t *testing.T) {
 	const hash = "ABCDEFGHIJKLMNOPQRST"

@@ -233,6 +233,7 @@ func ruleValues(c *config.Config, t Target) values {
 	v.when("input", c.Probes() || looks)
 	v.when("look", looks)
 	v.when("names", c.ReadsNames())
+	v.when("counts", !looks || t.Sets != config.SetsNFT)
 	for _, m := range c.Exempt.MACs {
 		v.add("mac", m.String())
 	}

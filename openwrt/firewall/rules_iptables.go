@@ -21,7 +21,8 @@ import (
 // The chain p2pwall-heard is for connections in which the LAN side has spoken. The rest
 // anybody outside can make, and the firewall may drop it: it is never decided.
 //
-// With nft sets the nft table has dropped what is blocked before. The chain
+// With nft sets the nft table has dropped what is blocked before, and decided about UDP
+// that goes on longer than it is looked at, but for a watched host's. The chain
 // p2pwall-blocked looks twice, because a full set takes no more.
 const mangleText = `*mangle
 :p2pwall - [0:0]
@@ -74,8 +75,8 @@ const mangleText = `*mangle
 -A p2pwall-syn <q>
 <names>-A p2pwall-udp -p udp -m udp --dport 53 -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir original -j RETURN
 <look><nftsets>-A p2pwall-udp -m mark --mark <watch>/<mask> <q>
-<look><nftsets>-A p2pwall-udp -m mark --mark <own>/<mask> -j RETURN
--A p2pwall-udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir original -g p2pwall-decided
+<look><nftsets>-A p2pwall-udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir original -j RETURN
+<counts>-A p2pwall-udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir original -g p2pwall-decided
 <look><ipset>-A p2pwall-udp -m set --match-set p2pwall-watch<6> src <q>
 -A p2pwall-udp -m length --length 0:<udplength> <q>
 <look>-A p2pwall-udp -m connbytes --connbytes 1:1 --connbytes-mode packets --connbytes-dir original <q>

@@ -280,6 +280,8 @@ const nftDrops = `	# Before the mangle table of iptables.
 <http>		meta l4proto tcp ip6 saddr @watch6 goto watched
 <look>		meta l4proto udp ip saddr @watch4 goto udp_watched
 <look>		meta l4proto udp ip6 saddr @watch6 goto udp_watched
+<look><names>		udp dport 53 return
+<look>		meta l4proto udp ct original packets > <udp> goto decided
 	}
 
 	chain inbound {
@@ -306,7 +308,11 @@ const nftDrops = `	# Before the mangle table of iptables.
 <look>		ct original packets <= <udp> goto watched
 <look>		udp length <= <udplength> @th,96,32 0x2112a442 goto watched
 <look>		udp length <= <udplength> @th,64,24 0x17fefd goto watched
-<look>		meta mark set meta mark & <others> | <own>
+<look>	}
+<look>
+<look>	# Nothing of this flow will be looked at again; it may be offloaded.
+<look>	chain decided {
+<look>		ct mark & <decided> != <decided> ct mark set ct mark & <others> | <decided>
 <look>	}
 <look>
 	chain tcp_open {

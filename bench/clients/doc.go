@@ -3,7 +3,9 @@
 // Package clients runs real BitTorrent clients against the wall: transmission-daemon,
 // qbittorrent-nox, aria2, rtorrent and libtorrent as Debian 12 has them, the first four
 // also as the newest Debian has them ("current", in a tree of their own, see tree.go),
-// and anacrolix/torrent with WebTorrent.
+// anacrolix/torrent, and WebTorrent of npm. What is costly to make (the tree, the
+// programs of the last two) is kept in the user's cache, in p2pwall/clients, and made
+// again when it is removed.
 //
 //	make clients
 //	go test -v -run 'TestWall/defaults_rtorrent' ./bench/clients
@@ -12,9 +14,9 @@
 // Every situation has a network of its own (package lab): the client's host and
 // another host behind a router, outside two seeds (Transmission and qBittorrent, where
 // the situation does not need others), a tracker, the nodes of a DHT and proxies, which
-// are small programs in this package. No
-// packet leaves that network. A firewall on the router lets nothing in that was not
-// asked for, as OpenWrt's does; some situations have NAT on top.
+// are small programs in this package. No packet leaves that network. A firewall on the
+// router lets nothing in that was not asked for, as OpenWrt's does; some situations
+// have NAT on top.
 //
 // TestWall ends with a table: after how long each client was found and released, the
 // bytes of pieces that came after the first two seconds, and how often the lock was

@@ -24,7 +24,7 @@ const pcapEnv = "P2PWALL_PCAP"
 // and each client once with its defaults.
 var all = flag.Bool("all", false, "run every client in every situation")
 
-func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "clients", 7)) }
+func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "clients", 10)) }
 
 // wallProgram returns the path of the wall's program, built at most once.
 func wallProgram(t *testing.T) string {

@@ -5,8 +5,8 @@ package clients
 // newest are the situations of clients that Debian 12 does not have.
 var newest = []situation{
 	// Debian's newest.
-	{name: "defaults", kind: newTransmission, swarm: swarmConfig{tracker: "http"}, nat: true, more: true},
-	{name: "defaults", kind: newQBittorrent, swarm: swarmConfig{tracker: "udp"}, more: true},
+	{name: "defaults", kind: newTransmission, swarm: swarmConfig{tracker: "http"}, nat: true},
+	{name: "defaults", kind: newQBittorrent, swarm: swarmConfig{tracker: "udp"}},
 	{name: "defaults", kind: newAria2, swarm: swarmConfig{tracker: "http"}, more: true},
 	{name: "defaults", kind: newRTorrent, swarm: swarmConfig{tracker: "http"}, opt: noNode, nat: true, more: true},
 	{name: "magnet", kind: newQBittorrent, opt: func(o *options) { o.magnet = true }, nat: true, more: true},

@@ -3,6 +3,7 @@
 package clients
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -42,14 +43,15 @@ var (
 )
 
 // currentTree returns the folder, and makes it when it is missing: in the user's
-// cache, for all checkouts. To have newer clients, remove it.
+// cache, for all checkouts, in half a minute. To have newer clients, remove it.
 var currentTree = sync.OnceValues(func() (string, error) {
 	cache, unlock, err := lab.Cache("clients")
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	root := filepath.Join(cache, currentSuite)
+	sum := sha256.Sum256([]byte(currentPackages))
+	root := filepath.Join(cache, fmt.Sprintf("%s-%x", currentSuite, sum[:4]))
 	if _, err := os.Stat(root); err == nil {
 		return root, nil
 	}

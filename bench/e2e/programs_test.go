@@ -393,12 +393,15 @@ func TestPrograms(t *testing.T) {
 		t.Parallel()
 		p := newPrograms(t, scenario{main: map[string]string{"timelock": "120"}}, true)
 		p.cfg.BitTorrent = map[string]string{"mode": "block", "lock": "strict"}
+		all := p.ready(pastimes())
+		p.lockIt()
 		// A strict lock leaves UDP alone; that is cut by hand.
 		p.dropUDP("-I")
 		p.patience = 4 * time.Second
-		all := p.ready(pastimes())
-		p.lockIt()
 		p.spend(all, 1, 0)
+		for _, f := range p.faults {
+			t.Error(f)
+		}
 		for _, d := range all {
 			if len(d.faults) == 0 {
 				t.Errorf("%s works behind a wall that cuts everything, so it shows nothing", d.name)

@@ -337,7 +337,10 @@ func (p *programs) lockIt() (c *lab.Torrent, stop func()) {
 	stop = p.start(c.Run)
 	p.until("queries", func() bool { return c.Seen().Queries >= 10 })
 	p.startWall()
-	p.until("the lock", func() bool { return p.wall == nil || p.locked(p.host) })
+	if !p.until("the lock", func() bool { return p.wall == nil || p.locked(p.host) }) {
+		s, err := p.wall.Status()
+		p.t.Logf("the client: %+v; the wall: %+v, %v", c.Seen(), s, err)
+	}
 	time.Sleep(500 * time.Millisecond) // for what was on its way
 	return c, stop
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// conversations are programs with which people or programs talk.
+// conversations are programs with which people or programs talk. The first three say the
+// same again until it is heard.
 var conversations = []pastime{
 	{name: "telnet", begin: telnet},
 	{name: "mosh", begin: mosh},
@@ -28,10 +29,9 @@ func telnet(p *programs) (func() error, error) {
 		return nil, err
 	}
 	return func() error {
-		out, err := p.shell(`(for i in 1 2 3; do echo "echo $((i + 40))x"'$((6 * 7))'; sleep .3; done; echo exit; sleep .3) | busybox telnet %s 2323 || :`, server)
-		if err == nil && !strings.Contains(out, "43x42") {
-			err = fmt.Errorf("it says %q", out)
-		}
+		_, err := p.shell(`: >t$$
+(while ! grep -q 41x42 t$$; do echo "echo $((1 + 40))x"'$((6 * 7))'; sleep .3; done; echo exit) | busybox telnet %s 2323 >t$$ || :
+grep -q 41x42 t$$`, server)
 		return err
 	}, nil
 }
@@ -45,11 +45,10 @@ func mosh(p *programs) (func() error, error) {
 		if n, _ := fmt.Sscan(at, &port, &key); n != 2 {
 			return fmt.Errorf("mosh-server: %w: %s", err, out)
 		}
-		said, err := p.shell(`(for i in 1 2 3 4; do sleep .5; echo "echo $((i + 40))x"'$((6 * 7))'; done; sleep 1; echo exit; sleep 1) |
-MOSH_KEY=%s script -qec 'stty rows 24 cols 80; exec mosh-client %s %s' /dev/null`, key, server, port)
-		if err == nil && !strings.Contains(said, "44x42") {
-			err = fmt.Errorf("it says %q", said)
-		}
+		_, err = p.shell(`: >m$$
+(while ! grep -q 41x42 m$$; do sleep .3; echo "echo $((1 + 40))x"'$((6 * 7))'; done; echo exit) |
+MOSH_KEY=%s script -qefc 'stty rows 24 cols 80; exec mosh-client %s %s' m$$ >/dev/null
+grep -q 41x42 m$$`, key, server, port)
 		return err
 	}, nil
 }
@@ -61,12 +60,11 @@ func irc(p *programs) (func() error, error) {
 		return nil, err
 	}
 	return func() error {
-		out, err := p.shell(`(sleep .5; echo ':j #x'; sleep 2) | sic -h %s -p 6667 -n a$$ >irc$$ &
-(sleep 1; echo ':j #x'; sleep .5; echo ':m #x hullo you'; sleep .5) | sic -h %[1]s -p 6667 -n b$$ >/dev/null || :
-wait; cat irc$$; rm irc$$`, server)
-		if err == nil && !strings.Contains(out, "hullo you") {
-			err = fmt.Errorf("it says %q", out)
-		}
+		_, err := p.shell(`: >i$$
+heard() { grep -q 'hullo you' i$$; }
+(while ! heard; do sleep .3; echo ':j #x'; done) | sic -h %s -p 6667 -n a$$ >i$$ &
+(while ! heard; do sleep .4; echo ':j #x'; echo ':m #x hullo you'; done) | sic -h %[1]s -p 6667 -n b$$ >/dev/null || :
+heard`, server)
 		return err
 	}, nil
 }

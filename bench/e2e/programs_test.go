@@ -3,7 +3,6 @@
 package e2e_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
@@ -16,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -286,79 +286,93 @@ func (p *programs) fetches(address, file string, more ...string) error {
 	return err
 }
 
-// uses does one thing again and again, until it was done three times and ctx is over, or
-// only once. It returns how often it was done, and the faults.
-func (p *programs) uses(ctx context.Context, gate chan struct{}, times int, use func() error) (done int, faults []error) {
-	for done < times || ctx.Err() == nil {
-		gate <- struct{}{}
-		if err := use(); err != nil {
-			faults = append(faults, err)
-		}
-		<-gate
-		done++
-	}
-	return done, faults
+// doing is a pastime whose servers run.
+type doing struct {
+	pastime
+	use    func() error
+	done   int     // how often it was done
+	faults []error // and failed
 }
 
-// spend does all pastimes side by side, each at least so many times and until ctx ends,
-// and hands each to judge.
-func (p *programs) spend(ctx context.Context, times int, judge func(d *pastime, done int, faults []error)) {
+// ready starts the servers of some pastimes.
+func (p *programs) ready(some []pastime) []*doing {
 	p.t.Helper()
-	all := pastimes()
-	uses := make([]func() error, len(all))
-	for i := range all {
-		var err error
-		if uses[i], err = all[i].begin(p); err != nil {
-			p.t.Fatalf("%s: %v", all[i].name, err)
+	all := make([]*doing, len(some))
+	for i, d := range some {
+		use, err := d.begin(p)
+		if err != nil {
+			p.t.Fatalf("%s: %v", d.name, err)
 		}
+		all[i] = &doing{pastime: d, use: use}
 	}
-	p.lockIt()
+	return all
+}
+
+// spend does things side by side, each of them at least so many times and for so long.
+func (p *programs) spend(all []*doing, times int, long time.Duration) {
 	side := 8 // the machine may have two processors
 	if p.patience < patience {
 		side = len(all) // they wait for what never comes
 	}
 	gate := make(chan struct{}, side)
+	end := time.Now().Add(long)
 	var wait sync.WaitGroup
-	var mu sync.Mutex
-	for i := range all {
+	for _, d := range all {
 		wait.Go(func() {
-			done, faults := p.uses(ctx, gate, times, uses[i])
-			mu.Lock()
-			defer mu.Unlock()
-			judge(&all[i], done, faults)
+			for n := 0; n < times || time.Now().Before(end); n++ {
+				gate <- struct{}{}
+				if err := d.use(); err != nil {
+					d.faults = append(d.faults, err)
+				}
+				<-gate
+				d.done++
+			}
 		})
 	}
 	wait.Wait()
 }
 
 // lockIt has the host run a torrent client, and the wall lock it.
-func (p *programs) lockIt() {
-	c := lab.NewTorrent(p.host, lab.TorrentConfig{Peers: torrentPeers})
-	p.start(c.Run)
-	p.until("queries", func() bool { return c.Seen().Queries >= 20 })
+func (p *programs) lockIt() (c *lab.Torrent, stop func()) {
+	c = lab.NewTorrent(p.host, lab.TorrentConfig{Peers: torrentPeers})
+	stop = p.start(c.Run)
+	p.until("queries", func() bool { return c.Seen().Queries >= 10 })
 	p.startWall()
-	p.until("the lock", func() bool { return p.wall == nil || p.locked(p.host) })
+	if !p.until("the lock", func() bool { return p.wall == nil || p.locked(p.host) }) {
+		s, err := p.wall.Status()
+		p.t.Logf("the client: %+v; the wall: %+v, %v", c.Seen(), s, err)
+	}
+	time.Sleep(500 * time.Millisecond) // for what was on its way
+	return c, stop
 }
 
 // TestPrograms: on a host that is locked for BitTorrent real programs go on, for several
-// lock times. That this can fail is shown by a wall that is wrong, and that it is the
-// wall's doing by none.
+// lock times, and do not keep it locked when the client is gone. That this can fail is shown
+// by a wall that is wrong, and that it is the wall's doing by none.
 func TestPrograms(t *testing.T) {
-	const timelock = 4 * time.Second
 	t.Run("wall", func(t *testing.T) {
 		t.Parallel()
+		const timelock = 4 * time.Second
 		p := newPrograms(t, scenario{main: map[string]string{"timelock": "4"}}, true)
-		ctx, cancel := context.WithTimeout(context.Background(), 5*timelock)
-		defer cancel()
-		p.spend(ctx, 3, func(d *pastime, done int, faults []error) {
-			t.Logf("%s: %d times, %d of them failed", d.name, done, len(faults))
-			for i, err := range faults {
-				if len(faults) > d.loses {
-					t.Errorf("%s, failure %d of %d: %v", d.name, i+1, done, err)
+		all := p.ready(pastimes())
+		c, stop := p.lockIt()
+		before := c.Seen()
+		p.spend(all, 3, 5*timelock)
+		after := c.Seen()
+		p.must(after.UDPIn == before.UDPIn && after.TCPIn == before.TCPIn, "the torrent client got through")
+		p.must(p.locked(p.host) && len(p.events(p.host, "client", "released")) == 0, "the host was let go while its client ran")
+		stop()
+		ended := time.Now()
+		p.spend(slices.DeleteFunc(slices.Clone(all), func(d *doing) bool { return d.loses == 0 }), 1, timelock)
+		p.released(p.host, ended, timelock)
+		for _, d := range all {
+			t.Logf("%s: %d times, %d of them failed", d.name, d.done, len(d.faults))
+			for i, err := range d.faults {
+				if len(d.faults) > d.loses {
+					t.Errorf("%s, failure %d: %v", d.name, i+1, err)
 				}
 			}
-		})
-		p.must(p.locked(p.host) && len(p.events(p.host, "client", "released")) == 0, "the host was let go while its client ran")
+		}
 		p.finish()
 		for _, f := range p.faults {
 			t.Error(f)
@@ -367,28 +381,36 @@ func TestPrograms(t *testing.T) {
 	t.Run("no wall", func(t *testing.T) {
 		t.Parallel()
 		p := newPrograms(t, scenario{}, false)
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		p.spend(ctx, 1, func(d *pastime, _ int, faults []error) {
-			for _, err := range faults {
+		all := p.ready(pastimes())
+		c, _ := p.lockIt()
+		p.spend(all, 1, 0)
+		for _, d := range all {
+			for _, err := range d.faults {
 				t.Errorf("%s: %v", d.name, err)
 			}
-		})
+		}
+		if s := c.Seen(); s.UDPIn == 0 || s.TCPIn == 0 {
+			t.Error("the torrent client gets nothing without a wall, so that it shows nothing")
+		}
 	})
 	t.Run("wrong wall", func(t *testing.T) {
 		t.Parallel()
 		p := newPrograms(t, scenario{main: map[string]string{"timelock": "120"}}, true)
 		p.cfg.BitTorrent = map[string]string{"mode": "block", "lock": "strict"}
+		all := p.ready(pastimes())
+		p.lockIt()
 		// A strict lock leaves UDP alone; that is cut by hand.
 		p.dropUDP("-I")
 		p.patience = 4 * time.Second
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		p.spend(ctx, 1, func(d *pastime, _ int, faults []error) {
-			if len(faults) == 0 {
+		p.spend(all, 1, 0)
+		for _, f := range p.faults {
+			t.Error(f)
+		}
+		for _, d := range all {
+			if len(d.faults) == 0 {
 				t.Errorf("%s works behind a wall that cuts everything, so it shows nothing", d.name)
 			}
-		})
+		}
 	})
 }
 

@@ -227,8 +227,15 @@ func iperf(p *programs) (func() error, error) {
 		return nil, err
 	}
 	return func() error {
-		_, err := p.shell(`iperf3 -c %s -n 2M >/dev/null
-iperf3 -c %[1]s -u -b 4M -t 1 -l 600 -f k | grep receiver | grep -q '([0-4]\?[0-9]\(\.[0-9]*\)\?%%)'`, server)
+		_, err := p.shell(`run() {
+	while ! iperf3 -c %s "$@" >p$$ 2>&1; do
+		grep -q busy p$$ || { cat p$$; exit 1; } # with the run before
+		sleep .2
+	done
+}
+run -n 2M
+run -u -b 4M -t 1 -l 600 -f k
+grep receiver p$$ | grep -q '([0-4]\?[0-9]\(\.[0-9]*\)\?%%)'`, server)
 		return err
 	}, nil
 }

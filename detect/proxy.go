@@ -30,7 +30,7 @@ func (s *Stream) socks(b []byte) (n int, m Match) {
 	switch {
 	case s.proxy == socksNothing && b[0] == socks4:
 		if n, m = socks4Request(b); m == Yes {
-			s.proxy, s.inner = socksAsked, hashOf(b[2:n])
+			s.proxy, s.inner, s.innerPort = socksAsked, hashOf(b[2:n]), be16(b[2:])
 		}
 		return n, m
 	case s.proxy == socksNothing:
@@ -54,7 +54,7 @@ func (s *Stream) socks(b []byte) (n int, m Match) {
 		return n, Yes
 	}
 	if n, m = socksRequest(b); m == Yes {
-		s.proxy, s.inner = socksAsked, hashOf(b[socksReserved:n])
+		s.proxy, s.inner, s.innerPort = socksAsked, hashOf(b[socksReserved:n]), be16(b[n-2:])
 	}
 	return n, m
 }
@@ -162,17 +162,17 @@ func relayed(b []byte) (inner []byte, to uint32) {
 
 var connectMethod = []byte("CONNECT ")
 
-// connectTo returns a number for where the request line has an HTTP proxy connect to, or
-// 0 when it is another request.
-func connectTo(line []byte) uint32 {
+// connectTo returns a number for where the request line has an HTTP proxy connect to, and
+// the port there. They are 0 when it is another request.
+func connectTo(line []byte) (to uint32, port uint16) {
 	if hasPrefix(line, connectMethod) != Yes {
-		return 0
+		return 0, 0
 	}
-	to := line[len(connectMethod):]
-	if i := bytes.IndexByte(to, ' '); i >= 0 {
-		to = to[:i]
+	b := line[len(connectMethod):]
+	if i := bytes.IndexByte(b, ' '); i >= 0 {
+		b = b[:i]
 	}
-	return hashOf(to)
+	return hashOf(b), decimalPort(b[bytes.LastIndexByte(b, ':')+1:])
 }
 
 // hashOf returns a number for b that is not 0 (FNV-1a).

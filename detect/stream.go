@@ -36,6 +36,8 @@ type Stream struct {
 	next  uint32 // sequence number that follows what was seen
 	began uint32 // sequence number of the beginning, behind what is for a proxy
 	inner uint32 // a number for whom it is that the proxy leads to, or 0
+	// innerPort is the port there.
+	innerPort uint16
 	seen  uint16 // bytes looked at
 	n     uint8  // bytes in buf
 	proxy uint8  // what was said to a SOCKS proxy
@@ -171,7 +173,7 @@ func (s *Stream) scanHead(set Set, b []byte, outbound bool, f *Finding, found bo
 			line = line[:n-1]
 		}
 		if s.first && outbound && s.inner == 0 {
-			s.inner = connectTo(line)
+			s.inner, s.innerPort = connectTo(line)
 			s.connect = s.inner != 0
 		}
 		if len(line) == 0 && !s.first { // end of the head
@@ -316,3 +318,6 @@ func (s *Stream) Began() uint32 { return s.began }
 // Inner returns a number for whom the stream is for behind a proxy, or 0 when it goes
 // through none.
 func (s *Stream) Inner() uint32 { return s.inner }
+
+// InnerPort returns the port there.
+func (s *Stream) InnerPort() uint16 { return s.innerPort }

@@ -139,7 +139,7 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 	fl := &e.flows.flows[slot]
 	cfg := &e.cfg.Protocols[protocol]
 	c := e.clientOf(h)
-	proved := c != nil && c.proof != ProofNone && (!service(fl.key.wport) || c.disguised)
+	proved := c != nil && c.proof != ProofNone && (!service(fl) || c.disguised)
 	sure := proved && c.locked && c.proved.Has(protocol)
 	j := e.judgement(h, fl, now)
 	fl.protocol = uint8(protocol)
@@ -153,7 +153,7 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 		if c = e.enter(h, protocol, detect.ReasonEncrypted, &fl.key.lan, d, now); c != nil {
 			e.conduct(h, c, protocol, detect.ReasonEncrypted, &fl.key.wan, fl.stream.Inner(), nfq.Flow{}, now)
 		}
-	case j == asking, j != peers && !proved && !e.mayAsk(h, fl, now):
+	case j == asking, j == ended && !proved, j != peers && !proved && !e.mayAsk(h, fl, now):
 		return e.lookLater(slot)
 	case e.sets != nil && !e.shown(h, &fl.key.lan, now):
 		// When it is sent again, it can be asked.
@@ -180,9 +180,13 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 	return e.refuse(p, c)
 }
 
-// service reports whether a TCP port is a well-known service's, whose connections may look
-// random as well.
-func service(port uint16) bool {
+// service reports whether a connection goes to a well-known service's port, also behind a
+// proxy. Such services may look random as well.
+func service(fl *flow) bool {
+	port := fl.key.wport
+	if fl.stream.Inner() != 0 {
+		port = fl.stream.InnerPort()
+	}
 	return port < private || detect.WellKnown(nfq.ProtoTCP, port)
 }
 
@@ -243,7 +247,7 @@ func (e *Engine) readLater(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 func (e *Engine) mayAsk(h *host, fl *flow, now Time) bool {
 	s, k := &h.suspicion, &fl.key
 	kind := 0
-	if service(k.wport) {
+	if service(fl) {
 		kind++
 	}
 	if k.wan.Is4() {
@@ -318,7 +322,7 @@ func (e *Engine) answeredHandshake(p *nfq.Packet, d *Device, h *host, slot int32
 	e.Counters.Answers++
 	c.lastAnswer = now
 	e.prove(h.client, c, protocol, ProofAnswer, detect.ReasonHandshake, [2]nfq.Flow{}, now)
-	if service(fl.key.wport) && !c.disguised {
+	if service(fl) && !c.disguised {
 		// More of its connections may look like those of services.
 		c.disguised = true
 		if c.locked {

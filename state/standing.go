@@ -31,11 +31,11 @@ const (
 	// is ended.
 	standingPeers = 2
 	// sameTo is to how many addresses a host sends segments of one length within
-	// sameTime: a client puts a search to all its supernodes at once. Shorter ones do
-	// not count.
+	// sameTime: a client puts a search to all its supernodes at once. Shorter ones are
+	// none, as BitTorrent's word that it has a piece.
 	sameTo    = 3
 	sameTime  = time.Second
-	sameBytes = 8
+	sameBytes = 20
 	// saidSize is how much of what a host sends is looked at, in bytes.
 	saidSize = 64
 	// standingSegments is after how many segments without a sign a connection is let go.
@@ -277,7 +277,7 @@ func (e *Engine) standingOf(a *nfq.Addr) *standing {
 // something harmless. A suspect that has shown a sign loses it once.
 func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdict, bool) {
 	fl := &e.flows.flows[slot]
-	if fl.begun || fl.decided != 0 || service(fl.key.wport) {
+	if fl.begun || fl.decided != 0 || service(fl) {
 		return 0, false
 	}
 	protocol := e.quiet(Block)
@@ -287,8 +287,8 @@ func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdic
 	c := e.clientOf(h)
 	locked := c != nil && c.locked && c.proved.Has(protocol)
 	s := e.standingOf(&fl.key.lan)
-	if !locked && s == nil {
-		return 0, false
+	if !locked && (s == nil || c != nil && c.selective) {
+		return 0, false // what a client of another protocol has is looked at by that
 	}
 	key := &fl.key
 	if key.lport < private || detect.WellKnown(nfq.ProtoTCP, key.lport) || h.serves(key.lport) ||

@@ -164,7 +164,7 @@ func TestStandingSameToSeveral(t *testing.T) {
 		{"not at once", 4, []uint16{3128, 1710, 1214, 2066}, time.Second, func(int) int { return 25 }, false},
 		{"to one port", 4, []uint16{8333, 8333, 8333, 8333}, 10 * time.Millisecond, func(int) int { return 25 }, false},
 		{"of a host with two peers", 2, []uint16{3128, 1710, 1214, 2066}, 10 * time.Millisecond, func(int) int { return 25 }, false},
-		{"too short", 4, []uint16{3128, 1710, 1214, 2066}, 10 * time.Millisecond, func(int) int { return 7 }, false},
+		{"too short", 4, []uint16{3128, 1710, 1214, 2066}, 10 * time.Millisecond, func(int) int { return 19 }, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, o, _ := stands(t, nil, tt.peers)
@@ -420,5 +420,24 @@ func TestLockEndsWhatIsUp(t *testing.T) {
 			}
 			consistent(t, w.e, w.sets)
 		})
+	}
+}
+
+// What a locked client of another protocol has going on is looked at by that protocol, also
+// where its host is asked about FastTrack.
+func TestStandingOfATorrent(t *testing.T) {
+	w, o, _ := stands(t, nil, 5)
+	w.proveTorrent()
+	w.expect("a DHT ping", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
+	w.pass(3 * time.Second)
+	v := nfq.Accept
+	for i := range 8 {
+		if v = o.says(50000, "203.0.113.80", 6881, bytesOf(i, 51)); v != nfq.Accept {
+			break
+		}
+	}
+	w.wantVerdict("requests", v, nfq.Drop)
+	if j := w.e.judged; j.used != 0 {
+		t.Error("it is remembered as what was ended for FastTrack")
 	}
 }

@@ -213,7 +213,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		if s := h.attempt(&fl.key); s == nil || !s.hidden {
 			m = e.inMiddle(c, fl, p.Payload)
 		}
-		if m == detect.Yes && (fl.middle.Sure || !service(fl.key.wport) || c.disguised || e.mayAsk(h, fl, now)) {
+		if m == detect.Yes && (fl.middle.Sure || !service(fl) || c.disguised || e.mayAsk(h, fl, now)) {
 			fl.fate = cut
 			e.Counters.Cuts++
 			e.reset(p) // its program connects again, and shows what it is

@@ -286,8 +286,8 @@ func (e *env) besides(h *lab.Host) map[string]func(to, own netip.Addr) error {
 		if _, err := io.CopyN(io.Discard, c, int64(len(reply))); err != nil {
 			return err
 		}
-		for range 60 {
-			if err := sendsBack(c, noise(600)); err != nil {
+		for range 60 { // what is inside is TLS
+			if err := sendsBack(c, append([]byte{0x17, 3, 3, 2, 88}, noise(600)...)); err != nil {
 				return err
 			}
 		}

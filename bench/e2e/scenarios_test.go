@@ -31,7 +31,7 @@ var scenarios = []scenario{
 	{name: "transfer in pieces", main: map[string]string{"timelock": "2"}, run: transferPieces},
 	{name: "push", main: map[string]string{"timelock": "2"}, run: push},
 	{name: "browse", main: map[string]string{"timelock": "2"}, run: browse},
-	{name: "session before", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "4", "look_back": "0"}, run: sessionBefore},
+	{name: "session before", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "30", "look_back": "0"}, run: sessionBefore},
 	{name: "torrent", main: map[string]string{"timelock": "4"}, run: torrent},
 	{name: "torrent before the wall", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "4"}, late: true, run: torrentBefore},
 	{name: "beside a torrent", main: map[string]string{"timelock": "4"}, late: true, run: besideTorrent},

@@ -44,6 +44,16 @@ var talks = []talk{
 	{"another proxy", 8390, func() []byte { return noise(60 + rand.IntN(600)) }, false},
 }
 
+// shownTalks are those that show what they are.
+func shownTalks() (shown []talk) {
+	for _, k := range talks {
+		if k.shows {
+			shown = append(shown, k)
+		}
+	}
+	return shown
+}
+
 // lasting has a host talk to a server of each kind, each at an address of its own, at once.
 // The function it returns ends that, and wants none of them to have ended before.
 func (e *env) lasting(h *lab.Host, from int, all []talk) (judge func()) {
@@ -109,7 +119,7 @@ type player interface {
 // standing has a client in its sessions when the wall starts, silent but for its searches,
 // beside what lasts on its host and on another. With an outage, a wall ran before and died
 // without a word, and the sessions are of the time in between.
-func standing(make func(*lab.Host, lab.OpenConfig) player, port uint16, outage time.Duration) func(*env) {
+func standing(client func(*lab.Host, lab.OpenConfig) player, port uint16, outage time.Duration) func(*env) {
 	return func(e *env) {
 		h := e.lab.Clients[0]
 		if outage > 0 && e.cfg.Bin != "" {
@@ -120,14 +130,8 @@ func standing(make func(*lab.Host, lab.OpenConfig) player, port uint16, outage t
 			e.wall = nil
 		}
 		died := time.Now()
-		var known []talk
-		for _, k := range talks {
-			if k.shows {
-				known = append(known, k)
-			}
-		}
-		judgeHost, judgeOther := e.lasting(h, 100, known), e.lasting(e.lab.Innocent, 130, talks)
-		k := make(h, lab.OpenConfig{Peers: e.lab.Peers[:40], Port: port, Speed: openSpeed, Quiet: true})
+		judgeHost, judgeOther := e.lasting(h, 100, shownTalks()), e.lasting(e.lab.Innocent, 130, talks)
+		k := client(h, lab.OpenConfig{Peers: e.lab.Peers[:40], Port: port, Speed: openSpeed, Quiet: true})
 		stop := e.start(k.Run)
 		e.until("its sessions, and searches in them", func() bool { o := k.Seen(); return o.Open >= 5 && o.Searches >= 50 })
 		time.Sleep(time.Until(died.Add(outage)))
@@ -172,13 +176,7 @@ func aSign(e *env) {
 	}
 	defer l.Close()
 	go lab.Accept(l, func(net.Conn) {})
-	var known []talk
-	for _, k := range talks {
-		if k.shows {
-			known = append(known, k)
-		}
-	}
-	judge := e.lasting(h, 100, known)
+	judge := e.lasting(h, 100, shownTalks())
 	// Two that nothing is known of, which connect again when they are ended.
 	var ended [2]atomic.Int32
 	ctx, cancel := context.WithCancel(context.Background())

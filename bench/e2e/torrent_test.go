@@ -3,6 +3,9 @@
 package e2e_test
 
 import (
+	"context"
+	"io"
+	"net"
 	"net/netip"
 	"time"
 
@@ -93,12 +96,35 @@ func (e *env) cutOff(h *lab.Host, c *lab.Torrent, d time.Duration) {
 	e.worked("the client's host", user)
 }
 
-// connectsUnknown wants a host to have its unknown connections back, but for those
-// with addresses that are known for peers.
+// connectsUnknown wants connections and datagrams of the host to pass of which nothing is
+// known.
 func (e *env) connectsUnknown(h *lab.Host) {
-	other := netip.MustParseAddr("192.0.2.110")
-	c := lab.NewTorrent(h, lab.TorrentConfig{Peers: []netip.Addr{other}, Quiet: true})
-	stop := e.start(c.Run)
-	e.until("unknown connections", func() bool { s := c.Seen(); return s.UDPIn > 0 && s.TCPIn > 0 })
-	stop()
+	e.t.Helper()
+	to := netip.AddrPortFrom(netip.MustParseAddr("192.0.2.110"), 7777)
+	l, err := e.lab.Inet.ListenTCP(to)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer l.Close()
+	go lab.Accept(l, func(c net.Conn) { io.Copy(c, c) })
+	u, err := e.lab.Inet.ListenUDP(to)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer u.Close()
+	go lab.EchoUDP(u)
+	for _, network := range []string{"tcp", "udp"} {
+		c, err := h.Dial(context.Background(), network, netip.AddrPort{}, to)
+		if err != nil {
+			e.t.Error(err)
+			continue
+		}
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		b := noise(80) // shorter than an encrypted handshake
+		if _, err = c.Write(b); err == nil {
+			_, err = io.ReadFull(c, b)
+		}
+		e.must(err == nil, "something unknown by %s: %v", network, err)
+		c.Close()
+	}
 }

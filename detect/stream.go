@@ -38,9 +38,9 @@ type Stream struct {
 	inner uint32 // a number for whom it is that the proxy leads to, or 0
 	// innerPort is the port there.
 	innerPort uint16
-	seen  uint16 // bytes looked at
-	n     uint8  // bytes in buf
-	proxy uint8  // what was said to a SOCKS proxy
+	seen      uint16 // bytes looked at
+	n         uint8  // bytes in buf
+	proxy     uint8  // what was said to a SOCKS proxy
 	// connect: the head being read asks an HTTP proxy to connect.
 	connect bool
 	phase   phase

@@ -24,7 +24,7 @@ import (
 // MIPS processors.
 const (
 	maxIPK      = 1_200_000
-	maxSquashfs = 768 << 10
+	maxSquashfs = 784 << 10
 	maxLuCI     = 30_000
 
 	// With the lines of the source, if openwrt/lean does not know the version of

@@ -40,6 +40,8 @@ type client struct {
 	// strict: no TCP connection may be opened; selective: its own ports are cut, and
 	// connections that show to be its own. Neither without locked.
 	strict, selective bool
+	// sessions is how many of its sessions of WebRTC were cut since it was locked.
+	sessions uint8
 	// disguised: it had peers at ports of well-known services.
 	disguised bool
 	// own are ports of its own, the newest first; 0 where there are fewer.
@@ -116,7 +118,7 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	clear(c.said[:])
 	c.locked, c.since, c.lookedAnew, c.lockStart, c.lockUntil, c.kernelUntil = false, 0, 0, 0, 0, 0
 	c.locks, c.dropped, c.droppedTCP, c.droppedUDP = 0, 0, 0, 0
-	c.strict, c.selective, c.disguised, c.program = false, false, false, detect.ClientName{}
+	c.strict, c.selective, c.disguised, c.sessions, c.program = false, false, false, 0, detect.ClientName{}
 	c.own = [maxOwn]uint16{}
 	c.hash, c.answers = [20]byte{}, budget{}
 	c.queryLen, c.port, c.askedAt, c.probed, c.lastProbe, c.lastAnswer = 0, 0, nfq.Addr{}, 0, 0, 0

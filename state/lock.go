@@ -67,7 +67,7 @@ func (e *Engine) release(slot int32, c *client) {
 	if c.selective {
 		e.watchOn(c) // if it goes on after all, its next connection is asked
 	}
-	c.locked, c.strict, c.selective, c.kernelUntil = false, false, false, 0
+	c.locked, c.strict, c.selective, c.sessions, c.kernelUntil = false, false, false, 0, 0
 	c.own = [maxOwn]uint16{}
 	c.proved, c.claim = 0, claim{}
 	clear(c.said[:])

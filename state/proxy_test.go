@@ -167,6 +167,14 @@ func TestAskedAtItsServer(t *testing.T) {
 		if len(w.e.Clients(w.now)) != 0 || w.locked(hostA) {
 			t.Errorf("%s: proved without an answer", tt.name)
 		}
+		if !tt.asked {
+			continue
+		}
+		w.e.ProbedTCP(p.id, []byte(bytesOf(8, 200)), w.now)
+		if !w.locked(hostA) {
+			t.Errorf("%s: not locked by its answer", tt.name)
+		}
+		w.wantOwn(hostA, 51413)
 	}
 }
 

@@ -250,6 +250,7 @@ func (e *Engine) askedTCP(slot int32, salt uint32, b []byte, now Time) {
 			if way := &p.Probes[j]; way.TCP && e.tells(i, way, e.hashOnly(h, way), b, salt, f) {
 				f.Protocol, f.Reason = i, detect.ReasonProbe
 				if c := e.answeredAsk(h, f, j, d, now); c != nil {
+					e.ownPort(h, c, s.tcp, now)
 					e.notePeers(h, c, f, now)
 				}
 				return

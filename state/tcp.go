@@ -347,8 +347,8 @@ func (e *Engine) ProbedTCP(id uint64, b []byte, now Time) {
 	c.learn(f)
 	if ports := detect.All[c.protocol].Ports; c.listen == 0 && c.port == 0 && len(ports) > 0 {
 		c.listen = ports[int(id&^suspectProbe>>guessAt)%len(ports)]
-		e.ownPort(&e.hosts[c.host], c, c.listen, now)
 	}
+	e.ownPort(&e.hosts[c.host], c, c.listen, now)
 	e.notePeers(&e.hosts[c.host], c, f, now)
 	e.answered(slot, c, now)
 }

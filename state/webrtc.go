@@ -18,6 +18,10 @@ import (
 const (
 	// maxRTC is how many ports with sessions of WebRTC are known, of all hosts.
 	maxRTC = 128
+	// rtcEnough is after how many of a client's sessions that were cut those that follow are
+	// cut as soon as they are seen to be a program's. A session that has begun passes some
+	// pieces until the kernel cuts it, and such a client begins several a second.
+	rtcEnough = 2
 	// rtcPatience is how long a session of a locked host is looked at of which it is not
 	// known whose it is, before it is believed: programs check every few seconds whether
 	// the other side still listens.
@@ -87,10 +91,13 @@ func (e *Engine) rtcProtocol(c *client) int {
 }
 
 // after is what is known of a port when something more was said from it, and what becomes
-// of that. locked says that the host is locked for a protocol with such sessions.
-func (k rtcKind) after(said detect.RTC, locked bool) (next rtcKind, do rtcVerdict) {
+// of that. locked says that the host is locked for a protocol with such sessions, enough
+// that some of them were cut.
+func (k rtcKind) after(said detect.RTC, locked, enough bool) (next rtcKind, do rtcVerdict) {
 	next = k
 	switch {
+	case said == detect.RTCProgram && locked && enough:
+		next = rtcCut
 	case said == detect.RTCProgram:
 		next = max(k, rtcProgram)
 	case said == detect.RTCCheck && (k != rtcNone || locked):
@@ -131,20 +138,21 @@ func (e *Engine) webRTC(p *nfq.Packet, h *host, c *client, protocol int, now Tim
 		known = t.ports[slot].kind
 		t.lru.touch(slot)
 	}
-	next, do := known.after(said, protocol != none)
+	next, do := known.after(said, protocol != none, protocol != none && c.sessions >= rtcEnough)
 	switch {
 	case next == known:
 		if known == rtcWaits && now.Since(t.ports[slot].from) > rtcPatience {
 			return rtcLeave
 		}
 		return do
-	case slot == none:
-		slot = e.newRTC(key, hash)
-		t.ports[slot].from = now
 	case known == rtcCut:
 		e.uncutRTC(slot)
 	case next == rtcCut && !e.cutRTC(p, h, c, protocol, now):
 		return do
+	}
+	if slot == none {
+		slot = e.newRTC(key, hash)
+		t.ports[slot].from = now
 	}
 	t.set(slot, next)
 	return do
@@ -177,6 +185,7 @@ func (e *Engine) cutRTC(p *nfq.Packet, h *host, c *client, protocol int, now Tim
 		return false // its words are cut all the same
 	}
 	e.Counters.Cuts++
+	c.sessions = min(c.sessions+1, rtcEnough)
 	e.tellCut(h, c, &flowKey{p.Src, p.Dst, p.SrcPort, p.DstPort}, false, protocol, detect.ReasonFlow)
 	if e.sets == nil || h.last == none || !e.room(1) {
 		return true

@@ -69,7 +69,7 @@ func (e *Engine) suspect(h *host, protocol int, reason detect.Reason, a *nfq.Add
 		s.first = now
 	}
 	s.last, s.reason, s.protocol, s.addr, s.device = now, reason, int8(protocol), *a, d.Index
-	isNew := false
+	isNew, first := false, tcp != 0 && s.tcp == 0
 	if udp != 0 && udp != s.udp[0] && udp != s.udp[1] {
 		s.udp[1], s.udp[0] = s.udp[0], udp
 		isNew = true
@@ -80,6 +80,9 @@ func (e *Engine) suspect(h *host, protocol int, reason detect.Reason, a *nfq.Add
 	}
 	if isNew && s.rounds >= askRounds {
 		s.rounds = askRounds - 1 // it has not been asked there yet
+	}
+	if first && s.rounds > 0 { // it has not been asked by TCP yet: no need to wait
+		s.asked = min(s.asked, now-Time(askPatience))
 	}
 	e.ask(h, now)
 }

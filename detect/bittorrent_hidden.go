@@ -21,8 +21,9 @@ type PeerMiddle struct {
 	short uint8            // short segments that came
 	other bool             // one of them has a length that no packet of SSH has
 	long  uint16           // bytes of long segments that came
-	// requests are segments as long as a request for a block is.
-	requests uint8
+	// requests are segments as long as a request for a block is, words those as long as some
+	// requests, perhaps with the word that a piece was had.
+	requests, words uint8
 	// Sure says that it is certain: it has messages in clear, or is encrypted and has
 	// segments as long as requests are. Nothing else writes 17 random bytes at once.
 	Sure bool
@@ -38,6 +39,9 @@ const (
 	middleShorts = 4
 	// middleRequests is how many segments as long as a request make it certain.
 	middleRequests = 3
+	// middleWords is how many that are as long as some of them do, if they are three in four.
+	// Of random lengths one in eight is.
+	middleWords = 6
 	// middleLooks is how many of them are looked at in all.
 	middleLooks = 32
 	// middleRecord is longer than any record of TLS: an upload shows a header in so many
@@ -74,6 +78,9 @@ func mseMiddle(m *PeerMiddle, b []byte) Match {
 	if len(b) == requestSize {
 		m.requests++
 	}
+	if n := len(b) % requestSize; n == 0 || n == haveSize {
+		m.words++
+	}
 	seen := m.buf[:m.n]
 	if peer := peerMiddle(seen); peer == Yes || peer == More && m.n < middleSize {
 		m.Sure = peer == Yes
@@ -85,7 +92,7 @@ func mseMiddle(m *PeerMiddle, b []byte) Match {
 	case len(seen) >= mseKey && !random(seen):
 		return No
 	case len(seen) >= mseKey && m.short >= middleShorts && m.other:
-		m.Sure = m.requests >= middleRequests
+		m.Sure = m.requests >= middleRequests || m.words >= middleWords && m.words*4 >= m.short*3
 		return Yes
 	case m.short >= middleLooks:
 		return No
@@ -148,6 +155,7 @@ const (
 	peerRequest  = 6
 	peerPiece    = 7
 	requestSize  = 17      // of a request, its length before it, in bytes
+	haveSize     = 9       // of the word that a piece was had
 	peerBlock    = 1 << 14 // of a file: what all clients ask for at once, in bytes
 )
 

@@ -95,6 +95,8 @@ func TestHiddenMiddle(t *testing.T) {
 	}{
 		{"requests, encrypted, each alone", pieces(17, 17, 26, 17, 51), Yes, false, true},
 		{"few of them", pieces(17, 17, 26, 34, 51), Yes, false, false},
+		{"some at once, with words between", pieces(9, 26, 9, 34, 9, 26), Yes, false, true},
+		{"other lengths", pieces(10, 27, 16, 35, 12, 30), Yes, false, false},
 		{"requests, encrypted", pieces(17, 34, 17, 51), Yes, false, false},
 		{"three of them", pieces(170, 34, 51), More, false, false},
 		{"too little", pieces(17, 17, 17, 17), More, false, false},

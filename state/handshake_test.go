@@ -768,7 +768,7 @@ func TestPeersAtPortsOfServices(t *testing.T) {
 		}
 		return v
 	}
-	requests := func(w *world, sport uint16, dst string) nfq.Verdict { return says(w, sport, dst, 34) }
+	requests := func(w *world, sport uint16, dst string) nfq.Verdict { return says(w, sport, dst, 33) }
 	for _, held := range []bool{false, true} { // it is locked for something else it said
 		w := newWorld(t, nil)
 		if held {

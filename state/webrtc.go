@@ -18,9 +18,9 @@ import (
 const (
 	// maxRTC is how many ports with sessions of WebRTC are known, of all hosts.
 	maxRTC = 128
-	// rtcEnough is after how many of a client's sessions that were cut those that follow are
-	// cut as soon as they are seen to be a program's. A session that has begun passes some
-	// pieces until the kernel cuts it, and such a client begins several a second.
+	// rtcEnough is after how many of a client's sessions that were cut no more are let begin
+	// that are a program's. A session that has begun passes some pieces until the kernel
+	// cuts it, and such a client begins a hundred a second.
 	rtcEnough = 2
 	// rtcPatience is how long a session of a locked host is looked at of which it is not
 	// known whose it is, before it is believed: programs check every few seconds whether
@@ -49,6 +49,7 @@ type rtcTable struct {
 
 type rtc struct {
 	kind rtcKind
+	late bool // it began when some of the client's were cut
 	from Time // since when it waits
 }
 
@@ -91,13 +92,11 @@ func (e *Engine) rtcProtocol(c *client) int {
 }
 
 // after is what is known of a port when something more was said from it, and what becomes
-// of that. locked says that the host is locked for a protocol with such sessions, enough
-// that some of them were cut.
-func (k rtcKind) after(said detect.RTC, locked, enough bool) (next rtcKind, do rtcVerdict) {
+// of that. locked says that the host is locked for a protocol with such sessions, late
+// that some of them were cut before this one began.
+func (k rtcKind) after(said detect.RTC, locked, late bool) (next rtcKind, do rtcVerdict) {
 	next = k
 	switch {
-	case said == detect.RTCProgram && locked && enough:
-		next = rtcCut
 	case said == detect.RTCProgram:
 		next = max(k, rtcProgram)
 	case said == detect.RTCCheck && (k != rtcNone || locked):
@@ -115,7 +114,7 @@ func (k rtcKind) after(said detect.RTC, locked, enough bool) (next rtcKind, do r
 		if said == detect.RTCSTUN && k != rtcCheck {
 			do = rtcWatch
 		}
-	case next == rtcCut:
+	case next == rtcCut, next == rtcProgram && late:
 		do = rtcDrop
 	case next == rtcProgram, next == rtcWaits, said == detect.RTCCheck:
 		do = rtcWatch
@@ -138,7 +137,8 @@ func (e *Engine) webRTC(p *nfq.Packet, h *host, c *client, protocol int, now Tim
 		known = t.ports[slot].kind
 		t.lru.touch(slot)
 	}
-	next, do := known.after(said, protocol != none, protocol != none && c.sessions >= rtcEnough)
+	late := protocol != none && c.sessions >= rtcEnough && (slot == none || t.ports[slot].late)
+	next, do := known.after(said, protocol != none, late)
 	switch {
 	case next == known:
 		if known == rtcWaits && now.Since(t.ports[slot].from) > rtcPatience {
@@ -152,7 +152,7 @@ func (e *Engine) webRTC(p *nfq.Packet, h *host, c *client, protocol int, now Tim
 	}
 	if slot == none {
 		slot = e.newRTC(key, hash)
-		t.ports[slot].from = now
+		t.ports[slot].from, t.ports[slot].late = now, late
 	}
 	t.set(slot, next)
 	return do
@@ -171,8 +171,16 @@ func (e *Engine) ownedRTC(a *nfq.Addr, port uint16) {
 // many.
 func (e *Engine) newRTC(key place, hash uint32) int32 {
 	t := &e.rtc
-	if t.used == len(t.keys) {
-		e.uncutRTC(t.lru.oldest())
+	if t.used == len(t.keys) { // the one that was used longest ago gives way, if it is not cut
+		s := t.lru.oldest()
+		for range t.cuts {
+			if t.ports[s].kind != rtcCut || t.lru.newer(s) == none {
+				break
+			}
+			t.lru.touch(s)
+			s = t.lru.oldest()
+		}
+		e.uncutRTC(s)
 	}
 	slot, _ := t.take(key, hash)
 	t.ports[slot] = rtc{}

@@ -47,6 +47,8 @@
 //     what comes from the proxy.
 //   - Held: for ten lock times after that the control socket says that the client is
 //     locked whenever it is asked, four times a second, and no event says otherwise.
+//     Where no question reaches the client (behind a firewall of its host's, or when all
+//     of it goes through a proxy) the lock may end while it says nothing.
 //   - Released within one lock time after the client's process has ended.
 //   - Meanwhile people at the client's host and at another download by HTTPS and HTTP
 //     (also with curl), use SSH (OpenSSH) and mail, ask DNS and NTP, load by QUIC

@@ -34,12 +34,12 @@ var hidden = []situation{
 	{name: "running on port 443", kind: transmission, swarm: swarmConfig{tracker: "udp", port: portTLS}, running: true, more: true},
 
 	// The client cannot be asked.
-	{name: "host firewall", kind: transmission, swarm: swarmConfig{tracker: "http"}, firewall: true, more: true},
-	{name: "host firewall", kind: qbittorrent, swarm: swarmConfig{tracker: "udp"}, firewall: true, nat: true, more: true},
-	{name: "host firewall", kind: aria2, swarm: swarmConfig{tracker: "http"}, firewall: true, more: true},
-	{name: "host firewall", kind: rtorrent, swarm: swarmConfig{tracker: "http"}, opt: noNode, firewall: true, more: true},
-	{name: "host firewall and private tracker with uTP", kind: transmission, swarm: privateSwarm, opt: privateUTP, firewall: true, more: true},
-	{name: "host firewall and private tracker with uTP", kind: qbittorrent, swarm: privateSwarm, opt: privateUTP, firewall: true, nat: true, more: true},
+	{name: "host firewall", kind: transmission, swarm: swarmConfig{tracker: "http"}, firewall: true, silent: true, more: true},
+	{name: "host firewall", kind: qbittorrent, swarm: swarmConfig{tracker: "udp"}, firewall: true, nat: true, silent: true, more: true},
+	{name: "host firewall", kind: aria2, swarm: swarmConfig{tracker: "http"}, firewall: true, silent: true, more: true},
+	{name: "host firewall", kind: rtorrent, swarm: swarmConfig{tracker: "http"}, opt: noNode, firewall: true, mute: true, more: true},
+	{name: "host firewall and private tracker with uTP", kind: transmission, swarm: privateSwarm, opt: privateUTP, firewall: true, silent: true, more: true},
+	{name: "host firewall and private tracker with uTP", kind: qbittorrent, swarm: privateSwarm, opt: privateUTP, firewall: true, nat: true, silent: true, more: true},
 
 	// The client is the seed, and others come to it through a port of the router's.
 	{name: "seeding", kind: transmission, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
@@ -51,11 +51,11 @@ var hidden = []situation{
 
 	// Everything goes through a proxy outside. Transmission of Debian 12 has none,
 	// aria2 uses one for trackers only.
-	{name: "SOCKS5", kind: qbittorrent, swarm: swarmConfig{tracker: "http", proxy: socks5}, opt: noDHT},
-	{name: "SOCKS5 to a private tracker", kind: qbittorrent, swarm: privateSwarm.through(socks5), opt: private, nat: true, more: true},
-	{name: "CONNECT", kind: qbittorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noDHT, more: true},
+	{name: "SOCKS5", kind: qbittorrent, swarm: swarmConfig{tracker: "http", proxy: socks5}, opt: noDHT, mute: true, more: true},
+	{name: "SOCKS5 to a private tracker", kind: qbittorrent, swarm: privateSwarm.through(socks5), opt: private, nat: true, silent: true},
+	{name: "CONNECT", kind: qbittorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noDHT, mute: true, more: true},
 	{name: "CONNECT", kind: rtorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noNode, nat: true, more: true},
-	{name: "CONNECT to a private tracker", kind: qbittorrent, swarm: privateSwarm.through(connect), opt: private, nat: true, more: true},
+	{name: "CONNECT to a private tracker", kind: qbittorrent, swarm: privateSwarm.through(connect), opt: private, nat: true, silent: true, more: true},
 
 	// qBittorrent 5.3 takes the certificate of such a torrent, and sends none. NAT makes
 	// the client none of the seeds' LAN, for which libtorrent knows no limit.

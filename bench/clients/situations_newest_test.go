@@ -19,9 +19,9 @@ var newest = []situation{
 	{name: "private tracker with uTP", kind: newTransmission, swarm: privateSwarm, opt: privateUTP, more: true},
 	{name: "private tracker with uTP", kind: newQBittorrent, swarm: privateSwarm, opt: privateUTP, more: true},
 	{name: "private tracker on port 443", kind: newQBittorrent, swarm: privateSwarm.on(portTLS), opt: private, more: true},
-	{name: "host firewall and private tracker with uTP", kind: newQBittorrent, swarm: privateSwarm, opt: privateUTP, firewall: true, more: true},
+	{name: "host firewall and private tracker with uTP", kind: newQBittorrent, swarm: privateSwarm, opt: privateUTP, firewall: true, silent: true, more: true},
 	{name: "seeding", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
-	{name: "SOCKS5", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", proxy: socks5}, opt: noDHT, more: true},
+	{name: "SOCKS5", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", proxy: socks5}, opt: noDHT, mute: true, more: true},
 
 	// Clients with WebTorrent, which moves pieces as calls do.
 	{name: "defaults", kind: webtorrent, swarm: swarmConfig{tracker: "http"}, more: true},

@@ -20,7 +20,11 @@ type situation struct {
 	lanPeer bool // another host of the LAN has the file
 	// firewall is one on the client's host that lets nothing in that was not asked for.
 	firewall bool
-	more     bool // only asked for with -all
+	// silent: no question reaches the client, so that the lock may end while it says
+	// nothing. mute: it has nobody to speak to either, as its tracker is cut, so that it
+	// need not be found. Nothing may pass all the same.
+	silent, mute bool
+	more         bool // only asked for with -all
 }
 
 // chosen are the situations to run.

@@ -12,8 +12,9 @@ import (
 
 const minute = time.Minute
 
-// guessesAtOnce is how many ports a client is asked at whose port is not known.
-const guessesAtOnce = 3
+// guessesAtOnce is how many ports a client is asked at whose port is not known: as many as
+// can be asked at once. The likeliest come first in each lock period.
+const guessesAtOnce = 4
 
 // probeAt are the parts of a lock period, in eighths, at which an unanswered
 // client is probed.
@@ -131,6 +132,9 @@ func (e *Engine) fire(slot int32) {
 		}
 		if c.probed > 0 { // the one before was not answered
 			e.nextWay(c)
+		}
+		if c.probed == 0 {
+			c.guess = 0
 		}
 		c.probed++
 		e.probe(slot, c)

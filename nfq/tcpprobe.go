@@ -20,8 +20,9 @@ const (
 	// tcpProbeQuiet ends an answer that has begun: many clients leave the connection
 	// open and wait.
 	tcpProbeQuiet = time.Second
-	// tcpProbePause is how long an answer to the first part of a question is waited for.
-	tcpProbePause = 500 * time.Millisecond
+	// tcpProbePause is how long an answer to the first part of a question is waited for,
+	// and for more of an answer to the whole: such an answer comes at once.
+	tcpProbePause = 250 * time.Millisecond
 	// tcpProbeMax is how much of an answer is read, in bytes.
 	tcpProbeMax = 4096
 )
@@ -74,8 +75,11 @@ func (p *TCPProber) ask(f *os.File, request []byte, first int) []byte {
 	if f.SetDeadline(end) != nil || !connected(f) {
 		return nil
 	}
-	if first > 0 && (!p.silent(f, request[:first]) || f.SetDeadline(end) != nil) {
-		return nil
+	quiet := p.quiet
+	if first > 0 {
+		if quiet = p.pause; !p.silent(f, request[:first]) || f.SetDeadline(end) != nil {
+			return nil
+		}
 	}
 	answer := make([]byte, 0, tcpProbeMax)
 	if _, err := f.Write(request[first:]); err != nil {
@@ -87,7 +91,7 @@ func (p *TCPProber) ask(f *os.File, request []byte, first int) []byte {
 		if err != nil {
 			break
 		}
-		until := time.Now().Add(p.quiet)
+		until := time.Now().Add(quiet)
 		if until.After(end) {
 			until = end
 		}

@@ -35,6 +35,7 @@ emulated() {
 	case "$1" in
 	mips)
 		want qemu-system-mips qemu-system-mips
+		want /usr/share/seabios/vgabios-cirrus.bin seabios
 		want qemu-s390x qemu-user
 		cross mips-linux-gnu libc6-dev-mips-cross
 		cross s390x-linux-gnu libc6-dev-s390x-cross
@@ -50,6 +51,7 @@ emulated() {
 		;;
 	mipsel)
 		want qemu-system-mipsel qemu-system-mips
+		want /usr/share/seabios/vgabios-cirrus.bin seabios
 		cross mipsel-linux-gnu libc6-dev-mipsel-cross
 		;;
 	arm)

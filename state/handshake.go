@@ -226,12 +226,8 @@ func (e *Engine) readLater(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		}
 		return nfq.Accept
 	}
-	fl.later, fl.claimed, fl.sure = 0, true, true
-	fl.take(f)
-	e.Counters.Cuts++
-	if e.cfg.Protocols[f.Protocol].Mode == Block {
-		fl.fate = cut
-	}
+	fl.later, fl.sure = 0, true
+	e.claim(fl, f)
 	e.session(d, h, fl, now)
 	if fl.fate == cut {
 		return e.refuse(p, e.clientOf(h))

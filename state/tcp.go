@@ -141,14 +141,7 @@ func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, now Tim
 	}
 	m := e.feed(slot, &fl.stream, seq, p.Payload, f)
 	if m == detect.Yes {
-		fl.take(f)
-		if !fl.claimed {
-			fl.claimed = true
-			e.Counters.Cuts++
-			if e.cfg.Protocols[f.Protocol].Mode == Block {
-				fl.fate = cut
-			}
-		}
+		e.claim(fl, f)
 	}
 	if fl.claimed && !fl.sure && fl.stream.Sure() {
 		fl.sure = true
@@ -163,6 +156,20 @@ func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, now Tim
 		return e.unclaimed(p, d, h, slot, now)
 	}
 	return nfq.Accept
+}
+
+// claim notes what was recognised in a connection. With the first of it the connection is
+// cut.
+func (e *Engine) claim(fl *flow, f *detect.Finding) {
+	fl.take(f)
+	if fl.claimed {
+		return
+	}
+	fl.claimed = true
+	e.Counters.Cuts++
+	if e.cfg.Protocols[f.Protocol].Mode == Block {
+		fl.fate = cut
+	}
 }
 
 // unclaimed deals with a connection in whose beginning no protocol was recognised.

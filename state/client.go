@@ -96,7 +96,7 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 		if c.proved == 0 {
 			c.protocol, c.reason = uint8(protocol), reason
 		}
-		e.clientLRU.touch(h.client)
+		e.clientLRU.Touch(h.client)
 		return c
 	}
 	slot := e.freeClient(now)
@@ -124,7 +124,7 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	c.queryLen, c.port, c.askedAt, c.probed, c.lastProbe, c.lastAnswer = 0, 0, nfq.Addr{}, 0, 0, 0
 	c.listen, c.guess, c.way, c.flowsDue = 0, 0, 0, false
 	h.client = slot
-	e.clientLRU.push(slot)
+	e.clientLRU.Push(slot)
 	e.schedule(slot, c, now)
 	return c
 }
@@ -179,7 +179,7 @@ func (e *Engine) freeClient(now Time) int32 {
 		return s
 	}
 	found, best := int32(none), 0
-	for s := e.clientLRU.oldest(); s != none && best < mostSpare; s = e.clientLRU.newer(s) {
+	for s := e.clientLRU.Oldest(); s != none && best < mostSpare; s = e.clientLRU.Newer(s) {
 		if r := e.spare(&e.clients[s], now); r > best {
 			found, best = s, r
 		}
@@ -225,8 +225,8 @@ func (e *Engine) forget(slot int32) {
 		e.release(slot, c)
 	}
 	e.hosts[c.host].client = none
-	e.wheel.stop(slot)
-	e.clientLRU.remove(slot)
+	e.wheel.Stop(slot)
+	e.clientLRU.Remove(slot)
 	c.used = false
 	e.spareClients = append(e.spareClients, slot)
 }
@@ -279,7 +279,7 @@ func (e *Engine) knows(c *client, a *nfq.Addr) *peer {
 // runs, and its lock starts again.
 func (e *Engine) wentTo(slot int32, c *client, p *peer, src *nfq.Addr, now Time) {
 	c.lastSeen, c.addr = now, *src
-	e.clientLRU.touch(slot)
+	e.clientLRU.Touch(slot)
 	c.peers.touch(p)
 	p.last = e.seconds(now)
 	e.lock(slot, c, int(p.protocol), detect.ReasonPeer, now)

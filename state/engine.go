@@ -8,6 +8,7 @@ import (
 
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state/table"
 )
 
 // Sender sends packets in another host's name. It is called by the owner and
@@ -68,18 +69,18 @@ type Engine struct {
 
 	hosts     []host
 	freeHosts []int32
-	hostIndex index[hostKey]
-	hostLRU   lru
+	hostIndex table.Index[hostKey]
+	hostLRU   table.LRU
 
 	addrs     []hostAddr
 	freeAddrs []int32
-	addrIndex index[nfq.Addr]
+	addrIndex table.Index[nfq.Addr]
 
 	clients         []client
 	spareClients    []int32
-	clientLRU       lru
+	clientLRU       table.LRU
 	nfound, nlocked int // clients that were proved, and locked
-	wheel           wheel
+	wheel           table.Wheel[Time]
 	onTimer         func(int32) // fire, bound once: a method value allocates
 	fullSaid        Time
 	toldForged      budget
@@ -126,15 +127,15 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 		hash:         hasher{seed},
 		hosts:        make([]host, hosts),
 		freeHosts:    make([]int32, 0, hosts),
-		hostIndex:    newIndex[hostKey](hosts),
-		hostLRU:      newLRU(hosts),
+		hostIndex:    table.NewIndex[hostKey](hosts),
+		hostLRU:      table.NewLRU(hosts),
 		addrs:        make([]hostAddr, hosts*addrsPerHost),
 		freeAddrs:    make([]int32, 0, hosts*addrsPerHost),
-		addrIndex:    newIndex[nfq.Addr](hosts * addrsPerHost),
+		addrIndex:    table.NewIndex[nfq.Addr](hosts * addrsPerHost),
 		clients:      make([]client, n),
 		spareClients: make([]int32, 0, n),
-		clientLRU:    newLRU(n),
-		wheel:        newWheel(n + maxFlows + 1), // a timer for each client, for each connection, and standingTimer
+		clientLRU:    table.NewLRU(n),
+		wheel:        table.NewWheel[Time](n + maxFlows + 1), // a timer for each client, for each connection, and standingTimer
 		flows:        newFlowTable(),
 		udpFlows:     newUDPFlows(),
 		rtc:          newRTCTable(),
@@ -243,7 +244,7 @@ func (e *Engine) device(index uint32) *Device {
 func (e *Engine) slotOf(h *host) int32 {
 	// The key leads back to the slot; pointers into the table stay valid,
 	// but hold no number.
-	return e.hostIndex.get(h.key, h.hash)
+	return e.hostIndex.Get(h.key, h.hash)
 }
 
 // Packet decides about one packet. now must not be before that of earlier calls.
@@ -338,13 +339,13 @@ func (e *Engine) decide(p *nfq.Packet, now Time) nfq.Verdict {
 // date. Call it after each batch and when Next says so.
 func (e *Engine) Advance(now Time) {
 	e.now = now
-	e.wheel.advance(now, e.onTimer)
+	e.wheel.Advance(now, e.onTimer)
 	e.flushSets()
 }
 
 // Next returns when Advance has to be called, at the latest; ok is false when no
 // timer is set.
-func (e *Engine) Next() (t Time, ok bool) { return e.wheel.next() }
+func (e *Engine) Next() (t Time, ok bool) { return e.wheel.Next() }
 
 func (e *Engine) send(dev uint32, src, dst nfq.AddrPort, b []byte) {
 	if e.sender == nil {

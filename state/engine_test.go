@@ -13,6 +13,7 @@ import (
 
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state/table"
 )
 
 // The world of the tests: one LAN device, one WAN device.
@@ -332,7 +333,7 @@ func TestTheThreeModes(t *testing.T) {
 	if !w.locked("192.168.1.50") {
 		t.Fatal("released before the lock time was over")
 	}
-	w.pass(time.Second + wheelTick)
+	w.pass(time.Second + table.WheelTick)
 	if w.locked("192.168.1.50") {
 		t.Fatal("not released one lock time after the last sign of life")
 	}
@@ -372,7 +373,7 @@ func TestLateProgram(t *testing.T) {
 		if n := len(w.out.udp) - before; n != 3 || !w.locked("192.168.1.50") {
 			t.Errorf("after %v and a half lock time less a second: %d probes, want 3, locked: %v", stall, n, w.locked("192.168.1.50"))
 		}
-		w.pass(time.Second + 2*wheelTick)
+		w.pass(time.Second + 2*table.WheelTick)
 		if w.locked("192.168.1.50") {
 			t.Errorf("after %v: not released half a lock time after its end", stall)
 		}

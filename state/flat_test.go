@@ -8,18 +8,8 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// touched counts the cells that a search looks at; it walks as index.get does.
-func touched[K comparable](x *index[K], key K, hash uint32) int {
-	n := 1
-	for i := hash & x.mask; ; i = (i + 1) & x.mask {
-		if c := &x.cells[i]; c.slot == none || c.hash == hash && c.key == key {
-			return n
-		}
-		n++
-	}
-}
-
-// touchedPeers is the same for a client's peers.
+// touchedPeers counts the cells that a search for a client's peer looks at; it walks as
+// peerTable.get does.
 func touchedPeers(t *peerTable, a *nfq.Addr, hash uint32) int {
 	n := 1
 	for i := hash & peerMask; ; i = (i + 1) & peerMask {
@@ -77,15 +67,15 @@ func TestFullTablesAreSearchedInAFewCells(t *testing.T) {
 	var host, addr, peer, noHost, noAddr, noPeer walk
 	for i := range e.hosts {
 		h := &e.hosts[i]
-		host.add(touched(&e.hostIndex, h.key, h.hash))
+		host.add(e.hostIndex.Cells(h.key, h.hash))
 		k := hostKey{mac: nfq.MAC{2, 2, 0, 0, byte(i >> 8), byte(i)}}
-		noHost.add(touched(&e.hostIndex, k, e.hashKey(&k)))
+		noHost.add(e.hostIndex.Cells(k, e.hashKey(&k)))
 	}
 	for i := range e.addrs {
 		a := &e.addrs[i]
-		addr.add(touched(&e.addrIndex, a.addr, a.hash))
+		addr.add(e.addrIndex.Cells(a.addr, a.hash))
 		other := nfq.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
-		noAddr.add(touched(&e.addrIndex, other, e.hash.addr(&other)))
+		noAddr.add(e.addrIndex.Cells(other, e.hash.addr(&other)))
 	}
 	for i := range e.clients {
 		c := &e.clients[i]

@@ -5,6 +5,7 @@ package state
 import (
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state/table"
 )
 
 // maxFlows is how many connections are looked at in the same moment. A
@@ -111,16 +112,16 @@ func (f *flow) start(h *host, p *nfq.Packet) {
 type flowTable struct {
 	flows []flow
 	free  []int32
-	index index[flowKey]
-	lru   lru
+	index table.Index[flowKey]
+	lru   table.LRU
 }
 
 func newFlowTable() flowTable {
 	t := flowTable{
 		flows: make([]flow, maxFlows),
 		free:  make([]int32, 0, maxFlows),
-		index: newIndex[flowKey](maxFlows),
-		lru:   newLRU(maxFlows),
+		index: table.NewIndex[flowKey](maxFlows),
+		lru:   table.NewLRU(maxFlows),
 	}
 	for i := maxFlows - 1; i >= 0; i-- {
 		t.free = append(t.free, int32(i))
@@ -128,7 +129,7 @@ func newFlowTable() flowTable {
 	return t
 }
 
-func (t *flowTable) get(k flowKey, hash uint32) int32 { return t.index.get(k, hash) }
+func (t *flowTable) get(k flowKey, hash uint32) int32 { return t.index.Get(k, hash) }
 
 // add enters a connection; there must be room.
 func (t *flowTable) add(k flowKey, hash uint32) (slot int32) {
@@ -140,15 +141,15 @@ func (t *flowTable) add(k flowKey, hash uint32) (slot int32) {
 	f.claimed, f.sure, f.reason, f.conduct, f.port, f.named = false, false, 0, false, 0, detect.Endpoint{}
 	f.stream, f.middle, f.later, f.waits, f.tries, f.spent, f.decided = detect.Stream{}, detect.PeerMiddle{}, 0, 0, 0, false, 0
 	f.mid, f.nsaid, f.segments = detect.Middle{}, 0, 0
-	t.index.put(k, hash, slot)
-	t.lru.push(slot)
+	t.index.Put(k, hash, slot)
+	t.lru.Push(slot)
 	return slot
 }
 
 func (t *flowTable) remove(slot int32) {
 	f := &t.flows[slot]
-	t.index.remove(f.key, f.hash)
-	t.lru.remove(slot)
+	t.index.Remove(f.key, f.hash)
+	t.lru.Remove(slot)
 	t.free = append(t.free, slot)
 }
 
@@ -162,15 +163,15 @@ func (e *Engine) newFlow(key flowKey, hash uint32, h *host) int32 {
 	owner := e.slotOf(h)
 	switch {
 	case h.flows >= flowsPerHost:
-		s := t.lru.oldest()
+		s := t.lru.Oldest()
 		for s != none && t.flows[s].owner != owner {
-			s = t.lru.newer(s)
+			s = t.lru.Newer(s)
 		}
 		e.Counters.FlowsEvicted++
 		e.endFlowAt(s)
 	case len(t.free) == 0:
 		e.Counters.FlowsEvicted++
-		e.endFlowAt(t.lru.oldest())
+		e.endFlowAt(t.lru.Oldest())
 	}
 	slot := t.add(key, hash)
 	e.held.drop(slot)
@@ -181,7 +182,7 @@ func (e *Engine) newFlow(key flowKey, hash uint32, h *host) int32 {
 
 // endFlowAt forgets a connection.
 func (e *Engine) endFlowAt(slot int32) {
-	e.wheel.stop(e.timerOf(slot))
+	e.wheel.Stop(e.timerOf(slot))
 	if h := &e.hosts[e.flows.flows[slot].owner]; h.flows > 0 {
 		h.flows--
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state/table"
 )
 
 // A connection whose first data looks random may be an encrypted one between peers, or a
@@ -74,12 +75,12 @@ const (
 
 // judgedTable is the table of such places, the last ones that were used.
 type judgedTable struct {
-	recent[place]
+	table.Recent[place]
 	judged []judged // by slot
 }
 
 func newJudgedTable() judgedTable {
-	return judgedTable{newRecent[place](maxJudged), make([]judged, maxJudged)}
+	return judgedTable{table.NewRecent[place](maxJudged), make([]judged, maxJudged)}
 }
 
 // placeOf is where a connection of the host goes to.
@@ -105,17 +106,17 @@ func (j *judged) by(now Time) judgement {
 
 // judgement is what is known of where a connection goes to.
 func (e *Engine) judgement(h *host, fl *flow, now Time) judgement {
-	slot := e.judged.get(e.placeOf(h, fl))
+	slot := e.judged.Get(e.placeOf(h, fl))
 	if slot == none {
 		return unknown
 	}
-	e.judged.lru.touch(slot)
+	e.judged.Touch(slot)
 	return e.judged.judged[slot].by(now)
 }
 
 // judge notes what is known of it.
 func (e *Engine) judge(h *host, fl *flow, what judgement, now Time) {
-	slot, _ := e.judged.take(e.placeOf(h, fl))
+	slot, _ := e.judged.Take(e.placeOf(h, fl))
 	e.judged.judged[slot] = judged{now, what}
 }
 
@@ -167,7 +168,7 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 		if !sure {
 			h.suspicion.handshakeAt = now
 		}
-		e.wheel.set(e.timerOf(slot), now.After(handshakeTime))
+		e.wheel.Set(e.timerOf(slot), now.After(handshakeTime))
 		return c.drop(p)
 	case !sure: // it cannot be asked
 		return e.lookLater(slot)

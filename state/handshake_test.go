@@ -16,6 +16,7 @@ import (
 
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state/table"
 )
 
 // program is what opens a connection with message stream encryption: its first data, and
@@ -267,7 +268,7 @@ func TestWhoIsAsked(t *testing.T) {
 					}
 				}
 				// Whoever was asked and says nothing is reset, to connect again.
-				w.pass(handshakeTime + 2*wheelTick)
+				w.pass(handshakeTime + 2*table.WheelTick)
 				if w.out.resets != len(w.out.handshakes) || w.sets.cut() != 0 {
 					t.Errorf("%d resets, sets %+v", w.out.resets, w.sets)
 				}
@@ -321,7 +322,7 @@ func TestTunnelBesideATorrent(t *testing.T) {
 		ends func(w *world, b string) // how the program takes the answer
 	}{
 		{"it waits", func(w *world, _ string) {
-			w.pass(handshakeTime + 2*wheelTick)
+			w.pass(handshakeTime + 2*table.WheelTick)
 			if w.out.resets != 1 {
 				w.t.Errorf("%d resets", w.out.resets)
 			}
@@ -624,8 +625,8 @@ func TestPlacesAreBounded(t *testing.T) {
 			w.wantVerdict("the tunnel's", w.begins(4001, server, 8388, bytesOf(i, 200)), nfq.AcceptDecided)
 		}
 	}
-	if w.e.judged.used != maxJudged || len(w.e.judged.judged) != maxJudged {
-		t.Errorf("%d places", w.e.judged.used)
+	if w.e.judged.Len() != maxJudged || len(w.e.judged.judged) != maxJudged {
+		t.Errorf("%d places", w.e.judged.Len())
 	}
 	consistent(t, w.e, w.sets)
 }

@@ -169,7 +169,7 @@ func (e *Engine) owns(h *host, a *nfq.Addr) bool { return e.hostAt(a) == h }
 // hostBy returns the host with a key, which sent p, entering it when it is new.
 func (e *Engine) hostBy(k *hostKey, p *nfq.Packet, now Time) *host {
 	hash := e.hashKey(k)
-	slot := e.hostIndex.get(*k, hash)
+	slot := e.hostIndex.Get(*k, hash)
 	if slot == none {
 		slot = e.adopt(k, hash, &p.Src)
 	}
@@ -186,7 +186,7 @@ func (e *Engine) hostBy(k *hostKey, p *nfq.Packet, now Time) *host {
 		h.via = p.MAC
 	}
 	h.lastSeen = now
-	e.hostLRU.touch(slot)
+	e.hostLRU.Touch(slot)
 	if h.shared != 0 {
 		e.staysShared(h, &p.Src, now)
 	}
@@ -228,7 +228,7 @@ func (e *Engine) staysShared(h *host, src *nfq.Addr, now Time) {
 func (e *Engine) share(h *host, now Time) bool {
 	mac := h.key.mac
 	slot := e.slotOf(h)
-	e.hostLRU.touch(slot) // it is not to give way to what follows
+	e.hostLRU.Touch(slot) // it is not to give way to what follows
 	for i, s := range h.addrs {
 		if s != none {
 			e.disown(s)
@@ -245,7 +245,7 @@ func (e *Engine) share(h *host, now Time) bool {
 	c := &e.clients[client]
 	k := hostKey{addr: c.addr}
 	hash := e.hashKey(&k)
-	to := e.hostIndex.get(k, hash)
+	to := e.hostIndex.Get(k, hash)
 	if to == none {
 		to = e.newHost(k, hash, &mac, now)
 	}
@@ -288,7 +288,7 @@ func (e *Engine) emitOf(h *host, ev Event) {
 
 // hostAt returns the host that owns the address, or nil.
 func (e *Engine) hostAt(a *nfq.Addr) *host {
-	if s := e.addrIndex.get(*a, e.hash.addr(a)); s != none {
+	if s := e.addrIndex.Get(*a, e.hash.addr(a)); s != none {
 		return &e.hosts[e.addrs[s].host]
 	}
 	return nil
@@ -321,7 +321,7 @@ func (e *Engine) adopt(k *hostKey, hash uint32, src *nfq.Addr) int32 {
 	}
 	old := hostKey{addr: *src}
 	oldHash := e.hashKey(&old)
-	slot := e.hostIndex.get(old, oldHash)
+	slot := e.hostIndex.Get(old, oldHash)
 	if slot == none {
 		return none
 	}
@@ -329,8 +329,8 @@ func (e *Engine) adopt(k *hostKey, hash uint32, src *nfq.Addr) int32 {
 	if !e.unmet(slot) { // it is one of several behind its MAC
 		return none
 	}
-	e.hostIndex.remove(old, oldHash)
-	e.hostIndex.put(*k, hash, slot)
+	e.hostIndex.Remove(old, oldHash)
+	e.hostIndex.Put(*k, hash, slot)
 	h.key, h.hash = *k, hash
 	return slot
 }
@@ -369,15 +369,15 @@ func (e *Engine) newHost(k hostKey, hash uint32, via *nfq.MAC, now Time) int32 {
 	for i := range h.addrs {
 		h.addrs[i] = none
 	}
-	e.hostIndex.put(k, hash, slot)
-	e.hostLRU.push(slot)
+	e.hostIndex.Put(k, hash, slot)
+	e.hostLRU.Push(slot)
 	return slot
 }
 
 // unneeded returns the host that gives way to another, or none.
 func (e *Engine) unneeded(now Time) int32 {
 	found := int32(none)
-	for s := e.hostLRU.oldest(); s != none; s = e.hostLRU.newer(s) {
+	for s := e.hostLRU.Oldest(); s != none; s = e.hostLRU.Newer(s) {
 		h := &e.hosts[s]
 		if h.client != none {
 			continue
@@ -417,8 +417,8 @@ func (e *Engine) crowded(via *nfq.MAC) int32 {
 
 func (e *Engine) dropHost(slot int32) {
 	h := &e.hosts[slot]
-	for s := e.flows.lru.oldest(); h.flows > 0 && s != none; {
-		next := e.flows.lru.newer(s)
+	for s := e.flows.lru.Oldest(); h.flows > 0 && s != none; {
+		next := e.flows.lru.Newer(s)
 		if e.flows.flows[s].owner == slot {
 			e.endFlowAt(s)
 		}
@@ -430,15 +430,15 @@ func (e *Engine) dropHost(slot int32) {
 			h.addrs[i] = none
 		}
 	}
-	e.hostIndex.remove(h.key, h.hash)
-	e.hostLRU.remove(slot)
+	e.hostIndex.Remove(h.key, h.hash)
+	e.hostLRU.Remove(slot)
 	h.used = false
 	e.freeHosts = append(e.freeHosts, slot)
 }
 
 func (e *Engine) dropAddr(slot int32) {
 	a := &e.addrs[slot]
-	e.addrIndex.remove(a.addr, a.hash)
+	e.addrIndex.Remove(a.addr, a.hash)
 	a.used = false
 	e.freeAddrs = append(e.freeAddrs, slot)
 }
@@ -453,7 +453,7 @@ func (e *Engine) useAddr(slot int32, h *host, src *nfq.Addr, now Time) {
 		}
 	}
 	hash := e.hash.addr(src)
-	s := e.addrIndex.get(*src, hash)
+	s := e.addrIndex.Get(*src, hash)
 	if s != none {
 		a := &e.addrs[s]
 		if a.host != slot {
@@ -494,7 +494,7 @@ func (e *Engine) useAddr(slot int32, h *host, src *nfq.Addr, now Time) {
 // host had it: a lease may go from one to another within minutes.
 func (e *Engine) claimAddr(slot int32, h *host, a *nfq.Addr, now Time) {
 	hash := e.hash.addr(a)
-	if s := e.addrIndex.get(*a, hash); s == none || e.addrs[s].host != slot {
+	if s := e.addrIndex.Get(*a, hash); s == none || e.addrs[s].host != slot {
 		if s != none {
 			e.disown(s)
 		}
@@ -586,7 +586,7 @@ func (e *Engine) ownAddr(slot int32, h *host, src *nfq.Addr, hash uint32, now Ti
 	s := e.freeAddrs[n]
 	e.freeAddrs = e.freeAddrs[:n]
 	e.addrs[s] = hostAddr{addr: *src, hash: hash, host: slot, used: true, lastSeen: now}
-	e.addrIndex.put(*src, hash, s)
+	e.addrIndex.Put(*src, hash, s)
 	h.addrs[place], h.last = s, s
 	if src.Is4() {
 		h.last4 = s

@@ -17,7 +17,7 @@ import (
 func consistent(t *testing.T, e *Engine, sets *fakeSets) {
 	t.Helper()
 	flows := map[int32]int{}
-	for s := e.flows.lru.oldest(); s != none; s = e.flows.lru.newer(s) {
+	for s := e.flows.lru.Oldest(); s != none; s = e.flows.lru.Newer(s) {
 		flows[e.flows.flows[s].owner]++
 	}
 	hosts, addrs := 0, 0
@@ -28,7 +28,7 @@ func consistent(t *testing.T, e *Engine, sets *fakeSets) {
 			continue
 		}
 		hosts++
-		if e.hostIndex.get(h.key, h.hash) != int32(i) {
+		if e.hostIndex.Get(h.key, h.hash) != int32(i) {
 			t.Fatalf("host %d is not found by its key", i)
 		}
 		if int(h.flows) != flows[int32(i)] {
@@ -42,7 +42,7 @@ func consistent(t *testing.T, e *Engine, sets *fakeSets) {
 				continue
 			}
 			addrs++
-			if a := &e.addrs[s]; !a.used || a.host != int32(i) || e.addrIndex.get(a.addr, a.hash) != s {
+			if a := &e.addrs[s]; !a.used || a.host != int32(i) || e.addrIndex.Get(a.addr, a.hash) != s {
 				t.Fatalf("host %d: address %s is not its own", i, a.addr)
 			}
 		}

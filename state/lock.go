@@ -8,6 +8,7 @@ import (
 
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state/table"
 )
 
 const minute = time.Minute
@@ -97,7 +98,7 @@ func (e *Engine) schedule(slot int32, c *client, now Time) {
 		if s := &e.hosts[c.host].suspicion; c.proved == 0 && now.Since(c.lastSeen) < askWhile {
 			at = min(at, max(s.askAt(), now.After(askPatience)))
 		}
-		e.wheel.set(slot, at)
+		e.wheel.Set(slot, at)
 		return
 	}
 	at := c.lockUntil
@@ -105,7 +106,7 @@ func (e *Engine) schedule(slot int32, c *client, now Time) {
 		at = e.probeTime(c)
 	}
 	// Pairs in the kernel's set are renewed on the way.
-	e.wheel.set(slot, min(at, now.After(e.cfg.Forget/4)))
+	e.wheel.Set(slot, min(at, now.After(e.cfg.Forget/4)))
 }
 
 // fire is called by the wheel when a timer is due, of a client, of a connection, or of what
@@ -125,7 +126,7 @@ func (e *Engine) fire(slot int32) {
 	case c.locked && !c.foreign && int(c.probed) < len(probeAt) && now >= e.probeTime(c):
 		// What the program comes late, after a stall of the machine, is not at the
 		// cost of the client's time to answer.
-		if late := now - e.probeTime(c); late > Time(max(e.cfg.LockTime/16, 2*wheelTick)) {
+		if late := now - e.probeTime(c); late > Time(max(e.cfg.LockTime/16, 2*table.WheelTick)) {
 			c.lockStart += late
 			c.lockUntil += late
 			e.lockInKernel(c)
@@ -257,6 +258,6 @@ func (e *Engine) answered(slot int32, c *client, now Time) {
 	c.lastAnswer, c.lastSeen = now, now
 	e.Counters.Answers++
 	e.emit(Event{Class: ClassProbe, What: EventAnswered, Client: c.addr, MAC: c.mac, Protocol: c.protocol})
-	e.clientLRU.touch(slot)
+	e.clientLRU.Touch(slot)
 	e.lock(slot, c, int(c.protocol), detect.ReasonProbe, now)
 }

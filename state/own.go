@@ -95,7 +95,7 @@ func (e *Engine) watchAddr(a *hostAddr, d Time) {
 // connection that was answered in a peer's name. It has the kernel do so from now on, or
 // for longer: who was shown such a connection may have another in a moment.
 func (e *Engine) shown(h *host, addr *nfq.Addr, now Time) bool {
-	s := e.addrIndex.get(*addr, e.hash.addr(addr))
+	s := e.addrIndex.Get(*addr, e.hash.addr(addr))
 	if e.sets == nil || s == none || &e.hosts[e.addrs[s].host] != h || now < e.addrs[s].contested {
 		return false
 	}

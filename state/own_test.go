@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state/table"
 )
 
 // ownPorts are the ports of the host's client, the newest first.
@@ -293,7 +294,7 @@ func TestHeldNoLonger(t *testing.T) {
 	w := newWorld(t, nil)
 	w.e.Hold(&Held{MAC: macA, Addr: ip(hostA), Device: lanDev, Protocol: torrent, Left: 10 * time.Second, Own: [maxOwn]uint16{51413}}, w.now)
 	w.expect("from the own port", w.speaks("203.0.113.9", 7777, "hullo"), nfq.Drop)
-	w.pass(10*time.Second + 2*wheelTick)
+	w.pass(10*time.Second + 2*table.WheelTick)
 	w.expect("ten seconds later", w.speaks("203.0.113.9", 7777, "hullo"), nfq.Accept)
 	if w.sets.cut() != 0 {
 		t.Errorf("left: %+v", w.sets)

@@ -214,8 +214,8 @@ func (w *snapshotWriter) places(e *Engine) {
 	w.u16(0)
 	for i := range e.hosts {
 		h := &e.hosts[i]
-		for s := range e.judged.judged[:e.judged.used] {
-			p, j := &e.judged.keys[s], &e.judged.judged[s]
+		for s := range e.judged.judged[:e.judged.Len()] {
+			p, j := e.judged.Key(int32(s)), &e.judged.judged[s]
 			what := j.by(w.now)
 			if !h.used || p.host != h.hash || what <= asking {
 				continue
@@ -375,7 +375,7 @@ func (e *Engine) restore(r *snapshotReader) {
 			r.bad = true
 			return
 		}
-		slot, _ := e.judged.take(p, e.hashPlace(&p))
+		slot, _ := e.judged.Take(p, e.hashPlace(&p))
 		e.judged.judged[slot] = judged{min(when, r.now), what}
 	}
 	// Last, because entering clients counts. Counters of a newer program
@@ -480,7 +480,7 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 // restoreHost enters the host of a client, and the client.
 func (e *Engine) restoreHost(k hostKey, via nfq.MAC, addrs []nfq.Addr, addr nfq.Addr, device uint32, protocol int, reason detect.Reason, now Time) (*client, *host) {
 	hash := e.hashKey(&k)
-	if e.hostIndex.get(k, hash) != none {
+	if e.hostIndex.Get(k, hash) != none {
 		return nil, nil // twice in the file
 	}
 	slot := e.newHost(k, hash, &via, now)
@@ -509,7 +509,7 @@ func (e *Engine) restoreShared(k *hostKey, via nfq.MAC, device uint32, now Time)
 	}
 	m := hostKey{mac: via}
 	hash := e.hashKey(&m)
-	if e.hostIndex.get(m, hash) != none {
+	if e.hostIndex.Get(m, hash) != none {
 		return
 	}
 	if slot := e.newHost(m, hash, &via, now); slot != none {

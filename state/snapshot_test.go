@@ -143,7 +143,7 @@ func TestSnapshotKeepsPlaces(t *testing.T) {
 			continue
 		}
 		// Another host knows nothing of it, and a day later it is asked again.
-		if n := x.e.judged.used; n != 3 {
+		if n := x.e.judged.Len(); n != 3 {
 			t.Errorf("%d places", n)
 		}
 		x.pass(judgedTime - 32*time.Second)
@@ -176,7 +176,7 @@ func TestRestoreRefusesDamagedPlaces(t *testing.T) {
 		if (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrSnapshotDamaged) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
-		for _, j := range x.e.judged.judged[:x.e.judged.used] {
+		for _, j := range x.e.judged.judged[:x.e.judged.Len()] {
 			if j.when > x.now {
 				t.Errorf("%s: known since a moment to come", tt.name)
 			}
@@ -194,8 +194,8 @@ func TestRestoreRefusesDamagedPlaces(t *testing.T) {
 		binary.BigEndian.PutUint16(r[38:], uint16(i))
 		many = append(many, r...)
 	}
-	if x, err := restored(t, seal(many)); err != nil || x.e.judged.used != maxJudged {
-		t.Errorf("%d places of a larger table: %v", x.e.judged.used, err)
+	if x, err := restored(t, seal(many)); err != nil || x.e.judged.Len() != maxJudged {
+		t.Errorf("%d places of a larger table: %v", x.e.judged.Len(), err)
 	}
 }
 

@@ -108,7 +108,7 @@ func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 	}
 	s.ports[0] = detect.All[protocol].Port
 	copy(s.ports[1:], x.Served[:])
-	e.wheel.set(e.standingTimer(), now)
+	e.wheel.Set(e.standingTimer(), now)
 }
 
 // quiet returns the quiet protocol that is looked for in the mode or a harder one, or none.
@@ -149,7 +149,7 @@ func (e *Engine) tickStanding(now Time) {
 		}
 	}
 	if left {
-		e.wheel.set(e.standingTimer(), now.After(standingTick))
+		e.wheel.Set(e.standingTimer(), now.After(standingTick))
 	}
 }
 
@@ -344,7 +344,7 @@ func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdic
 
 // shownFor is for how long the kernel has shown what is said from the address.
 func (e *Engine) shownFor(addr *nfq.Addr, now Time) Time {
-	a := e.addrIndex.get(*addr, e.hash.addr(addr))
+	a := e.addrIndex.Get(*addr, e.hash.addr(addr))
 	if a == none || now >= e.addrs[a].watchUntil {
 		return 0
 	}

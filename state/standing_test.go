@@ -437,7 +437,7 @@ func TestStandingOfATorrent(t *testing.T) {
 		}
 	}
 	w.wantVerdict("requests", v, nfq.Drop)
-	if j := w.e.judged; j.used != 0 {
+	if j := w.e.judged; j.Len() != 0 {
 		t.Error("it is remembered as what was ended for FastTrack")
 	}
 }

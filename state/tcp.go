@@ -108,7 +108,7 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdic
 		e.flows.flows[slot].start(h, p)
 	}
 	fl := &e.flows.flows[slot]
-	e.flows.lru.touch(slot)
+	e.flows.lru.Touch(slot)
 	switch {
 	case fl.fate == asked:
 		return e.answeredHandshake(p, d, h, slot, now)

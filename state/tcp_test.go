@@ -9,6 +9,7 @@ import (
 
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state/table"
 )
 
 func (w *world) data(sport uint16, dst string, dport uint16, seq uint32, text string) *nfq.Packet {
@@ -175,7 +176,7 @@ func TestBurstBeforeTheFirstPing(t *testing.T) {
 		t.Errorf("%d peers: those of the burst are only suspected", n)
 	}
 	// With the lock, the suspicion ends.
-	w.pass(w.e.cfg.LockTime + 2*wheelTick)
+	w.pass(w.e.cfg.LockTime + 2*table.WheelTick)
 	w.expect("SYN to one of the burst", w.syn("198.51.100.1"), nfq.Accept)
 	if w.sets.cuts["192.168.1.50 198.51.100.1"] != 0 {
 		t.Error("still cut in the kernel")

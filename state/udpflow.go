@@ -5,6 +5,7 @@ package state
 import (
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state/table"
 )
 
 // maxUDPFlows is how many UDP flows are watched in the same moment, of those whose
@@ -14,12 +15,12 @@ const maxUDPFlows = 128
 // udpFlows is the table of watched UDP flows. One that has shown to be nothing
 // stays until its place is needed, so that it is not looked at again.
 type udpFlows struct {
-	recent[flowKey]
+	table.Recent[flowKey]
 	utp []detect.UTP // by slot
 }
 
 func newUDPFlows() udpFlows {
-	return udpFlows{newRecent[flowKey](maxUDPFlows), make([]detect.UTP, maxUDPFlows)}
+	return udpFlows{table.NewRecent[flowKey](maxUDPFlows), make([]detect.UTP, maxUDPFlows)}
 }
 
 // watch looks at a datagram that fits the protocol of f, together with those
@@ -30,7 +31,7 @@ func (e *Engine) watch(p *nfq.Packet, f *detect.Finding, now Time) bool {
 		return false
 	}
 	k := keyOf(p)
-	slot, isNew := e.udpFlows.take(k, e.hash.flow(&k))
+	slot, isNew := e.udpFlows.Take(k, e.hash.flow(&k))
 	utp := &e.udpFlows.utp[slot]
 	if isNew {
 		*utp = detect.UTP{}

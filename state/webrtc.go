@@ -7,6 +7,7 @@ import (
 
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state/table"
 )
 
 // Programs of BitTorrent exchange pieces by WebRTC as well (WebTorrent). Each session has a
@@ -42,7 +43,7 @@ const (
 // rtcTable are the ports of LAN hosts with sessions of WebRTC, as far as they tell
 // something. A place is one here by its address and port alone.
 type rtcTable struct {
-	recent[place]
+	table.Recent[place]
 	ports []rtc // by slot
 	cuts  int   // how many of them are cut
 }
@@ -53,7 +54,7 @@ type rtc struct {
 	from Time // since when it waits
 }
 
-func newRTCTable() rtcTable { return rtcTable{newRecent[place](maxRTC), make([]rtc, maxRTC), 0} }
+func newRTCTable() rtcTable { return rtcTable{table.NewRecent[place](maxRTC), make([]rtc, maxRTC), 0} }
 
 // set notes what is known of a port.
 func (t *rtcTable) set(slot int32, k rtcKind) {
@@ -132,10 +133,10 @@ func (e *Engine) webRTC(p *nfq.Packet, h *host, c *client, protocol int, now Tim
 	}
 	key, hash := place{addr: p.Src, port: p.SrcPort}, finish(word(e.hash.addr(&p.Src), uint32(p.SrcPort)))
 	t := &e.rtc
-	slot, known := t.get(key, hash), rtcNone
+	slot, known := t.Get(key, hash), rtcNone
 	if slot != none {
 		known = t.ports[slot].kind
-		t.lru.touch(slot)
+		t.Touch(slot)
 	}
 	late := protocol != none && c.sessions >= rtcEnough && (slot == none || t.ports[slot].late)
 	next, do := known.after(said, protocol != none, late)
@@ -160,8 +161,8 @@ func (e *Engine) webRTC(p *nfq.Packet, h *host, c *client, protocol int, now Tim
 
 // ownedRTC notes that a port is cut as the client's own from now on.
 func (e *Engine) ownedRTC(a *nfq.Addr, port uint16) {
-	for s := range e.rtc.used {
-		if k := &e.rtc.keys[s]; k.port == port && k.addr == *a && e.rtc.ports[s].kind == rtcCut {
+	for s := range e.rtc.Len() {
+		if k := e.rtc.Key(int32(s)); k.port == port && k.addr == *a && e.rtc.ports[s].kind == rtcCut {
 			e.rtc.set(int32(s), rtcProgram)
 		}
 	}
@@ -171,18 +172,18 @@ func (e *Engine) ownedRTC(a *nfq.Addr, port uint16) {
 // many.
 func (e *Engine) newRTC(key place, hash uint32) int32 {
 	t := &e.rtc
-	if t.used == len(t.keys) { // the one that was used longest ago gives way, if it is not cut
-		s := t.lru.oldest()
+	if t.Len() == maxRTC { // the one that was used longest ago gives way, if it is not cut
+		s := t.Oldest()
 		for range t.cuts {
-			if t.ports[s].kind != rtcCut || t.lru.newer(s) == none {
+			if t.ports[s].kind != rtcCut || t.Newer(s) == none {
 				break
 			}
-			t.lru.touch(s)
-			s = t.lru.oldest()
+			t.Touch(s)
+			s = t.Oldest()
 		}
 		e.uncutRTC(s)
 	}
-	slot, _ := t.take(key, hash)
+	slot, _ := t.Take(key, hash)
 	t.ports[slot] = rtc{}
 	return slot
 }
@@ -215,7 +216,7 @@ func (e *Engine) uncutRTC(slot int32) {
 		return
 	}
 	t.set(slot, rtcProgram)
-	if k := &t.keys[slot]; e.sets != nil {
+	if k := t.Key(slot); e.sets != nil {
 		e.sets.Disown(k.addr, nfq.ProtoUDP, k.port)
 	}
 }
@@ -225,9 +226,9 @@ func (e *Engine) uncutRTC(slot int32) {
 //go:noinline
 func (e *Engine) cutPortsOf(a *nfq.Addr, f func(port uint16)) {
 	t := &e.rtc
-	for s := range t.used {
-		if t.ports[s].kind == rtcCut && t.keys[s].addr == *a {
-			f(t.keys[s].port)
+	for s := range t.Len() {
+		if t.ports[s].kind == rtcCut && t.Key(int32(s)).addr == *a {
+			f(t.Key(int32(s)).port)
 		}
 	}
 }
@@ -236,8 +237,8 @@ func (e *Engine) cutPortsOf(a *nfq.Addr, f func(port uint16)) {
 //
 //go:noinline
 func (e *Engine) uncutPortsOf(a *nfq.Addr) {
-	for s := range e.rtc.used {
-		if e.rtc.keys[s].addr == *a {
+	for s := range e.rtc.Len() {
+		if e.rtc.Key(int32(s)).addr == *a {
 			e.uncutRTC(int32(s))
 		}
 	}

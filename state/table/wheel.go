@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package state
+package table
 
 import "time"
 
-// wheel is a hashed timer wheel for a fixed number of timers, one per slot of a
+// Wheel is a hashed timer wheel for a fixed number of timers, one per slot of a
 // table. Setting, moving and stopping one is a matter of two links; nothing is
 // allocated. A timer that is further away than one turn is passed over until
-// its turn comes.
-type wheel struct {
+// its turn comes. A Time is a moment in nanoseconds.
+type Wheel[Time ~int64] struct {
 	tick   Time
 	now    int64 // the last tick that was run
 	heads  []int32
@@ -20,42 +20,43 @@ type wheel struct {
 
 type timer struct {
 	next, prev int32 // within the bucket
-	bucket     int32 // none when the timer is not set
+	bucket     int32 // None when the timer is not set
 	when       int64 // tick
 }
 
 // wheelBuckets times the tick is one turn of the wheel: 25.6 s.
 const wheelBuckets = 512
 
-// wheelTick is how exactly timers fire.
-const wheelTick = 50 * time.Millisecond
+// WheelTick is how exactly timers fire.
+const WheelTick = 50 * time.Millisecond
 
-func newWheel(timers int) wheel {
-	w := wheel{tick: Time(wheelTick), heads: make([]int32, wheelBuckets), timers: make([]timer, timers)}
+// NewWheel returns a wheel of so many timers, none of which is set.
+func NewWheel[Time ~int64](timers int) Wheel[Time] {
+	w := Wheel[Time]{tick: Time(WheelTick), heads: make([]int32, wheelBuckets), timers: make([]timer, timers)}
 	for i := range w.heads {
-		w.heads[i] = none
+		w.heads[i] = None
 	}
 	for i := range w.timers {
-		w.timers[i].bucket = none
+		w.timers[i].bucket = None
 	}
 	return w
 }
 
-// set arms timer i for the first tick at or after when; one that is in the past
+// Set arms timer i for the first tick at or after when; one that is in the past
 // fires with the next tick.
-func (w *wheel) set(i int32, when Time) {
+func (w *Wheel[Time]) Set(i int32, when Time) {
 	at := int64((when + w.tick - 1) / w.tick)
 	at = max(at, w.now+1)
 	t := &w.timers[i]
-	if t.bucket != none {
+	if t.bucket != None {
 		if t.when == at {
 			return
 		}
-		w.stop(i)
+		w.Stop(i)
 	}
 	b := int32(at % wheelBuckets)
-	*t = timer{next: w.heads[b], prev: none, bucket: b, when: at}
-	if t.next != none {
+	*t = timer{next: w.heads[b], prev: None, bucket: b, when: at}
+	if t.next != None {
 		w.timers[t.next].prev = i
 	}
 	w.heads[b] = i
@@ -65,26 +66,27 @@ func (w *wheel) set(i int32, when Time) {
 	w.armed++
 }
 
-func (w *wheel) stop(i int32) {
+// Stop disarms timer i, if it is armed.
+func (w *Wheel[Time]) Stop(i int32) {
 	t := &w.timers[i]
-	if t.bucket == none {
+	if t.bucket == None {
 		return
 	}
-	if t.prev == none {
+	if t.prev == None {
 		w.heads[t.bucket] = t.next
 	} else {
 		w.timers[t.prev].next = t.next
 	}
-	if t.next != none {
+	if t.next != None {
 		w.timers[t.next].prev = t.prev
 	}
-	t.bucket = none
+	t.bucket = None
 	w.armed--
 }
 
-// advance runs the wheel up to now and calls fire for each timer that is due.
+// Advance runs the wheel up to now and calls fire for each timer that is due.
 // fire may set and stop any timer.
-func (w *wheel) advance(now Time, fire func(i int32)) {
+func (w *Wheel[Time]) Advance(now Time, fire func(i int32)) {
 	// The ticks that pass without a timer are made up for with the next one:
 	// this is called for each batch of packets, and a division of 64 bits is
 	// costly on MIPS.
@@ -101,13 +103,13 @@ func (w *wheel) advance(now Time, fire func(i int32)) {
 	for w.now < end {
 		w.now++
 		b := w.now % wheelBuckets
-		for i := w.heads[b]; i != none; {
+		for i := w.heads[b]; i != None; {
 			t := &w.timers[i]
 			if t.when > end {
 				i = t.next
 				continue
 			}
-			w.stop(i)
+			w.Stop(i)
 			fire(i)
 			// fire may have changed the bucket: begin it anew. What
 			// it set lies in the future, so this ends.
@@ -118,23 +120,23 @@ func (w *wheel) advance(now Time, fire func(i int32)) {
 	w.due = Time(w.soon) * w.tick
 }
 
-// next returns a moment that is not after the earliest timer, or ok false when
-// none is set. It is the earliest timer's own unless that was stopped or moved
-// since: advance then finds nothing to do, and looks anew.
-func (w *wheel) next() (t Time, ok bool) {
+// Next returns a moment that is not after the earliest timer, or ok false when
+// None is set. It is the earliest timer's own unless that was stopped or moved
+// since: Advance then finds nothing to do, and looks anew.
+func (w *Wheel[Time]) Next() (t Time, ok bool) {
 	return w.due, w.armed > 0
 }
 
 // earliest returns the tick of the earliest timer. It looks at many buckets when
 // that is far away, so it is not for every batch of packets.
-func (w *wheel) earliest() int64 {
+func (w *Wheel[Time]) earliest() int64 {
 	if w.armed == 0 {
 		return 0
 	}
 	best := int64(1) << 62
 	for i := int64(1); i <= wheelBuckets; i++ {
 		at := w.now + i
-		for j := w.heads[at%wheelBuckets]; j != none; j = w.timers[j].next {
+		for j := w.heads[at%wheelBuckets]; j != None; j = w.timers[j].next {
 			best = min(best, w.timers[j].when)
 		}
 		if best <= at {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package state
+package table
 
 import (
 	"math/rand/v2"
@@ -9,33 +9,38 @@ import (
 	"time"
 )
 
+// moment is a time of these tests, in nanoseconds; start is when they begin.
+type moment int64
+
+const start = moment(400 * 24 * time.Hour)
+
 // TestWheelAgainstList runs the wheel beside a plain list of timers: both fire
 // the same, and next never promises more than there is.
 func TestWheelAgainstList(t *testing.T) {
 	const timers = 40
 	r := rand.New(rand.NewPCG(1, 2))
-	w := newWheel(timers)
-	now := earliest
-	w.advance(now, func(int32) { t.Fatal("a timer fired that nobody set") })
+	w := NewWheel[moment](timers)
+	now := start
+	w.Advance(now, func(int32) { t.Fatal("a timer fired that nobody set") })
 	due := map[int32]int64{} // tick
 	for range 20_000 {
 		i := int32(r.IntN(timers))
 		switch r.IntN(4) {
 		case 0, 1:
 			// Up to four turns away, sometimes in the past.
-			when := now + Time(r.Int64N(int64(100*time.Second))) - Time(time.Second)
-			w.set(i, when)
+			when := now + moment(r.Int64N(int64(100*time.Second))) - moment(time.Second)
+			w.Set(i, when)
 			due[i] = max(int64((when+w.tick-1)/w.tick), w.now+1)
 		case 2:
-			w.stop(i)
+			w.Stop(i)
 			delete(due, i)
 		case 3:
-			now += Time(r.Int64N(int64(2 * time.Second)))
+			now += moment(r.Int64N(int64(2 * time.Second)))
 			if r.IntN(50) == 0 {
-				now += Time(time.Minute) // more than a turn
+				now += moment(time.Minute) // more than a turn
 			}
 			var got, want []int32
-			w.advance(now, func(i int32) { got = append(got, i) })
+			w.Advance(now, func(i int32) { got = append(got, i) })
 			for i, at := range due {
 				if at <= int64(now/w.tick) {
 					want = append(want, i)
@@ -48,13 +53,13 @@ func TestWheelAgainstList(t *testing.T) {
 				t.Fatalf("at %d fired %v, want %v", now, got, want)
 			}
 		}
-		next, ok := w.next()
+		next, ok := w.Next()
 		if ok != (len(due) > 0) {
 			t.Fatalf("next says %v with %d timers", ok, len(due))
 		}
 		for i, at := range due {
-			if next > Time(at)*w.tick {
-				t.Fatalf("next is %d, but timer %d is due at %d", next, i, Time(at)*w.tick)
+			if next > moment(at)*w.tick {
+				t.Fatalf("next is %d, but timer %d is due at %d", next, i, moment(at)*w.tick)
 			}
 		}
 	}
@@ -64,17 +69,17 @@ func TestWheelAgainstList(t *testing.T) {
 // next advance that finds nothing corrects it, so that the owner does not wake
 // again and again for nothing.
 func TestWheelSettles(t *testing.T) {
-	w := newWheel(1)
+	w := NewWheel[moment](1)
 	never := func(int32) { t.Error("fired") }
-	w.advance(earliest, never)
-	w.set(0, earliest.After(time.Second))
-	w.set(0, earliest.After(time.Minute))
-	w.advance(earliest.After(time.Second), never)
-	if next, _ := w.next(); next != earliest.After(time.Minute) {
-		t.Errorf("next is %v after the start, want a minute", next.Since(earliest))
+	w.Advance(start, never)
+	w.Set(0, start+moment(time.Second))
+	w.Set(0, start+moment(time.Minute))
+	w.Advance(start+moment(time.Second), never)
+	if next, _ := w.Next(); next != start+moment(time.Minute) {
+		t.Errorf("next is %v after the start, want a minute", time.Duration(next-start))
 	}
 	fired := 0
-	w.advance(earliest.After(time.Minute), func(int32) { fired++ })
+	w.Advance(start+moment(time.Minute), func(int32) { fired++ })
 	if fired != 1 {
 		t.Errorf("fired %d times", fired)
 	}

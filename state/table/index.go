@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package table
+
+// Index maps keys to slot numbers by open addressing with linear probing. Its
+// size is fixed: at least twice the number of slots, so that probes stay short.
+type Index[K comparable] struct {
+	mask  uint32
+	cells []cell[K]
+}
+
+type cell[K comparable] struct {
+	key  K
+	hash uint32
+	slot int32 // None when the cell is empty
+}
+
+// NewIndex returns an empty index for so many slots.
+func NewIndex[K comparable](slots int) Index[K] {
+	size := 4
+	for size < 2*slots {
+		size *= 2
+	}
+	x := Index[K]{mask: uint32(size - 1), cells: make([]cell[K], size)}
+	for i := range x.cells {
+		x.cells[i].slot = None
+	}
+	return x
+}
+
+// Get returns the key's slot, or None.
+//
+//go:noinline
+func (x *Index[K]) Get(key K, hash uint32) int32 {
+	for i := hash & x.mask; ; i = (i + 1) & x.mask {
+		c := &x.cells[i]
+		if c.slot == None || c.hash == hash && c.key == key {
+			return c.slot
+		}
+	}
+}
+
+// Put enters a key that is not in the index.
+func (x *Index[K]) Put(key K, hash uint32, slot int32) {
+	i := hash & x.mask
+	for x.cells[i].slot != None {
+		i = (i + 1) & x.mask
+	}
+	x.cells[i] = cell[K]{key: key, hash: hash, slot: slot}
+}
+
+// Remove takes a key out and moves later cells of its run up, so that no
+// tombstones gather.
+func (x *Index[K]) Remove(key K, hash uint32) {
+	i := hash & x.mask
+	for x.cells[i].slot != None && (x.cells[i].hash != hash || x.cells[i].key != key) {
+		i = (i + 1) & x.mask
+	}
+	if x.cells[i].slot == None {
+		return
+	}
+	for j := (i + 1) & x.mask; x.cells[j].slot != None; j = (j + 1) & x.mask {
+		// A cell may move to i when its home is not between i and j.
+		if home := x.cells[j].hash & x.mask; (j-home)&x.mask >= (j-i)&x.mask {
+			x.cells[i] = x.cells[j]
+			i = j
+		}
+	}
+	x.cells[i] = cell[K]{slot: None}
+}
+
+// Cells returns how many cells a search for the key looks at, for tests that judge the hash.
+func (x *Index[K]) Cells(key K, hash uint32) int {
+	n := 1
+	for i := hash & x.mask; ; i = (i + 1) & x.mask {
+		if c := &x.cells[i]; c.slot == None || c.hash == hash && c.key == key {
+			return n
+		}
+		n++
+	}
+}

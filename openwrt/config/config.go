@@ -57,12 +57,20 @@ const (
 // Mode is what is done about one protocol.
 type Mode string
 
-// The modes: not looked for, found and reported, found and blocked.
+// The modes: not looked for, found and reported, found and blocked, found and marked for
+// others that route it or slow it down.
 const (
 	ModeOff     Mode = "off"
 	ModeMonitor Mode = "monitor"
 	ModeBlock   Mode = "block"
+	ModeMark    Mode = "mark"
 )
+
+// modeWords are all modes.
+const modeWords = "off monitor block mark"
+
+// NoDSCP as Config.MarkDSCP leaves the field as it is.
+const NoDSCP = -1
 
 // Lock is what a locked client is kept from.
 type Lock string
@@ -114,6 +122,10 @@ type Config struct {
 	EventCommand string // "" for none
 	Log          LogClasses
 	Protocols    map[string]Protocol
+	Policies     []Policy
+	MarkDSCP     int    // of what is in mode mark: a code point of the IP header, or NoDSCP
+	ConnMark     uint32 // of its connections, in the bits of ConnMask
+	ConnMask     uint32 // 0 for no such mark
 }
 
 // DefaultPath is where the configuration is when nothing else is said.
@@ -143,6 +155,7 @@ func Default() Config {
 		StateFile:   "/var/run/p2pwall/state",
 		Log:         LogClients,
 		Protocols:   map[string]Protocol{},
+		MarkDSCP:    1,
 	}
 	for _, p := range protocols {
 		c.Protocols[p.Name] = p.preset
@@ -207,19 +220,14 @@ func (c *Config) Marks() nfq.Marks {
 
 // Active reports whether any protocol is looked for at all.
 func (c *Config) Active() bool {
-	for _, p := range c.Protocols {
-		if p.Mode != ModeOff {
-			return true
-		}
-	}
-	return false
+	return c.AnyIn(ModeMonitor) || c.AnyIn(ModeBlock) || c.AnyIn(ModeMark)
 }
 
 // ReadsTCP reports whether any protocol looks at the first data of TCP
 // connections.
 func (c *Config) ReadsTCP() bool {
-	for _, p := range c.Protocols {
-		if p.Mode != ModeOff && p.HTTP {
+	for name, p := range c.Protocols {
+		if p.HTTP && c.LooksFor(name) {
 			return true
 		}
 	}
@@ -228,12 +236,14 @@ func (c *Config) ReadsTCP() bool {
 
 // Sifts reports whether a protocol is looked for whose lock cuts the client's own ports
 // and connections, and leaves the rest of its host alone.
-func (c *Config) Sifts() bool { return c.SiftsIn(ModeBlock) || c.SiftsIn(ModeMonitor) }
+func (c *Config) Sifts() bool {
+	return c.SiftsIn(ModeBlock) || c.SiftsIn(ModeMark) || c.SiftsIn(ModeMonitor)
+}
 
 // SiftsIn reports whether there is a protocol in the mode with such a lock.
 func (c *Config) SiftsIn(mode Mode) bool {
 	for _, p := range protocols {
-		if x := c.Protocols[p.Name]; x.Mode == mode && (p.Sift || x.Lock == LockSelective) {
+		if (p.Sift || c.Protocols[p.Name].Lock == LockSelective) && c.In(p.Name, mode) {
 			return true
 		}
 	}
@@ -244,7 +254,7 @@ func (c *Config) SiftsIn(mode Mode) bool {
 // they have their sessions.
 func (c *Config) Quiet(mode Mode) bool {
 	for _, p := range protocols {
-		if p.Quiet && c.Protocols[p.Name].Mode == mode {
+		if p.Quiet && c.In(p.Name, mode) {
 			return true
 		}
 	}
@@ -253,8 +263,8 @@ func (c *Config) Quiet(mode Mode) bool {
 
 // ReadsNames reports whether any protocol is known by DNS names.
 func (c *Config) ReadsNames() bool {
-	for _, p := range c.Protocols {
-		if p.Mode != ModeOff && p.Names != nil {
+	for name, p := range c.Protocols {
+		if p.Names != nil && c.LooksFor(name) {
 			return true
 		}
 	}
@@ -263,8 +273,8 @@ func (c *Config) ReadsNames() bool {
 
 // Probes reports whether answers to probes come to the router.
 func (c *Config) Probes() bool {
-	for _, p := range c.Protocols {
-		if p.Mode != ModeOff && p.Probe {
+	for name, p := range c.Protocols {
+		if p.Probe && c.LooksFor(name) {
 			return true
 		}
 	}
@@ -274,7 +284,7 @@ func (c *Config) Probes() bool {
 // Answers reports whether any protocol answers clients in their peers' names.
 func (c *Config) Answers() bool {
 	for _, p := range protocols {
-		if x := c.Protocols[p.Name]; x.Mode == ModeBlock && x.BlockUDP && x.Answer != detect.AnswerNone {
+		if x := c.Protocols[p.Name]; x.BlockUDP && x.Answer != detect.AnswerNone && c.In(p.Name, ModeBlock) {
 			return true
 		}
 	}

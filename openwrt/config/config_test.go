@@ -88,6 +88,20 @@ func TestParseFull(t *testing.T) {
 			"winmx":      {Mode: ModeBlock, Lock: LockSelective, BlockUDP: true, Names: []string{"*.example.org"}},
 			"opennap":    {Mode: ModeMonitor, Lock: LockStrict, BlockUDP: true, HTTP: true},
 		},
+		Policies: []Policy{{
+			Name: "School computers",
+			Members: ExemptList{
+				Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.3.0/24"), netip.MustParsePrefix("2001:db8:3::7/128")},
+				MACs:     []nfq.MAC{{0, 0x11, 0x22, 0x33, 0x44, 0xbb}},
+			},
+			Hosts: []string{"kids-pc"}, Networks: []string{"guest"}, Devices: []string{"wg0"},
+			Protocols: []string{"bittorrent", "winmx"},
+			Hours:     Hours{Days: 1<<time.Monday | 1<<time.Tuesday | 1<<time.Wednesday, Start: 21*3600 + 30*60, Stop: 6*3600 + 15*60 + 30},
+			Mode:      ModeMark,
+		}},
+		MarkDSCP: 8,
+		ConnMark: 0x00010000,
+		ConnMask: 0x00ff0000,
 	}
 	same(t, want, got)
 	// Every field must be said in the file, so that none is forgotten here.
@@ -101,7 +115,7 @@ func TestParseFull(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
-		{"section", "config wall\n", `f:1: unknown section type "wall", use p2pwall or protocol`},
+		{"section", "config wall\n", `f:1: unknown section type "wall", use p2pwall, protocol or policy`},
 		{"option", "config p2pwall\noption foo 1\n", `f:2: unknown option "foo", remove it or correct the name`},
 		{"boolean", "config p2pwall\noption enabled maybe\n", `f:2: bad value "maybe" for enabled, use 1 or 0`},
 		{"number", "config p2pwall\noption max_clients 2000\n", `f:2: bad value "2000" for max_clients, use a number from 1 to 1024`},
@@ -133,7 +147,7 @@ func TestParseErrors(t *testing.T) {
 		{"lock", "config protocol bittorrent\noption lock tight\n", `f:2: bad value "tight" for lock, use one of strict selective`},
 		{"name", "config protocol bittorrent\nlist name a..b\n", `f:2: bad value "a..b" for name, use a DNS name such as tracker.example.org or *.example.org, or off`},
 		{"names", "config protocol bittorrent\n" + manyNames(), `f:2: more than 128 names, use patterns such as *.example.org`},
-		{"mode", "config protocol fasttrack\noption mode kill\n", `f:2: bad value "kill" for mode, use one of off monitor block`},
+		{"mode", "config protocol fasttrack\noption mode kill\n", `f:2: bad value "kill" for mode, use one of off monitor block mark`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Parse(strings.NewReader(c.in), "f")

@@ -42,7 +42,7 @@ func (a Action) engine() state.Action {
 
 func (m Mode) engine() state.Mode {
 	switch m {
-	case ModeMonitor:
+	case ModeMonitor, ModeMark:
 		return state.Monitor
 	case ModeBlock:
 		return state.Block

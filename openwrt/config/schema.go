@@ -80,8 +80,10 @@ func (d *decoder) section(s *section) {
 		}
 	case "protocol":
 		d.protocol(s)
+	case "policy":
+		d.policy(s)
 	default:
-		d.fail(s.line, "unknown section type "+quote(s.typ), "use p2pwall or protocol")
+		d.fail(s.line, "unknown section type "+quote(s.typ), "use p2pwall, protocol or policy")
 	}
 }
 
@@ -148,6 +150,10 @@ func (d *decoder) mainScalar(o rawOption, v string) {
 		d.path(o, v, true, &c.StateFile)
 	case "event_command":
 		d.path(o, v, true, &c.EventCommand)
+	case "dscp":
+		d.dscp(o, v)
+	case "ct_mark":
+		d.connMark(o, v)
 	default:
 		d.fail(o.line, "unknown option "+quote(o.name), "remove it or correct the name")
 	}
@@ -200,7 +206,7 @@ func (d *decoder) protocolOption(o rawOption, p *Protocol) {
 	}
 	switch o.name {
 	case "mode":
-		d.choice(o, v, "off monitor block", func() { p.Mode = Mode(v) })
+		d.choice(o, v, modeWords, func() { p.Mode = Mode(v) })
 	case "lock":
 		d.choice(o, v, "strict selective", func() { p.Lock = Lock(v) })
 	case "block_udp":
@@ -243,6 +249,7 @@ func (d *decoder) whole() {
 	if c.Backend == BackendNFT && c.Sets == SetsIPSet {
 		d.fail(d.lines["sets"], "the nft backend cannot use ipset", "set sets to nft or auto")
 	}
+	d.marks()
 }
 
 // single returns the value of an option that has one. An empty value counts as
@@ -260,7 +267,7 @@ func (d *decoder) single(o rawOption) (string, bool) {
 // emptyIsDefault are the options for which an empty value says nothing.
 const emptyIsDefault = "enabled timelock look_back forget max_clients backend sets queue queues " +
 	"queue_length copy_range mark fail_open action offload devices_file control " +
-	"mode lock block_udp pong answer probe tcp_probe http reset_encrypted"
+	"mode lock block_udp pong answer probe tcp_probe http reset_encrypted dscp start_time stop_time name"
 
 // bad reports a value that does not fit.
 func (d *decoder) bad(o rawOption, v, remedy string) {

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package config
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// Policy is a "config policy" section: another mode for some hosts, some protocols or
+// some hours. The first one that fits counts. Where none does, it is the mode of the
+// protocol's own section.
+type Policy struct {
+	Name string
+	// Who: a host that one of these has. All are empty for every host.
+	Members  ExemptList
+	Hosts    []string // names of DHCP leases, in small letters
+	Networks []string // UCI networks
+	Devices  []string
+
+	Protocols []string // empty: all
+	Hours     Hours
+	Mode      Mode
+}
+
+// Everyone reports whether the policy is for every host.
+func (p *Policy) Everyone() bool {
+	return len(p.Members.Prefixes)+len(p.Members.MACs)+len(p.Hosts)+len(p.Networks)+len(p.Devices) == 0
+}
+
+// Covers reports whether the policy is for the protocol.
+func (p *Policy) Covers(protocol string) bool {
+	return len(p.Protocols) == 0 || slices.Contains(p.Protocols, protocol)
+}
+
+// In reports whether there is anybody for whom the protocol may be in the mode.
+func (c *Config) In(protocol string, mode Mode) bool {
+	if c.Protocols[protocol].Mode == mode {
+		return true
+	}
+	for i := range c.Policies {
+		if p := &c.Policies[i]; p.Mode == mode && p.Covers(protocol) {
+			return true
+		}
+	}
+	return false
+}
+
+// AnyIn reports whether that is so of any protocol.
+func (c *Config) AnyIn(mode Mode) bool {
+	for _, p := range protocols {
+		if c.In(p.Name, mode) {
+			return true
+		}
+	}
+	return false
+}
+
+// LooksFor reports whether the protocol is looked for at all.
+func (c *Config) LooksFor(protocol string) bool {
+	return c.In(protocol, ModeMonitor) || c.In(protocol, ModeBlock) || c.In(protocol, ModeMark)
+}
+
+const day = 24 * 60 * 60
+
+// Hours are when a policy holds, on the clock of the wall. The zero value is always.
+type Hours struct {
+	Days        uint8 // on which they begin: bit 0 is Sunday; none: every day
+	Start, Stop int   // seconds after midnight; both 0: the whole day
+}
+
+// Always reports whether the hours never end.
+func (h *Hours) Always() bool { return *h == Hours{} }
+
+// Hold reports whether it is in the hours at t, by t's own zone. They may go on after
+// midnight: the day on which they began counts.
+func (h *Hours) Hold(t time.Time) bool {
+	hour, minute, second := t.Clock()
+	at, today := (hour*60+minute)*60+second, t.Weekday()
+	on := func(d time.Weekday) bool { return h.Days == 0 || h.Days>>d&1 != 0 }
+	if h.Start < h.Stop || h.Stop == 0 {
+		return on(today) && at >= h.Start && (h.Stop == 0 || at < h.Stop)
+	}
+	return at >= h.Start && on(today) || at < h.Stop && on((today+6)%7)
+}
+
+// maxPolicies is how many policies there may be: they are tried one after the other.
+const maxPolicies = 64
+
+// policyOptions are the options of a policy section.
+const policyOptions = "enabled name mac ip host network device protocol weekdays start_time stop_time mode"
+
+// policy decodes a "config policy" section.
+func (d *decoder) policy(s *section) {
+	p := Policy{Name: s.name}
+	enabled, whom, mode, faults := true, false, false, len(d.errs)
+	for _, o := range s.options {
+		switch o.name {
+		case "mac", "ip":
+			whom = true
+			for _, v := range fields(o) {
+				if _, isMAC := parseMAC(lower(v)); isMAC != (o.name == "mac") || !p.Members.add(lower(v)) {
+					d.bad(o, v, policyRemedies[o.name])
+				}
+			}
+			continue
+		case "host":
+			whom = true
+			for _, v := range fields(o) {
+				if !validHost(v) {
+					d.bad(o, v, "use the name that the computer has among the DHCP leases")
+					continue
+				}
+				p.Hosts = appendNew(p.Hosts, lower(v))
+			}
+			continue
+		case "network":
+			whom, p.Networks = true, d.names(o)
+			continue
+		case "device":
+			whom, p.Devices = true, d.devices(o)
+			continue
+		case "protocol":
+			for _, v := range fields(o) {
+				if _, ok := d.config.Protocols[v]; !ok {
+					d.bad(o, v, "use one of "+protocolNames())
+					continue
+				}
+				p.Protocols = appendNew(p.Protocols, v)
+			}
+			continue
+		case "weekdays":
+			p.Hours.Days = d.weekdays(o)
+			continue
+		}
+		v, ok := d.single(o)
+		if !ok {
+			continue
+		}
+		switch o.name {
+		case "enabled":
+			d.boolean(o, v, &enabled)
+		case "name":
+			p.Name = v
+		case "start_time":
+			d.clock(o, v, &p.Hours.Start)
+		case "stop_time":
+			d.clock(o, v, &p.Hours.Stop)
+		case "mode":
+			mode = true
+			d.choice(o, v, modeWords, func() { p.Mode = Mode(v) })
+		default:
+			d.fail(o.line, "unknown option "+quote(o.name)+" for a policy", "use one of "+policyOptions)
+		}
+	}
+	switch {
+	case !mode:
+		d.fail(s.line, "a policy without a mode", "add: option mode, with one of "+modeWords)
+	case whom && p.Everyone() && len(d.errs) == faults:
+		d.fail(s.line, "a policy whose lists of computers are all empty", "name a computer, or remove the lists to have it for all")
+	case p.Hours.Start != 0 && p.Hours.Start == p.Hours.Stop:
+		d.fail(s.line, "start_time and stop_time are the same", "remove both to have the whole day")
+	}
+	if !enabled {
+		return
+	}
+	if len(d.config.Policies) == maxPolicies {
+		d.fail(s.line, "more than "+strconv.Itoa(maxPolicies)+" policies", "put computers with the same hours and mode into one")
+		return
+	}
+	d.config.Policies = append(d.config.Policies, p)
+}
+
+var policyRemedies = map[string]string{
+	"mac": "use a MAC such as 00:11:22:33:44:55",
+	"ip":  "use an address, or a network such as 192.168.1.0/24",
+}
+
+// validHost reports whether a lease may have the name.
+func validHost(s string) bool {
+	return s != "" && len(s) <= 255 && validName(strings.ReplaceAll(strings.ReplaceAll(s, "-", "_"), ".", "_"))
+}
+
+// weekdayNames begin with Sunday, as time.Weekday does.
+const weekdayNames = "sunmontuewedthufrisat"
+
+// weekdays takes names of days, of which the first three letters count. A "!" before
+// them turns the list round.
+func (d *decoder) weekdays(o rawOption) (days uint8) {
+	not := uint8(0)
+	for _, list := range o.values {
+		for _, v := range strings.Fields(list) {
+			if rest, ok := strings.CutPrefix(v, "!"); ok {
+				if not, v = 0x7f, rest; v == "" {
+					continue
+				}
+			}
+			i := -1
+			if len(v) >= 3 {
+				i = strings.Index(weekdayNames, lower(v[:3]))
+			}
+			if i < 0 || i%3 != 0 {
+				d.bad(o, v, "use sun mon tue wed thu fri sat")
+				continue
+			}
+			days |= 1 << (i / 3)
+		}
+	}
+	if days ^= not; days == 0 && not != 0 {
+		d.fail(o.line, "weekdays leaves no day", "remove the policy, or a day from the list")
+	}
+	return days
+}
+
+// clock takes a time of the day, in hours, minutes and perhaps seconds.
+func (d *decoder) clock(o rawOption, v string, to *int) {
+	parts, at := strings.Split(v, ":"), 0
+	ok := len(parts) == 2 || len(parts) == 3
+	for i, x := range parts {
+		n, err := strconv.ParseUint(x, 10, 8)
+		ok = ok && err == nil && len(x) <= 2 && (i == 0 || n < 60)
+		at = at*60 + int(n)
+	}
+	if len(parts) == 2 {
+		at *= 60
+	}
+	if !ok || at >= day {
+		d.bad(o, v, "use a time of the day such as 21:30 or 21:30:00")
+		return
+	}
+	*to = at
+}
+
+// dscpNames are names of code points; "le" is what is to have less than all others
+// (RFC 8622).
+const dscpNames = " le=1 cs0=0 cs1=8 cs2=16 cs3=24 cs4=32 cs5=40 cs6=48 cs7=56 "
+
+// dscp takes a code point of the IP header by number or name. NoDSCP is "off".
+func (d *decoder) dscp(o rawOption, v string) {
+	n, err := strconv.ParseUint(v, 0, 8)
+	if _, rest, ok := strings.Cut(dscpNames, " "+lower(v)+"="); ok {
+		v, _, _ = strings.Cut(rest, " ")
+		n, err = strconv.ParseUint(v, 10, 8)
+	}
+	switch {
+	case v == "off":
+		d.config.MarkDSCP = NoDSCP
+	case err != nil || n > 63:
+		d.bad(o, v, "use le, cs0 to cs7, a number from 0 to 63, or off")
+	default:
+		d.config.MarkDSCP = int(n)
+	}
+}
+
+// connMark takes a mark, and perhaps the mask of the bits that it is written to. Without
+// a mask those bits are set that the mark has.
+func (d *decoder) connMark(o rawOption, v string) {
+	c := d.config
+	if v == "" || v == "off" {
+		c.ConnMark, c.ConnMask = 0, 0
+		return
+	}
+	value, mask, masked := strings.Cut(v, "/")
+	n, err := strconv.ParseUint(value, 0, 32)
+	m := n
+	if masked && err == nil {
+		m, err = strconv.ParseUint(mask, 0, 32)
+	}
+	if err != nil || m == 0 || n&^m != 0 {
+		d.bad(o, v, "use a mark and the mask of its bits, such as 0x00010000/0x00ff0000, or off")
+		return
+	}
+	c.ConnMark, c.ConnMask = uint32(n), uint32(m)
+}
+
+// marks checks what mode mark needs.
+func (d *decoder) marks() {
+	c := d.config
+	if c.ConnMask&c.MarkMask != 0 {
+		d.fail(d.lines["ct_mark"], "ct_mark has bits that the option mark has: "+nfq.FormatMark(c.ConnMask&c.MarkMask),
+			"choose others for one of the two")
+	}
+	if c.AnyIn(ModeMark) && c.ConnMask == 0 && c.MarkDSCP == NoDSCP {
+		d.fail(d.lines["dscp"], "mode mark has nothing to mark with", "set dscp or ct_mark")
+	}
+}
+
+func protocolNames() string {
+	var known []string
+	for _, p := range protocols {
+		known = append(known, p.Name)
+	}
+	return strings.Join(known, " ")
+}

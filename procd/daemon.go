@@ -17,6 +17,7 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/firewall"
 	"github.com/p2pwall/p2pwall/procd/control"
 	"github.com/p2pwall/p2pwall/procd/events"
+	"github.com/p2pwall/p2pwall/procd/history"
 	"github.com/p2pwall/p2pwall/procd/lan"
 	"github.com/p2pwall/p2pwall/procd/notify"
 	"github.com/p2pwall/p2pwall/state"
@@ -33,12 +34,14 @@ type daemon struct {
 	files   stateFiles
 
 	journal  *events.Journal
+	history  history.Table
 	listener listener
 	server   *control.Server
 	notifier *notify.Notifier
 	flows    *flowCutter
 	locks    lockSharer
 
+	rounds  int // of keepHouse
 	failed  chan error
 	done    chan struct{} // closed at the end, for the helpers
 	helpers sync.WaitGroup
@@ -74,6 +77,7 @@ func (d *daemon) start() error {
 		return err
 	}
 	d.files.restoreJournal(d.journal)
+	d.files.restoreHistory(&d.history, c.HistoryFile)
 	if err := d.listen(c); err != nil {
 		return err
 	}
@@ -138,7 +142,7 @@ func (d *daemon) newEngine(c *config.Config, sender *nfq.Sender, now state.Time)
 // listen opens the control socket.
 func (d *daemon) listen(c *config.Config) (err error) {
 	service := &control.Service{
-		Journal: d.journal, PID: os.Getpid(), Info: d.status.info, Check: d.status.check, LAN: d.status.lan,
+		Journal: d.journal, History: &d.history, PID: os.Getpid(), Info: d.status.info, Check: d.status.check, LAN: d.status.lan,
 	}
 	for _, w := range d.workers {
 		service.Loops = append(service.Loops, w.loop)
@@ -166,6 +170,9 @@ func (d *daemon) stop(successor bool) {
 	d.rules.countGone()
 	if d.server != nil {
 		d.save(true)
+		if !successor { // it begins with what is in RAM
+			d.files.flashHistory(&d.history, d.status.cfg.HistoryFile)
+		}
 	}
 	if !successor {
 		d.rules.remove()
@@ -185,7 +192,11 @@ func (d *daemon) stop(successor bool) {
 }
 
 // save writes the state files: all, or those of engines that did something.
-func (d *daemon) save(all bool) { d.files.save(all, d.workers, d.journal) }
+func (d *daemon) save(all bool) {
+	d.history.Take(time.Now(), d.workers.do)
+	d.files.save(all, d.workers, d.journal)
+	d.files.saveHistory(&d.history, d.status.cfg.HistoryFile)
+}
 
 // errNoLAN says that no LAN device is known. A daemon that starts so waits for a
 // configuration that names one: to end would only have it started again.
@@ -218,9 +229,15 @@ func (d *daemon) findDevices() error {
 	return nil
 }
 
+// historyEvery is in which of so many rounds of keepHouse the history is brought up to date.
+const historyEvery = 10
+
 // keepHouse looks after devices and rules.
 func (d *daemon) keepHouse() {
 	d.watchDevices()
+	if d.rounds++; d.rounds%historyEvery == 0 {
+		d.history.Take(time.Now(), d.workers.do)
+	}
 	if !d.o.NoRules {
 		d.rules.check()
 	}

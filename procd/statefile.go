@@ -9,8 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/p2pwall/p2pwall/procd/events"
+	"github.com/p2pwall/p2pwall/procd/history"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -19,9 +21,10 @@ import (
 type stateFiles struct {
 	_ [0]func() // not to be compared: the code for it costs flash
 	*complaints
-	path    string // of the first engine's; "" for none at all
-	version string // of the program: a journal is of one version
-	logged  uint64 // the last event in the journal's file
+	path    string    // of the first engine's; "" for none at all
+	version string    // of the program: a journal is of one version
+	logged  uint64    // the last event in the journal's file
+	flashed time.Time // when the history was put on flash
 }
 
 // ofEngine is the file of engine i.
@@ -57,12 +60,7 @@ func (f *stateFiles) restore(i int, now state.Time, fresh func() *state.Engine) 
 		return e, false
 	}
 	if err := e.Restore(b, now); err != nil {
-		aside := path + ".damaged"
-		where := "moved to " + aside
-		if e := os.Rename(path, aside); e != nil {
-			where = "left where it is: " + e.Error()
-		}
-		f.log.Warnf("state file %s: %v: %s, starting empty", path, err, where)
+		f.log.Warnf("state file %v, starting empty", setAside(path, err))
 		return fresh(), false
 	}
 	if n, locked := e.Len(); n > 0 {
@@ -114,6 +112,78 @@ func (f *stateFiles) save(all bool, workers workers, j *events.Journal) {
 	}
 }
 
+// ofHistory is the file of the history that outlives a restart of the program.
+func (f *stateFiles) ofHistory() string {
+	if f.path == "" {
+		return ""
+	}
+	return f.path + ".history"
+}
+
+// restoreHistory takes the history of the last run, or else what the flash has.
+func (f *stateFiles) restoreHistory(t *history.Table, flash string) {
+	f.flashed = time.Now()
+	if st, err := os.Stat(flash); err == nil {
+		f.flashed = st.ModTime()
+	}
+	for _, path := range []string{f.ofHistory(), flash} {
+		if path == "" {
+			continue
+		}
+		b, err := readState(path)
+		if err == nil && b != nil {
+			if err = t.Restore(b); err == nil {
+				return
+			}
+			err = setAside(path, err)
+		}
+		if err != nil {
+			f.log.Warnf("history: %v", err)
+		}
+	}
+}
+
+// setAside moves a damaged file away, and returns what is to be said of it.
+func setAside(path string, err error) error {
+	aside := path + ".damaged"
+	where := "moved to " + aside
+	if e := os.Rename(path, aside); e != nil {
+		where = "left where it is: " + e.Error()
+	}
+	return fmt.Errorf("%s: %w: %s", path, err, where)
+}
+
+// flashPeriod is how often the history is put on flash, which wears.
+const flashPeriod = 24 * time.Hour
+
+// saveHistory writes the history, if there is something new, and once a day on flash as
+// well.
+func (f *stateFiles) saveHistory(t *history.Table, flash string) {
+	if path := f.ofHistory(); path != "" && t.Changed() {
+		f.sayHistory(writeState(path, t.Snapshot()))
+	}
+	if age := time.Since(f.flashed); age >= flashPeriod || age < 0 { // the clock was set
+		f.flashHistory(t, flash)
+	}
+}
+
+// flashHistory puts the history on flash, if it is to be there.
+func (f *stateFiles) flashHistory(t *history.Table, flash string) {
+	if flash == "" {
+		return
+	}
+	f.flashed = time.Now()
+	f.sayHistory(writeState(flash, t.Snapshot()))
+}
+
+func (f *stateFiles) sayHistory(err error) {
+	what := ""
+	if err != nil {
+		what = fmt.Sprintf("history: %v: it will not survive a restart", err)
+	}
+	f.say("history", what)
+}
+
 // maxState is more than any state file has: 1024 clients with 256 peers each.
 const maxState = 32 << 20
 
@@ -123,12 +193,28 @@ func writeState(path string, b []byte) error {
 		return err
 	}
 	tmp := path + ".new"
-	err := os.WriteFile(tmp, b, 0o600)
+	err := writeSynced(tmp, b)
 	if err == nil {
 		err = os.Rename(tmp, path)
 	}
 	if err != nil {
 		_ = os.Remove(tmp)
+	}
+	return err
+}
+
+// writeSynced writes a file that is whole also when the power goes.
+func writeSynced(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
 	}
 	return err
 }

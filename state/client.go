@@ -55,6 +55,7 @@ type client struct {
 	droppedTCP  uint32
 	droppedUDP  uint32
 	dropped     uint32
+	tally       tally
 
 	// query is the last query of the client, port the one it came from: the
 	// probe goes there.
@@ -117,7 +118,7 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	c.proved, c.proof, c.claim, c.provenAt, c.toldPeer = 0, ProofNone, claim{}, 0, nfq.AddrPort{}
 	clear(c.said[:])
 	c.locked, c.since, c.lookedAnew, c.lockStart, c.lockUntil, c.kernelUntil = false, 0, 0, 0, 0, 0
-	c.locks, c.dropped, c.droppedTCP, c.droppedUDP = 0, 0, 0, 0
+	c.locks, c.dropped, c.droppedTCP, c.droppedUDP, c.tally = 0, 0, 0, 0, tally{}
 	c.strict, c.selective, c.disguised, c.sessions, c.program = false, false, false, 0, detect.ClientName{}
 	c.own = [maxOwn]uint16{}
 	c.hash, c.answers = [20]byte{}, budget{}

@@ -35,7 +35,7 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 		e.emit(Event{Class: ClassClient, What: EventLocked, Client: c.addr, MAC: c.mac, Protocol: uint8(protocol), Reason: reason})
 	}
 	if !c.locked {
-		c.locked, c.since = true, now
+		c.locked, c.since, c.tally.since = true, now, now
 		c.locks++
 		if !c.foreign {
 			e.nlocked++
@@ -68,6 +68,9 @@ func (e *Engine) release(slot int32, c *client) {
 	e.unlockInKernel(c)
 	if c.selective {
 		e.watchOn(c) // if it goes on after all, its next connection is asked
+	}
+	if c.locked && !c.foreign {
+		c.tally.locked += e.now.Since(c.tally.since)
 	}
 	c.locked, c.strict, c.selective, c.sessions, c.kernelUntil = false, false, false, 0, 0
 	c.own = [maxOwn]uint16{}

@@ -466,6 +466,7 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 	}
 	if cfg := &e.cfg; locked && proved.Has(protocol) && until > r.now && cfg.LockTime > 0 && cfg.Protocols[protocol].Mode == Block {
 		c.locked, c.strict, c.selective = true, flags&2 != 0, flags&4 != 0
+		c.tally.since = r.now
 		e.nlocked++
 		c.lockUntil = min(until, r.now.After(cfg.LockTime))
 		c.lockStart = c.lockUntil - Time(cfg.LockTime)

@@ -239,8 +239,9 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 // drop counts a TCP packet that is dropped; c may be nil.
 //
 //go:noinline
-func (c *client) drop(*nfq.Packet) nfq.Verdict {
+func (c *client) drop(p *nfq.Packet) nfq.Verdict {
 	if c != nil {
+		c.tally.drop(p)
 		c.dropped++
 		c.droppedTCP++
 	}

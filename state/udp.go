@@ -39,7 +39,7 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	session, protocol := rtcLeave, e.rtcProtocol(c)
 	if e.looks {
 		if session = e.webRTC(p, h, c, protocol, now); session == rtcDrop {
-			return e.dropUDP(c, nil, protocol)
+			return e.dropUDP(p, c, nil, protocol)
 		}
 	}
 	// What is weak may be anything: a name server's number begins as FastTrack's
@@ -64,10 +64,10 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		if weak && int(peer.protocol) == f.Protocol && p.SrcPort == c.port {
 			e.wentTo(h.client, c, peer, &p.Src, now)
 		}
-		return e.dropUDP(c, peer, int(peer.protocol))
+		return e.dropUDP(p, c, peer, int(peer.protocol))
 	}
 	if c.selective && c.owns(p.SrcPort) {
-		return e.dropUDP(c, nil, int(c.protocol))
+		return e.dropUDP(p, c, nil, int(c.protocol))
 	}
 	return nfq.Accept
 }
@@ -105,7 +105,7 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	if c == nil {
 		// No place for it: it is not held, but what is recognised is
 		// blocked all the same.
-		return e.dropUDP(nil, nil, protocol)
+		return e.dropUDP(p, nil, nil, protocol)
 	}
 	if c.toldPeer.Addr.IsZero() {
 		c.toldPeer = nfq.AddrPort{Addr: p.Dst, Port: p.DstPort}
@@ -162,7 +162,7 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 			e.Counters.Pongs++
 		}
 	}
-	return e.dropUDP(c, peer, protocol)
+	return e.dropUDP(p, c, peer, protocol)
 }
 
 const (
@@ -187,7 +187,7 @@ func (e *Engine) blocksUDP(protocol int) bool {
 
 // dropUDP drops a datagram of a client as the protocol's policy says: peer is to
 // whom it was. Either may be nil.
-func (e *Engine) dropUDP(c *client, peer *peer, protocol int) nfq.Verdict {
+func (e *Engine) dropUDP(p *nfq.Packet, c *client, peer *peer, protocol int) nfq.Verdict {
 	if !e.blocksUDP(protocol) {
 		return nfq.Accept
 	}
@@ -195,6 +195,7 @@ func (e *Engine) dropUDP(c *client, peer *peer, protocol int) nfq.Verdict {
 		peer.dropped++
 	}
 	if c != nil {
+		c.tally.drop(p)
 		c.dropped++
 		c.droppedUDP++
 	}

@@ -119,6 +119,7 @@ type Config struct {
 	Offload      Offload
 	Control      string
 	StateFile    string // "" for none
+	HistoryFile  string // on flash, "" for none
 	EventCommand string // "" for none
 	Log          LogClasses
 	Protocols    map[string]Protocol

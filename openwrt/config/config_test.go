@@ -80,6 +80,7 @@ func TestParseFull(t *testing.T) {
 		Offload:      OffloadLeave,
 		Control:      "/tmp/control",
 		StateFile:    "",
+		HistoryFile:  "/etc/p2pwall/history",
 		EventCommand: "/usr/libexec/p2pwall-event",
 		Log:          LogClients | LogPeers | LogUDPDropped | LogTCPDropped,
 		Protocols: map[string]Protocol{

@@ -148,6 +148,8 @@ func (d *decoder) mainScalar(o rawOption, v string) {
 		d.path(o, v, false, &c.Control)
 	case "state_file":
 		d.path(o, v, true, &c.StateFile)
+	case "history_file":
+		d.path(o, v, true, &c.HistoryFile)
 	case "event_command":
 		d.path(o, v, true, &c.EventCommand)
 	case "dscp":

@@ -493,7 +493,7 @@ func TestRPC(t *testing.T) {
 		{"status", ``, func() (string, string) { return ok(`{"cmd":"status"}`) }},
 		{"clients", `{}`, func() (string, string) { return ok(`{"cmd":"clients"}`) }},
 		{"check", `{}`, func() (string, string) { return ok(`{"cmd":"check"}`) }},
-		{"history", `{}`, func() (string, string) { return ok(`{"cmd":"history"}`) }},
+		{"history", `{}`, func() (string, string) { return ok(`{"cmd":"history","host":""}`) }},
 		{"page", `{}`, func() (string, string) { return ok(`{"cmd":"page","host":""}`) }},
 		{"page", `{"host":"$(reboot)"}`, func() (string, string) { return bad("host is not an address") }},
 		{"peers", `{}`, func() (string, string) { return ok(`{"cmd":"peers","host":""}`) }},

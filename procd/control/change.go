@@ -24,6 +24,7 @@ func (s *Service) change(req *Request) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
+	s.takeHistory() // a host that is forgotten takes along what is new of it
 	if req.Cmd == "unlock" {
 		was := false
 		s.each(func(e *state.Engine, now state.Time) { was = e.Unlock(a, now) || was })

@@ -52,12 +52,15 @@ var Commands = [...]Command{
 		Host: Must, Number: "seconds", Changes: true,
 		json: (*Service).changeJSON, text: (*Service).changeText,
 	},
+	{
+		Name: "history", Help: "what ran on which day, and what was cut of it", Host: May,
+		json: (*Service).history, text: (*Service).historyText,
+	},
 	{Name: "monitor", Help: "show events as they come", Follows: true},
 	// All at once that LuCI's page shows: each request costs a router the start of two
 	// programs. With a host it has the peers of that one as well.
 	{Name: "page", Host: May, json: (*Service).page},
 	{Name: "events", Number: "since", json: (*Service).events},
-	{Name: "history", json: (*Service).history},
 	{Name: "check", json: (*Service).check},
 }
 

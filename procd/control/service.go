@@ -12,6 +12,7 @@ import (
 
 	"github.com/p2pwall/p2pwall/openwrt/check"
 	"github.com/p2pwall/p2pwall/procd/events"
+	"github.com/p2pwall/p2pwall/procd/history"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -42,6 +43,7 @@ type Queue struct {
 type Service struct {
 	Loops   []*state.Loop
 	Journal *events.Journal
+	History *history.Table
 	// PID is left out of replies when it is 1: that is its number within a jail,
 	// and nobody outside can use it.
 	PID   int
@@ -102,7 +104,7 @@ func (s *Service) page(w *jsonWriter, req *Request) error {
 	_ = s.clients(w, req)
 	w.key("history")
 	w.open('{')
-	_ = s.history(w, req)
+	s.minutes(w)
 	w.close('}')
 	if req.Host == "" {
 		return nil

@@ -22,10 +22,10 @@ import (
 func TestReplies(t *testing.T) {
 	w := newWorld(t, 2)
 	path := control(t, w.Handle)
-	for _, empty := range []string{"clients", "peers", "events"} {
+	for _, empty := range []string{"clients", "peers", "events", "history"} {
 		golden.Compare(t, "testdata/"+empty+"-none.json", indent(t, ask(t, path, `{"cmd":"`+empty+`"}`)))
 	}
-	for _, empty := range []string{"clients", "peers"} {
+	for _, empty := range []string{"clients", "peers", "history"} {
 		golden.Compare(t, "testdata/"+empty+"-none.txt", words(t, ask(t, path, `{"cmd":"`+empty+`","text":true}`)))
 	}
 
@@ -41,7 +41,7 @@ func TestReplies(t *testing.T) {
 	for _, c := range []string{"status", "clients", "peers", "events", "history", "check"} {
 		golden.Compare(t, "testdata/"+c+".json", indent(t, ask(t, path, `{"cmd":"`+c+`"}`)))
 	}
-	for _, c := range []string{"status", "clients", "peers"} {
+	for _, c := range []string{"status", "clients", "peers", "history"} {
 		golden.Compare(t, "testdata/"+c+".txt", words(t, ask(t, path, `{"cmd":"`+c+`","text":true}`)))
 	}
 	golden.Compare(t, "testdata/peers-one.json", indent(t, ask(t, path, `{"cmd":"peers","host":"192.168.1.51"}`)))
@@ -93,8 +93,10 @@ func TestSmallReplies(t *testing.T) {
 		{`{"cmd":"exempt","host":"192.168.1.51","seconds":0,"text":true}`, `{"error":"192.168.1.51 is not exempt at run time: \"status\" lists who is; to exempt it say for how many seconds"}`},
 		{`{"cmd":"exempt","host":"fe80::5%br-lan","seconds":60}`, `{"ok":true,"seconds":60}`},
 		{`{"cmd":"exempt","host":"fe80::5","seconds":0,"text":true}`, `{"text":"fe80::5 is watched again\n"}`},
-		{`{"cmd":"dance"}`, `{"error":"unknown cmd \"dance\": use one of status clients peers unlock exempt monitor page events history check"}`},
-		{`{"cmd":"history","text":true}`, `{"error":"cmd \"history\" has no text form"}`},
+		{`{"cmd":"dance"}`, `{"error":"unknown cmd \"dance\": use one of status clients peers unlock exempt history monitor page events check"}`},
+		{`{"cmd":"history","host":"nas"}`, `{"error":"host \"nas\" is no IP address"}`},
+		{`{"cmd":"history","host":"192.168.1.99","text":true}`, `{"text":"nothing found in the last 30 days\n"}`},
+		{`{"cmd":"page","text":true}`, `{"error":"cmd \"page\" has no text form"}`},
 		{`[]`, `{"error":"not a JSON object on one line"}`},
 		{``, `{"error":"not a JSON object on one line"}`},
 	} {
@@ -121,8 +123,9 @@ func TestPage(t *testing.T) {
 		got := ask(t, path, request)
 		return got[1 : len(got)-1]
 	}
-	status, clients, history := ask(t, path, `{"cmd":"status"}`), inner(`{"cmd":"clients"}`), ask(t, path, `{"cmd":"history"}`)
-	want := "{" + strings.Join([]string{member("status", status), clients, member("history", history)}, ",") + "}"
+	status, clients := ask(t, path, `{"cmd":"status"}`), inner(`{"cmd":"clients"}`)
+	hour, _, _ := strings.Cut(ask(t, path, `{"cmd":"history"}`), `,"hours":`)
+	want := "{" + strings.Join([]string{member("status", status), clients, member("history", hour+"}")}, ",") + "}"
 	if got := ask(t, path, `{"cmd":"page"}`); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}

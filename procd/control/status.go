@@ -85,30 +85,6 @@ func (s *Service) exemptions() (out []state.Exemption) {
 	return out
 }
 
-func (s *Service) history(w *jsonWriter, _ *Request) error {
-	var sum [state.HistoryMinutes]state.Bucket
-	s.each(func(e *state.Engine, now state.Time) {
-		for i, b := range e.History(now) {
-			sum[i].DroppedTCP += b.DroppedTCP
-			sum[i].DroppedUDP += b.DroppedUDP
-			sum[i].Probes += b.Probes
-		}
-	})
-	w.num("interval", 60)
-	column := func(name string, value func(b *state.Bucket) uint32) {
-		w.key(name)
-		w.open('[')
-		for i := range sum {
-			w.itemNum(uint64(value(&sum[i])))
-		}
-		w.close(']')
-	}
-	column("dropped_tcp", func(b *state.Bucket) uint32 { return b.DroppedTCP })
-	column("dropped_udp", func(b *state.Bucket) uint32 { return b.DroppedUDP })
-	column("probes", func(b *state.Bucket) uint32 { return b.Probes })
-	return nil
-}
-
 func (s *Service) statusText(b *strings.Builder, _ *Request) error {
 	info := s.Info()
 	var sum state.Counters

@@ -14,6 +14,7 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/openwrt/check"
 	"github.com/p2pwall/p2pwall/procd/events"
+	"github.com/p2pwall/p2pwall/procd/history"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -64,7 +65,7 @@ func newWorld(t *testing.T, n int) *world {
 	w := &world{time: engineNow}
 	wall := wallNow.Add(-90 * time.Second) // when all began
 	w.Service = &Service{
-		Journal: events.NewJournal(func() time.Time { return wall }), PID: 4711,
+		Journal: events.NewJournal(func() time.Time { return wall }), History: new(history.Table), PID: 4711,
 		Info: func() Info {
 			return Info{
 				Version: "1.2.3", Config: "/etc/config/p2pwall", Started: wallNow.Add(-90 * time.Second),

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package history
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"hash/crc32"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.FixedZone("", 2*3600))
+
+func addr(s string) nfq.Addr { return nfq.AddrFrom(netip.MustParseAddr(s)) }
+
+func tally(n int) *state.Tally {
+	x := &state.Tally{
+		Addr: addr("192.168.1.50"), MAC: nfq.MAC{2, 0, 0, 0, byte(n >> 8), byte(n)}, Protocol: uint8(detect.ByName("bittorrent")),
+		Reason: detect.ReasonPing, Proof: state.ProofConduct, Locked: time.Minute, Connections: 3, Bytes: 1000,
+	}
+	x.Program.Set([]byte("Transmission 4.0"))
+	return x
+}
+
+// TestDays: one host's day is one record, whatever it adds, and the day begins at the
+// midnight of the place.
+func TestDays(t *testing.T) {
+	for _, x := range []struct {
+		at       string
+		day      string
+		midnight string
+	}{
+		{"2026-03-03T23:59:59+02:00", "2026-03-03", "2026-03-02T22:00:00Z"},
+		{"2026-03-04T00:00:00+02:00", "2026-03-04", "2026-03-03T22:00:00Z"},
+		{"2026-03-04T00:00:00Z", "2026-03-04", "2026-03-04T00:00:00Z"},
+		{"2026-03-04T01:00:00-05:00", "2026-03-04", "2026-03-04T05:00:00Z"},
+		// The clocks went forward at two, and it is summer time.
+		{"2026-03-29T12:00:00+02:00", "2026-03-29", "2026-03-28T22:00:00Z"},
+	} {
+		at, _ := time.Parse(time.RFC3339, x.at)
+		day, midnight := dayOf(at)
+		if got := time.Unix(int64(day)*daySeconds, 0).UTC().Format("2006-01-02"); got != x.day {
+			t.Errorf("%s is of %s, want %s", x.at, got, x.day)
+		}
+		if got := time.Unix(midnight, 0).UTC().Format(time.RFC3339); got != x.midnight {
+			t.Errorf("%s: midnight %s, want %s", x.at, got, x.midnight)
+		}
+	}
+}
+
+func TestAdd(t *testing.T) {
+	var h Table
+	day, _ := dayOf(noon)
+	six := tally(1)
+	six.Addr, six.Proof, six.Reason = addr("2001:db8::50"), state.ProofAnswer, detect.ReasonProbe
+	six.Program = detect.ClientName{}
+	other := tally(2)
+	other.MAC = nfq.MAC{}
+	third := *other
+	third.Addr = addr("192.168.1.51")
+	h.add(day, noon.Unix()-100, noon.Unix()-50, tally(1))
+	h.add(day, noon.Unix()-100, noon.Unix(), six)
+	h.add(day, noon.Unix()-90, noon.Unix(), other)
+	h.add(day, noon.Unix()-80, noon.Unix(), &third)
+	h.add(day-1, noon.Unix()-daySeconds, noon.Unix()-daySeconds, tally(1))
+	h.add(day-Days, noon.Unix()-Days*daySeconds, noon.Unix(), tally(1)) // is not told any more
+	h.add(day+1, noon.Unix(), noon.Unix(), tally(1))                    // the clock was ahead
+	got := h.Records(noon)
+	if len(got) != 4 {
+		t.Fatalf("%d records: %+v", len(got), got)
+	}
+	want := Record{
+		Day: day, Addr: addr("192.168.1.50"), MAC: tally(1).MAC, Protocol: tally(1).Protocol, Reason: detect.ReasonProbe,
+		Proof: state.ProofAnswer, Program: tally(1).Program, First: noon.Unix() - 100, Last: noon.Unix(),
+		Locked: 2 * time.Minute, Connections: 6, Bytes: 2000,
+	}
+	if got[0] != want {
+		t.Errorf("got %+v\nwant %+v", got[0], want)
+	}
+	if got[1].Addr != other.Addr || got[2].Addr != third.Addr || got[3].Day != day-1 {
+		t.Errorf("order: %+v", got)
+	}
+}
+
+// TestBounds: a host that pretends to be many pushes out neither other days nor who was
+// locked for long; the oldest days give way.
+func TestBounds(t *testing.T) {
+	var h Table
+	day, _ := dayOf(noon)
+	for d := range int32(40) {
+		long := tally(0xffff)
+		long.Locked = time.Hour
+		h.add(day-39+d, 1, 1, long)
+		for n := range 19 {
+			h.add(day-39+d, 1, 1, tally(n))
+		}
+	}
+	before := len(h.Records(noon))
+	if before < maxRecords-20 {
+		t.Errorf("%d records of %d", before, maxRecords)
+	}
+	for n := range 10000 {
+		h.add(day, 1, 1, tally(0x1000+n))
+	}
+	days := map[int32]int{}
+	long := false
+	for _, r := range h.Records(noon) {
+		days[r.Day]++
+		long = long || r.Day == day && r.Locked == time.Hour
+	}
+	if days[day] != maxOfDay || !long {
+		t.Errorf("%d records of one day, the long lock is there: %v", days[day], long)
+	}
+	for d := day - 20; d < day; d++ {
+		if days[d] != 20 {
+			t.Errorf("day %d has %d records", d-day, days[d])
+		}
+	}
+}
+
+func TestHours(t *testing.T) {
+	var h Table
+	hour := noon.Unix() / hourSeconds
+	h.at(hour - 200).Bytes = 1
+	h.at(hour - 5).Bytes = 2
+	h.at(hour).Bytes = 3
+	got, last := h.Series(noon.Add(59 * time.Minute))
+	if last != hour*hourSeconds || got[Hours-1].Bytes != 3 || got[Hours-6].Bytes != 2 {
+		t.Errorf("last %d: %+v", last, got)
+	}
+	var sum uint64
+	for _, x := range got {
+		sum += x.Bytes
+	}
+	if sum != 5 {
+		t.Errorf("all hours together have %d", sum)
+	}
+	later, _ := h.Series(noon.Add(3 * time.Hour))
+	if later[Hours-4].Bytes != 3 || later[Hours-1].Bytes != 0 {
+		t.Errorf("three hours later: %+v", later)
+	}
+	// The clock was wrong by a year, and is right now.
+	h.at(hour - 365*24).Bytes = 7
+	if got, _ := h.Series(noon.Add(-365 * 24 * time.Hour)); got[Hours-1].Bytes != 7 || got[Hours-2].Bytes != 0 {
+		t.Errorf("with the clock set back: %+v", got[Hours-2:])
+	}
+}
+
+func full() *Table {
+	h := new(Table)
+	day, _ := dayOf(noon)
+	h.add(day, noon.Unix()-100, noon.Unix(), tally(1))
+	x := tally(2)
+	x.Program = detect.ClientName{}
+	h.add(day-3, noon.Unix()-3*daySeconds, noon.Unix()-3*daySeconds, x)
+	*h.at(noon.Unix() / hourSeconds) = Hour{1, 2, 3, 4, 5, 6}
+	*h.at(noon.Unix()/hourSeconds - 7) = Hour{7, 8, 9, 10, 11, 12}
+	return h
+}
+
+func TestFile(t *testing.T) {
+	h := full()
+	h.changed = true
+	b := h.Snapshot()
+	if h.Changed() {
+		t.Error("it is saved, and said to be changed")
+	}
+	var got Table
+	if err := got.Restore(b); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(h.Records(noon), got.Records(noon), cmp.Comparer(func(a, b detect.ClientName) bool { return a == b })); d != "" {
+		t.Errorf("records (-want +got):\n%s", d)
+	}
+	a, _ := h.Series(noon)
+	if b, _ := got.Series(noon); a != b {
+		t.Errorf("hours: got %v, want %v", b, a)
+	}
+	// The head and the first record, byte by byte.
+	if head := hex.EncodeToString(b[:8]); head != "5032504800000001" {
+		t.Errorf("head %s", head)
+	}
+	i := strings.Index(string(b), "Transmission 4.0") - 66
+	if record := hex.EncodeToString(b[i : i+66]); record != ""+
+		"00005024"+"00000000000000000000ffffc0a80132"+"020000000001"+"01"+"01"+"02"+
+		"0000000069a8023c"+"0000000069a802a0"+"0000000df8475800"+"00000003"+"00000000000003e8"+"10" {
+		t.Errorf("record %s", record)
+	}
+}
+
+// TestDamagedFile: whatever is wrong with a file, it changes nothing.
+func TestDamagedFile(t *testing.T) {
+	good := full().Snapshot()
+	sealed := func(b []byte) []byte {
+		binary.BigEndian.PutUint32(b[8:], crc32.ChecksumIEEE(b[fileHead:]))
+		return b
+	}
+	clone := func() []byte { return append([]byte(nil), good...) }
+	version := clone()
+	version[7]++
+	flipped := clone()
+	flipped[100] ^= 1
+	for name, b := range map[string][]byte{
+		"nothing": nil, "a head alone": good[:fileHead], "another version": sealed(version), "a bit": flipped,
+		"cut":  sealed(clone()[:len(good)-1]),
+		"more": sealed(append(clone(), 0)),
+	} {
+		h := full()
+		want := h.Records(noon)
+		if err := h.Restore(b); err != ErrDamaged {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := h.Records(noon); len(got) != len(want) || got[0] != want[0] {
+			t.Errorf("%s: the table has changed", name)
+		}
+	}
+	if err := new(Table).Restore(sealed(clone())); err != nil {
+		t.Errorf("the good one: %v", err)
+	}
+}
+
+func FuzzRestore(f *testing.F) {
+	f.Add(full().Snapshot()[fileHead:])
+	f.Fuzz(func(t *testing.T, body []byte) {
+		b := append([]byte(fileMagic), 0, 0, 0, fileVersion)
+		b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(body))
+		var h Table
+		if h.Restore(append(b, body...)) != nil {
+			return
+		}
+		var again Table
+		if err := again.Restore(h.Snapshot()); err != nil {
+			t.Fatalf("what it writes itself is %v", err)
+		}
+		again.Records(noon)
+		again.Series(noon)
+	})
+}
+
+// TestTake: what the engines count comes into days and hours, once; while the clock is
+// not set they keep it.
+func TestTake(t *testing.T) {
+	now := state.Time(noon.UnixNano())
+	cfg := state.DefaultConfig()
+	e := state.New(cfg, nil, nil, 7)
+	e.SetDevices([]state.Device{{
+		Index: 3, Name: "br-lan", Addrs: []nfq.Addr{addr("192.168.1.1")},
+		Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")},
+	}})
+	each := func(f func(*state.Engine, state.Time)) { f(e, now) }
+	ping, _ := hex.DecodeString("27000000a9804b615a614100")
+	send := func(port uint16, to string) {
+		e.Packet(&nfq.Packet{
+			Hook: nfq.HookForward, InDev: 3, OutDev: 2, MAC: nfq.MAC{2, 0, 0, 0, 0, 1}, Version: 4, Proto: nfq.ProtoUDP,
+			Src: addr("192.168.1.50"), Dst: addr(to), SrcPort: port, DstPort: 1214, Payload: ping, PayloadLen: len(ping),
+		}, now)
+	}
+	var h Table
+	h.Take(noon, each)
+	send(1000, "198.51.100.1")
+	send(1000, "198.51.100.2")
+	send(1000, "198.51.100.2") // the same connection
+	now = now.After(10 * time.Second)
+	h.Take(time.Unix(1000, 0), each)
+	if r := h.Records(noon); len(r) != 0 {
+		t.Errorf("with the clock of 1970: %+v", r)
+	}
+	h.Take(noon.Add(10*time.Second), each)
+	h.Take(noon.Add(10*time.Second), each)
+	r := h.Records(noon)
+	if len(r) != 1 {
+		t.Fatalf("%d records", len(r))
+	}
+	if r[0].Connections != 2 || r[0].Bytes != 3*(28+12) || r[0].Locked != 10*time.Second || r[0].First != noon.Unix() || r[0].Last != noon.Unix() {
+		t.Errorf("got %+v", r[0])
+	}
+	hours, _ := h.Series(noon)
+	if got, want := hours[Hours-1], (Hour{DroppedUDP: 3, Connections: 2, Bytes: 120, Locked: 1}); got != want {
+		t.Errorf("hour %+v, want %+v", got, want)
+	}
+	now = now.After(30 * time.Second)
+	h.Take(noon.Add(40*time.Second), each)
+	if r := h.Records(noon); r[0].Locked != 40*time.Second {
+		t.Errorf("locked for %v", r[0].Locked)
+	}
+}

@@ -17,7 +17,7 @@ var BitTorrent = Protocol{
 	First:    btFirst,
 	Header:   btHeader,
 	Answer:   btAnswer,
-	Flow:     (*UTP).Feed,
+	Flow:     utpFlow,
 	Local:    btLocal,
 	Hidden:   &btHidden,
 	Decoy:    IsDecoy,
@@ -74,7 +74,7 @@ func btDatagram(b []byte, f *Finding) Kind {
 		if !m.parse(b) {
 			return None
 		}
-		f.Port = m.port
+		f.TCPPort = m.port
 		f.Client.set(m.client())
 		if m.kind == 'q' {
 			if m.named && m.target != nil {
@@ -90,11 +90,12 @@ func btDatagram(b []byte, f *Finding) Kind {
 		return Query
 	}
 	if action, ok := trackerQuery(b); ok {
-		f.Reason, f.Conduct = ReasonAnnounce, true
+		// A tracker may be asked from a port of its own.
+		f.Reason, f.Conduct, f.NotListening = ReasonAnnounce, true, true
 		if action == trackerAnnounce {
 			f.Hash = [20]byte(b[16:36])
 			PeerIDName(b[36:56], &f.Client)
-			f.Port = be16(b[96:])
+			f.TCPPort = be16(b[96:])
 		}
 		return Query
 	}

@@ -117,17 +117,17 @@ func btLocal(b []byte, port uint16, tcp bool, f *Finding) Kind {
 	switch {
 	case !tcp && port == localSearchPort:
 		if listen, ok := LocalSearch(b); ok {
-			f.Port, f.Reason = listen, ReasonLocal
+			f.TCPPort, f.Reason = listen, ReasonLocal
 			return Query
 		}
 	case !tcp && port == natPMPPort:
 		if m, ok := PortMapping(b); ok {
-			f.Port = m.Port
+			f.TCPPort = m.Port
 			return Weak
 		}
 	case tcp && port == upnpPort:
 		if m, ok := PortMappingUPnP(b); ok {
-			f.Port = m.Port
+			f.TCPPort = m.Port
 			return Weak
 		}
 	}

@@ -42,7 +42,7 @@ func peerNames(b []byte, f *Finding) {
 	var w Wire
 	PeerWire(b, &w)
 	WireName(&w, &f.Client)
-	f.Port = w.Port
+	f.TCPPort = w.Port
 	if w.ID != nil {
 		f.Hash = [20]byte(b[peerHandshake-40:])
 	}

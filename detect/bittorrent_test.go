@@ -465,8 +465,8 @@ func TestFindingNamesTheClient(t *testing.T) {
 			t.Errorf("%s: not recognised", tt.name)
 			continue
 		}
-		if f.Reason != tt.reason || f.Client.String() != tt.client || f.Port != tt.port || f.N != 0 {
-			t.Errorf("%s: %v, client %q, port %d, peers %q", tt.name, f.Reason, f.Client.String(), f.Port, peersOf(&f))
+		if f.Reason != tt.reason || f.Client.String() != tt.client || f.TCPPort != tt.port || f.N != 0 {
+			t.Errorf("%s: %v, client %q, port %d, peers %q", tt.name, f.Reason, f.Client.String(), f.TCPPort, peersOf(&f))
 		}
 		if n := testing.AllocsPerRun(20, func() { feed() }); n != 0 {
 			t.Errorf("%s: %v allocations", tt.name, n)

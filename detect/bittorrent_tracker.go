@@ -47,7 +47,7 @@ func announceNames(line []byte, f *Finding) {
 	port := parameter(line, "port=")
 	for i, c := range port {
 		if c == '&' || c == ' ' {
-			f.Port = decimalPort(port[:i])
+			f.TCPPort = decimalPort(port[:i])
 			break
 		}
 	}

@@ -100,6 +100,25 @@ const (
 	utpPackets = 250
 )
 
+// utpFlow is BitTorrent's Protocol.Flow.
+func utpFlow(s *FlowState, b []byte, at uint32) Match {
+	u := UTP{
+		stamp: s[0], at: s[1], id: uint16(s[2] >> 16), seq: uint16(s[2]), ack: uint16(s[3] >> 16),
+		steps: uint8(s[3] >> 8), packets: uint8(s[3]),
+		seen: s[4]&1 != 0, syn: s[4]&2 != 0, sure: s[4]&4 != 0, dead: s[4]&8 != 0,
+	}
+	m := u.Feed(b, at)
+	s[0], s[1], s[2] = u.stamp, u.at, uint32(u.id)<<16|uint32(u.seq)
+	s[3] = uint32(u.ack)<<16 | uint32(u.steps)<<8 | uint32(u.packets)
+	s[4] = 0
+	for i, is := range [...]bool{u.seen, u.syn, u.sure, u.dead} {
+		if is {
+			s[4] |= 1 << i
+		}
+	}
+	return m
+}
+
 // Feed takes the next datagram that the LAN host sent in the flow, which came at the time
 // at, in microseconds of a clock that wraps. No says that the flow is not uTP, and Yes
 // that it is: both are final.

@@ -7,14 +7,15 @@ package detect
 // 2003), the giFT-FastTrack project's notes on the protocol, and captures of
 // giFT 0.11.9 and MLDonkey 3.2.1. Integers are big-endian.
 var FastTrack = Protocol{
-	Name:     "fasttrack",
-	Title:    "FastTrack",
-	Datagram: ftDatagram,
-	First:    ftFirst,
-	Header:   ftHeader,
-	Answer:   ftAnswer,
-	Port:     1214,
-	Quiet:    true,
+	Name:      "fasttrack",
+	Title:     "FastTrack",
+	Datagram:  ftDatagram,
+	First:     ftFirst,
+	Header:    ftHeader,
+	Answer:    ftAnswer,
+	Port:      1214,
+	Quiet:     true,
+	Exclusive: true,
 	Probes: []Probe{
 		{Name: "ping", Build: ftProbe},
 		{Name: "http", TCP: true, Build: httpProbe},

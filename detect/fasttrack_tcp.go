@@ -80,7 +80,7 @@ func ftHeader(line []byte, first, outbound bool, f *Finding) Match {
 		f.name(parseEndpoint(value))
 	case ip:
 		e, _ := parseEndpoint(value)
-		f.Port = e.Port
+		f.TCPPort = e.Port
 	}
 	return Yes
 }

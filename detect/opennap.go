@@ -10,10 +10,11 @@ package detect
 // asked for one: Napster's redirector, on port 8875, and the list that MLDonkey
 // fetched.
 var OpenNAP = Protocol{
-	Name:  "opennap",
-	Title: "OpenNAP",
-	First: napFirst,
-	Names: []string{"server.napster.com", "*.napigator.com"},
+	Name:      "opennap",
+	Title:     "OpenNAP",
+	First:     napFirst,
+	Exclusive: true,
+	Names:     []string{"server.napster.com", "*.napigator.com"},
 }
 
 // The messages with which a session begins: u16 length, u16 type, text. Both have
@@ -57,7 +58,7 @@ func napFirst(b []byte, outbound bool, f *Finding) Match {
 	if n, m = napText(b[1:], '"'); m != Yes {
 		return m
 	}
-	f.Reason, f.Port, f.Conduct = ReasonHello, port, true
+	f.Reason, f.TCPPort, f.Conduct = ReasonHello, port, true
 	f.Client.Set(b[1 : 1+n])
 	return Yes
 }

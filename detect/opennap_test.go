@@ -54,8 +54,8 @@ func TestNapster(t *testing.T) {
 			if m != No {
 				t.Errorf("%s: match %d", tt.name, m)
 			}
-		} else if m != Yes || All[f.Protocol].Title != tt.title || f.Reason != tt.reason || f.Client.String() != tt.client || f.Port != tt.port {
-			t.Errorf("%s: match %d: %s, %v, client %q, port %d", tt.name, m, All[f.Protocol].Title, f.Reason, f.Client.String(), f.Port)
+		} else if m != Yes || All[f.Protocol].Title != tt.title || f.Reason != tt.reason || f.Client.String() != tt.client || f.TCPPort != tt.port {
+			t.Errorf("%s: match %d: %s, %v, client %q, port %d", tt.name, m, All[f.Protocol].Title, f.Reason, f.Client.String(), f.TCPPort)
 		}
 		b := []byte(segments[0])
 		if n := testing.AllocsPerRun(20, func() {

@@ -79,14 +79,26 @@ type Finding struct {
 	Ignored int
 	// Client is the name of the program, where the payload tells it.
 	Client ClientName
-	// Port is where the sender says that it listens, or 0.
-	Port uint16
+	// TCPPort and UDPPort are where the sender says that it listens, or 0.
+	TCPPort, UDPPort uint16
 	// Hash is the info-hash of a torrent that the sender names, or zero.
 	Hash [20]byte
 	// Conduct says that only such a program sends this of its own accord: no web
 	// page can have a browser send it, nor can anybody outside cause it. Sent to
 	// several addresses it proves the program.
 	Conduct bool
+	// NotListening says that the datagram came from a port at which its sender need not
+	// listen: it is not asked there, and the port is not cut.
+	NotListening bool
+	// Key is what datagrams to and from the sender are enciphered with, where the payload
+	// gives it away, or zero. It goes back to Keyed, and to the probes that need it.
+	Key [16]byte
+	// Length is how many bytes from the beginning on the message has that First or Next
+	// recognised, where what follows it is to be shown to Next; else 0.
+	Length int
+	// Wait says that the next message tells more. Of a host of which nothing is proved, the
+	// connection goes on until that one has come.
+	Wait bool
 	// Inner is a number for whom the datagram is for behind a proxy, or 0.
 	Inner uint32
 }
@@ -94,7 +106,8 @@ type Finding struct {
 // Reset empties the finding for its next use.
 func (f *Finding) Reset() {
 	f.Kind, f.Reason, f.Protocol, f.N, f.Ignored = None, ReasonNone, 0, 0, 0
-	f.Client.n, f.Port, f.Conduct, f.Hash, f.Inner = 0, 0, false, [20]byte{}, 0
+	f.Client.n, f.TCPPort, f.UDPPort, f.Hash, f.Key, f.Inner = 0, 0, 0, [20]byte{}, [16]byte{}, 0
+	f.Conduct, f.NotListening, f.Length, f.Wait = false, false, 0, false
 }
 
 func (f *Finding) name(e Endpoint, ok bool) {
@@ -132,7 +145,14 @@ const (
 	Yes
 	// Gap: what comes before these bytes was not shown yet.
 	Gap
+	// Hint: they can be, but others look the same. The host is asked; on a client of the
+	// protocol that is locked, they are taken for it.
+	Hint
 )
+
+// FlowState is what a protocol keeps of one flow. What the words mean is the protocol's own
+// business; all are zero in a flow that is new.
+type FlowState [5]uint32
 
 // Protocol is everything the engine has to know of one protocol. A nil function
 // stands for "the protocol has none".
@@ -147,8 +167,12 @@ type Protocol struct {
 	// First looks at the first bytes of one direction of a TCP connection;
 	// outbound tells whether the LAN host sent them. It is called again
 	// with more bytes while it returns More, with at most StreamBuffer. It
-	// changes f only when it returns Yes.
+	// changes f only when it returns Yes or Hint.
 	First func(b []byte, outbound bool, f *Finding) Match
+
+	// Next looks at the next message of a connection in which one was recognised that has
+	// f.Length, and is called as First is. It may set f.Length, too; No ends it.
+	Next func(b []byte, outbound bool, f *Finding) Match
 
 	// Header looks at one line of an HTTP head, without its line end; first
 	// says that it is the request or status line. It sets f.Peers where the
@@ -156,12 +180,17 @@ type Protocol struct {
 	Header func(line []byte, first, outbound bool, f *Finding) Match
 
 	// Flow looks at datagrams of a LAN host that Datagram calls Weak, one flow at a
-	// time: at is when the datagram came, in microseconds of a clock that wraps.
-	Flow func(u *UTP, b []byte, at uint32) Match
+	// time: at is when the datagram came, in microseconds of a clock that wraps. Yes is
+	// conduct of the program, Hint makes its host a suspect.
+	Flow func(s *FlowState, b []byte, at uint32) Match
+
+	// Keyed classifies the UDP payload b of a LAN host in which nothing was recognised, as
+	// Datagram does, with the key that the host has given away.
+	Keyed func(b []byte, key *[16]byte, f *Finding) Kind
 
 	// Local classifies what a LAN host sends to the router's port, or to a
 	// group of the LAN: by TCP if tcp. It returns Query for a client, and
-	// Weak for what only makes one likely; f.Port is where it listens.
+	// Weak for what only makes one likely; f.TCPPort is where it listens.
 	Local func(b []byte, port uint16, tcp bool, f *Finding) Kind
 
 	// Hidden is how encrypted sessions are told that look like nothing in particular.
@@ -180,9 +209,13 @@ type Protocol struct {
 	// WebRTC says that its programs have sessions of WebRTC, too.
 	WebRTC bool
 
-	// Sift says that the protocol's connections can look like nothing in
-	// particular, and that its peers' addresses may serve something else as well:
-	// a lock cuts the client's own ports, and each connection by what it is.
+	// Exclusive says that the address of a peer serves nothing but the protocol: all
+	// between a locked client and its peers is cut, also what was there before.
+	Exclusive bool
+
+	// Sift says that the protocol's traffic can look like nothing in particular: what a
+	// host says is looked at more closely, and a lock cuts the client's own ports, and each
+	// connection by what it is.
 	Sift bool
 
 	// Quiet says that a client that has its sessions says nothing by which it is known,
@@ -233,12 +266,13 @@ type Probe struct {
 	// Alone is how many bytes of it are sent first, by TCP. Only another program answers
 	// them.
 	Alone int
-	// Hash says that it is about a torrent that the client has named.
-	Hash bool
+	// Hash says that it is about a torrent that the client has named, Key that it is made
+	// with the key that the client has given away.
+	Hash, Key bool
 	// Build builds the probe into dst, which has room for MaxAnswer, and
 	// returns its length, or 0 when this way cannot be gone. query is the
-	// last query of the client, or with Hash the info-hash that it named last,
-	// and may be empty. The same salt makes the same probe.
+	// last query of the client, or with Hash the info-hash that it named last, or with
+	// Key its key, and may be empty. The same salt makes the same probe.
 	Build func(dst, query []byte, salt uint32) int
 	// Answered reports whether b, which the client sent back, answers the
 	// probe. Where it is nil, whatever Datagram or First and Header
@@ -256,9 +290,12 @@ const MaxAnswer = 768
 // the answers come: FastTrack's own.
 const ProbePort = 1214
 
-// All are the protocols that are known. The index is used as a number for the
-// protocol in tables; the order is part of the state file's format.
-var All = [...]*Protocol{&FastTrack, &BitTorrent, &WinMX, &OpenNAP}
+// All are the protocols that are known, at most MaxProtocols. The index is used as a number
+// for the protocol in tables.
+var All = []*Protocol{&FastTrack, &BitTorrent, &WinMX, &OpenNAP}
+
+// MaxProtocols is how many protocols the tables have room for.
+const MaxProtocols = 16
 
 // ByName returns the index in All of the protocol with that name, or -1.
 func ByName(name string) int {

@@ -27,6 +27,7 @@ const (
 	phaseNew   phase = iota // nothing seen
 	phaseFirst              // undecided what the beginning is
 	phaseLine               // in an HTTP head
+	phaseNext               // at the next message of what was recognised, or before it
 	phaseDone               // nothing more to see here
 )
 
@@ -39,6 +40,7 @@ type Stream struct {
 	// innerPort is the port there.
 	innerPort uint16
 	seen      uint16 // bytes looked at
+	skip      uint16 // bytes that are left of the message before the next
 	n         uint8  // bytes in buf
 	proxy     uint8  // what was said to a SOCKS proxy
 	// connect: the head being read asks an HTTP proxy to connect.
@@ -47,8 +49,9 @@ type Stream struct {
 	http    bool // it began as HTTP
 	first   bool // the line being read is the request or status line
 	over    bool // the HTTP head was read to its end
-	// claimed: a protocol was recognised.
-	claimed bool
+	// claimed: a protocol was recognised, the one with that number.
+	claimed  bool
+	protocol uint8
 	// browser: a line of the head is one that only web browsers write.
 	browser bool
 	buf     [StreamBuffer]byte
@@ -56,8 +59,9 @@ type Stream struct {
 
 // Feed looks at the segment b with sequence number seq, sent by the LAN host if
 // outbound. It returns Yes when a protocol of set was recognised (f says which,
-// and names peers), No when nothing more can come, and More when the next
-// segment is to be shown. After a Yes, further segments may name more peers.
+// and names peers), Hint when the beginning can be of one, No when nothing more can
+// come, and More when the next segment is to be shown. After a Yes, further segments may
+// tell more.
 //
 // Segments may overlap or come twice. One that leaves a gap is not read: Feed
 // returns Gap, and the caller shows it again when what is missing has come.
@@ -95,8 +99,11 @@ func (s *Stream) scan(set Set, b []byte, outbound bool, f *Finding) Match {
 			return m
 		}
 	}
-	if s.phase == phaseDone {
+	switch s.phase {
+	case phaseDone:
 		return m
+	case phaseNext:
+		return s.scanNext(b, outbound, f, m == Yes)
 	}
 	if m, b = s.scanHead(set, b, outbound, f, m == Yes); len(b) > 0 {
 		s.seen -= uint16(len(b))
@@ -126,6 +133,14 @@ func (s *Stream) scanFirst(set Set, b []byte, outbound bool, f *Finding) (m Matc
 	case No:
 		m = s.begin(set, start, outbound, f)
 		s.claimed = m == Yes
+		if s.claimed {
+			s.protocol = uint8(f.Protocol)
+		}
+		if s.claimed && s.phase == phaseFirst && f.Length > int(s.n) {
+			s.phase = phaseNext
+			s.skipTo(f.Length)
+			return m, b
+		}
 		if s.phase == phaseLine {
 			return m, b
 		}
@@ -138,10 +153,61 @@ func (s *Stream) scanFirst(set Set, b []byte, outbound bool, f *Finding) (m Matc
 		return More, nil
 	}
 	s.phase = phaseDone
-	if m != Yes {
+	if m == More {
 		m = No
 	}
 	return m, nil
+}
+
+// scanNext looks at messages behind the first one. found says that this was recognised just
+// now.
+func (s *Stream) scanNext(b []byte, outbound bool, f *Finding, found bool) Match {
+	next := All[s.protocol].Next
+	for s.phase == phaseNext && len(b) > 0 {
+		n := min(int(s.skip), len(b))
+		b = b[n:]
+		if s.skip -= uint16(n); len(b) == 0 {
+			break
+		}
+		start := b
+		if s.n > 0 { // what came before and this, as far as it fits
+			n := copy(s.buf[s.n:], b)
+			start = s.buf[:int(s.n)+n]
+		}
+		wait := f.Wait
+		f.Length, f.Wait = 0, false
+		m := next(start, outbound, f)
+		switch m {
+		case Yes:
+			f.Kind, f.Protocol, found = Session, int(s.protocol), true
+		case More:
+			f.Wait = wait
+		}
+		switch {
+		case m == Yes && f.Length > int(s.n):
+			s.skipTo(f.Length)
+		case m == More && len(start) < StreamBuffer:
+			s.keep(b)
+			b = nil
+		default:
+			s.phase = phaseDone
+		}
+	}
+	if s.seen >= StreamLimit {
+		s.phase = phaseDone
+	}
+	switch {
+	case found:
+		return Yes
+	case s.phase == phaseDone:
+		return No
+	}
+	return More
+}
+
+// skipTo has what is behind n bytes from the beginning of the message looked at next.
+func (s *Stream) skipTo(n int) {
+	s.skip, s.n = uint16(min(n-int(s.n), StreamLimit)), 0
 }
 
 // restart has what follows read as a beginning; n bytes of it have come already.
@@ -212,7 +278,7 @@ func (s *Stream) scanHead(set Set, b []byte, outbound bool, f *Finding, found bo
 // phase stays) and when it is HTTP (the phase changes).
 func (s *Stream) begin(set Set, b []byte, outbound bool, f *Finding) Match {
 	http := httpStart(b)
-	found, open := false, false
+	found, open, hint := false, false, -1
 	for i, p := range All {
 		if p.First == nil || !set.Has(i) {
 			continue
@@ -222,6 +288,10 @@ func (s *Stream) begin(set Set, b []byte, outbound bool, f *Finding) Match {
 			f.Kind, f.Protocol = Session, i
 			found = true
 			break
+		}
+		if m == Hint {
+			f.Reset() // another may be sure
+			hint = i
 		}
 		open = open || m == More
 	}
@@ -233,6 +303,11 @@ func (s *Stream) begin(set Set, b []byte, outbound bool, f *Finding) Match {
 	}
 	if open || http != No {
 		return More
+	}
+	if hint >= 0 {
+		All[hint].First(b, outbound, f)
+		f.Kind, f.Protocol = Weak, hint
+		return Hint
 	}
 	return No
 }

@@ -11,7 +11,7 @@ import (
 	"unsafe"
 )
 
-const all = Set(1<<len(All) - 1)
+const all = Set(1<<MaxProtocols - 1)
 
 const hello = "\xfa\x00\xb6\x2b\xfa\xcb\x12\x38\x32\x09\xd2\x32"
 

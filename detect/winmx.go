@@ -9,10 +9,11 @@ package detect
 // down in 2005 the ones of the patches that keep the network up (hosts file of the
 // MXpie patch 3.6; ftwall 2 blocked all of winmx.com).
 var WinMX = Protocol{
-	Name:  "winmx",
-	Title: "WinMX",
-	First: mxFirst,
-	Names: []string{"*.winmx.com", "*.winmxgroup.com", "*.winmxgroup.net"},
+	Name:      "winmx",
+	Title:     "WinMX",
+	First:     mxFirst,
+	Exclusive: true,
+	Names:     []string{"*.winmx.com", "*.winmxgroup.com", "*.winmxgroup.net"},
 }
 
 func mxFirst(b []byte, _ bool, f *Finding) Match { return napTransfer(b, f) }

@@ -29,7 +29,7 @@ type client struct {
 	// proof is how that was proved last, and ProofNone as long as it never was.
 	proved detect.Set
 	proof  Proof
-	said   [len(detect.All)]said
+	said   [detect.MaxProtocols]said
 	claim  claim
 	// provenAt is when the conduct was seen that proved it.
 	provenAt Time
@@ -62,6 +62,8 @@ type client struct {
 	query    [detect.MaxQuery]byte
 	queryLen uint8
 	hash     [20]byte // the info-hash that it named last, or zero
+	key      [16]byte // that it gave away last, or zero
+	keyOf    uint8    // index in detect.All of whose key it is
 	port     uint16
 	askedAt  nfq.Addr
 	// listen is the TCP port it listens on, way the way of probing that is
@@ -121,7 +123,7 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	c.locks, c.dropped, c.droppedTCP, c.droppedUDP, c.tally = 0, 0, 0, 0, tally{}
 	c.strict, c.selective, c.disguised, c.sessions, c.program = false, false, false, 0, detect.ClientName{}
 	c.own = [maxOwn]uint16{}
-	c.hash, c.answers = [20]byte{}, budget{}
+	c.hash, c.key, c.keyOf, c.answers = [20]byte{}, [16]byte{}, 0, budget{}
 	c.queryLen, c.port, c.askedAt, c.probed, c.lastProbe, c.lastAnswer = 0, 0, nfq.Addr{}, 0, 0, 0
 	c.listen, c.guess, c.way, c.flowsDue = 0, 0, 0, false
 	h.client = slot
@@ -134,11 +136,17 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 //
 //go:noinline
 func (c *client) learn(f *detect.Finding) {
-	if f.Port != 0 {
-		c.listen = f.Port
+	if f.TCPPort != 0 {
+		c.listen = f.TCPPort
+	}
+	if f.UDPPort != 0 {
+		c.port = f.UDPPort
 	}
 	if f.Hash != [20]byte{} {
 		c.hash = f.Hash
+	}
+	if f.Key != [16]byte{} {
+		c.key, c.keyOf = f.Key, uint8(f.Protocol)
 	}
 	// The longest form of the name says most.
 	if f.Client.Len() > c.program.Len() {
@@ -153,12 +161,14 @@ func (c *client) words(way *detect.Probe) []byte {
 	switch {
 	case c == nil:
 		return nil
-	case !way.Hash:
-		return c.query[:c.queryLen]
-	case c.hash == [20]byte{}:
+	case way.Hash && c.hash != [20]byte{}:
+		return c.hash[:]
+	case way.Key && c.key != [16]byte{}:
+		return c.key[:]
+	case way.Hash || way.Key:
 		return nil
 	}
-	return c.hash[:]
+	return c.query[:c.queryLen]
 }
 
 // fullNow limits the word about a full table to one a minute.

@@ -76,8 +76,8 @@ type Config struct {
 	// Exempt hosts are never looked at.
 	ExemptNets []netip.Prefix
 	ExemptMACs []nfq.MAC
-	// Protocols[i] is the policy for detect.All[i].
-	Protocols [len(detect.All)]ProtocolConfig
+	// Protocols[i] is the policy for detect.All[i]; what is behind these is off.
+	Protocols [detect.MaxProtocols]ProtocolConfig
 	// LogPackets selects the packet events that are emitted.
 	LogPackets PacketLog
 	// Marks are the packet marks that the rules and the engine share.
@@ -114,12 +114,12 @@ func DefaultConfig() Config {
 		Forget:     DefaultForget,
 		Marks:      nfq.DefaultMarks(),
 	}
-	for i := range c.Protocols {
+	for i, p := range detect.All {
 		c.Protocols[i] = ProtocolConfig{
 			Mode: Block, BlockUDP: true, Answer: detect.AnswerWelcome,
 			Probe: true, TCPProbe: true, HTTP: true,
 		}
-		if p := detect.All[i]; p.Sift {
+		if p.Sift {
 			c.Protocols[i].Lock, c.Protocols[i].ResetEncrypted = Selective, true
 		}
 	}

@@ -45,10 +45,10 @@ func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
 }
 
 // cutsAll reports whether everything between the client and this peer is cut. The
-// addresses of a protocol that is cut by ports may serve something harmless as well, as
+// addresses of other protocols may serve something harmless as well, as
 // a tracker's do: there, each connection has to show what it is.
 func (p *peer) cutsAll(e *Engine) bool {
-	return e.cfg.Protocols[p.protocol].Mode == Block && !detect.All[p.protocol].Sift
+	return e.cfg.Protocols[p.protocol].Mode == Block && detect.All[p.protocol].Exclusive
 }
 
 // cutAll cuts a new address of the client off from all its peers.

@@ -164,7 +164,8 @@ func (e *Engine) Configure(cfg Config) {
 	before := e.cfg.Protocols
 	e.cfg = cfg
 	e.datagrams, e.streams, e.hasNames, e.looks = 0, 0, false, false
-	for i, p := range cfg.Protocols {
+	for i := range detect.All {
+		p := &cfg.Protocols[i]
 		if p.Mode == Off {
 			continue
 		}

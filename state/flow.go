@@ -54,6 +54,8 @@ type flow struct {
 	// claimed: something of a protocol was recognised in it; sure: these are the words
 	// of a program, read to their end.
 	claimed, sure bool
+	// waiting: it was recognised, and goes on until its next message has come.
+	waiting bool
 	// What was recognised.
 	protocol uint8
 	reason   detect.Reason
@@ -89,8 +91,8 @@ func (f *flow) take(x *detect.Finding) {
 		f.reason = x.Reason
 	}
 	f.protocol, f.conduct = uint8(x.Protocol), f.conduct || x.Conduct
-	if x.Port != 0 {
-		f.port = x.Port
+	if x.TCPPort != 0 {
+		f.port = x.TCPPort
 	}
 	if x.N > 0 {
 		f.named = x.Peers[0]
@@ -138,7 +140,7 @@ func (t *flowTable) add(k flowKey, hash uint32) (slot int32) {
 	// In place: a literal of this size would be made elsewhere and copied.
 	f := &t.flows[slot]
 	f.key, f.hash, f.fate, f.begun = k, hash, open, false
-	f.claimed, f.sure, f.reason, f.conduct, f.port, f.named = false, false, 0, false, 0, detect.Endpoint{}
+	f.claimed, f.sure, f.waiting, f.reason, f.conduct, f.port, f.named = false, false, false, 0, false, 0, detect.Endpoint{}
 	f.stream, f.middle, f.later, f.waits, f.tries, f.spent, f.decided = detect.Stream{}, detect.PeerMiddle{}, 0, 0, 0, false, 0
 	f.mid, f.nsaid, f.segments = detect.Middle{}, 0, 0
 	t.index.Put(k, hash, slot)

@@ -228,7 +228,7 @@ func (e *Engine) readLater(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		return nfq.Accept
 	}
 	fl.later, fl.sure = 0, true
-	e.claim(fl, f)
+	e.claim(h, fl, f)
 	e.session(d, h, fl, now)
 	if fl.fate == cut {
 		return e.refuse(p, e.clientOf(h))

@@ -28,7 +28,7 @@ func (e *Engine) local(p *nfq.Packet, d *Device, now Time) {
 			if f.Reason == detect.ReasonNone {
 				f.Reason = detect.ReasonMapping
 			}
-			e.suspect(h, i, f.Reason, &p.Src, d, f.Port, f.Port, now)
+			e.suspect(h, i, f.Reason, &p.Src, d, f.TCPPort, f.TCPPort, now)
 			// A program beside the client may have a port mapped, too.
 			if h.client != none && (f.Reason == detect.ReasonLocal || e.clients[h.client].listen == 0) {
 				e.clients[h.client].learn(f)

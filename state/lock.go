@@ -42,7 +42,7 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 			e.Counters.Locks++
 		}
 		e.schedule(slot, c, now)
-		if c.proof == ProofConduct && !detect.All[protocol].Sift {
+		if c.proof == ProofConduct && detect.All[protocol].Exclusive {
 			e.lookBack(c, protocol, now)
 		}
 		h := &e.hosts[c.host]

@@ -148,7 +148,7 @@ func (e *Engine) question(h *host, protocol int, p *detect.Probe, from nfq.Addr,
 	if p.TCP && (!cfg.TCPProbe || e.prober == nil || s.tcp == 0) || !p.TCP && (!cfg.Probe || p.Answered == nil) {
 		return 0
 	}
-	n := p.Build(e.out[:], e.hashOnly(h, p), salt)
+	n := p.Build(e.out[:], e.secrets(h, p), salt)
 	if n == 0 {
 		return 0
 	}
@@ -197,7 +197,7 @@ func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Ve
 			if way.TCP || way.Answered == nil {
 				continue
 			}
-			n := way.Build(e.out[:], nil, s.salt)
+			n := way.Build(e.out[:], e.secrets(h, way), s.salt)
 			if n == 0 || !way.Answered(p.Payload, e.out[:n]) {
 				continue
 			}
@@ -250,7 +250,7 @@ func (e *Engine) askedTCP(slot int32, salt uint32, b []byte, now Time) {
 			continue
 		}
 		for j := range p.Probes {
-			if way := &p.Probes[j]; way.TCP && e.tells(i, way, e.hashOnly(h, way), b, salt, f) {
+			if way := &p.Probes[j]; way.TCP && e.tells(i, way, e.secrets(h, way), b, salt, f) {
 				f.Protocol, f.Reason = i, detect.ReasonProbe
 				if c := e.answeredAsk(h, f, j, d, now); c != nil {
 					e.ownPort(h, c, s.tcp, now)
@@ -262,10 +262,10 @@ func (e *Engine) askedTCP(slot int32, salt uint32, b []byte, now Time) {
 	}
 }
 
-// hashOnly are the words of the host's own that a question to a suspect is made of: the
-// info-hash of a torrent.
-func (e *Engine) hashOnly(h *host, way *detect.Probe) []byte {
-	if !way.Hash {
+// secrets are the words of the host's own that a question to a suspect is made of: the
+// info-hash of a torrent, or a key. Everybody can have it say other words.
+func (e *Engine) secrets(h *host, way *detect.Probe) []byte {
+	if !way.Hash && !way.Key {
 		return nil
 	}
 	return e.clientOf(h).words(way)

@@ -35,13 +35,13 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 }
 
 // refused reports whether a packet to a peer is. Something else may be served at the
-// address of a peer of a protocol that is cut by ports: there, its port counts. But a
+// address of a peer of a protocol that is not exclusive: there, its port counts. But a
 // connection is opened now and then: what the client says in it is cut, and keeps the lock.
 func (e *Engine) refused(c *client, peer *peer, p *nfq.Packet, isSYN bool) bool {
 	switch {
 	case e.cfg.Protocols[peer.protocol].Mode != Block:
 		return false
-	case !detect.All[peer.protocol].Sift:
+	case detect.All[peer.protocol].Exclusive:
 		return true
 	}
 	return isSYN && peer.port == p.DstPort && peer.port >= private && e.now.Since(c.lockStart) < e.cfg.LockTime/8
@@ -141,35 +141,86 @@ func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, now Tim
 	}
 	m := e.feed(slot, &fl.stream, seq, p.Payload, f)
 	if m == detect.Yes {
-		e.claim(fl, f)
-	}
-	if fl.claimed && !fl.sure && fl.stream.Sure() {
-		fl.sure = true
-		e.session(d, h, fl, now)
+		e.claim(h, fl, f)
 	}
 	switch {
-	case fl.fate == cut && m == detect.Yes:
+	case fl.claimed && !fl.sure && fl.stream.Sure():
+		fl.sure = true
+		e.session(d, h, fl, now)
+	case fl.sure && m == detect.Yes:
+		e.further(d, h, fl, f, now)
+	case m == detect.No && fl.waiting: // nothing more that is known
+		fl.waiting = false
+		e.cutFlow(fl)
+	case m == detect.Hint:
+		e.hinted(d, h, fl, f, now)
+	}
+	switch {
+	case fl.fate == cut && (m == detect.Yes || m == detect.Hint):
 		return e.refuse(p, e.clientOf(h))
 	case fl.fate == cut:
 		return e.dropCut(p, h, fl)
-	case m == detect.No:
+	case m == detect.No || m == detect.Hint:
 		return e.unclaimed(p, d, h, slot, now)
 	}
 	return nfq.Accept
 }
 
 // claim notes what was recognised in a connection. With the first of it the connection is
-// cut.
-func (e *Engine) claim(fl *flow, f *detect.Finding) {
+// cut, unless the next message of a host of which nothing is proved says more.
+func (e *Engine) claim(h *host, fl *flow, f *detect.Finding) {
 	fl.take(f)
-	if fl.claimed {
+	if fl.claimed && !fl.waiting {
 		return
 	}
-	fl.claimed = true
+	c := e.clientOf(h)
+	fl.claimed, fl.waiting = true, f.Wait && (c == nil || !c.proved.Has(f.Protocol))
+	if !fl.waiting {
+		e.cutFlow(fl)
+	}
+}
+
+// cutFlow cuts a connection in which a protocol was recognised, if it is to be blocked.
+func (e *Engine) cutFlow(fl *flow) {
 	e.Counters.Cuts++
-	if e.cfg.Protocols[f.Protocol].Mode == Block {
+	if e.cfg.Protocols[fl.protocol].Mode == Block {
 		fl.fate = cut
 	}
+}
+
+// further takes what a later message of a session tells.
+func (e *Engine) further(d *Device, h *host, fl *flow, f *detect.Finding, now Time) {
+	c := e.clientOf(h)
+	if c == nil {
+		return
+	}
+	c.learn(f)
+	if fl.conduct && f.TCPPort != 0 {
+		e.ownPort(h, c, f.TCPPort, now)
+	}
+	if protocol := int(fl.protocol); !c.proved.Has(protocol) {
+		e.suspect(h, protocol, fl.reason, &fl.key.lan, d, f.UDPPort, f.TCPPort, now)
+	}
+}
+
+// hinted deals with a beginning that can be of a protocol. A locked client loses the
+// connection. Any other host is asked.
+func (e *Engine) hinted(d *Device, h *host, fl *flow, f *detect.Finding, now Time) {
+	protocol := f.Protocol
+	if c := e.clientOf(h); c != nil && c.locked && c.proved.Has(protocol) {
+		fl.protocol = uint8(protocol)
+		e.cutFlow(fl)
+		return
+	}
+	port := f.TCPPort
+	switch {
+	case port != 0:
+	case fl.begun:
+		port = detect.All[protocol].Port
+	default: // who speaks first may have been called
+		port = fl.key.lport
+	}
+	e.suspect(h, protocol, f.Reason, &fl.key.lan, d, f.UDPPort, port, now)
 }
 
 // unclaimed deals with a connection in whose beginning no protocol was recognised.
@@ -270,15 +321,15 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 	}
 	f := &e.finding
 	if fl.port != 0 {
-		f.Port = fl.port
+		f.TCPPort = fl.port
 	}
 	// Who speaks first came to where the client listens, unless it spoke before.
 	if !fl.begun && !h.forgets(now) && e.standingOf(&key.lan) == nil {
-		f.Port = key.lport
+		f.TCPPort = key.lport
 	}
 	c.learn(f)
-	if fl.conduct && f.Port != 0 {
-		e.ownPort(h, c, f.Port, now)
+	if fl.conduct && f.TCPPort != 0 {
+		e.ownPort(h, c, f.TCPPort, now)
 	}
 	if c.askedAt.IsZero() {
 		c.askedAt = key.lan
@@ -307,11 +358,15 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 		e.lock(h.client, c, protocol, fl.reason, now)
 	}
 	if !c.proved.Has(protocol) {
-		port := f.Port
+		port := f.TCPPort
 		if port == 0 {
 			port = detect.All[protocol].Port
 		}
-		e.suspect(h, protocol, fl.reason, &key.lan, d, port, port, now)
+		udp := f.UDPPort
+		if udp == 0 {
+			udp = port
+		}
+		e.suspect(h, protocol, fl.reason, &key.lan, d, udp, port, now)
 	}
 	if e.cfg.Protocols[protocol].Mode == Block {
 		e.tellCut(h, c, key, true, protocol, fl.reason)

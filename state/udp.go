@@ -26,16 +26,35 @@ func (e *Engine) classify(b []byte) *detect.Finding {
 	return f
 }
 
+// classifyKeyed asks the protocol what a datagram is whose key the client has given away.
+func (e *Engine) classifyKeyed(c *client, b []byte, f *detect.Finding) {
+	i := int(c.keyOf)
+	p := detect.All[i]
+	if p.Keyed == nil || c.key == [16]byte{} || !e.datagrams.Has(i) {
+		return
+	}
+	if k := p.Keyed(b, &c.key, f); k > f.Kind {
+		f.Kind, f.Protocol = k, i
+	}
+}
+
 // udpOut decides about a datagram from the LAN to the outside.
 func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
-	f := e.classify(p.Payload)
-	if f.Kind == detect.Weak && e.watch(p, f, now) {
-		f.Kind, f.Reason, f.Conduct = detect.Reply, detect.ReasonFlow, true
+	f, c := e.classify(p.Payload), e.clientOf(h)
+	if f.Kind <= detect.Weak && c != nil {
+		e.classifyKeyed(c, p.Payload, f)
+	}
+	if f.Kind == detect.Weak {
+		switch e.watch(p, f, now) {
+		case detect.Yes:
+			f.Kind, f.Reason, f.Conduct = detect.Reply, detect.ReasonFlow, true
+		case detect.Hint:
+			e.suspect(h, f.Protocol, detect.ReasonFlow, &p.Src, d, p.SrcPort, 0, now)
+		}
 	}
 	if f.Kind == detect.Query || f.Kind == detect.Reply {
 		return e.spoke(p, d, h, f, now)
 	}
-	c := e.clientOf(h)
 	session, protocol := rtcLeave, e.rtcProtocol(c)
 	if e.looks {
 		if session = e.webRTC(p, h, c, protocol, now); session == rtcDrop {
@@ -114,8 +133,7 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	if kind == detect.Query && len(p.Payload) <= detect.MaxQuery {
 		c.queryLen = uint8(copy(c.query[:], p.Payload))
 	}
-	// A tracker may be asked from a port of its own.
-	own := reason != detect.ReasonAnnounce
+	own := !f.NotListening
 	if (kind == detect.Query || reason == detect.ReasonFlow) && (own || c.port == 0) {
 		c.askedAt, c.port = p.Src, p.SrcPort
 	}

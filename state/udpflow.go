@@ -16,25 +16,25 @@ const maxUDPFlows = 128
 // stays until its place is needed, so that it is not looked at again.
 type udpFlows struct {
 	table.Recent[flowKey]
-	utp []detect.UTP // by slot
+	state []detect.FlowState // by slot
 }
 
 func newUDPFlows() udpFlows {
-	return udpFlows{table.NewRecent[flowKey](maxUDPFlows), make([]detect.UTP, maxUDPFlows)}
+	return udpFlows{table.NewRecent[flowKey](maxUDPFlows), make([]detect.FlowState, maxUDPFlows)}
 }
 
 // watch looks at a datagram that fits the protocol of f, together with those
-// before it, and reports whether they show it.
-func (e *Engine) watch(p *nfq.Packet, f *detect.Finding, now Time) bool {
+// before it: Yes says that they show it, Hint that they may be of it.
+func (e *Engine) watch(p *nfq.Packet, f *detect.Finding, now Time) detect.Match {
 	protocol := detect.All[f.Protocol]
 	if protocol.Flow == nil {
-		return false
+		return detect.No
 	}
 	k := keyOf(p)
 	slot, isNew := e.udpFlows.Take(k, e.hash.flow(&k))
-	utp := &e.udpFlows.utp[slot]
+	s := &e.udpFlows.state[slot]
 	if isNew {
-		*utp = detect.UTP{}
+		*s = detect.FlowState{}
 	}
-	return protocol.Flow(utp, p.Payload, uint32(now/1000)) == detect.Yes
+	return protocol.Flow(s, p.Payload, uint32(now/1000))
 }

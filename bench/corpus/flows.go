@@ -25,12 +25,12 @@ type flow struct {
 	key     key
 	opener  nfq.AddrPort
 	payload bool
-	hits    [len(detect.All)]string // by what, "" for not recognised
+	hits    [detect.MaxProtocols]string // by what, "" for not recognised
 	mse     bool
 
-	watched [2]detect.UTP // what the opener sends, and the other
-	first   [2][]byte     // TCP: the first data of the opener, and of the other
-	locked  fate          // what a lock makes of it
+	watched [2]detect.FlowState // what the opener sends, and the other
+	first   [2][]byte           // TCP: the first data of the opener, and of the other
+	locked  fate                // what a lock makes of it
 }
 
 func less(a, b *nfq.AddrPort) bool {

@@ -32,7 +32,7 @@ func text(a nfq.AddrPort) string { return netip.AddrPortFrom(a.Addr.Netip(), a.P
 type row struct {
 	class, label string
 	flows, mse   int
-	hits         [len(detect.All)]int
+	hits         [detect.MaxProtocols]int
 	cut          int // by the lock of its LAN host
 }
 

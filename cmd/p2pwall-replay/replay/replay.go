@@ -74,9 +74,10 @@ func Run(path string, o Options) (*Result, error) {
 		hints:   hints{tunnels: map[string]int{}},
 	}
 	readsTCP, looks, names := false, false, false
-	for i, p := range o.Engine.Protocols {
+	for i, protocol := range detect.All {
+		p := &o.Engine.Protocols[i]
 		readsTCP = readsTCP || p.Mode != state.Off && p.HTTP
-		looks = looks || p.Mode != state.Off && detect.All[i].Sift
+		looks = looks || p.Mode != state.Off && protocol.Sift
 		names = names || p.Names.Len() > 0
 	}
 	r.kernel = newKernel(readsTCP, looks, o.Engine.LockTime)

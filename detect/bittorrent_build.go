@@ -2,24 +2,6 @@
 
 package detect
 
-// The addresses that answers name: networks for benchmarks (RFC 2544, RFC 5180),
-// which the Internet does not route, but which look public to a client.
-const (
-	decoyHigh4 = 198
-	decoyLow4  = 18 // and 19
-)
-
-var decoyPrefix6 = [6]byte{0x20, 0x01, 0x00, 0x02, 0x00, 0x00}
-
-// IsDecoy reports whether the address is one of those that our own answers name:
-// whoever goes there was led there, and reveals no peer.
-func IsDecoy(a *[16]byte) bool {
-	if is4(a) {
-		return a[12] == decoyHigh4 && a[13]&0xfe == decoyLow4
-	}
-	return [6]byte(a[:6]) == decoyPrefix6
-}
-
 // The numbers of an answer.
 const (
 	decoyNodes = 8 // a full bucket of the DHT
@@ -192,87 +174,4 @@ func btAnswer(dst, query []byte, form Answer, a *Asked) int {
 		return 0
 	}
 	return TorrentAnswer(dst, query, a)
-}
-
-// builder appends to a slice of fixed length. Its methods are called too often to
-// be worth a copy at each call: together that would be 3 KB of flash.
-type builder struct {
-	b    []byte
-	n    int
-	full bool
-}
-
-//go:noinline
-func (w *builder) text(s string) {
-	n := copy(w.b[w.n:], s)
-	w.n += n
-	w.full = w.full || n < len(s)
-}
-
-//go:noinline
-func (w *builder) bytes(s []byte) {
-	n := copy(w.b[w.n:], s)
-	w.n += n
-	w.full = w.full || n < len(s)
-}
-
-//go:noinline
-func (w *builder) fill(g *generator, n int) {
-	if w.n+n > len(w.b) {
-		w.full = true
-		return
-	}
-	g.fill(w.b[w.n : w.n+n])
-	w.n += n
-}
-
-// number writes a length of at most two digits.
-func (w *builder) number(v int) {
-	if v >= 10 {
-		w.bytes([]byte{'0' + byte(v/10%10)})
-	}
-	w.bytes([]byte{'0' + byte(v%10)})
-}
-
-// generator is a small pseudo-random generator (xorshift): it makes what need
-// not be secret, only varied.
-type generator struct{ x uint32 }
-
-//go:noinline
-func randomFrom(seed *[16]byte, salt uint32) generator {
-	x := salt ^ 0x9e3779b9
-	for i := 0; i < 16; i += 4 {
-		x = (x ^ be32(seed[i:])) * 0x85ebca6b
-		x ^= x >> 15
-	}
-	return generator{x | 1}
-}
-
-func (g *generator) next() byte {
-	g.x ^= g.x << 13
-	g.x ^= g.x >> 17
-	g.x ^= g.x << 5
-	return byte(g.x * 0x9e3779b9 >> 24)
-}
-
-func (g *generator) fill(b []byte) {
-	for i := range b {
-		b[i] = g.next()
-	}
-}
-
-// endpoint writes an address that leads nowhere, with a port, in compact form.
-func (g *generator) endpoint(b []byte, six bool) int {
-	n := 0
-	if six {
-		n = copy(b, decoyPrefix6[:])
-		g.fill(b[n:16])
-		n = 16
-	} else {
-		b[0], b[1] = decoyHigh4, decoyLow4|g.next()&1
-		g.fill(b[2:4])
-		n = 4
-	}
-	putBE16(b[n:], dhtPort+uint16(g.next())<<6)
-	return n + 2
 }

@@ -53,56 +53,11 @@ func announceNames(line []byte, f *Finding) {
 	}
 }
 
-// parameter returns what follows the parameter's name in a request line, or nil.
-func parameter(line []byte, name string) []byte {
-	for i := 1; i+len(name) <= len(line); i++ {
-		if (line[i-1] == '?' || line[i-1] == '&') && hasPrefix(line[i:], []byte(name)) == Yes {
-			return line[i+len(name):]
-		}
-	}
-	return nil
-}
-
-// unescape writes into dst, up to its length, the bytes that b has in URL
-// encoding, up to the end of the parameter. It returns their number and what
-// follows.
-func unescape(dst, b []byte) (n int, rest []byte) {
-	for n < len(dst) && len(b) > 0 {
-		switch {
-		case b[0] == '%':
-			if len(b) < 3 || !isHex(b[1]) || !isHex(b[2]) {
-				return n, b
-			}
-			dst[n] = hexValue(b[1])<<4 | hexValue(b[2])
-			b = b[3:]
-		case b[0] <= ' ' || b[0] == '&' || b[0] > '~':
-			return n, b
-		default:
-			dst[n] = b[0]
-			b = b[1:]
-		}
-		n++
-	}
-	return n, b
-}
-
-func hexValue(c byte) byte {
-	if c <= '9' {
-		return c - '0'
-	}
-	return lower(c) - 'a' + 10
-}
-
 // isHash reports whether b begins with 20 bytes in URL encoding.
 func isHash(b []byte) bool {
 	var hash [20]byte
 	n, rest := unescape(hash[:], b)
 	return n == len(hash) && (len(rest) == 0 || rest[0] == '&' || rest[0] == ' ')
-}
-
-func isHex(c byte) bool {
-	c = lower(c)
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f'
 }
 
 // torrentAgents are how the user agents of BitTorrent clients begin. aria2 is

@@ -97,3 +97,25 @@ func parseEndpoint(b []byte) (e Endpoint, ok bool) {
 	e.Port = uint16(parts[4])
 	return e, true
 }
+
+func trimCR(b []byte) []byte {
+	if n := len(b); n > 0 && b[n-1] == '\r' {
+		return b[:n-1]
+	}
+	return b
+}
+
+// decimalPort reads a port, 0 when b is none.
+func decimalPort(b []byte) uint16 {
+	n := 0
+	for _, c := range b {
+		if c < '0' || c > '9' || n > 0xffff {
+			return 0
+		}
+		n = n*10 + int(c-'0')
+	}
+	if n > 0xffff {
+		return 0
+	}
+	return uint16(n)
+}

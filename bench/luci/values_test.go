@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/openwrt/config"
 )
 
@@ -61,34 +62,62 @@ type table struct {
 	Presets map[string][]string `json:"presets"`
 }
 
-// judgedValues has the daemon's own parser judge the candidates, and takes the
-// names of all options from the configuration that is shipped.
+// judgedValues has the daemon's own parser judge the candidates, and takes the names of
+// all options, and the presets of protocols, from docs/configuration.md.
 func judgedValues(t *testing.T) table {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "openwrt/files/etc/config/p2pwall"))
+	text, err := os.ReadFile(filepath.Join(root, "docs/configuration.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := table{Presets: map[string][]string{}}
 	seen := map[string]bool{}
 	lists := map[string]bool{}
-	// Options of a protocol have its name before their own.
-	prefix := ""
-	for _, m := range regexp.MustCompile(`(?m)^config (\w+) '(\w+)'|^#?\s+(option|list) (\w+) '([^']*)'`).FindAllStringSubmatch(string(text), -1) {
-		if m[1] != "" {
-			if prefix = ""; m[1] == "protocol" {
-				prefix = m[2] + "_"
+	row := regexp.MustCompile("^\\| (list )?`(\\w+)` \\|(.*)\\|$")
+	word := regexp.MustCompile("`([^`]*)`")
+	var section string
+	var columns []string // the protocols of a table
+	for _, line := range strings.Split(string(text), "\n") {
+		if title, ok := strings.CutPrefix(line, "## "); ok {
+			section, columns = title, nil
+		}
+		if strings.HasPrefix(line, "| option |") {
+			columns = nil
+			for _, m := range word.FindAllStringSubmatch(line, -1) {
+				columns = append(columns, m[1])
 			}
+		}
+		m := row.FindStringSubmatch(line)
+		if m == nil {
 			continue
 		}
-		name := prefix + m[4]
-		if !seen[name] && !notOnPage[name] {
-			seen[name] = true
-			out.Options = append(out.Options, name)
+		names, cells := []string{m[2]}, strings.Split(m[3], "|")
+		switch {
+		case section == "`config p2pwall 'main'`":
+		case section == "`config protocol`":
+			names = nil
+			for i, p := range columns {
+				if strings.TrimSpace(cells[i]) == "-" {
+					continue
+				}
+				name := p + "_" + m[2]
+				names = append(names, name)
+				out.Presets[name] = nil
+				if v := word.FindStringSubmatch(cells[i]); m[2] != "name" && v != nil {
+					out.Presets[name] = []string{v[1]}
+				} else if m[2] == "name" {
+					out.Presets[name] = detect.All[detect.ByName(p)].Names
+				}
+			}
+		default:
+			continue
 		}
-		lists[name] = m[3] == "list"
-		if prefix != "" {
-			out.Presets[name] = append(out.Presets[name], m[5])
+		for _, name := range names {
+			if !seen[name] && !notOnPage[name] {
+				seen[name] = true
+				out.Options = append(out.Options, name)
+			}
+			lists[name] = m[1] != ""
 		}
 	}
 	if len(out.Options) < 25 {

@@ -36,15 +36,17 @@ func TestParseEmptyIsDefault(t *testing.T) {
 	}
 }
 
-// TestShippedConfig: the file that is installed says in every option what holds
-// without it.
+// TestShippedConfig: the files that are installed change no default, so that an upgrade
+// can. What they have to say differs between OpenWrt and Debian.
 func TestShippedConfig(t *testing.T) {
-	got, err := Load("../files/etc/config/p2pwall")
-	if err != nil {
-		t.Fatal(err)
+	for _, file := range []string{"../files/etc/config/p2pwall", "../debian/p2pwall.conf"} {
+		got, err := Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.EventCommand = "" // the script that comes with it
+		same(t, Default(), got)
 	}
-	got.EventCommand = "" // the script that comes with it
-	same(t, Default(), got)
 }
 
 func TestParseFull(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"regexp"
 	"time"
 
 	"github.com/goreleaser/nfpm/v2/deb"
@@ -85,13 +84,18 @@ func (r *release) deb(arch string, binary []byte) ([]byte, error) {
 		}
 		p.files = append(p.files, file{path: f.path, mode: mode, data: data})
 	}
-	config, err := os.ReadFile(r.path("openwrt/files" + configPath))
+	config, err := os.ReadFile(r.path("openwrt/debian/p2pwall.conf"))
+	if err != nil {
+		return nil, err
+	}
+	options, err := os.ReadFile(r.path("docs/configuration.md"))
 	if err != nil {
 		return nil, err
 	}
 	p.files = append(p.files,
 		file{path: "/usr/share/doc/p2pwall/changelog.Debian.gz", mode: 0o644, data: gzipped(r.debianChangelog())},
-		file{path: configPath, mode: 0o644, conf: true, data: debianConfig(config)},
+		file{path: configPath, mode: 0o644, conf: true, data: config},
+		file{path: "/usr/share/doc/p2pwall/configuration.md.gz", mode: 0o644, data: gzipped(options)},
 		file{path: daemonPath, mode: 0o755, data: binary})
 	sortFiles(p.files)
 
@@ -134,22 +138,6 @@ func (r *release) deb(arch string, binary []byte) ([]byte, error) {
 func (r *release) debianChangelog() []byte {
 	return fmt.Appendf(nil, "p2pwall (%s-%s) unstable; urgency=medium\n\n  * For what is new see CHANGELOG in the sources.\n\n -- %s  %s\n",
 		r.version, packageRelease, maintainer, r.time.UTC().Format(time.RFC1123Z))
-}
-
-var (
-	networkLine = regexp.MustCompile(`(?m)^\tlist network 'lan'\n`)
-	deviceLine  = regexp.MustCompile(`(?m)^#\tlist device 'tun0'\n`)
-	eventLine   = regexp.MustCompile(`(?m)^\toption event_command '.*'\n`)
-	devicesLine = regexp.MustCompile(`(?m)^\toption devices_file '.*'\n`)
-)
-
-// debianConfig is the configuration for a gateway without UCI's networks: the
-// devices are to be named.
-func debianConfig(config []byte) []byte {
-	config = networkLine.ReplaceAll(config, []byte("#\tlist network 'lan'\n"))
-	config = deviceLine.ReplaceAll(config, []byte("#\tlist device 'eth1'\n"))
-	config = eventLine.ReplaceAll(config, []byte("#\toption event_command '/usr/local/sbin/event'\n"))
-	return devicesLine.ReplaceAll(config, []byte("\toption devices_file ''\n"))
 }
 
 // gzipped compresses without a name or a time.

@@ -33,6 +33,8 @@ type daemon struct {
 	rules   rules
 	files   stateFiles
 
+	policies policies
+
 	journal  *events.Journal
 	history  history.Table
 	listener listener
@@ -55,6 +57,7 @@ func newDaemon(o Options, c config.Config) *daemon {
 		failed: make(chan error, c.Queues), done: make(chan struct{}),
 	}
 	d.status = status{o: &d.o, started: time.Now(), cfg: c}
+	d.policies = policies{complaints: d.complaints, clock: time.Now}
 	d.files = stateFiles{complaints: d.complaints, path: c.StateFile, version: o.Version}
 	d.rules = rules{
 		complaints: d.complaints, status: &d.status, journal: d.journal,
@@ -73,6 +76,8 @@ func (d *daemon) start() error {
 	if !d.o.NoRules && len(d.status.names) > 0 {
 		d.rules.keeper.Prepare(c)
 	}
+	d.policies.told = d.policies.now(c, d.status.devices)
+	d.status.setPolicies(d.policies.told)
 	if err := d.openQueues(c); err != nil {
 		return err
 	}
@@ -127,8 +132,15 @@ func (d *daemon) openQueues(c *config.Config) error {
 	return nil
 }
 
+// engineConfig is what engines are told of a configuration.
+func (d *daemon) engineConfig(c *config.Config) state.Config {
+	e := config.EngineConfig(*c)
+	e.Policies = d.policies.told
+	return e
+}
+
 func (d *daemon) newEngine(c *config.Config, sender *nfq.Sender, now state.Time) *state.Engine {
-	e := state.New(config.EngineConfig(*c), sender, nil, rand.Uint32())
+	e := state.New(d.engineConfig(c), sender, nil, rand.Uint32())
 	e.OnEvent = d.journal.Record
 	e.OnCut = d.flows.note
 	if c.Queues > 1 {
@@ -235,6 +247,7 @@ const historyEvery = 10
 // keepHouse looks after devices and rules.
 func (d *daemon) keepHouse() {
 	d.watchDevices()
+	d.watchPolicies()
 	if d.rounds++; d.rounds%historyEvery == 0 {
 		d.history.Take(time.Now(), d.workers.do)
 	}

@@ -59,8 +59,11 @@ func (d *daemon) reload() {
 		d.log.Warnf("the devices of before are watched: %s", strings.Join(d.status.names, " "))
 	}
 	d.listener.configure(&c)
+	d.policies.told = d.policies.now(&c, d.status.devices)
+	d.status.setPolicies(d.policies.told)
+	engine := d.engineConfig(&c)
 	d.workers.do(func(e *state.Engine, _ state.Time) {
-		e.Configure(config.EngineConfig(c))
+		e.Configure(engine)
 		e.SetDevices(d.status.devices)
 	})
 	switch {

@@ -4,6 +4,7 @@ package procd
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +29,7 @@ type status struct {
 	sets    string
 	rulesOK bool
 	restart []string // options whose new values need a restart
+	holding []string // names of the policies that hold
 }
 
 // setRules says how the rules are.
@@ -48,6 +50,17 @@ func (s *status) setDevices(names []string, devices []state.Device) {
 func (s *status) setConfig(c *config.Config, restart []string) {
 	s.mu.Lock()
 	s.cfg, s.restart = *c, restart
+	s.mu.Unlock()
+}
+
+// setPolicies says which policies hold.
+func (s *status) setPolicies(list []state.Policy) {
+	var names []string
+	for i := range list {
+		names = append(names, list[i].Name)
+	}
+	s.mu.Lock()
+	s.holding = names
 	s.mu.Unlock()
 }
 
@@ -83,6 +96,10 @@ func (s *status) info() control.Info {
 	i := control.Info{
 		Version: s.o.Version, Config: s.o.Config, Started: s.started, Enabled: true,
 		Backend: s.backend, Sets: s.sets, RulesOK: s.rulesOK, TimeLock: s.cfg.TimeLock, Devices: s.names, Restart: s.restart,
+	}
+	for j := range s.cfg.Policies {
+		p := &s.cfg.Policies[j]
+		i.Policies = append(i.Policies, control.Policy{Name: p.Name, Mode: string(p.Mode), Holds: slices.Contains(s.holding, p.Name)})
 	}
 	if i.Backend == "" {
 		i.Backend, i.Sets = "starting", "starting"

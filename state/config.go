@@ -17,8 +17,14 @@ type Mode uint8
 const (
 	Off     Mode = iota // not looked for
 	Monitor             // found and logged, nothing blocked
+	Mark                // found, and marked for others that route it or slow it down
 	Block               // found and blocked
 )
+
+var modeNames = [...]string{"off", "monitor", "mark", "block"}
+
+// String returns the name that the configuration has for it.
+func (m Mode) String() string { return modeNames[m] }
 
 // Action is what happens to a blocked TCP packet.
 type Action uint8
@@ -78,6 +84,8 @@ type Config struct {
 	ExemptMACs []nfq.MAC
 	// Protocols[i] is the policy for detect.All[i]; what is behind these is off.
 	Protocols [detect.MaxProtocols]ProtocolConfig
+	// Policies are those that hold, see SetPolicies.
+	Policies []Policy
 	// LogPackets selects the packet events that are emitted.
 	LogPackets PacketLog
 	// Marks are the packet marks that the rules and the engine share.

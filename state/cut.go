@@ -16,7 +16,7 @@ func (e *Engine) cutTime() time.Duration { return 2*e.cfg.LockTime + minute }
 // cut has the kernel cut a locked client off from the peer, from every address of
 // the client that is surely its own.
 func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
-	if !c.locked || !c.proved.Has(int(p.protocol)) || !p.cutsAll(e) {
+	if !c.locked || !c.proved.Has(int(p.protocol)) || !e.cutsAll(h, p) {
 		return
 	}
 	n := 0
@@ -47,8 +47,8 @@ func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
 // cutsAll reports whether everything between the client and this peer is cut. The
 // addresses of other protocols may serve something harmless as well, as
 // a tracker's do: there, each connection has to show what it is.
-func (p *peer) cutsAll(e *Engine) bool {
-	return e.cfg.Protocols[p.protocol].Mode == Block && detect.All[p.protocol].Exclusive
+func (e *Engine) cutsAll(h *host, p *peer) bool {
+	return h.modes.holds.Has(int(p.protocol)) && detect.All[p.protocol].Exclusive
 }
 
 // cutAll cuts a new address of the client off from all its peers.
@@ -175,6 +175,11 @@ func (e *Engine) FlowsToCut(f Flows, now Time) {
 	for i := range e.standing {
 		if s := &e.standing[i]; s.lookDue {
 			f.Hosts[s.addr], s.lookDue = struct{}{}, false
+		}
+	}
+	for i := range e.addrs {
+		if a := &e.addrs[i]; a.used && a.lookDue && e.hosts[a.host].client == none {
+			f.Hosts[a.addr], a.lookDue = struct{}{}, false
 		}
 	}
 	for i := range e.clients {

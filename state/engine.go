@@ -65,7 +65,10 @@ type Engine struct {
 	second seconds // the one that now was in when it was asked for last
 	hash   hasher
 
-	datagrams, streams detect.Set // protocols whose payload is looked at
+	streams        detect.Set // protocols whose streams are looked at
+	defaults       modes      // by the protocols alone
+	any, strangers modes      // of all hosts together, and of one that nobody knows
+	decided        uint32     // counts changes of the policies
 
 	hosts     []host
 	freeHosts []int32
@@ -161,20 +164,9 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 // and counters stay.
 func (e *Engine) Configure(cfg Config) {
 	cfg.MaxClients = len(e.clients)
-	before := e.cfg.Protocols
-	e.cfg = cfg
-	e.datagrams, e.streams, e.hasNames, e.looks = 0, 0, false, false
+	e.cfg, e.defaults = cfg, modes{}
 	for i := range detect.All {
-		p := &cfg.Protocols[i]
-		if p.Mode == Off {
-			continue
-		}
-		e.datagrams |= 1 << i
-		e.hasNames = e.hasNames || p.Names.Len() > 0
-		e.looks = e.looks || detect.All[i].Sift
-		if p.HTTP {
-			e.streams |= 1 << i
-		}
+		e.defaults.set(1<<i, cfg.Protocols[i].Mode)
 	}
 	e.exemptNets = networks(cfg.ExemptNets)
 	e.setNoExempt()
@@ -187,20 +179,12 @@ func (e *Engine) Configure(cfg Config) {
 			e.forget(int32(i))
 			continue
 		}
-		// A lock may be for several protocols. It ends with the first of them, and
-		// what is still looked for shows again.
-		ends := cfg.LockTime == 0
-		for j := range cfg.Protocols {
-			ends = ends || c.proved.Has(j) && before[j].Mode == Block && cfg.Protocols[j].Mode != Block
-			if cfg.Protocols[j].Mode == Off {
-				c.proved &^= 1 << j
-			}
-		}
-		if c.locked && ends {
+		if c.locked && cfg.LockTime == 0 {
 			e.release(int32(i), c)
 		}
 		e.schedule(int32(i), c, e.now)
 	}
+	e.review()
 }
 
 // SetDevices tells which devices are the LAN's. Devices come and go while the
@@ -309,6 +293,9 @@ func (e *Engine) decide(p *nfq.Packet, now Time) nfq.Verdict {
 			if h == nil {
 				return e.offLink(p)
 			}
+			if h.modes.on == 0 {
+				return nfq.Accept
+			}
 			if p.Proto == nfq.ProtoUDP {
 				return e.udpOut(p, in, h, now)
 			}
@@ -379,15 +366,15 @@ func (e *Engine) refuse(p *nfq.Packet, c *client) nfq.Verdict {
 // nobody knows whose it is: what is recognised is dropped, and that is all.
 func (e *Engine) offLink(p *nfq.Packet) nfq.Verdict {
 	if p.Proto == nfq.ProtoUDP {
-		if f := e.classify(p.Payload); f.Kind > detect.Weak && e.blocksUDP(f.Protocol) {
+		if f := e.classify(nil, p.Payload); f.Kind > detect.Weak && e.strangers.blocks.Has(f.Protocol) && e.cfg.Protocols[f.Protocol].BlockUDP {
 			return nfq.Drop
 		}
 		return nfq.Accept
 	}
 	e.stream = detect.Stream{}
 	e.finding.Reset()
-	if e.stream.Feed(e.streams, p.Seq, p.Payload, true, &e.finding) == detect.Yes &&
-		e.cfg.Protocols[e.finding.Protocol].Mode == Block {
+	if e.stream.Feed(e.streams&e.strangers.on, p.Seq, p.Payload, true, &e.finding) == detect.Yes &&
+		e.strangers.blocks.Has(e.finding.Protocol) {
 		return nfq.Drop
 	}
 	return nfq.Accept

@@ -122,9 +122,10 @@ func (e *Engine) judge(h *host, fl *flow, what judgement, now Time) {
 
 // hides returns the protocol of which the first data b of a connection can be an encrypted
 // session, or none.
-func (e *Engine) hides(b []byte) int {
+func (e *Engine) hides(h *host, b []byte) int {
+	on := e.streams & h.modes.on
 	for i, p := range detect.All {
-		if p.Hidden != nil && e.streams.Has(i) && p.Hidden.First(b) {
+		if p.Hidden != nil && on.Has(i) && p.Hidden.First(b) {
 			return i
 		}
 	}
@@ -145,7 +146,7 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 	j := e.judgement(h, fl, now)
 	fl.protocol = uint8(protocol)
 	switch {
-	case cfg.Mode != Block, j == innocent:
+	case !h.modes.blocks.Has(protocol), j == innocent:
 		return e.letGo(slot)
 	case j == asking && sure:
 		return c.drop(p) // when it is sent again, it is known what it is
@@ -221,7 +222,7 @@ func (e *Engine) readLater(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	f := &e.finding
 	f.Reset()
 	e.stream = detect.Stream{}
-	if e.stream.Feed(e.streams, p.Seq, p.Payload, true, f) != detect.Yes || !f.Conduct || !e.stream.Sure() {
+	if e.stream.Feed(e.streams&h.modes.on, p.Seq, p.Payload, true, f) != detect.Yes || !f.Conduct || !e.stream.Sure() {
 		if fl.later--; fl.later == 0 {
 			return e.letGo(slot)
 		}

@@ -53,8 +53,9 @@ func (t *heldTable) drop(flow int32) {
 }
 
 // feed shows a segment to a stream, and then those held back that follow it.
-func (e *Engine) feed(slot int32, s *detect.Stream, seq uint32, b []byte, f *detect.Finding) detect.Match {
-	m := s.Feed(e.streams, seq, b, true, f)
+func (e *Engine) feed(h *host, slot int32, s *detect.Stream, seq uint32, b []byte, f *detect.Finding) detect.Match {
+	on := e.streams & h.modes.on
+	m := s.Feed(on, seq, b, true, f)
 	if m == detect.Gap {
 		e.held.put(slot, seq, b)
 		return detect.More
@@ -63,15 +64,15 @@ func (e *Engine) feed(slot int32, s *detect.Stream, seq uint32, b []byte, f *det
 	for again := true; again && m != detect.No; {
 		again = false
 		for i := range e.held.places {
-			h := &e.held.places[i]
-			if h.flow != slot {
+			x := &e.held.places[i]
+			if x.flow != slot {
 				continue
 			}
-			next := s.Feed(e.streams, h.seq, h.data[:h.n], true, f)
+			next := s.Feed(on, x.seq, x.data[:x.n], true, f)
 			if next == detect.Gap {
 				continue
 			}
-			h.flow, m, again = none, next, true
+			x.flow, m, again = none, next, true
 			found = found || m == detect.Yes
 		}
 	}

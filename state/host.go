@@ -107,6 +107,9 @@ type host struct {
 	born     Time                // when it was entered
 	doubtful Time                // until then it is not sure by which router its packets come
 	addrs    [addrsPerHost]int32 // slots in Engine.addrs, or none
+	device   uint32              // interface index that it was seen on last
+	decided  uint32              // when modes was, see policy.go
+	modes    modes
 	suspicion
 	syns  [synsPerHost]syn
 	nsyns uint32 // how many were ever recorded
@@ -146,6 +149,16 @@ func (e *Engine) hostOf(p *nfq.Packet, d *Device, now Time) *host {
 	h := e.hostBy(&k, p, now)
 	if h != nil && h.shared != 0 {
 		h = e.hostBy(&hostKey{addr: p.Src}, p, now)
+	}
+	if h == nil {
+		return nil
+	}
+	if h.device != d.Index {
+		h.device = d.Index
+		h.decided = outdated
+	}
+	if h.decided != e.decided {
+		e.refit(h)
 	}
 	return h
 }
@@ -255,7 +268,7 @@ func (e *Engine) share(h *host, now Time) bool {
 		return false
 	}
 	n := &e.hosts[to]
-	n.via, n.lastSeen, n.suspicion = mac, now, suspected
+	n.via, n.lastSeen, n.suspicion, n.modes = mac, now, suspected, h.modes
 	n.client, c.host, c.mac, c.kernelUntil = client, to, nfq.MAC{}, 0
 	e.useAddr(to, n, &c.addr, now)
 	e.lockInKernel(c)
@@ -332,6 +345,7 @@ func (e *Engine) adopt(k *hostKey, hash uint32, src *nfq.Addr) int32 {
 	e.hostIndex.Remove(old, oldHash)
 	e.hostIndex.Put(*k, hash, slot)
 	h.key, h.hash = *k, hash
+	h.decided = outdated
 	return slot
 }
 
@@ -365,7 +379,7 @@ func (e *Engine) newHost(k hostKey, hash uint32, via *nfq.MAC, now Time) int32 {
 	h.served = [servedPorts]uint16{}
 	h.via, h.shared, h.sharedBy, h.last4, h.flows = *via, 0, 0, none, 0
 	h.changes, h.events, h.born, h.doubtful = budget{}, budget{}, now, 0
-	h.suspicion = suspicion{}
+	h.suspicion, h.device, h.modes, h.decided = suspicion{}, 0, e.defaults, outdated
 	for i := range h.addrs {
 		h.addrs[i] = none
 	}
@@ -548,6 +562,7 @@ func (e *Engine) cutAddr(h *host, a *hostAddr, now Time) {
 // disown takes the address from the host that had it.
 func (e *Engine) disown(slot int32) {
 	h := &e.hosts[e.addrs[slot].host]
+	h.decided = outdated
 	for i, s := range h.addrs {
 		if s == slot {
 			h.addrs[i] = none
@@ -588,6 +603,7 @@ func (e *Engine) ownAddr(slot int32, h *host, src *nfq.Addr, hash uint32, now Ti
 	e.addrs[s] = hostAddr{addr: *src, hash: hash, host: slot, used: true, lastSeen: now}
 	e.addrIndex.Put(*src, hash, s)
 	h.addrs[place], h.last = s, s
+	h.decided = outdated
 	if src.Is4() {
 		h.last4 = s
 	}

@@ -16,7 +16,7 @@ func (e *Engine) local(p *nfq.Packet, d *Device, now Time) {
 	}
 	f := &e.finding
 	for i, protocol := range detect.All {
-		if protocol.Local == nil || e.cfg.Protocols[i].Mode == Off {
+		if protocol.Local == nil || !e.any.on.Has(i) {
 			continue
 		}
 		f.Reset()
@@ -24,7 +24,7 @@ func (e *Engine) local(p *nfq.Packet, d *Device, now Time) {
 		if kind == detect.None {
 			continue
 		}
-		if h := e.hostOf(p, d, now); h != nil {
+		if h := e.hostOf(p, d, now); h != nil && h.modes.on.Has(i) {
 			if f.Reason == detect.ReasonNone {
 				f.Reason = detect.ReasonMapping
 			}

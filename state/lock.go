@@ -23,7 +23,7 @@ var probeAt = [...]Time{4, 6, 7}
 
 // lock starts the time lock of a client that is proved, or starts it again.
 func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason, now Time) {
-	if e.cfg.LockTime == 0 || e.cfg.Protocols[protocol].Mode != Block || !c.proved.Has(protocol) {
+	if e.cfg.LockTime == 0 || !e.hosts[c.host].modes.holds.Has(protocol) || !c.proved.Has(protocol) {
 		return
 	}
 	c.lockStart, c.lockUntil, c.probed = now, now.After(e.cfg.LockTime), 0
@@ -249,7 +249,7 @@ func (e *Engine) answers(c *client, p *nfq.Packet, now Time) bool {
 	}
 	way := &probes[c.way]
 	if way.Answered == nil {
-		f := e.classify(p.Payload)
+		f := e.classify(&e.hosts[c.host], p.Payload)
 		return now.Since(c.lastProbe) < askPatience && f.Kind > detect.Weak && f.Protocol == int(c.protocol)
 	}
 	n := way.Build(e.out[:], c.words(way), c.salt)

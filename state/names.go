@@ -24,11 +24,11 @@ func (e *Engine) nameReply(p *nfq.Packet, now Time) {
 	}
 	for i := range detect.All {
 		cfg := &e.cfg.Protocols[i]
-		if cfg.Mode == Off || !cfg.Names.Match(e.dns.Name[:e.dns.N]) {
+		if !e.any.on.Has(i) || !cfg.Names.Match(e.dns.Name[:e.dns.N]) {
 			continue
 		}
 		h, d := e.hostAt(&p.Dst), e.device(p.OutDev)
-		if h != nil && d != nil && !e.exempt(&p.Dst, &h.key.mac, now) {
+		if h != nil && d != nil && h.modes.on.Has(i) && !e.exempt(&p.Dst, &h.key.mac, now) {
 			e.suspect(h, i, detect.ReasonName, &p.Dst, d, 0, 0, now)
 		}
 		return
@@ -46,7 +46,7 @@ func (e *Engine) serverName(p *nfq.Packet, d *Device, h *host, now Time) {
 		return
 	}
 	for i := range detect.All {
-		if cfg := &e.cfg.Protocols[i]; cfg.Mode != Off && cfg.Names.Match(name) {
+		if cfg := &e.cfg.Protocols[i]; h.modes.on.Has(i) && cfg.Names.Match(name) {
 			e.suspect(h, i, detect.ReasonName, &p.Src, d, 0, 0, now)
 			return
 		}

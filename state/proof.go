@@ -168,7 +168,7 @@ func (e *Engine) Neighbour(id uint64, mac nfq.MAC, shared, invited bool, now Tim
 	if shared && !h.key.mac.IsZero() && !e.share(h, now) {
 		return
 	}
-	if e.cfg.Protocols[claimed.protocol].Mode != Off {
+	if h.modes.on.Has(int(claimed.protocol)) {
 		e.proven(slot, c, int(claimed.protocol), claimed.how, claimed.reason, now)
 	}
 }

@@ -822,6 +822,11 @@ func TestProvedTwice(t *testing.T) {
 	cfg := w.e.cfg
 	cfg.Protocols[0].Mode = Off
 	w.e.Configure(cfg)
+	if c := w.e.Clients(w.now); len(c) != 1 || !c[0].Locked || c[0].Strict || w.sets.locks[hostA] != 0 {
+		t.Errorf("not locked for the other alone: %+v, %+v", c, w.sets)
+	}
+	cfg.Protocols[1].Mode = Off
+	w.e.Configure(cfg)
 	if w.locked(hostA) || w.sets.cut() != 0 {
 		t.Errorf("still locked, for what is not looked for any more: %+v", w.sets)
 	}

@@ -20,6 +20,8 @@ type ClientInfo struct {
 	Program             string // the name of the client program, where it is known
 	Strict              bool   // its lock lets no TCP connection be opened
 	FirstSeen, LastSeen Time
+	Mode                Mode   // what is done about its protocol
+	Policy              string // that decided so, "" for none
 	Locked              bool
 	LockRemaining       time.Duration
 	Peers               int
@@ -54,6 +56,7 @@ func (e *Engine) Clients(now Time) []ClientInfo {
 			Program: c.program.String(), Strict: c.strict,
 			Addr: c.addr, MAC: c.mac, Protocol: detect.All[c.protocol], Reason: c.reason,
 			FirstSeen: c.firstSeen, LastSeen: c.lastSeen,
+			Mode: e.hosts[c.host].modes.mode(int(c.protocol)), Policy: e.policyOf(&e.hosts[c.host], int(c.protocol)),
 			Locked: c.locked, Locks: c.locks,
 			Dropped: c.dropped, DroppedTCP: c.droppedTCP, DroppedUDP: c.droppedUDP,
 			LastProbe: c.lastProbe, LastAnswer: c.lastAnswer,

@@ -40,11 +40,11 @@ func (e *Engine) Hold(x *Held, now Time) {
 	e.now = now
 	d := e.device(x.Device)
 	protocol := int(x.Protocol)
-	if d == nil || e.cfg.Protocols[protocol].Mode != Block || e.exempt(&x.Addr, &x.MAC, now) {
+	if d == nil || e.exempt(&x.Addr, &x.MAC, now) {
 		return
 	}
 	h := e.hostOf(&nfq.Packet{Src: x.Addr, MAC: x.MAC}, d, now)
-	if h == nil {
+	if h == nil || !h.modes.holds.Has(protocol) {
 		return
 	}
 	c := e.enter(h, protocol, x.Reason, &x.Addr, d, now)

@@ -328,7 +328,7 @@ func (r *snapshotReader) proved(e *Engine) detect.Set {
 	var out detect.Set
 	bits := r.u32()
 	for i, p := range r.protocols {
-		if i < 32 && bits>>i&1 != 0 && p != none && e.cfg.Protocols[p].Mode != Off {
+		if i < 32 && bits>>i&1 != 0 && p != none && e.any.on.Has(p) {
 			out |= 1 << p
 		}
 	}
@@ -437,7 +437,7 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 	// over, and the client is left out.
 	var c *client
 	var h *host
-	if protocol != none && e.cfg.Protocols[protocol].Mode != Off && !e.exempt(&addr, &via, r.now) {
+	if protocol != none && e.any.on.Has(protocol) && !e.exempt(&addr, &via, r.now) {
 		c, h = e.restoreHost(k, via, addrs[:n], addr, device, protocol, reason, r.now)
 	}
 	if c != nil {
@@ -464,7 +464,7 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 	if c == nil {
 		return
 	}
-	if cfg := &e.cfg; locked && proved.Has(protocol) && until > r.now && cfg.LockTime > 0 && cfg.Protocols[protocol].Mode == Block {
+	if cfg := &e.cfg; locked && proved.Has(protocol) && until > r.now && cfg.LockTime > 0 && h.modes.holds.Has(protocol) {
 		c.locked, c.strict, c.selective = true, flags&2 != 0, flags&4 != 0
 		c.tally.since = r.now
 		e.nlocked++
@@ -494,6 +494,8 @@ func (e *Engine) restoreHost(k hostKey, via nfq.MAC, addrs []nfq.Addr, addr nfq.
 		e.useAddr(slot, h, &addrs[i], now)
 	}
 	e.restoreShared(&k, via, device, now)
+	h.device = device
+	e.refit(h)
 	c := e.enter(h, protocol, reason, &addr, &Device{Index: device}, now)
 	if c == nil {
 		return nil, nil

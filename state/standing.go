@@ -114,7 +114,7 @@ func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 // quiet returns the quiet protocol that is looked for in the mode or a harder one, or none.
 func (e *Engine) quiet(least Mode) int {
 	for i, p := range detect.All {
-		if p.Quiet && e.cfg.Protocols[i].Mode >= least {
+		if p.Quiet && e.any.mode(i) >= least {
 			return i
 		}
 	}
@@ -161,7 +161,7 @@ func (e *Engine) askStanding(i int, s *standing, now Time) bool {
 		return true
 	}
 	port, h := s.ports[s.ask], e.hostAt(&s.addr)
-	if port == 0 || h != nil && (e.answeredFor(h, protocol) || e.exempt(&s.addr, &h.via, now)) {
+	if port == 0 || h != nil && (!h.modes.on.Has(protocol) || e.answeredFor(h, protocol) || e.exempt(&s.addr, &h.via, now)) {
 		return true
 	}
 	for j := range detect.All[protocol].Probes {
@@ -194,7 +194,7 @@ func (e *Engine) askedStanding(id uint64, b []byte, now Time) {
 		return
 	}
 	h, d := e.standingHost(s, now)
-	if h == nil || e.exempt(&s.addr, &h.via, now) {
+	if h == nil || !h.modes.on.Has(protocol) || e.exempt(&s.addr, &h.via, now) {
 		return
 	}
 	if len(b) == 0 {
@@ -250,10 +250,11 @@ func (e *Engine) standingSign(s *standing, h *host, protocol int, now Time) {
 
 // watchStanding has the kernel show what a host sends on its old connections.
 func (e *Engine) watchStanding(s *standing, now Time) {
-	if s.peers < standingPeers || e.quiet(Block) == none {
+	protocol := e.quiet(Block)
+	if s.peers < standingPeers || protocol == none {
 		return
 	}
-	if h, _ := e.standingHost(s, now); h == nil || !e.shown(h, &s.addr, now) {
+	if h, _ := e.standingHost(s, now); h == nil || !h.modes.blocks.Has(protocol) || !e.shown(h, &s.addr, now) {
 		return
 	}
 	if !s.watched || s.lookDue {
@@ -281,7 +282,7 @@ func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdic
 		return 0, false
 	}
 	protocol := e.quiet(Block)
-	if protocol == none {
+	if protocol == none || !h.modes.blocks.Has(protocol) {
 		return 0, false
 	}
 	c := e.clientOf(h)

@@ -117,7 +117,7 @@ func (e *Engine) ask(h *host, now Time) {
 	salt := rand.Uint32() // nobody can guess it
 	sent := uint32(0)
 	for i, p := range detect.All {
-		if e.cfg.Protocols[i].Mode == Off || s.protocol != none && int(s.protocol) != i || e.answeredFor(h, i) {
+		if !h.modes.on.Has(i) || s.protocol != none && int(s.protocol) != i || e.answeredFor(h, i) {
 			continue
 		}
 		for j := range p.Probes {
@@ -189,7 +189,7 @@ func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Ve
 		return nfq.Accept
 	}
 	for i, protocol := range detect.All {
-		if e.cfg.Protocols[i].Mode == Off {
+		if !h.modes.on.Has(i) {
 			continue
 		}
 		for j := range protocol.Probes {
@@ -201,7 +201,7 @@ func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Ve
 			if n == 0 || !way.Answered(p.Payload, e.out[:n]) {
 				continue
 			}
-			f := e.classify(p.Payload)
+			f := e.classify(h, p.Payload)
 			f.Protocol, f.Reason = i, detect.ReasonProbe
 			if c := e.answeredAsk(h, f, j, d, now); c != nil {
 				c.askedAt, c.port = p.Src, p.SrcPort
@@ -246,7 +246,7 @@ func (e *Engine) askedTCP(slot int32, salt uint32, b []byte, now Time) {
 	}
 	f := &e.finding
 	for i, p := range detect.All {
-		if e.cfg.Protocols[i].Mode == Off {
+		if !h.modes.on.Has(i) {
 			continue
 		}
 		for j := range p.Probes {

@@ -11,7 +11,7 @@ import (
 func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
 	isSYN := p.TCPFlags&(nfq.SYN|nfq.ACK|nfq.RST|nfq.FIN) == nfq.SYN
 	if c := e.clientOf(h); c != nil {
-		if peer := e.knows(c, &p.Dst); peer != nil && c.locked && e.refused(c, peer, p, isSYN) {
+		if peer := e.knows(c, &p.Dst); peer != nil && c.locked && e.refused(h, c, peer, p, isSYN) {
 			peer.dropped++
 			return e.refuse(p, c)
 		}
@@ -37,9 +37,9 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 // refused reports whether a packet to a peer is. Something else may be served at the
 // address of a peer of a protocol that is not exclusive: there, its port counts. But a
 // connection is opened now and then: what the client says in it is cut, and keeps the lock.
-func (e *Engine) refused(c *client, peer *peer, p *nfq.Packet, isSYN bool) bool {
+func (e *Engine) refused(h *host, c *client, peer *peer, p *nfq.Packet, isSYN bool) bool {
 	switch {
-	case e.cfg.Protocols[peer.protocol].Mode != Block:
+	case !h.modes.holds.Has(int(peer.protocol)):
 		return false
 	case detect.All[peer.protocol].Exclusive:
 		return true
@@ -65,7 +65,7 @@ func (e *Engine) tcpIn(p *nfq.Packet) nfq.Verdict {
 		return nfq.Accept
 	}
 	c := &e.clients[h.client]
-	if peer := e.knows(c, &p.Src); peer != nil && peer.cutsAll(e) && c.locked {
+	if peer := e.knows(c, &p.Src); peer != nil && e.cutsAll(h, peer) && c.locked {
 		peer.dropped++
 		return c.drop(p)
 	}
@@ -124,7 +124,7 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdic
 
 // dropCut is the verdict about a packet of a connection that is cut.
 func (e *Engine) dropCut(p *nfq.Packet, h *host, fl *flow) nfq.Verdict {
-	if e.cfg.Protocols[fl.protocol].Mode != Block {
+	if !h.modes.holds.Has(int(fl.protocol)) {
 		return nfq.Accept
 	}
 	return e.clientOf(h).drop(p)
@@ -139,7 +139,7 @@ func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, now Tim
 	if p.TCPFlags&nfq.SYN != 0 {
 		seq++
 	}
-	m := e.feed(slot, &fl.stream, seq, p.Payload, f)
+	m := e.feed(h, slot, &fl.stream, seq, p.Payload, f)
 	if m == detect.Yes {
 		e.claim(h, fl, f)
 	}
@@ -151,7 +151,7 @@ func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, now Tim
 		e.further(d, h, fl, f, now)
 	case m == detect.No && fl.waiting: // nothing more that is known
 		fl.waiting = false
-		e.cutFlow(fl)
+		e.cutFlow(h, fl)
 	case m == detect.Hint:
 		e.hinted(d, h, fl, f, now)
 	}
@@ -176,14 +176,14 @@ func (e *Engine) claim(h *host, fl *flow, f *detect.Finding) {
 	c := e.clientOf(h)
 	fl.claimed, fl.waiting = true, f.Wait && (c == nil || !c.proved.Has(f.Protocol))
 	if !fl.waiting {
-		e.cutFlow(fl)
+		e.cutFlow(h, fl)
 	}
 }
 
 // cutFlow cuts a connection in which a protocol was recognised, if it is to be blocked.
-func (e *Engine) cutFlow(fl *flow) {
+func (e *Engine) cutFlow(h *host, fl *flow) {
 	e.Counters.Cuts++
-	if e.cfg.Protocols[fl.protocol].Mode == Block {
+	if h.modes.holds.Has(int(fl.protocol)) {
 		fl.fate = cut
 	}
 }
@@ -209,7 +209,7 @@ func (e *Engine) hinted(d *Device, h *host, fl *flow, f *detect.Finding, now Tim
 	protocol := f.Protocol
 	if c := e.clientOf(h); c != nil && c.locked && c.proved.Has(protocol) {
 		fl.protocol = uint8(protocol)
-		e.cutFlow(fl)
+		e.cutFlow(h, fl)
 		return
 	}
 	port := f.TCPPort
@@ -243,7 +243,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		return v
 	}
 	if !fl.begun && fl.decided == 0 && !locked && !h.forgets(now) {
-		if i := e.hides(p.Payload); i != none {
+		if i := e.hides(h, p.Payload); i != none {
 			// Who connected to the host was answered so, as far as is known.
 			e.suspect(h, i, detect.ReasonEncrypted, &fl.key.lan, d, 0, fl.key.lport, now)
 		}
@@ -251,7 +251,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	hidden := none
 	if fl.begun || fl.decided == 0 && h.forgets(now) {
 		if p.Seq == fl.stream.Began() {
-			hidden = e.hides(p.Payload)
+			hidden = e.hides(h, p.Payload)
 		} else if fl.waits > 0 {
 			return c.drop(p) // what it is behind comes again
 		}
@@ -309,7 +309,7 @@ func decoy(c *client, a *nfq.Addr) bool {
 // own words.
 func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 	protocol, key := int(fl.protocol), &fl.key
-	if e.cfg.Protocols[protocol].Mode == Off { // since it was recognised
+	if !h.modes.on.Has(protocol) { // since it was recognised
 		return
 	}
 	c := e.enter(h, protocol, fl.reason, &key.lan, d, now)
@@ -368,7 +368,7 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 		}
 		e.suspect(h, protocol, fl.reason, &key.lan, d, udp, port, now)
 	}
-	if e.cfg.Protocols[protocol].Mode == Block {
+	if h.modes.blocks.Has(protocol) {
 		e.tellCut(h, c, key, true, protocol, fl.reason)
 	}
 }

@@ -7,13 +7,18 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// classify asks the enabled protocols what a datagram is. The finding is the
+// classify asks the protocols that are looked for what a datagram of the host is, which is
+// nil where it is not known whose it is. The finding is the
 // engine's own and holds until the next call.
-func (e *Engine) classify(b []byte) *detect.Finding {
+func (e *Engine) classify(h *host, b []byte) *detect.Finding {
+	on := e.strangers.on
+	if h != nil {
+		on = h.modes.on
+	}
 	f := &e.finding
 	f.Reset()
 	for i, p := range detect.All {
-		if p.Datagram == nil || !e.datagrams.Has(i) {
+		if p.Datagram == nil || !on.Has(i) {
 			continue
 		}
 		if k := p.Datagram(b, f); k > f.Kind {
@@ -30,7 +35,7 @@ func (e *Engine) classify(b []byte) *detect.Finding {
 func (e *Engine) classifyKeyed(c *client, b []byte, f *detect.Finding) {
 	i := int(c.keyOf)
 	p := detect.All[i]
-	if p.Keyed == nil || c.key == [16]byte{} || !e.datagrams.Has(i) {
+	if p.Keyed == nil || c.key == [16]byte{} || !e.hosts[c.host].modes.on.Has(i) {
 		return
 	}
 	if k := p.Keyed(b, &c.key, f); k > f.Kind {
@@ -40,7 +45,7 @@ func (e *Engine) classifyKeyed(c *client, b []byte, f *detect.Finding) {
 
 // udpOut decides about a datagram from the LAN to the outside.
 func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
-	f, c := e.classify(p.Payload), e.clientOf(h)
+	f, c := e.classify(h, p.Payload), e.clientOf(h)
 	if f.Kind <= detect.Weak && c != nil {
 		e.classifyKeyed(c, p.Payload, f)
 	}
@@ -55,15 +60,15 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	if f.Kind == detect.Query || f.Kind == detect.Reply {
 		return e.spoke(p, d, h, f, now)
 	}
-	session, protocol := rtcLeave, e.rtcProtocol(c)
+	session, protocol := rtcLeave, e.rtcProtocol(h, c)
 	if e.looks {
 		if session = e.webRTC(p, h, c, protocol, now); session == rtcDrop {
-			return e.dropUDP(p, c, nil, protocol)
+			return e.dropUDP(p, h, c, nil, protocol)
 		}
 	}
 	// What is weak may be anything: a name server's number begins as FastTrack's
 	// short messages do. A peer of a protocol that goes by addresses alone stays cut.
-	if e.looks && detect.HarmlessDatagram(p.Payload, p.DstPort) && (c == nil || !e.cutFrom(c, p)) {
+	if e.looks && detect.HarmlessDatagram(p.Payload, p.DstPort) && (c == nil || !e.cutFrom(h, c, p)) {
 		if session == rtcWatch {
 			return nfq.Accept
 		}
@@ -78,15 +83,15 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	// Something else may be served at the address of a peer of BitTorrent: there, what is
 	// said has to fit.
 	weak := f.Kind == detect.Weak
-	if peer := e.knows(c, &p.Dst); peer != nil && (peer.cutsAll(e) || weak && int(peer.protocol) == f.Protocol && p.DstPort == peer.port) {
+	if peer := e.knows(c, &p.Dst); peer != nil && (e.cutsAll(h, peer) || weak && int(peer.protocol) == f.Protocol && p.DstPort == peer.port) {
 		// Only the client itself speaks so from the port of its queries.
 		if weak && int(peer.protocol) == f.Protocol && p.SrcPort == c.port {
 			e.wentTo(h.client, c, peer, &p.Src, now)
 		}
-		return e.dropUDP(p, c, peer, int(peer.protocol))
+		return e.dropUDP(p, h, c, peer, int(peer.protocol))
 	}
 	if c.selective && c.owns(p.SrcPort) {
-		return e.dropUDP(p, c, nil, int(c.protocol))
+		return e.dropUDP(p, h, c, nil, int(c.protocol))
 	}
 	return nfq.Accept
 }
@@ -103,9 +108,9 @@ func (e *Engine) harmless(port uint16) nfq.Verdict {
 
 // cutFrom reports whether the datagram is to a peer from which the client is cut off
 // altogether, or from a port of its own.
-func (e *Engine) cutFrom(c *client, p *nfq.Packet) bool {
+func (e *Engine) cutFrom(h *host, c *client, p *nfq.Packet) bool {
 	peer := e.knows(c, &p.Dst)
-	return c.locked && (peer != nil && peer.cutsAll(e) || c.selective && c.owns(p.SrcPort))
+	return c.locked && (peer != nil && e.cutsAll(h, peer) || c.selective && c.owns(p.SrcPort))
 }
 
 // udpIn decides about a datagram from the outside to the LAN: only what name servers
@@ -124,7 +129,7 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	if c == nil {
 		// No place for it: it is not held, but what is recognised is
 		// blocked all the same.
-		return e.dropUDP(p, nil, nil, protocol)
+		return e.dropUDP(p, h, nil, nil, protocol)
 	}
 	if c.toldPeer.Addr.IsZero() {
 		c.toldPeer = nfq.AddrPort{Addr: p.Dst, Port: p.DstPort}
@@ -169,7 +174,7 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	cfg := &e.cfg.Protocols[protocol]
 	// An answer that names no decoys leads the client to the peer itself: the lock has to
 	// be there first.
-	if cfg.Mode == Block && kind == detect.Query && inner == 0 && cfg.Answer != detect.AnswerNone && p2p.Answer != nil &&
+	if h.modes.blocks.Has(protocol) && kind == detect.Query && inner == 0 && cfg.Answer != detect.AnswerNone && p2p.Answer != nil &&
 		(p2p.Decoy == nil && c.proved.Has(protocol) || p2p.Decoy != nil && e.mayAnswer(c, now)) && e.owns(h, &p.Src) {
 		salt := uint32(e.seconds(now))/1800 + uint32(p.Dst[15])<<8
 		e.asked = detect.Asked{
@@ -180,7 +185,7 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 			e.Counters.Pongs++
 		}
 	}
-	return e.dropUDP(p, c, peer, protocol)
+	return e.dropUDP(p, h, c, peer, protocol)
 }
 
 const (
@@ -198,15 +203,14 @@ func (e *Engine) mayAnswer(c *client, now Time) bool {
 // blocksUDP reports whether datagrams of the protocol are dropped.
 //
 //go:noinline
-func (e *Engine) blocksUDP(protocol int) bool {
-	cfg := &e.cfg.Protocols[protocol]
-	return cfg.Mode == Block && cfg.BlockUDP
+func (e *Engine) blocksUDP(h *host, protocol int) bool {
+	return h.modes.holds.Has(protocol) && e.cfg.Protocols[protocol].BlockUDP
 }
 
 // dropUDP drops a datagram of a client as the protocol's policy says: peer is to
 // whom it was. Either may be nil.
-func (e *Engine) dropUDP(p *nfq.Packet, c *client, peer *peer, protocol int) nfq.Verdict {
-	if !e.blocksUDP(protocol) {
+func (e *Engine) dropUDP(p *nfq.Packet, h *host, c *client, peer *peer, protocol int) nfq.Verdict {
+	if !e.blocksUDP(h, protocol) {
 		return nfq.Accept
 	}
 	if peer != nil {
@@ -263,7 +267,7 @@ func (e *Engine) udpToRouter(p *nfq.Packet, d *Device, now Time) nfq.Verdict {
 	if c == nil || c.proved == 0 || !e.answers(c, p, now) {
 		return e.askAnswered(p, d, h, now)
 	}
-	f := e.classify(p.Payload)
+	f := e.classify(h, p.Payload)
 	c.learn(f)
 	e.answered(h.client, c, now)
 	// Nobody listens on that port: without the drop, the router would

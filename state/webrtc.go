@@ -80,12 +80,12 @@ const (
 // or none.
 //
 //go:noinline
-func (e *Engine) rtcProtocol(c *client) int {
+func (e *Engine) rtcProtocol(h *host, c *client) int {
 	if c == nil || !c.selective {
 		return none
 	}
 	for i, p := range detect.All {
-		if p.WebRTC && c.proved.Has(i) && e.blocksUDP(i) {
+		if p.WebRTC && c.proved.Has(i) && e.blocksUDP(h, i) {
 			return i
 		}
 	}

@@ -42,8 +42,10 @@ func (a Action) engine() state.Action {
 
 func (m Mode) engine() state.Mode {
 	switch m {
-	case ModeMonitor, ModeMark:
+	case ModeMonitor:
 		return state.Monitor
+	case ModeMark:
+		return state.Monitor // for the time being
 	case ModeBlock:
 		return state.Block
 	}

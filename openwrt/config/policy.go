@@ -168,6 +168,14 @@ func (d *decoder) policy(s *section) {
 	if !enabled {
 		return
 	}
+	if p.Name == "" {
+		p.Name = "policy " + strconv.Itoa(len(d.config.Policies)+1)
+	}
+	for i := range d.config.Policies {
+		if d.config.Policies[i].Name == p.Name {
+			d.fail(s.line, "a second policy with the name "+quote(p.Name), "give one of the two another name")
+		}
+	}
 	if len(d.config.Policies) == maxPolicies {
 		d.fail(s.line, "more than "+strconv.Itoa(maxPolicies)+" policies", "put computers with the same hours and mode into one")
 		return

@@ -28,6 +28,7 @@ func TestPolicyErrors(t *testing.T) {
 		{"minute", policy("option stop_time 23:60"), `f:3: bad value "23:60" for stop_time, use a time of the day such as 21:30 or 21:30:00`},
 		{"same", policy("option start_time 9:00", "option stop_time 09:00"), "f:1: start_time and stop_time are the same, remove both to have the whole day"},
 		{"nobody", policy("list host ''"), "f:1: a policy whose lists of computers are all empty, name a computer, or remove the lists to have it for all"},
+		{"twice", policy("option name a") + "config policy a\noption mode off\n", `f:4: a second policy with the name "a", give one of the two another name`},
 		{"off, and wrong", policy("option enabled 0", "list mac x"), `f:4: bad value "x" for mac, use a MAC such as 00:11:22:33:44:55`},
 		{"dscp", "config p2pwall\noption dscp 64\n", `f:2: bad value "64" for dscp, use le, cs0 to cs7, a number from 0 to 63, or off`},
 		{"dscp name", "config p2pwall\noption dscp 'le=1'\n", `f:2: bad value "le=1" for dscp, use le, cs0 to cs7, a number from 0 to 63, or off`},
@@ -50,7 +51,7 @@ func TestPolicyOfEverybody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Policies) != 2 || !c.Policies[0].Everyone() || c.Policies[1].Everyone() || c.Policies[1].Name != "two" {
+	if len(c.Policies) != 2 || !c.Policies[0].Everyone() || c.Policies[1].Everyone() || c.Policies[0].Name != "policy 1" || c.Policies[1].Name != "two" {
 		t.Errorf("%+v", c.Policies)
 	}
 	if h := c.Policies[1].Hours; h.Days != 0b0111110 || !c.Policies[0].Hours.Always() || h.Always() {
@@ -150,4 +151,44 @@ func TestHours(t *testing.T) {
 			t.Errorf("%s: at %v %v", c.name, c.at, got)
 		}
 	}
+}
+
+func TestZone(t *testing.T) {
+	for _, c := range []struct {
+		tz, at, want string // UTC, and the same there
+	}{
+		{"CET-1CEST,M3.5.0,M10.5.0/3", "2026-01-10 12:00", "2026-01-10 13:00 CET"},
+		{"CET-1CEST,M3.5.0,M10.5.0/3", "2026-03-29 00:59", "2026-03-29 01:59 CET"},
+		{"CET-1CEST,M3.5.0,M10.5.0/3", "2026-03-29 01:00", "2026-03-29 03:00 CEST"},
+		{"CET-1CEST,M3.5.0,M10.5.0/3", "2026-10-25 01:00", "2026-10-25 02:00 CET"},
+		{"EST5EDT,M3.2.0,M11.1.0", "2026-07-01 00:00", "2026-06-30 20:00 EDT"},
+		{"<+0545>-5:45", "2026-07-01 00:00", "2026-07-01 05:45 +0545"},
+		{"UTC", "2026-07-01 00:00", "2026-07-01 00:00 UTC"},
+		{"UTC0", "2026-07-01 00:00", "2026-07-01 00:00 UTC"},
+		{"Europe/Berlin", "2026-07-01 00:00", ""},
+		{"", "2026-07-01 00:00", ""},
+		{"CET-1\nx", "2026-07-01 00:00", ""},
+	} {
+		l, err := Zone(c.tz)
+		if err != nil {
+			if c.want != "" {
+				t.Error(err)
+			}
+			continue
+		}
+		at, _ := time.Parse("2006-01-02 15:04", c.at)
+		if got := at.In(l).Format("2006-01-02 15:04 MST"); got != c.want {
+			t.Errorf("%s: %q", c.tz, got)
+		}
+	}
+}
+
+func FuzzZone(f *testing.F) {
+	f.Add("CET-1CEST,M3.5.0,M10.5.0/3")
+	f.Add("<+0545>-5:45")
+	f.Fuzz(func(t *testing.T, tz string) {
+		if l, err := Zone(tz); err == nil {
+			_ = (&Hours{Days: 1, Start: 1}).Hold(time.Unix(1<<31, 0).In(l))
+		}
+	})
 }

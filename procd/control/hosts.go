@@ -90,6 +90,8 @@ func (s *Service) client(w *jsonWriter, c *state.ClientInfo, now state.Time, loc
 	}
 	w.tenths("first_seen", s.wall(c.FirstSeen, now))
 	w.tenths("last_seen", s.wall(c.LastSeen, now))
+	w.str("mode", c.Mode.String())
+	w.str("policy", c.Policy)
 	w.bool("locked", c.Locked)
 	w.bool("strict", c.Strict)
 	w.tenths("lock_remaining", c.LockRemaining.Seconds())
@@ -132,8 +134,8 @@ func (h *hosts) clientsText(b *strings.Builder) {
 	if len(h.clients) == 0 {
 		b.WriteString("no client found\n")
 	} else {
-		fmt.Fprintf(b, "%-24s %-17s %-10s %-10s %6s %6s %8s %6s %-20s %s\n",
-			"ADDRESS", "MAC", "PROTOCOL", "LOCKED FOR", "PEERS", "LOCKS", "DROPPED", "SEEN", "PROGRAM", "PROOF")
+		fmt.Fprintf(b, "%-24s %-17s %-10s %-7s %-10s %6s %6s %8s %6s %-20s %s\n",
+			"ADDRESS", "MAC", "PROTOCOL", "MODE", "LOCKED FOR", "PEERS", "LOCKS", "DROPPED", "SEEN", "PROGRAM", "PROOF")
 	}
 	for i := range h.clients {
 		c := &h.clients[i]
@@ -144,8 +146,8 @@ func (h *hosts) clientsText(b *strings.Builder) {
 		if program == "" {
 			program = "-"
 		}
-		fmt.Fprintf(b, "%-24s %-17s %-10s %-10s %6d %6d %8d %6s %-20s %s\n", c.Addr, c.MAC, c.Protocol.Title,
-			lock, c.Peers, c.Locks, c.Dropped, ago(c.LastSeen, h.now), program, proofText(c))
+		fmt.Fprintf(b, "%-24s %-17s %-10s %-7s %-10s %6d %6d %8d %6s %-20s %s\n", c.Addr, c.MAC, c.Protocol.Title,
+			c.Mode, lock, c.Peers, c.Locks, c.Dropped, ago(c.LastSeen, h.now), program, proofText(c)+byPolicy(c))
 	}
 	if len(h.suspects) == 0 {
 		return
@@ -161,6 +163,14 @@ func (h *hosts) clientsText(b *strings.Builder) {
 		fmt.Fprintf(b, "%-24s %-17s %-10s %6d %10s %8d %6s %s\n", x.Addr, x.MAC, protocol,
 			x.Asked, ago(x.LastAsked, h.now), x.Dropped, ago(x.LastSeen, h.now), whyText(x.Reason))
 	}
+}
+
+// byPolicy says which policy decides about a client, if one does.
+func byPolicy(c *state.ClientInfo) string {
+	if c.Policy == "" {
+		return ""
+	}
+	return " (policy " + c.Policy + ")"
 }
 
 // statusText is the summary of what clientsText lists.

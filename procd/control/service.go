@@ -30,6 +30,14 @@ type Info struct {
 	Queues   []Queue
 	// Restart are the options whose new values need a restart.
 	Restart []string
+	// Policies are those of the configuration, in their order.
+	Policies []Policy
+}
+
+// Policy is a policy of the configuration, and whether it holds now.
+type Policy struct {
+	Name, Mode string
+	Holds      bool
 }
 
 // Queue is the state of one kernel queue.

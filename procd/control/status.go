@@ -35,6 +35,17 @@ func (s *Service) status(w *jsonWriter, _ *Request) error {
 		w.item(o)
 	}
 	w.close(']')
+	w.key("policies")
+	w.open('[')
+	for i := range info.Policies {
+		p := &info.Policies[i]
+		w.open('{')
+		w.str("name", p.Name)
+		w.str("mode", p.Mode)
+		w.bool("holds", p.Holds)
+		w.close('}')
+	}
+	w.close(']')
 	w.num("timelock", int64(info.TimeLock/time.Second))
 	w.key("queues")
 	w.open('[')
@@ -104,6 +115,13 @@ func (s *Service) statusText(b *strings.Builder, _ *Request) error {
 		lan = "no device: nothing is watched, see \"p2pwall check\""
 	}
 	fmt.Fprintf(b, "LAN      %s\n", lan)
+	for i := range info.Policies {
+		p, now := &info.Policies[i], "not now"
+		if p.Holds {
+			now = "holds now"
+		}
+		fmt.Fprintf(b, "policy   %s: %s, %s\n", p.Name, p.Mode, now)
+	}
 	if len(info.Restart) > 0 {
 		fmt.Fprintf(b, "restart  needed for the new %s\n", strings.Join(info.Restart, ", "))
 	}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package procd
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/p2pwall/p2pwall/openwrt/config"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// policies knows which policies hold: it looks at the clock, at the leases and at the
+// devices, so that the engines need not.
+type policies struct {
+	*complaints
+	clock   func() time.Time
+	leases  textFile
+	zone    textFile
+	devices textFile
+	known   []config.Lease
+	where   *time.Location // nil: the system's
+	told    []state.Policy
+}
+
+// textFile is a file that is read again when it has changed.
+type textFile struct {
+	text    string
+	changed time.Time
+	size    int64
+}
+
+// read reads the first of the files that is there, and reports whether there is news.
+func (f *textFile) read(paths ...string) bool {
+	for _, path := range paths {
+		i, err := os.Stat(path)
+		if err != nil {
+			continue
+		}
+		if i.ModTime().Equal(f.changed) && i.Size() == f.size {
+			return false
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		f.text, f.changed, f.size = string(b), i.ModTime(), i.Size()
+		return true
+	}
+	news := f.text != ""
+	*f = textFile{}
+	return news
+}
+
+// now returns the policies that hold.
+func (p *policies) now(c *config.Config, devices []state.Device) []state.Policy {
+	if len(c.Policies) == 0 {
+		return nil
+	}
+	s := config.Surroundings{Now: p.clock(), Index: func(name string) uint32 {
+		for i := range devices {
+			if devices[i].Name == name {
+				return devices[i].Index
+			}
+		}
+		return 0
+	}}
+	p.findZone()
+	if p.where != nil {
+		s.Now = s.Now.In(p.where)
+	}
+	s.ClockSet = config.ClockSet(s.Now)
+	said, named, networks := "", false, false
+	for i := range c.Policies {
+		x := &c.Policies[i]
+		if !s.ClockSet && !x.Hours.Always() {
+			said = "the clock is not set yet: until it is, policies with hours do not hold"
+		}
+		named, networks = named || len(x.Hosts) > 0, networks || len(x.Networks) > 0
+	}
+	p.say("clock", said)
+	if named && p.leases.read(config.LeaseFiles...) {
+		p.known = config.ParseLeases(p.leases.text)
+	}
+	s.Leases = p.known
+	if networks {
+		p.devices.read(c.DevicesFile)
+		s.Networks, _ = config.ReadDevices(strings.NewReader(p.devices.text), c.DevicesFile) // faults were said at the start
+	}
+	return c.EnginePolicies(&s)
+}
+
+// findZone reads the router's time zone.
+func (p *policies) findZone() {
+	if !p.zone.read(config.ZoneFile) {
+		return
+	}
+	p.where = nil
+	if tz := strings.TrimSpace(p.zone.text); tz != "" {
+		l, err := config.Zone(tz)
+		said := ""
+		if err != nil {
+			said = err.Error() + ": the hours of policies are those of UTC"
+		}
+		p.where = l
+		p.say("zone", said)
+	}
+}
+
+// watchPolicies tells the engines when other policies hold than before.
+func (d *daemon) watchPolicies() {
+	c := &d.status.cfg
+	if len(c.Policies)+len(d.policies.told) == 0 {
+		return
+	}
+	now := d.policies.now(c, d.status.devices)
+	if samePolicies(now, d.policies.told) {
+		return
+	}
+	names := func(list []state.Policy) string {
+		var s []string
+		for i := range list {
+			s = append(s, list[i].Name)
+		}
+		return strings.Join(s, ", ")
+	}
+	if before, after := names(d.policies.told), names(now); before != after {
+		if after == "" {
+			after = "none"
+		}
+		d.log.Printf("policies that hold now: %s", after)
+	}
+	d.policies.told = now
+	d.status.setPolicies(now)
+	d.workers.do(func(e *state.Engine, t state.Time) { e.SetPolicies(now, t) })
+	if d.rules.loaded {
+		d.workers.suspect(d.rules.lookAgain(c))
+	}
+}
+
+// samePolicies reports whether two lists say the same.
+func samePolicies(a, b []state.Policy) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		x, y := &a[i], &b[i]
+		if x.Name != y.Name || x.All != y.All || x.Protocols != y.Protocols || x.Mode != y.Mode ||
+			!slices.Equal(x.MACs, y.MACs) || !slices.Equal(x.Nets, y.Nets) || !slices.Equal(x.Devices, y.Devices) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// Policy is another mode for some hosts and protocols. The first one that fits counts;
+// where none does, it is the mode of the protocol. The engine knows neither hours nor
+// names: who calls it tells the policies that hold now, with the hosts that have the names.
+type Policy struct {
+	_    [0]func() // not to be compared: the code for it costs flash
+	Name string
+	// All: it is for every host; else for those that one of these has.
+	All     bool
+	MACs    []nfq.MAC
+	Nets    []netip.Prefix
+	Devices []uint32 // interface indices
+
+	Protocols detect.Set
+	Mode      Mode
+}
+
+// modes is what is done about each protocol of one host: on are those that are looked for,
+// holds those whose clients are locked, and blocks those of them that are cut. What is held
+// and not blocked is marked.
+type modes struct {
+	on, holds, blocks detect.Set
+}
+
+// set gives the protocols a mode.
+func (m *modes) set(which detect.Set, mode Mode) {
+	m.on, m.holds, m.blocks = m.on&^which, m.holds&^which, m.blocks&^which
+	if mode != Off {
+		m.on |= which
+	}
+	if mode >= Mark {
+		m.holds |= which
+	}
+	if mode == Block {
+		m.blocks |= which
+	}
+}
+
+// mode is that of one protocol.
+func (m *modes) mode(protocol int) Mode {
+	switch {
+	case m.blocks.Has(protocol):
+		return Block
+	case m.holds.Has(protocol):
+		return Mark
+	case m.on.Has(protocol):
+		return Monitor
+	}
+	return Off
+}
+
+// outdated as host.decided says that something was learnt about the host since. Else it is
+// what Engine.decided was.
+const outdated = 0
+
+// refit decides anew about a host of which something was learnt, or after the policies have
+// changed.
+//
+//go:noinline
+func (e *Engine) refit(h *host) {
+	was := h.modes
+	h.decided, h.modes = e.decided, e.modesFor(h)
+	if was != h.modes {
+		e.changed(h, &was)
+	}
+}
+
+// modesFor goes through the policies for a host, which is nil for one that nobody knows.
+func (e *Engine) modesFor(h *host) modes {
+	m, left := e.defaults, detect.Set(1)<<len(detect.All)-1
+	for i := range e.cfg.Policies {
+		if p := &e.cfg.Policies[i]; p.Protocols&left != 0 && e.fits(p, h) {
+			m.set(p.Protocols&left, p.Mode)
+			left &^= p.Protocols
+		}
+	}
+	return m
+}
+
+// fits reports whether the policy is for the host.
+func (e *Engine) fits(p *Policy, h *host) bool {
+	if p.All || h == nil {
+		return p.All
+	}
+	if slices.Contains(p.MACs, h.key.mac) || slices.Contains(p.Devices, h.device) {
+		return true
+	}
+	for _, net := range p.Nets {
+		if h.key.mac.IsZero() && net.Contains(h.key.addr.Netip()) {
+			return true
+		}
+		for _, s := range h.addrs {
+			if s != none && net.Contains(e.addrs[s].addr.Netip()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// policyOf is the name of the policy that decides about the protocol of the host, or "".
+func (e *Engine) policyOf(h *host, protocol int) string {
+	for i := range e.cfg.Policies {
+		if p := &e.cfg.Policies[i]; p.Protocols.Has(protocol) && e.fits(p, h) {
+			return p.Name
+		}
+	}
+	return ""
+}
+
+// SetPolicies tells which policies hold from now on. Locks that they are against end at
+// once, and who is to be held now is held, if that is known, or asked.
+func (e *Engine) SetPolicies(p []Policy, now Time) {
+	e.now = now
+	e.cfg.Policies = p
+	e.review()
+}
+
+// review has the modes of all hosts decided anew.
+func (e *Engine) review() {
+	e.unite()
+	for i := range e.hosts {
+		if h := &e.hosts[i]; h.used {
+			e.refit(h)
+		}
+	}
+}
+
+// unite notes what is looked for at all, in any host.
+func (e *Engine) unite() {
+	e.decided++
+	e.any, e.strangers = e.defaults, e.modesFor(nil)
+	for i := range e.cfg.Policies {
+		p := &e.cfg.Policies[i]
+		m := modes{}
+		m.set(p.Protocols, p.Mode)
+		e.any.on, e.any.holds, e.any.blocks = e.any.on|m.on, e.any.holds|m.holds, e.any.blocks|m.blocks
+	}
+	e.streams, e.hasNames, e.looks = 0, false, false
+	for i := range e.cfg.Protocols {
+		if p := &e.cfg.Protocols[i]; e.any.on.Has(i) {
+			e.hasNames = e.hasNames || p.Names.Len() > 0
+			e.looks = e.looks || detect.All[i].Sift
+			if p.HTTP {
+				e.streams |= 1 << i
+			}
+		}
+	}
+}
+
+// changed deals with a host about which something else is done from now on. A lock may be
+// for several protocols: it ends with the first of them that is let go or done otherwise
+// with, and begins anew for what is still held.
+func (e *Engine) changed(h *host, was *modes) {
+	m := &h.modes
+	if m.holds&^was.holds != 0 && h.born != e.now {
+		e.lookAtHost(h)
+	}
+	if h.client == none {
+		return
+	}
+	slot := h.client
+	c := &e.clients[slot]
+	proved := c.proved & m.on
+	if c.locked && c.proved&(was.holds&^m.holds|was.blocks^m.blocks) != 0 {
+		e.release(slot, c)
+		if c.proof == ProofNone { // another engine has proved it, and tells of it again
+			proved = 0
+		}
+	}
+	c.proved = proved
+	for i := range detect.All {
+		switch {
+		case !m.holds.Has(i):
+		case c.proved.Has(i) && !c.locked && e.now.Since(c.lastSeen) < e.cfg.LockTime:
+			e.lock(slot, c, i, c.reason, e.now)
+		case !was.on.Has(i) && int(c.protocol) == i && c.proof != ProofNone:
+			if d := e.device(c.device); d != nil { // is it still there?
+				e.suspect(h, i, c.reason, &c.addr, d, c.port, c.listen, e.now)
+			}
+		}
+	}
+	e.schedule(slot, c, e.now)
+}
+
+// lookAtHost has the connections looked at that a host has already.
+func (e *Engine) lookAtHost(h *host) {
+	for _, s := range h.addrs {
+		if s != none && e.shown(h, &e.addrs[s].addr, e.now) {
+			e.addrs[s].lookDue = true
+		}
+	}
+	e.lookAtFlows()
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+var everyProtocol = detect.Set(1)<<len(detect.All) - 1
+
+func prefixes(s ...string) (out []netip.Prefix) {
+	for _, x := range s {
+		out = append(out, netip.MustParsePrefix(x))
+	}
+	return out
+}
+
+// TestPolicyOrder: the first policy that fits decides, for each protocol on its own.
+func TestPolicyOrder(t *testing.T) {
+	host := ip(hostA).Netip().String() + "/32"
+	for _, tt := range []struct {
+		name     string
+		policies []Policy
+		want     [2]Mode // of FastTrack and BitTorrent
+	}{
+		{"none", nil, [2]Mode{Block, Block}},
+		{"all", []Policy{{All: true, Protocols: everyProtocol, Mode: Off}}, [2]Mode{Off, Off}},
+		{"one protocol", []Policy{{All: true, Protocols: 1 << 1, Mode: Monitor}}, [2]Mode{Block, Monitor}},
+		{"by MAC", []Policy{{MACs: []nfq.MAC{macB, macA}, Protocols: 1, Mode: Off}}, [2]Mode{Off, Block}},
+		{"another MAC", []Policy{{MACs: []nfq.MAC{macB}, Protocols: 1, Mode: Off}}, [2]Mode{Block, Block}},
+		{"by address", []Policy{{Nets: prefixes(host), Protocols: 1, Mode: Off}}, [2]Mode{Off, Block}},
+		{"by network", []Policy{{Nets: prefixes("10.0.0.0/8", "192.168.1.0/24"), Protocols: 1, Mode: Off}}, [2]Mode{Off, Block}},
+		{"another network", []Policy{{Nets: prefixes("10.0.0.0/8"), Protocols: 1, Mode: Off}}, [2]Mode{Block, Block}},
+		{"by device", []Policy{{Devices: []uint32{99, lanDev}, Protocols: 1, Mode: Off}}, [2]Mode{Off, Block}},
+		{"another device", []Policy{{Devices: []uint32{99}, Protocols: 1, Mode: Off}}, [2]Mode{Block, Block}},
+		{"nobody", []Policy{{Protocols: everyProtocol, Mode: Off}}, [2]Mode{Block, Block}},
+		{"the first counts", []Policy{
+			{Nets: prefixes(host), Protocols: 1, Mode: Monitor}, {All: true, Protocols: everyProtocol, Mode: Off},
+		}, [2]Mode{Monitor, Off}},
+		{"also a harder one", []Policy{
+			{All: true, Protocols: 1, Mode: Off}, {Nets: prefixes(host), Protocols: 1, Mode: Block},
+		}, [2]Mode{Off, Block}},
+		{"only these", []Policy{
+			{MACs: []nfq.MAC{macB}, Protocols: everyProtocol, Mode: Block}, {All: true, Protocols: everyProtocol, Mode: Off},
+		}, [2]Mode{Off, Off}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.e.Packet(w.ping("198.51.100.9"), w.now)
+			w.e.SetPolicies(tt.policies, w.now)
+			a := ip(hostA)
+			h := w.e.hostAt(&a)
+			if h == nil {
+				t.Fatal("the host is not known")
+			}
+			if got := [2]Mode{h.modes.mode(0), h.modes.mode(1)}; got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+			// The same for a host that comes later.
+			w = newWorld(t, func(c *Config) { c.Policies = tt.policies })
+			w.e.Packet(w.ping("198.51.100.9"), w.now)
+			if h = w.e.hostAt(&a); h == nil || h.modes.mode(0) != tt.want[0] || h.modes.mode(1) != tt.want[1] {
+				t.Errorf("a new host: %+v", h)
+			}
+		})
+	}
+}
+
+// TestPolicyOfLocked: another policy ends a lock at once, and begins it.
+func TestPolicyOfLocked(t *testing.T) {
+	all := func(m Mode) []Policy { return []Policy{{Name: "p", All: true, Protocols: everyProtocol, Mode: m}} }
+	w := newWorld(t, nil)
+	w.prove()
+	w.e.Packet(w.ping("198.51.100.200"), w.now)
+	w.e.Advance(w.now)
+	if !w.locked(hostA) || w.sets.cut() == 0 {
+		t.Fatal("not locked")
+	}
+	w.e.SetPolicies(all(Monitor), w.now)
+	if w.locked(hostA) || w.sets.cut() != 0 {
+		t.Errorf("locked in mode monitor: %+v", w.sets)
+	}
+	w.expect("a ping that is only watched", w.ping("198.51.100.7"), nfq.Accept)
+	if c := w.e.Clients(w.now); len(c) != 1 || c[0].Mode != Monitor || c[0].Policy != "p" {
+		t.Errorf("%+v", c)
+	}
+	w.e.SetPolicies(nil, w.now)
+	if !w.locked(hostA) || w.sets.cut() == 0 {
+		t.Errorf("not locked again: %+v", w.sets)
+	}
+	w.e.SetPolicies(all(Off), w.now)
+	if w.locked(hostA) || w.sets.cut() != 0 {
+		t.Errorf("locked in mode off: %+v", w.sets)
+	}
+	w.expect("a ping that nobody looks at", w.ping("198.51.100.8"), nfq.Accept)
+}
+
+// TestPolicyEnds: when the hours are over in which nobody looked at it, a client that is
+// remembered is asked whether it is still there.
+func TestPolicyEnds(t *testing.T) {
+	w := lockedTorrent(t, nil)
+	w.e.SetPolicies([]Policy{{All: true, Protocols: everyProtocol, Mode: Off}}, w.now)
+	w.expect("nobody looks", w.speaks("198.51.100.8", 6881, dhtPing), nfq.Accept)
+	w.pass(10 * time.Minute)
+	if w.locked(hostA) || len(w.questions()) != 0 {
+		t.Error("locked or asked in mode off")
+	}
+	w.e.SetPolicies(nil, w.now)
+	if w.locked(hostA) || len(w.questions()) == 0 {
+		t.Error("locked at once, or not asked")
+	}
+	w.proveTorrent()
+	w.expect("another", w.speaks("198.51.100.9", 6881, dhtPing), nfq.Drop)
+	if !w.locked(hostA) {
+		t.Error("not locked when it shows itself")
+	}
+}
+
+// TestPolicyFollowsHost: who gets another address is another for policies by address.
+func TestPolicyFollowsHost(t *testing.T) {
+	w := newWorld(t, nil)
+	w.prove()
+	w.e.Packet(w.ping("198.51.100.200"), w.now)
+	w.e.Advance(w.now)
+	w.e.SetPolicies([]Policy{{Nets: prefixes("192.168.1.77/32"), Protocols: everyProtocol, Mode: Off}}, w.now)
+	if !w.locked(hostA) {
+		t.Fatal("not locked at its first address")
+	}
+	p := w.ping("198.51.100.9")
+	p.Src = ip("192.168.1.77")
+	p.MAC = macB
+	w.expect("another host, at the address that is left alone", p, nfq.Accept)
+	if !w.locked(hostA) {
+		t.Error("the lock of another ended")
+	}
+	// A policy by MAC holds for its IPv6, too.
+	w.e.SetPolicies([]Policy{{MACs: []nfq.MAC{macA}, Protocols: everyProtocol, Mode: Off}}, w.now)
+	if w.locked(hostA) {
+		t.Error("locked against the policy of its MAC")
+	}
+}
+
+// TestPolicyOfOne: a device that is let alone is so beside one that is locked.
+func TestPolicyOfOne(t *testing.T) {
+	w := newWorld(t, func(c *Config) {
+		c.Policies = []Policy{{MACs: []nfq.MAC{macB}, Protocols: everyProtocol, Mode: Off}}
+	})
+	w.prove()
+	w.e.Packet(w.ping("198.51.100.200"), w.now)
+	w.e.Advance(w.now)
+	for range 3 {
+		p := w.ping("198.51.100.9")
+		p.Src, p.MAC = ip("192.168.1.77"), macB
+		w.expect("a ping of the one", p, nfq.Accept)
+	}
+	w.expect("a ping of the other", w.ping("198.51.100.7"), nfq.Drop)
+	if !w.locked(hostA) || w.locked("192.168.1.77") || len(w.e.Clients(w.now)) != 1 {
+		t.Errorf("%+v", w.e.Clients(w.now))
+	}
+}
+
+// TestPoliciesAllocateNothing: not with a packet, and not when they are decided anew.
+func TestPoliciesAllocateNothing(t *testing.T) {
+	w := newWorld(t, func(c *Config) {
+		c.Policies = []Policy{
+			{Nets: prefixes("10.0.0.0/8", "fd00::/8"), Protocols: everyProtocol, Mode: Off},
+			{MACs: []nfq.MAC{macB}, Devices: []uint32{77}, Protocols: everyProtocol, Mode: Monitor},
+		}
+	})
+	w.prove()
+	w.e.Packet(w.ping("198.51.100.200"), w.now)
+	w.e.Advance(w.now)
+	w.out.recordNothing, w.e.sets = true, nil
+	p := w.ping("198.51.100.7")
+	a := ip(hostA)
+	h := w.e.hostAt(&a)
+	if n := testing.AllocsPerRun(100, func() {
+		h.decided = outdated
+		w.now = w.now.After(time.Millisecond)
+		w.e.Packet(p, w.now)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

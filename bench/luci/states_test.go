@@ -150,6 +150,18 @@ func cannedHistory() map[string]any {
 	return map[string]any{"interval": 60, "dropped_tcp": make([]int, 60), "dropped_udp": make([]int, 60), "probes": make([]int, 60)}
 }
 
+// busy are two clients, of which the first or the second is locked, and an hour in which
+// packets of them were dropped.
+func busy(first bool) map[string]any {
+	a, b := cannedClient(3), cannedClient(4)
+	a["locked"], b["locked"] = first, !first
+	h := cannedHistory()
+	tcp, udp := make([]int, 60), make([]int, 60)
+	tcp[59], udp[59], udp[10] = 20, 40, 30
+	h["dropped_tcp"], h["dropped_udp"] = tcp, udp
+	return map[string]any{"clients": map[string]any{"clients": []any{a, b}}, "history": h}
+}
+
 // TestStates shows the app what a daemon may say or not say.
 func TestStates(t *testing.T) {
 	tools := tools(t)
@@ -285,7 +297,7 @@ func TestStates(t *testing.T) {
 		"findings": func() {
 			daemon.set(with(map[string]any{"check": map[string]any{"findings": []any{
 				map[string]any{"level": "warning", "what": "in English", "code": "inbound-open", "args": []any{"IPv4", "wan", "br-lan"}, "remedy": "uci set firewall.x=1"},
-				map[string]any{"level": "error", "what": "no LAN device is known", "code": "no-device", "remedy": "run as root", "fix": "root"},
+				map[string]any{"level": "error", "what": "no LAN device is known", "code": "no-device", "remedy": "check", "fix": "device-name"},
 				map[string]any{"level": "warning", "what": "something new (1.5)", "code": "new", "remedy": "nft list ruleset", "fix": "constructor", "fix_args": markup},
 			}}}))
 		},
@@ -293,8 +305,16 @@ func TestStates(t *testing.T) {
 			daemon.set(good)
 			configure("1", "monitor")
 		},
-		"mode-off": func() { configure("1", "off") },
-		"absent":   func() { daemon.absent = true },
+		"watched": func() {
+			configure("1", "monitor")
+			c := cannedClient(3)
+			c["protocol"], c["title"], c["program"], c["locked"] = "bittorrent", "BitTorrent", "qBittorrent 5.1", false
+			daemon.set(with(map[string]any{"clients": map[string]any{"clients": []any{c}}}))
+		},
+		"busy":      func() { daemon.set(with(busy(true))) },
+		"other-way": func() { daemon.set(with(busy(false))) },
+		"mode-off":  func() { configure("1", "off") },
+		"absent":    func() { daemon.absent = true },
 		"down": func() {
 			daemon.set(down)
 			configure("1", "block")
@@ -344,9 +364,13 @@ func TestStates(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	out, err := tools.Run("states.cjs", server)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	for _, script := range []string{"states", "trouble"} {
+		t.Run(script, func(t *testing.T) {
+			out, err := tools.Run(script+".cjs", server)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			t.Log(out)
+		})
 	}
-	t.Log(out)
 }

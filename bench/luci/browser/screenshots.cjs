@@ -11,11 +11,10 @@ module.exports = async function(t) {
 		return page.screenshot({ path: path.join(process.env.PICTURES, name + '.png'), fullPage: full });
 	};
 	const ready = async function(page) {
-		await page.locator('#p2pw-state.success').waitFor();
 		await t.until('three hosts', async function() { return await page.locator('button.p2pw-fold').count() == 3; });
 		await page.locator('#p2pw-exempt li', { hasText: 'desk' }).waitFor();
-		await t.until('the chart', async function() { return /[1-9]/.test(await page.locator('#p2pw-chart figcaption').nth(1).innerText()); });
-		await t.until('the check', async function() { return /\S/.test(await page.locator('#p2pw-findings ul').first().innerText()); });
+		await t.until('the chart', async function() { return /[1-9]/.test(await page.locator('#p2pw-chart svg').getAttribute('aria-label')); });
+		await t.until('the check', async function() { return /wrong/.test(await page.locator('#p2pw-check').innerText()); });
 	};
 	let page = await t.open('status');
 	await page.setViewportSize({ width: 1100, height: 800 });

@@ -10,8 +10,11 @@ module.exports = async function(t) {
 	/* 64 hosts with 256 peers each, one fold-out open. */
 	await t.hook('full');
 	let page = await t.open('status');
-	const rows = page.locator('#p2pw-hosts > tbody > tr:not([id])');
+	const rows = page.locator('.p2pw-host');
 	await t.until('all hosts', async function() { return await rows.count() == 64; });
+	await state(page).filter({ hasText: /32 computers are kept from file sharing: .*, .*, .* and 29 more\./ }).waitFor();
+	const locked = await rows.evaluateAll(function(l) { return l.map(function(x) { return x.classList.contains('p2pw-locked'); }); });
+	assert.deepEqual(locked, locked.slice().sort().reverse(), 'locked ones are not first');
 	await page.locator('button.p2pw-fold').nth(63).click();
 	const peers = page.locator('.p2pw-peers:visible tbody tr');
 	await t.until('all peers', async function() { return await peers.count() == 256; });
@@ -23,7 +26,14 @@ module.exports = async function(t) {
 	page = await t.open('status', { phone: true });
 	await t.until('all suspects on a phone', async function() { return await page.locator('#p2pw-suspects tbody tr').count() == 64; });
 	await t.until('all hosts on a phone', async function() { return await page.locator('button.p2pw-fold').count() == 64; });
+	/* Name, state and buttons: three lines until more is asked for. */
+	const lines = await page.locator('.p2pw-host').first().evaluate(function(e) {
+		return Array.from(e.children).filter(function(c) { return c.offsetHeight > 0; }).length;
+	});
+	assert.equal(lines, 3, 'lines of a computer on a phone');
 	await page.locator('button.p2pw-fold').first().click();
+	await page.locator('.p2pw-host').first().locator('.p2pw-more').first().waitFor();
+	await page.locator('#p2pw-suspects summary').click();
 	await t.accessible(page, 'full, on a phone');
 	await t.fits(page, 'full, on a phone');
 	await page.close();
@@ -37,6 +47,7 @@ module.exports = async function(t) {
 			await page.locator('.p2pw-peers:visible tbody tr').waitFor();
 			await page.locator('#p2pw-findings li').first().waitFor();
 			assert.ok((await page.locator('#view').innerText()).includes('<img src=x onerror=alert(1)>'));
+			await page.locator('#p2pw-suspects summary').click();
 			assert.match(await page.locator('#p2pw-suspects tbody').innerText(), /<img src=x/);
 			await page.getByRole('button', { name: 'Allow' }).click();
 			await page.locator('.modal h4', { hasText: '<img' }).waitFor();
@@ -54,9 +65,9 @@ module.exports = async function(t) {
 	/* An older daemon: fields and methods that are not there. */
 	await t.hook('older');
 	page = await t.open('status');
-	await page.locator('button.p2pw-fold', { hasText: '192.168.1.50' }).click();
+	await page.locator('.p2pw-host', { hasText: '192.168.1.50' }).locator('button.p2pw-fold').click();
 	assert.ok(!/NaN|undefined|null|Infinity/.test(await page.locator('#view').innerText()), await page.locator('#view').innerText());
-	await page.locator('#view', { hasText: 'keeps no history' }).waitFor();
+	assert.ok(!await page.locator('#p2pw-chart').isVisible());
 	assert.ok(!await page.locator('#p2pw-suspects').isVisible());
 	await page.close();
 	page = await t.open('log');
@@ -67,32 +78,31 @@ module.exports = async function(t) {
 	 * words. */
 	await t.hook('reasons');
 	for (const [ lang, found, strict, selective, free, locked ] of [
-		[ 'en', /(?:Locked|Noticed) because (it .+?)\. /, 'all new TCP blocked', 'only the program blocked', 'not locked', /^Locked because (it .+)$/ ],
-		[ 'de', /(?:Gesperrt, erkannt|Bemerkt) durch (.+?)\. /, 'alles neue TCP gesperrt', 'nur das Programm gesperrt', 'nicht gesperrt', /^Gesperrt, erkannt durch (.+)$/ ]
+		[ 'en', /(?:Locked|Noticed)\s+(It .+)/, 'No new connection', 'Only this program is stopped', 'Nothing of it is stopped', /^Locked because (it .+)$/ ],
+		[ 'de', /(?:Gesperrt|Bemerkt)\s+(Hat.+)/, 'Keine neue Verbindung', 'Nur dieses Programm ist gestoppt', 'Im Moment wird davon nichts', /^Gesperrt: (hat.+)$/ ]
 	]) {
 		page = await t.open('status', { lang: lang });
-		const hosts = page.locator('#p2pw-hosts > tbody > tr:not([id])');
+		const hosts = page.locator('.p2pw-host');
 		await t.until('the hosts', async function() { return await hosts.count() > 10; });
-		const folds = page.locator('button.p2pw-fold'), texts = new Set();
-		for (let i = 0; i < await folds.count(); i++) {
-			const row = await hosts.nth(i).innerText(), reason = (/qBittorrent 4\.6\.(\w+)/.exec(row) || [])[1];
-			assert.ok(reason, 'no program in ' + row);
-			await folds.nth(i).click();
-			const facts = await page.locator('#' + await folds.nth(i).getAttribute('aria-controls') + ' p').first().innerText();
-			const words = (found.exec(facts) || [])[1];
-			assert.ok(words && words != reason, 'the reason ' + reason + ' is not in words: ' + facts);
-			texts.add(words);
+		const texts = new Set();
+		for (let i = 0; i < await hosts.count(); i++) {
+			const card = hosts.nth(i), reason = (/qBittorrent 4\.6\.(\w+)/.exec(await card.innerText()) || [])[1];
+			assert.ok(reason, 'no program in ' + await card.innerText());
+			await card.locator('button.p2pw-fold').click();
+			const words = (found.exec(await card.locator('dl').innerText()) || [])[1];
+			assert.ok(words && words != reason, 'the reason ' + reason + ' is not in words: ' + await card.innerText());
+			texts.add(words.toLowerCase());
 			const [ kind, not ] = reason == 'probe' ? [ free, strict ] : reason == 'ping' ? [ strict, selective ] : [ selective, strict ];
+			const row = await card.innerText();
 			assert.ok(row.includes(kind) && !row.includes(not), reason + ': ' + row);
-			assert.equal(/(Locked|Gesperrt).*(Until it is released|Bis zur Freigabe)/.test(facts), reason != 'probe', reason + ': ' + facts);
 		}
-		assert.equal(texts.size, await folds.count(), 'two reasons have the same words');
+		assert.equal(texts.size, await hosts.count(), 'two reasons have the same words');
 		await t.accessible(page, 'reasons, ' + lang);
 		await page.close();
 		page = await t.open('log', { lang: lang });
 		await t.until('the events', async function() { return await page.locator('tbody tr').count() >= texts.size; });
 		for (const words of await page.locator('tbody td:nth-child(4)').allInnerTexts())
-			assert.ok(texts.delete((locked.exec(words.trim()) || [])[1]), words);
+			assert.ok(texts.delete(((locked.exec(words.trim()) || [])[1] || '').toLowerCase()), words);
 		assert.equal(texts.size, 0);
 		await page.close();
 	}
@@ -105,20 +115,24 @@ module.exports = async function(t) {
 			'It did at several addresses what only such a program does', 'It answered several peers', 'It answered our question, as FastTrack does',
 			'It offered files to several peers', 'It opened several encrypted connections as such a program does',
 			'It went on with our key in an encrypted connection, as only BitTorrent does' ],
-		'Looked at, nothing found', /^3, last \d+ s ago$/, 'none yet', 'It did something that such programs do as well' ],
+		/^Looked at, nothing found: \d+$/, /^3, last \d+ s ago$/, 'none yet', 'It did something that such programs do as well' ],
 		[ 'de', [ 'Hat unsere Frage beantwortet, wie BitTorrent es tut', 'Hat bei mehreren Adressen nach Peers gesucht', 'Hat mehrere Tracker nach Peers gefragt',
 			'Hat bei mehreren Adressen Dateien angefordert', 'Hat mehrere Peers angepingt', 'Hat eine Datei nach ihrem Hash angefordert', 'Hat mit mehreren Peers Sitzungen begonnen',
 			'Hat bei mehreren Adressen getan, was nur ein solches Programm tut', 'Hat mehreren Peers geantwortet', 'Hat unsere Frage beantwortet, wie FastTrack es tut',
 			'Hat mehreren Peers Dateien angeboten', 'Hat mehrere verschlüsselte Verbindungen geöffnet, wie ein solches Programm es tut',
 			'Hat eine verschlüsselte Verbindung mit unserem Schlüssel fortgesetzt, wie nur BitTorrent es tut' ],
-		'Angesehen, nichts gefunden', /^3, zuletzt vor \d+ s$/, 'noch keine', 'Hat etwas getan, das auch solche Programme tun' ]
+		/^Angesehen, nichts gefunden: \d+$/, /^3, zuletzt vor \d+ s$/, 'noch keine', 'Hat etwas getan, das auch solche Programme tun' ]
 	]) {
 		page = await t.open('status', { lang: lang });
-		const found = page.locator('#p2pw-hosts > tbody > tr:not([id]) td:nth-child(3)');
+		const found = page.locator('.p2pw-host > p.p2pw-small');
 		await t.until('the hosts', async function() { return await found.count() == proofs.length; });
-		assert.deepEqual((await found.allInnerTexts()).map(function(x) { return x.trim().split(/\s*\n\s*/)[1]; }), proofs);
+		/* The locked ones, which are every second one, are first. */
+		const order = proofs.filter(function(x, i) { return i % 2 == 0; }).concat(proofs.filter(function(x, i) { return i % 2; }));
+		assert.deepEqual((await found.allInnerTexts()).map(function(x) { return x.trim(); }), order);
 		const box = page.locator('#p2pw-suspects');
-		assert.equal(await box.locator('h3').innerText(), title);
+		assert.match(await box.locator('summary').innerText(), title);
+		assert.ok(!await box.locator('table').isVisible(), 'suspects are in sight');
+		await box.locator('summary').click();
 		const lines = (await box.locator('tbody tr').all()), why = new Set();
 		assert.ok(lines.length > 10, 'only ' + lines.length + ' suspects');
 		for (let i = 0; i < lines.length; i++) {
@@ -144,124 +158,40 @@ module.exports = async function(t) {
 	await t.hook('one-suspect');
 	await t.until('one suspect', async function() { return await suspects.count() == 1; });
 	assert.equal(await suspects.first().getAttribute('data-kept'), 'yes');
-	await page.locator('#view', { hasText: 'No file-sharing program has been found.' }).waitFor();
+	await state(page).filter({ hasText: 'No file-sharing program has been found.' }).waitFor();
+	assert.ok(!await page.locator('#p2pw-begin').isVisible());
 	await t.hook('started');
 	await box.waitFor({ state: 'hidden' });
+
+	/* Nothing has happened yet: what will, and how to try it. No empty chart. */
+	await page.locator('#p2pw-begin', { hasText: 'To try it' }).waitFor();
+	assert.ok(!await page.locator('#p2pw-chart').isVisible() && !await page.getByText('Computers', { exact: true }).isVisible());
+	await t.until('one line of the check', async function() {
+		return /^Check\s+Nothing is wrong\. Check again\s+Details$/.test((await page.locator('#p2pw-check').innerText()).trim());
+	});
+	await t.accessible(page, 'first run');
 	await page.close();
 
-	/* What can be wrong with a daemon that runs. */
-	for (const [ name, words ] of [ [ 'norules', 'not in place' ], [ 'disabled', 'switched off' ], [ 'losing', 'More packets come' ],
-		[ 'nolan', 'knows no network to watch' ], [ 'faults', '/etc/config/p2pwall:7: <img' ] ]) {
-		await t.hook(name);
-		page = await t.open('status');
-		await state(page).filter({ hasText: words }).waitFor();
-		await page.close();
-	}
-
-	/* What only a restart brings into force, and a program of another version. */
-	for (const [ name, words ] of [ [ 'restart', /New settings wait for a restart.*fail_open, queue/s ], [ 'other-version', /of another version/ ] ]) {
-		await t.hook(name);
-		page = await t.open('status');
-		await state(page).filter({ hasText: words }).waitFor();
-		await t.accessible(page, name);
-		await page.getByRole('button', { name: 'Restart' }).click();
-		await state(page).filter({ hasText: 'protects your network' }).waitFor();
-		await page.close();
-	}
-	await t.hook('restart');
-	page = await t.open('status', { user: 'reader' });
-	await state(page).filter({ hasText: 'New settings' }).waitFor();
-	assert.ok(!await page.getByRole('button', { name: 'Restart' }).isVisible());
-	await page.close();
-
-	/* It answers before its rules are in place, and says so. */
-	await t.hook('starting');
+	/* The chart: one hour, a day, a week. A lock that ends does not take the focus. */
+	await t.hook('busy');
 	page = await t.open('status');
-	await state(page).filter({ hasText: 'P2Pwall is starting.' }).waitFor();
-	assert.ok(!/not in place|Firewall/.test(await state(page).innerText()));
-	await t.hook('started');
-	await state(page).filter({ hasText: 'protects your network' }).waitFor();
-	await page.close();
-
-	/* One call a look, by rpcd itself where it can; the program is started where that
-	 * fails, and not before. */
-	for (const [ name, direct, program ] of [ [ 'direct', true, false ], [ 'unable', true, true ] ]) {
-		await t.hook('started');
-		await t.hook(name);
-		page = await t.open('status');
-		await state(page).filter({ hasText: 'protects your network' }).waitFor();
-		const [ d, p ] = [ await t.calls('luci.p2pwall.page'), await t.calls('p2pwall.page') ];
-		await t.until('two more looks', async function() { return await t.calls('luci.p2pwall.page') >= d + 2; });
-		assert.equal(await t.calls('p2pwall.page') > p, program, name);
-		await page.close();
+	await state(page).filter({ hasText: '1 computer is kept from file sharing: 192.168.1.53 runs a program for FastTrack.' }).waitFor();
+	const svg = page.locator('#p2pw-chart svg');
+	assert.equal(await svg.getAttribute('aria-label'), '1 hour: 90 packets kept away, at most 60. packets a minute');
+	assert.deepEqual(await page.locator('.p2pw-scale span').allInnerTexts(), [ '100', '50', '0' ]);
+	const bars = await svg.locator('rect').evaluateAll(function(l) { return l.slice(-2).map(function(r) { return [ +r.getAttribute('y'), +r.getAttribute('height') ]; }); });
+	assert.deepEqual(bars, [ [ 80, 20 ], [ 40, 40 ] ], 'the bars do not stand on each other');
+	for (const o of [ {}, { dark: true }, { phone: true }, { lang: 'de' } ]) {
+		const p = await t.open('status', o);
+		await p.locator('#p2pw-chart').waitFor();
+		await t.accessible(p, 'a chart, ' + JSON.stringify(o));
+		await t.fits(p, 'a chart, ' + JSON.stringify(o));
+		await p.close();
 	}
-	await t.hook('missing');
-
-	/* What the check says, worst first, in the user's language. */
-	await t.hook('findings');
-	for (const [ lang, words ] of [
-		[ 'en', [ 'Error: No LAN device is known\nRun as root', 'Warning: Inbound IPv4 connections from wan to br-lan are not blocked\nuci set firewall.x=1',
-			'Warning: Something new (1.5)\nnft list ruleset' ] ],
-		[ 'de', [ 'Fehler: Kein LAN-Gerät ist bekannt\nAls root starten', 'Warnung: Eingehende IPv4-Verbindungen von wan nach br-lan werden nicht abgewiesen\nuci set firewall.x=1',
-			'Warnung: Something new (1.5)\nnft list ruleset' ] ]
-	]) {
-		page = await t.open('status', { lang: lang });
-		await page.locator('#p2pw-findings li.alert-message').first().waitFor();
-		assert.deepEqual((await page.locator('#p2pw-findings li.alert-message').allInnerTexts()).map(function(x) { return x.trim().replace(/\n+/g, '\n'); }), words);
-		await t.accessible(page, 'findings, ' + lang);
-		await page.close();
-	}
-	page = await t.open('status', { dark: true });
-	await page.locator('#p2pw-findings li.warning').first().waitFor();
-	await t.accessible(page, 'findings, dark');
+	const moved = page.locator('.p2pw-host', { hasText: '192.168.1.54' });
+	await moved.locator('button.p2pw-fold').focus();
+	await t.hook('other-way');
+	await t.until('the other order', async function() { return (await page.locator('.p2pw-host').first().innerText()).includes('192.168.1.54'); });
+	assert.ok(await moved.locator('button.p2pw-fold').evaluate(function(b) { return document.activeElement === b; }), 'the focus is lost');
 	await page.close();
-
-	/* Modes in which it does not block. */
-	for (const [ name, words ] of [ [ 'monitor', /blocks nothing.*Watched only: FastTrack, BitTorrent\./s ], [ 'mode-off', /looks for no protocol.*Switched off: FastTrack, BitTorrent\./s ] ]) {
-		await t.hook(name);
-		page = await t.open('status');
-		await state(page).filter({ hasText: words }).waitFor();
-		await page.close();
-	}
-
-	/* rpcd does not know p2pwall. */
-	await t.hook('absent');
-	page = await t.open('status');
-	await state(page).filter({ hasText: 'does not know P2Pwall' }).waitFor();
-	assert.ok(!await page.getByRole('button', { name: 'Start' }).isVisible());
-	await page.close();
-
-	/* The check speaks without a daemon. The init script refuses; or it does not, and
-	 * the daemon ends at once. */
-	await t.hook('down');
-	page = await t.open('status');
-	await page.locator('#p2pw-findings li.error', { hasText: 'No LAN device is known' }).waitFor();
-	await t.hook('quiet');
-	await page.getByRole('button', { name: 'Start' }).click();
-	await page.locator('.alert-message.danger', { hasText: 'no LAN device is known' }).waitFor();
-	await t.hook('loud');
-	await page.getByRole('button', { name: 'Start' }).click();
-	await page.locator('.alert-message.danger', { hasText: '/etc/config/p2pwall:7: bad value' }).waitFor();
-	await page.close();
-
-	/* It is switched off: the same button switches it on. */
-	await t.hook('off');
-	page = await t.open('status');
-	await page.getByRole('button', { name: 'Switch on' }).click();
-	await state(page).filter({ hasText: 'protects your network' }).waitFor();
-	await t.hook('is-on');
-
-	/* The router does not answer: what was shown stays, and comes back. */
-	t.expect(/502|Bad Gateway/);
-	await t.hook('unreachable');
-	await state(page).filter({ hasText: 'not known whether' }).waitFor();
-	assert.ok(!await page.getByRole('button', { name: /Start|Switch on/ }).isVisible());
-	await t.hook('reachable');
-	await state(page).filter({ hasText: 'protects your network' }).waitFor();
-
-	/* The session ends while the page is open. */
-	t.expect(/SessionError|Login session is expired|Access denied/);
-	await t.hook('expire');
-	await page.locator('.modal', { hasText: 'Session expired' }).waitFor();
-	await state(page).filter({ hasText: 'not known whether' }).waitFor();
 };

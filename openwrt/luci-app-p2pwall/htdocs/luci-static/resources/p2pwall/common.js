@@ -15,26 +15,36 @@ const css = '\
 .p2pw-state{display:flex;flex-wrap:wrap;align-items:center;gap:.3em 1em}\
 .p2pw-state>div{flex:1 1 16em}\
 .p2pw-state p{margin:0}\
+.p2pw-say{font-size:115%;font-weight:bold}\
 .p2pw-small{font-size:90%}\
 .p2pw-mono{font-family:monospace;overflow-wrap:anywhere}\
-.p2pw-hosts td{overflow-wrap:anywhere;vertical-align:top}\
-.p2pw-hosts .ifacebadge{overflow-wrap:normal}\
-.p2pw-fold{font:inherit;font-weight:bold;background:none;border:0;padding:.2em 0;color:inherit;cursor:pointer;text-align:start;box-shadow:none;height:auto;line-height:inherit;white-space:normal}\
+.p2pw-list{list-style:none;margin:0;padding:0}\
+.p2pw-list p{margin:0}\
+.p2pw-list li:not(.alert-message),#p2pw-passed li{color:inherit}\
+.p2pw-host{display:grid;grid-template-columns:1fr auto;gap:.1em 1em;padding:.6em .8em;margin:.5em 0;border:1px solid;border-radius:.4em;overflow-wrap:anywhere}\
+.p2pw-host>p,.p2pw-host>div{grid-column:1}\
+.p2pw-host>.p2pw-do{grid-column:2;grid-row:1/4;align-self:start}\
+.p2pw-host>.p2pw-inside{grid-column:1/3}\
+.p2pw-name{font-weight:bold}\
+.p2pw-host .ifacebadge{margin-inline-start:.6em}\
+.p2pw-locked{border-inline-start:.4em solid #d9480f}\
+.p2pw-fold{font:inherit;background:none;border:0;padding:.2em 0;margin-inline-end:1em;color:inherit;cursor:pointer;text-align:start;box-shadow:none;height:auto;line-height:inherit;white-space:normal}\
 .p2pw-fold::before{content:"\\25b8";display:inline-block;width:1.2em}\
 .p2pw-fold[aria-expanded=true]::before{content:"\\25be"}\
-.p2pw-bar{height:.6em;min-width:5em;border:1px solid currentColor;border-radius:.3em;overflow:hidden}\
-.p2pw-bar>div{height:100%;background:#d9480f;transition:width 1s linear}\
+.p2pw-facts{display:grid;grid-template-columns:auto 1fr;gap:.1em 1em;margin:.5em 0}\
+.p2pw-facts dd{margin:0}\
 .p2pw-peers{max-height:20em;overflow:auto}\
-.p2pw-chart{margin:.8em 0}\
-.p2pw-chart svg{display:block;width:100%;height:3.2em;border-bottom:1px solid currentColor}\
-.p2pw-axis{display:flex;justify-content:space-between}\
-.p2pw-tcp{fill:#d9480f}.p2pw-udp{fill:#1c7ed6}.p2pw-probes{fill:#2f9e44}\
+.p2pw-table td{overflow-wrap:anywhere;vertical-align:top}\
+.p2pw-chart{display:grid;grid-template-columns:auto 1fr;gap:.2em .5em;margin:.5em 0}\
+.p2pw-chart svg{display:block;width:100%;height:8em;border-bottom:1px solid;border-inline-start:1px solid}\
+.p2pw-scale,.p2pw-axis{display:flex;justify-content:space-between}\
+.p2pw-scale{flex-direction:column;text-align:end}\
+.p2pw-axis{grid-column:2}\
+.p2pw-tcp{fill:#d9480f;background:#d9480f}.p2pw-udp{fill:#1c7ed6;background:#1c7ed6}\
+.p2pw-key{display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 1em}\
 .p2pw-old{opacity:.6}\
-.p2pw-findings{list-style:none;margin:0;padding:0}\
-.p2pw-findings p{margin:0}\
-#p2pw-findings li:not(.alert-message),#p2pw-exempt li{color:inherit}\
 .p2pw-filter{display:flex;flex-wrap:wrap;gap:.5em 1.5em;align-items:center;margin:.5em 0}\
-@media (prefers-reduced-motion:reduce){.p2pw-bar>div{transition:none}}\
+@media (max-width:700px){.p2pw-host:not(.p2pw-open)>.p2pw-more{display:none}.p2pw-host{padding:.4em .6em}}\
 ';
 
 function declare(method, params) {
@@ -50,18 +60,22 @@ const calls = {
 	exempt: declare('exempt', [ 'host', 'seconds' ])
 };
 
-/* The same reply without the start of a program, on routers whose rpcd can. */
-const callDirect = rpc.declare({ object: 'luci.p2pwall', method: 'page', params: [ 'host' ], reject: true });
+/* The same replies without the start of a program, on routers whose rpcd can. */
+const straight = {};
+[ [ 'page', 'host' ], [ 'peers', 'host' ], [ 'events', 'since' ] ].forEach(function(m) {
+	straight[m[0]] = rpc.declare({ object: 'luci.p2pwall', method: m[0], params: m.slice(1), reject: true });
+});
 let direct = true;
 
-function page(host, errors) {
-	if (!direct)
-		return calls.page(host, errors);
-	return callDirect(host).catch(function(err) {
+function call(method, args) {
+	const program = function() { return calls[method].apply(null, args.concat(true)); };
+	if (!direct || !straight[method])
+		return program();
+	return straight[method].apply(null, args).catch(function(err) {
 		/* Where there is no such object there will be none; any other failure is of
 		 * the moment, and the program can say more. */
-		direct = !/Object not found|Access denied/.test(err && err.message || err);
-		return calls.page(host, errors);
+		direct = !/Object not found|ubus code 3|Access denied/.test(err && err.message || err);
+		return program();
 	});
 }
 
@@ -101,7 +115,7 @@ return baseclass.extend({
 	/* Asks the daemon; what it answers with an error rejects, and is told from
 	 * errors on the way to it. */
 	ask: function(method /*, ... */) {
-		return (method == 'page' ? page : calls[method]).apply(null, Array.prototype.slice.call(arguments, 1).concat(true)).then(function(reply) {
+		return call(method, Array.prototype.slice.call(arguments, 1)).then(function(reply) {
 			if (reply == null || typeof(reply) != 'object')
 				throw new Error(_('No answer from the daemon'));
 			if (reply.error) {
@@ -142,6 +156,30 @@ return baseclass.extend({
 			node.setAttribute(name, value);
 	},
 
+	/* Fills a list of terms, [ [ term, what it is ] ]: what is empty is left out. */
+	terms: function(dl, pairs) {
+		let at = dl.firstChild;
+		pairs.forEach(function(p) {
+			if (p[1] === '')
+				return;
+			if (!at)
+				at = dl.appendChild(E('dt', {}, [])), dl.appendChild(E('dd', {}, []));
+			this.say(at, p[0]);
+			this.say(at.nextSibling, p[1]);
+			at = at.nextSibling.nextSibling;
+		}, this);
+		while (at) {
+			const next = at.nextSibling;
+			dl.removeChild(at);
+			at = next;
+		}
+	},
+
+	addresses: function(c) {
+		const all = list(c.addresses).map(text);
+		return all.length ? all : [ text(c.address) ];
+	},
+
 	loadHints: function() {
 		return L.resolveDefault(callHints(), {}).then(function(hints) {
 			const byMAC = {}, byAddress = {};
@@ -167,62 +205,9 @@ return baseclass.extend({
 		});
 	},
 
-	protocol: function(name) {
-		return protocols.title(text(name));
-	},
-
-	/* How a host gave itself away. */
-	because: function(r) {
-		r = text(r);
-		return {
-			ping: _('it pinged a peer'), pong: _('it answered a ping'), peer: _('it went to a known peer'),
-			hello: _('it opened a session'), http: _('it transferred a file'),
-			push: _('it transferred a file over a connection from outside'), probe: _('it answered a probe'),
-			announce: _('it asked a tracker for peers'), local: _('it looked for peers within your network'),
-			encrypted: _('it opened encrypted connections as such a program does'),
-			name: _('it asked for a name that such programs look up'),
-			flow: _('it had a transfer going on'),
-			mapping: _('it had the router open a port'), many: _('it spoke to many addresses from one port'),
-			handshake: _('it went on with our key in an encrypted connection')
-		}[r] || r;
-	},
-
-	/* What proved that a host runs such a program; '' where nothing is said. */
-	proof: function(c) {
-		const protocol = text(c.protocol), title = text(c.title) || protocols.title(protocol);
-		const reason = text(c.found_reason) || text(c.reason);
-		if (!text(c.proof))
-			return '';
-		if (reason == 'handshake')
-			return _('it went on with our key in an encrypted connection, as only %s does').format(title);
-		/* One that was proved otherwise may have answered since. */
-		if (c.proof == 'answer' || reason == 'probe')
-			return _('it answered our question, as %s does').format(title);
-		switch (reason) {
-		case 'ping': return protocol == 'bittorrent' ? _('it looked for peers at several addresses') : _('it pinged several peers');
-		case 'pong': return _('it answered several peers');
-		case 'hello': return _('it opened sessions with several peers');
-		case 'push': return _('it offered files to several peers');
-		case 'encrypted': return _('it opened several encrypted connections as such a program does');
-		case 'announce': return _('it asked several trackers for peers');
-		case 'http': return protocol == 'fasttrack' ? _('it asked for a file by its hash') : _('it asked several addresses for files');
-		}
-		return _('it did at several addresses what only such a program does');
-	},
-
-	/* Why a host was looked at of which nothing was proved. */
-	why: function(r) {
-		return {
-			ping: _('it sent what looks like a question to a peer'), pong: _('it sent what looks like an answer to a peer'),
-			peer: _('it went to an address where a peer was known'), hello: _('it opened what looks like a session with a peer'),
-			http: _('it asked for a file as such a program does'), push: _('it used a connection from outside as for a transfer'),
-			announce: _('it sent what looks like a question to a tracker'),
-			local: _('it looked for others in the network'), mapping: _('it had the router open a port'),
-			many: _('it spoke to many addresses from one port, and nothing is known of what it said'),
-			encrypted: _('it opened connections that look like nothing known'),
-			name: _('it asked for a name that such programs look up'),
-			flow: _('it had what looks like a transfer going on')
-		}[text(r)] || _('it did something that such programs do as well');
+	/* What users call the protocol of a client, a suspect or an event. */
+	protocol: function(x) {
+		return text(x.title) || protocols.title(text(x.protocol));
 	},
 
 	duration: function(s) {
@@ -239,8 +224,12 @@ return baseclass.extend({
 	clock: function(t, seconds) {
 		const d = new Date(number(t) * 1000), now = new Date();
 		const hm = pad(d.getHours()) + ':' + pad(d.getMinutes()) + (seconds ? ':' + pad(d.getSeconds()) : '');
-		const day = d.getFullYear() + '-' + pad(d.getMonth() + 1) + '-' + pad(d.getDate());
-		return (d.toDateString() == now.toDateString()) ? hm : day + ' ' + hm;
+		return (d.toDateString() == now.toDateString()) ? hm : this.day(t) + ' ' + hm;
+	},
+
+	day: function(t) {
+		const d = new Date(number(t) * 1000);
+		return d.getFullYear() + '-' + pad(d.getMonth() + 1) + '-' + pad(d.getDate());
 	},
 
 	/* A time as an element; beyond what a Date can hold it is only text. */

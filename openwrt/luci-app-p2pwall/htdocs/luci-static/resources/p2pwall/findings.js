@@ -77,7 +77,30 @@ function sentence(english, code, args) {
 	return TEXTS[code].format.apply(TEXTS[code], (Array.isArray(args) ? args : []).map(common.text));
 }
 
+/* Findings with which file sharing may pass although all else is well. */
+const LETS = [ 'inbound-open', 'offload', 'offload-not-fw4', 'offload-iptables', 'no-ip6tables', 'no-sets', 'no-conntrack', 'no-conntrack-netlink' ];
+
+/* Where in LuCI a remedy is: by its code, the path and what stands there. */
+const PLACES = {
+	firewall: [ 'admin/network/firewall', _('Firewall settings') ],
+	settings: [ 'admin/services/p2pwall/settings', _('Settings of P2Pwall') ],
+	log: [ 'admin/status/logs', _('System log') ]
+};
+const LINKS = {
+	'reject-wan': 'firewall', 'hold': 'settings', 'set-mode': 'settings', 'set-sets': 'settings', 'name-device': 'settings',
+	'device-name': 'settings', 'name-bridge': 'settings', 'only-lan': 'settings', 'other-bits': 'settings', 'see-message': 'log'
+};
+
 return baseclass.extend({
+	/* Whether file sharing may pass because of a finding. */
+	lets: function(f) { return f.level == 'error' || LETS.indexOf(f.code) != -1; },
+
+	/* A link to where the remedy is, or null. */
+	link: function(f) {
+		const place = PLACES[LINKS.hasOwnProperty(f.fix) ? LINKS[f.fix] : ''];
+		return place ? E('a', { 'href': L.url(place[0]) }, [ place[1] ]) : null;
+	},
+
 	what: function(f) { return sentence(f.what, f.code, f.args); },
 
 	remedy: function(f) { return sentence(f.remedy, f.fix, f.fix_args); },

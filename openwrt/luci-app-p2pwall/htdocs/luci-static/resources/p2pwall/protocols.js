@@ -110,7 +110,7 @@ return baseclass.extend({
 
 	/* The mode that holds where the configuration names none. */
 	preset: function(name) {
-		return table[name].modes[0][0];
+		return table.hasOwnProperty(name) ? table[name].modes[0][0] : 'block';
 	},
 
 	/* What users call it; a name that is not in the table is taken as it is. */

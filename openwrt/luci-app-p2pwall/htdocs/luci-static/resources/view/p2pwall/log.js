@@ -3,6 +3,7 @@
 'require view';
 'require poll';
 'require p2pwall.common as common';
+'require p2pwall.reasons as reasons';
 
 const KEPT = 512;   // as many as the daemon remembers
 const INTERVAL = 3; // seconds
@@ -16,11 +17,11 @@ function className(c) {
 
 /* The event in the user's language, or as the daemon says it. */
 function sentence(ev) {
-	const peer = common.text(ev.peer), protocol = common.protocol(ev.protocol);
+	const peer = common.text(ev.peer), protocol = common.protocol(ev);
 	switch (ev['class'] + ' ' + ev.event) {
 	case 'client found': return ev.reason == 'probe' ? _('%s found, it answered our question').format(protocol) :
 		ev.reason == 'handshake' ? _('%s found, it went on with our key').format(protocol) : peer ? _('%s found, it went to %s').format(protocol, peer) : _('%s found').format(protocol);
-	case 'client locked': return ev.reason ? _('locked because %s').format(common.because(ev.reason)) : _('locked');
+	case 'client locked': return ev.reason ? _('locked because %s').format(reasons.because(ev)) : _('locked');
 	case 'client released': return _('the program is gone, released');
 	case 'client forgotten': return _('forgotten');
 	case 'client unlocked': return _('unlocked by hand');
@@ -73,7 +74,7 @@ return view.extend({
 				E('span', {}, [ E('label', { 'for': 'p2pw-class' }, [ _('Class') ]), ' ', this.kind ]),
 				this.count
 			]),
-			E('table', { 'class': 'table p2pw-hosts', 'aria-label': _('Events, newest first') }, [
+			E('table', { 'class': 'table p2pw-table', 'aria-label': _('Events, newest first') }, [
 				common.head([ _('Time'), _('Host'), _('Class'), _('Event') ]),
 				this.body
 			]),

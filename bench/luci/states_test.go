@@ -55,8 +55,8 @@ func (c *canned) page() map[string]any {
 			out[k] = v
 		}
 	}
-	for _, member := range []string{"history", "faults"} {
-		if r, ok := c.replies[member]; ok {
+	for member, method := range map[string]string{"history": "minutes", "faults": "faults"} {
+		if r, ok := c.replies[method]; ok {
 			out[member] = r
 		}
 	}
@@ -159,7 +159,24 @@ func busy(first bool) map[string]any {
 	tcp, udp := make([]int, 60), make([]int, 60)
 	tcp[59], udp[59], udp[10] = 20, 40, 30
 	h["dropped_tcp"], h["dropped_udp"] = tcp, udp
-	return map[string]any{"clients": map[string]any{"clients": []any{a, b}}, "history": h}
+	hours, week := map[string]any{}, make([]int, 168)
+	week[0], week[167] = 7, 90
+	for _, column := range []string{"dropped_tcp", "dropped_udp"} {
+		hours[column] = week
+	}
+	days := []any{}
+	for i, ago := range []int{0, 0, 3} {
+		at := time.Now().AddDate(0, 0, -ago)
+		days = append(days, map[string]any{
+			"day": at.Format("2006-01-02"), "address": "192.168.1.53", "mac": a["mac"], "protocol": "bittorrent", "title": "BitTorrent",
+			"program": "=qBittorrent, \"5.1\"", "proof": "answer", "reason": "probe", "first_seen": at.Unix(), "last_seen": at.Unix() + 1,
+			"locked": 90, "connections": 20 + i, "bytes": 1_500_000,
+		})
+	}
+	return map[string]any{
+		"clients": map[string]any{"clients": []any{a, b}}, "minutes": h,
+		"history": map[string]any{"hours": hours, "days": days},
+	}
 }
 
 // TestStates shows the app what a daemon may say or not say.
@@ -194,7 +211,7 @@ func TestStates(t *testing.T) {
 	evilStatus["exemptions"] = []any{map[string]any{"address": markup, "mac": markup, "seconds": 60}}
 	ok := []any{map[string]any{"level": "ok", "what": "all is well", "remedy": ""}}
 	good := map[string]any{
-		"status": cannedStatus(), "clients": map[string]any{"clients": []any{}}, "history": cannedHistory(),
+		"status": cannedStatus(), "clients": map[string]any{"clients": []any{}}, "minutes": cannedHistory(),
 		"check": map[string]any{"findings": ok}, "events": map[string]any{"events": []any{}}, "peers": map[string]any{"peers": []any{}},
 	}
 	with := func(change map[string]any) map[string]any {

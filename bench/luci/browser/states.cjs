@@ -188,6 +188,22 @@ module.exports = async function(t) {
 		await t.fits(p, 'a chart, ' + JSON.stringify(o));
 		await p.close();
 	}
+	await page.getByRole('button', { name: '7 days' }).click();
+	assert.equal(await svg.getAttribute('aria-label'), '7 days: 194 packets kept away, at most 180. packets an hour');
+	await page.getByRole('button', { name: '24 hours' }).click();
+	assert.match(await svg.getAttribute('aria-label'), /^24 hours: 180 packets/);
+
+	/* The days: a strip for a computer, what was kept away today, and a table to save. */
+	await page.locator('.p2pw-host', { hasText: '192.168.1.53' }).filter({ hasText: 'Connections kept away today: 41.' }).waitFor();
+	const strip = page.locator('#p2pw-days svg');
+	assert.match(await strip.getAttribute('aria-label'), /^192\.168\.1\.53: 2 days, last \d{4}-\d\d-\d\d, =qBittorrent/);
+	assert.deepEqual(await strip.locator('rect').evaluateAll(function(l) {
+		return l.map(function(r, i) { return r.classList.contains('p2pw-on') ? i : -1; }).filter(function(i) { return i >= 0; });
+	}), [ 26, 29 ]);
+	const [ download ] = await Promise.all([ page.waitForEvent('download'), page.getByRole('button', { name: 'Save as CSV' }).click() ]);
+	const csv = require('node:fs').readFileSync(await download.path(), 'utf8').split('\r\n');
+	assert.equal(csv.length, 5);
+	assert.match(csv[1], /^"\d{4}-\d\d-\d\d","192\.168\.1\.53","192\.168\.1\.53","02:00:00:00:01:35","BitTorrent","'=qBittorrent, ""5\.1""","it answered our question, as BitTorrent does",.*,"90","20","1\.5"$/);
 	const moved = page.locator('.p2pw-host', { hasText: '192.168.1.54' });
 	await moved.locator('button.p2pw-fold').focus();
 	await t.hook('other-way');

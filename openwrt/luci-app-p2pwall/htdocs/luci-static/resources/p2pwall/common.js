@@ -42,6 +42,9 @@ const css = '\
 .p2pw-axis{grid-column:2}\
 .p2pw-tcp{fill:#d9480f;background:#d9480f}.p2pw-udp{fill:#1c7ed6;background:#1c7ed6}\
 .p2pw-key{display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 1em}\
+.p2pw-days{display:block;width:100%;max-width:30em;height:1.4em}\
+.p2pw-days rect{fill:currentColor;fill-opacity:.12}\
+.p2pw-days .p2pw-on{fill:#d9480f;fill-opacity:1}\
 .p2pw-old{opacity:.6}\
 .p2pw-filter{display:flex;flex-wrap:wrap;gap:.5em 1.5em;align-items:center;margin:.5em 0}\
 @media (max-width:700px){.p2pw-host:not(.p2pw-open)>.p2pw-more{display:none}.p2pw-host{padding:.4em .6em}}\
@@ -56,13 +59,14 @@ const calls = {
 	page: declare('page', [ 'host' ]),
 	peers: declare('peers', [ 'host' ]),
 	check: declare('check'),
+	history: declare('history', [ 'host' ]),
 	events: declare('events', [ 'since' ]),
 	exempt: declare('exempt', [ 'host', 'seconds' ])
 };
 
 /* The same replies without the start of a program, on routers whose rpcd can. */
 const straight = {};
-[ [ 'page', 'host' ], [ 'peers', 'host' ], [ 'events', 'since' ] ].forEach(function(m) {
+[ [ 'page', 'host' ], [ 'peers', 'host' ], [ 'history', 'host' ], [ 'events', 'since' ] ].forEach(function(m) {
 	straight[m[0]] = rpc.declare({ object: 'luci.p2pwall', method: m[0], params: m.slice(1), reject: true });
 });
 let direct = true;
@@ -230,6 +234,21 @@ return baseclass.extend({
 	day: function(t) {
 		const d = new Date(number(t) * 1000);
 		return d.getFullYear() + '-' + pad(d.getMonth() + 1) + '-' + pad(d.getDate());
+	},
+
+	/* Has the browser save a table. A cell that a spreadsheet would take for a formula
+	 * gets an apostrophe. */
+	save: function(name, rows) {
+		const cell = function(v) {
+			v = text(v);
+			return '"' + (/^[=+@\t\r-]/.test(v) ? "'" : '') + v.replace(/"/g, '""') + '"';
+		};
+		const csv = rows.map(function(r) { return r.map(cell).join(','); }).join('\r\n') + '\r\n';
+		const url = URL.createObjectURL(new Blob([ csv ], { type: 'text/csv' }));
+		const a = document.body.appendChild(E('a', { 'href': url, 'download': name, 'style': 'display:none' }, []));
+		a.click();
+		document.body.removeChild(a);
+		window.setTimeout(function() { URL.revokeObjectURL(url); }, 1000);
 	},
 
 	/* A time as an element; beyond what a Date can hold it is only text. */

@@ -52,11 +52,13 @@ Card.prototype.colour = function() {
 
 Card.prototype.show = function(c) {
 	const view = this.view, title = view.title(c), mode = view.mode(c), left = common.number(c.lock_remaining);
+	const kept = view.calendar.today(c, view.now);
 	this.client = c;
 	this.colour();
 	common.say(this.name, title);
 	common.say(this.program, common.text(c.program) || common.protocol(c) || '?');
-	common.say(this.state, c.locked === true ? _('Stopped while the program runs, since %s.').format(view.since(c.first_seen)) :
+	common.say(this.state, c.locked === true ? _('Stopped while the program runs, since %s.').format(view.since(c.first_seen)) +
+		(kept ? ' ' + _('Connections kept away today: %d.').format(kept) : '') :
 		mode == 'monitor' ? _('Runs since %s.').format(view.since(c.first_seen)) :
 		_('Not stopped: the program was last heard of %s ago.').format(view.age(c.last_seen)));
 	common.say(this.means, reasons.meaning(c, mode));

@@ -11,11 +11,13 @@
 'require p2pwall.findings as findings';
 'require p2pwall.reasons as reasons';
 'require p2pwall.chart as chart';
+'require p2pwall.calendar as calendar';
 'require p2pwall.host as host';
 
 const INTERVAL = 5;       // seconds between two looks at the daemon
 const CHECK_EVERY = 300;  // seconds; `check` starts a program and asks the kernel for its rules
 const HINTS_EVERY = 300;  // seconds
+const HISTORY_EVERY = 300; // seconds
 const START_TRIES = 15;   // seconds that a start may take
 const NAMES = 3;          // so many computers are named in the sentence on top
 
@@ -79,6 +81,8 @@ return view.extend({
 		this.chart = new chart.Chart();
 		this.chartBox = E('div', { 'class': 'cbi-section', 'style': 'display:none' }, [ E('h3', {}, [ _('Kept away') ]), this.chart.node ]);
 
+		this.calendar = new calendar.Calendar(this);
+
 		this.verdict = E('span', {}, []);
 		this.passed = E('ul', { 'id': 'p2pw-passed' }, []);
 		this.facts = E('dl', { 'class': 'p2pw-facts' }, []);
@@ -97,7 +101,7 @@ return view.extend({
 
 		/* What is shown of a daemon that answers. */
 		this.body = E('div', { 'style': 'display:none' },
-			[ this.begin, this.hosts, this.suspectBox, this.sparedBox, this.chartBox, this.check ]);
+			[ this.begin, this.hosts, this.suspectBox, this.sparedBox, this.chartBox, this.calendar.node, this.check ]);
 		return E('div', { 'class': 'cbi-map' }, [
 			common.style(), this.live, E('h2', { 'name': 'content' }, [ 'P2Pwall' ]), this.state, this.bad, this.body
 		]);
@@ -152,7 +156,7 @@ return view.extend({
 		const done = this.updating = Promise.all(tasks).then(function(res) {
 			const reply = res[0].reply, err = res[0].err, status = reply ? reply.status || {} : null;
 			const ready = status && status.backend != 'starting', down = !status && err.daemon;
-			this.reply = { status: status, err: err, clients: common.objects((reply || {}).clients), faults: common.list((reply || {}).faults) };
+			this.reply = { status: status, err: err, clients: common.objects((reply || {}).clients), faults: common.list((reply || {}).faults), history: (reply || {}).history };
 			this.now = status && common.number(status.started) ? status.started + common.number(status.uptime) : Date.now() / 1000;
 			if (status) {
 				const lost = this.sum(status, 'dropped') + this.sum(status, 'user_dropped');
@@ -180,6 +184,7 @@ return view.extend({
 				this.soon = window.setTimeout(this.update.bind(this), 1000);
 			return Promise.all([
 				(ready || down) && this.isDue('check', CHECK_EVERY) ? this.updateFindings() : null,
+				ready && this.isDue('history', HISTORY_EVERY) ? this.updateHistory() : null,
 				ready ? this.updatePeers(open, address, reply.peers) : null
 			]);
 		}.bind(this)).catch(this.complain.bind(this)).then(function() {
@@ -664,9 +669,21 @@ return view.extend({
 
 	/* ---- the chart, and the check ---- */
 
+	/* The last week by hours, and the last days by computers. An older daemon has none. */
+	updateHistory: function() {
+		return L.resolveDefault(common.ask('history', ''), {}).then(function(r) {
+			this.hours = r.hours != null && typeof(r.hours) == 'object' ? r.hours : null;
+			this.calendar.update(common.objects(r.days), this.now);
+			this.showClients(this.reply.clients);
+			this.showHistory(this.reply.history);
+		}.bind(this));
+	},
+
 	/* True if there is something on the chart. */
 	showHistory: function(h) {
-		const data = {};
+		const data = {}, hours = this.hours;
+		if (hours)
+			data.day = data.week = { tcp: hours.dropped_tcp, udp: hours.dropped_udp };
 		if (h != null && typeof(h) == 'object')
 			data.hour = { tcp: h.dropped_tcp, udp: h.dropped_udp };
 		const some = this.chart.update(data, this.now);

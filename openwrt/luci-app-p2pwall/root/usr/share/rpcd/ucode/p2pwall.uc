@@ -2,8 +2,7 @@
 'use strict';
 
 /*
- * The ubus object `luci.p2pwall`: asks the daemon for all that the status page shows,
- * within rpcd. The object `p2pwall` does the same and more, and starts a shell and the
+ * The ubus object `luci.p2pwall`: asks the daemon for what the pages show, within rpcd. The object `p2pwall` does the same and more, and starts a shell and the
  * program for each call. The page takes that one where this one fails: without ucode's
  * socket module (OpenWrt before 24.10, or not installed) there is no object, and what
  * needs a closer look ends with a status of ubus.
@@ -40,16 +39,40 @@ function ask(request) {
 	return substr(text, -1) == '\n' ? json(text) : null;
 }
 
+function answer(request) {
+	return ask(request) ?? exit(TIMEOUT);
+}
+
+const host = { host: '192.168.1.50' };
+
 return {
 	'luci.p2pwall': {
 		page: {
-			args: { host: '192.168.1.50' },
+			args: host,
 			call: function(request) {
 				/* A file that is not in force may have faults: only the program
 				 * can tell. */
 				if (fs.readfile(CONFIG) != fs.readfile(IN_FORCE))
 					exit(NOT_FOUND);
-				return ask({ cmd: 'page', host: request.args.host ?? '' }) ?? exit(TIMEOUT);
+				return answer({ cmd: 'page', host: request.args.host ?? '' });
+			}
+		},
+		peers: {
+			args: host,
+			call: function(request) {
+				return answer({ cmd: 'peers', host: request.args.host ?? '' });
+			}
+		},
+		history: {
+			args: host,
+			call: function(request) {
+				return answer({ cmd: 'history', host: request.args.host ?? '' });
+			}
+		},
+		events: {
+			args: { since: 0 },
+			call: function(request) {
+				return answer({ cmd: 'events', since: request.args.since ?? 0 });
 			}
 		}
 	}

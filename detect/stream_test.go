@@ -59,7 +59,7 @@ var streamForms = []struct {
 	{name: "SOCKS5, a part of its request", text: socksHello + "|" + socksTo4[:7], want: More},
 	{name: "SOCKS5, no such request", text: socksHello + "|\x05\x04\x00\x01\x01\x02\x03\x04\x00\x50", want: No},
 	{name: "SOCKS5, no such address", text: socksHello + "|\x05\x01\x00\x02\x01\x02\x03\x04\x00\x50", want: No},
-	{name: "SOCKS5, no such method", text: "\x05\x01\x20", want: No},
+	{name: "SOCKS5, no such method", text: "\x05\x01\x20abcdef", want: No},
 	{name: "a 5, and something else", text: "\x05\x01\x00abcdef", want: No},
 	{name: "SOCKS5 from outside is none", text: socksHello + "|" + socksTo4 + "|" + peerProtocol, inbound: true, want: No},
 	{name: "SOCKS4", text: "\x04\x01\x1a\xe1\xcb\x00\x71\x07user\x00|" + peerProtocol, want: Yes, reason: ReasonHello, sure: true},

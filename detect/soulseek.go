@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+// Soulseek is the network of Nir Arbel's Soulseek: SoulseekQt, Nicotine+, slskd, Seeker,
+// MLDonkey. A client logs in at the one server, which tells it the addresses of others,
+// and speaks to these by TCP. Sources: the documentation of the protocol by Nicotine+ and
+// by aioslsk; what Nicotine+ 3.2 and 3.3 and MLDonkey send. Numbers are little-endian, a
+// string has its length before it.
+//
+// The server takes logins at the ports 2242, 2240 and 2416; clients listen at 2234 unless
+// they are told another port, and at the next one for what is obfuscated.
+var Soulseek = Protocol{
+	Name:  "soulseek",
+	Title: "Soulseek",
+	First: soulseekFirst,
+	Next:  soulseekNext,
+	Probes: []Probe{
+		{Name: "request", TCP: true, Alone: soulseekHello, Build: soulseekAsk, Answered: soulseekAnswered},
+	},
+	Sift:  true,
+	Port:  2234,
+	Ports: []uint16{2234, 2235, 2236, 2237, 2238, 2239},
+	Names: []string{"server.slsknet.org", "vps.slsknet.org"},
+}
+
+// The numbers of messages: to the server and in sessions between peers 32 bits, and 8 in
+// those that begin a connection between peers.
+const (
+	soulseekLogin    = 1
+	soulseekListens  = 2
+	soulseekRequest  = 40
+	soulseekResponse = 41
+	soulseekLastCode = 1003
+
+	soulseekPierce = 0
+	soulseekInit   = 1
+)
+
+const (
+	soulseekWord = 30  // the longest name of a user, in bytes
+	soulseekPass = 128 // the longest password that is looked for
+	soulseekHash = 32  // an MD5 as text
+)
+
+// soulseekFirst recognises the login at the server, and what begins a connection between
+// peers, in clear or obfuscated.
+func soulseekFirst(b []byte, outbound bool, f *Finding) Match {
+	if !outbound {
+		return No
+	}
+	m := soulseekBegin(b, f)
+	if m == No {
+		m = soulseekHidden(b, f)
+	}
+	return m
+}
+
+// The least and the longest lengths of these messages.
+const (
+	soulseekLeast = 5
+	soulseekMost  = 4 + 4 + soulseekWord + 4 + soulseekPass + 4 + 4 + soulseekHash + 4
+)
+
+func soulseekBegin(b []byte, f *Finding) Match {
+	n, m := soulseekLength(b, soulseekLeast, soulseekMost)
+	switch {
+	case m != Yes:
+		return m
+	case len(b) == 4:
+		return More
+	case b[4] == soulseekPierce && n == 5:
+		if len(b) < 9 {
+			return More
+		}
+		f.Reason = ReasonPeer
+		return Hint
+	case b[4] != soulseekInit:
+		return No
+	}
+	// A login has the same number in 32 bits, and nobody's name is 256 bytes long.
+	if m = soulseekPeer(b[5:], n, f); m == No {
+		m = soulseekServer(b, n, f)
+	}
+	return m
+}
+
+// soulseekLength reads the length of a message, which has to be within bounds.
+func soulseekLength(b []byte, least, most uint32) (uint32, Match) {
+	var whole [4]byte
+	copy(whole[:], b)
+	n := le32(whole[:])
+	switch {
+	case n > most:
+		return 0, No
+	case len(b) < len(whole):
+		return 0, More
+	case n < least:
+		return 0, No
+	}
+	return n, Yes
+}
+
+// soulseekString reads a string of at most so many bytes, all of them printable. It returns
+// the string, and what follows it.
+func soulseekString(b []byte, most uint32) (s, rest []byte, m Match) {
+	n, m := soulseekLength(b, 1, most)
+	if m != Yes {
+		return nil, nil, m
+	}
+	b = b[4:]
+	for i, c := range b[:min(len(b), int(n))] {
+		if c < ' ' || c == 0x7f || c == ' ' && i == 0 {
+			return nil, nil, No
+		}
+	}
+	if len(b) < int(n) {
+		return nil, nil, More
+	}
+	return b[:n], b[n:], Yes
+}
+
+// soulseekServer reads a login: name, password, the program's number, and in all that are
+// not very old an MD5 and the number of its version. What follows says where it listens.
+func soulseekServer(b []byte, n uint32, f *Finding) Match {
+	const head, tail = 8, 4 + soulseekHash + 4
+	if m := hasPrefix(b[4:], []byte{soulseekLogin, 0, 0, 0}); m != Yes {
+		return m
+	}
+	rest := b[head:]
+	_, rest, m := soulseekString(rest, soulseekWord)
+	if m != Yes {
+		return m
+	}
+	if _, rest, m = soulseekString(rest, soulseekPass); m != Yes {
+		return m
+	}
+	if len(rest) < 4 {
+		return More
+	}
+	major, minor := le32(rest), uint32(0)
+	rest = rest[4:]
+	switch left := int(n) + 4 - (len(b) - len(rest)); {
+	case major == 0 || major > 999:
+		return No
+	case left == tail:
+		if _, m = soulseekMD5(rest); m != Yes {
+			return m
+		}
+		minor = le32(rest[tail-4:])
+	case left != 0:
+		return No
+	}
+	f.Reason, f.Conduct, f.Length, f.Wait = ReasonHello, true, int(n)+4, true
+	f.Client.set(soulseekProgram(major, minor))
+	return Yes
+}
+
+// soulseekMD5 reads an MD5 in hexadecimal digits with four bytes after it.
+func soulseekMD5(b []byte) ([]byte, Match) {
+	s, rest, m := soulseekString(b, soulseekHash)
+	if m != Yes {
+		return nil, m
+	}
+	if len(s) != soulseekHash {
+		return nil, No
+	}
+	for _, c := range s {
+		if !(c >= '0' && c <= '9') && !(lower(c) >= 'a' && lower(c) <= 'f') {
+			return nil, No
+		}
+	}
+	if len(rest) < 4 {
+		return nil, More
+	}
+	return s, Yes
+}
+
+// soulseekPrograms are the numbers by which programs name themselves at their login. The
+// second is that of the version, 0 for any.
+var soulseekPrograms = [...]struct {
+	major, minor uint32
+	name         string
+}{
+	{156, 0, "MLDonkey"},
+	{157, 0, "SoulseekQt"},
+	{160, 1, "Nicotine+ 3.2"},
+	{160, 2, "Nicotine+ 3.3"},
+	{160, 3, "Nicotine+ 3.4"},
+	{160, 17, "slsk-client"},
+	{160, 0, "Nicotine+"},
+	{170, 760, "slskd"},
+	{170, 0, "Soulseek.NET"},
+	{175, 0, "aioslsk"},
+	{176, 0, "soulseek-rs"},
+	{178, 0, "Museek+"},
+	{182, 0, "Museek+"},
+}
+
+func soulseekProgram(major, minor uint32) string {
+	for i := range soulseekPrograms {
+		if p := &soulseekPrograms[i]; p.major == major && (p.minor == minor || p.minor == 0) {
+			return p.name
+		}
+	}
+	return ""
+}
+
+// soulseekNext looks among the messages that follow a login for where the client listens.
+func soulseekNext(b []byte, outbound bool, f *Finding) Match {
+	if !outbound {
+		return No
+	}
+	n, m := soulseekLength(b, 4, StreamLimit)
+	switch {
+	case m != Yes:
+		return m
+	case len(b) < 8:
+		return More
+	}
+	switch code := le32(b[4:]); {
+	case code > soulseekLastCode:
+		return No
+	case code != soulseekListens:
+		f.Reason, f.Conduct, f.Length, f.Wait = ReasonHello, true, int(n)+4, true
+		return Yes
+	case n != 8 && n != 16: // in the longer form with the port for what is obfuscated
+		return No
+	case len(b) < 12:
+		return More
+	}
+	port := le32(b[8:])
+	if port > 0xffff {
+		return No
+	}
+	f.Reason, f.Conduct, f.TCPPort = ReasonHello, true, uint16(port)
+	return Yes
+}
+
+// soulseekPeer reads what opens a connection between peers: the name of who opens it, what
+// for (P for messages, F for a file, D for searches) and a number. b begins behind the
+// length n and the number of the message.
+func soulseekPeer(b []byte, n uint32, f *Finding) Match {
+	const rest = 1 + 4 + 4 + 1 + 4 // beside the name
+	name, b, m := soulseekString(b, soulseekWord)
+	if m != Yes {
+		return m
+	}
+	if int(n) != len(name)+rest {
+		return No
+	}
+	if m = hasPrefix(b, []byte{1, 0, 0, 0}); m != Yes {
+		return m
+	}
+	if len(b) < 5 {
+		return More
+	}
+	reason := ReasonPeer
+	switch b[4] {
+	case 'F':
+		reason = ReasonTransfer
+	case 'P', 'D':
+	default:
+		return No
+	}
+	if len(b) < 9 {
+		return More
+	}
+	f.Reason, f.Conduct = reason, true
+	return Yes
+}
+
+// soulseekKey is the key of an obfuscated message. It goes ahead of it, and is turned by
+// one bit for each four bytes that it covers.
+const soulseekKey = 4
+
+// soulseekHidden recognises what begins an obfuscated connection between peers.
+func soulseekHidden(b []byte, f *Finding) Match {
+	var clear [64]byte
+	n := soulseekClear(clear[:], b)
+	if n < 0 {
+		return No
+	}
+	if n > 4 && clear[4] != soulseekPierce && clear[4] != soulseekInit {
+		return No
+	}
+	const most = 1 + 4 + soulseekWord + 4 + 1 + 4
+	length, m := soulseekLength(clear[:n], soulseekLeast, most)
+	switch {
+	case m != Yes:
+		return m
+	case n == 4:
+		return More
+	case clear[4] == soulseekInit:
+		return soulseekPeer(clear[5:n], length, f)
+	case length != 5:
+		return No
+	case n < 9:
+		return More
+	}
+	f.Reason = ReasonPeer
+	return Hint
+}
+
+// soulseekClear writes into dst what the obfuscated b says, as far as there is room, and
+// returns its length: -1 when the key is zero, so that nothing is obfuscated.
+func soulseekClear(dst, b []byte) int {
+	if len(b) < soulseekKey {
+		return 0
+	}
+	key := le32(b)
+	if key == 0 {
+		return -1
+	}
+	b = b[soulseekKey:]
+	n := min(len(b), len(dst))
+	for i := range n {
+		if i%soulseekKey == 0 {
+			key = key<<1 | key>>31
+		}
+		dst[i] = b[i] ^ byte(key>>(8*(i%soulseekKey)))
+	}
+	return n
+}

@@ -18,12 +18,18 @@ var btHidden = Handshake{
 type PeerMiddle struct {
 	buf   [middleSize]byte // the short segments, one behind the other
 	n     uint8            // bytes in buf
-	short uint8            // short segments that came
+	short uint8            // short segments that came, 255 for more
 	other bool             // one of them has a length that no packet of SSH has
 	long  uint16           // bytes of long segments that came
-	// requests are segments as long as a request for a block is, words those as long as some
-	// requests, perhaps with the word that a piece was had.
-	requests, words uint8
+	// told are segments so short that their length tells something. Of these, words are as
+	// long as some requests for blocks together with some words that a piece was had, and
+	// requests as long as one request. lengths are the first different ones of the words.
+	told, words, requests uint8
+	lengths               [middleLengths]uint8
+	frames                uint8 // segments that look like a frame of a WebSocket
+	// May says that what came looks random, has no head as other programs have it, and is
+	// none of SSH: too little to lose a connection for, but for a question.
+	May bool
 	// Sure says that it is certain: it has messages in clear, or is encrypted and has
 	// segments as long as requests are. Nothing else writes 17 random bytes at once.
 	Sure bool
@@ -37,11 +43,19 @@ const (
 	// middleShorts is how many short segments are looked at before random bytes count.
 	// Those of TLS begin with a record's header.
 	middleShorts = 4
-	// middleRequests is how many segments as long as a request make it certain.
+	// middleTold is how long a segment may be for its length to tell something: of lengths up
+	// to that, one in three is that of words.
+	middleTold = 77
+	// middleRequests is how many segments as long as a request make it certain, middleWords
+	// how many that are as long as words of so many different lengths: who says the same
+	// again and again may have hit on one. Of all that tell something, seven in eight have to
+	// be words.
 	middleRequests = 3
-	// middleWords is how many that are as long as some of them do, if they are three in four.
-	// Of random lengths one in eight is.
-	middleWords = 6
+	middleWords    = 6
+	middleLengths  = 3
+	// middleFrames is how many segments have to look like a frame of a browser's: one may by
+	// chance.
+	middleFrames = 2
 	// middleLooks is how many of them are looked at in all.
 	middleLooks = 32
 	// middleRecord is longer than any record of TLS: an upload shows a header in so many
@@ -50,9 +64,10 @@ const (
 )
 
 // mseMiddle shows one more segment of a connection. It returns Yes when it is one between
-// peers: it has their messages in clear, or it looks random and is neither TLS nor SSH.
-// SSH may encrypt the length of its packets. But these have 16 bytes behind 4, and else a
-// multiple of 8.
+// peers: it has their messages in clear, or it looks random and is neither TLS nor SSH, nor
+// what a page can have a browser send to a server that may choose how long it is. SSH may
+// encrypt the length of its packets. But these have 16 bytes behind 4, and else a multiple
+// of 8.
 func mseMiddle(m *PeerMiddle, b []byte) Match {
 	switch peerMiddle(b) {
 	case Yes:
@@ -61,6 +76,11 @@ func mseMiddle(m *PeerMiddle, b []byte) Match {
 	case No: // what is of another kind may have its length before it
 		if framed(b) {
 			return No
+		}
+		if webSocket(b) {
+			if m.frames++; m.frames == middleFrames {
+				return No
+			}
 		}
 	}
 	if len(b) >= middleLong {
@@ -73,14 +93,9 @@ func mseMiddle(m *PeerMiddle, b []byte) Match {
 		return More
 	}
 	m.n += uint8(copy(m.buf[m.n:], b))
-	m.short++
+	m.short = min(m.short, 254) + 1
 	m.other = m.other || len(b)%8 != 4
-	if len(b) == requestSize {
-		m.requests++
-	}
-	if n := len(b) % requestSize; n == 0 || n == haveSize {
-		m.words++
-	}
+	m.tell(len(b))
 	seen := m.buf[:m.n]
 	if peer := peerMiddle(seen); peer == Yes || peer == More && m.n < middleSize {
 		m.Sure = peer == Yes
@@ -91,13 +106,44 @@ func mseMiddle(m *PeerMiddle, b []byte) Match {
 		return No
 	case len(seen) >= mseKey && !random(seen):
 		return No
+	}
+	m.May = m.other && len(seen) >= mseKey
+	switch {
 	case len(seen) >= mseKey && m.short >= middleShorts && m.other:
-		m.Sure = m.requests >= middleRequests || m.words >= middleWords && m.words*4 >= m.short*3
+		m.Sure = int(m.words)*8 >= int(m.told)*7 &&
+			(m.requests >= middleRequests || m.words >= middleWords && m.lengths[middleLengths-1] != 0)
 		return Yes
 	case m.short >= middleLooks:
 		return No
 	}
 	return More
+}
+
+// tell notes the length of a short segment.
+func (m *PeerMiddle) tell(n int) {
+	if n > middleTold || m.told == 255 {
+		return
+	}
+	m.told++
+	rest := n
+	for rest >= 0 && rest%haveSize != 0 {
+		rest -= requestSize
+	}
+	if rest < 0 {
+		return
+	}
+	m.words++
+	if n == requestSize {
+		m.requests++
+	}
+	for i, x := range m.lengths {
+		if x == 0 {
+			m.lengths[i] = uint8(n)
+		}
+		if x == 0 || x == uint8(n) {
+			break
+		}
+	}
 }
 
 // tlsData is how the header of a record of TLS begins that carries data.

@@ -96,7 +96,12 @@ func TestHiddenMiddle(t *testing.T) {
 		{"requests, encrypted, each alone", pieces(17, 17, 26, 17, 51), Yes, false, true},
 		{"few of them", pieces(17, 17, 26, 34, 51), Yes, false, false},
 		{"some at once, with words between", pieces(9, 26, 9, 34, 9, 26), Yes, false, true},
+		{"several words at once", pieces(18, 60, 43, 36, 27, 300, 77), Yes, false, true},
 		{"other lengths", pieces(10, 27, 16, 35, 12, 30), Yes, false, false},
+		{"other lengths among them", pieces(9, 26, 9, 34, 9, 26, 21), Yes, false, true},
+		{"two of them", pieces(10, 26, 13, 34, 9, 26, 18, 43, 60), Yes, false, false},
+		{"the same length again and again", pieces(26, 26, 26, 26, 26, 26, 26, 26), Yes, false, false},
+		{"two lengths again and again", pieces(26, 44, 26, 44, 26, 44, 26, 44), Yes, false, false},
 		{"requests, encrypted", pieces(17, 34, 17, 51), Yes, false, false},
 		{"three of them", pieces(170, 34, 51), More, false, false},
 		{"too little", pieces(17, 17, 17, 17), More, false, false},
@@ -135,8 +140,12 @@ func TestHiddenMiddle(t *testing.T) {
 	} {
 		look := func() (got Match, sure bool) {
 			var m PeerMiddle
+			got = More
 			for _, part := range tt.parts {
-				if got = btHidden.Middle(&m, []byte(part)); got != More {
+				if next := btHidden.Middle(&m, []byte(part)); next != More {
+					got = next
+				}
+				if got == No || m.Sure {
 					break
 				}
 			}

@@ -30,9 +30,10 @@ type Standing struct {
 	Served [maxServed]uint16
 }
 
-// StandingTCP returns what is known of hosts of the given networks that have opened such
-// connections, but for those to ports of which but reports true. Of more than MaxStanding it leaves out those with the fewest peers. It
-// reads the whole table.
+// StandingTCP returns what is known of hosts of the given networks that have such
+// connections. Those that they opened to ports of which but reports true do not count. Of
+// more hosts than MaxStanding it leaves out those with the fewest peers. It reads the whole
+// table.
 func StandingTCP(lan []netip.Prefix, but func(proto uint8, port uint16) bool) ([]Standing, error) {
 	var out []Standing
 	peers := map[Pair]struct{}{}
@@ -49,6 +50,7 @@ func StandingTCP(lan []netip.Prefix, but func(proto uint8, port uint16) bool) ([
 			standingOf(&out, &p.LAN).Peers++
 		case inside(lan, &e.replySrc.Addr) && outside(lan, &e.origSrc.Addr):
 			served[e.replySrc] = struct{}{}
+			standingOf(&out, &e.replySrc.Addr)
 		}
 		return ctKeep
 	})

@@ -58,12 +58,12 @@ func (p *TCPProber) ProbeTCP(id uint64, dev uint32, addr Addr, port uint16, requ
 	}
 	request = bytes.Clone(request)
 	go func() {
-		defer func() { <-p.slots }()
 		var answer []byte
 		if f := dialTCP(dev, addr, port); f != nil {
 			answer = p.ask(f, request, first)
 			f.Close()
 		}
+		<-p.slots // the next may begin when this one is done
 		p.done(id, answer)
 	}()
 	return true

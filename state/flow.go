@@ -76,6 +76,9 @@ type flow struct {
 	said     [saidSize]byte
 	nsaid    uint8
 	segments uint8
+	// looks is how many segments were looked at of a connection that may have been a
+	// client's before the engine began, see running.go.
+	looks uint8
 	// When the first data was answered: what the next has to contain, how much of that
 	// came, and up to where the host acknowledges when it has seen the answer.
 	proof [20]byte
@@ -142,7 +145,7 @@ func (t *flowTable) add(k flowKey, hash uint32) (slot int32) {
 	f.key, f.hash, f.fate, f.begun = k, hash, open, false
 	f.claimed, f.sure, f.waiting, f.reason, f.conduct, f.port, f.named = false, false, false, 0, false, 0, detect.Endpoint{}
 	f.stream, f.middle, f.later, f.waits, f.tries, f.spent, f.decided = detect.Stream{}, detect.PeerMiddle{}, 0, 0, 0, false, 0
-	f.mid, f.nsaid, f.segments = detect.Middle{}, 0, 0
+	f.mid, f.nsaid, f.segments, f.looks = detect.Middle{}, 0, 0, 0
 	t.index.Put(k, hash, slot)
 	t.lru.Push(slot)
 	return slot

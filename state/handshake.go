@@ -71,6 +71,7 @@ const (
 	innocent           // something else does, which looks like theirs
 	other              // something else does, which does not look so
 	ended              // one that was there before was ended, to show how it begins
+	stopped            // the same of one that looked like a client's: the next is asked
 )
 
 // judgedTable is the table of such places, the last ones that were used.
@@ -239,9 +240,10 @@ func (e *Engine) readLater(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 
 // mayAsk reports whether a connection that looks random is to be asked by the handshake,
 // or reset for it, though nothing says yet that it is a client's. The host has to have such
-// connections with two addresses of one family: one server has an address of each. Whoever
-// is asked without being a client loses the connection. So a host in which other programs
-// were asked again and again is asked more and more seldom.
+// connections with two addresses of one family: one server has an address of each. Those
+// that were there before count as well. Whoever is asked without being a client loses the
+// connection. So a host in which other programs were asked again and again is asked more
+// and more seldom.
 func (e *Engine) mayAsk(h *host, fl *flow, now Time) bool {
 	s, k := &h.suspicion, &fl.key
 	kind := 0
@@ -262,7 +264,7 @@ func (e *Engine) mayAsk(h *host, fl *flow, now Time) bool {
 	}
 	if last.when == 0 || now.Since(last.when) > conductTime || last.to == x {
 		*last = hiddenLast{now, x}
-		return false
+		return due && s.ran != 0 && now.Since(s.ran) < standingMore
 	}
 	return due
 }
@@ -320,14 +322,22 @@ func (e *Engine) answeredHandshake(p *nfq.Packet, d *Device, h *host, slot int32
 	e.Counters.Answers++
 	c.lastAnswer = now
 	e.prove(h.client, c, protocol, ProofAnswer, detect.ReasonHandshake, [2]nfq.Flow{}, now)
-	if service(fl) && !c.disguised {
-		// More of its connections may look like those of services.
-		c.disguised = true
-		if c.locked {
-			e.lookAnew(c)
-		}
+	if service(fl) {
+		e.disguise(c)
 	}
 	return c.drop(p)
+}
+
+// disguise notes that a client's peers are at the ports of well-known services. More of its
+// connections may look like those of services.
+func (e *Engine) disguise(c *client) {
+	if c.disguised {
+		return
+	}
+	c.disguised = true
+	if c.locked {
+		e.lookAnew(c)
+	}
 }
 
 // provedInnocent notes that a connection that was answered is none of a client's. It is

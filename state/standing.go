@@ -52,20 +52,23 @@ type standing struct {
 	mac    nfq.MAC
 	device uint32
 	peers  int
-	// ports are where it is asked, the protocol's own first; ask is the one that is
-	// next, when round so many are done.
-	ports [1 + len(nfq.Standing{}.Served)]uint16
-	ask   uint8
-	round uint8
-	next  Time
-	asked Time   // when it was asked last
-	sent  uint32 // how often
-	salt  uint32 // tells an answer to a question of this host from others
+	// served are ports at which it serves others; ask is the question that is next, when
+	// round so many are done.
+	served [len(nfq.Standing{}.Served)]uint16
+	ask    uint8
+	round  uint8
+	next   Time
+	asked  Time   // when it was asked last
+	sent   uint32 // how often
+	salt   uint32 // tells an answer to a question of this host from others
 	// sign: it took a connection at the protocol's own port and had nothing to say, or
 	// sent the same to several.
 	sign    bool
 	lookDue bool // its connections are to be looked at anew
 	watched bool // they were once
+	// With whom it has connections whose middle may be a client's, looks like one, and is
+	// for certain.
+	may, like, sure seen
 	// same are the last segments that it sent, the place at being the oldest.
 	same [8]sameSegment
 	at   uint8
@@ -80,34 +83,33 @@ type sameSegment struct {
 }
 
 // The numbers of TCP probes of such hosts: bit 62, the index in Engine.standing from bit 48
-// on, that of the port from bit 32 on, and the salt.
+// on, the number of the question from bit 32 on, and the salt.
 const standingProbe = uint64(1) << 62
 
 // Standing has a host asked that had connections with elsewhere before this engine began
 // to look. mac is whose the address is by the neighbour table.
 func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 	e.now = now
-	d, protocol := e.deviceOf(&x.Addr), e.quiet(Monitor)
-	if d == nil || protocol == none || e.exempt(&x.Addr, &mac, now) {
+	d := e.deviceOf(&x.Addr)
+	if d == nil || e.quiet(Monitor) == none && e.hiding(Monitor) == none || e.exempt(&x.Addr, &mac, now) {
 		return
 	}
 	s := e.standingOf(&x.Addr)
 	if s == nil { // a free place, or that of the one with the fewest
 		s = &e.standing[0]
 		for i := range e.standing {
-			if o := &e.standing[i]; o.peers < s.peers {
+			if o := &e.standing[i]; s.until != 0 && (o.until == 0 || o.peers < s.peers) {
 				s = o
 			}
 		}
-		if s.peers >= x.Peers {
+		if s.until != 0 && s.peers >= x.Peers {
 			return
 		}
 	}
 	*s = standing{
 		until: now.After(standingTime), addr: x.Addr, mac: mac, device: d.Index, peers: x.Peers, salt: rand.Uint32(),
 	}
-	s.ports[0] = detect.All[protocol].Port
-	copy(s.ports[1:], x.Served[:])
+	s.served = x.Served
 	e.wheel.Set(e.standingTimer(), now)
 }
 
@@ -138,12 +140,7 @@ func (e *Engine) tickStanding(now Time) {
 		}
 		left = true
 		e.watchStanding(s, now)
-		for s.round < standingRounds && now >= s.next && e.askStanding(i, s, now) {
-			if s.ask++; int(s.ask) == len(s.ports) {
-				s.ask, s.next = 0, now.After(standingPause)
-				s.round++
-			}
-		}
+		e.askNext(i, s, now)
 		if s.sign && s.round == standingRounds { // is it still there?
 			s.round, s.next = standingRounds-1, now.After(standingMore/2)
 		}
@@ -153,20 +150,53 @@ func (e *Engine) tickStanding(now Time) {
 	}
 }
 
-// askStanding asks a host at its next port, and reports whether that was done or cannot
+// askNext puts to a host what questions are due, as many as there is room for.
+func (e *Engine) askNext(i int, s *standing, now Time) {
+	for s.round < standingRounds && now >= s.next && e.askStanding(i, s, now) {
+		if s.ask++; int(s.ask) == standingAsks*len(detect.All) {
+			s.ask, s.next = 0, now.After(standingPause)
+			s.round++
+		}
+	}
+}
+
+// standingAsks is how many questions there are to a host about a protocol: at its own port,
+// at those where the host serves others, and at so many where its programs listen.
+const standingAsks = 1 + len(standing{}.served) + 8
+
+// question returns the question with a number: about which protocol, and at which port. The
+// port is 0 where there is none.
+func (s *standing) question(n int) (protocol int, port uint16) {
+	protocol, at := n%len(detect.All), n/len(detect.All)
+	p := detect.All[protocol]
+	switch {
+	case at == 0 && p.Quiet:
+		return protocol, p.Port
+	case at == 0 || !p.Quiet && p.Hidden == nil:
+		return protocol, 0
+	case at <= len(s.served):
+		return protocol, s.served[at-1]
+	case !s.may.several: // nothing speaks for one
+		return protocol, 0
+	}
+	if at -= 1 + len(s.served); at < len(p.Ports) {
+		return protocol, p.Ports[at]
+	}
+	return protocol, 0
+}
+
+// askStanding puts the next question to a host, and reports whether that was done or cannot
 // be done.
 func (e *Engine) askStanding(i int, s *standing, now Time) bool {
-	protocol := e.quiet(Monitor)
-	if protocol == none || !e.cfg.Protocols[protocol].TCPProbe || e.prober == nil {
-		return true
-	}
-	port, h := s.ports[s.ask], e.hostAt(&s.addr)
-	if port == 0 || h != nil && (!h.modes.on.Has(protocol) || e.answeredFor(h, protocol) || e.exempt(&s.addr, &h.via, now)) {
+	protocol, port := s.question(int(s.ask))
+	cfg, h := &e.cfg.Protocols[protocol], e.hostAt(&s.addr)
+	if port == 0 || !e.any.on.Has(protocol) || !cfg.TCPProbe || e.prober == nil ||
+		h != nil && (!h.modes.on.Has(protocol) || e.answeredFor(h, protocol) || e.exempt(&s.addr, &h.via, now)) {
 		return true
 	}
 	for j := range detect.All[protocol].Probes {
 		way := &detect.All[protocol].Probes[j]
-		if !way.TCP {
+		if !way.TCP || way.Hash {
 			continue
 		}
 		n := way.Build(e.out[:], nil, s.salt)
@@ -184,29 +214,33 @@ func (e *Engine) askStanding(i int, s *standing, now Time) bool {
 // askedStanding takes what such a host answered: nothing at all is nil, and empty is what
 // has taken the connection and has nothing to say.
 func (e *Engine) askedStanding(id uint64, b []byte, now Time) {
-	i, at := int(id>>48&0x3fff), int(id>>32&0xffff)
-	if b == nil || i >= len(e.standing) || at >= len(e.standing[i].ports) {
+	i, ask := int(id>>48&0x3fff), int(id>>32&0xffff)
+	if i >= len(e.standing) || ask >= standingAsks*len(detect.All) {
 		return
 	}
 	s := &e.standing[i]
-	protocol := e.quiet(Monitor)
-	if s.until == 0 || s.salt != uint32(id) || protocol == none {
+	if s.until == 0 || s.salt != uint32(id) {
 		return
 	}
+	e.askNext(i, s, now) // there is room for one more
+	if b == nil {
+		return
+	}
+	protocol, port := s.question(ask)
 	h, d := e.standingHost(s, now)
 	if h == nil || !h.modes.on.Has(protocol) || e.exempt(&s.addr, &h.via, now) {
 		return
 	}
 	if len(b) == 0 {
-		if at == 0 && s.peers >= standingPeers {
+		if p := detect.All[protocol]; p.Quiet && port == p.Port && s.peers >= standingPeers {
 			e.standingSign(s, h, protocol, now)
 		}
 		return
 	}
-	port, f := s.ports[at], &e.finding
+	f := &e.finding
 	for j := range detect.All[protocol].Probes {
 		way := &detect.All[protocol].Probes[j]
-		if !way.TCP || !e.tells(protocol, way, nil, b, s.salt, f) {
+		if !way.TCP || way.Hash || !e.tells(protocol, way, nil, b, s.salt, f) {
 			continue
 		}
 		f.Protocol, f.Reason = protocol, detect.ReasonProbe
@@ -250,11 +284,11 @@ func (e *Engine) standingSign(s *standing, h *host, protocol int, now Time) {
 
 // watchStanding has the kernel show what a host sends on its old connections.
 func (e *Engine) watchStanding(s *standing, now Time) {
-	protocol := e.quiet(Block)
-	if s.peers < standingPeers || protocol == none {
+	quiet, hiding := e.quiet(Block), e.hiding(Block)
+	if s.peers < standingPeers || quiet == none && hiding == none {
 		return
 	}
-	if h, _ := e.standingHost(s, now); h == nil || !h.modes.blocks.Has(protocol) || !e.shown(h, &s.addr, now) {
+	if h, _ := e.standingHost(s, now); h == nil || !h.modes.blocks.Has(quiet) && !h.modes.blocks.Has(hiding) || !e.shown(h, &s.addr, now) {
 		return
 	}
 	if !s.watched || s.lookDue {
@@ -293,7 +327,7 @@ func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdic
 	}
 	key := &fl.key
 	if key.lport < private || detect.WellKnown(nfq.ProtoTCP, key.lport) || h.serves(key.lport) ||
-		s != nil && slices.Contains(s.ports[1:], key.lport) {
+		s != nil && slices.Contains(s.served[:], key.lport) {
 		return 0, false // it serves somebody outside
 	}
 	switch e.judgement(h, fl, now) {

@@ -46,7 +46,7 @@ func stands(t *testing.T, change func(*Config), peers int, served ...uint16) (*w
 }
 
 // shy is a host that takes a connection at the protocol's port and closes it.
-func shy(w *world, p *prober) { w.e.ProbedTCP(p.id&^(0xffff<<32), []byte{}, w.now) }
+func shy(w *world, p *prober) { w.e.ProbedTCP(p.ids[0], []byte{}, w.now) }
 
 func (w *world) looked() map[nfq.Addr]struct{} {
 	f := NewFlows()
@@ -58,14 +58,15 @@ func (w *world) looked() map[nfq.Addr]struct{} {
 // to be something else on the same host goes on.
 func TestStandingClientThatAnswers(t *testing.T) {
 	w, o, p := stands(t, nil, 1, 6346)
-	if len(p.asked) != 2 || p.asked[0] != (nfq.AddrPort{Addr: ip(hostA), Port: 1214}) || p.asked[1].Port != 6346 {
+	// Where it serves others it may be a client of BitTorrent as well.
+	if len(p.asked) != 3 || p.asked[0] != (nfq.AddrPort{Addr: ip(hostA), Port: 1214}) || p.asked[1].Port != 6346 || p.asked[2].Port != 6346 {
 		t.Fatalf("asked at %v", p.asked)
 	}
-	w.e.ProbedTCP(p.id, []byte("HTTP/1.0 404 Not Found\r\nServer: httpd\r\n\r\n"), w.now)
+	w.e.ProbedTCP(p.ids[1], []byte("HTTP/1.0 404 Not Found\r\nServer: httpd\r\n\r\n"), w.now)
 	if len(w.e.Clients(w.now)) != 0 {
 		t.Fatal("a web server is taken for a client")
 	}
-	w.e.ProbedTCP(p.id, []byte(giftAnswer), w.now)
+	w.e.ProbedTCP(p.ids[1], []byte(giftAnswer), w.now)
 	w.e.Advance(w.now)
 	c := w.e.Clients(w.now)
 	if len(c) != 1 || !c[0].Locked || !c[0].Strict || c[0].Proof != ProofAnswer || c[0].Reason != detect.ReasonProbe {

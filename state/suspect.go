@@ -43,6 +43,9 @@ type suspicion struct {
 	// were another program's.
 	handshakeAt Time
 	innocents   uint8
+	// When connections that were there before looked like a client's last, with several
+	// addresses; 0: never.
+	ran Time
 
 	reason   detect.Reason // what it is suspected for
 	protocol int8          // what it is suspected of, none for any

@@ -239,8 +239,18 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		// cut as a whole.
 		return e.letGo(slot)
 	}
+	runs := detect.No
+	if !locked {
+		runs = e.runs(p, d, h, slot, now)
+	}
+	if runs == detect.Yes {
+		return nfq.Drop
+	}
 	if v, ok := e.stood(p, h, slot, now); ok {
 		return v
+	}
+	if runs == detect.More {
+		return nfq.Accept
 	}
 	if !fl.begun && fl.decided == 0 && !locked && !h.forgets(now) {
 		if i := e.hides(h, p.Payload); i != none {
@@ -260,7 +270,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	case hidden != none:
 		return e.hidden(p, d, h, slot, hidden, now)
 	case fl.begun:
-		if j := e.judgement(h, fl, now); j == unknown || j == ended {
+		if j := e.judgement(h, fl, now); j == unknown || j == ended || j == stopped {
 			e.judge(h, fl, other, now)
 		}
 	case locked:
@@ -274,6 +284,9 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		if m == detect.Yes && (fl.middle.Sure || !service(fl) || c.disguised || e.mayAsk(h, fl, now)) {
 			fl.fate = cut
 			e.Counters.Cuts++
+			if fl.middle.Sure && service(fl) {
+				e.disguise(c)
+			}
 			e.reset(p) // its program connects again, and shows what it is
 			return c.drop(p)
 		}
@@ -373,10 +386,14 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 	}
 }
 
-// tellCut says that something of a client is cut.
+// tellCut says that something of a host is cut: of its client, or nil where none is known.
 func (e *Engine) tellCut(h *host, c *client, k *flowKey, tcp bool, protocol int, reason detect.Reason) {
+	addr, mac := k.lan, h.key.mac
+	if c != nil {
+		addr, mac = c.addr, c.mac
+	}
 	e.emitOf(h, Event{
-		Class: ClassPeer, What: EventCut, TCP: tcp, Client: c.addr, MAC: c.mac,
+		Class: ClassPeer, What: EventCut, TCP: tcp, Client: addr, MAC: mac,
 		Peer: k.wan, Port: k.wport, Protocol: uint8(protocol), Reason: reason,
 	})
 }

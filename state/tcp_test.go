@@ -208,14 +208,15 @@ func TestHTTPOff(t *testing.T) {
 // prober records whom it is to ask.
 type prober struct {
 	asked   []nfq.AddrPort // once for all questions of a round
-	id      uint64         // of the last
+	ids     []uint64       // with which they were
+	id      uint64         // the last of them
 	request []byte
 }
 
 func (p *prober) ProbeTCP(id uint64, _ uint32, a nfq.Addr, port uint16, request []byte, _ int) bool {
 	to := nfq.AddrPort{Addr: a, Port: port}
 	if n := len(p.asked); n == 0 || p.id != id || p.asked[n-1] != to {
-		p.asked = append(p.asked, to)
+		p.asked, p.ids = append(p.asked, to), append(p.ids, id)
 	}
 	p.id, p.request = id, bytes.Clone(request)
 	return true

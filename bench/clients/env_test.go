@@ -100,6 +100,9 @@ func newEnv(t *testing.T, s situation) *env {
 	}
 	e.capture()
 	s.swarm.pieces = 128
+	if s.running { // it is to go on after the wall's start
+		s.swarm.pieces = 256
+	}
 	dir := t.TempDir()
 	if e.servers, err = startServers(l, dir); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+// requests are lengths of what a client sends that downloads: each request alone, or some at
+// once. batches are those of one that puts many of its messages into a segment.
+var (
+	requests = []int{17, 17, 34, 9, 17, 51, 17, 26, 17, 17}
+	batches  = []int{349, 14, 95, 306, 367, 864, 351, 318, 175, 730}
+)
+
+// going has the connections to two addresses go on with segments of these lengths, and
+// returns how many of them were ended. The ports are from, and the one above.
+func (o *old) going(from uint16, lengths []int) (ended int) {
+	o.w.t.Helper()
+	var gone [2]bool
+	for i, n := range lengths {
+		for j, dst := range []string{"203.0.113.80", "203.0.113.81"} {
+			if !gone[j] && o.says(from+uint16(j), dst, 51000+uint16(j), bytesOf(int(from)+100*i+j, n)) == nfq.Drop {
+				gone[j] = true
+				ended++
+			}
+		}
+		o.w.pass(50 * time.Millisecond)
+	}
+	return ended
+}
+
+// A client with all its connections up says what it is by the lengths of its requests. Each
+// of them is ended once, and the first that it opens then is asked.
+func TestRunningClient(t *testing.T) {
+	w, o, p := stands(t, nil, 2)
+	if _, ok := w.looked()[ip(hostA)]; !ok || w.sets.watched[hostA] == 0 {
+		t.Fatal("its connections are not looked at")
+	}
+	if len(p.asked) != 1 { // about FastTrack
+		t.Errorf("asked at %v, and nothing speaks for a client", p.asked)
+	}
+	if n := o.going(50000, requests); n != 2 || w.out.resets != 2 {
+		t.Fatalf("%d connections ended, %d resets", n, w.out.resets)
+	}
+	w.pass(time.Second)
+	if got := p.asked[1:]; len(got) != len(detect.BitTorrent.Ports) || got[0].Port != detect.BitTorrent.Ports[0] {
+		t.Errorf("asked at %v", got)
+	}
+	if s := w.e.Suspects(w.now); len(s) != 1 || s[0].Reason != detect.ReasonFlow || s[0].Protocol != &detect.BitTorrent {
+		t.Errorf("suspects %+v", s)
+	}
+	if w.locked(hostA) {
+		t.Fatal("locked without a proof")
+	}
+	if n := o.going(50010, requests); n != 0 || w.out.resets != 2 {
+		t.Errorf("%d connections with the same addresses ended once more", n)
+	}
+	w.pass(time.Minute)
+	x := newProgram(3)
+	w.wantVerdict("it connects again", w.begins(50020, "203.0.113.80", 51000, x.first), nfq.Drop)
+	w.expect("what proves it", w.more(50020, "203.0.113.80", 51000, x.first, x.proof(w.answer())), nfq.Drop)
+	if !w.locked(hostA) {
+		t.Error("not found by its first connection")
+	}
+	consistent(t, w.e, w.sets)
+}
+
+// Where it listens at a port that such programs have, it answers before it opens anything.
+func TestRunningClientThatAnswers(t *testing.T) {
+	w, o, p := stands(t, nil, 2)
+	if n := o.going(50000, batches); n != 0 || w.out.resets != 0 {
+		t.Fatalf("%d connections ended, of which nothing is certain", n)
+	}
+	if len(p.asked) < 9 || p.asked[3].Port != detect.BitTorrent.Ports[2] {
+		t.Fatalf("asked at %v", p.asked)
+	}
+	w.e.ProbedTCP(p.ids[3], []byte(random(200)), w.now)
+	w.e.Advance(w.now)
+	if !w.locked(hostA) {
+		t.Fatal("not found")
+	}
+	w.wantOwn(hostA, detect.BitTorrent.Ports[2])
+	w.pass(3 * time.Second)
+	w.wantVerdict("its connection", o.says(50000, "203.0.113.80", 51000, bytesOf(1, 170)), nfq.Drop)
+	consistent(t, w.e, w.sets)
+}
+
+// One that listens elsewhere, and whose connections only look random, is asked when it opens
+// one more. What is asked without being a client's is left alone.
+func TestRunningClientAsksSomebodyElse(t *testing.T) {
+	w, o, _ := stands(t, nil, 2)
+	o.going(50000, batches)
+	w.wantVerdict("another program's", w.begins(50010, "203.0.113.90", 8388, bytesOf(7, 300)), nfq.Drop)
+	w.pass(handshakeTime + time.Second) // nothing follows
+	w.wantVerdict("the same again", w.begins(50011, "203.0.113.90", 8388, bytesOf(8, 300)), nfq.AcceptDecided)
+	w.pass(handshakePauses[1])
+	x := newProgram(3)
+	w.wantVerdict("its next", w.begins(50020, "203.0.113.91", 51001, x.first), nfq.Drop)
+	w.expect("what proves it", w.more(50020, "203.0.113.91", 51001, x.first, x.proof(w.answer())), nfq.Drop)
+	if !w.locked(hostA) {
+		t.Error("not found")
+	}
+}
+
+// What looks random in its middle, and is none of a client's, loses nothing there.
+func TestRunningInnocent(t *testing.T) {
+	each := func(n int, f func(i int) int) (all []int) {
+		for i := range n {
+			all = append(all, f(i))
+		}
+		return all
+	}
+	odd := func(i int) int { return i * 7919 % 97 }
+	for _, tt := range []struct {
+		name    string
+		lengths []int
+	}{
+		{"Shadowsocks: a length and a check, a text and a check", each(100, func(i int) int { return 2 + 16 + 1 + odd(i)*5 + 16 })},
+		{"obfs4: frames of random lengths", each(100, func(i int) int { return 21 + odd(i)*14 })},
+		{"obfs4, as long as it may be", each(100, func(i int) int { return 1448 })},
+		{"RLPx: frames of so many blocks", each(100, func(i int) int { return 32 + 16*(1+odd(i)%20) + 16 })},
+		{"BIP 324: pings and lists", each(100, func(i int) int { return 20 + []int{9, 9, 37, 73, 13, 1 + odd(i)}[i%6] })},
+		{"SSH", each(100, func(i int) int { return 36 + 8*(odd(i)%9) })},
+		{"a game", each(100, func(i int) int { return []int{28, 12, 36, 4, 17, 31}[i%6] })},
+		{"a backup", each(100, func(i int) int { return []int{1448, 1448, 1448, 700}[i%4] })},
+		{"a pulse of one length", each(100, func(int) int { return 33 })},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, o, _ := stands(t, nil, 5)
+			if n := o.going(50000, tt.lengths); n+w.out.resets != 0 {
+				t.Errorf("%d connections ended", n)
+			}
+			if n, locked := w.e.Len(); n+locked != 0 || w.sets.cut() != 0 {
+				t.Errorf("%d clients, %d locked, sets %+v", n, locked, w.sets)
+			}
+			consistent(t, w.e, w.sets)
+		})
+	}
+}
+
+// A connection is not ended where nothing is to be, or by what somebody else may have.
+func TestRunningSpared(t *testing.T) {
+	mode := func(m Mode) func(*Config) {
+		return func(c *Config) { c.Protocols[detect.ByName("bittorrent")].Mode = m }
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+		peers  int
+		do     func(w *world, o *old)
+	}{
+		{"only watched", mode(Monitor), 2, func(_ *world, o *old) { o.going(50000, requests) }},
+		{"off", mode(Off), 2, func(_ *world, o *old) { o.going(50000, requests) }},
+		{"one peer", nil, 1, func(_ *world, o *old) { o.going(50000, requests) }},
+		{"much later", nil, 2, func(w *world, o *old) {
+			w.pass(standingTime)
+			o.going(50000, requests)
+		}},
+		{"one address", nil, 2, func(_ *world, o *old) {
+			for i, n := range append(requests, requests...) {
+				o.says(50000+uint16(i%2), "203.0.113.80", 51000+uint16(i%2), bytesOf(i, n))
+			}
+		}},
+		{"a server's port", nil, 2, func(_ *world, o *old) { o.going(30000, requests[:5]) }},
+		{"a page's WebSockets, to servers that ask for it", nil, 2, func(_ *world, o *old) {
+			for i := range 40 {
+				for j, dst := range []string{"203.0.113.80", "203.0.113.81"} {
+					o.says(50000+uint16(j), dst, 51000, "\x82\x8b"+bytesOf(i*2+j, 15))
+				}
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, o, _ := stands(t, tt.change, tt.peers, 30000, 30001)
+			tt.do(w, o)
+			if w.out.resets != 0 || w.locked(hostA) {
+				t.Errorf("%d connections ended", w.out.resets)
+			}
+			consistent(t, w.e, w.sets)
+		})
+	}
+}
+
+// Nothing is allocated for what a client sends that runs already.
+func TestRunningAllocatesNothing(t *testing.T) {
+	w, _, _ := stands(t, nil, 5)
+	w.out.recordNothing = true
+	p, i := w.data(50000, "203.0.113.80", 51000, 1000, bytesOf(1, 17*600)), uint32(0)
+	said := p.Payload
+	p.PayloadLen = 17
+	if n := testing.AllocsPerRun(500, func() {
+		i++
+		p.SrcPort, p.Dst, p.Seq = uint16(50000+i%7), ip("203.0.113.80"), i*17
+		p.Dst[15], p.Payload = byte(80+i%7), said[17*i:][:17]
+		w.e.Packet(p, w.now)
+		w.e.Advance(w.now)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if w.e.Counters.Cuts == 0 {
+		t.Error("nothing was ended, so that this shows nothing")
+	}
+}
+
+// One that only serves others is asked where somebody outside is connected to it.
+func TestRunningSeed(t *testing.T) {
+	w, _, p := stands(t, nil, 0, 40123)
+	if n := len(p.asked); n != 3 || p.asked[n-1].Port != 40123 {
+		t.Fatalf("asked at %v", p.asked)
+	}
+	w.e.ProbedTCP(p.id, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), w.now)
+	if len(w.e.Clients(w.now)) != 0 {
+		t.Fatal("a web server is taken for a client")
+	}
+	w.e.ProbedTCP(p.id, []byte(random(200)), w.now)
+	w.e.Advance(w.now)
+	if !w.locked(hostA) {
+		t.Fatal("not found")
+	}
+	w.wantOwn(hostA, 40123)
+	consistent(t, w.e, w.sets)
+}

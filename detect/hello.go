@@ -5,12 +5,35 @@ package detect
 const (
 	tlsHandshake  = 22
 	tlsServerName = 0
+	tlsALPN       = 16
 )
 
 // ServerName returns the name of the server that b, the first data of a connection, asks
 // for, when b is a ClientHello of TLS (RFC 8446, RFC 6066) that has come so far. It points
 // into b.
 func ServerName(b []byte) []byte {
+	list := tlsExtension(b, tlsServerName)
+	// The length of the list, then a kind, which is 0, and the name.
+	if len(list) < 5 || list[2] != 0 {
+		return nil
+	}
+	if n := int(be16(list[3:])); 5+n <= len(list) {
+		return list[5 : 5+n]
+	}
+	return nil
+}
+
+// tlsProtocols returns the names of the protocols that b, the first data of a connection of TLS,
+// offers to go on with (RFC 7301), each with its length before it.
+func tlsProtocols(b []byte) []byte {
+	if list := tlsExtension(b, tlsALPN); len(list) > 2 {
+		return list[2:]
+	}
+	return nil
+}
+
+// tlsExtension returns an extension of the ClientHello b of TLS, if it is there whole, or nil.
+func tlsExtension(b []byte, want uint16) []byte {
 	const head = 5 + 4 // of the record and the message
 	if len(b) < head || b[0] != tlsHandshake || b[1] != 3 || b[5] != 1 {
 		return nil
@@ -19,15 +42,8 @@ func ServerName(b []byte) []byte {
 	if !ok {
 		return nil
 	}
-	list, found, _ := extension(extensions, tlsServerName)
-	// The length of the list, then a kind, which is 0, and the name.
-	if !found || len(list) < 5 || list[2] != 0 {
-		return nil
-	}
-	if n := int(be16(list[3:])); 5+n <= len(list) {
-		return list[5 : 5+n]
-	}
-	return nil
+	list, _, _ := extension(extensions, want)
+	return list
 }
 
 // helloExtensions returns the extensions of a ClientHello of TLS or DTLS, as far as b has

@@ -193,6 +193,9 @@ type Protocol struct {
 	// Weak for what only makes one likely; f.TCPPort is where it listens.
 	Local func(b []byte, port uint16, tcp bool, f *Finding) Kind
 
+	// Login is how a session in clear with a server is answered in the server's name.
+	Login *Login
+
 	// Hidden is how encrypted sessions are told that look like nothing in particular.
 	Hidden *Handshake
 	// Decoy reports whether the address is one of those that Answer makes
@@ -249,11 +252,24 @@ type Handshake struct {
 	Proved func(b []byte, want *[20]byte) bool
 }
 
+// Login is the beginning of a session with a server, in clear. A client that has but one server
+// is proved by what it says when it is answered in that one's name.
+type Login struct {
+	// Answer builds into dst what a server says to first, the words in which the session was
+	// recognised, and returns its length, or 0 when there is no answer to these. The same salt
+	// makes the same answer.
+	Answer func(dst, first []byte, salt uint32) int
+	// Told reads a segment b that the program sent when it had seen the answer. Yes is what only
+	// such a program says to that; Hint is so as well, but more may come that tells more of it.
+	Told func(b []byte, salt uint32, f *Finding) Match
+}
+
 // Asked is what an answer in a peer's name depends on beside the query.
 type Asked struct {
-	Peer   [16]byte // in whose name it is
-	Client Endpoint // who asked
-	Salt   uint32   // varies what may vary
+	Peer     [16]byte // in whose name it is
+	PeerPort uint16
+	Client   Endpoint // who asked
+	Salt     uint32   // varies what may vary
 }
 
 // Probe is one way to make a running client answer.

@@ -86,6 +86,10 @@ type flow struct {
 	heard uint32
 	dev   uint32 // the device by which it came in
 	spent bool   // its first data was answered, so that its peer knows another connection
+	// login is how far a session with a server is that is answered in its name, salt what made
+	// the answer.
+	login login
+	salt  uint32
 }
 
 // take keeps what a segment said until the head that it is of was read to its end.
@@ -145,7 +149,7 @@ func (t *flowTable) add(k flowKey, hash uint32) (slot int32) {
 	f.key, f.hash, f.fate, f.begun = k, hash, open, false
 	f.claimed, f.sure, f.waiting, f.reason, f.conduct, f.port, f.named = false, false, false, 0, false, 0, detect.Endpoint{}
 	f.stream, f.middle, f.later, f.waits, f.tries, f.spent, f.decided = detect.Stream{}, detect.PeerMiddle{}, 0, 0, 0, false, 0
-	f.mid, f.nsaid, f.segments, f.looks = detect.Middle{}, 0, 0, 0
+	f.mid, f.nsaid, f.segments, f.looks, f.login = detect.Middle{}, 0, 0, 0, loginNone
 	t.index.Put(k, hash, slot)
 	t.lru.Push(slot)
 	return slot

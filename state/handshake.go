@@ -356,7 +356,8 @@ func (e *Engine) timerOf(slot int32) int32 { return int32(len(e.clients)) + slot
 // program waits for an answer that never comes; it is to connect again.
 func (e *Engine) silent(slot int32, now Time) {
 	fl := &e.flows.flows[slot]
-	if fl.fate != asked {
+	session := fl.login == loginAsked || fl.login == loginKnown
+	if fl.fate != asked && !session {
 		return
 	}
 	k := &fl.key
@@ -366,6 +367,10 @@ func (e *Engine) silent(slot int32, now Time) {
 	}
 	if !k.lan.Is4() {
 		p.Version = 6
+	}
+	if session {
+		e.endLogin(&p, &e.hosts[fl.owner], slot, now)
+		return
 	}
 	e.provedInnocent(&p, &e.hosts[fl.owner], fl, now)
 }

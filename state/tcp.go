@@ -112,6 +112,8 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdic
 	switch {
 	case fl.fate == asked:
 		return e.answeredHandshake(p, d, h, slot, now)
+	case fl.login != loginNone && fl.login != loginOver:
+		return e.loggedIn(p, h, slot, now)
 	case fl.later > 0:
 		return e.readLater(p, d, h, slot, now)
 	case fl.fate == open && fl.decided != 0: // its beginning was read
@@ -156,7 +158,12 @@ func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, now Tim
 		e.hinted(d, h, fl, f, now)
 	}
 	switch {
+	case m == detect.Yes && e.mayLogin(h, fl):
+		return e.login(p, h, slot, now)
 	case fl.fate == cut && (m == detect.Yes || m == detect.Hint):
+		if detect.All[fl.protocol].Login != nil && e.cfg.Action != Reset {
+			e.reset(p) // it tries again, which tells that it is still there
+		}
 		return e.refuse(p, e.clientOf(h))
 	case fl.fate == cut:
 		return e.dropCut(p, h, fl)

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+import "bytes"
+
+// DirectConnect is the network of hubs that DC++, EiskaltDC++, AirDC++, ncdc and MLDonkey
+// speak, with the older protocol, NMDC, and the newer one, ADC. Sources: the descriptions of
+// NMDC and of ADC 1.0 at dcbase.org, what the programs say of TLS, and captures of
+// EiskaltDC++ 2.4.2, ncdc 1.23.1 and MLDonkey 3.2.1. Both are text: commands of NMDC end with
+// "|", those of ADC with a line feed.
+//
+// A hub leads a client to another one. What they send each other begins as with a hub, in
+// clear or within TLS.
+var DirectConnect = Protocol{
+	Name:     "directconnect",
+	Title:    "Direct Connect",
+	Datagram: dcDatagram,
+	First:    dcFirst,
+	Next:     dcNext,
+	Login:    &dcLogin,
+	Probes: []Probe{
+		{Name: "adc", TCP: true, Build: adcQuestion, Answered: adcAnswered},
+	},
+	Sift: true,
+	// Where the lists of hubs are that the programs come with.
+	Names: []string{
+		"te-home.net", "www.te-home.net", "dchublist.org", "dchublist.biz", "dchublist.ru",
+		"dchublist.com", "www.hublista.hu",
+	},
+}
+
+const (
+	dcNickMost = 64 // bytes of a nick
+	// dcFeature is the length of what a client says that it can do, with the blank before
+	// it: " ADBASE".
+	dcFeature = 7
+	adcIDSize = 39 // an identity of 24 bytes in base 32
+	adcSID    = 4  // the same of a session, by which a hub calls a client
+)
+
+// dcFirst looks for what a client says first: to a hub, or to another client, whichever of
+// the two opened the connection.
+func dcFirst(b []byte, outbound bool, f *Finding) Match {
+	if !outbound || len(b) == 0 {
+		return No
+	}
+	m := No
+	switch b[0] {
+	case '$':
+		m = nmdcFirst(b, f)
+	case 'H', 'C':
+		m = adcFirst(b, f)
+	case tlsHandshake:
+		if dcTLS(b) {
+			m = Yes
+		}
+	}
+	if m == Yes {
+		f.Reason, f.Conduct = ReasonHello, true
+	}
+	return m
+}
+
+// nmdcFirst matches "$MyNick nick|$Lock text Pk=program|" between clients, and what answers
+// the "$Lock" of a hub: "$Supports words|$Key bytes|$ValidateNick nick|", where old clients
+// leave out the first.
+func nmdcFirst(b []byte, f *Finding) Match {
+	const myNick, lock, supports, key = "$MyNick ", "$Lock ", "$Supports ", "$Key "
+	if m := hasPrefix(b, []byte(myNick)); m != No {
+		if m == More {
+			return More
+		}
+		n, m := nmdcNick(b[len(myNick):])
+		if m != Yes {
+			return m
+		}
+		f.Length = len(myNick) + n + 1
+		return hasPrefix(b[f.Length:], []byte(lock))
+	}
+	rest := b
+	if m := hasPrefix(b, []byte(supports)); m != No {
+		if m == More {
+			return More
+		}
+		i := len(supports)
+		for i < len(b) && b[i] != '|' {
+			if !isAlnum(b[i]) && b[i] != ' ' && b[i] != '_' {
+				return No
+			}
+			i++
+		}
+		if i == len(b) {
+			return More
+		}
+		f.Length = i + 1
+		rest = b[i+1:]
+	}
+	m := hasPrefix(rest, []byte(key))
+	if m != Yes {
+		return m
+	}
+	if f.Length == 0 {
+		f.Length = 1
+	}
+	// The key may be long. Where it does not come with the nick, its first bytes are enough.
+	if nmdcValidated(rest) != nil || len(b) >= StreamBuffer && f.Length > 1 {
+		return Yes
+	}
+	return More
+}
+
+// nmdcNick returns the length of the nick that b begins with, up to its "|".
+func nmdcNick(b []byte) (int, Match) {
+	for i, c := range b {
+		switch {
+		case c == '|' && i > 0:
+			return i, Yes
+		case c <= ' ', c == '|', c == '$', i == dcNickMost:
+			return 0, No
+		}
+	}
+	return 0, More
+}
+
+// nmdcValidated returns the nick in the command "$ValidateNick nick|", or nil.
+func nmdcValidated(b []byte) []byte {
+	const validate = "$ValidateNick "
+	i := bytes.Index(b, []byte(validate))
+	if i < 0 || i > 0 && b[i-1] != '|' {
+		return nil
+	}
+	b = b[i+len(validate):]
+	if n, m := nmdcNick(b); m == Yes {
+		return b[:n]
+	}
+	return nil
+}
+
+// adcFirst matches "HSUP ADBASE ADTIGR ...\n" to a hub, and "CSUP ..." to another client.
+func adcFirst(b []byte, f *Finding) Match {
+	want := []byte("HSUP")
+	want[0] = b[0]
+	if m := hasPrefix(b, want); m != Yes {
+		return m
+	}
+	base := false
+	for i := len(want); ; i += dcFeature {
+		x := b[i:]
+		if len(x) > 0 && x[0] == '\n' && base {
+			f.Length = i + 1
+			return Yes
+		}
+		m := hasPrefix(x, []byte(" AD"))
+		if m != Yes {
+			return m
+		}
+		for _, c := range x[3:min(dcFeature, len(x))] {
+			if c < '0' || c > 'Z' || c > '9' && c < 'A' {
+				return No
+			}
+		}
+		if len(x) < dcFeature {
+			return More
+		}
+		base = base || string(x[3:6]) == "BAS" // BASE, and BAS0 before it
+	}
+}
+
+// dcTLS reports whether b begins a connection of TLS that is for one of the two protocols by
+// name (RFC 7301). A page cannot have a browser ask for these.
+func dcTLS(b []byte) bool {
+	names := tlsProtocols(b)
+	for len(names) > 0 {
+		n := 1 + int(names[0])
+		if n > len(names) {
+			return false
+		}
+		switch string(names[1:n]) {
+		case "adc", "nmdc":
+			return true
+		}
+		names = names[n:]
+	}
+	return false
+}
+
+// dcNext reads what a client says of itself: to a hub its name, its program and its ports, to
+// another client its program. Of a line or command that is not whole the beginning counts.
+func dcNext(b []byte, outbound bool, f *Finding) Match {
+	if !outbound || len(b) == 0 {
+		return No
+	}
+	end := byte('|')
+	if b[0] >= 'A' && b[0] <= 'Z' {
+		end = '\n'
+	} else if b[0] != '$' {
+		return No
+	}
+	n := bytes.IndexByte(b, end)
+	if n < 0 {
+		return More
+	}
+	f.Length, f.Reason = n+1, ReasonHello
+	dcTell(b[:n], f)
+	return Yes
+}
+
+// dcTell enters in f what the command b, without its end, tells of its sender.
+func dcTell(b []byte, f *Finding) {
+	switch {
+	case hasPrefix(b, []byte("$Lock ")) == Yes:
+		if i := bytes.Index(b, []byte(" Pk=")); i > 0 {
+			nmdcProgram(b[i+4:], f)
+		}
+	case hasPrefix(b, []byte("$MyINFO $ALL ")) == Yes:
+		nmdcTag(b, f)
+	case hasPrefix(b, []byte("$ConnectToMe ")) == Yes:
+		if i := bytes.LastIndexByte(b, ':'); i > 0 {
+			f.TCPPort = leadingPort(b[i+1:])
+		}
+	case hasPrefix(b, []byte("BINF ")) == Yes:
+		adcInfo(b, f)
+	case hasPrefix(b, []byte("DCTM ")) == Yes:
+		adcConnect(b, f)
+	}
+}
+
+// nmdcProgram takes the name of a program out of what follows "Pk=": letters, and the version.
+// Behind it may stand the hub's address, or letters without a meaning.
+func nmdcProgram(b []byte, f *Finding) {
+	for _, end := range [...]string{"Ref=", "ABCABC"} {
+		if i := bytes.Index(b, []byte(end)); i >= 0 {
+			b = b[:i]
+		}
+	}
+	if len(b) > 0 {
+		f.Client.Set(b)
+	}
+}
+
+// nmdcTag takes the name out of the tag "<++ V:0.75,M:A,H:1/0/0,S:2>" of a description.
+func nmdcTag(b []byte, f *Finding) {
+	i := bytes.Index(b, []byte(" V:"))
+	if i < 0 {
+		return
+	}
+	j := bytes.LastIndexByte(b[:i], '<')
+	if j < 0 {
+		return
+	}
+	name, version := b[j+1:i], b[i+3:]
+	if k := bytes.IndexAny(version, ",>"); k >= 0 {
+		version = version[:k]
+	}
+	dcName(name, version, f)
+}
+
+// dcName enters a program's name and version.
+func dcName(name, version []byte, f *Finding) {
+	if string(name) == "++" {
+		name = []byte("DC++")
+	}
+	f.Client.Set(name)
+	if len(version) > 0 {
+		f.Client.add([]byte{' '})
+		f.Client.add(version)
+	}
+}
+
+// adcInfo reads "BINF session parameters": AP is the program, VE its version, U4 and U6 its
+// ports by UDP. Older clients write both names into VE.
+func adcInfo(b []byte, f *Finding) {
+	var name, version []byte
+	for len(b) > 0 {
+		n := bytes.IndexByte(b, ' ')
+		if n < 0 {
+			n = len(b)
+		}
+		if n > 2 {
+			switch word, value := string(b[:2]), b[2:n]; word {
+			case "AP":
+				name = value
+			case "VE":
+				version = value
+			case "U4", "U6":
+				if p := decimalPort(value); p != 0 {
+					f.UDPPort = p
+				}
+			}
+		}
+		b = b[min(n+1, len(b)):]
+	}
+	switch {
+	case name != nil:
+		dcName(name, version, f)
+	case version != nil:
+		f.Client.Set(version)
+	}
+}
+
+// adcConnect reads "DCTM session session protocol port token": where the sender waits for
+// another client.
+func adcConnect(b []byte, f *Finding) {
+	for range 4 {
+		i := bytes.IndexByte(b, ' ')
+		if i < 0 {
+			return
+		}
+		b = b[i+1:]
+	}
+	f.TCPPort = leadingPort(b)
+}
+
+// leadingPort reads the port that b begins with, 0 when there is none.
+func leadingPort(b []byte) uint16 {
+	n := 0
+	for n < len(b) && b[n] >= '0' && b[n] <= '9' {
+		n++
+	}
+	return decimalPort(b[:n])
+}
+
+// dcDatagram matches what a client answers to somebody's search, to that one directly:
+// "$SR nick path\x05open/slots\x05name (address)|" and "URES identity parameters\n"; ADC has
+// more commands of that form.
+func dcDatagram(b []byte, f *Finding) Kind {
+	if nmdcResult(b) || adcDatagram(b) {
+		f.Reason, f.Conduct = ReasonPong, true
+		return Reply
+	}
+	return None
+}
+
+func nmdcResult(b []byte) bool {
+	const head, tail = "$SR ", ")|"
+	n := len(b) - len(tail)
+	if n < 16 || hasPrefix(b, []byte(head)) != Yes || string(b[n:]) != tail {
+		return false
+	}
+	// The last two parts: the slots, and the hub, whose address stands in brackets.
+	hub := bytes.LastIndexByte(b, 5)
+	if hub < 0 || bytes.IndexByte(b[hub:], '(') < 0 {
+		return false
+	}
+	slots := b[:hub]
+	i := len(slots)
+	for i > 0 && slots[i-1] >= '0' && slots[i-1] <= '9' {
+		i--
+	}
+	return i > 1 && i < len(slots) && slots[i-1] == '/' && slots[i-2] >= '0' && slots[i-2] <= '9'
+}
+
+func adcDatagram(b []byte) bool {
+	const head = len("URES ")
+	if len(b) < head+adcIDSize+1 || b[0] != 'U' || b[4] != ' ' || b[len(b)-1] != '\n' {
+		return false
+	}
+	for _, c := range b[1:4] {
+		if c < 'A' || c > 'Z' {
+			return false
+		}
+	}
+	end := b[head+adcIDSize]
+	return isBase32(b[head:head+adcIDSize]) && (end == ' ' || end == '\n')
+}
+
+// isBase32 reports whether b consists of the digits of RFC 4648.
+func isBase32(b []byte) bool {
+	for _, c := range b {
+		if (c < 'A' || c > 'Z') && (c < '2' || c > '7') {
+			return false
+		}
+	}
+	return true
+}

@@ -49,9 +49,12 @@ type Stream struct {
 	http    bool // it began as HTTP
 	first   bool // the line being read is the request or status line
 	over    bool // the HTTP head was read to its end
-	// claimed: a protocol was recognised, the one with that number.
-	claimed  bool
-	protocol uint8
+	// claimed: a protocol was recognised.
+	claimed bool
+	// owner is the protocol in which the beginning or the first of the lines of a head was
+	// recognised, counted from 1: others are not asked about the lines that follow. What a
+	// program calls itself may be a name that another protocol knows.
+	owner uint8
 	// browser: a line of the head is one that only web browsers write.
 	browser bool
 	buf     [StreamBuffer]byte
@@ -134,7 +137,7 @@ func (s *Stream) scanFirst(set Set, b []byte, outbound bool, f *Finding) (m Matc
 		m = s.begin(set, start, outbound, f)
 		s.claimed = m == Yes
 		if s.claimed {
-			s.protocol = uint8(f.Protocol)
+			s.owner = uint8(f.Protocol) + 1
 		}
 		if s.claimed && s.phase == phaseFirst && f.Length > int(s.n) {
 			s.phase = phaseNext
@@ -162,7 +165,7 @@ func (s *Stream) scanFirst(set Set, b []byte, outbound bool, f *Finding) (m Matc
 // scanNext looks at messages behind the first one. found says that this was recognised just
 // now.
 func (s *Stream) scanNext(b []byte, outbound bool, f *Finding, found bool) Match {
-	next := All[s.protocol].Next
+	next := All[s.owner-1].Next
 	for s.phase == phaseNext && len(b) > 0 {
 		n := min(int(s.skip), len(b))
 		b = b[n:]
@@ -179,7 +182,7 @@ func (s *Stream) scanNext(b []byte, outbound bool, f *Finding, found bool) Match
 		m := next(start, outbound, f)
 		switch m {
 		case Yes:
-			f.Kind, f.Protocol, found = Session, int(s.protocol), true
+			f.Kind, f.Protocol, found = Session, int(s.owner)-1, true
 		case More:
 			f.Wait = wait
 		}
@@ -213,7 +216,7 @@ func (s *Stream) skipTo(n int) {
 // restart has what follows read as a beginning; n bytes of it have come already.
 func (s *Stream) restart(n int) {
 	s.phase, s.n, s.seen, s.began = phaseFirst, 0, uint16(n), s.next-uint32(n)
-	s.http, s.first, s.over, s.browser, s.connect = false, false, false, false, false
+	s.http, s.first, s.over, s.browser, s.connect, s.owner = false, false, false, false, false, 0
 }
 
 // scanHead looks at lines of a head of HTTP. found says that something was recognised in
@@ -261,7 +264,7 @@ func (s *Stream) scanHead(set Set, b []byte, outbound bool, f *Finding, found bo
 	}
 	if s.browser && !s.claimed {
 		// What these lines said before is a browser's too.
-		found = false
+		found, s.owner = false, 0
 		f.Reset()
 	}
 	switch {
@@ -314,11 +317,11 @@ func (s *Stream) begin(set Set, b []byte, outbound bool, f *Finding) Match {
 
 func (s *Stream) header(set Set, line []byte, outbound bool, f *Finding) Match {
 	for i, p := range All {
-		if p.Header == nil || !set.Has(i) {
+		if p.Header == nil || !set.Has(i) || s.owner != 0 && int(s.owner) != i+1 {
 			continue
 		}
 		if p.Header(line, s.first, outbound, f) == Yes {
-			f.Kind, f.Protocol = Session, i
+			f.Kind, f.Protocol, s.owner = Session, i, uint8(i)+1
 			return Yes
 		}
 	}
@@ -346,6 +349,7 @@ func browserHeader(line []byte) bool {
 
 var httpStarts = [...]string{
 	"GET ", "HEAD ", "POST ", "PUT ", "OPTIONS ", "DELETE ", "PATCH ", "CONNECT ", "HTTP/",
+	"GNUTELLA", // whose handshake has lines of the same form
 }
 
 // httpStart reports whether b begins an HTTP/1 request or reply.

@@ -178,7 +178,7 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 		(p2p.Decoy == nil && c.proved.Has(protocol) || p2p.Decoy != nil && e.mayAnswer(c, now)) && e.owns(h, &p.Src) {
 		salt := uint32(e.seconds(now))/1800 + uint32(p.Dst[15])<<8
 		e.asked = detect.Asked{
-			Peer: p.Dst, Client: detect.Endpoint{Addr: p.Src, Port: p.SrcPort}, Salt: salt,
+			Peer: p.Dst, PeerPort: p.DstPort, Client: detect.Endpoint{Addr: p.Src, Port: p.SrcPort}, Salt: salt,
 		}
 		if n := p2p.Answer(e.out[:], p.Payload, cfg.Answer, &e.asked); n > 0 {
 			e.send(d.Index, nfq.AddrPort{Addr: p.Dst, Port: p.DstPort}, nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}, e.out[:n])

@@ -72,6 +72,7 @@ type ClientStatus struct {
 	LastAnswer    float64  `json:"last_answer"`
 	Reason        string   `json:"reason"`
 	Proof         string   `json:"proof"`
+	Program       string   `json:"program"`
 }
 
 // PeerStatus is one peer of a client.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/p2pwall/p2pwall/nfq"
@@ -20,6 +21,7 @@ import (
 	"github.com/p2pwall/p2pwall/procd/history"
 	"github.com/p2pwall/p2pwall/procd/lan"
 	"github.com/p2pwall/p2pwall/procd/notify"
+	"github.com/p2pwall/p2pwall/procd/outbox"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -38,12 +40,17 @@ type daemon struct {
 	journal  *events.Journal
 	history  history.Table
 	listener listener
+	outbox   *outbox.Outbox
+	troubles troubles
 	server   *control.Server
 	notifier *notify.Notifier
 	flows    *flowCutter
 	locks    lockSharer
 
 	rounds  int // of keepHouse
+	names   names
+	place   atomic.Pointer[time.Location] // nil: the system's
+	inbound chan string                   // what inboundOpen found
 	failed  chan error
 	done    chan struct{} // closed at the end, for the helpers
 	helpers sync.WaitGroup
@@ -54,8 +61,11 @@ func newDaemon(o Options, c config.Config) *daemon {
 		complaints: newComplaints(o.Log), o: o,
 		journal: events.NewJournal(time.Now), listener: listener{log: o.Log}, notifier: notify.New(c.Queues),
 		flows: newFlowCutter(o.Log), locks: make(lockSharer, 64),
-		failed: make(chan error, c.Queues), done: make(chan struct{}),
+		inbound: make(chan string, 1), failed: make(chan error, c.Queues), done: make(chan struct{}),
 	}
+	router, _ := os.Hostname()
+	d.outbox = outbox.New(router, o.Log, d.done, d.describe, d.now)
+	d.listener.outbox = d.outbox
 	d.status = status{o: &d.o, started: time.Now(), cfg: c}
 	d.policies = policies{complaints: d.complaints, clock: time.Now}
 	d.files = stateFiles{complaints: d.complaints, path: c.StateFile, version: o.Version}
@@ -76,6 +86,7 @@ func (d *daemon) start() error {
 	if !d.o.NoRules && len(d.status.names) > 0 {
 		d.rules.keeper.Prepare(c)
 	}
+	d.findPlace()
 	d.policies.told = d.policies.now(c, d.status.devices)
 	d.status.setPolicies(d.policies.told)
 	if err := d.openQueues(c); err != nil {
@@ -86,6 +97,7 @@ func (d *daemon) start() error {
 	if err := d.listen(c); err != nil {
 		return err
 	}
+	d.outbox.Configure(c.Notify)
 	d.listener.configure(c)
 	d.startHelpers(c)
 	if err := countPackets(); err != nil {
@@ -155,6 +167,7 @@ func (d *daemon) newEngine(c *config.Config, sender *nfq.Sender, now state.Time)
 func (d *daemon) listen(c *config.Config) (err error) {
 	service := &control.Service{
 		Journal: d.journal, History: &d.history, PID: os.Getpid(), Info: d.status.info, Check: d.status.check, LAN: d.status.lan,
+		Receivers: d.outbox.Receivers, TestReceivers: d.outbox.Test, Now: d.now,
 	}
 	for _, w := range d.workers {
 		service.Loops = append(service.Loops, w.loop)
@@ -167,6 +180,7 @@ func (d *daemon) listen(c *config.Config) (err error) {
 func (d *daemon) startHelpers(c *config.Config) {
 	d.helpers.Go(func() { d.journal.Run(d.done, d.listener.each()) })
 	d.helpers.Go(func() { d.notifier.Watch(d.done) })
+	d.helpers.Go(d.outbox.Run)
 	d.helpers.Go(func() { d.locks.run(d.done, d.workers) })
 	if !d.o.NoRules {
 		marks := c.Marks() // do not change
@@ -205,7 +219,7 @@ func (d *daemon) stop(successor bool) {
 
 // save writes the state files: all, or those of engines that did something.
 func (d *daemon) save(all bool) {
-	d.history.Take(time.Now(), d.workers.do)
+	d.history.Take(d.now(), d.workers.do)
 	d.files.save(all, d.workers, d.journal)
 	d.files.saveHistory(&d.history, d.status.cfg.HistoryFile)
 }
@@ -249,11 +263,13 @@ func (d *daemon) keepHouse() {
 	d.watchDevices()
 	d.watchPolicies()
 	if d.rounds++; d.rounds%historyEvery == 0 {
-		d.history.Take(time.Now(), d.workers.do)
+		d.findPlace()
+		d.history.Take(d.now(), d.workers.do)
 	}
 	if !d.o.NoRules {
 		d.rules.check()
 	}
+	d.lookForTrouble()
 }
 
 // watchDevices sees devices come and go, and their addresses change.

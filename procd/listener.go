@@ -7,14 +7,16 @@ import (
 
 	"github.com/p2pwall/p2pwall/openwrt/config"
 	"github.com/p2pwall/p2pwall/procd/events"
+	"github.com/p2pwall/p2pwall/procd/outbox"
 	"github.com/p2pwall/p2pwall/procd/syslog"
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// listener does with every event what the configuration asks for: a line in the log,
-// and a command.
+// listener does with every event what the configuration asks for: a line in the log, a
+// command, and a message.
 type listener struct {
-	log *syslog.Logger
+	log    *syslog.Logger
+	outbox *outbox.Outbox
 
 	mu       sync.Mutex
 	classes  config.LogClasses
@@ -53,6 +55,7 @@ func (l *listener) each() func(*events.Entry) {
 		commands, classes = l.commands, l.classes
 		l.mu.Unlock()
 		log.Event(e)
+		l.outbox.Event(e)
 		if commands != nil {
 			commands.Event(e)
 		}

@@ -59,6 +59,7 @@ func (d *daemon) reload() {
 		d.log.Warnf("the devices of before are watched: %s", strings.Join(d.status.names, " "))
 	}
 	d.listener.configure(&c)
+	d.outbox.Configure(c.Notify)
 	d.policies.told = d.policies.now(&c, d.status.devices)
 	d.status.setPolicies(d.policies.told)
 	engine := d.engineConfig(&c)

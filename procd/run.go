@@ -86,6 +86,7 @@ func Run(ctx context.Context, o Options) error {
 			o.Log.Printf("ending: %v", context.Cause(ctx))
 		case err = <-d.failed:
 			o.Log.Errorf("the queue failed: %v", err)
+			d.lastWords(err)
 		}
 		d.notifier.Stopping()
 		d.stop(successor)

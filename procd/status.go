@@ -89,6 +89,15 @@ func (s *status) deviceOf(a *nfq.Addr) uint32 {
 	return 0
 }
 
+// queues are the numbers of the queues.
+func (s *status) queues() []uint16 {
+	nums := make([]uint16, s.cfg.Queues)
+	for n := range nums {
+		nums[n] = s.cfg.Queue + uint16(n)
+	}
+	return nums
+}
+
 // info answers the control socket.
 func (s *status) info() control.Info {
 	s.mu.Lock()
@@ -104,11 +113,7 @@ func (s *status) info() control.Info {
 	if i.Backend == "" {
 		i.Backend, i.Sets = "starting", "starting"
 	}
-	nums := make([]uint16, s.cfg.Queues)
-	for n := range nums {
-		nums[n] = s.cfg.Queue + uint16(n)
-	}
-	stats, _ := nfq.ReadStats(nums...)
+	stats, _ := nfq.ReadStats(s.queues()...)
 	for _, q := range stats {
 		i.Queues = append(i.Queues, control.Queue{
 			Number: uint32(q.Num), Length: s.cfg.QueueLength, Waiting: q.Waiting,

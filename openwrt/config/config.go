@@ -124,6 +124,7 @@ type Config struct {
 	Log          LogClasses
 	Protocols    map[string]Protocol
 	Policies     []Policy
+	Notify       []Notify
 	MarkDSCP     int    // of what is in mode mark: a code point of the IP header, or NoDSCP
 	ConnMark     uint32 // of its connections, in the bits of ConnMask
 	ConnMask     uint32 // 0 for no such mark

@@ -17,6 +17,7 @@ type documented struct {
 	explained map[string]bool
 	protocols map[string][]string // options of each protocol
 	policy    map[string]bool
+	notify    map[string]bool
 }
 
 // readDocument takes the tables of docs/configuration.md.
@@ -26,7 +27,7 @@ func readDocument(t *testing.T) documented {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := documented{main: map[string]bool{}, explained: map[string]bool{}, policy: map[string]bool{}, protocols: map[string][]string{}}
+	d := documented{main: map[string]bool{}, explained: map[string]bool{}, policy: map[string]bool{}, notify: map[string]bool{}, protocols: map[string][]string{}}
 	row := regexp.MustCompile("^\\| (list )?`(\\w+)` \\|(.*)\\|$")
 	word := regexp.MustCompile("^`([^`]*)`$")
 	var section string
@@ -60,6 +61,8 @@ func readDocument(t *testing.T) documented {
 			}
 		case section == "`config policy`":
 			d.policy[name] = true
+		case section == "`config notify`":
+			d.notify[name] = true
 		case section == "`config protocol`" && names == nil:
 			d.explained[name] = true
 		case section == "`config protocol`":
@@ -118,6 +121,14 @@ func TestDocumented(t *testing.T) {
 	}
 	if n := len(strings.Fields(policyOptions)); len(d.policy) != n {
 		t.Errorf("docs/configuration.md has %d options for a policy, want %d", len(d.policy), n)
+	}
+	for _, name := range strings.Fields(notifyOptions) {
+		if !d.notify[name] {
+			t.Errorf("docs/configuration.md lacks the option %s of a notify section", name)
+		}
+	}
+	if n := len(strings.Fields(notifyOptions)); len(d.notify) != n {
+		t.Errorf("docs/configuration.md has %d options for a notify section, want %d", len(d.notify), n)
 	}
 	for _, p := range protocols {
 		for _, name := range strings.Fields(p.options) {

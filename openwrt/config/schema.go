@@ -82,8 +82,10 @@ func (d *decoder) section(s *section) {
 		d.protocol(s)
 	case "policy":
 		d.policy(s)
+	case "notify":
+		d.notify(s)
 	default:
-		d.fail(s.line, "unknown section type "+quote(s.typ), "use p2pwall, protocol or policy")
+		d.fail(s.line, "unknown section type "+quote(s.typ), "use p2pwall, protocol, policy or notify")
 	}
 }
 

@@ -494,6 +494,8 @@ func TestRPC(t *testing.T) {
 		{"clients", `{}`, func() (string, string) { return ok(`{"cmd":"clients"}`) }},
 		{"check", `{}`, func() (string, string) { return ok(`{"cmd":"check"}`) }},
 		{"history", `{}`, func() (string, string) { return ok(`{"cmd":"history","host":""}`) }},
+		{"history", `{"host":"192.168.1.50"}`, func() (string, string) { return ok(`{"cmd":"history","host":"192.168.1.50"}`) }},
+		{"notify", `{}`, func() (string, string) { return ok(`{"cmd":"notify"}`) }},
 		{"page", `{}`, func() (string, string) { return ok(`{"cmd":"page","host":""}`) }},
 		{"page", `{"host":"$(reboot)"}`, func() (string, string) { return bad("host is not an address") }},
 		{"peers", `{}`, func() (string, string) { return ok(`{"cmd":"peers","host":""}`) }},
@@ -542,7 +544,7 @@ func TestRPC(t *testing.T) {
 		}
 	}
 	out, _, _ := r.run(nil, "", "/usr/libexec/rpcd/p2pwall", "list")
-	for _, method := range []string{"status", "clients", "peers", "page", "check", "unlock", "exempt", "events", "history"} {
+	for _, method := range []string{"status", "clients", "peers", "page", "check", "unlock", "exempt", "events", "history", "notify"} {
 		if !strings.Contains(out, `"`+method+`": {`) {
 			t.Errorf("the method %s is not listed", method)
 		}

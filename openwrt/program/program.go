@@ -57,6 +57,7 @@ func Run(input, name string, args ...string) (string, error) {
 type Program struct {
 	_         [0]func() // is not compared, which would cost flash
 	name      string
+	patience  time.Duration
 	p         *os.Process
 	err       error // it could not be started
 	kill      *time.Timer
@@ -66,13 +67,19 @@ type Program struct {
 // Start starts a program, to be waited for by end, for those that may run
 // side by side.
 func Start(input, name string, args ...string) *Program {
-	t := &Program{name: name, out: make(chan string, 1), said: make(chan string, 1)}
+	return StartFor(runTimeout, []string{input}, name, args...)
+}
+
+// StartFor starts a program that may run for as long as patience. The first of the inputs
+// is its standard input; the program finds the others as its file descriptors from 3 on.
+func StartFor(patience time.Duration, inputs []string, name string, args ...string) *Program {
+	t := &Program{name: name, patience: patience, out: make(chan string, 1), said: make(chan string, 1)}
 	path, err := Find(name)
 	if err != nil {
 		t.err = err
 		return t
 	}
-	if err := t.start(input, path, args); err != nil {
+	if err := t.start(inputs, path, args); err != nil {
 		t.err = fmt.Errorf("%s: %w", name, err)
 	}
 	return t
@@ -81,13 +88,21 @@ func Start(input, name string, args ...string) *Program {
 // Failed stands for a program that was not started because of an error.
 func Failed(err error) *Program { return &Program{err: err} }
 
-func (t *Program) start(input, path string, args []string) error {
+func (t *Program) start(inputs []string, path string, args []string) error {
 	// A file as input needs no writer that could block.
-	stdin, err := inputFile(input)
-	if err != nil {
-		return err
+	files := make([]*os.File, 3, 4)
+	for i, input := range inputs {
+		f, err := inputFile(input)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if i == 0 {
+			files[0] = f
+		} else {
+			files = append(files, f)
+		}
 	}
-	defer stdin.Close()
 	outR, outW, err := os.Pipe()
 	if err != nil {
 		return err
@@ -99,11 +114,12 @@ func (t *Program) start(input, path string, args []string) error {
 		return err
 	}
 	defer errW.Close()
+	files[1], files[2] = outW, errW
 	// On the caller's thread, not in a goroutine: it may have a network
 	// namespace of its own.
 	t.p, err = os.StartProcess(path, append([]string{t.name}, args...), &os.ProcAttr{
 		Env:   append(os.Environ(), "LC_ALL=C"),
-		Files: []*os.File{stdin, outW, errW},
+		Files: files,
 		// A group of its own: an interrupt from the terminal must not stop
 		// it half way.
 		Sys: &syscall.SysProcAttr{Setpgid: true},
@@ -113,10 +129,17 @@ func (t *Program) start(input, path string, args []string) error {
 		errR.Close()
 		return err
 	}
-	t.kill = time.AfterFunc(runTimeout, func() { _ = t.p.Kill() })
-	go readSome(outR, t.out)
-	go readSome(errR, t.said)
+	t.kill = time.AfterFunc(t.patience, t.Kill)
+	go readSome(outR, t.out, t.patience)
+	go readSome(errR, t.said, t.patience)
 	return nil
+}
+
+// Kill ends the program with all that it has started. Wait has to be called all the same.
+func (t *Program) Kill() {
+	if t.p != nil {
+		_ = syscall.Kill(-t.p.Pid, syscall.SIGKILL)
+	}
 }
 
 // Wait waits for the program and returns what it printed.
@@ -127,7 +150,7 @@ func (t *Program) Wait() (string, error) {
 	out, said := <-t.out, <-t.said
 	st, err := t.p.Wait()
 	if !t.kill.Stop() {
-		return out, fmt.Errorf("%s took longer than %v and was ended", t.name, runTimeout)
+		return out, fmt.Errorf("%s took longer than %v and was ended", t.name, t.patience)
 	}
 	if err != nil {
 		return out, fmt.Errorf("%s: %w", t.name, err)
@@ -170,11 +193,11 @@ func (e *toolError) Error() string {
 	return s
 }
 
-// readSome reads to the end, or as long as a program may run, keeping no more than
+// readSome reads to the end, or as long as the program may run, keeping no more than
 // a MiB. io.Copy would bring splice and sendfile into the binary.
-func readSome(f *os.File, to chan<- string) {
+func readSome(f *os.File, to chan<- string, patience time.Duration) {
 	defer f.Close()
-	_ = f.SetReadDeadline(time.Now().Add(runTimeout))
+	_ = f.SetReadDeadline(time.Now().Add(patience))
 	var out []byte
 	b := make([]byte, 4096)
 	for {

@@ -56,6 +56,10 @@ var Commands = [...]Command{
 		Name: "history", Help: "what ran on which day, and what was cut of it", Host: May,
 		json: (*Service).history, text: (*Service).historyText,
 	},
+	{
+		Name: "notify", Help: "send a test message to all who are told of events", Changes: true,
+		json: (*Service).notify, text: (*Service).notifyText,
+	},
 	{Name: "monitor", Help: "show events as they come", Follows: true},
 	// All at once that LuCI's page shows: each request costs a router the start of two
 	// programs. With a host it has the peers of that one as well.

@@ -43,7 +43,7 @@ func (w *jsonWriter) close(c byte) {
 //go:noinline
 func (w *jsonWriter) key(k string) {
 	w.comma()
-	w.b = appendString(w.b, k)
+	w.b = AppendString(w.b, k)
 	w.b = append(w.b, ':')
 	w.more = false
 }
@@ -51,7 +51,7 @@ func (w *jsonWriter) key(k string) {
 //go:noinline
 func (w *jsonWriter) str(k, v string) {
 	w.key(k)
-	w.b = appendString(w.b, v)
+	w.b = AppendString(w.b, v)
 	w.more = true
 }
 
@@ -90,7 +90,7 @@ func (w *jsonWriter) bool(k string, v bool) {
 //go:noinline
 func (w *jsonWriter) item(v string) {
 	w.comma()
-	w.b = appendString(w.b, v)
+	w.b = AppendString(w.b, v)
 }
 
 //go:noinline
@@ -99,10 +99,10 @@ func (w *jsonWriter) itemNum(v uint64) {
 	w.b = strconv.AppendUint(w.b, v, 10)
 }
 
-// appendString appends s as a JSON string. Bytes that are no UTF-8 become
+// AppendString appends s as a JSON string. Bytes that are no UTF-8 become
 // U+FFFD, and the characters that mean something in HTML are escaped, so that
 // no reader can take a name for markup.
-func appendString(b []byte, s string) []byte {
+func AppendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
 	for i := 0; i < len(s); {

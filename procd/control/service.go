@@ -57,12 +57,17 @@ type Service struct {
 	PID   int
 	Info  func() Info
 	Check func() []check.Finding
+	// Receivers returns who is told of events; TestReceivers sends them a message, and
+	// says what came of it.
+	Receivers, TestReceivers func() []Receiver
 	// LAN returns the networks of the LAN; nil, or none of them, when they are
 	// not known.
 	LAN func() []netip.Prefix
 
+	// Now is the time at the router's place; nil for the system's.
+	Now func() time.Time
+
 	checking sync.Mutex
-	clock    func() time.Time // nil: the wall clock
 }
 
 // Handle answers one request.
@@ -128,8 +133,8 @@ func (s *Service) each(f func(e *state.Engine, now state.Time)) {
 }
 
 func (s *Service) now() time.Time {
-	if s.clock != nil {
-		return s.clock()
+	if s.Now != nil {
+		return s.Now()
 	}
 	return time.Now()
 }

@@ -74,6 +74,7 @@ func (s *Service) status(w *jsonWriter, _ *Request) error {
 	w.close('}')
 	w.num("clients", int64(clients))
 	w.num("locked", int64(locked))
+	w.receivers(s.Receivers(), false)
 	w.key("exemptions")
 	w.open('[')
 	for _, x := range s.exemptions() {
@@ -135,6 +136,11 @@ func (s *Service) statusText(b *strings.Builder, _ *Request) error {
 	fmt.Fprintf(b, "sent     %d pongs, %d probes, %d handshakes (%d answered)\n", sum.Pongs, sum.Probes, sum.Handshakes, sum.Answers)
 	for _, x := range s.exemptions() {
 		fmt.Fprintf(b, "exempt   %s for %v\n", x.Addr, x.Left.Round(time.Second))
+	}
+	for _, r := range s.Receivers() {
+		if r.Fault != "" {
+			fmt.Fprintf(b, "notify   %s: %d waiting, %s\n", r.Name, r.Waiting, r.Fault)
+		}
 	}
 	odd := false
 	sum.Each(func(name string, v *uint64) {

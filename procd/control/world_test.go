@@ -74,6 +74,12 @@ func newWorld(t *testing.T, n int) *world {
 				Queues:   []Queue{{Number: 214, Length: 1024, Waiting: 3, Dropped: 4, UserDropped: 5}},
 			}
 		},
+		Receivers: func() []Receiver {
+			return []Receiver{{Name: "phone", Kind: "ntfy", Waiting: 2, Fault: "curl: (7) no route"}, {Name: "hook", Kind: "webhook"}}
+		},
+		TestReceivers: func() []Receiver {
+			return []Receiver{{Name: "phone", Kind: "ntfy", Fault: "curl: (7) no route"}, {Name: "hook", Kind: "webhook"}}
+		},
 		Check: func() []check.Finding {
 			return []check.Finding{
 				{Level: check.LevelOK, What: "nft can queue packets"},
@@ -83,7 +89,7 @@ func newWorld(t *testing.T, n int) *world {
 				},
 			}
 		},
-		clock: func() time.Time { return wallNow },
+		Now: func() time.Time { return wallNow },
 	}
 	wall = wallNow
 	for range n {

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package config
+
+import (
+	"strconv"
+	"strings"
+)
+
+// NotifyKind is the way by which somebody is told.
+type NotifyKind string
+
+// The ways: a POST whose body is the text, one whose body is JSON, and a mail.
+const (
+	NotifyNtfy    NotifyKind = "ntfy"
+	NotifyWebhook NotifyKind = "webhook"
+	NotifyMail    NotifyKind = "mail"
+)
+
+// NotifyEvents is a set of what somebody is told of.
+type NotifyEvents uint8
+
+// What somebody may be told of: a program was found, it has ended, the wall cannot
+// protect or can again.
+const (
+	NotifyFound NotifyEvents = 1 << iota
+	NotifyReleased
+	NotifyUnprotected
+)
+
+var notifyEvents = [...]string{"found", "released", "unprotected"}
+
+// Notify is a "config notify" section: somebody who is told of events.
+type Notify struct {
+	Name   string
+	Kind   NotifyKind
+	URL    string // of ntfy and webhook
+	Token  string // sent as "Authorization: Bearer"; "" for none
+	User   string // with Password; "" for none
+	Secret string // the password of User
+	To     string // whom a mail is for
+	From   string // "" has sendmail choose
+	Events NotifyEvents
+}
+
+// maxNotify is how many may be told.
+const maxNotify = 8
+
+// notifyOptions are the options of a notify section.
+const notifyOptions = "enabled type url token user password to from event"
+
+// notify decodes a "config notify" section.
+func (d *decoder) notify(s *section) {
+	n := Notify{Name: s.name}
+	if n.Name == "" {
+		n.Name = strconv.Itoa(len(d.config.Notify) + 1)
+	}
+	enabled := true
+	for _, o := range s.options {
+		if o.name == "event" {
+			for _, v := range fields(o) {
+				n.Events |= d.notifyEvent(o, v)
+			}
+			continue
+		}
+		v, ok := d.single(o)
+		if !ok || v == "" {
+			continue
+		}
+		to := &n.URL
+		switch o.name {
+		case "enabled":
+			d.boolean(o, v, &enabled)
+			continue
+		case "type":
+			d.choice(o, v, "ntfy webhook mail", func() { n.Kind = NotifyKind(v) })
+			continue
+		case "url":
+			if !validURL(v) {
+				d.fail(o.line, "bad url", "use an address such as https://ntfy.example.org/topic")
+				continue
+			}
+		case "token":
+			to = &n.Token
+		case "user":
+			to = &n.User
+			if strings.Contains(v, ":") {
+				d.fail(o.line, "bad user", "use a name without a colon")
+			}
+		case "password":
+			to = &n.Secret
+		case "to", "from":
+			to = &n.To
+			if o.name == "from" {
+				to = &n.From
+			}
+			if !validMail(v) {
+				d.bad(o, v, "use one address such as me@example.org")
+				continue
+			}
+		default:
+			d.fail(o.line, "unknown option "+quote(o.name)+" for a notify section", "use one of "+notifyOptions)
+			continue
+		}
+		// The value of a secret is not shown: errors go to the log.
+		if !printable(v) {
+			d.fail(o.line, "bad value for "+o.name, "use printable characters of ASCII, 512 at most")
+			continue
+		}
+		*to = v
+	}
+	if n.Events == 0 {
+		n.Events = NotifyFound | NotifyReleased | NotifyUnprotected
+	}
+	if !enabled {
+		return
+	}
+	switch {
+	case n.Kind == "":
+		d.fail(s.line, "a notify section without a type", "add: option type, with one of ntfy webhook mail")
+	case n.Kind == NotifyMail && n.To == "":
+		d.fail(s.line, "a mail to nobody", "add: option to 'me@example.org'")
+	case n.Kind != NotifyMail && n.URL == "":
+		d.fail(s.line, "a notify section without an address", "add: option url 'https://...'")
+	case len(d.config.Notify) == maxNotify:
+		d.fail(s.line, "more than "+strconv.Itoa(maxNotify)+" notify sections", "remove some")
+	default:
+		d.config.Notify = append(d.config.Notify, n)
+	}
+}
+
+func (d *decoder) notifyEvent(o rawOption, v string) NotifyEvents {
+	for i, name := range notifyEvents {
+		if v == name {
+			return 1 << i
+		}
+	}
+	d.bad(o, v, "use one of "+strings.Join(notifyEvents[:], " "))
+	return 0
+}
+
+// printable reports whether s is of printable ASCII and not too long, so that it can stand
+// in a header.
+func printable(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return len(s) <= 512
+}
+
+// validURL reports whether s is the address of a web server, without a user in it.
+func validURL(s string) bool {
+	rest, ok := strings.CutPrefix(s, "https://")
+	if !ok {
+		rest, ok = strings.CutPrefix(s, "http://")
+	}
+	host, _, _ := strings.Cut(rest, "/")
+	return ok && host != "" && printable(s) && !strings.ContainsAny(s, " \"'<>\\^`{|}") && !strings.Contains(host, "@")
+}
+
+// validMail reports whether s is one plain address.
+func validMail(s string) bool {
+	user, host, ok := strings.Cut(s, "@")
+	return ok && user != "" && host != "" && user[0] != '-' && printable(s) && !strings.ContainsAny(s, " \"'<>()[]\\,;:") && !strings.Contains(host, "@")
+}

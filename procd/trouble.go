@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package procd
+
+import (
+	"strings"
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/openwrt/config"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// troubles are why the wall cannot protect; "" stands for none.
+type troubles struct {
+	rules, queue, inbound string
+	now, said             string // as it is, and as it was told
+	lasts                 int    // for how many rounds it is so
+}
+
+// lasting is for how many rounds of keepHouse something must be wrong to be told.
+const lasting = 30
+
+const (
+	// queueEvery and inboundEvery are in which of so many rounds of keepHouse the queue
+	// and the firewall are looked at. The latter runs programs.
+	queueEvery   = 10
+	inboundEvery = 3600
+	inboundFirst = 60
+)
+
+// lookForTrouble tells who wants to know when the wall cannot protect, and when it can
+// again.
+func (d *daemon) lookForTrouble() {
+	t := &d.troubles
+	wanted := false
+	for i := range d.status.cfg.Notify {
+		wanted = wanted || d.status.cfg.Notify[i].Events&config.NotifyUnprotected != 0
+	}
+	if !wanted || d.o.NoRules {
+		return
+	}
+	t.rules = ""
+	if !d.status.rulesOK {
+		t.rules = "its firewall rules are gone and cannot be put back"
+		if len(d.status.names) == 0 {
+			t.rules = "there is no LAN device"
+		}
+	}
+	if d.rounds%queueEvery == 0 {
+		t.queue = ""
+		if lost, err := nfq.ReadStats(d.status.queues()...); err == nil && len(lost) < d.status.cfg.Queues {
+			t.queue = "the kernel has lost its queue"
+		}
+	}
+	if d.rounds%inboundEvery == inboundFirst {
+		d.helpers.Go(func() { d.inbound <- d.status.inboundOpen() })
+	}
+	select {
+	case t.inbound = <-d.inbound:
+	default:
+	}
+	var all []string
+	for _, why := range []string{t.rules, t.queue, t.inbound} {
+		if why != "" {
+			all = append(all, why)
+		}
+	}
+	why := strings.Join(all, "; ")
+	if why != t.now {
+		t.now, t.lasts = why, 0
+	}
+	if t.lasts++; why != t.said && (why == "" || t.lasts >= lasting) {
+		t.said = why
+		d.outbox.Trouble(why)
+	}
+}
+
+// inboundOpen says whether the firewall lets connections in, "" if it does not.
+func (s *status) inboundOpen() string {
+	for _, f := range s.check() {
+		if f.Code == "inbound-open" {
+			return f.What
+		}
+	}
+	return ""
+}
+
+// lastWords tells that the queue has failed, which ends the daemon.
+func (d *daemon) lastWords(err error) {
+	d.outbox.Trouble("the queue failed: " + err.Error())
+	d.outbox.Flush(lastPatience)
+}
+
+// lastPatience is how long the end of the daemon waits for its last message.
+const lastPatience = 8 * time.Second
+
+// describe returns the program that was found on a host, and the host's name.
+func (d *daemon) describe(a nfq.Addr, mac nfq.MAC) (name, program string) {
+	d.workers.do(func(e *state.Engine, now state.Time) {
+		for _, c := range e.Clients(now) {
+			if c.Addr == a || !mac.IsZero() && c.MAC == mac {
+				program = c.Program
+			}
+		}
+	})
+	return d.names.of(a, mac), program
+}

@@ -131,6 +131,11 @@ func TestSettings(t *testing.T) {
 	}
 	var v *Live
 	v = live(t, "", map[string]func(){
+		"no-policy": func() {
+			if got := v.UCI.Sections("p2pwall", "policy"); len(got) != 0 {
+				t.Errorf("policies %q", got)
+			}
+		},
 		"nothing-saved": func() {
 			if got := v.UCI.Get("p2pwall", "main", "timelock"); !reflect.DeepEqual(got, []string{"20"}) {
 				t.Errorf("timelock is %q", got)
@@ -154,6 +159,18 @@ func TestSettings(t *testing.T) {
 				if got := v.UCI.Get("p2pwall", k[0], k[1]); !reflect.DeepEqual(got, w) {
 					t.Errorf("%s is %q, want %q", k, got, w)
 				}
+			}
+			if policies := v.UCI.Sections("p2pwall", "policy"); os.Getenv("P2PWALL_LUCI") == "" && len(policies) == 1 {
+				for k, w := range map[string][]string{
+					"name": {"night"}, "enabled": nil, "mode": {"monitor"}, "mac": {"02:00:00:00:01:99"}, "weekdays": {"mon"},
+					"start_time": {"21:30"}, "stop_time": {"6:00"}, "protocol": {"bittorrent"}, "ip": nil,
+				} {
+					if got := v.UCI.Get("p2pwall", policies[0], k); !reflect.DeepEqual(got, w) {
+						t.Errorf("%s of the policy is %q, want %q", k, got, w)
+					}
+				}
+			} else if os.Getenv("P2PWALL_LUCI") == "" {
+				t.Errorf("policies %q", policies)
 			}
 			if err := v.Settle("the new lock time", func(s lab.Status) bool { return s.TimeLock == 90 }); err != nil {
 				t.Error(err)

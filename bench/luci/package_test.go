@@ -82,7 +82,7 @@ func TestNothingFromOutside(t *testing.T) {
 			}
 		}
 	})
-	if n != 10 {
+	if n != 11 {
 		t.Errorf("%d scripts", n)
 	}
 	if !bare.MatchString(`E('p', {}, name)`) || !bare.MatchString(`E('p', _('x'))`) || bare.MatchString(`E('p', {}, [ name ])`) {

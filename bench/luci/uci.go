@@ -5,6 +5,7 @@ package luci
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -20,6 +21,7 @@ type UCI struct {
 	files    map[string]string // package: file
 	packages map[string][]*section
 	waiting  map[string][][]string // package: what was changed, as uci.changes has it
+	made     int                   // sections that were added without a name
 }
 
 type section struct {
@@ -170,6 +172,18 @@ func (u *UCI) section(pkg, name string) *section {
 	return nil
 }
 
+// Sections returns the names of the sections of a type, in their order.
+func (u *UCI) Sections(pkg, typ string) (names []string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, s := range u.packages[pkg] {
+		if s.typ == typ {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
 // Commit writes what waits, of all packages where name is "".
 func (u *UCI) Commit(name string) error {
 	u.mu.Lock()
@@ -234,7 +248,12 @@ func (u *UCI) call(method string, args map[string]any) (any, int) {
 	case "add":
 		typ, _ := args["type"].(string)
 		name, _ = args["name"].(string)
-		s = &section{typ: typ, name: name}
+		anonymous := name == ""
+		if anonymous {
+			u.made++
+			name = fmt.Sprintf("cfg%02xffff", u.made)
+		}
+		s = &section{typ: typ, name: name, anonymous: anonymous}
 		u.packages[pkg] = append(u.packages[pkg], s)
 		u.note(pkg, "add", name, typ)
 	case "set":
@@ -245,7 +264,12 @@ func (u *UCI) call(method string, args map[string]any) (any, int) {
 		if s == nil {
 			return nil, ubusNotFound
 		}
-		options, _ := args["options"].([]any)
+		options, some := args["options"].([]any)
+		if !some {
+			u.packages[pkg] = slices.DeleteFunc(u.packages[pkg], func(x *section) bool { return x == s })
+			u.note(pkg, "remove", name)
+			return nil, ubusOK
+		}
 		for _, o := range options {
 			s.remove(fmt.Sprint(o))
 			u.note(pkg, "remove", name, fmt.Sprint(o))

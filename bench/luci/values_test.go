@@ -31,6 +31,8 @@ var candidates = map[string]string{
 	"queue_length": "0 1 65535 65536 x",
 	"copy_range":   "127 128 65535 65536 x",
 	"mark":         "0x7 0x07000000 0x0200C000 0x0000000000000007 0x3 0xf 0x0 0x 0xffffffff 0x700000000 0x80000101 7 0X7 0x+7 0x0x7 x 0x7g",
+	"dscp":         "le LE off cs0 cs7 CS3 cs8 0 46 63 64 -1 0x2e ef x",
+	"ct_mark":      "off 0x10000/0xff0000 0x00010000 0x100/0xff 0x1/0x0 0x0 16/255 x 0x100000000",
 	"network":      "lan guest-2 vlan.3 a_b ! a/b a:b ü",
 	"device":       "br-lan eth0.3 a@b ppp+ abcdefghijklmno abcdefghijklmnop . .. -x a/b a:b a*b ü",
 	"exempt": "192.168.1.20 192.168.1.0/24 192.168.1.20/0 10.0.0.0/33 10.0.0.0/08 10.0.0.0/-1 10.0.0.0/ 1.2.3 1.2.3.4.5 256.1.1.1 01.2.3.4 1.2.3.4 " +
@@ -56,6 +58,7 @@ var notOnPage = map[string]bool{"control": true, "devices_file": true, "state_fi
 
 type table struct {
 	Options []string `json:"options"`
+	Policy  []string `json:"policy"` // of a policy
 	Values  []judged `json:"values"`
 	// Presets are the values that the options of protocols have when the
 	// configuration does not say any.
@@ -109,6 +112,9 @@ func judgedValues(t *testing.T) table {
 					out.Presets[name] = detect.All[detect.ByName(p)].Names
 				}
 			}
+		case section == "`config policy`":
+			out.Policy = append(out.Policy, m[2])
+			continue
 		default:
 			continue
 		}

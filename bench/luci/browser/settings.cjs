@@ -60,16 +60,28 @@ module.exports = async function(t) {
 	await page.reload();
 	await page.locator('#view h2').waitFor();
 
-	for (const name of [ 'General', 'FastTrack', 'BitTorrent', 'WinMX', 'OpenNAP', 'Exempt hosts', 'Log', 'Advanced' ]) {
+	/* BitTorrent first, old networks folded, and every switch in the fold of its protocol. */
+	const modes = page.locator('.cbi-value[data-name$=_mode]');
+	assert.equal(await modes.first().getAttribute('data-name'), 'bittorrent_mode');
+	assert.deepEqual(await modes.locator('select').first().locator('option').allInnerTexts(), [ 'Block', 'Mark only', 'Watch only', 'Off' ]);
+	assert.ok(await modes.first().isVisible() && !await page.locator('.cbi-value[data-name=winmx_mode]').isVisible());
+	const unfold = function(name) { return page.locator('details.p2pw-fields > summary', { hasText: name }).click(); };
+	await t.accessible(page, 'settings');
+	await unfold('Old networks');
+	assert.ok(await page.locator('.cbi-value[data-name=winmx_mode]').isVisible());
+	for (const name of [ 'Allowed computers', 'Log', 'Advanced' ]) {
 		await tab(name);
 		await t.accessible(page, 'settings, ' + name);
 	}
+	assert.ok(await page.locator('.cbi-value[data-name=timelock]').isVisible() && !await page.locator('.cbi-value[data-name=bittorrent_http]').isVisible());
+	for (const name of [ 'BitTorrent', 'FastTrack', 'WinMX', 'OpenNAP' ])
+		await unfold(name);
+	await t.accessible(page, 'settings, all switches');
 
 	/* A bad value is marked and not saved. LuCI does not catch what it shows. */
 	if (t.real) // what LuCI asks of its own helper before it applies changes
 		t.expect(/cgi-exec/);
 	t.expect(/TypeError: (Option "Lock" contains|Queue number and queues)/);
-	await tab('General');
 	await page.locator(id('timelock')).fill('86401');
 	await page.locator(id('timelock')).blur();
 	await page.locator(id('timelock') + '.cbi-input-invalid').waitFor();
@@ -80,7 +92,6 @@ module.exports = async function(t) {
 
 	/* Two options that do not go together. */
 	await page.locator(id('timelock')).fill('90');
-	await tab('Advanced');
 	await page.locator(id('queue')).fill('65535');
 	await page.locator(id('queues')).fill('2');
 	await page.getByRole('button', { name: 'Save', exact: true }).click();
@@ -91,23 +102,25 @@ module.exports = async function(t) {
 	/* Good values, and the daemon has them. */
 	await page.reload();
 	await page.locator('#view h2').waitFor();
+	await tab('Advanced');
 	await page.locator(id('timelock')).fill('90');
-	await tab('FastTrack');
+	await unfold('FastTrack');
 	await page.locator(id('fasttrack_pong')).selectOption('off');
 	await page.locator(id('fasttrack_http')).uncheck();
-	await tab('BitTorrent');
+	await unfold('BitTorrent');
 	await page.locator(id('bittorrent_lock')).selectOption('strict');
 	await page.locator(id('bittorrent_reset_encrypted')).uncheck();
-	await tab('WinMX');
+	await unfold('Old networks');
+	await unfold('WinMX');
 	await page.locator(id('winmx_mode')).selectOption('monitor');
 	if (!t.real) {
 		await page.locator(id('winmx_name')).fill('*.example.org');
 		await page.locator(id('winmx_name')).press('Enter');
-		await tab('OpenNAP');
+		await unfold('OpenNAP');
 		for (const name of (await page.locator('[id="cbid.p2pwall.main.opennap_name"] .item').all()).reverse())
 			await name.click();
 	}
-	await tab('Exempt hosts');
+	await tab('Allowed computers');
 	if (t.real) {
 		await page.locator('[id="cbid.p2pwall.main.exempt"] .cbi-dropdown').click();
 		await page.locator('[id="cbid.p2pwall.main.exempt"] .create-item-input').first().fill('192.168.1.77');
@@ -121,10 +134,38 @@ module.exports = async function(t) {
 		for (const box of await page.locator('[id="cbid.p2pwall.main.log"] input').all())
 			await box.uncheck();
 	}
+	/* A policy: nothing at night for one computer. */
+	if (!t.real) {
+		await page.getByRole('button', { name: 'Add' }).click();
+		const policy = page.locator('#cbi-p2pwall-policy [data-sid]');
+		assert.deepEqual((await policy.locator('.cbi-value').evaluateAll(function(l) { return l.map(function(x) { return x.getAttribute('data-name'); }); })).sort(),
+			table.policy.slice().sort(), 'options of a policy');
+		const field = function(name) { return policy.locator('[data-name=' + name + ']'); };
+		await field('name').locator('input').fill('night');
+		await field('mode').locator('select').selectOption('monitor');
+		await field('mac').locator('input').fill('02:00:00:00:01:99');
+		await field('start_time').locator('input').fill('24:00');
+		await field('start_time').locator('input').blur();
+		await field('start_time').locator('.cbi-input-invalid').waitFor();
+		await field('start_time').locator('input').fill('21:30');
+		await field('stop_time').locator('input').fill('6:00');
+		await field('weekdays').getByLabel('Monday').check();
+		await field('protocol').getByLabel('BitTorrent').check();
+		await t.accessible(page, 'a policy');
+	}
 	await page.getByText('Save & Apply').first().click();
 	await page.locator('.modal', { hasText: /applied/ }).waitFor();
 	await t.hook('saved');
 	assert.equal(await page.locator('#view b').count(), 0);
+
+	/* The policy goes again. */
+	if (!t.real) {
+		await page.waitForTimeout(1500); // the page is loaded anew
+		await page.locator('#cbi-p2pwall-policy .cbi-button-remove').click();
+		await page.getByText('Save & Apply').first().click();
+		await page.locator('.modal', { hasText: /applied/ }).waitFor();
+		await t.hook('no-policy');
+	}
 
 	/* A user who may only look. */
 	const reader = await t.open('settings', { user: 'reader' });

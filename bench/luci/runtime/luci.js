@@ -228,7 +228,7 @@
 	});
 
 	const uci = {
-		values: {}, creates: {}, edits: {},
+		values: {}, creates: {}, edits: {}, deletes: {}, made: 0,
 
 		load: function(configs) {
 			return Promise.all([].concat(configs).map(function(c) {
@@ -240,6 +240,7 @@
 				delete uci.values[c];
 				delete uci.creates[c];
 				delete uci.edits[c];
+				delete uci.deletes[c];
 			});
 		},
 		at: function(c, s) { return (uci.creates[c] || {})[s] || (uci.values[c] || {})[s] || null; },
@@ -250,13 +251,24 @@
 			return o in edit ? edit[o] : section ? section[o] : null;
 		},
 		sections: function(c, type) {
-			return Object.keys(uci.values[c] || {}).map(function(s) { return uci.get(c, s); })
+			return Object.keys(uci.values[c] || {}).concat(Object.keys(uci.creates[c] || {})).filter(function(s) {
+				return !(uci.deletes[c] || {})[s];
+			}).map(function(s) { return uci.get(c, s); })
 				.filter(function(s) { return !type || s['.type'] == type; })
 				.sort(function(a, b) { return a['.index'] - b['.index']; });
 		},
 		add: function(c, type, name) {
-			(uci.creates[c] = uci.creates[c] || {})[name] = { '.type': type, '.name': name };
-			return name;
+			const sid = name || 'new' + (++uci.made);
+			(uci.creates[c] = uci.creates[c] || {})[sid] = { '.type': type, '.name': sid, '.anonymous': !name, '.index': 1000 + uci.made };
+			return sid;
+		},
+		remove: function(c, s) {
+			if ((uci.creates[c] || {})[s])
+				delete uci.creates[c][s];
+			else
+				(uci.deletes[c] = uci.deletes[c] || {})[s] = true;
+			if (uci.edits[c])
+				delete uci.edits[c][s];
 		},
 		set: function(c, s, o, v) {
 			if (!uci.at(c, s))
@@ -270,7 +282,18 @@
 			for (let c in uci.creates)
 				for (let s in uci.creates[c]) {
 					configs[c] = true;
-					tasks.push([ 'add', c, uci.creates[c][s]['.type'], s, {} ]);
+					const fresh = uci.creates[c][s], values = {};
+					for (let o in (uci.edits[c] || {})[s])
+						if (fresh['.anonymous'] && uci.edits[c][s][o] != null)
+							values[o] = uci.edits[c][s][o];
+					if (fresh['.anonymous'])
+						delete (uci.edits[c] || {})[s];
+					tasks.push([ 'add', c, fresh['.type'], fresh['.anonymous'] ? undefined : s, values ]);
+				}
+			for (let c in uci.deletes)
+				for (let s in uci.deletes[c]) {
+					configs[c] = true;
+					tasks.push([ 'delete', c, s ]);
 				}
 			for (let c in uci.edits)
 				for (let s in uci.edits[c]) {
@@ -408,8 +431,9 @@
 			Element.prototype.__init__.call(this, title, description);
 			this.config = config;
 		},
-		section: function(cls, name, type, title) {
-			const s = new cls(title);
+		section: function(cls) {
+			const args = Array.prototype.slice.call(arguments, 1), name = cls.named ? args.shift() : null, type = args.shift();
+			const s = new cls(args[0], args[1]);
 			Object.assign(s, { map: this, section: name, sectiontype: type });
 			this.children.push(s);
 			return s;
@@ -419,15 +443,11 @@
 			return Promise.all([ access('uci', this.config, 'write'), uci.load(this.config) ]).then(function(res) {
 				if (res[0] === false)
 					this.readonly = true;
-				this.children.forEach(function(s) {
-					s.children.forEach(function(o) { o.cfgvalue(s.section, o.load(s.section)); });
-				});
+				this.children.forEach(function(s) { s.load(); });
 			}.bind(this));
 		},
 		parse: function() {
-			return Promise.all([].concat.apply([], this.children.map(function(s) {
-				return s.children.map(function(o) { return o.parse(s.section); });
-			})));
+			return Promise.all(this.children.map(function(s) { return s.parse(); }));
 		},
 		save: function() {
 			return this.parse().then(uci.save).then(this.load.bind(this)).catch(function(e) {
@@ -465,13 +485,32 @@
 	const NamedSection = Element.extend({
 		tab: function(name, title) { (this.tabs = this.tabs || []).push({ name: name, title: title }); },
 		taboption: function(tab, cls, name, title, description) {
+			const o = this.option(cls, name, title, description);
+			o.tab = tab;
+			return o;
+		},
+		option: function(cls, name, title, description) {
 			const o = new cls(title, description);
-			Object.assign(o, { map: this.map, section: this, option: name, tab: tab });
+			Object.assign(o, { map: this.map, section: this, option: name });
 			this.children.push(o);
 			return o;
 		},
+		load: function() {
+			this.children.forEach(function(o) { o.cfgvalue(this.section, o.load(this.section)); }, this);
+		},
+		parse: function() {
+			return Promise.all(this.children.map(function(o) { return o.parse(this.section); }, this));
+		},
+		frames: function(tab) {
+			return this.children.filter(function(o) { return o.tab == tab; }).map(function(o) { return o.renderFrame(this.section); }, this);
+		},
+		head: function() {
+			return [ this.title ? E('h3', {}, [ this.title ]) : null, this.description ? E('div', { 'class': 'cbi-section-descr' }, [ this.description ]) : null ];
+		},
 		render: function() {
-			const sid = this.section, menu = E('ul', { 'class': 'cbi-tabmenu' }), panes = E('div', { 'class': 'cbi-section-node cbi-section-node-tabbed' });
+			if (!this.tabs)
+				return E('div', { 'class': 'cbi-section' }, this.head().concat(E('div', { 'class': 'cbi-section-node' }, this.frames())));
+			const menu = E('ul', { 'class': 'cbi-tabmenu' }), panes = E('div', { 'class': 'cbi-section-node cbi-section-node-tabbed' });
 			const show = function(name) {
 				[ menu, panes ].forEach(function(list) {
 					Array.from(list.children).forEach(function(n) {
@@ -486,13 +525,55 @@
 			this.tabs.forEach(function(t) {
 				menu.appendChild(E('li', { 'data-tab': t.name }, [
 					E('a', { 'href': '#', 'click': function(ev) { ev.preventDefault(); show(t.name); } }, [ t.title ]) ]));
-				panes.appendChild(E('div', { 'data-tab': t.name, 'data-tab-title': t.title },
-					this.children.filter(function(o) { return o.tab == t.name; }).map(function(o) { return o.renderFrame(sid); })));
+				panes.appendChild(E('div', { 'data-tab': t.name, 'data-tab-title': t.title }, this.frames(t.name)));
 			}, this);
 			show(this.tabs[0].name);
-			return E('div', { 'class': 'cbi-section' }, [ menu, panes ]);
+			return E('div', { 'class': 'cbi-section' }, this.head().concat(menu, panes));
 		}
 	});
+	NamedSection.named = true;
+
+	/* Each section of the type with all its fields. LuCI's has a row for each, and the
+	 * fields in a dialog. */
+	const GridSection = NamedSection.extend({
+		load: function() {
+			this.rows = {};
+			uci.sections(this.map.config, this.sectiontype).forEach(function(u) { this.row(u['.name']); }, this);
+		},
+		row: function(sid) {
+			this.rows[sid] = this.children.map(function(o) {
+				const own = Object.create(o);
+				own.section = { section: sid };
+				own.cfgvalue(sid, own.load(sid));
+				return own;
+			});
+		},
+		parse: function() {
+			return Promise.all([].concat.apply([], Object.keys(this.rows).map(function(sid) {
+				return this.rows[sid].map(function(o) { return o.parse(sid); });
+			}, this)));
+		},
+		rowNode: function(sid) {
+			const node = E('div', { 'class': 'cbi-section-table-row', 'data-sid': sid }, this.rows[sid].map(function(o) { return o.renderFrame(sid); }));
+			if (this.addremove)
+				node.appendChild(E('button', { 'type': 'button', 'class': 'btn cbi-button cbi-button-remove', 'disabled': this.map.readonly ? '' : null, 'click': function() {
+					uci.remove(this.map.config, sid);
+					delete this.rows[sid];
+					node.remove();
+				}.bind(this) }, [ _('Delete') ]));
+			return node;
+		},
+		render: function() {
+			const list = E('div', { 'class': 'cbi-section-node' }, Object.keys(this.rows).map(this.rowNode, this));
+			return E('div', { 'class': 'cbi-section', 'id': 'cbi-' + this.map.config + '-' + this.sectiontype }, this.head().concat(list, this.addremove ?
+				E('button', { 'type': 'button', 'class': 'btn cbi-button cbi-button-add', 'disabled': this.map.readonly ? '' : null, 'click': function() {
+					const sid = uci.add(this.map.config, this.sectiontype);
+					this.row(sid);
+					list.appendChild(this.rowNode(sid));
+				}.bind(this) }, [ _('Add') ]) : null));
+		}
+	});
+	GridSection.named = false;
 
 	const Value = Element.extend({
 		rmempty: true,
@@ -620,7 +701,7 @@
 
 	Object.assign(classes, {
 		baseclass: Class, dom: dom, poll: poll, rpc: rpc, fs: fs, uci: uci, ui: ui, view: View,
-		form: { Map: Map_, NamedSection: NamedSection, Value: Value, ListValue: ListValue, Flag: Flag, DynamicList: DynamicList, MultiValue: MultiValue }
+		form: { Map: Map_, NamedSection: NamedSection, GridSection: GridSection, Value: Value, ListValue: ListValue, Flag: Flag, DynamicList: DynamicList, MultiValue: MultiValue }
 	});
 
 	window.LuCI = function(setenv) {

@@ -15,12 +15,12 @@ function svg(name, attr, children) {
 	return e;
 }
 
-/* The next number of the kind 1, 2 or 5 with zeros, so that half of it reads well. */
+/* The next number of the kind 2, 4, 6, 8 or 10 with zeros, so that half of it reads well. */
 function round(n) {
 	for (let ten = 1; ; ten *= 10)
-		for (let i = 0; i < 3; i++)
-			if (ten * [ 2, 4, 10 ][i] >= n)
-				return ten * [ 2, 4, 10 ][i];
+		for (let i = 2; i <= 10; i += 2)
+			if (ten * i >= n)
+				return ten * i;
 }
 
 function sum(values) {

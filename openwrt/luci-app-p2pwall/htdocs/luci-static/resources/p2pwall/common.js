@@ -37,6 +37,7 @@ const css = '\
 .p2pw-table td{overflow-wrap:anywhere;vertical-align:top}\
 .p2pw-chart{display:grid;grid-template-columns:auto 1fr;gap:.2em .5em;margin:.5em 0}\
 .p2pw-chart svg{display:block;width:100%;height:8em;border-bottom:1px solid;border-inline-start:1px solid}\
+[aria-pressed=true]{font-weight:bold;text-decoration:underline}\
 .p2pw-scale,.p2pw-axis{display:flex;justify-content:space-between}\
 .p2pw-scale{flex-direction:column;text-align:end}\
 .p2pw-axis{grid-column:2}\
@@ -45,6 +46,7 @@ const css = '\
 .p2pw-days{display:block;width:100%;max-width:30em;height:1.4em}\
 .p2pw-days rect{fill:currentColor;fill-opacity:.12}\
 .p2pw-days .p2pw-on{fill:#d9480f;fill-opacity:1}\
+.p2pw-fields{margin:.5em 0}.p2pw-fields>summary{cursor:pointer;font-weight:bold;padding:.3em 0}\
 .p2pw-old{opacity:.6}\
 .p2pw-filter{display:flex;flex-wrap:wrap;gap:.5em 1.5em;align-items:center;margin:.5em 0}\
 @media (max-width:700px){.p2pw-host:not(.p2pw-open)>.p2pw-more{display:none}.p2pw-host{padding:.4em .6em}}\

@@ -5,6 +5,7 @@
 'require uci';
 'require p2pwall.common as common';
 'require p2pwall.protocols as protocols';
+'require p2pwall.switches as switches';
 
 /*
  * The checks are those of the daemon, no looser and no stricter: what this page
@@ -61,9 +62,29 @@ function isMask(v) {
 	return /^0x0*[0-9a-fA-F]{1,8}$/.test(v) && parseInt(v, 16).toString(2).replace(/0/g, '').length == 3;
 }
 
+function isNetwork(v) {
+	return /^[A-Za-z0-9_.-]+$/.test(v);
+}
+
+/* A whole number, decimal or with 0x; NaN for anything else. */
+function whole(v) {
+	return /^(0|[1-9]\d*|0x[0-9a-f]+)$/i.test(v) ? Number(v) : NaN;
+}
+
+/* A mark, perhaps with the mask of the bits that it is written to. */
+function isMarkAndMask(v) {
+	const parts = v.split('/').map(whole), mask = parts[parts.length - 1];
+	return v == 'off' || parts.length <= 2 && parts.every(function(n) { return n <= 0xffffffff; }) && mask != 0 && (parts[0] & ~mask) == 0;
+}
+
 /* A DNS name, *. for all below one, or off for none. */
 function isDomain(v) {
 	return v.length <= 253 && /^(\*\.)?([\w-]{1,63}\.)*[\w-]{1,63}\.?$/.test(v);
+}
+
+/* A time of day, as 21:30 or 21:30:15. */
+function isTime(v) {
+	return /^([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?$/.test(v);
 }
 
 const MAX_DOMAINS = 128;
@@ -95,89 +116,146 @@ return view.extend({
 	},
 
 	render: function(data) {
-		const hints = data[0];
+		this.hints = data[0];
 		[ 'main' ].concat(protocols.names()).forEach(function(name) {
 			if (!uci.get('p2pwall', name))
 				uci.add('p2pwall', name == 'main' ? 'p2pwall' : 'protocol', name);
 		});
 
-		const m = new form.Map('p2pwall', _('Settings'),
+		const m = this.map = new form.Map('p2pwall', _('Settings'),
 			_('P2Pwall finds the computers in your network that run a file-sharing program, and keeps that program from reaching anybody outside.'));
+		this.lists = [];
+		this.folds = [];
+		this.stop(m.section(form.NamedSection, 'main', 'p2pwall', _('What to stop'),
+			_('Mark only: what would be stopped passes with a mark, by which the router can slow or route it. Watch only: it is found, counted and logged, and nothing is stopped.')));
+		this.policies(m.section(form.GridSection, 'policy', _('Policies'),
+			_('Another mode for some computers, some programs or some hours. The first one that fits counts; where none fits, it is what stands above.')));
 		const s = m.section(form.NamedSection, 'main', 'p2pwall');
-		s.tab('general', _('General'));
-		protocols.names().forEach(function(p) { s.tab(p, protocols.get(p).title); });
-		s.tab('exempt', _('Exempt hosts'));
+		s.tab('network', _('Networks'));
+		s.tab('exempt', _('Allowed computers'));
 		s.tab('log', _('Log'));
 		s.tab('advanced', _('Advanced'));
-		const lists = [];
+		this.networks(s);
+		this.exempt(s);
+		this.log(s);
+		this.advanced(s);
+		protocols.names().forEach(function(p) { this.protocol(s, p); }, this);
+		this.guard(m);
+		return m.render();
+	},
 
-		/* Options of different protocols have the same names, so that here they
-		 * have the protocol's before it. */
-		function option(tab, cls, name, title, help) {
-			const own = protocols.get(tab);
-			const o = s.taboption(tab, cls, own ? tab + '_' + name : name, title, help);
-			o.ucisection = own ? tab : 'main';
-			o.ucioption = name;
+	/* ---- kinds of options ---- */
+
+	/* An option of the main section, or one of a protocol's: those have its name before
+	 * theirs, because several protocols have the same. */
+	option: function(s, tab, cls, protocol, name, title, help) {
+		const full = protocol ? protocol + '_' + name : name;
+		const o = tab ? s.taboption(tab, cls, full, title, help) : s.option(cls, full, title, help);
+		o.ucisection = protocol || 'main';
+		o.ucioption = name;
+		return o;
+	},
+
+	/* A switch; the daemon also takes the other words of UCI. */
+	flag: function(s, tab, protocol, name, title, help) {
+		const o = this.option(s, tab, form.Flag, protocol, name, title, help);
+		o.default = '1';
+		o.load = function() {
+			const v = uci.get('p2pwall', this.ucisection, name);
+			return (v == null || v === '') ? '1' : [ 'on', 'true', 'yes', 'enabled' ].indexOf(v) != -1 ? '1' :
+				[ 'off', 'false', 'no', 'disabled' ].indexOf(v) != -1 ? '0' : v;
+		};
+	},
+
+	count: function(s, tab, name, preset, low, high, title, help) {
+		const o = this.option(s, tab, form.Value, null, name, title, help);
+		o.placeholder = String(preset);
+		o.validate = function(sid, v) {
+			return v === '' || isNumber(v, low, high) || _('Expecting a whole number from %d to %d').format(low, high);
+		};
+	},
+
+	/* The first choice holds where nothing is said. words has other words for them. */
+	choice: function(s, tab, protocol, name, choices, title, help, words) {
+		const o = this.option(s, tab, form.ListValue, protocol, name, title, help);
+		choices.forEach(function(c) { o.value(c[0], c[1]); });
+		o.default = choices[0][0];
+		o.load = function() {
+			const v = uci.get('p2pwall', this.ucisection, name);
+			return v == null ? v : (words && words[v.toLowerCase()] || v);
+		};
+	},
+
+	names: function(s, tab, protocol, name, ok, expecting, title, help) {
+		const o = this.option(s, tab, form.DynamicList, protocol, name, title, help);
+		o.validate = function(sid, v) {
+			return v === '' || ok(v) || expecting;
+		};
+		this.lists.push(o);
+		return o;
+	},
+
+	/* ---- what to stop ---- */
+
+	stop: function(s) {
+		const old = [];
+		this.flag(s, null, null, 'enabled', _('P2Pwall is on'));
+		protocols.names().forEach(function(p) {
+			const preset = protocols.preset(p), others = Object.keys(protocols.modes).filter(function(m) { return m != preset; });
+			const choices = [ preset ].concat(others).map(function(m) { return [ m, protocols.modes[m] ]; });
+			choices.sort(function(a, b) { return Object.keys(protocols.modes).indexOf(a[0]) - Object.keys(protocols.modes).indexOf(b[0]); });
+			this.choice(s, null, p, 'mode', choices, protocols.get(p).title, protocols.get(p).programs);
+			s.children[s.children.length - 1].default = preset;
+			if (protocols.get(p).old)
+				old.push(p + '_mode');
+		}, this);
+		this.folds.push([ _('Old networks'), old ]);
+	},
+
+	/* ---- policies ---- */
+
+	policies: function(s) {
+		s.addremove = true;
+		s.anonymous = true;
+		s.sortable = true;
+		s.nodescriptions = true;
+		let o = s.option(form.Value, 'name', _('Name'));
+		o = s.option(form.Flag, 'enabled', _('On'));
+		o.default = '1';
+		o.editable = true;
+		o = s.option(form.ListValue, 'mode', _('Mode'));
+		Object.keys(protocols.modes).forEach(function(m) { o.value(m, protocols.modes[m]); });
+		const whom = function(name, ok, expecting, title, help) {
+			o = s.option(form.DynamicList, name, title, help);
+			o.modalonly = true;
+			o.validate = function(sid, v) { return v === '' || ok(v) || expecting; };
 			return o;
-		}
+		};
+		this.offerHosts(whom('mac', isMAC, _('Expecting a hardware address such as 02:00:00:12:34:56'), _('Computers'),
+			_('By hardware address. Without any computer, address, name, network and device it is for all.')));
+		whom('ip', function(v) { return isHost(v) && !isMAC(v); }, _('Expecting an address or a network such as 192.168.1.0/24'), _('Addresses'));
+		whom('host', function(v) { return /^[\w.-]{1,253}$/.test(v); }, _('Expecting the name of a computer'), _('Names'),
+			_('Names that computers have among the DHCP leases.'));
+		this.offerNetworks(whom('network', isNetwork, _('Expecting the name of a network'), _('Networks')));
+		whom('device', isDevice, _('Expecting the name of a device'), _('Devices'));
+		o = s.option(form.MultiValue, 'protocol', _('Only for'), _('All if none is chosen.'));
+		o.modalonly = true;
+		protocols.names().forEach(function(p) { o.value(p, protocols.title(p)); });
+		o = s.option(form.MultiValue, 'weekdays', _('Days'), _('Every day if none is chosen. Hours after midnight belong to the day on which they began.'));
+		o.modalonly = true;
+		[ [ 'mon', _('Monday') ], [ 'tue', _('Tuesday') ], [ 'wed', _('Wednesday') ], [ 'thu', _('Thursday') ], [ 'fri', _('Friday') ],
+			[ 'sat', _('Saturday') ], [ 'sun', _('Sunday') ] ].forEach(function(d) { o.value(d[0], d[1]); });
+		[ [ 'start_time', _('From') ], [ 'stop_time', _('Until') ] ].forEach(function(t) {
+			o = s.option(form.Value, t[0], t[1]);
+			o.placeholder = '21:30';
+			o.validate = function(sid, v) { return v === '' || isTime(v) || _('Expecting a time such as 21:30'); };
+		});
+	},
 
-		/* A switch; the daemon also takes the other words of UCI. */
-		function flag(tab, name, title, help) {
-			const o = option(tab, form.Flag, name, title, help);
-			o.default = '1';
-			o.load = function() {
-				const v = uci.get('p2pwall', this.ucisection, name);
-				return (v == null || v === '') ? '1' : [ 'on', 'true', 'yes', 'enabled' ].indexOf(v) != -1 ? '1' :
-					[ 'off', 'false', 'no', 'disabled' ].indexOf(v) != -1 ? '0' : v;
-			};
-		}
+	/* ---- networks, computers, log ---- */
 
-		function count(tab, name, preset, low, high, title, help) {
-			const o = option(tab, form.Value, name, title, help);
-			o.placeholder = String(preset);
-			o.validate = function(sid, v) {
-				return v === '' || isNumber(v, low, high) || _('Expecting a whole number from %d to %d').format(low, high);
-			};
-		}
-
-		function choice(tab, name, choices, title, help, words) {
-			const o = option(tab, form.ListValue, name, title, help);
-			choices.forEach(function(c) { o.value(c[0], c[1]); });
-			o.default = choices[0][0];
-			o.load = function() {
-				const v = uci.get('p2pwall', this.ucisection, name);
-				return v == null ? v : (words && words[v.toLowerCase()] || v);
-			};
-		}
-
-		function names(tab, name, ok, expecting, title, help) {
-			const o = option(tab, form.DynamicList, name, title, help);
-			o.validate = function(sid, v) {
-				return v === '' || ok(v) || expecting;
-			};
-			lists.push(o);
-			return o;
-		}
-
-		/* No name at all has to be said: a missing option means the preset. */
-		function domains(tab, name, preset) {
-			const o = names(tab, name, isDomain, _('Expecting a name such as tracker.example.org, or *.example.org for all below it'), _('Names'),
-				_('DNS names that such programs look up. A computer that asks for one is looked at more closely, and nothing of it is blocked for that. *.example.org stands for all names below example.org.'));
-			o.most = MAX_DOMAINS;
-			o.load = function() {
-				const v = uci.get('p2pwall', this.ucisection, name);
-				return v == null ? preset : L.toArray(v).filter(function(x) { return x != 'off'; });
-			};
-			o.remove = function() {
-				uci.set('p2pwall', this.ucisection, name, [ 'off' ]);
-			};
-		}
-
-		let o;
-		flag('general', 'enabled', _('Enabled'));
-		o = names('general', 'network', function(v) { return /^[A-Za-z0-9_.-]+$/.test(v); },
-			_('Expecting the name of a network'), _('Networks'),
-			_('The networks to watch, with guest networks and VLANs. Traffic between them is not touched. If neither a network nor a device is named, it is lan.'));
+	/* Offers the networks of the router, and returns the names of their devices. */
+	offerNetworks: function(o) {
 		const devices = {};
 		uci.sections('network', 'interface').forEach(function(n) {
 			if (n['.name'] == 'loopback')
@@ -186,44 +264,43 @@ return view.extend({
 			if (typeof(n.device) == 'string')
 				devices[n.device] = true;
 		});
-		uci.sections('network', 'device').forEach(function(d) {
-			if (typeof(d.name) == 'string')
-				devices[d.name] = true;
-		});
-		o = names('general', 'device', isDevice, _('Expecting the name of a device'), _('Devices'),
-			_('Devices to watch that belong to no network above.'));
-		Object.keys(devices).filter(isDevice).sort().forEach(function(d) { o.value(d); });
-		count('general', 'timelock', 120, 0, 86400, _('Lock'),
-			_('For how many seconds a computer is locked after its program has tried to reach somebody. Each further try begins it anew. What a lock blocks is said for each protocol. 0: never.'));
-		count('general', 'look_back', 30, 0, 3600, _('Look back'),
-			_('When a program is found, the connections that it opened in the last so many seconds are cut as well.'));
-		count('general', 'forget', 3600, 1, 2592000, _('Forget'),
-			_('After how many quiet seconds a computer that is not locked any more, and whom it knew, is forgotten.'));
-		choice('general', 'action', [
-			[ 'drop', _('Drop: in silence') ], [ 'reset', _('Reset: refuse at once') ], [ 'reject', _('Reject: send an error message') ]
-		], _('Blocked packets'), _('What happens to a connection that is blocked. Some programs answer a refusal with thousands of new connections.'));
+		return devices;
+	},
 
-		protocols.names().forEach(function(p) {
-			const protocol = protocols.get(p);
-			choice(p, 'mode', protocol.modes, _('Mode'), _('For %s. Watch only: find, count and log, but block nothing.').format(protocol.programs));
-			protocol.options({
-				flag: flag.bind(null, p), choice: choice.bind(null, p), domains: domains.bind(null, p)
-			});
-		});
-
-		o = names('exempt', 'exempt', isHost,
-			_('Expecting an address, a network such as 192.168.1.0/24, or a hardware address such as 02:00:00:12:34:56'), _('Exempt'),
-			_('Computers that are left alone: address, network or hardware address (MAC).'));
-		Object.keys(hints.hosts).sort().forEach(function(mac) {
-			const h = hints.hosts[mac] || {}, address = common.list(h.ipaddrs)[0];
+	/* Offers the computers that the router knows, by name. */
+	offerHosts: function(o) {
+		Object.keys(this.hints.hosts).sort().forEach(function(mac) {
+			const h = this.hints.hosts[mac] || {}, address = common.list(h.ipaddrs)[0];
 			/* What has neither name nor address is mostly a port of the router. */
 			if (isMAC(mac) && (h.name || address))
 				o.value(mac.toLowerCase(), [ common.text(h.name), common.text(address), mac.toLowerCase() ]
 					.filter(function(x) { return x; }).join(' – '));
-		});
+		}, this);
+	},
 
-		o = option('log', form.MultiValue, 'log', _('System log'), _('What goes to the system log. The page Log has more.'));
-		[ _('Hosts: found, locked, gone'), _('Peers'), _('TCP dropped'), _('UDP dropped'), _('TCP accepted'), _('UDP accepted') ]
+	networks: function(s) {
+		let o = this.names(s, 'network', null, 'network', isNetwork, _('Expecting the name of a network'), _('Networks'),
+			_('The networks to watch, with guest networks and VLANs. Traffic between them is not touched. If neither a network nor a device is named, it is lan.'));
+		const devices = this.offerNetworks(o);
+		uci.sections('network', 'device').forEach(function(d) {
+			if (typeof(d.name) == 'string')
+				devices[d.name] = true;
+		});
+		o = this.names(s, 'network', null, 'device', isDevice, _('Expecting the name of a device'), _('Devices'),
+			_('Devices to watch that belong to no network above.'));
+		Object.keys(devices).filter(isDevice).sort().forEach(function(d) { o.value(d); });
+	},
+
+	exempt: function(s) {
+		const o = this.names(s, 'exempt', null, 'exempt', isHost,
+			_('Expecting an address, a network such as 192.168.1.0/24, or a hardware address such as 02:00:00:12:34:56'), _('Allowed computers'),
+			_('Computers that are left alone: address, network or hardware address (MAC).'));
+		this.offerHosts(o);
+	},
+
+	log: function(s) {
+		const o = this.option(s, 'log', form.MultiValue, null, 'log', _('System log'), _('What goes to the system log. The page Log has more.'));
+		[ _('Computers: found, locked, gone'), _('Peers'), _('TCP dropped'), _('UDP dropped'), _('TCP accepted'), _('UDP accepted') ]
 			.forEach(function(t, i) { o.value(logClasses[i], t); });
 		o.load = function() {
 			const v = uci.get('p2pwall', 'main', 'log');
@@ -236,69 +313,150 @@ return view.extend({
 		o.remove = function() {
 			uci.set('p2pwall', 'main', 'log', [ 'none' ]);
 		};
-		choice('advanced', 'backend', [ [ 'auto', _('automatic') ], [ 'nft', 'nftables' ], [ 'iptables', 'iptables' ] ],
+		const kept = '/etc/p2pwall/history', other = uci.get('p2pwall', 'main', 'history_file');
+		this.choice(s, 'log', null, 'history_file', [ [ '', _('In memory: lost when the router restarts') ], [ kept, _('On flash, written once a day') ] ]
+			.concat(other && other != 'off' && other != kept ? [ [ other, other ] ] : []), _('History'), _('Where it is kept what ran on which computer in the last 30 days.'), { off: '' });
+	},
+
+	/* ---- what hardly anybody changes ---- */
+
+	advanced: function(s) {
+		const tab = 'advanced';
+		this.count(s, tab, 'timelock', 120, 0, 86400, _('Lock'),
+			_('For how many seconds a computer is locked after its program has tried to reach somebody. Each further try begins it anew. What a lock blocks is said for each protocol. 0: never.'));
+		this.count(s, tab, 'look_back', 30, 0, 3600, _('Look back'),
+			_('When a program is found, the connections that it opened in the last so many seconds are cut as well.'));
+		this.count(s, tab, 'forget', 3600, 1, 2592000, _('Forget'),
+			_('After how many quiet seconds a computer that is not locked any more, and whom it knew, is forgotten.'));
+		this.choice(s, tab, null, 'action', [
+			[ 'drop', _('Drop: in silence') ], [ 'reset', _('Reset: refuse at once') ], [ 'reject', _('Reject: send an error message') ]
+		], _('Blocked packets'), _('What happens to a connection that is blocked. Some programs answer a refusal with thousands of new connections.'));
+		let o = this.option(s, tab, form.Value, null, 'dscp', _('DSCP'), _('In mode Mark only: the DSCP that packets get, le, cs0 to cs7, a number from 0 to 63, or off.'));
+		o.placeholder = 'le';
+		o.validate = function(sid, v) {
+			return v === '' || v == 'off' || /^(le|cs[0-7])$/i.test(v) || whole(v) <= 63 || _('Expecting le, cs0 to cs7, off, or a number from 0 to 63');
+		};
+		o = this.option(s, tab, form.Value, null, 'ct_mark', _('Mark of connections'), _('In mode Mark only: the mark that connections get, and the mask of its bits.'));
+		o.placeholder = 'off';
+		o.validate = function(sid, v) {
+			return v === '' || isMarkAndMask(v) || _('Expecting a mark and its mask, such as 0x00010000/0x00ff0000, or off');
+		};
+		this.choice(s, tab, null, 'backend', [ [ 'auto', _('automatic') ], [ 'nft', 'nftables' ], [ 'iptables', 'iptables' ] ],
 			_('Firewall'), _('What puts the rules in place: nftables (OpenWrt 22.03 and later) or iptables (before).'));
-		choice('advanced', 'sets', [ [ 'auto', _('automatic') ], [ 'nft', 'nftables' ], [ 'ipset', 'ipset' ], [ 'off', _('Off') ] ],
+		this.choice(s, tab, null, 'sets', [ [ 'auto', _('automatic') ], [ 'nft', 'nftables' ], [ 'ipset', 'ipset' ], [ 'off', _('Off') ] ],
 			_('Sets'), _('Where the rules look up who is locked. Off: the program is asked about every packet.'));
-		choice('advanced', 'offload', [ [ 'hold', _('Hold back') ], [ 'leave', _('Leave alone') ] ],
+		this.choice(s, tab, null, 'offload', [ [ 'hold', _('Hold back') ], [ 'leave', _('Leave alone') ] ],
 			_('Flow offloading'), _('Offloading hides most packets from the program. Hold back: a connection is offloaded only when its beginning has been looked at.'));
 		const later = ' ' + _('Takes effect with a restart, which the page Status offers.');
-		flag('advanced', 'fail_open', _('Let pass'), _('When the program does not keep up or is not there, everything passes. Otherwise nothing passes that would have been looked at.') + later);
-		count('advanced', 'max_clients', 64, 1, 1024, _('Computers'), _('How many computers can be followed at once. The memory for all of them is taken at the start.') + later);
-		count('advanced', 'queue', 214, 0, 65535, _('Queue number'), _('The number of the kernel queue that brings packets to the program. Change it if another program uses it.') + later);
-		count('advanced', 'queues', 1, 1, 16, _('Queues'), _('Take more than one only if the router has processors to spare.') + later);
-		count('advanced', 'queue_length', 1024, 1, 65535, _('Queue length'), _('How many packets may wait.') + later);
-		count('advanced', 'copy_range', 2048, 128, 65535, _('Bytes of a packet'), _('How many bytes of each packet are looked at.') + later);
-		o = option('advanced', form.Value, 'mark', _('Mark'), _('The bits that the program uses of the marks of packets and connections: a mask of three bits. Change it if another program uses one of them; the check says so.') + later);
+		this.flag(s, tab, null, 'fail_open', _('Let pass'), _('When the program does not keep up or is not there, everything passes. Otherwise nothing passes that would have been looked at.') + later);
+		this.count(s, tab, 'max_clients', 64, 1, 1024, _('Computers'), _('How many computers can be followed at once. The memory for all of them is taken at the start.') + later);
+		this.count(s, tab, 'queue', 214, 0, 65535, _('Queue number'), _('The number of the kernel queue that brings packets to the program. Change it if another program uses it.') + later);
+		this.count(s, tab, 'queues', 1, 1, 16, _('Queues'), _('Take more than one only if the router has processors to spare.') + later);
+		this.count(s, tab, 'queue_length', 1024, 1, 65535, _('Queue length'), _('How many packets may wait.') + later);
+		this.count(s, tab, 'copy_range', 2048, 128, 65535, _('Bytes of a packet'), _('How many bytes of each packet are looked at.') + later);
+		o = this.option(s, tab, form.Value, null, 'mark', _('Mark'), _('The bits that the program uses of the marks of packets and connections: a mask of three bits. Change it if another program uses one of them; the check says so.') + later);
 		o.placeholder = '0x0200c000';
 		o.validate = function(sid, v) {
 			return v === '' || isMask(v) || _('Expecting a mask of three bits, such as 0x0200c000');
 		};
+	},
 
-		/* What concerns several options, and what was in a list before. */
+	/* The switches of a protocol, each with what breaks without it, in a fold. */
+	protocol: function(s, p) {
+		const about = protocols.get(p), fold = [];
+		const locks = [ [ 'selective', _('Only the program itself') ], [ 'strict', _('All new TCP connections') ] ];
+		this.choice(s, 'advanced', p, 'lock', about.lock == 'strict' ? locks.reverse() : locks, _('Blocked while locked'),
+			_('What is cut of a locked computer. All new TCP connections: its user feels it as well. Only the program itself: its ports, its peers, and connections that begin as those of such a program do; everything else goes on.'));
+		fold.push(p + '_lock');
+		about.has.split(' ').forEach(function(name) {
+			const x = switches.get(name);
+			fold.push(p + '_' + name);
+			if (name == 'name')
+				return this.domains(s, p, about.names);
+			if (x.choices)
+				return this.choice(s, 'advanced', p, name, x.choices, x.title, x.help, x.words);
+			return this.flag(s, 'advanced', p, name, x.title, x.help);
+		}, this);
+		this.folds.push([ about.title, fold ]);
+	},
+
+	/* No name at all has to be said: a missing option means the preset. */
+	domains: function(s, p, preset) {
+		const o = this.names(s, 'advanced', p, 'name', isDomain, _('Expecting a name such as tracker.example.org, or *.example.org for all below it'), _('Names'),
+			_('DNS names that such programs look up. A computer that asks for one is looked at more closely, and nothing of it is blocked for that. *.example.org stands for all names below example.org.'));
+		o.most = MAX_DOMAINS;
+		o.load = function() {
+			const v = uci.get('p2pwall', p, 'name');
+			return v == null ? preset : L.toArray(v).filter(function(x) { return x != 'off'; });
+		};
+		o.remove = function() {
+			uci.set('p2pwall', p, 'name', [ 'off' ]);
+		};
+	},
+
+	/* ---- the whole ---- */
+
+	/* What concerns several options, and what was in a list before. */
+	wrong: function() {
 		const value = function(name) {
-			const found = m.lookupOption(name, 'main');
+			const found = this.map.lookupOption(name, 'main');
 			return found ? found[0].formvalue('main') : null;
-		};
-		const wrong = function() {
-			if (+(value('queue') || 214) + +(value('queues') || 1) > 65536)
-				return _('Queue number and queues together go beyond 65535');
-			if (value('backend') == 'nft' && value('sets') == 'ipset')
-				return _('The firewall nftables cannot use ipset');
-			for (let i = 0; i < lists.length; i++) {
-				const all = L.toArray(value(lists[i].option));
-				const bad = all.filter(function(v) { return lists[i].validate('main', v) !== true; });
-				if (all.length > lists[i].most)
-					return _('%s: more than %d').format(lists[i].title, lists[i].most);
-				if (bad.length)
-					return lists[i].title + ': ' + bad[0] + ': ' + lists[i].validate('main', bad[0]);
-			}
-			return null;
-		};
-		const parse = m.parse;
+		}.bind(this);
+		if (+(value('queue') || 214) + +(value('queues') || 1) > 65536)
+			return _('Queue number and queues together go beyond 65535');
+		if (value('backend') == 'nft' && value('sets') == 'ipset')
+			return _('The firewall nftables cannot use ipset');
+		for (let i = 0; i < this.lists.length; i++) {
+			const o = this.lists[i], all = L.toArray(value(o.option));
+			const bad = all.filter(function(v) { return o.validate('main', v) !== true; });
+			if (all.length > o.most)
+				return _('%s: more than %d').format(o.title, o.most);
+			if (bad.length)
+				return o.title + ': ' + bad[0] + ': ' + o.validate('main', bad[0]);
+		}
+		return null;
+	},
+
+	guard: function(m) {
+		const parse = m.parse, renderContents = m.renderContents;
 		m.parse = function() {
-			const why = wrong();
-			return why ? Promise.reject(new TypeError(why)) : parse.apply(this, arguments);
-		};
-
-		/* LuCI leaves the widgets that it makes of several elements without a name. */
-		const renderContents = m.renderContents;
+			const why = this.wrong();
+			return why ? Promise.reject(new TypeError(why)) : parse.apply(m, arguments);
+		}.bind(this);
 		m.renderContents = function() {
-			return Promise.resolve(renderContents.apply(this, arguments)).then(function(root) {
-				root.querySelectorAll('.cbi-value').forEach(function(field) {
-					const name = field.querySelector('.cbi-value-title').textContent;
-					field.querySelectorAll('input[data-widget-id], .create-item-input').forEach(function(e) {
-						e.setAttribute('aria-label', name);
-					});
-					field.querySelectorAll('.cbi-dropdown, .cbi-dynlist').forEach(function(e) {
-						e.setAttribute('role', 'group');
-						e.setAttribute('aria-label', name);
-					});
-				});
+			return Promise.resolve(renderContents.apply(m, arguments)).then(function(root) {
+				root.querySelectorAll('.cbi-value').forEach(this.label);
+				this.folds.forEach(this.fold.bind(this, root));
+				root.insertBefore(common.style(), root.firstChild);
 				return root;
-			});
-		};
+			}.bind(this));
+		}.bind(this);
+	},
 
-		return m.render();
+	/* LuCI leaves the widgets that it makes of several elements without a name. */
+	label: function(field) {
+		const title = field.querySelector('.cbi-value-title');
+		if (!title)
+			return;
+		field.querySelectorAll('input[data-widget-id], .create-item-input').forEach(function(e) {
+			e.setAttribute('aria-label', title.textContent);
+		});
+		field.querySelectorAll('.cbi-dropdown, .cbi-dynlist').forEach(function(e) {
+			e.setAttribute('role', 'group');
+			e.setAttribute('aria-label', title.textContent);
+		});
+	},
+
+	/* Puts the fields of some options into a fold, where the first of them stands. */
+	fold: function(root, f) {
+		const box = E('details', { 'class': 'p2pw-fields' }, [ E('summary', {}, [ f[0] ]) ]);
+		f[1].forEach(function(name, i) {
+			const field = root.querySelector('.cbi-value[data-name="' + name + '"]');
+			if (!field)
+				return;
+			if (!box.parentNode)
+				field.parentNode.insertBefore(box, field);
+			box.appendChild(field);
+		});
 	}
 });

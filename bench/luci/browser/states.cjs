@@ -27,8 +27,10 @@ module.exports = async function(t) {
 	await t.until('all suspects on a phone', async function() { return await page.locator('#p2pw-suspects tbody tr').count() == 64; });
 	await t.until('all hosts on a phone', async function() { return await page.locator('button.p2pw-fold').count() == 64; });
 	/* Name, state and buttons: three lines until more is asked for. */
-	const lines = await page.locator('.p2pw-host').first().evaluate(function(e) {
-		return Array.from(e.children).filter(function(c) { return c.offsetHeight > 0; }).length;
+	const lines = await page.locator('.p2pw-host').nth(1).evaluate(function(e) {
+		return Array.from(e.children).filter(function(c) { return c.offsetHeight > 0; }).reduce(function(n, c) {
+			return n + (c.querySelector('button') ? 1 : Math.round(c.offsetHeight / parseFloat(getComputedStyle(c).lineHeight)));
+		}, 0);
 	});
 	assert.equal(lines, 3, 'lines of a computer on a phone');
 	await page.locator('button.p2pw-fold').first().click();

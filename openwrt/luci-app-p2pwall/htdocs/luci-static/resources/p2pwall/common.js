@@ -21,6 +21,7 @@ const css = '\
 .p2pw-list{list-style:none;margin:0;padding:0}\
 .p2pw-list p{margin:0}\
 .p2pw-list li:not(.alert-message),#p2pw-passed li{color:inherit}\
+#p2pw-findings a{color:inherit;text-decoration:underline}\
 .p2pw-host{display:grid;grid-template-columns:1fr auto;gap:.1em 1em;padding:.6em .8em;margin:.5em 0;border:1px solid;border-radius:.4em;overflow-wrap:anywhere}\
 .p2pw-host>p,.p2pw-host>div{grid-column:1}\
 .p2pw-host>.p2pw-do{grid-column:2;grid-row:1/4;align-self:start}\
@@ -49,7 +50,7 @@ const css = '\
 .p2pw-fields{margin:.5em 0}.p2pw-fields>summary{cursor:pointer;font-weight:bold;padding:.3em 0}\
 .p2pw-old{opacity:.6}\
 .p2pw-filter{display:flex;flex-wrap:wrap;gap:.5em 1.5em;align-items:center;margin:.5em 0}\
-@media (max-width:700px){.p2pw-host:not(.p2pw-open)>.p2pw-more{display:none}.p2pw-host{padding:.4em .6em}}\
+@media (max-width:700px){.p2pw-host:not(.p2pw-open)>.p2pw-more{display:none}.p2pw-host{padding:.4em .6em;grid-template-columns:1fr}.p2pw-host>p{font-size:90%}.p2pw-host>.p2pw-do,.p2pw-host>.p2pw-inside{grid-column:1;grid-row:auto}.p2pw-host:not(.p2pw-open) .p2pw-wide{display:none}}\
 ';
 
 function declare(method, params) {

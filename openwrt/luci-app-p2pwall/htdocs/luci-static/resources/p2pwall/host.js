@@ -20,7 +20,8 @@ function Card(view, c) {
 	this.peers = {};
 	this.name = E('span', { 'class': 'p2pw-name' }, []);
 	this.program = E('span', { 'class': 'ifacebadge' }, []);
-	this.state = E('p', {}, []);
+	this.state = E('span', {}, []);
+	this.kept = E('span', { 'class': 'p2pw-wide' }, []);
 	this.means = E('p', { 'class': 'p2pw-more' }, []);
 	this.why = E('p', { 'class': 'p2pw-more p2pw-small' }, []);
 	this.toggle = E('button', { 'class': 'p2pw-fold', 'type': 'button', 'aria-expanded': 'false', 'aria-controls': id }, [ _('Details') ]);
@@ -33,7 +34,7 @@ function Card(view, c) {
 	]);
 	this.inside = E('div', { 'id': id, 'class': 'p2pw-inside', 'style': 'display:none' }, [ this.facts, this.peerCount, this.box ]);
 	this.node = E('li', { 'class': 'p2pw-host' }, [
-		E('div', {}, [ this.name, this.program ]), this.state, this.means, this.why,
+		E('div', {}, [ this.name, this.program ]), E('p', {}, [ this.state, this.kept ]), this.means, this.why,
 		E('div', { 'class': 'p2pw-do' }, [ this.toggle, this.act ]), this.inside
 	]);
 	this.toggle.addEventListener('click', function() {
@@ -57,10 +58,10 @@ Card.prototype.show = function(c) {
 	this.colour();
 	common.say(this.name, title);
 	common.say(this.program, common.text(c.program) || common.protocol(c) || '?');
-	common.say(this.state, c.locked === true ? _('Stopped while the program runs, since %s.').format(view.since(c.first_seen)) +
-		(kept ? ' ' + _('Connections kept away today: %d.').format(kept) : '') :
+	common.say(this.state, c.locked === true ? _('Stopped while it runs, since %s.').format(view.since(c.first_seen)) :
 		mode == 'monitor' ? _('Runs since %s.').format(view.since(c.first_seen)) :
 		_('Not stopped: the program was last heard of %s ago.').format(view.age(c.last_seen)));
+	common.say(this.kept, kept ? ' ' + _('Connections kept away today: %d.').format(kept) : '');
 	common.say(this.means, reasons.meaning(c, mode));
 	common.say(this.why, common.capital(reasons.proof(c)));
 	common.attr(this.toggle, 'aria-label', _('Details') + ': ' + title);

@@ -21,6 +21,10 @@ type PeerMiddle struct {
 	short uint8            // short segments that came, 255 for more
 	other bool             // one of them has a length that no packet of SSH has
 	long  uint16           // bytes of long segments that came
+	most  uint16           // the longest segment
+	// begins: the next segment begins a message; begun is how many did that were seen.
+	begins bool
+	begun  uint8
 	// told are segments so short that their length tells something. Of these, words are as
 	// long as some requests for blocks together with some words that a piece was had, and
 	// requests as long as one request. lengths are the first different ones of the words.
@@ -56,6 +60,9 @@ const (
 	// middleFrames is how many segments have to look like a frame of a browser's: one may by
 	// chance.
 	middleFrames = 2
+	// middleBegun is how many messages have to be seen from their beginning instead: those of
+	// TLS are records. One may seem to begin because a segment was sent again.
+	middleBegun = 2
 	// middleLooks is how many of them are looked at in all.
 	middleLooks = 32
 	// middleRecord is longer than any record of TLS: an upload shows a header in so many
@@ -63,12 +70,13 @@ const (
 	middleRecord = 17 << 10
 )
 
-// mseMiddle shows one more segment of a connection. It returns Yes when it is one between
+// mseMiddle shows one more segment of a connection; ends says that a message may end with it.
+// It returns Yes when it is one between
 // peers: it has their messages in clear, or it looks random and is neither TLS nor SSH, nor
 // what a page can have a browser send to a server that may choose how long it is. SSH may
 // encrypt the length of its packets. But these have 16 bytes behind 4, and else a multiple
 // of 8.
-func mseMiddle(m *PeerMiddle, b []byte) Match {
+func mseMiddle(m *PeerMiddle, b []byte, ends bool) Match {
 	switch peerMiddle(b) {
 	case Yes:
 		m.Sure = true
@@ -83,11 +91,17 @@ func mseMiddle(m *PeerMiddle, b []byte) Match {
 			}
 		}
 	}
+	if m.begins {
+		m.begun = min(m.begun+1, middleBegun)
+	}
+	m.most = max(m.most, uint16(len(b)))
+	m.begins = ends && (len(b) < middleLong || len(b) < int(m.most))
+	whole := m.begun == middleBegun && m.other
 	if len(b) >= middleLong {
 		if bytes.Contains(b, tlsData) || !random(b[:middleLong/2]) {
 			return No
 		}
-		if m.long += uint16(len(b)); m.long > middleRecord {
+		if m.long = min(m.long, middleRecord) + uint16(len(b)); m.long > middleRecord || whole {
 			return Yes
 		}
 		return More
@@ -109,7 +123,7 @@ func mseMiddle(m *PeerMiddle, b []byte) Match {
 	}
 	m.May = m.other && len(seen) >= mseKey
 	switch {
-	case len(seen) >= mseKey && m.short >= middleShorts && m.other:
+	case len(seen) >= mseKey && (m.short >= middleShorts && m.other || whole):
 		m.Sure = int(m.words)*8 >= int(m.told)*7 &&
 			(m.requests >= middleRequests || m.words >= middleWords && m.lengths[middleLengths-1] != 0)
 		return Yes

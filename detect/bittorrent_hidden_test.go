@@ -142,7 +142,7 @@ func TestHiddenMiddle(t *testing.T) {
 			var m PeerMiddle
 			got = More
 			for _, part := range tt.parts {
-				if next := btHidden.Middle(&m, []byte(part)); next != More {
+				if next := btHidden.Middle(&m, []byte(part), false); next != More {
 					got = next
 				}
 				if got == No || m.Sure {
@@ -163,8 +163,44 @@ func TestHiddenMiddle(t *testing.T) {
 			t.Errorf("%s: framed %v", tt.name, got)
 		}
 		var m PeerMiddle
-		if n := testing.AllocsPerRun(20, func() { m = PeerMiddle{}; btHidden.Middle(&m, b) }); n != 0 {
+		if n := testing.AllocsPerRun(20, func() { m = PeerMiddle{}; btHidden.Middle(&m, b, true) }); n != 0 {
 			t.Errorf("%s: %v allocations", tt.name, n)
+		}
+	}
+}
+
+// Who has seen messages begin need not see as many: those of TLS begin with a record.
+func TestHiddenMiddleWhole(t *testing.T) {
+	type part struct {
+		text string
+		ends bool
+	}
+	r := noise(9000)
+	long, end := func(at int) part { return part{r[at:][:1448], false} }, func(at, n int) part { return part{r[at:][:n], true} }
+	for _, tt := range []struct {
+		name  string
+		parts []part
+		after int // 0: not told
+	}{
+		{"batches of requests", []part{long(0), end(1500, 682), end(2200, 1205), long(3500), end(5000, 47), long(5100)}, 4},
+		{"the end of one, and one more", []part{long(0), end(1500, 682), end(2200, 1205)}, 0},
+		{"a message that goes on", []part{long(0), {r[1500:2182], false}, {r[2200:3405], false}, long(3500)}, 0},
+		{"SSH", []part{end(0, 36), end(1500, 684), end(2200, 1204), long(3500), end(5000, 44)}, 0},
+		{"records of TLS", []part{end(0, 330), {"\x17\x03\x03\x02\x00" + r[:500], true}, end(2200, 300)}, 0},
+	} {
+		var m PeerMiddle
+		after := 0
+		for i, p := range tt.parts {
+			got := btHidden.Middle(&m, []byte(p.text), p.ends)
+			if got == Yes {
+				after = i + 1
+			}
+			if got != More {
+				break
+			}
+		}
+		if after != tt.after {
+			t.Errorf("%s: told after %d segments, want %d", tt.name, after, tt.after)
 		}
 	}
 }
@@ -185,7 +221,7 @@ func FuzzHidden(f *testing.F) {
 		var m PeerMiddle
 		for n := range 2000 {
 			part := b[:len(b)*(n%7)/6]
-			if len(part) > 0 && btHidden.Middle(&m, part) != More {
+			if len(part) > 0 && btHidden.Middle(&m, part, len(part)%2 == 0) != More {
 				return
 			}
 		}

@@ -241,8 +241,9 @@ type Handshake struct {
 	// First reports whether b, the first data of a connection, can begin it.
 	First func(b []byte) bool
 	// Middle shows the next segment b of a connection that is in its middle, and reports
-	// whether it is a session, in clear or encrypted. More asks for more of it.
-	Middle func(m *PeerMiddle, b []byte) Match
+	// whether it is a session, in clear or encrypted. More asks for more of it. ends says
+	// that its sender had nothing more to send (TCP's flag PSH).
+	Middle func(m *PeerMiddle, b []byte, ends bool) Match
 	// Answer builds what answers the handshake into dst, and returns its length. Proof
 	// writes into want what the one who opened the connection then sends, as only the
 	// program can: first is what it sent. It reports whether there is such a thing.

@@ -393,13 +393,13 @@ func (e *Engine) bare(p *nfq.Packet, h *host, now Time) nfq.Verdict {
 
 // inMiddle looks at data of a connection of a locked host that was there before it was
 // looked at, and reports whether it is one between peers.
-func (e *Engine) inMiddle(c *client, fl *flow, b []byte) detect.Match {
+func (e *Engine) inMiddle(c *client, fl *flow, b []byte, ends bool) detect.Match {
 	found := detect.No
 	for i, p := range detect.All {
 		if p.Hidden == nil || !c.proved.Has(i) || !e.streams.Has(i) {
 			continue
 		}
-		switch m := p.Hidden.Middle(&fl.middle, b); m {
+		switch m := p.Hidden.Middle(&fl.middle, b, ends); m {
 		case detect.Yes:
 			fl.protocol = uint8(i)
 			return m

@@ -217,18 +217,21 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 	if d == nil || !e.owns(&e.hosts[c.host], &c.askedAt) {
 		return false
 	}
-	if p.TCP && listen != 0 {
-		return e.prober.ProbeTCP(clientProbe(slot, c.salt), d.Index, c.askedAt, listen, e.out[:n], p.Alone)
-	}
 	if p.TCP {
-		asked := false
-		for range min(guessesAtOnce, len(guesses)) {
+		asked, room := false, guessesAtOnce
+		if listen != 0 {
+			asked = e.prober.ProbeTCP(clientProbe(slot, c.salt), d.Index, c.askedAt, listen, e.out[:n], p.Alone)
+			room--
+		}
+		// The port that it spoke from by UDP need not be where it listens.
+		for c.listen == 0 && room > 0 && len(guesses) > 0 {
 			i := int(c.guess) % len(guesses)
-			if !e.prober.ProbeTCP(clientProbe(slot, c.salt)|uint64(i)<<guessAt, d.Index, c.askedAt, guesses[i], e.out[:n], p.Alone) {
+			if !e.prober.ProbeTCP(clientProbe(slot, c.salt)|uint64(i+1)<<guessAt, d.Index, c.askedAt, guesses[i], e.out[:n], p.Alone) {
 				break
 			}
 			asked = true
 			c.guess++
+			room--
 		}
 		return asked
 	}

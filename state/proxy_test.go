@@ -199,7 +199,7 @@ func TestAskedWhereClientsListen(t *testing.T) {
 		}
 	}
 	// It answers at the second.
-	w.e.ProbedTCP(p.id&(1<<guessAt-1)|1<<guessAt, []byte(random(200)), w.now)
+	w.e.ProbedTCP(p.id&(1<<guessAt-1)|2<<guessAt, []byte(random(200)), w.now)
 	w.wantOwn(hostA, ports[1])
 	w.pass(41 * time.Second)
 	if last := p.asked[len(p.asked)-1]; last.Port != ports[1] {
@@ -208,7 +208,7 @@ func TestAskedWhereClientsListen(t *testing.T) {
 	if !w.locked(hostA) {
 		t.Error("not held")
 	}
-	w.e.ProbedTCP(p.id|5<<guessAt, []byte(random(200)), w.now)
+	w.e.ProbedTCP(p.id|6<<guessAt, []byte(random(200)), w.now)
 	w.wantOwn(hostA, ports[1])
 }
 

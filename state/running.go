@@ -60,7 +60,7 @@ func (e *Engine) runs(p *nfq.Packet, d *Device, h *host, slot int32, now Time) d
 		return detect.No
 	}
 	fl.looks++
-	m := detect.All[protocol].Hidden.Middle(&fl.middle, p.Payload)
+	m := detect.All[protocol].Hidden.Middle(&fl.middle, p.Payload, p.TCPFlags&nfq.PSH != 0)
 	to := e.hash.addr(&key.wan)
 	if fl.middle.May && !s.may.several && s.may.note(to) {
 		s.ask, s.round, s.next = 0, min(s.round, standingRounds-1), now

@@ -171,8 +171,8 @@ func (e *Engine) question(h *host, protocol int, p *detect.Probe, from nfq.Addr,
 }
 
 // The numbers of TCP probes: bit 63 says that a suspect was asked, and not a client. From
-// guessAt on they have the place in Protocol.Ports of the port that was asked, if that was
-// a guess. The salt tells an answer to the last question from others.
+// guessAt on they have the place in Protocol.Ports of the port that was asked, from 1 on, if
+// that was a guess. The salt tells an answer to the last question from others.
 const (
 	suspectProbe = uint64(1) << 63
 	guessAt      = 56

@@ -286,7 +286,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		}
 		m := detect.Yes
 		if s := h.attempt(&fl.key); s == nil || !s.hidden {
-			m = e.inMiddle(c, fl, p.Payload)
+			m = e.inMiddle(c, fl, p.Payload, p.TCPFlags&nfq.PSH != 0)
 		}
 		if m == detect.Yes && (fl.middle.Sure || !service(fl) || c.disguised || e.mayAsk(h, fl, now)) {
 			fl.fate = cut
@@ -432,8 +432,11 @@ func (e *Engine) ProbedTCP(id uint64, b []byte, now Time) {
 	}
 	f.Protocol = int(c.protocol)
 	c.learn(f)
-	if ports := detect.All[c.protocol].Ports; c.listen == 0 && c.port == 0 && len(ports) > 0 {
-		c.listen = ports[int(id&^suspectProbe>>guessAt)%len(ports)]
+	if c.listen == 0 {
+		c.listen = c.port
+		if i, ports := int(id>>guessAt), detect.All[c.protocol].Ports; i > 0 && i <= len(ports) {
+			c.listen = ports[i-1]
+		}
 	}
 	e.ownPort(&e.hosts[c.host], c, c.listen, now)
 	e.notePeers(&e.hosts[c.host], c, f, now)

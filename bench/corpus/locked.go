@@ -96,7 +96,7 @@ func (l *lock) look(x *flow, p *nfq.Packet, side int, at time.Time) {
 		l.lock(q.Src)
 	}
 	if p.Proto == nfq.ProtoTCP && len(p.Payload) > 0 {
-		f.looks = detect.BitTorrent.Hidden.Middle(&f.middle, p.Payload)
+		f.looks = detect.BitTorrent.Hidden.Middle(&f.middle, p.Payload, p.TCPFlags&nfq.PSH != 0)
 	}
 	switch l.engine.Packet(&q, l.now) {
 	case nfq.AcceptDecided:

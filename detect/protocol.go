@@ -286,6 +286,9 @@ type Probe struct {
 	// Hash says that it is about a torrent that the client has named, Key that it is made
 	// with the key that the client has given away.
 	Hash, Key bool
+	// Weak says that an answer has no token in it. It keeps a lock. Of a suspect it proves
+	// nothing: with what it gives away, the suspect is asked anew.
+	Weak bool
 	// Build builds the probe into dst, which has room for MaxAnswer, and
 	// returns its length, or 0 when this way cannot be gone. query is the
 	// last query of the client, or with Hash the info-hash that it named last, or with
@@ -309,7 +312,7 @@ const ProbePort = 1214
 
 // All are the protocols that are known, at most MaxProtocols. The index is used as a number
 // for the protocol in tables.
-var All = []*Protocol{&FastTrack, &BitTorrent, &WinMX, &OpenNAP}
+var All = []*Protocol{&FastTrack, &BitTorrent, &WinMX, &OpenNAP, &EDonkey}
 
 // MaxProtocols is how many protocols the tables have room for.
 const MaxProtocols = 16

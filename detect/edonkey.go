@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+// EDonkey is the network of eDonkey's servers and clients, eMule's additions to it, and
+// Kad, which does without servers: eMule, aMule, MLDonkey, Shareaza. Sources: the opcodes
+// and comments of eMule and aMule, and captures of aMule 2.3.3 and MLDonkey 3.2.1. Numbers
+// are little-endian.
+//
+// By TCP (edonkey_tcp.go) clients log in to a server and greet each other. By UDP they
+// speak to servers and to each other (edonkey_udp.go), and as nodes of Kad (kad.go). All of
+// it can be obfuscated: see edonkey_hidden.go and kad_hidden.go.
+
+var EDonkey = Protocol{
+	Name:     "edonkey",
+	Title:    "eDonkey",
+	Datagram: edonkeyDatagram,
+	First:    edonkeyFirst,
+	Flow:     kadFlow,
+	Probes: []Probe{
+		{Name: "find", Key: true, Build: kadSearch, Answered: kadFound},
+		{Name: "hello", Weak: true, Build: kadGreet, Answered: kadGreeted},
+		{Name: "greeting", TCP: true, Build: edonkeyGreeting, Answered: edonkeyGreeted},
+		{Name: "reask", Weak: true, Build: emuleAsk, Answered: emuleAnswered},
+	},
+	Sift: true,
+	// eMule's and aMule's default, MLDonkey's, eDonkey's.
+	Ports: []uint16{4662, 4661},
+}
+
+// The first byte of a message.
+const (
+	edonkeyPlain  = 0xe3
+	edonkeyEMule  = 0xc5
+	edonkeyPacked = 0xd4
+	kadPlain      = 0xe4
+	kadPacked     = 0xe5
+)
+
+func edonkeyDatagram(b []byte, f *Finding) Kind {
+	if len(b) < 2 {
+		return None
+	}
+	switch b[0] {
+	case kadPlain, kadPacked:
+		return kadDatagram(b, f)
+	case edonkeyEMule:
+		return emuleDatagram(b, f)
+	case edonkeyPlain:
+		return edonkeyServerDatagram(b, f)
+	}
+	if kadShaped(b) {
+		return Weak
+	}
+	return None
+}

@@ -255,6 +255,9 @@ func (e *Engine) answers(c *client, p *nfq.Packet, now Time) bool {
 		f := e.classify(&e.hosts[c.host], p.Payload)
 		return now.Since(c.lastProbe) < askPatience && f.Kind > detect.Weak && f.Protocol == int(c.protocol)
 	}
+	if way.Weak && now.Since(c.lastProbe) >= askPatience {
+		return false
+	}
 	n := way.Build(e.out[:], c.words(way), c.salt)
 	return n > 0 && way.Answered(p.Payload, e.out[:n])
 }

@@ -206,6 +206,10 @@ func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Ve
 			}
 			f := e.classify(h, p.Payload)
 			f.Protocol, f.Reason = i, detect.ReasonProbe
+			if way.Weak {
+				e.gaveAway(p, d, h, f, now)
+				return nfq.Drop
+			}
 			if c := e.answeredAsk(h, f, j, d, now); c != nil {
 				c.askedAt, c.port = p.Src, p.SrcPort
 				e.ownPort(h, c, p.SrcPort, now)
@@ -214,6 +218,23 @@ func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Ve
 		}
 	}
 	return nfq.Accept
+}
+
+// gaveAway takes an answer of a suspect that has no token in it, and that proves nothing:
+// with a key or a port that it gives away, the suspect is asked anew.
+func (e *Engine) gaveAway(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now Time) {
+	c := e.enter(h, f.Protocol, f.Reason, &p.Src, d, now)
+	if c == nil {
+		return
+	}
+	key := c.key
+	c.learn(f)
+	c.askedAt, c.port = p.Src, p.SrcPort
+	s := &h.suspicion
+	if c.key != key {
+		s.asked = min(s.asked, now-Time(askPatience))
+	}
+	e.suspect(h, f.Protocol, s.reason, &p.Src, d, p.SrcPort, f.TCPPort, now)
 }
 
 // answeredAsk takes the answer of a suspect, which came by the way of probing.

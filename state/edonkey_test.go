@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package state
+
+import (
+	"encoding/hex"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/nfq"
+)
+
+const (
+	kadPort     = 4672
+	kadHidden   = "d87ae7dce8e7fb218cfa434ce780ccf08a19590503cef6115f1f6c3e50829cc1b47e280321648e8c0df51b6c3a20f75ce81485"
+	kadNumber   = "2873f4c86234b7e5f23ba73b267b4557"
+	kadGreeted  = "e419" + kadNumber + "36120800"
+	kadFindHead = "e42102"
+)
+
+// kad is a datagram of a host from Kad's port.
+func kad(dst, b string) *nfq.Packet { return udp(macA, hostA, kadPort, dst, kadPort, mustHex(b)) }
+
+// finds answers the questions for nodes as the node with the number does.
+func finds(w *world) (n int) {
+	for _, q := range w.questions() {
+		if len(q.payload) == 70 && strings.HasPrefix(q.payload, kadFindHead) && strings.HasSuffix(q.payload, kadNumber) {
+			n++
+			w.expect("the answer with the token", toRouter(q.dst.Port, mustHex("e429"+q.payload[6:38]+"00")), nfq.Drop)
+		}
+	}
+	return n
+}
+
+// TestKadIsAskedTwice: one datagram that looks like an obfuscated one makes a suspect. Its
+// answer names its number, and with that it is asked for what proves it.
+func TestKadIsAskedTwice(t *testing.T) {
+	w := newWorld(t, nil)
+	w.expect("what looks like Kad", kad("198.51.100.7", kadHidden), nfq.Accept)
+	asked := ""
+	for _, q := range w.questions() {
+		asked += " " + q.payload[:4]
+		if q.dst.Port != kadPort {
+			t.Errorf("asked at port %d", q.dst.Port)
+		}
+	}
+	if asked != " e411 c590" {
+		t.Fatalf("asked%s", asked)
+	}
+	w.expect("an answer without a token", toRouter(kadPort, mustHex(kadGreeted)), nfq.Drop)
+	if w.locked(hostA) {
+		t.Fatal("locked by an answer without a token")
+	}
+	if n := finds(w); n != 1 {
+		t.Fatalf("asked %d times for the token", n)
+	}
+	if !w.locked(hostA) {
+		t.Fatal("not locked by the answer")
+	}
+	w.expect("its port is cut", kad("198.51.100.8", kadHidden[:36]), nfq.Drop)
+	w.expect("another port is not", udp(macA, hostA, 40000, "198.51.100.8", 40001, mustHex(kadHidden[:38])), nfq.Accept)
+
+	// As long as it answers it stays locked, and two minutes later it is released.
+	for range 20 {
+		w.pass(15 * time.Second)
+		finds(w)
+		if !w.locked(hostA) {
+			t.Fatal("released, though it answers")
+		}
+	}
+	w.pass(w.e.cfg.LockTime + time.Second)
+	if w.locked(hostA) {
+		t.Error("still locked")
+	}
+}
+
+// TestKadEcho: who sends everything back, or answers without the token, is not locked.
+func TestKadEcho(t *testing.T) {
+	w := newWorld(t, nil)
+	for i := range 40 {
+		w.expect("what looks like Kad", udp(macA, hostA, kadPort, "198.51.100.7", uint16(2000+i), mustHex(kadHidden)), nfq.Accept)
+		for _, q := range w.questions() {
+			b := mustHex(q.payload)
+			w.e.Packet(toRouter(q.dst.Port, b), w.now)
+			w.e.Packet(toRouter(q.dst.Port, mustHex(kadGreeted)), w.now)
+			w.e.Packet(toRouter(q.dst.Port, mustHex("c592")), w.now)
+			w.e.Packet(toRouter(q.dst.Port, mustHex("e42900112233445566778899aabbccddeeff00")), w.now)
+		}
+		w.pass(3 * time.Second)
+	}
+	if w.locked(hostA) {
+		t.Error("locked")
+	}
+}
+
+// TestKadConduct: what a node asks two others proves it; what is too short does not.
+func TestKadConduct(t *testing.T) {
+	find := kadFindHead + "d263c0bfde199876479fe3f44ba06515847dcb786032431d5989882ae4a6a639"
+	for _, tt := range []struct {
+		name, hex string
+		want      bool
+	}{
+		{"boot", "e401", false},
+		{"ping", "e460", false},
+		{"find", find, true},
+		{"boot, Kad 1", "e40089770024aa2317672704fc55686c5b870100007f9b3b361200", true},
+		{"server status", "e396c9d5aa55", true},
+		{"an answer", "e429d263c0bfde199876479fe3f44ba0651500", false},
+	} {
+		w := newWorld(t, nil)
+		w.expect(tt.name, kad("198.51.100.7", tt.hex), nfq.Drop)
+		if w.locked(hostA) {
+			t.Errorf("%s: locked by one", tt.name)
+		}
+		w.expect(tt.name, kad("203.0.113.9", tt.hex), nfq.Drop)
+		if w.locked(hostA) != tt.want {
+			t.Errorf("%s: locked by two: %t", tt.name, !tt.want)
+		}
+	}
+}
+
+// TestEDonkeyLogin: the login is cut, and its sender asked at the ports that it names.
+func TestEDonkeyLogin(t *testing.T) {
+	login := mustHex("e33f00000001e43e1279ff0e0e641255583bd9726f44c0a801323612040000000201000106006a6667626f71030100113e000000030100200d010000030100fb8008060a")
+	w := newWorld(t, nil)
+	asked := &prober{}
+	w.e.SetProber(asked)
+	w.expect("SYN", tcp(macA, hostA, 40000, "198.51.100.7", 4661, nfq.SYN, nil), nfq.Accept)
+	p := tcp(macA, hostA, 40000, "198.51.100.7", 4661, nfq.ACK, login)
+	p.Seq++
+	w.expect("login", p, nfq.Drop)
+	if c := w.e.Clients(w.now); len(c) != 0 {
+		t.Errorf("proved by one login: %+v", c)
+	}
+	if len(asked.asked) != 1 || asked.asked[0].Port != 4662 {
+		t.Fatalf("asked %+v", asked.asked)
+	}
+	w.e.ProbedTCP(asked.id, mustHex("c55800000001470109000000030100200100000003010022"), w.now)
+	if w.locked(hostA) {
+		t.Error("locked by half of an answer")
+	}
+	w.e.ProbedTCP(asked.id, mustHex("e36b0000004c1536aa395d0e85fe04305f1a5cf46f3001000000361207000000"+hex.EncodeToString(make([]byte, 100))), w.now)
+	if !w.locked(hostA) {
+		t.Error("not locked by the answer")
+	}
+	w.expect("its port is cut", tcp(macA, hostA, 4662, "198.51.100.9", 30000, nfq.ACK, []byte("x")), nfq.Drop)
+	w.expect("another connection is not", tcp(macA, hostA, 40001, "198.51.100.9", 443, nfq.SYN, nil), nfq.Accept)
+}

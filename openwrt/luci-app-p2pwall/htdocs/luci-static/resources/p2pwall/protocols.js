@@ -20,6 +20,10 @@ const table = {
 			'tracker.files.fm'
 		]
 	},
+	edonkey: {
+		title: 'eDonkey', programs: 'eMule, aMule, MLDonkey, Shareaza',
+		mode: 'off', lock: 'selective', has: 'block_udp probe tcp_probe http'
+	},
 	fasttrack: {
 		title: 'FastTrack', programs: 'Kazaa, Kazaa Lite, iMesh, Grokster, giFT, MLDonkey',
 		mode: 'block', lock: 'strict', has: 'block_udp pong probe tcp_probe http', old: true

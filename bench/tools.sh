@@ -87,6 +87,7 @@ clients() {
 	want qbittorrent-nox qbittorrent-nox
 	want aria2c aria2
 	want rtorrent rtorrent
+	want amuled amule-daemon
 	want mmdebstrap mmdebstrap
 	want /usr/lib/python3/dist-packages/libtorrent.egg-info python3-libtorrent
 	want sshd openssh-server

@@ -11,6 +11,9 @@
 //	go test -v -run 'TestWall/defaults_rtorrent' ./bench/clients
 //	go test -v -run 'TestWall/private_tracker' ./bench/clients -all
 //
+// Beside them there are clients of eDonkey, aMule as Debian 12 has it and the newest: see
+// TestMuleWall and TestMuleWithoutWall, with a small server of eDonkey (edonkey_server.go).
+//
 // Every situation has a network of its own (package lab): the client's host and
 // another host behind a router, outside two seeds (Transmission and qBittorrent, where
 // the situation does not need others), a tracker, the nodes of a DHT and proxies, which

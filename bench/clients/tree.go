@@ -21,10 +21,11 @@ import (
 // libraries are unpacked into a folder, nothing is installed there, and they run with
 // that as their root.
 
-// currentSuite is the suite, currentPackages what is wanted of it.
+// currentSuite is the suite, currentPackages and mulePackages what is wanted of it.
 const (
 	currentSuite    = "unstable"
 	currentPackages = "transmission-daemon,qbittorrent-nox,rtorrent,aria2,libc-bin"
+	mulePackages    = "amule-daemon,libc-bin"
 )
 
 // current makes a kind of the same client in Debian's newest version.
@@ -42,25 +43,28 @@ var (
 	newAria2        = current(aria2)
 )
 
-// currentTree returns the folder, and makes it when it is missing: in the user's
-// cache, for all checkouts, in half a minute. To have newer clients, remove it.
-var currentTree = sync.OnceValues(func() (string, error) {
+// currentTree returns the folder.
+var currentTree = sync.OnceValues(func() (string, error) { return treeOf(currentPackages) })
+
+// treeOf returns the folder with the packages, and makes it when it is missing: in the
+// user's cache, for all checkouts, in half a minute. To have newer clients, remove it.
+func treeOf(packages string) (string, error) {
 	cache, unlock, err := lab.Cache("clients")
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	sum := sha256.Sum256([]byte(currentPackages))
+	sum := sha256.Sum256([]byte(packages))
 	root := filepath.Join(cache, fmt.Sprintf("%s-%x", currentSuite, sum[:4]))
 	if _, err := os.Stat(root); err == nil {
 		return root, nil
 	}
-	return root, makeTree(root)
-})
+	return root, makeTree(root, packages)
+}
 
 // makeTree unpacks the clients and what they need, from where this machine has its
 // Debian packages.
-func makeTree(root string) error {
+func makeTree(root, packages string) error {
 	out, err := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian", "Component: main").Output()
 	mirror, _, _ := strings.Cut(string(out), "\n")
 	if err != nil || mirror == "" {
@@ -74,7 +78,7 @@ func makeTree(root string) error {
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return err
 	}
-	args := []string{"--quiet", "--variant=extract", "--include=" + currentPackages}
+	args := []string{"--quiet", "--variant=extract", "--include=" + packages}
 	// A machine that takes lists which are no longer current says so to its apt.
 	out, err = exec.Command("apt-config", "dump", "Acquire::Check-Valid-Until").Output()
 	if err != nil {

@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package clients
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// muleSituation is one way to run a client of eDonkey.
+type muleSituation struct {
+	name    string
+	current bool
+	hides   bool // takes and makes obfuscated connections alone
+	plain   bool // makes none
+	noUDP   bool
+	running bool // the wall starts when the transfer already runs
+	leech   bool // those outside download from the client, whose port is forwarded
+}
+
+var muleSituations = []muleSituation{
+	{name: "defaults"},
+	{name: "defaults", current: true},
+	{name: "clear", plain: true},
+	{name: "obfuscated", hides: true},
+	{name: "obfuscated", hides: true, current: true},
+	{name: "no UDP", noUDP: true},
+	{name: "running", running: true},
+	{name: "running and obfuscated", running: true, hides: true},
+	{name: "forwarded port", leech: true},
+}
+
+func (s muleSituation) title() string {
+	if s.current {
+		return s.name + " current aMule"
+	}
+	return s.name + " aMule"
+}
+
+// The ports of the clients of eDonkey and of their server.
+const (
+	muleTCP    = 4662
+	muleUDP    = 4672
+	donkeyPort = 4661
+	// muleRate bounds the upload of the seeds: KiB a second, each.
+	muleRate = 300
+	muleSize = 4 << 20
+	// muleHash is the MD4 hash of the content, as eDonkey has it for files of one part.
+	muleHash = "f77ff4f610a6e82f07cb6ada91aecbc2"
+)
+
+// muleEnv is a situation that runs.
+type muleEnv struct {
+	t      *testing.T
+	s      muleSituation
+	lab    *lab.Lab
+	host   *lab.Host
+	dir    string
+	resolv string
+	server *donkeyServer
+	seeds  []*mule
+	client *mule
+	link   string
+	sum    [32]byte
+}
+
+func newMuleEnv(t *testing.T, s muleSituation) *muleEnv {
+	t.Helper()
+	programs := []string{"iptables", "ip6tables", "amuled"}
+	if s.current {
+		programs = append(programs, "mmdebstrap")
+	}
+	if why := lab.Needs(programs...); why != "" {
+		t.Skip(why)
+	}
+	cfg := lab.Config{NoServers: true, NoOffload: true, NAT: true}
+	if s.leech {
+		cfg.Forward = muleTCP
+	}
+	l, err := lab.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	e := &muleEnv{t: t, s: s, lab: l, host: l.Clients[0], dir: t.TempDir()}
+	if err := l.Firewall(); err != nil {
+		t.Fatal(err)
+	}
+	e.capture()
+	e.resolv = filepath.Join(e.dir, "resolv.conf")
+	if err := os.WriteFile(e.resolv, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []netip.Addr{seedA4, seedB4} {
+		if _, err := l.Inet.Run("ip", "addr", "add", a.String()+"/32", "dev", lab.HostDev); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hash, err := hex.DecodeString(muleHash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.server = &donkeyServer{
+		open: func(a netip.Addr) bool { return isMule(a) || s.leech },
+		has:  func(a netip.Addr) bool { return isMule(a) != s.leech },
+		hash: [16]byte(hash),
+	}
+	e.link = donkeyLink("film.mkv", muleSize, e.server.hash)
+	if err := startDonkeyServer(l, e.serverAt(), e.server); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// isMule tells whether one of the clients outside has the address.
+func isMule(a netip.Addr) bool { return a == seedA4 || a == seedB4 }
+
+func (e *muleEnv) serverAt() netip.AddrPort { return netip.AddrPortFrom(track4, donkeyPort) }
+
+// capture leaves a recording for people, when asked to.
+func (e *muleEnv) capture() {
+	dir := os.Getenv(pcapEnv)
+	if dir == "" {
+		return
+	}
+	file := filepath.Join(dir, strings.NewReplacer("/", "-", " ", "-").Replace(e.t.Name())+".pcap")
+	c := e.lab.Router.Command("tcpdump", "-U", "-q", "-Z", "root", "-i", lab.BridgeDev, "-w", file)
+	if err := c.Start(); err != nil {
+		e.t.Fatal(err)
+	}
+	e.lab.OnClose(func() {
+		c.Process.Signal(os.Interrupt)
+		c.Wait()
+	})
+}
+
+// nodeID is the number of a seed in Kad.
+func nodeID(i int) (id [16]byte) {
+	rand.NewChaCha8([32]byte{byte(i + 1)}).Read(id[:])
+	return id
+}
+
+// outside starts the clients outside, and waits until the server knows the file if they
+// have it.
+func (e *muleEnv) outside(have bool) {
+	e.t.Helper()
+	addrs := []netip.Addr{seedA4, seedB4}
+	for i, a := range addrs {
+		m := &mule{
+			ns: e.lab.Inet.Namespace, dir: filepath.Join(e.dir, fmt.Sprintf("outside%d", i)), resolv: e.resolv,
+			bind: a, tcp: muleTCP, udp: muleUDP, server: e.serverAt(), self: nodeID(i), upload: muleRate, rpc: uint16(4712 + i),
+			contact: []kadContact{{nodeID(1 - i), addrs[1-i], muleUDP, muleTCP}},
+			hides:   e.s.hides, plain: e.s.plain,
+		}
+		e.begin(m, have)
+		e.seeds = append(e.seeds, m)
+	}
+}
+
+// begin starts a client, with the file if it is to have it.
+func (e *muleEnv) begin(m *mule, have bool) {
+	e.t.Helper()
+	if have {
+		if err := os.MkdirAll(m.incoming(), 0o755); err != nil {
+			e.t.Fatal(err)
+		}
+		content := make([]byte, muleSize)
+		rand.NewChaCha8([32]byte{1}).Read(content)
+		e.sum = sha256.Sum256(content)
+		if err := os.WriteFile(filepath.Join(m.incoming(), "film.mkv"), content, 0o644); err != nil {
+			e.t.Fatal(err)
+		}
+	}
+	if err := m.start(e.lab); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// offered waits until so many clients that have the file are at the server.
+func (e *muleEnv) offered(n int) {
+	e.t.Helper()
+	e.until("those who have the file", func() bool { return e.server.known() >= n })
+}
+
+// launch starts the client of the LAN.
+func (e *muleEnv) launch() {
+	e.t.Helper()
+	m := &mule{
+		ns: e.host.Namespace, dir: filepath.Join(e.dir, "client"), resolv: e.resolv, current: e.s.current,
+		tcp: muleTCP, udp: muleUDP, server: e.serverAt(), self: nodeID(9), upload: muleRate, rpc: 4712,
+		hides: e.s.hides, plain: e.s.plain,
+		contact: []kadContact{{nodeID(0), seedA4, muleUDP, muleTCP}, {nodeID(1), seedB4, muleUDP, muleTCP}},
+	}
+	if e.s.noUDP {
+		m.udp, m.contact = 0, nil
+	}
+	e.client = m
+	e.begin(m, e.s.leech)
+	if !e.s.leech {
+		if err := m.download(e.link); err != nil {
+			e.t.Fatal(err)
+		}
+	}
+}
+
+// until waits for something that must come.
+func (e *muleEnv) until(what string, cond func() bool) {
+	e.t.Helper()
+	for end := time.Now().Add(2 * patience); !cond(); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			said := ""
+			for _, m := range append(e.seeds, e.client) {
+				if m != nil {
+					text, _ := os.ReadFile(filepath.Join(m.config(), "logfile"))
+					said += m.dir + ":\n" + string(text) + m.log.String()
+				}
+			}
+			e.t.Fatalf("did not come: %s; %d logins, %d obfuscated\n%s", what, e.server.logins, e.server.hidden, said)
+		}
+	}
+}
+
+// moved sums the payload by TCP between the LAN and those outside after a time, in the
+// direction of the file.
+func (e *muleEnv) moved(after time.Time) (n int) {
+	for _, p := range e.lab.Packets.All(func(p *lab.Packet) bool {
+		if p.Proto != lab.TCP || !p.Out || !p.Time.After(after) {
+			return false
+		}
+		if e.s.leech {
+			return p.WAN && isMule(p.Dst.Addr())
+		}
+		return !p.WAN && isMule(p.Src.Addr())
+	}) {
+		n += p.Len
+	}
+	return n
+}
+
+// whole tells whether a client has the file.
+func (e *muleEnv) whole(m *mule) bool {
+	b, err := os.ReadFile(filepath.Join(m.incoming(), "film.mkv"))
+	return err == nil && sha256.Sum256(b) == e.sum
+}
+
+// prepare starts everything but the client.
+func (e *muleEnv) prepare() {
+	e.t.Helper()
+	if e.s.leech {
+		e.outside(false)
+		return
+	}
+	e.outside(true)
+	e.offered(2)
+}
+
+// fetch has those outside download, where they do.
+func (e *muleEnv) fetch() {
+	e.t.Helper()
+	if !e.s.leech {
+		return
+	}
+	e.offered(1)
+	for _, m := range e.seeds {
+		if err := m.download(e.link); err != nil {
+			e.t.Fatal(err)
+		}
+	}
+}
+
+// TestMuleWithoutWall shows that every situation can fail: without the wall the file is
+// transferred.
+func TestMuleWithoutWall(t *testing.T) {
+	for _, s := range muleSituations {
+		t.Run(s.title(), func(t *testing.T) {
+			t.Parallel()
+			e := newMuleEnv(t, s)
+			e.prepare()
+			e.launch()
+			e.fetch()
+			to := e.client
+			if s.leech {
+				to = e.seeds[0]
+			}
+			var first time.Time
+			e.until("the first bytes", func() bool {
+				first = time.Now()
+				return e.moved(time.Time{}) > blockSize
+			})
+			e.until("the file", func() bool { return e.whole(to) })
+			n := e.moved(first.Add(grace))
+			t.Logf("%d bytes after the first %v; %d logins, %d obfuscated", n, grace, e.server.logins, e.server.hidden)
+			if n < muleSize/4 {
+				t.Errorf("only %d bytes after the first seconds", n)
+			}
+		})
+	}
+}
+
+// The lock is longer than for BitTorrent: a node of Kad answers ten questions a minute.
+const (
+	muleLock = 20 * time.Second
+	muleHold = 5 * muleLock
+)
+
+// TestMuleWall runs every situation with the wall. What must hold is as for BitTorrent.
+func TestMuleWall(t *testing.T) {
+	for _, s := range muleSituations {
+		t.Run(s.title(), func(t *testing.T) {
+			t.Parallel()
+			e := newMuleEnv(t, s)
+			e.prepare()
+			if s.running {
+				e.launch()
+				e.until("the first bytes", func() bool { return e.moved(time.Time{}) > 16*blockSize })
+			}
+			w := e.startWall()
+			first := e.starts()
+			e.fetch()
+			found := e.found(w, first)
+			e.held(w, found)
+			if n := e.moved(first.Add(grace)); n >= blockSize {
+				t.Errorf("%d bytes from those who have the file after %v", n, grace)
+			} else {
+				t.Logf("%d bytes after %v", n, grace)
+			}
+			for _, m := range append(e.seeds, e.client) {
+				if m != e.client == s.leech && e.whole(m) {
+					t.Error("the file is there")
+				}
+			}
+			e.client.stop()
+			e.released(w, time.Now())
+			if n := e.lab.Packets.Dropped(); n > 0 {
+				t.Errorf("the recorder missed %d packets: what it shows proves nothing", n)
+			}
+		})
+	}
+}
+
+// starts starts the client, unless it runs, and returns when its first packet to one of
+// those outside came to the router; where it runs already, now.
+func (e *muleEnv) starts() time.Time {
+	e.t.Helper()
+	if e.s.running {
+		return time.Now()
+	}
+	after := e.lab.Packets.Now()
+	e.launch()
+	var first lab.Packet
+	e.until("the client's first packet", func() bool {
+		all := e.lab.Packets.All(func(p *lab.Packet) bool {
+			return p.At > after && !p.WAN && !p.Out && p.MAC == e.host.MAC && p.Dst.Addr().Is4() && !p.Dst.Addr().IsPrivate()
+		})
+		if len(all) > 0 {
+			first = all[0]
+		}
+		return len(all) > 0
+	})
+	return first.Time
+}
+
+func (e *muleEnv) startWall() *lab.Wall {
+	e.t.Helper()
+	dir, err := os.MkdirTemp("", "wall-")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(func() { os.RemoveAll(dir) })
+	w, err := e.lab.StartWall(lab.WallConfig{
+		Bin: wallProgram(e.t), Dir: dir,
+		Main:       map[string]string{"timelock": fmt.Sprint(int(muleLock.Seconds()))},
+		BitTorrent: map[string]string{"mode": "block"},
+		Others:     map[string]map[string]string{"edonkey": {"mode": "block"}},
+	})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(func() {
+		if e.t.Failed() {
+			e.t.Logf("log of the wall:\n%s", w.LogText())
+		}
+	})
+	return w
+}
+
+func (e *muleEnv) locked(w *lab.Wall) bool {
+	c, err := w.Client(e.host)
+	return err == nil && c.Locked && c.Protocol == "edonkey"
+}
+
+// found waits until the client is locked, and returns when that was seen.
+func (e *muleEnv) found(w *lab.Wall, first time.Time) time.Time {
+	e.t.Helper()
+	for ; time.Since(first) < findTime+slack; time.Sleep(50 * time.Millisecond) {
+		for _, ev := range w.Seen() {
+			if ev.Event != "locked" || ev.Class != "client" || ev.MAC != e.host.MACText() {
+				continue
+			}
+			took := ev.Got.Sub(first)
+			if took > findTime || ev.Protocol != "edonkey" {
+				e.t.Errorf("found as %q after %v", ev.Protocol, took)
+			}
+			c, _ := w.Client(e.host)
+			e.t.Logf("found after %.1f s by %s, %s", took.Seconds(), c.Proof, c.Reason)
+			return ev.Got
+		}
+	}
+	clients, err := w.Clients()
+	e.t.Errorf("not found within %v; the wall knows %+v (%v)", findTime, clients, err)
+	return time.Now()
+}
+
+// held watches the lock for as long as the client is to go on.
+func (e *muleEnv) held(w *lab.Wall, found time.Time) {
+	e.t.Helper()
+	polls, gaps := 0, 0
+	for ; time.Since(found) < muleHold; time.Sleep(250 * time.Millisecond) {
+		polls++
+		if !e.locked(w) {
+			if gaps++; gaps == 1 {
+				e.t.Logf("off %.1f s after it was on", time.Since(found).Seconds())
+			}
+		}
+	}
+	if gaps > 0 {
+		e.t.Errorf("the lock was off %d times of %d", gaps, polls)
+	}
+}
+
+// released wants the lock to end within one lock time of the client's end.
+func (e *muleEnv) released(w *lab.Wall, ended time.Time) {
+	e.t.Helper()
+	for ; time.Since(ended) < muleLock+slack; time.Sleep(50 * time.Millisecond) {
+		if !e.locked(w) {
+			e.t.Logf("released after %.1f s", time.Since(ended).Seconds())
+			return
+		}
+	}
+	e.t.Errorf("not released %v after the client's end", muleLock)
+}

@@ -41,8 +41,8 @@ type HostPort struct {
 // with elsewhere, whoever opened them. Translated ones get no more replies.
 //
 // It clears the mark of the TCP connections that the given hosts opened to elsewhere, and
-// of their UDP flows, if they were decided, but for those to ports of
-// which but reports true.
+// of their UDP flows, if they were decided, but for those that are marked, and for those to
+// ports of which but reports true.
 // They stay in the connection table and go on without a gap; where the host is watched (see
 // SetWriter.Watch), the next data that it sends in a connection is queued, and what may be
 // of WebRTC in a flow. One that is offloaded comes back to the rules only when the kernel
@@ -56,11 +56,29 @@ func CutFlows(m Marks, pairs map[Pair]struct{}, ports map[HostPort]struct{}, hos
 		switch {
 		case e.of(pairs) || e.ofPorts(ports, lan):
 			return ctRemove
-		case !m.decided(e.mark):
+		case !m.decided(e.mark) || m.marked(e.mark):
 		case opened && outside(lan, &e.origDst.Addr) && !but(e.proto, e.origDst.Port),
 			// The other side may have spoken first.
 			accepted && e.proto == ProtoUDP && outside(lan, &e.origSrc.Addr) && !but(ProtoUDP, e.origSrc.Port):
 			return ctUnmark
+		}
+		return ctKeep
+	})
+}
+
+// MarkFlows marks the connections that CutFlows would remove: all between the given
+// pairs, and all that the given ports of LAN hosts have with elsewhere. It takes the marks
+// off those of the freed hosts, so that the rules look at them anew. It returns how many it
+// changed. One that is offloaded stays so, past the rules, until the kernel ends that.
+func MarkFlows(m Marks, pairs map[Pair]struct{}, ports map[HostPort]struct{}, freed map[Addr]struct{}, lan []netip.Prefix) (int, error) {
+	return changeFlows(&m, func(e *ctEntry) ctChange {
+		_, opened := freed[e.origSrc.Addr]
+		_, accepted := freed[e.replySrc.Addr]
+		switch marked := m.marked(e.mark); {
+		case !marked && (e.of(pairs) || e.ofPorts(ports, lan)):
+			return ctMark
+		case marked && (opened || accepted):
+			return ctFree
 		}
 		return ctKeep
 	})

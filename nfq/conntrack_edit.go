@@ -19,6 +19,8 @@ const (
 	ctKeep   ctChange = iota
 	ctRemove          // delete it
 	ctUnmark          // clear the bits of Marks.Mask
+	ctMark            // mark it as Marks.Marked says
+	ctFree            // undo that
 )
 
 // changeFlows does to each connection what want says, and returns how many it
@@ -106,8 +108,15 @@ func appendEdits(b []byte, m *Marks, edits []ctEdit) []byte {
 		if x.change == ctRemove {
 			b = appendAttr(b, ctaIDNum, x.id[:])
 		} else {
-			b = appendAttr32(b, ctaMark, 0)
-			b = appendAttr32(b, ctaMarkMask, m.Mask)
+			value, mask := uint32(0), m.Mask
+			if x.change != ctUnmark {
+				mask |= m.ConnMask
+			}
+			if x.change == ctMark {
+				value = m.Marked | m.Conn
+			}
+			b = appendAttr32(b, ctaMark, value)
+			b = appendAttr32(b, ctaMarkMask, mask)
 		}
 		b = endMessage(b, at)
 	}

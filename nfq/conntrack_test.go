@@ -200,7 +200,7 @@ func TestCutFlowsOfHosts(t *testing.T) {
 	for _, port := range []string{"443", "6881", "6882", "6883", "6885"} {
 		markFlow(t, "tcp", port, testMarks.Decided|5)
 	}
-	markFlow(t, "tcp", "6886", testMarks.Mask|5)   // of an earlier version
+	markFlow(t, "tcp", "6886", testMarks.Marked|5) // to be marked only
 	markFlow(t, "tcp", "6887", testMarks.Sample|5) // another value
 	for _, port := range []string{"6881", "3478", "6888", "6889"} {
 		markFlow(t, "udp", port, testMarks.Decided|5)
@@ -219,11 +219,11 @@ func TestCutFlowsOfHosts(t *testing.T) {
 	flow(t, "udp", "192.168.1.51:40012", "198.51.100.7:6889") // another host
 	hosts := map[Addr]struct{}{addr("192.168.1.50"): {}}
 	but := func(_ uint8, port uint16) bool { return port == 443 || port == 3478 }
-	if n, err := CutFlows(testMarks, nil, nil, hosts, lan, but); n != 4 || err != nil {
+	if n, err := CutFlows(testMarks, nil, nil, hosts, lan, but); n != 3 || err != nil {
 		t.Errorf("%d connections are undecided, error %v", n, err)
 	}
 	if got, want := tracked(t, "tcp"), "192.168.1.50:6882 5000005, 192.168.1.51:6883 5000005, 198.51.100.7:443 5000005, "+
-		"198.51.100.7:6881 5, 198.51.100.7:6884, 198.51.100.7:6885 5000005, 198.51.100.7:6886 5, 198.51.100.7:6887 6000005"; got != want {
+		"198.51.100.7:6881 5, 198.51.100.7:6884, 198.51.100.7:6885 5000005, 198.51.100.7:6886 7000005, 198.51.100.7:6887 6000005"; got != want {
 		t.Errorf("TCP:\n%s, want\n%s", got, want)
 	}
 	if got, want := tracked(t, "udp"), "192.168.1.50:6888 5, 198.51.100.7:3478 5000005, 198.51.100.7:6881 5, 198.51.100.7:6889 5000005"; got != want {
@@ -231,6 +231,42 @@ func TestCutFlowsOfHosts(t *testing.T) {
 	}
 	if n, err := CutFlows(testMarks, nil, nil, hosts, lan, but); n != 0 || err != nil {
 		t.Errorf("the second time: %d, %v", n, err)
+	}
+}
+
+// TestMarkFlows: what would be cut is marked, and freed again, and what others put into the
+// marks stays.
+func TestMarkFlows(t *testing.T) {
+	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32", "198.51.100.8/32")
+	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
+	m := testMarks
+	m.Conn, m.ConnMask = 0x20000, 0xf0000
+	for _, port := range []string{"6881", "6882", "6883", "6885"} {
+		markFlow(t, "udp", port, m.Decided|0x90005)
+	}
+	flow(t, "udp", "192.168.1.50:40001", "198.51.100.7:6881") // the pair
+	flow(t, "udp", "192.168.1.50:40002", "198.51.100.8:6882") // the port
+	flow(t, "udp", "192.168.1.50:40003", "198.51.100.8:6883")
+	flow(t, "udp", "192.168.1.50:40002", "192.168.1.51:6884") // within the LAN
+	flow(t, "udp", "192.168.1.51:40002", "198.51.100.8:6885") // another host
+	pairs := map[Pair]struct{}{{addr("192.168.1.50"), addr("198.51.100.7")}: {}}
+	ports := map[HostPort]struct{}{{addr("192.168.1.50"), ProtoUDP, 40002}: {}}
+	if n, err := MarkFlows(m, pairs, ports, nil, lan); n != 2 || err != nil {
+		t.Errorf("%d connections are marked, error %v", n, err)
+	}
+	if n, err := MarkFlows(m, pairs, ports, nil, lan); n != 0 || err != nil {
+		t.Errorf("the second time: %d, %v", n, err)
+	}
+	if got, want := tracked(t, "udp"), "192.168.1.51:6884, 198.51.100.7:6881 7020005, 198.51.100.8:6882 7020005, "+
+		"198.51.100.8:6883 5090005, 198.51.100.8:6885 5090005"; got != want {
+		t.Errorf("marked:\n%s, want\n%s", got, want)
+	}
+	if n, err := MarkFlows(m, nil, nil, map[Addr]struct{}{addr("192.168.1.50"): {}}, lan); n != 2 || err != nil {
+		t.Errorf("%d connections are freed, error %v", n, err)
+	}
+	if got, want := tracked(t, "udp"), "192.168.1.51:6884, 198.51.100.7:6881 5, 198.51.100.8:6882 5, "+
+		"198.51.100.8:6883 5090005, 198.51.100.8:6885 5090005"; got != want {
+		t.Errorf("freed:\n%s, want\n%s", got, want)
 	}
 }
 

@@ -37,8 +37,8 @@ const ipsetOpLen = nlmsgHeaderLen + nfgenLen + 8 + 24 + 4 + 2*24 + 8
 
 // OpenIPSets opens the sets p2pwall-cut4 and p2pwall-cut6 (hash:net,net, client and
 // peer), p2pwall-lock4 and p2pwall-lock6 (hash:ip), p2pwall-own4 and p2pwall-own6
-// (hash:ip,port), and p2pwall-watch4 and p2pwall-watch6 (hash:ip), all created with a
-// timeout. They must be there already: what is missing is an error of each change.
+// (hash:ip,port), and p2pwall-watch4, p2pwall-watch6, p2pwall-mark4 and p2pwall-mark6
+// (hash:ip), all created with a timeout. They must be there already: what is missing is an error of each change.
 //
 // ipset counts in seconds: a timeout is rounded up. Adding an element that
 // exists refreshes its timeout, and deleting one that does not exist is no
@@ -73,9 +73,9 @@ func appendIPSetOp(b []byte, op *setOp) []byte {
 	b, at := beginIPSet(b, typ, op.set)
 	b, data := beginAttr(b, ipsetAttrData|unix.NLA_F_NESTED)
 	switch op.set {
-	case setLock4, setWatch4:
+	case setLock4, setWatch4, setMark4:
 		b = appendIPSetAddr(b, ipsetDataIP, ipsetAddr4, op.key[:4])
-	case setLock6, setWatch6:
+	case setLock6, setWatch6, setMark6:
 		b = appendIPSetAddr(b, ipsetDataIP, ipsetAddr6, op.key[:16])
 	case setOwn4:
 		b = appendIPSetAddr(b, ipsetDataIP, ipsetAddr4, op.key[:4])
@@ -112,7 +112,7 @@ func appendIPSetPort(b, key []byte) []byte {
 func beginIPSet(b []byte, typ uint16, set setID) ([]byte, int) {
 	family := uint8(unix.AF_INET)
 	switch set {
-	case setCut6, setLock6, setOwn6, setWatch6:
+	case setCut6, setLock6, setOwn6, setWatch6, setMark6:
 		family = unix.AF_INET6
 	}
 	b, at := beginMessage(b, typ, unix.NLM_F_REQUEST, setSeq(set), family, 0)

@@ -34,6 +34,12 @@ type Marks struct {
 	// Watch is the packet mark by which nft, where it only keeps the sets, tells
 	// iptables what is from or to a host that is watched.
 	Watch uint32
+	// Marked is the mark (packet and connection) of what would be cut if it were not to
+	// be marked only. It has all bits, so that it counts as decided, too. Such a
+	// connection has Conn as well, in the bits of ConnMask: others route it by that, or
+	// slow it down.
+	Marked         uint32
+	Conn, ConnMask uint32
 }
 
 // MakeMarks makes the values of a mask, with its bits from the lowest up. It reports
@@ -46,7 +52,7 @@ func MakeMarks(mask uint32) (Marks, bool) {
 	last := uint32(1) << (31 - bits.LeadingZeros32(mask))
 	return Marks{
 		Mask: mask, Decided: first | last,
-		Sample: mask &^ first, Own: mask &^ first, Watch: mask &^ last,
+		Sample: mask &^ first, Own: mask &^ first, Watch: mask &^ last, Marked: mask,
 	}, true
 }
 
@@ -70,6 +76,9 @@ func FormatMark(mark uint32) string {
 
 // decided reports whether a mark has the value of Decided.
 func (m *Marks) decided(mark uint32) bool { return mark&m.Decided == m.Decided }
+
+// marked reports whether a mark has the value of Marked.
+func (m *Marks) marked(mark uint32) bool { return mark&m.Mask == m.Marked && m.Mask != 0 }
 
 // with returns a mark with one of the values. What others put into it stays.
 func (m *Marks) with(mark, value uint32) uint32 { return mark&^m.Mask | value }

@@ -15,9 +15,9 @@ func TestMakeMarks(t *testing.T) {
 		want Marks
 		ok   bool
 	}{
-		{7, Marks{Mask: 7, Decided: 5, Sample: 6, Own: 6, Watch: 3}, true},
-		{DefaultMarkMask, Marks{Mask: 0x0200c000, Decided: 0x02004000, Sample: 0x02008000, Own: 0x02008000, Watch: 0xc000}, true},
-		{0x80000101, Marks{Mask: 0x80000101, Decided: 0x80000001, Sample: 0x80000100, Own: 0x80000100, Watch: 0x101}, true},
+		{7, Marks{Mask: 7, Decided: 5, Sample: 6, Own: 6, Watch: 3, Marked: 7}, true},
+		{DefaultMarkMask, Marks{Mask: 0x0200c000, Decided: 0x02004000, Sample: 0x02008000, Own: 0x02008000, Watch: 0xc000, Marked: 0x0200c000}, true},
+		{0x80000101, Marks{Mask: 0x80000101, Decided: 0x80000001, Sample: 0x80000100, Own: 0x80000100, Watch: 0x101, Marked: 0x80000101}, true},
 		{0, Marks{}, false},
 		{3, Marks{}, false},
 		{0xf, Marks{}, false},
@@ -48,7 +48,7 @@ func TestDefaultMask(t *testing.T) {
 // TestMarksOfOthers: one bit alone means nothing.
 func TestMarksOfOthers(t *testing.T) {
 	m := DefaultMarks()
-	for _, v := range []uint32{m.Decided, m.Sample, m.Own, m.Watch} {
+	for _, v := range []uint32{m.Decided, m.Sample, m.Own, m.Watch, m.Marked} {
 		if bits.OnesCount32(v) < 2 || v&^m.Mask != 0 {
 			t.Errorf("the value %#x of %#x", v, m.Mask)
 		}

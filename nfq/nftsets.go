@@ -33,8 +33,8 @@ const nftOpLen = 3*(3*nlaHeaderLen+32) + 12
 const nftSetLen = 3*64 + 2*(nlmsgHeaderLen+nfgenLen)
 
 // OpenNFTSets opens the sets of table `inet p2pwall`: cut4 and cut6 (client . peer),
-// lock4 and lock6, own4 and own6 (client . protocol . port), watch4 and watch6, all with
-// `flags timeout`. They must be there already: what is missing is an error of each change.
+// lock4 and lock6, own4 and own6 (client . protocol . port), watch4 and watch6, mark4 and
+// mark6, all with `flags timeout`. They must be there already: what is missing is an error of each change.
 //
 // A change is sent as "add, delete, add with the timeout" in one transaction,
 // which never shows the set without the element. That is what refreshes a

@@ -71,4 +71,7 @@ const (
 	// AcceptDecided accepts and marks the packet with Marks.Decided: the
 	// connection was looked at and needs no further look.
 	AcceptDecided
+	// AcceptMarked accepts and marks the packet with Marks.Marked: it would be cut,
+	// and its connection is to be marked in place of that.
+	AcceptMarked
 )

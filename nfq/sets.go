@@ -24,17 +24,19 @@ const (
 	setOwn6
 	setWatch4
 	setWatch6
+	setMark4
+	setMark6
 	setCount
 )
 
 // setNames are the names of the sets in nftables, and with ipsetPrefix in
 // ipset.
-var setNames = [setCount]string{"cut4", "cut6", "lock4", "lock6", "own4", "own6", "watch4", "watch6"}
+var setNames = [setCount]string{"cut4", "cut6", "lock4", "lock6", "own4", "own6", "watch4", "watch6", "mark4", "mark6"}
 
 // setKeyLen is the length of a set's key as nftables has it: addresses as on the
 // wire, the two addresses of a pair one after the other. A port has its address,
 // the protocol and the number, each in a field of four bytes or a multiple of that.
-var setKeyLen = [setCount]uint8{8, 32, 4, 16, 12, 24, 4, 16}
+var setKeyLen = [setCount]uint8{8, 32, 4, 16, 12, 24, 4, 16, 4, 16}
 
 // maxSetOps is how many changes go to the kernel at a time, at most.
 const maxSetOps = 128

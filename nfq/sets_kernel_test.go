@@ -30,6 +30,8 @@ const testTable = `table inet p2pwall {
 	set own6 { typeof ip6 saddr . meta l4proto . th sport; flags timeout; }
 	set watch4 { type ipv4_addr; flags timeout; }
 	set watch6 { type ipv6_addr; flags timeout; }
+	set mark4 { type ipv4_addr; flags timeout; }
+	set mark6 { type ipv6_addr; flags timeout; }
 	chain out {
 		type filter hook output priority filter - 10;
 		ip saddr . meta l4proto . th sport @own4 drop
@@ -142,12 +144,15 @@ func TestNFTSets(t *testing.T) {
 	s.Watch(addr("192.0.2.5"), hour)
 	s.Watch(addr("2001:db8::5"), hour)
 	s.Watch(Addr{}, hour)
+	s.Mark(addr("192.0.2.6"), hour)
+	s.Mark(addr("2001:db8::6"), hour)
 	flush(t, s)
 	all := map[string]string{
 		"cut4": "192.0.2.1 . 198.51.100.1", "cut6": "2001:db8::1 . 2001:db8::2",
 		"lock4": "192.0.2.3", "lock6": "2001:db8::3",
 		"own4": "192.0.2.4 . udp . 6881", "own6": "2001:db8::4 . tcp . 51413",
 		"watch4": "192.0.2.5", "watch6": "2001:db8::5",
+		"mark4": "192.0.2.6", "mark6": "2001:db8::6",
 	}
 	want("add", all)
 	for _, set := range setNames {
@@ -354,6 +359,7 @@ func createIPSets(t *testing.T) (have [setCount]bool) {
 		setLock4: {"hash:ip"}, setLock6: {"hash:ip", "family", "inet6"},
 		setOwn4: {"hash:ip,port"}, setOwn6: {"hash:ip,port", "family", "inet6"},
 		setWatch4: {"hash:ip"}, setWatch6: {"hash:ip", "family", "inet6"},
+		setMark4: {"hash:ip"}, setMark6: {"hash:ip", "family", "inet6"},
 	} {
 		name := ipsetPrefix + setNames[set]
 		out, err := netns.Try("", "ipset", append([]string{"create", name}, append(typ, "timeout", "0")...)...)
@@ -392,7 +398,7 @@ func TestIPSets(t *testing.T) {
 	netns.Enter(t)
 	have := createIPSets(t)
 	s := openIPSets(t)
-	elements := [setCount]string{"192.0.2.1,198.51.100.1", "2001:db8::1,2001:db8::2", "192.0.2.3", "2001:db8::3", "192.0.2.4,udp:6881", "2001:db8::4,tcp:51413", "192.0.2.5", "2001:db8::5"}
+	elements := [setCount]string{"192.0.2.1,198.51.100.1", "2001:db8::1,2001:db8::2", "192.0.2.3", "2001:db8::3", "192.0.2.4,udp:6881", "2001:db8::4,tcp:51413", "192.0.2.5", "2001:db8::5", "192.0.2.6", "2001:db8::6"}
 	firstMissing := slices.Index(have[:], false)
 
 	// finish flushes: the sets that are missing are reported, by their first.
@@ -427,6 +433,8 @@ func TestIPSets(t *testing.T) {
 		s.Own(addr("2001:db8::4"), ProtoTCP, 51413, d)
 		s.Watch(addr("192.0.2.5"), d)
 		s.Watch(addr("2001:db8::5"), d)
+		s.Mark(addr("192.0.2.6"), d)
+		s.Mark(addr("2001:db8::6"), d)
 	}
 	// Fifty seconds first: the second call refreshes the timeout.
 	add(50 * time.Second)
@@ -444,6 +452,8 @@ func TestIPSets(t *testing.T) {
 		s.Disown(addr("2001:db8::4"), ProtoTCP, 51413)
 		s.Unwatch(addr("192.0.2.5"))
 		s.Unwatch(addr("2001:db8::5"))
+		s.Unmark(addr("192.0.2.6"))
+		s.Unmark(addr("2001:db8::6"))
 		finish(s.Flush())
 		want("delete", false)
 	}

@@ -43,6 +43,8 @@ func TestAppendNFTBatch(t *testing.T) {
 	own6 := n16(9) + n16(2) + `6f776e36 00 000000`
 	watch4 := n16(11) + n16(2) + `776174636834 00 00`
 	watch6 := n16(11) + n16(2) + `776174636836 00 00`
+	mark4 := n16(10) + n16(2) + `6d61726b34 00 0000`
+	mark6 := n16(10) + n16(2) + `6d61726b36 00 0000`
 	// An element, with the timeout of 1.5 s or without one; n is the length of
 	// its key attribute, the padded key is given.
 	value := func(n uint16, key string) string { return nested(8+(n+3)&^3, 1) + n16(4+n) + n16(1) + key }
@@ -133,6 +135,17 @@ func TestAppendNFTBatch(t *testing.T) {
 				nftGolden(76, add, 0x401, 7, watch4, 32) + elemFor(4, `c000020a`) +
 				nftGolden(76, add, 0x401, 8, watch6, 32) + elem(16, pair6[:35]) +
 				nftGolden(76, del, 1, 8, watch6, 32) + elem(16, pair6[:35]) + end,
+		},
+		{
+			"mark, end it for another", func(s *SetWriter) {
+				s.Mark(src4, d)
+				s.Unmark(src6)
+			}, all,
+			begin + nftGolden(64, add, 0x401, 9, mark4, 20) + elem(4, `c000020a`) +
+				nftGolden(64, del, 1, 9, mark4, 20) + elem(4, `c000020a`) +
+				nftGolden(76, add, 0x401, 9, mark4, 32) + elemFor(4, `c000020a`) +
+				nftGolden(76, add, 0x401, 10, mark6, 32) + elem(16, pair6[:35]) +
+				nftGolden(76, del, 1, 10, mark6, 32) + elem(16, pair6[:35]) + end,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -141,6 +141,12 @@ func (w *SetWriter) Watch(addr Addr, d time.Duration) { w.host(setWatch4, addr, 
 // Unwatch ends a Watch.
 func (w *SetWriter) Unwatch(addr Addr) { w.Watch(addr, 0) }
 
+// Mark has the kernel mark, for d, what it would drop of the host with the address.
+func (w *SetWriter) Mark(addr Addr, d time.Duration) { w.host(setMark4, addr, d) }
+
+// Unmark ends a Mark.
+func (w *SetWriter) Unmark(addr Addr) { w.Mark(addr, 0) }
+
 func (w *SetWriter) pair(client, peer Addr, d time.Duration) {
 	if client.Is4() != peer.Is4() || client.IsZero() || peer.IsZero() {
 		return

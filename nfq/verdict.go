@@ -20,8 +20,11 @@ const verdictLen = nlmsgHeaderLen + nfgenLen + 12 + 8
 func appendVerdict(b []byte, queue uint16, p *Packet, v Verdict, m *Marks, repeat bool) []byte {
 	verdict := kernelVerdict(v)
 	mark := p.Mark
-	if v == AcceptDecided {
+	switch v {
+	case AcceptDecided:
 		mark = m.with(mark, m.Decided)
+	case AcceptMarked:
+		mark = m.with(mark, m.Marked)
 	}
 	// What has a mark already went round once, and the rules did not know it.
 	if repeat && mark != p.Mark && p.Hook == HookForward && !m.decided(p.Mark) {
@@ -62,7 +65,7 @@ func beginVerdict(b []byte, typ, queue uint16, id, verdict uint32) ([]byte, int)
 // larger group gets one batch verdict; it comes last, because it settles
 // everything that is still held up to its packet.
 func appendVerdicts(b []byte, queue uint16, packets []Packet, verdicts []Verdict, m *Marks, repeat bool) []byte {
-	var count [AcceptDecided + 1]int
+	var count [AcceptMarked + 1]int
 	for _, v := range verdicts[:len(packets)] {
 		count[v]++
 	}

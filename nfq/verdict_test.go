@@ -58,6 +58,7 @@ func TestAppendVerdicts(t *testing.T) {
 		{"as many drops as accepts", []Verdict{Drop, Accept, Accept, Drop}, verdictGolden(id0, drop) + verdictGolden(id3, drop) + batchGolden(id2, accept)},
 		{"more accepts", []Verdict{Accept, Drop, Accept, AcceptDecided}, verdictGolden(id1, drop) + markGolden(id3, `05000000`) + batchGolden(id2, accept)},
 		{"more drops", []Verdict{Drop, Drop, Accept, Drop}, verdictGolden(id2, accept) + batchGolden(id3, drop)},
+		{"to be marked", []Verdict{AcceptMarked, AcceptMarked}, markGolden(id0, `07000000`) + markGolden(id1, `07000100`)},
 		{"marks only", []Verdict{AcceptDecided, AcceptDecided}, markGolden(id0, `05000000`) + markGolden(id1, `05000100`)},
 	}
 	for _, tt := range tests {

@@ -30,6 +30,7 @@ type Counters struct {
 	Handshakes     uint64 // connections answered in a peer's name
 	SetErrors      uint64 // updates of the kernel's sets that failed
 	DroppedKernel  uint64 // the part of Dropped that never came from the queue
+	Marked         uint64 // packets that would have been dropped, and were marked
 	Withheld       uint64 // changes of the kernel's sets, events and rounds of questions that were too many
 }
 
@@ -61,6 +62,7 @@ func (c *Counters) Each(f func(name string, v *uint64)) {
 	f("dropped_kernel", &c.DroppedKernel)
 	f("handshakes", &c.Handshakes)
 	f("withheld", &c.Withheld)
+	f("marked", &c.Marked)
 }
 
 // DroppedByKernel counts packets that the kernel's sets dropped by themselves since

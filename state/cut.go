@@ -16,7 +16,11 @@ func (e *Engine) cutTime() time.Duration { return 2*e.cfg.LockTime + minute }
 // cut has the kernel cut a locked client off from the peer, from every address of
 // the client that is surely its own.
 func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
-	if !c.locked || !c.proved.Has(int(p.protocol)) || !e.cutsAll(h, p) {
+	if !c.locked || !c.proved.Has(int(p.protocol)) {
+		return
+	}
+	if !e.cutsAll(h, p) {
+		e.markPeer(h, p, now)
 		return
 	}
 	n := 0
@@ -44,6 +48,17 @@ func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
 	p.cutUntil = now.After(d).seconds()
 }
 
+// markPeer has the kernel mark the connections that are opened to a peer, from their first
+// packet on, as routing by the mark needs it. Only what is at the peer's port is its own.
+func (e *Engine) markPeer(h *host, p *peer, now Time) {
+	if e.sets == nil || e.cfg.Marks.ConnMask == 0 || !h.marks(int(p.protocol)) || p.suspect ||
+		p.port < private || detect.WellKnown(nfq.ProtoTCP, p.port) || !e.room(1) || !e.mayChange(h, 1, now) {
+		return
+	}
+	e.sets.Own(p.addr, nfq.ProtoTCP, p.port, e.cutTime())
+	p.cutUntil = now.After(e.cutTime()).seconds()
+}
+
 // cutsAll reports whether everything between the client and this peer is cut. The
 // addresses of other protocols may serve something harmless as well, as
 // a tracker's do: there, each connection has to show what it is.
@@ -58,7 +73,7 @@ func (e *Engine) cutAll(c *client, a *nfq.Addr, now Time) {
 	}
 	for i := range c.peers.peers[:c.peers.n] {
 		p := &c.peers.peers[i]
-		if p.addr.Is4() == a.Is4() && p.cutUntil > e.seconds(now) {
+		if e.cutsAll(&e.hosts[c.host], p) && p.addr.Is4() == a.Is4() && p.cutUntil > e.seconds(now) {
 			e.sets.Cut(*a, p.addr, p.cutUntil.time().Since(now))
 		}
 	}
@@ -92,6 +107,12 @@ func (e *Engine) uncut(c *client, p *peer) {
 		return
 	}
 	p.cutUntil = 0
+	if !detect.All[p.protocol].Exclusive {
+		if e.sets != nil {
+			e.sets.Disown(p.addr, nfq.ProtoTCP, p.port)
+		}
+		return
+	}
 	for _, s := range e.hosts[c.host].addrs {
 		if s != none && e.sets != nil && e.addrs[s].addr.Is4() == p.addr.Is4() {
 			e.sets.Uncut(e.addrs[s].addr, p.addr)
@@ -106,7 +127,7 @@ func (e *Engine) uncutAddr(c *client, a *hostAddr) {
 	}
 	a.inKernel = false
 	for i := range c.peers.peers[:c.peers.n] {
-		if p := &c.peers.peers[i]; p.addr.Is4() == a.addr.Is4() && p.cutUntil != 0 {
+		if p := &c.peers.peers[i]; p.addr.Is4() == a.addr.Is4() && p.cutUntil != 0 && detect.All[p.protocol].Exclusive {
 			e.sets.Uncut(a.addr, p.addr)
 		}
 	}
@@ -152,11 +173,18 @@ type Flows struct {
 	Ports map[nfq.HostPort]struct{}
 	// Hosts have connections and UDP flows that are to be looked at once more.
 	Hosts map[nfq.Addr]struct{}
+	// MarkPairs and MarkPorts are to be marked instead, and Freed not be marked any more.
+	MarkPairs map[nfq.Pair]struct{}
+	MarkPorts map[nfq.HostPort]struct{}
+	Freed     map[nfq.Addr]struct{}
 }
 
 // NewFlows returns an empty collection.
 func NewFlows() Flows {
-	return Flows{map[nfq.Pair]struct{}{}, map[nfq.HostPort]struct{}{}, map[nfq.Addr]struct{}{}}
+	return Flows{
+		Pairs: map[nfq.Pair]struct{}{}, Ports: map[nfq.HostPort]struct{}{}, Hosts: map[nfq.Addr]struct{}{},
+		MarkPairs: map[nfq.Pair]struct{}{}, MarkPorts: map[nfq.HostPort]struct{}{}, Freed: map[nfq.Addr]struct{}{},
+	}
 }
 
 // FlowsToCut adds to f what may be left since the last call, as far as the kernel's sets
@@ -178,8 +206,12 @@ func (e *Engine) FlowsToCut(f Flows, now Time) {
 		}
 	}
 	for i := range e.addrs {
-		if a := &e.addrs[i]; a.used && a.lookDue && e.hosts[a.host].client == none {
+		a := &e.addrs[i]
+		if a.used && a.lookDue && e.hosts[a.host].client == none {
 			f.Hosts[a.addr], a.lookDue = struct{}{}, false
+		}
+		if a.used && a.freeDue {
+			f.Freed[a.addr], a.freeDue = struct{}{}, false
 		}
 	}
 	for i := range e.clients {
@@ -192,7 +224,11 @@ func (e *Engine) FlowsToCut(f Flows, now Time) {
 			if s == none || now < e.addrs[s].contested {
 				continue
 			}
-			a := &e.addrs[s].addr
+			a, h := &e.addrs[s].addr, &e.hosts[c.host]
+			ports := f.Ports
+			if e.lockMarks(c) {
+				ports = f.MarkPorts
+			}
 			if c.locked {
 				if e.addrs[s].lookDue {
 					f.Hosts[*a] = struct{}{}
@@ -200,20 +236,23 @@ func (e *Engine) FlowsToCut(f Flows, now Time) {
 				for _, port := range c.own {
 					if port != 0 {
 						if c.selective {
-							f.Ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoUDP, Port: port}] = struct{}{}
+							ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoUDP, Port: port}] = struct{}{}
 						}
-						f.Ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoTCP, Port: port}] = struct{}{}
+						ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoTCP, Port: port}] = struct{}{}
 					}
 				}
 			}
 			e.cutPortsOf(a, func(port uint16) {
-				f.Ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoUDP, Port: port}] = struct{}{}
+				ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoUDP, Port: port}] = struct{}{}
 			})
 			e.addrs[s].lookDue = false
 			for j := range c.peers.peers[:c.peers.n] {
-				p := &c.peers.peers[j]
-				if p.addr.Is4() == a.Is4() && p.cutUntil != 0 {
-					f.Pairs[nfq.Pair{LAN: *a, WAN: p.addr}] = struct{}{}
+				p, pairs := &c.peers.peers[j], f.Pairs
+				if h.marks(int(p.protocol)) {
+					pairs = f.MarkPairs
+				}
+				if p.addr.Is4() == a.Is4() && p.cutUntil != 0 && detect.All[p.protocol].Exclusive {
+					pairs[nfq.Pair{LAN: *a, WAN: p.addr}] = struct{}{}
 				}
 			}
 		}

@@ -69,6 +69,7 @@ type Engine struct {
 	defaults       modes      // by the protocols alone
 	any, strangers modes      // of all hosts together, and of one that nobody knows
 	decided        uint32     // counts changes of the policies
+	marking        bool       // somebody is or was in mode mark
 
 	hosts     []host
 	freeHosts []int32

@@ -21,6 +21,8 @@ func (idleSets) Own(nfq.Addr, uint8, uint16, time.Duration)      {}
 func (idleSets) Disown(nfq.Addr, uint8, uint16)                  {}
 func (idleSets) Watch(_ nfq.Addr, _ time.Duration)               {}
 func (idleSets) Unwatch(_ nfq.Addr)                              {}
+func (idleSets) Mark(_ nfq.Addr, _ time.Duration)                {}
+func (idleSets) Unmark(_ nfq.Addr)                               {}
 func (idleSets) Flush() uint64                                   { return 0 }
 func (idleSets) Room() int                                       { return 1 << 20 }
 func (idleSets) Lost() bool                                      { return false }

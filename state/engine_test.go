@@ -77,9 +77,10 @@ func (s *fakeSender) Reject(*nfq.Packet) error { s.icmps++; return nil }
 type fakeSets struct {
 	cuts  map[string]time.Duration
 	locks map[string]time.Duration
-	// own has "address protocol port", watched addresses.
+	// own has "address protocol port", marked and watched addresses.
 	own     map[string]time.Duration
 	watched map[string]time.Duration
+	marked  map[string]time.Duration
 	calls   int
 	// ends is when an element of own or watched ends by itself, by clock.
 	ends  map[string]Time
@@ -89,7 +90,7 @@ type fakeSets struct {
 func newFakeSets() *fakeSets {
 	return &fakeSets{
 		cuts: map[string]time.Duration{}, locks: map[string]time.Duration{}, own: map[string]time.Duration{}, watched: map[string]time.Duration{},
-		ends: map[string]Time{},
+		ends: map[string]Time{}, marked: map[string]time.Duration{},
 	}
 }
 
@@ -111,6 +112,16 @@ func (s *fakeSets) Lock(a nfq.Addr, d time.Duration) {
 func (s *fakeSets) Unlock(a nfq.Addr) {
 	s.calls++
 	delete(s.locks, a.String())
+}
+
+func (s *fakeSets) Mark(a nfq.Addr, d time.Duration) {
+	s.calls++
+	s.marked[a.String()] = d
+}
+
+func (s *fakeSets) Unmark(a nfq.Addr) {
+	s.calls++
+	delete(s.marked, a.String())
 }
 
 func (s *fakeSets) Own(a nfq.Addr, proto uint8, port uint16, d time.Duration) {

@@ -147,6 +147,11 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 	j := e.judgement(h, fl, now)
 	fl.protocol = uint8(protocol)
 	switch {
+	case h.marks(protocol) && j != innocent: // it cannot be asked without loss
+		if sure {
+			return e.markHidden(h, fl, now)
+		}
+		return e.lookLater(slot)
 	case !h.modes.blocks.Has(protocol), j == innocent:
 		return e.letGo(slot)
 	case j == asking && sure:
@@ -181,6 +186,18 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 		e.reset(p)
 	}
 	return e.refuse(p, c)
+}
+
+// markHidden marks a connection of a locked client that looks like an encrypted one of its
+// own. Whom it is with is a peer from now on: the next connection there is marked from its
+// first packet.
+func (e *Engine) markHidden(h *host, fl *flow, now Time) nfq.Verdict {
+	fl.fate = cut
+	e.Counters.Cuts++
+	if fl.begun && fl.stream.Inner() == 0 {
+		e.note(h, e.clientOf(h), &fl.key.wan, fl.key.wport, int(fl.protocol), false, now)
+	}
+	return e.mark()
 }
 
 // service reports whether a connection goes to a well-known service's port, also behind a
@@ -232,6 +249,9 @@ func (e *Engine) readLater(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	fl.later, fl.sure = 0, true
 	e.claim(h, fl, f)
 	e.session(d, h, fl, now)
+	if fl.fate == cut && h.marks(int(fl.protocol)) {
+		return e.mark()
+	}
 	if fl.fate == cut {
 		return e.refuse(p, e.clientOf(h))
 	}

@@ -126,6 +126,7 @@ type hostAddr struct {
 	host      int32
 	used      bool
 	lookDue   bool // connections of it are to be looked at anew
+	freeDue   bool // connections of it that were marked are to be so no more
 	inKernel  bool // the kernel's sets may have it
 	lastSeen  Time
 	contested Time // until then the kernel's sets are not used for it

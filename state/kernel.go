@@ -26,6 +26,9 @@ type Sets interface {
 	// decided, however old they are, and whatever connection tracking thinks of it.
 	Watch(addr nfq.Addr, d time.Duration)
 	Unwatch(addr nfq.Addr)
+	// Mark has the kernel mark, for d, what it would drop of a host by the other sets.
+	Mark(addr nfq.Addr, d time.Duration)
+	Unmark(addr nfq.Addr)
 	// Flush hands over what was collected, if the writer is idle, and returns the
 	// number of the newest batch that was handed over. Engine.SetsTaken is to be told
 	// when the kernel has it.
@@ -180,6 +183,13 @@ func (e *Engine) lockAddr(c *client, a *hostAddr) {
 	if e.sets == nil || d <= 0 {
 		return
 	}
+	// First of all: what the others have is not to be dropped.
+	switch {
+	case e.lockMarks(c):
+		e.sets.Mark(a.addr, e.cutTime())
+	case e.marking:
+		e.sets.Unmark(a.addr)
+	}
 	if c.strict {
 		e.sets.Lock(a.addr, d)
 	}
@@ -194,7 +204,7 @@ func (e *Engine) lockAddr(c *client, a *hostAddr) {
 
 // elements is how many elements the lock of a client has in the kernel's sets.
 func (e *Engine) elements(c *client) int {
-	n := 2
+	n := 3
 	for _, port := range c.own {
 		if port != 0 {
 			n += 2
@@ -242,4 +252,7 @@ func (e *Engine) unlockAddr(c *client, a *hostAddr) {
 		}
 	}
 	e.uncutPortsOf(&a.addr)
+	if e.marking {
+		e.sets.Unmark(a.addr)
+	}
 }

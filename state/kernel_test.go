@@ -25,6 +25,8 @@ func (s *slowSets) Lock(a nfq.Addr, d time.Duration)   { s.add(); s.fakeSets.Loc
 func (s *slowSets) Unlock(a nfq.Addr)                  { s.add(); s.fakeSets.Unlock(a) }
 func (s *slowSets) Watch(a nfq.Addr, d time.Duration)  { s.add(); s.fakeSets.Watch(a, d) }
 func (s *slowSets) Unwatch(a nfq.Addr)                 { s.add(); s.fakeSets.Unwatch(a) }
+func (s *slowSets) Mark(a nfq.Addr, d time.Duration)   { s.add(); s.fakeSets.Mark(a, d) }
+func (s *slowSets) Unmark(a nfq.Addr)                  { s.add(); s.fakeSets.Unmark(a) }
 func (s *slowSets) Own(a nfq.Addr, proto uint8, port uint16, d time.Duration) {
 	s.add()
 	s.fakeSets.Own(a, proto, port, d)

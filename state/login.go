@@ -98,7 +98,7 @@ func (e *Engine) endLogin(p *nfq.Packet, h *host, slot int32, now Time) {
 	fl.login = loginOver
 	e.wheel.Stop(e.timerOf(slot))
 	e.reset(p) // its server knows nothing of what was said
-	if c == nil || !known || e.cfg.Protocols[fl.protocol].Mode == Off {
+	if c == nil || !known || !h.modes.on.Has(int(fl.protocol)) {
 		return
 	}
 	e.Counters.Answers++

@@ -141,11 +141,13 @@ func (e *Engine) review() {
 func (e *Engine) unite() {
 	e.decided++
 	e.any, e.strangers = e.defaults, e.modesFor(nil)
+	e.marking = e.marking || e.any.holds != e.any.blocks
 	for i := range e.cfg.Policies {
 		p := &e.cfg.Policies[i]
 		m := modes{}
 		m.set(p.Protocols, p.Mode)
 		e.any.on, e.any.holds, e.any.blocks = e.any.on|m.on, e.any.holds|m.holds, e.any.blocks|m.blocks
+		e.marking = e.marking || m.holds != m.blocks
 	}
 	e.streams, e.hasNames, e.looks = 0, false, false
 	for i := range e.cfg.Protocols {
@@ -164,6 +166,14 @@ func (e *Engine) unite() {
 // with, and begins anew for what is still held.
 func (e *Engine) changed(h *host, was *modes) {
 	m := &h.modes
+	if was.holds&^was.blocks&^(m.holds&^m.blocks) != 0 { // what was marked is not any more
+		for _, s := range h.addrs {
+			if s != none {
+				e.addrs[s].freeDue = true
+			}
+		}
+		e.lookAtFlows()
+	}
 	if m.holds&^was.holds != 0 && h.born != e.now {
 		e.lookAtHost(h)
 	}
@@ -174,7 +184,11 @@ func (e *Engine) changed(h *host, was *modes) {
 	c := &e.clients[slot]
 	proved := c.proved & m.on
 	if c.locked && c.proved&(was.holds&^m.holds|was.blocks^m.blocks) != 0 {
+		own := c.own
 		e.release(slot, c)
+		if proved != 0 { // it is still known where it listens
+			c.own = own
+		}
 		if c.proof == ProofNone { // another engine has proved it, and tells of it again
 			proved = 0
 		}
@@ -192,6 +206,22 @@ func (e *Engine) changed(h *host, was *modes) {
 		}
 	}
 	e.schedule(slot, c, e.now)
+}
+
+// marks reports whether what would be cut of the host for the protocol is marked only.
+func (h *host) marks(protocol int) bool { return (h.modes.holds &^ h.modes.blocks).Has(protocol) }
+
+// lockMarks reports whether that is so of all that the lock of a client is for. The ports of
+// a client that is locked for a protocol to be blocked, too, are cut.
+func (e *Engine) lockMarks(c *client) bool {
+	m := &e.hosts[c.host].modes
+	return c.proved&m.holds != 0 && c.proved&m.blocks == 0
+}
+
+// mark lets a packet pass that would be dropped, and has its connection marked.
+func (e *Engine) mark() nfq.Verdict {
+	e.Counters.Marked++
+	return nfq.AcceptMarked
 }
 
 // lookAtHost has the connections looked at that a host has already.

@@ -315,14 +315,14 @@ func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdic
 	if fl.begun || fl.decided != 0 || service(fl) {
 		return 0, false
 	}
-	protocol := e.quiet(Block)
-	if protocol == none || !h.modes.blocks.Has(protocol) {
+	protocol := e.quiet(Mark)
+	if protocol == none || !h.modes.holds.Has(protocol) {
 		return 0, false
 	}
 	c := e.clientOf(h)
 	locked := c != nil && c.locked && c.proved.Has(protocol)
 	s := e.standingOf(&fl.key.lan)
-	if !locked && (s == nil || c != nil && c.selective) {
+	if !locked && (s == nil || h.marks(protocol) || c != nil && c.selective) {
 		return 0, false // what a client of another protocol has is looked at by that
 	}
 	key := &fl.key
@@ -366,6 +366,9 @@ func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdic
 	e.Counters.Cuts++
 	if locked {
 		e.note(h, c, &key.wan, key.wport, protocol, true, now)
+		if h.marks(protocol) {
+			return e.mark(), true
+		}
 		return e.refuse(p, c), true
 	}
 	e.judge(h, fl, ended, now)

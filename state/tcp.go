@@ -12,11 +12,17 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	isSYN := p.TCPFlags&(nfq.SYN|nfq.ACK|nfq.RST|nfq.FIN) == nfq.SYN
 	if c := e.clientOf(h); c != nil {
 		if peer := e.knows(c, &p.Dst); peer != nil && c.locked && e.refused(h, c, peer, p, isSYN) {
+			if h.marks(int(peer.protocol)) {
+				return e.mark()
+			}
 			peer.dropped++
 			return e.refuse(p, c)
 		}
 		switch {
 		case isSYN && (c.strict || c.selective && decoy(c, &p.Dst)), c.locked && c.owns(p.SrcPort):
+			if e.lockMarks(c) {
+				return e.mark()
+			}
 			return e.refuse(p, c)
 		}
 	}
@@ -44,7 +50,8 @@ func (e *Engine) refused(h *host, c *client, peer *peer, p *nfq.Packet, isSYN bo
 	case detect.All[peer.protocol].Exclusive:
 		return true
 	}
-	return isSYN && peer.port == p.DstPort && peer.port >= private && e.now.Since(c.lockStart) < e.cfg.LockTime/8
+	return isSYN && peer.port == p.DstPort && peer.port >= private &&
+		(h.marks(int(peer.protocol)) || e.now.Since(c.lockStart) < e.cfg.LockTime/8)
 }
 
 // clientOf returns the client that h is, or nil.
@@ -66,6 +73,9 @@ func (e *Engine) tcpIn(p *nfq.Packet) nfq.Verdict {
 	}
 	c := &e.clients[h.client]
 	if peer := e.knows(c, &p.Src); peer != nil && e.cutsAll(h, peer) && c.locked {
+		if h.marks(int(peer.protocol)) {
+			return e.mark()
+		}
 		peer.dropped++
 		return c.drop(p)
 	}
@@ -129,6 +139,9 @@ func (e *Engine) dropCut(p *nfq.Packet, h *host, fl *flow) nfq.Verdict {
 	if !h.modes.holds.Has(int(fl.protocol)) {
 		return nfq.Accept
 	}
+	if h.marks(int(fl.protocol)) {
+		return e.mark()
+	}
 	return e.clientOf(h).drop(p)
 }
 
@@ -158,8 +171,13 @@ func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, now Tim
 		e.hinted(d, h, fl, f, now)
 	}
 	switch {
-	case m == detect.Yes && e.mayLogin(h, fl):
+	case m == detect.Yes && !h.marks(int(fl.protocol)) && e.mayLogin(h, fl):
 		return e.login(p, h, slot, now)
+	case fl.fate == cut && h.marks(int(fl.protocol)):
+		if (m == detect.Yes || m == detect.More) && !fl.sure { // once it is marked, nothing more of it is seen
+			return nfq.Accept
+		}
+		return e.mark()
 	case fl.fate == cut && (m == detect.Yes || m == detect.Hint):
 		if detect.All[fl.protocol].Login != nil && e.cfg.Action != Reset {
 			e.reset(p) // it tries again, which tells that it is still there
@@ -269,7 +287,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	if fl.begun || fl.decided == 0 && h.forgets(now) {
 		if p.Seq == fl.stream.Began() {
 			hidden = e.hides(h, p.Payload)
-		} else if fl.waits > 0 {
+		} else if fl.waits > 0 && h.modes.blocks.Has(int(fl.protocol)) {
 			return c.drop(p) // what it is behind comes again
 		}
 	}
@@ -288,7 +306,11 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		if s := h.attempt(&fl.key); s == nil || !s.hidden {
 			m = e.inMiddle(c, fl, p.Payload, p.TCPFlags&nfq.PSH != 0)
 		}
-		if m == detect.Yes && (fl.middle.Sure || !service(fl) || c.disguised || e.mayAsk(h, fl, now)) {
+		if m == detect.Yes && h.marks(int(fl.protocol)) {
+			if fl.middle.Sure || !service(fl) || c.disguised {
+				return e.markHidden(h, fl, now)
+			}
+		} else if m == detect.Yes && (fl.middle.Sure || !service(fl) || c.disguised || e.mayAsk(h, fl, now)) {
 			fl.fate = cut
 			e.Counters.Cuts++
 			if fl.middle.Sure && service(fl) {

@@ -213,6 +213,9 @@ func (e *Engine) dropUDP(p *nfq.Packet, h *host, c *client, peer *peer, protocol
 	if !e.blocksUDP(h, protocol) {
 		return nfq.Accept
 	}
+	if h.marks(protocol) {
+		return e.mark()
+	}
 	if peer != nil {
 		peer.dropped++
 	}

@@ -217,6 +217,7 @@ func reason(err error) string {
 // Marks returns the marks of packets and connections.
 func (c *Config) Marks() nfq.Marks {
 	m, _ := nfq.MakeMarks(c.MarkMask) // was tried when it was read
+	m.Conn, m.ConnMask = c.ConnMark, c.ConnMask
 	return m
 }
 

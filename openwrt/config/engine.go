@@ -45,7 +45,7 @@ func (m Mode) engine() state.Mode {
 	case ModeMonitor:
 		return state.Monitor
 	case ModeMark:
-		return state.Monitor // for the time being
+		return state.Mark
 	case ModeBlock:
 		return state.Block
 	}

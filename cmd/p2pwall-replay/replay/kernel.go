@@ -49,6 +49,7 @@ type kernel struct {
 	locks   map[nfq.Addr]state.Time
 	owns    map[nfq.HostPort]state.Time
 	watched map[nfq.Addr]state.Time
+	marked  map[nfq.Addr]state.Time
 	sampled map[nfq.Addr]state.Time
 	talked  map[nfq.Addr]state.Time
 	sweep   state.Time
@@ -71,7 +72,8 @@ func newKernel(readsTCP, looks bool, lockTime time.Duration) *kernel {
 	return &kernel{
 		readsTCP: readsTCP, looks: looks, lockTime: lockTime,
 		owns: map[nfq.HostPort]state.Time{}, watched: map[nfq.Addr]state.Time{},
-		conns: map[flowKey]*conn{}, cuts: map[[2]nfq.Addr]state.Time{},
+		marked: map[nfq.Addr]state.Time{},
+		conns:  map[flowKey]*conn{}, cuts: map[[2]nfq.Addr]state.Time{},
 		locks: map[nfq.Addr]state.Time{}, sampled: map[nfq.Addr]state.Time{}, talked: map[nfq.Addr]state.Time{},
 	}
 }
@@ -98,6 +100,9 @@ func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, 
 	switch {
 	case ok && !out && k.now < k.cuts[[2]nfq.Addr{dst, src}],
 		ports && !out && k.now < k.owns[nfq.HostPort{Addr: dst, Proto: p.Proto, Port: p.DstPort}]:
+		if k.now < k.marked[dst] {
+			return pass, c, key, isNew
+		}
 		return gone, c, key, isNew
 	case ok && out && k.now < k.cuts[[2]nfq.Addr{src, dst}],
 		ports && out && k.now < k.owns[nfq.HostPort{Addr: src, Proto: p.Proto, Port: p.SrcPort}],
@@ -186,6 +191,9 @@ func hasData(p *nfq.Packet) bool {
 // blocked is for a packet that a set catches: now and then one of a host is
 // shown to the engine, so that it knows that the client still runs.
 func (k *kernel) blocked(p *nfq.Packet, src *nfq.Addr) way {
+	if k.now < k.marked[*src] {
+		return queued
+	}
 	if p.Proto == nfq.ProtoUDP && p.PayloadLen <= udpPayload {
 		if k.now < k.talked[*src] {
 			return gone
@@ -288,6 +296,12 @@ func (k *kernel) Watch(addr nfq.Addr, d time.Duration) { k.watched[addr] = k.now
 
 // Unwatch implements state.Sets.
 func (k *kernel) Unwatch(addr nfq.Addr) { delete(k.watched, addr) }
+
+// Mark implements state.Sets.
+func (k *kernel) Mark(addr nfq.Addr, d time.Duration) { k.marked[addr] = k.now.After(d) }
+
+// Unmark implements state.Sets.
+func (k *kernel) Unmark(addr nfq.Addr) { delete(k.marked, addr) }
 
 // Room implements state.Sets: there is no end of it.
 func (k *kernel) Room() int { return 1 << 20 }

@@ -206,7 +206,7 @@ func (r *run) forward(p *nfq.Packet, host nfq.Addr, out bool) {
 		r.engine.Advance(r.clock)
 		drop = drop || v == nfq.Drop
 		if c != nil {
-			c.decided = c.decided || v == nfq.AcceptDecided
+			c.decided = c.decided || v == nfq.AcceptDecided || v == nfq.AcceptMarked
 		}
 	}
 	if !drop {

@@ -183,9 +183,8 @@ func (d *daemon) startHelpers(c *config.Config) {
 	d.helpers.Go(d.outbox.Run)
 	d.helpers.Go(func() { d.locks.run(d.done, d.workers) })
 	if !d.o.NoRules {
-		marks := c.Marks() // do not change
 		d.helpers.Go(func() {
-			d.flows.run(d.done, func() error { return d.workers.cutFlows(marks, d.status.lan()) })
+			d.flows.run(d.done, func() error { return d.workers.cutFlows(d.status.marks(), d.status.lan()) })
 		})
 	}
 }

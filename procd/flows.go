@@ -74,6 +74,11 @@ func skipped(proto uint8, port uint16) bool {
 func (w workers) cutFlows(marks nfq.Marks, lan []netip.Prefix) error {
 	f := state.NewFlows()
 	w.do(func(e *state.Engine, now state.Time) { e.FlowsToCut(f, now) })
+	if len(f.MarkPairs)+len(f.MarkPorts)+len(f.Freed) > 0 {
+		if _, err := nfq.MarkFlows(marks, f.MarkPairs, f.MarkPorts, f.Freed, lan); err != nil {
+			return err
+		}
+	}
 	if len(f.Pairs)+len(f.Ports)+len(f.Hosts) == 0 {
 		return nil
 	}

@@ -64,6 +64,13 @@ func (s *status) setPolicies(list []state.Policy) {
 	s.mu.Unlock()
 }
 
+// marks returns the marks of packets and connections.
+func (s *status) marks() nfq.Marks {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cfg.Marks()
+}
+
 // lan returns the LAN's networks.
 func (s *status) lan() []netip.Prefix {
 	s.mu.Lock()

@@ -28,11 +28,13 @@ func TestFindingsAreTranslated(t *testing.T) {
 	for _, r := range firewall.Remedies {
 		said[r.Code] = r.Text
 	}
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "openwrt/check/findings.go"), nil, 0)
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"findings.go", "marked.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "openwrt/check", name), nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sayings(t, file, said)
 	}
-	sayings(t, file, said)
 	if len(said) < 45 {
 		t.Fatalf("only %d texts were found", len(said))
 	}

@@ -83,6 +83,7 @@ type machine struct {
 	saves   [2]string // all tables of iptables and ip6tables
 	ipRules string    // of both families
 	ctinfo  string    // the actions of tc
+	qdiscs  string
 }
 
 // saying is a sentence: the code by which others know it, and its English text, with an
@@ -141,6 +142,7 @@ func (m *machine) all() {
 	m.inbound()
 	m.offload()
 	m.marks()
+	m.marked()
 	m.bridge()
 }
 
@@ -392,6 +394,7 @@ func (m *machine) readRules() {
 	}
 	if program.Have("tc") {
 		m.ctinfo, _ = m.tool("", "tc", "actions", "list", "action", "ctinfo")
+		m.qdiscs, _ = m.tool("", "tc", "qdisc", "show")
 	}
 }
 

@@ -89,11 +89,11 @@ func MakeRules(c *config.Config, t Target) (Rules, error) {
 	v := ruleValues(c, t)
 	switch string(t.Backend) + " " + string(t.Sets) {
 	case "nft nft":
-		return Rules{NFT: v.expand(nftHead + nftSets + nftRules + nftBlocked + nftQueues), Hold: v.expand(nftHold)}, nil
+		return Rules{NFT: v.expand(nftHead + nftSets + nftRules + nftRoute + nftBlocked + nftQueues), Hold: v.expand(nftHold)}, nil
 	case "nft off":
-		return Rules{NFT: v.expand(nftHead + nftRules + nftQueues), Hold: v.expand(nftHold)}, nil
+		return Rules{NFT: v.expand(nftHead + nftRules + nftRoute + nftQueues), Hold: v.expand(nftHold)}, nil
 	case "iptables nft":
-		nft := v.expand(nftHead + nftSets + nftDrops + nftBlocked + "}\n")
+		nft := v.expand(nftHead + nftSets + nftDrops + nftRoute + nftBlocked + "}\n")
 		// This fills some names with iptables' values.
 		r := v.iptables(c)
 		r.NFT = nft
@@ -202,6 +202,22 @@ func ruleValues(c *config.Config, t Target) values {
 	v.set("own", nfq.FormatMark(m.Own))
 	v.set("sample", nfq.FormatMark(m.Sample))
 	v.set("watch", nfq.FormatMark(m.Watch))
+	v.set("marked", nfq.FormatMark(m.Marked))
+	marks := c.AnyIn(config.ModeMark)
+	v.when("marks", marks)
+	v.when("nomarks", !marks)
+	v.set("markvalue", nfq.FormatMark(m.Marked|m.Conn))
+	v.set("markmask", nfq.FormatMark(m.Mask|m.ConnMask))
+	v.set("markothers", nfq.FormatMark(^(m.Mask | m.ConnMask)))
+	v.when("route", marks && m.ConnMask != 0)
+	v.when("routeipt", marks && m.ConnMask != 0 && t.Sets != config.SetsNFT)
+	v.set("routevalue", nfq.FormatMark(m.Conn))
+	v.set("routemask", nfq.FormatMark(m.ConnMask))
+	v.set("routeothers", nfq.FormatMark(^m.ConnMask))
+	if marks && c.MarkDSCP != config.NoDSCP {
+		v.when("hasdscp", true)
+		v.number("dscp", c.MarkDSCP)
+	}
 	v.number("udp", udpPackets)
 	v.number("udpmore", udpPackets+1)
 	v.number("tcp", tcpPackets)

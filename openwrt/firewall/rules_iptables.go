@@ -34,6 +34,12 @@ const mangleText = `*mangle
 :p2pwall-decided - [0:0]
 :p2pwall-input - [0:0]
 :p2pwall-post - [0:0]
+<marks>:p2pwall-mark - [0:0]
+<marks>:p2pwall-slow - [0:0]
+<marks><ipset>:p2pwall-marked - [0:0]
+<marks><ipset>:p2pwall-gone - [0:0]
+<routeipt>:p2pwall-pre - [0:0]
+<route><ipset>:p2pwall-route - [0:0]
 <http>:p2pwall-tcp - [0:0]
 <http>:p2pwall-data - [0:0]
 <names>:p2pwall-output - [0:0]
@@ -42,6 +48,7 @@ const mangleText = `*mangle
 <ipsettalk>:p2pwall-talk - [0:0]
 <sets>:p2pwall-sample - [0:0]
 <queues>:p2pwall-queue - [0:0]
+<marks>-A p2pwall -m connmark --mark <marked>/<mask> -g p2pwall-slow
 <fast>-A p2pwall -m connmark --mark <decided>/<decided> -j RETURN
 -A p2pwall -i <dev> -g p2pwall-out
 -A p2pwall -o <dev> -g p2pwall-in
@@ -50,6 +57,7 @@ const mangleText = `*mangle
 -A p2pwall-out -m mac --mac-source <mac> -g p2pwall-decided
 <ipset>-A p2pwall-out -m set --match-set p2pwall-cut<6> src,dst -g p2pwall-blocked
 <ipset>-A p2pwall-out -m set --match-set p2pwall-own<6> src,src -g p2pwall-blocked
+<route><ipset>-A p2pwall-out -m set --match-set p2pwall-mark<6> src -m set --match-set p2pwall-own<6> dst,dst -g p2pwall-marked
 <nftsets>-A p2pwall-out -m mark --mark <sample>/<mask> -g p2pwall-sample
 -A p2pwall-out -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -g p2pwall-syn
 -A p2pwall-out -m connmark --mark <decided>/<decided> -j RETURN
@@ -60,8 +68,10 @@ const mangleText = `*mangle
 <http>-A p2pwall-out -p tcp -g p2pwall-tcp
 <plain>-A p2pwall-out -p tcp -g p2pwall-decided
 -A p2pwall-in -d <exempt> -g p2pwall-decided
-<ipset>-A p2pwall-in -m set --match-set p2pwall-cut<6> dst,src -j DROP
-<ipset>-A p2pwall-in -m set --match-set p2pwall-own<6> dst,dst -j DROP
+<ipset><nomarks>-A p2pwall-in -m set --match-set p2pwall-cut<6> dst,src -j DROP
+<ipset><nomarks>-A p2pwall-in -m set --match-set p2pwall-own<6> dst,dst -j DROP
+<ipset><marks>-A p2pwall-in -m set --match-set p2pwall-cut<6> dst,src -g p2pwall-gone
+<ipset><marks>-A p2pwall-in -m set --match-set p2pwall-own<6> dst,dst -g p2pwall-gone
 <ipset>-A p2pwall-in -m connmark --mark <sample>/<mask> -j DROP
 -A p2pwall-in -m conntrack --ctstatus SEEN_REPLY -g p2pwall-heard
 <names>-A p2pwall-heard -p udp -m udp --sport 53 <q>
@@ -89,6 +99,16 @@ const mangleText = `*mangle
 <http><sets>-A p2pwall-watched -p tcp -m tcp --tcp-flags SYN,RST SYN <q>
 <http><sets>-A p2pwall-watched -p tcp -m tcp --tcp-flags SYN,RST NONE -g p2pwall-data
 -A p2pwall-decided -j CONNMARK --set-xmark <decided>/<mask>
+<ipset><marks>-A p2pwall-blocked -m set --match-set p2pwall-mark<6> src -g p2pwall-marked
+<ipset><marks>-A p2pwall-marked -m set --match-set p2pwall-seen<6> src -g p2pwall-mark
+<ipset><marks>-A p2pwall-marked -j CONNMARK --set-xmark <markvalue>/<markmask>
+<ipset><marks>-A p2pwall-marked -j SET --add-set p2pwall-seen<6> src --exist --timeout <seconds>
+<ipset><marks>-A p2pwall-marked <q>
+<ipset><marks>-A p2pwall-gone -m set --match-set p2pwall-mark<6> dst -g p2pwall-mark
+<ipset><marks>-A p2pwall-gone -j DROP
+<marks>-A p2pwall-mark -j CONNMARK --set-xmark <markvalue>/<markmask>
+<marks>-A p2pwall-mark -g p2pwall-slow
+<hasdscp>-A p2pwall-slow -j DSCP --set-dscp <dscp>
 <ipsetrefuse>-A p2pwall-blocked -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -g p2pwall-sample
 <ipsettalk>-A p2pwall-blocked -p udp -m length --length 0:<udplength> -g p2pwall-talk
 <ipset>-A p2pwall-blocked -m set --match-set p2pwall-seen<6> src -j DROP
@@ -110,9 +130,20 @@ const mangleText = `*mangle
 <look>-A p2pwall-input -i <dev> -p tcp -m tcp --dport 5000 --tcp-flags PSH PSH <q>
 <look>-A p2pwall-input -i <dev> -d <group> -p udp -m udp --dport 6771 <q>
 <names>-A p2pwall-output -o <dev> -p udp -m udp --sport 53 <q>
+<marks>-A p2pwall-post -m mark --mark <marked>/<mask> -g p2pwall-mark
 -A p2pwall-post -m mark --mark <decided>/<mask> -g p2pwall-decided
+<routeipt>-A p2pwall-pre -m connmark --mark <marked>/<mask> -j MARK --set-xmark <routevalue>/<routemask>
+<routeipt>-A p2pwall-pre -m connmark --mark <decided>/<decided> -j RETURN
+<route><ipset>-A p2pwall-pre -d <private> -j RETURN
+<route><ipset>-A p2pwall-pre -m set ! --match-set p2pwall-mark<6> src -j RETURN
+<route><ipset>-A p2pwall-pre -m set --match-set p2pwall-own<6> src,src -g p2pwall-route
+<route><ipset>-A p2pwall-pre -m set --match-set p2pwall-own<6> dst,dst -g p2pwall-route
+<route><ipset>-A p2pwall-pre -m set --match-set p2pwall-cut<6> src,dst -g p2pwall-route
+<route><ipset>-A p2pwall-pre -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m set --match-set p2pwall-lock<6> src -g p2pwall-route
+<route><ipset>-A p2pwall-route -j MARK --set-xmark <routevalue>/<routemask>
 -A FORWARD -j p2pwall
 -A INPUT -j p2pwall-input
+<routeipt>-A PREROUTING -i <dev> -j p2pwall-pre
 -A POSTROUTING -m mark --mark <decided>/<decided> -j p2pwall-post
 <names>-A OUTPUT -j p2pwall-output
 COMMIT
@@ -137,6 +168,8 @@ create p2pwall-own4 hash:ip,port family inet maxelem 262144 timeout 0
 create p2pwall-own6 hash:ip,port family inet6 maxelem 262144 timeout 0
 create p2pwall-watch4 hash:ip family inet maxelem 262144 timeout 0
 create p2pwall-watch6 hash:ip family inet6 maxelem 262144 timeout 0
+create p2pwall-mark4 hash:ip family inet maxelem 262144 timeout 0
+create p2pwall-mark6 hash:ip family inet6 maxelem 262144 timeout 0
 create p2pwall-seen4 hash:ip family inet maxelem 1024 timeout 0
 create p2pwall-seen6 hash:ip family inet6 maxelem 1024 timeout 0
 create p2pwall-talk4 hash:ip family inet maxelem 1024 timeout 0
@@ -158,6 +191,7 @@ func (v values) family(c *config.Config, digit string, header, bare int, low, ma
 	v.set("6", digit)
 	v["group"] = v["group"+digit]
 	v["exempt"] = v["exempt"+digit]
+	v["private"] = private[digit]
 	v.number("udplength", header+8+udpPayload)
 	v.number("data", bare+1)
 	if c.Queues == 1 {
@@ -179,6 +213,12 @@ func (v values) family(c *config.Config, digit string, header, bare int, low, ma
 		v.add("hostsample", host+nfqueue(n, false))
 	}
 	return v.expand(mangleText)
+}
+
+// private are networks that no other line leads to.
+var private = map[string][]string{
+	"4": {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "224.0.0.0/3"},
+	"6": {"fc00::/7", "fe80::/10", "ff00::/8"},
 }
 
 // hostBuckets is how many values the low bits have.

@@ -28,7 +28,8 @@ table inet p2pwall {
 `
 
 const nftSets = `	# Kept by the daemon: pairs of client and peer that are cut, clients that are
-	# locked, ports of clients that are cut, and hosts that are watched.
+	# locked, ports of clients that are cut, hosts that are watched, and hosts of
+	# which what is cut is marked only.
 	set cut4 {
 		type ipv4_addr . ipv4_addr
 		flags timeout
@@ -65,6 +66,16 @@ const nftSets = `	# Kept by the daemon: pairs of client and peer that are cut, c
 	}
 
 	set watch6 {
+		type ipv6_addr
+		flags timeout
+	}
+
+	set mark4 {
+		type ipv4_addr
+		flags timeout
+	}
+
+	set mark6 {
 		type ipv6_addr
 		flags timeout
 	}
@@ -110,6 +121,7 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 	# every rule of the firewall after it.
 	chain forward {
 		type filter hook forward priority -10; policy accept;
+<marks>		ct mark & <mask> == <marked> goto slow
 <fast>		ct mark & <decided> == <decided> accept
 <repeat>		meta mark & <mask> != 0x0 jump answered
 		iifname <lan> oifname != <lan> goto outbound
@@ -118,6 +130,7 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 
 <repeat>	# What a verdict brings back from the queue. Other values are none of ours.
 <repeat>	chain answered {
+<marks><repeat>		meta mark & <mask> == <marked> goto marking
 <repeat>		meta mark & <mask> == <decided> ct mark set ct mark & <others> | <decided> accept
 <repeat>		# What is of no known connection has none to mark.
 <repeat>		meta mark & <mask> == <decided> ct state invalid accept
@@ -127,6 +140,7 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <after>		type filter hook forward priority -9; policy accept;
 <after>		meta mark & <mask> == 0x0 accept
 <after><sets>		meta mark & <mask> == <sample> drop
+<after><marks>		meta mark & <mask> == <marked> goto marking
 <after>		meta mark & <mask> == <decided> goto decided
 <after>	}
 
@@ -163,6 +177,8 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <sets>		ip6 saddr . ip6 daddr @cut6 goto blocked
 <sets>		ip saddr . meta l4proto . th sport @own4 goto blocked
 <sets>		ip6 saddr . meta l4proto . th sport @own6 goto blocked
+<route><sets>		ip saddr @mark4 ip daddr . meta l4proto . th dport @own4 goto marked
+<route><sets>		ip6 saddr @mark6 ip6 daddr . meta l4proto . th dport @own6 goto marked
 		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
 		ct mark & <decided> == <decided> return
 		meta l4proto udp goto udp_small
@@ -246,6 +262,31 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 		ct mark & <decided> != <decided> ct mark set ct mark & <others> | <decided>
 	}
 
+<marks>	# What would be cut: its connection has the mark from now on.
+<marks>	chain marking {
+<marks>		ct mark set ct mark & <markothers> | <markvalue>
+<marks>		goto slow
+<marks>	}
+<marks>
+<marks>	chain slow {
+<hasdscp>		ip dscp set <dscp>
+<hasdscp>		ip6 dscp set <dscp>
+<marks>		accept
+<marks>	}
+<marks>
+<marks><sets>	# The same by the sets. A packet in a while comes to the daemon all the same, to
+<marks><sets>	# keep the lock true.
+<marks><sets>	chain marked {
+<marks><sets>		ct mark set ct mark & <markothers> | <markvalue>
+<marks><sets>		ip saddr @seen4 goto slow
+<marks><sets>		ip6 saddr @seen6 goto slow
+<hasdscp><sets>		ip dscp set <dscp>
+<hasdscp><sets>		ip6 dscp set <dscp>
+<marks><sets>		add @seen4 { ip saddr timeout <every> } <q>
+<marks><sets>		add @seen6 { ip6 saddr timeout <every> } <q>
+<marks><sets>		goto slow
+<marks><sets>	}
+<marks><sets>
 <sets><repeat>	# A full queue that fails open lets it pass, but not what answers it.
 <sets>	chain sample {
 <sets>		meta mark set meta mark & <others> | <sample>
@@ -257,11 +298,43 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <sets>
 `
 
+// nftRoute is for an owner's mark by which connections are routed.
+const nftRoute = `<route>	# Before routing: a marked connection goes the way that its mark has. What is new
+<route>	# gets it here, because its first packet chooses the way.
+<route>	chain prerouting {
+<route>		type filter hook prerouting priority -149; policy accept;
+<route>		iifname <lan> ct mark & <mask> == <marked> meta mark set meta mark & <routeothers> | <routevalue>
+<route><sets>		ct mark & <decided> == <decided> accept
+<route><sets>		iifname <lan> ip saddr @mark4 goto pre
+<route><sets>		iifname <lan> ip6 saddr @mark6 goto pre
+<route>	}
+<route>
+<route><sets>	chain pre {
+<route><sets>		fib daddr type != unicast return
+<route><sets>		fib daddr oifname <lan> return
+<route><sets>		ip saddr . meta l4proto . th sport @own4 goto reroute
+<route><sets>		ip6 saddr . meta l4proto . th sport @own6 goto reroute
+<route><sets>		ip daddr . meta l4proto . th dport @own4 goto reroute
+<route><sets>		ip6 daddr . meta l4proto . th dport @own6 goto reroute
+<route><sets>		ip saddr . ip daddr @cut4 goto reroute
+<route><sets>		ip6 saddr . ip6 daddr @cut6 goto reroute
+<route><sets>		tcp flags & (fin | syn | rst | ack) != syn return
+<route><sets>		ip saddr @lock4 goto reroute
+<route><sets>		ip6 saddr @lock6 goto reroute
+<route><sets>	}
+<route><sets>
+<route><sets>	chain reroute {
+<route><sets>		meta mark set meta mark & <routeothers> | <routevalue>
+<route><sets>	}
+<route><sets>
+`
+
 // nftDrops are the chains that an iptables rule set uses where there is no ipset.
 // What is sampled goes on to the mangle table, where iptables queues it.
 const nftDrops = `	# Before the mangle table of iptables.
 	chain drops {
 		type filter hook forward priority -160; policy accept;
+<marks>		ct mark & <mask> == <marked> goto slow
 <fast>		ct mark & <decided> == <decided> accept
 		iifname <lan> oifname != <lan> goto outbound
 		iifname != <lan> oifname <lan> goto inbound
@@ -275,6 +348,8 @@ const nftDrops = `	# Before the mangle table of iptables.
 		ip6 saddr . ip6 daddr @cut6 goto blocked
 		ip saddr . meta l4proto . th sport @own4 goto blocked
 		ip6 saddr . meta l4proto . th sport @own6 goto blocked
+<route>		ip saddr @mark4 ip daddr . meta l4proto . th dport @own4 goto marked
+<route>		ip6 saddr @mark6 ip6 daddr . meta l4proto . th dport @own6 goto marked
 		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
 <http>		meta l4proto tcp ip saddr @watch4 goto watched
 <http>		meta l4proto tcp ip6 saddr @watch6 goto watched
@@ -320,6 +395,28 @@ const nftDrops = `	# Before the mangle table of iptables.
 		ip6 saddr @lock6 goto blocked
 	}
 
+<marks>	# What would be cut: its connection has the mark from now on.
+<marks>	chain marking {
+<marks>		ct mark set ct mark & <markothers> | <markvalue>
+<marks>		goto slow
+<marks>	}
+<marks>
+<marks>	chain slow {
+<hasdscp>		ip dscp set <dscp>
+<hasdscp>		ip6 dscp set <dscp>
+<marks>		accept
+<marks>	}
+<marks>
+<marks>	# The same by the sets. A packet in a while goes on to the daemon, to keep the
+<marks>	# lock true: it is for the daemon to have its connection marked.
+<marks>	chain marked {
+<marks>		ip saddr @seen4 goto marking
+<marks>		ip6 saddr @seen6 goto marking
+<marks>		add @seen4 { ip saddr timeout <every> } return
+<marks>		add @seen6 { ip6 saddr timeout <every> } return
+<marks>		goto marking
+<marks>	}
+<marks>
 	# A full queue that fails open lets it pass, but not what answers it.
 	chain sample {
 		meta mark set meta mark & <others> | <sample>
@@ -334,6 +431,8 @@ const nftDrops = `	# Before the mangle table of iptables.
 // sends the refusals. What is sampled the daemon counts, the rest is counted here.
 const nftBlocked = `	# A packet of each blocked host in a while keeps its lock alive.
 	chain blocked {
+<marks>		ip saddr @mark4 goto marked
+<marks>		ip6 saddr @mark6 goto marked
 <refuse>		tcp flags & (fin | syn | rst | ack) == syn goto sample
 <talk>		udp length <= <udplength> goto talk
 		ip saddr @seen4 goto gone
@@ -353,6 +452,8 @@ const nftBlocked = `	# A packet of each blocked host in a while keeps its lock a
 <talk>	}
 
 	chain gone {
+<marks>		ip daddr @mark4 goto marking
+<marks>		ip6 daddr @mark6 goto marking
 		meta l4proto tcp counter name gone_tcp drop
 		counter name gone_udp drop
 	}
@@ -375,7 +476,8 @@ const nftQueues = `<queues>
 // nftHold keeps undecided connections out of fw4's flow table: they are accepted
 // before the rule that offloads. The rules stand in fw4's chain, which a reload of
 // fw4 empties.
-const nftHold = `<hold>insert rule inet fw4 forward meta l4proto { tcp, udp } iifname <lan> oifname != <lan> ct state established,related ct mark & <decided> != <decided> accept comment "` + HoldComment + `"
+const nftHold = `<hold><marks>insert rule inet fw4 forward ct mark & <mask> == <marked> ct state established,related accept comment "` + HoldComment + `"
+<hold>insert rule inet fw4 forward meta l4proto { tcp, udp } iifname <lan> oifname != <lan> ct state established,related ct mark & <decided> != <decided> accept comment "` + HoldComment + `"
 <hold>insert rule inet fw4 forward meta l4proto { tcp, udp } iifname != <lan> oifname <lan> ct state established,related ct mark & <decided> != <decided> accept comment "` + HoldComment + `"
 `
 

@@ -55,7 +55,24 @@ var ruleCases = []struct {
 	{"torrent-nftsets-queues", exemptConf + "option queues 3\n", Target{config.BackendIPTables, config.SetsNFT, []string{"br-lan", "br-guest"}, true}},
 	{"torrent-iptables-monitor", "config protocol bittorrent\noption mode monitor\n", Target{config.BackendIPTables, config.SetsIPSet, []string{"br-lan"}, true}},
 	{"torrent-iptables-no-sets", "", Target{config.BackendIPTables, config.SetsOff, []string{"br-lan"}, true}},
+
+	// What is marked in place of being cut.
+	{"mark-nft", allMarked, Target{config.BackendNFT, config.SetsNFT, []string{"br-lan"}, true}},
+	{"mark-nft-route", routed + "option queues 2\n" + someMarked, Target{config.BackendNFT, config.SetsNFT, []string{"br-lan", "br-guest"}, true}},
+	{"mark-nft-no-dscp", "option dscp off\n" + routed + "option offload leave\n" + someMarked, Target{config.BackendNFT, config.SetsNFT, []string{"br-lan"}, true}},
+	{"mark-nft-no-sets", routed + allMarked, Target{config.BackendNFT, config.SetsOff, []string{"br-lan"}, true}},
+	{"mark-nft-no-conntrack", allMarked, Target{config.BackendNFT, config.SetsNFT, []string{"br-lan"}, false}},
+	{"mark-ipset", allMarked, Target{config.BackendIPTables, config.SetsIPSet, []string{"br-lan"}, true}},
+	{"mark-ipset-route", routed + someMarked, Target{config.BackendIPTables, config.SetsIPSet, []string{"br-lan"}, true}},
+	{"mark-nftsets-route", routed + someMarked, Target{config.BackendIPTables, config.SetsNFT, []string{"br-lan"}, true}},
+	{"mark-iptables-no-sets", routed + allMarked, Target{config.BackendIPTables, config.SetsOff, []string{"br-lan"}, true}},
 }
+
+const (
+	allMarked  = "config protocol bittorrent\noption mode mark\nconfig protocol fasttrack\noption mode mark\n"
+	someMarked = "config policy\noption mode mark\nlist ip 192.168.1.50\n"
+	routed     = "option ct_mark 0x00010000/0x00ff0000\n"
+)
 
 // alone is FastTrack without BitTorrent.
 const alone = "config protocol bittorrent\noption mode off\n"

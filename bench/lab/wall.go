@@ -61,7 +61,9 @@ type WallConfig struct {
 	BitTorrent map[string]string
 	// Others are the sections of other protocols, by name.
 	Others map[string]map[string]string
-	Args   []string // more arguments for "run"
+	// More are further sections, as they stand in the file.
+	More string
+	Args []string // more arguments for "run"
 	// Log gets a copy of every line of the log.
 	Log io.Writer
 }
@@ -96,6 +98,7 @@ func (c WallConfig) UCI() string {
 		fmt.Fprintf(&b, "\nconfig protocol '%s'\n", name)
 		options(&b, c.Others[name])
 	}
+	b.WriteString(c.More)
 	return b.String()
 }
 

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package clients
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+const (
+	// lineRate is what the line has in these tests, and slowRate what it leaves to packets
+	// with the code point CS1 when it is full: KiB a second. Transmission uses LE by itself.
+	lineRate = 600
+	slowRate = lineRate / 20
+	// beside is how much is downloaded beside the torrent, in bytes.
+	beside = 3 << 20
+)
+
+// slowLine limits what comes from the outside into the LAN, as an owner does who has
+// packets with CS1 get 5 % of a full line.
+func (e *env) slowLine() {
+	e.t.Helper()
+	kbit := func(kib int) string { return strconv.Itoa(kib*8) + "kibit" }
+	for _, line := range []string{
+		"qdisc add dev br-lan root handle 1: htb default 1",
+		"class add dev br-lan parent 1: classid 1:9 htb rate " + kbit(lineRate),
+		"class add dev br-lan parent 1:9 classid 1:1 htb rate " + kbit(lineRate-slowRate) + " ceil " + kbit(lineRate) + " prio 0",
+		"class add dev br-lan parent 1:9 classid 1:2 htb rate " + kbit(slowRate) + " ceil " + kbit(lineRate) + " prio 7",
+		"qdisc add dev br-lan parent 1:1 pfifo limit 100",
+		"qdisc add dev br-lan parent 1:2 pfifo limit 100",
+		// The upper six bits of the second octet.
+		"filter add dev br-lan parent 1: protocol ip u32 match ip tos 0x20 0xfc flowid 1:2",
+	} {
+		if _, err := e.lab.Router.Run("tc", strings.Fields(line)...); err != nil {
+			e.t.Fatal(err)
+		}
+	}
+}
+
+// download gets so many bytes over the web at the client's own host.
+func (e *env) download(n int) {
+	e.t.Helper()
+	c := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return e.host.Dial(ctx, network, netip.AddrPort{}, netip.AddrPortFrom(server4, portHTTP))
+	}}}
+	r, err := c.Get(fmt.Sprintf("http://%s/%d", server4, n))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if got, err := io.Copy(io.Discard, r.Body); err != nil || got != int64(n) {
+		e.t.Errorf("the download ended after %d bytes: %v", got, err)
+	}
+}
+
+// startMarking starts the wall with a mode for BitTorrent and more options.
+func (e *env) startMarking(mode string, main map[string]string) *lab.Wall {
+	e.t.Helper()
+	dir, err := os.MkdirTemp("", "wall-")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(func() { os.RemoveAll(dir) })
+	main["timelock"] = fmt.Sprint(int(timelock.Seconds()))
+	if b := os.Getenv("P2PWALL_BACKEND"); b != "" {
+		main["backend"] = b
+	}
+	w, err := e.lab.StartWall(lab.WallConfig{
+		Bin: wallProgram(e.t), Dir: dir, Main: main, BitTorrent: map[string]string{"mode": "block"},
+		More: "config policy 'torrents'\n\toption mode '" + mode + "'\n\tlist protocol 'bittorrent'\n\tlist ip '192.168.1.0/24'\n",
+	})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(func() {
+		if e.t.Failed() {
+			e.t.Logf("log of the wall:\n%s", w.LogText())
+			out, _ := e.lab.Router.Run("tc", "-s", "class", "show", "dev", "br-lan")
+			ct, _ := e.lab.Router.Run("conntrack", "-L")
+			e.t.Logf("classes:\n%s\nconnections:\n%s", out, ct)
+		}
+	})
+	return w
+}
+
+// markKinds are the clients of these tests. uTP gives way to other traffic by itself, so
+// that it would prove nothing.
+var markKinds = []situation{
+	{name: "TCP", kind: transmission, swarm: swarmConfig{tracker: "http"}, opt: func(o *options) { o.by = onlyTCP }},
+	{name: "encrypted", kind: qbittorrent, swarm: swarmConfig{tracker: "http", encrypted: true}, opt: func(o *options) { o.by, o.encrypted = onlyTCP, true }},
+}
+
+// TestMarkedIsSlow: of a full line a torrent that is marked gets a small part, and a download
+// on the same computer the rest. Without marks it is otherwise.
+func TestMarkedIsSlow(t *testing.T) {
+	if _, err := exec.LookPath("tc"); err != nil {
+		t.Skip("needs tc")
+	}
+	for _, s := range markKinds {
+		for _, mode := range []string{"mark", "monitor"} {
+			t.Run(s.name+" "+s.kind.name+" "+mode, func(t *testing.T) {
+				e := newEnv(t, s)
+				e.slowLine()
+				w := e.startMarking(mode, map[string]string{"dscp": "cs1"})
+				e.begin()
+				if mode == "mark" {
+					e.until("the client is held", func() bool { return e.locked(w) })
+				}
+				e.pieces(2) // its transfer is going on
+				from := time.Now()
+				e.download(beside)
+				tcp, udp := e.swarm.moved(e.host, from)
+				have, err := e.have()
+				if err != nil {
+					t.Fatal(err)
+				}
+				share := float64(tcp+udp) / float64(tcp+udp+beside)
+				t.Logf("%d pieces; the torrent has %.1f %% of the line", have, 100*share)
+				if have >= e.swarm.torrent.total() {
+					t.Error("the torrent was complete too early: this proves nothing")
+				}
+				if mode == "mark" && (share > 0.10 || tcp+udp == 0) || mode == "monitor" && share < 0.25 {
+					t.Errorf("the torrent moved %d bytes, the download %d", tcp+udp, beside)
+				}
+				e.untouched(w)
+			})
+		}
+	}
+}
+
+// untouched wants nothing to have been dropped, or sent in another's name.
+func (e *env) untouched(w *lab.Wall) {
+	e.t.Helper()
+	s, err := w.Status()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	// What answers the router's own questions goes no further.
+	if c := s.Counters; c["dropped"] > c["answers"] || c["pongs"] != 0 || c["handshakes"] != 0 {
+		e.t.Errorf("counters: %v", c)
+	}
+}
+
+// secondUplink gives the router another line, which has what is marked.
+func (e *env) secondUplink() {
+	e.t.Helper()
+	r, i := e.lab.Router, e.lab.Inet
+	err := r.IPBatch(
+		"link add wan2 gso_max_segs 1 type veth peer name uplink2 gso_max_segs 1 netns "+i.Name,
+		"addr add 100.65.0.2/30 dev wan2",
+		"link set wan2 up",
+	)
+	if err == nil {
+		err = i.IPBatch("addr add 100.65.0.1/30 dev uplink2", "link set uplink2 up")
+	}
+	if err == nil {
+		err = r.IPBatch("route add default via 100.65.0.1 dev wan2 table 102", "rule add fwmark 0x10000/0xff0000 lookup 102")
+	}
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	if err := r.Sysctl(map[string]string{"net/ipv4/conf/all/rp_filter": "0", "net/ipv4/conf/wan2/rp_filter": "0", "net/ipv4/conf/wan/rp_filter": "0"}); err != nil {
+		e.t.Fatal(err)
+	}
+	if _, err := r.Run("iptables", strings.Fields("-w -t nat -A POSTROUTING -o wan2 -j MASQUERADE")...); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// received is how many bytes came in by a device of the router's.
+func (e *env) received(dev string) int {
+	e.t.Helper()
+	out, err := e.lab.Router.Run("cat", "/sys/class/net/"+dev+"/statistics/rx_bytes")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(out))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return n
+}
+
+// TestMarkedTakesSecondUplink: what is marked leaves by the line that its mark leads to, and
+// a download on the same computer by the other.
+func TestMarkedTakesSecondUplink(t *testing.T) {
+	for _, s := range markKinds {
+		t.Run(s.name+" "+s.kind.name, func(t *testing.T) {
+			s.nat = true
+			e := newEnv(t, s)
+			e.secondUplink()
+			w := e.startMarking("mark", map[string]string{"ct_mark": "0x00010000/0x00ff0000"})
+			e.begin()
+			e.until("the client is held", func() bool { return e.locked(w) })
+			e.until("pieces by the second line", func() bool { return e.received("wan2") > 4*pieceSize })
+			first, second := e.received("wan"), e.received("wan2")
+			e.until("the half of the file", func() bool { return e.received("wan2")-second > 32*pieceSize })
+			torrent, rest := e.received("wan2")-second, e.received("wan")-first
+			t.Logf("%d bytes by the second line, %d by the first", torrent, rest)
+			if rest > torrent/10 {
+				t.Errorf("%d bytes by the first line, beside %d", rest, torrent)
+			}
+			first = e.received("wan")
+			e.download(beside)
+			if got := e.received("wan") - first; got < beside {
+				t.Errorf("the download went by the wrong line: %d bytes by the first", got)
+			}
+			e.untouched(w)
+		})
+	}
+}

@@ -86,7 +86,7 @@ config protocol 'bittorrent'
 		ExemptNets: []netip.Prefix{netip.MustParsePrefix("192.168.1.0/28")},
 		ExemptMACs: []nfq.MAC{{2, 0, 0, 0, 0, 1}},
 		LogPackets: state.LogDroppedUDP | state.LogAcceptedTCP,
-		Marks:      nfq.Marks{Mask: 0x700, Decided: 0x500, Sample: 0x600, Own: 0x600, Watch: 0x300},
+		Marks:      nfq.Marks{Mask: 0x700, Decided: 0x500, Sample: 0x600, Own: 0x600, Watch: 0x300, Marked: 0x700},
 	}
 	names, err := detect.NewNames([]string{"*.example.org"})
 	if err != nil {

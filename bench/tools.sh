@@ -150,6 +150,7 @@ test)
 	want mandoc mandoc
 	want systemd-analyze systemd
 	want chromium chromium
+	want lua5.1 lua5.1
 	;;
 bench)
 	common

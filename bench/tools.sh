@@ -95,6 +95,8 @@ clients() {
 	want curl curl
 	want node nodejs
 	want npm npm
+	want wg wireguard-tools
+	want wireguard-go wireguard-go
 }
 
 # programs are what people use beside a torrent, for bench/e2e.

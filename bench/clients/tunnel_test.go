@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package clients
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// TestTunnels: the router is a gateway of a VPN, and the client's host under way reaches
+// it by a tunnel, which has no hardware addresses. The client is found by the address
+// within the tunnel, gets no more pieces, and is released after its end; what else its
+// user does goes on. A device of WireGuard is one of wireguard-go where the kernel's module
+// is missing: for the wall they are alike.
+func TestTunnels(t *testing.T) {
+	for _, x := range []struct {
+		tunnel string
+		s      situation
+		more   bool
+	}{
+		{"wireguard", situation{kind: transmission, swarm: swarmConfig{tracker: "http"}}, false},
+		{"tun", situation{kind: qbittorrent, swarm: swarmConfig{tracker: "udp"}}, false},
+		{"peer", situation{kind: transmission, swarm: swarmConfig{tracker: "http", encrypted: true}, opt: encrypted}, false},
+		{"wireguard", situation{kind: qbittorrent, swarm: swarmConfig{tracker: "udp", v6: true}}, true},
+	} {
+		if x.more && !*all {
+			continue
+		}
+		for _, wall := range []bool{false, true} {
+			name := x.tunnel + " " + x.s.kind.name
+			if !wall {
+				name += " without the wall"
+			}
+			t.Run(name, func(t *testing.T) {
+				if x.tunnel == "wireguard" {
+					if why := lab.Needs("wireguard-go", "wg"); why != "" {
+						t.Skip(why)
+					}
+				}
+				e := newEnv(t, x.s)
+				dev, err := e.lab.Tunnel(e.host, x.tunnel)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var w *lab.Wall
+				if wall {
+					w = e.startWallWith(map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds())), "device": dev})
+				}
+				e.use()
+				now := e.lab.Packets.Now()
+				e.launch(false)
+				var first lab.Packet
+				e.until("the client's first packet to the swarm", func() bool {
+					all := e.lab.Packets.All(func(p *lab.Packet) bool {
+						return p.At > now && p.WAN && p.Out && e.fromHost(p) && e.swarm.isSwarm(p.Dst.Addr())
+					})
+					if len(all) > 0 {
+						first = all[0]
+					}
+					return len(all) > 0 || wall && e.locked(w) // nothing need have left
+				})
+				if !wall {
+					e.pieces(e.swarm.torrent.total())
+					e.judgeUsers()
+					return
+				}
+				if first.Time.IsZero() {
+					first.Time = time.Now()
+				}
+				found := e.found(w, first.Time)
+				time.Sleep(time.Until(first.Time.Add(grace)))
+				account, pieces := e.account()
+				e.held(w, found)
+				e.judgeUsers()
+				if bytes, after := e.account(); bytes-account >= blockSize || after > pieces {
+					t.Errorf("%d bytes and %d pieces came after %v", bytes-account, after-pieces, grace)
+				}
+				c, err := w.Client(e.host)
+				if err != nil || c.Address != e.host.Addr4.String() && c.Address != e.host.Addr6.String() {
+					t.Errorf("the wall knows %+v (%v)", c, err)
+				}
+				e.client.stop()
+				for ended := time.Now(); e.locked(w); time.Sleep(100 * time.Millisecond) {
+					if time.Since(ended) > timelock+slack {
+						t.Fatalf("not released %v after the client's end", time.Since(ended))
+					}
+				}
+				e.recorded()
+			})
+		}
+	}
+}
+
+// fromHost tells whether a packet comes from the client's host.
+func (e *env) fromHost(p *lab.Packet) bool {
+	return p.Src.Addr() == e.host.Addr4 || p.Src.Addr() == e.host.Addr6
+}

@@ -111,8 +111,8 @@ func appendReset(b []byte, p *Packet) []byte {
 	return b
 }
 
-// The timestamps option (RFC 7323): kind and length of it, and its length with the two
-// fillers before it, which everybody sends.
+// The timestamps option (RFC 7323): its kind, its length, and its length together with
+// the two fillers that every system sends before it.
 const (
 	optTimestamps    = 8
 	optTimestampsLen = 10
@@ -121,7 +121,8 @@ const (
 
 // appendAnswer appends an IP packet with a TCP segment that brings the payload to the
 // source of p, in the name of p's destination, and acknowledges the data of p. It has
-// timestamps if p has: who agreed on them may drop what is without (RFC 7323, 3.2).
+// timestamps if p has them: a host that agreed on them may drop segments without
+// (RFC 7323, 3.2).
 func appendAnswer(b []byte, p *Packet, payload []byte) []byte {
 	value, echo, timestamps := tcpTimestamps(p)
 	header := tcpHeaderLen
@@ -146,9 +147,9 @@ func appendAnswer(b []byte, p *Packet, payload []byte) []byte {
 	return b
 }
 
-// tcpTimestamps returns the timestamps of a TCP segment: its sender's clock, and the
-// other side's that it sends back. Behind extension headers of IPv6, which nobody puts
-// before TCP, it does not look.
+// tcpTimestamps returns the timestamps of a TCP segment: the clock of its sender, and the
+// clock of the other side that it sends back. It does not look behind extension headers
+// of IPv6, as nobody puts them before TCP.
 func tcpTimestamps(p *Packet) (value, echo uint32, ok bool) {
 	b := p.Raw
 	switch {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CheckConntrack reports whether connections can be read and changed, which is a
-// kernel module of its own.
+// CheckConntrack reports whether the connection table can be read and changed. That
+// needs a kernel module of its own (nf_conntrack_netlink).
 func CheckConntrack() error {
 	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err == nil {
@@ -33,22 +33,22 @@ type HostPort struct {
 	Port  uint16
 }
 
-// CutFlows changes connections in the kernel's connection table, so that the rules look
-// at them anew, also at those that were decided or offloaded past the rules. It returns
-// how many it changed.
+// CutFlows changes entries of the kernel's connection table, so that the rules look at
+// these connections again. They do so even if a connection was decided or offloaded. It
+// returns how many entries it changed.
 //
-// It removes all between the given pairs, and all that the given ports of LAN hosts have
-// with elsewhere, whoever opened them. Translated ones get no more replies.
+// It removes every connection between one of the pairs, and every connection between one
+// of the ports and a host outside, no matter who opened it. A connection behind address
+// translation gets no more replies after that.
 //
-// It clears the mark of the TCP connections that the given hosts opened to elsewhere, and
-// of their UDP flows, if they were decided, but for those that are marked, and for those to
-// ports of which but reports true.
-// They stay in the connection table and go on without a gap; where the host is watched (see
-// SetWriter.Watch), the next data that it sends in a connection is queued, and what may be
-// of WebRTC in a flow. One that is offloaded comes back to the rules only when the kernel
-// ends that.
+// It clears the mark of decided TCP connections that one of the hosts opened to the
+// outside, and of decided UDP flows of these hosts. It leaves those alone that are
+// marked (see MarkFlows), or go to a port for which but reports true. A connection that lost its mark stays in the table and
+// goes on without a gap. If the host is watched (see SetWriter.Watch), the next data that
+// it sends in such a connection is queued, and so is what may be WebRTC in a flow. An
+// offloaded connection comes back to the rules only when the kernel ends the offload.
 //
-// It reads the whole table, so it is nothing for the packet path.
+// It reads the whole table, so it is too slow for the packet path.
 func CutFlows(m Marks, pairs map[Pair]struct{}, ports map[HostPort]struct{}, hosts map[Addr]struct{}, lan []netip.Prefix, but func(proto uint8, port uint16) bool) (int, error) {
 	return changeFlows(&m, func(e *ctEntry) ctChange {
 		_, opened := hosts[e.origSrc.Addr]
@@ -66,10 +66,11 @@ func CutFlows(m Marks, pairs map[Pair]struct{}, ports map[HostPort]struct{}, hos
 	})
 }
 
-// MarkFlows marks the connections that CutFlows would remove: all between the given
-// pairs, and all that the given ports of LAN hosts have with elsewhere. It takes the marks
-// off those of the freed hosts, so that the rules look at them anew. It returns how many it
-// changed. One that is offloaded stays so, past the rules, until the kernel ends that.
+// MarkFlows marks the connections that CutFlows would remove: those between one of the
+// pairs, and those between one of the ports and a host outside. It takes the mark off the
+// connections of the freed hosts, so that the rules look at them again. It returns how many
+// it changed. The rules do not see an offloaded connection until the kernel ends the
+// offload.
 func MarkFlows(m Marks, pairs map[Pair]struct{}, ports map[HostPort]struct{}, freed map[Addr]struct{}, lan []netip.Prefix) (int, error) {
 	return changeFlows(&m, func(e *ctEntry) ctChange {
 		_, opened := freed[e.origSrc.Addr]
@@ -84,20 +85,20 @@ func MarkFlows(m Marks, pairs map[Pair]struct{}, ports map[HostPort]struct{}, fr
 	})
 }
 
-// DeleteUDPFlows removes the UDP flows that hosts of the given networks opened
-// to elsewhere. What was counted past its first packets before the rules were
-// loaded would never be looked at.
+// DeleteUDPFlows removes the UDP flows that hosts of the given networks opened to the
+// outside. The rules look only at the first packets of a flow. A flow that had more than
+// these before the rules were loaded would never be looked at.
 func DeleteUDPFlows(lan []netip.Prefix) (int, error) {
 	return changeFlows(nil, func(e *ctEntry) ctChange { return removeIf(e.proto == ProtoUDP && e.leaves(lan)) })
 }
 
-// LookAgain does what DeleteUDPFlows does, but leaves those alone to ports of which but
-// reports true. It returns ports of LAN hosts from which several hosts outside were
-// spoken to at other ports from 1024 on.
+// LookAgain does what DeleteUDPFlows does, but leaves flows alone that go to a port for
+// which but reports true. It returns those ports of LAN hosts that sent to several hosts
+// outside, at ports from 1024 on.
 func LookAgain(lan []netip.Prefix, but func(proto uint8, port uint16) bool) ([]AddrPort, error) {
 	const most = 64
 	var suspects []AddrPort
-	// The first host that each port spoke to; zero after a second.
+	// The first host that each port sent to; zero once it sent to a second one.
 	spoke := map[AddrPort]Addr{}
 	_, err := changeFlows(nil, func(e *ctEntry) ctChange {
 		switch {
@@ -118,7 +119,7 @@ func LookAgain(lan []netip.Prefix, but func(proto uint8, port uint16) bool) ([]A
 	return suspects, err
 }
 
-// inside reports whether an address is of one of the networks.
+// inside reports whether an address is in one of the networks.
 func inside(lan []netip.Prefix, a *Addr) bool {
 	ip := a.Netip()
 	for _, p := range lan {
@@ -129,12 +130,12 @@ func inside(lan []netip.Prefix, a *Addr) bool {
 	return false
 }
 
-// outside reports whether an address is of a host that is on none of the networks.
+// outside reports whether an address is a host's, and in none of the networks.
 func outside(lan []netip.Prefix, a *Addr) bool {
 	return !inside(lan, a) && a.Netip().IsGlobalUnicast()
 }
 
-// leaves reports whether a host of the networks opened the connection to elsewhere.
+// leaves reports whether a host in the networks opened the connection to the outside.
 func (e *ctEntry) leaves(lan []netip.Prefix) bool {
 	return inside(lan, &e.origSrc.Addr) && outside(lan, &e.origDst.Addr)
 }
@@ -154,9 +155,9 @@ func (e *ctEntry) of(pairs map[Pair]struct{}) bool {
 	return opened || accepted
 }
 
-// ofPorts reports whether the connection is between one of the ports and elsewhere.
-// Behind address translation the side of the LAN host has its own address only as the
-// one that opened the connection, or as the one that replies.
+// ofPorts reports whether the connection is between one of the ports and the outside.
+// Behind address translation, the LAN host's own address stands only where it opened the
+// connection, or where it replies.
 func (e *ctEntry) ofPorts(ports map[HostPort]struct{}, lan []netip.Prefix) bool {
 	_, opened := ports[HostPort{e.origSrc.Addr, e.proto, e.origSrc.Port}]
 	_, accepted := ports[HostPort{e.replySrc.Addr, e.proto, e.replySrc.Port}]

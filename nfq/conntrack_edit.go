@@ -23,8 +23,8 @@ const (
 	ctFree            // undo that
 )
 
-// changeFlows does to each connection what want says, and returns how many it
-// changed. Without marks it can only remove.
+// changeFlows asks want about each connection, does that, and returns how many
+// connections it changed. Without marks it can only remove them.
 func changeFlows(m *Marks, want func(*ctEntry) ctChange) (int, error) {
 	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
@@ -48,7 +48,7 @@ func changeFlows(m *Marks, want func(*ctEntry) ctChange) (int, error) {
 	return changed, nil
 }
 
-// ctEdit is what is to become of an entry.
+// ctEdit is one change of an entry.
 type ctEdit struct {
 	change ctChange
 	family uint8
@@ -56,8 +56,8 @@ type ctEdit struct {
 	id     [4]byte
 }
 
-// editsAtATime is how many changes the kernel is told at a time. It answers to those
-// that fail and to the last; so many answers fit into a socket's buffer.
+// editsAtATime is how many changes are sent to the kernel at a time. The kernel answers
+// each that fails, and the last one. So many answers fit into a socket's buffer.
 const editsAtATime = 64
 
 func editFlows(c *netlink.Conn, m *Marks, buf []byte, edits []ctEdit) (changed int, err error) {
@@ -90,8 +90,8 @@ func editFlows(c *netlink.Conn, m *Marks, buf []byte, edits []ctEdit) (changed i
 	return changed, busy
 }
 
-// appendEdits appends a message for each change, with its number from 1 on. The last
-// is to be answered in any case.
+// appendEdits appends one message for each change, numbered from 1. It asks for an
+// answer to the last one.
 func appendEdits(b []byte, m *Marks, edits []ctEdit) []byte {
 	for i := range edits {
 		x := &edits[i]
@@ -123,8 +123,8 @@ func appendEdits(b []byte, m *Marks, edits []ctEdit) []byte {
 	return b
 }
 
-// editAnswers reads the answers up to that to the last of so many changes, and returns
-// how many were not made. That a connection has ended by itself is no error.
+// editAnswers reads answers until the one to change number last, and returns how many
+// changes failed. A connection that has ended by itself is no error.
 func editAnswers(raw syscall.RawConn, buf []byte, last uint32) (failed int, err error) {
 	for {
 		b, rerr := receive(raw, buf)

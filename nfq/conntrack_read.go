@@ -49,13 +49,13 @@ type ctEntry struct {
 	id                                   []byte
 }
 
-// dumpSize is the room for a part of a dump; the kernel makes none larger.
+// dumpSize is the room for one part of a dump, in bytes; the kernel makes none larger.
 const dumpSize = 32 << 10
 
-// readFlows calls f with each connection, of both families in one go: the kernel looks
-// through its whole table for each dump, also where that is almost empty. The table may
-// have tens of thousands, more than a router has memory for at once: each part is worked
-// on as it comes, in one buffer, and what f is given is gone when it returns.
+// readFlows calls f for each connection of both families. It asks for both in one dump,
+// because the kernel goes through its whole table for each dump. The table may hold tens
+// of thousands of connections, too many for a router's memory at once. So readFlows works
+// on one part at a time, in one buffer: the entry is valid only until f returns.
 func readFlows(c *netlink.Conn, buf []byte, f func(*ctEntry)) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -92,7 +92,7 @@ func readFlows(c *netlink.Conn, buf []byte, f func(*ctEntry)) error {
 	}
 }
 
-// receive waits for what the kernel has to say and reads it into buf.
+// receive waits for the kernel's next message and reads it into buf.
 func receive(raw syscall.RawConn, buf []byte) ([]byte, error) {
 	for {
 		var n int
@@ -112,7 +112,7 @@ func receive(raw syscall.RawConn, buf []byte) ([]byte, error) {
 	}
 }
 
-// parse reads an entry of a dump, and points into it.
+// parse reads an entry of a dump. The entry points into b afterwards.
 func (e *ctEntry) parse(b []byte) bool {
 	if len(b) < nfgenLen {
 		return false

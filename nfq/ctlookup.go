@@ -12,10 +12,9 @@ import (
 // Flow is what a LAN host sends by UDP from one of its ports to a port outside.
 type Flow struct{ LAN, WAN AddrPort }
 
-// OpenedOutside reports whether the connection table has the flow, and it was opened
-// from outside: then what the LAN host sends may be what it was made to send back. A
-// flow that is not in the table was opened by the LAN host, of which nothing was let
-// pass yet.
+// OpenedOutside reports whether the connection table has the flow, and a host outside
+// opened it. Then the LAN host may only send back what it was made to send. A flow that
+// is not in the table was opened by the LAN host: none of its packets has passed yet.
 func OpenedOutside(f Flow) (bool, error) {
 	outside, err := openedOutside(f)
 	if err != nil {
@@ -37,7 +36,7 @@ func openedOutside(f Flow) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	// The kernel marks its only answer as one of several, so that Receive would wait.
+	// The kernel marks its only answer as one of several. Receive would wait for more.
 	b, err := receive(raw, make([]byte, 4096))
 	if err != nil {
 		return false, err
@@ -56,7 +55,7 @@ func openedOutside(f Flow) (bool, error) {
 	return e.parse(body) && e.origSrc.Addr != f.LAN.Addr, nil
 }
 
-// lookUp asks for the entry that one direction of the flow belongs to, whichever it is.
+// lookUp returns the request for the entry that one direction of the flow belongs to.
 func lookUp(f Flow) netlink.Message {
 	family, src, dst := uint8(unix.AF_INET), uint16(ctaIP4Src), uint16(ctaIP4Dst)
 	from, to := f.LAN.Addr[12:], f.WAN.Addr[12:]

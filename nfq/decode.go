@@ -53,9 +53,9 @@ func decodePacket(body []byte, p *Packet) bool {
 		if n < nlaHeaderLen {
 			break
 		}
-		// Only the last attribute of a message that the receive buffer
-		// cut off is longer than the rest; what there is of the packet
-		// is still of use, half a number is not.
+		// An attribute is longer than the rest only if the receive buffer
+		// cut the message off. Part of a packet is still of use; part of a
+		// number is not.
 		if n > len(body) {
 			if typ != attrPayload {
 				break
@@ -95,7 +95,7 @@ func decodePacket(body []byte, p *Packet) bool {
 	return found
 }
 
-// decoded counts what decodeMessages met beside packets.
+// decoded counts the messages that decodeMessages found beside packets.
 type decoded struct {
 	errors  uint64     // NLMSG_ERROR messages of the kernel
 	errno   unix.Errno // the last of them

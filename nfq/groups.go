@@ -8,18 +8,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Groups has the machine be a member of multicast groups. What is sent to a group that
-// it is no member of ends at its routing, before the rules for input; a bridge that
-// snoops IGMP would not even bring it so far. The zero value is a member nowhere.
+// Groups makes the machine a member of multicast groups. Without that, the kernel's
+// routing discards what is sent to such a group, before the rules for input see it. A
+// bridge that snoops IGMP would not even forward it to the machine. The zero value is a
+// member of no group.
 type Groups struct {
 	devices string // their indexes, of four bytes each
-	sockets []int  // nothing is received through them: that they are open is what counts
+	sockets []int  // nothing is received through them; they only have to be open
 }
 
-// Join joins the groups on the devices with these indexes and leaves all others. A
-// device that is made again has another index. The groups must not change from call to
-// call. It returns why one of IPv4 could not be joined; IPv6 may be missing, and so may a
-// device that has just gone.
+// Join joins the groups on the devices with these indexes and leaves all other groups. A
+// device that is created again has another index. The groups must be the same at every
+// call. It returns an error if a group of IPv4 cannot be joined. It is no error if IPv6
+// is missing, or a device has just gone.
 func (g *Groups) Join(groups []Addr, devices []uint32) error {
 	var b []byte
 	for _, d := range devices {

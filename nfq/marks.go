@@ -15,24 +15,24 @@ const MarkBits = 3
 // like the lowest byte, the example in tc-ctinfo(8) 0xfd000000.
 const DefaultMarkMask = 0x0200c000
 
-// Marks are the values that the bits of a mask have in a packet's mark and in that of
-// a connection. Each is of two bits at least: others who use one of them for something
-// else make none of these values.
+// Marks are the values of the mask's bits in the mark of a packet and of a connection.
+// Each value has at least two bits set. So another program that uses one of the bits for
+// something else does not make one of these values.
 type Marks struct {
 	Mask uint32
 	// Decided is the mark (packet and connection) of connections that were looked
 	// at: they are not queued again and may be offloaded.
 	Decided uint32
-	// Sample is the mark of those few blocked packets that are queued all the same,
-	// to keep the locks true. They are dropped whatever they are. A full queue that
-	// fails open lets them pass: the rules mark the connection that one begins, and
-	// drop what answers it.
+	// Sample is the mark of the few blocked packets that are queued all the same, so
+	// that the daemon knows that the client still tries. They are always dropped. A full
+	// queue that fails open lets them pass: for that case the rules mark the connection
+	// that such a packet begins, and drop the answers.
 	Sample uint32
-	// Own is the packet mark of what this program sends: it is not tracked. What is
-	// sampled was forwarded and what is sent was not, so that both have one value.
+	// Own is the mark of the packets that this program sends. They are not tracked. It
+	// is the same value as Sample: sampled packets are forwarded ones, and these are not.
 	Own uint32
-	// Watch is the packet mark by which nft, where it only keeps the sets, tells
-	// iptables what is from or to a host that is watched.
+	// Watch is the mark of packets from or to a watched host. Where nft only keeps the
+	// sets, it tells iptables in this way.
 	Watch uint32
 	// Marked is the mark (packet and connection) of what would be cut if it were not to
 	// be marked only. It has all bits, so that it counts as decided, too. Such a
@@ -62,8 +62,8 @@ func DefaultMarks() Marks {
 	return m
 }
 
-// Sampled reports whether the rules marked the packet with Sample. No other than a
-// forwarded packet is, whatever its mark.
+// Sampled reports whether the rules marked the packet with Sample. Only a forwarded
+// packet can be a sample.
 func (m *Marks) Sampled(p *Packet) bool {
 	return p.Mark&m.Mask == m.Sample && m.Mask != 0 && p.Hook == HookForward
 }
@@ -80,5 +80,5 @@ func (m *Marks) decided(mark uint32) bool { return mark&m.Decided == m.Decided }
 // marked reports whether a mark has the value of Marked.
 func (m *Marks) marked(mark uint32) bool { return mark&m.Mask == m.Marked && m.Mask != 0 }
 
-// with returns a mark with one of the values. What others put into it stays.
+// with returns a mark with one of the values. The bits outside the mask stay.
 func (m *Marks) with(mark, value uint32) uint32 { return mark&^m.Mask | value }

@@ -225,9 +225,8 @@ func (q *Queue) config(typ uint16, value []byte) error {
 	return q.configAttrs(appendAttr(nil, typ, value))
 }
 
-// configAttrs sends one configuration message and waits for its
-// acknowledgement. Packets that come in between, because the queue's rule is
-// there already, are accepted unseen.
+// configAttrs sends one configuration message and waits for its acknowledgement. If the
+// queue's rule is there already, packets may come in between: these are accepted unseen.
 func (q *Queue) configAttrs(attrs []byte) error {
 	nfgen := be.AppendUint16([]byte{unix.AF_UNSPEC, 0}, q.num)
 	if err := q.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
@@ -268,8 +267,8 @@ func (q *Queue) acceptEarly(id uint32) error {
 	return err
 }
 
-// openError says what to do about err. The kernel answers EPERM both to a
-// program without privilege and to one that wants a queue of another's.
+// openError says what to do about err. The kernel answers EPERM in two cases: to a
+// program without the privilege, and to one that wants a queue that another program has.
 func openError(num uint16, err error) error {
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EBUSY):
@@ -285,9 +284,9 @@ func openError(num uint16, err error) error {
 	return fmt.Errorf("queue %d: %w", num, err)
 }
 
-// Close gives the queue back, after the verdicts on the current batch. The
-// kernel drops the packets that nobody has answered; a queue that fails open
-// has them accepted first, but for those that are marked as samples.
+// Close sends the verdicts on the current batch and gives the queue back. The kernel
+// drops the packets that have no verdict yet. If the queue fails open, Close accepts these
+// packets first, except samples.
 func (q *Queue) Close() error {
 	err := q.Flush()
 	if q.failOpen && err == nil {
@@ -302,8 +301,8 @@ func (q *Queue) Close() error {
 	return errors.Join(err, q.conn.Close())
 }
 
-// dropSamples answers what waits to be received: samples are dropped, the rest is
-// accepted. It does not wait for more.
+// dropSamples gives verdicts on the packets that wait to be received: it drops samples
+// and accepts the others. It does not wait for more.
 func (q *Queue) dropSamples() error {
 	const most = 1024 // batches: others may go on sending
 	for range most {

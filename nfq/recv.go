@@ -13,10 +13,9 @@ import (
 )
 
 // Recv waits for packets until deadline (zero: without end) and returns how
-// many Packet and Verdict can be called for. It returns 0 and no error at the
-// deadline, after a Wake, and now and then for no reason. Packets of the last
-// batch whose verdict Flush did not send yet are answered first. It does not
-// allocate.
+// many packets it received: Packet and Verdict can be called for these. It returns 0 and
+// no error at the deadline, after a Wake, and sometimes for no reason. It first sends the
+// verdicts of the last batch, if Flush was not called. It does not allocate.
 func (q *Queue) Recv(deadline time.Time) (int, error) {
 	if err := q.Flush(); err != nil {
 		return 0, err
@@ -50,11 +49,11 @@ func (q *Queue) Recv(deadline time.Time) (int, error) {
 	}
 }
 
-// receive has the netpoller call recvmmsg, at once and again when there is
-// something to read. done says that there was nothing.
+// receive lets the netpoller call recvmmsg, at once and again when there is something to
+// read. done says that there was nothing.
 //
-// The socket keeps an earlier deadline than the one that is asked for: to set it
-// for every batch costs more than to return early once in a while.
+// The socket may keep an earlier deadline than the one that is asked for. To return early
+// now and then costs less than to set the deadline for every batch.
 func (q *Queue) receive(deadline time.Time) (done bool, err error) {
 	if !q.armed || !deadline.IsZero() && (q.deadline.IsZero() || deadline.Before(q.deadline)) {
 		if err := q.conn.SetReadDeadline(deadline); err != nil {
@@ -88,10 +87,10 @@ func (q *Queue) Wake() {
 	_ = q.conn.SetReadDeadline(longAgo)
 }
 
-// Moderate has the next Recv wait a moment before it looks for packets, so that
-// several share the cost of waking up: for an owner that sees them follow each
-// other closely, though one by one. A batch that was full has more behind it
-// already.
+// Moderate makes the next Recv wait a moment before it looks for packets, so that
+// several packets share the cost of one wake-up. It is for an owner that sees packets come
+// close together, but one by one. After a full batch Recv does not wait: more packets are
+// there already.
 func (q *Queue) Moderate() {
 	q.moderate = q.pause != unix.Timespec{} && q.filled < len(q.headers)
 }
@@ -143,11 +142,11 @@ func (q *Queue) Packet(i int) *Packet { return &q.packets[:q.n][i] }
 // verdict is accepted.
 func (q *Queue) Verdict(i int, v Verdict) { q.verdicts[:q.n][i] = v }
 
-// SetRepeat says what becomes of a forwarded packet that AcceptDecided marks. Off, as at
-// first, it goes on from where it was queued. On, it meets the rules of the same hook
-// once more (NF_REPEAT), which have to know it by its mark and let it pass: they then
-// need no second chain for what comes from the queue, that every packet of the router
-// would go through.
+// SetRepeat says what becomes of a forwarded packet that AcceptDecided marks. While it is
+// off, as at first, the packet goes on from where it was queued. While it is on, the
+// packet meets the rules of the same hook once more (NF_REPEAT). These rules must let it
+// pass because of its mark. This saves a second chain for packets from the queue, which
+// every packet of the router would have to go through.
 func (q *Queue) SetRepeat(on bool) { q.repeat.Store(on) }
 
 // Flush sends the verdicts on all packets of the last Recv in one write. After

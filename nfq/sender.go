@@ -32,10 +32,10 @@ var (
 // goroutine. Its methods do not allocate and do not block: a packet that the
 // system cannot take at once is an error and is lost.
 //
-// A packet is sent by one device only, whatever the routes say. What seems to come
-// from a LAN host may have been forged, and its address may be anywhere: an answer
-// must not leave the router on its WAN side. IPv6 link-local addresses mean nothing
-// without a device anyway.
+// The caller names the device that a packet is sent by; the routes do not decide. A packet
+// that seems to come from a LAN host may be forged, with any source address. The answer to
+// it must not leave the router on its WAN side. And IPv6 link-local addresses mean nothing
+// without a device.
 type Sender struct {
 	fd4, fd6, fdICMP6 int // fd6 and fdICMP6 are -1 without IPv6
 	to4               unix.RawSockaddrInet4
@@ -118,9 +118,9 @@ func (s *Sender) Close() {
 	}
 }
 
-// UDP sends a datagram from src to dst by the device with the index dev, or by the
-// one that the routes name if dev is 0. Where dst cannot be reached by dev, IPv6 has
-// an error; IPv4 takes dst for a neighbour, and nothing is sent unless it is one.
+// UDP sends a datagram from src to dst by the device with the index dev. If dev is 0, the
+// routes choose the device. If dst cannot be reached by dev, IPv6 returns an error; IPv4
+// takes dst for a neighbour, and the datagram is lost if it is none.
 func (s *Sender) UDP(dev uint32, src, dst AddrPort, payload []byte) error {
 	if src.Addr.Is4() != dst.Addr.Is4() {
 		return errMixedFamily
@@ -143,9 +143,9 @@ func (s *Sender) Reset(p *Packet) error {
 }
 
 // Answer sends a TCP segment with the payload to the sender of p, in the name of p's
-// destination, by the device that p came in by. The segment acknowledges all that p
-// brings. The caller drops p; and as the real destination has seen nothing of this, the
-// connection is of no use to the two any more.
+// destination, by the device that p came in by. The segment acknowledges all data of p.
+// The caller drops p. The real destination does not know of the answer, so the two hosts
+// cannot use this connection any more.
 func (s *Sender) Answer(p *Packet, payload []byte) error {
 	if p.Version == 0 || p.Proto != ProtoTCP || p.Fragment || p.MoreFragments || p.TCPFlags&(FIN|SYN|RST|ACK) != ACK {
 		return errNoAnswer

@@ -62,7 +62,7 @@ emulated() {
 		want qemu-system-aarch64 qemu-system-arm
 		cross aarch64-linux-gnu libc6-dev-arm64-cross
 		;;
-	x86_64)
+	x86_64 | x86_64-*)
 		want qemu-system-x86_64 qemu-system-x86
 		;;
 	*)

@@ -11,7 +11,7 @@ import (
 )
 
 // apt is a package system of its own beside the host's: another architecture,
-// other state, and the host's mirror of Debian's main suite. The security suite
+// other state, and the host's mirror of Debian, of one suite. The security suite
 // is left out: mipsel has none, and armhf's had a broken index.
 type apt struct {
 	bed  *bed
@@ -35,13 +35,19 @@ func mirror() (uri, suite string, err error) {
 	return "", "", fmt.Errorf("no source of Debian's main suite: run apt-get update, see /etc/apt")
 }
 
-// newApt opens the package system of an architecture; kind is deb or deb-src.
-func (b *bed) newApt(arch, kind string) (*apt, error) {
-	uri, suite, err := mirror()
+// newApt opens the package system of an architecture, of the named suite or, if that is
+// "", of the host's; kind is deb or deb-src.
+func (b *bed) newApt(suite, arch, kind string) (*apt, error) {
+	uri, own, err := mirror()
 	if err != nil {
 		return nil, err
 	}
 	dir := filepath.Join(b.cache, "apt-"+kind+"-"+arch)
+	if suite == "" {
+		suite = own
+	} else {
+		dir += "-" + suite
+	}
 	for _, d := range []string{"lists/partial", "archives/partial"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return nil, err

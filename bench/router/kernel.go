@@ -44,9 +44,9 @@ func (b *bed) kernel(m *machine) (string, error) {
 	if m.Kernel == "" {
 		return b.builtKernel(m)
 	}
-	key := digest(m.Arch, m.Kernel, strings.Join(early, " "), strings.Join(modules, " "))
+	key := digest(m.Arch, m.Suite, m.Kernel, strings.Join(early, " "), strings.Join(modules, " "))
 	return b.once("kernel-"+m.Arch+"-"+key, func(dir string) error {
-		a, err := b.newApt(m.Debian, "deb")
+		a, err := b.newApt(m.Suite, m.Debian, "deb")
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import "fmt"
 type machine struct {
 	Arch    string   // the name users give
 	Debian  string   // Debian's architecture, "" when Debian has none
+	Suite   string   // Debian's suite, "" for the host's
 	Kernel  string   // Debian's kernel package, "" when it is built here
 	Go      []string // environment of the Go build
 	Package string   // OpenWrt's architecture, in the package's name
@@ -88,4 +89,20 @@ var machines = []machine{
 		Disk:    "virtio-blk-pci",
 		Console: "ttyS0", MB: 128, // this kernel alone takes 36 MB: 64 do not boot, with 80 the tools thrash
 	},
+	// The kernels and the nft of Debian's other suites, from 5.10 and 0.9.8 on: what
+	// people have on OpenWrt from 21.02 to today, and on gateways.
+	suite("bullseye"), suite("trixie"), suite("sid"),
+}
+
+// suite is an x86 machine with the kernel and the tools of one of Debian's suites.
+func suite(name string) machine {
+	return machine{
+		Arch: "x86_64-" + name, Debian: "amd64", Suite: name, Kernel: "linux-image-cloud-amd64",
+		Go:      []string{"GOARCH=amd64"},
+		Package: "x86_64",
+		CC:      "x86_64-linux-gnu-",
+		QEMU:    []string{"qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"},
+		Disk:    "virtio-blk-pci",
+		Console: "ttyS0", MB: 160, // newer kernels take more
+	}
 }

@@ -50,7 +50,7 @@ func main() {
 	b := &bed{}
 	var arch string
 	var prepare bool
-	flag.StringVar(&arch, "arch", "all", "`machines`, comma separated: mips, mipsel, arm, arm64, x86_64, or all")
+	flag.StringVar(&arch, "arch", "all", "`machines`, comma separated: mips, mipsel, arm, arm64, x86_64, x86_64-bullseye, x86_64-trixie, x86_64-sid, or all")
 	flag.BoolVar(&prepare, "prepare", false, "download and build, do not boot")
 	flag.BoolVar(&b.off, "off", false, "switch the wall off: every scenario must fail")
 	flag.BoolVar(&b.bare, "bare", false, "without the package: only what the rules need of the kernel")
@@ -90,7 +90,7 @@ func (b *bed) run(arch string, prepare bool) error {
 		}
 	}
 	if len(chosen) == 0 {
-		return fmt.Errorf("no machine %q: mips, mipsel, arm, arm64, x86_64 or all", arch)
+		return fmt.Errorf("no machine %q: -help lists them", arch)
 	}
 	var rows []row
 	bad := 0

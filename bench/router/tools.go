@@ -34,7 +34,7 @@ func (b *bed) tools(m *machine) (string, error) {
 	}
 	key := digest(m.Arch, strings.Join(toolPackages, " "), "1")
 	return b.once("tools-"+m.Arch+"-"+key, func(dir string) error {
-		a, err := b.newApt(m.Debian, "deb")
+		a, err := b.newApt(m.Suite, m.Debian, "deb")
 		if err != nil {
 			return err
 		}
@@ -73,7 +73,11 @@ func copyProgram(root, to, from, name string) error {
 	if _, err := os.Stat(dest); err == nil {
 		return nil
 	}
-	data, err := os.ReadFile(filepath.Join(root, from))
+	file, err := within(root, from)
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
@@ -111,12 +115,37 @@ func copyProgram(root, to, from, name string) error {
 	return nil
 }
 
+// within returns where a file of an unpacked system is. A package may have it below
+// usr, and it may be a link to a file of that system.
+func within(root, name string) (string, error) {
+	for range 8 {
+		file := filepath.Join(root, name)
+		if _, err := os.Lstat(file); err != nil {
+			file = filepath.Join(root, "usr", name)
+		}
+		to, err := os.Readlink(file)
+		switch {
+		case err != nil:
+			_, err := os.Stat(file)
+			return file, err
+		case filepath.IsAbs(to):
+			name = to
+		default:
+			if name, err = filepath.Rel(root, filepath.Join(filepath.Dir(file), to)); err != nil {
+				return "", err
+			}
+		}
+	}
+	return "", fmt.Errorf("%s: too many links", name)
+}
+
 // findLibrary returns a library's path in an unpacked system: for the dynamic
 // loader the path itself, for others a folder of the architecture.
 func findLibrary(root, name string) (string, error) {
 	patterns := []string{"lib/*/" + name, "usr/lib/*/" + name, "usr/lib/" + name}
 	if filepath.IsAbs(name) {
-		patterns = []string{strings.TrimPrefix(name, "/")}
+		_, err := within(root, name)
+		return strings.TrimPrefix(name, "/"), err
 	}
 	for _, p := range patterns {
 		found, err := filepath.Glob(filepath.Join(root, p))
@@ -182,7 +211,7 @@ func (m *machine) recipe(name string) recipe {
 
 // fromSource builds programs from Debian's sources.
 func (b *bed) fromSource(m *machine, dir string, names ...string) error {
-	a, err := b.newApt("amd64", "deb-src")
+	a, err := b.newApt("", "amd64", "deb-src")
 	if err != nil {
 		return err
 	}
@@ -222,7 +251,7 @@ func (b *bed) outside() (string, error) {
 	packages := []string{"nftables", "ipset"}
 	key := digest(slices.Concat(packages, []string{tunnelSource})...)
 	return b.once("outside-"+key, func(dir string) error {
-		a, err := b.newApt("s390x", "deb")
+		a, err := b.newApt("", "s390x", "deb")
 		if err != nil {
 			return err
 		}

@@ -5,8 +5,8 @@
 //
 // A scenario drives clients and notes faults, that is properties that did not
 // hold. TestWall runs every scenario with the wall and wants no fault;
-// TestWithoutWall runs the same without it and wants some, which shows that the
-// scenario can fail.
+// TestWithoutWall runs the same without it and wants the fault that the scenario is about,
+// which shows that it can fail.
 //
 // The tests need root, ip (iproute2), and iptables or nft with queue support.
 // They build the program, unless P2PWALL_BIN names one that is built. So the

@@ -210,6 +210,7 @@ func aSign(e *env) {
 	time.Sleep(time.Second)
 	e.startWall()
 	e.until("the end of both", func() bool { return ended[0].Load() > 0 && ended[1].Load() > 0 })
+	e.must(ended[0].Load() > 0 && ended[1].Load() > 0, "the two connections were not ended")
 	time.Sleep(5 * time.Second)
 	e.must(ended[0].Load() < 2 && ended[1].Load() < 2, "ended %d and %d times", ended[0].Load(), ended[1].Load())
 	if e.wall != nil {

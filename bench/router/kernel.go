@@ -23,7 +23,7 @@ var modules = strings.Fields(`
 	crc32c_generic veth bridge dummy tun 8021q
 	nfnetlink_queue nf_conntrack_netlink nf_tables
 	nft_chain_nat nft_compat nft_ct nft_fib_inet nft_flow_offload nf_flow_table_inet
-	nft_hash nft_limit nft_log nft_masq nft_nat nft_numgen nft_queue nft_quota nft_redir
+	nft_counter nft_hash nft_limit nft_log nft_masq nft_nat nft_numgen nft_queue nft_quota nft_redir
 	nft_reject_inet nft_objref
 	xt_nat xt_mark xt_connmark xt_set xt_CT xt_NFQUEUE xt_MASQUERADE xt_comment xt_connbytes
 	xt_conntrack xt_length xt_mac xt_multiport xt_pkttype xt_state xt_statistic xt_tcpudp
@@ -35,7 +35,7 @@ var modules = strings.Fields(`
 var early = strings.Fields("virtio_pci virtio_mmio virtio_blk squashfs overlay")
 
 // optional modules do not exist in every kernel.
-var optional = map[string]bool{"nft_objref": true, "virtio_mmio": true}
+var optional = map[string]bool{"nft_objref": true, "virtio_mmio": true, "nft_counter": true}
 
 // kernel returns a folder with `vmlinuz` and, for a modular kernel, `early/` and
 // `modules/`, each with a file `order`: the names in the order in which insmod

@@ -132,8 +132,10 @@ func TestSettings(t *testing.T) {
 	var v *Live
 	v = live(t, "", map[string]func(){
 		"no-policy": func() {
-			if got := v.UCI.Sections("p2pwall", "policy"); len(got) != 0 {
-				t.Errorf("policies %q", got)
+			for _, typ := range []string{"policy", "notify"} {
+				if got := v.UCI.Sections("p2pwall", typ); len(got) != 0 {
+					t.Errorf("sections of type %s: %q", typ, got)
+				}
 			}
 		},
 		"nothing-saved": func() {

@@ -58,8 +58,9 @@ var notOnPage = map[string]bool{"control": true, "devices_file": true, "state_fi
 
 type table struct {
 	Options []string `json:"options"`
-	Policy  []string `json:"policy"` // of a policy
-	Values  []judged `json:"values"`
+	// Sections has the options of sections of which there may be several.
+	Sections map[string][]string `json:"sections"`
+	Values   []judged            `json:"values"`
 	// Presets are the values that the options of protocols have when the
 	// configuration does not say any.
 	Presets map[string][]string `json:"presets"`
@@ -73,7 +74,7 @@ func judgedValues(t *testing.T) table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := table{Presets: map[string][]string{}}
+	out := table{Presets: map[string][]string{}, Sections: map[string][]string{}}
 	seen := map[string]bool{}
 	lists := map[string]bool{}
 	row := regexp.MustCompile("^\\| (list )?`(\\w+)` \\|(.*)\\|$")
@@ -112,8 +113,9 @@ func judgedValues(t *testing.T) table {
 					out.Presets[name] = detect.All[detect.ByName(p)].Names
 				}
 			}
-		case section == "`config policy`":
-			out.Policy = append(out.Policy, m[2])
+		case section == "`config policy`", section == "`config notify`":
+			_, name, _ := strings.Cut(strings.Trim(section, "`"), " ")
+			out.Sections[name] = append(out.Sections[name], m[2])
 			continue
 		default:
 			continue

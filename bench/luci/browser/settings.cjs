@@ -136,10 +136,10 @@ module.exports = async function(t) {
 	}
 	/* A policy: nothing at night for one computer. */
 	if (!t.real) {
-		await page.getByRole('button', { name: 'Add' }).click();
+		await page.locator('#cbi-p2pwall-policy .cbi-button-add').click();
 		const policy = page.locator('#cbi-p2pwall-policy [data-sid]');
 		assert.deepEqual((await policy.locator('.cbi-value').evaluateAll(function(l) { return l.map(function(x) { return x.getAttribute('data-name'); }); })).sort(),
-			table.policy.slice().sort(), 'options of a policy');
+			table.sections.policy.slice().sort(), 'options of a policy');
 		const field = function(name) { return policy.locator('[data-name=' + name + ']'); };
 		await field('name').locator('input').fill('night');
 		await field('mode').locator('select').selectOption('monitor');
@@ -152,15 +152,30 @@ module.exports = async function(t) {
 		await field('weekdays').getByLabel('Monday').check();
 		await field('protocol').getByLabel('BitTorrent').check();
 		await t.accessible(page, 'a policy');
+
+		/* Somebody who is told. */
+		await page.locator('#cbi-p2pwall-notify .cbi-button-add').click();
+		const told = page.locator('#cbi-p2pwall-notify [data-sid]');
+		assert.deepEqual((await told.locator('.cbi-value').evaluateAll(function(l) { return l.map(function(x) { return x.getAttribute('data-name'); }); })).sort(),
+			table.sections.notify.slice().sort(), 'options of a notify section');
+		const url = told.locator('[data-name=url] input');
+		await url.fill('ntfy.example.org');
+		await url.blur();
+		await told.locator('[data-name=url] .cbi-input-invalid').waitFor();
+		await url.fill('http://127.0.0.1:9/topic');
+		await t.accessible(page, 'somebody who is told');
 	}
 	await page.getByText('Save & Apply').first().click();
 	await page.locator('.modal', { hasText: /applied/ }).waitFor();
 	await t.hook('saved');
 	assert.equal(await page.locator('#view b').count(), 0);
 
-	/* The policy goes again. */
+	/* A test message: nobody answers there. Then policy and receiver go again. */
 	if (!t.real) {
 		await page.waitForTimeout(1500); // the page is loaded anew
+		await page.getByRole('button', { name: 'Send a test message' }).click();
+		await page.locator('#cbi-p2pwall-notify [role=status]', { hasText: /^1: (?!sent)./ }).waitFor();
+		await page.locator('#cbi-p2pwall-notify .cbi-button-remove').click();
 		await page.locator('#cbi-p2pwall-policy .cbi-button-remove').click();
 		await page.getByText('Save & Apply').first().click();
 		await page.locator('.modal', { hasText: /applied/ }).waitFor();

@@ -64,7 +64,8 @@ const calls = {
 	check: declare('check'),
 	history: declare('history', [ 'host' ]),
 	events: declare('events', [ 'since' ]),
-	exempt: declare('exempt', [ 'host', 'seconds' ])
+	exempt: declare('exempt', [ 'host', 'seconds' ]),
+	notify: declare('notify')
 };
 
 /* The same replies without the start of a program, on routers whose rpcd can. */

@@ -1,57 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 'use strict';
 'require baseclass';
+'require p2pwall.known as known';
 
 /*
- * What can be stopped, in the order in which the settings show it. Each has a section of
- * the configuration by its name. mode and lock hold where the configuration says nothing;
- * has names the options that the protocol has a use for; names are the presets of its
- * option "name"; old is what hardly anybody uses any more. A test compares this with what
- * the daemon knows.
+ * The protocols that have a section in the configuration, by its name, in the order in
+ * which the settings show them. What there is to know of each is in known.js: mode and
+ * lock hold where the configuration says nothing, options are those that the protocol has
+ * a use for, names what the option "name" has then.
  */
-const table = {
-	bittorrent: {
-		title: 'BitTorrent', programs: 'qBittorrent, Transmission, uTorrent, aria2, rTorrent, WebTorrent',
-		mode: 'block', lock: 'selective', has: 'block_udp answer probe tcp_probe http reset_encrypted name',
-		names: [
-			'router.bittorrent.com', 'router.utorrent.com', 'dht.transmissionbt.com', 'dht.libtorrent.org',
-			'dht.aelitis.com', 'router.bittorrent.cloud', 'router.silotis.us', 'dht.anacrolix.link',
-			'router.bt.ouinet.work', 'tracker.openwebtorrent.com', 'tracker.webtorrent.dev', 'tracker.btorrent.xyz',
-			'tracker.files.fm'
-		]
-	},
-	edonkey: {
-		title: 'eDonkey', programs: 'eMule, aMule, MLDonkey, Shareaza',
-		mode: 'off', lock: 'selective', has: 'block_udp probe tcp_probe http'
-	},
-	fasttrack: {
-		title: 'FastTrack', programs: 'Kazaa, Kazaa Lite, iMesh, Grokster, giFT, MLDonkey',
-		mode: 'block', lock: 'strict', has: 'block_udp pong probe tcp_probe http', old: true
-	},
-	winmx: {
-		title: 'WinMX', programs: 'WinMX',
-		mode: 'off', lock: 'strict', has: 'http name', old: true, names: [ '*.winmx.com', '*.winmxgroup.com', '*.winmxgroup.net' ]
-	},
-	opennap: {
-		title: 'OpenNAP', programs: 'Napster, Lopster, XNap, TekNap',
-		mode: 'off', lock: 'strict', has: 'http name', old: true, names: [ 'server.napster.com', '*.napigator.com' ]
-	}
-};
+const table = known.protocols;
 
-const modes = {
-	block: _('Block'), mark: _('Mark only'), monitor: _('Watch only'), off: _('Off')
-};
+/* What hardly anybody uses any more. */
+const OLD = [ 'fasttrack', 'winmx', 'opennap' ];
+
+function rank(name) {
+	return name == 'bittorrent' ? 0 : OLD.indexOf(name) == -1 ? 1 : 2;
+}
+
+const names = Object.keys(table).sort(function(a, b) { return rank(a) - rank(b); });
 
 return baseclass.extend({
 	names: function() {
-		return Object.keys(table);
+		return names;
 	},
 
 	get: function(name) {
 		return table[name];
 	},
 
-	modes: modes,
+	old: function(name) {
+		return OLD.indexOf(name) != -1;
+	},
+
+	/* What can be done about one. */
+	modes: {
+		block: _('Block'), mark: _('Mark only'), monitor: _('Watch only'), off: _('Off')
+	},
 
 	/* The mode that holds where the configuration names none. */
 	preset: function(name) {

@@ -7,6 +7,10 @@
  * choices is no switch: the first of them holds where nothing is said.
  */
 const table = {
+	lock: {
+		title: _('Blocked while locked'),
+		help: _('What is cut of a locked computer. All new TCP connections: its user feels it as well. Only the program itself: its ports, its peers, and connections that begin as those of such a program do; everything else goes on.')
+	},
 	block_udp: {
 		title: _('Block UDP'),
 		help: _('Packets by UDP are dropped as well. Off: transfers by UDP go on, which with BitTorrent are most.')

@@ -82,6 +82,10 @@ function isDomain(v) {
 	return v.length <= 253 && /^(\*\.)?([\w-]{1,63}\.)*[\w-]{1,63}\.?$/.test(v);
 }
 
+const PRINTABLE = /^[ -~]{1,512}$/;
+const ADDRESS = /^https?:\/\/[^\/@ "'<>\\^`{|}]+(\/[^ "'<>\\^`{|}]*)?$/;
+const MAIL = /^[^@ "'<>()[\]\\,;:-][^@ "'<>()[\]\\,;:]*@[^@ "'<>()[\]\\,;:]+$/;
+
 /* A time of day, as 21:30 or 21:30:15. */
 function isTime(v) {
 	return /^([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?$/.test(v);
@@ -130,6 +134,8 @@ return view.extend({
 			_('Mark only: what would be stopped passes with a mark, by which the router can slow or route it. Watch only: it is found, counted and logged, and nothing is stopped.')));
 		this.policies(m.section(form.GridSection, 'policy', _('Policies'),
 			_('Another mode for some computers, some programs or some hours. The first one that fits counts; where none fits, it is what stands above.')));
+		this.notify(m.section(form.GridSection, 'notify', _('Who is told'),
+			_('When a program is found or gone, and when nothing can be stopped: of one computer once an hour at most.')));
 		const s = m.section(form.NamedSection, 'main', 'p2pwall');
 		s.tab('network', _('Networks'));
 		s.tab('exempt', _('Allowed computers'));
@@ -206,7 +212,7 @@ return view.extend({
 			choices.sort(function(a, b) { return Object.keys(protocols.modes).indexOf(a[0]) - Object.keys(protocols.modes).indexOf(b[0]); });
 			this.choice(s, null, p, 'mode', choices, protocols.get(p).title, protocols.get(p).programs);
 			s.children[s.children.length - 1].default = preset;
-			if (protocols.get(p).old)
+			if (protocols.old(p))
 				old.push(p + '_mode');
 		}, this);
 		this.folds.push([ _('Old networks'), old ]);
@@ -249,6 +255,56 @@ return view.extend({
 			o = s.option(form.Value, t[0], t[1]);
 			o.placeholder = '21:30';
 			o.validate = function(sid, v) { return v === '' || isTime(v) || _('Expecting a time such as 21:30'); };
+		});
+	},
+
+	/* ---- who is told ---- */
+
+	notify: function(s) {
+		s.addremove = true;
+		s.anonymous = true;
+		s.nodescriptions = true;
+		let o = s.option(form.Flag, 'enabled', _('On'));
+		o.default = '1';
+		o.editable = true;
+		o = s.option(form.ListValue, 'type', _('By'));
+		o.value('ntfy', 'ntfy');
+		o.value('webhook', 'Webhook (JSON)');
+		o.value('mail', _('Mail'));
+		const value = function(name, title, ok, expecting, help) {
+			o = s.option(form.Value, name, title, help);
+			o.validate = function(sid, v) { return v === '' || PRINTABLE.test(v) && ok(v) || expecting; };
+		};
+		value('url', _('Address'), ADDRESS.test.bind(ADDRESS), _('Expecting an address such as https://ntfy.example.org/topic'), _('Of ntfy or the webhook.'));
+		value('to', _('To'), MAIL.test.bind(MAIL), _('Expecting an address such as me@example.org'), _('Whom a mail is for.'));
+		value('from', _('From'), MAIL.test.bind(MAIL), _('Expecting an address such as me@example.org'));
+		o.modalonly = true;
+		const any = function() { return true; }, plain = _('Expecting at most 512 characters of ASCII');
+		value('token', _('Token'), any, plain, _('Sent as Authorization: Bearer.'));
+		o.modalonly = o.password = true;
+		value('user', _('User'), function(v) { return v.indexOf(':') == -1; }, plain);
+		o.modalonly = true;
+		value('password', _('Password'), any, plain);
+		o.modalonly = o.password = true;
+		o = s.option(form.MultiValue, 'event', _('Of what'), _('Of all if none is chosen.'));
+		o.modalonly = true;
+		[ [ 'found', _('A program was found') ], [ 'released', _('A program is gone') ], [ 'unprotected', _('Nothing can be stopped') ] ]
+			.forEach(function(e) { o.value(e[0], e[1]); });
+	},
+
+	/* Has a message sent to all who are told, by the settings that are in force. */
+	test: function(button, said) {
+		if (button.getAttribute('aria-busy') == 'true')
+			return;
+		button.setAttribute('aria-busy', 'true');
+		common.say(said, _('Sending …'));
+		common.ask('notify').then(function(r) {
+			return common.objects(r.notify).map(function(n) {
+				return common.text(n.name) + ': ' + (n.ok === true ? _('sent') : common.text(n.error));
+			}).join('; ');
+		}, common.reason).then(function(words) {
+			common.say(said, words);
+			button.removeAttribute('aria-busy');
 		});
 	},
 
@@ -363,20 +419,19 @@ return view.extend({
 
 	/* The switches of a protocol, each with what breaks without it, in a fold. */
 	protocol: function(s, p) {
-		const about = protocols.get(p), fold = [];
+		const about = protocols.get(p);
 		const locks = [ [ 'selective', _('Only the program itself') ], [ 'strict', _('All new TCP connections') ] ];
-		this.choice(s, 'advanced', p, 'lock', about.lock == 'strict' ? locks.reverse() : locks, _('Blocked while locked'),
-			_('What is cut of a locked computer. All new TCP connections: its user feels it as well. Only the program itself: its ports, its peers, and connections that begin as those of such a program do; everything else goes on.'));
-		fold.push(p + '_lock');
-		about.has.split(' ').forEach(function(name) {
+		about.options.forEach(function(name) {
 			const x = switches.get(name);
-			fold.push(p + '_' + name);
+			if (name == 'lock')
+				return this.choice(s, 'advanced', p, name, about.lock == 'strict' ? locks.reverse() : locks, x.title, x.help);
 			if (name == 'name')
 				return this.domains(s, p, about.names);
 			if (x.choices)
 				return this.choice(s, 'advanced', p, name, x.choices, x.title, x.help, x.words);
 			return this.flag(s, 'advanced', p, name, x.title, x.help);
 		}, this);
+		const fold = about.options.map(function(name) { return p + '_' + name; });
 		this.folds.push([ about.title, fold ]);
 	},
 
@@ -427,6 +482,7 @@ return view.extend({
 			return Promise.resolve(renderContents.apply(m, arguments)).then(function(root) {
 				root.querySelectorAll('.cbi-value').forEach(this.label);
 				this.folds.forEach(this.fold.bind(this, root));
+				this.testButton(root);
 				root.insertBefore(common.style(), root.firstChild);
 				return root;
 			}.bind(this));
@@ -445,6 +501,16 @@ return view.extend({
 			e.setAttribute('role', 'group');
 			e.setAttribute('aria-label', title.textContent);
 		});
+	},
+
+	testButton: function(root) {
+		const section = root.querySelector('#cbi-p2pwall-notify');
+		if (!section || this.map.readonly)
+			return;
+		const said = E('span', { 'role': 'status', 'aria-live': 'polite' }, []);
+		const button = E('button', { 'class': 'btn cbi-button', 'type': 'button' }, [ _('Send a test message') ]);
+		button.addEventListener('click', this.test.bind(this, button, said));
+		section.appendChild(E('p', {}, [ button, ' ', said ]));
 	},
 
 	/* Puts the fields of some options into a fold, where the first of them stands. */

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+'use strict';
+'require baseclass';
+
+/*
+ * What the daemon knows of its protocols, in its order. A test of the settings compares
+ * options and presets with it.
+ */
+
+return baseclass.extend({
+	protocols: {
+		fasttrack: {"title":"FastTrack","programs":"Kazaa, Kazaa Lite, iMesh, Grokster, giFT, MLDonkey","mode":"block","lock":"strict","options":["lock","block_udp","pong","probe","tcp_probe","http"]},
+		bittorrent: {"title":"BitTorrent","programs":"qBittorrent, Transmission, uTorrent, aria2, rTorrent, WebTorrent","mode":"block","lock":"selective","options":["lock","block_udp","answer","probe","tcp_probe","http","reset_encrypted","name"],"names":["router.bittorrent.com","router.utorrent.com","dht.transmissionbt.com","dht.libtorrent.org","dht.aelitis.com","router.bittorrent.cloud","router.silotis.us","dht.anacrolix.link","router.bt.ouinet.work","tracker.openwebtorrent.com","tracker.webtorrent.dev","tracker.btorrent.xyz","tracker.files.fm"]},
+		winmx: {"title":"WinMX","programs":"WinMX","mode":"off","lock":"strict","options":["lock","http","name"],"names":["*.winmx.com","*.winmxgroup.com","*.winmxgroup.net"]},
+		opennap: {"title":"OpenNAP","programs":"Napster, Lopster, XNap, TekNap","mode":"off","lock":"strict","options":["lock","http","name"],"names":["server.napster.com","*.napigator.com"]},
+		edonkey: {"title":"eDonkey","programs":"eMule, aMule, MLDonkey, Shareaza","mode":"off","lock":"selective","options":["lock","block_udp","probe","tcp_probe","http"]}
+	}
+});

@@ -28,7 +28,7 @@ func TestFindingsAreTranslated(t *testing.T) {
 	for _, r := range firewall.Remedies {
 		said[r.Code] = r.Text
 	}
-	for _, name := range []string{"findings.go", "marked.go"} {
+	for _, name := range []string{"findings.go", "marked.go", "policies.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "openwrt/check", name), nil, 0)
 		if err != nil {
 			t.Fatal(err)

@@ -143,6 +143,7 @@ func (m *machine) all() {
 	m.offload()
 	m.marks()
 	m.marked()
+	m.policies()
 	m.bridge()
 }
 

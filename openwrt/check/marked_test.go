@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/p2pwall/p2pwall/openwrt/config"
+	"github.com/p2pwall/p2pwall/openwrt/firewall"
 )
 
 func TestMarked(t *testing.T) {
@@ -37,5 +38,34 @@ func TestMarked(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})
+	}
+}
+
+func TestPolicies(t *testing.T) {
+	cfg, err := config.Parse(strings.NewReader(`config p2pwall
+list network lan
+config policy a
+option mode off
+list network lan
+list network guest
+list device br-lan
+list device wg0
+list host kids-pc
+list host tv
+option start_time 9:00
+`), "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &machine{
+		c: &cfg, root: fakeRoot(t, map[string]string{"/tmp/dhcp.leases": "1 02:00:00:00:00:0a 192.168.1.50 Kids-PC *\n"}),
+		target: firewall.Target{Devices: []string{"br-lan"}},
+	}
+	m.policies()
+	const want = "warning: the policy a names the network guest, which is not watched|" +
+		"warning: the policy a names the device wg0, which is not watched|" +
+		"warning: the policy a names the computer tv, and no DHCP lease has this name"
+	if got := strings.Join(lines(t, m.found), "|"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

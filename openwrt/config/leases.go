@@ -44,9 +44,9 @@ func ParseLeases(text string) (out []Lease) {
 	return out
 }
 
-// is reports whether the lease is of the computer with the name: the domain need not be
+// Is reports whether the lease is of the computer with the name: the domain need not be
 // said.
-func (l *Lease) is(name string) bool {
+func (l *Lease) Is(name string) bool {
 	short, _, _ := strings.Cut(l.Name, ".")
 	return l.Name == name || short == name
 }

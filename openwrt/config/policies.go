@@ -46,7 +46,7 @@ func (c *Config) EnginePolicies(s *Surroundings) (out []state.Policy) {
 			for j := range s.Leases {
 				l := &s.Leases[j]
 				switch {
-				case !l.is(name):
+				case !l.Is(name):
 				case l.MAC != nfq.MAC{}:
 					x.MACs = append(x.MACs, l.MAC)
 				default:

@@ -51,6 +51,13 @@ const TEXTS = {
 	'use-marks': _('have cake with diffserv4 slow it down (sqm-scripts, qosify), or an ip rule with fwmark route it (pbr, mwan3)'),
 	'marks-unused': _('nothing seems to use what mode mark sets (%s): what is marked goes on as before'),
 	'marks-used': _('what mode mark sets (%s) is used by: %s'),
+	'policy-watch': _('watch it as well: add it to the section p2pwall'),
+	'policy-network': _('the policy %s names the network %s, which is not watched'),
+	'policy-device': _('the policy %s names the device %s, which is not watched'),
+	'policy-lease': _('see the names of the leases under Status, Overview, or name its hardware address'),
+	'policy-host': _('the policy %s names the computer %s, and no DHCP lease has this name'),
+	'set-clock': _('wait for the time server, or set it'),
+	'clock': _('the clock is not set: policies with hours, such as %s, do not hold'),
 	'reject-wan': _('let the firewall reject what comes from the WAN and answers nothing (OpenWrt: option forward REJECT in the defaults and the wan zone of /etc/config/firewall)'),
 	'line-without-ipv6': _('the line has no IPv6: nothing comes in by it'),
 	'again': _('run the check again when the line is up'),
@@ -90,6 +97,13 @@ const PLACES = {
 	log: [ 'admin/status/logs', _('System log') ]
 };
 const LINKS = {
+	'policy-watch': _('watch it as well: add it to the section p2pwall'),
+	'policy-network': _('the policy %s names the network %s, which is not watched'),
+	'policy-device': _('the policy %s names the device %s, which is not watched'),
+	'policy-lease': _('see the names of the leases under Status, Overview, or name its hardware address'),
+	'policy-host': _('the policy %s names the computer %s, and no DHCP lease has this name'),
+	'set-clock': _('wait for the time server, or set it'),
+	'clock': _('the clock is not set: policies with hours, such as %s, do not hold'),
 	'reject-wan': 'firewall', 'hold': 'settings', 'set-mode': 'settings', 'set-sets': 'settings', 'name-device': 'settings',
 	'device-name': 'settings', 'name-bridge': 'settings', 'only-lan': 'settings', 'other-bits': 'settings', 'see-message': 'log'
 };

@@ -134,8 +134,9 @@ func (d *daemon) watchPolicies() {
 	}
 	d.policies.told = now
 	d.status.setPolicies(now)
-	d.workers.do(func(e *state.Engine, t state.Time) { e.SetPolicies(now, t) })
-	if d.rules.loaded {
+	more := false
+	d.workers.do(func(e *state.Engine, t state.Time) { more = e.SetPolicies(now, t) || more })
+	if more && d.rules.loaded {
 		d.workers.suspect(d.rules.lookAgain(c))
 	}
 }
@@ -148,7 +149,8 @@ func samePolicies(a, b []state.Policy) bool {
 	for i := range a {
 		x, y := &a[i], &b[i]
 		if x.Name != y.Name || x.All != y.All || x.Protocols != y.Protocols || x.Mode != y.Mode ||
-			!slices.Equal(x.MACs, y.MACs) || !slices.Equal(x.Nets, y.Nets) || !slices.Equal(x.Devices, y.Devices) {
+			!slices.Equal(x.MACs, y.MACs) || !slices.Equal(x.Nets, y.Nets) || !slices.Equal(x.Devices, y.Devices) ||
+			!slices.Equal(x.Addrs, y.Addrs) {
 			return false
 		}
 	}

@@ -70,6 +70,7 @@ type Engine struct {
 	any, strangers modes      // of all hosts together, and of one that nobody knows
 	decided        uint32     // counts changes of the policies
 	marking        bool       // somebody is or was in mode mark
+	more           bool       // somebody is held now who was not, since SetPolicies
 
 	hosts     []host
 	freeHosts []int32

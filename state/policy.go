@@ -21,6 +21,9 @@ type Policy struct {
 	MACs    []nfq.MAC
 	Nets    []netip.Prefix
 	Devices []uint32 // interface indices
+	// Addrs are of hosts that are known by their address alone, as behind a repeater or
+	// another router.
+	Addrs []nfq.Addr
 
 	Protocols detect.Set
 	Mode      Mode
@@ -96,6 +99,9 @@ func (e *Engine) fits(p *Policy, h *host) bool {
 	if slices.Contains(p.MACs, h.key.mac) || slices.Contains(p.Devices, h.device) {
 		return true
 	}
+	if h.key.mac.IsZero() && slices.Contains(p.Addrs, h.key.addr) {
+		return true
+	}
 	for _, net := range p.Nets {
 		if h.key.mac.IsZero() && net.Contains(h.key.addr.Netip()) {
 			return true
@@ -120,11 +126,13 @@ func (e *Engine) policyOf(h *host, protocol int) string {
 }
 
 // SetPolicies tells which policies hold from now on. Locks that they are against end at
-// once, and who is to be held now is held, if that is known, or asked.
-func (e *Engine) SetPolicies(p []Policy, now Time) {
-	e.now = now
+// once, and who is to be held now is held, if that is known, or asked. It reports whether
+// there is such a host: what it has going on was not looked at.
+func (e *Engine) SetPolicies(p []Policy, now Time) (more bool) {
+	e.now, e.more = now, false
 	e.cfg.Policies = p
 	e.review()
+	return e.more
 }
 
 // review has the modes of all hosts decided anew.
@@ -175,6 +183,7 @@ func (e *Engine) changed(h *host, was *modes) {
 		e.lookAtFlows()
 	}
 	if m.holds&^was.holds != 0 && h.born != e.now {
+		e.more = true
 		e.lookAtHost(h)
 	}
 	if h.client == none {

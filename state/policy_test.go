@@ -145,6 +145,22 @@ func TestPolicyFollowsHost(t *testing.T) {
 	}
 }
 
+// TestPolicyBehindRepeater: a lease's address names a host that shares its MAC with others.
+func TestPolicyBehindRepeater(t *testing.T) {
+	w := newWorld(t, func(c *Config) {
+		c.Policies = []Policy{{Addrs: []nfq.Addr{ip("10.9.0.5"), ip(hostA)}, Protocols: everyProtocol, Mode: Off}}
+	})
+	d := lan()
+	d.Routed = prefixes("10.9.0.0/16")
+	w.e.SetDevices([]Device{d})
+	for i, want := range []nfq.Verdict{nfq.Accept, nfq.Drop} {
+		p := w.ping("198.51.100.9")
+		p.Src, p.MAC = ip([]string{"10.9.0.5", "10.9.0.6"}[i]), macB
+		w.expect("behind another router", p, want)
+	}
+	w.expect("at a MAC of its own", w.ping("198.51.100.9"), nfq.Drop)
+}
+
 // TestPolicyOfOne: a device that is let alone is so beside one that is locked.
 func TestPolicyOfOne(t *testing.T) {
 	w := newWorld(t, func(c *Config) {

@@ -81,6 +81,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	o := replay.Options{Engine: config.EngineConfig(c), LAN: lan}
+	// A capture has no router's clock, leases or devices: the policies hold that need none.
+	o.Engine.Policies = c.EnginePolicies(&config.Surroundings{Index: func(string) uint32 { return 0 }})
 	code := exitOK
 	for _, path := range f.Args() {
 		r, err := replay.Run(path, o)

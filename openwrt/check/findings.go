@@ -344,7 +344,7 @@ func (m *machine) trial() {
 
 // cutting looks at what it takes to cut what a program on a host has going on already.
 func (m *machine) cutting() {
-	if !m.c.SiftsIn(config.ModeBlock) && !m.c.Quiet(config.ModeBlock) {
+	if !m.c.SiftsIn(config.ModeBlock) && !m.c.SiftsIn(config.ModeMark) && !m.c.Quiet(config.ModeBlock) {
 		return
 	}
 	if m.target.Sets == config.SetsOff {

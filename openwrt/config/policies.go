@@ -48,7 +48,7 @@ func (c *Config) EnginePolicies(s *Surroundings) (out []state.Policy) {
 				switch {
 				case !l.Is(name):
 				case l.MAC != nfq.MAC{}:
-					x.MACs = append(x.MACs, l.MAC)
+					x.MACs, x.Addrs = append(x.MACs, l.MAC), append(x.Addrs, nfq.AddrFrom(l.Addr))
 				default:
 					x.Nets = append(x.Nets, netip.PrefixFrom(l.Addr, l.Addr.BitLen()))
 				}

@@ -57,6 +57,9 @@ func policies(list []state.Policy) string {
 		for _, n := range p.Nets {
 			s += " " + n.String()
 		}
+		for _, a := range p.Addrs {
+			s += " @" + a.String()
+		}
 		for _, d := range p.Devices {
 			s += fmt.Sprint(" #", d)
 		}
@@ -105,8 +108,8 @@ config policy 'guests'
 	}{
 		{"noon", func() {}, pc + guests},
 		{"night", func() { s.Now = s.Now.Add(12 * time.Hour) }, night + pc + guests},
-		{"a lease", func() { s.Leases = ParseLeases("1 02:00:00:00:00:0a 192.168.1.50 kids-pc.lan *\n") }, night + pc + " 02:00:00:00:00:0a" + guests},
-		{"it moves", func() { s.Leases = ParseLeases("1 02:00:00:00:00:0b 192.168.1.50 KIDS-PC *\n") }, night + pc + " 02:00:00:00:00:0b" + guests},
+		{"a lease", func() { s.Leases = ParseLeases("1 02:00:00:00:00:0a 192.168.1.50 kids-pc.lan *\n") }, night + pc + " 02:00:00:00:00:0a @192.168.1.50" + guests},
+		{"it moves", func() { s.Leases = ParseLeases("1 02:00:00:00:00:0b 192.168.1.50 KIDS-PC *\n") }, night + pc + " 02:00:00:00:00:0b @192.168.1.50" + guests},
 		{"of IPv6", func() { s.Leases = ParseLeases("1 77 fd00::5 kids-pc *\n") }, night + pc + " fd00::5/128" + guests},
 		{"another name", func() { s.Leases = ParseLeases("1 02:00:00:00:00:0b 192.168.1.50 kids-pc2 *\n") }, night + pc + guests},
 		{"a clock that is not set", func() { s.Now, s.ClockSet = time.Unix(1000, 0).UTC(), ClockSet(time.Unix(1000, 0)) }, pc + guests},

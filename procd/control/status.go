@@ -133,6 +133,9 @@ func (s *Service) statusText(b *strings.Builder, _ *Request) error {
 	h.statusText(b)
 	fmt.Fprintf(b, "packets  %d seen, %d accepted, %d dropped (%d TCP, %d UDP; %d by the kernel alone)\n",
 		sum.Packets, sum.Accepted, sum.Dropped, sum.DroppedTCP, sum.DroppedUDP, sum.DroppedKernel)
+	if sum.Marked > 0 {
+		fmt.Fprintf(b, "marked   %d packets, and what follows them in their connections\n", sum.Marked)
+	}
 	fmt.Fprintf(b, "sent     %d pongs, %d probes, %d handshakes (%d answered)\n", sum.Pongs, sum.Probes, sum.Handshakes, sum.Answers)
 	for _, x := range s.exemptions() {
 		fmt.Fprintf(b, "exempt   %s for %v\n", x.Addr, x.Left.Round(time.Second))

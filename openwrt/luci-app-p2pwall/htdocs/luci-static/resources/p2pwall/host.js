@@ -58,7 +58,8 @@ Card.prototype.show = function(c) {
 	this.colour();
 	common.say(this.name, title);
 	common.say(this.program, common.text(c.program) || common.protocol(c) || '?');
-	common.say(this.state, c.locked === true ? _('Stopped while it runs, since %s.').format(view.since(c.first_seen)) :
+	common.say(this.state, c.locked === true && mode == 'mark' ? _('Marked while it runs, since %s.').format(view.since(c.first_seen)) :
+		c.locked === true ? _('Stopped while it runs, since %s.').format(view.since(c.first_seen)) :
 		mode == 'monitor' ? _('Runs since %s.').format(view.since(c.first_seen)) :
 		_('Not stopped: the program was last heard of %s ago.').format(view.age(c.last_seen)));
 	common.say(this.kept, kept ? ' ' + _('Connections kept away today: %d.').format(kept) : '');

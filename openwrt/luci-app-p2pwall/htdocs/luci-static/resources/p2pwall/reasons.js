@@ -80,6 +80,8 @@ return baseclass.extend({
 			return _('It is only watched: nothing is stopped.');
 		if (c.locked !== true)
 			return _('Nothing of it is stopped now.');
+		if (mode == 'mark')
+			return _('It goes on. What it sends and gets is marked, for the router to slow it down or to route it.');
 		return c.strict === false ? _('Only this program is stopped: web, calls and games go on.') :
 			_('No new connection of this computer gets out until the program is ended: web pages do not open either.');
 	}

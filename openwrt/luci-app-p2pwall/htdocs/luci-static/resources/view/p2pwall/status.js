@@ -275,11 +275,14 @@ return view.extend({
 			const some = list.slice(0, NAMES).map(function(c) { return this.title(c) + ' (' + reasons.program(c) + ')'; }, this).join(', ');
 			return list.length > NAMES ? _('%s and %d more').format(some, list.length - NAMES) : some;
 		}.bind(this);
-		const locked = of(function(c) { return c.locked === true; });
+		const locked = of(function(c) { return c.locked === true && this.mode(c) != 'mark'; });
 		if (locked.length == 1)
 			return _('1 computer is kept from file sharing: %s runs %s.').format(this.title(locked[0]), reasons.program(locked[0]));
 		if (locked.length)
 			return _('%d computers are kept from file sharing: %s.').format(locked.length, names(locked));
+		const marked = of(function(c) { return c.locked === true && this.mode(c) == 'mark'; });
+		if (marked.length)
+			return _('What these programs send is marked, and nothing is stopped: %s.').format(names(marked));
 		const watched = of(function(c) { return this.mode(c) == 'monitor'; });
 		if (watched.length == 1)
 			return _('1 computer shares files and is only watched: %s runs %s.').format(this.title(watched[0]), reasons.program(watched[0]));
@@ -314,7 +317,8 @@ return view.extend({
 			return say('warning', false, _('The configuration file has faults: P2Pwall goes on with the settings of before.'), faults.join(' '));
 		if (common.list(s.restart).length)
 			return say('warning', false, _('New settings wait for a restart.'), _('Options: %s.').format(s.restart.join(', ')), _('Restart'));
-		if (!this.inMode('block').length)
+		const acts = function(p) { return p.mode == 'block' || p.mode == 'mark'; };
+		if (!this.inMode('block').length && !this.inMode('mark').length && !common.objects(s.policies).some(acts))
 			return this.inMode('monitor').length ?
 				say('warning', false, _('P2Pwall watches, but stops nothing.'), _('Choose in the settings what to stop.')) :
 				say('warning', false, _('P2Pwall runs, but looks for no program.'), _('Choose in the settings what to look for.'));

@@ -40,6 +40,8 @@ type client struct {
 	// strict: no TCP connection may be opened; selective: its own ports are cut, and
 	// connections that show to be its own. Neither without locked.
 	strict, selective bool
+	// marked: the kernel was told that what is cut is marked only.
+	marked bool
 	// sessions is how many of its sessions of WebRTC were cut since it was locked.
 	sessions uint8
 	// disguised: it had peers at ports of well-known services.
@@ -121,7 +123,7 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	clear(c.said[:])
 	c.locked, c.since, c.lookedAnew, c.lockStart, c.lockUntil, c.kernelUntil = false, 0, 0, 0, 0, 0
 	c.locks, c.dropped, c.droppedTCP, c.droppedUDP, c.tally = 0, 0, 0, 0, tally{}
-	c.strict, c.selective, c.disguised, c.sessions, c.program = false, false, false, 0, detect.ClientName{}
+	c.marked, c.strict, c.selective, c.disguised, c.sessions, c.program = false, false, false, false, 0, detect.ClientName{}
 	c.own = [maxOwn]uint16{}
 	c.hash, c.key, c.keyOf, c.answers = [20]byte{}, [16]byte{}, 0, budget{}
 	c.queryLen, c.port, c.askedAt, c.probed, c.lastProbe, c.lastAnswer = 0, 0, nfq.Addr{}, 0, 0, 0

@@ -29,7 +29,7 @@ func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
 			n++
 		}
 	}
-	if !e.room(n) || !e.mayChange(h, n, now) {
+	if !e.room(2*n) || !e.mayChange(h, n, now) {
 		return
 	}
 	d := e.cutTime()
@@ -39,6 +39,7 @@ func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
 		}
 		if a := &e.addrs[s]; a.addr.Is4() == p.addr.Is4() && now >= a.contested {
 			a.inKernel = true
+			e.markFirst(c, a, d)
 			e.sets.Cut(a.addr, p.addr, d)
 		}
 	}
@@ -46,6 +47,14 @@ func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
 		e.cutFlows(c)
 	}
 	p.cutUntil = now.After(d).seconds()
+}
+
+// markFirst has the kernel know that what it is told of an address is to be marked, before
+// anything else of it.
+func (e *Engine) markFirst(c *client, a *hostAddr, d time.Duration) {
+	if e.lockMarks(c) {
+		e.sets.Mark(a.addr, d)
+	}
 }
 
 // markPeer has the kernel mark the connections that are opened to a peer, from their first

@@ -168,7 +168,7 @@ func (e *Engine) lockInKernel(c *client) {
 		c.kernelUntil = 0 // it is told when there is room
 		return
 	}
-	c.kernelUntil = c.lockUntil
+	c.kernelUntil, c.marked = c.lockUntil, e.lockMarks(c)
 	for _, s := range e.hosts[c.host].addrs {
 		if s != none && e.now >= e.addrs[s].contested {
 			e.addrs[s].inKernel = true
@@ -183,13 +183,10 @@ func (e *Engine) lockAddr(c *client, a *hostAddr) {
 	if e.sets == nil || d <= 0 {
 		return
 	}
-	// First of all: what the others have is not to be dropped.
-	switch {
-	case e.lockMarks(c):
-		e.sets.Mark(a.addr, e.cutTime())
-	case e.marking:
+	if e.marking && !e.lockMarks(c) {
 		e.sets.Unmark(a.addr)
 	}
+	e.markFirst(c, a, e.cutTime())
 	if c.strict {
 		e.sets.Lock(a.addr, d)
 	}

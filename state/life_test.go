@@ -21,6 +21,7 @@ func consistent(t *testing.T, e *Engine, sets *fakeSets) {
 		flows[e.flows.flows[s].owner]++
 	}
 	hosts, addrs := 0, 0
+	marks := map[string]bool{}
 	ours := map[string]bool{} // what a locked client has in the kernel's sets
 	for i := range e.hosts {
 		h := &e.hosts[i]
@@ -57,6 +58,12 @@ func consistent(t *testing.T, e *Engine, sets *fakeSets) {
 			for _, s := range h.addrs {
 				if s != none {
 					ours[e.addrs[s].addr.String()] = true
+					if a := e.addrs[s].addr.String(); e.lockMarks(c) {
+						marks[a] = true
+						if sets.marked[a] == 0 && e.addrs[s].inKernel && c.kernelUntil != 0 && e.now >= e.addrs[s].contested {
+							t.Fatalf("%s is not marked only", a)
+						}
+					}
 				}
 			}
 		}
@@ -93,6 +100,11 @@ func consistent(t *testing.T, e *Engine, sets *fakeSets) {
 			if host, _, _ := strings.Cut(k, " "); !ours[host] {
 				t.Fatalf("the kernel has %q, which is no locked client's: %+v", k, sets)
 			}
+		}
+	}
+	for a := range sets.marked {
+		if !marks[a] {
+			t.Fatalf("the kernel marks %s only, of which something is blocked", a)
 		}
 	}
 	consistentOwn(t, e, sets)
@@ -280,12 +292,23 @@ func TestAnyLife(t *testing.T) {
 				n.answer(w)
 			case k < 91:
 				cfg := old
-				cfg.Protocols[r.IntN(len(cfg.Protocols))].Mode = Mode(r.IntN(3))
+				cfg.Protocols[r.IntN(len(cfg.Protocols))].Mode = Mode(r.IntN(4))
 				cfg.Protocols[r.IntN(len(cfg.Protocols))].Lock = Lock(r.IntN(2))
 				if r.IntN(4) == 0 {
 					cfg.LockTime = 0
 				}
-				w.e.Configure(cfg)
+				cfg.Policies = nil
+				for range r.IntN(3) {
+					cfg.Policies = append(cfg.Policies, Policy{
+						All: r.IntN(3) == 0, MACs: []nfq.MAC{macs[r.IntN(len(macs))]}, Nets: prefixes("192.168.1.50/31"),
+						Protocols: everyProtocol & (1<<r.IntN(20) | 3), Mode: Mode(r.IntN(4)),
+					})
+				}
+				if r.IntN(2) == 0 {
+					w.e.SetPolicies(cfg.Policies, w.now)
+				} else {
+					w.e.Configure(cfg)
+				}
 			case k < 92:
 				w.e.Configure(old)
 			case k < 93 && r.IntN(4) == 0:

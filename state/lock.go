@@ -56,7 +56,7 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 	if more {
 		e.lookAnew(c)
 	}
-	if more || c.lockUntil-c.kernelUntil > Time(e.cfg.LockTime)/8 {
+	if more || c.marked != e.lockMarks(c) || c.lockUntil-c.kernelUntil > Time(e.cfg.LockTime)/8 {
 		e.lockInKernel(c)
 		e.tellOthers(c)
 	}

@@ -203,6 +203,10 @@ func (e *Engine) changed(h *host, was *modes) {
 		}
 	}
 	c.proved = proved
+	if c.locked && c.marked != e.lockMarks(c) {
+		e.lockInKernel(c)
+		e.lookAnew(c)
+	}
 	for i := range detect.All {
 		switch {
 		case !m.holds.Has(i):

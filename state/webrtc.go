@@ -206,6 +206,7 @@ func (e *Engine) cutRTC(p *nfq.Packet, h *host, c *client, protocol int, now Tim
 		return true
 	}
 	a.inKernel = true
+	e.markFirst(c, a, e.cutTime())
 	e.sets.Own(p.Src, nfq.ProtoUDP, p.SrcPort, c.lockUntil.Since(now))
 	e.cutFlows(c)
 	return true

@@ -2,6 +2,8 @@
 
 package detect
 
+import "slices"
+
 // Kind is how much a payload says.
 type Kind uint8
 
@@ -174,6 +176,10 @@ type Protocol struct {
 	// f.Length, and is called as First is. It may set f.Length, too; No ends it.
 	Next func(b []byte, outbound bool, f *Finding) Match
 
+	// Middle reports whether b, a segment of a connection whose beginning was not seen,
+	// shows to be of the protocol. It decides about connections of a locked client only.
+	Middle func(b []byte) bool
+
 	// Header looks at one line of an HTTP head, without its line end; first
 	// says that it is the request or status line. It sets f.Peers where the
 	// line names some.
@@ -231,6 +237,10 @@ type Protocol struct {
 	// Ports are where its programs listen if nobody has changed that. A client that is
 	// known by its connections alone is asked there.
 	Ports []uint16
+	// Servers are the ports at which servers of the network take logins, and hardly anything
+	// else is served. A host that has a connection to one of them, or to one of Ports, when
+	// the wall starts, is asked at Ports.
+	Servers []uint16
 	// Names are the DNS names that its programs look up, as far as they have
 	// any: who asks for one is suspected; "*." stands for any names before.
 	Names []string
@@ -312,10 +322,26 @@ const ProbePort = 1214
 
 // All are the protocols that are known, at most MaxProtocols. The index is used as a number
 // for the protocol in tables.
-var All = []*Protocol{&FastTrack, &BitTorrent, &WinMX, &OpenNAP, &EDonkey}
+var All = []*Protocol{&FastTrack, &BitTorrent, &WinMX, &OpenNAP, &EDonkey, &Soulseek}
 
 // MaxProtocols is how many protocols the tables have room for.
 const MaxProtocols = 16
+
+// Meets reports whether a connection to the port makes its host one that is asked: whether
+// servers or peers of a network that has servers are there.
+func Meets(port uint16) bool {
+	for _, p := range All {
+		if p.Meets(port) {
+			return true
+		}
+	}
+	return false
+}
+
+// Meets reports whether servers or peers of the protocol are at the port.
+func (p *Protocol) Meets(port uint16) bool {
+	return p.Servers != nil && (slices.Contains(p.Servers, port) || slices.Contains(p.Ports, port))
+}
 
 // ByName returns the index in All of the protocol with that name, or -1.
 func ByName(name string) int {

@@ -11,17 +11,19 @@ package detect
 // The server takes logins at the ports 2242, 2240 and 2416; clients listen at 2234 unless
 // they are told another port, and at the next one for what is obfuscated.
 var Soulseek = Protocol{
-	Name:  "soulseek",
-	Title: "Soulseek",
-	First: soulseekFirst,
-	Next:  soulseekNext,
+	Name:   "soulseek",
+	Title:  "Soulseek",
+	First:  soulseekFirst,
+	Next:   soulseekNext,
+	Middle: soulseekMiddle,
 	Probes: []Probe{
 		{Name: "request", TCP: true, Alone: soulseekHello, Build: soulseekAsk, Answered: soulseekAnswered},
 	},
-	Sift:  true,
-	Port:  2234,
-	Ports: []uint16{2234, 2235, 2236, 2237, 2238, 2239},
-	Names: []string{"server.slsknet.org", "vps.slsknet.org"},
+	Sift:    true,
+	Port:    2234,
+	Ports:   []uint16{2234, 2235, 2236, 2237, 2238, 2239},
+	Servers: []uint16{2242, 2240, 2416},
+	Names:   []string{"server.slsknet.org", "vps.slsknet.org"},
 }
 
 // The numbers of messages: to the server and in sessions between peers 32 bits, and 8 in

@@ -260,8 +260,44 @@ func FuzzSoulseek(f *testing.F) {
 				t.Errorf("%x: match %d of %d bytes, %d of all", b, m, n, all)
 			}
 		}
+		if soulseekMiddle(b[:n:n]) && n < 8 {
+			t.Errorf("%x: too short for a message", b[:n])
+		}
 		if soulseekAnswered(b, []byte(slskAsked)) && !bytes.Contains(b, []byte("\x88th|")) {
 			t.Errorf("%x: answers", b)
 		}
 	})
+}
+
+func TestSoulseekMiddle(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		want       bool
+	}{
+		{"a user's address", slsk("0c000000 03000000 04000000 'anna'"), true},
+		{"that one is to connect", slsk("15000000 12000000 3c995300 04000000 'anna' 01000000 'P'"), true},
+		{"a search", slsk("0f000000 1a000000 02000000 03000000 'lab'"), true},
+		{"two messages", slskPing + slsk("08000000 1c000000 02000000"), true},
+		{"a message and a half", slskPing + slsk("08000000 1c000000 0200"), false},
+		{"a list, the first part", slsk("00100000 05000000 789c ed5d"), true},
+		{"what looks like a list", slsk("00100000 05000000 7800 ed5d"), false},
+		{"a file that is wanted", slsk("16000000 2b000000 0e000000 'Music\\film.mp3'"), true},
+		{"the answer to who wants a file", slskDenied, true},
+		{"a number of no message", slsk("04000000 7f000000"), false},
+		{"a string that is too long", slsk("0c000000 03000000 05000000 'anna'"), false},
+		{"a message that is too short", slsk("03000000 03000000"), false},
+		{"nothing", "", false},
+		{"data of a file", strings.Repeat("\xff\xfb\x90\x44", 300), false},
+		{"zeros", strings.Repeat("\x00", 64), false},
+		{"HTTP", "GET / HTTP/1.1\r\n\r\n", false},
+		{"TLS", slsk("17030300 20") + strings.Repeat("x", 32), false},
+	} {
+		if got := Soulseek.Middle([]byte(tt.text)); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+		b := []byte(tt.text)
+		if n := testing.AllocsPerRun(20, func() { Soulseek.Middle(b) }); n != 0 {
+			t.Errorf("%s: %v allocations", tt.name, n)
+		}
+	}
 }

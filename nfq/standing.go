@@ -8,10 +8,11 @@ import (
 )
 
 const (
-	// MaxStanding is how many addresses Standing tells of, and maxServed how many ports
-	// of each.
+	// MaxStanding is how many addresses Standing tells of, maxServed how many ports of each,
+	// and maxMet how many addresses outside.
 	MaxStanding = 32
 	maxServed   = 4
+	maxMet      = 16
 
 	ctaProtoInfoTCP      = 1
 	ctaProtoInfoTCPState = 1
@@ -28,13 +29,16 @@ type Standing struct {
 	// Served are ports of its own to which somebody outside is connected, 0 where there
 	// are fewer.
 	Served [maxServed]uint16
+	// Met are addresses outside to which it has opened connections at ports that programs
+	// of file sharing use, zero where there are fewer.
+	Met [maxMet]AddrPort
 }
 
 // StandingTCP returns what is known of hosts of the given networks that have such
-// connections. Those that they opened to ports of which but reports true do not count. Of
-// more hosts than MaxStanding it leaves out those with the fewest peers. It reads the whole
-// table.
-func StandingTCP(lan []netip.Prefix, but func(proto uint8, port uint16) bool) ([]Standing, error) {
+// connections. Those that they opened to ports of which but reports true do not count. Those
+// to ports of which met reports true are named. Of more hosts than MaxStanding it leaves out
+// those with the fewest peers. It reads the whole table.
+func StandingTCP(lan []netip.Prefix, but func(proto uint8, port uint16) bool, met func(port uint16) bool) ([]Standing, error) {
 	var out []Standing
 	peers := map[Pair]struct{}{}
 	served := map[AddrPort]struct{}{}
@@ -43,6 +47,9 @@ func StandingTCP(lan []netip.Prefix, but func(proto uint8, port uint16) bool) ([
 		case e.proto != ProtoTCP || e.state != tcpEstablished:
 		case e.leaves(lan):
 			p := Pair{e.origSrc.Addr, e.origDst.Addr}
+			if met(e.origDst.Port) {
+				standingOf(&out, &p.LAN).meets(e.origDst)
+			}
 			if _, known := peers[p]; known || e.origDst.Port < 1024 || but(ProtoTCP, e.origDst.Port) {
 				break
 			}
@@ -74,6 +81,19 @@ func StandingTCP(lan []netip.Prefix, but func(proto uint8, port uint16) bool) ([
 		}
 	}
 	return out, err
+}
+
+// meets notes an address outside, if there is room.
+func (s *Standing) meets(a AddrPort) {
+	for i := range s.Met {
+		switch s.Met[i] {
+		case a:
+			return
+		case AddrPort{}:
+			s.Met[i] = a
+			return
+		}
+	}
 }
 
 // standingOf returns the place of an address, a new one if it has none.

@@ -27,14 +27,16 @@ func TestStandingTCP(t *testing.T) {
 	flow(t, "udp", "192.168.1.51:0", "198.51.100.8:3128")
 	flow(t, "tcp", "[2001:db8:1::50]:0", "[2001:db8:ff::7]:3128")
 
-	got, err := StandingTCP([]netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("2001:db8:1::/64")}, func(_ uint8, port uint16) bool { return port == 3130 })
+	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("2001:db8:1::/64")}
+	service := func(_ uint8, port uint16) bool { return port == 3130 }
+	got, err := StandingTCP(lan, service, func(port uint16) bool { return port == 3129 })
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The table has no order.
 	slices.SortFunc(got, func(a, b Standing) int { return b.Peers - a.Peers })
 	want := []Standing{
-		{Addr: addr("192.168.1.50"), Peers: 2, Served: [maxServed]uint16{1214}},
+		{Addr: addr("192.168.1.50"), Peers: 2, Served: [maxServed]uint16{1214}, Met: [maxMet]AddrPort{{addr("198.51.100.7"), 3129}}},
 		{Addr: addr("2001:db8:1::50"), Peers: 1},
 		{Addr: addr("192.168.1.51"), Served: [maxServed]uint16{51413}},
 	}

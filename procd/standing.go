@@ -13,7 +13,7 @@ import (
 // connection table and asks the kernel about each host, so that it is nothing for Run's
 // goroutine.
 func (d *daemon) askStanding() {
-	all, err := nfq.StandingTCP(d.status.lan(), detect.WellKnown)
+	all, err := nfq.StandingTCP(d.status.lan(), detect.WellKnown, detect.Meets)
 	if err != nil {
 		d.log.Warnf("%v: a client that has its sessions already is found when it asks somebody new", err)
 	}

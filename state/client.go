@@ -264,7 +264,7 @@ func (e *Engine) note(h *host, c *client, a *nfq.Addr, port uint16, protocol int
 		e.cut(h, c, p, now)
 	} else {
 		c.peers.touch(p)
-		if !suspect {
+		if !suspect && (p.cutUntil == 0 || detect.All[p.protocol].Exclusive) {
 			p.suspect = false
 		}
 		if port != 0 {

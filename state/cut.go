@@ -70,10 +70,14 @@ func (e *Engine) markPeer(h *host, p *peer, now Time) {
 
 // cutsAll reports whether everything between the client and this peer is cut. The
 // addresses of other protocols may serve something harmless as well, as
-// a tracker's do: there, each connection has to show what it is.
+// a tracker's do: there, each connection has to show what it is. One that is only suspected
+// had a connection that cannot show it any more.
 func (e *Engine) cutsAll(h *host, p *peer) bool {
-	return h.modes.holds.Has(int(p.protocol)) && detect.All[p.protocol].Exclusive
+	return h.modes.holds.Has(int(p.protocol)) && p.byAddress()
 }
+
+// byAddress reports whether the peer is cut as a pair of addresses.
+func (p *peer) byAddress() bool { return detect.All[p.protocol].Exclusive || p.suspect }
 
 // cutAll cuts a new address of the client off from all its peers.
 func (e *Engine) cutAll(c *client, a *nfq.Addr, now Time) {
@@ -116,7 +120,7 @@ func (e *Engine) uncut(c *client, p *peer) {
 		return
 	}
 	p.cutUntil = 0
-	if !detect.All[p.protocol].Exclusive {
+	if !p.byAddress() {
 		if e.sets != nil {
 			e.sets.Disown(p.addr, nfq.ProtoTCP, p.port)
 		}
@@ -136,7 +140,7 @@ func (e *Engine) uncutAddr(c *client, a *hostAddr) {
 	}
 	a.inKernel = false
 	for i := range c.peers.peers[:c.peers.n] {
-		if p := &c.peers.peers[i]; p.addr.Is4() == a.addr.Is4() && p.cutUntil != 0 && detect.All[p.protocol].Exclusive {
+		if p := &c.peers.peers[i]; p.addr.Is4() == a.addr.Is4() && p.cutUntil != 0 && p.byAddress() {
 			e.sets.Uncut(a.addr, p.addr)
 		}
 	}
@@ -260,7 +264,7 @@ func (e *Engine) FlowsToCut(f Flows, now Time) {
 				if h.marks(int(p.protocol)) {
 					pairs = f.MarkPairs
 				}
-				if p.addr.Is4() == a.Is4() && p.cutUntil != 0 && detect.All[p.protocol].Exclusive {
+				if p.addr.Is4() == a.Is4() && p.cutUntil != 0 && p.byAddress() {
 					pairs[nfq.Pair{LAN: *a, WAN: p.addr}] = struct{}{}
 				}
 			}

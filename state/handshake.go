@@ -416,7 +416,14 @@ func (e *Engine) bare(p *nfq.Packet, h *host, now Time) nfq.Verdict {
 func (e *Engine) inMiddle(c *client, fl *flow, b []byte, ends bool) detect.Match {
 	found := detect.No
 	for i, p := range detect.All {
-		if p.Hidden == nil || !c.proved.Has(i) || !e.streams.Has(i) {
+		if !c.proved.Has(i) || !e.streams.Has(i) {
+			continue
+		}
+		if p.Middle != nil && p.Middle(b) {
+			fl.protocol, fl.middle.Sure = uint8(i), true
+			return detect.Yes
+		}
+		if p.Hidden == nil {
 			continue
 		}
 		switch m := p.Hidden.Middle(&fl.middle, b, ends); m {

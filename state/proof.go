@@ -199,6 +199,7 @@ func (e *Engine) proven(slot int32, c *client, protocol int, how Proof, reason d
 		}
 	}
 	e.lock(slot, c, protocol, reason, now)
+	e.cutStanding(&e.hosts[c.host], c, protocol, now)
 	if held {
 		e.schedule(slot, c, now) // it is probed from here now
 	}

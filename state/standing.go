@@ -55,6 +55,7 @@ type standing struct {
 	// served are ports at which it serves others; ask is the question that is next, when
 	// round so many are done.
 	served [len(nfq.Standing{}.Served)]uint16
+	met    [len(nfq.Standing{}.Met)]nfq.AddrPort // servers and peers of networks that have servers
 	ask    uint8
 	round  uint8
 	next   Time
@@ -91,7 +92,7 @@ const standingProbe = uint64(1) << 62
 func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 	e.now = now
 	d := e.deviceOf(&x.Addr)
-	if d == nil || e.quiet(Monitor) == none && e.hiding(Monitor) == none || e.exempt(&x.Addr, &mac, now) {
+	if d == nil || !e.looksBehind() || e.exempt(&x.Addr, &mac, now) {
 		return
 	}
 	s := e.standingOf(&x.Addr)
@@ -109,8 +110,23 @@ func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 	*s = standing{
 		until: now.After(standingTime), addr: x.Addr, mac: mac, device: d.Index, peers: x.Peers, salt: rand.Uint32(),
 	}
-	s.served = x.Served
+	s.served, s.met = x.Served, x.Met
 	e.wheel.Set(e.standingTimer(), now)
+}
+
+// looksBehind reports whether hosts are asked about what was there before.
+func (e *Engine) looksBehind() bool {
+	for i, p := range detect.All {
+		if p.Servers != nil && e.any.mode(i) >= Monitor {
+			return true
+		}
+	}
+	return e.quiet(Monitor) != none || e.hiding(Monitor) != none
+}
+
+// meets reports whether the host has connections to servers or peers of the protocol.
+func (s *standing) meets(p *detect.Protocol) bool {
+	return slices.ContainsFunc(s.met[:], func(a nfq.AddrPort) bool { return p.Meets(a.Port) })
 }
 
 // quiet returns the quiet protocol that is looked for in the mode or a harder one, or none.
@@ -169,14 +185,15 @@ const standingAsks = 1 + len(standing{}.served) + 8
 func (s *standing) question(n int) (protocol int, port uint16) {
 	protocol, at := n%len(detect.All), n/len(detect.All)
 	p := detect.All[protocol]
+	meets := s.meets(p)
 	switch {
 	case at == 0 && p.Quiet:
 		return protocol, p.Port
-	case at == 0 || !p.Quiet && p.Hidden == nil:
+	case at == 0 || !p.Quiet && p.Hidden == nil && !meets:
 		return protocol, 0
 	case at <= len(s.served):
 		return protocol, s.served[at-1]
-	case !s.may.several: // nothing speaks for one
+	case !s.may.several && !meets: // nothing speaks for one
 		return protocol, 0
 	}
 	if at -= 1 + len(s.served); at < len(p.Ports) {
@@ -294,6 +311,24 @@ func (e *Engine) watchStanding(s *standing, now Time) {
 	if !s.watched || s.lookDue {
 		s.watched, s.lookDue = true, true
 		e.lookAtFlows()
+	}
+}
+
+// cutStanding cuts a client off from peers to which it has connections that were there
+// before: of what goes on in these nothing can be told. From the servers it is not cut off:
+// what it says to them is, and shows that it runs.
+func (e *Engine) cutStanding(h *host, c *client, protocol int, now Time) {
+	s := e.standingOf(&c.addr)
+	if s == nil {
+		return
+	}
+	proto := detect.All[protocol]
+	for i := range s.met {
+		if a := &s.met[i]; slices.Contains(proto.Ports, a.Port) && proto.Meets(a.Port) {
+			p := e.note(h, c, &a.Addr, a.Port, protocol, true, now)
+			p.suspect = true
+			e.cut(h, c, p, now)
+		}
 	}
 }
 

@@ -178,7 +178,7 @@ func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, now Tim
 			return nfq.Accept
 		}
 		return e.mark()
-	case fl.fate == cut && (m == detect.Yes || m == detect.Hint):
+	case fl.fate == cut && (m == detect.Yes || m == detect.Hint) && !e.asksThere(h, fl):
 		if detect.All[fl.protocol].Login != nil && e.cfg.Action != Reset {
 			e.reset(p) // it tries again, which tells that it is still there
 		}
@@ -189,6 +189,14 @@ func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, now Tim
 		return e.unclaimed(p, d, h, slot, now)
 	}
 	return nfq.Accept
+}
+
+// asksThere reports whether the host is about to be asked where it says in the connection
+// that it listens. Some programs listen only as long as they think that they are connected:
+// it is not told that it is not.
+func (e *Engine) asksThere(h *host, fl *flow) bool {
+	c, p := e.clientOf(h), detect.All[fl.protocol]
+	return fl.port != 0 && p.Next != nil && p.Login == nil && c != nil && !c.proved.Has(int(fl.protocol))
 }
 
 // claim notes what was recognised in a connection. With the first of it the connection is
@@ -224,6 +232,9 @@ func (e *Engine) further(d *Device, h *host, fl *flow, f *detect.Finding, now Ti
 		e.ownPort(h, c, f.TCPPort, now)
 	}
 	if protocol := int(fl.protocol); !c.proved.Has(protocol) {
+		if s := &h.suspicion; f.TCPPort != 0 { // where it was asked before was a guess
+			s.asked = min(s.asked, now-Time(askPatience))
+		}
 		e.suspect(h, protocol, fl.reason, &fl.key.lan, d, f.UDPPort, f.TCPPort, now)
 	}
 }

@@ -41,6 +41,13 @@ var protocols = []struct {
 			Probe: true, TCPProbe: true, HTTP: true, ResetEncrypted: true,
 		},
 	},
+	{
+		&detect.Soulseek, "mode lock tcp_probe http name",
+		Protocol{
+			Mode: ModeOff, Lock: LockSelective, BlockUDP: true, Answer: detect.AnswerWelcome, Probe: true,
+			TCPProbe: true, HTTP: true, ResetEncrypted: true, Names: detect.Soulseek.Names,
+		},
+	},
 }
 
 // rare is the preset of a protocol that hardly anybody uses any more.

@@ -41,6 +41,7 @@ clients:
 	@mkdir -p dist
 	P2PWALL_RESULTS=$(CURDIR)/dist/clients.txt bash bench/test.sh ./bench/clients -timeout 90m -all; \
 		status=$$?; cat dist/clients.txt; exit $$status
+	bash bench/test.sh ./bench/soulseek -timeout 30m -all
 
 test:
 	@sh bench/tools.sh test

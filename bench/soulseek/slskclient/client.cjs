@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Logs in, searches for the file and loads it: client.cjs MODULES HOST PORT USER LISTEN FILE PATH
+
+const [modules, host, port, user, listen, file, path] = process.argv.slice(2);
+const slsk = require(modules + '/slsk-client');
+
+slsk.connect({ user, pass: 'secret', host, port: +port, incomingPort: +listen, timeout: 30000 }, (err, client) => {
+	if (err) return console.log(err.message);
+	client.search({ req: file, timeout: 3000 }, (err, found) => {
+		console.log('found', found.length);
+		if (found.length === 0) return;
+		client.download({ file: found[0], path }, (err) => console.log(err ? err.message : 'complete'));
+	});
+});
+
+// It goes on when nothing comes, as a program with a window does.
+setInterval(() => {}, 1000);
+process.on('uncaughtException', (err) => console.log(err.message));

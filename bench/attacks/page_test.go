@@ -123,6 +123,15 @@ var pageAttacks = []struct {
 		await new Promise((done) => setTimeout(done, 2000))
 		a.close()
 		b.close()`, "passes: STUN is known"},
+	{"Soulseek", `
+		const login = '\x1f\x00\x00\x00\x01\x00\x00\x00\x07\x00\x00\x00labuser\x08\x00\x00\x00mldonkey'
+		for (const t of targets) {
+			for (const p of [2234, 2242]) {
+				await quiet(fetch('http://' + t + ':' + p + '/', {method: 'POST', mode: 'no-cors', body: new Blob([login])}))
+				await quiet(image('http://' + t + ':' + p + '/x'))
+			}
+		}
+		await quiet(image('http://server.slsknet.org:8081/x'))`, "does not know Soulseek"},
 	{"dead addresses", `
 		const all = []
 		for (let i = 0; i < 60; i++) all.push(quiet(fetch('http://192.0.2.' + (130 + i) + ':' + (1214 + i) + '/', {mode: 'no-cors'})))
@@ -243,7 +252,7 @@ func TestPage(t *testing.T) {
 
 func page(t *testing.T, name, script string) {
 	block := map[string]string{"mode": "block"}
-	e := newEnv(t, setup{serial: true, others: map[string]map[string]string{"winmx": block, "opennap": block}})
+	e := newEnv(t, setup{serial: true, others: map[string]map[string]string{"winmx": block, "opennap": block, "soulseek": block}})
 	h := e.lab.Clients[0]
 	e.nameServer()
 	e.echoes(8388)
@@ -296,6 +305,7 @@ func (e *env) nameServer() {
 	e.t.Helper()
 	e.ok(e.lab.StartDNS(e.lab.Router, port(lab.Router4, 53), lab.Names{Addrs: map[string][]netip.Addr{
 		"www.example.net":        {netip.MustParseAddr("192.0.2.30"), netip.MustParseAddr("2001:db8:ff::30")},
+		"server.slsknet.org":     {netip.MustParseAddr("192.0.2.62")},
 		"router.bittorrent.com":  {netip.MustParseAddr("192.0.2.60")},
 		"dht.transmissionbt.com": {netip.MustParseAddr("192.0.2.61"), netip.MustParseAddr("2001:db8:ff::61")},
 		"www.winmx.com":          {netip.MustParseAddr("192.0.2.62")},

@@ -98,6 +98,7 @@ func (d *daemon) start() error {
 		return err
 	}
 	d.outbox.Configure(c.Notify)
+	d.names.configure(c)
 	d.listener.configure(c)
 	d.startHelpers(c)
 	if err := countPackets(); err != nil {
@@ -167,7 +168,7 @@ func (d *daemon) newEngine(c *config.Config, sender *nfq.Sender, now state.Time)
 func (d *daemon) listen(c *config.Config) (err error) {
 	service := &control.Service{
 		Journal: d.journal, History: &d.history, PID: os.Getpid(), Info: d.status.info, Check: d.status.check, LAN: d.status.lan,
-		Receivers: d.outbox.Receivers, TestReceivers: d.outbox.Test, Now: d.now,
+		Receivers: d.outbox.Receivers, TestReceivers: d.outbox.Test, Now: d.now, Name: d.names.of,
 	}
 	for _, w := range d.workers {
 		service.Loops = append(service.Loops, w.loop)

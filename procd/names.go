@@ -3,27 +3,50 @@
 package procd
 
 import (
-	"os"
+	"sync"
 	"time"
 
 	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/openwrt/config"
 )
 
-// names knows what hosts are called.
-type names struct{}
+// names knows what hosts are called. It may be asked from any goroutine.
+type names struct {
+	mu     sync.Mutex
+	own    []config.HostName // of the configuration
+	file   textFile
+	peers  []config.HostName // of WireGuard
+	leases textFile
+	leased []config.Lease
+}
 
-// of returns the name of a host, "" where nobody has told one.
-func (*names) of(a nfq.Addr, mac nfq.MAC) string {
-	for _, path := range config.LeaseFiles {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		for _, l := range config.ParseLeases(string(b)) {
-			if l.Addr == a.Netip() || !mac.IsZero() && l.MAC == mac {
-				return l.Name
-			}
+// configure takes the names of a new configuration.
+func (n *names) configure(c *config.Config) {
+	n.mu.Lock()
+	n.own = c.Hosts
+	n.mu.Unlock()
+}
+
+// of returns the name of a host, "" where nobody has told one. What the configuration
+// says comes first.
+func (n *names) of(a nfq.Addr, mac nfq.MAC) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if name := config.NameOf(n.own, a.Netip(), mac); name != "" {
+		return name
+	}
+	if n.file.read(config.NamesFile) {
+		n.peers = config.ParseNames(n.file.text)
+	}
+	if name := config.NameOf(n.peers, a.Netip(), nfq.MAC{}); name != "" {
+		return name
+	}
+	if n.leases.read(config.LeaseFiles...) {
+		n.leased = config.ParseLeases(n.leases.text)
+	}
+	for i := range n.leased {
+		if l := &n.leased[i]; l.Addr == a.Netip() || !mac.IsZero() && l.MAC == mac {
+			return l.Name
 		}
 	}
 	return ""

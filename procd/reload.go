@@ -60,6 +60,7 @@ func (d *daemon) reload() {
 	}
 	d.listener.configure(&c)
 	d.outbox.Configure(c.Notify)
+	d.names.configure(&c)
 	d.policies.told = d.policies.now(&c, d.status.devices)
 	d.status.setPolicies(d.policies.told)
 	engine := d.engineConfig(&c)

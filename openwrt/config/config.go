@@ -125,6 +125,7 @@ type Config struct {
 	Protocols    map[string]Protocol
 	Policies     []Policy
 	Notify       []Notify
+	Hosts        []HostName
 	MarkDSCP     int    // of what is in mode mark: a code point of the IP header, or NoDSCP
 	ConnMark     uint32 // of its connections, in the bits of ConnMask
 	ConnMask     uint32 // 0 for no such mark

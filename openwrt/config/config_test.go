@@ -104,6 +104,7 @@ func TestParseFull(t *testing.T) {
 			Hours:     Hours{Days: 1<<time.Monday | 1<<time.Tuesday | 1<<time.Wednesday, Start: 21*3600 + 30*60, Stop: 6*3600 + 15*60 + 30},
 			Mode:      ModeMark,
 		}},
+		Hosts: []HostName{{Name: "Anna's phone", Members: ExemptList{Prefixes: []netip.Prefix{netip.MustParsePrefix("10.8.0.2/32")}}}},
 		Notify: []Notify{
 			{Name: "phone", Kind: NotifyNtfy, URL: "https://ntfy.example.org/topic", Token: "tk_secret", Events: NotifyFound | NotifyUnprotected},
 			{Name: "2", Kind: NotifyMail, To: "me@example.org", From: "router@example.org", Events: NotifyFound | NotifyReleased | NotifyUnprotected},
@@ -124,7 +125,7 @@ func TestParseFull(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
-		{"section", "config wall\n", `f:1: unknown section type "wall", use p2pwall, protocol, policy or notify`},
+		{"section", "config wall\n", `f:1: unknown section type "wall", use p2pwall, protocol, policy, notify or host`},
 		{"option", "config p2pwall\noption foo 1\n", `f:2: unknown option "foo", remove it or correct the name`},
 		{"boolean", "config p2pwall\noption enabled maybe\n", `f:2: bad value "maybe" for enabled, use 1 or 0`},
 		{"number", "config p2pwall\noption max_clients 2000\n", `f:2: bad value "2000" for max_clients, use a number from 1 to 1024`},

@@ -18,6 +18,7 @@ type documented struct {
 	protocols map[string][]string // options of each protocol
 	policy    map[string]bool
 	notify    map[string]bool
+	host      map[string]bool
 }
 
 // readDocument takes the tables of docs/configuration.md.
@@ -27,7 +28,7 @@ func readDocument(t *testing.T) documented {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := documented{main: map[string]bool{}, explained: map[string]bool{}, policy: map[string]bool{}, notify: map[string]bool{}, protocols: map[string][]string{}}
+	d := documented{main: map[string]bool{}, explained: map[string]bool{}, policy: map[string]bool{}, notify: map[string]bool{}, host: map[string]bool{}, protocols: map[string][]string{}}
 	row := regexp.MustCompile("^\\| (list )?`(\\w+)` \\|(.*)\\|$")
 	word := regexp.MustCompile("^`([^`]*)`$")
 	var section string
@@ -63,6 +64,8 @@ func readDocument(t *testing.T) documented {
 			d.policy[name] = true
 		case section == "`config notify`":
 			d.notify[name] = true
+		case section == "`config host`":
+			d.host[name] = true
 		case section == "`config protocol`" && names == nil:
 			d.explained[name] = true
 		case section == "`config protocol`":
@@ -129,6 +132,11 @@ func TestDocumented(t *testing.T) {
 	}
 	if n := len(strings.Fields(notifyOptions)); len(d.notify) != n {
 		t.Errorf("docs/configuration.md has %d options for a notify section, want %d", len(d.notify), n)
+	}
+	for _, name := range strings.Fields(hostOptions) {
+		if !d.host[name] {
+			t.Errorf("docs/configuration.md lacks the option %s of a host section", name)
+		}
 	}
 	for _, p := range protocols {
 		for _, name := range strings.Fields(p.options) {

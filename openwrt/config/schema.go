@@ -98,8 +98,10 @@ func (d *decoder) section(s *section) {
 		d.policy(s)
 	case "notify":
 		d.notify(s)
+	case "host":
+		d.host(s)
 	default:
-		d.fail(s.line, "unknown section type "+quote(s.typ), "use p2pwall, protocol, policy or notify")
+		d.fail(s.line, "unknown section type "+quote(s.typ), "use p2pwall, protocol, policy, notify or host")
 	}
 }
 

@@ -71,7 +71,7 @@ func (s *Service) history(w *jsonWriter, req *Request) error {
 	w.key("days")
 	w.open('[')
 	for i := range days {
-		w.record(&days[i])
+		s.record(w, &days[i])
 	}
 	w.close(']')
 	return nil
@@ -102,12 +102,13 @@ func (s *Service) records(req *Request) ([]history.Record, error) {
 	return out, nil
 }
 
-func (w *jsonWriter) record(r *history.Record) {
+func (s *Service) record(w *jsonWriter, r *history.Record) {
 	p := detect.All[r.Protocol]
 	w.open('{')
 	w.str("day", dayText(r.Day))
 	w.str("address", r.Addr.String())
 	w.str("mac", r.MAC.String())
+	w.name(s.Name(r.Addr, r.MAC))
 	w.str("protocol", p.Name)
 	w.str("title", p.Title)
 	if r.Program.Known() {

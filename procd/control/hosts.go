@@ -78,6 +78,7 @@ func (s *Service) client(w *jsonWriter, c *state.ClientInfo, now state.Time, loc
 	}
 	w.close(']')
 	w.str("mac", c.MAC.String())
+	w.name(s.Name(c.Addr, c.MAC))
 	w.str("protocol", c.Protocol.Name)
 	w.str("title", c.Protocol.Title)
 	w.str("proof", c.Proof.String())
@@ -106,6 +107,13 @@ func (s *Service) client(w *jsonWriter, c *state.ClientInfo, now state.Time, loc
 	w.close('}')
 }
 
+// name writes what a host is called, where that is known.
+func (w *jsonWriter) name(name string) {
+	if name != "" {
+		w.str("name", name)
+	}
+}
+
 func (s *Service) suspect(w *jsonWriter, x *state.SuspectInfo, now state.Time) {
 	protocol := ""
 	if x.Protocol != nil {
@@ -114,6 +122,7 @@ func (s *Service) suspect(w *jsonWriter, x *state.SuspectInfo, now state.Time) {
 	w.open('{')
 	w.str("address", x.Addr.String())
 	w.str("mac", x.MAC.String())
+	w.name(s.Name(x.Addr, x.MAC))
 	w.str("protocol", protocol)
 	w.str("reason", x.Reason.String())
 	w.tenths("since", s.wall(x.FirstSeen, now))

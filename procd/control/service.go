@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/openwrt/check"
 	"github.com/p2pwall/p2pwall/procd/events"
 	"github.com/p2pwall/p2pwall/procd/history"
@@ -60,6 +61,8 @@ type Service struct {
 	// Receivers returns who is told of events; TestReceivers sends them a message, and
 	// says what came of it.
 	Receivers, TestReceivers func() []Receiver
+	// Name returns what a host is called, "" where that is not known.
+	Name func(nfq.Addr, nfq.MAC) string
 	// LAN returns the networks of the LAN; nil, or none of them, when they are
 	// not known.
 	LAN func() []netip.Prefix

@@ -74,6 +74,12 @@ func newWorld(t *testing.T, n int) *world {
 				Queues:   []Queue{{Number: 214, Length: 1024, Waiting: 3, Dropped: 4, UserDropped: 5}},
 			}
 		},
+		Name: func(a nfq.Addr, _ nfq.MAC) string {
+			if a == addr("192.168.1.51") {
+				return "<kids> pc"
+			}
+			return ""
+		},
 		Receivers: func() []Receiver {
 			return []Receiver{{Name: "phone", Kind: "ntfy", Waiting: 2, Fault: "curl: (7) no route"}, {Name: "hook", Kind: "webhook"}}
 		},

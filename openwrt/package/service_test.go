@@ -35,7 +35,7 @@ procd_add_jail_mount /usr/sbin/nft
 procd_add_jail_mount /bin/ubus
 procd_add_jail_mount /usr/libexec/p2pwall-event
 procd_close_instance
-procd_add_reload_trigger p2pwall
+procd_add_reload_trigger p2pwall system
 procd_add_reload_interface_trigger lan
 procd_close_service
 `
@@ -62,6 +62,21 @@ procd_close_service
 		if info.Mode() != want || stat.Uid != 0 || stat.Gid != daemonGID {
 			t.Errorf("%s is %v of %d:%d, want %v of 0:%d", name, info.Mode(), stat.Uid, stat.Gid, want, daemonGID)
 		}
+	}
+}
+
+// TestPeerNames: the names of WireGuard's peers, each with the addresses that are one
+// host's.
+func TestPeerNames(t *testing.T) {
+	r := newRouter(t)
+	r.write("/uci", "network.lan=interface\nnetwork.@wireguard_wg0[0]=wireguard_wg0\nnetwork.bob=wireguard_wg0\n"+
+		"network.@wireguard_wg0[0].description Anna's phone\t\nnetwork.@wireguard_wg0[0].allowed_ips 10.8.0.2/32 fd00::2/128 10.9.0.0/24 10.8.0.9\n"+
+		"network.bob.allowed_ips 10.8.0.3/32\n")
+	if _, code := r.service("start"); code != 0 {
+		t.Fatal("does not start")
+	}
+	if got, want := r.read("/var/run/p2pwall/names"), "10.8.0.2 Anna's phone\nfd00::2 Anna's phone\n10.8.0.9 Anna's phone\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -108,7 +123,7 @@ func TestStart(t *testing.T) {
 			noConfig: true,
 		},
 		"more clients": {
-			prepare: func(r *router) { r.config("option max_clients '64'", "option max_clients '1024'") },
+			prepare: func(r *router) { r.config("list network 'lan'", "list network 'lan'\n\toption max_clients '1024'") },
 			want:    []string{"GOMEMLIMIT=24576KiB"},
 			devices: "lan br-lan\n",
 		},
@@ -142,6 +157,31 @@ func TestStart(t *testing.T) {
 					}
 				}
 			},
+			devices: "lan br-lan\n",
+		},
+		"messages": {
+			prepare: func(r *router) {
+				r.config("config protocol 'bittorrent'", "config notify 'a'\n\toption type 'ntfy'\n\nconfig notify 'b'\n\nconfig protocol 'bittorrent'")
+				r.write("/usr/bin/curl", "")
+				r.write("/etc/ssl/certs/x", "")
+			},
+			want:    []string{"procd_add_jail_mount /usr/bin/curl\n", "procd_add_jail_mount /etc/ssl\n"},
+			not:     []string{"uclient", "sendmail", "msmtp"},
+			devices: "lan br-lan\n",
+		},
+		"history on flash": {
+			prepare: func(r *router) {
+				r.config("list network 'lan'", "list network 'lan'\n\toption history_file '/etc/p2pwall/history'")
+			},
+			want:    []string{"procd_add_jail_mount_rw /etc/p2pwall\n"},
+			devices: "lan br-lan\n",
+		},
+		"history in another's directory": {
+			prepare: func(r *router) {
+				r.config("list network 'lan'", "list network 'lan'\n\toption history_file '/etc/history'")
+			},
+			want:    []string{"option history_file '/etc/history': choose a file in a directory that is named p2pwall"},
+			not:     []string{"procd_add_jail_mount_rw /etc"},
 			devices: "lan br-lan\n",
 		},
 		"socket of a daemon that died": {
@@ -275,7 +315,7 @@ func TestRefusal(t *testing.T) {
 			}
 			good := r.read("/var/run/p2pwall/config")
 			r.write("/pid", "100")
-			r.config("option timelock '120'", "option timelock 'soon'")
+			r.config("list network 'lan'", "list network 'lan'\n\toption timelock 'soon'")
 			r.write("/fault", "/etc/config/p2pwall:23: bad\n")
 			const say = "logger -s -t p2pwall -p daemon.err "
 			log, code := r.service(action)

@@ -6,7 +6,10 @@
 config_load() {
 	eval "$(awk '
 		function value(s) { sub(/^[ \t]*[a-z]+[ \t]+[a-z_]+[ \t]*/, "", s); return s }
-		$1 == "config" { section = $3; gsub(/\047/, "", section) }
+		$1 == "config" {
+			section = $3; gsub(/\047/, "", section)
+			if (section != "") print "UCI_TYPE_" $2 "=\"${UCI_TYPE_" $2 "-} " section "\""
+		}
 		$1 == "option" { print "UCI_" section "_" $2 "=" value($0) }
 		$1 == "list" && !known[section $2]++ { print "UCI_" section "_" $2 "=" }
 		$1 == "list" { print "UCI_" section "_" $2 "=\"${UCI_" section "_" $2 "-} \"" value($0) }
@@ -19,6 +22,15 @@ config_get() {
 
 config_get_bool() {
 	config_get "$@"
+}
+
+config_foreach() {
+	local section sections
+
+	eval "sections=\"\${UCI_TYPE_$2-}\""
+	for section in $sections; do
+		"$1" "$section"
+	done
 }
 
 config_list_foreach() {

@@ -63,8 +63,8 @@ func newDaemon(o Options, c config.Config) *daemon {
 		flows: newFlowCutter(o.Log), locks: make(lockSharer, 64),
 		inbound: make(chan string, 1), failed: make(chan error, c.Queues), done: make(chan struct{}),
 	}
-	router, _ := os.Hostname()
-	d.outbox = outbox.New(router, o.Log, d.done, d.describe, d.now)
+	router, _ := os.ReadFile("/proc/sys/kernel/hostname")
+	d.outbox = outbox.New(strings.TrimSpace(string(router)), o.Log, d.done, d.describe, d.now)
 	d.listener.outbox = d.outbox
 	d.status = status{o: &d.o, started: time.Now(), cfg: c}
 	d.policies = policies{complaints: d.complaints, clock: time.Now}

@@ -42,6 +42,7 @@ const (
 
 // message is something to be told.
 type message struct {
+	_      [0]func() // is not compared whole, which would cost flash
 	what   config.NotifyEvents
 	well   bool // of NotifyUnprotected: it can protect again
 	test   bool
@@ -72,6 +73,7 @@ type host struct {
 
 // receiver is somebody who is told.
 type receiver struct {
+	_ [0]func() // is not compared, which would cost flash
 	config.Notify
 	queue  []message
 	fails  int

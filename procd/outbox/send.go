@@ -114,7 +114,8 @@ func (o *Outbox) curl(r *receiver, l *letter, patience time.Duration) error {
 	out, err := o.run(patience, []string{b.String()}, "curl", "-q", "-K", "-")
 	code, sent, _ := strings.Cut(out, " ")
 	if err != nil {
-		if n, e := strconv.ParseFloat(sent, 64); e == nil && int(n) >= len(body) && strings.Contains(err.Error(), "(28)") {
+		sent, _, _ = strings.Cut(sent, ".") // before 7.72 it has decimals
+		if n, e := strconv.Atoi(sent); e == nil && n >= len(body) && strings.Contains(err.Error(), "(28)") {
 			return errUncertain
 		}
 		return err

@@ -63,14 +63,15 @@ type Table struct {
 	probes   uint64
 }
 
-// clockSet is a moment before which the clock of a router cannot be right.
-var clockSet = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+// clockSet is the beginning of 2024 in Unix seconds: a router's clock that is before it
+// is not set yet.
+const clockSet = 1704067200
 
 // Take takes what the engines have new at the time now, which has its place as well: days
 // begin at its midnight. As long as the clock is not set they keep it. Each calls a
 // function on every engine.
 func (t *Table) Take(now time.Time, each func(func(*state.Engine, state.Time))) {
-	if now.Before(clockSet) {
+	if now.Unix() < clockSet {
 		return
 	}
 	t.mu.Lock() // the engines know nothing of this table, and wait for nobody

@@ -88,6 +88,7 @@ clients() {
 	want aria2c aria2
 	want rtorrent rtorrent
 	want amuled amule-daemon
+	want deluged deluged
 	want mmdebstrap mmdebstrap
 	want /usr/lib/python3/dist-packages/libtorrent.egg-info python3-libtorrent
 	want sshd openssh-server

@@ -112,27 +112,30 @@ func BenchmarkPacket(b *testing.B) {
 		name string
 		make func(client, peer int) *nfq.Packet
 		next func(p *nfq.Packet, n uint32) // makes it differ from those before
+		// pace is how long after the one before a client sends the next; 0: at once.
+		pace time.Duration
 	}{
-		{"accept UDP", func(_, _ int) *nfq.Packet { return benchUDP(others, 9, dns) }, nil},
-		{"accept SYN", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.SYN, nil) }, newFlow},
-		{"drop UDP to a peer", func(c, p int) *nfq.Packet { return benchUDP(c, p, []byte("x")) }, nil},
-		{"drop SYN to a peer", func(c, p int) *nfq.Packet { return benchTCP(c, p, nfq.SYN, nil) }, nil},
-		{"lock, drop SYN elsewhere", func(c, _ int) *nfq.Packet { return benchTCP(c, 3000, nfq.SYN, nil) }, newFlow},
-		{"pong", benchPing, nil},
-		{"pong, new peer", func(c, _ int) *nfq.Packet { return benchPing(c, 1000) }, newAddr},
-		{"HTTP, harmless", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.ACK, web) }, newFlow},
-		{"HTTP, transfer", func(_, _ int) *nfq.Packet { return benchTCP(0, 3000, nfq.ACK, kazaa) }, newAddr},
-		{"DHT query, answered", func(c, _ int) *nfq.Packet { return benchTorrent(c, dhtFind) }, nil},
-		{"DHT query, new node", func(c, _ int) *nfq.Packet { return benchTorrent(c, dhtPing) }, newAddr},
-		{"uTP of a client, its own port", func(c, _ int) *nfq.Packet { return benchTorrent(c, utpData) }, newFlow},
+		{"accept UDP", func(_, _ int) *nfq.Packet { return benchUDP(others, 9, dns) }, nil, 0},
+		{"accept SYN", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.SYN, nil) }, newFlow, 0},
+		{"drop UDP to a peer", func(c, p int) *nfq.Packet { return benchUDP(c, p, []byte("x")) }, nil, 0},
+		{"drop SYN to a peer", func(c, p int) *nfq.Packet { return benchTCP(c, p, nfq.SYN, nil) }, nil, 0},
+		{"lock, drop SYN elsewhere", func(c, _ int) *nfq.Packet { return benchTCP(c, 3000, nfq.SYN, nil) }, newFlow, 0},
+		{"pong", benchPing, nil, 0},
+		{"pong, new peer", func(c, _ int) *nfq.Packet { return benchPing(c, 1000) }, newAddr, 0},
+		{"HTTP, harmless", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.ACK, web) }, newFlow, 0},
+		{"HTTP, transfer", func(_, _ int) *nfq.Packet { return benchTCP(0, 3000, nfq.ACK, kazaa) }, newAddr, 0},
+		{"DHT query, answered", func(c, _ int) *nfq.Packet { return benchTorrent(c, dhtFind) }, nil, time.Second / answersPerSecond},
+		{"DHT query of a busy client", func(c, _ int) *nfq.Packet { return benchTorrent(c, dhtFind) }, nil, time.Second / 85},
+		{"DHT query, new node", func(c, _ int) *nfq.Packet { return benchTorrent(c, dhtPing) }, newAddr, 0},
+		{"uTP of a client, its own port", func(c, _ int) *nfq.Packet { return benchTorrent(c, utpData) }, newFlow, 0},
 		{"unknown TCP of a sifted client", func(c, _ int) *nfq.Packet {
 			p := benchTorrent(c, secret)
 			p.Proto, p.TCPFlags = nfq.ProtoTCP, nfq.ACK
 			return p
-		}, newFlow},
-		{"QUIC", func(_, _ int) *nfq.Packet { return benchUDP(others, 9, []byte(quic())) }, nil},
-		{"TLS with a name", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.ACK, []byte(hello("www.example.org"))) }, newFlow},
-		{"TLS", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.ACK, tls) }, newFlow},
+		}, newFlow, 0},
+		{"QUIC", func(_, _ int) *nfq.Packet { return benchUDP(others, 9, []byte(quic())) }, nil, 0},
+		{"TLS with a name", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.ACK, []byte(hello("www.example.org"))) }, newFlow, 0},
+		{"TLS", func(_, _ int) *nfq.Packet { return benchTCP(others, 9, nfq.ACK, tls) }, newFlow, 0},
 	}
 	for _, size := range tableSizes {
 		for _, k := range kinds {
@@ -153,7 +156,7 @@ func BenchmarkPacket(b *testing.B) {
 					if i++; i == len(packets) {
 						i = 0
 					}
-					now += 1000
+					now += 1000 + Time(k.pace)/Time(size.clients)
 					if k.next != nil {
 						n++
 						k.next(p, n)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 // Package clients runs real BitTorrent clients against the wall: transmission-daemon,
-// qbittorrent-nox, aria2, rtorrent and libtorrent as Debian 12 has them, the first four
-// also as the newest Debian has them ("current", in a tree of their own, see tree.go),
+// qbittorrent-nox, aria2, rtorrent, Deluge and libtorrent as Debian 12 has them, the first
+// four also as the newest Debian has them ("current", in a tree of their own, see tree.go),
 // anacrolix/torrent, and WebTorrent of npm. What is costly to make (the tree, the
 // programs of the last two) is kept in the user's cache, in p2pwall/clients, and made
 // again when it is removed.

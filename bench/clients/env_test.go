@@ -49,6 +49,9 @@ func need(t *testing.T, k *kind) {
 	case k.built == nil:
 		programs = append(programs, k.program)
 	}
+	if k.needs != "" {
+		programs = append(programs, k.needs)
+	}
 	if why := lab.Needs(programs...); why != "" {
 		t.Skip(why)
 	}

@@ -68,7 +68,8 @@ func (o *options) files() string { return filepath.Join(o.dir, "files") }
 type kind struct {
 	name    string
 	program string
-	current bool // it runs in currentTree
+	needs   string // another program that has to be there, or ""
+	current bool   // it runs in currentTree
 	// built makes the program, where there is none to install.
 	built func() (path string, err error)
 	// command writes the settings and returns the arguments.

@@ -4,6 +4,7 @@ package clients
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -39,27 +40,32 @@ func startProxy(l *lab.Lab, kind string, names map[string][]netip.Addr) (proxy, 
 	if err != nil {
 		return p, err
 	}
-	dial := func(ctx context.Context, _, to string) (net.Conn, error) {
+	resolve := func(to string) (at netip.AddrPort, err error) {
 		host, port, err := net.SplitHostPort(to)
 		if err != nil {
-			return nil, err
+			return at, err
 		}
 		n, err := strconv.ParseUint(port, 10, 16)
 		if err != nil {
-			return nil, err
+			return at, err
 		}
 		addr, err := netip.ParseAddr(host)
 		if known := names[host]; err != nil && len(known) > 0 {
 			addr, err = known[0], nil
 		}
+		return netip.AddrPortFrom(addr, uint16(n)), err
+	}
+	dial := func(ctx context.Context, _, to string) (net.Conn, error) {
+		at, err := resolve(to)
 		if err != nil {
 			return nil, err
 		}
-		return l.Inet.Dial(ctx, "tcp", netip.AddrPortFrom(proxy4, 0), netip.AddrPortFrom(addr, uint16(n)))
+		return l.Inet.Dial(ctx, "tcp", netip.AddrPortFrom(proxy4, 0), at)
 	}
 	if kind == socks5 {
 		l.OnClose(func() { listener.Close() })
-		go lab.Accept(listener, func(c net.Conn) { serveSOCKS5(c, dial) })
+		bind := func() (*net.UDPConn, error) { return l.Inet.ListenUDP(netip.AddrPortFrom(proxy4, 0)) }
+		go lab.Accept(listener, func(c net.Conn) { serveSOCKS5(c, dial, bind, resolve) })
 		return p, nil
 	}
 	srv := &http.Server{Handler: httpProxy(dial), ErrorLog: quiet}
@@ -77,15 +83,33 @@ const (
 	socksUnsupported = 7
 )
 
+// The commands of a SOCKS5 client.
+const (
+	socksConnect   = 1
+	socksAssociate = 3 // of UDP
+)
+
 // serveSOCKS5 serves one connection.
-func serveSOCKS5(c net.Conn, dial dialer) {
+func serveSOCKS5(c net.Conn, dial dialer, bind func() (*net.UDPConn, error), resolve func(string) (netip.AddrPort, error)) {
 	r := bufio.NewReader(c)
 	command, to, err := socksRequest(r, c)
 	answer := func(code byte) { c.Write([]byte{5, code, 0, 1, 0, 0, 0, 0, 0, 0}) }
-	if err != nil {
+	switch {
+	case err != nil:
 		return
-	}
-	if command != 1 { // CONNECT
+	case command == socksAssociate:
+		u, err := bind()
+		if err != nil {
+			answer(socksRefused)
+			return
+		}
+		at := u.LocalAddr().(*net.UDPAddr).AddrPort()
+		c.Write(appendSOCKS([]byte{5, socksDone, 0}, at))
+		go relayUDP(u, resolve)
+		io.Copy(io.Discard, r) // for as long as the connection stands
+		u.Close()
+		return
+	case command != socksConnect:
 		answer(socksUnsupported)
 		return
 	}
@@ -111,12 +135,25 @@ func socksRequest(r *bufio.Reader, w io.Writer) (command byte, to string, err er
 		return 0, "", err
 	}
 	w.Write([]byte{5, 0})
-	req := make([]byte, 4)
+	req := make([]byte, 3)
 	if _, err := io.ReadFull(r, req); err != nil || req[0] != 5 {
 		return 0, "", errSOCKS
 	}
+	to, err = socksAddress(r)
+	return req[1], to, err
+}
+
+// socksAddress reads an address and a port, or a name and a port.
+func socksAddress(r interface {
+	io.Reader
+	io.ByteReader
+}) (to string, err error) {
+	kind, err := r.ReadByte()
+	if err != nil {
+		return "", errSOCKS
+	}
 	size := 0
-	switch req[3] {
+	switch kind {
 	case 1:
 		size = 4
 	case 4:
@@ -124,23 +161,60 @@ func socksRequest(r *bufio.Reader, w io.Writer) (command byte, to string, err er
 	case 3:
 		n, err := r.ReadByte()
 		if err != nil {
-			return 0, "", err
+			return "", err
 		}
 		size = int(n)
 	}
 	b := make([]byte, size+2)
 	if _, err := io.ReadFull(r, b); err != nil {
-		return 0, "", err
+		return "", err
 	}
 	host := string(b[:size])
-	if req[3] != 3 {
+	if kind != 3 {
 		addr, ok := netip.AddrFromSlice(b[:size])
 		if !ok {
-			return 0, "", errSOCKS
+			return "", errSOCKS
 		}
 		host = addr.String()
 	}
-	return req[1], net.JoinHostPort(host, strconv.Itoa(int(binary.BigEndian.Uint16(b[size:])))), nil
+	return net.JoinHostPort(host, strconv.Itoa(int(binary.BigEndian.Uint16(b[size:])))), nil
+}
+
+// appendSOCKS appends an address of IPv4 as SOCKS5 writes it.
+func appendSOCKS(b []byte, at netip.AddrPort) []byte {
+	b = append(append(b, 1), at.Addr().Unmap().AsSlice()...)
+	return binary.BigEndian.AppendUint16(b, at.Port())
+}
+
+// relayUDP takes the client's datagrams out of their heads (RFC 1928, 7) and puts a head
+// before what comes back, until u is closed. The client is whoever sends first.
+func relayUDP(u *net.UDPConn, resolve func(string) (netip.AddrPort, error)) {
+	const head = 3 // two bytes of nothing, and the number of a fragment
+	var client netip.AddrPort
+	buf := make([]byte, 4096)
+	for {
+		n, from, err := u.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return
+		}
+		if !client.IsValid() {
+			client = from
+		}
+		b := buf[:n]
+		if from != client {
+			u.WriteToUDPAddrPort(append(appendSOCKS(make([]byte, head), from), b...), client)
+			continue
+		}
+		if n < head {
+			continue
+		}
+		r := bytes.NewReader(b[head:])
+		if to, err := socksAddress(r); err == nil {
+			if at, err := resolve(to); err == nil {
+				u.WriteToUDPAddrPort(b[n-r.Len():], at)
+			}
+		}
+	}
 }
 
 // relay copies both ways until one side ends.

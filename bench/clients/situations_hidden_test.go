@@ -13,12 +13,17 @@ var hidden = []situation{
 	{name: "private tracker", kind: aria2, swarm: privateSwarm, opt: private, more: true},
 	{name: "private tracker", kind: rtorrent, swarm: privateSwarm, opt: private, nat: true, more: true},
 	{name: "private tracker", kind: libtorrent, swarm: privateSwarm, opt: private, more: true},
+	{name: "private tracker", kind: deluge, swarm: privateSwarm, opt: private, nat: true, more: true},
 	{name: "private tracker with uTP", kind: transmission, swarm: privateSwarm, opt: privateUTP, more: true},
 	{name: "private tracker with uTP", kind: qbittorrent, swarm: privateSwarm, opt: privateUTP, nat: true, more: true},
 	{name: "private tracker on IPv6", kind: qbittorrent, swarm: privateSwarm.on6(), opt: private, more: true},
 	{name: "private tracker on IPv6", kind: transmission, swarm: privateSwarm.on6(), opt: private, more: true},
 	{name: "running for a private tracker", kind: qbittorrent, swarm: privateSwarm, opt: private, running: true, nat: true, more: true},
 	{name: "running for a private tracker", kind: transmission, swarm: privateSwarm, opt: private, running: true, more: true},
+
+	// Such a client listens at a port of its own choice, so that nobody can ask it there.
+	{name: "running for a private tracker on a port of its own", kind: qbittorrent, swarm: privateSwarm, opt: ownPort, running: true, nat: true, second: true, silent: true, more: true},
+	{name: "running for a private tracker on a port of its own", kind: aria2, swarm: privateSwarm, opt: ownPort, running: true, nat: true, second: true, silent: true, more: true},
 
 	// The seeds are where web servers are.
 	{name: "private tracker on port 443", kind: qbittorrent, swarm: privateSwarm.on(portTLS), opt: private},
@@ -52,6 +57,7 @@ var hidden = []situation{
 	// Everything goes through a proxy outside. Transmission of Debian 12 has none,
 	// aria2 uses one for trackers only.
 	{name: "SOCKS5", kind: qbittorrent, swarm: swarmConfig{tracker: "http", proxy: socks5}, opt: noDHT, mute: true, more: true},
+	{name: "SOCKS5 with DHT", kind: qbittorrent, swarm: swarmConfig{tracker: "http", proxy: socks5}, nat: true, silent: true, more: true},
 	{name: "SOCKS5 to a private tracker", kind: qbittorrent, swarm: privateSwarm.through(socks5), opt: private, nat: true, silent: true},
 	{name: "CONNECT", kind: qbittorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noDHT, mute: true, more: true},
 	{name: "CONNECT", kind: rtorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noNode, nat: true, more: true},
@@ -93,6 +99,12 @@ func (c swarmConfig) seeded() swarmConfig {
 func private(o *options) {
 	privateUTP(o)
 	o.by = onlyTCP
+}
+
+// ownPort is one that listens where no program does that nobody has configured.
+func ownPort(o *options) {
+	private(o)
+	o.port = 23987
 }
 
 func privateUTP(o *options) {

@@ -24,7 +24,9 @@ type situation struct {
 	// nothing. mute: it has nobody to speak to either, as its tracker is cut, so that it
 	// need not be found. Nothing may pass all the same.
 	silent, mute bool
-	more         bool // only asked for with -all
+	// second: it is found when it connects again, as nothing of it can be asked before.
+	second bool
+	more   bool // only asked for with -all
 }
 
 // chosen are the situations to run.
@@ -48,6 +50,7 @@ var usual = []situation{
 	{name: "defaults", kind: qbittorrent, swarm: swarmConfig{tracker: "udp"}},
 	{name: "defaults", kind: aria2, swarm: swarmConfig{tracker: "http"}, nat: true},
 	{name: "defaults", kind: rtorrent, swarm: swarmConfig{tracker: "http"}, opt: noNode},
+	{name: "defaults", kind: deluge, swarm: swarmConfig{tracker: "udp"}, nat: true, more: true},
 
 	{name: "encrypted", kind: transmission, swarm: swarmConfig{tracker: "http", encrypted: true}, opt: encrypted},
 	{name: "encrypted", kind: qbittorrent, swarm: swarmConfig{tracker: "http", encrypted: true}, opt: encrypted, more: true},

@@ -306,11 +306,17 @@ func (s *swarm) moved(h *lab.Host, after time.Time) (tcp, udp int) {
 		switch {
 		case p.Proto == lab.TCP:
 			tcp += p.Len
-		case p.Proto == lab.UDP && p.Head[0] != 'd':
+		case p.Proto == lab.UDP && !ofDHT(&p.Head):
 			udp += p.Len
 		}
 	}
 	return tcp, udp
+}
+
+// ofDHT tells whether a datagram is a dictionary, as those of the DHT are, also from a SOCKS5
+// proxy: behind the address of who sent it.
+func ofDHT(head *[16]byte) bool {
+	return head[0] == 'd' || [4]byte(head[:4]) == [4]byte{0, 0, 0, 1} && head[10] == 'd'
 }
 
 // around is the first packet that went to a seed though there is a proxy.

@@ -13,8 +13,8 @@ import (
 // connections up before the wall, opens nothing that could be asked. What is left is the
 // middle of these connections. When those with two addresses may be a client's, the host is
 // asked where such programs listen, which costs nobody anything. When they look more like
-// it, the host's next connection that looks random is asked as well. Where it is certain,
-// each of them is ended once: its program opens another, and that is asked.
+// it, the host's next connection that looks random is asked as well. Those that are certain
+// are ended once: their program opens another, and that is asked.
 
 // seen tells whether something was seen with several addresses.
 type seen struct {
@@ -69,10 +69,11 @@ func (e *Engine) runs(p *nfq.Packet, d *Device, h *host, slot int32, now Time) d
 	if m != detect.Yes {
 		return m
 	}
-	if s.like.note(to) {
-		e.runsOn(s, h, d, protocol, now)
+	if !s.like.note(to) {
+		return detect.More
 	}
-	if !fl.middle.Sure || !s.sure.note(to) {
+	e.runsOn(s, h, d, protocol, now)
+	if !fl.middle.Sure {
 		return detect.More
 	}
 	fl.fate, fl.protocol = cut, uint8(protocol)

@@ -67,9 +67,8 @@ type standing struct {
 	sign    bool
 	lookDue bool // its connections are to be looked at anew
 	watched bool // they were once
-	// With whom it has connections whose middle may be a client's, looks like one, and is
-	// for certain.
-	may, like, sure seen
+	// With whom it has connections whose middle may be a client's, and looks like one.
+	may, like seen
 	// same are the last segments that it sent, the place at being the oldest.
 	same [8]sameSegment
 	at   uint8

@@ -241,3 +241,32 @@ func TestAskedByUDPToo(t *testing.T) {
 		t.Errorf("asked %+v", q)
 	}
 }
+
+// TestAskedWhereItAnsweredLast: a client that moves to another port is asked there as soon as
+// it has answered there.
+func TestAskedWhereItAnsweredLast(t *testing.T) {
+	w := lockedTorrent(t, nil)
+	p := &prober{}
+	w.e.SetProber(p)
+	w.pass(81 * time.Second)
+	if w.locked(hostA) {
+		t.Fatal("not released")
+	}
+	a := ip(hostA)
+	h := w.e.hostAt(&a)
+	c := w.e.clientOf(h)
+	c.listen, c.askedAt, c.port = 6881, ip("2001:db8:1::50"), 0
+	w.e.suspect(h, torrent, detect.ReasonAnnounce, &a, w.e.deviceOf(&a), 0, 6890, w.now)
+	if p.asked[len(p.asked)-1].Port != 6890 {
+		t.Fatalf("asked at %v", p.asked)
+	}
+	w.e.ProbedTCP(p.id, []byte(random(200)), w.now)
+	w.e.Advance(w.now)
+	if !w.locked(hostA) {
+		t.Fatal("not locked")
+	}
+	w.pass(41 * time.Second)
+	if last := p.asked[len(p.asked)-1]; last != (nfq.AddrPort{Addr: a, Port: 6890}) {
+		t.Errorf("asked at %v", last)
+	}
+}

@@ -246,7 +246,10 @@ func (e *Engine) answeredAsk(h *host, f *detect.Finding, way int, d *Device, now
 	}
 	c.way, c.lastProbe, c.lastAnswer = uint8(way), s.asked, now
 	c.learn(f)
-	if c.listen == 0 {
+	switch {
+	case detect.All[f.Protocol].Probes[way].TCP: // whatever was thought before
+		c.listen, c.askedAt = s.tcp, s.addr
+	case c.listen == 0 && s.tcp != s.udp[0] && s.tcp != s.udp[1]: // else it is no more than likely
 		c.listen = s.tcp
 	}
 	if c.askedAt.IsZero() {

@@ -34,7 +34,8 @@
 //
 // Time is counted from the first packet that the client's host sends to an address
 // of the swarm (seeds, tracker, DHT), or from the wall's readiness where the client
-// ran before it. Nothing but the swarm has these addresses.
+// ran before it; where that says nothing by which it is known, the two seconds count from
+// when it was found. Nothing but the swarm has these addresses.
 //
 //   - Found: within ten seconds the control socket names the client, as locked, with
 //     the protocol bittorrent.

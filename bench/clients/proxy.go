@@ -147,7 +147,8 @@ func socksRequest(r *bufio.Reader, w io.Writer) (command byte, to string, err er
 func socksAddress(r interface {
 	io.Reader
 	io.ByteReader
-}) (to string, err error) {
+},
+) (to string, err error) {
 	kind, err := r.ReadByte()
 	if err != nil {
 		return "", errSOCKS

@@ -18,8 +18,8 @@ var hidden = []situation{
 	{name: "private tracker with uTP", kind: qbittorrent, swarm: privateSwarm, opt: privateUTP, nat: true, more: true},
 	{name: "private tracker on IPv6", kind: qbittorrent, swarm: privateSwarm.on6(), opt: private, more: true},
 	{name: "private tracker on IPv6", kind: transmission, swarm: privateSwarm.on6(), opt: private, more: true},
-	{name: "running for a private tracker", kind: qbittorrent, swarm: privateSwarm, opt: private, running: true, nat: true, more: true},
-	{name: "running for a private tracker", kind: transmission, swarm: privateSwarm, opt: private, running: true, more: true},
+	{name: "running for a private tracker", kind: qbittorrent, swarm: privateSwarm, opt: private, running: true, late: true, nat: true, more: true},
+	{name: "running for a private tracker", kind: transmission, swarm: privateSwarm, opt: private, running: true, late: true, more: true},
 
 	// Such a client listens at a port of its own choice, so that nobody can ask it there.
 	{name: "running for a private tracker on a port of its own", kind: qbittorrent, swarm: privateSwarm, opt: ownPort, running: true, nat: true, second: true, silent: true, more: true},

@@ -24,8 +24,10 @@ type situation struct {
 	// nothing. mute: it has nobody to speak to either, as its tracker is cut, so that it
 	// need not be found. Nothing may pass all the same.
 	silent, mute bool
-	// second: it is found when it connects again, as nothing of it can be asked before.
-	second bool
+	// late: it says nothing by which it is known, so that it has to be found first, and the
+	// two seconds count from then. second: so too, and it is found when it connects again, as
+	// nothing of it can be asked before.
+	late, second bool
 	more   bool // only asked for with -all
 }
 

@@ -28,7 +28,7 @@ type situation struct {
 	// two seconds count from then. second: so too, and it is found when it connects again, as
 	// nothing of it can be asked before.
 	late, second bool
-	more   bool // only asked for with -all
+	more         bool // only asked for with -all
 }
 
 // chosen are the situations to run.

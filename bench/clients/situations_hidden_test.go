@@ -13,7 +13,8 @@ var hidden = []situation{
 	{name: "private tracker", kind: aria2, swarm: privateSwarm, opt: private, more: true},
 	{name: "private tracker", kind: rtorrent, swarm: privateSwarm, opt: private, nat: true, more: true},
 	{name: "private tracker", kind: libtorrent, swarm: privateSwarm, opt: private, more: true},
-	{name: "private tracker", kind: deluge, swarm: privateSwarm, opt: private, nat: true, more: true},
+	// Deluge begins at another port than it listens at, before it has read its settings.
+	{name: "private tracker", kind: deluge, swarm: privateSwarm, opt: private, nat: true, silent: true, more: true},
 	{name: "private tracker with uTP", kind: transmission, swarm: privateSwarm, opt: privateUTP, more: true},
 	{name: "private tracker with uTP", kind: qbittorrent, swarm: privateSwarm, opt: privateUTP, nat: true, more: true},
 	{name: "private tracker on IPv6", kind: qbittorrent, swarm: privateSwarm.on6(), opt: private, more: true},

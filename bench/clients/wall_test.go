@@ -18,8 +18,8 @@ const (
 	grace    = 2 * time.Second
 	findTime = 10 * time.Second
 	// againTime is the same for a client that has to connect again, which libtorrent does
-	// after a minute.
-	againTime = 90 * time.Second
+	// after a minute, and aria2 after two.
+	againTime = 150 * time.Second
 
 	// Transmission answers nobody in its first eight seconds, in which it looks
 	// for a router that forwards ports.

@@ -8,7 +8,7 @@ import "bytes"
 var btHidden = Handshake{
 	First:  func(b []byte) bool { return MSEFirst(b) && !framed(b) },
 	Middle: mseMiddle,
-	Answer: MSEAnswer,
+	Answer: func(dst, _ []byte, salt uint32) int { return MSEAnswer(dst, salt) },
 	Proof:  MSEProof,
 	Proved: MSEProved,
 }

@@ -17,6 +17,7 @@ var EDonkey = Protocol{
 	Datagram: edonkeyDatagram,
 	First:    edonkeyFirst,
 	Flow:     kadFlow,
+	Hidden:   &edonkeyHidden,
 	Probes: []Probe{
 		{Name: "find", Key: true, Build: kadSearch, Answered: kadFound},
 		{Name: "hello", Weak: true, Build: kadGreet, Answered: kadGreeted},

@@ -54,8 +54,13 @@ func TestMSEKnown(t *testing.T) {
 // TestMSEArithmetic compares with math/big: random numbers, and those whose parts carry
 // and borrow most.
 func TestMSEArithmetic(t *testing.T) {
+	t.Run("MSE", func(t *testing.T) { groupArithmetic(t, &msePrime, testPrime) })
+	t.Run("eDonkey", func(t *testing.T) { groupArithmetic(t, &edonkeyPrime, testEDonkeyPrime) })
+}
+
+func groupArithmetic(t *testing.T, g *mseGroup, prime *big.Int) {
 	r := rand.New(rand.NewPCG(1, 2))
-	numbers := []*big.Int{big.NewInt(0), big.NewInt(1), big.NewInt(2), new(big.Int).Sub(testPrime, big.NewInt(1))}
+	numbers := []*big.Int{big.NewInt(0), big.NewInt(1), big.NewInt(2), new(big.Int).Sub(prime, big.NewInt(1))}
 	for range 300 {
 		b := make([]byte, 96)
 		for i := range b {
@@ -67,16 +72,16 @@ func TestMSEArithmetic(t *testing.T) {
 				b[i] = byte(-(r.IntN(50) & 1))
 			}
 		}
-		numbers = append(numbers, new(big.Int).Mod(new(big.Int).SetBytes(b), testPrime))
+		numbers = append(numbers, new(big.Int).Mod(new(big.Int).SetBytes(b), prime))
 	}
 	radix := new(big.Int).Lsh(big.NewInt(1), 768)
-	inverse := new(big.Int).ModInverse(radix, testPrime)
+	inverse := new(big.Int).ModInverse(radix, prime)
 	want := new(big.Int)
 	check := func(what string, z *mseNumber) {
 		t.Helper()
 		var got [96]byte
 		z.put(got[:])
-		if want.Mod(want, testPrime); !bytes.Equal(got[:], mseFill(want)) {
+		if want.Mod(want, prime); !bytes.Equal(got[:], mseFill(want)) {
 			t.Errorf("%s: got % x, want % x", what, got, mseFill(want))
 		}
 	}
@@ -86,12 +91,12 @@ func TestMSEArithmetic(t *testing.T) {
 		want.Set(a)
 		check(fmt.Sprintf("%x", a), &x)
 		z = x
-		z.double()
+		g.double(&z)
 		want.Lsh(a, 1)
 		check(fmt.Sprintf("2 * %x", a), &z)
 		for _, b := range numbers {
 			y.set(mseFill(b))
-			z.multiply(&x, &y)
+			g.multiply(&z, &x, &y)
 			want.Mul(want.Mul(a, b), inverse)
 			check(fmt.Sprintf("%x * %x", a, b), &z)
 			if x.less(&y) != (a.Cmp(b) < 0) {
@@ -99,18 +104,18 @@ func TestMSEArithmetic(t *testing.T) {
 			}
 		}
 		z = x
-		z.multiply(&z, &z) // the product may be one of the factors
+		g.multiply(&z, &z, &z) // the product may be one of the factors
 		want.Mul(want.Mul(a, a), inverse)
 		check(fmt.Sprintf("square of %x", a), &z)
 	}
-	want.Set(testPrime)
+	want.Set(prime)
 	var p [96]byte
-	if msePrime.put(p[:]); !bytes.Equal(p[:], mseFill(want)) {
+	if g.prime.put(p[:]); !bytes.Equal(p[:], mseFill(want)) {
 		t.Errorf("the prime: % x", p)
 	}
 	want.Mul(radix, radix)
-	check("2^1536", &mseSquare)
-	if m := uint32(mseMinInverse); m*msePrime[0] != ^uint32(0) {
+	check("2^1536", &g.square)
+	if m := g.inverse; m*g.prime[0] != ^uint32(0) {
 		t.Errorf("-1/P: %#x", m)
 	}
 }

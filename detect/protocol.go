@@ -248,17 +248,22 @@ type Protocol struct {
 
 // Handshake is an encrypted handshake that gives its program away to whoever answers it.
 type Handshake struct {
-	// First reports whether b, the first data of a connection, can begin it.
+	// First reports whether b, the first data of a connection, can begin it. Alone says that
+	// so little else begins so that one such connection is enough to be asked.
 	First func(b []byte) bool
+	Alone bool
+	// Shaped reports whether b can begin a session that cannot be asked. That counts only
+	// on a host that is locked for the protocol. It may be nil.
+	Shaped func(b []byte) bool
 	// Middle shows the next segment b of a connection that is in its middle, and reports
 	// whether it is a session, in clear or encrypted. More asks for more of it. ends says
 	// that its sender had nothing more to send (TCP's flag PSH).
 	Middle func(m *PeerMiddle, b []byte, ends bool) Match
-	// Answer builds what answers the handshake into dst, and returns its length. Proof
-	// writes into want what the one who opened the connection then sends, as only the
-	// program can: first is what it sent. It reports whether there is such a thing.
+	// Answer builds what answers the handshake into dst, and returns its length: first is
+	// what the one who opened the connection sent. Proof writes into want what he then
+	// sends, as only the program can. It reports whether there is such a thing.
 	// Proved looks for it. The same salt makes the same answer.
-	Answer func(dst []byte, salt uint32) int
+	Answer func(dst, first []byte, salt uint32) int
 	Proof  func(first []byte, salt uint32, want *[20]byte) bool
 	Proved func(b []byte, want *[20]byte) bool
 }

@@ -3,11 +3,15 @@
 package state
 
 import (
+	"crypto/md5"
+	"crypto/rc4"
 	"encoding/hex"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
@@ -146,4 +150,93 @@ func TestEDonkeyLogin(t *testing.T) {
 	}
 	w.expect("its port is cut", tcp(macA, hostA, 4662, "198.51.100.9", 30000, nfq.ACK, []byte("x")), nfq.Drop)
 	w.expect("another connection is not", tcp(macA, hostA, 40001, "198.51.100.9", 443, nfq.SYN, nil), nfq.Accept)
+}
+
+// donkey is a client that logs in obfuscated: its first data, and its part of the secret.
+type donkey struct {
+	private *big.Int
+	first   string
+}
+
+var donkeyPrime, _ = new(big.Int).SetString(""+
+	"f2bf52c55f587add5371a936e886eb3c6217a33ec34cb40dc73a41a643affce7"+
+	"21fc286366535bdbce259f2286da4a91b207cbaa5255d4f61cceaed45ad5e074"+
+	"7df7781828105f340f762387f88b289142fb42688f05150f548b5f436af70df3", 16)
+
+func newDonkey(i int64) donkey {
+	d := donkey{private: new(big.Int).Add(new(big.Int).Lsh(big.NewInt(0x5a5b5c5d), 90), big.NewInt(i*7919))}
+	key := new(big.Int).Exp(big.NewInt(2), d.private, donkeyPrime).FillBytes(make([]byte, 96))
+	d.first = "\x11" + string(key) + "\x05" + bytesOf(int(i), 5)
+	return d
+}
+
+// back is what it sends to a server that has answered with a key.
+func (d donkey) back(key []byte) string {
+	shared := append(new(big.Int).Exp(new(big.Int).SetBytes(key), d.private, donkeyPrime).FillBytes(make([]byte, 96)), 34)
+	sum := md5.Sum(shared)
+	c, _ := rc4.NewCipher(sum[:])
+	skipped := make([]byte, 1024)
+	c.XORKeyStream(skipped, skipped)
+	b := append([]byte{0xc4, 0x6f, 0x5e, 0x83, 0, 0}, "login"...)
+	c.XORKeyStream(b, b)
+	return string(b)
+}
+
+// TestEDonkeyServerIsAnswered: one obfuscated login is answered in the server's name, and
+// what follows proves the client. Another program loses this connection.
+func TestEDonkeyServerIsAnswered(t *testing.T) {
+	const server = "203.0.113.80"
+	for _, right := range []bool{true, false} {
+		w := newWorld(t, nil)
+		d := newDonkey(1)
+		w.wantVerdict("the login", w.begins(4000, server, 4661, d.first), nfq.Drop)
+		if len(w.out.handshakes) != 1 || len(w.answer()) != 103 {
+			t.Fatalf("answered %d times", len(w.out.handshakes))
+		}
+		if w.locked(hostA) {
+			t.Fatal("locked by its shape")
+		}
+		with := d
+		if !right {
+			with = newDonkey(2)
+		}
+		p := w.data(4000, server, 4661, 1000+uint32(len(d.first)), with.back(w.answer()[:96]))
+		p.Ack = 5000 + 103
+		w.expect("what follows", p, nfq.Drop)
+		if w.locked(hostA) != right {
+			t.Errorf("locked: %t, want %t", !right, right)
+		}
+		if c := w.e.Clients(w.now); right && (c[0].Protocol != &detect.EDonkey || c[0].Reason != detect.ReasonHandshake) {
+			t.Errorf("clients %+v", c)
+		}
+		if !right {
+			w.pass(handshakeTime + time.Second)
+			w.wantVerdict("the next login there", w.begins(4002, server, 4661, newDonkey(3).first), nfq.AcceptDecided)
+		}
+	}
+}
+
+// TestEDonkeyShape: what looks like a connection to another client ends, of a locked client
+// alone, and once for each place: what comes again at once is something else.
+func TestEDonkeyShape(t *testing.T) {
+	const peer = "203.0.113.90"
+	w := newWorld(t, nil)
+	first := "\x42" + bytesOf(5, 150)
+	w.wantVerdict("before", w.begins(4100, peer, 5000, first), nfq.Accept)
+	w.wantVerdict("before, another", w.begins(4101, "198.51.100.90", 5000, first[:90]), nfq.AcceptDecided)
+	w.expect("what looks like Kad", kad("198.51.100.7", kadHidden), nfq.Accept)
+	w.questions()
+	w.expect("its number", toRouter(kadPort, mustHex(kadGreeted)), nfq.Drop)
+	if finds(w); !w.locked(hostA) {
+		t.Fatal("not locked")
+	}
+	w.pass(time.Second)
+	w.wantVerdict("locked", w.begins(4102, "203.0.113.91", 5000, first), nfq.Drop)
+	w.wantVerdict("at once again", w.begins(4103, "203.0.113.91", 5000, first), nfq.AcceptDecided)
+	w.wantVerdict("to a well-known service", w.begins(4104, "203.0.113.92", 443, first[:90]), nfq.Accept)
+	w.wantVerdict("text", w.begins(4105, "203.0.113.93", 5000, "USER somebody\r\nPASS something\r\n"), nfq.AcceptDecided)
+	w.wantVerdict("another place", w.begins(4106, "203.0.113.94", 5000, first[:90]), nfq.Drop)
+	w.pass(shapedAgain + time.Second)
+	finds(w)
+	w.wantVerdict("the same later", w.begins(4107, "203.0.113.94", 5000, first[:90]), nfq.Drop)
 }

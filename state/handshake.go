@@ -32,6 +32,9 @@ const (
 	// middleMost is how many segments that look like a client's are let pass in the middle
 	// of a connection with a well-known service.
 	middleMost = 200
+	// shapedAgain is within what time whoever opens a connection again that was ended for its
+	// look alone is taken for another program.
+	shapedAgain = 20 * time.Second
 	// handshakeWaits is how often the first data of a connection is dropped until it can
 	// be asked. It is sent again after 0.2 s or more.
 	handshakeWaits = 2
@@ -124,13 +127,20 @@ func (e *Engine) judge(h *host, fl *flow, what judgement, now Time) {
 // hides returns the protocol of which the first data b of a connection can be an encrypted
 // session, or none.
 func (e *Engine) hides(h *host, b []byte) int {
-	on := e.streams & h.modes.on
+	on, c, found := e.streams&h.modes.on, e.clientOf(h), none
 	for i, p := range detect.All {
-		if p.Hidden != nil && on.Has(i) && p.Hidden.First(b) {
+		if p.Hidden == nil || !on.Has(i) {
+			continue
+		}
+		first := p.Hidden.First(b)
+		switch {
+		case c != nil && c.locked && c.proved.Has(i) && (first || p.Hidden.Shaped != nil && p.Hidden.Shaped(b)):
 			return i
+		case first && (found == none || p.Hidden.Alone):
+			found = i
 		}
 	}
-	return none
+	return found
 }
 
 // hidden deals with first data that can be of an encrypted session. Of a client that is
@@ -154,6 +164,8 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 		return e.lookLater(slot)
 	case !h.modes.blocks.Has(protocol), j == innocent:
 		return e.letGo(slot)
+	case sure && !detect.All[protocol].Hidden.First(p.Payload):
+		return e.shaped(p, h, slot, now)
 	case j == asking && sure:
 		return c.drop(p) // when it is sent again, it is known what it is
 	case j == peers && (sure || e.sets == nil):
@@ -161,7 +173,7 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 		if c = e.enter(h, protocol, detect.ReasonEncrypted, &fl.key.lan, d, now); c != nil {
 			e.conduct(h, c, protocol, detect.ReasonEncrypted, &fl.key.wan, fl.stream.Inner(), nfq.Flow{}, now)
 		}
-	case j == asking, j == ended && !proved, j != peers && !proved && !e.mayAsk(h, fl, now):
+	case j == asking, j == ended && !proved, j != peers && !proved && !e.mayAskFirst(h, fl, protocol, now):
 		return e.lookLater(slot)
 	case e.sets != nil && !e.shown(h, &fl.key.lan, now):
 		// When it is sent again, it can be asked.
@@ -198,6 +210,26 @@ func (e *Engine) markHidden(h *host, fl *flow, now Time) nfq.Verdict {
 		e.note(h, e.clientOf(h), &fl.key.wan, fl.key.wport, int(fl.protocol), false, now)
 	}
 	return e.mark()
+}
+
+// shaped deals with first data of a locked client that looks like a session which nobody
+// can ask. The connection is ended. Who opens it again at once is something else: the
+// client turns to others first.
+func (e *Engine) shaped(p *nfq.Packet, h *host, slot int32, now Time) nfq.Verdict {
+	fl := &e.flows.flows[slot]
+	place, _ := e.judged.Take(e.placeOf(h, fl))
+	x := &e.judged.judged[place]
+	if x.what == ended && now.Since(x.when) < shapedAgain {
+		*x = judged{now, innocent}
+		return e.letGo(slot)
+	}
+	*x = judged{now, ended}
+	fl.fate = cut
+	e.Counters.Cuts++
+	if e.cfg.Action != Reset {
+		e.reset(p)
+	}
+	return e.refuse(p, e.clientOf(h))
 }
 
 // service reports whether a connection goes to a well-known service's port, also behind a
@@ -274,11 +306,7 @@ func (e *Engine) mayAsk(h *host, fl *flow, now Time) bool {
 		kind += 2
 	}
 	last, x := &s.hidden[kind], e.hash.addr(&k.wan)^fl.stream.Inner()
-	if now.Since(s.handshakeAt) > judgedTime {
-		s.innocents = 0
-	}
-	pause := handshakePauses[min(int(s.innocents), len(handshakePauses)-1)]
-	due := s.handshakeAt == 0 || now.Since(s.handshakeAt) >= pause
+	due := e.mayAskNow(h, now)
 	if due && e.sets != nil {
 		e.shown(h, &k.lan, now) // in time for the next
 	}
@@ -289,6 +317,23 @@ func (e *Engine) mayAsk(h *host, fl *flow, now Time) bool {
 	return due
 }
 
+// mayAskFirst is mayAsk for first data. Where little else begins so, one address is enough.
+func (e *Engine) mayAskFirst(h *host, fl *flow, protocol int, now Time) bool {
+	if may := e.mayAsk(h, fl, now); may || !detect.All[protocol].Hidden.Alone || service(fl) {
+		return may
+	}
+	return e.mayAskNow(h, now)
+}
+
+// mayAskNow reports whether a host was left in peace for long enough.
+func (e *Engine) mayAskNow(h *host, now Time) bool {
+	s := &h.suspicion
+	if now.Since(s.handshakeAt) > judgedTime {
+		s.innocents = 0
+	}
+	return s.handshakeAt == 0 || now.Since(s.handshakeAt) >= handshakePauses[min(int(s.innocents), len(handshakePauses)-1)]
+}
+
 // answerHandshake answers first data in the peer's name, and reports whether it could.
 func (e *Engine) answerHandshake(p *nfq.Packet, fl *flow, protocol int) bool {
 	hand := detect.All[protocol].Hidden
@@ -296,7 +341,7 @@ func (e *Engine) answerHandshake(p *nfq.Packet, fl *flow, protocol int) bool {
 	if e.sender == nil || e.sets == nil || hand.Answer == nil || !hand.Proof(p.Payload, salt, &fl.proof) {
 		return false
 	}
-	n := hand.Answer(e.out[:], salt)
+	n := hand.Answer(e.out[:], p.Payload, salt)
 	if n == 0 {
 		return false
 	}

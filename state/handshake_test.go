@@ -905,7 +905,7 @@ func TestNoAllocationsForHandshakes(t *testing.T) {
 	f := &w.e.flows.flows[0]
 	hand := detect.All[torrent].Hidden
 	if a := testing.AllocsPerRun(100, func() {
-		hand.Answer(w.e.out[:], 7)
+		hand.Answer(w.e.out[:], nil, 7)
 		hand.Proof([]byte(p.first), 7, &f.proof)
 		hand.Proved([]byte(p.first), &f.proof)
 	}); a > 2 { // the two conversions here

@@ -35,7 +35,12 @@ func (o *old) says(sport uint16, dst string, dport uint16, b string) nfq.Verdict
 // stands has the engine told of a host with so many peers, and the prober that it uses.
 func stands(t *testing.T, change func(*Config), peers int, served ...uint16) (*world, *old, *prober) {
 	t.Helper()
-	w := newWorld(t, change)
+	w := newWorld(t, func(c *Config) {
+		c.Protocols[detect.ByName("edonkey")].Mode = Off // it would be asked about as well
+		if change != nil {
+			change(c)
+		}
+	})
 	p := &prober{}
 	w.e.SetProber(p)
 	x := nfq.Standing{Addr: ip(hostA), Peers: peers}

@@ -76,7 +76,9 @@ func newEnv(t *testing.T, s setup) *env {
 	before := l.Leftovers()
 	main := map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds()))}
 	maps.Copy(main, s.main)
-	e.wall, err = l.StartWall(lab.WallConfig{Bin: bin, Dir: t.TempDir(), Main: main, FastTrack: s.fasttrack, Others: s.others})
+	others := map[string]map[string]string{"edonkey": {"mode": "block"}}
+	maps.Copy(others, s.others)
+	e.wall, err = l.StartWall(lab.WallConfig{Bin: bin, Dir: t.TempDir(), Main: main, FastTrack: s.fasttrack, Others: others})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,6 +307,16 @@ const (
 	krpcPing  = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"
 	// pongFull is a supernode's answer that it has no room.
 	pongFull = "\x29\x00\x00\x00\xa9\x01\x00\x00\x00\x12\x34\x56\x78"
+)
+
+// What clients of eDonkey and Kad send: MLDonkey's login, aMule's question for nodes, and
+// that obfuscated.
+const donkeyLogin = "\xe3\x3f\x00\x00\x00\x01\xe4\x3e\x12\x79\xff\x0e\x0e\x64\x12\x55\x58\x3b\xd9\x72\x6f\x44\xc0\xa8\x01\x32\x36\x12\x04\x00\x00\x00" +
+	"\x02\x01\x00\x01\x06\x00jfgboq\x03\x01\x00\x11\x3e\x00\x00\x00\x03\x01\x00\x20\x0d\x01\x00\x00\x03\x01\x00\xfb\x80\x08\x06\x0a"
+
+var (
+	kadFind   = []byte("\xe4\x21\x0b\xd2\x63\xc0\xbf\xde\x19\x98\x76\x47\x9f\xe3\xf4\x4b\xa0\x65\x15\x84\x7d\xcb\x78\x60\x32\x43\x1d\x59\x89\x88\x2a\xe4\xa6\xa6\x39")
+	kadHidden = []byte("\xd0\xc8\x20\x8a\x3e\x10\xf0\x7a\x57\x64\x64\x70\xab\x5b\x32\x50\xd5\x8e")
 )
 
 // utpSYN opens a uTP connection.

@@ -29,6 +29,8 @@ func lies(from netip.Addr) (packets [][]byte) {
 			lab.UDPPacket(port(from, 1214), port(a, 1214), lab.PingBytes(lab.EncGiFT, "KaZaA")),
 			lab.UDPPacket(port(from, 51413), port(a, 6881), []byte(krpcPing)),
 			lab.UDPPacket(port(from, 51413), port(a, 6881), utpSYN),
+			lab.UDPPacket(port(from, 4672), port(a, 4672), kadFind),
+			lab.TCPPacket(port(from, 40002), port(a, 4661), lab.FlagACK|lab.FlagPSH, 1000, []byte(donkeyLogin)),
 			lab.TCPPacket(port(from, 40000), port(a, 6881), lab.FlagACK|lab.FlagPSH, 1000, []byte(handshake)),
 			lab.TCPPacket(port(from, 40001), port(a, 1214), lab.FlagACK|lab.FlagPSH, 1000, lab.Hello))
 	}

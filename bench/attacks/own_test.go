@@ -58,9 +58,16 @@ func TestOneSign(t *testing.T) {
 		"FastTrack ping": func(e *env, h *lab.Host) {
 			e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, 1214), lab.PingBytes(lab.EncGiFT, "KaZaA"))
 		},
-		"handshake": tcp(handshake, 6881),
-		"hello":     tcp(string(lab.Hello), 1214),
-		"GIVE":      tcp("GIVE 1\r\n", 1214),
+		"Kad query": func(e *env, h *lab.Host) {
+			e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, 4672), kadFind)
+		},
+		"Kad's look": func(e *env, h *lab.Host) {
+			e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, 40405), kadHidden)
+		},
+		"eDonkey login": tcp(donkeyLogin, 4661),
+		"handshake":     tcp(handshake, 6881),
+		"hello":         tcp(string(lab.Hello), 1214),
+		"GIVE":          tcp("GIVE 1\r\n", 1214),
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t, setup{})
@@ -97,6 +104,7 @@ func (e *env) ask(h *lab.Host, to netip.AddrPort, text string) string {
 func TestSeveralSigns(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"FastTrack pings": lab.PingBytes(lab.EncGiFT, "KaZaA"), "KRPC queries": []byte(krpcPing), "uTP SYNs": utpSYN,
+		"Kad queries": kadFind,
 	} {
 		for _, six := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s IPv6 %v", name, six), func(t *testing.T) {

@@ -58,6 +58,17 @@ var pageAttacks = []struct {
 			await get('http://' + t + ':8081/kazaa')
 			await quiet(image('http://' + t + ':8081/kazaa'))
 		}`, "fails: locked strictly, and cut from the name server that the answer names"},
+	{"eDonkey's logins", `
+		const login = Uint8Array.from(donkey)
+		for (const t of targets) {
+			await get('http://' + t + ':8081/login', {method: 'POST', body: login})
+			await quiet(new Promise((done) => {
+				const s = new WebSocket('ws://' + t + ':8081/socket')
+				s.binaryType = 'arraybuffer'
+				s.onopen = () => { s.send(login); s.send(login) }
+				s.onmessage = s.onerror = done
+			}))
+		}`, ""},
 	{"forms", `
 		for (const t of targets) {
 			for (const kind of ['multipart/form-data', 'text/plain', 'application/x-www-form-urlencoded']) {
@@ -144,6 +155,8 @@ const (
 const targets = %s
 const hash = 'a65b5f21a110182b2d8df6c36adcef8bbf63ffff'
 const handshake = '\x13BitTorrent protocol' + '\x00'.repeat(8) + 'ABCDEFGHIJKLMNOPQRST' + '-qB4650-abcdefghijkl'
+const donkey = [0xe3, 0x3f, 0, 0, 0, 1, ...Array(16).fill(7), 0, 0, 0, 0, 0x36, 0x12, 4, 0, 0, 0,
+	2, 1, 0, 1, 6, 0, 0x6a, 0x66, 0x67, 0x62, 0x6f, 0x71, 3, 1, 0, 0x11, 0x3e, 0, 0, 0, 3, 1, 0, 0x20, 0x0d, 1, 0, 0, 3, 1, 0, 0xfb, 0x80, 8, 6, 10]
 const failures = []
 const within = (p, ms) => Promise.race([p, new Promise((_, no) => setTimeout(() => no('nothing for ' + ms + ' ms'), ms))])
 const get = (url, options) => within(fetch(url, {cache: 'no-store', ...options}).then((r) => r.text()), 6000)

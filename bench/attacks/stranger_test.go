@@ -169,11 +169,11 @@ func TestEcho(t *testing.T) {
 			var all sync.WaitGroup
 			for range 3 {
 				for _, a := range from {
-					for _, b := range []string{krpcPing, string(utpSYN), string(lab.PingBytes(lab.EncGiFT, "KaZaA")), pongFull} {
+					for _, b := range []string{krpcPing, string(utpSYN), string(lab.PingBytes(lab.EncGiFT, "KaZaA")), pongFull, string(kadFind), string(kadHidden)} {
 						e.ok(raw.Send(lab.UDPPacket(port(a, 6881), at, []byte(b))))
 					}
 					// These are real connections: the whole stream comes back.
-					for _, text := range []string{handshake, string(lab.Hello), "GIVE 1\r\n"} {
+					for _, text := range []string{handshake, string(lab.Hello), "GIVE 1\r\n", donkeyLogin} {
 						all.Go(func() { e.say(a, at, text) })
 					}
 				}

@@ -25,8 +25,10 @@ var EDonkey = Protocol{
 		{Name: "reask", Weak: true, Build: emuleAsk, Answered: emuleAnswered},
 	},
 	Sift: true,
-	// eMule's and aMule's default, MLDonkey's, eDonkey's.
+	// eMule's and aMule's default, and eDonkey's.
 	Ports: []uint16{4662, 4661},
+	// Where eMule and aMule load their lists of servers and nodes from, unless told otherwise.
+	Names: []string{"*.emule-security.org"},
 }
 
 // The first byte of a message.

@@ -35,10 +35,10 @@ var protocols = []struct {
 	{&detect.WinMX, "mode lock http name", rare(detect.WinMX.Names)},
 	{&detect.OpenNAP, "mode lock http name", rare(detect.OpenNAP.Names)},
 	{
-		&detect.EDonkey, "mode lock block_udp probe tcp_probe http reset_encrypted",
+		&detect.EDonkey, "mode lock block_udp probe tcp_probe http reset_encrypted name",
 		Protocol{
 			Mode: ModeOff, Lock: LockSelective, BlockUDP: true, Answer: detect.AnswerWelcome,
-			Probe: true, TCPProbe: true, HTTP: true, ResetEncrypted: true,
+			Probe: true, TCPProbe: true, HTTP: true, ResetEncrypted: true, Names: detect.EDonkey.Names,
 		},
 	},
 	{

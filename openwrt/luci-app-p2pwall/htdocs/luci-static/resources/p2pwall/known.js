@@ -13,7 +13,7 @@ return baseclass.extend({
 		bittorrent: {"title":"BitTorrent","programs":"qBittorrent, Transmission, uTorrent, aria2, rTorrent, WebTorrent","mode":"block","lock":"selective","options":["lock","block_udp","answer","probe","tcp_probe","http","reset_encrypted","name"],"names":["router.bittorrent.com","router.utorrent.com","dht.transmissionbt.com","dht.libtorrent.org","dht.aelitis.com","router.bittorrent.cloud","router.silotis.us","dht.anacrolix.link","router.bt.ouinet.work","tracker.openwebtorrent.com","tracker.webtorrent.dev","tracker.btorrent.xyz","tracker.files.fm"]},
 		winmx: {"title":"WinMX","programs":"WinMX","mode":"off","lock":"strict","options":["lock","http","name"],"names":["*.winmx.com","*.winmxgroup.com","*.winmxgroup.net"]},
 		opennap: {"title":"OpenNAP","programs":"Napster, Lopster, XNap, TekNap","mode":"off","lock":"strict","options":["lock","http","name"],"names":["server.napster.com","*.napigator.com"]},
-		edonkey: {"title":"eDonkey","programs":"eMule, aMule, MLDonkey, Shareaza","mode":"off","lock":"selective","options":["lock","block_udp","probe","tcp_probe","http","reset_encrypted"]},
+		edonkey: {"title":"eDonkey","programs":"eMule, aMule, MLDonkey, Shareaza","mode":"off","lock":"selective","options":["lock","block_udp","probe","tcp_probe","http","reset_encrypted","name"],"names":["*.emule-security.org"]},
 		soulseek: {"title":"Soulseek","programs":"SoulseekQt, Nicotine+, slskd, Seeker, MLDonkey","mode":"off","lock":"selective","options":["lock","tcp_probe","http","name"],"names":["server.slsknet.org","vps.slsknet.org"]}
 	}
 });

@@ -96,6 +96,7 @@ clients() {
 	want curl curl
 	want node nodejs
 	want npm npm
+	want /usr/bin/python3 python3
 	want wg wireguard-tools
 	want wireguard-go wireguard-go
 }

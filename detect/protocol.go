@@ -83,6 +83,8 @@ type Finding struct {
 	Client ClientName
 	// TCPPort and UDPPort are where the sender says that it listens, or 0.
 	TCPPort, UDPPort uint16
+	// OtherPort is a second one by TCP, or 0. It is cut, but not asked at.
+	OtherPort uint16
 	// Hash is the info-hash of a torrent that the sender names, or zero.
 	Hash [20]byte
 	// Conduct says that only such a program sends this of its own accord: no web
@@ -109,6 +111,7 @@ type Finding struct {
 func (f *Finding) Reset() {
 	f.Kind, f.Reason, f.Protocol, f.N, f.Ignored = None, ReasonNone, 0, 0, 0
 	f.Client.n, f.TCPPort, f.UDPPort, f.Hash, f.Key, f.Inner = 0, 0, 0, [20]byte{}, [16]byte{}, 0
+	f.OtherPort = 0
 	f.Conduct, f.NotListening, f.Length, f.Wait = false, false, 0, false
 }
 

@@ -228,14 +228,17 @@ func soulseekNext(b []byte, outbound bool, f *Finding) Match {
 		return Yes
 	case n != 8 && n != 16: // in the longer form with the port for what is obfuscated
 		return No
-	case len(b) < 12:
+	case len(b) < int(n)+4:
 		return More
 	}
-	port := le32(b[8:])
-	if port > 0xffff {
+	port, hidden := le32(b[8:]), uint32(0)
+	if n == 16 {
+		hidden = le32(b[16:])
+	}
+	if port > 0xffff || hidden > 0xffff {
 		return No
 	}
-	f.Reason, f.Conduct, f.TCPPort = ReasonHello, true, uint16(port)
+	f.Reason, f.Conduct, f.TCPPort, f.OtherPort = ReasonHello, true, uint16(port), uint16(hidden)
 	return Yes
 }
 

@@ -154,10 +154,11 @@ func TestSoulseekNext(t *testing.T) {
 		in         bool
 		want       Match
 		port       uint16
+		other      uint16
 		length     int
 	}{
 		{name: "where it listens", text: slskListen, want: Yes, port: 2234},
-		{name: "and obfuscated", text: slskListen2, want: Yes, port: 2234},
+		{name: "and obfuscated", text: slskListen2, want: Yes, port: 2234, other: 2235},
 		{name: "a part of it", text: slskListen[:11], want: More},
 		{name: "the first byte", text: slskListen[:1], want: More},
 		{name: "it comes in", text: slskListen, in: true},
@@ -169,7 +170,7 @@ func TestSoulseekNext(t *testing.T) {
 	} {
 		var f Finding
 		m := Soulseek.Next([]byte(tt.text), !tt.in, &f)
-		if m != tt.want || f.TCPPort != tt.port || f.Length != tt.length || f.Wait != (tt.length > 0) {
+		if m != tt.want || f.TCPPort != tt.port || f.OtherPort != tt.other || f.Length != tt.length || f.Wait != (tt.length > 0) {
 			t.Errorf("%s: match %d, port %d, length %d, wait %v", tt.name, m, f.TCPPort, f.Length, f.Wait)
 		}
 		if m != Yes && f != (Finding{}) {

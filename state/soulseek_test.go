@@ -111,6 +111,16 @@ func TestSoulseekWaits(t *testing.T) {
 	}
 }
 
+// What comes to the port for what is obfuscated is the client's as well.
+func TestSoulseekObfuscatedPort(t *testing.T) {
+	w, p := slsk(t, nil)
+	w.open(50000, slskServer, 2242)
+	listen := "\x10\x00\x00\x00\x02\x00\x00\x00\xca\x08\x00\x00\x01\x00\x00\x00\xcb\x08\x00\x00"
+	w.expect("a login", w.data(50000, slskServer, 2242, 1000, slskLogin+listen), nfq.Drop)
+	w.answers(p)
+	w.wantOwn(hostA, slskPort, slskPort+1)
+}
+
 // Two addresses, to which it opens connections of the network, prove a client that answers
 // nobody. One does not, and neither does what other programs say as well.
 func TestSoulseekConduct(t *testing.T) {

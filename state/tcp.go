@@ -229,6 +229,7 @@ func (e *Engine) further(d *Device, h *host, fl *flow, f *detect.Finding, now Ti
 	}
 	c.learn(f)
 	if fl.conduct && f.TCPPort != 0 {
+		e.ownPort(h, c, f.OtherPort, now)
 		e.ownPort(h, c, f.TCPPort, now)
 	}
 	if protocol := int(fl.protocol); !c.proved.Has(protocol) {
@@ -382,6 +383,7 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 	}
 	c.learn(f)
 	if fl.conduct && f.TCPPort != 0 {
+		e.ownPort(h, c, f.OtherPort, now)
 		e.ownPort(h, c, f.TCPPort, now)
 	}
 	if c.askedAt.IsZero() {

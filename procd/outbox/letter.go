@@ -49,8 +49,9 @@ func (o *Outbox) letter(r *receiver, m *message) *letter {
 		l.text = who + " runs " + what + ", seen at " + at + "."
 	case m.what == config.NotifyReleased:
 		event = "released"
-		l.title += ": file sharing ended"
-		l.text = who + " does not run " + protocol.Title + " any more, since " + at + ". Nothing of it is blocked."
+		// It may go on: a policy lets it from now on.
+		l.title += ": released"
+		l.text = who + " is released since " + at + ": " + protocol.Title + " has ended there, or is allowed now."
 	case m.well:
 		event = "protected"
 		l.title += ": protects again"

@@ -141,7 +141,7 @@ func (o *Outbox) look() {
 
 // Event notes an event that somebody may be told of.
 func (o *Outbox) Event(e *events.Entry) {
-	if e.Class != state.ClassClient {
+	if e.Class != state.ClassClient || e.Quiet { // who allowed it knows that it is
 		return
 	}
 	m := message{wall: e.Wall.In(o.now().Location()), client: e.Client, mac: e.MAC, protocol: e.Protocol}

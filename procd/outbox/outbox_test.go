@@ -87,7 +87,7 @@ func (w *world) expect(want ...string) {
 
 const (
 	found    = "P2Pwall: file sharing found"
-	released = "P2Pwall: file sharing ended"
+	released = "P2Pwall: released"
 )
 
 // TestOncePerHour: a host is told of once an hour at most, and what is told then is how it
@@ -113,6 +113,10 @@ func TestOncePerHour(t *testing.T) {
 	w.event(state.EventLocked, 1)
 	w.pass(time.Minute)
 	w.expect("3h21m3s a: " + found)
+	w.pass(2 * time.Hour)
+	w.Event(&events.Entry{Quiet: true, Event: state.Event{Class: state.ClassClient, What: state.EventReleased, MAC: nfq.MAC{2, 0, 0, 0, 0, 1}}})
+	w.pass(2 * time.Hour)
+	w.expect() // the administrator did it
 }
 
 // TestDownForAnHour: nothing is lost while a receiver cannot be reached, nothing is told
@@ -252,8 +256,8 @@ func TestLetter(t *testing.T) {
 		t.Errorf("%d bytes of text", len(l.text))
 	}
 	name, m.what = "", config.NotifyReleased
-	check("192.168.1.50 does not run BitTorrent any more, since 03:04. Nothing of it is blocked.",
-		`{"event":"released","id":"z","router":"router","host":"192.168.1.50","mac":"02:00:00:00:00:01","protocol":"bittorrent","title":"BitTorrent","text":"192.168.1.50 does not run BitTorrent any more, since 03:04. Nothing of it is blocked.","time":1767323040}`)
+	check("192.168.1.50 is released since 03:04: BitTorrent has ended there, or is allowed now.",
+		`{"event":"released","id":"z","router":"router","host":"192.168.1.50","mac":"02:00:00:00:00:01","protocol":"bittorrent","title":"BitTorrent","text":"192.168.1.50 is released since 03:04: BitTorrent has ended there, or is allowed now.","time":1767323040}`)
 	m = &message{what: config.NotifyUnprotected, wall: start, text: "no\nqueue"}
 	check("P2Pwall cannot protect since 03:04: no?queue.",
 		`{"event":"unprotected","id":"0","router":"router","text":"P2Pwall cannot protect since 03:04: no?queue.","time":1767323040}`)

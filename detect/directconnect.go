@@ -51,6 +51,8 @@ func dcFirst(b []byte, outbound bool, f *Finding) Match {
 		m = nmdcFirst(b, f)
 	case 'H', 'C':
 		m = adcFirst(b, f)
+	case 'B', 'D', 'F':
+		m = adcLater(b, f)
 	case tlsHandshake:
 		if dcTLS(b) {
 			m = Yes
@@ -77,6 +79,9 @@ func nmdcFirst(b []byte, f *Finding) Match {
 		}
 		f.Length = len(myNick) + n + 1
 		return hasPrefix(b[f.Length:], []byte(lock))
+	}
+	if m := nmdcInSession(b, f); m == Yes || m == More && len(b) > 1 {
+		return m
 	}
 	rest := b
 	if m := hasPrefix(b, []byte(supports)); m != No {
@@ -142,6 +147,9 @@ func adcFirst(b []byte, f *Finding) Match {
 	want := []byte("HSUP")
 	want[0] = b[0]
 	if m := hasPrefix(b, want); m != Yes {
+		if file := adcFile(b, f); m == No {
+			return file
+		}
 		return m
 	}
 	base := false
@@ -165,6 +173,94 @@ func adcFirst(b []byte, f *Finding) Match {
 		}
 		base = base || string(x[3:6]) == "BAS" // BASE, and BAS0 before it
 	}
+}
+
+// nmdcLater are commands that come later in a session, for those that were there before anybody
+// looked: each with the character that has to stand somewhere behind it.
+var nmdcLater = [...]struct {
+	word string
+	has  byte
+}{
+	{"$MyINFO $ALL ", '$'},
+	{"$Search ", '?'},
+	{"$ConnectToMe ", ':'},
+	{"$RevConnectToMe ", ' '},
+	{"$ADCGET file ", ' '},
+	{"$ADCSND file ", ' '},
+}
+
+// nmdcInSession matches one of them, whole.
+func nmdcInSession(b []byte, f *Finding) Match {
+	found := No
+	for i := range nmdcLater {
+		x := &nmdcLater[i]
+		m := hasPrefix(b, []byte(x.word))
+		if m == More {
+			found = More
+		}
+		if m != Yes {
+			continue
+		}
+		rest := b[len(x.word):]
+		end := bytes.IndexByte(rest, '|')
+		if end < 0 {
+			return More
+		}
+		if bytes.IndexByte(rest[:end], x.has) < 0 {
+			return No
+		}
+		f.Length = len(x.word) + end + 1
+		dcTell(b[:f.Length-1], f)
+		return Yes
+	}
+	return found
+}
+
+// adcLater matches the lines of ADC that come later in a session with a hub: to all (B), to one
+// (D) or to those with certain abilities (F), from the session with that number. A search, an
+// invitation or what the client says of itself is enough; chat is not.
+func adcLater(b []byte, f *Finding) Match {
+	const head = 4 + 1 + adcSID + 1
+	for _, word := range [...]string{"BINF ", "BSCH ", "FSCH ", "DCTM ", "DRCM "} {
+		m := hasPrefix(b, []byte(word))
+		if m == No {
+			continue
+		}
+		end := bytes.IndexByte(b, '\n')
+		if m == More || end < 0 {
+			return More
+		}
+		if end < head+2 || !isBase32(b[5:5+adcSID]) || b[head-1] != ' ' {
+			return No
+		}
+		f.Length = end + 1
+		dcTell(b[:end], f)
+		return Yes
+	}
+	return No
+}
+
+// adcFile matches the request of a client for a part of a file, and what comes before it.
+func adcFile(b []byte, f *Finding) Match {
+	for _, word := range [...]string{"CGET file TTH/", "CSND file TTH/", "CGET tthl TTH/"} {
+		m := hasPrefix(b, []byte(word))
+		if m == No {
+			continue
+		}
+		n := len(word) + adcIDSize
+		if m == More || len(b) <= n {
+			return More
+		}
+		if !isBase32(b[len(word):n]) || b[n] != ' ' {
+			return No
+		}
+		f.Length = n + 1
+		if end := bytes.IndexByte(b, '\n'); end >= 0 {
+			f.Length = end + 1
+		}
+		return Yes
+	}
+	return No
 }
 
 // dcTLS reports whether b begins a connection of TLS that is for one of the two protocols by
@@ -256,12 +352,18 @@ func nmdcTag(b []byte, f *Finding) {
 	dcName(name, version, f)
 }
 
-// dcName enters a program's name and version.
+// dcName enters a program's name and version. ADC writes a blank as "\s".
 func dcName(name, version []byte, f *Finding) {
 	if string(name) == "++" {
 		name = []byte("DC++")
 	}
-	f.Client.Set(name)
+	f.Client.n = 0
+	if i := bytes.Index(name, []byte(`\s`)); i >= 0 {
+		f.Client.add(name[:i])
+		f.Client.add([]byte{' '})
+		name = name[i+2:]
+	}
+	f.Client.add(name)
 	if len(version) > 0 {
 		f.Client.add([]byte{' '})
 		f.Client.add(version)
@@ -295,7 +397,7 @@ func adcInfo(b []byte, f *Finding) {
 	case name != nil:
 		dcName(name, version, f)
 	case version != nil:
-		f.Client.Set(version)
+		dcName(version, nil, f)
 	}
 }
 

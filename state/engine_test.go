@@ -50,6 +50,7 @@ type sent struct {
 
 // fakeSender and fakeSets record; they stand for the kernel.
 type fakeSender struct {
+	acks int
 	udp           []sent
 	resets, icmps int
 	handshakes    []string   // hex
@@ -65,6 +66,10 @@ func (s *fakeSender) UDP(dev uint32, src, dst nfq.AddrPort, b []byte) error {
 }
 func (s *fakeSender) Reset(*nfq.Packet) error { s.resets++; return nil }
 func (s *fakeSender) Answer(p *nfq.Packet, b []byte) error {
+	if len(b) == 0 { // an acknowledgement
+		s.acks++
+		return nil
+	}
 	s.handshakes = append(s.handshakes, hex.EncodeToString(b))
 	s.answered = *p
 	s.answered.Payload, s.answered.Raw = nil, nil

@@ -27,6 +27,10 @@ const (
 // loginTries is how many segments may come after the answer until the proof.
 const loginTries = 8
 
+// loginWaits is how often the words are dropped until they can be answered. They are sent again
+// after 0.2 s, and then after twice that each time.
+const loginWaits = 5
+
 // mayLogin reports whether the session, in which a protocol was recognised just now, is to be
 // answered.
 func (e *Engine) mayLogin(h *host, fl *flow) bool {
@@ -39,13 +43,16 @@ func (e *Engine) mayLogin(h *host, fl *flow) bool {
 // goes no further in either case.
 func (e *Engine) login(p *nfq.Packet, h *host, slot int32, now Time) nfq.Verdict {
 	fl, c := &e.flows.flows[slot], e.clientOf(h)
-	if !e.shown(h, &fl.key.lan, now) {
+	// Where some of its words have passed already, the server has an answer under way, which
+	// has to be there first.
+	if !e.shown(h, &fl.key.lan, now) || p.Seq != fl.stream.Began() && fl.waits == 0 {
 		// When it is sent again, it can be answered.
-		if fl.login = loginDue; fl.waits < handshakeWaits {
+		if fl.login = loginDue; fl.waits < loginWaits {
 			fl.waits++
 			return c.drop(p)
 		}
 		fl.login = loginOver
+		e.reset(p)
 		return e.refuse(p, c)
 	}
 	salt := rand.Uint32() // nobody can guess it
@@ -87,6 +94,8 @@ func (e *Engine) loggedIn(p *nfq.Packet, h *host, slot int32, now Time) nfq.Verd
 	}
 	if fl.tries++; m == detect.Yes || fl.tries >= loginTries {
 		e.endLogin(p, h, slot, now)
+	} else if err := e.sender.Answer(p, nil); err != nil { // it goes on when that has come
+		e.Counters.SendErrors++
 	}
 	return c.drop(p)
 }

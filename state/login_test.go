@@ -90,6 +90,9 @@ func TestLogin(t *testing.T) {
 			if !tt.proved {
 				return
 			}
+			if tt.first == nmdcLog && w.out.acks != 1 {
+				t.Errorf("%d acknowledgements", w.out.acks)
+			}
 			c, a := w.e.Clients(w.now)[0], ip(hostA)
 			if c.Proof != ProofAnswer || c.Reason != detect.ReasonHandshake || c.Protocol.Name != "directconnect" || c.Program != tt.program {
 				t.Errorf("client %+v", c)

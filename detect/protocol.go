@@ -330,7 +330,7 @@ const ProbePort = 1214
 
 // All are the protocols that are known, at most MaxProtocols. The index is used as a number
 // for the protocol in tables.
-var All = []*Protocol{&FastTrack, &BitTorrent, &WinMX, &OpenNAP, &EDonkey, &Soulseek}
+var All = []*Protocol{&FastTrack, &BitTorrent, &WinMX, &OpenNAP, &EDonkey, &Soulseek, &DirectConnect, &Gnutella}
 
 // MaxProtocols is how many protocols the tables have room for.
 const MaxProtocols = 16

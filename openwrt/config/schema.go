@@ -48,6 +48,17 @@ var protocols = []struct {
 			TCPProbe: true, HTTP: true, ResetEncrypted: true, Names: detect.Soulseek.Names,
 		},
 	},
+	{&detect.DirectConnect, "mode lock block_udp tcp_probe http name", onRequest(detect.DirectConnect.Names)},
+	{&detect.Gnutella, "mode lock block_udp answer probe tcp_probe http name", onRequest(detect.Gnutella.Names)},
+}
+
+// onRequest is the preset of a protocol whose peers' addresses may serve something else, and that
+// is looked for where somebody asks for it.
+func onRequest(names []string) Protocol {
+	return Protocol{
+		Mode: ModeOff, Lock: LockSelective, BlockUDP: true, Answer: detect.AnswerWelcome,
+		Probe: true, TCPProbe: true, HTTP: true, ResetEncrypted: true, Names: names,
+	}
 }
 
 // rare is the preset of a protocol that hardly anybody uses any more.

@@ -14,6 +14,8 @@ return baseclass.extend({
 		winmx: {"title":"WinMX","programs":"WinMX","mode":"off","lock":"strict","options":["lock","http","name"],"names":["*.winmx.com","*.winmxgroup.com","*.winmxgroup.net"]},
 		opennap: {"title":"OpenNAP","programs":"Napster, Lopster, XNap, TekNap","mode":"off","lock":"strict","options":["lock","http","name"],"names":["server.napster.com","*.napigator.com"]},
 		edonkey: {"title":"eDonkey","programs":"eMule, aMule, MLDonkey, Shareaza","mode":"off","lock":"selective","options":["lock","block_udp","probe","tcp_probe","http","reset_encrypted","name"],"names":["*.emule-security.org"]},
-		soulseek: {"title":"Soulseek","programs":"SoulseekQt, Nicotine+, slskd, Seeker, MLDonkey","mode":"off","lock":"selective","options":["lock","tcp_probe","http","name"],"names":["server.slsknet.org","vps.slsknet.org"]}
+		soulseek: {"title":"Soulseek","programs":"SoulseekQt, Nicotine+, slskd, Seeker, MLDonkey","mode":"off","lock":"selective","options":["lock","tcp_probe","http","name"],"names":["server.slsknet.org","vps.slsknet.org"]},
+		directconnect: {"title":"Direct Connect","programs":"DC++, EiskaltDC++, AirDC++, ncdc","mode":"off","lock":"selective","options":["lock","block_udp","tcp_probe","http","name"],"names":["te-home.net","www.te-home.net","dchublist.org","dchublist.biz","dchublist.ru","dchublist.com","www.hublista.hu"]},
+		gnutella: {"title":"Gnutella","programs":"Shareaza, gtk-gnutella, WireShare, MLDonkey","mode":"off","lock":"selective","options":["lock","block_udp","answer","probe","tcp_probe","http","name"],"names":["*.gnutella.dyslexicfish.net","*.uhc.gtk-gnutella.nl","*.gtkgnutella.com","cache.trillinux.org","dkac.trillinux.org","cache.ce3c.be","cache.ibel.de","ping.pongwar.com","p2p.findclan.net","p2p.findclan.org","gwc.gallaxial.com","gwc.centrump2p.com"]}
 	}
 });

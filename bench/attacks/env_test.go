@@ -76,7 +76,8 @@ func newEnv(t *testing.T, s setup) *env {
 	before := l.Leftovers()
 	main := map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds()))}
 	maps.Copy(main, s.main)
-	others := map[string]map[string]string{"edonkey": {"mode": "block"}}
+	// What nobody has asked for could lock nobody.
+	others := map[string]map[string]string{"edonkey": {"mode": "block"}, "directconnect": {"mode": "block"}, "gnutella": {"mode": "block"}}
 	maps.Copy(others, s.others)
 	e.wall, err = l.StartWall(lab.WallConfig{Bin: bin, Dir: t.TempDir(), Main: main, FastTrack: s.fasttrack, Others: others})
 	if err != nil {
@@ -317,6 +318,19 @@ const donkeyLogin = "\xe3\x3f\x00\x00\x00\x01\xe4\x3e\x12\x79\xff\x0e\x0e\x64\x1
 var (
 	kadFind   = []byte("\xe4\x21\x0b\xd2\x63\xc0\xbf\xde\x19\x98\x76\x47\x9f\xe3\xf4\x4b\xa0\x65\x15\x84\x7d\xcb\x78\x60\x32\x43\x1d\x59\x89\x88\x2a\xe4\xa6\xa6\x39")
 	kadHidden = []byte("\xd0\xc8\x20\x8a\x3e\x10\xf0\x7a\x57\x64\x64\x70\xab\x5b\x32\x50\xd5\x8e")
+)
+
+// What clients of Direct Connect and of Gnutella say.
+const (
+	adcHello      = "HSUP ADBAS0 ADBASE ADTIGR\n"
+	adcAsk        = "CSUP ADBASE ADTIGR\n"
+	adcResult     = "URES DXEBCJ4N7SOGDLZBPOC5OORSA4H7IXBOQNO3GMQ SI3000000 SL2 FN/share/song.mp3 TO4098512921\n"
+	nmdcHello     = "$MyNick bob|$Lock EXTENDEDPROTOCOLABCABCABCABCABCABC Pk=DCPLUSPLUS0.868ABCABC|"
+	nmdcLogin     = "$Supports NoGetINFO NoHello|$Key 4|$ValidateNick bob|"
+	gnutellaPing  = "\xcb\x1b\x31\x02\x3c\x1c\x74\xd5\xff\xbf\xc7\x2c\x3b\xd6\x1c\x00\x00\x01\x00\x00\x00\x00\x00"
+	g2Ping        = "GND\x02\x12\x34\x01\x01\x08PI"
+	gnutellaHello = "GNUTELLA CONNECT/0.6\r\nUser-Agent: gtk-gnutella/1.2.2\r\nX-Ultrapeer: False\r\n\r\n"
+	gnutellaGet   = "GET /uri-res/N2R?urn:sha1:LXIP2A72T5H3BU3GRUMZFYNU3OYDK6FI HTTP/1.1\r\nHost: x\r\nUser-Agent: Shareaza 2.7\r\nX-Features: tls/1.0\r\nX-Gnutella-Content-URN: urn:sha1:LXIP2A72\r\n\r\n"
 )
 
 // utpSYN opens a uTP connection.

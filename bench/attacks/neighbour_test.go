@@ -32,7 +32,12 @@ func lies(from netip.Addr) (packets [][]byte) {
 			lab.UDPPacket(port(from, 4672), port(a, 4672), kadFind),
 			lab.TCPPacket(port(from, 40002), port(a, 4661), lab.FlagACK|lab.FlagPSH, 1000, []byte(donkeyLogin)),
 			lab.TCPPacket(port(from, 40000), port(a, 6881), lab.FlagACK|lab.FlagPSH, 1000, []byte(handshake)),
-			lab.TCPPacket(port(from, 40001), port(a, 1214), lab.FlagACK|lab.FlagPSH, 1000, lab.Hello))
+			lab.TCPPacket(port(from, 40001), port(a, 1214), lab.FlagACK|lab.FlagPSH, 1000, lab.Hello),
+			lab.UDPPacket(port(from, 6346), port(a, 6346), []byte(gnutellaPing)),
+			lab.UDPPacket(port(from, 6346), port(a, 6346), []byte(g2Ping)),
+			lab.UDPPacket(port(from, 3412), port(a, 3412), []byte(adcResult)),
+			lab.TCPPacket(port(from, 40002), port(a, 1511), lab.FlagACK|lab.FlagPSH, 1000, []byte(adcHello)),
+			lab.TCPPacket(port(from, 40003), port(a, 6346), lab.FlagACK|lab.FlagPSH, 1000, []byte(gnutellaHello)))
 	}
 	return packets
 }

@@ -68,6 +68,21 @@ func TestOneSign(t *testing.T) {
 		"handshake":     tcp(handshake, 6881),
 		"hello":         tcp(string(lab.Hello), 1214),
 		"GIVE":          tcp("GIVE 1\r\n", 1214),
+		"Gnutella ping": func(e *env, h *lab.Host) {
+			e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, 6346), []byte(gnutellaPing))
+		},
+		"ping of G2": func(e *env, h *lab.Host) {
+			e.sendFrom(h, port(h.Addr6, 40404), port(stranger6, 6346), []byte(g2Ping))
+		},
+		"result of ADC": func(e *env, h *lab.Host) {
+			e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, 3412), []byte(adcResult))
+		},
+		"Gnutella":      tcp(gnutellaHello, 6346),
+		"its download":  tcp(gnutellaGet, 6346),
+		"client of ADC": tcp(adcAsk, 3412),
+		// These two are answered in the hub's name; who has no answer to that is no client.
+		"hub of ADC":  tcp(adcHello, 1511),
+		"hub of NMDC": tcp(nmdcLogin, 411),
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t, setup{})
@@ -104,7 +119,8 @@ func (e *env) ask(h *lab.Host, to netip.AddrPort, text string) string {
 func TestSeveralSigns(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"FastTrack pings": lab.PingBytes(lab.EncGiFT, "KaZaA"), "KRPC queries": []byte(krpcPing), "uTP SYNs": utpSYN,
-		"Kad queries": kadFind,
+		"Kad queries":    kadFind,
+		"Gnutella pings": []byte(gnutellaPing), "pings of G2": []byte(g2Ping), "results of ADC": []byte(adcResult),
 	} {
 		for _, six := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s IPv6 %v", name, six), func(t *testing.T) {

@@ -40,6 +40,14 @@ var pageAttacks = []struct {
 }{
 	{"image with hash=0", `for (const t of targets) { await quiet(image('http://' + t + ':8081/.hash=0')) }`, "fails: locked strictly"},
 	{"image with a whole hash", `for (const t of targets) { await quiet(image('http://' + t + ':8081/.hash=' + hash)) }`, "fails: locked strictly"},
+	{"files of Gnutella", `
+		const headers = {'X-Gnutella-Content-URN': 'urn:sha1:LXIP2A72', 'X-Features': 'tls/1.0', 'X-Queue': '1.1', 'Accept': 'application/x-gnutella-packets'}
+		for (const t of targets) {
+			await quiet(image('http://' + t + ':8081/uri-res/N2R?urn:sha1:LXIP2A72T5H3BU3GRUMZFYNU3OYDK6FI'))
+			await get('http://' + t + ':8081/uri-res/N2R?urn:sha1:LXIP2A72T5H3BU3GRUMZFYNU3OYDK6FI', {headers})
+			await get('http://' + t + ':8081/x', {headers, method: 'POST', body: 'GNUTELLA CONNECT/0.6\r\n\r\n'})
+			await get('http://' + t + ':8081/x', {method: 'POST', body: '\nHSUP ADBASE ADTIGR\n$MyNick a|$Lock b Pk=c|'})
+		}`, "knows no Gnutella"},
 	{"Kazaa's headers", `
 		const headers = {'X-Kazaa-Username': 'x', 'X-Kazaa-Network': 'KaZaA', 'X-Kazaa-IP': '203.0.113.9:1214', 'X-Kazaa-SupernodeIP': '192.0.2.53:53'}
 		for (const t of targets) {
@@ -196,7 +204,7 @@ type site struct {
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Allow-Headers", "X-Kazaa-Username, X-Kazaa-Network, X-Kazaa-IP, X-Kazaa-SupernodeIP")
+	h.Set("Access-Control-Allow-Headers", "X-Kazaa-Username, X-Kazaa-Network, X-Kazaa-IP, X-Kazaa-SupernodeIP, X-Gnutella-Content-URN, X-Features, X-Queue")
 	switch r.URL.Path {
 	case "/":
 		h.Set("Content-Type", "text/html")

@@ -95,6 +95,11 @@ func TestUnsolicited(t *testing.T) {
 func TestServerBehindAForward(t *testing.T) {
 	for name, text := range map[string]string{
 		"handshake":    handshake,
+		"ADC":          adcAsk,
+		"hub of ADC":   adcHello,
+		"NMDC":         nmdcHello,
+		"Gnutella":     gnutellaHello,
+		"its download": gnutellaGet,
 		"GIVE":         "GIVE 1\r\n\r\n",
 		"hash":         "GET /.hash=" + lab.FileHash + " HTTP/1.1\r\nHost: x\r\nX-Kazaa-Network: KaZaA\r\nX-Kazaa-SupernodeIP: 198.51.100.9:2354\r\n\r\n",
 		"Kazaa header": "GET / HTTP/1.1\r\nHost: x\r\nX-Kazaa-Username: x\r\nX-Kazaa-SupernodeIP: 198.51.100.9:2354\r\n\r\n",
@@ -169,11 +174,11 @@ func TestEcho(t *testing.T) {
 			var all sync.WaitGroup
 			for range 3 {
 				for _, a := range from {
-					for _, b := range []string{krpcPing, string(utpSYN), string(lab.PingBytes(lab.EncGiFT, "KaZaA")), pongFull, string(kadFind), string(kadHidden)} {
+					for _, b := range []string{krpcPing, string(utpSYN), string(lab.PingBytes(lab.EncGiFT, "KaZaA")), pongFull, string(kadFind), string(kadHidden), gnutellaPing, g2Ping, adcResult} {
 						e.ok(raw.Send(lab.UDPPacket(port(a, 6881), at, []byte(b))))
 					}
 					// These are real connections: the whole stream comes back.
-					for _, text := range []string{handshake, string(lab.Hello), "GIVE 1\r\n", donkeyLogin} {
+					for _, text := range []string{handshake, string(lab.Hello), "GIVE 1\r\n", donkeyLogin, adcAsk, adcHello, nmdcHello, nmdcLogin, gnutellaHello} {
 						all.Go(func() { e.say(a, at, text) })
 					}
 				}

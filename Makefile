@@ -33,7 +33,7 @@ tools:
 demo: tools
 	$(GO) run ./bench/demo
 
-# Real BitTorrent clients, without the wall and with it: every client in every
+# Real clients, without the wall and with it: every client in every
 # situation, of which "test" runs a part. The table of the runs with the wall is in
 # dist/clients.txt.
 clients:
@@ -42,6 +42,8 @@ clients:
 	P2PWALL_RESULTS=$(CURDIR)/dist/clients.txt bash bench/test.sh ./bench/clients -timeout 90m -all; \
 		status=$$?; cat dist/clients.txt; exit $$status
 	bash bench/test.sh ./bench/soulseek -timeout 30m -all
+	bash bench/test.sh ./bench/directconnect -timeout 60m -all
+	bash bench/test.sh ./bench/gnutella
 
 test:
 	@sh bench/tools.sh test

@@ -89,6 +89,11 @@ clients() {
 	want rtorrent rtorrent
 	want amuled amule-daemon
 	want deluged deluged
+	want eiskaltdcpp-daemon eiskaltdcpp-daemon
+	want ncdc ncdc
+	want uhub uhub
+	want script bsdutils
+	want openssl openssl
 	want mmdebstrap mmdebstrap
 	want /usr/lib/python3/dist-packages/libtorrent.egg-info python3-libtorrent
 	want sshd openssh-server

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package directconnect
+
+import (
+	"bytes"
+	"context"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+	"github.com/p2pwall/p2pwall/bench/netns"
+)
+
+// options say how a client is to run.
+type options struct {
+	ns     *netns.Namespace
+	dir    string // for its settings and files
+	nick   string
+	hubs   []string   // addresses, such as adc://198.51.100.10:1511
+	bind   netip.Addr // its own address, if it is to use that one alone
+	seen   netip.Addr // what others reach it by, where it is active
+	port   uint16     // where it listens, and by TLS at the next; 0 when it is passive
+	rpc    uint16     // for its control, on 127.0.0.1
+	upload int        // KiB a second; 0 is no limit
+	clear  bool       // it takes and makes no connections by TLS
+}
+
+func (o *options) share() string { return filepath.Join(o.dir, "share") }
+func (o *options) files() string { return filepath.Join(o.dir, "files") }
+
+// kind is a real client.
+type kind struct {
+	name, program string
+	// command writes the settings and returns the program and its arguments.
+	command func(*options) (args []string, err error)
+	// enter has it go to its hubs, once it is ready for that.
+	enter func(*program) error
+	// fetch has it download the file. It is called again until something comes.
+	fetch func(*program) error
+}
+
+// program is a client that runs.
+type program struct {
+	kind  *kind
+	opt   options
+	http  http.Client
+	cmd   *exec.Cmd
+	input io.WriteCloser
+	done  chan struct{}
+	log   lab.Output
+	asked bool
+}
+
+// patience bounds every wait; it only ends a run that hangs.
+const patience = 60 * time.Second
+
+func start(l *lab.Lab, k *kind, o options) (*program, error) {
+	for _, dir := range []string{o.share(), o.files()} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	p := &program{kind: k, opt: o, done: make(chan struct{})}
+	p.http.Timeout = 10 * time.Second
+	p.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), o.rpc)
+		return o.ns.Dial(ctx, "tcp", netip.AddrPort{}, to)
+	}}
+	args, err := k.command(&o)
+	if err != nil {
+		return nil, err
+	}
+	p.cmd = o.ns.Command(args[0], args[1:]...)
+	p.cmd.Dir = o.dir
+	p.cmd.Env = append(os.Environ(), "HOME="+o.dir, "TERM=xterm", "COLUMNS=120", "LINES=40")
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	if p.input, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		p.cmd.Wait()
+		close(p.done)
+	}()
+	l.OnClose(p.stop)
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		select {
+		case <-p.done:
+			return nil, fmt.Errorf("%s ended at its start:\n%s", k.name, p.log.String())
+		default:
+		}
+		if err := k.enter(p); err == nil {
+			return p, nil
+		} else if time.Now().After(end) {
+			return nil, fmt.Errorf("%s did not become ready: %w\n%s", k.name, err, p.log.String())
+		}
+	}
+}
+
+func (p *program) say(s string) { io.WriteString(p.input, s) }
+
+// stop ends the client and what it has started.
+func (p *program) stop() {
+	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(5 * time.Second):
+		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		<-p.done
+	}
+}
+
+// have is how much there is on disk of what it downloads, in bytes.
+func (p *program) have() (n int64) {
+	for _, dir := range []string{p.opt.files(), filepath.Join(p.opt.dir, "inc")} {
+		filepath.Walk(dir, func(_ string, info os.FileInfo, err error) error {
+			if err != nil || !info.Mode().IsRegular() {
+				return nil
+			}
+			if st, ok := info.Sys().(*syscall.Stat_t); ok {
+				n = max(n, min(st.Blocks*512, info.Size())) // it may have its whole length at once
+			}
+			return nil
+		})
+	}
+	return n
+}
+
+// What is transferred. Who has it is named other.
+const (
+	fileName = "film.mkv"
+	fileSize = 8 << 20
+	// fileRoot is the root of its tree of hashes, as ncdc says.
+	fileRoot = "K6BVF7OJBWTSR5VID44FFMAEMQGMTO7DERXKWQA"
+)
+
+func content() []byte {
+	b := make([]byte, fileSize)
+	rand.NewChaCha8([32]byte{3}).Read(b)
+	return b
+}
+
+// eiskalt is EiskaltDC++'s program without a window.
+var eiskalt = &kind{
+	name: "EiskaltDC++", program: "eiskaltdcpp-daemon",
+	command: func(o *options) ([]string, error) {
+		const direct, passive = 0, 3
+		mode, port, tls := direct, int(o.port), 1
+		if o.port == 0 {
+			mode, port = passive, 20000
+		}
+		if o.clear {
+			tls = 0
+		}
+		bind, external := "", ""
+		if o.bind.IsValid() {
+			bind = o.bind.String()
+		}
+		if o.seen.IsValid() {
+			external = o.seen.String()
+		}
+		throttle := 0
+		if o.upload > 0 {
+			throttle = 1
+		}
+		id := make([]byte, 24)
+		for i := range id {
+			id[i] = byte(rand.Uint32())
+		}
+		settings := fmt.Sprintf(`<?xml version="1.0" encoding="utf-8" standalone="yes"?>
+<DCPlusPlus><Settings>
+<Nick type="string">%s</Nick><CID type="string">%s</CID>
+<BindAddress type="string">%s</BindAddress><ExternalIp type="string">%s</ExternalIp>
+<IncomingConnections type="int">%d</IncomingConnections>
+<InPort type="int">%d</InPort><UDPPort type="int">%d</UDPPort><TLSPort type="int">%d</TLSPort>
+<UseTLS type="int">%d</UseTLS><RequireTLS type="int">%d</RequireTLS><UseDHT type="int">0</UseDHT><HashingStartDelay type="int">0</HashingStartDelay>
+<EnableThrottle type="int">%d</EnableThrottle><MaxUploadSpeedMain type="int">%d</MaxUploadSpeedMain>
+<DownloadDirectory type="string">%s/</DownloadDirectory><TempDownloadDirectory type="string">%s/</TempDownloadDirectory>
+</Settings><Share><Directory Virtual="share">%s/</Directory></Share></DCPlusPlus>`,
+			o.nick, strings.TrimRight(base32.StdEncoding.EncodeToString(id), "="), bind, external, mode,
+			port, port, port+1, tls, tls, throttle, o.upload, o.files(), o.files(), o.share())
+		if err := os.WriteFile(filepath.Join(o.dir, "DCPlusPlus.xml"), []byte(settings), 0o644); err != nil {
+			return nil, err
+		}
+		return []string{"eiskaltdcpp-daemon", "-v", "-P", fmt.Sprint(o.rpc), "-c", o.dir + "/", "-l", o.dir + "/"}, nil
+	},
+	enter: func(p *program) error {
+		for _, h := range p.opt.hubs {
+			if err := p.call("hub.add", map[string]any{"huburl": h, "enc": ""}); err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+	fetch: func(p *program) error {
+		if !p.asked {
+			if err := p.call("queue.add", map[string]any{
+				"directory": p.opt.files() + "/", "filename": fileName, "size": fileSize, "tth": fileRoot,
+			}); err != nil {
+				return err
+			}
+			p.asked = true
+		}
+		const byRoot = 8
+		return p.call("search.send", map[string]any{
+			"searchstring": fileRoot, "searchtype": byRoot, "sizemode": 0, "sizetype": 0, "size": 0, "huburls": "",
+		})
+	},
+}
+
+// call has EiskaltDC++ do something.
+func (p *program) call(method string, params any) error {
+	b, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+	if err != nil {
+		return err
+	}
+	resp, err := p.http.Post("http://localhost/", "application/json", bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var reply struct{ Error any }
+	if err := json.NewDecoder(resp.Body).Decode(&reply); err != nil {
+		return err
+	}
+	if reply.Error != nil {
+		return fmt.Errorf("%s: %v", method, reply.Error)
+	}
+	return nil
+}
+
+// ncdc is a client for terminals; script gives it one.
+var ncdc = &kind{
+	name: "ncdc", program: "ncdc",
+	command: func(o *options) ([]string, error) {
+		return []string{"script", "-qefc", "ncdc -c " + o.dir, "/dev/null"}, nil
+	},
+	enter: func(p *program) error {
+		if !strings.Contains(p.log.String(), "working directory") {
+			return errors.New("it has not said where it works")
+		}
+		o := &p.opt
+		lines := []string{"/nick " + o.nick, "/set download_dir " + o.files(), "/share share " + o.share()}
+		if o.bind.IsValid() {
+			lines = append(lines, "/set local_address "+o.bind.String())
+		}
+		if o.clear {
+			lines = append(lines, "/set tls_policy disabled")
+		}
+		if o.port != 0 {
+			lines = append(lines, "/set active_ip "+o.seen.String(), fmt.Sprintf("/set active_port %d", o.port), "/set active true")
+		}
+		if o.upload > 0 {
+			lines = append(lines, fmt.Sprintf("/set upload_rate %dk", o.upload))
+		}
+		for i, h := range o.hubs {
+			lines = append(lines, fmt.Sprintf("/open lab%d %s", i, h))
+		}
+		for _, line := range lines {
+			time.Sleep(300 * time.Millisecond) // as somebody types
+			p.say(line + "\r")
+		}
+		return nil
+	},
+	fetch: func(p *program) error {
+		// The list of whoever has it opens in a tab of its own; d takes what is chosen there.
+		p.say("\x1b2\x15/browse other\r")
+		time.Sleep(1500 * time.Millisecond)
+		p.say("\x1b3")
+		time.Sleep(300 * time.Millisecond)
+		p.say("d")
+		return nil
+	},
+}
+
+var errNoTransfer = errors.New("nothing was transferred")

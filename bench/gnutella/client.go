@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package gnutella
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+const (
+	port     = 6346
+	head     = 23 // bytes of a message's header
+	ping     = 0
+	pong     = 1
+	fileSize = 16 << 20
+	// Programs ask for a part of so many bytes at a time; it takes so long.
+	partSize = 512 << 10
+	partTime = time.Second
+	path     = "/uri-res/N2R?urn:sha1:LXIP2A72T5H3BU3GRUMZFYNU3OYDK6FI"
+)
+
+// client is a simulated client.
+type client struct {
+	host  *lab.Host
+	peers []netip.AddrPort
+	// g2: it looks for others by G2, and knows no other messages by UDP.
+	g2 bool
+	// quiet: it opens nothing any more, and only answers.
+	quiet atomic.Bool
+
+	got      atomic.Int64 // bytes of the file
+	sessions atomic.Int64 // handshakes that were answered
+	asked    atomic.Int64 // questions that it answered
+}
+
+// message is one of Gnutella by UDP, with that number.
+func message(guid []byte, kind byte, body []byte) []byte {
+	b := append(append([]byte(nil), guid...), kind, 1, 0)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(body)))
+	return append(b, body...)
+}
+
+// run has the client do all it does until ctx ends.
+func (c *client) run(ctx context.Context) error {
+	u, err := c.host.ListenUDP(netip.AddrPortFrom(netip.Addr{}, port))
+	if err != nil {
+		return err
+	}
+	l, err := c.host.ListenTCP(netip.AddrPortFrom(netip.Addr{}, port))
+	if err != nil {
+		u.Close()
+		return err
+	}
+	var all sync.WaitGroup
+	all.Go(func() { c.answerUDP(u) })
+	all.Go(func() { c.answerTCP(l) })
+	for _, p := range c.peers {
+		all.Go(func() { c.download(ctx, p) })
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for i := uint16(1); ; i++ {
+		if !c.quiet.Load() {
+			for _, p := range c.peers {
+				u.WriteToUDPAddrPort(c.search(i), p)
+				all.Go(func() { c.session(ctx, p) })
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			u.Close()
+			l.Close()
+			all.Wait()
+			return nil
+		}
+	}
+}
+
+// search asks somebody whether he is there.
+func (c *client) search(i uint16) []byte {
+	if c.g2 {
+		return append(binary.BigEndian.AppendUint16([]byte("GND\x02"), i), 1, 1, 8, 'P', 'I')
+	}
+	guid := make([]byte, 16)
+	rand.Read(guid)
+	return message(guid, ping, nil)
+}
+
+func (c *client) answerUDP(u *net.UDPConn) {
+	b := make([]byte, 1500)
+	for {
+		n, from, err := u.ReadFromUDPAddrPort(b)
+		if err != nil {
+			return
+		}
+		switch m := b[:n]; {
+		case n >= head && !c.g2 && m[16] == ping:
+			u.WriteToUDPAddrPort(message(m[:16], pong, make([]byte, 14)), from)
+		case n > 8 && c.g2 && string(m[:3]) == "GND" && m[3]&2 != 0:
+			u.WriteToUDPAddrPort([]byte{'G', 'N', 'D', 0, m[4], m[5], m[6], 0}, from)
+		default:
+			continue
+		}
+		c.asked.Add(1)
+	}
+}
+
+func (c *client) answerTCP(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer conn.Close()
+			line, _ := bufio.NewReader(conn).ReadString('\n')
+			if strings.HasPrefix(line, "GNUTELLA CONNECT") {
+				fmt.Fprint(conn, "GNUTELLA/0.6 503 Full\r\n\r\n")
+				c.asked.Add(1)
+			}
+		}()
+	}
+}
+
+// session opens a session, and closes it when it is there.
+func (c *client) session(ctx context.Context, to netip.AddrPort) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	conn, err := c.host.Dial(ctx, "tcp", netip.AddrPort{}, to)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	accept := ""
+	if c.g2 {
+		accept = "Accept: application/x-gnutella2\r\n"
+	}
+	fmt.Fprintf(conn, "GNUTELLA CONNECT/0.6\r\n%sUser-Agent: Simulated 1.0\r\nX-Ultrapeer: False\r\nListen-IP: %s:%d\r\n\r\n", accept, c.host.Addr4, port)
+	if line, _ := bufio.NewReader(conn).ReadString('\n'); strings.HasPrefix(line, "GNUTELLA/0.6 200") {
+		c.sessions.Add(1)
+	}
+}
+
+// download gets parts of the file from somebody, one after the other on one connection, as such
+// programs do.
+func (c *client) download(ctx context.Context, from netip.AddrPort) {
+	t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return c.host.Dial(ctx, "tcp", netip.AddrPort{}, from)
+	}}
+	for at := 0; ctx.Err() == nil; {
+		if !c.quiet.Load() && c.part(ctx, t, from, at) == nil {
+			at = (at + partSize) % fileSize
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (c *client) part(ctx context.Context, t http.RoundTripper, from netip.AddrPort, at int) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+from.String()+path, nil)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("User-Agent", "Simulated 1.0")
+	r.Header.Set("X-Features", "queue/1.1")
+	r.Header.Set("X-Queue", "1.1")
+	r.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", at, at+partSize-1))
+	resp, err := t.RoundTrip(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(counted{&c.got}, resp.Body)
+	return err
+}
+
+type counted struct{ n *atomic.Int64 }
+
+func (c counted) Write(b []byte) (int, error) {
+	c.n.Add(int64(len(b)))
+	return len(b), nil
+}
+
+// peer serves at an address outside: it answers pings, takes sessions and has the file.
+func peer(h *lab.Host, at netip.AddrPort) (stop func(), err error) {
+	u, err := h.ListenUDP(at)
+	if err != nil {
+		return nil, err
+	}
+	l, err := h.ListenTCP(at)
+	if err != nil {
+		u.Close()
+		return nil, err
+	}
+	other := &client{host: h}
+	go other.answerUDP(u)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go serve(conn)
+		}
+	}()
+	return func() {
+		u.Close()
+		l.Close()
+	}, nil
+}
+
+func serve(conn net.Conn) {
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	if b, err := r.Peek(16); err == nil && string(b) == "GNUTELLA CONNECT" {
+		fmt.Fprint(conn, "GNUTELLA/0.6 200 OK\r\nX-Ultrapeer: True\r\n\r\n")
+		io.Copy(io.Discard, r)
+		return
+	}
+	for {
+		if _, err := http.ReadRequest(r); err != nil {
+			return
+		}
+		fmt.Fprintf(conn, "HTTP/1.1 206 OK\r\nServer: Simulated 1.0\r\nContent-Length: %d\r\n\r\n", partSize)
+		piece := make([]byte, partSize/10)
+		for left := partSize; left > 0; left -= len(piece) {
+			if _, err := conn.Write(piece[:min(left, len(piece))]); err != nil {
+				return
+			}
+			time.Sleep(partTime / 10)
+		}
+	}
+}

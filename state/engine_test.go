@@ -50,7 +50,7 @@ type sent struct {
 
 // fakeSender and fakeSets record; they stand for the kernel.
 type fakeSender struct {
-	acks int
+	acks          int
 	udp           []sent
 	resets, icmps int
 	handshakes    []string   // hex

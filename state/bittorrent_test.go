@@ -19,28 +19,28 @@ const (
 	dhtPing   = "d1:ad2:id20:" + nodeID + "e1:q4:ping1:t2:aa1:v4:LT\x01\x021:y1:qe"
 	dhtFind   = "d1:ad2:id20:" + nodeID + "6:target20:" + nodeID + "e1:q9:find_node1:t2:aa1:y1:qe"
 	handshake = "\x13BitTorrent protocol\x00\x00\x00\x00\x00\x10\x00\x05" + nodeID + "-TR3000-abcdefghijkl"
-	torrent   = 1 // BitTorrent's place in detect.All
+	torrent   = 1 // BitTorrent's index in detect.All
 )
 
 func (w *world) speaks(dst string, dport uint16, b string) *nfq.Packet {
 	return udp(macA, "192.168.1.50", 51413, dst, dport, []byte(b))
 }
 
-// hears is a datagram to the client's port.
+// hears returns a datagram from outside to the client's port.
 func hears(src string, sport uint16, b string) *nfq.Packet {
 	p := udp(nfq.MAC{}, src, sport, "192.168.1.50", 51413, []byte(b))
 	p.InDev, p.OutDev = wanDev, lanDev
 	return p
 }
 
-// toRouter is a datagram from the host to the router's port that probes come from.
+// toRouter returns a datagram from the host to the router's probe port.
 func toRouter(sport uint16, b []byte) *nfq.Packet {
 	p := udp(macA, "192.168.1.50", sport, "192.168.1.1", detect.ProbePort, b)
 	p.Hook, p.OutDev = nfq.HookInput, 0
 	return p
 }
 
-// random is the beginning of an encrypted session.
+// random returns n bytes as an encrypted session begins.
 func random(n int) string {
 	b := make([]byte, n)
 	r := rand.New(rand.NewPCG(1, 2))
@@ -50,7 +50,7 @@ func random(n int) string {
 	return string(b)
 }
 
-// hello is a TLS ClientHello for the name.
+// hello returns a TLS ClientHello for the name.
 func hello(name string) string {
 	sni := "\x00" + string([]byte{byte(len(name) >> 8), byte(len(name))}) + name
 	ext := "\x00\x00" + be16(len(sni)+2) + be16(len(sni)) + sni
@@ -65,14 +65,14 @@ const quicInitial = "\xc3\x00\x00\x00\x01\x08abcdefgh\x00\x00\x44\x96"
 
 func quic() string { return quicInitial + strings.Repeat("q", 1200-len(quicInitial)) }
 
-// proveTorrent has the host send a first query to the DHT, so that its next to another
-// proves it. The first goes to an address that is no peer's.
+// proveTorrent makes the host send a first DHT query. It goes to a decoy's address, so it
+// adds no peer. The next query to another address proves the client.
 func (w *world) proveTorrent() {
 	w.e.Packet(w.speaks("198.18.1.1", 6881, dhtPing), w.now)
 	w.e.Advance(w.now)
 }
 
-// lockedTorrent is a world with a BitTorrent client that is locked.
+// lockedTorrent returns a world with a locked BitTorrent client.
 func lockedTorrent(t *testing.T, change func(*Config)) *world {
 	t.Helper()
 	w := newWorld(t, change)
@@ -99,14 +99,14 @@ func TestTorrentIsFoundAnsweredAndCut(t *testing.T) {
 	if c.Protocol.Name != "bittorrent" || c.Strict || !strings.Contains(c.Program, "libtorrent") || c.Reason != detect.ReasonPing {
 		t.Errorf("client %+v", c)
 	}
-	// Its own port is cut, and what it says is shown.
+	// Its own port is cut, and the kernel shows what it sends.
 	if w.sets.watched["192.168.1.50"] == 0 || w.sets.own["192.168.1.50 17 51413"] == 0 || w.sets.own["192.168.1.50 6 51413"] == 0 {
 		t.Errorf("the kernel was not told: %v, %v", w.sets.watched, w.sets.own)
 	}
 	if len(w.sets.cuts) != 0 || len(w.sets.locks) != 0 {
 		t.Errorf("a selective lock cut %v, locked %v", w.sets.cuts, w.sets.locks)
 	}
-	// A second address of the host.
+	// The host gets a second address.
 	v6 := tcp(macA, "2001:db8:1::50", 4000, "2001:db8:ff::80", 443, nfq.SYN, nil)
 	v6.Version = 6
 	w.expect("SYN by IPv6", v6, nfq.Accept)
@@ -117,11 +117,11 @@ func TestTorrentIsFoundAnsweredAndCut(t *testing.T) {
 	if w.locked("192.168.1.50") || w.sets.cut() != 0 {
 		t.Errorf("released, but cut: %+v", w.sets)
 	}
-	// What it says is still shown for a while.
+	// The kernel still shows what it sends for a while.
 	if w.pass(watchTime); w.sets.cut()+len(w.sets.watched) != 0 {
 		t.Errorf("watched for ever: %+v", w.sets)
 	}
-	// All goes on again.
+	// Everything is open again.
 	w.open(4001, "203.0.113.9", 7000)
 	w.expect("unknown data", w.data(4001, "203.0.113.9", 7000, 1000, "hullo"), nfq.AcceptDecided)
 }
@@ -142,13 +142,13 @@ func TestDecoysAreNoPeers(t *testing.T) {
 	w.expect("a connection to it", syn, nfq.Drop)
 }
 
-// TestWhatGoesOnBesideATorrent: of a locked host everything goes on but what shows to be of
-// its client. The first data is shown at once and in pieces of one byte.
+// TestWhatGoesOnBesideATorrent: a locked host loses only connections that turn out to be
+// its client's. The first data arrives at once, or in pieces of one byte.
 func TestWhatGoesOnBesideATorrent(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		port uint16 // of the server
-		b    string // what the host says first; nothing where the server does
+		port uint16 // the port of the server
+		b    string // the host's first data; empty if the server speaks first
 		want nfq.Verdict
 	}{
 		{"TLS with a name", 443, hello("www.example.org"), nfq.AcceptDecided},
@@ -157,7 +157,7 @@ func TestWhatGoesOnBesideATorrent(t *testing.T) {
 		{"TLS without a name", 8444, "\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03" + random(32) + "\x00\x00\x02\x13\x01\x01\x00\x00\x00", nfq.AcceptDecided},
 		{"HTTP", 80, "GET /x HTTP/1.1\r\nHost: a.b\r\n\r\n", nfq.AcceptDecided},
 		{"an upload by HTTP", 8000, "POST /x HTTP/1.1\r\nHost: a.b\r\nContent-Length: 100000\r\n\r\n" + random(1000), nfq.AcceptDecided},
-		{"CONNECT", 3128, "CONNECT www.example.org:443 HTTP/1.1\r\nHost: www.example.org:443\r\n\r\n", nfq.Accept}, // what is inside is still to come
+		{"CONNECT", 3128, "CONNECT www.example.org:443 HTTP/1.1\r\nHost: www.example.org:443\r\n\r\n", nfq.Accept}, // the inner connection is still to come
 		{"WebDAV", 80, "PROPFIND / HTTP/1.1\r\nHost: a.b\r\nDepth: 1\r\n\r\n", nfq.AcceptDecided},
 		{"SSH", 22, "SSH-2.0-OpenSSH_9.2\r\n", nfq.AcceptDecided},
 		{"SSH at any port", 2222, "SSH-2.0-OpenSSH_9.2\r\n", nfq.AcceptDecided},
@@ -199,8 +199,8 @@ func TestWhatGoesOnBesideATorrent(t *testing.T) {
 			w := lockedTorrent(t, nil)
 			w.open(4000, "203.0.113.80", tt.port)
 			w.expect("first data", w.data(4000, "203.0.113.80", tt.port, 1000, tt.b), tt.want)
-			// What follows is not looked at, as the kernel does not show it any more; and
-			// what comes in is nothing to go by.
+			// The kernel does not show further data any more. Data from outside must not
+			// matter.
 			w.expect("what comes in", reply("203.0.113.80", tt.port, 4000, 5000, random(1400)), nfq.Accept)
 			if tt.want == nfq.Drop {
 				w.expect("the same again", w.data(4000, "203.0.113.80", tt.port, 1000, tt.b), nfq.Drop)
@@ -222,7 +222,7 @@ func TestWhatGoesOnBesideATorrent(t *testing.T) {
 	}
 }
 
-// A server may speak first: mail, IRC, news, FTP, MySQL.
+// A server may send first: mail, IRC, news, FTP, MySQL.
 func TestServersThatSpeakFirst(t *testing.T) {
 	for _, tt := range []struct {
 		name, greeting string
@@ -281,7 +281,7 @@ func TestDatagramsBesideATorrent(t *testing.T) {
 		w.expect(tt.name+" of the client", w.speaks("203.0.113.9", tt.port, tt.b), tt.own)
 		w.expect("a neighbour's "+tt.name, udp(macB, "192.168.1.51", 51413, "203.0.113.9", tt.port, []byte("neighbour")), nfq.Accept)
 	}
-	// What comes in is the kernel's business: it cuts what is for an own port.
+	// Packets from outside are cut by the kernel: those to an own port.
 	w := lockedTorrent(t, nil)
 	w.expect("a query from outside", hears("203.0.113.10", 6881, dhtPing), nfq.Accept)
 	w.expect("data from outside", hears("203.0.113.11", 6881, random(1400)), nfq.Accept)
@@ -296,8 +296,8 @@ func TestDatagramsBesideATorrent(t *testing.T) {
 	}
 }
 
-// A client is probed in the way that it answers; ways that it does not are tried
-// in turn.
+// A client is probed in the way that it answered last. Without an answer the other ways are
+// tried in turn.
 func TestTorrentProbes(t *testing.T) {
 	kind := func(payload string) string {
 		switch b, _ := hex.DecodeString(payload); {
@@ -333,15 +333,15 @@ func TestTorrentProbes(t *testing.T) {
 			w.expect("the answer", toRouter(51413, answer), nfq.Drop)
 		}
 	}
-	// The one that was answered is the first of the next period.
+	// The way that was answered is used first in the next period.
 	if s := strings.Join(got, " "); s != "krpc utp utp" {
 		t.Errorf("probes: %s", s)
 	}
 	if w.e.Counters.Answers != 1 {
 		t.Errorf("%d answers", w.e.Counters.Answers)
 	}
-	// Without any answer, all three ways are gone, by TCP also at ports where such programs
-	// listen: it need not listen where it spoke from.
+	// Without any answer all three ways are tried. By TCP the default ports are tried too:
+	// the client need not listen where it sent from.
 	w = lockedTorrent(t, nil)
 	w.e.SetProber(p)
 	before, asked := len(w.out.udp), len(p.asked)
@@ -359,14 +359,14 @@ func TestTorrentProbes(t *testing.T) {
 	}
 }
 
-// mapping asks the router for a port.
+// mapping returns a request to the router to open a port.
 func mapping() *nfq.Packet {
 	p := udp(macA, "192.168.1.50", 5000, "192.168.1.1", 5351, []byte("\x00\x01\x00\x00\xc8\xd5\xc8\xd5\x00\x00\x0e\x10"))
 	p.Hook, p.OutDev = nfq.HookInput, 0
 	return p
 }
 
-// What was cut is not let through when it is sent again after the release.
+// A connection that was cut stays cut when its data is sent again after the release.
 func TestWhatWasCutStaysCut(t *testing.T) {
 	w := newWorld(t, nil)
 	w.open(4000, "203.0.113.80", 6881)
@@ -381,8 +381,8 @@ func TestWhatWasCutStaysCut(t *testing.T) {
 	}
 }
 
-// Ports are used again. The end of a hello that came behind the verdict about its
-// beginning is left of the connection before.
+// Ports are reused. The end of a hello that came after the verdict about its beginning may
+// be left over from the earlier connection.
 func TestPortsUsedAgain(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	const server = "203.0.113.80"
@@ -402,7 +402,7 @@ func TestPortsUsedAgain(t *testing.T) {
 
 const announceLine = "GET /announce?info_hash=%AEF%021%BA%FDj%92%80%F5%CAv%C7%9E%5C%00R%B9%B91&peer_id=-lt0D60-abcdefghijkl&port=6890 HTTP/1.1\r\n"
 
-// A host that asked a tracker is asked where it says that it listens.
+// A host that announced itself to a tracker is asked at the port that it named.
 func TestAskedWhereItAnnounced(t *testing.T) {
 	w := newWorld(t, nil)
 	p := &prober{}
@@ -427,7 +427,7 @@ func TestAskedWhereItAnnounced(t *testing.T) {
 	}
 }
 
-// questions is how many questions by UDP one port of a host gets that may run anything.
+// questions is how many UDP questions one port of an unknown host gets in a round.
 func questions() (n int) {
 	for _, p := range detect.All {
 		for i := range p.Probes {
@@ -439,7 +439,7 @@ func questions() (n int) {
 	return n
 }
 
-// A host that speaks to several others from one port is asked what it is.
+// A host that sends to several others from one port is asked.
 func TestSuspectedHostIsAsked(t *testing.T) {
 	w := newWorld(t, nil)
 	for i, dst := range []string{"203.0.113.1", "203.0.113.2", "203.0.113.2", "203.0.113.3"} {
@@ -468,7 +468,7 @@ func TestSuspectedHostIsAsked(t *testing.T) {
 		t.Errorf("clients %+v", w.e.Clients(w.now))
 	}
 	w.expect("what it does now", w.speaks("203.0.113.1", 7000, "whatever this is"), nfq.Drop)
-	// One that says nothing is left in peace after a while.
+	// A host that never answers is asked rarely after a while.
 	w = newWorld(t, nil)
 	for range 600 {
 		for _, dst := range []string{"203.0.113.1", "203.0.113.2", "203.0.113.3"} {
@@ -502,7 +502,7 @@ func TestSearchInTheLAN(t *testing.T) {
 		"Port: 51413\r\nInfohash: 0123456789abcdef0123456789abcdef01234567\r\n\r\n\r\n"))
 	p.Hook, p.OutDev = nfq.HookInput, 0
 	w.expect("local search", p, nfq.Accept)
-	// Others can say it as well.
+	// Other programs can send this, too.
 	if c, s := w.e.Clients(w.now), w.e.Suspects(w.now); len(c) != 0 || len(s) != 1 || s[0].Reason != detect.ReasonLocal || s[0].Asked == 0 {
 		t.Fatalf("clients %+v, suspects %+v", c, s)
 	}
@@ -543,8 +543,7 @@ func TestTorrentStrictAndMonitor(t *testing.T) {
 	w.expect("SYN to the peer", w.syn("198.51.100.7"), nfq.Drop)
 }
 
-// What is let pass names others: those are no peers as long as the client does not go
-// there itself.
+// Answers that pass may name others. They are no peers until the client itself goes there.
 func TestAnswersNameNoPeers(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Protocols[torrent].Mode = Monitor })
 	announce := "\x00\x00\x00\x00\x11\x22\x33\x44\x00\x00\x00\x01abcd" + nodeID + "-TR3000-abcdefghijkl" +

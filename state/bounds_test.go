@@ -11,8 +11,8 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// madeUp returns the n-th source that a neighbour makes up: with its own MAC, or with one
-// for each; of IPv4 or IPv6.
+// madeUp returns the n-th made-up source of a neighbour: with the neighbour's own MAC or a
+// new one for each, and IPv4 or IPv6.
 func madeUp(n int, own, six bool) (nfq.MAC, nfq.Addr) {
 	mac := nfq.MAC{2, 0xee, 0, 0, 0, 1}
 	if !own {
@@ -24,8 +24,8 @@ func madeUp(n int, own, six bool) (nfq.MAC, nfq.Addr) {
 	return mac, nfq.AddrFrom4([4]byte{192, 168, 1, byte(100 + n%100)})
 }
 
-// TestFloodOfSources: a neighbour makes up 10,000 sources. Another host's client is found
-// and held as without them, and what the router does for them is bounded.
+// TestFloodOfSources: a neighbour makes up 10,000 sources. Another host's client is still
+// found and stays locked. What the router does for the made-up sources is limited.
 func TestFloodOfSources(t *testing.T) {
 	const sources = 10_000
 	for _, own := range []bool{true, false} {
@@ -54,11 +54,11 @@ func TestFloodOfSources(t *testing.T) {
 						}
 						w.now = w.now.After(100 * time.Microsecond)
 						w.e.Advance(w.now)
-						if i%100 == 99 { // the table takes its time
+						if i%100 == 99 { // the neighbour table answers late
 							asked += len(n.asked)
 							n.answer(w)
 						}
-						// The client speaks ten times a second.
+						// The client sends ten times a second.
 						if i%1000 == 500 {
 							w.expect("the client's query", w.speaks(fmt.Sprintf("203.0.113.%d", i/1000), 6881, dhtPing), nfq.Drop)
 						}
@@ -89,7 +89,7 @@ func TestFloodOfSources(t *testing.T) {
 	}
 }
 
-// A host that is new itself is found when it says enough in a moment, as giFT and
+// During a flood a new host is still found if it sends enough within a moment, as giFT and
 // MLDonkey do.
 func TestNewHostAmidAFlood(t *testing.T) {
 	w, n := withNeighbours(t, nil)
@@ -112,7 +112,7 @@ func TestNewHostAmidAFlood(t *testing.T) {
 	}
 }
 
-// TestSetChangesAreBounded: a client that is proved goes to ever more peers, and has ever
+// TestSetChangesAreBounded: a proved client goes to more and more peers, and gets more and
 // more addresses.
 func TestSetChangesAreBounded(t *testing.T) {
 	for _, tt := range []struct {
@@ -130,7 +130,7 @@ func TestSetChangesAreBounded(t *testing.T) {
 			p.Version, p.Src[14], p.Src[15] = 6, byte(i>>8), byte(i)
 			return p
 		}, func(w *world) {
-			for i := range 200 { // all of them are cut off from each new address
+			for i := range 200 { // each new address is cut off from all of them
 				p := udp(macA, "2001:db8:1::50", 1214, "2001:db8:ff::80", 1214, kazaaPing)
 				p.Version, p.Dst[15] = 6, byte(i)
 				w.e.Packet(p, w.now)
@@ -162,7 +162,7 @@ func TestSetChangesAreBounded(t *testing.T) {
 			w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
 			tt.first(w)
 			for range 10 {
-				w.pass(time.Second) // what it may cause at once
+				w.pass(time.Second) // its budget fills up again
 			}
 			first := w.sets.calls
 			events := 0
@@ -173,7 +173,7 @@ func TestSetChangesAreBounded(t *testing.T) {
 				w.e.Packet(tt.next(w, i), w.now)
 				w.e.Advance(w.now)
 			}
-			// Twice: what was put in is taken out again. And it may overdraw once.
+			// Twice, because each element is removed again. And it may overdraw once.
 			if n := w.sets.calls - first; n > 2*(changesAtOnce+2*MaxPeers+changesPerSecond*seconds)+300 {
 				t.Errorf("%d changes of the kernel's sets", n)
 			}
@@ -192,7 +192,7 @@ func TestSetChangesAreBounded(t *testing.T) {
 	}
 }
 
-// TestEventsAreBounded: what one host causes, and what a stranger causes: nothing.
+// TestEventsAreBounded: one host causes a limited number of events, a stranger none.
 func TestEventsAreBounded(t *testing.T) {
 	w := newWorld(t, nil)
 	events := 0
@@ -216,7 +216,7 @@ func TestEventsAreBounded(t *testing.T) {
 	}
 }
 
-// TestFlowsOfAHost: one host's connections do not push out another's.
+// TestFlowsOfAHost: one host's connections do not displace another's.
 func TestFlowsOfAHost(t *testing.T) {
 	w := newWorld(t, nil)
 	const piece = "GET /1/a HTTP/1.1\r\nX-Kaz"
@@ -232,7 +232,7 @@ func TestFlowsOfAHost(t *testing.T) {
 	if len(w.e.Suspects(w.now)) != 1 {
 		t.Error("not recognised")
 	}
-	// What a host had is free again when it is dropped.
+	// Dropping a host frees its connections.
 	mac, n := macB, maxFlows-len(w.e.flows.free)
 	w.e.dropHost(w.e.slotOf(w.e.hostAt(&[]nfq.Addr{ip(hostB)}[0])))
 	if left := maxFlows - len(w.e.flows.free); left != n-flowsPerHost {
@@ -240,7 +240,7 @@ func TestFlowsOfAHost(t *testing.T) {
 	}
 }
 
-// Hosts that somebody makes up take the place of nobody of whom something was proved.
+// Made-up hosts never displace a proved client.
 func TestMadeUpClientsEvictNobodyProved(t *testing.T) {
 	w, n := withNeighbours(t, func(c *Config) { c.MaxClients = 16 })
 	proved := 0
@@ -274,13 +274,13 @@ func TestMadeUpClientsEvictNobodyProved(t *testing.T) {
 	}
 }
 
-// quiet takes all questions and keeps none.
+// quiet accepts all questions and does nothing.
 type quiet struct{}
 
 func (quiet) ProbeTCP(uint64, uint32, nfq.Addr, uint16, []byte, int) bool { return true }
 func (quiet) Ask(uint64, uint32, nfq.Addr, [2]nfq.Flow) bool              { return true }
 
-// TestNoAllocationsForSuspects: no packet, no question and no answer allocates.
+// TestNoAllocationsForSuspects: no packet, question or answer allocates.
 func TestNoAllocationsForSuspects(t *testing.T) {
 	for _, table := range []bool{false, true} {
 		w := newWorld(t, nil)
@@ -360,7 +360,7 @@ func TestNoAllocationsForSuspects(t *testing.T) {
 	}
 }
 
-// The least that a budget yields is its rate, and the most what it has at once.
+// A budget yields at least its rate, and at most atOnce at once.
 func TestBudget(t *testing.T) {
 	var b budget
 	take := func(at seconds) (n int) {

@@ -7,93 +7,89 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// client is a LAN host of which something of a protocol was recognised, by what it said
-// itself. As long as nothing is proved it is a suspect: it is asked, and loses what was
-// recognised and nothing else.
+// client is a LAN host that has itself sent something of a protocol. Until there is proof
+// it is a suspect: the engine asks it, and cuts only what was recognised.
 type client struct {
-	_        [0]func() // not to be compared: the code for it costs flash
+	_        [0]func() // not comparable: code to compare it costs flash
 	used     bool
-	told     bool  // it was said that it was found
-	foreign  bool  // another engine has proved it, and deals with it
-	protocol uint8 // index in detect.All of what was recognised last
+	told     bool  // the event "found" was emitted
+	foreign  bool  // another engine has proved it and deals with it
+	protocol uint8 // index in detect.All of the protocol recognised last
 	reason   detect.Reason
 	host     int32
-	addr     nfq.Addr // from which it was recognised last
+	addr     nfq.Addr // its address when it was recognised last
 	mac      nfq.MAC
-	device   uint32 // interface index it was seen on
-	number   uint32 // tells it from others that had the place before
+	device   uint32 // index of the interface that it was seen on
+	number   uint32 // tells it from earlier clients in this slot
 
 	firstSeen, lastSeen Time
 
-	// proved are the protocols that it was proved to run, until it is released;
-	// proof is how that was proved last, and ProofNone as long as it never was.
+	// proved is the set of protocols that it was proved to run. It is empty again after a
+	// release. proof is the kind of the last proof, ProofNone if there never was one.
 	proved detect.Set
 	proof  Proof
 	said   [detect.MaxProtocols]said
 	claim  claim
-	// provenAt is when the conduct was seen that proved it.
+	// provenAt is when it showed the conduct that proved it.
 	provenAt Time
-	// toldPeer is whom it spoke to when it was recognised first.
+	// toldPeer is the peer of the connection or datagram that was recognised first.
 	toldPeer nfq.AddrPort
 
 	locked bool
-	// strict: no TCP connection may be opened; selective: its own ports are cut, and
-	// connections that show to be its own. Neither without locked.
+	// strict: it may open no TCP connection. selective: its own ports are cut, and
+	// connections that turn out to be the client's. Both imply locked.
 	strict, selective bool
-	// marked: the kernel was told that what is cut is marked only.
+	// marked: the kernel knows that it has to mark this client's packets, not drop them.
 	marked bool
-	// sessions is how many of its sessions of WebRTC were cut since it was locked.
+	// sessions counts its WebRTC sessions that were cut since the lock began.
 	sessions uint8
 	// disguised: it had peers at ports of well-known services.
 	disguised bool
-	// own are ports of its own, the newest first; 0 where there are fewer.
+	// own are the client's own ports, the newest first; 0 for an empty place.
 	own         [maxOwn]uint16
 	since       Time // when the lock began
-	lookedAnew  Time // when its connections were looked at anew last
+	lookedAnew  Time // when its connections were last looked at anew
 	lockStart   Time
 	lockUntil   Time
-	kernelUntil Time // until then the kernel's lock set has it
+	kernelUntil Time // when the client's element in the kernel's lock set ends
 	locks       uint32
 	droppedTCP  uint32
 	droppedUDP  uint32
 	dropped     uint32
 	tally       tally
 
-	// query is the last query of the client, port the one it came from: the
-	// probe goes there.
+	// query is the client's last query. port is the port it came from: probes go there.
 	query    [detect.MaxQuery]byte
 	queryLen uint8
 	hash     [20]byte // the info-hash that it named last, or zero
-	key      [16]byte // that it gave away last, or zero
-	keyOf    uint8    // index in detect.All of whose key it is
+	key      [16]byte // the key that it revealed last, or zero
+	keyOf    uint8    // the protocol of key: index in detect.All
 	port     uint16
 	askedAt  nfq.Addr
-	// listen is the TCP port it listens on, way the way of probing that is
-	// next, salt what made the last probe what it was, guess the place in Protocol.Ports
-	// that is next.
+	// listen is the TCP port that it listens on. way is the next way of probing. salt is
+	// the salt of the last probe. guess is the next place in Protocol.Ports.
 	listen uint16
 	guess  uint8
 	way    uint8
 	salt   uint32
 
-	// program is its name, as far as it says.
+	// program is the name of the program, if the client tells it.
 	program detect.ClientName
 
-	// flowsDue: connections may be left that were decided before they were to be
-	// cut.
+	// flowsDue: connections that the kernel accepted before the cut may still be open.
 	flowsDue bool
 
-	answers budget // of those in its peers' names
+	answers budget // budget of answers in its peers' names
 
-	probed     uint8 // how many probes this lock period has seen
+	probed     uint8 // probes sent in this lock period
 	lastProbe  Time
 	lastAnswer Time
 
 	peers peerTable
 }
 
-// enter returns the client that h is, entering it when it is new. It returns nil
-// when there is no place for it.
+// enter returns the client of host h, and creates it if it is new. It returns nil when the
+// table has no place for it.
 func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr, d *Device, now Time) *client {
 	if h.client != none {
 		c := &e.clients[h.client]
@@ -113,7 +109,7 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 		return nil
 	}
 	c := &e.clients[slot]
-	// The peer table is cleared in place: it is large.
+	// Clear the peer table in place: it is large.
 	c.peers.clear()
 	number := c.number + 1
 	c.used, c.told, c.foreign, c.protocol, c.reason = true, false, false, uint8(protocol), reason
@@ -134,7 +130,7 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	return c
 }
 
-// learn takes what a payload said about the client itself.
+// learn stores what a payload says about the client itself.
 //
 //go:noinline
 func (c *client) learn(f *detect.Finding) {
@@ -156,7 +152,8 @@ func (c *client) learn(f *detect.Finding) {
 	}
 }
 
-// words are what a question is made of that the client itself has said; c may be nil.
+// words returns the client's own words that a question needs: its info-hash, its key or its
+// last query. c may be nil.
 //
 //go:noinline
 func (c *client) words(way *detect.Probe) []byte {
@@ -173,7 +170,7 @@ func (c *client) words(way *detect.Probe) []byte {
 	return c.query[:c.queryLen]
 }
 
-// fullNow limits the word about a full table to one a minute.
+// fullNow limits the event "table full" to one a minute.
 func (e *Engine) fullNow(now Time) bool {
 	if e.fullSaid != 0 && now < e.fullSaid {
 		return false
@@ -182,9 +179,9 @@ func (e *Engine) fullNow(now Time) bool {
 	return true
 }
 
-// freeClient returns a free slot, or that of another client: first of one of which
-// nothing is proved, else of one that is not locked and has been silent for two lock
-// times. So made-up hosts take each other's places.
+// freeClient returns a free slot. When there is none, a client gives way: first one without
+// proof, else one that is not locked and was silent for two lock times. So made-up hosts
+// only displace each other.
 func (e *Engine) freeClient(now Time) int32 {
 	if n := len(e.spareClients); n > 0 {
 		s := e.spareClients[n-1]
@@ -205,20 +202,20 @@ func (e *Engine) freeClient(now Time) int32 {
 	return e.freeClient(now)
 }
 
-// mostSpare is how readily at most a client gives way to another.
+// mostSpare is the highest value of spare.
 const mostSpare = 5
 
-// spare returns how readily the client gives way to another: 0 for not at all, mostSpare
-// for at once.
+// spare returns how readily the client gives way to another: 0 for never, mostSpare for at
+// once.
 func (e *Engine) spare(c *client, now Time) (n int) {
-	if c.proof != ProofNone || c.locked { // perhaps by another engine
+	if c.proof != ProofNone || c.locked { // another engine may have locked it
 		if !c.locked && now.Since(c.lastSeen) > 2*e.cfg.LockTime {
 			return 1
 		}
 		return 0
 	}
 	n = 2
-	if w := &c.claim; w.when == 0 || w.answered { // else it may be proved in a moment
+	if w := &c.claim; w.when == 0 || w.answered { // otherwise it may be proved in a moment
 		n++
 	}
 	if e.hosts[c.host].young(now) {
@@ -244,7 +241,7 @@ func (e *Engine) forget(slot int32) {
 	e.spareClients = append(e.spareClients, slot)
 }
 
-// note enters a peer of client c, or refreshes it.
+// note adds a peer to client c, or refreshes it.
 func (e *Engine) note(h *host, c *client, a *nfq.Addr, port uint16, protocol int, suspect bool, now Time) *peer {
 	hash := e.hash.addr(a)
 	p := c.peers.get(a, hash)
@@ -275,8 +272,8 @@ func (e *Engine) note(h *host, c *client, a *nfq.Addr, port uint16, protocol int
 	return p
 }
 
-// knows returns the peer of c at the address, or nil. It counts only while the client
-// is known to run a program of the protocol.
+// knows returns the peer of c at the address, or nil. A peer counts only while the client
+// is proved to run the peer's protocol.
 func (e *Engine) knows(c *client, a *nfq.Addr) *peer {
 	if c.proved == 0 {
 		return nil
@@ -288,7 +285,7 @@ func (e *Engine) knows(c *client, a *nfq.Addr) *peer {
 	return p
 }
 
-// wentTo records that a client, from the address src, spoke to a known peer: it still
+// wentTo records that a client sent something from src to a known peer. So the client still
 // runs, and its lock starts again.
 func (e *Engine) wentTo(slot int32, c *client, p *peer, src *nfq.Addr, now Time) {
 	c.lastSeen, c.addr = now, *src

@@ -2,10 +2,10 @@
 
 package state
 
-// Counters count since the engine's start, or since the start before it when a
-// snapshot was restored. All are numbers of packets or of events.
+// Counters count packets or events since the engine's start. When a snapshot was restored,
+// they go on from its values.
 type Counters struct {
-	Packets        uint64 // packets that came from the queue
+	Packets        uint64 // packets from the queue
 	Accepted       uint64
 	Dropped        uint64 // by the engine, and by the kernel's sets alone
 	DroppedTCP     uint64
@@ -15,26 +15,26 @@ type Counters struct {
 	Answers        uint64 // probes and handshakes that were answered
 	Locks          uint64
 	Unlocks        uint64
-	Unparsable     uint64 // packets whose headers could not be read: accepted
-	SendErrors     uint64 // packets of our own that could not be sent
+	Unparsable     uint64 // packets with unreadable headers: accepted
+	SendErrors     uint64 // packets that the engine failed to send
 	Cuts           uint64 // connections cut by their first data
 	ClientsFound   uint64
 	ClientsEvicted uint64
-	ClientsRefused uint64 // the table was full of locked clients
+	ClientsRefused uint64 // no place: the table was full of locked clients
 	PeersFound     uint64
 	PeersEvicted   uint64
 	HostsEvicted   uint64
 	FlowsEvicted   uint64
 	Forged         uint64 // packets with an address that another MAC uses
-	IgnoredPeers   uint64 // addresses named in a payload that cannot be peers
+	IgnoredPeers   uint64 // addresses in payloads that cannot be peers
 	Handshakes     uint64 // connections answered in a peer's name
 	SetErrors      uint64 // updates of the kernel's sets that failed
-	DroppedKernel  uint64 // the part of Dropped that never came from the queue
-	Marked         uint64 // packets that would have been dropped, and were marked
-	Withheld       uint64 // changes of the kernel's sets, events and rounds of questions that were too many
+	DroppedKernel  uint64 // the part of Dropped that never reached the queue
+	Marked         uint64 // packets that were marked and not dropped, in mode mark
+	Withheld       uint64 // changes of the kernel's sets, events and rounds of questions beyond their budget
 }
 
-// Each calls f with every counter and the name it has on the control socket.
+// Each calls f with every counter and its name on the control socket.
 func (c *Counters) Each(f func(name string, v *uint64)) {
 	f("packets", &c.Packets)
 	f("accepted", &c.Accepted)
@@ -65,8 +65,8 @@ func (c *Counters) Each(f func(name string, v *uint64)) {
 	f("marked", &c.Marked)
 }
 
-// DroppedByKernel counts packets that the kernel's sets dropped by themselves since
-// it was last called: TCP, and all else.
+// DroppedByKernel adds packets that the kernel's sets dropped on their own since the last
+// call: TCP, and all others.
 func (e *Engine) DroppedByKernel(tcp, udp uint64, now Time) {
 	c, b := &e.Counters, e.history.at(now)
 	c.Dropped += tcp + udp

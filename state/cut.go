@@ -9,12 +9,12 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// cutTime is how long a pair stays in the kernel's set without being renewed. It
-// outlives the lock, so that pairs are renewed seldom: a release takes them out.
+// cutTime is how long a pair of addresses stays in the kernel's set without renewal. It is
+// longer than a lock, so that renewals are rare: a release removes the pairs.
 func (e *Engine) cutTime() time.Duration { return 2*e.cfg.LockTime + minute }
 
-// cut has the kernel cut a locked client off from the peer, from every address of
-// the client that is surely its own.
+// cut makes the kernel drop all packets between a locked client and the peer. It does so
+// for every address that surely belongs to the client.
 func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
 	if !c.locked || !c.proved.Has(int(p.protocol)) {
 		return
@@ -49,16 +49,16 @@ func (e *Engine) cut(h *host, c *client, p *peer, now Time) {
 	p.cutUntil = now.After(d).seconds()
 }
 
-// markFirst has the kernel know that what it is told of an address is to be marked, before
-// anything else of it.
+// markFirst tells the kernel to mark packets of an address. It comes before anything else
+// about the address, so that the kernel never drops them.
 func (e *Engine) markFirst(c *client, a *hostAddr, d time.Duration) {
 	if e.lockMarks(c) {
 		e.sets.Mark(a.addr, d)
 	}
 }
 
-// markPeer has the kernel mark the connections that are opened to a peer, from their first
-// packet on, as routing by the mark needs it. Only what is at the peer's port is its own.
+// markPeer makes the kernel mark connections to a peer from their first packet on, because
+// routing by mark needs that. It marks only those to the peer's own port.
 func (e *Engine) markPeer(h *host, p *peer, now Time) {
 	if e.sets == nil || e.cfg.Marks.ConnMask == 0 || !h.marks(int(p.protocol)) || p.suspect ||
 		p.port < private || detect.WellKnown(nfq.ProtoTCP, p.port) || !e.room(1) || !e.mayChange(h, 1, now) {
@@ -68,15 +68,15 @@ func (e *Engine) markPeer(h *host, p *peer, now Time) {
 	p.cutUntil = now.After(e.cutTime()).seconds()
 }
 
-// cutsAll reports whether everything between the client and this peer is cut. The
-// addresses of other protocols may serve something harmless as well, as
-// a tracker's do: there, each connection has to show what it is. One that is only suspected
-// had a connection that cannot show it any more.
+// cutsAll reports whether everything between the client and this peer is cut. For protocols
+// that are not exclusive, a peer's address may also serve something harmless: a tracker's
+// does. There each connection has to show what it is. A suspected peer is cut anyway: it
+// had a connection that can no longer show that.
 func (e *Engine) cutsAll(h *host, p *peer) bool {
 	return h.modes.holds.Has(int(p.protocol)) && p.byAddress()
 }
 
-// byAddress reports whether the peer is cut as a pair of addresses.
+// byAddress reports whether the cut of the peer is for a pair of addresses.
 func (p *peer) byAddress() bool { return detect.All[p.protocol].Exclusive || p.suspect }
 
 // cutAll cuts a new address of the client off from all its peers.
@@ -103,7 +103,7 @@ func (e *Engine) cutsOf(c *client, a *hostAddr, now Time) (n int) {
 	return n
 }
 
-// renewCuts renews the pairs whose time in the kernel is half over.
+// renewCuts renews the pairs that have less than half their time left in the kernel.
 func (e *Engine) renewCuts(c *client, now Time) {
 	half := now.After(e.cutTime() / 2).seconds()
 	h := &e.hosts[c.host]
@@ -133,7 +133,7 @@ func (e *Engine) uncut(c *client, p *peer) {
 	}
 }
 
-// uncutAddr has the kernel let go of an address that may be another's.
+// uncutAddr removes an address from the kernel's sets: it may now belong to another host.
 func (e *Engine) uncutAddr(c *client, a *hostAddr) {
 	if e.sets == nil || !a.inKernel {
 		return
@@ -147,8 +147,8 @@ func (e *Engine) uncutAddr(c *client, a *hostAddr) {
 	e.unlockAddr(c, a)
 }
 
-// lookAnew notes the same as cutFlows, and that all connections of the client's addresses
-// are to be looked at anew.
+// lookAnew does what cutFlows does, and also marks all connections of the client's
+// addresses for a new look.
 func (e *Engine) lookAnew(c *client) {
 	c.lookedAnew = e.now
 	for _, s := range e.hosts[c.host].addrs {
@@ -159,8 +159,8 @@ func (e *Engine) lookAnew(c *client) {
 	e.cutFlows(c)
 }
 
-// cutFlows notes that connections between the client and its peers may be left that
-// were decided before they were cut.
+// cutFlows notes that connections between the client and its peers may still be open: the
+// kernel accepted them before the cut.
 //
 //go:noinline
 func (e *Engine) cutFlows(c *client) {
@@ -168,7 +168,7 @@ func (e *Engine) cutFlows(c *client) {
 	e.lookAtFlows()
 }
 
-// lookAtFlows has FlowsToCut called.
+// lookAtFlows reports through OnCut that FlowsToCut has to be called.
 func (e *Engine) lookAtFlows() {
 	if !e.flowsDue {
 		e.flowsDue = true
@@ -178,15 +178,16 @@ func (e *Engine) lookAtFlows() {
 	}
 }
 
-// Flows are connections that may have been decided before they were to be cut.
+// Flows are connections that the kernel may have accepted before the cut.
 type Flows struct {
-	// Pairs and Ports are to be taken out of the connection table: what is between a
-	// client and its peer, and what goes from or to a client's own port.
+	// Pairs and Ports have to be removed from the connection table: the connections between
+	// a client and its peer, and those from or to a client's own port.
 	Pairs map[nfq.Pair]struct{}
 	Ports map[nfq.HostPort]struct{}
-	// Hosts have connections and UDP flows that are to be looked at once more.
+	// Hosts are those whose connections and UDP flows need another look.
 	Hosts map[nfq.Addr]struct{}
-	// MarkPairs and MarkPorts are to be marked instead, and Freed not be marked any more.
+	// MarkPairs and MarkPorts have to be marked instead. Connections of Freed have to lose
+	// their mark.
 	MarkPairs map[nfq.Pair]struct{}
 	MarkPorts map[nfq.HostPort]struct{}
 	Freed     map[nfq.Addr]struct{}
@@ -200,17 +201,18 @@ func NewFlows() Flows {
 	}
 }
 
-// FlowsToCut adds to f what may be left since the last call, as far as the kernel's sets
-// have it.
+// FlowsToCut adds to f the connections that may have been left open since the last call. It
+// waits until the kernel has all changes of its sets.
 func (e *Engine) FlowsToCut(f Flows, now Time) {
 	if !e.flowsDue {
 		return
 	}
-	// What a lock has just collected is not in the kernel either. A connection that is
-	// looked at anew before the kernel shows it would be decided once more.
+	// A lock may just have collected changes that the kernel does not have yet. A
+	// connection that came up for a new look before the kernel shows it would be accepted
+	// again.
 	e.flushSets()
 	if e.handed != e.taken {
-		return // SetsTaken has it asked again
+		return // OnCut is called again by SetsTaken
 	}
 	e.flowsDue = false
 	for i := range e.standing {

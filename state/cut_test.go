@@ -11,7 +11,7 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// flowsToCut says which connections are to be looked for: pairs, own ports, and hosts.
+// flowsToCut returns the result of FlowsToCut: pairs, own ports, and hosts.
 func (w *world) flowsToCut() string {
 	f := NewFlows()
 	w.e.FlowsToCut(f, w.now)
@@ -29,17 +29,17 @@ func (w *world) flowsToCut() string {
 	return strings.Join(all, ", ")
 }
 
-// TestFlowsToCut: what the kernel's sets get after connections may have been decided
-// has its connections looked for, once.
+// TestFlowsToCut: after each change of the kernel's sets, FlowsToCut reports once the
+// connections that may have been accepted before it.
 func TestFlowsToCut(t *testing.T) {
 	const host, other = "192.168.1.50", "192.168.1.60"
 	const first = host + " " + firstPeer + ", "
-	// What a host has in its middle, and what it has at a client's own port by TCP.
+	// all: all connections of the host; own: those at the client's own port by TCP.
 	const all, own = host + ", ", ", " + host + " 6 1214"
 	for _, c := range []struct {
 		name   string
 		change func(*Config)
-		// Each step, and what is to be looked for after it.
+		// The steps, and what FlowsToCut must report after each.
 		steps []func(*world)
 		want  []string
 	}{
@@ -121,8 +121,8 @@ func TestFlowsToCut(t *testing.T) {
 	}
 }
 
-// TestFlowsToCutInTime: connections are looked at anew only when the kernel shows them, also
-// when a lock begins between two batches of packets.
+// TestFlowsToCutInTime: connections get another look only when the kernel already shows
+// them, even if a lock begins between two batches of packets.
 func TestFlowsToCutInTime(t *testing.T) {
 	w := newWorld(t, nil)
 	s := &slowSets{fakeSets: w.sets, size: 64}

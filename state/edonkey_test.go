@@ -23,10 +23,10 @@ const (
 	kadFindHead = "e42102"
 )
 
-// kad is a datagram of a host from Kad's port.
+// kad returns a datagram of the host from Kad's port.
 func kad(dst, b string) *nfq.Packet { return udp(macA, hostA, kadPort, dst, kadPort, mustHex(b)) }
 
-// finds answers the questions for nodes as the node with the number does.
+// finds answers the questions for nodes as the node with that number does.
 func finds(w *world) (n int) {
 	for _, q := range w.questions() {
 		if len(q.payload) == 70 && strings.HasPrefix(q.payload, kadFindHead) && strings.HasSuffix(q.payload, kadNumber) {
@@ -37,8 +37,9 @@ func finds(w *world) (n int) {
 	return n
 }
 
-// TestKadIsAskedTwice: one datagram that looks like an obfuscated one makes a suspect. Its
-// answer names its number, and with that it is asked for what proves it.
+// TestKadIsAskedTwice: one datagram that looks like an obfuscated one makes a suspect. The
+// host's answer reveals its number. The second question uses the number, and its answer is
+// proof.
 func TestKadIsAskedTwice(t *testing.T) {
 	w := newWorld(t, nil)
 	w.expect("what looks like Kad", kad("198.51.100.7", kadHidden), nfq.Accept)
@@ -65,7 +66,7 @@ func TestKadIsAskedTwice(t *testing.T) {
 	w.expect("its port is cut", kad("198.51.100.8", kadHidden[:36]), nfq.Drop)
 	w.expect("another port is not", udp(macA, hostA, 40000, "198.51.100.8", 40001, mustHex(kadHidden[:38])), nfq.Accept)
 
-	// As long as it answers it stays locked, and two minutes later it is released.
+	// As long as it answers it stays locked. Two minutes later it is released.
 	for range 20 {
 		w.pass(15 * time.Second)
 		finds(w)
@@ -79,7 +80,8 @@ func TestKadIsAskedTwice(t *testing.T) {
 	}
 }
 
-// TestKadEcho: who sends everything back, or answers without the token, is not locked.
+// TestKadEcho: a host that sends everything back, or answers without the token, is not
+// locked.
 func TestKadEcho(t *testing.T) {
 	w := newWorld(t, nil)
 	for i := range 40 {
@@ -98,7 +100,8 @@ func TestKadEcho(t *testing.T) {
 	}
 }
 
-// TestKadConduct: what a node asks two others proves it; what is too short does not.
+// TestKadConduct: a node's query to two others proves it; a query that is too short does
+// not.
 func TestKadConduct(t *testing.T) {
 	find := kadFindHead + "d263c0bfde199876479fe3f44ba06515847dcb786032431d5989882ae4a6a639"
 	for _, tt := range []struct {
@@ -124,7 +127,7 @@ func TestKadConduct(t *testing.T) {
 	}
 }
 
-// TestEDonkeyLogin: the login is cut, and its sender asked at the ports that it names.
+// TestEDonkeyLogin: the login is cut, and the host is asked at the ports that it names.
 func TestEDonkeyLogin(t *testing.T) {
 	login := mustHex("e33f00000001e43e1279ff0e0e641255583bd9726f44c0a801323612040000000201000106006a6667626f71030100113e000000030100200d010000030100fb8008060a")
 	w := newWorld(t, nil)
@@ -152,7 +155,7 @@ func TestEDonkeyLogin(t *testing.T) {
 	w.expect("another connection is not", tcp(macA, hostA, 40001, "198.51.100.9", 443, nfq.SYN, nil), nfq.Accept)
 }
 
-// donkey is a client that logs in obfuscated: its first data, and its part of the secret.
+// donkey is a client that logs in obfuscated: its secret number, and its first data.
 type donkey struct {
 	private *big.Int
 	first   string
@@ -170,7 +173,7 @@ func newDonkey(i int64) donkey {
 	return d
 }
 
-// back is what it sends to a server that has answered with a key.
+// back returns what the client sends to a server that has answered with a key.
 func (d donkey) back(key []byte) string {
 	shared := append(new(big.Int).Exp(new(big.Int).SetBytes(key), d.private, donkeyPrime).FillBytes(make([]byte, 96)), 34)
 	sum := md5.Sum(shared)
@@ -182,8 +185,8 @@ func (d donkey) back(key []byte) string {
 	return string(b)
 }
 
-// TestEDonkeyServerIsAnswered: one obfuscated login is answered in the server's name, and
-// what follows proves the client. Another program loses this connection.
+// TestEDonkeyServerIsAnswered: the engine answers one obfuscated login in the server's
+// name. The reaction proves the client. Another program loses this connection.
 func TestEDonkeyServerIsAnswered(t *testing.T) {
 	const server = "203.0.113.80"
 	for _, right := range []bool{true, false} {
@@ -216,8 +219,9 @@ func TestEDonkeyServerIsAnswered(t *testing.T) {
 	}
 }
 
-// TestEDonkeyShape: what looks like a connection to another client ends, of a locked client
-// alone, and once for each place: what comes again at once is something else.
+// TestEDonkeyShape: a connection that looks like one between clients ends, on a locked
+// client only, and once for each place. If it comes again at once, another program opens
+// it.
 func TestEDonkeyShape(t *testing.T) {
 	const peer = "203.0.113.90"
 	w := newWorld(t, nil)

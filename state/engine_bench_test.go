@@ -10,7 +10,7 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// idleSets and idleSender stand for a kernel that takes everything for nothing.
+// idleSets and idleSender stand for a kernel that accepts everything at no cost.
 type idleSets struct{}
 
 func (idleSets) Cut(_, _ nfq.Addr, _ time.Duration)              {}
@@ -31,8 +31,7 @@ func (idleSets) Reset(_ *nfq.Packet) error                       { return nil }
 func (idleSets) Answer(*nfq.Packet, []byte) error                { return nil }
 func (idleSets) Reject(_ *nfq.Packet) error                      { return nil }
 
-// benchEngine returns an engine with that many clients, each of which has pinged
-// that many peers.
+// benchEngine returns an engine with that many clients. Each has pinged that many peers.
 func benchEngine(clients, peers int) (*Engine, Time) {
 	cfg := DefaultConfig()
 	e := New(cfg, idleSets{}, idleSets{}, 7)
@@ -71,21 +70,20 @@ func benchTCP(client, peer int, flags uint8, b []byte) *nfq.Packet {
 	return p
 }
 
-// utpData is data in the middle of a uTP flow, secret what an encrypted session
-// begins with.
+// utpData is data in the middle of a uTP flow; secret is how an encrypted session begins.
 var (
 	utpData = "\x01\x00\xfd\xde\x32\xe3\x7e\x70\x00\x00\x01\x00\x00\x04\x00\x00\xf9\xce\x00\x07" + random(1380)
 	secret  = random(200)
 )
 
-// benchTorrent is what a client says to a BitTorrent peer.
+// benchTorrent returns a client's packet to a BitTorrent peer.
 func benchTorrent(client int, b string) *nfq.Packet {
 	p := benchUDP(client, 5, []byte(b))
 	p.SrcPort, p.DstPort = 51413, 6881
 	return p
 }
 
-// newFlow and newAddr make the n-th packet one of another connection, or one to
+// newFlow and newAddr change the n-th packet: newFlow to another connection, newAddr to
 // another address.
 func newFlow(p *nfq.Packet, n uint32) {
 	p.SrcPort, p.Seq = uint16(n), n<<16
@@ -99,20 +97,20 @@ func newAddr(p *nfq.Packet, n uint32) {
 // tableSizes are nearly empty tables, and full ones.
 var tableSizes = []struct{ clients, peers int }{{1, 1}, {DefaultMaxClients, MaxPeers}}
 
-// BenchmarkPacket is the engine's decision about one packet of every kind.
+// BenchmarkPacket measures the engine's decision about one packet of every kind.
 func BenchmarkPacket(b *testing.B) {
 	var (
 		dns    = mustHex("12340100000100000000000003777777076578616d706c6503636f6d0000010001")
 		tls    = append([]byte{0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3}, make([]byte, 500)...)
 		web    = []byte("GET /index.html HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: */*\r\nAccept-Language: en\r\nConnection: keep-alive\r\n\r\n")
 		kazaa  = []byte("GET /.hash=0123456789abcdef0123456789abcdef01234567 HTTP/1.1\r\nUserAgent: KazaaClient Jul 27 2004 21:15:16\r\nX-Kazaa-Username: u\r\nX-Kazaa-SupernodeIP: 198.51.100.10:1214\r\n\r\n")
-		others = DefaultMaxClients + 7 // a host that is no client
+		others = DefaultMaxClients + 7 // a host without a client
 	)
 	kinds := []struct {
 		name string
 		make func(client, peer int) *nfq.Packet
-		next func(p *nfq.Packet, n uint32) // makes it differ from those before
-		// pace is how long after the one before a client sends the next; 0: at once.
+		next func(p *nfq.Packet, n uint32) // makes it differ from earlier ones
+		// pace is the time between two packets of one client; 0: no time.
 		pace time.Duration
 	}{
 		{"accept UDP", func(_, _ int) *nfq.Packet { return benchUDP(others, 9, dns) }, nil, 0},
@@ -141,8 +139,8 @@ func BenchmarkPacket(b *testing.B) {
 		for _, k := range kinds {
 			b.Run(fmt.Sprintf("%s/%dx%d", k.name, size.clients, size.peers), func(b *testing.B) {
 				e, now := benchEngine(size.clients, size.peers)
-				// All clients and all peers in turn: the tables are walked,
-				// not one line of the cache.
+				// All clients and peers in turn, so that the whole tables are used and not
+				// one cache line.
 				packets := make([]*nfq.Packet, 0, size.clients*size.peers)
 				for p := range size.peers {
 					for c := range size.clients {
@@ -168,8 +166,8 @@ func BenchmarkPacket(b *testing.B) {
 	}
 }
 
-// BenchmarkLookBack is the recognition of a client that has just opened a burst
-// of connections, and its end.
+// BenchmarkLookBack measures the recognition of a client that has just opened a burst of
+// connections, and its end.
 func BenchmarkLookBack(b *testing.B) {
 	e, now := benchEngine(1, 1)
 	b.ReportAllocs()
@@ -188,7 +186,7 @@ func BenchmarkLookBack(b *testing.B) {
 	}
 }
 
-// BenchmarkBetweenBatches is what the loop asks of the engine beside packets.
+// BenchmarkBetweenBatches measures what the loop needs from the engine besides packets.
 func BenchmarkBetweenBatches(b *testing.B) {
 	for _, size := range tableSizes {
 		b.Run(fmt.Sprintf("%dx%d", size.clients, size.peers), func(b *testing.B) {

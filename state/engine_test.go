@@ -16,7 +16,7 @@ import (
 	"github.com/p2pwall/p2pwall/state/table"
 )
 
-// The world of the tests: one LAN device, one WAN device.
+// The tests use one LAN device and one WAN device.
 const (
 	lanDev = 3
 	wanDev = 2
@@ -48,13 +48,13 @@ type sent struct {
 	payload  string // hex
 }
 
-// fakeSender and fakeSets record; they stand for the kernel.
+// fakeSender and fakeSets stand for the kernel and record the calls.
 type fakeSender struct {
 	acks          int
 	udp           []sent
 	resets, icmps int
 	handshakes    []string   // hex
-	answered      nfq.Packet // what was answered last, without its data
+	answered      nfq.Packet // the packet answered last, without its data
 	recordNothing bool
 }
 
@@ -82,12 +82,12 @@ func (s *fakeSender) Reject(*nfq.Packet) error { s.icmps++; return nil }
 type fakeSets struct {
 	cuts  map[string]time.Duration
 	locks map[string]time.Duration
-	// own has "address protocol port", marked and watched addresses.
+	// own holds "address protocol port", then come the marked and the watched addresses.
 	own     map[string]time.Duration
 	watched map[string]time.Duration
 	marked  map[string]time.Duration
 	calls   int
-	// ends is when an element of own or watched ends by itself, by clock.
+	// ends is when an element of own or watched times out, by clock.
 	ends  map[string]Time
 	clock *Time
 }
@@ -161,7 +161,7 @@ func (s *fakeSets) endsIn(name string, d time.Duration) {
 	}
 }
 
-// expire takes out what has ended by itself.
+// expire removes elements that have timed out.
 func (s *fakeSets) expire() {
 	for name, end := range s.ends {
 		if *s.clock >= end {
@@ -172,7 +172,7 @@ func (s *fakeSets) expire() {
 	}
 }
 
-// cut is how many elements there are by which a host loses something.
+// cut returns the number of elements by which a host loses something.
 func (s *fakeSets) cut() int {
 	if s.clock != nil {
 		s.expire()
@@ -184,7 +184,7 @@ func (s *fakeSets) Flush() uint64 { return 0 }
 func (s *fakeSets) Room() int     { return 1 << 20 }
 func (s *fakeSets) Lost() bool    { return false }
 
-// world is an engine with what surrounds it.
+// world is an engine with its surroundings.
 type world struct {
 	t    *testing.T
 	e    *Engine
@@ -217,7 +217,7 @@ func lan() Device {
 	}
 }
 
-// pass moves time in steps, so that timers fire when they should.
+// pass moves time forward in steps, so that timers fire when they should.
 func (w *world) pass(d time.Duration) {
 	for end := w.now.After(d); w.now < end; {
 		step := end
@@ -254,10 +254,10 @@ func (w *world) ping(dst string) *nfq.Packet {
 	return udp(macA, "192.168.1.50", 1214, dst, 1214, kazaaPing)
 }
 
-// firstPeer is whom a client speaks to first: that alone proves nothing.
+// firstPeer is the peer that a client contacts first: that alone proves nothing.
 const firstPeer = "192.0.2.1"
 
-// prove has the host ping a first peer, so that its next ping is the second sign of a
+// prove makes the host ping a first peer. Then its next ping is the second sign of a
 // client, and proves it.
 func (w *world) prove() {
 	w.e.Packet(w.ping(firstPeer), w.now)
@@ -320,7 +320,7 @@ func TestTheThreeModes(t *testing.T) {
 	w.expect("anything to a peer", udp(macA, "192.168.1.50", 1214, "198.51.100.7", 1214, []byte("xyz")), nfq.Drop)
 	w.expect("a neighbour's SYN to the peer", tcp(macB, "192.168.1.51", 4000, "198.51.100.7", 1214, nfq.SYN, nil), nfq.Accept)
 
-	// Mode 3: nothing but probes holds the lock, for ten periods.
+	// Mode 3: only probes keep the lock, for ten periods.
 	for range 10 {
 		before := len(w.out.udp)
 		w.pass(41 * time.Second)
@@ -340,7 +340,7 @@ func TestTheThreeModes(t *testing.T) {
 		}
 		w.expect("SYN while the lock is held by probes", w.syn("203.0.113.99"), nfq.Drop)
 	}
-	// The client closes: probes at 1/2, 3/4 and 7/8, then the release.
+	// The client closes: probes at 1/2, 3/4 and 7/8 of the lock, then the release.
 	before := len(w.out.udp)
 	w.pass(79 * time.Second)
 	if n := len(w.out.udp) - before; n != 3 {
@@ -369,8 +369,8 @@ func TestTheThreeModes(t *testing.T) {
 	}
 }
 
-// TestLateProgram has the machine stall beyond a lock's end: the client is probed as
-// ever before it is released.
+// TestLateProgram: the machine stalls beyond a lock's end. The client is still probed
+// before it is released.
 func TestLateProgram(t *testing.T) {
 	for _, stall := range []time.Duration{46 * time.Second, 79 * time.Second, 85 * time.Second, 10 * time.Minute} {
 		w := newWorld(t, nil)
@@ -469,7 +469,7 @@ func TestForgerFirstThenOwner(t *testing.T) {
 
 func TestRoutedHostsShareAMAC(t *testing.T) {
 	w := newWorld(t, nil)
-	// 10.9.0.0/16 lies behind another router, whose MAC all packets have.
+	// 10.9.0.0/16 is behind another router. All its packets have that router's MAC.
 	d := lan()
 	d.Routed = []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")}
 	w.e.SetDevices([]Device{d})
@@ -520,7 +520,7 @@ func TestOptions(t *testing.T) {
 		change   func(*Config)
 		ping     nfq.Verdict
 		syn      nfq.Verdict // to a peer
-		other    nfq.Verdict // SYN to others
+		other    nfq.Verdict // SYN to other hosts
 		pong     bool
 		locked   bool
 		resets   int
@@ -545,8 +545,8 @@ func TestOptions(t *testing.T) {
 			w.expect("ping", w.ping("198.51.100.7"), tt.ping)
 			w.expect("SYN to the peer", w.syn("198.51.100.7"), tt.syn)
 			w.expect("SYN to another", w.syn("203.0.113.1"), tt.other)
-			// UDP that passes is answered by the peer itself, but our
-			// answer keeps the client in its mode all the same.
+			// The peer itself answers UDP that passes. Our answer keeps the client in its
+			// UDP mode all the same.
 			if got := len(w.out.udp) > 0; got != tt.pong {
 				t.Errorf("answered: %v, want %v", got, tt.pong)
 			}
@@ -606,12 +606,12 @@ func TestFakeHostsDoNotPushOutALockedClient(t *testing.T) {
 	}
 	w.prove()
 	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
-	// Hosts of which nothing is proved take each other's places.
+	// Hosts without proof displace each other.
 	flood("198.51.100.9")
 	if n, locked := w.e.Len(); n != 1 || locked != 1 || w.e.Counters.ClientsEvicted == 0 || full != 0 {
 		t.Errorf("%d clients, %d locked, %d evicted, told %d times that the table is full", n, locked, w.e.Counters.ClientsEvicted, full)
 	}
-	// And when all is full of clients that are locked, the next has no place.
+	// When all places have locked clients, there is no place for another.
 	flood("198.51.100.9", "198.51.100.10")
 	if !w.locked("192.168.1.50") {
 		t.Fatal("the locked client was pushed out")
@@ -634,7 +634,7 @@ func TestUnlockedClientsGiveWay(t *testing.T) {
 		}
 	}
 	pings(macA, "192.168.1.50")
-	w.pass(5 * time.Minute) // its lock runs out, and as long again
+	w.pass(5 * time.Minute) // its lock ends, and as much time passes again
 	pings(macB, "192.168.1.51")
 	pings(nfq.MAC{2, 9}, "192.168.1.52")
 	if w.locked("192.168.1.50") || !w.locked("192.168.1.51") || !w.locked("192.168.1.52") {
@@ -662,8 +662,7 @@ func TestUnlockAndExempt(t *testing.T) {
 	w.expect("ping afterwards", w.ping("198.51.100.7"), nfq.Drop)
 }
 
-// TestExemptions: what is given can be listed and ended, by whatever address of the
-// host it was given.
+// TestExemptions: exemptions can be listed, and ended by any address of the host.
 func TestExemptions(t *testing.T) {
 	w := newWorld(t, nil)
 	w.prove()
@@ -736,7 +735,7 @@ func TestExemptions(t *testing.T) {
 	}
 }
 
-// TestDroppedByKernel: what never came counts as dropped, in all places.
+// TestDroppedByKernel: packets dropped by the kernel alone count as dropped everywhere.
 func TestDroppedByKernel(t *testing.T) {
 	w := newWorld(t, nil)
 	w.prove()
@@ -775,7 +774,7 @@ func TestConfigureKeepsLocks(t *testing.T) {
 	}
 }
 
-// TestNoAllocations runs every kind of packet and asserts that none allocates.
+// TestNoAllocations runs every kind of packet. None may allocate.
 func TestNoAllocations(t *testing.T) {
 	w := newWorld(t, nil)
 	w.out.recordNothing = true
@@ -795,14 +794,14 @@ func TestNoAllocations(t *testing.T) {
 	} {
 		if n := testing.AllocsPerRun(200, func() {
 			w.now += Time(time.Millisecond)
-			p.Dst[15]++ // also new peers
+			p.Dst[15]++ // new peers, too
 			w.e.Packet(p, w.now)
 			w.e.Advance(w.now)
 		}); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
-	// Time alone: probes, releases, and clients that are forgotten.
+	// Only time passes: probes, releases, and clients that are forgotten.
 	if n := testing.AllocsPerRun(200, func() {
 		w.now += Time(30 * time.Second)
 		w.e.Advance(w.now)
@@ -811,8 +810,8 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// TestSampledIsDropped: what the kernel's sets blocked is dropped, also by an engine
-// that knows of no lock.
+// TestSampledIsDropped: a sample of what the kernel's sets drop is dropped, even by an
+// engine that knows of no lock.
 func TestSampledIsDropped(t *testing.T) {
 	w := newWorld(t, nil)
 	p := w.syn("203.0.113.80")

@@ -7,7 +7,7 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// Class sorts events for logs and filters.
+// Class sorts events, for logs and filters.
 type Class uint8
 
 // The classes of events.
@@ -30,12 +30,12 @@ type What uint8
 // The kinds of events.
 const (
 	EventFound     What = iota // a client or a peer was found
-	EventLocked                // a client's TCP was locked
-	EventReleased              // the lock ran out, or was lifted: the client is gone
+	EventLocked                // a client was locked
+	EventReleased              // the lock ended or was lifted: the client is gone
 	EventForgotten             // the client and its peers were forgotten
 	EventSent                  // a probe was sent
 	EventAnswered              // a probe was answered
-	EventTableFull             // no place for a new client
+	EventTableFull             // no room for a new client
 	EventForged                // two hosts use one address
 	EventCut                   // a connection was cut
 	EventDropped               // a packet was dropped
@@ -54,19 +54,19 @@ var whatNames = [...]string{
 
 func (w What) String() string { return whatNames[w] }
 
-// Event is something worth telling. It holds no pointer, so that it can be kept
-// and handed on by value.
+// Event is something worth reporting. It holds no pointer, so that it can be kept and
+// passed on by value.
 type Event struct {
 	Time     Time
 	Class    Class
 	What     What
 	Protocol uint8 // index in detect.All
 	Reason   detect.Reason
-	TCP      bool // a packet event is of TCP
+	TCP      bool // for packet events: the packet was TCP
 	Client   nfq.Addr
 	MAC      nfq.MAC
 	Peer     nfq.Addr
-	Port     uint16 // of the peer, or of the client for probes
+	Port     uint16 // of the peer; for probes, of the client
 }
 
 //go:noinline
@@ -75,7 +75,7 @@ func (e *Engine) emit(ev Event) {
 		return
 	}
 	ev.Time = e.now
-	// The event is kept in the engine: a pointer to a local would allocate.
+	// Keep the event in the engine: a pointer to a local one would allocate.
 	e.event = ev
 	e.OnEvent(&e.event)
 }

@@ -9,18 +9,18 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// maxExempt is how many exemptions the administrator can give at run time.
+// maxExempt is how many exemptions can exist at run time.
 const maxExempt = 64
 
-// exemption lasts until a moment; it is by MAC, or by address where mac is zero.
+// exemption is for a MAC, or for an address if mac is zero. It ends at a moment.
 type exemption struct {
-	_     [0]func() // not to be compared: the code for it costs flash
+	_     [0]func() // not comparable: code to compare it costs flash
 	mac   nfq.MAC
 	addr  nfq.Addr
 	until Time
 }
 
-// exempt reports whether the host is not to be looked at.
+// exempt reports whether the engine has to leave the host alone.
 func (e *Engine) exempt(a *nfq.Addr, mac *nfq.MAC, now Time) bool {
 	if e.noExempt {
 		return false
@@ -44,15 +44,14 @@ func (e *Engine) exempt(a *nfq.Addr, mac *nfq.MAC, now Time) bool {
 	return false
 }
 
-// Exemption is a copy of an exemption that was given at run time.
+// Exemption is a copy of an exemption that was made at run time.
 type Exemption struct {
 	Addr nfq.Addr
-	MAC  nfq.MAC // zero where none is known
+	MAC  nfq.MAC // zero if unknown
 	Left time.Duration
 }
 
-// Exemptions returns the exemptions that hold, in the order in which they were
-// given.
+// Exemptions returns the exemptions in force, oldest first.
 func (e *Engine) Exemptions(now Time) []Exemption {
 	var out []Exemption
 	for _, x := range e.exempts[:e.nexempt] {
@@ -63,8 +62,8 @@ func (e *Engine) Exemptions(now Time) []Exemption {
 	return out
 }
 
-// Exempt leaves the host with that address alone for d, and lifts its lock. It
-// reports whether there was room.
+// Exempt exempts the host with that address for d, and lifts its lock. It returns false
+// when there is no room.
 func (e *Engine) Exempt(a netip.Addr, d time.Duration, now Time) bool {
 	e.now = now
 	addr := nfq.AddrFrom(a)
@@ -84,8 +83,8 @@ func (e *Engine) Exempt(a netip.Addr, d time.Duration, now Time) bool {
 	return true
 }
 
-// EndExemption ends the exemptions of the host with that address. It reports whether
-// there was one.
+// EndExemption ends the exemptions of the host with that address. It returns false when
+// there was none.
 func (e *Engine) EndExemption(a netip.Addr, now Time) bool {
 	e.now = now
 	addr := nfq.AddrFrom(a)
@@ -94,7 +93,7 @@ func (e *Engine) EndExemption(a netip.Addr, now Time) bool {
 		mac = h.key.mac
 	}
 	for i := range e.exempts[:e.nexempt] {
-		// The host may not have been seen since.
+		// The host may not have sent anything since: take its MAC from the exemption.
 		if x := &e.exempts[i]; x.addr == addr && !x.mac.IsZero() {
 			mac = x.mac
 		}
@@ -106,8 +105,8 @@ func (e *Engine) EndExemption(a netip.Addr, now Time) bool {
 	return true
 }
 
-// endExemptions drops the exemptions of an address or of a MAC that is not zero,
-// and those that ran out. It reports whether one was dropped that held.
+// endExemptions removes the exemptions of an address or of a MAC, and those that ran out. A
+// zero MAC matches nothing. It reports whether it removed one that was still in force.
 func (e *Engine) endExemptions(a *nfq.Addr, mac *nfq.MAC, now Time) (ended bool) {
 	n := 0
 	for i := range e.exempts[:e.nexempt] {
@@ -126,13 +125,13 @@ func (e *Engine) endExemptions(a *nfq.Addr, mac *nfq.MAC, now Time) (ended bool)
 	return ended
 }
 
-// setNoExempt notes whether nobody is exempt, which spares the search.
+// setNoExempt notes whether there are no exemptions at all: then nobody has to search.
 func (e *Engine) setNoExempt() {
 	e.noExempt = len(e.cfg.ExemptNets) == 0 && len(e.cfg.ExemptMACs) == 0 && e.nexempt == 0
 }
 
-// Unlock lifts the lock of the host with that address and forgets that it was a
-// client. It reports whether it was one.
+// Unlock lifts the lock of the host with that address and forgets the client. It returns
+// false when there is no such client.
 func (e *Engine) Unlock(a netip.Addr, now Time) bool {
 	e.now = now
 	addr := nfq.AddrFrom(a)

@@ -8,7 +8,7 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// touchedPeers counts the cells that a search for a client's peer looks at; it walks as
+// touchedPeers counts the cells that a search for a client's peer visits. It walks as
 // peerTable.get does.
 func touchedPeers(t *peerTable, a *nfq.Addr, hash uint32) int {
 	n := 1
@@ -20,7 +20,7 @@ func touchedPeers(t *peerTable, a *nfq.Addr, hash uint32) int {
 	}
 }
 
-// walk sums up searches.
+// walk adds up searches.
 type walk struct{ searches, cells, longest int }
 
 func (w *walk) add(cells int) {
@@ -29,9 +29,8 @@ func (w *walk) add(cells int) {
 	w.longest = max(w.longest, cells)
 }
 
-// check wants the searches to be as short as half-full tables with linear probing
-// make them: on average 1.5 cells where the key is there and 2.5 where it is not
-// (Knuth, volume 3, 6.4), with a margin, whatever is in the tables.
+// check requires searches as short as in half-full tables with linear probing: on average
+// 1.5 cells if the key is there and 2.5 if not (Knuth, volume 3, 6.4), with a margin.
 func (w *walk) check(t *testing.T, what string, average float64, longest int) {
 	t.Helper()
 	mean := float64(w.cells) / float64(w.searches)
@@ -41,12 +40,12 @@ func (w *walk) check(t *testing.T, what string, average float64, longest int) {
 	}
 }
 
-// TestFullTablesAreSearchedInAFewCells fills every table, with addresses in a row
-// as networks have them, and counts what a search in them touches.
+// TestFullTablesAreSearchedInAFewCells fills every table with consecutive addresses, as
+// networks have them, and counts the cells that a search visits.
 func TestFullTablesAreSearchedInAFewCells(t *testing.T) {
 	e, now := benchEngine(DefaultMaxClients, MaxPeers)
 	hosts := DefaultMaxClients * hostsPerClient
-	for i := range hosts { // the rest of the hosts, with all the addresses they may have
+	for i := range hosts { // the other hosts, each with as many addresses as it may have
 		for j := range addrsPerHost {
 			p := benchTCP(i, 1, nfq.SYN, nil)
 			p.Src = nfq.AddrFrom4([4]byte{192, 168, 1, byte(j)})

@@ -8,9 +8,9 @@ import (
 	"github.com/p2pwall/p2pwall/state/table"
 )
 
-// maxFlows is how many connections are looked at in the same moment. A
-// connection is in the table from its first data until it is known to be
-// none of a client's, a matter of one or two packets.
+// maxFlows is how many connections the engine reads at the same time. A connection is in
+// the table from its first data until the engine knows that it is not a client's, usually
+// for one or two packets.
 const maxFlows = 256
 
 // flowKey identifies a connection.
@@ -24,75 +24,78 @@ func (h hasher) flow(k *flowKey) uint32 {
 	return finish(word(x, uint32(k.lport)<<16|uint32(k.wport)))
 }
 
-// keyOf returns the key of the connection of a packet that the LAN host sent.
+// keyOf returns the key of a packet's connection. The LAN host sent the packet.
 func keyOf(p *nfq.Packet) flowKey {
 	return flowKey{lan: p.Src, wan: p.Dst, lport: p.SrcPort, wport: p.DstPort}
 }
 
-// fate is what is known of a connection.
+// fate is the decision about a connection.
 type fate uint8
 
 const (
-	open  fate = iota // it is being looked at
-	cut               // of a client: nothing of it goes on, not even sent again later
-	asked             // its first data was answered in the peer's name, see handshake.go
+	open  fate = iota // still being read
+	cut               // it is a client's: nothing of it passes, retransmissions included
+	asked             // the engine answered its first data in the peer's name, see handshake.go
 )
 
-// flow is a TCP connection, as far as the LAN host speaks in it. What comes in is no sign
-// of anything.
+// flow is the LAN host's direction of a TCP connection. What comes in from outside is no
+// evidence.
 type flow struct {
-	_    [0]func() // not to be compared: the code for it costs flash
+	_    [0]func() // not comparable: code to compare it costs flash
 	key  flowKey
 	hash uint32
 	fate fate
 	// owner is the slot of the LAN host.
 	owner int32
-	// begun: the LAN host opened it, and its first packet was seen.
+	// begun: the LAN host opened it, and the engine saw its first packet.
 	begun bool
-	// decided is when it was let pass before, 0 for never.
+	// decided is when the engine accepted it earlier, 0 for never.
 	decided Time
-	// claimed: something of a protocol was recognised in it; sure: these are the words
-	// of a program, read to their end.
+	// claimed: a protocol was recognised in it. sure: that was read to its end, and a
+	// program sent it, not a browser.
 	claimed, sure bool
-	// waiting: it was recognised, and goes on until its next message has come.
+	// waiting: a protocol was recognised, but the connection stays open until its next
+	// message.
 	waiting bool
-	// What was recognised.
+	// The result of the recognition.
 	protocol uint8
 	reason   detect.Reason
 	conduct  bool
-	port     uint16          // where the LAN host says that it listens
+	port     uint16          // where the LAN host says it listens
 	named    detect.Endpoint // the peer that the host says it uses
 	stream   detect.Stream
-	// middle is what came of a connection that was there before it was looked at.
+	// middle is what the engine learnt from the middle of an older connection.
 	middle detect.PeerMiddle
-	// later is how many segments are still looked at of a connection that looked random at
-	// its beginning.
+	// later is how many more segments the engine reads of a connection that began with
+	// random data.
 	later uint8
-	// waits is how often its first data was dropped, to be asked when it is sent again.
+	// waits is how often its first data was dropped. The engine asks when the host sends it
+	// again.
 	waits uint8
-	// mid is what shows of that to be something else, said[:nsaid] what could be read of it,
-	// and segments how many there were; see standing.go.
+	// mid is whether the data turns out to be something else. said[:nsaid] is the part that
+	// could be read, segments how many segments there were; see standing.go.
 	mid      detect.Middle
 	said     [saidSize]byte
 	nsaid    uint8
 	segments uint8
-	// looks is how many segments were looked at of a connection that may have been a
-	// client's before the engine began, see running.go.
+	// looks is how many segments were read of a connection that may be a client's from
+	// before the engine's start, see running.go.
 	looks uint8
-	// When the first data was answered: what the next has to contain, how much of that
-	// came, and up to where the host acknowledges when it has seen the answer.
+	// After the engine's answer to the first data: proof is what the host must send next,
+	// tries how many segments came since, and heard the acknowledgement number that shows
+	// that the host has the answer.
 	proof [20]byte
 	tries uint8
 	heard uint32
-	dev   uint32 // the device by which it came in
-	spent bool   // its first data was answered, so that its peer knows another connection
-	// login is how far a session with a server is that is answered in its name, salt what made
-	// the answer.
+	dev   uint32 // the device on which it arrived
+	spent bool   // the engine answered its first data, so its peer and the host no longer agree
+	// login is the progress of a login that the engine answers in the server's name. salt
+	// is the salt of that answer.
 	login login
 	salt  uint32
 }
 
-// take keeps what a segment said until the head that it is of was read to its end.
+// take stores what a segment told, until its head was read to the end.
 func (f *flow) take(x *detect.Finding) {
 	if f.reason != detect.ReasonAnnounce {
 		f.reason = x.Reason
@@ -106,12 +109,12 @@ func (f *flow) take(x *detect.Finding) {
 	}
 }
 
-// start sets where the LAN host's words begin, as far as that is known: p, the
-// first data that is seen, may have overtaken what precedes it.
+// start sets the sequence number at which the LAN host's data begins, if it is known. The
+// first data that arrives, p, may have overtaken earlier data.
 func (f *flow) start(h *host, p *nfq.Packet) {
 	if s := h.attempt(&f.key); s != nil {
 		if f.decided = s.decided; f.decided != 0 {
-			return // its beginning was looked at
+			return // its beginning was read before
 		}
 		f.stream.Start(s.seq + 1)
 		f.begun = true
@@ -140,11 +143,11 @@ func newFlowTable() flowTable {
 
 func (t *flowTable) get(k flowKey, hash uint32) int32 { return t.index.Get(k, hash) }
 
-// add enters a connection; there must be room.
+// add enters a connection. There must be room.
 func (t *flowTable) add(k flowKey, hash uint32) (slot int32) {
 	slot = t.free[len(t.free)-1]
 	t.free = t.free[:len(t.free)-1]
-	// In place: a literal of this size would be made elsewhere and copied.
+	// In place: a composite literal of this size would be built elsewhere and copied.
 	f := &t.flows[slot]
 	f.key, f.hash, f.fate, f.begun = k, hash, open, false
 	f.claimed, f.sure, f.waiting, f.reason, f.conduct, f.port, f.named = false, false, false, 0, false, 0, detect.Endpoint{}
@@ -162,11 +165,12 @@ func (t *flowTable) remove(slot int32) {
 	t.free = append(t.free, slot)
 }
 
-// flowsPerHost is how many connections of one host are looked at in the same moment.
+// flowsPerHost is how many connections of one host the engine reads at the same time.
 const flowsPerHost = maxFlows / 4
 
-// newFlow enters a connection of a host. When there is no room, or the host has its
-// share, the one that was idle longest gives way: of the host's own in the latter case.
+// newFlow enters a connection of a host. When the host has used up its share, its own
+// longest idle connection gives way. When the table is full, the longest idle one of all
+// gives way.
 func (e *Engine) newFlow(key flowKey, hash uint32, h *host) int32 {
 	t := &e.flows
 	owner := e.slotOf(h)

@@ -10,13 +10,13 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// greeted is what a program answers to a handshake for its torrent.
+// greeted returns a program's answer to a handshake for its torrent.
 func greeted(q []byte) []byte {
 	return append(append([]byte(nil), q[:48]...), "-TR3000-abcdefghijkl"...)
 }
 
-// TestGreetingProves: a program that answers nothing but a handshake in clear is proved, and
-// held, by the torrent that it announced.
+// TestGreetingProves: a program answers only a handshake in clear. The torrent that it
+// announced is enough to prove it and to keep it locked.
 func TestGreetingProves(t *testing.T) {
 	w := newWorld(t, nil)
 	p := &prober{}
@@ -57,8 +57,8 @@ func TestGreetingProves(t *testing.T) {
 	}
 }
 
-// TestAnswersAreBounded: a client is answered as often as keeps it talking. What it asks
-// beyond that is dropped as before, and holds the lock.
+// TestAnswersAreBounded: a client gets just enough answers to keep it talking. Its other
+// queries are dropped without an answer, and renew the lock.
 func TestAnswersAreBounded(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	const seconds = 60

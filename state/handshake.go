@@ -11,55 +11,55 @@ import (
 	"github.com/p2pwall/p2pwall/state/table"
 )
 
-// A connection whose first data looks random may be an encrypted one between peers, or a
-// tunnel, or a proxy's. It is answered in the name of the one it was for: only a client
-// goes on with what proves it (see detect.Handshake). Either way this connection is spent,
-// so that each address is asked once, and what it was is remembered.
+// First data that looks random may belong to an encrypted session between peers, to a
+// tunnel or to a proxy. The engine answers it in the destination's name: only a client then
+// sends the proof (see detect.Handshake). Either way the connection is lost. So each
+// address is asked only once, and the engine remembers the result.
 
 const (
-	// maxJudged is how many addresses are remembered.
+	// maxJudged is how many places are remembered.
 	maxJudged = 512
-	// judgedTime is for how long.
+	// judgedTime is how long they are remembered.
 	judgedTime = 24 * time.Hour
-	// handshakeTime is how long a client may take to go on. Whoever connects again
-	// later has not gone on.
+	// handshakeTime is how long a client may take to send the proof. After that, the place
+	// counts as another program's.
 	handshakeTime = 2 * time.Second
-	// handshakeTries is how many segments may come after the answer until the proof.
+	// handshakeTries is how many other segments may follow the answer before the proof.
 	handshakeTries = 2
-	// handshakeLater is in how many segments more a handshake in clear is looked for: the
-	// encrypted one may agree on that.
+	// handshakeLater is how many further segments are searched for a handshake in clear:
+	// the encrypted handshake may agree to go on in clear.
 	handshakeLater = 8
-	// middleMost is how many segments that look like a client's are let pass in the middle
-	// of a connection with a well-known service.
+	// middleMost is how many segments that look like a client's may pass in the middle of a
+	// connection with a well-known service.
 	middleMost = 200
-	// shapedAgain is within what time whoever opens a connection again that was ended for its
-	// look alone is taken for another program.
+	// shapedAgain is how soon a connection that was ended only for its look may be opened
+	// again to count as another program's.
 	shapedAgain = 20 * time.Second
-	// handshakeWaits is how often the first data of a connection is dropped until it can
-	// be asked. It is sent again after 0.2 s or more.
+	// handshakeWaits is how often the first data of a connection is dropped before the
+	// engine can ask. The host sends it again after 0.2 s or more.
 	handshakeWaits = 2
 )
 
-// handshakePauses are the least times between two such questions to a host of which nothing
-// is proved, by how many of them in turn another program's connections were spent for.
+// handshakePauses are the shortest times between two such questions to a host without
+// proof. The index is how many questions in a row hit another program's connection.
 var handshakePauses = [...]time.Duration{10 * time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour}
 
-// hiddenLast is a connection that looked random: when, and with which address.
+// hiddenLast is a connection that looked random: its time, and a hash of its address.
 type hiddenLast struct {
 	when Time
 	to   uint32
 }
 
-// place is an address outside and a port, as one host knows it: hash is the host's. A host
-// must not be able to tell anything about the places of another. What is behind a proxy
-// changes it, too.
+// place is an outside address and port as one host knows it: host is that host's hash. So a
+// host learns nothing about the places of another. Behind a proxy, the final destination is
+// part of host, too.
 type place struct {
 	addr nfq.Addr
 	port uint16
 	host uint32
 }
 
-// judged is what is known of a place.
+// judged is what is known about a place.
 type judged struct {
 	when Time
 	what judgement
@@ -69,15 +69,15 @@ type judgement uint8
 
 const (
 	unknown  judgement = iota
-	asking             // a connection with it was answered in its name
+	asking             // the engine answered a connection to it in its name
 	peers              // a client's connections go there
-	innocent           // something else does, which looks like theirs
-	other              // something else does, which does not look so
-	ended              // one that was there before was ended, to show how it begins
-	stopped            // the same of one that looked like a client's: the next is asked
+	innocent           // another program's connections go there; they look random, too
+	other              // another program's connections go there; they do not look random
+	ended              // the engine ended an old connection once, to see how the next one begins
+	stopped            // it ended an old connection that looked like a client's; it asks the next one
 )
 
-// judgedTable is the table of such places, the last ones that were used.
+// judgedTable keeps the places used last.
 type judgedTable struct {
 	table.Recent[place]
 	judged []judged // by slot
@@ -87,7 +87,7 @@ func newJudgedTable() judgedTable {
 	return judgedTable{table.NewRecent[place](maxJudged), make([]judged, maxJudged)}
 }
 
-// placeOf is where a connection of the host goes to.
+// placeOf returns the place that a connection of the host goes to.
 func (e *Engine) placeOf(h *host, fl *flow) (place, uint32) {
 	p := place{fl.key.wan, fl.key.wport, h.hash ^ fl.stream.Inner()}
 	return p, e.hashPlace(&p)
@@ -97,7 +97,7 @@ func (e *Engine) hashPlace(p *place) uint32 {
 	return finish(word(e.hash.addr(&p.addr)^p.host, uint32(p.port)))
 }
 
-// by is what is known at a moment.
+// by returns the judgement that holds at a moment.
 func (j *judged) by(now Time) judgement {
 	switch age := now.Since(j.when); {
 	case age > judgedTime:
@@ -108,7 +108,7 @@ func (j *judged) by(now Time) judgement {
 	return j.what
 }
 
-// judgement is what is known of where a connection goes to.
+// judgement returns what is known about the destination of a connection.
 func (e *Engine) judgement(h *host, fl *flow, now Time) judgement {
 	slot := e.judged.Get(e.placeOf(h, fl))
 	if slot == none {
@@ -118,14 +118,14 @@ func (e *Engine) judgement(h *host, fl *flow, now Time) judgement {
 	return e.judged.judged[slot].by(now)
 }
 
-// judge notes what is known of it.
+// judge records it.
 func (e *Engine) judge(h *host, fl *flow, what judgement, now Time) {
 	slot, _ := e.judged.Take(e.placeOf(h, fl))
 	e.judged.judged[slot] = judged{now, what}
 }
 
-// hides returns the protocol of which the first data b of a connection can be an encrypted
-// session, or none.
+// hides returns the protocol whose encrypted sessions may begin with b, the first data of a
+// connection, or none.
 func (e *Engine) hides(h *host, b []byte) int {
 	on, c, found := e.streams&h.modes.on, e.clientOf(h), none
 	for i, p := range detect.All {
@@ -143,11 +143,11 @@ func (e *Engine) hides(h *host, b []byte) int {
 	return found
 }
 
-// hidden deals with first data that can be of an encrypted session. Of a client that is
-// locked such a connection does not go on, unless it is known to go to something else. A
-// host that was proved before is asked at once, any other when it has such connections with
-// several addresses. At the ports of well-known services the same holds for a client, as
-// long as none of its peers was there.
+// hidden handles first data that may begin an encrypted session. A locked client loses the
+// connection, unless its destination is known to be something else. A host that was proved
+// before is asked at once. Any other host is asked when it has such connections with
+// several addresses. At the ports of well-known services a client counts as any other host,
+// until one of its peers was found there.
 func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol int, now Time) nfq.Verdict {
 	fl := &e.flows.flows[slot]
 	cfg := &e.cfg.Protocols[protocol]
@@ -157,7 +157,7 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 	j := e.judgement(h, fl, now)
 	fl.protocol = uint8(protocol)
 	switch {
-	case h.marks(protocol) && j != innocent: // it cannot be asked without loss
+	case h.marks(protocol) && j != innocent: // a question would cost it the connection
 		if sure {
 			return e.markHidden(h, fl, now)
 		}
@@ -167,16 +167,16 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 	case sure && !detect.All[protocol].Hidden.First(p.Payload):
 		return e.shaped(p, h, slot, now)
 	case j == asking && sure:
-		return c.drop(p) // when it is sent again, it is known what it is
+		return c.drop(p) // it will be sent again, and then the result is known
 	case j == peers && (sure || e.sets == nil):
-		// It went where clients go, as they do.
+		// It behaves as clients do, at an address where a client's connections go.
 		if c = e.enter(h, protocol, detect.ReasonEncrypted, &fl.key.lan, d, now); c != nil {
 			e.conduct(h, c, protocol, detect.ReasonEncrypted, &fl.key.wan, fl.stream.Inner(), nfq.Flow{}, now)
 		}
 	case j == asking, j == ended && !proved, j != peers && !proved && !e.mayAskFirst(h, fl, protocol, now):
 		return e.lookLater(slot)
 	case e.sets != nil && !e.shown(h, &fl.key.lan, now):
-		// When it is sent again, it can be asked.
+		// The host will send it again. Then the engine can ask.
 		if fl.waits++; sure || fl.waits <= handshakeWaits {
 			return c.drop(p)
 		}
@@ -189,7 +189,7 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 		}
 		e.wheel.Set(e.timerOf(slot), now.After(handshakeTime))
 		return c.drop(p)
-	case !sure: // it cannot be asked
+	case !sure: // the engine cannot ask
 		return e.lookLater(slot)
 	}
 	fl.fate = cut
@@ -200,9 +200,9 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 	return e.refuse(p, c)
 }
 
-// markHidden marks a connection of a locked client that looks like an encrypted one of its
-// own. Whom it is with is a peer from now on: the next connection there is marked from its
-// first packet.
+// markHidden marks a connection of a locked client that looks like one of its encrypted
+// sessions. Its destination becomes a peer, so that the next connection there is marked
+// from the first packet.
 func (e *Engine) markHidden(h *host, fl *flow, now Time) nfq.Verdict {
 	fl.fate = cut
 	e.Counters.Cuts++
@@ -212,9 +212,9 @@ func (e *Engine) markHidden(h *host, fl *flow, now Time) nfq.Verdict {
 	return e.mark()
 }
 
-// shaped deals with first data of a locked client that looks like a session which nobody
-// can ask. The connection is ended. Who opens it again at once is something else: the
-// client turns to others first.
+// shaped handles first data of a locked client that looks like a session that cannot be
+// asked. It ends the connection. A program that opens it again at once is not the client:
+// the client would try other peers first.
 func (e *Engine) shaped(p *nfq.Packet, h *host, slot int32, now Time) nfq.Verdict {
 	fl := &e.flows.flows[slot]
 	place, _ := e.judged.Take(e.placeOf(h, fl))
@@ -232,8 +232,8 @@ func (e *Engine) shaped(p *nfq.Packet, h *host, slot int32, now Time) nfq.Verdic
 	return e.refuse(p, e.clientOf(h))
 }
 
-// service reports whether a connection goes to a well-known service's port, also behind a
-// proxy. Such services may look random as well.
+// service reports whether a connection goes to a well-known service's port, directly or
+// through a proxy. Such services may send random data, too.
 func service(fl *flow) bool {
 	port := fl.key.wport
 	if fl.stream.Inner() != 0 {
@@ -242,17 +242,17 @@ func service(fl *flow) bool {
 	return port < private || detect.WellKnown(nfq.ProtoTCP, port)
 }
 
-// letGo has a connection that is none of a client's go on.
+// letGo accepts a connection that is not a client's.
 func (e *Engine) letGo(slot int32) nfq.Verdict {
 	fl := &e.flows.flows[slot]
 	if s := e.hosts[fl.owner].attempt(&fl.key); s != nil {
-		s.decided = e.now // what comes here later is of its middle
+		s.decided = e.now // what arrives here later is from its middle
 	}
 	e.endFlowAt(slot)
 	return nfq.AcceptDecided
 }
 
-// lookLater lets first data that looks random pass, and has some of what follows looked at.
+// lookLater accepts first data that looks random, and keeps reading for some segments.
 func (e *Engine) lookLater(slot int32) nfq.Verdict {
 	fl := &e.flows.flows[slot]
 	fl.later = handshakeLater
@@ -262,11 +262,11 @@ func (e *Engine) lookLater(slot int32) nfq.Verdict {
 	return nfq.Accept
 }
 
-// readLater looks for a handshake in clear at the head of a segment.
+// readLater looks for a handshake in clear at the beginning of a segment.
 func (e *Engine) readLater(p *nfq.Packet, d *Device, h *host, slot int32, now Time) nfq.Verdict {
 	fl := &e.flows.flows[slot]
 	if c := e.clientOf(h); c != nil && c.selective {
-		fl.later, fl.begun = 0, false // of its middle it is by now
+		fl.later, fl.begun = 0, false // the segment is from its middle by now
 		return e.unclaimed(p, d, h, slot, now)
 	}
 	f := &e.finding
@@ -290,12 +290,11 @@ func (e *Engine) readLater(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	return e.letGo(slot)
 }
 
-// mayAsk reports whether a connection that looks random is to be asked by the handshake,
-// or reset for it, though nothing says yet that it is a client's. The host has to have such
-// connections with two addresses of one family: one server has an address of each. Those
-// that were there before count as well. Whoever is asked without being a client loses the
-// connection. So a host in which other programs were asked again and again is asked more
-// and more seldom.
+// mayAsk reports whether a connection that looks random may be asked or reset, although
+// nothing shows yet that it is a client's. The host must have such connections with two
+// addresses of one family: a single server may have one address of each family. Old
+// connections count, too. Another program loses the connection that is asked. So the more
+// often other programs were hit on a host, the longer is the pause.
 func (e *Engine) mayAsk(h *host, fl *flow, now Time) bool {
 	s, k := &h.suspicion, &fl.key
 	kind := 0
@@ -308,7 +307,7 @@ func (e *Engine) mayAsk(h *host, fl *flow, now Time) bool {
 	last, x := &s.hidden[kind], e.hash.addr(&k.wan)^fl.stream.Inner()
 	due := e.mayAskNow(h, now)
 	if due && e.sets != nil {
-		e.shown(h, &k.lan, now) // in time for the next
+		e.shown(h, &k.lan, now) // in time for its next connection
 	}
 	if last.when == 0 || now.Since(last.when) > conductTime || last.to == x {
 		*last = hiddenLast{now, x}
@@ -317,7 +316,8 @@ func (e *Engine) mayAsk(h *host, fl *flow, now Time) bool {
 	return due
 }
 
-// mayAskFirst is mayAsk for first data. Where little else begins so, one address is enough.
+// mayAskFirst is mayAsk for first data. If few other programs begin this way, one address is
+// enough.
 func (e *Engine) mayAskFirst(h *host, fl *flow, protocol int, now Time) bool {
 	if may := e.mayAsk(h, fl, now); may || !detect.All[protocol].Hidden.Alone || service(fl) {
 		return may
@@ -325,7 +325,7 @@ func (e *Engine) mayAskFirst(h *host, fl *flow, protocol int, now Time) bool {
 	return e.mayAskNow(h, now)
 }
 
-// mayAskNow reports whether a host was left in peace for long enough.
+// mayAskNow reports whether the pause since the host's last such question is over.
 func (e *Engine) mayAskNow(h *host, now Time) bool {
 	s := &h.suspicion
 	if now.Since(s.handshakeAt) > judgedTime {
@@ -334,7 +334,8 @@ func (e *Engine) mayAskNow(h *host, now Time) bool {
 	return s.handshakeAt == 0 || now.Since(s.handshakeAt) >= handshakePauses[min(int(s.innocents), len(handshakePauses)-1)]
 }
 
-// answerHandshake answers first data in the peer's name, and reports whether it could.
+// answerHandshake answers first data in the peer's name. It returns false when it could
+// not.
 func (e *Engine) answerHandshake(p *nfq.Packet, fl *flow, protocol int) bool {
 	hand := detect.All[protocol].Hidden
 	salt := rand.Uint32() // nobody can guess it
@@ -354,12 +355,12 @@ func (e *Engine) answerHandshake(p *nfq.Packet, fl *flow, protocol int) bool {
 	return true
 }
 
-// answeredHandshake deals with data that follows in a connection that was answered.
+// answeredHandshake handles further data in a connection that the engine has answered.
 func (e *Engine) answeredHandshake(p *nfq.Packet, d *Device, h *host, slot int32, now Time) nfq.Verdict {
 	fl := &e.flows.flows[slot]
 	protocol := int(fl.protocol)
 	if !detect.All[protocol].Hidden.Proved(p.Payload, &fl.proof) {
-		// What it sent before it saw the answer is the rest of its first message.
+		// Data from before the answer arrived is the rest of its first message.
 		if p.Ack == fl.heard {
 			if fl.tries++; fl.tries > handshakeTries {
 				e.provedInnocent(p, h, fl, now)
@@ -369,7 +370,7 @@ func (e *Engine) answeredHandshake(p *nfq.Packet, d *Device, h *host, slot int32
 	}
 	fl.fate = cut
 	e.judge(h, fl, peers, now)
-	e.reset(p) // the connection is spent
+	e.reset(p) // peer and host no longer agree about it
 	h.suspicion.innocents = 0
 	c := e.enter(h, protocol, detect.ReasonHandshake, &fl.key.lan, d, now)
 	if c == nil {
@@ -393,8 +394,8 @@ func (e *Engine) answeredHandshake(p *nfq.Packet, d *Device, h *host, slot int32
 	return c.drop(p)
 }
 
-// disguise notes that a client's peers are at the ports of well-known services. More of its
-// connections may look like those of services.
+// disguise notes that the client has peers at ports of well-known services. So more of its
+// connections may belong to the client although they look like a service's.
 func (e *Engine) disguise(c *client) {
 	if c.disguised {
 		return
@@ -405,8 +406,8 @@ func (e *Engine) disguise(c *client) {
 	}
 }
 
-// provedInnocent notes that a connection that was answered is none of a client's. It is
-// reset, so that its program connects again at once.
+// provedInnocent notes that an answered connection is not a client's. It resets the
+// connection, so that the program connects again at once.
 func (e *Engine) provedInnocent(p *nfq.Packet, h *host, fl *flow, now Time) {
 	fl.fate = cut
 	e.judge(h, fl, innocent, now)
@@ -414,11 +415,11 @@ func (e *Engine) provedInnocent(p *nfq.Packet, h *host, fl *flow, now Time) {
 	e.reset(p)
 }
 
-// timerOf is the timer of a connection.
+// timerOf returns the number of a connection's timer.
 func (e *Engine) timerOf(slot int32) int32 { return int32(len(e.clients)) + slot }
 
-// silent deals with a connection that was answered and in which nothing followed. Its
-// program waits for an answer that never comes; it is to connect again.
+// silent handles an answered connection in which no data followed. Its program waits for an
+// answer that never comes. The reset makes it connect again.
 func (e *Engine) silent(slot int32, now Time) {
 	fl := &e.flows.flows[slot]
 	session := fl.login == loginAsked || fl.login == loginKnown
@@ -440,9 +441,9 @@ func (e *Engine) silent(slot int32, now Time) {
 	e.provedInnocent(&p, &e.hosts[fl.owner], fl, now)
 }
 
-// bare decides about a segment without data of a LAN host, such as comes here only when
-// connection tracking does not know what to make of it. One of a connection that was
-// answered in its peer's name is not for that peer.
+// bare decides about a LAN host's segment without data. The rules queue such a segment only
+// if connection tracking cannot place it. A segment of a connection that was answered in
+// its peer's name must not reach that peer.
 func (e *Engine) bare(p *nfq.Packet, h *host, now Time) nfq.Verdict {
 	key := keyOf(p)
 	slot := e.flows.get(key, e.hash.flow(&key))
@@ -451,13 +452,13 @@ func (e *Engine) bare(p *nfq.Packet, h *host, now Time) nfq.Verdict {
 	}
 	fl := &e.flows.flows[slot]
 	if fl.fate == asked && p.TCPFlags&(nfq.FIN|nfq.RST) != 0 && p.Ack == fl.heard {
-		e.provedInnocent(p, h, fl, now) // it closes, and a client would have gone on
+		e.provedInnocent(p, h, fl, now) // it closes the connection; a client would have gone on
 	}
 	return nfq.Drop
 }
 
-// inMiddle looks at data of a connection of a locked host that was there before it was
-// looked at, and reports whether it is one between peers.
+// inMiddle reads data of an older connection of a locked host, and reports whether it is a
+// session between peers.
 func (e *Engine) inMiddle(c *client, fl *flow, b []byte, ends bool) detect.Match {
 	found := detect.No
 	for i, p := range detect.All {
@@ -482,7 +483,7 @@ func (e *Engine) inMiddle(c *client, fl *flow, b []byte, ends bool) detect.Match
 	return found
 }
 
-// reset ends the connection of a LAN host's packet.
+// reset ends a connection: it sends a reset to the LAN host that sent p.
 func (e *Engine) reset(p *nfq.Packet) {
 	if e.sender == nil {
 		return

@@ -19,8 +19,8 @@ import (
 	"github.com/p2pwall/p2pwall/state/table"
 )
 
-// program is what opens a connection with message stream encryption: its first data, and
-// what it goes on with when it gets the other's key.
+// program is a program that opens a connection with message stream encryption: its secret
+// number, and its first data.
 type program struct {
 	secret *big.Int
 	first  string
@@ -29,14 +29,14 @@ type program struct {
 var msePrime, _ = new(big.Int).SetString("FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74"+
 	"020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A63A36210000000000090563", 16)
 
-// newProgram makes another one for each number.
+// newProgram returns a different program for each number.
 func newProgram(n int) program {
 	secret := new(big.Int).SetBytes([]byte(bytesOf(n, 20)))
 	key := new(big.Int).Exp(big.NewInt(2), secret, msePrime).FillBytes(make([]byte, 96))
 	return program{secret, string(key) + bytesOf(n+1, n%400)}
 }
 
-// bytesOf are random bytes, the same for the same seed.
+// bytesOf returns random bytes, the same for the same seed.
 func bytesOf(seed, n int) string {
 	b := make([]byte, n)
 	r := rand.New(rand.NewPCG(uint64(seed), 77))
@@ -46,14 +46,14 @@ func bytesOf(seed, n int) string {
 	return string(b)
 }
 
-// proof is what the program sends when it gets a key.
+// proof returns what the program sends after it got a key.
 func (p program) proof(key []byte) string {
 	s := new(big.Int).Exp(new(big.Int).SetBytes(key), p.secret, msePrime).FillBytes(make([]byte, 96))
 	sum := sha1.Sum(append([]byte("req1"), s...))
 	return string(sum[:]) + bytesOf(5, 100)
 }
 
-// answer is the last that was sent in a peer's name.
+// answer returns the last data sent in a peer's name.
 func (w *world) answer() []byte {
 	w.t.Helper()
 	if len(w.out.handshakes) == 0 {
@@ -62,8 +62,8 @@ func (w *world) answer() []byte {
 	return mustHex(w.out.handshakes[len(w.out.handshakes)-1])
 }
 
-// begins is a connection whose first data is b, which is sent again while nothing comes
-// back. It returns the last verdict about that.
+// begins opens a connection with first data b and sends b again while there is no reaction.
+// It returns the last verdict.
 func (w *world) begins(sport uint16, dst string, dport uint16, b string) nfq.Verdict {
 	w.t.Helper()
 	answers, packets := len(w.out.handshakes)+w.out.resets, w.e.Counters.Packets
@@ -79,7 +79,7 @@ func (w *world) begins(sport uint16, dst string, dport uint16, b string) nfq.Ver
 	return v
 }
 
-// tries is the same, and nothing is sent again.
+// tries does the same, but sends b only once.
 func (w *world) tries(sport uint16, dst string, dport uint16, b string) nfq.Verdict {
 	w.t.Helper()
 	w.pass(time.Millisecond)
@@ -93,14 +93,14 @@ func (w *world) tries(sport uint16, dst string, dport uint16, b string) nfq.Verd
 	return v
 }
 
-// more is what follows the first data b once the answer was seen.
+// more returns the data that follows first data b after the answer arrived.
 func (w *world) more(sport uint16, dst string, dport uint16, b, next string) *nfq.Packet {
 	p := w.data(sport, dst, dport, 1000+uint32(len(b)), next)
 	p.Ack = 5000 + 96
 	return p
 }
 
-// signs has the host say something that only a client says: once, so that it proves nothing.
+// signs makes the host send one sign of a client: that proves nothing.
 func (w *world) signs() {
 	w.t.Helper()
 	w.expect("a sign", w.speaks("198.51.100.9", 6881, dhtPing), nfq.Drop)
@@ -113,8 +113,8 @@ func (w *world) wantVerdict(what string, got, want nfq.Verdict) {
 	}
 }
 
-// TestProvedByItsSecondConnection: whatever is switched off in a client, it goes on with
-// an answer to its first data as only it can.
+// TestProvedByItsSecondConnection: whatever features a client has off, its reaction to the
+// engine's answer proves it.
 func TestProvedByItsSecondConnection(t *testing.T) {
 	const first, second = "203.0.113.80", "203.0.113.81"
 	for _, tt := range []struct {
@@ -178,7 +178,7 @@ func TestProvedByItsSecondConnection(t *testing.T) {
 			if w.e.Counters.Handshakes != 1 || w.e.Counters.Answers != 1 {
 				t.Errorf("counted %+v", w.e.Counters)
 			}
-			// The same once more is no news; and nobody who is silent is held.
+			// Repeated data changes nothing. A client that says nothing more is released.
 			w.pass(81 * time.Second)
 			if w.locked(hostA) || w.sets.cut() != 0 {
 				t.Error("not released")
@@ -187,14 +187,15 @@ func TestProvedByItsSecondConnection(t *testing.T) {
 	}
 }
 
-// TestWhoIsAsked: with two addresses in half a minute, once in ten seconds, and more seldom
-// where other programs were asked. What else a host said makes no difference.
+// TestWhoIsAsked: a host is asked after connections with two addresses in half a minute,
+// once in ten seconds, and less often if other programs were hit. Other signs make no
+// difference.
 func TestWhoIsAsked(t *testing.T) {
 	type step struct {
 		after time.Duration
 		dst   string
 		port  uint16
-		b     string // empty: a program's
+		b     string // empty: that of a program
 		asked bool
 	}
 	const a, b, c, d = "203.0.113.80", "203.0.113.81", "203.0.113.82", "203.0.113.83"
@@ -267,7 +268,8 @@ func TestWhoIsAsked(t *testing.T) {
 						t.Fatalf("step %d: asked %v, verdict %d, want %v", i, asked, v, s.asked)
 					}
 				}
-				// Whoever was asked and says nothing is reset, to connect again.
+				// A program that says nothing after the question gets a reset, so that it
+				// connects again.
 				w.pass(handshakeTime + 2*table.WheelTick)
 				if w.out.resets != len(w.out.handshakes) || w.sets.cut() != 0 {
 					t.Errorf("%d resets, sets %+v", w.out.resets, w.sets)
@@ -277,8 +279,8 @@ func TestWhoIsAsked(t *testing.T) {
 	}
 }
 
-// TestServersLoseLittle: who uses one Shadowsocks server loses nothing, however often. Who
-// uses five loses one connection to each in a day.
+// TestServersLoseLittle: a host that uses one Shadowsocks server never loses a connection.
+// With five servers it loses one connection to each in a day.
 func TestServersLoseLittle(t *testing.T) {
 	for _, signs := range []bool{false, true} {
 		w := newWorld(t, nil)
@@ -313,13 +315,13 @@ func TestServersLoseLittle(t *testing.T) {
 	}
 }
 
-// TestTunnelBesideATorrent: the Shadowsocks server of a host that is locked for a day loses
-// one connection. Others that begin meanwhile wait until it is known what they are.
+// TestTunnelBesideATorrent: a host is locked for a day. Its Shadowsocks server loses one
+// connection. Other connections that begin meanwhile wait for the result.
 func TestTunnelBesideATorrent(t *testing.T) {
 	const server = "203.0.113.80"
 	for _, tt := range []struct {
 		name string
-		ends func(w *world, b string) // how the program takes the answer
+		ends func(w *world, b string) // the program's reaction to the answer
 	}{
 		{"it waits", func(w *world, _ string) {
 			w.pass(handshakeTime + 2*table.WheelTick)
@@ -382,7 +384,8 @@ func TestTunnelBesideATorrent(t *testing.T) {
 	}
 }
 
-// TestEncryptedSessionsOfAClient: each place is asked once, and what proved is cut.
+// TestEncryptedSessionsOfAClient: each place is asked once, and sessions of the client are
+// cut.
 func TestEncryptedSessionsOfAClient(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	for i := range 50 {
@@ -400,7 +403,7 @@ func TestEncryptedSessionsOfAClient(t *testing.T) {
 	if w.e.clients[0].lockUntil != until {
 		t.Error("the shape of a session holds the lock")
 	}
-	// Where nothing can be asked, it is cut as long as the lock holds, and is no sign.
+	// If nothing can be asked, they are cut while the lock lasts, and are no sign of life.
 	w = lockedTorrent(t, nil)
 	w.e.sets = nil
 	w.pass(time.Second)
@@ -417,7 +420,7 @@ func TestEncryptedSessionsOfAClient(t *testing.T) {
 	if w.out.resets != 0 {
 		t.Error("reset against the configuration")
 	}
-	// An encrypted session beside one sign is no second one.
+	// One encrypted session and one other sign are not two signs.
 	w = newWorld(t, nil)
 	w.expect("a DHT ping", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
 	w.wantVerdict("a session beside it", w.begins(4000, "203.0.113.80", 6881, newProgram(1).first), nfq.Accept)
@@ -426,8 +429,8 @@ func TestEncryptedSessionsOfAClient(t *testing.T) {
 	}
 }
 
-// TestWhereClientsGo: a host that was proved and released gives itself away by going where
-// its client went. What it showed says nothing of other hosts.
+// TestWhereClientsGo: a host was proved and released. It is recognised when it goes where
+// its client went. Other hosts are not judged by that.
 func TestWhereClientsGo(t *testing.T) {
 	const one, two = "203.0.113.80", "203.0.113.81"
 	w := lockedTorrent(t, nil)
@@ -450,7 +453,7 @@ func TestWhereClientsGo(t *testing.T) {
 			p.Seq = 1000
 			v := w.e.Packet(p, w.now)
 			w.e.Advance(w.now)
-			if v == nfq.Drop { // it may be sent again, to be asked
+			if v == nfq.Drop { // the host may send it again, to be asked
 				w.pass(200 * time.Millisecond)
 				v = w.e.Packet(p, w.now)
 			}
@@ -474,7 +477,7 @@ func TestWhereClientsGo(t *testing.T) {
 	if c := w.e.Clients(w.now); !w.locked(hostA) || c[0].Proof != ProofAnswer {
 		t.Errorf("clients %+v", c)
 	}
-	// Where nobody can be asked, two such places prove it.
+	// If nobody can be asked, two such places prove it.
 	w.pass(82 * time.Second)
 	w.e.sets = nil
 	answered = len(w.out.handshakes)
@@ -491,7 +494,7 @@ func TestWhereClientsGo(t *testing.T) {
 }
 
 // TestFoundOnce: a host that was proved is asked at its next connection that looks random,
-// as long as it is remembered: also at a place that nobody knows.
+// as long as it is remembered, even at an unknown place.
 func TestFoundOnce(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	w.pass(82 * time.Second)
@@ -509,8 +512,8 @@ func TestFoundOnce(t *testing.T) {
 	w.wantVerdict("a session after it is forgotten", w.begins(4001, "203.0.113.81", 6881, newProgram(2).first), nfq.Accept)
 }
 
-// TestAskedOnlyWhereItIsShown: without the kernel's help the router would not see what
-// follows its answer, and take a client for something else.
+// TestAskedOnlyWhereItIsShown: without the kernel's help the engine would not see the
+// reaction to its answer, and would take a client for another program.
 func TestAskedOnlyWhereItIsShown(t *testing.T) {
 	const a, b = "203.0.113.80", "203.0.113.81"
 	for _, tt := range []struct {
@@ -521,7 +524,7 @@ func TestAskedOnlyWhereItIsShown(t *testing.T) {
 		{"as it should be", func(*world) {}, true},
 		{"the time of the set is over", func(w *world) {
 			for i := range uint16(5) {
-				w.pass(20 * time.Second) // it is renewed in time
+				w.pass(20 * time.Second) // the watch is renewed in time
 				w.e.Packet(w.speaks("198.51.100.9", 6881, dhtPing), w.now)
 				w.begins(4010+i, a, 6881, newProgram(1).first)
 			}
@@ -561,7 +564,7 @@ func TestAskedOnlyWhereItIsShown(t *testing.T) {
 			}
 		}
 	}
-	// A client that is locked waits for it: what is sent again is asked.
+	// A locked client's data is dropped until the kernel shows it. Sent again, it is asked.
 	w := newWorld(t, nil)
 	w.proveTorrent()
 	w.open(4000, a, 6881)
@@ -579,7 +582,7 @@ func TestAskedOnlyWhereItIsShown(t *testing.T) {
 	}
 }
 
-// failing is a sender that can send nothing.
+// failing is a sender that cannot send anything.
 type failing struct{ fakeSender }
 
 func (*failing) Answer(*nfq.Packet, []byte) error { return errors.New("no") }
@@ -609,8 +612,8 @@ func TestAnswersThatCannotBeSent(t *testing.T) {
 	}
 }
 
-// TestPlacesAreBounded: a client that goes to ever more places takes no more memory, and
-// does not have those forgotten that are in use.
+// TestPlacesAreBounded: a client that goes to more and more places uses no more memory.
+// Places in use are not forgotten.
 func TestPlacesAreBounded(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	const server = "203.0.113.80"
@@ -631,8 +634,8 @@ func TestPlacesAreBounded(t *testing.T) {
 	consistent(t, w.e, w.sets)
 }
 
-// TestInTheMiddle: what was there before the lock goes on, but for what looks as encrypted
-// as a session of the client: also the segments of a download, and of uploads in progress.
+// TestInTheMiddle: connections from before the lock go on, except those that look like the
+// client's encrypted sessions: downloads, and uploads in progress.
 func TestInTheMiddle(t *testing.T) {
 	message := func(kind byte, b string) string {
 		return string(binary.BigEndian.AppendUint32(nil, uint32(1+len(b)))) + string(kind) + b
@@ -674,7 +677,7 @@ func TestInTheMiddle(t *testing.T) {
 		{"a game's little", 7777, []string{"\x05\x00\x00\x00\x01", "\x05\x00\x00\x00\x02"}, false},
 		{"Telegram", 5222, []string{bytesOf(1, 300)}, false},
 	} {
-		for _, held := range []bool{false, true} { // the host is locked
+		for _, held := range []bool{false, true} { // whether the host is locked
 			t.Run(fmt.Sprintf("%s/%v", tt.name, held), func(t *testing.T) {
 				w := newWorld(t, nil)
 				if held {
@@ -699,7 +702,7 @@ func TestInTheMiddle(t *testing.T) {
 	}
 }
 
-// What a place was known for before the lock is known in the middle, too.
+// What was known about a place before the lock also counts for the middle of a connection.
 func TestInTheMiddleOfWhatIsKnown(t *testing.T) {
 	for _, tt := range []struct {
 		name, first string
@@ -719,7 +722,7 @@ func TestInTheMiddleOfWhatIsKnown(t *testing.T) {
 		w.wantVerdict(tt.name, w.begins(4000, "203.0.113.80", tt.port, tt.first), before)
 		w.proveTorrent()
 		w.expect("a DHT ping", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
-		for range synsPerHost { // its beginning is long ago
+		for range synsPerHost { // its beginning is forgotten
 			w.e.Packet(w.syn("203.0.113.90"), w.now)
 		}
 		w.pass(31 * time.Second)
@@ -728,7 +731,7 @@ func TestInTheMiddleOfWhatIsKnown(t *testing.T) {
 			want = nfq.Drop
 		}
 		w.wantVerdict(tt.name+", in its middle", w.goesOnFrom(4000, "203.0.113.80", tt.port), want)
-		// Nothing that begins there is spared by it.
+		// A new connection to that place is still asked.
 		if !tt.cut {
 			before := len(w.out.handshakes)
 			w.wantVerdict("what begins as a session", w.begins(4001, "203.0.113.80", tt.port, newProgram(2).first), nfq.Drop)
@@ -737,15 +740,15 @@ func TestInTheMiddleOfWhatIsKnown(t *testing.T) {
 			}
 		}
 	}
-	// So is a tunnel whose place was asked.
+	// The same goes for a tunnel whose place was asked.
 	w := lockedTorrent(t, nil)
 	w.wantVerdict("the first", w.begins(4000, "203.0.113.80", 8388, bytesOf(1, 200)), nfq.Drop)
 	w.pass(handshakeTime + time.Millisecond)
 	w.wantVerdict("one in its middle", w.goesOnFrom(4001, "203.0.113.80", 8388), nfq.AcceptDecided)
 }
 
-// goesOnFrom is an upload of random bytes in the middle of a connection, until it is
-// decided. It returns the last verdict.
+// goesOnFrom uploads random bytes in the middle of a connection until there is a decision.
+// It returns the last verdict.
 func (w *world) goesOnFrom(sport uint16, dst string, dport uint16) (v nfq.Verdict) {
 	w.t.Helper()
 	for i := range 20 {
@@ -756,9 +759,9 @@ func (w *world) goesOnFrom(sport uint16, dst string, dport uint16) (v nfq.Verdic
 	return v
 }
 
-// TestPeersAtPortsOfServices: a client whose peers are at 443 and 80 only is proved as
-// others are. What it has running there is cut then, and nothing else of the host that is
-// there: other programs lose one connection to a server.
+// TestPeersAtPortsOfServices: a client with peers at ports 443 and 80 only is proved as
+// usual. Then its sessions there are cut. Other programs of the host lose one connection to
+// a server.
 func TestPeersAtPortsOfServices(t *testing.T) {
 	const one, two, other = "203.0.113.80", "203.0.113.81", "203.0.113.90"
 	says := func(w *world, sport uint16, dst string, n int) (v nfq.Verdict) {
@@ -770,7 +773,7 @@ func TestPeersAtPortsOfServices(t *testing.T) {
 		return v
 	}
 	requests := func(w *world, sport uint16, dst string) nfq.Verdict { return says(w, sport, dst, 33) }
-	for _, held := range []bool{false, true} { // it is locked for something else it said
+	for _, held := range []bool{false, true} { // whether it is locked for another sign
 		w := newWorld(t, nil)
 		if held {
 			w = lockedTorrent(t, nil)
@@ -787,8 +790,8 @@ func TestPeersAtPortsOfServices(t *testing.T) {
 		w.wantVerdict("another session", w.begins(4002, one, 443, newProgram(2).first), nfq.Drop)
 		w.wantVerdict("TLS", w.begins(4003, other, 443, hello("www.example.org")), nfq.AcceptDecided)
 	}
-	// Sessions with two peers that run when the lock begins: one is reset, so that it shows
-	// what it is.
+	// Sessions with two peers are running when the lock begins. One is reset, so that the
+	// client opens another.
 	w := lockedTorrent(t, nil)
 	w.wantVerdict("the middle of a session", requests(w, 4000, one), nfq.Accept)
 	w.wantVerdict("of another", requests(w, 4001, two), nfq.Drop)
@@ -799,10 +802,10 @@ func TestPeersAtPortsOfServices(t *testing.T) {
 	w.wantVerdict("it connects again", w.begins(4002, two, 443, p.first), nfq.Drop)
 	w.expect("what proves it", w.more(4002, two, 443, p.first, p.proof(w.answer())), nfq.Drop)
 	w.wantVerdict("the middle of the first", requests(w, 4000, one), nfq.Drop)
-	// A session that asks for one block at a time gives itself away.
+	// A session that asks for one block at a time can be recognised.
 	w = lockedTorrent(t, nil)
 	w.wantVerdict("requests, each alone", says(w, 4000, one, 17), nfq.Drop)
-	// A messenger's one connection goes on for ever.
+	// A messenger's only connection is never cut.
 	w = lockedTorrent(t, nil)
 	for range 100 {
 		if v := says(w, 4000, one, 105); v == nfq.Drop {
@@ -812,9 +815,9 @@ func TestPeersAtPortsOfServices(t *testing.T) {
 	}
 }
 
-// TestStormOfSYNs: a client that opens more connections than can be remembered. Those that
-// were refused are not remembered at all; else what begins is asked all the same, and no
-// port of another connection is taken for the client's own.
+// TestStormOfSYNs: a client opens more connections than can be remembered. Refused ones are
+// not remembered at all. The beginnings of others are still asked, and no port of another
+// connection is taken for the client's own.
 func TestStormOfSYNs(t *testing.T) {
 	storm := func(w *world, dst string) {
 		for i := range 3 * synsPerHost {
@@ -845,7 +848,7 @@ func TestStormOfSYNs(t *testing.T) {
 	storm(w, "203.0.113.200")
 	w.expect("a handshake in clear whose beginning is forgotten", w.data(4002, "203.0.113.82", 6882, 1000, handshake), nfq.Drop)
 	w.wantOwn(hostA, 51413)
-	// Others' connections go on meanwhile.
+	// Other programs' connections go on.
 	for i, b := range []string{hello("www.example.org"), "GET / HTTP/1.1\r\nHost: a.b\r\n\r\n", "SSH-2.0-x\r\n", "hullo\n"} {
 		port := uint16(4100 + i)
 		w.open(port, "203.0.113.83", 7000)
@@ -860,7 +863,8 @@ func TestStormOfSYNs(t *testing.T) {
 	}
 }
 
-// TestNoAllocationsForHandshakes: no step of it allocates, nor do changes of own ports.
+// TestNoAllocationsForHandshakes: no step of a handshake allocates, nor do changes of own
+// ports.
 func TestNoAllocationsForHandshakes(t *testing.T) {
 	for _, locked := range []bool{false, true} {
 		w := newWorld(t, nil)
@@ -881,7 +885,7 @@ func TestNoAllocationsForHandshakes(t *testing.T) {
 		if a := testing.AllocsPerRun(500, func() {
 			n++
 			if h := w.e.hostAt(&syn.Src); h != nil {
-				h.suspicion.innocents = 0 // or it is asked more and more seldom
+				h.suspicion.innocents = 0 // otherwise it is asked less and less often
 			}
 			w.now += Time(11 * time.Second / 4)
 			for _, p := range []*nfq.Packet{syn, first, next, next, next, next, end, middle, middle, middle} {
@@ -908,7 +912,7 @@ func TestNoAllocationsForHandshakes(t *testing.T) {
 		hand.Answer(w.e.out[:], nil, 7)
 		hand.Proof([]byte(p.first), 7, &f.proof)
 		hand.Proved([]byte(p.first), &f.proof)
-	}); a > 2 { // the two conversions here
+	}); a > 2 { // the two conversions in this test
 		t.Errorf("%v allocations", a)
 	}
 }

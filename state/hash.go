@@ -10,8 +10,7 @@ import (
 // none stands for "no slot" in tables that are linked by slot number.
 const none = table.None
 
-// hasher mixes table keys. The seed keeps outsiders from choosing addresses
-// that collide.
+// hasher mixes table keys. The seed stops outsiders from choosing addresses that collide.
 type hasher struct{ seed uint32 }
 
 // word is one step of Murmur3: two 32-bit multiplications, cheap on MIPS.

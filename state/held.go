@@ -7,27 +7,27 @@ import (
 )
 
 const (
-	// maxHeld segments that came before what precedes them are kept; heads
-	// of HTTP are seldom longer than two segments, and seldom overtaken.
+	// maxHeld is how many segments are kept that arrived out of order. HTTP heads seldom
+	// have more than two segments, and those seldom arrive out of order.
 	maxHeld = 16
 	// heldSize is how much of a segment is kept, in bytes.
 	heldSize = 1500
 )
 
-// held is a copy of a segment that came too early.
+// held is a copy of a segment that arrived too early.
 type held struct {
-	_    [0]func() // not to be compared: the code for it costs flash
-	flow int32     // slot in the flow table, none when this place is free
+	_    [0]func() // not comparable: code to compare it costs flash
+	flow int32     // slot in the flow table; none if this place is free
 	seq  uint32
 	n    uint16
 	data [heldSize]byte
 }
 
-// heldTable keeps segments until what precedes them has come. The packets
-// themselves go on their way: only the copy waits.
+// heldTable keeps segments until the data before them has come. The packets themselves are
+// not delayed: only the copy waits.
 type heldTable struct {
 	places [maxHeld]held
-	next   int // the place that is used next: the oldest
+	next   int // the next place to use: the oldest
 }
 
 func (t *heldTable) init() {
@@ -52,7 +52,7 @@ func (t *heldTable) drop(flow int32) {
 	}
 }
 
-// feed shows a segment to a stream, and then those held back that follow it.
+// feed passes a segment to a stream, and then the held segments that follow it.
 func (e *Engine) feed(h *host, slot int32, s *detect.Stream, seq uint32, b []byte, f *detect.Finding) detect.Match {
 	on := e.streams & h.modes.on
 	m := s.Feed(on, seq, b, true, f)

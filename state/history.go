@@ -2,7 +2,7 @@
 
 package state
 
-// HistoryMinutes is how far back the history goes.
+// HistoryMinutes is the length of the history, in minutes.
 const HistoryMinutes = 60
 
 // Bucket counts what happened in one minute.
@@ -26,7 +26,7 @@ func (h *history) at(now Time) *Bucket {
 	return &h.buckets[h.place]
 }
 
-// turn goes on to the minute of now and empties the buckets that were passed over.
+// turn moves the ring on to the minute of now and empties the buckets in between.
 //
 //go:noinline
 func (h *history) turn(now Time) {
@@ -40,7 +40,7 @@ func (h *history) turn(now Time) {
 	h.end, h.place = Time(h.minute+1)*Time(minute), int(h.minute%HistoryMinutes)
 }
 
-// History returns the last hour, oldest minute first; the last one is running.
+// History returns the last hour, oldest minute first. The last minute is not over yet.
 func (e *Engine) History(now Time) [HistoryMinutes]Bucket {
 	e.history.at(now)
 	var out [HistoryMinutes]Bucket

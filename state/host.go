@@ -10,44 +10,42 @@ import (
 )
 
 const (
-	// hostsPerClient is how many LAN hosts are remembered for each place
-	// in the client table.
+	// hostsPerClient is how many LAN hosts the engine remembers for each place in the
+	// client table.
 	hostsPerClient = 4
-	// addrsPerHost is how many addresses one host may have: IPv4 and
-	// several of IPv6, of which new ones are made up each day.
+	// addrsPerHost is how many addresses a host may have: IPv4, and several IPv6 addresses.
+	// Hosts make up new IPv6 addresses each day.
 	addrsPerHost = 16
-	// synsPerHost is how many of a host's last connection attempts are
-	// remembered.
+	// synsPerHost is how many of a host's last connection attempts are remembered.
 	synsPerHost = 64
-	// ownership is how long an address belongs to the MAC that used it
-	// last. Another MAC that uses it within this time is a forgery, or
-	// makes the address contested.
+	// ownership is how long an address belongs to the MAC that last used it. Another MAC
+	// that uses it within this time forges it, or makes it contested.
 	ownership = 5 * time.Minute
-	// sharing is how long a MAC is taken for that of several hosts, from when two
-	// of its IPv4 addresses were used by turns last.
+	// sharing is how long a MAC counts as shared by several hosts after two of its IPv4
+	// addresses last took turns.
 	sharing = 15 * time.Minute
-	// hostsPerMAC is how many hosts one MAC may stand for.
+	// hostsPerMAC is how many hosts may share one MAC.
 	hostsPerMAC = 32
-	// A host is young for so long. When the table is full, the young give way first:
-	// addresses that somebody makes up are all new.
+	// youth is how long a host counts as young. When the table is full, young hosts give
+	// way first: made-up addresses are all young.
 	youth = time.Minute
-	// What one host may cause: so much at once, and so much a second. Changes are those
+	// The limits for one host: so much at once, and so much a second. Changes are changes
 	// of the kernel's sets.
 	changesAtOnce, changesPerSecond = 512, 16
 	eventsAtOnce, eventsPerSecond   = 512, 4
-	// roundsAtOnce and roundsPerSecond bound the rounds of questions to all hosts:
-	// those that somebody makes up are many.
+	// roundsAtOnce and roundsPerSecond limit the rounds of questions to all hosts together:
+	// somebody may make up many hosts.
 	roundsAtOnce, roundsPerSecond = 64, 16
 )
 
-// budget bounds how often something may be caused.
+// budget limits how often something may happen.
 type budget struct {
 	used uint16
-	at   seconds // when it was counted
+	at   seconds // when used was last counted
 }
 
-// take reports whether it may be caused n times more, and counts that. There may be
-// less left than n, but something has to be.
+// take reports whether it may happen again, and then counts n times. Fewer than n may be
+// left, but at least one must be.
 //
 //go:noinline
 func (b *budget) take(n, atOnce, perSecond int, now seconds) bool {
@@ -62,13 +60,13 @@ func (b *budget) take(n, atOnce, perSecond int, now seconds) bool {
 	return true
 }
 
-// hostKey identifies a LAN host: by its MAC where the address is on link and the MAC is
-// one host's alone, else by its address. A host is then locked on IPv4 and IPv6 alike,
-// and a forged source address does not touch the address's owner. Behind a repeater, or
-// another router, each address is a host.
+// hostKey identifies a LAN host. It is the MAC if the address is on link and only one host
+// uses the MAC. So a lock covers IPv4 and IPv6, and a forged source address does not harm
+// its owner. Otherwise it is the address: behind a repeater or another router each address
+// is a host.
 type hostKey struct {
 	mac  nfq.MAC
-	addr nfq.Addr // only when mac is zero
+	addr nfq.Addr // only if mac is zero
 }
 
 func (e *Engine) hashKey(k *hostKey) uint32 {
@@ -84,58 +82,58 @@ type syn struct {
 	sport, dport uint16
 	seq          uint32
 	when         Time
-	decided      Time // when the beginning of its connection was let pass; 0: not yet
-	hidden       bool // that looked random
+	decided      Time // when the first data of its connection was accepted; 0: not yet
+	hidden       bool // that data looked random
 }
 
-// host is a LAN host that was seen, P2P or not.
+// host is a LAN host that was seen, with or without P2P.
 type host struct {
-	_        [0]func() // not to be compared: the code for it costs flash
+	_        [0]func() // not comparable: code to compare it costs flash
 	key      hostKey
 	hash     uint32
 	client   int32 // slot in Engine.clients, or none
 	used     bool
 	lastSeen Time
-	via      nfq.MAC             // with which its packets come
-	shared   Time                // until then at least its MAC stands for several hosts; 0: it does not
-	sharedBy uint32              // hash of the address of IPv4 that a shared MAC was used with last
-	last     int32               // slot of the address that was used last, or none
-	last4    int32               // the same of IPv4
-	flows    uint16              // connections of it that are being looked at
-	changes  budget              // of the kernel's sets
-	events   budget              // of its connections and peers
-	born     Time                // when it was entered
-	doubtful Time                // until then it is not sure by which router its packets come
+	via      nfq.MAC             // source MAC of its packets
+	shared   Time                // its MAC counts as shared until then or longer; 0: not shared
+	sharedBy uint32              // hash of the IPv4 address that the shared MAC last used
+	last     int32               // slot of the address used last, or none
+	last4    int32               // slot of the IPv4 address used last, or none
+	flows    uint16              // number of its connections that are being read
+	changes  budget              // budget of changes of the kernel's sets
+	events   budget              // budget of events about its connections and peers
+	born     Time                // when it was added
+	doubtful Time                // until then it is unclear which router sends its packets
 	addrs    [addrsPerHost]int32 // slots in Engine.addrs, or none
-	device   uint32              // interface index that it was seen on last
-	decided  uint32              // when modes was, see policy.go
+	device   uint32              // interface index that it was last seen on
+	decided  uint32              // the version of the policies that modes follows, see policy.go
 	modes    modes
 	suspicion
 	syns  [synsPerHost]syn
-	nsyns uint32 // how many were ever recorded
-	// served are the TCP ports at which the host answered the outside lately, the newest
-	// first, as far as that is shown.
+	nsyns uint32 // number of attempts so far
+	// served are the TCP ports at which the host recently answered somebody outside, the
+	// newest first. The engine sees only some of these answers.
 	served [servedPorts]uint16
 }
 
-// hostAddr is one address and the host that owns it.
+// hostAddr is an address and its owner.
 type hostAddr struct {
-	_         [0]func() // not to be compared: the code for it costs flash
+	_         [0]func() // not comparable: code to compare it costs flash
 	addr      nfq.Addr
 	hash      uint32
 	host      int32
 	used      bool
-	lookDue   bool // connections of it are to be looked at anew
-	freeDue   bool // connections of it that were marked are to be so no more
-	inKernel  bool // the kernel's sets may have it
+	lookDue   bool // its connections need another look
+	freeDue   bool // its marked connections have to lose the mark
+	inKernel  bool // the kernel's sets may contain it
 	lastSeen  Time
-	contested Time // until then the kernel's sets are not used for it
-	// The kernel shows what it says by TCP from the one on and until the other.
+	contested Time // until then it stays out of the kernel's sets
+	// Between these moments the kernel passes to the engine what the address sends by TCP.
 	watchFrom, watchUntil Time
 }
 
-// hostOf returns the host that sent p, entering it when it is new. It returns nil for
-// a source that cannot be one of the device's hosts: nothing is done by its address.
+// hostOf returns the host that sent p, and adds it if it is new. It returns nil if the
+// source cannot be a host of the device. Then the engine does nothing to that address.
 func (e *Engine) hostOf(p *nfq.Packet, d *Device, now Time) *host {
 	onLink := d.onLink(&p.Src)
 	if !onLink && !d.behind(&p.Src) {
@@ -164,7 +162,7 @@ func (e *Engine) hostOf(p *nfq.Packet, d *Device, now Time) *host {
 	return h
 }
 
-// addrsOf is how many addresses the host has.
+// addrsOf returns the number of the host's addresses.
 //
 //go:noinline
 func addrsOf(h *host) (n int) {
@@ -176,11 +174,11 @@ func addrsOf(h *host) (n int) {
 	return n
 }
 
-// owns reports whether the address is the host's, as far as is known: not one that
-// another host uses as well. Only to such an address anything is sent.
+// owns reports whether the host owns the address. The engine sends only to addresses of
+// their owner.
 func (e *Engine) owns(h *host, a *nfq.Addr) bool { return e.hostAt(a) == h }
 
-// hostBy returns the host with a key, which sent p, entering it when it is new.
+// hostBy returns the host with key k, which sent p, and adds it if it is new.
 func (e *Engine) hostBy(k *hostKey, p *nfq.Packet, now Time) *host {
 	hash := e.hashKey(k)
 	slot := e.hostIndex.Get(*k, hash)
@@ -210,9 +208,9 @@ func (e *Engine) hostBy(k *hostKey, p *nfq.Packet, now Time) *host {
 	return h
 }
 
-// staysShared notes that the shared MAC of h was used with the address. When that was
-// one and the same address of IPv4 for long, the MAC is one host's again: as soon as none
-// of those that it stood for is a client.
+// staysShared notes that h's shared MAC used the address. The MAC counts as one host's
+// again when it has used the same IPv4 address for long enough, and no client is left among
+// the hosts that shared it.
 func (e *Engine) staysShared(h *host, src *nfq.Addr, now Time) {
 	if src.Is4() {
 		if x := e.hash.addr(src); x != h.sharedBy {
@@ -236,13 +234,13 @@ func (e *Engine) staysShared(h *host, src *nfq.Addr, now Time) {
 	h.shared, h.sharedBy = 0, 0
 }
 
-// share records that the host's MAC stands for several hosts: from now on each address
-// is one. What is known of the host goes with the address that it was recognised by. It
-// reports false when there is no place for that: the client is forgotten then.
+// share records that several hosts share the host's MAC: from now on each address is a
+// host. What is known about the host moves to the address that was recognised. If there is
+// no place for that, share forgets the client and returns false.
 func (e *Engine) share(h *host, now Time) bool {
 	mac := h.key.mac
 	slot := e.slotOf(h)
-	e.hostLRU.Touch(slot) // it is not to give way to what follows
+	e.hostLRU.Touch(slot) // so that the hosts added below do not displace it
 	for i, s := range h.addrs {
 		if s != none {
 			e.disown(s)
@@ -252,7 +250,7 @@ func (e *Engine) share(h *host, now Time) bool {
 	h.last, h.last4 = none, none
 	h.shared = now.After(sharing)
 	client, suspected := h.client, h.suspicion
-	h.client, h.suspicion = none, suspicion{} // nobody is asked as it any more
+	h.client, h.suspicion = none, suspicion{} // it is not asked any more
 	if client == none {
 		return true
 	}
@@ -264,7 +262,7 @@ func (e *Engine) share(h *host, now Time) bool {
 		to = e.newHost(k, hash, &mac, now)
 	}
 	if to == none || e.hosts[to].client != none {
-		h.client = client // for a moment, to be forgotten whole
+		h.client = client // only so that forget finds it
 		e.forget(client)
 		return false
 	}
@@ -276,8 +274,8 @@ func (e *Engine) share(h *host, now Time) bool {
 	return true
 }
 
-// mayChange reports whether the host may cause n more changes of the kernel's sets. A
-// flood of made-up peers or addresses must not have the kernel do nothing else.
+// mayChange reports whether the host may cause n more changes of the kernel's sets. It
+// stops a flood of made-up peers or addresses from keeping the kernel busy.
 func (e *Engine) mayChange(h *host, n int, now Time) bool {
 	ok := h.changes.take(n, changesAtOnce, changesPerSecond, e.seconds(now))
 	if !ok {
@@ -286,8 +284,7 @@ func (e *Engine) mayChange(h *host, n int, now Time) bool {
 	return ok
 }
 
-// emitOf emits an event of a connection or a peer of the host, if it has not caused too
-// many.
+// emitOf emits an event about a connection or peer of the host, within the host's limit.
 //
 //go:noinline
 func (e *Engine) emitOf(h *host, ev Event) {
@@ -308,8 +305,8 @@ func (e *Engine) hostAt(a *nfq.Addr) *host {
 	return nil
 }
 
-// unmet reports whether nothing has come from the host itself yet: it is known by its
-// address alone, from the connection table or from a packet to it.
+// unmet reports whether the host itself has sent nothing yet. Then it is known only from
+// the connection table or from a packet to it, by its address alone.
 //
 //go:noinline
 func (e *Engine) unmet(slot int32) bool {
@@ -317,18 +314,18 @@ func (e *Engine) unmet(slot int32) bool {
 	return h.key.mac.IsZero() && h.via.IsZero() && h.client == none
 }
 
-// meet takes what is known of an unmet host for the host h, which it is.
+// meet moves what is known of an unmet host to h: both are the same host.
 //
 //go:noinline
 func (e *Engine) meet(h *host, slot int32) {
 	if h.suspicion.first == 0 {
-		h.suspicion = e.hosts[slot].suspicion // it was asked as that
+		h.suspicion = e.hosts[slot].suspicion // it was asked under that address
 	}
 	e.dropHost(slot)
 }
 
-// adopt gives a MAC to a host that was known by its address alone, as one is
-// that was first met in a packet from outside.
+// adopt gives a MAC to a host that was known by its address alone, for example because a
+// packet from outside came first. It returns none if there is no such host.
 func (e *Engine) adopt(k *hostKey, hash uint32, src *nfq.Addr) int32 {
 	if k.mac.IsZero() {
 		return none
@@ -350,8 +347,8 @@ func (e *Engine) adopt(k *hostKey, hash uint32, src *nfq.Addr) int32 {
 	return slot
 }
 
-// newHost takes a free place, or that of the host without a client that was
-// silent longest: one with the same MAC, if there are many of those, else a young one.
+// newHost adds a host in a free place. If there is none, a host without a client gives way:
+// see unneeded. If too many hosts share the MAC, one of these gives way.
 func (e *Engine) newHost(k hostKey, hash uint32, via *nfq.MAC, now Time) int32 {
 	slot := int32(none)
 	if k.mac.IsZero() && !via.IsZero() {
@@ -389,7 +386,9 @@ func (e *Engine) newHost(k hostKey, hash uint32, via *nfq.MAC, now Time) int32 {
 	return slot
 }
 
-// unneeded returns the host that gives way to another, or none.
+// unneeded returns the host without a client that gives way to another, or none. Young
+// hosts, and those silent for longer than ownership, go first. Among these, and among the
+// others, it is the one silent longest.
 func (e *Engine) unneeded(now Time) int32 {
 	found := int32(none)
 	for s := e.hostLRU.Oldest(); s != none; s = e.hostLRU.Newer(s) {
@@ -407,11 +406,11 @@ func (e *Engine) unneeded(now Time) int32 {
 	return found
 }
 
-// young reports whether the host was entered a moment ago.
+// young reports whether the host was added a moment ago.
 func (h *host) young(now Time) bool { return now.Since(h.born) < youth }
 
-// crowded returns the host that gives way when a MAC already stands for as many as it
-// may, or none. It looks at all hosts: a new one is rare, or a flood's.
+// crowded returns the host that gives way when too many hosts share the MAC, or none. It
+// searches all hosts: new hosts are rare, or part of a flood.
 func (e *Engine) crowded(via *nfq.MAC) int32 {
 	n, oldest := 0, int32(none)
 	for i := range e.hosts {
@@ -485,7 +484,7 @@ func (e *Engine) useAddr(slot int32, h *host, src *nfq.Addr, now Time) {
 			return
 		}
 		if src.Is4() && !h.key.mac.IsZero() && h.last4 != s && h.last4 != none && now.Since(a.lastSeen) < ownership {
-			e.share(h, now) // this address, then another, then this again
+			e.share(h, now) // the host went from this address to another and back
 			return
 		}
 		a.lastSeen = now
@@ -497,16 +496,16 @@ func (e *Engine) useAddr(slot int32, h *host, src *nfq.Addr, now Time) {
 		return
 	}
 	if src.Is4() && !h.key.mac.IsZero() && h.client != none && h.last4 != none {
-		// A client that moves is found again in a moment. Another host behind the same
-		// repeater must not be taken for it.
+		// A client that changes its address is found again in a moment. But this may be
+		// another host behind the same repeater, and must not be mistaken for the client.
 		e.share(h, now)
 		return
 	}
 	e.ownAddr(slot, h, src, hash, now)
 }
 
-// claimAddr gives the host an address that the kernel knows to be its own, if another
-// host had it: a lease may go from one to another within minutes.
+// claimAddr gives the host an address that the kernel's neighbour table says is its own. A
+// lease may have passed from another host minutes ago.
 func (e *Engine) claimAddr(slot int32, h *host, a *nfq.Addr, now Time) {
 	hash := e.hash.addr(a)
 	if s := e.addrIndex.Get(*a, hash); s == none || e.addrs[s].host != slot {
@@ -517,8 +516,8 @@ func (e *Engine) claimAddr(slot int32, h *host, a *nfq.Addr, now Time) {
 	}
 }
 
-// contest records that two hosts use one address. Whose it is cannot be known
-// here, so that nothing is done by the address alone for a while.
+// contest records that two hosts use one address. The engine cannot know whose it is. So
+// for a while it does nothing on the strength of the address alone.
 func (e *Engine) contest(a *hostAddr, now Time) {
 	e.Counters.Forged++
 	if now >= a.contested {
@@ -533,8 +532,8 @@ func (e *Engine) contest(a *hostAddr, now Time) {
 	a.contested = now.After(2 * ownership)
 }
 
-// settle ends the contest for an address when its time is over: what the kernel let
-// go of is cut again.
+// settle ends the contest for an address when its time is over, and restores its cuts in
+// the kernel.
 func (e *Engine) settle(h *host, a *hostAddr, now Time) {
 	if a.contested == 0 || now < a.contested {
 		return
@@ -543,8 +542,7 @@ func (e *Engine) settle(h *host, a *hostAddr, now Time) {
 	e.cutAddr(h, a, now)
 }
 
-// cutAddr has the kernel cut what it has to of an address that is the host's from
-// now on.
+// cutAddr gives the kernel the cuts for an address that is now the host's.
 func (e *Engine) cutAddr(h *host, a *hostAddr, now Time) {
 	if h.client == none {
 		return
@@ -560,7 +558,7 @@ func (e *Engine) cutAddr(h *host, a *hostAddr, now Time) {
 	e.cutFlows(c)
 }
 
-// disown takes the address from the host that had it.
+// disown takes the address from its host.
 func (e *Engine) disown(slot int32) {
 	h := &e.hosts[e.addrs[slot].host]
 	h.decided = outdated
@@ -581,8 +579,7 @@ func (e *Engine) disown(slot int32) {
 	e.dropAddr(slot)
 }
 
-// ownAddr gives the host one more address, in place of its oldest when it has
-// too many.
+// ownAddr gives the host another address. If it has too many, its oldest one goes.
 func (e *Engine) ownAddr(slot int32, h *host, src *nfq.Addr, hash uint32, now Time) {
 	place, oldest := none, Time(1<<62)
 	for i, s := range h.addrs {
@@ -597,7 +594,7 @@ func (e *Engine) ownAddr(slot int32, h *host, src *nfq.Addr, hash uint32, now Ti
 	if s := h.addrs[place]; s != none {
 		e.disown(s)
 	}
-	// There is a place for every host's every address.
+	// There is always one: the table has room for all addresses of all hosts.
 	n := len(e.freeAddrs) - 1
 	s := e.freeAddrs[n]
 	e.freeAddrs = e.freeAddrs[:n]
@@ -613,7 +610,7 @@ func (e *Engine) ownAddr(slot int32, h *host, src *nfq.Addr, hash uint32, now Ti
 
 // remember records a connection attempt.
 func (h *host) remember(p *nfq.Packet, now Time) {
-	// A retransmission of the latest is no news.
+	// A retransmission of the latest attempt is not a new one.
 	if h.nsyns > 0 {
 		l := &h.syns[(h.nsyns-1)%synsPerHost]
 		if l.seq == p.Seq && l.dst == p.Dst && l.sport == p.SrcPort && l.dport == p.DstPort {
@@ -624,7 +621,7 @@ func (h *host) remember(p *nfq.Packet, now Time) {
 	h.nsyns++
 }
 
-// attempt returns the remembered attempt that opened the connection with the key, or nil.
+// attempt returns the remembered attempt that opened the connection, or nil.
 func (h *host) attempt(k *flowKey) *syn {
 	for i := uint32(0); i < min(h.nsyns, synsPerHost); i++ {
 		s := &h.syns[(h.nsyns-1-i)%synsPerHost]
@@ -635,23 +632,22 @@ func (h *host) attempt(k *flowKey) *syn {
 	return nil
 }
 
-// forgets reports whether the host opens so many connections that some of the last half
-// minute are not remembered.
+// forgets reports whether the host opens so many connections that the engine does not
+// remember all of the last half minute.
 func (h *host) forgets(now Time) bool {
 	return h.nsyns >= synsPerHost && now.Since(h.syns[h.nsyns%synsPerHost].when) < conductTime
 }
 
-// servedPorts is how many ports are remembered at which a host serves others.
+// servedPorts is how many ports are remembered where a host serves others.
 const servedPorts = 8
 
-// serve notes that the host has answered who connected to its port.
+// serve notes that the host accepted a connection at its port.
 func (h *host) serve(port uint16) { putFirst(h.served[:], portAt(h.served[:], port), port) }
 
 // serves reports whether the host serves others at its port.
 func (h *host) serves(port uint16) bool { return slices.Contains(h.served[:], port) }
 
-// recent calls f for the remembered attempts since t, newest first, until it
-// returns false.
+// recent calls f for the remembered attempts since t, newest first, until f returns false.
 func (h *host) recent(t Time, f func(s *syn) bool) {
 	for i := uint32(0); i < min(h.nsyns, synsPerHost); i++ {
 		s := &h.syns[(h.nsyns-1-i)%synsPerHost]

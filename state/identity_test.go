@@ -11,12 +11,12 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// game is a datagram that nothing is known by.
+// game returns an unknown datagram.
 func game(mac nfq.MAC, src string, sport uint16) *nfq.Packet {
 	return udp(mac, src, sport, "203.0.113.9", 27015, []byte("\xff\xff\xff\xffTSource Engine Query\x00"))
 }
 
-// TestRepeater: two hosts with one MAC, as behind a repeater. Each is judged on its own.
+// TestRepeater: two hosts share one MAC, as behind a repeater. Each is judged on its own.
 func TestRepeater(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -68,7 +68,7 @@ func TestRepeater(t *testing.T) {
 				if tt.strict && (len(w.sets.locks) != 1 || w.sets.locks[hostA] == 0) || !tt.strict && (len(w.sets.watched) != 1 || w.sets.watched[hostA] == 0) {
 					t.Errorf("sets %+v", w.sets)
 				}
-				// As long as both are used, they stay apart.
+				// As long as both addresses are used, the hosts stay separate.
 				for range 15 {
 					w.pass(10 * time.Minute)
 					innocent("later")
@@ -91,7 +91,8 @@ func TestRepeater(t *testing.T) {
 	}
 }
 
-// What was asked of a MAC that has turned out to be that of two proves nothing of either.
+// A MAC was asked and then turned out to be shared: the answer proves nothing about either
+// host.
 func TestAnswerOfAMACThatIsShared(t *testing.T) {
 	w := newWorld(t, nil)
 	p := &prober{}
@@ -108,7 +109,7 @@ func TestAnswerOfAMACThatIsShared(t *testing.T) {
 	consistent(t, w.e, w.sets)
 }
 
-// One sign of each of two hosts that are not known to be two proves nothing yet.
+// Two hosts are not known to be two yet. One sign of each proves nothing.
 func TestOneSignOfEach(t *testing.T) {
 	w := newWorld(t, nil)
 	w.expect("A's ping", udp(macA, hostA, 1214, firstPeer, 1214, kazaaPing), nfq.Drop)
@@ -118,8 +119,8 @@ func TestOneSignOfEach(t *testing.T) {
 	}
 }
 
-// Whom the neighbour table finds to be two is locked by the address that was proved, and
-// not by what was said from the other meanwhile.
+// The neighbour table finds that two hosts share a MAC. Only the proved address is locked,
+// whatever the other sent meanwhile.
 func TestTwoWhileTheTableIsAsked(t *testing.T) {
 	w, n := withNeighbours(t, nil)
 	n.macs[ip(hostB)], n.shared = macA, true
@@ -148,7 +149,7 @@ func TestProbedOnlyAtItsOwnAddress(t *testing.T) {
 	}
 }
 
-// When one address alone is used for long, the MAC is one host's again.
+// When only one address was used for a long time, the MAC belongs to one host again.
 func TestSharingEnds(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, src := range []string{hostA, hostB, hostA} {
@@ -170,7 +171,7 @@ func TestSharingEnds(t *testing.T) {
 	}
 }
 
-// A restart does not mix up who has one MAC.
+// After a restart, hosts that share a MAC are still separate.
 func TestRepeaterAfterARestart(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, src := range []string{hostA, hostB, hostA} {
@@ -190,8 +191,8 @@ func TestRepeaterAfterARestart(t *testing.T) {
 	}
 }
 
-// A client that shows up at another address may be another host behind the same repeater:
-// it is found there anew, and at once.
+// A client that appears at another address may be another host behind the same repeater. It
+// is found there again, at once.
 func TestHostThatMoves(t *testing.T) {
 	w := newWorld(t, nil)
 	w.prove()
@@ -211,7 +212,7 @@ func TestHostThatMoves(t *testing.T) {
 	}
 }
 
-// Privacy addresses: a host may use any number of addresses of IPv6.
+// Privacy addresses: a host may use any number of IPv6 addresses.
 func TestManyAddressesOfOneHost(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Protocols[torrent].Lock = Strict })
 	w.proveTorrent()
@@ -241,7 +242,7 @@ func TestManyAddressesOfOneHost(t *testing.T) {
 }
 
 // TestSourcesOffTheLink: nobody knows whose such a packet is. What is recognised is
-// dropped, and nothing is sent, noted or locked.
+// dropped. Nothing is sent, noted or locked.
 func TestSourcesOffTheLink(t *testing.T) {
 	const guestDev = 4
 	for _, tt := range []struct {
@@ -298,8 +299,8 @@ func TestSourcesOffTheLink(t *testing.T) {
 	}
 }
 
-// TestForgedNeighbour: in the name of another host of the link. The router sends it
-// nothing, and does nothing by its address.
+// TestForgedNeighbour: a host sends in another's name. The router sends the owner nothing,
+// and does nothing to its address.
 func TestForgedNeighbour(t *testing.T) {
 	for _, ownerFirst := range []bool{true, false} {
 		w, n := withNeighbours(t, nil)
@@ -326,7 +327,7 @@ func TestForgedNeighbour(t *testing.T) {
 		w.pass(time.Minute)
 		n.answer(w)
 		w.goesOn("the owner", "198.51.100.7")
-		// The forger's own packets are looked at as ever.
+		// The forger's own packets are handled as usual.
 		for _, dst := range []string{firstPeer, "198.51.100.7"} {
 			w.expect("the forger's ping", udp(macB, hostB, 1214, dst, 1214, kazaaPing), nfq.Drop)
 		}
@@ -339,7 +340,7 @@ func TestForgedNeighbour(t *testing.T) {
 	}
 }
 
-// An address that went from one host to another a moment ago is the latter's when the
+// An address moved from one host to another a moment ago. It belongs to the latter if the
 // neighbour table says so.
 func TestAddressThatMoved(t *testing.T) {
 	w, n := withNeighbours(t, nil)
@@ -359,7 +360,7 @@ func TestAddressThatMoved(t *testing.T) {
 	}
 }
 
-// TestBehindAnotherRouter: hosts there are told by address, asked and locked.
+// TestBehindAnotherRouter: hosts there are identified by address, asked and locked.
 func TestBehindAnotherRouter(t *testing.T) {
 	const far, near = "10.9.0.5", "10.9.0.6"
 	w, n := withNeighbours(t, nil)
@@ -374,7 +375,7 @@ func TestBehindAnotherRouter(t *testing.T) {
 	if len(n.asked) != 0 || !w.locked(far) || len(w.sets.watched) != 1 || w.sets.watched[far] == 0 {
 		t.Errorf("%d questions about neighbours, clients %+v, sets %+v", len(n.asked), w.e.Clients(w.now), w.sets)
 	}
-	// By an answer.
+	// Proved by an answer.
 	m := mapping()
 	m.MAC, m.Src = macB, ip(near)
 	w.expect("a mapping", m, nfq.Accept)
@@ -384,7 +385,7 @@ func TestBehindAnotherRouter(t *testing.T) {
 	if !w.locked(near) {
 		t.Errorf("clients %+v", w.e.Clients(w.now))
 	}
-	// Somebody on the link with such an address.
+	// A host on the link uses such an address.
 	const victim = "10.9.0.7"
 	w.expect("the owner's SYN", tcp(macB, victim, 4000, "203.0.113.1", 443, nfq.SYN, nil), nfq.Accept)
 	for _, dst := range []string{firstPeer, "198.51.100.7"} {

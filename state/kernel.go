@@ -8,52 +8,51 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// Sets are the kernel's sets: what is in them is dropped without coming to the
-// queue. Calls only collect, and wait for nobody; what does not fit is lost. The
-// addresses of a pair are of one family.
+// Sets are the kernel's sets. The kernel drops what they contain before it reaches the
+// queue. A call only collects a change and never waits; changes that do not fit are lost.
+// Both addresses of a pair are of one family.
 type Sets interface {
-	// Cut has the kernel drop every packet between the two for d.
+	// Cut makes the kernel drop every packet between the two for d.
 	Cut(client, peer nfq.Addr, d time.Duration)
 	Uncut(client, peer nfq.Addr)
-	// Lock has the kernel drop the TCP SYNs of the host for d.
+	// Lock makes the kernel drop the host's TCP SYNs for d.
 	Lock(addr nfq.Addr, d time.Duration)
 	Unlock(addr nfq.Addr)
-	// Own has the kernel drop what a host sends from a port, and what comes to it, by
-	// UDP or TCP, for d.
+	// Own makes the kernel drop what a host sends from a port and what comes to it, by UDP
+	// or TCP, for d.
 	Own(addr nfq.Addr, proto uint8, port uint16, d time.Duration)
 	Disown(addr nfq.Addr, proto uint8, port uint16)
-	// Watch has the kernel show what a host sends in TCP connections that are not
-	// decided, however old they are, and whatever connection tracking thinks of it.
+	// Watch makes the kernel queue what a host sends in TCP connections that are not
+	// decided yet, whatever their age and whatever connection tracking says of the packet.
 	Watch(addr nfq.Addr, d time.Duration)
 	Unwatch(addr nfq.Addr)
-	// Mark has the kernel mark, for d, what it would drop of a host by the other sets.
+	// Mark makes the kernel mark, for d, what the other sets would drop of a host.
 	Mark(addr nfq.Addr, d time.Duration)
 	Unmark(addr nfq.Addr)
-	// Flush hands over what was collected, if the writer is idle, and returns the
-	// number of the newest batch that was handed over. Engine.SetsTaken is to be told
-	// when the kernel has it.
+	// Flush hands the collected changes over if the writer is idle. It returns the number
+	// of the newest batch that was handed over. Engine.SetsTaken must be called when the
+	// kernel has that batch.
 	Flush() (batch uint64)
-	// Room is how many more changes can be collected.
+	// Room returns how many more changes can be collected.
 	Room() int
-	// Lost reports whether changes were lost since it was asked last.
+	// Lost reports whether changes were lost since the last call.
 	Lost() bool
 }
 
-// watchTime is how long a host is watched of which nothing is proved.
+// watchTime is how long the kernel shows the data of a host without proof.
 const watchTime = minute
 
-// setState is what the engine knows of the kernel's sets.
+// setState is what the engine knows about the kernel's sets.
 type setState struct {
-	// handed is the newest batch that was handed over, taken the newest that the
-	// kernel has.
+	// handed is the newest batch that was handed over, taken the newest one that the kernel
+	// has.
 	handed, taken uint64
-	// telling: something is still to be told, from this client and this peer on.
+	// telling: some changes still have to be sent, beginning with this client and peer.
 	telling              bool
 	tellClient, tellFrom int
 }
 
-// room reports whether n changes can be collected. If not, they are made up for when
-// there is room again.
+// room reports whether n changes can be collected. If not, tell sends them later.
 func (e *Engine) room(n int) bool {
 	if e.sets == nil || e.sets.Room() >= n {
 		return true
@@ -62,10 +61,10 @@ func (e *Engine) room(n int) bool {
 	return false
 }
 
-// tellAgain has the kernel told what it does not know yet.
+// tellAgain makes tell send everything that the kernel does not know yet.
 func (e *Engine) tellAgain() { e.telling, e.tellClient, e.tellFrom = true, 0, 0 }
 
-// flushSets hands over what is to change in the kernel's sets.
+// flushSets hands the changes over to the writer.
 func (e *Engine) flushSets() {
 	if e.sets == nil {
 		return
@@ -79,7 +78,7 @@ func (e *Engine) flushSets() {
 	e.handed = e.sets.Flush()
 }
 
-// forgetTold takes for unknown to the kernel what it was told of locked clients.
+// forgetTold assumes that the kernel knows nothing about the locked clients.
 func (e *Engine) forgetTold() {
 	for i := range e.addrs {
 		e.addrs[i].watchUntil = 0
@@ -97,7 +96,7 @@ func (e *Engine) forgetTold() {
 	e.tellAgain()
 }
 
-// tell goes on with telling the kernel what it does not know, as far as there is room.
+// tell sends what the kernel does not know yet, as far as there is room.
 func (e *Engine) tell() {
 	for ; e.tellClient < len(e.clients); e.tellClient, e.tellFrom = e.tellClient+1, 0 {
 		c := &e.clients[e.tellClient]
@@ -125,8 +124,8 @@ func (e *Engine) tell() {
 	e.telling = false
 }
 
-// SetSets changes where the kernel's sets are written, and tells them all that
-// is known: after the rules were loaded, or their sets were lost.
+// SetSets changes the writer of the kernel's sets and sends it everything that is known. It
+// is called after the rules were loaded, or after their sets were lost.
 func (e *Engine) SetSets(s Sets, now Time) {
 	e.now = now
 	if s != e.sets {
@@ -141,12 +140,12 @@ func (e *Engine) SetSets(s Sets, now Time) {
 	e.flushSets()
 }
 
-// SetsTaken takes note that the kernel has a batch of changes, or has refused some of it:
-// then err is not nil. s are the sets that it went to. Connections that are to be cut can
-// be looked for now.
+// SetsTaken records that the kernel has a batch of changes, or has refused a part of it:
+// then err is not nil. s are the sets of that batch. Now connections to be cut can be
+// looked for.
 func (e *Engine) SetsTaken(s Sets, batch uint64, err error, now Time) {
 	if s != e.sets {
-		return // of sets that are no longer written
+		return // these sets are no longer in use
 	}
 	e.now = now
 	e.taken = max(e.taken, batch)
@@ -159,13 +158,13 @@ func (e *Engine) SetsTaken(s Sets, batch uint64, err error, now Time) {
 	}
 }
 
-// lockInKernel has the kernel lock a client at all its addresses that are surely its own.
+// lockInKernel makes the kernel lock a client at all addresses that are surely its own.
 func (e *Engine) lockInKernel(c *client) {
 	if !c.locked || e.sets == nil || c.lockUntil <= e.now {
 		return
 	}
 	if !e.room(e.elements(c)) {
-		c.kernelUntil = 0 // it is told when there is room
+		c.kernelUntil = 0 // tell sends it when there is room
 		return
 	}
 	c.kernelUntil, c.marked = c.lockUntil, e.lockMarks(c)
@@ -177,7 +176,7 @@ func (e *Engine) lockInKernel(c *client) {
 	}
 }
 
-// lockAddr has the kernel lock the client at one address.
+// lockAddr makes the kernel lock the client at one address.
 func (e *Engine) lockAddr(c *client, a *hostAddr) {
 	d := c.lockUntil.Since(e.now)
 	if e.sets == nil || d <= 0 {
@@ -199,7 +198,7 @@ func (e *Engine) lockAddr(c *client, a *hostAddr) {
 	e.cutPortsOf(&a.addr, func(port uint16) { e.sets.Own(a.addr, nfq.ProtoUDP, port, d) })
 }
 
-// elements is how many elements the lock of a client has in the kernel's sets.
+// elements returns how many elements of the kernel's sets a client's lock needs.
 func (e *Engine) elements(c *client) int {
 	n := 3
 	for _, port := range c.own {
@@ -210,8 +209,8 @@ func (e *Engine) elements(c *client) int {
 	return n*addrsOf(&e.hosts[c.host]) + e.rtc.cuts
 }
 
-// unlockInKernel ends that at all of them. What is lost of it ends by itself with the
-// lock's time.
+// unlockInKernel ends the lock in the kernel. If some of these changes are lost, the
+// elements still time out with the lock.
 func (e *Engine) unlockInKernel(c *client) {
 	for _, s := range e.hosts[c.host].addrs {
 		if s == none {
@@ -224,7 +223,7 @@ func (e *Engine) unlockInKernel(c *client) {
 	}
 }
 
-// watchOn has the kernel show for a while what a client says that was released.
+// watchOn makes the kernel keep showing the data of a released client for a while.
 func (e *Engine) watchOn(c *client) {
 	for _, s := range e.hosts[c.host].addrs {
 		if s != none && e.addrs[s].inKernel && e.sets != nil && e.room(1) {
@@ -233,7 +232,7 @@ func (e *Engine) watchOn(c *client) {
 	}
 }
 
-// unlockAddr ends it at one address.
+// unlockAddr ends the lock in the kernel for one address.
 func (e *Engine) unlockAddr(c *client, a *hostAddr) {
 	if e.sets == nil {
 		return

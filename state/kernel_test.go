@@ -10,8 +10,8 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// slowSets take so many changes at once, and no more until the batch is taken. They may
-// lose what they had.
+// slowSets accept a number of changes at once, and no more until the batch is taken. They
+// may lose their contents.
 type slowSets struct {
 	*fakeSets
 	size, used int
@@ -52,8 +52,8 @@ func (s *slowSets) Lost() bool {
 	return lost
 }
 
-// TestSlowKernel: what does not fit is told later, and connections are looked for when the
-// kernel has all of it.
+// TestSlowKernel: changes that do not fit are sent later. Connections are looked for when
+// the kernel has all changes.
 func TestSlowKernel(t *testing.T) {
 	w := newWorld(t, nil)
 	s := &slowSets{fakeSets: w.sets, size: 64}
@@ -88,7 +88,7 @@ func TestSlowKernel(t *testing.T) {
 	if w.flowsToCut() == "" {
 		t.Error("no connections are looked for")
 	}
-	// What is lost is told again.
+	// Lost changes are sent again.
 	clear(s.cuts)
 	clear(s.locks)
 	s.lost, s.used = true, 0
@@ -100,7 +100,7 @@ func TestSlowKernel(t *testing.T) {
 	if len(s.cuts) != peers+1 || s.locks[hostA] == 0 || w.e.Counters.SetErrors == 0 {
 		t.Errorf("%d pairs of %d, locks %v, %d errors", len(s.cuts), peers+1, s.locks, w.e.Counters.SetErrors)
 	}
-	// And the release takes all of it out, as there is room.
+	// The release removes everything, as there is room.
 	for range 100 {
 		w.pass(time.Second)
 		s.used = 0
@@ -109,14 +109,14 @@ func TestSlowKernel(t *testing.T) {
 	if len(s.cuts)+len(s.locks) != 0 {
 		t.Errorf("left: %d pairs, locks %v", len(s.cuts), s.locks)
 	}
-	// Another's batch is not taken for these sets'.
+	// A batch of other sets does not count for these.
 	w.e.SetsTaken(&slowSets{fakeSets: newFakeSets()}, 99, nil, w.now)
 	if w.e.taken == 99 {
 		t.Error("a batch of other sets was counted")
 	}
 }
 
-// TestInvitedConduct: a server that sends back what it gets proves nothing, also by UDP.
+// TestInvitedConduct: a server that sends back what it gets proves nothing, by UDP either.
 func TestInvitedConduct(t *testing.T) {
 	w, n := withNeighbours(t, nil)
 	for range 5 {

@@ -22,7 +22,7 @@ func consistent(t *testing.T, e *Engine, sets *fakeSets) {
 	}
 	hosts, addrs := 0, 0
 	marks := map[string]bool{}
-	ours := map[string]bool{} // what a locked client has in the kernel's sets
+	ours := map[string]bool{} // what locked clients have in the kernel's sets
 	for i := range e.hosts {
 		h := &e.hosts[i]
 		if !h.used {
@@ -110,8 +110,8 @@ func consistent(t *testing.T, e *Engine, sets *fakeSets) {
 	consistentOwn(t, e, sets)
 }
 
-// consistentOwn checks the own ports of clients: that the kernel cuts those of locked
-// clients and no others, at their own addresses and no others, and shows what they say.
+// consistentOwn checks that the kernel cuts exactly the own ports of locked clients at
+// their own addresses, and shows what these send.
 func consistentOwn(t *testing.T, e *Engine, sets *fakeSets) {
 	t.Helper()
 	sets.expire()
@@ -170,9 +170,8 @@ func consistentOwn(t *testing.T, e *Engine, sets *fakeSets) {
 	}
 }
 
-// TestAnyLife has a few hosts do anything in any order, while the configuration changes
-// and answers come or do not come. The tables stay consistent, and in the end all is
-// released.
+// TestAnyLife: a few hosts do random things while the configuration changes and answers
+// come or stay away. The tables stay consistent, and in the end everything is released.
 func TestAnyLife(t *testing.T) {
 	const seeds, steps = 30, 4000
 	payloads := []string{dhtPing, dhtFind, utpSYN, trackerAsks, string(kazaaPing), string(kazaaPong), "whatever this is", utpData, quic(), juiceCheck, browserCheck, dtlsData, bareHello}
@@ -207,7 +206,7 @@ func TestAnyLife(t *testing.T) {
 		for range steps {
 			from := r.IntN(len(srcs))
 			src, mac := srcs[from], macs[from%len(macs)]
-			if seed%2 == 0 && r.IntN(10) == 0 { // else each keeps its own
+			if seed%2 == 0 && r.IntN(10) == 0 { // otherwise each keeps its own
 				mac = macs[r.IntN(len(macs))]
 			}
 			six := strings.Contains(src, ":")
@@ -260,10 +259,10 @@ func TestAnyLife(t *testing.T) {
 				m := mapping()
 				m.MAC, m.Src, m.Version = mac, packet.Src, packet.Version
 				w.e.Packet(m, w.now)
-			case k < 77 && len(w.out.handshakes) > 0: // the program goes on with an answer
+			case k < 77 && len(w.out.handshakes) > 0: // the program reacts to an answer
 				next := w.out.answered
 				next.Payload = []byte(newProgram(1).proof(w.answer()))
-				if r.IntN(4) == 0 { // or another does
+				if r.IntN(4) == 0 { // or another program does
 					next.Payload = next.Payload[1:]
 				}
 				w.e.Packet(&next, w.now)

@@ -13,15 +13,15 @@ import (
 
 const minute = time.Minute
 
-// guessesAtOnce is how many ports a client is asked at whose port is not known: as many as
-// can be asked at once. The likeliest come first in each lock period.
+// guessesAtOnce is how many ports are probed at once on a client whose port is unknown. The
+// prober takes no more at once. Each lock period begins with the likeliest ports.
 const guessesAtOnce = 4
 
-// probeAt are the parts of a lock period, in eighths, at which an unanswered
-// client is probed.
+// probeAt are the times of the probes in a lock period, in eighths of it. Each is sent if
+// the earlier ones were not answered.
 var probeAt = [...]Time{4, 6, 7}
 
-// lock starts the time lock of a client that is proved, or starts it again.
+// lock starts or restarts the lock of a proved client.
 func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason, now Time) {
 	if e.cfg.LockTime == 0 || !e.hosts[c.host].modes.holds.Has(protocol) || !c.proved.Has(protocol) {
 		return
@@ -31,7 +31,7 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 	selective := !strict || detect.All[protocol].Sift
 	more := strict && !c.strict || selective && !c.selective
 	c.strict, c.selective = c.strict || strict, c.selective || selective
-	if more && !c.foreign { // also when a lock becomes a harder one
+	if more && !c.foreign { // also when a lock becomes a stricter one
 		e.emit(Event{Class: ClassClient, What: EventLocked, Client: c.addr, MAC: c.mac, Protocol: uint8(protocol), Reason: reason})
 	}
 	if !c.locked {
@@ -51,8 +51,8 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 		}
 	}
 	c.protocol, c.reason = uint8(protocol), reason
-	// The kernel's element is renewed only when it lags by an eighth: in
-	// between, SYNs come here, where they are dropped as well.
+	// Renew the kernel's element only when it is an eighth of the lock time behind. Until
+	// then SYNs that the kernel lets through come here and are dropped as well.
 	if more {
 		e.lookAnew(c)
 	}
@@ -62,12 +62,12 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 	}
 }
 
-// release ends the lock: the host is as it was before. To be locked again it has to be
-// proved again.
+// release ends the lock: everything is open again for the host. A new lock needs a new
+// proof.
 func (e *Engine) release(slot int32, c *client) {
 	e.unlockInKernel(c)
 	if c.selective {
-		e.watchOn(c) // if it goes on after all, its next connection is asked
+		e.watchOn(c) // if it does go on, the engine asks its next connection
 	}
 	if c.locked && !c.foreign {
 		c.tally.locked += e.now.Since(c.tally.since)
@@ -79,7 +79,7 @@ func (e *Engine) release(slot int32, c *client) {
 	for i := c.peers.n - 1; i >= 0; i-- {
 		p := &c.peers.peers[i]
 		e.uncut(c, p)
-		// Addresses that were only suspected may be anything: let go of them.
+		// Suspected peers may be anything: forget them.
 		if p.suspect {
 			c.peers.remove(p)
 		}
@@ -92,9 +92,9 @@ func (e *Engine) release(slot int32, c *client) {
 	c.foreign = false
 }
 
-// schedule arms the client's timer for what comes next. A lock that is started
-// again does not move the timer: it fires early and is armed anew, which is
-// cheaper than a move with every packet.
+// schedule sets the client's timer for its next task. A restart of the lock does not move
+// the timer: it fires too early and is set again. That is cheaper than moving it with every
+// packet.
 func (e *Engine) schedule(slot int32, c *client, now Time) {
 	if !c.locked {
 		at := c.lastSeen.After(e.cfg.Forget)
@@ -108,12 +108,12 @@ func (e *Engine) schedule(slot int32, c *client, now Time) {
 	if int(c.probed) < len(probeAt) && !c.foreign {
 		at = e.probeTime(c)
 	}
-	// Pairs in the kernel's set are renewed on the way.
+	// The timer also fires to renew pairs in the kernel's set.
 	e.wheel.Set(slot, min(at, now.After(e.cfg.Forget/4)))
 }
 
-// fire is called by the wheel when a timer is due, of a client, of a connection, or of what
-// was there before.
+// fire is called by the wheel when a timer is due. The timer belongs to a client, to a
+// connection, or to the hosts of standing.go.
 func (e *Engine) fire(slot int32) {
 	now := e.now
 	if slot == e.standingTimer() {
@@ -127,14 +127,14 @@ func (e *Engine) fire(slot int32) {
 	c := &e.clients[slot]
 	switch {
 	case c.locked && !c.foreign && int(c.probed) < len(probeAt) && now >= e.probeTime(c):
-		// What the program comes late, after a stall of the machine, is not at the
-		// cost of the client's time to answer.
+		// After a stall of the machine the probe is late. The client gets that time added,
+		// so that it can still answer.
 		if late := now - e.probeTime(c); late > Time(max(e.cfg.LockTime/16, 2*table.WheelTick)) {
 			c.lockStart += late
 			c.lockUntil += late
 			e.lockInKernel(c)
 		}
-		if c.probed > 0 { // the one before was not answered
+		if c.probed > 0 { // the probe before was not answered
 			e.nextWay(c)
 		}
 		if c.probed == 0 {
@@ -157,8 +157,8 @@ func (e *Engine) fire(slot int32) {
 	e.schedule(slot, c, now)
 }
 
-// probeTime is when the client is to be probed next: not always after the same
-// time, so that probes are no pattern.
+// probeTime is the time of the client's next probe. It varies, so that the probes form no
+// pattern.
 func (e *Engine) probeTime(c *client) Time {
 	eighth := Time(e.cfg.LockTime) / 8
 	at := c.lockStart + eighth*probeAt[c.probed]
@@ -168,9 +168,9 @@ func (e *Engine) probeTime(c *client) Time {
 	return at
 }
 
-// probe sends the client what makes it answer if it still runs.
+// probe sends the client a probe that a running client answers.
 func (e *Engine) probe(slot int32, c *client) {
-	if int(c.way) >= len(detect.All[c.protocol].Probes) { // it was recognised as another
+	if int(c.way) >= len(detect.All[c.protocol].Probes) { // it was recognised as another protocol since
 		c.way = 0
 	}
 	sent := false
@@ -188,15 +188,15 @@ func (e *Engine) probe(slot int32, c *client) {
 	}
 }
 
-// nextWay turns to the client's next way of probing.
+// nextWay switches to the client's next way of probing.
 func (e *Engine) nextWay(c *client) {
 	if c.way++; int(c.way) >= len(detect.All[c.protocol].Probes) {
 		c.way = 0
 	}
 }
 
-// probeBy probes the client in one of the ways of its protocol, and reports
-// whether that could be done.
+// probeBy probes the client in one of the ways of its protocol. It returns false when that
+// is impossible.
 func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 	cfg := &e.cfg.Protocols[c.protocol]
 	p := &detect.All[c.protocol].Probes[way]
@@ -223,7 +223,7 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 			asked = e.prober.ProbeTCP(clientProbe(slot, c.salt), d.Index, c.askedAt, listen, e.out[:n], p.Alone)
 			room--
 		}
-		// The port that it spoke from by UDP need not be where it listens.
+		// The UDP port that it sent from need not be the port where it listens.
 		for c.listen == 0 && room > 0 && len(guesses) > 0 {
 			i := int(c.guess) % len(guesses)
 			if !e.prober.ProbeTCP(clientProbe(slot, c.salt)|uint64(i+1)<<guessAt, d.Index, c.askedAt, guesses[i], e.out[:n], p.Alone) {
@@ -243,8 +243,8 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 	return true
 }
 
-// answers reports whether the datagram p is the answer to the client's last probe. Of a
-// protocol whose answers have no token, it is what comes in time from where it was asked.
+// answers reports whether the datagram p is the answer to the client's last probe. Answers
+// without a token only have to arrive in time and from the probed port.
 func (e *Engine) answers(c *client, p *nfq.Packet, now Time) bool {
 	probes := detect.All[c.protocol].Probes
 	if int(c.way) >= len(probes) || probes[c.way].TCP || c.probed == 0 || c.askedAt != p.Src || c.port != p.SrcPort {

@@ -21,7 +21,7 @@ const (
 	nmdcInfo = "$Version 1,0091|$MyINFO $ALL bob <ncdc V:1.23.1,M:A,H:1/0/0,S:2>$ $0.1$$0$|"
 )
 
-// withDirectConnect has the engine know Direct Connect for the time of a test.
+// withDirectConnect makes Direct Connect known for one test.
 func withDirectConnect(t *testing.T) {
 	if detect.ByName("directconnect") >= 0 {
 		return
@@ -31,14 +31,14 @@ func withDirectConnect(t *testing.T) {
 	t.Cleanup(func() { detect.All = was })
 }
 
-// says is what the host sends behind first when it has seen the answer.
+// says returns what the host sends after first, once it has the answer.
 func (w *world) says(sport uint16, dport uint16, first, next string) *nfq.Packet {
 	p := w.data(sport, hubA, dport, 1000+uint32(len(first)), next)
 	p.Ack = 5000 + uint32(len(w.answer()))
 	return p
 }
 
-// word is the number or the name that the last answer gave.
+// word returns the number or the name that the last answer contained after behind.
 func (w *world) word(behind string) string {
 	w.t.Helper()
 	_, rest, ok := bytes.Cut(w.answer(), []byte(behind))
@@ -48,14 +48,14 @@ func (w *world) word(behind string) string {
 	return strings.TrimRight(string(rest[:min(8, len(rest))]), "\nI")
 }
 
-// TestLogin: a client of one hub is proved by what it says to an answer in the hub's name.
+// TestLogin: a client of one hub is proved by its reaction to an answer in the hub's name.
 func TestLogin(t *testing.T) {
 	withDirectConnect(t)
 	for _, tt := range []struct {
 		name  string
 		first string
 		next  func(w *world) []string
-		// proved, and then the program's name and where it listens
+		// whether it is proved, then the program's name and where it listens
 		proved  bool
 		program string
 		listen  uint16
@@ -110,8 +110,8 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// TestLoginIsNotAnswered: where nothing is to be blocked, where nothing can be answered, and
-// where the other side began.
+// TestLoginIsNotAnswered: if nothing is to be blocked, if nothing can be answered, or if
+// the other side opened the connection.
 func TestLoginIsNotAnswered(t *testing.T) {
 	withDirectConnect(t)
 	monitor := func(c *Config) {

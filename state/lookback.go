@@ -8,16 +8,16 @@ const (
 	// burstGap is the longest pause within one burst of connection
 	// attempts: giFT sends its first pings 0.06 ms after its SYNs.
 	burstGap = 200 * time.Millisecond
-	// burstLength bounds how far a burst reaches back.
+	// burstLength is the longest burst that is looked back at.
 	burstLength = 2 * time.Second
 )
 
-// lookBack deals with the connections that a host opened before it was
-// recognised: those of the burst it was recognised in are suspected. Those to
-// addresses that are peers by now are cut as the peers are, however old.
+// lookBack handles the connections that a host opened before it was recognised. The
+// destinations of the same burst become suspected peers. Connections to addresses that are
+// peers by now are cut like all others to peers, however old they are.
 func (e *Engine) lookBack(c *client, protocol int, now Time) {
 	h := &e.hosts[c.host]
-	// The proof may have had to wait for the neighbour table.
+	// The proof may have waited for the neighbour table.
 	if c.provenAt != 0 {
 		now = min(now, c.provenAt)
 	}

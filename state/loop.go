@@ -9,27 +9,27 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// Source is where packets come from and verdicts go: an nfq.Queue.
+// Source delivers packets and takes verdicts: an nfq.Queue.
 type Source interface {
 	// Recv waits for packets until the deadline, or until Wake.
 	Recv(deadline time.Time) (int, error)
 	Packet(i int) *nfq.Packet
 	Verdict(i int, v nfq.Verdict)
 	Flush() error
-	// Moderate has the next Recv let packets gather for a moment.
+	// Moderate makes the next Recv wait a moment, so that several packets gather.
 	Moderate()
 	Wake()
 }
 
-// Loop is the goroutine that owns an engine: it takes batches from the source,
-// runs the timers, and in between what others ask it to run.
+// Loop is the goroutine that owns an engine. It takes batches from the source, runs the
+// timers, and runs the functions that others pass to Do.
 type Loop struct {
 	Engine *Engine
 	Source Source
 	// Now is the engine's clock.
 	Now func() Time
-	// OnBeat, when set, is called about once a second, also without any
-	// packet: for a watchdog.
+	// OnBeat, when set, is called about once a second, even without packets. It is for a
+	// watchdog.
 	OnBeat func()
 
 	tasks chan func(*Engine, Time)
@@ -51,16 +51,16 @@ func NewLoop(e *Engine, s Source, now func() Time) *Loop {
 // idle is the longest wait for packets.
 const idle = time.Second
 
-// Packets that come one by one, less than closely apart, are let gather after a
-// row of them, and until they are loosely apart: an exchange of question and
-// answer makes no such row, and ends one.
+// When rowOf batches in a row come less than closely apart per packet, the loop lets
+// packets gather. It stops when they are loosely apart. An exchange of question and answer
+// makes no such row, and ends one.
 const (
 	closely = 100 * time.Microsecond
 	loosely = 400 * time.Microsecond
 	rowOf   = 8
 )
 
-// Run owns the engine until Stop, or until the source fails for good.
+// Run owns the engine until Stop is called or the source fails for good.
 func (l *Loop) Run() error {
 	defer close(l.ended)
 	var beat, last Time
@@ -72,8 +72,8 @@ func (l *Loop) Run() error {
 		if t, ok := l.Engine.Next(); ok {
 			until = min(until, t)
 		}
-		// One look at the clock for each batch is enough: it is a system
-		// call on MIPS. That until lags by what the batch took does not matter.
+		// One look at the clock for each batch is enough: it is a system call on MIPS. So
+		// until is late by the time that the batch took; that does not matter.
 		n, err := l.Source.Recv(start.Add(until.Since(begin)))
 		if err != nil {
 			return err
@@ -117,9 +117,8 @@ func (l *Loop) Run() error {
 	}
 }
 
-// Do runs f on the owner's goroutine between two batches and waits for its end.
-// It reports false, without having run f, when the loop has ended. f must not
-// block.
+// Do runs f on the owner's goroutine between two batches and waits until it has ended. It
+// returns false when the loop has ended and f did not run. f must not block.
 func (l *Loop) Do(f func(e *Engine, now Time)) bool {
 	done := make(chan struct{})
 	select {
@@ -132,7 +131,7 @@ func (l *Loop) Do(f func(e *Engine, now Time)) bool {
 	case <-done:
 		return true
 	case <-l.ended:
-		// The loop may have run it as its last.
+		// The loop may have run it as its last task.
 		select {
 		case <-done:
 			return true
@@ -142,7 +141,7 @@ func (l *Loop) Do(f func(e *Engine, now Time)) bool {
 	}
 }
 
-// Stop ends Run after the batch in hand and waits for it.
+// Stop ends Run after the current batch and waits for it.
 func (l *Loop) Stop() {
 	l.once.Do(func() { close(l.quit) })
 	l.Source.Wake()

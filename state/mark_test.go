@@ -9,7 +9,7 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// marked is a configuration in which everything is marked in place of being cut.
+// marked sets mode mark for all protocols.
 func marked(c *Config) {
 	for i := range detect.All {
 		c.Protocols[i].Mode = Mark
@@ -30,8 +30,8 @@ func (w *world) nothingLost() {
 	}
 }
 
-// TestMarkTorrent: what would be cut of a client passes and is marked, and the kernel's
-// sets are told to do the same.
+// TestMarkTorrent: what mode block would cut passes with a mark, and the kernel's sets do
+// the same.
 func TestMarkTorrent(t *testing.T) {
 	w := newWorld(t, marked)
 	w.proveTorrent()
@@ -62,7 +62,7 @@ func TestMarkTorrent(t *testing.T) {
 	}
 }
 
-// TestMarkFastTrack: so it is with a strict lock.
+// TestMarkFastTrack: the same with a strict lock.
 func TestMarkFastTrack(t *testing.T) {
 	w := newWorld(t, marked)
 	w.prove()
@@ -75,8 +75,8 @@ func TestMarkFastTrack(t *testing.T) {
 	w.nothingLost()
 }
 
-// TestMarkAndBlock: a change between the two takes effect at once, and what was marked is so
-// no more.
+// TestMarkAndBlock: a change between the two modes takes effect at once. Connections lose
+// their mark.
 func TestMarkAndBlock(t *testing.T) {
 	all := func(m Mode) []Policy { return []Policy{{All: true, Protocols: everyProtocol, Mode: m}} }
 	w := lockedTorrent(t, nil)
@@ -110,8 +110,8 @@ func TestMarkAndBlock(t *testing.T) {
 	}
 }
 
-// TestMarkAndBlockTogether: a client of two programs, one marked and one blocked, is
-// blocked where it cannot be told which of them it is.
+// TestMarkAndBlockTogether: a client runs two programs, one marked and one blocked. Traffic
+// that may be either is blocked.
 func TestMarkAndBlockTogether(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Protocols[1].Mode = Mark })
 	w.proveTorrent()
@@ -124,8 +124,8 @@ func TestMarkAndBlockTogether(t *testing.T) {
 	w.expect("what is recognised is still marked", w.speaks("198.51.100.8", 6881, dhtPing), nfq.AcceptMarked)
 }
 
-// TestMarkPeers: where connections are routed by the mark, the kernel knows the peers, so
-// that the first packet chooses the way.
+// TestMarkPeers: if the mark chooses the route, the kernel knows the peers. So the first
+// packet already has the mark.
 func TestMarkPeers(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
 		marked(c)
@@ -146,7 +146,7 @@ func TestMarkPeers(t *testing.T) {
 	}
 }
 
-// TestMarkAllocatesNothing of the packet path.
+// TestMarkAllocatesNothing on the packet path.
 func TestMarkAllocatesNothing(t *testing.T) {
 	w := newWorld(t, marked)
 	w.proveTorrent()

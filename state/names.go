@@ -11,13 +11,13 @@ import (
 
 const (
 	dnsPort = 53
-	// nameTime is how long a host is looked at more closely that asked for a listed name.
+	// nameTime is how long a host is watched more closely after it asked for a listed name.
 	nameTime = time.Minute
 )
 
-// nameReply reads what a name server answers a LAN host. A page can have a browser ask
-// for any name, and the server can give it any address. So a listed name only makes its
-// host a suspect, and an address stands for nothing.
+// nameReply reads a name server's answer to a LAN host. A web page can make a browser ask
+// for any name, and the server can return any address. So a listed name only makes its host
+// a suspect, and the address in the answer counts for nothing.
 func (e *Engine) nameReply(p *nfq.Packet, now Time) {
 	if !e.hasNames || !e.dns.Parse(p.Payload) {
 		return
@@ -35,8 +35,8 @@ func (e *Engine) nameReply(p *nfq.Packet, now Time) {
 	}
 }
 
-// serverName looks at the name that a connection with TLS asks its server for: whoever asks
-// a name server elsewhere is seen by that. A page can have a browser do it, too.
+// serverName reads the server name in a TLS hello. So it also finds hosts that ask a name
+// server elsewhere. A web page can cause this, too.
 func (e *Engine) serverName(p *nfq.Packet, d *Device, h *host, now Time) {
 	if !e.hasNames {
 		return

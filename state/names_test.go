@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	winmx   = 2 // their places in detect.All
+	winmx   = 2 // their indices in detect.All
 	opennap = 3
 
-	// Two hosts of the LAN, a server of the world outside, and another.
+	// Two hosts of the LAN, and two servers outside.
 	hostA, hostB   = "192.168.1.50", "192.168.1.51"
 	server, second = "203.0.113.99", "203.0.113.98"
 )
 
-// byName blocks WinMX, OpenNAP and BitTorrent by the names that are theirs, and
-// more by those that the user adds.
+// byName blocks WinMX, OpenNAP and BitTorrent by their own names and by those that the user
+// adds.
 func byName(c *Config) {
 	for _, i := range []int{torrent, winmx, opennap} {
 		c.Protocols[i].Names = mustNames(detect.All[i].Names...)
@@ -37,7 +37,7 @@ func mustNames(patterns ...string) detect.Names {
 	return n
 }
 
-// dnsAnswer is a name server's answer to a question for the name's addresses.
+// dnsAnswer returns a name server's answer with the addresses of a name.
 func dnsAnswer(name string, ttl uint32, addrs ...string) []byte {
 	b := []byte("\x12\x34\x81\x80\x00\x01\x00" + string([]byte{byte(len(addrs))}) + "\x00\x00\x00\x00")
 	for label := range strings.SplitSeq(name, ".") {
@@ -58,21 +58,21 @@ func dnsAnswer(name string, ttl uint32, addrs ...string) []byte {
 	return b
 }
 
-// routerSays is an answer of the router's own name server to the host.
+// routerSays returns an answer of the router's own name server to the host.
 func routerSays(to, name string, ttl uint32, addrs ...string) *nfq.Packet {
 	p := udp(nfq.MAC{}, "192.168.1.1", dnsPort, to, 5353, dnsAnswer(name, ttl, addrs...))
 	p.Hook, p.InDev, p.OutDev = nfq.HookOutput, 0, lanDev
 	return p
 }
 
-// outsideSays is an answer of a name server outside to the host.
+// outsideSays returns an answer of an outside name server to the host.
 func outsideSays(to, name string, ttl uint32, addrs ...string) *nfq.Packet {
 	p := udp(nfq.MAC{}, "198.51.100.53", dnsPort, to, 5353, dnsAnswer(name, ttl, addrs...))
 	p.InDev, p.OutDev = wanDev, lanDev
 	return p
 }
 
-// wants is a SYN, or a datagram that nothing is known by, from the host.
+// wants returns a SYN or an unknown datagram from the host.
 func wants(proto uint8, from, to string) *nfq.Packet {
 	mac := macA
 	if strings.HasSuffix(from, "51") {
@@ -89,8 +89,8 @@ func wants(proto uint8, from, to string) *nfq.Packet {
 	return p
 }
 
-// A listed name refuses nothing: anybody can have a host look a name up, and a name server
-// can give it any address. Who asked is a suspect.
+// A listed name blocks nothing: anybody can make a host look up a name, and a name server
+// can give it any address. The host becomes a suspect.
 func TestListedNamesRefuseNothing(t *testing.T) {
 	for how, says := range map[string]func(string, string, uint32, ...string) *nfq.Packet{"router": routerSays, "outside": outsideSays} {
 		for _, name := range []string{"dht.libtorrent.org", "c3310.winmx.com", "server.napster.com"} {
@@ -109,8 +109,8 @@ func TestListedNamesRefuseNothing(t *testing.T) {
 	}
 }
 
-// After a listed name a host is asked at the first unknown datagram, and not only when it
-// spoke to several addresses.
+// After a listed name a host is asked at its first unknown datagram. Otherwise it would
+// have to send to several addresses first.
 func TestAskedSoonAfterAListedName(t *testing.T) {
 	for _, named := range []bool{false, true} {
 		w := newWorld(t, byName)
@@ -125,7 +125,7 @@ func TestAskedSoonAfterAListedName(t *testing.T) {
 	}
 }
 
-// Asking for a name makes no client, nor does it with an encrypted session.
+// Looking up a name makes no client, not even together with an encrypted session.
 func TestAskingForAName(t *testing.T) {
 	for _, name := range []string{"dht.libtorrent.org", "c3310.winmx.com", "server.napster.com", "www.example.org"} {
 		for how, says := range map[string]func(string, string, uint32, ...string) *nfq.Packet{"router": routerSays, "outside": outsideSays} {
@@ -141,7 +141,7 @@ func TestAskingForAName(t *testing.T) {
 	}
 }
 
-// The answers of a name server are seen as long as its flow is not decided.
+// A name server's flow stays undecided, so that its answers are seen.
 func TestNameServersAreNotDecided(t *testing.T) {
 	const asks = "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03org\x00\x00\x01\x00\x01"
 	query := udp(macA, hostA, 5353, "198.51.100.53", dnsPort, []byte(asks))

@@ -8,12 +8,12 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// network is a netip.Prefix in the form that is cheap to ask for every packet:
-// without a conversion of the address, and without 64-bit arithmetic.
+// network is a netip.Prefix in a form that is cheap to test for every packet: without
+// converting the address, and without 64-bit arithmetic.
 type network struct {
 	addr  nfq.Addr // its host bits are zero
-	whole int      // bytes that belong to the prefix as a whole
-	mask  byte     // bits of the next one that belong to it, 0 for none
+	whole int      // number of bytes that are completely in the prefix
+	mask  byte     // bits of the next byte that are in the prefix, 0 for none
 }
 
 func networkFrom(p netip.Prefix) network {
@@ -33,7 +33,7 @@ func (n *network) contains(a *nfq.Addr) bool {
 	if w < 0 || string(a[:w]) != string(n.addr[:w]) {
 		return false
 	}
-	// Without this a prefix of whole bytes would ask for one behind its end.
+	// Without the first test a prefix of 16 whole bytes would read past the end.
 	return n.mask == 0 || a[w]&n.mask == n.addr[w]
 }
 

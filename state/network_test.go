@@ -9,8 +9,7 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// TestNetworkAgainstNetip asks for addresses at the edges of prefixes of every
-// length.
+// TestNetworkAgainstNetip tests addresses at the edges of prefixes of every length.
 func TestNetworkAgainstNetip(t *testing.T) {
 	for _, base := range []string{"192.168.129.77", "2001:db8:a5a5:5a5a:ff00:1234:89ab:cdef", "::ffff:0:0:1", "0.0.0.0", "::"} {
 		addr := netip.MustParseAddr(base)
@@ -32,7 +31,7 @@ func TestNetworkAgainstNetip(t *testing.T) {
 			}
 		}
 	}
-	// Of the other family, nothing is in it.
+	// It contains no address of the other family.
 	v4, v6 := ip("192.168.1.1"), ip("fe80::1")
 	for _, x := range []struct {
 		prefix string

@@ -8,18 +8,18 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// maxOwn is how many ports of its own a client may have. Nearly all have one, for UDP and
-// TCP alike; some have another for the DHT.
+// maxOwn is how many own ports a client may have. Nearly all have one, for both UDP and
+// TCP; some have another for the DHT.
 const maxOwn = 4
 
-// owns reports whether the port is the client's own: what the host sends from there, by
-// UDP or TCP, and what comes to it is the client's.
+// owns reports whether the port is the client's own. Then everything from and to that port,
+// by UDP or TCP, is the client's.
 //
 //go:noinline
 func (c *client) owns(port uint16) bool { return port != 0 && slices.Contains(c.own[:], port) }
 
-// portAt is where the port is in a list of the ports used last, the newest first; else the
-// last place, of the one that gives way to it.
+// portAt returns the place of the port in a list with the newest port first. If the port is
+// not there, it returns the last place: that port gives way.
 func portAt(ports []uint16, port uint16) int {
 	if i := slices.Index(ports, port); i >= 0 {
 		return i
@@ -27,15 +27,14 @@ func portAt(ports []uint16, port uint16) int {
 	return len(ports) - 1
 }
 
-// putFirst makes the port the newest of the list; i is its place.
+// putFirst moves the port from place i to the front of the list.
 func putFirst(ports []uint16, i int, port uint16) {
 	copy(ports[1:i+1], ports[:i])
 	ports[0] = port
 }
 
-// ownPort notes a port from which a client has spoken, or at which it has answered. The
-// one that was noted longest ago gives way when there are too many: a client may change
-// its port.
+// ownPort notes a port from which a client has sent something, or at which it has answered.
+// When there are too many, the oldest one gives way: a client may change its port.
 func (e *Engine) ownPort(h *host, c *client, port uint16, now Time) {
 	if port < private {
 		return
@@ -44,7 +43,7 @@ func (e *Engine) ownPort(h *host, c *client, port uint16, now Time) {
 	gone := c.own[i]
 	isNew := gone != port
 	if isNew && c.locked && !e.mayChange(h, 4*addrsOf(h), now) {
-		return // what it says in its own words is cut all the same
+		return // packets that are recognised are dropped anyway
 	}
 	putFirst(c.own[:], i, port)
 	if !isNew || !c.locked {
@@ -63,8 +62,8 @@ func (e *Engine) ownPort(h *host, c *client, port uint16, now Time) {
 	e.cutFlows(c)
 }
 
-// cutPort has the kernel cut a port of the client at one address: by UDP only where what
-// it says is not to be answered.
+// cutPort makes the kernel cut a port of the client at one address. UDP is included only if
+// the engine does not have to answer it.
 func (e *Engine) cutPort(c *client, a *nfq.Addr, port uint16) {
 	d := c.lockUntil.Since(e.now)
 	if c.selective && e.cfg.Protocols[c.protocol].BlockUDP {
@@ -73,7 +72,7 @@ func (e *Engine) cutPort(c *client, a *nfq.Addr, port uint16) {
 	e.sets.Own(*a, nfq.ProtoTCP, port, d)
 }
 
-// disownPort ends that.
+// disownPort ends that cut.
 func (e *Engine) disownPort(c *client, a *nfq.Addr, port uint16) {
 	if c.selective {
 		e.sets.Disown(*a, nfq.ProtoUDP, port)
@@ -81,8 +80,7 @@ func (e *Engine) disownPort(c *client, a *nfq.Addr, port uint16) {
 	e.sets.Disown(*a, nfq.ProtoTCP, port)
 }
 
-// watchAddr has the kernel show what is said from an address in TCP connections, for d
-// or longer.
+// watchAddr makes the kernel show what an address sends by TCP, for d or longer.
 func (e *Engine) watchAddr(a *hostAddr, d Time) {
 	if e.now >= a.watchUntil {
 		a.watchFrom = e.now
@@ -91,9 +89,9 @@ func (e *Engine) watchAddr(a *hostAddr, d Time) {
 	e.sets.Watch(a.addr, d.Since(0))
 }
 
-// shown reports whether the kernel shows what the host says from the address in a
-// connection that was answered in a peer's name. It has the kernel do so from now on, or
-// for longer: who was shown such a connection may have another in a moment.
+// shown reports whether the kernel already shows what the host sends from the address in a
+// connection that the engine answers. If not, it makes the kernel start. It also extends
+// the time: the host may open another such connection soon.
 func (e *Engine) shown(h *host, addr *nfq.Addr, now Time) bool {
 	s := e.addrIndex.Get(*addr, e.hash.addr(addr))
 	if e.sets == nil || s == none || &e.hosts[e.addrs[s].host] != h || now < e.addrs[s].contested {

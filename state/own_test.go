@@ -12,7 +12,7 @@ import (
 	"github.com/p2pwall/p2pwall/state/table"
 )
 
-// ownPorts are the ports of the host's client, the newest first.
+// ownPorts returns the ports of the host's client, the newest first.
 func (w *world) ownPorts(a string) (out []uint16) {
 	addr := ip(a)
 	slot := w.e.clientAt(&addr)
@@ -34,7 +34,7 @@ func (w *world) wantOwn(a string, want ...uint16) {
 	}
 }
 
-// saysFrom is a datagram of the host from a port.
+// saysFrom returns a datagram of the host from a port.
 func saysFrom(port uint16, b string) action {
 	return func(w *world, dst string) *nfq.Packet {
 		p := says(b)(w, dst)
@@ -43,8 +43,8 @@ func saysFrom(port uint16, b string) action {
 	}
 }
 
-// TestOwnPortsAreLearned: from where queries come and answers to ours, from what the
-// client's own words name, and where it answers the outside; and from nothing else.
+// TestOwnPortsAreLearned: from the source of queries and of answers to ours, from what the
+// client's own data names, and from where it answers the outside; from nothing else.
 func TestOwnPortsAreLearned(t *testing.T) {
 	const other = "203.0.113.9"
 	extended := "\x00\x00\x00\x1a\x14\x00d1:pi6999e1:v4:Test1:mdeee"
@@ -57,8 +57,8 @@ func TestOwnPortsAreLearned(t *testing.T) {
 		{"a query of the DHT", saysFrom(6999, dhtPing), []uint16{6999, 51413}},
 		{"the beginning of uTP", saysFrom(6999, utpSYN), []uint16{6999, 51413}},
 		{"the port from before", saysFrom(51413, dhtPing), []uint16{51413}},
-		{"an answer of the DHT", saysFrom(6999, "d1:rd2:id20:"+nodeID+"e1:t2:aa1:y1:re"), []uint16{51413}}, // an echo of what came in
-		{"a tracker by UDP", saysFrom(6999, trackerAsks), []uint16{51413}},                                 // from a port of its own
+		{"an answer of the DHT", saysFrom(6999, "d1:rd2:id20:"+nodeID+"e1:t2:aa1:y1:re"), []uint16{51413}}, // may echo what came in
+		{"a tracker by UDP", saysFrom(6999, trackerAsks), []uint16{51413}},                                 // trackers are asked from another port
 		{"the system's ports", saysFrom(1023, dhtPing), []uint16{51413}},
 		{"the lowest that counts", saysFrom(1024, dhtPing), []uint16{1024, 51413}},
 		{"an announce by HTTP", sends(announceLine + "User-Agent: Transmission/3.00\r\n\r\n"), []uint16{6890, 51413}},
@@ -100,8 +100,8 @@ func TestOwnPortsAreLearned(t *testing.T) {
 	})
 }
 
-// TestOwnPortsAreCut: in both protocols and at all addresses of the host, also those that
-// come later, and nothing else of the host is; until the lock ends.
+// TestOwnPortsAreCut: for both protocols and at all addresses of the host, new ones
+// included, until the lock ends. Nothing else of the host is cut.
 func TestOwnPortsAreCut(t *testing.T) {
 	const v6 = "2001:db8:1::50"
 	w := lockedTorrent(t, nil)
@@ -137,7 +137,7 @@ func TestOwnPortsAreCut(t *testing.T) {
 	if len(w.sets.own) != 4 {
 		t.Errorf("own: %v", w.sets.own)
 	}
-	// WireGuard's handshake and a long session of it, from before and from now.
+	// WireGuard's handshake and a long session of it, from before the lock and after.
 	for i := range 100 {
 		b := "\x04\x00\x00\x00" + random(92)
 		if i%20 == 0 {
@@ -155,7 +155,7 @@ func TestOwnPortsAreCut(t *testing.T) {
 	check(false)
 }
 
-// TestManyOwnPorts: four are kept, those that were used last.
+// TestManyOwnPorts: the four used last are kept.
 func TestManyOwnPorts(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	for i, tt := range []struct {
@@ -181,7 +181,7 @@ func TestManyOwnPorts(t *testing.T) {
 	w.expect("a datagram from a port that gave way", saysFrom(6002, "hullo")(w, "203.0.113.60"), nfq.Accept)
 }
 
-// What is learned before the proof is cut from the proof on, and not before.
+// Ports learnt before the proof are cut when it comes, and not earlier.
 func TestOwnPortsBeforeTheProof(t *testing.T) {
 	w := newWorld(t, nil)
 	w.expect("a query", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
@@ -198,8 +198,8 @@ func TestOwnPortsBeforeTheProof(t *testing.T) {
 	}
 }
 
-// At the address of a peer something else may be served: its other ports are the host's
-// to use, by TCP and UDP.
+// A peer's address may also serve something else: the host may use its other ports, by TCP
+// and UDP.
 func TestOtherServicesOfAPeer(t *testing.T) {
 	const peer = "198.51.100.7"
 	w := lockedTorrent(t, nil)
@@ -213,7 +213,7 @@ func TestOtherServicesOfAPeer(t *testing.T) {
 	w.expect("a SYN to the peer", tcp(macA, hostA, 4001, peer, 6881, nfq.SYN, nil), nfq.Drop)
 }
 
-// A client that changes its port all the time does not keep the kernel busy.
+// A client that keeps changing its port does not keep the kernel busy.
 func TestOwnPortsAreBounded(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	for i := range uint16(addrsPerHost - 1) {
@@ -228,7 +228,7 @@ func TestOwnPortsAreBounded(t *testing.T) {
 		p := saysFrom(uint16(2000+i%50_000), dhtPing)(w, "203.0.113.9")
 		w.expect("a query", p, nfq.Drop)
 	}
-	// Each change has the lock told once more, ten elements an address.
+	// Each change sends the whole lock again, ten elements for each address.
 	if n := w.sets.calls - first; n > 4*(changesAtOnce+changesPerSecond*seconds)+4*addrsPerHost*10 {
 		t.Errorf("%d changes of the kernel's sets", n)
 	}
@@ -242,13 +242,13 @@ func TestOwnPortsAreBounded(t *testing.T) {
 	}
 }
 
-// What has no room is told when there is some.
+// Changes that have no room are sent when there is some.
 func TestOwnPortsWithoutRoom(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	s := &slowSets{fakeSets: w.sets, size: 64}
 	w.e.SetSets(s, w.now)
 	w.e.SetsTaken(s, s.batch, nil, w.now)
-	s.size = s.used + 3 // of four that it takes, and the host's watch
+	s.size = s.used + 3 // it needs four, and one for the watch
 	w.expect("a query from another port", saysFrom(6999, dhtPing)(w, "203.0.113.9"), nfq.Drop)
 	if w.sets.own[ownName(ip(hostA), nfq.ProtoUDP, 6999)] != 0 {
 		t.Fatal("told without room")
@@ -260,7 +260,7 @@ func TestOwnPortsWithoutRoom(t *testing.T) {
 	}
 }
 
-// Both engines of a router cut the own ports that one has learned, at the addresses that
+// Both engines of a router cut the own ports that one has learnt, at the addresses that
 // each has seen.
 func TestOwnPortsInAllQueues(t *testing.T) {
 	const v6 = "2001:db8:1::50"
@@ -289,7 +289,7 @@ func TestOwnPortsInAllQueues(t *testing.T) {
 	}
 }
 
-// A lock of another engine ends when that one says.
+// A lock of another engine ends when that engine says so.
 func TestHeldNoLonger(t *testing.T) {
 	w := newWorld(t, nil)
 	w.e.Hold(&Held{MAC: macA, Addr: ip(hostA), Device: lanDev, Protocol: torrent, Left: 10 * time.Second, Own: [maxOwn]uint16{51413}}, w.now)
@@ -318,7 +318,7 @@ func TestOwnPortsSurviveARestart(t *testing.T) {
 	x.expect("from another", saysFrom(50000, "hullo")(x, "203.0.113.9"), nfq.Accept)
 }
 
-// With block_udp 0 datagrams go on, also at the client's own port.
+// With block_udp 0 datagrams pass, even from the client's own port.
 func TestOwnPortWithoutUDP(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Protocols[torrent].BlockUDP = false })
 	w.proveTorrent()

@@ -4,30 +4,30 @@ package state
 
 import "github.com/p2pwall/p2pwall/nfq"
 
-// MaxPeers is how many peers of one client are known; a FastTrack client's cache
-// holds 200.
+// MaxPeers is how many peers are known for one client. A FastTrack client's cache holds
+// 200.
 const MaxPeers = 256
 
-// peer is an address that a client revealed. It belongs to that client alone: a
-// host must not be able to cut its neighbours off from an address by naming it.
+// peer is an address that a client revealed. It counts for that client only. Otherwise a
+// host could cut its neighbours off from an address by naming it.
 type peer struct {
 	addr     nfq.Addr
 	port     uint16
 	protocol uint8
-	// suspect marks an address that was only contacted in the same burst
-	// as the first ping: it counts while the client is locked.
+	// suspect: the client only contacted this address in the same burst as its first ping.
+	// It counts while the client is locked.
 	suspect      bool
-	told         bool // it was said that it was found
+	told         bool // the event "found" was emitted
 	first, last  seconds
-	cutUntil     seconds // until then the kernel's set has the pair
+	cutUntil     seconds // when the pair's element in the kernel's set ends
 	dropped      uint32
-	newer, older uint16 // links of the use order, slot+1; 0 is the end
+	newer, older uint16 // links of the order of use, slot+1; 0 is the end
 }
 
-// peerTable is a fixed table of peers with a hash index and the order of use.
-// The zero value must be initialised by clear.
+// peerTable is a fixed table of peers with a hash index and the order of use. clear must be
+// called before its first use.
 type peerTable struct {
-	_              [0]func() // not to be compared: the code for it costs flash
+	_              [0]func() // not comparable: code to compare it costs flash
 	n              int
 	newest, oldest uint16 // slot+1
 	cells          [2 * MaxPeers]uint16
@@ -57,8 +57,8 @@ func (t *peerTable) get(a *nfq.Addr, hash uint32) *peer {
 	}
 }
 
-// add enters a peer that is not in the table. When the table is full, the one
-// used longest ago gives way; it is returned by value.
+// add enters a peer that is not in the table. When the table is full, the peer used longest
+// ago gives way; add returns a copy of it.
 func (t *peerTable) add(a *nfq.Addr, hash uint32) (p *peer, evicted peer, full bool) {
 	var s uint16 // slot+1
 	if t.n < MaxPeers {
@@ -81,7 +81,7 @@ func (t *peerTable) add(a *nfq.Addr, hash uint32) (p *peer, evicted peer, full b
 	return &t.peers[s-1], evicted, full
 }
 
-// touch makes p, a peer of this table, the newest.
+// touch makes p the newest peer. p must be in this table.
 func (t *peerTable) touch(p *peer) {
 	if p.newer == 0 { // already
 		return
@@ -91,7 +91,7 @@ func (t *peerTable) touch(p *peer) {
 	t.push(s)
 }
 
-// remove takes p out; the last peer of the array takes its slot.
+// remove takes p out. The last peer of the array moves to its slot.
 func (t *peerTable) remove(p *peer) {
 	s := t.slot(p)
 	t.unlink(s)

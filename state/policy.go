@@ -10,18 +10,18 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// Policy is another mode for some hosts and protocols. The first one that fits counts;
-// where none does, it is the mode of the protocol. The engine knows neither hours nor
-// names: who calls it tells the policies that hold now, with the hosts that have the names.
+// Policy gives some hosts and protocols another mode. The first policy that fits counts. If
+// none fits, the protocol's own mode does. The engine knows neither hours nor names: its
+// caller passes the policies in force now, with the hosts that have the names.
 type Policy struct {
-	_    [0]func() // not to be compared: the code for it costs flash
+	_    [0]func() // not comparable: code to compare it costs flash
 	Name string
-	// All: it is for every host; else for those that one of these has.
+	// All: for every host. Otherwise the policy is for hosts that match one of the lists.
 	All     bool
 	MACs    []nfq.MAC
 	Nets    []netip.Prefix
 	Devices []uint32 // interface indices
-	// Addrs are of hosts that are known by their address alone, as behind a repeater or
+	// Addrs are for hosts that are known by their address alone, as behind a repeater or
 	// another router.
 	Addrs []nfq.Addr
 
@@ -29,9 +29,9 @@ type Policy struct {
 	Mode      Mode
 }
 
-// modes is what is done about each protocol of one host: on are those that are looked for,
-// holds those whose clients are locked, and blocks those of them that are cut. What is held
-// and not blocked is marked.
+// modes is what is done about each protocol of one host. The engine looks for the protocols
+// in on, locks clients of those in holds, and cuts those in blocks. It marks what is in
+// holds and not in blocks.
 type modes struct {
 	on, holds, blocks detect.Set
 }
@@ -50,7 +50,7 @@ func (m *modes) set(which detect.Set, mode Mode) {
 	}
 }
 
-// mode is that of one protocol.
+// mode returns the mode of one protocol.
 func (m *modes) mode(protocol int) Mode {
 	switch {
 	case m.blocks.Has(protocol):
@@ -63,11 +63,11 @@ func (m *modes) mode(protocol int) Mode {
 	return Off
 }
 
-// outdated as host.decided says that something was learnt about the host since. Else it is
-// what Engine.decided was.
+// outdated is the value of host.decided when something was learnt about the host since.
+// Otherwise host.decided is the value of Engine.decided at that time.
 const outdated = 0
 
-// refit decides anew about a host of which something was learnt, or after the policies have
+// refit decides about a host again, after something was learnt about it or the policies
 // changed.
 //
 //go:noinline
@@ -79,7 +79,7 @@ func (e *Engine) refit(h *host) {
 	}
 }
 
-// modesFor goes through the policies for a host, which is nil for one that nobody knows.
+// modesFor applies the policies to a host; nil stands for an unknown host.
 func (e *Engine) modesFor(h *host) modes {
 	m, left := e.defaults, detect.Set(1)<<len(detect.All)-1
 	for i := range e.cfg.Policies {
@@ -115,7 +115,7 @@ func (e *Engine) fits(p *Policy, h *host) bool {
 	return false
 }
 
-// policyOf is the name of the policy that decides about the protocol of the host, or "".
+// policyOf returns the name of the policy that decides about a protocol of the host, or "".
 func (e *Engine) policyOf(h *host, protocol int) string {
 	for i := range e.cfg.Policies {
 		if p := &e.cfg.Policies[i]; p.Protocols.Has(protocol) && e.fits(p, h) {
@@ -125,9 +125,9 @@ func (e *Engine) policyOf(h *host, protocol int) string {
 	return ""
 }
 
-// SetPolicies tells which policies hold from now on. Locks that they are against end at
-// once, and who is to be held now is held, if that is known, or asked. It reports whether
-// there is such a host: what it has going on was not looked at.
+// SetPolicies sets the policies in force. Locks that they do not allow end at once. Hosts
+// that are now to be locked are locked if they are known, or else asked. It reports whether
+// there is such a host: then its existing connections need a look.
 func (e *Engine) SetPolicies(p []Policy, now Time) (more bool) {
 	e.now, e.more = now, false
 	e.cfg.Policies = p
@@ -135,7 +135,7 @@ func (e *Engine) SetPolicies(p []Policy, now Time) (more bool) {
 	return e.more
 }
 
-// review has the modes of all hosts decided anew.
+// review decides about all hosts again.
 func (e *Engine) review() {
 	e.unite()
 	for i := range e.hosts {
@@ -145,7 +145,7 @@ func (e *Engine) review() {
 	}
 }
 
-// unite notes what is looked for at all, in any host.
+// unite collects what is looked for in any host.
 func (e *Engine) unite() {
 	e.decided++
 	e.any, e.strangers = e.defaults, e.modesFor(nil)
@@ -169,12 +169,12 @@ func (e *Engine) unite() {
 	}
 }
 
-// changed deals with a host about which something else is done from now on. A lock may be
-// for several protocols: it ends with the first of them that is let go or done otherwise
-// with, and begins anew for what is still held.
+// changed handles a host whose modes have changed. A lock may be for several protocols. It
+// ends as soon as one of them is released or gets another mode. It begins again for those
+// that are still held.
 func (e *Engine) changed(h *host, was *modes) {
 	m := &h.modes
-	if was.holds&^was.blocks&^(m.holds&^m.blocks) != 0 { // what was marked is not any more
+	if was.holds&^was.blocks&^(m.holds&^m.blocks) != 0 { // its connections have to lose the mark
 		for _, s := range h.addrs {
 			if s != none {
 				e.addrs[s].freeDue = true
@@ -195,10 +195,10 @@ func (e *Engine) changed(h *host, was *modes) {
 	if c.locked && c.proved&(was.holds&^m.holds|was.blocks^m.blocks) != 0 {
 		own := c.own
 		e.release(slot, c)
-		if proved != 0 { // it is still known where it listens
+		if proved != 0 { // it still listens at the same ports
 			c.own = own
 		}
-		if c.proof == ProofNone { // another engine has proved it, and tells of it again
+		if c.proof == ProofNone { // that engine will report it again
 			proved = 0
 		}
 	}
@@ -213,7 +213,7 @@ func (e *Engine) changed(h *host, was *modes) {
 		case c.proved.Has(i) && !c.locked && e.now.Since(c.lastSeen) < e.cfg.LockTime:
 			e.lock(slot, c, i, c.reason, e.now)
 		case !was.on.Has(i) && int(c.protocol) == i && c.proof != ProofNone:
-			if d := e.device(c.device); d != nil { // is it still there?
+			if d := e.device(c.device); d != nil { // check whether it still runs
 				e.suspect(h, i, c.reason, &c.addr, d, c.port, c.listen, e.now)
 			}
 		}
@@ -221,23 +221,23 @@ func (e *Engine) changed(h *host, was *modes) {
 	e.schedule(slot, c, e.now)
 }
 
-// marks reports whether what would be cut of the host for the protocol is marked only.
+// marks reports whether the host's traffic of the protocol is marked and not cut.
 func (h *host) marks(protocol int) bool { return (h.modes.holds &^ h.modes.blocks).Has(protocol) }
 
-// lockMarks reports whether that is so of all that the lock of a client is for. The ports of
-// a client that is locked for a protocol to be blocked, too, are cut.
+// lockMarks reports the same for a client's lock as a whole. If the client is also locked
+// for a protocol in mode block, its ports are cut.
 func (e *Engine) lockMarks(c *client) bool {
 	m := &e.hosts[c.host].modes
 	return c.proved&m.holds != 0 && c.proved&m.blocks == 0
 }
 
-// mark lets a packet pass that would be dropped, and has its connection marked.
+// mark accepts a packet that would be dropped in mode block, and marks its connection.
 func (e *Engine) mark() nfq.Verdict {
 	e.Counters.Marked++
 	return nfq.AcceptMarked
 }
 
-// lookAtHost has the connections looked at that a host has already.
+// lookAtHost gives the host's existing connections another look.
 func (e *Engine) lookAtHost(h *host) {
 	for _, s := range h.addrs {
 		if s != none && e.shown(h, &e.addrs[s].addr, e.now) {

@@ -20,7 +20,7 @@ func prefixes(s ...string) (out []netip.Prefix) {
 	return out
 }
 
-// TestPolicyOrder: the first policy that fits decides, for each protocol on its own.
+// TestPolicyOrder: for each protocol, the first policy that fits decides.
 func TestPolicyOrder(t *testing.T) {
 	host := ip(hostA).Netip().String() + "/32"
 	for _, tt := range []struct {
@@ -71,7 +71,7 @@ func TestPolicyOrder(t *testing.T) {
 	}
 }
 
-// TestPolicyOfLocked: another policy ends a lock at once, and begins it.
+// TestPolicyOfLocked: a new policy ends a lock at once, and can begin it again.
 func TestPolicyOfLocked(t *testing.T) {
 	all := func(m Mode) []Policy { return []Policy{{Name: "p", All: true, Protocols: everyProtocol, Mode: m}} }
 	w := newWorld(t, nil)
@@ -100,8 +100,8 @@ func TestPolicyOfLocked(t *testing.T) {
 	w.expect("a ping that nobody looks at", w.ping("198.51.100.8"), nfq.Accept)
 }
 
-// TestPolicyEnds: when the hours are over in which nobody looked at it, a client that is
-// remembered is asked whether it is still there.
+// TestPolicyEnds: the hours of a policy with mode off end. A client that is remembered is
+// asked whether it still runs.
 func TestPolicyEnds(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	w.e.SetPolicies([]Policy{{All: true, Protocols: everyProtocol, Mode: Off}}, w.now)
@@ -121,7 +121,8 @@ func TestPolicyEnds(t *testing.T) {
 	}
 }
 
-// TestPolicyFollowsHost: who gets another address is another for policies by address.
+// TestPolicyFollowsHost: a host that gets another address matches other policies by
+// address.
 func TestPolicyFollowsHost(t *testing.T) {
 	w := newWorld(t, nil)
 	w.prove()
@@ -138,14 +139,14 @@ func TestPolicyFollowsHost(t *testing.T) {
 	if !w.locked(hostA) {
 		t.Error("the lock of another ended")
 	}
-	// A policy by MAC holds for its IPv6, too.
+	// A policy by MAC also covers the host's IPv6 addresses.
 	w.e.SetPolicies([]Policy{{MACs: []nfq.MAC{macA}, Protocols: everyProtocol, Mode: Off}}, w.now)
 	if w.locked(hostA) {
 		t.Error("locked against the policy of its MAC")
 	}
 }
 
-// TestPolicyBehindRepeater: a lease's address names a host that shares its MAC with others.
+// TestPolicyBehindRepeater: the address of a lease identifies a host that shares its MAC.
 func TestPolicyBehindRepeater(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
 		c.Policies = []Policy{{Addrs: []nfq.Addr{ip("10.9.0.5"), ip(hostA)}, Protocols: everyProtocol, Mode: Off}}
@@ -161,7 +162,7 @@ func TestPolicyBehindRepeater(t *testing.T) {
 	w.expect("at a MAC of its own", w.ping("198.51.100.9"), nfq.Drop)
 }
 
-// TestPolicyOfOne: a device that is let alone is so beside one that is locked.
+// TestPolicyOfOne: one device is left alone while another is locked.
 func TestPolicyOfOne(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
 		c.Policies = []Policy{{MACs: []nfq.MAC{macB}, Protocols: everyProtocol, Mode: Off}}
@@ -180,7 +181,7 @@ func TestPolicyOfOne(t *testing.T) {
 	}
 }
 
-// TestPoliciesAllocateNothing: not with a packet, and not when they are decided anew.
+// TestPoliciesAllocateNothing: neither a packet nor a new decision allocates.
 func TestPoliciesAllocateNothing(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
 		c.Policies = []Policy{

@@ -9,14 +9,14 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// Proof is how it was proved that a host runs a program. Only a proof locks: what
-// others can make a host say or receive never does.
+// Proof says how it was proved that a host runs a program. Only a proof leads to a lock:
+// what others can make a host send or receive never does.
 type Proof uint8
 
 // The proofs.
 const (
 	ProofNone    Proof = iota
-	ProofAnswer        // it answered a question that only the router could have put
+	ProofAnswer        // it answered a question that only this router could have sent
 	ProofConduct       // it sent what only the program sends, to several addresses
 )
 
@@ -26,50 +26,49 @@ var proofNames = [...]string{"", "answer", "conduct"}
 func (p Proof) String() string { return proofNames[p] }
 
 const (
-	// conductTime is within what time a host must have spoken to a second address
-	// for its conduct to prove the program.
+	// conductTime is the longest time between two messages to different addresses that
+	// together prove the program.
 	conductTime = 30 * time.Second
-	// neighbourPatience is how long an answer about a neighbour is waited for, and
-	// for how long a host whose address was another's is not asked about again.
-	// Where nobody was known at an address it is neighbourPause.
+	// neighbourPatience is the shortest time between two questions about a host's address.
+	// When the answer was that nobody is known there, the time is neighbourPause.
 	neighbourPatience = 10 * time.Second
 	neighbourPause    = time.Second
 )
 
-// Neighbours tells whose an address is, by the kernel's neighbour table.
+// Neighbours tells whose an address is, from the kernel's neighbour table.
 type Neighbours interface {
-	// Ask has the answer handed to Engine.Neighbour with the same id, later: whose
-	// the address is, and whether one of the flows that are not zero was opened from
-	// outside. It does not wait, and reports false when it cannot take the question.
+	// Ask asks whose the address is, and whether one of the flows was opened from outside;
+	// zero flows are ignored. The answer comes later through Engine.Neighbour with the same
+	// id. Ask does not wait. It returns false when it cannot take the question.
 	Ask(id uint64, dev uint32, addr nfq.Addr, flows [2]nfq.Flow) bool
 }
 
-// said is what a host sent last that only the program sends.
+// said is the last message of a host that only the program sends.
 type said struct {
-	to   uint32 // hash of the address it went to
-	from uint32 // the same of the one it came from, when that is of IPv4
+	to   uint32 // hash of the destination address
+	from uint32 // hash of the source address if it is IPv4, else 0
 	when Time
-	flow nfq.Flow // by UDP; zero by TCP
+	flow nfq.Flow // for UDP; zero for TCP
 }
 
 // claim is a proof that waits for the neighbour table.
 type claim struct {
-	when     Time // of the proof; 0: none waits
+	when     Time // of the proof; 0: no proof waits
 	addr     nfq.Addr
 	until    Time // no other question before that
 	protocol uint8
 	reason   detect.Reason
 	how      Proof
-	answered bool // the address was another's, or nobody's
+	answered bool // the answer came, and did not confirm the address
 	flows    [2]nfq.Flow
 }
 
-// conduct takes note that the host sent to the address what only a program of the
-// protocol sends. A second address proves the program. Of a client that is proved it
-// starts the lock again. Two addresses of IPv4 may be two hosts behind a repeater: each has
-// to be proved on its own. flow is the one by UDP, or zero: a server that sends back what
-// it gets would say the same in a flow that was opened from outside. inner tells those apart
-// that are behind one proxy, which the address is then.
+// conduct notes that the host sent to an address what only a program of the protocol sends.
+// If the client is proved already, this restarts its lock. Otherwise a second address
+// proves the program. But two IPv4 source addresses may be two hosts behind a repeater:
+// each needs its own proof. flow is the UDP flow, or zero: in a flow that was opened from
+// outside the host may just send back what it got. If to is a proxy, inner tells
+// destinations behind it apart.
 func (e *Engine) conduct(h *host, c *client, protocol int, reason detect.Reason, to *nfq.Addr, inner uint32, flow nfq.Flow, now Time) {
 	if c.proved.Has(protocol) {
 		e.lock(h.client, c, protocol, reason, now)
@@ -87,9 +86,9 @@ func (e *Engine) conduct(h *host, c *client, protocol int, reason detect.Reason,
 	s.to, s.from, s.when, s.flow = x, from, now, flow
 }
 
-// prove begins with a proof: whose the address is has to be known first. A host whose
-// packets carry no hardware address is alone on its link. One behind another router is
-// no neighbour: its packets have to come from that router alone.
+// prove starts with a proof: first it has to be known whose the address is. A host whose
+// packets carry no hardware address is alone on its link. A host behind another router is
+// no neighbour: only that router may send its packets.
 func (e *Engine) prove(slot int32, c *client, protocol int, how Proof, reason detect.Reason, flows [2]nfq.Flow, now Time) {
 	h := &e.hosts[c.host]
 	if c.proved.Has(protocol) {
@@ -99,7 +98,7 @@ func (e *Engine) prove(slot int32, c *client, protocol int, how Proof, reason de
 	c.provenAt = now
 	d := e.device(c.device)
 	switch {
-	case d == nil: // it went a moment ago
+	case d == nil: // the device disappeared a moment ago
 	case e.neighbours == nil || h.via.IsZero():
 		e.proven(slot, c, protocol, how, reason, now)
 	case !d.onLink(&c.addr):
@@ -114,7 +113,7 @@ func (e *Engine) prove(slot int32, c *client, protocol int, how Proof, reason de
 	}
 }
 
-// askNeighbour asks whose the address of a client is that is to be proved.
+// askNeighbour asks whose the address of the client is.
 func (e *Engine) askNeighbour(slot int32, c *client, now Time) {
 	w := &c.claim
 	if !e.neighbours.Ask(uint64(c.number)<<32|uint64(slot), c.device, w.addr, w.flows) {
@@ -124,7 +123,7 @@ func (e *Engine) askNeighbour(slot int32, c *client, now Time) {
 	w.until, w.answered = now.After(neighbourPatience), false
 }
 
-// askAgain asks once more about a client at whose address nobody was known.
+// askAgain asks once more when nobody was known at the client's address.
 func (e *Engine) askAgain(slot int32, c *client, now Time) {
 	w := &c.claim
 	if e.neighbours != nil && w.when != 0 && w.answered && now >= w.until && now.Since(w.when) < conductTime {
@@ -132,9 +131,9 @@ func (e *Engine) askAgain(slot int32, c *client, now Time) {
 	}
 }
 
-// Neighbour takes the answer to a question about a neighbour: mac is whose the address
-// is, zero where nobody is known, and shared says that several IPv4 addresses have it.
-// invited says that a flow was opened from outside: then it proves nothing.
+// Neighbour takes the answer to a question about an address. mac is its owner, zero if
+// nobody is known. shared says that this MAC has several IPv4 addresses. invited says that
+// a flow was opened from outside: then the flow proves nothing.
 func (e *Engine) Neighbour(id uint64, mac nfq.MAC, shared, invited bool, now Time) {
 	e.now = now
 	slot := int32(uint32(id))
@@ -148,7 +147,7 @@ func (e *Engine) Neighbour(id uint64, mac nfq.MAC, shared, invited bool, now Tim
 	}
 	h := &e.hosts[c.host]
 	switch {
-	case mac.IsZero(): // the kernel may not have asked for it yet
+	case mac.IsZero(): // the kernel may not have resolved it yet
 		w.until, w.answered = now.After(neighbourPause), true
 		return
 	case mac != h.via:
@@ -176,7 +175,7 @@ func (e *Engine) Neighbour(id uint64, mac nfq.MAC, shared, invited bool, now Tim
 // proven records that the host runs a program of the protocol, and locks it.
 func (e *Engine) proven(slot int32, c *client, protocol int, how Proof, reason detect.Reason, now Time) {
 	held := c.foreign && c.locked
-	if held { // by another engine, and by now by this one, too
+	if held { // another engine had locked it; now this one counts it, too
 		e.nlocked++
 		e.Counters.Locks++
 	}
@@ -201,11 +200,11 @@ func (e *Engine) proven(slot int32, c *client, protocol int, how Proof, reason d
 	e.lock(slot, c, protocol, reason, now)
 	e.cutStanding(&e.hosts[c.host], c, protocol, now)
 	if held {
-		e.schedule(slot, c, now) // it is probed from here now
+		e.schedule(slot, c, now) // from now on this engine probes it
 	}
 }
 
-// tellPeer says whom a proved client spoke to.
+// tellPeer emits the event that a proved client has this peer.
 func (e *Engine) tellPeer(c *client, p *peer) {
 	p.told = true
 	e.emitOf(&e.hosts[c.host], Event{Class: ClassPeer, What: EventFound, Client: c.addr, MAC: c.mac, Peer: p.addr, Port: p.port, Protocol: p.protocol})

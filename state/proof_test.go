@@ -27,7 +27,7 @@ const (
 // action is something that a host, or somebody else, does. It returns a packet.
 type action func(w *world, dst string) *nfq.Packet
 
-// says is a datagram of the host.
+// says returns a datagram of the host.
 func says(b string) action {
 	return func(w *world, dst string) *nfq.Packet {
 		p := w.speaks(dst, 6881, b)
@@ -38,7 +38,7 @@ func says(b string) action {
 	}
 }
 
-// sends is the first data of a connection that the host opens.
+// sends returns the first data of a connection that the host opens.
 func sends(b string) action {
 	return func(w *world, dst string) *nfq.Packet {
 		w.seq++
@@ -48,7 +48,7 @@ func sends(b string) action {
 	}
 }
 
-// replies is the first data that the host sends on a connection that the outside opened.
+// replies returns the first data that the host sends in a connection opened from outside.
 func replies(b string) action {
 	return func(w *world, dst string) *nfq.Packet {
 		w.seq++
@@ -58,11 +58,11 @@ func replies(b string) action {
 	}
 }
 
-// announces is a request to an HTTP tracker.
+// announces returns a request to an HTTP tracker.
 func announces(header string) action { return sends(announceLine + header + "\r\n") }
 
-// goesOn wants the host to lose nothing but what was recognised: neither what it does
-// elsewhere nor what it does at the same address.
+// goesOn checks that the host loses only what is recognised: everything else goes on, at
+// the same address and at others.
 func (w *world) goesOn(what string, dsts ...string) {
 	w.t.Helper()
 	if w.locked(hostA) || w.sets.cut() != 0 {
@@ -79,9 +79,9 @@ func (w *world) goesOn(what string, dsts ...string) {
 		[]byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03org\x00\x00\x01\x00\x01")), nfq.AcceptDecided)
 }
 
-// TestEvidence: what others can make locks nobody. Of what the host itself is made to
-// send, only what is recognised is lost. The rows are the measurements of
-// docs/evidence.md that concern the engine, and their kind.
+// TestEvidence: what others can cause locks nobody. If the host is made to send something,
+// only the recognised packets are lost. The rows are the cases of docs/evidence.md that
+// concern the engine, and similar ones.
 func TestEvidence(t *testing.T) {
 	const other = "203.0.113.7"
 	web := "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -92,7 +92,7 @@ func TestEvidence(t *testing.T) {
 		name string
 		do   action
 		want nfq.Verdict
-		// suspect says that the host is to be asked.
+		// suspect says that the host becomes a suspect.
 		suspect bool
 	}{
 		{"a forged segment from outside, GIVE", from("GIVE 1\r\n"), nfq.Accept, false},
@@ -124,7 +124,7 @@ func TestEvidence(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, nil)
 			w.expect("the host is known", w.syn("203.0.113.1"), nfq.Accept)
-			for i := range 3 { // also three times in a row, to the same address
+			for i := range 3 { // three times in a row, to the same address
 				w.expect(tt.name, tt.do(w, other), tt.want)
 				if s := w.e.Suspects(w.now); (len(s) == 1) != tt.suspect || len(s) > 1 {
 					t.Errorf("suspects %+v", s)
@@ -148,7 +148,7 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
-// An answer of the DHT that names a public server takes nothing away from who goes there.
+// A DHT answer names a public server. The host can still use that server.
 func TestNamedByTheDHT(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	values := "d1:rd2:id20:" + nodeID + "6:valuesl6:\x08\x08\x08\x08\x01\xbbee1:t2:aa1:y1:re"
@@ -166,7 +166,7 @@ func TestNamedByTheDHT(t *testing.T) {
 	}
 }
 
-// TestConduct: what proves by being sent to two addresses, and what does not.
+// TestConduct: what proves a client when it is sent to two addresses, and what does not.
 func TestConduct(t *testing.T) {
 	const a, b, six, six2 = "198.51.100.7", "203.0.113.9", "2001:db8:ff::7", "2001:db8:ff::8"
 	kazaa := sends(kazaaHead + "\r\n")
@@ -179,7 +179,7 @@ func TestConduct(t *testing.T) {
 		name     string
 		signs    []sign
 		apart    time.Duration
-		protocol string // what is proved by the last sign and not before, none when empty
+		protocol string // proved by the last sign and not before; empty for none
 	}{
 		{"FastTrack's pings", []sign{{says(string(kazaaPing)), a}, {says(string(kazaaPing)), b}}, 0, "fasttrack"},
 		{"the same 30 s apart", []sign{{says(string(kazaaPing)), a}, {says(string(kazaaPing)), b}}, 30 * time.Second, "fasttrack"},
@@ -243,7 +243,7 @@ func TestConduct(t *testing.T) {
 	}
 }
 
-// A head in pieces says the same: the supernode stands in one, the end in another.
+// A head in pieces counts the same: one piece has the supernode, another the end.
 func TestSupernodeInPieces(t *testing.T) {
 	const piece = "GET /1/a HTTP/1.1\r\nX-Kazaa-SupernodeIP: 203.0.113.99:2354\r\n"
 	w := newWorld(t, nil)
@@ -256,7 +256,7 @@ func TestSupernodeInPieces(t *testing.T) {
 	if c := w.e.Clients(w.now); len(c) != 1 || !c[0].Locked || c[0].Peers != 2 {
 		t.Errorf("clients %+v", c)
 	}
-	// With a browser's line behind it, it is nobody's word.
+	// With a browser's line after it, it proves nothing.
 	w = newWorld(t, nil)
 	w.open(4000, "203.0.113.77", 80)
 	w.expect("the first piece", w.data(4000, "203.0.113.77", 80, 1000, piece), nfq.Drop)
@@ -282,7 +282,7 @@ func TestHelloInASYN(t *testing.T) {
 	w.expect("TLS in a SYN", p, nfq.AcceptDecided)
 }
 
-// asked returns the last question by UDP of a kind, "krpc" or "utp".
+// asked returns the last UDP question of a kind, "krpc" or "utp".
 func (w *world) asked(kind string) []byte {
 	w.t.Helper()
 	for i := len(w.out.udp) - 1; i >= 0; i-- {
@@ -295,7 +295,7 @@ func (w *world) asked(kind string) []byte {
 	return nil
 }
 
-// krpcAnswer and utpAnswer are what a program answers.
+// krpcAnswer and utpAnswer return a program's answer.
 func krpcAnswer(q []byte) []byte {
 	tid := q[strings.Index(string(q), "1:t4:")+5:][:4]
 	return []byte("d1:rd2:id20:" + nodeID + "e1:t4:" + string(tid) + "1:y1:re")
@@ -308,12 +308,12 @@ func utpAnswer(q []byte) []byte {
 	return b
 }
 
-// TestAnswerProves: an answer with our token, from where it was asked and in time.
+// TestAnswerProves: an answer needs our token, must come from where we asked, and in time.
 func TestAnswerProves(t *testing.T) {
 	for _, way := range []struct {
 		name   string
 		answer func(q []byte) []byte
-		token  int // a byte of the answer that the question gave
+		token  int // a byte of the answer that comes from the question
 	}{
 		{"krpc", krpcAnswer, 40},
 		{"utp", utpAnswer, 3},
@@ -363,7 +363,7 @@ func TestAnswerProves(t *testing.T) {
 	}
 }
 
-// TestAnswerByTCPProves: a key that answers ours, and headers of Kazaa's.
+// TestAnswerByTCPProves: a key that answers ours, and Kazaa's headers.
 func TestAnswerByTCPProves(t *testing.T) {
 	const kazaa = "HTTP/1.0 404 Not Found\r\nX-Kazaa-Username: giFTed\r\n\r\n"
 	for _, tt := range []struct {
@@ -415,13 +415,13 @@ func TestAnswerByTCPProves(t *testing.T) {
 			if len(c) != 1 || !c[0].Locked || c[0].Proof != ProofAnswer || c[0].Protocol.Name != tt.proved {
 				t.Errorf("clients %+v", c)
 			}
-			// The same again is no news.
+			// The same answer again changes nothing.
 			w.e.ProbedTCP(id, b, w.now)
 		})
 	}
 }
 
-// neighbours stands for the kernel's neighbour table: what is in it, and what was asked.
+// neighbours stands for the kernel's neighbour table: its entries, and the open questions.
 type neighbours struct {
 	macs   map[nfq.Addr]nfq.MAC
 	shared bool
@@ -438,7 +438,7 @@ func (n *neighbours) Ask(id uint64, dev uint32, a nfq.Addr, _ [2]nfq.Flow) bool 
 	return true
 }
 
-// answer answers what was asked.
+// answer answers the open questions.
 func (n *neighbours) answer(w *world) {
 	asked, addrs := n.asked, n.addrs
 	n.asked, n.addrs = nil, nil
@@ -448,7 +448,7 @@ func (n *neighbours) answer(w *world) {
 	w.e.Advance(w.now)
 }
 
-// withNeighbours is a world with a neighbour table that knows both hosts.
+// withNeighbours returns a world with a neighbour table that has both hosts.
 func withNeighbours(t *testing.T, change func(*Config)) (*world, *neighbours) {
 	w := newWorld(t, change)
 	n := &neighbours{macs: map[nfq.Addr]nfq.MAC{ip(hostA): macA, ip(hostB): macB}}
@@ -456,7 +456,7 @@ func withNeighbours(t *testing.T, change func(*Config)) (*world, *neighbours) {
 	return w, n
 }
 
-// TestNeighbourTable: no lock before it is known whose the address is.
+// TestNeighbourTable: no lock before the owner of the address is known.
 func TestNeighbourTable(t *testing.T) {
 	proves := func(w *world) {
 		t.Helper()
@@ -511,7 +511,7 @@ func TestNeighbourTable(t *testing.T) {
 		proves(w)
 		n.answer(w)
 		w.goesOn("nobody's address")
-		w.pass(5 * time.Second) // by itself
+		w.pass(5 * time.Second) // the timer asks again
 		if len(n.asked) != 1 || w.e.Counters.Forged != 0 {
 			t.Fatalf("asked %d times, %d forged", len(n.asked), w.e.Counters.Forged)
 		}
@@ -588,12 +588,12 @@ func TestNeighbourTable(t *testing.T) {
 	})
 }
 
-// TestConfigurationMeanwhile: the configuration changes while a question is out, at each
-// moment.
+// TestConfigurationMeanwhile: the configuration changes while a question is open, at every
+// stage.
 func TestConfigurationMeanwhile(t *testing.T) {
 	moments := []struct {
 		name string
-		// before and after are what happens before the change and after it.
+		// before happens before the change of the configuration, after happens after it.
 		before, after func(w *world, n *neighbours, p *prober)
 	}{
 		{"between question and answer, by KRPC", func(w *world, _ *neighbours, _ *prober) {
@@ -677,7 +677,7 @@ func TestConfigurationMeanwhile(t *testing.T) {
 					if c := w.e.Clients(w.now); cfg.Protocols[torrent].Mode == Off && len(c) != 0 && m.name != "while it is locked and probed" {
 						t.Errorf("found while it is off: %+v", c)
 					}
-					// And back: it is found as ever.
+					// Changed back: the client is found as usual.
 					w.e.Configure(old)
 					w.pass(3 * time.Minute)
 					w.proveTorrent()
@@ -692,7 +692,7 @@ func TestConfigurationMeanwhile(t *testing.T) {
 	}
 }
 
-// TestRelease: the end of a lock ends all of it.
+// TestRelease: the end of a lock removes all of it.
 func TestRelease(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -730,7 +730,7 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// TestWhatHoldsALock: only the client's own conduct, and its answers.
+// TestWhatHoldsALock: only the client's own conduct and its answers renew it.
 func TestWhatHoldsALock(t *testing.T) {
 	torrentLock := func(w *world) {
 		w.proveTorrent()
@@ -797,7 +797,7 @@ func TestWhatHoldsALock(t *testing.T) {
 	}
 }
 
-// Whom a client spoke to by a protocol that is not proved is no peer of it.
+// A host that a client contacts by an unproved protocol is not a peer.
 func TestPeersOfWhatIsNotProved(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	w.expect("one ping of FastTrack", w.ping("198.51.100.9"), nfq.Drop)

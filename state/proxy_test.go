@@ -13,8 +13,8 @@ import (
 
 const proxyAddr = "203.0.113.70"
 
-// through is a connection through a SOCKS5 proxy to the n-th of several peers. It returns
-// the verdict about its first data b there.
+// through opens a connection through a SOCKS5 proxy to the n-th of several peers. It
+// returns the verdict about the first data b to that peer.
 func (w *world) through(sport uint16, n int, b string) nfq.Verdict {
 	w.t.Helper()
 	w.pass(time.Millisecond)
@@ -36,8 +36,8 @@ func (w *world) through(sport uint16, n int, b string) nfq.Verdict {
 	return v
 }
 
-// TestInsideAProxy: what a client says through a proxy proves it as it does outside. The
-// proxy is no peer: what else goes through it goes on.
+// TestInsideAProxy: what a client sends through a proxy proves it as usual. The proxy is
+// not a peer: other connections through it go on.
 func TestInsideAProxy(t *testing.T) {
 	proofs := map[string]func(w *world){
 		"in clear": func(w *world) {
@@ -62,7 +62,7 @@ func TestInsideAProxy(t *testing.T) {
 				b := "\x00\x00\x00\x01\xc6\x33\x64" + string(byte(1+i)) + "\x1a\xe1" + dhtPing
 				w.expect("a query", udp(macA, hostA, 4000, proxyAddr, 1081, []byte(b)), nfq.Drop)
 			}
-			// The relay's answers come to this port, and it is the client's alone.
+			// The relay sends its answers to this port, and only the client uses it.
 			w.wantOwn(hostA, 4000)
 		},
 	}
@@ -83,8 +83,8 @@ func TestInsideAProxy(t *testing.T) {
 	}
 }
 
-// TestTorrentsByTLS: the name that a client asks for is the torrent's hash. It proves the
-// client when it is said to two.
+// TestTorrentsByTLS: the server name in the TLS hello is the torrent's hash. Sent to two
+// addresses, it proves the client.
 func TestTorrentsByTLS(t *testing.T) {
 	w := newWorld(t, nil)
 	b := hello("0123456789abcdef0123456789ABCDEF01234567")
@@ -99,11 +99,11 @@ func TestTorrentsByTLS(t *testing.T) {
 	}
 }
 
-// TestHandshakeInClearLater: an encrypted handshake may agree on no encryption. What then
-// stands at the head of a segment is looked for in the next few.
+// TestHandshakeInClearLater: an encrypted handshake may agree on no encryption. The
+// handshake in clear then begins one of the next few segments.
 func TestHandshakeInClearLater(t *testing.T) {
 	for _, tt := range []struct {
-		behind int // segments
+		behind int // segments before it
 		cut    bool
 	}{{0, true}, {1, true}, {handshakeLater - 1, true}, {handshakeLater, false}} {
 		w := newWorld(t, nil)
@@ -111,7 +111,7 @@ func TestHandshakeInClearLater(t *testing.T) {
 			dst, sport := fmt.Sprintf("203.0.113.%d", 80+i), uint16(4000+i)
 
 			if a := ip(hostA); i > 0 {
-				w.e.hostAt(&a).suspicion.hidden = [4]hiddenLast{} // it is not asked
+				w.e.hostAt(&a).suspicion.hidden = [4]hiddenLast{} // so that it is not asked
 			}
 			w.wantVerdict("a session", w.begins(sport, dst, 6881, newProgram(i).first), nfq.Accept)
 			seq, v := uint32(1000+len(newProgram(i).first)), nfq.Accept
@@ -134,8 +134,8 @@ func TestHandshakeInClearLater(t *testing.T) {
 	}
 }
 
-// TestAskedAtItsServer: who answers the outside as a client's encrypted session does is
-// asked at that port, and nothing of it is stopped. Only its answer locks.
+// TestAskedAtItsServer: a host answers the outside as a client's encrypted session does. It
+// is asked at that port, and loses nothing. Only its answer locks it.
 func TestAskedAtItsServer(t *testing.T) {
 	answer := bytesOf(9, 200)
 	for _, tt := range []struct {
@@ -178,8 +178,8 @@ func TestAskedAtItsServer(t *testing.T) {
 	}
 }
 
-// TestAskedWhereClientsListen: a client that is known by its connections alone is asked at
-// the ports that clients have by default. It is held where it answers.
+// TestAskedWhereClientsListen: a client is known only by its connections. It is asked at
+// the default ports of such programs. It stays locked if it answers.
 func TestAskedWhereClientsListen(t *testing.T) {
 	w := newWorld(t, nil)
 	p := &prober{}
@@ -198,7 +198,7 @@ func TestAskedWhereClientsListen(t *testing.T) {
 			t.Errorf("asked at %v", a)
 		}
 	}
-	// It answers at the second.
+	// It answers at the second port.
 	w.e.ProbedTCP(p.id&(1<<guessAt-1)|2<<guessAt, []byte(random(200)), w.now)
 	w.wantOwn(hostA, ports[1])
 	w.pass(41 * time.Second)
@@ -212,8 +212,8 @@ func TestAskedWhereClientsListen(t *testing.T) {
 	w.wantOwn(hostA, ports[1])
 }
 
-// TestAskedByUDPToo: a client that was proved by TCP may have a port by UDP, from which it
-// speaks to several. It is asked there, and the port is cut when it answers.
+// TestAskedByUDPToo: a client that was proved by TCP may also send to several hosts from a
+// UDP port. It is asked there, and the port is cut when it answers.
 func TestAskedByUDPToo(t *testing.T) {
 	w := newWorld(t, nil)
 	w.begins(4000, "203.0.113.80", 7000, newProgram(0).first)
@@ -231,7 +231,7 @@ func TestAskedByUDPToo(t *testing.T) {
 	p.Hook, p.OutDev = nfq.HookInput, 0
 	w.expect("the answer", p, nfq.Drop)
 	w.wantOwn(hostA, 51413)
-	// Nothing is asked any more but as of every client.
+	// From now on it gets only the probes that every client gets.
 	w.out.udp = w.out.udp[:0]
 	w.pass(4 * time.Second)
 	for i := range 3 {
@@ -242,8 +242,8 @@ func TestAskedByUDPToo(t *testing.T) {
 	}
 }
 
-// TestAskedWhereItAnsweredLast: a client that moves to another port is asked there as soon as
-// it has answered there.
+// TestAskedWhereItAnsweredLast: a client that moves to another port is probed there as soon
+// as it has answered there.
 func TestAskedWhereItAnsweredLast(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	p := &prober{}

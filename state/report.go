@@ -9,7 +9,7 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// ClientInfo is a copy of what is known of a client.
+// ClientInfo is a copy of what is known about a client.
 type ClientInfo struct {
 	Addr                nfq.Addr
 	Addrs               []nfq.Addr
@@ -17,11 +17,11 @@ type ClientInfo struct {
 	Protocol            *detect.Protocol
 	Reason              detect.Reason
 	Proof               Proof  // never ProofNone
-	Program             string // the name of the client program, where it is known
-	Strict              bool   // its lock lets no TCP connection be opened
+	Program             string // name of the program, if known
+	Strict              bool   // its lock stops all new TCP connections
 	FirstSeen, LastSeen Time
 	Mode                Mode   // what is done about its protocol
-	Policy              string // that decided so, "" for none
+	Policy              string // the policy that decides this, "" for none
 	Locked              bool
 	LockRemaining       time.Duration
 	Peers               int
@@ -33,7 +33,7 @@ type ClientInfo struct {
 	LastAnswer          Time // 0: never
 }
 
-// PeerInfo is a copy of what is known of a peer.
+// PeerInfo is a copy of what is known about a peer.
 type PeerInfo struct {
 	Client              nfq.Addr
 	Addr                nfq.Addr
@@ -43,7 +43,7 @@ type PeerInfo struct {
 	Dropped             uint32
 }
 
-// Clients returns all clients that were proved, in the order in which they were found.
+// Clients returns all proved clients in the order in which they were found.
 func (e *Engine) Clients(now Time) []ClientInfo {
 	var out []ClientInfo
 	for i := range e.clients {
@@ -85,8 +85,8 @@ func (e *Engine) Clients(now Time) []ClientInfo {
 	return out
 }
 
-// Peers returns the peers of the client at the address, or of all clients when
-// it is zero; those that were seen last come first.
+// Peers returns the peers of the client at the address, or of all clients if the address is
+// zero. For each client, those seen last come first.
 func (e *Engine) Peers(a nfq.Addr) []PeerInfo {
 	var out []PeerInfo
 	only := int32(none)

@@ -9,20 +9,21 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// A client with everything switched off and all of it encrypted, and with all its
-// connections up before the wall, opens nothing that could be asked. What is left is the
-// middle of these connections. When those with two addresses may be a client's, the host is
-// asked where such programs listen, which costs nobody anything. When they look more like
-// it, the host's next connection that looks random is asked as well. Those that are certain
-// are ended once: their program opens another, and that is asked.
+// A client may have every optional feature off, encrypt everything, and have all its
+// connections from before the wall started. Then it opens nothing that could be asked. Only
+// the middle of its connections is left, and the engine reads that. If connections with two
+// addresses may be a client's, the engine asks the host where such programs listen. That
+// harms nobody. If they look more like it, the engine also asks the host's next connection
+// that looks random. It ends each old connection once that certainly is a client's. The
+// program connects again, and that connection is asked.
 
 // seen tells whether something was seen with several addresses.
 type seen struct {
-	first   uint32 // hash of the first, 0: there is none
+	first   uint32 // hash of the first address, 0 for none
 	several bool
 }
 
-// note takes note of an address, and reports whether there are several.
+// note notes an address, and reports whether there are several.
 func (s *seen) note(a uint32) bool {
 	a |= 1 // never 0
 	if s.first == 0 {
@@ -32,8 +33,8 @@ func (s *seen) note(a uint32) bool {
 	return s.several
 }
 
-// hiding returns the protocol of which sessions can look like nothing in particular, if it
-// is looked for in the mode or a harder one, or none.
+// hiding returns a protocol whose sessions can look random, or none. Some host must have it
+// in mode least or a stronger one.
 func (e *Engine) hiding(least Mode) int {
 	for i, p := range detect.All {
 		if p.Hidden != nil && p.Hidden.Middle != nil && e.any.mode(i) >= least {
@@ -43,11 +44,11 @@ func (e *Engine) hiding(least Mode) int {
 	return none
 }
 
-// runs looks at what a host sends on a connection of which nobody saw the beginning. Yes
-// says that it is a client's, and was ended; More that it may show to be one.
+// runs reads what a host sends on a connection whose beginning nobody saw. Yes says that it
+// is a client's and was ended. More says that further data may show that.
 func (e *Engine) runs(p *nfq.Packet, d *Device, h *host, slot int32, now Time) detect.Match {
 	fl := &e.flows.flows[slot]
-	protocol := e.hiding(Block) // or none, which is never blocked
+	protocol := e.hiding(Block) // none is never blocked
 	if !h.modes.blocks.Has(protocol) || fl.begun || fl.decided != 0 || service(fl) || fl.looks >= middleMost {
 		return detect.No
 	}
@@ -84,10 +85,10 @@ func (e *Engine) runs(p *nfq.Packet, d *Device, h *host, slot int32, now Time) d
 	return detect.Yes
 }
 
-// runsOn notes that a host has connections with several addresses which look like a
+// runsOn notes that a host has connections with several addresses that look like a
 // client's.
 func (e *Engine) runsOn(s *standing, h *host, d *Device, protocol int, now Time) {
-	if h.suspicion.ran == 0 { // the others are looked at once more
+	if h.suspicion.ran == 0 { // its other connections get another look
 		s.lookDue = true
 		e.lookAtFlows()
 	}

@@ -10,15 +10,15 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// requests are lengths of what a client sends that downloads: each request alone, or some at
-// once. batches are those of one that puts many of its messages into a segment.
+// requests are the lengths of a downloading client's segments: one request in each, or a
+// few. batches are those of a client that puts many messages into a segment.
 var (
 	requests = []int{17, 17, 34, 9, 17, 51, 17, 26, 17, 17}
 	batches  = []int{349, 14, 95, 306, 367, 864, 351, 318, 175, 730}
 )
 
-// going has the connections to two addresses go on with segments of these lengths, and
-// returns how many of them were ended. The ports are from, and the one above.
+// going continues the connections to two addresses with segments of these lengths, and
+// returns how many connections were ended. Their source ports are from and from+1.
 func (o *old) going(from uint16, lengths []int) (ended int) {
 	o.w.t.Helper()
 	var gone [2]bool
@@ -34,8 +34,8 @@ func (o *old) going(from uint16, lengths []int) (ended int) {
 	return ended
 }
 
-// A client with all its connections up says what it is by the lengths of its requests. Each
-// of them is ended once, and the first that it opens then is asked.
+// A client whose connections are all old shows itself by the lengths of its requests. Each
+// connection is ended once, and the first new one is asked.
 func TestRunningClient(t *testing.T) {
 	w, o, p := stands(t, nil, 2)
 	if _, ok := w.looked()[ip(hostA)]; !ok || w.sets.watched[hostA] == 0 {
@@ -70,7 +70,8 @@ func TestRunningClient(t *testing.T) {
 	consistent(t, w.e, w.sets)
 }
 
-// Where it listens at a port that such programs have, it answers before it opens anything.
+// A client that listens at a default port is asked there and answers, before it opens
+// anything.
 func TestRunningClientThatAnswers(t *testing.T) {
 	w, o, p := stands(t, nil, 2)
 	if n := o.going(50000, batches); n != 0 || w.out.resets != 0 {
@@ -90,8 +91,8 @@ func TestRunningClientThatAnswers(t *testing.T) {
 	consistent(t, w.e, w.sets)
 }
 
-// One that listens elsewhere, and whose connections only look random, is asked when it opens
-// one more. What is asked without being a client's is left alone.
+// A client listens elsewhere, and its connections only look random. It is asked when it
+// opens another. A connection of another program is asked once and then left alone.
 func TestRunningClientAsksSomebodyElse(t *testing.T) {
 	w, o, _ := stands(t, nil, 2)
 	o.going(50000, batches)
@@ -107,7 +108,7 @@ func TestRunningClientAsksSomebodyElse(t *testing.T) {
 	}
 }
 
-// What looks random in its middle, and is none of a client's, loses nothing there.
+// A connection of another program that looks random in its middle loses nothing.
 func TestRunningInnocent(t *testing.T) {
 	each := func(n int, f func(i int) int) (all []int) {
 		for i := range n {
@@ -143,7 +144,7 @@ func TestRunningInnocent(t *testing.T) {
 	}
 }
 
-// A connection is not ended where nothing is to be, or by what somebody else may have.
+// A connection is not ended if the mode forbids it, or if another program may have it.
 func TestRunningSpared(t *testing.T) {
 	mode := func(m Mode) func(*Config) {
 		return func(c *Config) { c.Protocols[detect.ByName("bittorrent")].Mode = m }
@@ -186,7 +187,7 @@ func TestRunningSpared(t *testing.T) {
 	}
 }
 
-// Nothing is allocated for what a client sends that runs already.
+// Data of an old connection of a client allocates nothing.
 func TestRunningAllocatesNothing(t *testing.T) {
 	w, _, _ := stands(t, nil, 5)
 	w.out.recordNothing = true
@@ -207,7 +208,8 @@ func TestRunningAllocatesNothing(t *testing.T) {
 	}
 }
 
-// One that only serves others is asked where somebody outside is connected to it.
+// A client that only uploads is asked at the port where somebody outside is connected to
+// it.
 func TestRunningSeed(t *testing.T) {
 	w, _, p := stands(t, nil, 0, 40123)
 	if n := len(p.asked); n != 3 || p.asked[n-1].Port != 40123 {

@@ -9,22 +9,22 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// Held is what one engine tells the others of a host that it locks. Each has a queue of
-// its own, and IPv4 and IPv6 of one host may come to two of them.
+// Held tells the other engines about a host that one engine locks. Each engine has its own
+// queue, and IPv4 and IPv6 of one host may go to different queues.
 type Held struct {
-	_        [0]func() // not to be compared: the code for it costs flash
+	_        [0]func() // not comparable: code to compare it costs flash
 	MAC      nfq.MAC
 	Addr     nfq.Addr
 	Device   uint32 // interface index
 	Protocol uint8  // index in detect.All
 	Reason   detect.Reason
-	Left     time.Duration  // of the lock
-	Own      [maxOwn]uint16 // the client's own ports, 0 where there are fewer
+	Left     time.Duration  // time that is left of the lock
+	Own      [maxOwn]uint16 // the client's own ports, 0 for an empty place
 }
 
-// tellOthers has the other engines lock the host as well.
+// tellOthers makes the other engines lock the host, too.
 func (e *Engine) tellOthers(c *client) {
-	if e.OnLock == nil || c.mac.IsZero() { // known by its address alone, it is here alone
+	if e.OnLock == nil || c.mac.IsZero() { // known by its address alone: only this engine sees it
 		return
 	}
 	e.heldNow = Held{
@@ -34,8 +34,8 @@ func (e *Engine) tellOthers(c *client) {
 	e.OnLock(&e.heldNow)
 }
 
-// Hold locks a host that another engine has proved to run a client. That one asks it,
-// tells of it and lists it.
+// Hold locks a host that another engine has proved to run a client. That other engine
+// probes it, emits its events and lists it.
 func (e *Engine) Hold(x *Held, now Time) {
 	e.now = now
 	d := e.device(x.Device)
@@ -56,7 +56,7 @@ func (e *Engine) Hold(x *Held, now Time) {
 	}
 	c.proved |= 1 << protocol
 	share := e.OnLock
-	e.OnLock = nil // whoever told it knows
+	e.OnLock = nil // the sender of x knows it already
 	defer func() { e.OnLock = share }()
 	for i := range x.Own {
 		e.ownPort(h, c, x.Own[maxOwn-1-i], now)
@@ -68,5 +68,5 @@ func (e *Engine) Hold(x *Held, now Time) {
 	e.lock(h.client, c, protocol, x.Reason, now)
 	c.lockUntil = until
 	c.lockStart = until - Time(e.cfg.LockTime)
-	e.schedule(h.client, c, now) // it may end sooner than the timer was set for
+	e.schedule(h.client, c, now) // it may end before the timer would fire
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// twoQueues are two engines of one router: each tells the other of its locks.
+// twoQueues returns two engines of one router. Each tells the other of its locks.
 func twoQueues(t *testing.T, change func(*Config)) (a, b *world) {
 	a, b = newWorld(t, change), newWorld(t, change)
 	a.e.OnLock = func(x *Held) { held := *x; b.now = a.now; b.e.Hold(&held, b.now) }
@@ -26,8 +26,8 @@ func together(a, b *world, d time.Duration) {
 	}
 }
 
-// TestLockedInAllQueues: what one engine has proved holds in the other, for as long as it
-// does in the first, and is told and counted once.
+// TestLockedInAllQueues: a lock of one engine also holds in the other, for the same time.
+// It is reported and counted once.
 func TestLockedInAllQueues(t *testing.T) {
 	a, b := twoQueues(t, nil)
 	events := 0
@@ -54,7 +54,7 @@ func TestLockedInAllQueues(t *testing.T) {
 	}
 	b.expect("IPv6 beside many suspects", v6, nfq.Drop)
 	b.questions()
-	// Held by one, it is held by both.
+	// When one engine renews the lock, both do.
 	for range 5 {
 		together(a, b, 30*time.Second)
 		a.expect("ping", a.ping("198.51.100.8"), nfq.Drop)
@@ -72,8 +72,8 @@ func TestLockedInAllQueues(t *testing.T) {
 	}
 }
 
-// TestProvedInBothQueues: a host whose signs come to both is counted in both, and released
-// in both.
+// TestProvedInBothQueues: a host shows its signs to both engines. Both count it, and both
+// release it.
 func TestProvedInBothQueues(t *testing.T) {
 	a, b := twoQueues(t, nil)
 	a.prove()
@@ -95,7 +95,7 @@ func TestProvedInBothQueues(t *testing.T) {
 	}
 }
 
-// consistentLocks checks that what is locked is counted.
+// consistentLocks checks that the number of locks is right.
 func consistentLocks(t *testing.T, e *Engine) {
 	t.Helper()
 	locked := 0
@@ -109,7 +109,7 @@ func consistentLocks(t *testing.T, e *Engine) {
 	}
 }
 
-// A lock of another engine is not taken where it must not be.
+// A lock of another engine is refused if it must not hold here.
 func TestHoldIsRefused(t *testing.T) {
 	x := Held{MAC: macA, Addr: ip(hostA), Device: lanDev, Protocol: 0, Left: time.Minute}
 	for _, tt := range []struct {
@@ -134,7 +134,7 @@ func TestHoldIsRefused(t *testing.T) {
 			t.Errorf("%s: sets %+v", tt.name, w.sets)
 		}
 	}
-	// And the administrator can lift it.
+	// The administrator can lift it, too.
 	w := newWorld(t, nil)
 	w.e.Hold(&x, w.now)
 	w.expect("SYN", w.syn("203.0.113.1"), nfq.Drop)

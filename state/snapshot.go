@@ -15,17 +15,17 @@ import (
 
 // The state file is big-endian:
 //
-//	magic "P2PW", u32 version, u32 CRC-32 (IEEE) of the body, u32 length of it
+//	magic "P2PW", u32 version, u32 CRC-32 (IEEE) of the body, u32 length of the body
 //	body: protocols: u8 n, n times (u8 length, name)
 //	      counters: u16 n, n times u64
 //	      history: 60 times 3 u32, oldest first
 //	      exemptions: u16 n, n times (mac, addr, u64 nanoseconds left)
-//	      clients: u16 n, then each; its peers: u16 n, then each
+//	      clients: u16 n, then each client with its peers: u16 n, then each
 //	      places: u16 n, n times (mac, addr of the host, addr, u16 port, u8 judgement, age)
 //
-// Moments are ages: i64 nanoseconds before the snapshot, negative for the future.
-// Protocols are numbered by their place in the file's own list, so that a newer
-// program reads what an older one wrote.
+// Moments are stored as ages: i64 nanoseconds before the snapshot, negative for the future.
+// Protocols are numbered by their place in the file's own list. So a newer program can read
+// what an older one wrote.
 const (
 	snapshotMagic   = "P2PW"
 	snapshotVersion = 5
@@ -38,7 +38,7 @@ var (
 	ErrSnapshotVersion = errors.New("written by another version")
 )
 
-// Snapshot appends all that a restart must not lose to b.
+// Snapshot appends to b everything that must survive a restart.
 func (e *Engine) Snapshot(b []byte, now Time) []byte {
 	start := len(b)
 	b = append(b, snapshotMagic...)
@@ -80,9 +80,8 @@ func (e *Engine) Snapshot(b []byte, now Time) []byte {
 	return w.b
 }
 
-// snapshotWriter's small methods, and those of snapshotReader, are not inlined:
-// a snapshot is made once a minute, and a copy of each at every call would cost
-// 12 KB of flash.
+// The small methods of snapshotWriter and snapshotReader are not inlined: a snapshot is
+// made only once a minute, and a copy at every call would cost 12 KB of flash.
 type snapshotWriter struct {
 	b   []byte
 	now Time
@@ -170,7 +169,7 @@ func (w *snapshotWriter) client(e *Engine, c *client) {
 	w.u8(c.protocol)
 	w.u8(uint8(c.reason))
 	w.u8(uint8(c.proof))
-	w.u32(uint32(c.proved)) // bit i stands for the file's protocol i
+	w.u32(uint32(c.proved)) // bit i is the file's protocol i
 	w.age(c.firstSeen)
 	w.age(c.lastSeen)
 	w.u8(flag(c.locked, 1) | flag(c.strict, 2) | flag(c.selective, 4))
@@ -193,7 +192,7 @@ func (w *snapshotWriter) client(e *Engine, c *client) {
 	name := c.program.String()
 	w.u8(uint8(len(name)))
 	w.b = append(w.b, name...)
-	// Oldest first, so that the order of use comes back by itself.
+	// Oldest first, so that reading restores the order of use.
 	w.u16(c.peers.n)
 	for s := c.peers.oldest; s != 0; s = c.peers.peers[s-1].newer {
 		p := &c.peers.peers[s-1]
@@ -207,8 +206,8 @@ func (w *snapshotWriter) client(e *Engine, c *client) {
 	}
 }
 
-// places writes what is known of places outside. It is kept for each host by a hash, which
-// is another one in the next process.
+// places writes what is known about places outside. The table holds it by a hash of the
+// host, and the next process will have other hashes. So the file has the host's key.
 func (w *snapshotWriter) places(e *Engine) {
 	at, n := len(w.b), 0
 	w.u16(0)
@@ -231,9 +230,9 @@ func (w *snapshotWriter) places(e *Engine) {
 	binary.BigEndian.PutUint16(w.b[at:], uint16(n))
 }
 
-// Restore reads what Snapshot wrote into an engine that is new and has its
-// devices. Locks go on with the time that was left, and the kernel's sets are
-// told again. On an error the engine holds a part and is to be thrown away.
+// Restore reads what Snapshot wrote. The engine must be new and have its devices. Locks go
+// on with the time that was left, and the kernel's sets are filled again. After an error
+// the engine is incomplete and must be thrown away.
 func (e *Engine) Restore(b []byte, now Time) error {
 	e.now = now
 	if len(b) < snapshotHead || string(b[:4]) != snapshotMagic {
@@ -250,7 +249,7 @@ func (e *Engine) Restore(b []byte, now Time) error {
 		return fmt.Errorf("%w: wrong checksum", ErrSnapshotDamaged)
 	}
 	r := snapshotReader{b: body, now: now}
-	// What is restored was told and counted before the restart.
+	// Clients in the file were reported and counted before the restart.
 	tell := e.OnEvent
 	e.OnEvent = nil
 	e.restore(&r)
@@ -261,13 +260,12 @@ func (e *Engine) Restore(b []byte, now Time) error {
 	return nil
 }
 
-// snapshotReader reads with a bound check at every step; after the first
-// failure it yields zeros.
+// snapshotReader checks bounds at every step. After the first failure it returns zeros.
 type snapshotReader struct {
 	b   []byte
 	now Time
 	bad bool
-	// protocols maps the file's numbers to ours; none for what is unknown.
+	// protocols maps the file's protocol numbers to ours; none for an unknown one.
 	protocols []int
 }
 
@@ -294,7 +292,7 @@ func (r *snapshotReader) u32() uint32 { return binary.BigEndian.Uint32(r.take(4)
 //go:noinline
 func (r *snapshotReader) u64() uint64 { return binary.BigEndian.Uint64(r.take(8)) }
 
-// maxAge bounds the ages that are believed, to either side.
+// maxAge limits the ages that are accepted, in both directions.
 const maxAge = int64(earliest) / 2
 
 //go:noinline
@@ -323,7 +321,7 @@ func (r *snapshotReader) protocol() int {
 	return none
 }
 
-// proved reads a set of the file's protocols, and returns those that are looked for.
+// proved reads a set of the file's protocols. It returns those that some host looks for.
 func (r *snapshotReader) proved(e *Engine) detect.Set {
 	var out detect.Set
 	bits := r.u32()
@@ -378,8 +376,8 @@ func (e *Engine) restore(r *snapshotReader) {
 		slot, _ := e.judged.Take(p, e.hashPlace(&p))
 		e.judged.judged[slot] = judged{min(when, r.now), what}
 	}
-	// Last, because entering clients counts. Counters of a newer program
-	// that this one lacks are passed over.
+	// Last, because adding clients changes counters. Additional counters from a newer
+	// program are skipped.
 	i := 0
 	e.Counters.Each(func(_ string, v *uint64) {
 		*v = 0
@@ -433,8 +431,8 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 		r.bad = true
 		return
 	}
-	// A protocol that is no longer known or looked for: its peers are read
-	// over, and the client is left out.
+	// If the protocol is unknown now, or nobody looks for it any more, the client is left
+	// out. Its peers are read and dropped.
 	var c *client
 	var h *host
 	if protocol != none && e.any.on.Has(protocol) && !e.exempt(&addr, &via, r.now) {
@@ -482,7 +480,7 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 func (e *Engine) restoreHost(k hostKey, via nfq.MAC, addrs []nfq.Addr, addr nfq.Addr, device uint32, protocol int, reason detect.Reason, now Time) (*client, *host) {
 	hash := e.hashKey(&k)
 	if e.hostIndex.Get(k, hash) != none {
-		return nil, nil // twice in the file
+		return nil, nil // the file has it twice
 	}
 	slot := e.newHost(k, hash, &via, now)
 	if slot == none {
@@ -503,8 +501,8 @@ func (e *Engine) restoreHost(k hostKey, via nfq.MAC, addrs []nfq.Addr, addr nfq.
 	return c, h
 }
 
-// restoreShared enters the MAC of a host that was told by its address from others with
-// the same MAC.
+// restoreShared adds the shared MAC of a host that is known by its address because several
+// hosts have its MAC.
 func (e *Engine) restoreShared(k *hostKey, via nfq.MAC, device uint32, now Time) {
 	d := e.device(device)
 	if d == nil || !k.mac.IsZero() || via.IsZero() || !d.onLink(&k.addr) {

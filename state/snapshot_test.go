@@ -35,7 +35,7 @@ func busy(t *testing.T) *world {
 	return w
 }
 
-// restored returns a new world that has read the snapshot, at another time.
+// restored returns a new world that has read the snapshot at another time.
 func restored(t *testing.T, b []byte) (*world, error) {
 	w := newWorld(t, nil)
 	w.now = w.now.After(1000 * time.Hour)
@@ -97,7 +97,7 @@ func TestSnapshotGoesOn(t *testing.T) {
 	}
 }
 
-// judgedPlaces is a world with a locked torrent client that has a place of each kind.
+// judgedPlaces returns a world with a locked torrent client and a place of each kind.
 func judgedPlaces(t *testing.T) *world {
 	w := lockedTorrent(t, nil)
 	w.wantVerdict("a tunnel's first", w.begins(4000, "203.0.113.80", 8388, bytesOf(1, 200)), nfq.Drop)
@@ -110,8 +110,8 @@ func judgedPlaces(t *testing.T) *world {
 	return w
 }
 
-// TestSnapshotKeepsPlaces: what is known of where connections go is known after a restart, so
-// that a tunnel that runs is not cut, nor asked again, for the rest of the day.
+// TestSnapshotKeepsPlaces: the judgements of places survive a restart. So an existing
+// tunnel is neither cut nor asked again for the rest of the day.
 func TestSnapshotKeepsPlaces(t *testing.T) {
 	const tunnel = "203.0.113.80"
 	for _, kept := range []bool{true, false} {
@@ -121,7 +121,7 @@ func TestSnapshotKeepsPlaces(t *testing.T) {
 		}
 		b := w.e.Snapshot(nil, w.now)
 		x := newWorld(t, nil)
-		x.e.hash.seed = 99 // in each process it is another
+		x.e.hash.seed = 99 // each process has another
 		x.now = w.now.After(1000 * time.Hour)
 		x.e.Advance(x.now)
 		if err := x.e.Restore(b, x.now); err != nil {
@@ -142,7 +142,7 @@ func TestSnapshotKeepsPlaces(t *testing.T) {
 		if !kept {
 			continue
 		}
-		// Another host knows nothing of it, and a day later it is asked again.
+		// Another host does not know the places. A day later they are asked again.
 		if n := x.e.judged.Len(); n != 3 {
 			t.Errorf("%d places", n)
 		}
@@ -157,7 +157,7 @@ func TestSnapshotKeepsPlaces(t *testing.T) {
 func TestRestoreRefusesDamagedPlaces(t *testing.T) {
 	w := judgedPlaces(t)
 	good := w.e.Snapshot(nil, w.now)
-	const record, what = 49, 9 // how long one is, and where its judgement is, from the end
+	const record, what = 49, 9 // length of a record, and its judgement's distance from the end
 	for _, tt := range []struct {
 		name   string
 		change func(b []byte) []byte
@@ -182,7 +182,7 @@ func TestRestoreRefusesDamagedPlaces(t *testing.T) {
 			}
 		}
 	}
-	// More than fit: the file of a program with a larger table.
+	// More places than fit: the file of a program with a larger table.
 	at := len(good) - 3*record - 2
 	if n := binary.BigEndian.Uint16(good[at:]); n != 3 {
 		t.Fatalf("%d places in the file", n)
@@ -199,7 +199,7 @@ func TestRestoreRefusesDamagedPlaces(t *testing.T) {
 	}
 }
 
-// seal gives a changed snapshot a checksum that fits.
+// seal gives a changed snapshot a valid checksum.
 func seal(b []byte) []byte {
 	binary.BigEndian.PutUint32(b[8:], crc32.ChecksumIEEE(b[snapshotHead:]))
 	binary.BigEndian.PutUint32(b[12:], uint32(len(b)-snapshotHead))
@@ -239,7 +239,7 @@ func FuzzRestore(f *testing.F) {
 	cfg := DefaultConfig()
 	cfg.MaxClients = 4
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) >= snapshotHead { // get past the checksum
+		if len(b) >= snapshotHead { // to get past the checksum
 			b = bytes.Clone(b)
 			copy(b, snapshotMagic)
 			binary.BigEndian.PutUint32(b[4:], snapshotVersion)
@@ -252,7 +252,7 @@ func FuzzRestore(f *testing.F) {
 		if e.Restore(b, now) != nil {
 			return
 		}
-		// What was accepted must work.
+		// An accepted snapshot must leave an engine that works.
 		for range 20 {
 			now = now.After(10 * time.Minute)
 			e.Packet(udp(macA, "192.168.1.50", 1214, "198.51.100.7", 1214, kazaaPing), now)

@@ -25,14 +25,14 @@ const (
 	slskPort   = 2250
 )
 
-// denied is what a client answers to the question.
+// denied returns a client's answer to the question.
 func denied(question []byte) []byte {
 	const file = 21
 	number := question[len(question)-file-8:][:4]
 	return []byte("\x1d\x00\x00\x00\x29\x00\x00\x00" + string(number) + "\x00\x10\x00\x00\x00File not shared.")
 }
 
-// slsk is a world with a prober.
+// slsk returns a world with a prober.
 func slsk(t *testing.T, change func(*Config)) (*world, *prober) {
 	t.Helper()
 	w, p := newWorld(t, change), &prober{}
@@ -40,7 +40,7 @@ func slsk(t *testing.T, change func(*Config)) (*world, *prober) {
 	return w, p
 }
 
-// logsIn has a host log in at the server and say in one segment where it listens.
+// logsIn makes a host log in at the server and name its port in the same segment.
 func (w *world) logsIn(sport uint16) nfq.Verdict {
 	w.t.Helper()
 	w.open(sport, slskServer, 2242)
@@ -56,8 +56,8 @@ func (w *world) answers(p *prober) {
 	w.e.Advance(w.now)
 }
 
-// A client that logs in is asked where it says that it listens. It is not told that its
-// login is cut, or it would not listen any more.
+// A client that logs in is asked at the port that it names. Its login is dropped without a
+// reset: after a reset it would stop listening.
 func TestSoulseekLogin(t *testing.T) {
 	w, p := slsk(t, func(c *Config) { c.Action = Reset })
 	w.wantVerdict("a login", w.logsIn(50000), nfq.Drop)
@@ -74,7 +74,7 @@ func TestSoulseekLogin(t *testing.T) {
 		t.Fatalf("clients %+v", c)
 	}
 	w.wantOwn(hostA, slskPort)
-	// Its next login keeps the lock, and it is told.
+	// Its next login renews the lock, and is reset.
 	w.pass(70 * time.Second)
 	w.wantVerdict("its next login", w.logsIn(50001), nfq.Drop)
 	w.pass(20 * time.Second)
@@ -89,13 +89,13 @@ func TestSoulseekLogin(t *testing.T) {
 	consistent(t, w.e, w.sets)
 }
 
-// pierces is a connection that a host opens because it was asked to.
+// pierces returns the first data of a connection that a host opens on request.
 func (w *world) pierces(sport uint16) *nfq.Packet {
 	w.open(sport, slskFriend, 50300)
 	return w.data(sport, slskFriend, 50300, 1000, slskPierce)
 }
 
-// Some programs say where they listen only when the server has answered.
+// Some programs name their port only after the server has answered.
 func TestSoulseekWaits(t *testing.T) {
 	w, p := slsk(t, nil)
 	w.open(50000, slskServer, 2242)
@@ -111,7 +111,7 @@ func TestSoulseekWaits(t *testing.T) {
 	}
 }
 
-// What comes to the port for what is obfuscated is the client's as well.
+// The port for obfuscated connections is the client's own, too.
 func TestSoulseekObfuscatedPort(t *testing.T) {
 	w, p := slsk(t, nil)
 	w.open(50000, slskServer, 2242)
@@ -121,8 +121,8 @@ func TestSoulseekObfuscatedPort(t *testing.T) {
 	w.wantOwn(hostA, slskPort, slskPort+1)
 }
 
-// Two addresses, to which it opens connections of the network, prove a client that answers
-// nobody. One does not, and neither does what other programs say as well.
+// A client that answers nobody is proved by connections of the network to two addresses.
+// One address is not enough, nor is data that other programs send, too.
 func TestSoulseekConduct(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -155,9 +155,9 @@ func TestSoulseekConduct(t *testing.T) {
 	}
 }
 
-// A host that had a connection to a server before the wall is asked where such programs
-// listen. When it answers, what it had going on with peers is cut by their addresses, and
-// with the server by what it says.
+// A host had a connection to a server before the wall started. It is asked at the default
+// ports. When it answers, its old sessions with peers are cut by address. That with the
+// server is cut by its data.
 func TestSoulseekStanding(t *testing.T) {
 	w, p := slsk(t, nil)
 	x := nfq.Standing{Addr: ip(hostA), Peers: 3, Met: [16]nfq.AddrPort{
@@ -174,7 +174,7 @@ func TestSoulseekStanding(t *testing.T) {
 	if at == 0 {
 		t.Fatalf("asked at %v", p.asked)
 	}
-	// The question is made of what all these questions have in common.
+	// This question only has the part that all these questions have in common.
 	w.e.ProbedTCP(p.ids[at], denied(p.request), w.now)
 	w.e.Advance(w.now)
 	if !w.locked(hostA) {
@@ -200,8 +200,8 @@ func TestSoulseekStanding(t *testing.T) {
 	consistent(t, w.e, w.sets)
 }
 
-// Another program's connection to such a port makes its host one that is asked. When it does
-// not answer as a client does, that is all.
+// Another program's connection to such a port only makes its host one that is asked.
+// Without a client's answer nothing else happens.
 func TestSoulseekStandingInnocent(t *testing.T) {
 	w, p := slsk(t, nil)
 	w.e.Standing(&nfq.Standing{Addr: ip(hostA), Peers: 1, Met: [16]nfq.AddrPort{{Addr: ip(slskServer), Port: 2242}}}, macA, w.now)
@@ -229,7 +229,7 @@ func TestSoulseekStandingInnocent(t *testing.T) {
 	}
 }
 
-// What is only watched goes on.
+// In mode monitor it goes on.
 func TestSoulseekMonitor(t *testing.T) {
 	w, p := slsk(t, func(c *Config) { c.Protocols[detect.ByName("soulseek")].Mode = Monitor })
 	if v := w.logsIn(50000); v == nfq.Drop {

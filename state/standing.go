@@ -11,70 +11,72 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// A client of a quiet protocol that had its sessions before the wall, or since a wall that
-// died, says nothing by which it is known. So each host that had connections to high ports
-// outside is asked by TCP whether it is one. A host that shows a sign, but gives no answer,
-// has each of those connections ended once of which nothing is known: whoever opens it
-// again shows how it begins.
+// A client of a quiet protocol may have its sessions from before the wall started, or from
+// before it died and started again. Then it sends nothing that could be recognised. So the
+// engine asks, by TCP, each host that had connections to high ports outside. If a host
+// shows a sign but gives no answer, the engine ends each of its unknown connections once.
+// The program opens it again, and so shows how it begins.
 
 const (
-	// standingTime is for how long a host's old connections are looked at, and
-	// standingMore for how long when it has shown a sign.
+	// standingTime is how long a host's old connections are watched, standingMore how long
+	// after a sign.
 	standingTime = 2 * time.Minute
 	standingMore = 10 * time.Minute
-	// standingTick is how often the next of them are asked, and standingPause how long
-	// is waited between two rounds of questions to one; there are standingRounds.
+	// standingTick is the time between two groups of questions, standingPause the pause
+	// between two rounds of questions to a host. There are standingRounds of them.
 	standingTick   = time.Second
 	standingPause  = 15 * time.Second
 	standingRounds = 2
-	// standingPeers is with how many addresses a host has connections of which anything
-	// is ended.
+	// standingPeers is the least number of addresses that a host has connections with
+	// before any of these is ended.
 	standingPeers = 2
-	// sameTo is to how many addresses a host sends segments of one length within
-	// sameTime: a client puts a search to all its supernodes at once. Shorter ones are
-	// none, as BitTorrent's word that it has a piece.
+	// sameTo is to how many addresses a host sends segments of one length within sameTime
+	// as a sign: a client sends a search to all its supernodes at once. Segments shorter
+	// than sameBytes do not count. BitTorrent's "have" messages are such.
 	sameTo    = 3
 	sameTime  = time.Second
 	sameBytes = 20
-	// saidSize is how much of what a host sends is looked at, in bytes.
+	// saidSize is how many bytes of a host's data are examined.
 	saidSize = 64
-	// standingSegments is after how many segments without a sign a connection is let go.
+	// standingSegments is how many segments of a connection are read without a sign before
+	// it is let go.
 	standingSegments = 64
-	// standingWait is how long a host has been shown before the first segment that is
-	// seen of a connection is no rest of something longer.
+	// standingWait is how long the kernel must have shown a host's data before a
+	// connection's first segment here counts as the beginning of a message.
 	standingWait = 2 * time.Second
 )
 
-// standing is a host that had connections before it was looked at.
+// standing is a host that had connections before the engine saw their beginning.
 type standing struct {
-	until  Time // 0: there is none
+	until  Time // 0: this place is free
 	addr   nfq.Addr
 	mac    nfq.MAC
 	device uint32
 	peers  int
-	// served are ports at which it serves others; ask is the question that is next, when
-	// round so many are done.
+	// served are ports at which it serves others. ask is the next question of the round,
+	// round the number of finished rounds.
 	served [len(nfq.Standing{}.Served)]uint16
 	met    [len(nfq.Standing{}.Met)]nfq.AddrPort // servers and peers of networks that have servers
 	ask    uint8
 	round  uint8
 	next   Time
-	asked  Time   // when it was asked last
-	sent   uint32 // how often
-	salt   uint32 // tells an answer to a question of this host from others
-	// sign: it took a connection at the protocol's own port and had nothing to say, or
-	// sent the same to several.
+	asked  Time   // when the last question was sent
+	sent   uint32 // number of questions
+	salt   uint32 // tells answers for this host from others
+	// sign: it accepted a connection at the protocol's own port and sent nothing, or it
+	// sent the same to several addresses.
 	sign    bool
-	lookDue bool // its connections are to be looked at anew
-	watched bool // they were once
-	// With whom it has connections whose middle may be a client's, and looks like one.
+	lookDue bool // its connections need another look
+	watched bool // they had the first look
+	// The addresses with connections whose middle may be a client's, or looks like a
+	// client's.
 	may, like seen
-	// same are the last segments that it sent, the place at being the oldest.
+	// same are the last segments that it sent. The one at place at is the oldest.
 	same [8]sameSegment
 	at   uint8
 }
 
-// sameSegment is the length of a segment, and to whom it went.
+// sameSegment is a segment's length and destination.
 type sameSegment struct {
 	when   Time
 	to     uint32 // hash of the address
@@ -82,12 +84,12 @@ type sameSegment struct {
 	length uint16
 }
 
-// The numbers of TCP probes of such hosts: bit 62, the index in Engine.standing from bit 48
-// on, the number of the question from bit 32 on, and the salt.
+// The number of a TCP probe to such a host: bit 62 is set, the index in Engine.standing
+// begins at bit 48, the number of the question at bit 32, and the salt at bit 0.
 const standingProbe = uint64(1) << 62
 
-// Standing has a host asked that had connections with elsewhere before this engine began
-// to look. mac is whose the address is by the neighbour table.
+// Standing tells the engine of a host that had connections to the outside before this
+// engine started. The engine asks it. mac is the address's owner by the neighbour table.
 func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 	e.now = now
 	d := e.deviceOf(&x.Addr)
@@ -95,7 +97,7 @@ func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 		return
 	}
 	s := e.standingOf(&x.Addr)
-	if s == nil { // a free place, or that of the one with the fewest
+	if s == nil { // take a free place, or that of the host with the fewest peers
 		s = &e.standing[0]
 		for i := range e.standing {
 			if o := &e.standing[i]; s.until != 0 && (o.until == 0 || o.peers < s.peers) {
@@ -113,7 +115,7 @@ func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 	e.wheel.Set(e.standingTimer(), now)
 }
 
-// looksBehind reports whether hosts are asked about what was there before.
+// looksBehind reports whether the engine asks hosts about their old connections.
 func (e *Engine) looksBehind() bool {
 	for i, p := range detect.All {
 		if p.Servers != nil && e.any.mode(i) >= Monitor {
@@ -128,7 +130,8 @@ func (s *standing) meets(p *detect.Protocol) bool {
 	return slices.ContainsFunc(s.met[:], func(a nfq.AddrPort) bool { return p.Meets(a.Port) })
 }
 
-// quiet returns the quiet protocol that is looked for in the mode or a harder one, or none.
+// quiet returns the quiet protocol, or none. Some host must have it in mode least or a
+// stronger one.
 func (e *Engine) quiet(least Mode) int {
 	for i, p := range detect.All {
 		if p.Quiet && e.any.mode(i) >= least {
@@ -138,10 +141,10 @@ func (e *Engine) quiet(least Mode) int {
 	return none
 }
 
-// standingTimer is the timer of all these hosts: the last.
+// standingTimer is the number of the timer for all these hosts, the last one.
 func (e *Engine) standingTimer() int32 { return int32(len(e.clients)) + maxFlows }
 
-// tickStanding goes on with all these hosts.
+// tickStanding does what is due for all these hosts.
 func (e *Engine) tickStanding(now Time) {
 	left := false
 	for i := range e.standing {
@@ -156,7 +159,7 @@ func (e *Engine) tickStanding(now Time) {
 		left = true
 		e.watchStanding(s, now)
 		e.askNext(i, s, now)
-		if s.sign && s.round == standingRounds { // is it still there?
+		if s.sign && s.round == standingRounds { // check whether it still runs
 			s.round, s.next = standingRounds-1, now.After(standingMore/2)
 		}
 	}
@@ -165,7 +168,7 @@ func (e *Engine) tickStanding(now Time) {
 	}
 }
 
-// askNext puts to a host what questions are due, as many as there is room for.
+// askNext sends the host the questions that are due, as far as there is room.
 func (e *Engine) askNext(i int, s *standing, now Time) {
 	for s.round < standingRounds && now >= s.next && e.askStanding(i, s, now) {
 		if s.ask++; int(s.ask) == standingAsks*len(detect.All) {
@@ -175,12 +178,13 @@ func (e *Engine) askNext(i int, s *standing, now Time) {
 	}
 }
 
-// standingAsks is how many questions there are to a host about a protocol: at its own port,
-// at those where the host serves others, and at so many where its programs listen.
+// standingAsks is the number of questions to a host about one protocol: one at the
+// protocol's own port, one at each port where the host serves others, and up to eight at
+// ports where its programs listen.
 const standingAsks = 1 + len(standing{}.served) + 8
 
-// question returns the question with a number: about which protocol, and at which port. The
-// port is 0 where there is none.
+// question returns the protocol and the port of question n. The port is 0 if there is no
+// such question.
 func (s *standing) question(n int) (protocol int, port uint16) {
 	protocol, at := n%len(detect.All), n/len(detect.All)
 	p := detect.All[protocol]
@@ -192,7 +196,7 @@ func (s *standing) question(n int) (protocol int, port uint16) {
 		return protocol, 0
 	case at <= len(s.served):
 		return protocol, s.served[at-1]
-	case !s.may.several && !meets: // nothing speaks for one
+	case !s.may.several && !meets: // nothing points to this protocol
 		return protocol, 0
 	}
 	if at -= 1 + len(s.served); at < len(p.Ports) {
@@ -201,8 +205,8 @@ func (s *standing) question(n int) (protocol int, port uint16) {
 	return protocol, 0
 }
 
-// askStanding puts the next question to a host, and reports whether that was done or cannot
-// be done.
+// askStanding sends the next question to a host. It returns false if the question has to be
+// sent later; a question that cannot be sent at all counts as sent.
 func (e *Engine) askStanding(i int, s *standing, now Time) bool {
 	protocol, port := s.question(int(s.ask))
 	cfg, h := &e.cfg.Protocols[protocol], e.hostAt(&s.addr)
@@ -227,8 +231,8 @@ func (e *Engine) askStanding(i int, s *standing, now Time) bool {
 	return true
 }
 
-// askedStanding takes what such a host answered: nothing at all is nil, and empty is what
-// has taken the connection and has nothing to say.
+// askedStanding handles the answer of such a host. b is nil if there was no answer. It is
+// empty if the host accepted the connection and sent nothing.
 func (e *Engine) askedStanding(id uint64, b []byte, now Time) {
 	i, ask := int(id>>48&0x3fff), int(id>>32&0xffff)
 	if i >= len(e.standing) || ask >= standingAsks*len(detect.All) {
@@ -238,7 +242,7 @@ func (e *Engine) askedStanding(id uint64, b []byte, now Time) {
 	if s.until == 0 || s.salt != uint32(id) {
 		return
 	}
-	e.askNext(i, s, now) // there is room for one more
+	e.askNext(i, s, now) // the prober has room for one more
 	if b == nil {
 		return
 	}
@@ -270,15 +274,15 @@ func (e *Engine) askedStanding(id uint64, b []byte, now Time) {
 	}
 }
 
-// standingHost returns the host that has the address now, entering it when it is new, and
-// its device.
+// standingHost returns the host that has the address now, and its device. It adds the host
+// if it is new.
 func (e *Engine) standingHost(s *standing, now Time) (*host, *Device) {
 	d := e.device(s.device)
 	if d == nil {
 		return nil, nil
 	}
 	h := e.hostAt(&s.addr)
-	if h == nil || h.via.IsZero() { // of one that has sent nothing yet, only the address is known
+	if h == nil || h.via.IsZero() { // it has sent nothing yet: only its address is known
 		h = e.hostOf(&nfq.Packet{Src: s.addr, MAC: s.mac}, d, now)
 	}
 	return h, d
@@ -286,7 +290,7 @@ func (e *Engine) standingHost(s *standing, now Time) (*host, *Device) {
 
 // standingSign notes that the host has shown a sign of a client.
 func (e *Engine) standingSign(s *standing, h *host, protocol int, now Time) {
-	if !s.sign { // those that were let go are looked at once more
+	if !s.sign { // connections that were let go get another look
 		s.sign, s.lookDue = true, true
 	}
 	s.until = now.After(standingMore)
@@ -298,7 +302,7 @@ func (e *Engine) standingSign(s *standing, h *host, protocol int, now Time) {
 	x.sent, x.asked = max(x.sent, s.sent), max(x.asked, s.asked)
 }
 
-// watchStanding has the kernel show what a host sends on its old connections.
+// watchStanding makes the kernel show what a host sends on its old connections.
 func (e *Engine) watchStanding(s *standing, now Time) {
 	quiet, hiding := e.quiet(Block), e.hiding(Block)
 	if s.peers < standingPeers || quiet == none && hiding == none {
@@ -313,9 +317,9 @@ func (e *Engine) watchStanding(s *standing, now Time) {
 	}
 }
 
-// cutStanding cuts a client off from peers to which it has connections that were there
-// before: of what goes on in these nothing can be told. From the servers it is not cut off:
-// what it says to them is, and shows that it runs.
+// cutStanding cuts the client off from the peers of its old connections: the middle of
+// these shows nothing. It does not cut it off from servers: the client's data to them is
+// recognised and cut, and shows that it runs.
 func (e *Engine) cutStanding(h *host, c *client, protocol int, now Time) {
 	s := e.standingOf(&c.addr)
 	if s == nil {
@@ -331,7 +335,7 @@ func (e *Engine) cutStanding(h *host, c *client, protocol int, now Time) {
 	}
 }
 
-// standingOf returns what is known of the old connections of an address, or nil.
+// standingOf returns the record for an address, or nil.
 func (e *Engine) standingOf(a *nfq.Addr) *standing {
 	for i := range e.standing {
 		if s := &e.standing[i]; s.until != 0 && s.addr == *a {
@@ -341,9 +345,10 @@ func (e *Engine) standingOf(a *nfq.Addr) *standing {
 	return nil
 }
 
-// stood deals with what a host sends on a connection of which nobody saw the beginning. It
-// reports false when that is nothing to it. A locked client loses it, unless it shows to be
-// something harmless. A suspect that has shown a sign loses it once.
+// stood handles what a host sends on a connection whose beginning nobody saw. It returns
+// false if the connection is none of its business. A locked client loses the connection,
+// unless the data turns out to be something harmless. A suspect that has shown a sign loses
+// it once.
 func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdict, bool) {
 	fl := &e.flows.flows[slot]
 	if fl.begun || fl.decided != 0 || service(fl) {
@@ -357,12 +362,12 @@ func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdic
 	locked := c != nil && c.locked && c.proved.Has(protocol)
 	s := e.standingOf(&fl.key.lan)
 	if !locked && (s == nil || h.marks(protocol) || c != nil && c.selective) {
-		return 0, false // what a client of another protocol has is looked at by that
+		return 0, false // a client of another protocol is handled by unclaimed
 	}
 	key := &fl.key
 	if key.lport < private || detect.WellKnown(nfq.ProtoTCP, key.lport) || h.serves(key.lport) ||
 		s != nil && slices.Contains(s.served[:], key.lport) {
-		return 0, false // it serves somebody outside
+		return 0, false // the host serves somebody outside
 	}
 	switch e.judgement(h, fl, now) {
 	case unknown, peers:
@@ -393,7 +398,7 @@ func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdic
 	switch {
 	case look == detect.No, fl.segments >= standingSegments:
 		return 0, false
-	case look == detect.More, !signed, !locked && h.forgets(now): // or it has begun a moment ago
+	case look == detect.More, !signed, !locked && h.forgets(now): // with many connections, this one may have begun a moment ago
 		return nfq.Accept, true
 	}
 	fl.fate, fl.protocol = cut, uint8(protocol)
@@ -414,7 +419,7 @@ func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdic
 	return nfq.Drop, true
 }
 
-// shownFor is for how long the kernel has shown what is said from the address.
+// shownFor returns how long the kernel has shown what the address sends; 0 if it does not.
 func (e *Engine) shownFor(addr *nfq.Addr, now Time) Time {
 	a := e.addrIndex.Get(*addr, e.hash.addr(addr))
 	if a == none || now >= e.addrs[a].watchUntil {

@@ -11,18 +11,17 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// giftAnswer is what giFT says to who asks at its port.
+// giftAnswer is giFT's answer at its port.
 const giftAnswer = "HTTP/1.1 404 Not Found\r\nServer: giFT-FastTrack 0.8.9\r\nX-Kazaa-Username: giFTed\r\n" +
 	"X-Kazaa-Network: KaZaA\r\nX-Kazaa-IP: 192.168.1.50:1214\r\nX-Kazaa-SupernodeIP: 198.51.100.34:3128\r\n\r\n"
 
-// old are connections that were there before the engine was.
+// old stands for connections from before the engine's start.
 type old struct {
 	w *world
 	n int // segments
 }
 
-// says is the next that the host sends on the connection from a port: b, with the end of a
-// message.
+// says sends the host's next segment b on the connection from a port. b ends a message.
 func (o *old) says(sport uint16, dst string, dport uint16, b string) nfq.Verdict {
 	o.w.t.Helper()
 	o.n++
@@ -32,11 +31,11 @@ func (o *old) says(sport uint16, dst string, dport uint16, b string) nfq.Verdict
 	return v
 }
 
-// stands has the engine told of a host with so many peers, and the prober that it uses.
+// stands tells the engine of a host with a number of peers, and gives it a prober.
 func stands(t *testing.T, change func(*Config), peers int, served ...uint16) (*world, *old, *prober) {
 	t.Helper()
 	w := newWorld(t, func(c *Config) {
-		c.Protocols[detect.ByName("edonkey")].Mode = Off // it would be asked about as well
+		c.Protocols[detect.ByName("edonkey")].Mode = Off // it would be asked about, too
 		if change != nil {
 			change(c)
 		}
@@ -50,7 +49,7 @@ func stands(t *testing.T, change func(*Config), peers int, served ...uint16) (*w
 	return w, &old{w: w}, p
 }
 
-// shy is a host that takes a connection at the protocol's port and closes it.
+// shy makes the host accept a connection at the protocol's port and close it.
 func shy(w *world, p *prober) { w.e.ProbedTCP(p.ids[0], []byte{}, w.now) }
 
 func (w *world) looked() map[nfq.Addr]struct{} {
@@ -59,11 +58,11 @@ func (w *world) looked() map[nfq.Addr]struct{} {
 	return f.Hosts
 }
 
-// A client that answers is proved by that, and loses the sessions that it has. What shows
-// to be something else on the same host goes on.
+// A client that answers is proved by that, and loses its sessions. Other connections of the
+// host that can be recognised go on.
 func TestStandingClientThatAnswers(t *testing.T) {
 	w, o, p := stands(t, nil, 1, 6346)
-	// Where it serves others it may be a client of BitTorrent as well.
+	// At the port where it serves others it may be a BitTorrent client, too.
 	if len(p.asked) != 3 || p.asked[0] != (nfq.AddrPort{Addr: ip(hostA), Port: 1214}) || p.asked[1].Port != 6346 || p.asked[2].Port != 6346 {
 		t.Fatalf("asked at %v", p.asked)
 	}
@@ -124,7 +123,8 @@ func TestStandingClientThatAnswers(t *testing.T) {
 	consistent(t, w.e, w.sets)
 }
 
-// A client that answers nothing shows how its connections begin when each was ended once.
+// A client that never answers: each of its connections is ended once, and the next ones
+// show how they begin.
 func TestStandingClientThatIsShy(t *testing.T) {
 	w, o, p := stands(t, nil, 3)
 	if _, ok := w.looked()[ip(hostA)]; !ok {
@@ -154,7 +154,7 @@ func TestStandingClientThatIsShy(t *testing.T) {
 	consistent(t, w.e, w.sets)
 }
 
-// A client with a port of its own is known by what it sends to all its supernodes at once.
+// A client with another port is recognised by what it sends to all its supernodes at once.
 func TestStandingSameToSeveral(t *testing.T) {
 	to := []string{"198.51.100.34", "203.0.113.148", "198.51.100.78", "203.0.113.20"}
 	for _, tt := range []struct {
@@ -188,8 +188,8 @@ func TestStandingSameToSeveral(t *testing.T) {
 	}
 }
 
-// TestStandingInnocent: who shows no sign loses nothing. Who shows one loses each connection
-// of which nothing is known, once.
+// TestStandingInnocent: a host without a sign loses nothing. A host with a sign loses each
+// unknown connection once.
 func TestStandingInnocent(t *testing.T) {
 	const a, b = "203.0.113.80", "203.0.113.81"
 	block := func(*Config) {}
@@ -213,7 +213,7 @@ func TestStandingInnocent(t *testing.T) {
 				o.says(50000, a, 8388, bytesOf(i, 30+i))
 				w.open(uint16(50100+i), a, 8388)
 				w.wantVerdict("it begins again", w.e.Packet(w.data(uint16(50100+i), a, 8388, 1000, bytesOf(i, 50+i)), w.now), nfq.AcceptDecided)
-				o.says(uint16(50200+i), a, 8388, bytesOf(i, 30+i)) // another that was there
+				o.says(uint16(50200+i), a, 8388, bytesOf(i, 30+i)) // another old connection
 			}
 		}, 1},
 		{"the same with nothing else", block, 1, true, 0, func(w *world, o *old) {
@@ -245,7 +245,7 @@ func TestStandingInnocent(t *testing.T) {
 			for i := range 5 {
 				o.says(22, a, uint16(40000+i), bytesOf(i, 33))
 				o.says(8443, a, uint16(40000+i), bytesOf(i, 33))
-				o.says(30000, a, uint16(40000+i), bytesOf(i, 33)) // by the connection table
+				o.says(30000, a, uint16(40000+i), bytesOf(i, 33)) // a server's port, from the connection table
 				p := w.data(25565, a, uint16(40000+i), 1, "")
 				p.TCPFlags = nfq.SYN | nfq.ACK
 				w.expect("it answers", p, nfq.Accept)
@@ -301,7 +301,7 @@ func TestStandingInnocent(t *testing.T) {
 	}
 }
 
-// busyProber takes some of the questions, and then none.
+// busyProber takes some questions and then no more.
 type busyProber struct {
 	prober
 	room int
@@ -315,8 +315,8 @@ func (p *busyProber) ProbeTCP(id uint64, d uint32, a nfq.Addr, port uint16, b []
 	return p.prober.ProbeTCP(id, d, a, port, b, first)
 }
 
-// TestStandingBounds: those with the most peers are asked, each twice at each port, as
-// there is room for questions; and not where nothing is to be asked.
+// TestStandingBounds: the hosts with the most peers are asked, each twice at each port, as
+// fast as the prober has room. With all modes off nobody is asked.
 func TestStandingBounds(t *testing.T) {
 	w := newWorld(t, nil)
 	p := &busyProber{}
@@ -350,7 +350,7 @@ func TestStandingBounds(t *testing.T) {
 			t.Errorf("%s: asked at %v", name, p.asked)
 		}
 	}
-	// An answer to a question that was not put.
+	// Answers to questions that were never sent.
 	w, _, q := stands(t, nil, 5)
 	for _, id := range []uint64{q.id ^ 1, q.id | 0xff<<48, q.id | 0xff<<32} {
 		w.e.ProbedTCP(id, []byte(giftAnswer), w.now)
@@ -360,7 +360,7 @@ func TestStandingBounds(t *testing.T) {
 	}
 }
 
-// Nothing is allocated for a segment of an old connection.
+// A segment of an old connection allocates nothing.
 func TestStandingAllocatesNothing(t *testing.T) {
 	w, _, p := stands(t, nil, 5)
 	w.out.recordNothing = true
@@ -388,8 +388,8 @@ func TestStandingAllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestLockEndsWhatIsUp: whenever a client is locked, and whatever proved it, what its host
-// has going on is looked at. What nobody saw begin and shows nothing goes no further.
+// TestLockEndsWhatIsUp: whatever proved the client, its lock gives the host's connections
+// another look. Those that nobody saw begin, and that show nothing known, are cut.
 func TestLockEndsWhatIsUp(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -429,8 +429,8 @@ func TestLockEndsWhatIsUp(t *testing.T) {
 	}
 }
 
-// What a locked client of another protocol has going on is looked at by that protocol, also
-// where its host is asked about FastTrack.
+// The connections of a locked client of another protocol are handled by that protocol, even
+// if its host is asked about FastTrack.
 func TestStandingOfATorrent(t *testing.T) {
 	w, o, _ := stands(t, nil, 5)
 	w.proveTorrent()

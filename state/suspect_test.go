@@ -12,7 +12,7 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// questions returns where the router asked by UDP since the last call.
+// questions returns the UDP questions that the router sent since the last call.
 func (w *world) questions() (out []sent) {
 	for _, s := range w.out.udp {
 		if s.src.Port == detect.ProbePort {
@@ -23,8 +23,8 @@ func (w *world) questions() (out []sent) {
 	return out
 }
 
-// rounds returns how many rounds of questions were put since the last call, when each
-// has so many.
+// rounds returns how many rounds of questions were sent since the last call, if a round has
+// each questions.
 func (w *world) rounds(each int) int { return len(w.questions()) / each }
 
 func TestSuspectIsListed(t *testing.T) {
@@ -63,8 +63,8 @@ func TestSuspectIsListed(t *testing.T) {
 	}
 }
 
-// TestRoundsOfQuestions: at once, then every three seconds, four times; then each minute,
-// and only while the host says something.
+// TestRoundsOfQuestions: one at once, up to four in all every three seconds, then one a
+// minute. It stops when the host gives no more reason.
 func TestRoundsOfQuestions(t *testing.T) {
 	const each = 2 // KRPC and uTP
 	w := newWorld(t, nil)
@@ -102,7 +102,7 @@ func TestRoundsOfQuestions(t *testing.T) {
 	}
 }
 
-// A host of which nothing is proved must not keep the program busy.
+// A host without proof must not keep the engine busy.
 func TestTimersOfSuspects(t *testing.T) {
 	w := newWorld(t, nil)
 	w.expect("a query", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
@@ -125,7 +125,7 @@ func TestTimersOfSuspects(t *testing.T) {
 }
 
 // TestWhereSuspectsAreAsked: at the ports that they use or name, from the router's address
-// of the same kind, and by the device that they are on.
+// of the same kind, and by their own device.
 func TestWhereSuspectsAreAsked(t *testing.T) {
 	six := func(src, dst string) *nfq.Packet {
 		p := udp(macA, src, 51413, dst, 6881, []byte(dhtPing))
@@ -138,7 +138,7 @@ func TestWhereSuspectsAreAsked(t *testing.T) {
 		sign   func(w *world) *nfq.Packet
 		from   string // empty: it is not asked
 		to     string
-		byTCP  uint16 // 0: not
+		byTCP  uint16 // 0: not by TCP
 		change func(*Config)
 	}{
 		{name: "who queries", sign: func(w *world) *nfq.Packet { return w.speaks(outside, 6881, dhtPing) }, from: "192.168.1.1", to: hostA + ":51413", byTCP: 51413},
@@ -195,7 +195,7 @@ func TestWhereSuspectsAreAsked(t *testing.T) {
 	}
 }
 
-// A new port is asked at soon, but no port can have the router ask without end.
+// A new port is asked soon, but many new ports do not cause endless questions.
 func TestNewPortsAreAskedAt(t *testing.T) {
 	w := newWorld(t, nil)
 	w.expect("a query", w.speaks("198.51.100.7", 6881, dhtPing), nfq.Drop)
@@ -215,7 +215,7 @@ func TestNewPortsAreAskedAt(t *testing.T) {
 		w.pass(100 * time.Millisecond)
 		n += len(w.questions())
 	}
-	if n > 4*21 { // two ports, two ways, every three seconds
+	if n > 4*21 { // two ports, two ways, a round every three seconds
 		t.Errorf("%d questions in a minute", n)
 	}
 }

@@ -7,25 +7,23 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// SuspectInfo is a copy of what is known of a host that was looked at, and of which
-// nothing was proved.
+// SuspectInfo is a copy of what is known about a suspect.
 type SuspectInfo struct {
 	Addr nfq.Addr
-	MAC  nfq.MAC // zero where none is known
-	// Protocol is what something of was recognised, or what it is suspected of;
-	// nil for none in particular.
+	MAC  nfq.MAC // zero if unknown
+	// Protocol is the protocol of which something was recognised, or which is suspected;
+	// nil if no particular one.
 	Protocol *detect.Protocol
-	// Recognised says that the host itself said something of the protocol.
+	// Recognised says that the host itself sent something of the protocol.
 	Recognised          bool
-	Reason              detect.Reason // why it was looked at
+	Reason              detect.Reason // why it is a suspect
 	FirstSeen, LastSeen Time
-	Asked               uint32 // questions that were sent
+	Asked               uint32 // number of questions sent
 	LastAsked           Time   // 0: never
-	Dropped             uint32 // packets of what was recognised
+	Dropped             uint32 // number of recognised packets that were dropped
 }
 
-// Suspects returns the hosts that were looked at and of which nothing was proved, in
-// the order in which they were suspected first.
+// Suspects returns all suspects, in the order in which they became suspects.
 func (e *Engine) Suspects(now Time) []SuspectInfo {
 	var out []SuspectInfo
 	for i := range e.hosts {
@@ -51,7 +49,7 @@ func (e *Engine) Suspects(now Time) []SuspectInfo {
 		} else if s.first == 0 || now.Since(s.last) > e.cfg.Forget {
 			continue
 		}
-		// By hand: a function of slices for this type has 12 KB.
+		// Sorted by hand: a function of package slices for this type takes 12 KB.
 		at := len(out)
 		for at > 0 && out[at-1].FirstSeen > info.FirstSeen {
 			at--

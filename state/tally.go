@@ -10,15 +10,15 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// tally counts what was done about a client since Tallies was called last.
+// tally counts what was done about a client since the last call of Tallies.
 type tally struct {
 	connections uint32
 	bytes       uint64
-	locked      time.Duration // of locks that have ended
-	since       Time          // the lock that goes on is counted from here
+	locked      time.Duration // total of the locks that have ended
+	since       Time          // the current lock counts from here
 	seen        Time          // lastSeen at the last call
-	// flows are marks of the connections that were cut last, so that a packet that is
-	// sent again is no new connection: sets of four, the newest first. 0 stands for none.
+	// flows are marks of the connections cut last: sets of four, the newest first; 0 for an
+	// empty place. With them a retransmission does not count as a new connection.
 	flows [16][4]uint16
 }
 
@@ -42,9 +42,9 @@ func (t *tally) drop(p *nfq.Packet) {
 	t.bytes += uint64(n + p.PayloadLen)
 }
 
-// Tally is what was done about a client since it was asked for last.
+// Tally is what was done about a client since the last call.
 type Tally struct {
-	_           [0]func() // is not compared, which would cost flash
+	_           [0]func() // not comparable: code to compare it costs flash
 	Addr        nfq.Addr
 	MAC         nfq.MAC
 	Protocol    uint8 // index in detect.All
@@ -54,12 +54,12 @@ type Tally struct {
 	FirstSeen   Time
 	LastSeen    Time
 	Locked      time.Duration
-	Connections uint32 // that were cut, as far as they came to the engine
-	Bytes       uint64 // of their packets, with the headers of IP
+	Connections uint32 // cut connections that reached the engine
+	Bytes       uint64 // of their packets, IP headers included
 }
 
-// Tallies calls f for each proved client of which there is something new, and counts from
-// zero again. There is one caller. A client that is forgotten meanwhile is left out.
+// Tallies calls f for each proved client with something new, and starts counting from zero
+// again. There must be only one caller. A client that was forgotten meanwhile is left out.
 func (e *Engine) Tallies(now Time, f func(*Tally)) {
 	var x Tally
 	for i := range e.clients {

@@ -9,8 +9,8 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// TestTallyConnections: a packet that is sent again is no new connection, and one of
-// another port, address or protocol's length is.
+// TestTallyConnections: a retransmission is no new connection; a packet with another port
+// or address is. The bytes depend on the protocol.
 func TestTallyConnections(t *testing.T) {
 	var c tally
 	p := nfq.Packet{Version: 4, Proto: nfq.ProtoTCP, Dst: ip("198.51.100.1"), SrcPort: 1000, DstPort: 80}
@@ -37,7 +37,7 @@ func TestTallyConnections(t *testing.T) {
 	}
 }
 
-// TestTalliesManyConnections: of twenty that are tried in turn, each is counted about
+// TestTalliesManyConnections: twenty connections are tried in turn. Each is counted about
 // once.
 func TestTalliesManyConnections(t *testing.T) {
 	var c tally
@@ -53,8 +53,7 @@ func TestTalliesManyConnections(t *testing.T) {
 	}
 }
 
-// TestTallies: what is counted is told once, and the time of a lock that has ended is
-// not lost.
+// TestTallies: each number is reported once, and the time of a lock that has ended is kept.
 func TestTallies(t *testing.T) {
 	w := newWorld(t, nil)
 	w.prove()

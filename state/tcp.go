@@ -27,7 +27,7 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		}
 	}
 	switch {
-	case isSYN: // what was refused opens no connection
+	case isSYN: // after the cases above: what was refused opens no connection
 		h.remember(p, now)
 		e.endFlow(p)
 	case p.TCPFlags&(nfq.SYN|nfq.ACK|nfq.RST) == nfq.SYN|nfq.ACK:
@@ -40,9 +40,10 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	return e.tcpData(p, d, h, now) // a SYN may carry data (TCP Fast Open)
 }
 
-// refused reports whether a packet to a peer is. Something else may be served at the
-// address of a peer of a protocol that is not exclusive: there, its port counts. But a
-// connection is opened now and then: what the client says in it is cut, and keeps the lock.
+// refused reports whether a packet to a peer is dropped. If the peer's protocol is not
+// exclusive, its address may also serve something else: there only SYNs to the peer's port
+// are dropped. An eighth of the lock time later they pass, too: the client's data in the
+// connection is cut, and renews the lock.
 func (e *Engine) refused(h *host, c *client, peer *peer, p *nfq.Packet, isSYN bool) bool {
 	switch {
 	case !h.modes.holds.Has(int(peer.protocol)):
@@ -54,7 +55,7 @@ func (e *Engine) refused(h *host, c *client, peer *peer, p *nfq.Packet, isSYN bo
 		(h.marks(int(peer.protocol)) || e.now.Since(c.lockStart) < e.cfg.LockTime/8)
 }
 
-// clientOf returns the client that h is, or nil.
+// clientOf returns the client of host h, or nil.
 //
 //go:noinline
 func (e *Engine) clientOf(h *host) *client {
@@ -64,8 +65,8 @@ func (e *Engine) clientOf(h *host) *client {
 	return &e.clients[h.client]
 }
 
-// tcpIn decides about a TCP packet from the outside to the LAN. What it says is no sign of
-// its receiver.
+// tcpIn decides about a TCP packet from the outside to the LAN. Its contents say nothing
+// about its receiver.
 func (e *Engine) tcpIn(p *nfq.Packet) nfq.Verdict {
 	h := e.hostAt(&p.Dst)
 	if h == nil || h.client == none || e.exempt(&p.Dst, &h.via, e.now) {
@@ -82,9 +83,9 @@ func (e *Engine) tcpIn(p *nfq.Packet) nfq.Verdict {
 	return nfq.Accept
 }
 
-// endFlow forgets an earlier connection between the same ports of the same hosts: p
-// opens another. What is left of the earlier one, as the end of a hello whose
-// beginning had decided about it, would have this one's data taken for out of place.
+// endFlow forgets an earlier connection with the same addresses and ports: p opens a new
+// one. Otherwise the end of the earlier one would make the new one's data look out of
+// order.
 func (e *Engine) endFlow(p *nfq.Packet) {
 	if e.streams == 0 {
 		return
@@ -104,8 +105,8 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdic
 	hash := e.hash.flow(&key)
 	slot := e.flows.get(key, hash)
 	if slot != none && e.flows.flows[slot].stream.Far(p.Seq) {
-		// Of a later connection that the outside opened: its first packet is
-		// not seen here.
+		// It belongs to a later connection that somebody outside opened. The engine does
+		// not see its first packet.
 		e.endFlowAt(slot)
 		slot = none
 	}
@@ -126,7 +127,7 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdic
 		return e.loggedIn(p, h, slot, now)
 	case fl.later > 0:
 		return e.readLater(p, d, h, slot, now)
-	case fl.fate == open && fl.decided != 0: // its beginning was read
+	case fl.fate == open && fl.decided != 0: // its beginning was read before
 		return e.unclaimed(p, d, h, slot, now)
 	case fl.fate == open || !fl.stream.Done():
 		return e.readFlow(p, d, h, slot, now)
@@ -134,7 +135,7 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdic
 	return e.dropCut(p, h, fl)
 }
 
-// dropCut is the verdict about a packet of a connection that is cut.
+// dropCut decides about a packet of a connection that is cut.
 func (e *Engine) dropCut(p *nfq.Packet, h *host, fl *flow) nfq.Verdict {
 	if !h.modes.holds.Has(int(fl.protocol)) {
 		return nfq.Accept
@@ -145,7 +146,7 @@ func (e *Engine) dropCut(p *nfq.Packet, h *host, fl *flow) nfq.Verdict {
 	return e.clientOf(h).drop(p)
 }
 
-// readFlow shows the connection's next segment to those that read it.
+// readFlow passes the connection's next segment to the protocols that read it.
 func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, now Time) nfq.Verdict {
 	fl := &e.flows.flows[slot]
 	f := &e.finding
@@ -164,7 +165,7 @@ func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, now Tim
 		e.session(d, h, fl, now)
 	case fl.sure && m == detect.Yes:
 		e.further(d, h, fl, f, now)
-	case m == detect.No && fl.waiting: // nothing more that is known
+	case m == detect.No && fl.waiting: // the next message was nothing known
 		fl.waiting = false
 		e.cutFlow(h, fl)
 	case m == detect.Hint:
@@ -174,13 +175,13 @@ func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, now Tim
 	case m == detect.Yes && !h.marks(int(fl.protocol)) && e.mayLogin(h, fl):
 		return e.login(p, h, slot, now)
 	case fl.fate == cut && h.marks(int(fl.protocol)):
-		if (m == detect.Yes || m == detect.More) && !fl.sure { // once it is marked, nothing more of it is seen
+		if (m == detect.Yes || m == detect.More) && !fl.sure { // after the mark the engine sees no more of the connection
 			return nfq.Accept
 		}
 		return e.mark()
 	case fl.fate == cut && (m == detect.Yes || m == detect.Hint) && !e.asksThere(h, fl):
 		if detect.All[fl.protocol].Login != nil && e.cfg.Action != Reset {
-			e.reset(p) // it tries again, which tells that it is still there
+			e.reset(p) // it connects again, and that shows that it still runs
 		}
 		return e.refuse(p, e.clientOf(h))
 	case fl.fate == cut:
@@ -191,16 +192,17 @@ func (e *Engine) readFlow(p *nfq.Packet, d *Device, h *host, slot int32, now Tim
 	return nfq.Accept
 }
 
-// asksThere reports whether the host is about to be asked where it says in the connection
-// that it listens. Some programs listen only as long as they think that they are connected:
-// it is not told that it is not.
+// asksThere reports whether the engine is about to ask the host at the port that it named
+// in this connection. Some programs listen only while they believe that they are connected.
+// So this connection is not reset.
 func (e *Engine) asksThere(h *host, fl *flow) bool {
 	c, p := e.clientOf(h), detect.All[fl.protocol]
 	return fl.port != 0 && p.Next != nil && p.Login == nil && c != nil && !c.proved.Has(int(fl.protocol))
 }
 
-// claim notes what was recognised in a connection. With the first of it the connection is
-// cut, unless the next message of a host of which nothing is proved says more.
+// claim notes what was recognised in a connection. Usually the first recognised data cuts
+// it. If the host has no proof yet, the connection may go on until its next message has
+// told more.
 func (e *Engine) claim(h *host, fl *flow, f *detect.Finding) {
 	fl.take(f)
 	if fl.claimed && !fl.waiting {
@@ -213,7 +215,8 @@ func (e *Engine) claim(h *host, fl *flow, f *detect.Finding) {
 	}
 }
 
-// cutFlow cuts a connection in which a protocol was recognised, if it is to be blocked.
+// cutFlow counts a connection in which a protocol was recognised, and cuts or marks it if
+// the mode says so.
 func (e *Engine) cutFlow(h *host, fl *flow) {
 	e.Counters.Cuts++
 	if h.modes.holds.Has(int(fl.protocol)) {
@@ -221,7 +224,7 @@ func (e *Engine) cutFlow(h *host, fl *flow) {
 	}
 }
 
-// further takes what a later message of a session tells.
+// further handles what a later message of a session tells.
 func (e *Engine) further(d *Device, h *host, fl *flow, f *detect.Finding, now Time) {
 	c := e.clientOf(h)
 	if c == nil {
@@ -233,14 +236,14 @@ func (e *Engine) further(d *Device, h *host, fl *flow, f *detect.Finding, now Ti
 		e.ownPort(h, c, f.TCPPort, now)
 	}
 	if protocol := int(fl.protocol); !c.proved.Has(protocol) {
-		if s := &h.suspicion; f.TCPPort != 0 { // where it was asked before was a guess
+		if s := &h.suspicion; f.TCPPort != 0 { // the port asked before was a guess
 			s.asked = min(s.asked, now-Time(askPatience))
 		}
 		e.suspect(h, protocol, fl.reason, &fl.key.lan, d, f.UDPPort, f.TCPPort, now)
 	}
 }
 
-// hinted deals with a beginning that can be of a protocol. A locked client loses the
+// hinted handles a beginning that may be the protocol's. A locked client loses the
 // connection. Any other host is asked.
 func (e *Engine) hinted(d *Device, h *host, fl *flow, f *detect.Finding, now Time) {
 	protocol := f.Protocol
@@ -254,26 +257,26 @@ func (e *Engine) hinted(d *Device, h *host, fl *flow, f *detect.Finding, now Tim
 	case port != 0:
 	case fl.begun:
 		port = detect.All[protocol].Port
-	default: // who speaks first may have been called
+	default: // the outside may have connected to this port
 		port = fl.key.lport
 	}
 	e.suspect(h, protocol, f.Reason, &fl.key.lan, d, f.UDPPort, port, now)
 }
 
-// unclaimed deals with a connection in whose beginning no protocol was recognised.
+// unclaimed handles a connection in whose beginning no protocol was recognised.
 func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Time) nfq.Verdict {
 	fl := &e.flows.flows[slot]
 	c := e.clientOf(h)
 	locked := c != nil && c.selective
 	switch {
-	case fl.claimed: // and only watched
+	case fl.claimed: // it is only watched
 		return e.letGo(slot)
 	case fl.decided != 0 && (!locked || fl.decided >= c.lookedAnew):
-		// It was let pass a moment ago, and this was on its way already.
+		// It was accepted a moment ago, and this segment was already on its way.
 		return e.letGo(slot)
 	case !fl.begun && h.serves(fl.key.lport):
-		// It comes from outside, to a server of the host. At its own port a client is
-		// cut as a whole.
+		// Somebody outside uses a server of the host. A client's own port is cut as a whole
+		// elsewhere.
 		return e.letGo(slot)
 	}
 	runs := detect.No
@@ -291,7 +294,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	}
 	if !fl.begun && fl.decided == 0 && !locked && !h.forgets(now) {
 		if i := e.hides(h, p.Payload); i != none {
-			// Who connected to the host was answered so, as far as is known.
+			// Somebody outside seems to have connected to the host, and this is its answer.
 			e.suspect(h, i, detect.ReasonEncrypted, &fl.key.lan, d, 0, fl.key.lport, now)
 		}
 	}
@@ -300,7 +303,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		if p.Seq == fl.stream.Began() {
 			hidden = e.hides(h, p.Payload)
 		} else if fl.waits > 0 && h.modes.blocks.Has(int(fl.protocol)) {
-			return c.drop(p) // what it is behind comes again
+			return c.drop(p) // what this follows will be sent again
 		}
 	}
 	switch {
@@ -353,17 +356,16 @@ func (c *client) drop(p *nfq.Packet) nfq.Verdict {
 	return nfq.Drop
 }
 
-// decoy reports whether the address is one that the client was led to.
+// decoy reports whether the address is one that an answer gave the client as a decoy.
 func decoy(c *client, a *nfq.Addr) bool {
 	f := detect.All[c.protocol].Decoy
 	return f != nil && f((*[16]byte)(a))
 }
 
-// session deals with a connection that the LAN host has shown to be of a protocol, in its
-// own words.
+// session handles a connection in which the LAN host's own data has shown a protocol.
 func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 	protocol, key := int(fl.protocol), &fl.key
-	if !h.modes.on.Has(protocol) { // since it was recognised
+	if !h.modes.on.Has(protocol) { // the mode has changed since
 		return
 	}
 	c := e.enter(h, protocol, fl.reason, &key.lan, d, now)
@@ -377,7 +379,8 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 	if fl.port != 0 {
 		f.TCPPort = fl.port
 	}
-	// Who speaks first came to where the client listens, unless it spoke before.
+	// If the outside opened the connection, its local port is where the client listens. The
+	// engine must be sure that it has not missed the host's SYN.
 	if !fl.begun && !h.forgets(now) && e.standingOf(&key.lan) == nil {
 		f.TCPPort = key.lport
 	}
@@ -394,7 +397,7 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 		e.note(h, c, &key.wan, key.wport, protocol, false, now).dropped++
 	}
 	f.Protocol = protocol
-	if f.N == 0 && fl.named.Port != 0 { // an earlier part of the head had it
+	if f.N == 0 && fl.named.Port != 0 { // an earlier part of the head named the peer
 		f.Peers[0], f.N = fl.named, 1
 	}
 	e.notePeers(h, c, f, now)
@@ -408,8 +411,8 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 			}
 		}
 	case c.proved.Has(protocol):
-		// What was opened from outside proves nothing: a server that sends back
-		// what it gets would say the same.
+		// A connection opened from outside proves nothing: a server that sends back what it
+		// gets would look the same.
 		e.lock(h.client, c, protocol, fl.reason, now)
 	}
 	if !c.proved.Has(protocol) {
@@ -428,7 +431,7 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 	}
 }
 
-// tellCut says that something of a host is cut: of its client, or nil where none is known.
+// tellCut emits the event that something of a host was cut. c is its client, or nil.
 func (e *Engine) tellCut(h *host, c *client, k *flowKey, tcp bool, protocol int, reason detect.Reason) {
 	addr, mac := k.lan, h.key.mac
 	if c != nil {
@@ -440,8 +443,8 @@ func (e *Engine) tellCut(h *host, c *client, k *flowKey, tcp bool, protocol int,
 	})
 }
 
-// ProbedTCP takes the outcome of the TCP probe with the number id: b is what came back, nil
-// where nobody took the connection.
+// ProbedTCP handles the result of the TCP probe with number id. b is what came back, nil if
+// nobody accepted the connection.
 func (e *Engine) ProbedTCP(id uint64, b []byte, now Time) {
 	e.now = now
 	slot, salt := int32(id>>32&probeSlots), uint32(id)

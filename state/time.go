@@ -4,17 +4,16 @@ package state
 
 import "time"
 
-// Time is a moment on the engine's own clock, in nanoseconds. It begins near the
-// Unix time of the start but only ever goes on evenly: the router's clock may
-// jump when it first meets an NTP server. A capture's own time serves as well.
+// Time is a moment on the engine's own clock, in nanoseconds. It starts near the Unix time
+// and then runs evenly. The router's wall clock does not: it may jump when it first reaches
+// an NTP server. For a recorded capture, Time is the capture's own time.
 type Time int64
 
-// earliest is the least Time at which an engine may start: there must be room
-// for what a snapshot remembers of the time before.
+// earliest is the lowest Time at which an engine may start. It leaves room for the ages in
+// a snapshot.
 const earliest = Time(400 * 24 * time.Hour)
 
-// Clock returns a function that tells the Time, beginning at the wall-clock time
-// start.
+// Clock returns a function that tells the Time. It begins at the wall-clock time start.
 func Clock(start time.Time) func() Time {
 	base := max(Time(start.UnixNano()), earliest)
 	return func() Time { return base.After(time.Since(start)) }
@@ -26,8 +25,8 @@ func (t Time) After(d time.Duration) Time { return t + Time(d) }
 // Since returns the time that has passed from u to t.
 func (t Time) Since(u Time) time.Duration { return time.Duration(t - u) }
 
-// seconds is a moment in whole seconds, for tables where eight
-// bytes an entry would count.
+// seconds is a moment in whole seconds, for tables where eight bytes an entry would be too
+// much.
 type seconds uint32
 
 //go:noinline

@@ -8,9 +8,10 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// TestUnmetHost: after a crash the connection table names an address that may be a client's,
-// and the host is known by that alone. When its packets come, by IPv6 first and then by that
-// address, it is one host and not two that use one address; and it is asked no second time.
+// TestUnmetHost: after a crash the connection table has an address that may be a client's,
+// and nothing else is known of the host. Then packets come from its IPv6 address, and then
+// from that address. It must be one host, not two that use one address, and must not be
+// asked twice.
 func TestUnmetHost(t *testing.T) {
 	w := newWorld(t, nil)
 	told := 0
@@ -32,7 +33,7 @@ func TestUnmetHost(t *testing.T) {
 		t.Errorf("clients %+v", c)
 	}
 	consistent(t, w.e, w.sets)
-	// Another host with that address is another host.
+	// Another MAC with that address is another host.
 	w.expect("a neighbour that uses the address", udp(macB, hostA, 51413, "203.0.113.9", 7000, []byte("whatever this is")), nfq.Accept)
 	if told != 1 {
 		t.Errorf("told %d times of it", told)

@@ -10,53 +10,53 @@ import (
 	"github.com/p2pwall/p2pwall/state/table"
 )
 
-// Programs of BitTorrent exchange pieces by WebRTC as well (WebTorrent). Each session has a
-// UDP port of its own, so that the client's own ports do not cover it. Of a locked host such
-// a session is cut when it is a program's and not a browser's, and carries data channels:
-// its port is the client's then. A call, a browser's game and a program that sends pictures
-// go on. None of this proves anything, or holds a lock.
+// BitTorrent programs also exchange pieces by WebRTC (WebTorrent). Each session has its own
+// UDP port, so the cut of the client's own ports does not cover it. On a locked host, such
+// a session is cut if it belongs to a program, not a browser, and carries data channels:
+// then the port is the client's. Calls, games in a browser and programs that send video go
+// on. None of this proves anything or renews a lock.
 
 const (
-	// maxRTC is how many ports with sessions of WebRTC are known, of all hosts.
+	// maxRTC is how many ports with WebRTC sessions are known, over all hosts.
 	maxRTC = 128
-	// rtcEnough is after how many of a client's sessions that were cut no more are let begin
-	// that are a program's. A session that has begun passes some pieces until the kernel
-	// cuts it, and such a client begins a hundred a second.
+	// rtcEnough is the number of a client's sessions that are cut before its new sessions
+	// of programs may not even begin. A new session passes some pieces before the kernel
+	// cuts it, and such a client starts a hundred a second.
 	rtcEnough = 2
-	// rtcPatience is how long a session of a locked host is looked at of which it is not
-	// known whose it is, before it is believed: programs check every few seconds whether
-	// the other side still listens.
+	// rtcPatience is how long the engine watches a session of a locked host whose program
+	// is unknown. Then it lets the session go: programs check every few seconds whether the
+	// other side still listens.
 	rtcPatience = 20 * time.Second
 )
 
-// rtcKind is what is known of a port with sessions of WebRTC.
+// rtcKind is what is known about a port with WebRTC sessions.
 type rtcKind uint8
 
 const (
 	rtcNone    rtcKind = iota
-	rtcWaits           // something came that does not tell whose it is
+	rtcWaits           // something came that does not tell which program it is
 	rtcCheck           // a browser may have it
-	rtcProgram         // a program has it that is no browser
-	rtcCut             // and it carries data channels, of a locked client
+	rtcProgram         // a program that is no browser has it
+	rtcCut             // it also carries data channels, of a locked client
 )
 
-// rtcTable are the ports of LAN hosts with sessions of WebRTC, as far as they tell
-// something. A place is one here by its address and port alone.
+// rtcTable holds the ports of LAN hosts with WebRTC sessions that tell something. Here a
+// place is only an address and a port.
 type rtcTable struct {
 	table.Recent[place]
 	ports []rtc // by slot
-	cuts  int   // how many of them are cut
+	cuts  int   // number of ports that are cut
 }
 
 type rtc struct {
 	kind rtcKind
-	late bool // it began when some of the client's were cut
-	from Time // since when it waits
+	late bool // it began after some of the client's sessions were cut
+	from Time // when the wait began
 }
 
 func newRTCTable() rtcTable { return rtcTable{table.NewRecent[place](maxRTC), make([]rtc, maxRTC), 0} }
 
-// set notes what is known of a port.
+// set records what is known about a port.
 func (t *rtcTable) set(slot int32, k rtcKind) {
 	switch p := &t.ports[slot]; {
 	case p.kind != rtcCut && k == rtcCut:
@@ -67,17 +67,17 @@ func (t *rtcTable) set(slot int32, k rtcKind) {
 	t.ports[slot].kind = k
 }
 
-// rtcVerdict is what becomes of a datagram by what is known of WebRTC.
+// rtcVerdict is the decision about a datagram from its WebRTC contents.
 type rtcVerdict uint8
 
 const (
-	rtcLeave rtcVerdict = iota // nothing: other signs count
-	rtcWatch                   // more of the flow is to be seen
+	rtcLeave rtcVerdict = iota // none: other signs decide
+	rtcWatch                   // the engine needs to see more of the flow
 	rtcDrop
 )
 
-// rtcProtocol returns the protocol whose sessions of WebRTC are cut on the client's host,
-// or none.
+// rtcProtocol returns the protocol whose WebRTC sessions are cut on the client's host, or
+// none.
 //
 //go:noinline
 func (e *Engine) rtcProtocol(h *host, c *client) int {
@@ -92,16 +92,16 @@ func (e *Engine) rtcProtocol(h *host, c *client) int {
 	return none
 }
 
-// after is what is known of a port when something more was said from it, and what becomes
-// of that. locked says that the host is locked for a protocol with such sessions, late
-// that some of them were cut before this one began.
+// after returns the new state of a port when a message came from it, and the decision about
+// that message. locked says that the host is locked for a protocol with such sessions. late
+// says that some of them were cut before this one began.
 func (k rtcKind) after(said detect.RTC, locked, late bool) (next rtcKind, do rtcVerdict) {
 	next = k
 	switch {
 	case said == detect.RTCProgram:
 		next = max(k, rtcProgram)
 	case said == detect.RTCCheck && (k != rtcNone || locked):
-		next = rtcCheck // also when a program had the port before
+		next = rtcCheck // even if a program had the port before
 	case said == detect.RTCHello && k == rtcCheck:
 		next = rtcProgram
 	case (said == detect.RTCData || said == detect.RTCLikeData) && k >= rtcProgram:
@@ -110,7 +110,7 @@ func (k rtcKind) after(said detect.RTC, locked, late bool) (next rtcKind, do rtc
 		next = rtcWaits
 	}
 	switch {
-	case !locked: // it is only remembered
+	case !locked: // the state is only remembered
 		next = min(next, rtcProgram)
 		if said == detect.RTCSTUN && k != rtcCheck {
 			do = rtcWatch
@@ -123,9 +123,9 @@ func (k rtcKind) after(said detect.RTC, locked, late bool) (next rtcKind, do rtc
 	return next, do
 }
 
-// webRTC looks at a datagram of a host for sessions of WebRTC. c is its client, or nil, and
-// protocol that for which they are cut, or none. What is seen of a host that is not locked is
-// remembered: a session may be there already when the lock begins.
+// webRTC examines a datagram of a host for WebRTC sessions. c is its client, or nil.
+// protocol is the one for which sessions are cut, or none. Sessions of hosts that are not
+// locked are remembered, because a lock may begin later.
 func (e *Engine) webRTC(p *nfq.Packet, h *host, c *client, protocol int, now Time) rtcVerdict {
 	said := detect.WebRTC(p.Payload)
 	if said == detect.RTCNone && protocol == none || !e.owns(h, &p.Src) || protocol != none && c.owns(p.SrcPort) {
@@ -159,7 +159,7 @@ func (e *Engine) webRTC(p *nfq.Packet, h *host, c *client, protocol int, now Tim
 	return do
 }
 
-// ownedRTC notes that a port is cut as the client's own from now on.
+// ownedRTC notes that from now on the port is cut as one of the client's own.
 func (e *Engine) ownedRTC(a *nfq.Addr, port uint16) {
 	for s := range e.rtc.Len() {
 		if k := e.rtc.Key(int32(s)); k.port == port && k.addr == *a && e.rtc.ports[s].kind == rtcCut {
@@ -168,11 +168,10 @@ func (e *Engine) ownedRTC(a *nfq.Addr, port uint16) {
 	}
 }
 
-// newRTC enters a port, in the place of the one that was used longest ago when there are too
-// many.
+// newRTC adds a port. If the table is full, the one used longest ago gives way.
 func (e *Engine) newRTC(key place, hash uint32) int32 {
 	t := &e.rtc
-	if t.Len() == maxRTC { // the one that was used longest ago gives way, if it is not cut
+	if t.Len() == maxRTC { // a port that is cut does not give way if another can
 		s := t.Oldest()
 		for range t.cuts {
 			if t.ports[s].kind != rtcCut || t.Newer(s) == none {
@@ -188,10 +187,11 @@ func (e *Engine) newRTC(key place, hash uint32) int32 {
 	return slot
 }
 
-// cutRTC has the kernel cut the port from which p comes, and reports whether it may.
+// cutRTC makes the kernel cut the port from which p comes. It returns false if the host has
+// used up its changes.
 func (e *Engine) cutRTC(p *nfq.Packet, h *host, c *client, protocol int, now Time) bool {
 	if !e.mayChange(h, 1, now) {
-		return false // its words are cut all the same
+		return false // its data is dropped by the engine anyway
 	}
 	e.Counters.Cuts++
 	c.sessions = min(c.sessions+1, rtcEnough)
@@ -212,7 +212,7 @@ func (e *Engine) cutRTC(p *nfq.Packet, h *host, c *client, protocol int, now Tim
 	return true
 }
 
-// uncutRTC has the kernel let go of a port, if it was cut.
+// uncutRTC ends the kernel's cut of a port, if there is one.
 func (e *Engine) uncutRTC(slot int32) {
 	t := &e.rtc
 	if t.ports[slot].kind != rtcCut {
@@ -236,7 +236,7 @@ func (e *Engine) cutPortsOf(a *nfq.Addr, f func(port uint16)) {
 	}
 }
 
-// uncutPortsOf ends that for all of them.
+// uncutPortsOf ends the kernel's cuts of all these ports.
 //
 //go:noinline
 func (e *Engine) uncutPortsOf(a *nfq.Addr) {

@@ -12,7 +12,8 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// stun is a message with attributes, each given as its number, in hex, and its value.
+// stun returns a message with attributes. Each is given as its number, in hex, and its
+// value.
 func stun(kind string, attributes ...string) string {
 	var b strings.Builder
 	for i := 0; i < len(attributes); i += 2 {
@@ -22,12 +23,12 @@ func stun(kind string, attributes ...string) string {
 	return string(mustHex(kind)) + be16(b.Len()) + "\x21\x12\xa4\x42transaction!" + b.String()
 }
 
-// What is said in sessions of WebRTC.
+// Messages of WebRTC sessions.
 var (
 	juiceCheck   = stun("0001", "8022", "libjuice", "0006", "abcd:efgh")
 	juiceAnswer  = stun("0101", "8022", "libjuice")
 	pionCheck    = stun("0001", "0006", "abcd:ABCDEFGHabcdefgh")
-	browserCheck = stun("0001", "0006", "ABCDEFGHabcdefgh:Ab1/") // pion is on the other side
+	browserCheck = stun("0001", "0006", "ABCDEFGHabcdefgh:Ab1/") // a browser whose other side is pion
 	stunAnswer   = stun("0101", "0020", "\x00\x01abcdef")
 
 	dtlsData    = "\x17\xfe\xfd\x00\x01\x00\x00\x00\x00\x00\x01\x00\x20" + strings.Repeat("x", 32)
@@ -37,7 +38,7 @@ var (
 	voice       = "\x80\x6f\x00\x01" + strings.Repeat("v", 60)
 )
 
-// dtlsHello is a ClientHello with extensions.
+// dtlsHello returns a ClientHello with extensions.
 func dtlsHello(extensions string) string {
 	body := "\xfe\xfd" + strings.Repeat("r", 32) + "\x00\x00" + "\x00\x02\xc0\x2b" + "\x01\x00" + be16(len(extensions)) + extensions
 	n := "\x00" + be16(len(body))
@@ -51,8 +52,8 @@ func (w *world) rtcSays(sport uint16, b string) *nfq.Packet {
 	return udp(macA, "192.168.1.50", sport, rtcPeer, 40000, []byte(b))
 }
 
-// TestWebRTC: what goes on of a session of a locked host, and what does not. Each step is a
-// datagram and its verdict.
+// TestWebRTC: what a locked host may go on with, and what not. Each step is a datagram and
+// its verdict.
 func TestWebRTC(t *testing.T) {
 	const on, done, gone = nfq.Accept, nfq.AcceptDecided, nfq.Drop
 	type step struct {
@@ -62,7 +63,7 @@ func TestWebRTC(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		steps []step
-		cut   bool // the kernel is told
+		cut   bool // the kernel cuts the port
 	}{
 		{"libjuice", []step{{juiceCheck, on}, {juiceAnswer, on}, {bareHello, on}, {dtlsData, gone}, {juiceCheck, gone}, {voice, gone}}, true},
 		{"libjuice, in the middle of a session", []step{{dtlsData, on}, {dtlsData, on}, {juiceAnswer, on}, {dtlsData, gone}}, true},
@@ -98,8 +99,8 @@ func TestWebRTC(t *testing.T) {
 	}
 }
 
-// TestWebRTCProvesNothing: a page can have a browser say much of it. Of a host that is not
-// locked nothing is stopped, and nothing holds a lock.
+// TestWebRTCProvesNothing: a page can make a browser send much of this. A host that is not
+// locked loses nothing, and no lock is renewed.
 func TestWebRTCProvesNothing(t *testing.T) {
 	w := newWorld(t, nil)
 	for port := uint16(50000); port < 50020; port++ {
@@ -125,8 +126,8 @@ func TestWebRTCProvesNothing(t *testing.T) {
 	consistent(t, w.e, w.sets)
 }
 
-// TestWebRTCThatWasThere: a session that was there before the lock is cut by its next data,
-// and comes back to the queue at all.
+// TestWebRTCThatWasThere: a session from before the lock gets another look, and is cut at
+// its next data.
 func TestWebRTCThatWasThere(t *testing.T) {
 	w := newWorld(t, nil)
 	w.expect("a check", w.rtcSays(50123, juiceCheck), nfq.AcceptDecided)
@@ -140,7 +141,7 @@ func TestWebRTCThatWasThere(t *testing.T) {
 	if got := w.flowsToCut(); !strings.Contains(got, "50123") {
 		t.Errorf("flows to cut: %s", got)
 	}
-	// The lock is renewed, and the port with it.
+	// A renewal of the lock renews the cut of the port.
 	w.pass(w.e.cfg.LockTime / 2)
 	w.expect("a DHT ping", w.speaks("198.51.100.8", 6881, dhtPing), nfq.Drop)
 	if d := w.sets.own["192.168.1.50 17 50123"]; d != w.e.cfg.LockTime {
@@ -149,8 +150,8 @@ func TestWebRTCThatWasThere(t *testing.T) {
 	consistent(t, w.e, w.sets)
 }
 
-// TestWebRTCIsNotWaitedFor: data of which nobody says whose it is goes on, and is believed
-// after a while.
+// TestWebRTCIsNotWaitedFor: data of an unknown program passes, and after a while the port
+// is let go.
 func TestWebRTCIsNotWaitedFor(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	w.expect("data", w.rtcSays(50123, dtlsData), nfq.Accept)
@@ -158,8 +159,8 @@ func TestWebRTCIsNotWaitedFor(t *testing.T) {
 	w.expect("data, later", w.rtcSays(50123, dtlsData), nfq.AcceptDecided)
 }
 
-// TestManyWebRTC: after some sessions that were cut, a program's next is cut at its first
-// word, and a browser's goes on. When there are more ports than are known, the oldest go on.
+// TestManyWebRTC: after some sessions were cut, a program's next one is cut at its first
+// message. A browser's goes on. If there are too many ports, the oldest ones go on.
 func TestManyWebRTC(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	for i := range 3 * maxRTC {
@@ -185,7 +186,7 @@ func TestManyWebRTC(t *testing.T) {
 	consistent(t, w.e, w.sets)
 }
 
-// TestWebRTCOfAnotherMode: in monitor, and where UDP is not to be blocked, sessions go on.
+// TestWebRTCOfAnotherMode: in mode monitor, and if UDP is not blocked, sessions go on.
 func TestWebRTCOfAnotherMode(t *testing.T) {
 	torrent := detect.ByName("bittorrent")
 	for name, change := range map[string]func(*Config){
@@ -200,7 +201,7 @@ func TestWebRTCOfAnotherMode(t *testing.T) {
 	}
 }
 
-// TestWebRTCAllocates: the packet path does not.
+// TestWebRTCAllocates: the packet path must not.
 func TestWebRTCAllocates(t *testing.T) {
 	w := lockedTorrent(t, nil)
 	w.e.sets, w.e.sender, w.e.OnEvent = idleSets{}, idleSets{}, nil
@@ -217,8 +218,8 @@ func TestWebRTCAllocates(t *testing.T) {
 	}
 }
 
-// TestServerNames: whoever asks a server for a listed name by TLS is a suspect, and that is
-// all.
+// TestServerNames: a host that asks a server for a listed name by TLS becomes a suspect,
+// nothing else.
 func TestServerNames(t *testing.T) {
 	hello := func(name string) string {
 		list := "\x00" + be16(len(name)) + name

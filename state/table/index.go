@@ -2,8 +2,8 @@
 
 package table
 
-// Index maps keys to slot numbers by open addressing with linear probing. Its
-// size is fixed: at least twice the number of slots, so that probes stay short.
+// Index maps keys to slot numbers by open addressing with linear probing. Its size is
+// fixed. It has at least twice as many cells as slots, so that searches stay short.
 type Index[K comparable] struct {
 	mask  uint32
 	cells []cell[K]
@@ -15,7 +15,7 @@ type cell[K comparable] struct {
 	slot int32 // None when the cell is empty
 }
 
-// NewIndex returns an empty index for so many slots.
+// NewIndex returns an empty index for a number of slots.
 func NewIndex[K comparable](slots int) Index[K] {
 	size := 4
 	for size < 2*slots {
@@ -40,7 +40,7 @@ func (x *Index[K]) Get(key K, hash uint32) int32 {
 	}
 }
 
-// Put enters a key that is not in the index.
+// Put adds a key that is not in the index.
 func (x *Index[K]) Put(key K, hash uint32, slot int32) {
 	i := hash & x.mask
 	for x.cells[i].slot != None {
@@ -49,8 +49,7 @@ func (x *Index[K]) Put(key K, hash uint32, slot int32) {
 	x.cells[i] = cell[K]{key: key, hash: hash, slot: slot}
 }
 
-// Remove takes a key out and moves later cells of its run up, so that no
-// tombstones gather.
+// Remove removes a key and moves up later cells of its run, so that no tombstones are left.
 func (x *Index[K]) Remove(key K, hash uint32) {
 	i := hash & x.mask
 	for x.cells[i].slot != None && (x.cells[i].hash != hash || x.cells[i].key != key) {
@@ -60,7 +59,7 @@ func (x *Index[K]) Remove(key K, hash uint32) {
 		return
 	}
 	for j := (i + 1) & x.mask; x.cells[j].slot != None; j = (j + 1) & x.mask {
-		// A cell may move to i when its home is not between i and j.
+		// A cell may move to i if its home is not between i and j.
 		if home := x.cells[j].hash & x.mask; (j-home)&x.mask >= (j-i)&x.mask {
 			x.cells[i] = x.cells[j]
 			i = j
@@ -69,7 +68,7 @@ func (x *Index[K]) Remove(key K, hash uint32) {
 	x.cells[i] = cell[K]{slot: None}
 }
 
-// Cells returns how many cells a search for the key looks at, for tests that judge the hash.
+// Cells returns how many cells a search for the key visits, for tests of the hash.
 func (x *Index[K]) Cells(key K, hash uint32) int {
 	n := 1
 	for i := hash & x.mask; ; i = (i + 1) & x.mask {

@@ -2,20 +2,20 @@
 
 package table
 
-// LRU orders slots by use in a ring of links; slot 0 of the links is the ends'
-// meeting point, slot s is kept at s+1.
+// LRU keeps slots in the order of use, in a ring of links. Link 0 joins both ends; slot s
+// has link s+1.
 type LRU struct {
 	links []link
 }
 
 type link struct{ newer, older int32 }
 
-// NewLRU returns an empty list for so many slots.
+// NewLRU returns an empty list for a number of slots.
 func NewLRU(slots int) LRU {
 	return LRU{links: make([]link, slots+1)}
 }
 
-// Push makes s, which is not in the list, the newest.
+// Push adds s as the newest. s must not be in the list.
 //
 //go:noinline
 func (l *LRU) Push(s int32) {
@@ -26,7 +26,7 @@ func (l *LRU) Push(s int32) {
 	l.links[0].older = n
 }
 
-// Remove takes s, which is in the list, out of it.
+// Remove removes s, which must be in the list.
 //
 //go:noinline
 func (l *LRU) Remove(s int32) {

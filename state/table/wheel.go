@@ -4,18 +4,18 @@ package table
 
 import "time"
 
-// Wheel is a hashed timer wheel for a fixed number of timers, one per slot of a
-// table. Setting, moving and stopping one is a matter of two links; nothing is
-// allocated. A timer that is further away than one turn is passed over until
-// its turn comes. A Time is a moment in nanoseconds.
+// Wheel is a hashed timer wheel for a fixed number of timers, one for each slot of a table.
+// Setting, moving and stopping a timer changes a few links and allocates nothing. A timer
+// that is more than one turn away is skipped until its turn comes. A Time is a moment in
+// nanoseconds.
 type Wheel[Time ~int64] struct {
 	tick   Time
-	now    int64 // the last tick that was run
+	now    int64 // the last tick that was processed
 	heads  []int32
 	timers []timer
 	armed  int
-	soon   int64 // no timer is due before this tick, as long as one is armed
-	due    Time  // the moment of soon
+	soon   int64 // while a timer is set, none is due before this tick
+	due    Time  // the moment of tick soon
 }
 
 type timer struct {
@@ -27,10 +27,10 @@ type timer struct {
 // wheelBuckets times the tick is one turn of the wheel: 25.6 s.
 const wheelBuckets = 512
 
-// WheelTick is how exactly timers fire.
+// WheelTick is the precision of the timers.
 const WheelTick = 50 * time.Millisecond
 
-// NewWheel returns a wheel of so many timers, none of which is set.
+// NewWheel returns a wheel with a number of timers, none of them set.
 func NewWheel[Time ~int64](timers int) Wheel[Time] {
 	w := Wheel[Time]{tick: Time(WheelTick), heads: make([]int32, wheelBuckets), timers: make([]timer, timers)}
 	for i := range w.heads {
@@ -42,8 +42,8 @@ func NewWheel[Time ~int64](timers int) Wheel[Time] {
 	return w
 }
 
-// Set arms timer i for the first tick at or after when; one that is in the past
-// fires with the next tick.
+// Set sets timer i for the first tick at or after when. If when is past, the timer fires at
+// the next tick.
 func (w *Wheel[Time]) Set(i int32, when Time) {
 	at := int64((when + w.tick - 1) / w.tick)
 	at = max(at, w.now+1)
@@ -66,7 +66,7 @@ func (w *Wheel[Time]) Set(i int32, when Time) {
 	w.armed++
 }
 
-// Stop disarms timer i, if it is armed.
+// Stop stops timer i, if it is set.
 func (w *Wheel[Time]) Stop(i int32) {
 	t := &w.timers[i]
 	if t.bucket == None {
@@ -87,9 +87,8 @@ func (w *Wheel[Time]) Stop(i int32) {
 // Advance runs the wheel up to now and calls fire for each timer that is due.
 // fire may set and stop any timer.
 func (w *Wheel[Time]) Advance(now Time, fire func(i int32)) {
-	// The ticks that pass without a timer are made up for with the next one:
-	// this is called for each batch of packets, and a division of 64 bits is
-	// costly on MIPS.
+	// Return early if nothing is due: this is called for each batch of packets, and a
+	// 64-bit division is slow on MIPS. The next timer catches up on the ticks in between.
 	if w.armed == 0 || now < w.due {
 		return
 	}
@@ -111,8 +110,8 @@ func (w *Wheel[Time]) Advance(now Time, fire func(i int32)) {
 			}
 			w.Stop(i)
 			fire(i)
-			// fire may have changed the bucket: begin it anew. What
-			// it set lies in the future, so this ends.
+			// fire may have changed the bucket: start again. What it set lies in the
+			// future, so this ends.
 			i = w.heads[b]
 		}
 	}
@@ -120,15 +119,15 @@ func (w *Wheel[Time]) Advance(now Time, fire func(i int32)) {
 	w.due = Time(w.soon) * w.tick
 }
 
-// Next returns a moment that is not after the earliest timer, or ok false when
-// None is set. It is the earliest timer's own unless that was stopped or moved
-// since: Advance then finds nothing to do, and looks anew.
+// Next returns a moment that is not after the earliest timer; ok is false if no timer is
+// set. The moment is earlier if that timer was stopped or moved. Then Advance finds nothing
+// to do, and corrects the moment.
 func (w *Wheel[Time]) Next() (t Time, ok bool) {
 	return w.due, w.armed > 0
 }
 
-// earliest returns the tick of the earliest timer. It looks at many buckets when
-// that is far away, so it is not for every batch of packets.
+// earliest returns the tick of the earliest timer. It visits many buckets if that is far
+// away, so it is not called for every batch.
 func (w *Wheel[Time]) earliest() int64 {
 	if w.armed == 0 {
 		return 0

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// moment is a time of these tests, in nanoseconds; start is when they begin.
+// moment is a time in these tests, in nanoseconds. The tests begin at start.
 type moment int64
 
 const start = moment(400 * 24 * time.Hour)
 
-// TestWheelAgainstList runs the wheel beside a plain list of timers: both fire
-// the same, and next never promises more than there is.
+// TestWheelAgainstList compares the wheel with a plain list of timers: both fire the same,
+// and Next is never later than the earliest timer.
 func TestWheelAgainstList(t *testing.T) {
 	const timers = 40
 	r := rand.New(rand.NewPCG(1, 2))
@@ -65,9 +65,8 @@ func TestWheelAgainstList(t *testing.T) {
 	}
 }
 
-// TestWheelSettles has a timer that was moved away from where next said: the
-// next advance that finds nothing corrects it, so that the owner does not wake
-// again and again for nothing.
+// TestWheelSettles moves a timer to a later time than Next said. The next Advance corrects
+// that, so that the owner does not wake again and again for nothing.
 func TestWheelSettles(t *testing.T) {
 	w := NewWheel[moment](1)
 	never := func(int32) { t.Error("fired") }

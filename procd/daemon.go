@@ -68,6 +68,8 @@ func newDaemon(o Options, c config.Config) *daemon {
 	d.listener.outbox = d.outbox
 	d.status = status{o: &d.o, started: time.Now(), cfg: c}
 	d.policies = policies{complaints: d.complaints, clock: time.Now}
+	d.policies.pause.begin = d.status.started
+	d.status.pause = &d.policies.pause
 	d.files = stateFiles{complaints: d.complaints, path: c.StateFile, version: o.Version}
 	d.rules = rules{
 		complaints: d.complaints, status: &d.status, journal: d.journal,
@@ -169,6 +171,7 @@ func (d *daemon) listen(c *config.Config) (err error) {
 	service := &control.Service{
 		Journal: d.journal, History: &d.history, PID: os.Getpid(), Info: d.status.info, Check: d.status.check, LAN: d.status.lan,
 		Receivers: d.outbox.Receivers, TestReceivers: d.outbox.Test, Now: d.now, Name: d.names.of,
+		Pause: d.policies.pause.set,
 	}
 	for _, w := range d.workers {
 		service.Loops = append(service.Loops, w.loop)

@@ -23,6 +23,7 @@ type policies struct {
 	known   []config.Lease
 	where   *time.Location // nil: the system's
 	told    []state.Policy
+	pause   pause
 }
 
 // textFile is a file that is read again when it has changed.
@@ -56,6 +57,9 @@ func (f *textFile) read(paths ...string) bool {
 
 // now returns the policies that hold.
 func (p *policies) now(c *config.Config, devices []state.Device) []state.Policy {
+	if p.pause.left() > 0 {
+		return paused()
+	}
 	if len(c.Policies) == 0 {
 		return nil
 	}
@@ -112,7 +116,7 @@ func (p *policies) findZone() {
 // watchPolicies tells the engines when other policies hold than before.
 func (d *daemon) watchPolicies() {
 	c := &d.status.cfg
-	if len(c.Policies)+len(d.policies.told) == 0 {
+	if len(c.Policies)+len(d.policies.told) == 0 && d.policies.pause.left() == 0 {
 		return
 	}
 	now := d.policies.now(c, d.status.devices)

@@ -20,6 +20,7 @@ import (
 type status struct {
 	o       *Options
 	started time.Time
+	pause   *pause
 
 	mu      sync.Mutex
 	cfg     config.Config
@@ -111,7 +112,7 @@ func (s *status) info() control.Info {
 	defer s.mu.Unlock()
 	i := control.Info{
 		Version: s.o.Version, Config: s.o.Config, Started: s.started, Enabled: true,
-		Backend: s.backend, Sets: s.sets, RulesOK: s.rulesOK, TimeLock: s.cfg.TimeLock, Devices: s.names, Restart: s.restart,
+		Paused: s.pause.left(), Backend: s.backend, Sets: s.sets, RulesOK: s.rulesOK, TimeLock: s.cfg.TimeLock, Devices: s.names, Restart: s.restart,
 	}
 	for j := range s.cfg.Policies {
 		p := &s.cfg.Policies[j]

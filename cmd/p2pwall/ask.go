@@ -32,19 +32,21 @@ func (c *call) socket() (string, error) {
 // ask sends the command to the daemon as a request and prints the reply.
 func ask(c *call) int {
 	req := control.Request{Cmd: c.name, Text: !c.json}
-	if len(c.args) > 0 {
+	x := control.Find(c.name)
+	if x.Host != control.None && len(c.args) > 0 {
 		a, err := netip.ParseAddr(c.args[0])
 		if err != nil {
 			return c.fail(fmt.Errorf("%q is no IP address: \"p2pwall clients\" lists them", c.args[0]))
 		}
 		req.Host = a.String()
+		c.args = c.args[1:]
 	}
-	if control.Find(c.name).Number == "seconds" {
+	if x.Number == "seconds" {
 		req.Seconds = 3600
-		if len(c.args) > 1 {
-			n, err := strconv.ParseInt(c.args[1], 10, 64)
+		if len(c.args) > 0 {
+			n, err := strconv.ParseInt(c.args[0], 10, 64)
 			if err != nil || n < 0 {
-				return c.fail(fmt.Errorf("%q is no number of seconds", c.args[1]))
+				return c.fail(fmt.Errorf("%q is no number of seconds", c.args[0]))
 			}
 			req.Seconds = n
 		}

@@ -198,6 +198,8 @@ func TestAsk(t *testing.T) {
 		{[]string{"exempt", "2001:DB8::1"}, control.Request{Cmd: "exempt", Host: "2001:db8::1", Seconds: 3600, Text: true}, 0, "it is so\nand so\n", ""},
 		{[]string{"exempt", "192.168.1.5", "0"}, control.Request{Cmd: "exempt", Host: "192.168.1.5", Text: true}, 0, "it is so\nand so\n", ""},
 		{[]string{"exempt", "192.168.1.5", "60"}, control.Request{Cmd: "exempt", Host: "192.168.1.5", Seconds: 60, Text: true}, 0, "it is so\nand so\n", ""},
+		{[]string{"pause"}, control.Request{Cmd: "pause", Seconds: 3600, Text: true}, 0, "it is so\nand so\n", ""},
+		{[]string{"pause", "0"}, control.Request{Cmd: "pause", Text: true}, 0, "it is so\nand so\n", ""},
 		{[]string{"ctl", `{"cmd":"history"}`}, control.Request{Cmd: "history"}, 0, "{\"ok\":true}\n", ""},
 	} {
 		code, out, errOut := p2pwall(append(x.args, "-c", cfg)...)

@@ -53,6 +53,10 @@ var Commands = [...]Command{
 		json: (*Service).changeJSON, text: (*Service).changeText,
 	},
 	{
+		Name: "pause", Help: "look for nothing for some time (one hour by default, 0: go on)", Number: "seconds", Changes: true,
+		json: (*Service).pauseJSON, text: (*Service).pauseText,
+	},
+	{
 		Name: "history", Help: "what ran on which day, and what was cut of it", Host: May,
 		json: (*Service).history, text: (*Service).historyText,
 	},

@@ -29,6 +29,8 @@ type Info struct {
 	Devices  []string
 	TimeLock time.Duration
 	Queues   []Queue
+	// Paused is how long nothing is looked for; 0: there is no pause.
+	Paused time.Duration
 	// Restart are the options whose new values need a restart.
 	Restart []string
 	// Policies are those of the configuration, in their order.
@@ -66,6 +68,9 @@ type Service struct {
 	// LAN returns the networks of the LAN; nil, or none of them, when they are
 	// not known.
 	LAN func() []netip.Prefix
+
+	// Pause has nothing looked for that long; 0 ends it.
+	Pause func(time.Duration)
 
 	// Now is the time at the router's place; nil for the system's.
 	Now func() time.Time

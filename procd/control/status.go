@@ -19,6 +19,7 @@ func (s *Service) status(w *jsonWriter, _ *Request) error {
 	w.num("started", info.Started.Unix())
 	w.num("uptime", int64(s.now().Sub(info.Started)/time.Second))
 	w.bool("enabled", info.Enabled)
+	w.num("paused", int64((info.Paused+time.Second-1)/time.Second))
 	w.str("config", info.Config)
 	w.str("backend", info.Backend)
 	w.str("sets", info.Sets)
@@ -106,6 +107,9 @@ func (s *Service) statusText(b *strings.Builder, _ *Request) error {
 		fmt.Fprintf(b, " (pid %d)", s.PID)
 	}
 	b.WriteByte('\n')
+	if info.Paused > 0 {
+		fmt.Fprintf(b, "paused   nothing is looked for, for %v more: \"p2pwall pause 0\" ends that\n", info.Paused.Round(time.Second))
+	}
 	rules := "in place"
 	if !info.RulesOK {
 		rules = "NOT in place: see \"p2pwall check\""

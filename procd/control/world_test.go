@@ -83,6 +83,7 @@ func newWorld(t *testing.T, n int) *world {
 		Receivers: func() []Receiver {
 			return []Receiver{{Name: "phone", Kind: "ntfy", Waiting: 2, Fault: "curl: (7) no route"}, {Name: "hook", Kind: "webhook"}}
 		},
+		Pause: func(time.Duration) {},
 		TestReceivers: func() []Receiver {
 			return []Receiver{{Name: "phone", Kind: "ntfy", Fault: "curl: (7) no route"}, {Name: "hook", Kind: "webhook"}}
 		},

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package procd
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
+	"github.com/p2pwall/p2pwall/state"
+)
+
+// pause is for how long nothing is looked for. It ends by itself, and with the daemon. The
+// goroutines of the control socket set it; a look at the policies brings it into force.
+type pause struct {
+	begin time.Time    // counts by the monotonic clock: setting the time changes nothing
+	until atomic.Int64 // after begin; 0: there is none
+}
+
+// set has it last for d from now on; 0 ends it.
+func (p *pause) set(d time.Duration) {
+	if d > 0 {
+		d += time.Since(p.begin)
+	}
+	p.until.Store(int64(d))
+}
+
+// left is how long it still lasts.
+func (p *pause) left() time.Duration {
+	return max(0, time.Duration(p.until.Load())-time.Since(p.begin))
+}
+
+// paused are the policies of a pause: every protocol is off for everybody.
+func paused() []state.Policy {
+	return []state.Policy{{Name: "pause", All: true, Protocols: 1<<len(detect.All) - 1, Mode: state.Off}}
+}

@@ -94,7 +94,14 @@ func (v *Live) begin() error {
 			"02:00:00:00:01:64": map[string]any{"name": "desk", "ipaddrs": []string{"192.168.1.100"}},
 		},
 		Init: func(command string) (int, string) {
-			if command != "start" {
+			switch command {
+			case "start":
+			case "stop":
+				if err := v.Wall().Stop(); err != nil {
+					return 1, err.Error()
+				}
+				return 0, ""
+			default:
 				return 1, "unknown command"
 			}
 			if err := v.Restart(); err != nil {

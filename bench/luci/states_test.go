@@ -305,6 +305,20 @@ func TestStates(t *testing.T) {
 			daemon.set(good)
 			daemon.lost = 1
 		},
+		"paused": func() { daemon.set(status("paused", 600)) },
+		"marked": func() {
+			c := cannedClient(3)
+			c["protocol"], c["title"], c["program"], c["locked"], c["mode"], c["policy"] = "bittorrent", "BitTorrent", "qBittorrent 5.1", true, "mark", "night"
+			daemon.set(with(map[string]any{"clients": map[string]any{"clients": []any{c}}}))
+		},
+		"has-policy": func() {
+			for k, want := range map[string]string{"name": "192.168.1.53 (02:00:00:00:01:35)", "mac": "02:00:00:00:01:35", "mode": "monitor"} {
+				if got := uci.Get("p2pwall", "host_020000000135", k); !reflect.DeepEqual(got, []string{want}) {
+					t.Errorf("%s of the policy is %q, want %q", k, got, want)
+				}
+			}
+			configure("1", "block")
+		},
 		"starting": func() {
 			s := cannedStatus()
 			s["backend"], s["sets"], s["rules_ok"] = "starting", "starting", false

@@ -100,16 +100,50 @@ module.exports = async function(t) {
 	});
 	assert.ok(await events.count() > 0);
 	assert.match(await log.locator('.p2pw-filter [role=status]').innerText(), /^\d+ of \d+ events$/);
-	await log.getByLabel('Host').fill('attic');
+	await log.getByLabel('Computer or address').fill('attic');
 	assert.ok(await events.count() > 0 && (await events.locator('td:nth-child(2)').allInnerTexts()).every(function(x) { return /<b>attic<\/b> \(/.test(x); }));
-	await log.getByLabel('Host').fill('nobody');
+	await log.getByRole('button', { name: 'Why was this cut?' }).click();
+	await log.locator('#p2pw-answer', { hasText: 'As far as is known, nothing of attic was cut.' }).waitFor();
+	await log.getByLabel('Computer or address').fill('192.168.1.50');
+	await log.getByRole('button', { name: 'Why was this cut?' }).click();
+	await log.locator('#p2pw-answer', { hasText: /<b>attic<\/b> \(192\.168\.1\.50\) is locked, for it runs a program for FastTrack: it .*\. Packets dropped so far: [1-9]/ }).waitFor();
+	const peer = /((?:198|203|192)\.\d+\.\d+\.\d+):\d+/.exec(await peers.first().innerText())[1];
+	await log.getByLabel('Computer or address').fill(peer);
+	await log.getByRole('button', { name: 'Why was this cut?' }).click();
+	await log.locator('#p2pw-answer', { hasText: 'At ' + peer + ' there is a peer of the program on <b>attic</b>' }).waitFor();
+	await t.accessible(log, 'why something was cut');
+	await log.getByLabel('Computer or address').fill('attic');
+	const shownEvents = await events.count();
+	const [ saved ] = await Promise.all([ log.waitForEvent('download'), log.getByRole('button', { name: 'Save as CSV' }).click() ]);
+	const lines = require('node:fs').readFileSync(await saved.path(), 'utf8').split('\r\n');
+	assert.ok(lines.length >= shownEvents + 2 && lines.slice(1, -1).every(function(l) { return l.includes('192.168.1.50'); }), lines.join('\n'));
+	await log.getByLabel('Computer or address').fill('nobody');
 	assert.equal(await events.count(), 0);
-	await log.getByLabel('Host').fill('');
+	await log.getByLabel('Computer or address').fill('');
 	await log.getByLabel('Class').selectOption('');
 	const seqs = await events.locator('time').evaluateAll(function(l) { return l.map(function(x) { return Date.parse(x.dateTime); }); });
 	assert.deepEqual(seqs, seqs.slice().sort(function(a, b) { return b - a; }), 'newest first');
 	await t.accessible(log, 'log');
 	await log.close();
+
+	/* The box on the overview says the same. */
+	const box = await page.evaluate(function() {
+		return L.require('view.status.include.75_p2pwall').then(function(b) {
+			return Promise.resolve(b.load()).then(function(data) { return [ b.title, b.render(data).textContent ]; });
+		});
+	});
+	assert.match(box.join(' '), /^P2Pwall 2 computers are kept from file sharing: .*Status$/);
+
+	/* A pause: nothing is stopped, until somebody has it go on. */
+	await page.getByRole('button', { name: 'Pause…' }).click();
+	await page.getByRole('dialog', { name: 'Pause' }).waitFor();
+	await t.accessible(page, 'pause');
+	await page.getByRole('button', { name: 'For one hour' }).click();
+	await page.locator('#p2pw-state.warning', { hasText: /Paused: nothing is stopped until [^]*\d\d:\d\d\./ }).waitFor();
+	await t.until('the locks to end', async function() { return await page.locator('.p2pw-locked').count() == 0; });
+	await t.accessible(page, 'paused');
+	await page.getByRole('button', { name: 'Go on now' }).click();
+	await page.locator('#p2pw-state', { hasText: '2 computers are kept from file sharing' }).waitFor();
 
 	/* Allow. */
 	await t.hook('stop-client'); // or it is found again when it is watched again
@@ -151,7 +185,7 @@ module.exports = async function(t) {
 	await t.hook('start-client');
 	await t.until('the host to come back', async function() { return await host.count() == 1; });
 	await host.getByRole('button', { name: 'Allow' }).click();
-	await page.getByRole('button', { name: 'Always' }).click();
+	await page.getByRole('button', { name: 'Always', exact: true }).click();
 	await t.until('the host to go', async function() { return await host.count() == 0; });
 	await t.hook('config-exempts-client');
 	const always = page.locator('#p2pw-exempt li', { hasText: '<b>attic</b> (02:00:00:00:01:32): always' });
@@ -168,6 +202,13 @@ module.exports = async function(t) {
 	await page.getByRole('button', { name: 'Start' }).click();
 	await page.locator('#p2pw-state', { hasText: /kept from file sharing|No file-sharing/ }).waitFor();
 	assert.ok(!await page.getByRole('button', { name: 'Start' }).isVisible());
+
+	/* Stopped from the page, and started again. */
+	await page.locator('#p2pw-check summary').click();
+	await page.getByRole('button', { name: 'Stop', exact: true }).click();
+	await page.locator('#p2pw-state.error', { hasText: 'does not run' }).waitFor();
+	await page.getByRole('button', { name: 'Start' }).click();
+	await page.locator('#p2pw-state', { hasText: /kept from file sharing|No file-sharing/ }).waitFor();
 
 	/* Dark, phone, German, and a user who may only look. */
 	for (const o of [ { dark: true }, { phone: true }, { lang: 'de' }, { user: 'reader' } ]) {

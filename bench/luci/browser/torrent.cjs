@@ -47,7 +47,7 @@ module.exports = async function(t) {
 	await t.until('an answer', async function() { return /Last answer\s+\d+/.test(await facts.innerText()); });
 
 	const log = await t.open('log');
-	await log.getByLabel('Host').fill('student');
+	await log.getByLabel('Computer or address').fill('student');
 	for (const words of [ /^BitTorrent found, it (answered our question|went to 203\.0\.113\.\d+)$/, /^Locked because it (answered our question|looked for peers|opened a session)$/ ])
 		await log.locator('tbody tr:visible td:nth-child(4)', { hasText: words }).first().waitFor();
 	await t.fits(await t.open('status', { phone: true }), 'on a phone');

@@ -34,6 +34,29 @@ module.exports = async function(t) {
 	assert.ok(!await page.getByRole('button', { name: 'Restart' }).isVisible());
 	await page.close();
 
+	/* What only marks is not said to be stopped; a policy for a computer of its own. */
+	await t.hook('marked');
+	page = await t.open('status');
+	await state(page).filter({ hasText: 'What these programs send is marked, and nothing is stopped: 192.168.1.53 (qBittorrent 5.1).' }).waitFor();
+	assert.match(await page.locator('.p2pw-host').innerText(), /Marked while it runs, since .*\s+It goes on\. What it sends and gets is marked.*So says the policy night\./);
+	await page.getByRole('button', { name: 'Allow…' }).click();
+	await page.getByRole('button', { name: 'Watch only, always' }).click();
+	await page.locator('.modal').waitFor({ state: 'hidden' });
+	await t.hook('has-policy');
+	await page.close();
+
+	/* A pause, for one who may not end it and for one who may. */
+	await t.hook('paused');
+	page = await t.open('status', { user: 'reader' });
+	await state(page).filter({ hasText: /Paused: nothing is stopped until .*\d\d:\d\d\./ }).waitFor();
+	assert.equal(await page.locator('#p2pw-state button:visible').count(), 0);
+	await page.close();
+	page = await t.open('status', { lang: 'de' });
+	await state(page).filter({ hasText: /Pause: Bis .*\d\d:\d\d wird nichts gestoppt\./ }).waitFor();
+	await page.getByRole('button', { name: 'Jetzt weitermachen' }).click();
+	await t.until('the end of the pause', async function() { return await t.calls('p2pwall.pause') == 1; });
+	await page.close();
+
 	/* It answers before its rules are in place, and says so. */
 	await t.hook('starting');
 	page = await t.open('status');
@@ -81,7 +104,7 @@ module.exports = async function(t) {
 	await page.close();
 
 	/* Modes in which it does not block. */
-	for (const [ name, words ] of [ [ 'monitor', /stops nothing.*Watched only: FastTrack, BitTorrent\./s ], [ 'mode-off', /looks for no program.*Switched off: FastTrack, BitTorrent\./s ] ]) {
+	for (const [ name, words ] of [ [ 'monitor', /stops nothing.*Watched only: BitTorrent, FastTrack\./s ], [ 'mode-off', /looks for no program.*Switched off: BitTorrent, FastTrack\./s ] ]) {
 		await t.hook(name);
 		page = await t.open('status');
 		await state(page).filter({ hasText: words }).waitFor();

@@ -262,6 +262,7 @@
 			(uci.creates[c] = uci.creates[c] || {})[sid] = { '.type': type, '.name': sid, '.anonymous': !name, '.index': 1000 + uci.made };
 			return sid;
 		},
+		move: function() {}, // the order on the router is not looked at
 		remove: function(c, s) {
 			if ((uci.creates[c] || {})[s])
 				delete uci.creates[c][s];

@@ -65,6 +65,7 @@ const calls = {
 	history: declare('history', [ 'host' ]),
 	events: declare('events', [ 'since' ]),
 	exempt: declare('exempt', [ 'host', 'seconds' ]),
+	pause: declare('pause', [ 'seconds' ]),
 	notify: declare('notify')
 };
 

@@ -63,7 +63,7 @@ Card.prototype.show = function(c) {
 		mode == 'monitor' ? _('Runs since %s.').format(view.since(c.first_seen)) :
 		_('Not stopped: the program was last heard of %s ago.').format(view.age(c.last_seen)));
 	common.say(this.kept, kept ? ' ' + _('Connections kept away today: %d.').format(kept) : '');
-	common.say(this.means, reasons.meaning(c, mode));
+	common.say(this.means, reasons.meaning(c, mode) + (c.policy ? ' ' + _('So says the policy %s.').format(common.text(c.policy)) : ''));
 	common.say(this.why, common.capital(reasons.proof(c)));
 	common.attr(this.toggle, 'aria-label', _('Details') + ': ' + title);
 	common.attr(this.box, 'aria-label', _('Peers of %s').format(title));

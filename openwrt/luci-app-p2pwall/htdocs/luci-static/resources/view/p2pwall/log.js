@@ -56,6 +56,11 @@ return view.extend({
 		this.host.addEventListener('input', this.filter.bind(this));
 		this.kind.addEventListener('change', this.filter.bind(this));
 
+		const ask = E('button', { 'class': 'btn cbi-button', 'type': 'button' }, [ _('Why was this cut?') ]);
+		ask.addEventListener('click', this.explain.bind(this));
+		const save = E('button', { 'class': 'btn cbi-button', 'type': 'button' }, [ _('Save as CSV') ]);
+		save.addEventListener('click', this.write.bind(this));
+		this.answer = E('p', { 'id': 'p2pw-answer', 'role': 'status', 'aria-live': 'polite' }, []);
 		this.count = E('span', { 'role': 'status', 'aria-live': 'polite' }, []);
 		this.trouble = E('div', { 'class': 'alert-message warning', 'role': 'alert', 'style': 'display:none' }, []);
 		this.since = E('p', { 'class': 'p2pw-small' }, []);
@@ -70,10 +75,11 @@ return view.extend({
 			E('h2', { 'name': 'content' }, [ _('Log') ]),
 			this.trouble,
 			E('div', { 'class': 'p2pw-filter' }, [
-				E('span', {}, [ E('label', { 'for': 'p2pw-host' }, [ _('Host') ]), ' ', this.host ]),
+				E('span', {}, [ E('label', { 'for': 'p2pw-host' }, [ _('Computer or address') ]), ' ', this.host, ' ', ask ]),
 				E('span', {}, [ E('label', { 'for': 'p2pw-class' }, [ _('Class') ]), ' ', this.kind ]),
-				this.count
+				this.count, save
 			]),
+			this.answer,
 			E('table', { 'class': 'table p2pw-table', 'aria-label': _('Events, newest first') }, [
 				common.head([ _('Time'), _('Host'), _('Class'), _('Event') ]),
 				this.body
@@ -121,7 +127,7 @@ return view.extend({
 				common.cell(_('Class'), [ className(kind) ]),
 				common.cell(_('Event'), [ common.capital(sentence(ev)) ])
 			]);
-			const entry = { row: row, kind: kind, words: [ name, address, mac ].join(' ').toLowerCase() };
+			const entry = { row: row, kind: kind, ev: ev, name: name, words: [ name, address, mac, common.text(ev.peer) ].join(' ').toLowerCase() };
 			this.show(entry);
 			this.events.unshift(entry);
 			this.body.insertBefore(row, this.body.firstChild);
@@ -140,6 +146,44 @@ return view.extend({
 	filter: function() {
 		this.events.forEach(this.show, this);
 		this.tell();
+	},
+
+	/* Says what is known of the computer or the address that was typed. */
+	explain: function() {
+		const q = this.host.value.trim().toLowerCase(), title = function(c) {
+			const address = common.text(c.address), name = this.hints.name(c.mac, [ address ]);
+			return name ? name + ' (' + address + ')' : address;
+		}.bind(this);
+		const is = function(c) {
+			return [ this.hints.name(c.mac, [ c.address ]), c.mac ].concat(common.addresses(c)).some(function(x) { return common.text(x).toLowerCase() == q; });
+		}.bind(this);
+		if (!q)
+			return common.say(this.answer, _('Type the name or the address of a computer, or the address to which it went.'));
+		return Promise.all([ common.ask('page', ''), common.ask('peers', '') ]).then(function(r) {
+			const clients = common.objects(r[0].clients), out = [];
+			clients.filter(is).forEach(function(c) {
+				out.push((c.locked === true ? _('%s is locked, for it runs %s: %s. Packets dropped so far: %d.') :
+					_('%s runs %s: %s. It is not locked now. Packets dropped so far: %d.'))
+					.format(title(c), reasons.program(c), reasons.proof(c) || reasons.because(c), common.number(c.dropped)));
+			});
+			common.objects(r[0].suspects).filter(is).forEach(function(s) {
+				out.push(_('%s was looked at: %s. Nothing is proved, so only what was recognised was dropped: %d packets.')
+					.format(title(s), reasons.why(s.reason), common.number(s.dropped)));
+			});
+			common.objects(r[1].peers).filter(function(p) { return common.text(p.address).toLowerCase() == q; }).forEach(function(p) {
+				const c = clients.filter(function(c) { return common.addresses(c).indexOf(p.client) != -1; })[0] || { address: p.client };
+				out.push(_('At %s there is a peer of the program on %s. Packets to it that were dropped: %d.')
+					.format(common.text(p.address), title(c), common.number(p.dropped)));
+			});
+			common.say(this.answer, out.join(' ') || _('As far as is known, nothing of %s was cut. What is not heard of for an hour is forgotten; older events are below.').format(this.host.value.trim()));
+		}.bind(this)).catch(function(err) { common.say(this.answer, common.reason(err)); }.bind(this));
+	},
+
+	write: function() {
+		common.save('p2pwall-log.csv', [ [ _('Time'), _('Computer'), _('Address'), _('Class'), _('Event'), _('Peer') ] ].concat(
+			this.events.filter(function(e) { return e.shown; }).map(function(e) {
+				return [ new Date(common.number(e.ev.time) * 1000).toLocaleString(), e.name, e.ev.client, className(e.kind), sentence(e.ev), e.ev.peer ];
+			})));
 	},
 
 	tell: function() {

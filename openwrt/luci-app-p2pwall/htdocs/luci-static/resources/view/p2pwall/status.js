@@ -10,6 +10,7 @@
 'require p2pwall.protocols as protocols';
 'require p2pwall.findings as findings';
 'require p2pwall.reasons as reasons';
+'require p2pwall.summary as summary';
 'require p2pwall.chart as chart';
 'require p2pwall.calendar as calendar';
 'require p2pwall.host as host';
@@ -19,7 +20,8 @@ const CHECK_EVERY = 300;  // seconds; `check` starts a program and asks the kern
 const HINTS_EVERY = 300;  // seconds
 const HISTORY_EVERY = 300; // seconds
 const START_TRIES = 15;   // seconds that a start may take
-const NAMES = 3;          // so many computers are named in the sentence on top
+
+const MAC = /^(?!00:00:00:00:00:00)([0-9a-f]{2}:){5}[0-9a-f]{2}$/i;
 
 const callCommit = rpc.declare({ object: 'uci', method: 'commit', params: [ 'config' ], reject: true });
 
@@ -47,9 +49,11 @@ return view.extend({
 		this.summary = E('p', { 'class': 'p2pw-say' }, []);
 		this.detail = E('p', {}, []);
 		this.start = E('button', { 'class': 'btn cbi-button cbi-button-apply', 'style': 'display:none' }, [ _('Start') ]);
-		this.onClick(this.start, function() { return this.handleService(this.command); });
+		this.onClick(this.start, function() { return this.command == 'go-on' ? this.pause(0) : this.handleService(this.command); });
+		this.wait = E('button', { 'class': 'btn cbi-button', 'style': 'display:none', 'aria-haspopup': 'dialog' }, [ _('Pause…') ]);
+		this.onClick(this.wait, this.askPause);
 		this.state = E('div', { 'class': 'alert-message p2pw-state', 'id': 'p2pw-state' },
-			[ E('div', {}, [ this.summary, this.detail ]), this.start ]);
+			[ E('div', {}, [ this.summary, this.detail ]), this.start, this.wait ]);
 		this.bad = E('ul', { 'class': 'p2pw-list', 'id': 'p2pw-findings' }, []);
 
 		this.begin = E('div', { 'class': 'cbi-section', 'id': 'p2pw-begin', 'style': 'display:none' }, [
@@ -86,7 +90,14 @@ return view.extend({
 		this.verdict = E('span', {}, []);
 		this.passed = E('ul', { 'id': 'p2pw-passed' }, []);
 		this.facts = E('dl', { 'class': 'p2pw-facts' }, []);
-		this.toggle = E('details', { 'class': 'p2pw-small' }, [ E('summary', {}, [ _('Details') ]), this.facts, this.passed ]);
+		const service = [ [ 'restart', _('Restart') ], [ 'stop', _('Stop') ] ].map(function(x) {
+			const b = E('button', { 'class': 'btn cbi-button' }, [ x[1] ]);
+			this.onClick(b, function() { return this.handleService(x[0]); });
+			return b;
+		}, this);
+		this.toggle = E('details', { 'class': 'p2pw-small' }, [
+			E('summary', {}, [ _('Details') ]), this.facts, this.passed, this.readonly ? null : E('p', {}, [ service[0], ' ', service[1] ])
+		]);
 		const again = E('button', { 'class': 'btn cbi-button' }, [ _('Check again') ]);
 		this.onClick(again, function() {
 			return this.updateFindings().then(function() { this.announce(_('Checked')); }.bind(this));
@@ -198,16 +209,16 @@ return view.extend({
 
 	showState: function() {
 		const s = this.reply.status, err = this.reply.err;
-		let level, summary, detail = '', action = null;
+		let level, what, detail = '', action = null;
 		if (s) {
-			const trouble = this.trouble(s, this.reply.faults);
+			const trouble = summary.trouble(s, this.reply.faults, this.losing);
 			const clients = this.reply.clients, whole = trouble && (trouble.whole || !clients.length);
 			level = trouble ? trouble.level : this.findings.some(findings.lets) ? 'warning' : 'success';
-			summary = whole ? trouble.what : this.sentence(clients);
+			what = whole ? trouble.what : summary.sentence(clients, this.title.bind(this));
 			/* Of those that are off unless somebody wants them nothing is said. */
 			const titles = function(mode) {
-				return this.inMode(mode).filter(function(p) { return protocols.preset(p) != mode; }).map(protocols.title).join(', ');
-			}.bind(this);
+				return summary.inMode(mode).filter(function(p) { return protocols.preset(p) != mode; }).map(protocols.title).join(', ');
+			};
 			const watched = titles('monitor'), off = titles('off');
 			detail = [
 				trouble && !whole ? trouble.what : '', trouble ? trouble.more : '',
@@ -216,12 +227,12 @@ return view.extend({
 			].filter(function(x) { return x; }).join(' ');
 			if (trouble && trouble.action && !this.readonly) {
 				action = trouble.action;
-				this.command = 'restart';
+				this.command = common.number(s.paused) ? 'go-on' : 'restart';
 			}
 		}
 		else if (/^unknown cmd/.test(common.reason(err))) {
 			level = 'warning';
-			summary = _('It is not known whether anything is stopped.');
+			what = _('It is not known whether anything is stopped.');
 			detail = _('The running program is of another version than this page: restart it.');
 			if (!this.readonly) {
 				action = _('Restart');
@@ -230,14 +241,14 @@ return view.extend({
 		}
 		else if (!err.daemon) {
 			level = 'warning';
-			summary = _('It is not known whether anything is stopped.');
+			what = _('It is not known whether anything is stopped.');
 			detail = common.reason(err);
 			if (/Object not found|ubus code 4/.test(detail))
 				detail = _('The router’s rpcd does not know P2Pwall: restart it (service rpcd restart), or install the package p2pwall.');
 		}
 		else {
 			level = 'error';
-			summary = _('P2Pwall does not run: nothing is stopped.');
+			what = _('P2Pwall does not run: nothing is stopped.');
 			this.command = 'start';
 			if (uci.get('p2pwall', 'main', 'enabled') === '0') {
 				detail = _('It is switched off in the settings.');
@@ -253,92 +264,27 @@ return view.extend({
 			}
 		}
 		this.state.className = 'alert-message p2pw-state ' + level;
-		if (this.summary.textContent !== summary)
-			this.announce(summary);
-		common.say(this.summary, summary);
+		if (this.summary.textContent !== what)
+			this.announce(what);
+		common.say(this.summary, what);
 		common.say(this.detail, detail);
 		if (action)
 			common.say(this.start, action);
 		this.start.style.display = action ? '' : 'none';
+		this.wait.style.display = s && s.backend != 'starting' && s.paused === 0 && !this.readonly ? '' : 'none';
 	},
 
-	/* What is true of the computers. One with two programs is named once. */
-	sentence: function(clients) {
-		const of = function(wanted) {
-			const seen = {};
-			return clients.filter(function(c) {
-				const key = common.text(c.mac) + ' ' + common.text(c.address);
-				return wanted.call(this, c) && !seen[key] && (seen[key] = true);
-			}, this);
-		}.bind(this);
-		const names = function(list) {
-			const some = list.slice(0, NAMES).map(function(c) { return this.title(c) + ' (' + reasons.program(c) + ')'; }, this).join(', ');
-			return list.length > NAMES ? _('%s and %d more').format(some, list.length - NAMES) : some;
-		}.bind(this);
-		const locked = of(function(c) { return c.locked === true && this.mode(c) != 'mark'; });
-		if (locked.length == 1)
-			return _('1 computer is kept from file sharing: %s runs %s.').format(this.title(locked[0]), reasons.program(locked[0]));
-		if (locked.length)
-			return _('%d computers are kept from file sharing: %s.').format(locked.length, names(locked));
-		const marked = of(function(c) { return c.locked === true && this.mode(c) == 'mark'; });
-		if (marked.length)
-			return _('What these programs send is marked, and nothing is stopped: %s.').format(names(marked));
-		const watched = of(function(c) { return this.mode(c) == 'monitor'; });
-		if (watched.length == 1)
-			return _('1 computer shares files and is only watched: %s runs %s.').format(this.title(watched[0]), reasons.program(watched[0]));
-		if (watched.length)
-			return _('%d computers share files and are only watched: %s.').format(watched.length, names(watched));
-		return clients.length ? _('Nothing has to be stopped now: the programs that were found are not heard of any more.') :
-			_('No file-sharing program has been found.');
-	},
-
-	/* The mode for the protocol of a client. */
-	mode: function(c) {
-		return common.text(c.mode) || uci.get('p2pwall', common.text(c.protocol), 'mode') || protocols.preset(common.text(c.protocol));
-	},
-
-	/* What is wrong with a daemon that runs; whole: while it is so, nothing else is true. */
-	trouble: function(s, faults) {
-		const say = function(level, whole, what, more, action) {
-			return { level: level, whole: whole, what: what, more: more, action: action };
-		};
-		if (s.backend == 'starting')
-			return say('warning', true, _('P2Pwall is starting.'), '');
-		if (s.enabled === false)
-			return say('warning', true, _('P2Pwall runs, but is switched off.'), _('Switch it on in the settings.'));
-		if (Array.isArray(s.devices) && !s.devices.length)
-			return say('error', true, _('P2Pwall knows no network to watch: nothing is stopped.'), _('Choose your network in the settings.'));
-		if (s.rules_ok === false)
-			return say('error', true, _('The firewall rules are not in place: nothing is stopped.'),
-				_('They are put back by themselves; if this stays, look at what is said below.'));
-		if (this.losing || common.objects(s.queues).some(function(q) { return common.number(q.length) && common.number(q.waiting) >= q.length; }))
-			return say('warning', false, _('More packets come than the router can look at.'), _('Some were not checked.'));
-		if (faults.length)
-			return say('warning', false, _('The configuration file has faults: P2Pwall goes on with the settings of before.'), faults.join(' '));
-		if (common.list(s.restart).length)
-			return say('warning', false, _('New settings wait for a restart.'), _('Options: %s.').format(s.restart.join(', ')), _('Restart'));
-		const acts = function(p) { return p.mode == 'block' || p.mode == 'mark'; };
-		if (!this.inMode('block').length && !this.inMode('mark').length && !common.objects(s.policies).some(acts))
-			return this.inMode('monitor').length ?
-				say('warning', false, _('P2Pwall watches, but stops nothing.'), _('Choose in the settings what to stop.')) :
-				say('warning', false, _('P2Pwall runs, but looks for no program.'), _('Choose in the settings what to look for.'));
-		return null;
-	},
+	mode: summary.mode,
 
 	/* A number of all queues together. */
 	sum: function(s, name) {
 		return common.objects(s.queues).reduce(function(n, q) { return n + common.number(q[name]); }, 0);
 	},
 
-	/* The protocols that are in a mode. */
-	inMode: function(mode) {
-		return protocols.names().filter(function(p) { return this.mode({ protocol: p }) == mode; }, this);
-	},
-
 	/* Starts or restarts the daemon, and says what came of it. */
 	handleService: function(command) {
 		let ready = Promise.resolve();
-		if (uci.get('p2pwall', 'main', 'enabled') === '0')
+		if (command == 'start' && uci.get('p2pwall', 'main', 'enabled') === '0')
 			ready = this.change(function() { uci.set('p2pwall', 'main', 'enabled', '1'); });
 		return ready.then(function() {
 			return fs.exec('/etc/init.d/p2pwall', [ command ]);
@@ -346,7 +292,7 @@ return view.extend({
 			const said = common.text(res.stderr).trim();
 			if (res.code || said)
 				throw new Error(said || _('It could not be started.'));
-			return this.answers(START_TRIES);
+			return command == 'stop' || this.answers(START_TRIES);
 		}.bind(this)).then(function(up) {
 			if (up)
 				return null;
@@ -357,11 +303,24 @@ return view.extend({
 			this.due = {};
 			return this.again().then(function() {
 				if (why === null)
-					return this.announce(_('Started'));
+					return this.announce(command == 'stop' ? _('Stopped') : _('Started'));
 				throw new Error(why ? findings.what(why) + ' ' + findings.remedy(why) :
 					_('It was started, but does not answer: the system log says why.'));
 			}.bind(this));
 		}.bind(this));
+	},
+
+	pause: function(seconds) {
+		return common.ask('pause', seconds).then(this.again.bind(this));
+	},
+
+	askPause: function() {
+		const time = function(label, seconds) {
+			return [ label, function() { return common.ask('pause', seconds); } ];
+		};
+		this.choose(_('Pause'), _('Nothing is looked at and nothing is stopped then, on no computer. It goes on by itself. For how long?'), [
+			time(_('For 15 minutes'), 900), time(_('For one hour'), 3600), time(_('Until tomorrow'), this.untilTomorrow())
+		], this.wait);
 	},
 
 	/* Whether the daemon is up, or comes up within so many seconds. */
@@ -584,8 +543,27 @@ return view.extend({
 		this.choose(_('Allow %s').format(title),
 			_('P2Pwall leaves this computer alone then: whatever it does is neither looked at nor stopped. For how long?'), [
 				time(_('For 15 minutes'), 900), time(_('For one hour'), 3600), time(_('Until tomorrow'), this.untilTomorrow()),
-				[ _('Always'), allow(function() { return this.exemptAlways(c); }) ]
+				[ _('Always'), allow(function() { return this.exemptAlways(c); }) ],
+				[ _('Watch only, always'), function() { return this.setPolicy(c, 'monitor'); } ]
 			], card.act);
+	},
+
+	/* Gives a computer a policy of its own, before all others. */
+	setPolicy: function(c, mode) {
+		const mac = common.text(c.mac), name = 'host_' + mac.replace(/\W/g, '');
+		if (!MAC.test(mac))
+			return Promise.reject(new Error(_('The hardware address of this computer is not known: add a policy with its address in the settings.')));
+		return this.change(function() {
+			const first = uci.sections('p2pwall', 'policy')[0];
+			if (!uci.get('p2pwall', name)) {
+				uci.add('p2pwall', 'policy', name);
+				if (first)
+					uci.move('p2pwall', name, first['.name']);
+			}
+			uci.set('p2pwall', name, 'name', this.title(c) + ' (' + mac + ')');
+			uci.set('p2pwall', name, 'mac', [ mac ]);
+			uci.set('p2pwall', name, 'mode', mode);
+		}.bind(this));
 	},
 
 	exemptFor: function(c, seconds) {
@@ -594,7 +572,7 @@ return view.extend({
 
 	/* By hardware address where it is known, since that one does not change. */
 	exemptAlways: function(c) {
-		const host = /^(?!00:00:00:00:00:00)([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(common.text(c.mac)) ? c.mac : common.text(c.address);
+		const host = MAC.test(common.text(c.mac)) ? c.mac : common.text(c.address);
 		return this.change(function() {
 			const known = L.toArray(uci.get('p2pwall', 'main', 'exempt'));
 			if (known.indexOf(host) == -1)

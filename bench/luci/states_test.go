@@ -259,6 +259,7 @@ func TestStates(t *testing.T) {
 	}
 	quiet := false             // the init script says nothing, and the daemon does not come up
 	directCode := ubusNotFound // what luci.p2pwall ends with
+	commits := 0               // when the daemon went down
 	var server *Server
 	hooks := map[string]func(){
 		"full": func() {
@@ -347,6 +348,7 @@ func TestStates(t *testing.T) {
 		"mode-off":  func() { configure("1", "off") },
 		"absent":    func() { daemon.absent = true },
 		"down": func() {
+			commits = server.Calls("uci.commit")
 			daemon.set(down)
 			configure("1", "block")
 		},
@@ -385,7 +387,7 @@ func TestStates(t *testing.T) {
 			if quiet {
 				return 0, ""
 			}
-			if reflect.DeepEqual(uci.Get("p2pwall", "main", "enabled"), []string{"1"}) && server.Calls("uci.commit") > 0 {
+			if reflect.DeepEqual(uci.Get("p2pwall", "main", "enabled"), []string{"1"}) && server.Calls("uci.commit") > commits {
 				return 0, ""
 			}
 			return 1, "/etc/config/p2pwall:7: bad value \"x\" for timelock, use seconds from 0 to 86400\n"

@@ -25,7 +25,7 @@ import (
 const (
 	maxIPK      = 1_200_000
 	maxSquashfs = 784 << 10
-	maxLuCI     = 30_000
+	maxLuCI     = 40_000
 
 	// With the lines of the source, if openwrt/lean does not know the version of
 	// Go.

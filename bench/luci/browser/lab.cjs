@@ -199,15 +199,15 @@ module.exports = async function(t) {
 	await t.hook('stop-daemon');
 	await page.locator('#p2pw-state.error', { hasText: 'does not run' }).waitFor();
 	await t.accessible(page, 'daemon down');
-	await page.getByRole('button', { name: 'Start' }).click();
+	await page.getByRole('button', { name: 'Start', exact: true }).click();
 	await page.locator('#p2pw-state', { hasText: /kept from file sharing|No file-sharing/ }).waitFor();
-	assert.ok(!await page.getByRole('button', { name: 'Start' }).isVisible());
+	assert.ok(!await page.getByRole('button', { name: 'Start', exact: true }).isVisible());
 
 	/* Stopped from the page, and started again. */
 	await page.locator('#p2pw-check summary').click();
 	await page.getByRole('button', { name: 'Stop', exact: true }).click();
 	await page.locator('#p2pw-state.error', { hasText: 'does not run' }).waitFor();
-	await page.getByRole('button', { name: 'Start' }).click();
+	await page.getByRole('button', { name: 'Start', exact: true }).click();
 	await page.locator('#p2pw-state', { hasText: /kept from file sharing|No file-sharing/ }).waitFor();
 
 	/* Dark, phone, German, and a user who may only look. */
@@ -223,6 +223,6 @@ module.exports = async function(t) {
 	await t.hook('stop-daemon');
 	const reader = await t.open('status', { user: 'reader' });
 	await reader.locator('#p2pw-state.error', { hasText: 'You may look' }).waitFor();
-	assert.ok(!await reader.getByRole('button', { name: 'Start' }).isVisible());
+	assert.ok(!await reader.getByRole('button', { name: 'Start', exact: true }).isVisible());
 	await t.hook('start-daemon');
 };

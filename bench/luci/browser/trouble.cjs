@@ -24,14 +24,14 @@ module.exports = async function(t) {
 		page = await t.open('status');
 		await state(page).filter({ hasText: words }).waitFor();
 		await t.accessible(page, name);
-		await page.getByRole('button', { name: 'Restart' }).click();
+		await page.getByRole('button', { name: 'Restart' }).first().click();
 		await state(page).filter({ hasText: 'No file-sharing program' }).waitFor();
 		await page.close();
 	}
 	await t.hook('restart');
 	page = await t.open('status', { user: 'reader' });
 	await state(page).filter({ hasText: 'New settings' }).waitFor();
-	assert.ok(!await page.getByRole('button', { name: 'Restart' }).isVisible());
+	assert.ok(!await page.getByRole('button', { name: 'Restart' }).first().isVisible());
 	await page.close();
 
 	/* What only marks is not said to be stopped; a policy for a computer of its own. */
@@ -122,7 +122,7 @@ module.exports = async function(t) {
 	await t.hook('absent');
 	page = await t.open('status');
 	await state(page).filter({ hasText: 'does not know P2Pwall' }).waitFor();
-	assert.ok(!await page.getByRole('button', { name: 'Start' }).isVisible());
+	assert.ok(!await page.getByRole('button', { name: 'Start', exact: true }).isVisible());
 	await page.close();
 
 	/* The check speaks without a daemon. The init script refuses; or it does not, and
@@ -133,10 +133,10 @@ module.exports = async function(t) {
 	assert.ok(!await page.locator('#p2pw-check, #p2pw-begin, #p2pw-hosts, #p2pw-chart').first().isVisible(), 'more than why');
 	assert.equal(await page.locator('#view button:visible').count(), 1);
 	await t.hook('quiet');
-	await page.getByRole('button', { name: 'Start' }).click();
+	await page.getByRole('button', { name: 'Start', exact: true }).click();
 	await page.locator('.alert-message.danger', { hasText: 'no LAN device is known' }).waitFor();
 	await t.hook('loud');
-	await page.getByRole('button', { name: 'Start' }).click();
+	await page.getByRole('button', { name: 'Start', exact: true }).click();
 	await page.locator('.alert-message.danger', { hasText: '/etc/config/p2pwall:7: bad value' }).waitFor();
 	await page.close();
 

@@ -13,12 +13,14 @@ import "bytes"
 var BitTorrent = Protocol{
 	Name:     "bittorrent",
 	Title:    "BitTorrent",
+	Programs: "qBittorrent, Transmission, uTorrent, aria2, rTorrent, WebTorrent",
 	Datagram: btDatagram,
 	First:    btFirst,
 	Header:   btHeader,
 	Answer:   btAnswer,
 	Flow:     utpFlow,
 	Local:    btLocal,
+	Groups:   []Group{{"239.192.152.143", localSearchPort}, {"ff15::efc0:988f", localSearchPort}}, // BEP 14
 	Hidden:   &btHidden,
 	Decoy:    IsDecoy,
 	Probes: []Probe{
@@ -29,8 +31,10 @@ var BitTorrent = Protocol{
 		{Name: "mse", TCP: true, Alone: mseKey - 1, Build: btKey, Answered: btKeyed},
 		{Name: "handshake", TCP: true, Hash: true, Build: btGreeting, Answered: btGreeted},
 	},
-	WebRTC: true,
-	Sift:   true,
+	WebRTC:  true,
+	Sift:    true,
+	OnePort: true,
+	Mode:    ModeBlock,
 	// Transmission; the first ports that were assigned; libtorrent's, rTorrent's, aria2's
 	// and qBittorrent's defaults.
 	Ports: []uint16{51413, 6881, 6890, 8999, 6889, 6888, 6882, 49160},

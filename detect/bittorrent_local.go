@@ -29,30 +29,13 @@ func LocalSearch(b []byte) (port uint16, ok bool) {
 	return port, hash && port != 0
 }
 
-// The ports that LAN hosts look for others and ask for port mappings at.
-const (
-	localSearchPort = 6771
-	natPMPPort      = 5351 // PCP too
-	upnpPort        = 5000 // miniupnpd's
-)
+const localSearchPort = 6771
 
-func btLocal(b []byte, port uint16, tcp bool, f *Finding) Kind {
-	switch {
-	case !tcp && port == localSearchPort:
-		if listen, ok := LocalSearch(b); ok {
-			f.TCPPort, f.Reason = listen, ReasonLocal
-			return Query
-		}
-	case !tcp && port == natPMPPort:
-		if m, ok := PortMapping(b); ok {
-			f.TCPPort = m.Port
-			return Weak
-		}
-	case tcp && port == upnpPort:
-		if m, ok := PortMappingUPnP(b); ok {
-			f.TCPPort = m.Port
-			return Weak
-		}
+func btLocal(b []byte, port uint16, f *Finding) bool {
+	listen, ok := LocalSearch(b)
+	if !ok || port != localSearchPort {
+		return false
 	}
-	return None
+	f.TCPPort, f.UDPPort, f.Reason = listen, listen, ReasonLocal
+	return true
 }

@@ -15,6 +15,7 @@ import "bytes"
 var DirectConnect = Protocol{
 	Name:     "directconnect",
 	Title:    "Direct Connect",
+	Programs: "DC++, EiskaltDC++, AirDC++, ncdc",
 	Datagram: dcDatagram,
 	First:    dcFirst,
 	Next:     dcNext,

@@ -4,7 +4,6 @@
 // protocol. It is pure: functions on bytes, without time, sockets, tables or
 // allocation, and it depends on no other package of this module.
 //
-// A protocol is one value of type Protocol in a file of its own, listed in All.
-// The engine (package state) knows protocols only through that type, so that
-// adding one changes nothing there.
+// A protocol is one value of type Protocol in a file of its own, listed in All. All
+// other packages know protocols only through that type: docs/adding-a-protocol.md.
 package detect

@@ -14,6 +14,7 @@ package detect
 var EDonkey = Protocol{
 	Name:     "edonkey",
 	Title:    "eDonkey",
+	Programs: "eMule, aMule, MLDonkey, Shareaza",
 	Datagram: edonkeyDatagram,
 	First:    edonkeyFirst,
 	Flow:     kadFlow,

@@ -9,12 +9,18 @@ package detect
 var FastTrack = Protocol{
 	Name:      "fasttrack",
 	Title:     "FastTrack",
+	Programs:  "Kazaa, Kazaa Lite, iMesh, Grokster, giFT, MLDonkey",
 	Datagram:  ftDatagram,
 	First:     ftFirst,
 	Header:    ftHeader,
 	Answer:    ftAnswer,
+	OnePort:   true,
 	Port:      1214,
 	Quiet:     true,
+	Mode:      ModeBlock,
+	Strict:    true,
+	Old:       true,
+	Full:      true,
 	Exclusive: true,
 	Probes: []Probe{
 		{Name: "ping", Build: ftProbe},

@@ -9,6 +9,7 @@ package detect
 var Gnutella = Protocol{
 	Name:     "gnutella",
 	Title:    "Gnutella",
+	Programs: "Shareaza, gtk-gnutella, WireShare, MLDonkey",
 	Datagram: gnDatagram,
 	First:    gnFirst,
 	Header:   gnHeader,

@@ -5,7 +5,8 @@ package detect
 // HarmlessDatagram reports whether the UDP payload b of a LAN host shows that its flow is
 // something known that is no file sharing. port is the port of the host outside. It is
 // for less work: nothing more of the flow is looked at, and the host is not asked what it
-// is because of it.
+// is because of it. What a protocol is sure of is not shown here: a tracker's connection
+// number may be anything, and look like any of this.
 //
 // One datagram has to be enough, so each form is held to constants and lengths
 // that chance does not meet. Where the first bytes fit BitTorrent too:
@@ -16,15 +17,11 @@ package detect
 //     WireGuard's first message is that of uTP data on connection 0, which is
 //     one connection of 65,536, with exactly 148 bytes. Symmetric NTP looks
 //     like uTP in two bytes, and is left out.
-//   - A tracker's connection number, 8 bytes, may be anything: what is an
-//     announce is never harmless, whatever else it fits.
 //   - A DHT message is a dictionary, "d": no form here begins so.
 //   - Vuze's DHT begins with a random number of 4 bytes, the highest bit set, as
 //     QUIC does: the version and two lengths of QUIC have to fit as well. Its
 //     replies begin with 000004, flags that no DNS query has.
-func HarmlessDatagram(b []byte, port uint16) bool { return harmlessForm(b, port) && !torrentSure(b) }
-
-func harmlessForm(b []byte, port uint16) bool {
+func HarmlessDatagram(b []byte, port uint16) bool {
 	if len(b) < 12 {
 		return false
 	}
@@ -56,22 +53,6 @@ func harmlessForm(b []byte, port uint16) bool {
 		return isDTLS(b)
 	}
 	return isSTUN(b) && int(be16(b[2:]))+stunHeader == len(b) || isWireGuard(b)
-}
-
-// torrentSure reports whether BitTorrent takes b for a query or a reply.
-func torrentSure(b []byte) bool {
-	if len(b) < 16 {
-		return false
-	}
-	if b[0] == 'd' {
-		var m krpc
-		return m.parse(b)
-	}
-	if _, ok := trackerQuery(b); ok {
-		return true
-	}
-	var p utpPacket
-	return utpIsSYN(b) || p.parse(b) && p.kind == utpData && peerFirst(b[p.data:]) == Yes
 }
 
 // isNTP reports whether b is a client's request (RFC 5905), extensions included.

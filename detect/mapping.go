@@ -14,8 +14,25 @@ type Mapping struct {
 	Description []byte
 }
 
+// The ports of the router at which port mappings are asked for.
+const (
+	NATPMPPort = 5351 // by UDP; PCP too
+	UPnPPort   = 5000 // by TCP; miniupnpd's
+)
+
+// MappingRequest reads what a LAN host sent to the port of the router, by TCP if tcp.
+func MappingRequest(b []byte, port uint16, tcp bool) (m Mapping, ok bool) {
+	switch {
+	case !tcp && port == NATPMPPort:
+		return PortMapping(b)
+	case tcp && port == UPnPPort:
+		return PortMappingUPnP(b)
+	}
+	return m, false
+}
+
 // PortMapping reads a mapping request by NAT-PMP (RFC 6886) or PCP (RFC 6887),
-// sent to port 5351 of the router.
+// sent to NATPMPPort of the router.
 func PortMapping(b []byte) (m Mapping, ok bool) {
 	switch {
 	case len(b) == 12 && b[0] == 0 && (b[1] == 1 || b[1] == 2):

@@ -12,8 +12,11 @@ package detect
 var OpenNAP = Protocol{
 	Name:      "opennap",
 	Title:     "OpenNAP",
+	Programs:  "Napster, Lopster, XNap, TekNap",
 	First:     napFirst,
 	Exclusive: true,
+	Strict:    true,
+	Old:       true,
 	Names:     []string{"server.napster.com", "*.napigator.com"},
 }
 

@@ -4,12 +4,6 @@ package detect
 
 import "slices"
 
-// The multicast groups in which BitTorrent clients search their LAN (BEP 14).
-const (
-	SearchGroup4 = "239.192.152.143"
-	SearchGroup6 = "ff15::efc0:988f"
-)
-
 // The ports of services that are no file sharing.
 var (
 	wellKnownTCP = [...]uint16{

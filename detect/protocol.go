@@ -162,9 +162,9 @@ type FlowState [5]uint32
 // Protocol is everything the engine has to know of one protocol. A nil function
 // stands for "the protocol has none".
 type Protocol struct {
-	// Name is the identifier in configuration and JSON, Title the name for
-	// people.
-	Name, Title string
+	// Name is the identifier in configuration and JSON, of small letters. Title is the
+	// name for people, and Programs are the programs that they know, the most common first.
+	Name, Title, Programs string
 
 	// Datagram classifies the UDP payload b of a LAN host. It sets f.Reason.
 	Datagram func(b []byte, f *Finding) Kind
@@ -197,10 +197,10 @@ type Protocol struct {
 	// Datagram does, with the key that the host has given away.
 	Keyed func(b []byte, key *[16]byte, f *Finding) Kind
 
-	// Local classifies what a LAN host sends to the router's port, or to a
-	// group of the LAN: by TCP if tcp. It returns Query for a client, and
-	// Weak for what only makes one likely; f.TCPPort is where it listens.
-	Local func(b []byte, port uint16, tcp bool, f *Finding) Kind
+	// Local reports whether b, which a LAN host sent to one of Groups, is a search for
+	// others in the LAN. f.TCPPort and f.UDPPort are where the host listens.
+	Local  func(b []byte, port uint16, f *Finding) bool
+	Groups []Group
 
 	// Login is how a session in clear with a server is answered in the server's name.
 	Login *Login
@@ -230,11 +230,25 @@ type Protocol struct {
 	// connection by what it is.
 	Sift bool
 
+	// Mode is what is done about the protocol, and Strict says that its lock lets no TCP
+	// connection be opened at all, as long as nobody configures anything else.
+	Mode   Mode
+	Strict bool
+
+	// Old says that hardly anybody uses the network any more: the page shows it behind the
+	// others.
+	Old bool
+
+	// Full says that Answer has the form AnswerFull as well.
+	Full bool
+
 	// Quiet says that a client that has its sessions says nothing by which it is known,
 	// and that nothing of these is either, but for their first bytes. Clients that had
 	// theirs before are asked by TCP at Port.
 	Quiet bool
 
+	// OnePort says that its programs listen at one number by TCP and UDP.
+	OnePort bool
 	// Port is where a client listens that does not say where, or 0.
 	Port uint16
 	// Ports are where its programs listen if nobody has changed that. A client that is
@@ -247,6 +261,32 @@ type Protocol struct {
 	// Names are the DNS names that its programs look up, as far as they have
 	// any: who asks for one is suspected; "*." stands for any names before.
 	Names []string
+}
+
+// Mode is what is done about a protocol.
+type Mode uint8
+
+// The modes.
+const (
+	ModeOff     Mode = iota // it is not looked for
+	ModeMonitor             // found and told of, nothing blocked
+	ModeBlock               // found and blocked
+)
+
+// Group is a multicast group of the LAN, and the UDP port to which programs send there.
+type Group struct {
+	Addr string // of IPv4 or IPv6
+	Port uint16
+}
+
+// Asks reports whether there is a question to put by TCP, or by UDP.
+func (p *Protocol) Asks(tcp bool) bool {
+	for i := range p.Probes {
+		if p.Probes[i].TCP == tcp {
+			return true
+		}
+	}
+	return false
 }
 
 // Handshake is an encrypted handshake that gives its program away to whoever answers it.
@@ -301,6 +341,12 @@ type Probe struct {
 	// Alone is how many bytes of it are sent first, by TCP. Only another program answers
 	// them.
 	Alone int
+	// Every is how many seconds are at least between two such questions to a host, or 0:
+	// some programs take who asks too often for an attacker.
+	Every uint8
+	// Visible says that the user of the program sees that it was asked. Only a host is asked
+	// that is suspected of this very protocol.
+	Visible bool
 	// Hash says that it is about a torrent that the client has named, Key that it is made
 	// with the key that the client has given away.
 	Hash, Key bool
@@ -331,6 +377,9 @@ const ProbePort = 1214
 // All are the protocols that are known, at most MaxProtocols. The index is used as a number
 // for the protocol in tables.
 var All = []*Protocol{&FastTrack, &BitTorrent, &WinMX, &OpenNAP, &EDonkey, &Soulseek, &DirectConnect, &Gnutella}
+
+// MaxLimited is how many questions there may be with Probe.Every, in all protocols.
+const MaxLimited = 8
 
 // MaxProtocols is how many protocols the tables have room for.
 const MaxProtocols = 16

@@ -11,11 +11,12 @@ package detect
 // The server takes logins at the ports 2242, 2240 and 2416; clients listen at 2234 unless
 // they are told another port, and at the next one for what is obfuscated.
 var Soulseek = Protocol{
-	Name:   "soulseek",
-	Title:  "Soulseek",
-	First:  soulseekFirst,
-	Next:   soulseekNext,
-	Middle: soulseekMiddle,
+	Name:     "soulseek",
+	Title:    "Soulseek",
+	Programs: "SoulseekQt, Nicotine+, slskd, Seeker, MLDonkey",
+	First:    soulseekFirst,
+	Next:     soulseekNext,
+	Middle:   soulseekMiddle,
 	Probes: []Probe{
 		{Name: "request", TCP: true, Alone: soulseekHello, Build: soulseekAsk, Answered: soulseekAnswered},
 	},

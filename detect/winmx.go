@@ -11,8 +11,11 @@ package detect
 var WinMX = Protocol{
 	Name:      "winmx",
 	Title:     "WinMX",
+	Programs:  "WinMX",
 	First:     mxFirst,
 	Exclusive: true,
+	Strict:    true,
+	Old:       true,
 	Names:     []string{"*.winmx.com", "*.winmxgroup.com", "*.winmxgroup.net"},
 }
 

@@ -13,20 +13,23 @@ import (
 // bridge that snoops IGMP would not even forward it to the machine. The zero value is a
 // member of no group.
 type Groups struct {
-	devices string // their indexes, of four bytes each
+	joined  string // the devices' indexes, of four bytes each, and the groups
 	sockets []int  // nothing is received through them; they only have to be open
 }
 
 // Join joins the groups on the devices with these indexes and leaves all other groups. A
-// device that is created again has another index. The groups must be the same at every
-// call. It returns an error if a group of IPv4 cannot be joined. It is no error if IPv6
-// is missing, or a device has just gone.
+// device that is created again has another index. It returns an error if a group of IPv4
+// cannot be joined. It is no error if IPv6 is missing, or a device has just gone.
 func (g *Groups) Join(groups []Addr, devices []uint32) error {
 	var b []byte
 	for _, d := range devices {
 		b = native.AppendUint32(b, d)
 	}
-	if string(b) == g.devices {
+	joined := string(b)
+	for i := range groups {
+		joined += string(groups[i][:])
+	}
+	if joined == g.joined {
 		return nil
 	}
 	g.Leave()
@@ -49,7 +52,7 @@ func (g *Groups) Join(groups []Addr, devices []uint32) error {
 			return os.NewSyscallError("IP_ADD_MEMBERSHIP", err)
 		}
 	}
-	g.devices = string(b)
+	g.joined = joined
 	return nil
 }
 
@@ -58,5 +61,5 @@ func (g *Groups) Leave() {
 	for _, s := range g.sockets {
 		unix.Close(s)
 	}
-	g.sockets, g.devices = nil, ""
+	g.sockets, g.joined = nil, ""
 }

@@ -130,18 +130,19 @@ func (r *rules) openSets(kind config.SetsKind) error {
 // for.
 func (r *rules) joinGroups(c *config.Config) {
 	var on []uint32
-	if c.Sifts() {
-		for i := range r.status.devices {
-			on = append(on, r.status.devices[i].Index)
+	for i := range r.status.devices {
+		on = append(on, r.status.devices[i].Index)
+	}
+	var groups []nfq.Addr
+	for _, g := range c.Groups() {
+		if a, err := netip.ParseAddr(g.Addr); err == nil {
+			groups = append(groups, nfq.AddrFrom(a))
 		}
 	}
-	groups := []nfq.Addr{searchGroup(detect.SearchGroup4), searchGroup(detect.SearchGroup6)}
 	if err := r.groups.Join(groups, on); err != nil {
 		r.log.Warnf("searches for peers in the LAN are not seen: %v", err)
 	}
 }
-
-func searchGroup(s string) nfq.Addr { return nfq.AddrFrom(netip.MustParseAddr(s)) }
 
 // goneEvery is in which of so many rounds of check the kernel's counters are read.
 const goneEvery = 3

@@ -345,7 +345,7 @@ func TestNoAllocationsForSuspects(t *testing.T) {
 			w.now += Time(500 * time.Millisecond)
 			w.e.Advance(w.now)
 			for slot := range int32(len(w.e.hosts)) {
-				w.e.ProbedTCP(hostProbe(slot, w.e.hosts[slot].salt), key, w.now)
+				w.e.ProbedTCP(hostProbe(slot, 6881, torrent, w.e.hosts[slot].salt), key, w.now)
 			}
 			for slot := range int32(len(w.e.clients)) {
 				w.e.Neighbour(uint64(w.e.clients[slot].number)<<32|uint64(slot), macA, n%7 == 0, n%11 == 0, w.now)

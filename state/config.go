@@ -112,8 +112,7 @@ const (
 	DefaultForget     = time.Hour
 )
 
-// DefaultConfig returns the configuration of an untouched installation:
-// everything that is known is blocked.
+// DefaultConfig returns the configuration of an untouched installation.
 func DefaultConfig() Config {
 	c := Config{
 		MaxClients: DefaultMaxClients,
@@ -123,13 +122,26 @@ func DefaultConfig() Config {
 		Marks:      nfq.DefaultMarks(),
 	}
 	for i, p := range detect.All {
-		c.Protocols[i] = ProtocolConfig{
-			Mode: Block, BlockUDP: true, Answer: detect.AnswerWelcome,
-			Probe: true, TCPProbe: true, HTTP: true,
-		}
-		if p.Sift {
-			c.Protocols[i].Lock, c.Protocols[i].ResetEncrypted = Selective, true
-		}
+		c.Protocols[i] = Preset(p)
+	}
+	return c
+}
+
+// Preset returns the policy for a protocol about which nothing is configured.
+func Preset(p *detect.Protocol) ProtocolConfig {
+	c := ProtocolConfig{
+		Mode:     [...]Mode{detect.ModeOff: Off, detect.ModeMonitor: Monitor, detect.ModeBlock: Block}[p.Mode],
+		BlockUDP: true, Probe: p.Asks(false), TCPProbe: p.Asks(true),
+		HTTP: true, ResetEncrypted: p.Hidden != nil,
+	}
+	if !p.Strict {
+		c.Lock = Selective
+	}
+	if p.Answer != nil {
+		c.Answer = detect.AnswerWelcome
+	}
+	if p.Names != nil {
+		c.Names, _ = detect.NewNames(p.Names) // a test tries them
 	}
 	return c
 }

@@ -115,6 +115,7 @@ type Engine struct {
 	history history
 
 	finding detect.Finding
+	weak    detect.Set    // the protocols that the datagram fits as well as others
 	stream  detect.Stream // of what is shown once: on the stack it would be allocated
 	asked   detect.Asked
 	out     [detect.MaxAnswer]byte

@@ -196,7 +196,7 @@ type world struct {
 
 func newWorld(t *testing.T, change func(*Config)) *world {
 	t.Helper()
-	cfg := DefaultConfig()
+	cfg := blockAll()
 	cfg.LockTime = 80 * time.Second
 	if change != nil {
 		change(&cfg)
@@ -207,6 +207,15 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	w.e.SetDevices([]Device{lan()})
 	w.e.Advance(w.now)
 	return w
+}
+
+// blockAll blocks all that is known, and knows no names.
+func blockAll() Config {
+	cfg := DefaultConfig()
+	for i := range detect.All {
+		cfg.Protocols[i].Mode, cfg.Protocols[i].Names = Block, detect.Names{}
+	}
+	return cfg
 }
 
 func lan() Device {

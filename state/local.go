@@ -11,29 +11,38 @@ import (
 // always goes on. Others can say it as well, so that the host is asked where it says that
 // it listens.
 func (e *Engine) local(p *nfq.Packet, d *Device, now Time) {
-	if len(p.Payload) == 0 {
+	if len(p.Payload) == 0 || e.any.on == 0 {
 		return
 	}
 	f := &e.finding
-	for i, protocol := range detect.All {
-		if protocol.Local == nil || !e.any.on.Has(i) {
-			continue
-		}
-		f.Reset()
-		kind := protocol.Local(p.Payload, p.DstPort, p.Proto == nfq.ProtoTCP, f)
-		if kind == detect.None {
-			continue
-		}
-		if h := e.hostOf(p, d, now); h != nil && h.modes.on.Has(i) {
-			if f.Reason == detect.ReasonNone {
-				f.Reason = detect.ReasonMapping
-			}
-			e.suspect(h, i, f.Reason, &p.Src, d, f.TCPPort, f.TCPPort, now)
-			// A program beside the client may have a port mapped, too.
-			if h.client != none && (f.Reason == detect.ReasonLocal || e.clients[h.client].listen == 0) {
-				e.clients[h.client].learn(f)
-			}
-		}
+	f.Reset()
+	tcp := p.Proto == nfq.ProtoTCP
+	// A port that the router is to open may be any program's.
+	if m, ok := detect.MappingRequest(p.Payload, p.DstPort, tcp); ok && e.looks {
+		f.TCPPort, f.UDPPort, f.Reason = m.Port, m.Port, detect.ReasonMapping
+		e.searched(p, d, none, f, now)
 		return
+	}
+	for i, protocol := range detect.All {
+		if !tcp && protocol.Local != nil && e.any.on.Has(i) && protocol.Local(p.Payload, p.DstPort, f) {
+			f.Protocol = i
+			e.searched(p, d, i, f, now)
+			return
+		}
+	}
+}
+
+// searched has a host asked that has said where it listens; protocol is none when it may be
+// any.
+func (e *Engine) searched(p *nfq.Packet, d *Device, protocol int, f *detect.Finding, now Time) {
+	h := e.hostOf(p, d, now)
+	if h == nil || protocol != none && !h.modes.on.Has(protocol) {
+		return
+	}
+	e.suspect(h, protocol, f.Reason, &p.Src, d, f.UDPPort, f.TCPPort, now)
+	// A program beside the client may have a port mapped, too.
+	if c := e.clientOf(h); c != nil && (protocol != none || c.listen == 0) {
+		f.UDPPort = 0 // its queries tell that better
+		c.learn(f)
 	}
 }

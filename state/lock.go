@@ -201,11 +201,15 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 	cfg := &e.cfg.Protocols[c.protocol]
 	p := &detect.All[c.protocol].Probes[way]
 	listen := c.listen
-	if listen == 0 {
+	if listen == 0 && detect.All[c.protocol].OnePort {
 		listen = c.port
 	}
 	guesses := detect.All[c.protocol].Ports
 	if p.TCP && (!cfg.TCPProbe || e.prober == nil || listen == 0 && len(guesses) == 0) || !p.TCP && (!cfg.Probe || c.port == 0) {
+		return false
+	}
+	h := &e.hosts[c.host]
+	if !e.mayPut(h, int(c.protocol), way, e.now) {
 		return false
 	}
 	c.salt = rand.Uint32()
@@ -214,9 +218,10 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 		return false
 	}
 	d := e.device(c.device)
-	if d == nil || !e.owns(&e.hosts[c.host], &c.askedAt) {
+	if d == nil || !e.owns(h, &c.askedAt) {
 		return false
 	}
+	e.put(h, int(c.protocol), way, e.now)
 	if p.TCP {
 		asked, room := false, guessesAtOnce
 		if listen != 0 {

@@ -236,7 +236,7 @@ func FuzzRestore(f *testing.F) {
 	f.Add(good[:100])
 	w = judgedPlaces(&testing.T{})
 	f.Add(w.e.Snapshot(nil, w.now))
-	cfg := DefaultConfig()
+	cfg := blockAll()
 	cfg.MaxClients = 4
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) >= snapshotHead { // to get past the checksum

@@ -265,8 +265,9 @@ func (e *Engine) askedStanding(id uint64, b []byte, now Time) {
 		}
 		f.Protocol, f.Reason = protocol, detect.ReasonProbe
 		x := &h.suspicion
-		x.addr, x.device, x.tcp, x.asked = s.addr, s.device, port, now
-		if c := e.answeredAsk(h, f, j, d, now); c != nil {
+		x.addr, x.device, x.asked = s.addr, s.device, now
+		x.tcp.note(port, 1<<protocol)
+		if c := e.answeredAsk(h, f, j, port, d, now); c != nil {
 			e.ownPort(h, c, port, now)
 			e.notePeers(h, c, f, now)
 		}

@@ -48,21 +48,58 @@ type suspicion struct {
 	ran Time
 
 	reason   detect.Reason // what it is suspected for
-	protocol int8          // what it is suspected of, none for any
+	protocol int8          // what it was suspected of last, none for any
 	first    Time          // when it was suspected first
 	last     Time          // and last
 
-	// A round of questions goes to the ports udp[0] and udp[1] and the TCP port tcp
-	// of the address, as far as they are known.
+	// A round of questions goes to these ports of the address.
 	addr   nfq.Addr
 	device uint32
-	udp    [2]uint16
-	tcp    uint16
+	udp    askPorts
+	tcp    askPorts
 	asked  Time  // when the last round was
 	rounds uint8 // how many there were
 	sent   uint32
 	salt   uint32 // of the last round: makes its tokens
+	// limited are when the questions were put that may not be put too often, see
+	// Engine.limit.
+	limited [detect.MaxLimited]seconds
 }
+
+// askPorts are the ports at which a host is asked, the newest first.
+type askPorts [2]askPort
+
+// askPort is a port, 0 for none, and what its host is suspected of there.
+type askPort struct {
+	port uint16
+	of   detect.Set
+}
+
+// anything is the set of all protocols, for a port of which nobody knows whose it is.
+const anything = ^detect.Set(0)
+
+// note enters a port, and reports whether it was not there for these protocols.
+func (a *askPorts) note(port uint16, of detect.Set) bool {
+	for i := range a {
+		if x := &a[i]; x.port == port {
+			isNew := of&^x.of != 0
+			x.of |= of
+			return isNew
+		}
+	}
+	a[1], a[0] = a[0], askPort{port, of}
+	return true
+}
+
+// widen has the host asked for more protocols at all ports that are known.
+func (a *askPorts) widen(of detect.Set) {
+	for i := range a {
+		a[i].of |= of
+	}
+}
+
+// has reports whether the port is one of them.
+func (a *askPorts) has(port uint16) bool { return port == a[0].port || port == a[1].port }
 
 // suspect notes what a host is suspected for. The ports are where it can be asked, 0
 // where none is known; protocol is none when it may be any.
@@ -72,14 +109,19 @@ func (e *Engine) suspect(h *host, protocol int, reason detect.Reason, a *nfq.Add
 		s.first = now
 	}
 	s.last, s.reason, s.protocol, s.addr, s.device = now, reason, int8(protocol), *a, d.Index
-	isNew, first := false, tcp != 0 && s.tcp == 0
-	if udp != 0 && udp != s.udp[0] && udp != s.udp[1] {
-		s.udp[1], s.udp[0] = s.udp[0], udp
-		isNew = true
+	isNew, first, of := false, tcp != 0 && s.tcp[0].port == 0, anything
+	if protocol != none {
+		of = 1 << protocol
 	}
-	if tcp != 0 && tcp != s.tcp {
-		s.tcp = tcp
-		isNew = true
+	if udp != 0 {
+		isNew = s.udp.note(udp, of)
+	}
+	if tcp != 0 {
+		isNew = s.tcp.note(tcp, of) || isNew
+	}
+	if udp|tcp == 0 {
+		s.udp.widen(of)
+		s.tcp.widen(of)
 	}
 	if isNew && s.rounds >= askRounds {
 		s.rounds = askRounds - 1 // it has not been asked there yet
@@ -106,7 +148,7 @@ func (s *suspicion) askAt() Time {
 func (e *Engine) ask(h *host, now Time) {
 	s := &h.suspicion
 	d := e.device(s.device)
-	if s.udp[0]|s.tcp == 0 || now < s.askAt() || d == nil || !d.onLink(&s.addr) && !d.behind(&s.addr) || !e.owns(h, &s.addr) {
+	if s.udp[0].port|s.tcp[0].port == 0 || now < s.askAt() || d == nil || !d.onLink(&s.addr) && !d.behind(&s.addr) || !e.owns(h, &s.addr) {
 		return
 	}
 	from := d.address(&s.addr)
@@ -120,14 +162,15 @@ func (e *Engine) ask(h *host, now Time) {
 	salt := rand.Uint32() // nobody can guess it
 	sent := uint32(0)
 	for i, p := range detect.All {
-		if !h.modes.on.Has(i) || s.protocol != none && int(s.protocol) != i || e.answeredFor(h, i) {
+		if !h.modes.on.Has(i) || e.answeredFor(h, i) {
 			continue
 		}
 		for j := range p.Probes {
-			sent += e.question(h, i, &p.Probes[j], from, salt)
+			sent += e.question(h, i, j, from, salt, now)
 		}
 	}
 	if sent == 0 {
+		e.rounds.used--
 		return
 	}
 	s.rounds = min(s.rounds+1, askRounds)
@@ -146,49 +189,108 @@ func (e *Engine) answeredFor(h *host, protocol int) bool {
 
 // question puts one question to all ports that are known, and returns how many were
 // sent.
-func (e *Engine) question(h *host, protocol int, p *detect.Probe, from nfq.Addr, salt uint32) (sent uint32) {
-	s, cfg := &h.suspicion, &e.cfg.Protocols[protocol]
-	if p.TCP && (!cfg.TCPProbe || e.prober == nil || s.tcp == 0) || !p.TCP && (!cfg.Probe || p.Answered == nil) {
+func (e *Engine) question(h *host, protocol, way int, from nfq.Addr, salt uint32, now Time) (sent uint32) {
+	s, cfg, p := &h.suspicion, &e.cfg.Protocols[protocol], &detect.All[protocol].Probes[way]
+	if p.TCP && (!cfg.TCPProbe || e.prober == nil) || !p.TCP && (!cfg.Probe || p.Answered == nil) {
+		return 0
+	}
+	ports := &s.udp
+	if p.TCP {
+		ports = &s.tcp
+	}
+	if !ports.suit(protocol, p) || !e.mayPut(h, protocol, way, now) {
 		return 0
 	}
 	n := p.Build(e.out[:], e.secrets(h, p), salt)
 	if n == 0 {
 		return 0
 	}
-	if p.TCP {
-		if e.prober.ProbeTCP(hostProbe(e.slotOf(h), salt), s.device, s.addr, s.tcp, e.out[:n], p.Alone) {
+	for i := range ports {
+		x := &ports[i]
+		switch {
+		case !x.suits(protocol, p):
+		case !p.TCP:
+			e.send(s.device, nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: s.addr, Port: x.port}, e.out[:n])
+			sent++
+		case sent > 0: // by TCP at the newest only
+		case e.prober.ProbeTCP(hostProbe(e.slotOf(h), x.port, protocol, salt), s.device, s.addr, x.port, e.out[:n], p.Alone):
 			sent++
 		}
-		return sent
 	}
-	for _, port := range s.udp {
-		if port != 0 {
-			e.send(s.device, nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: s.addr, Port: port}, e.out[:n])
-			sent++
-		}
+	if sent > 0 {
+		e.put(h, protocol, way, now)
 	}
 	return sent
 }
 
-// The numbers of TCP probes: bit 63 says that a suspect was asked, and not a client. From
-// guessAt on they have the place in Protocol.Ports of the port that was asked, from 1 on, if
-// that was a guess. The salt tells an answer to the last question from others.
+// suits reports whether the question is to be put at the port.
+func (x *askPort) suits(protocol int, p *detect.Probe) bool {
+	return x.port != 0 && x.of.Has(protocol) && !(p.Visible && x.of == anything)
+}
+
+// suit reports whether it is to be put at one of them.
+func (a *askPorts) suit(protocol int, p *detect.Probe) bool {
+	return a[0].suits(protocol, p) || a[1].suits(protocol, p)
+}
+
+// limit is where in suspicion.limited a question is that may not be put too often.
+func limit(protocol, way int) int {
+	n := 0
+	for i, p := range detect.All {
+		for j := range p.Probes {
+			switch {
+			case i == protocol && j == way:
+				return n
+			case p.Probes[j].Every != 0:
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// mayPut reports whether the question may be put to the host now.
+func (e *Engine) mayPut(h *host, protocol, way int, now Time) bool {
+	every := seconds(detect.All[protocol].Probes[way].Every)
+	if every == 0 {
+		return true
+	}
+	last := h.limited[limit(protocol, way)]
+	return last == 0 || e.seconds(now)-last >= every
+}
+
+// put notes that it was put.
+func (e *Engine) put(h *host, protocol, way int, now Time) {
+	if detect.All[protocol].Probes[way].Every != 0 {
+		h.limited[limit(protocol, way)] = e.seconds(now)
+	}
+}
+
+// The numbers of TCP probes: bit 63 says that a suspect was asked, and not a client. Of a
+// client they have from guessAt on the place in Protocol.Ports of the port that was asked,
+// from 1 on, if that was a guess; of a suspect they have that port from askedAt on, and the
+// protocol whose question it was. The salt, or what there is room for of it, tells an answer
+// to the last question from others.
 const (
 	suspectProbe = uint64(1) << 63
 	guessAt      = 56
 	probeSlots   = 1<<(guessAt-32) - 1
+	askedAt      = 46
+	suspectSlots = 1<<(askedAt-32) - 1
+	askedOf      = 28
+	askedSalt    = 1<<askedOf - 1
 )
 
 func clientProbe(slot int32, salt uint32) uint64 { return uint64(slot)<<32 | uint64(salt) }
 
-func hostProbe(slot int32, salt uint32) uint64 {
-	return suspectProbe | uint64(slot)<<32 | uint64(salt)
+func hostProbe(slot int32, port uint16, protocol int, salt uint32) uint64 {
+	return suspectProbe | uint64(port)<<askedAt | uint64(slot)<<32 | uint64(protocol)<<askedOf | uint64(salt&askedSalt)
 }
 
 // askAnswered deals with what a suspect sends to the port that questions come from.
 func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
 	s := &h.suspicion
-	if s.rounds == 0 || now.Since(s.asked) > askPatience || s.addr != p.Src || p.SrcPort != s.udp[0] && p.SrcPort != s.udp[1] {
+	if s.rounds == 0 || now.Since(s.asked) > askPatience || s.addr != p.Src || !s.udp.has(p.SrcPort) {
 		return nfq.Accept
 	}
 	for i, protocol := range detect.All {
@@ -210,7 +312,7 @@ func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Ve
 				e.gaveAway(p, d, h, f, now)
 				return nfq.Drop
 			}
-			if c := e.answeredAsk(h, f, j, d, now); c != nil {
+			if c := e.answeredAsk(h, f, j, s.tcp[0].port, d, now); c != nil {
 				c.askedAt, c.port = p.Src, p.SrcPort
 				e.ownPort(h, c, p.SrcPort, now)
 			}
@@ -237,8 +339,9 @@ func (e *Engine) gaveAway(p *nfq.Packet, d *Device, h *host, f *detect.Finding, 
 	e.suspect(h, f.Protocol, s.reason, &p.Src, d, p.SrcPort, f.TCPPort, now)
 }
 
-// answeredAsk takes the answer of a suspect, which came by the way of probing.
-func (e *Engine) answeredAsk(h *host, f *detect.Finding, way int, d *Device, now Time) *client {
+// answeredAsk takes the answer of a suspect, which came by the way of probing. listen is
+// the TCP port at which it listens, as far as that is known.
+func (e *Engine) answeredAsk(h *host, f *detect.Finding, way int, listen uint16, d *Device, now Time) *client {
 	s := &h.suspicion
 	c := e.enter(h, f.Protocol, f.Reason, &s.addr, d, now)
 	if c == nil {
@@ -248,9 +351,9 @@ func (e *Engine) answeredAsk(h *host, f *detect.Finding, way int, d *Device, now
 	c.learn(f)
 	switch {
 	case detect.All[f.Protocol].Probes[way].TCP: // whatever was thought before
-		c.listen, c.askedAt = s.tcp, s.addr
-	case c.listen == 0 && s.tcp != s.udp[0] && s.tcp != s.udp[1]: // else it is no more than likely
-		c.listen = s.tcp
+		c.listen, c.askedAt = listen, s.addr
+	case c.listen == 0 && !s.udp.has(listen): // else it is no more than likely
+		c.listen = listen
 	}
 	if c.askedAt.IsZero() {
 		c.askedAt = s.addr
@@ -260,32 +363,32 @@ func (e *Engine) answeredAsk(h *host, f *detect.Finding, way int, d *Device, now
 	return c
 }
 
-// askedTCP takes what a suspect answered to a TCP probe.
-func (e *Engine) askedTCP(slot int32, salt uint32, b []byte, now Time) {
-	if slot < 0 || int(slot) >= len(e.hosts) || len(b) == 0 {
+// askedTCP takes what a suspect answered to the TCP probe with that number.
+func (e *Engine) askedTCP(id uint64, b []byte, now Time) {
+	slot, port, i := int32(id>>32&suspectSlots), uint16(id>>askedAt), int(uint32(id)>>askedOf)
+	if int(slot) >= len(e.hosts) || len(b) == 0 || i >= len(detect.All) {
 		return
 	}
 	h := &e.hosts[slot]
 	s := &h.suspicion
 	d := e.device(s.device)
-	if !h.used || s.rounds == 0 || s.salt != salt || d == nil || e.exempt(&s.addr, &h.via, now) {
+	if !h.used || s.rounds == 0 || (s.salt^uint32(id))&askedSalt != 0 || !h.modes.on.Has(i) || d == nil || e.exempt(&s.addr, &h.via, now) {
 		return
 	}
+	// What another protocol's question is answered with says nothing of this one: Bitcoin's
+	// nodes have a random answer to most.
 	f := &e.finding
-	for i, p := range detect.All {
-		if !h.modes.on.Has(i) {
+	for j := range detect.All[i].Probes {
+		way := &detect.All[i].Probes[j]
+		if !way.TCP || !e.tells(i, way, e.secrets(h, way), b, s.salt, f) {
 			continue
 		}
-		for j := range p.Probes {
-			if way := &p.Probes[j]; way.TCP && e.tells(i, way, e.secrets(h, way), b, salt, f) {
-				f.Protocol, f.Reason = i, detect.ReasonProbe
-				if c := e.answeredAsk(h, f, j, d, now); c != nil {
-					e.ownPort(h, c, s.tcp, now)
-					e.notePeers(h, c, f, now)
-				}
-				return
-			}
+		f.Protocol, f.Reason = i, detect.ReasonProbe
+		if c := e.answeredAsk(h, f, j, port, d, now); c != nil {
+			e.ownPort(h, c, port, now)
+			e.notePeers(h, c, f, now)
 		}
+		return
 	}
 }
 

@@ -27,8 +27,15 @@ func (w *world) questions() (out []sent) {
 // each questions.
 func (w *world) rounds(each int) int { return len(w.questions()) / each }
 
+// someOnly leaves the first four protocols on, whose questions are counted.
+func someOnly(c *Config) {
+	for i := range c.Protocols[4:] {
+		c.Protocols[4+i].Mode = Off
+	}
+}
+
 func TestSuspectIsListed(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, someOnly)
 	if s := w.e.Suspects(w.now); len(s) != 0 {
 		t.Fatalf("suspects %+v", s)
 	}
@@ -51,7 +58,7 @@ func TestSuspectIsListed(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v", s[0], want)
 	}
 	want = SuspectInfo{
-		Addr: ip(hostB), MAC: macB, Protocol: &detect.BitTorrent, Reason: detect.ReasonMapping,
+		Addr: ip(hostB), MAC: macB, Reason: detect.ReasonMapping,
 		FirstSeen: w.now, LastSeen: w.now, Asked: 2, LastAsked: w.now,
 	}
 	if s[1] != want {
@@ -168,7 +175,12 @@ func TestWhereSuspectsAreAsked(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t, tt.change)
+			w := newWorld(t, func(c *Config) {
+				someOnly(c)
+				if tt.change != nil {
+					tt.change(c)
+				}
+			})
 			d := lan()
 			d.Routed = []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")}
 			w.e.SetDevices([]Device{d})

@@ -421,7 +421,7 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 			port = detect.All[protocol].Port
 		}
 		udp := f.UDPPort
-		if udp == 0 {
+		if udp == 0 && detect.All[protocol].OnePort {
 			udp = port
 		}
 		e.suspect(h, protocol, fl.reason, &key.lan, d, udp, port, now)
@@ -453,7 +453,7 @@ func (e *Engine) ProbedTCP(id uint64, b []byte, now Time) {
 		return
 	}
 	if id&suspectProbe != 0 {
-		e.askedTCP(slot, salt, b, now)
+		e.askedTCP(id, b, now)
 		return
 	}
 	if slot < 0 || int(slot) >= len(e.clients) {

@@ -209,15 +209,23 @@ func TestHTTPOff(t *testing.T) {
 type prober struct {
 	asked   []nfq.AddrPort // once for all questions of a round
 	ids     []uint64       // with which they were
-	id      uint64         // the last of them
+	id      uint64         // the last of them; in a round for several protocols, BitTorrent's
+	round   uint64
 	request []byte
 }
 
 func (p *prober) ProbeTCP(id uint64, _ uint32, a nfq.Addr, port uint16, request []byte, _ int) bool {
 	to := nfq.AddrPort{Addr: a, Port: port}
-	if n := len(p.asked); n == 0 || p.id != id || p.asked[n-1] != to {
-		p.asked, p.ids = append(p.asked, to), append(p.ids, id)
+	round := id
+	if id&suspectProbe != 0 { // whatever the protocol
+		round &^= 15 << askedOf
 	}
+	if n := len(p.asked); n == 0 || p.round != round || p.asked[n-1] != to {
+		p.asked, p.ids = append(p.asked, to), append(p.ids, id)
+	} else if id&suspectProbe != 0 && uint32(p.id)>>askedOf == torrent && uint32(id)>>askedOf != torrent {
+		return true
+	}
+	p.round = round
 	p.id, p.request = id, bytes.Clone(request)
 	return true
 }

@@ -9,7 +9,8 @@ import (
 
 // classify asks the protocols that are looked for what a datagram of the host is, which is
 // nil where it is not known whose it is. The finding is the
-// engine's own and holds until the next call.
+// engine's own and holds until the next call, and so does e.weak: the protocols that it
+// fits as well as others.
 func (e *Engine) classify(h *host, b []byte) *detect.Finding {
 	on := e.strangers.on
 	if h != nil {
@@ -17,11 +18,16 @@ func (e *Engine) classify(h *host, b []byte) *detect.Finding {
 	}
 	f := &e.finding
 	f.Reset()
+	e.weak = 0
 	for i, p := range detect.All {
 		if p.Datagram == nil || !on.Has(i) {
 			continue
 		}
-		if k := p.Datagram(b, f); k > f.Kind {
+		k := p.Datagram(b, f)
+		if k == detect.Weak {
+			e.weak |= 1 << i
+		}
+		if k > f.Kind {
 			f.Kind, f.Protocol = k, i
 		}
 		if f.Kind > detect.Weak {
@@ -50,11 +56,11 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		e.classifyKeyed(c, p.Payload, f)
 	}
 	if f.Kind == detect.Weak {
-		switch e.watch(p, f, now) {
+		switch i, m := e.watch(p, now); m {
 		case detect.Yes:
-			f.Kind, f.Reason, f.Conduct = detect.Reply, detect.ReasonFlow, true
+			f.Kind, f.Protocol, f.Reason, f.Conduct = detect.Reply, i, detect.ReasonFlow, true
 		case detect.Hint:
-			e.suspect(h, f.Protocol, detect.ReasonFlow, &p.Src, d, p.SrcPort, 0, now)
+			e.suspect(h, i, detect.ReasonFlow, &p.Src, d, p.SrcPort, 0, now)
 		}
 	}
 	if f.Kind == detect.Query || f.Kind == detect.Reply {
@@ -80,15 +86,17 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	if c == nil || !c.locked {
 		return nfq.Accept
 	}
-	// Something else may be served at the address of a peer of BitTorrent: there, what is
-	// said has to fit.
-	weak := f.Kind == detect.Weak
-	if peer := e.knows(c, &p.Dst); peer != nil && (e.cutsAll(h, peer) || weak && int(peer.protocol) == f.Protocol && p.DstPort == peer.port) {
+	// Something else may be served at the address of a peer, unless it is exclusive: there,
+	// what is said has to fit.
+	if peer := e.knows(c, &p.Dst); peer != nil {
+		fits := e.weak.Has(int(peer.protocol))
 		// Only the client itself speaks so from the port of its queries.
-		if weak && int(peer.protocol) == f.Protocol && p.SrcPort == c.port {
+		if fits && p.SrcPort == c.port && (e.cutsAll(h, peer) || p.DstPort == peer.port) {
 			e.wentTo(h.client, c, peer, &p.Src, now)
 		}
-		return e.dropUDP(p, h, c, peer, int(peer.protocol))
+		if e.cutsAll(h, peer) || fits && p.DstPort == peer.port {
+			return e.dropUDP(p, h, c, peer, int(peer.protocol))
+		}
 	}
 	if c.selective && c.owns(p.SrcPort) {
 		return e.dropUDP(p, h, c, nil, int(c.protocol))
@@ -164,9 +172,12 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	if !c.proved.Has(protocol) {
 		port, listen := p.SrcPort, c.listen
 		if !own {
+			port = f.UDPPort
+		}
+		if p2p.OnePort && port == 0 {
 			port = listen
 		}
-		if listen == 0 {
+		if p2p.OnePort && listen == 0 {
 			listen = port
 		}
 		e.suspect(h, protocol, reason, &p.Src, d, port, listen, now)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/p2pwall/p2pwall/cmd/p2pwall-replay/replay"
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/state"
 )
 
@@ -35,8 +36,12 @@ type outcome struct {
 // share a hardware address.
 func replayed(tb testing.TB, t *talk, keepMACs bool) outcome {
 	tb.Helper()
+	cfg := state.DefaultConfig()
+	for i := range detect.All { // also what is off unless somebody wants it
+		cfg.Protocols[i].Mode = state.Block
+	}
 	r, err := replay.Run(t.write(tb), replay.Options{
-		Engine: state.DefaultConfig(), LAN: []netip.Prefix{lan}, KeepMACs: keepMACs,
+		Engine: cfg, LAN: []netip.Prefix{lan}, KeepMACs: keepMACs,
 	})
 	if err != nil {
 		tb.Fatal(err)

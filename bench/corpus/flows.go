@@ -28,9 +28,9 @@ type flow struct {
 	hits    [detect.MaxProtocols]string // by what, "" for not recognised
 	mse     bool
 
-	watched [2]detect.FlowState // what the opener sends, and the other
-	first   [2][]byte           // TCP: the first data of the opener, and of the other
-	locked  fate                // what a lock makes of it
+	watched [2][detect.MaxProtocols]detect.FlowState // what the opener sends, and the other
+	first   [2][]byte                                // TCP: the first data of the opener, and of the other
+	locked  fate                                     // what a lock makes of it
 }
 
 func less(a, b *nfq.AddrPort) bool {
@@ -127,8 +127,8 @@ func (x *flow) datagram(i int, proto *detect.Protocol, b []byte, side int, at ti
 	}
 	if kind == detect.None && proto.Local != nil {
 		for _, port := range []uint16{x.key.a.Port, x.key.b.Port} {
-			if k := proto.Local(b, port, false, f); k == detect.Query {
-				kind = k
+			if proto.Local(b, port, f) {
+				kind = detect.Query
 			}
 		}
 	}
@@ -139,7 +139,7 @@ func (x *flow) datagram(i int, proto *detect.Protocol, b []byte, side int, at ti
 	if kind != detect.Weak || proto.Flow == nil {
 		return
 	}
-	if proto.Flow(&x.watched[side], b, uint32(at.UnixMicro())) == detect.Yes {
+	if proto.Flow(&x.watched[side][i], b, uint32(at.UnixMicro())) == detect.Yes {
 		x.hits[i] = "UDP " + detect.ReasonFlow.String()
 	}
 }

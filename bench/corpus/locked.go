@@ -43,7 +43,7 @@ const (
 )
 
 func newLock() *lock {
-	cfg := state.DefaultConfig()
+	cfg := everything()
 	cfg.LockTime = 1000 * state.DefaultForget // longer than any capture
 	cfg.MaxClients = 4096
 	l := &lock{now: beginning, inside: map[nfq.Addr]nfq.Addr{}, outside: map[nfq.Addr]nfq.Addr{}}

@@ -129,9 +129,18 @@ func run(dir string, verbose bool, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// everything is the configuration in which all is blocked that is known.
+func everything() state.Config {
+	cfg := state.DefaultConfig()
+	for i := range detect.All {
+		cfg.Protocols[i].Mode = state.Block
+	}
+	return cfg
+}
+
 // engine replays a capture of negatives and returns what was found in it.
 func engine(path, file string) []string {
-	r, _ := replay.Run(path, replay.Options{Engine: state.DefaultConfig()}) // damage was told already
+	r, _ := replay.Run(path, replay.Options{Engine: everything()}) // damage was told already
 	if r == nil {
 		return nil
 	}

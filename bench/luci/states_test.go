@@ -104,8 +104,6 @@ func cannedProofs() (clients, suspects []any) {
 		{"bittorrent", "conduct", "ping"},
 		{"bittorrent", "conduct", "announce"},
 		{"bittorrent", "conduct", "http"},
-		{"fasttrack", "conduct", "ping"},
-		{"fasttrack", "conduct", "http"},
 		{"opennap", "conduct", "hello"},
 		{"winmx", "conduct", "new"},
 		{"bittorrent", "conduct", "pong"},

@@ -5,6 +5,7 @@ package config
 import (
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/p2pwall/p2pwall/detect"
@@ -160,8 +161,8 @@ func Default() Config {
 		Protocols:   map[string]Protocol{},
 		MarkDSCP:    1,
 	}
-	for _, p := range protocols {
-		c.Protocols[p.Name] = p.preset
+	for _, p := range detect.All {
+		c.Protocols[p.Name] = preset(p)
 	}
 	return c
 }
@@ -246,7 +247,7 @@ func (c *Config) Sifts() bool {
 
 // SiftsIn reports whether there is a protocol in the mode with such a lock.
 func (c *Config) SiftsIn(mode Mode) bool {
-	for _, p := range protocols {
+	for _, p := range detect.All {
 		if (p.Sift || c.Protocols[p.Name].Lock == LockSelective) && c.In(p.Name, mode) {
 			return true
 		}
@@ -257,7 +258,7 @@ func (c *Config) SiftsIn(mode Mode) bool {
 // Quiet reports whether there is a protocol in the mode whose clients say nothing while
 // they have their sessions.
 func (c *Config) Quiet(mode Mode) bool {
-	for _, p := range protocols {
+	for _, p := range detect.All {
 		if p.Quiet && c.In(p.Name, mode) {
 			return true
 		}
@@ -275,6 +276,20 @@ func (c *Config) ReadsNames() bool {
 	return false
 }
 
+// Groups returns the groups of the LAN in which programs that are looked for search for
+// others.
+func (c *Config) Groups() []detect.Group {
+	var out []detect.Group
+	for _, p := range detect.All {
+		for _, g := range p.Groups {
+			if c.LooksFor(p.Name) && !slices.Contains(out, g) {
+				out = append(out, g)
+			}
+		}
+	}
+	return out
+}
+
 // Probes reports whether answers to probes come to the router.
 func (c *Config) Probes() bool {
 	for name, p := range c.Protocols {
@@ -287,7 +302,7 @@ func (c *Config) Probes() bool {
 
 // Answers reports whether any protocol answers clients in their peers' names.
 func (c *Config) Answers() bool {
-	for _, p := range protocols {
+	for _, p := range detect.All {
 		if x := c.Protocols[p.Name]; x.BlockUDP && x.Answer != detect.AnswerNone && c.In(p.Name, ModeBlock) {
 			return true
 		}

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/p2pwall/p2pwall/detect"
 )
 
 // documented is what docs/configuration.md says of the options: their defaults, in
@@ -138,8 +140,8 @@ func TestDocumented(t *testing.T) {
 			t.Errorf("docs/configuration.md lacks the option %s of a host section", name)
 		}
 	}
-	for _, p := range protocols {
-		for _, name := range strings.Fields(p.options) {
+	for _, p := range detect.All {
+		for _, name := range Options(p) {
 			if !hasWord(strings.Join(d.protocols[p.Name], " "), name) {
 				t.Errorf("docs/configuration.md has no default for %s of %s", name, p.Name)
 			}
@@ -147,7 +149,7 @@ func TestDocumented(t *testing.T) {
 				t.Errorf("docs/configuration.md does not explain %s", name)
 			}
 		}
-		if n := len(strings.Fields(p.options)); len(d.protocols[p.Name]) != n {
+		if n := len(Options(p)); len(d.protocols[p.Name]) != n {
 			t.Errorf("docs/configuration.md has %d options for %s, want %d", len(d.protocols[p.Name]), p.Name, n)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
@@ -52,7 +53,7 @@ func (c *Config) In(protocol string, mode Mode) bool {
 
 // AnyIn reports whether that is so of any protocol.
 func (c *Config) AnyIn(mode Mode) bool {
-	for _, p := range protocols {
+	for _, p := range detect.All {
 		if c.In(p.Name, mode) {
 			return true
 		}
@@ -299,7 +300,7 @@ func (d *decoder) marks() {
 
 func protocolNames() string {
 	var known []string
-	for _, p := range protocols {
+	for _, p := range detect.All {
 		known = append(known, p.Name)
 	}
 	return strings.Join(known, " ")

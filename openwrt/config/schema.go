@@ -9,61 +9,42 @@ import (
 
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
+	"github.com/p2pwall/p2pwall/state"
 )
 
-// protocols is the table of what a "config protocol" section may be about. A new
-// protocol is one more line.
-var protocols = []struct {
-	*detect.Protocol
-	options string // the options it knows, separated by spaces
-	preset  Protocol
-}{
-	{
-		&detect.FastTrack, "mode lock block_udp pong probe tcp_probe http",
-		Protocol{
-			Mode: ModeBlock, Lock: LockStrict, BlockUDP: true, Answer: detect.AnswerWelcome,
-			Probe: true, TCPProbe: true, HTTP: true,
-		},
-	},
-	{
-		&detect.BitTorrent, "mode lock block_udp answer probe tcp_probe http reset_encrypted name",
-		Protocol{
-			Mode: ModeBlock, Lock: LockSelective, BlockUDP: true, Answer: detect.AnswerWelcome,
-			Probe: true, TCPProbe: true, HTTP: true, ResetEncrypted: true, Names: detect.BitTorrent.Names,
-		},
-	},
-	{&detect.WinMX, "mode lock http name", rare(detect.WinMX.Names)},
-	{&detect.OpenNAP, "mode lock http name", rare(detect.OpenNAP.Names)},
-	{
-		&detect.EDonkey, "mode lock block_udp probe tcp_probe http reset_encrypted name",
-		Protocol{
-			Mode: ModeOff, Lock: LockSelective, BlockUDP: true, Answer: detect.AnswerWelcome,
-			Probe: true, TCPProbe: true, HTTP: true, ResetEncrypted: true, Names: detect.EDonkey.Names,
-		},
-	},
-	{
-		&detect.Soulseek, "mode lock tcp_probe http name",
-		Protocol{
-			Mode: ModeOff, Lock: LockSelective, BlockUDP: true, Answer: detect.AnswerWelcome, Probe: true,
-			TCPProbe: true, HTTP: true, ResetEncrypted: true, Names: detect.Soulseek.Names,
-		},
-	},
-	{&detect.DirectConnect, "mode lock block_udp tcp_probe http name", onRequest(detect.DirectConnect.Names)},
-	{&detect.Gnutella, "mode lock block_udp answer probe tcp_probe http name", onRequest(detect.Gnutella.Names)},
-}
-
-// onRequest is the preset of a protocol whose peers' addresses may serve something else, and that
-// is looked for where somebody asks for it.
-func onRequest(names []string) Protocol {
-	return Protocol{
-		Mode: ModeOff, Lock: LockSelective, BlockUDP: true, Answer: detect.AnswerWelcome,
-		Probe: true, TCPProbe: true, HTTP: true, ResetEncrypted: true, Names: names,
+// Options returns the options that a protocol's section knows, the mode first: those that
+// the protocol has a use for.
+func Options(p *detect.Protocol) []string {
+	list := []string{"mode", "lock"}
+	for _, o := range [...]struct {
+		has  bool
+		name string
+	}{
+		{p.Datagram != nil, "block_udp"},
+		{p.Answer != nil && p.Full, "pong"},
+		{p.Answer != nil && !p.Full, "answer"},
+		{p.Asks(false), "probe"},
+		{p.Asks(true), "tcp_probe"},
+		{p.First != nil || p.Header != nil, "http"},
+		{p.Hidden != nil, "reset_encrypted"},
+		{p.Names != nil, "name"},
+	} {
+		if o.has {
+			list = append(list, o.name)
+		}
 	}
+	return list
 }
 
-// rare is the preset of a protocol that hardly anybody uses any more.
-func rare(names []string) Protocol {
-	return Protocol{Mode: ModeOff, Lock: LockStrict, BlockUDP: true, HTTP: true, Names: names}
+// preset returns what holds for a protocol that has no section.
+func preset(p *detect.Protocol) Protocol {
+	x := state.Preset(p)
+	return Protocol{
+		Mode:     Mode(x.Mode.String()),
+		Lock:     [...]Lock{state.Strict: LockStrict, state.Selective: LockSelective}[x.Lock],
+		BlockUDP: x.BlockUDP, Answer: x.Answer, Probe: x.Probe, TCPProbe: x.TCPProbe, HTTP: x.HTTP,
+		ResetEncrypted: x.ResetEncrypted, Names: p.Names,
+	}
 }
 
 // decoder gives the sections their meaning and collects what is wrong.
@@ -193,7 +174,7 @@ func (d *decoder) mainScalar(o rawOption, v string) {
 // protocol decodes a "config protocol" section.
 func (d *decoder) protocol(s *section) {
 	var known []string
-	for _, p := range protocols {
+	for _, p := range detect.All {
 		known = append(known, p.Name)
 		if p.Name != s.name {
 			continue
@@ -206,11 +187,11 @@ func (d *decoder) protocol(s *section) {
 			d.seen = make(map[string]bool)
 		}
 		d.seen[s.name] = true
-		v := p.preset
+		v, known := preset(p), strings.Join(Options(p), " ")
 		for _, o := range s.options {
-			if !hasWord(p.options, o.name) {
+			if !hasWord(known, o.name) {
 				d.fail(o.line, "unknown option "+quote(o.name)+" for the protocol "+s.name,
-					"use one of "+p.options)
+					"use one of "+known)
 				continue
 			}
 			d.protocolOption(o, &v)

@@ -879,7 +879,11 @@ func partLooks(t *testing.T, w *world) {
 			}
 			devices = append(devices, uint32(d.Index))
 		}
-		if err := g.Join([]nfq.Addr{nfq.AddrFrom(netip.MustParseAddr(detect.SearchGroup4)), nfq.AddrFrom(netip.MustParseAddr(detect.SearchGroup6))}, devices); err != nil {
+		var groups []nfq.Addr
+		for _, x := range detect.BitTorrent.Groups {
+			groups = append(groups, nfq.AddrFrom(netip.MustParseAddr(x.Addr)))
+		}
+		if err := g.Join(groups, devices); err != nil {
 			t.Error(err)
 		}
 	})

@@ -23,6 +23,14 @@ type Target struct {
 	CutsFlows bool
 }
 
+// udpTo is the condition behind an address in a rule that a packet is UDP to the port.
+func (t Target) udpTo(port uint16) string {
+	if t.Backend == config.BackendNFT {
+		return " udp dport " + strconv.Itoa(int(port))
+	}
+	return " -p udp -m udp --dport " + strconv.Itoa(int(port))
+}
+
 // Repeats reports whether the rules expect that a verdict with a mark brings the
 // packet back to them (nfq.Queue.SetRepeat). Only the chain of nft is ours alone: in
 // iptables' chain the rules of others would meet it twice. Where decided connections
@@ -242,12 +250,21 @@ func ruleValues(c *config.Config, t Target) values {
 	v.when("queues", c.Queues > 1)
 	v.when("hold", c.Offload == config.OffloadHold)
 	v.number("port", detect.ProbePort)
-	v.set("group4", detect.SearchGroup4)
-	v.set("group6", detect.SearchGroup6)
 	looks := c.Sifts()
 	v.when("probes", c.Probes())
-	v.when("input", c.Probes() || looks)
 	v.when("look", looks)
+	v.number("natpmp", detect.NATPMPPort)
+	v.number("upnp", detect.UPnPPort)
+	groups := c.Groups()
+	v.when("groups", len(groups) > 0)
+	v.when("input", c.Probes() || looks || len(groups) > 0)
+	for _, g := range groups {
+		family := "4"
+		if strings.Contains(g.Addr, ":") {
+			family = "6"
+		}
+		v.add("group"+family, g.Addr+t.udpTo(g.Port))
+	}
 	v.when("names", c.ReadsNames())
 	v.when("counts", !looks || t.Sets != config.SetsNFT)
 	for _, m := range c.Exempt.MACs {

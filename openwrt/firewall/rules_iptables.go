@@ -126,9 +126,9 @@ const mangleText = `*mangle
 <queues>-A p2pwall-queue -i <dev> -s <hostqueue>
 <queues>-A p2pwall-queue -d <hostqueue>
 <probes>-A p2pwall-input -i <dev> -p udp -m udp --dport <port> <q>
-<look>-A p2pwall-input -i <dev> -p udp -m udp --dport 5351 <q>
-<look>-A p2pwall-input -i <dev> -p tcp -m tcp --dport 5000 --tcp-flags PSH PSH <q>
-<look>-A p2pwall-input -i <dev> -d <group> -p udp -m udp --dport 6771 <q>
+<look>-A p2pwall-input -i <dev> -p udp -m udp --dport <natpmp> <q>
+<look>-A p2pwall-input -i <dev> -p tcp -m tcp --dport <upnp> --tcp-flags PSH PSH <q>
+-A p2pwall-input -i <dev> -d <group> <q>
 <names>-A p2pwall-output -o <dev> -p udp -m udp --sport 53 <q>
 <marks>-A p2pwall-post -m mark --mark <marked>/<mask> -g p2pwall-mark
 -A p2pwall-post -m mark --mark <decided>/<mask> -g p2pwall-decided

@@ -145,15 +145,15 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <after>	}
 
 <probes>	# Answers to our probes.
-<look>	# Requests to be reached from outside (NAT-PMP, PCP, UPnP), and searches for
-<look>	# peers in the LAN: the daemon has the router join their groups.
+<look>	# Requests to be reached from outside (NAT-PMP, PCP, UPnP).
+<groups>	# Searches for peers in the LAN: the daemon has the router join their groups.
 <input>	chain input {
 <input>		type filter hook input priority -10; policy accept;
 <probes>		iifname <lan> udp dport <port> <q>
-<look>		iifname <lan> udp dport 5351 <q>
-<look>		iifname <lan> tcp dport 5000 tcp flags & psh == psh <q>
-<look>		iifname <lan> ip daddr <group4> udp dport 6771 <q>
-<look>		iifname <lan> ip6 daddr <group6> udp dport 6771 <q>
+<look>		iifname <lan> udp dport <natpmp> <q>
+<look>		iifname <lan> tcp dport <upnp> tcp flags & psh == psh <q>
+<groups>		iifname <lan> ip daddr <group4> <q>
+<groups>		iifname <lan> ip6 daddr <group6> <q>
 <input>	}
 <input>
 <names>	# What the router's own name server answers.

@@ -139,7 +139,7 @@ func (s *Service) historyText(b *strings.Builder, req *Request) error {
 		fmt.Fprintf(b, "nothing found in the last %d days\n", history.Days)
 		return nil
 	}
-	fmt.Fprintf(b, "%-10s %-5s %-5s %-24s %-17s %-10s %-9s %11s %10s %-20s %s\n",
+	fmt.Fprintf(b, "%-10s %-5s %-5s %-24s %-17s %-14s %-9s %11s %10s %-20s %s\n",
 		"DAY", "FIRST", "LAST", "ADDRESS", "MAC", "PROTOCOL", "LOCKED", "CONNECTIONS", "BYTES", "PROGRAM", "PROOF")
 	place := s.now().Location()
 	for i := range days {
@@ -149,7 +149,7 @@ func (s *Service) historyText(b *strings.Builder, req *Request) error {
 			program = r.Program.String()
 		}
 		c := state.ClientInfo{Protocol: detect.All[r.Protocol], Proof: r.Proof, Reason: r.Reason}
-		fmt.Fprintf(b, "%-10s %-5s %-5s %-24s %-17s %-10s %-9s %11d %10s %-20s %s\n",
+		fmt.Fprintf(b, "%-10s %-5s %-5s %-24s %-17s %-14s %-9s %11d %10s %-20s %s\n",
 			dayText(r.Day), clockText(r.First, place), clockText(r.Last, place), r.Addr, r.MAC, c.Protocol.Title,
 			r.Locked.Round(time.Second), r.Connections, bytesText(r.Bytes), program, proofText(&c))
 	}

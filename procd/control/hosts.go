@@ -143,7 +143,7 @@ func (h *hosts) clientsText(b *strings.Builder) {
 	if len(h.clients) == 0 {
 		b.WriteString("no client found\n")
 	} else {
-		fmt.Fprintf(b, "%-24s %-17s %-10s %-7s %-10s %6s %6s %8s %6s %-20s %s\n",
+		fmt.Fprintf(b, "%-24s %-17s %-14s %-7s %-10s %6s %6s %8s %6s %-20s %s\n",
 			"ADDRESS", "MAC", "PROTOCOL", "MODE", "LOCKED FOR", "PEERS", "LOCKS", "DROPPED", "SEEN", "PROGRAM", "PROOF")
 	}
 	for i := range h.clients {
@@ -155,13 +155,13 @@ func (h *hosts) clientsText(b *strings.Builder) {
 		if program == "" {
 			program = "-"
 		}
-		fmt.Fprintf(b, "%-24s %-17s %-10s %-7s %-10s %6d %6d %8d %6s %-20s %s\n", c.Addr, c.MAC, c.Protocol.Title,
+		fmt.Fprintf(b, "%-24s %-17s %-14s %-7s %-10s %6d %6d %8d %6s %-20s %s\n", c.Addr, c.MAC, c.Protocol.Title,
 			c.Mode, lock, c.Peers, c.Locks, c.Dropped, ago(c.LastSeen, h.now), program, proofText(c)+byPolicy(c))
 	}
 	if len(h.suspects) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\nLooked at, nothing found:\n%-24s %-17s %-10s %6s %10s %8s %6s %s\n",
+	fmt.Fprintf(b, "\nLooked at, nothing found:\n%-24s %-17s %-14s %6s %10s %8s %6s %s\n",
 		"ADDRESS", "MAC", "PROTOCOL", "ASKED", "LAST ASKED", "DROPPED", "SEEN", "WHY")
 	for i := range h.suspects {
 		x := &h.suspects[i]
@@ -169,7 +169,7 @@ func (h *hosts) clientsText(b *strings.Builder) {
 		if x.Protocol != nil {
 			protocol = x.Protocol.Title
 		}
-		fmt.Fprintf(b, "%-24s %-17s %-10s %6d %10s %8d %6s %s\n", x.Addr, x.MAC, protocol,
+		fmt.Fprintf(b, "%-24s %-17s %-14s %6d %10s %8d %6s %s\n", x.Addr, x.MAC, protocol,
 			x.Asked, ago(x.LastAsked, h.now), x.Dropped, ago(x.LastSeen, h.now), whyText(x.Reason))
 	}
 }
@@ -214,10 +214,7 @@ func proofText(c *state.ClientInfo) string {
 	}
 	switch c.Reason {
 	case detect.ReasonPing:
-		if c.Protocol == &detect.BitTorrent {
-			return "it looked for peers at several addresses"
-		}
-		return "it pinged several peers"
+		return "it looked for peers at several addresses"
 	case detect.ReasonPong:
 		return "it answered several peers"
 	case detect.ReasonHello:
@@ -229,9 +226,6 @@ func proofText(c *state.ClientInfo) string {
 	case detect.ReasonAnnounce:
 		return "it asked several trackers for peers"
 	case detect.ReasonTransfer:
-		if c.Protocol == &detect.FastTrack {
-			return "it asked for a file by its hash"
-		}
 		return "it asked several addresses for files"
 	}
 	return "it did at several addresses what only such a program does"

@@ -47,12 +47,12 @@ func (s *Service) peersText(b *strings.Builder, req *Request) error {
 		}
 		only = nfq.AddrFrom(a)
 	}
-	fmt.Fprintf(b, "%-24s %-24s %5s %-10s %8s %6s\n", "CLIENT", "PEER", "PORT", "PROTOCOL", "DROPPED", "SEEN")
+	fmt.Fprintf(b, "%-24s %-24s %5s %-14s %8s %6s\n", "CLIENT", "PEER", "PORT", "PROTOCOL", "DROPPED", "SEEN")
 	n := 0
 	s.each(func(e *state.Engine, now state.Time) {
 		for _, p := range e.Peers(only) {
 			n++
-			fmt.Fprintf(b, "%-24s %-24s %5d %-10s %8d %6s\n", p.Client, p.Addr, p.Port, p.Protocol.Title, p.Dropped, ago(p.LastSeen, now))
+			fmt.Fprintf(b, "%-24s %-24s %5d %-14s %8d %6s\n", p.Client, p.Addr, p.Port, p.Protocol.Title, p.Dropped, ago(p.LastSeen, now))
 		}
 	})
 	if n == 0 {

@@ -113,13 +113,13 @@ module.exports = async function(t) {
 	await t.hook('proofs');
 	for (const [ lang, proofs, title, asked, never, plain ] of [
 		[ 'en', [ 'It answered our question, as BitTorrent does', 'It looked for peers at several addresses', 'It asked several trackers for peers',
-			'It asked several addresses for files', 'It pinged several peers', 'It asked for a file by its hash', 'It opened sessions with several peers',
+			'It asked several addresses for files', 'It opened sessions with several peers',
 			'It did at several addresses what only such a program does', 'It answered several peers', 'It answered our question, as FastTrack does',
 			'It offered files to several peers', 'It opened several encrypted connections as such a program does',
 			'It went on with our key in an encrypted connection, as only BitTorrent does' ],
 		/^Looked at, nothing found: \d+$/, /^3, last \d+ s ago$/, 'none yet', 'It did something that such programs do as well' ],
 		[ 'de', [ 'Hat unsere Frage beantwortet, wie BitTorrent es tut', 'Hat bei mehreren Adressen nach Peers gesucht', 'Hat mehrere Tracker nach Peers gefragt',
-			'Hat bei mehreren Adressen Dateien angefordert', 'Hat mehrere Peers angepingt', 'Hat eine Datei nach ihrem Hash angefordert', 'Hat mit mehreren Peers Sitzungen begonnen',
+			'Hat bei mehreren Adressen Dateien angefordert', 'Hat mit mehreren Peers Sitzungen begonnen',
 			'Hat bei mehreren Adressen getan, was nur ein solches Programm tut', 'Hat mehreren Peers geantwortet', 'Hat unsere Frage beantwortet, wie FastTrack es tut',
 			'Hat mehreren Peers Dateien angeboten', 'Hat mehrere verschlüsselte Verbindungen geöffnet, wie ein solches Programm es tut',
 			'Hat eine verschlüsselte Verbindung mit unserem Schlüssel fortgesetzt, wie nur BitTorrent es tut' ],

@@ -77,13 +77,18 @@ func (s *sides) direction(src, dst *nfq.Addr) direction {
 	return elsewhere
 }
 
-// The groups in which BitTorrent clients search their LAN (BEP 14).
-var (
-	searchGroup4 = nfq.AddrFrom(netip.MustParseAddr(detect.SearchGroup4))
-	searchGroup6 = nfq.AddrFrom(netip.MustParseAddr(detect.SearchGroup6))
-)
+// searchGroup reports whether programs search their LAN in the group.
+func searchGroup(a *nfq.Addr) bool { return searchGroups[*a] }
 
-func searchGroup(a *nfq.Addr) bool { return *a == searchGroup4 || *a == searchGroup6 }
+var searchGroups = func() map[nfq.Addr]bool {
+	groups := map[nfq.Addr]bool{}
+	for _, p := range detect.All {
+		for _, g := range p.Groups {
+			groups[nfq.AddrFrom(netip.MustParseAddr(g.Addr))] = true
+		}
+	}
+	return groups
+}()
 
 func family(a *nfq.Addr) int {
 	if a.Is4() {

@@ -3,16 +3,18 @@
 'require baseclass';
 
 /*
- * What the daemon knows of its protocols, in its order. A test of the settings compares
- * options and presets with it.
+ * What the daemon knows of its protocols: the mode and the lock that hold where the
+ * configuration says nothing, the options that a protocol has a use for, and the presets of
+ * its option "name". This file is written by
+ * go test ./openwrt/config -run TestPage -update
  */
 
 return baseclass.extend({
 	protocols: {
-		fasttrack: {"title":"FastTrack","programs":"Kazaa, Kazaa Lite, iMesh, Grokster, giFT, MLDonkey","mode":"block","lock":"strict","options":["lock","block_udp","pong","probe","tcp_probe","http"]},
+		fasttrack: {"title":"FastTrack","programs":"Kazaa, Kazaa Lite, iMesh, Grokster, giFT, MLDonkey","mode":"block","lock":"strict","options":["lock","block_udp","pong","probe","tcp_probe","http"],"old":true},
 		bittorrent: {"title":"BitTorrent","programs":"qBittorrent, Transmission, uTorrent, aria2, rTorrent, WebTorrent","mode":"block","lock":"selective","options":["lock","block_udp","answer","probe","tcp_probe","http","reset_encrypted","name"],"names":["router.bittorrent.com","router.utorrent.com","dht.transmissionbt.com","dht.libtorrent.org","dht.aelitis.com","router.bittorrent.cloud","router.silotis.us","dht.anacrolix.link","router.bt.ouinet.work","tracker.openwebtorrent.com","tracker.webtorrent.dev","tracker.btorrent.xyz","tracker.files.fm"]},
-		winmx: {"title":"WinMX","programs":"WinMX","mode":"off","lock":"strict","options":["lock","http","name"],"names":["*.winmx.com","*.winmxgroup.com","*.winmxgroup.net"]},
-		opennap: {"title":"OpenNAP","programs":"Napster, Lopster, XNap, TekNap","mode":"off","lock":"strict","options":["lock","http","name"],"names":["server.napster.com","*.napigator.com"]},
+		winmx: {"title":"WinMX","programs":"WinMX","mode":"off","lock":"strict","options":["lock","http","name"],"old":true,"names":["*.winmx.com","*.winmxgroup.com","*.winmxgroup.net"]},
+		opennap: {"title":"OpenNAP","programs":"Napster, Lopster, XNap, TekNap","mode":"off","lock":"strict","options":["lock","http","name"],"old":true,"names":["server.napster.com","*.napigator.com"]},
 		edonkey: {"title":"eDonkey","programs":"eMule, aMule, MLDonkey, Shareaza","mode":"off","lock":"selective","options":["lock","block_udp","probe","tcp_probe","http","reset_encrypted","name"],"names":["*.emule-security.org"]},
 		soulseek: {"title":"Soulseek","programs":"SoulseekQt, Nicotine+, slskd, Seeker, MLDonkey","mode":"off","lock":"selective","options":["lock","tcp_probe","http","name"],"names":["server.slsknet.org","vps.slsknet.org"]},
 		directconnect: {"title":"Direct Connect","programs":"DC++, EiskaltDC++, AirDC++, ncdc","mode":"off","lock":"selective","options":["lock","block_udp","tcp_probe","http","name"],"names":["te-home.net","www.te-home.net","dchublist.org","dchublist.biz","dchublist.ru","dchublist.com","www.hublista.hu"]},

@@ -5,17 +5,12 @@
 
 /*
  * The protocols that have a section in the configuration, by its name, in the order in
- * which the settings show them. What there is to know of each is in known.js: mode and
- * lock hold where the configuration says nothing, options are those that the protocol has
- * a use for, names what the option "name" has then.
+ * which the settings show them. What there is to know of each is in known.js.
  */
 const table = known.protocols;
 
-/* What hardly anybody uses any more. */
-const OLD = [ 'fasttrack', 'winmx', 'opennap' ];
-
 function rank(name) {
-	return name == 'bittorrent' ? 0 : OLD.indexOf(name) == -1 ? 1 : 2;
+	return name == 'bittorrent' ? 0 : table[name].old ? 2 : 1;
 }
 
 const names = Object.keys(table).sort(function(a, b) { return rank(a) - rank(b); });
@@ -30,7 +25,7 @@ return baseclass.extend({
 	},
 
 	old: function(name) {
-		return OLD.indexOf(name) != -1;
+		return table[name].old === true;
 	},
 
 	/* What can be done about one. */

@@ -3,24 +3,17 @@
 'require baseclass';
 'require p2pwall.common as common';
 
-/*
- * What the daemon says of a computer in short words, in sentences. They fit the protocol:
- * BitTorrent looks for peers where FastTrack pings them.
- */
+/* What the daemon says of a computer in short words, in sentences. */
 
 const text = common.text;
-
-function isTorrent(x) {
-	return text(x.protocol) == 'bittorrent';
-}
 
 return baseclass.extend({
 	/* How a computer gave itself away the last time; x is a client or an event. */
 	because: function(x, r) {
 		r = text(r || x.reason);
 		return {
-			ping: isTorrent(x) ? _('it looked for peers') : _('it pinged a peer'),
-			pong: isTorrent(x) ? _('it answered a peer') : _('it answered a ping'),
+			ping: _('it looked for peers'),
+			pong: _('it answered a peer'),
 			peer: _('it went to a known peer'), hello: _('it opened a session'), http: _('it transferred a file'),
 			push: _('it transferred a file over a connection from outside'), probe: _('it answered our question'),
 			announce: _('it asked a tracker for peers'), local: _('it looked for peers within your network'),
@@ -43,13 +36,13 @@ return baseclass.extend({
 		if (c.proof == 'answer' || reason == 'probe')
 			return _('it answered our question, as %s does').format(title);
 		switch (reason) {
-		case 'ping': return isTorrent(c) ? _('it looked for peers at several addresses') : _('it pinged several peers');
+		case 'ping': return _('it looked for peers at several addresses');
 		case 'pong': return _('it answered several peers');
 		case 'hello': return _('it opened sessions with several peers');
 		case 'push': return _('it offered files to several peers');
 		case 'encrypted': return _('it opened several encrypted connections as such a program does');
 		case 'announce': return _('it asked several trackers for peers');
-		case 'http': return text(c.protocol) == 'fasttrack' ? _('it asked for a file by its hash') : _('it asked several addresses for files');
+		case 'http': return _('it asked several addresses for files');
 		}
 		return _('it did at several addresses what only such a program does');
 	},

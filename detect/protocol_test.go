@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package detect
+
+import (
+	"net/netip"
+	"testing"
+)
+
+// TestProtocols holds what the rest of the program takes for granted of a protocol.
+func TestProtocols(t *testing.T) {
+	// titleRoom is how wide the column is in the tables of the command line.
+	const titleRoom = 14
+	if len(All) > MaxProtocols {
+		t.Errorf("%d protocols", len(All))
+	}
+	seen := map[string]bool{}
+	for i, p := range All {
+		switch {
+		case p.Name == "" || p.Title == "" || seen[p.Name]:
+			t.Errorf("protocol %d: name %q, title %q", i, p.Name, p.Title)
+		case len(p.Title) > titleRoom:
+			t.Errorf("%s: %q is longer than %d", p.Name, p.Title, titleRoom)
+		case ByName(p.Name) != i:
+			t.Errorf("%s: not found", p.Name)
+		case p.Programs == "":
+			t.Errorf("%s: which programs?", p.Name)
+		}
+		seen[p.Name] = true
+		for _, c := range p.Name {
+			if c < 'a' || c > 'z' { // a section of UCI, and a key of JSON
+				t.Errorf("%s: a name has small letters only", p.Name)
+			}
+		}
+		if _, err := NewNames(p.Names); err != nil || len(p.Names) > MaxNames {
+			t.Errorf("%s: %d names, %v", p.Name, len(p.Names), err)
+		}
+		for _, g := range p.Groups {
+			if a, err := netip.ParseAddr(g.Addr); err != nil || !a.IsMulticast() || g.Port == 0 || p.Local == nil {
+				t.Errorf("%s: group %v", p.Name, g)
+			}
+		}
+		for j := range p.Probes {
+			q := &p.Probes[j]
+			if q.Build == nil || q.Name == "" {
+				t.Errorf("%s: question %d: %+v", p.Name, j, q)
+			}
+		}
+		if p.Keyed != nil && p.Datagram == nil || p.Next != nil && p.First == nil || p.Flow != nil && p.Datagram == nil {
+			t.Errorf("%s: looks further at what it does not look at", p.Name)
+		}
+	}
+	// The router asks all in turn, and each host from one place: see Probe.Every.
+	n := 0
+	for _, p := range All {
+		for j := range p.Probes {
+			if p.Probes[j].Every != 0 {
+				n++
+			}
+		}
+	}
+	if n > MaxLimited {
+		t.Errorf("%d questions may not be put too often, and there is room for %d", n, MaxLimited)
+	}
+}

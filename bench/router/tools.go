@@ -32,7 +32,7 @@ func (b *bed) tools(m *machine) (string, error) {
 	if m.Debian == "" {
 		return b.builtTools(m)
 	}
-	key := digest(m.Arch, strings.Join(toolPackages, " "), "1")
+	key := digest(m.Arch, strings.Join(toolPackages, " "), "2")
 	return b.once("tools-"+m.Arch+"-"+key, func(dir string) error {
 		a, err := b.newApt(m.Suite, m.Debian, "deb")
 		if err != nil {
@@ -44,6 +44,13 @@ func (b *bed) tools(m *machine) (string, error) {
 		}
 		for from, to := range programs {
 			if err := copyProgram(root, dir, from, to); err != nil {
+				return err
+			}
+		}
+		// Before glibc 2.34 the reader of /etc/protocols, which nft asks, was a library that
+		// nothing is linked to.
+		if lib, err := findLibrary(root, "libnss_files.so.2"); err == nil {
+			if err := copyProgram(root, dir, lib, lib); err != nil {
 				return err
 			}
 		}

@@ -97,11 +97,11 @@ func MakeRules(c *config.Config, t Target) (Rules, error) {
 	v := ruleValues(c, t)
 	switch string(t.Backend) + " " + string(t.Sets) {
 	case "nft nft":
-		return Rules{NFT: v.expand(nftHead + nftSets + nftRules + nftRoute + nftBlocked + nftQueues), Hold: v.expand(nftHold)}, nil
+		return Rules{NFT: v.expand(nftSets + nftRules + nftRoute + nftBlocked + nftQueues), Hold: v.expand(nftHold)}, nil
 	case "nft off":
-		return Rules{NFT: v.expand(nftHead + nftRules + nftRoute + nftQueues), Hold: v.expand(nftHold)}, nil
+		return Rules{NFT: v.expand(nftNoSets + nftRules + nftRoute + nftQueues), Hold: v.expand(nftHold)}, nil
 	case "iptables nft":
-		nft := v.expand(nftHead + nftSets + nftDrops + nftRoute + nftBlocked + "}\n")
+		nft := v.expand(nftSets + nftDrops + nftRoute + nftBlocked + "}\n")
 		// This fills some names with iptables' values.
 		r := v.iptables(c)
 		r.NFT = nft

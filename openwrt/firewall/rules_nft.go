@@ -22,12 +22,18 @@ func RecreateNFT(text string) string { return RemoveNFT + text }
 // it, and the sets keep their elements and the counters their numbers, because
 // "flush table" takes rules only. A set of another version stays as well, until the
 // table is removed: no rule names it.
-const nftHead = `table inet p2pwall
-flush table inet p2pwall
+//
+// The sets come before "flush table". nft 0.9.8, which Debian 11 has, crashes when a table
+// that stands in the script already gets its first set in a later block.
+const (
+	nftNoSets = "table inet p2pwall\n" + nftFlush
+	nftFlush  = `flush table inet p2pwall
 table inet p2pwall {
 `
+)
 
-const nftSets = `	# Kept by the daemon: pairs of client and peer that are cut, clients that are
+const nftSets = `table inet p2pwall {
+	# Kept by the daemon: pairs of client and peer that are cut, clients that are
 	# locked, ports of clients that are cut, hosts that are watched, and hosts of
 	# which what is cut is marked only.
 	set cut4 {
@@ -112,8 +118,8 @@ const nftSets = `	# Kept by the daemon: pairs of client and peer that are cut, c
 <talk>		size 1024
 <talk>		flags dynamic,timeout
 <talk>	}
-<talk>
-`
+}
+` + nftFlush
 
 // nftRules are the chains of the nft backend. Priorities are written as numbers,
 // which every version of nft reads.

@@ -9,44 +9,44 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// A session with a server in which a protocol was recognised is not to go on. Before it ends it
-// is answered in the server's name: only a client says what follows (see detect.Login). So one
-// that has a single server is proved as well, by its first session.
+// A session with a server is cut when a protocol was recognised in it. Before that, the
+// engine answers it in the server's name: only a client sends what follows (see
+// detect.Login). So even a client with a single server is proved, by its first session.
 
-// login is what is known of such a session.
+// login is the progress of such a session.
 type login uint8
 
 const (
 	loginNone  login = iota
-	loginDue         // it is answered when its words are sent again
-	loginAsked       // it was answered
-	loginKnown       // what came since is a client's, and may go on
+	loginDue         // it will be answered when the host sends its data again
+	loginAsked       // the engine answered it
+	loginKnown       // the host's reaction proved a client; more may come
 	loginOver
 )
 
-// loginTries is how many segments may come after the answer until the proof.
+// loginTries is how many segments may follow the answer before the session ends.
 const loginTries = 8
 
-// loginWaits is how often the words are dropped until they can be answered. They are sent again
-// after 0.2 s, and then after twice that each time.
+// loginWaits is how often the host's data is dropped before the engine can answer. The host
+// sends it again after 0.2 s, and then after twice as long each time.
 const loginWaits = 5
 
-// mayLogin reports whether the session, in which a protocol was recognised just now, is to be
-// answered.
+// mayLogin reports whether the engine may answer the session. A protocol was just
+// recognised in it.
 func (e *Engine) mayLogin(h *host, fl *flow) bool {
 	c := e.clientOf(h)
 	return detect.All[fl.protocol].Login != nil && fl.begun && fl.fate == cut && fl.login == loginNone &&
 		e.sets != nil && e.sender != nil && (c == nil || !c.proved.Has(int(fl.protocol)))
 }
 
-// login answers a session in its server's name, if that can be done. What it is answered to
-// goes no further in either case.
+// login answers a session in the server's name, if possible. The packet is dropped in
+// either case.
 func (e *Engine) login(p *nfq.Packet, h *host, slot int32, now Time) nfq.Verdict {
 	fl, c := &e.flows.flows[slot], e.clientOf(h)
-	// Where some of its words have passed already, the server has an answer under way, which
-	// has to be there first.
+	// If some of the host's data has passed already, the server is answering it. That
+	// answer has to arrive first.
 	if !e.shown(h, &fl.key.lan, now) || p.Seq != fl.stream.Began() && fl.waits == 0 {
-		// When it is sent again, it can be answered.
+		// The host will send it again. Then the engine can answer.
 		if fl.login = loginDue; fl.waits < loginWaits {
 			fl.waits++
 			return c.drop(p)
@@ -71,14 +71,14 @@ func (e *Engine) login(p *nfq.Packet, h *host, slot int32, now Time) nfq.Verdict
 	return c.drop(p)
 }
 
-// loggedIn deals with data that follows in a session that was answered, or is about to be.
+// loggedIn handles further data of a session that was answered, or will be.
 func (e *Engine) loggedIn(p *nfq.Packet, h *host, slot int32, now Time) nfq.Verdict {
 	fl, c := &e.flows.flows[slot], e.clientOf(h)
 	switch {
 	case fl.login == loginDue:
 		return e.login(p, h, slot, now)
 	case c == nil || p.Ack != fl.heard:
-		// It was sent before the answer came.
+		// The host sent it before the answer arrived.
 		return c.drop(p)
 	}
 	f := &e.finding
@@ -94,19 +94,19 @@ func (e *Engine) loggedIn(p *nfq.Packet, h *host, slot int32, now Time) nfq.Verd
 	}
 	if fl.tries++; m == detect.Yes || fl.tries >= loginTries {
 		e.endLogin(p, h, slot, now)
-	} else if err := e.sender.Answer(p, nil); err != nil { // it goes on when that has come
+	} else if err := e.sender.Answer(p, nil); err != nil { // the host sends on after this acknowledgement
 		e.Counters.SendErrors++
 	}
 	return c.drop(p)
 }
 
-// endLogin ends a session that was answered, with what came of it.
+// endLogin ends a session that was answered, and draws the conclusion.
 func (e *Engine) endLogin(p *nfq.Packet, h *host, slot int32, now Time) {
 	fl, c := &e.flows.flows[slot], e.clientOf(h)
 	known := fl.login == loginKnown
 	fl.login = loginOver
 	e.wheel.Stop(e.timerOf(slot))
-	e.reset(p) // its server knows nothing of what was said
+	e.reset(p) // its server knows nothing of the answer
 	if c == nil || !known || !h.modes.on.Has(int(fl.protocol)) {
 		return
 	}

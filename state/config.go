@@ -10,43 +10,44 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// Mode is what is done about a protocol.
+// Mode is what the engine does about a protocol.
 type Mode uint8
 
 // The modes of a protocol.
 const (
-	Off     Mode = iota // not looked for
+	Off     Mode = iota // the engine does not look for it
 	Monitor             // found and logged, nothing blocked
-	Mark                // found, and marked for others that route it or slow it down
+	Mark                // found, and marked: other rules route it or slow it down
 	Block               // found and blocked
 )
 
 var modeNames = [...]string{"off", "monitor", "mark", "block"}
 
-// String returns the name that the configuration has for it.
+// String returns the mode's name in the configuration.
 func (m Mode) String() string { return modeNames[m] }
 
 // Action is what happens to a blocked TCP packet.
 type Action uint8
 
-// The actions. Drop is the default: giFT answers resets with thousands of
-// connections a second.
+// The actions. Drop is the default: giFT reacts to resets with thousands of new connections
+// a second.
 const (
 	Drop   Action = iota
-	Reset         // drop, and a TCP reset to the LAN host
-	Reject        // drop, and ICMP "administratively prohibited" to the LAN host
+	Reset         // drop, and send a TCP reset to the LAN host
+	Reject        // drop, and send ICMP "administratively prohibited" to the LAN host
 )
 
-// Lock is what a locked client is kept from.
+// Lock says what a lock stops.
 type Lock uint8
 
-// The locks. Whatever the lock, what is recognised is blocked.
+// The locks. Each of them also blocks every packet that is recognised.
 const (
-	// Strict lets no TCP connection be opened at all. It cuts what Selective cuts, too;
-	// where a protocol's peers are cut by address, UDP is left to be answered.
+	// Strict lets the host open no TCP connection at all. It also cuts what Selective cuts,
+	// with one exception: where a protocol's peers are cut by address, UDP stays open, so
+	// that the engine can answer it.
 	Strict Lock = iota
-	// Selective cuts only what has not shown to be something known that is
-	// no file sharing.
+	// Selective cuts a connection unless it has shown to be something known that is not
+	// file sharing.
 	Selective
 )
 
@@ -56,25 +57,24 @@ type ProtocolConfig struct {
 	Lock     Lock
 	BlockUDP bool
 	Answer   detect.Answer
-	Probe    bool // by UDP
-	TCPProbe bool // by TCP
+	Probe    bool // probe by UDP
+	TCPProbe bool // probe by TCP
 	HTTP     bool // look at the first data of TCP connections
-	// ResetEncrypted resets the encrypted connections of a locked client, so that
-	// it tries again in clear.
+	// ResetEncrypted resets the encrypted connections of a locked client, so that it tries
+	// again in clear.
 	ResetEncrypted bool
-	// Names are DNS names: who asks for one is suspected.
+	// Names are DNS names. A host that asks for one becomes a suspect.
 	Names detect.Names
 }
 
-// Config is what an engine is told at its start, and again when the
-// configuration is read anew.
+// Config is the engine's configuration, at its start and after each reload.
 type Config struct {
-	// MaxClients is the size of the client table, set once at New.
+	// MaxClients is the size of the client table. Only New reads it.
 	MaxClients int
-	// LockTime is how long a client's TCP stays locked after its last sign
-	// of life; 0 turns locks off.
+	// LockTime is how long a lock lasts after the client's last sign of life; 0 turns locks
+	// off.
 	LockTime time.Duration
-	// LookBack is how far back the connections of a new client are cut.
+	// LookBack is how old a new client's connections may be to be cut.
 	LookBack time.Duration
 	// Forget is how long an unlocked client and its peers are remembered.
 	Forget time.Duration
@@ -82,9 +82,9 @@ type Config struct {
 	// Exempt hosts are never looked at.
 	ExemptNets []netip.Prefix
 	ExemptMACs []nfq.MAC
-	// Protocols[i] is the policy for detect.All[i]; what is behind these is off.
+	// Protocols[i] is the policy for detect.All[i]. Entries past its end are off.
 	Protocols [detect.MaxProtocols]ProtocolConfig
-	// Policies are those that hold, see SetPolicies.
+	// Policies are those in force now, see SetPolicies.
 	Policies []Policy
 	// LogPackets selects the packet events that are emitted.
 	LogPackets PacketLog
@@ -92,8 +92,8 @@ type Config struct {
 	Marks nfq.Marks
 }
 
-// PacketLog is a set of packet events to emit: one for each packet, so off by
-// default.
+// PacketLog is a set of packet events to emit. There is one event for each packet, so they
+// are off by default.
 type PacketLog uint8
 
 // The packet events, after ftwall's u, U, t and T.
@@ -104,7 +104,7 @@ const (
 	LogAcceptedTCP
 )
 
-// Defaults for Config, also those of the configuration file.
+// Defaults for Config and for the configuration file.
 const (
 	DefaultMaxClients = 64
 	DefaultLockTime   = 120 * time.Second
@@ -112,7 +112,7 @@ const (
 	DefaultForget     = time.Hour
 )
 
-// DefaultConfig returns the configuration of an untouched installation.
+// DefaultConfig returns the configuration of a fresh installation.
 func DefaultConfig() Config {
 	c := Config{
 		MaxClients: DefaultMaxClients,
@@ -127,7 +127,7 @@ func DefaultConfig() Config {
 	return c
 }
 
-// Preset returns the policy for a protocol about which nothing is configured.
+// Preset returns the policy for a protocol without any configuration.
 func Preset(p *detect.Protocol) ProtocolConfig {
 	c := ProtocolConfig{
 		Mode:     [...]Mode{detect.ModeOff: Off, detect.ModeMonitor: Monitor, detect.ModeBlock: Block}[p.Mode],
@@ -141,7 +141,7 @@ func Preset(p *detect.Protocol) ProtocolConfig {
 		c.Answer = detect.AnswerWelcome
 	}
 	if p.Names != nil {
-		c.Names, _ = detect.NewNames(p.Names) // a test tries them
+		c.Names, _ = detect.NewNames(p.Names) // a test checks that they are valid
 	}
 	return c
 }
@@ -151,10 +151,10 @@ type Device struct {
 	Index    uint32 // interface index
 	Name     string
 	Addrs    []nfq.Addr     // the router's addresses on it
-	Prefixes []netip.Prefix // the networks that are on link
+	Prefixes []netip.Prefix // the networks on its link
 	Routed   []netip.Prefix // the networks behind another router on the device
 
-	nets, routed []network // of Prefixes and Routed, made by SetDevices
+	nets, routed []network // made from Prefixes and Routed by SetDevices
 }
 
 // behind reports whether a is behind another router on the device.
@@ -167,9 +167,9 @@ func (d *Device) behind(a *nfq.Addr) bool {
 	return false
 }
 
-// onLink reports whether a is a neighbour on the device, so that the MAC its
-// packets come with is its own and not that of another router. Without known
-// prefixes every address is taken for one.
+// onLink reports whether a is a neighbour on the device. Then the source MAC of its packets
+// is its own, and not that of another router. Without known prefixes every address counts
+// as a neighbour.
 func (d *Device) onLink(a *nfq.Addr) bool {
 	if len(d.Prefixes) == 0 {
 		return true
@@ -182,8 +182,8 @@ func (d *Device) onLink(a *nfq.Addr) bool {
 	return linkLocal(a)
 }
 
-// address returns the router's address of the same family and scope as a, else one of
-// the same family, or the zero Addr.
+// address returns the router's address of the same family and scope as a. If there is none,
+// it returns one of the same family, or the zero Addr.
 func (d *Device) address(a *nfq.Addr) nfq.Addr {
 	var found nfq.Addr
 	for i := range d.Addrs {

@@ -11,66 +11,65 @@ import (
 	"github.com/p2pwall/p2pwall/state/table"
 )
 
-// Sender sends packets in another host's name. It is called by the owner and
-// must not block.
+// Sender sends packets in another host's name. The engine's owner calls it; it must not
+// block.
 type Sender interface {
-	// UDP sends it by the device, and by no other; 0 stands for any.
+	// UDP sends a datagram by this device only; dev 0 stands for any.
 	UDP(dev uint32, src, dst nfq.AddrPort, payload []byte) error
-	// Reset sends a TCP reset to the sender of p, in its destination's name, by the
-	// device that p came in by.
+	// Reset sends a TCP reset to the sender of p, in the name of p's destination, by the
+	// device on which p arrived.
 	Reset(p *nfq.Packet) error
-	// Answer sends data to the sender of p, in its destination's name, as if it followed
-	// in their TCP connection.
+	// Answer sends data to the sender of p, in the name of p's destination, as the next
+	// bytes of their TCP connection.
 	Answer(p *nfq.Packet, data []byte) error
-	// Reject tells the sender of p that it is prohibited.
+	// Reject tells the sender of p that the connection is prohibited.
 	Reject(p *nfq.Packet) error
 }
 
-// Prober sends a request to a client's TCP port, elsewhere than on the owner's
-// goroutine, and hands the outcome to Engine.ProbedTCP by way of Loop.Do. It
-// returns false when it has no capacity.
+// Prober sends a request to a client's TCP port. It uses another goroutine than the
+// owner's, and passes the result to Engine.ProbedTCP through Loop.Do. ProbeTCP returns
+// false when there is no capacity.
 type Prober interface {
-	// The request is copied. id comes back with the outcome, dev is the device by
-	// which the address is reached. The first bytes of the request are sent alone: whoever
-	// answers them has not answered.
+	// The request is copied. id comes back with the result. dev is the device that leads to
+	// the address. The prober first sends only the first bytes of the request: an answer to
+	// these does not count.
 	ProbeTCP(id uint64, dev uint32, addr nfq.Addr, port uint16, request []byte, first int) bool
 }
 
-// Engine holds the tables and decides. See the package comment for who may call
-// it.
+// Engine holds the tables and decides. The package comment says who may call it.
 type Engine struct {
 	// Counters may be read by the owner at any time.
 	Counters Counters
-	// OnEvent, when set, is called with each event; it must neither block
-	// nor keep the pointer.
+	// OnEvent, when set, is called with each event. It must neither block nor keep the
+	// pointer.
 	OnEvent func(*Event)
-	// OnCut, when set, is called when FlowsToCut has something to say; it must
-	// neither block nor call the engine.
+	// OnCut, when set, is called when FlowsToCut has something to report. It must neither
+	// block nor call the engine.
 	OnCut func()
-	// OnLock, when set, is called when a lock begins and when it is renewed; it must
+	// OnLock, when set, is called when a lock begins and when it is renewed. It must
 	// neither block nor keep the pointer.
 	OnLock func(*Held)
 
 	cfg    Config
 	sender Sender
-	sets   Sets   // nil: nothing is dropped in the kernel
+	sets   Sets   // nil: the kernel drops nothing
 	prober Prober // nil: no TCP probes
 	setState
 
-	neighbours Neighbours // nil: addresses are whose they say
+	neighbours Neighbours // nil: the engine believes every source address
 
 	devices []Device
 
 	now    Time
-	second seconds // the one that now was in when it was asked for last
+	second seconds // the second of the last call of seconds
 	hash   hasher
 
 	streams        detect.Set // protocols whose streams are looked at
-	defaults       modes      // by the protocols alone
-	any, strangers modes      // of all hosts together, and of one that nobody knows
-	decided        uint32     // counts changes of the policies
-	marking        bool       // somebody is or was in mode mark
-	more           bool       // somebody is held now who was not, since SetPolicies
+	defaults       modes      // as the protocols are configured, without policies
+	any, strangers modes      // of all hosts together, and of an unknown host
+	decided        uint32     // version of the policies
+	marking        bool       // some host is or was in mode mark
+	more           bool       // since SetPolicies began, a host holds more protocols than before
 
 	hosts     []host
 	freeHosts []int32
@@ -84,12 +83,12 @@ type Engine struct {
 	clients         []client
 	spareClients    []int32
 	clientLRU       table.LRU
-	nfound, nlocked int // clients that were proved, and locked
+	nfound, nlocked int // proved clients, locked clients
 	wheel           table.Wheel[Time]
-	onTimer         func(int32) // fire, bound once: a method value allocates
+	onTimer         func(int32) // fire as a value, made once: a method value allocates
 	fullSaid        Time
 	toldForged      budget
-	rounds          budget // of questions, to all hosts
+	rounds          budget // of rounds of questions, over all hosts
 
 	flows    flowTable
 	held     heldTable
@@ -97,17 +96,17 @@ type Engine struct {
 	standing []standing
 	rtc      rtcTable
 
-	hasNames bool // some protocol has names
-	looks    bool // some protocol can look like anything
+	hasNames bool // some protocol has DNS names
+	looks    bool // some protocol looks like random data
 	judged   judgedTable
 	dns      detect.DNSReply
 
-	flowsDue bool // of some client
+	flowsDue bool // some client has flowsDue
 
 	exempts  [maxExempt]exemption
 	nexempt  int
 	noExempt bool
-	// exemptNets are cfg.ExemptNets.
+	// exemptNets is cfg.ExemptNets, converted.
 	exemptNets []network
 
 	event   Event
@@ -115,15 +114,14 @@ type Engine struct {
 	history history
 
 	finding detect.Finding
-	weak    detect.Set    // the protocols that the datagram fits as well as others
-	stream  detect.Stream // of what is shown once: on the stack it would be allocated
+	weak    detect.Set    // the protocols that the last datagram matches weakly
+	stream  detect.Stream // for data that is read only once; on the stack it would be allocated
 	asked   detect.Asked
 	out     [detect.MaxAnswer]byte
 }
 
-// New takes all the memory the engine will ever need. seed should be random:
-// it keeps outsiders from filling one place of the hash tables. sets and prober
-// may be nil.
+// New takes all the memory that the engine will ever need. seed should be random: it stops
+// outsiders from filling one place of the hash tables. sets and prober may be nil.
 func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 	n := max(cfg.MaxClients, 1)
 	hosts := n * hostsPerClient
@@ -141,7 +139,7 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 		clients:      make([]client, n),
 		spareClients: make([]int32, 0, n),
 		clientLRU:    table.NewLRU(n),
-		wheel:        table.NewWheel[Time](n + maxFlows + 1), // a timer for each client, for each connection, and standingTimer
+		wheel:        table.NewWheel[Time](n + maxFlows + 1), // a timer for each client and each connection, and standingTimer
 		flows:        newFlowTable(),
 		udpFlows:     newUDPFlows(),
 		rtc:          newRTCTable(),
@@ -163,8 +161,8 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 	return e
 }
 
-// Configure takes a new configuration. The tables keep their size; locks, peers
-// and counters stay.
+// Configure applies a new configuration. Tables keep their size; locks, peers and counters
+// stay.
 func (e *Engine) Configure(cfg Config) {
 	cfg.MaxClients = len(e.clients)
 	e.cfg, e.defaults = cfg, modes{}
@@ -190,8 +188,7 @@ func (e *Engine) Configure(cfg Config) {
 	e.review()
 }
 
-// SetDevices tells which devices are the LAN's. Devices come and go while the
-// program runs.
+// SetDevices sets the LAN devices. They may come and go while the program runs.
 func (e *Engine) SetDevices(d []Device) {
 	e.devices = slices.Clone(d)
 	for i := range e.devices {
@@ -200,17 +197,17 @@ func (e *Engine) SetDevices(d []Device) {
 	}
 }
 
-// SetNeighbours sets who tells whose an address is.
+// SetNeighbours sets what answers whose an address is.
 func (e *Engine) SetNeighbours(n Neighbours) { e.neighbours = n }
 
-// SetProber sets who makes TCP probes.
+// SetProber sets what makes TCP probes.
 func (e *Engine) SetProber(p Prober) { e.prober = p }
 
-// Len returns the number of clients that were proved and of those that are locked.
+// Len returns the number of proved clients and of locked ones.
 func (e *Engine) Len() (clients, locked int) { return e.nfound, e.nlocked }
 
-// seconds is t in whole seconds. A division of 64 bits is costly on MIPS, and
-// most packets are of the same second as the one before.
+// seconds returns t in whole seconds. A 64-bit division is slow on MIPS, and most packets
+// belong to the same second as the one before.
 func (e *Engine) seconds(t Time) seconds {
 	if d := t - e.second.time(); d < 0 || d >= Time(time.Second) {
 		e.second = t.seconds()
@@ -230,18 +227,18 @@ func (e *Engine) device(index uint32) *Device {
 
 //go:noinline
 func (e *Engine) slotOf(h *host) int32 {
-	// The key leads back to the slot; pointers into the table stay valid,
-	// but hold no number.
+	// Pointers into the table stay valid, but hold no number. The key leads back to the
+	// slot.
 	return e.hostIndex.Get(h.key, h.hash)
 }
 
-// Packet decides about one packet. now must not be before that of earlier calls.
+// Packet decides about one packet. now must not be before the time of an earlier call.
 func (e *Engine) Packet(p *nfq.Packet, now Time) nfq.Verdict {
 	e.now = now
 	e.Counters.Packets++
 	v := e.decide(p, now)
 	if e.cfg.Marks.Sampled(p) {
-		v = nfq.Drop // the kernel's sets know more than the engine, or will soon know less
+		v = nfq.Drop // a sample of what the kernel's sets drop: it is dropped, whatever the engine knows
 	}
 	if v == nfq.Drop {
 		e.Counters.Dropped++
@@ -268,7 +265,7 @@ func (e *Engine) logPacket(p *nfq.Packet, v nfq.Verdict) {
 	}
 	if v == nfq.Drop {
 		what = EventDropped
-		want >>= 1 // each "dropped" stands before its "accepted"
+		want >>= 1 // each "dropped" bit is one below its "accepted" bit
 	}
 	if e.cfg.LogPackets&want != 0 {
 		e.emit(Event{Class: ClassPacket, What: what, TCP: p.Proto == nfq.ProtoTCP, Client: p.Src, MAC: p.MAC, Peer: p.Dst, Port: p.DstPort})
@@ -309,7 +306,7 @@ func (e *Engine) decide(p *nfq.Packet, now Time) nfq.Verdict {
 			}
 			return e.tcpIn(p)
 		}
-		// LAN to LAN, or none of ours.
+		// LAN to LAN, or not between LAN and outside.
 	case nfq.HookInput:
 		switch {
 		case in == nil || e.exempt(&p.Src, &p.MAC, now):
@@ -326,16 +323,16 @@ func (e *Engine) decide(p *nfq.Packet, now Time) nfq.Verdict {
 	return nfq.Accept
 }
 
-// Advance runs the timers that are due, and has the kernel's sets brought up to
-// date. Call it after each batch and when Next says so.
+// Advance runs the timers that are due and brings the kernel's sets up to date. Call it
+// after each batch, and when Next says so.
 func (e *Engine) Advance(now Time) {
 	e.now = now
 	e.wheel.Advance(now, e.onTimer)
 	e.flushSets()
 }
 
-// Next returns when Advance has to be called, at the latest; ok is false when no
-// timer is set.
+// Next returns the latest moment for the next call of Advance; ok is false when no timer is
+// set.
 func (e *Engine) Next() (t Time, ok bool) { return e.wheel.Next() }
 
 func (e *Engine) send(dev uint32, src, dst nfq.AddrPort, b []byte) {
@@ -347,8 +344,8 @@ func (e *Engine) send(dev uint32, src, dst nfq.AddrPort, b []byte) {
 	}
 }
 
-// refuse drops a TCP packet of a LAN host in the way that is configured; c is its
-// client, or nil.
+// refuse drops a TCP packet of a LAN host and reacts as configured: nothing, a reset, or a
+// rejection. c is the host's client, or nil.
 func (e *Engine) refuse(p *nfq.Packet, c *client) nfq.Verdict {
 	if e.sender != nil {
 		var err error
@@ -365,8 +362,8 @@ func (e *Engine) refuse(p *nfq.Packet, c *client) nfq.Verdict {
 	return c.drop(p)
 }
 
-// offLink decides about a packet whose source cannot be on its device's link, so that
-// nobody knows whose it is: what is recognised is dropped, and that is all.
+// offLink decides about a packet whose source cannot be on its device's link. Nobody knows
+// whose it is. So the engine only drops what it recognises.
 func (e *Engine) offLink(p *nfq.Packet) nfq.Verdict {
 	if p.Proto == nfq.ProtoUDP {
 		if f := e.classify(nil, p.Payload); f.Kind > detect.Weak && e.strangers.blocks.Has(f.Protocol) && e.cfg.Protocols[f.Protocol].BlockUDP {

@@ -209,7 +209,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	return w
 }
 
-// blockAll blocks all that is known, and knows no names.
+// blockAll returns a configuration that blocks every protocol and lists no names.
 func blockAll() Config {
 	cfg := DefaultConfig()
 	for i := range detect.All {

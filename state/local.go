@@ -7,9 +7,9 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// local looks at what a LAN host says to the router or to a group of the LAN. It
-// always goes on. Others can say it as well, so that the host is asked where it says that
-// it listens.
+// local reads what a LAN host sends to the router or to a multicast group of the LAN. The
+// packet always passes. Other programs can send the same, so this only makes the host a
+// suspect. The engine asks it at the port that it names.
 func (e *Engine) local(p *nfq.Packet, d *Device, now Time) {
 	if len(p.Payload) == 0 || e.any.on == 0 {
 		return
@@ -17,7 +17,7 @@ func (e *Engine) local(p *nfq.Packet, d *Device, now Time) {
 	f := &e.finding
 	f.Reset()
 	tcp := p.Proto == nfq.ProtoTCP
-	// A port that the router is to open may be any program's.
+	// A port mapping may be any program's.
 	if m, ok := detect.MappingRequest(p.Payload, p.DstPort, tcp); ok && e.looks {
 		f.TCPPort, f.UDPPort, f.Reason = m.Port, m.Port, detect.ReasonMapping
 		e.searched(p, d, none, f, now)
@@ -32,8 +32,7 @@ func (e *Engine) local(p *nfq.Packet, d *Device, now Time) {
 	}
 }
 
-// searched has a host asked that has said where it listens; protocol is none when it may be
-// any.
+// searched asks a host that has named its port. protocol is none if it may be any.
 func (e *Engine) searched(p *nfq.Packet, d *Device, protocol int, f *detect.Finding, now Time) {
 	h := e.hostOf(p, d, now)
 	if h == nil || protocol != none && !h.modes.on.Has(protocol) {
@@ -42,7 +41,7 @@ func (e *Engine) searched(p *nfq.Packet, d *Device, protocol int, f *detect.Find
 	e.suspect(h, protocol, f.Reason, &p.Src, d, f.UDPPort, f.TCPPort, now)
 	// A program beside the client may have a port mapped, too.
 	if c := e.clientOf(h); c != nil && (protocol != none || c.listen == 0) {
-		f.UDPPort = 0 // its queries tell that better
+		f.UDPPort = 0 // its queries show that port more reliably
 		c.learn(f)
 	}
 }

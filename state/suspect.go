@@ -10,75 +10,75 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// private is the lowest port that is no system service's.
+// private is the lowest port that does not belong to a system service.
 const private = 1024
 
 const (
-	// suspectPeers is how many addresses outside a host speaks to from one
-	// port, with what nothing is known by, before it is asked what it is.
+	// suspectPeers is how many outside addresses a host sends unknown datagrams to from one
+	// port before it is asked.
 	suspectPeers = 3
-	// askPatience is how long an answer to a question is waited for, and the least
-	// time between two rounds of them; after askRounds of them it is askPause.
+	// askPatience is how long the engine waits for an answer, and the shortest time between
+	// two rounds of questions. After askRounds rounds that time is askPause.
 	askPatience = 3 * time.Second
 	askRounds   = 4
 	askPause    = time.Minute
-	// askWhile is how long a host is asked again by itself after it said something.
+	// askWhile is how long after its last sign a host is asked again by the timer.
 	askWhile = 20 * time.Second
 )
 
-// suspicion is what speaks for a host being a client of which nothing is proved. It is
-// asked, and loses nothing by it.
+// suspicion is what points to a host being a client, without proof. The host is asked, and
+// loses nothing by it.
 type suspicion struct {
-	_ [0]func() // not to be compared: the code for it costs flash
-	// port is a UDP port of the host from which it speaks to addresses of
-	// which seen[:nseen] are hashes.
+	_ [0]func() // not comparable: code to compare it costs flash
+	// port is a UDP port of the host. seen[:nseen] are hashes of the addresses to which it
+	// sent from there.
 	port  uint16
 	nseen uint8
 	seen  [suspectPeers]uint32
 
-	// hidden are the last connections that looked random, one of each kind: by IPv4 or
-	// IPv6, to the ports of well-known services or to others.
+	// hidden are the last connections that looked random, one of each kind: IPv4 or IPv6,
+	// to a port of a well-known service or another.
 	hidden [4]hiddenLast
-	// When such a connection was answered in a peer's name, and how many of them in turn
-	// were another program's.
+	// handshakeAt is when such a connection was last answered in a peer's name. innocents
+	// is how many of them in a row were another program's.
 	handshakeAt Time
 	innocents   uint8
-	// When connections that were there before looked like a client's last, with several
-	// addresses; 0: never.
+	// ran is when old connections with several addresses last looked like a client's; 0:
+	// never.
 	ran Time
 
-	reason   detect.Reason // what it is suspected for
-	protocol int8          // what it was suspected of last, none for any
-	first    Time          // when it was suspected first
-	last     Time          // and last
+	reason   detect.Reason // why it is a suspect
+	protocol int8          // the last protocol that it was suspected of, none for any
+	first    Time          // when it first became a suspect
+	last     Time          // when it last gave a reason
 
 	// A round of questions goes to these ports of the address.
 	addr   nfq.Addr
 	device uint32
 	udp    askPorts
 	tcp    askPorts
-	asked  Time  // when the last round was
-	rounds uint8 // how many there were
+	asked  Time  // when the last round was sent
+	rounds uint8 // number of rounds
 	sent   uint32
-	salt   uint32 // of the last round: makes its tokens
-	// limited are when the questions were put that may not be put too often, see
-	// Engine.limit.
+	salt   uint32 // of the last round: its tokens are made from it
+	// limited are the times of the last questions of those kinds that must not be sent too
+	// often, see limit.
 	limited [detect.MaxLimited]seconds
 }
 
 // askPorts are the ports at which a host is asked, the newest first.
 type askPorts [2]askPort
 
-// askPort is a port, 0 for none, and what its host is suspected of there.
+// askPort is a port, 0 for none, and the protocols that its host is suspected of there.
 type askPort struct {
 	port uint16
 	of   detect.Set
 }
 
-// anything is the set of all protocols, for a port of which nobody knows whose it is.
+// anything is the set of all protocols, for a port of an unknown program.
 const anything = ^detect.Set(0)
 
-// note enters a port, and reports whether it was not there for these protocols.
+// note enters a port. It returns false if the port was there for all these protocols.
 func (a *askPorts) note(port uint16, of detect.Set) bool {
 	for i := range a {
 		if x := &a[i]; x.port == port {
@@ -91,7 +91,7 @@ func (a *askPorts) note(port uint16, of detect.Set) bool {
 	return true
 }
 
-// widen has the host asked for more protocols at all ports that are known.
+// widen makes the host be asked about more protocols at all known ports.
 func (a *askPorts) widen(of detect.Set) {
 	for i := range a {
 		a[i].of |= of
@@ -101,8 +101,8 @@ func (a *askPorts) widen(of detect.Set) {
 // has reports whether the port is one of them.
 func (a *askPorts) has(port uint16) bool { return port == a[0].port || port == a[1].port }
 
-// suspect notes what a host is suspected for. The ports are where it can be asked, 0
-// where none is known; protocol is none when it may be any.
+// suspect notes a reason to suspect a host, and asks it. The ports are where it can be
+// asked, 0 if unknown. protocol is none if it may be any.
 func (e *Engine) suspect(h *host, protocol int, reason detect.Reason, a *nfq.Addr, d *Device, udp, tcp uint16, now Time) {
 	s := &h.suspicion
 	if s.first == 0 {
@@ -124,9 +124,9 @@ func (e *Engine) suspect(h *host, protocol int, reason detect.Reason, a *nfq.Add
 		s.tcp.widen(of)
 	}
 	if isNew && s.rounds >= askRounds {
-		s.rounds = askRounds - 1 // it has not been asked there yet
+		s.rounds = askRounds - 1 // it has not been asked at the new port yet
 	}
-	if first && s.rounds > 0 { // it has not been asked by TCP yet: no need to wait
+	if first && s.rounds > 0 { // it has not been asked by TCP yet: do not wait
 		s.asked = min(s.asked, now-Time(askPatience))
 	}
 	e.ask(h, now)
@@ -143,8 +143,8 @@ func (s *suspicion) askAt() Time {
 	return s.asked.After(askPause)
 }
 
-// ask puts a round of questions to a suspect, in every way that fits. Only a program
-// that is there answers with their token.
+// ask sends a round of questions to a suspect, in every way that fits. Only a program that
+// is there answers with their token.
 func (e *Engine) ask(h *host, now Time) {
 	s := &h.suspicion
 	d := e.device(s.device)
@@ -179,16 +179,16 @@ func (e *Engine) ask(h *host, now Time) {
 	e.Counters.Probes += uint64(sent)
 }
 
-// answeredFor reports whether the host is proved to run the protocol, and has answered or
-// asked by UDP. One that was proved by TCP alone may have a port by UDP as well: there, it
-// can be cut and asked.
+// answeredFor reports whether the host is proved to run the protocol, and its UDP port is
+// known. A client that was proved by TCP may have a UDP port as well: there it can be cut
+// and asked.
 func (e *Engine) answeredFor(h *host, protocol int) bool {
 	c := e.clientOf(h)
 	return c != nil && c.proved.Has(protocol) && (c.port != 0 || !detect.All[protocol].Sift)
 }
 
-// question puts one question to all ports that are known, and returns how many were
-// sent.
+// question sends one question to the ports that it suits, and returns the number sent. By
+// TCP it uses only the newest of them.
 func (e *Engine) question(h *host, protocol, way int, from nfq.Addr, salt uint32, now Time) (sent uint32) {
 	s, cfg, p := &h.suspicion, &e.cfg.Protocols[protocol], &detect.All[protocol].Probes[way]
 	if p.TCP && (!cfg.TCPProbe || e.prober == nil) || !p.TCP && (!cfg.Probe || p.Answered == nil) {
@@ -223,17 +223,18 @@ func (e *Engine) question(h *host, protocol, way int, from nfq.Addr, salt uint32
 	return sent
 }
 
-// suits reports whether the question is to be put at the port.
+// suits reports whether the question may be sent to the port.
 func (x *askPort) suits(protocol int, p *detect.Probe) bool {
 	return x.port != 0 && x.of.Has(protocol) && !(p.Visible && x.of == anything)
 }
 
-// suit reports whether it is to be put at one of them.
+// suit reports whether it may be sent to one of them.
 func (a *askPorts) suit(protocol int, p *detect.Probe) bool {
 	return a[0].suits(protocol, p) || a[1].suits(protocol, p)
 }
 
-// limit is where in suspicion.limited a question is that may not be put too often.
+// limit returns the index in suspicion.limited of a question that must not be sent too
+// often.
 func limit(protocol, way int) int {
 	n := 0
 	for i, p := range detect.All {
@@ -249,7 +250,7 @@ func limit(protocol, way int) int {
 	return n
 }
 
-// mayPut reports whether the question may be put to the host now.
+// mayPut reports whether the question may be sent to the host now.
 func (e *Engine) mayPut(h *host, protocol, way int, now Time) bool {
 	every := seconds(detect.All[protocol].Probes[way].Every)
 	if every == 0 {
@@ -259,18 +260,18 @@ func (e *Engine) mayPut(h *host, protocol, way int, now Time) bool {
 	return last == 0 || e.seconds(now)-last >= every
 }
 
-// put notes that it was put.
+// put notes that it was sent.
 func (e *Engine) put(h *host, protocol, way int, now Time) {
 	if detect.All[protocol].Probes[way].Every != 0 {
 		h.limited[limit(protocol, way)] = e.seconds(now)
 	}
 }
 
-// The numbers of TCP probes: bit 63 says that a suspect was asked, and not a client. Of a
-// client they have from guessAt on the place in Protocol.Ports of the port that was asked,
-// from 1 on, if that was a guess; of a suspect they have that port from askedAt on, and the
-// protocol whose question it was. The salt, or what there is room for of it, tells an answer
-// to the last question from others.
+// The numbers of TCP probes. Bit 63 is set if a suspect was asked, not a client. For a
+// client, a guessed port's place in Protocol.Ports begins at bit guessAt, counted from 1.
+// For a suspect, the port begins at bit askedAt, and the protocol at bit askedOf. The slot
+// begins at bit 32. The salt, or the part of it that fits, begins at bit 0. It tells an
+// answer to the last question from others.
 const (
 	suspectProbe = uint64(1) << 63
 	guessAt      = 56
@@ -287,7 +288,7 @@ func hostProbe(slot int32, port uint16, protocol int, salt uint32) uint64 {
 	return suspectProbe | uint64(port)<<askedAt | uint64(slot)<<32 | uint64(protocol)<<askedOf | uint64(salt&askedSalt)
 }
 
-// askAnswered deals with what a suspect sends to the port that questions come from.
+// askAnswered handles what a suspect sends to the port that questions come from.
 func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
 	s := &h.suspicion
 	if s.rounds == 0 || now.Since(s.asked) > askPatience || s.addr != p.Src || !s.udp.has(p.SrcPort) {
@@ -316,14 +317,14 @@ func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Ve
 				c.askedAt, c.port = p.Src, p.SrcPort
 				e.ownPort(h, c, p.SrcPort, now)
 			}
-			return nfq.Drop // nobody listens on that port, and the router would say so
+			return nfq.Drop // nobody listens on that port, and the router would send an ICMP error
 		}
 	}
 	return nfq.Accept
 }
 
-// gaveAway takes an answer of a suspect that has no token in it, and that proves nothing:
-// with a key or a port that it gives away, the suspect is asked anew.
+// gaveAway handles a suspect's answer that has no token and so proves nothing. If it
+// reveals a key or a port, the suspect is asked again with that.
 func (e *Engine) gaveAway(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now Time) {
 	c := e.enter(h, f.Protocol, f.Reason, &p.Src, d, now)
 	if c == nil {
@@ -339,8 +340,8 @@ func (e *Engine) gaveAway(p *nfq.Packet, d *Device, h *host, f *detect.Finding, 
 	e.suspect(h, f.Protocol, s.reason, &p.Src, d, p.SrcPort, f.TCPPort, now)
 }
 
-// answeredAsk takes the answer of a suspect, which came by the way of probing. listen is
-// the TCP port at which it listens, as far as that is known.
+// answeredAsk handles a suspect's answer. way is the way of probing that it answers. listen
+// is the TCP port where the suspect listens, 0 if unknown.
 func (e *Engine) answeredAsk(h *host, f *detect.Finding, way int, listen uint16, d *Device, now Time) *client {
 	s := &h.suspicion
 	c := e.enter(h, f.Protocol, f.Reason, &s.addr, d, now)
@@ -350,9 +351,9 @@ func (e *Engine) answeredAsk(h *host, f *detect.Finding, way int, listen uint16,
 	c.way, c.lastProbe, c.lastAnswer = uint8(way), s.asked, now
 	c.learn(f)
 	switch {
-	case detect.All[f.Protocol].Probes[way].TCP: // whatever was thought before
+	case detect.All[f.Protocol].Probes[way].TCP: // this port is certain
 		c.listen, c.askedAt = listen, s.addr
-	case c.listen == 0 && !s.udp.has(listen): // else it is no more than likely
+	case c.listen == 0 && !s.udp.has(listen): // otherwise the port is only a guess
 		c.listen = listen
 	}
 	if c.askedAt.IsZero() {
@@ -363,7 +364,7 @@ func (e *Engine) answeredAsk(h *host, f *detect.Finding, way int, listen uint16,
 	return c
 }
 
-// askedTCP takes what a suspect answered to the TCP probe with that number.
+// askedTCP handles a suspect's answer to the TCP probe with number id.
 func (e *Engine) askedTCP(id uint64, b []byte, now Time) {
 	slot, port, i := int32(id>>32&suspectSlots), uint16(id>>askedAt), int(uint32(id)>>askedOf)
 	if int(slot) >= len(e.hosts) || len(b) == 0 || i >= len(detect.All) {
@@ -375,8 +376,8 @@ func (e *Engine) askedTCP(id uint64, b []byte, now Time) {
 	if !h.used || s.rounds == 0 || (s.salt^uint32(id))&askedSalt != 0 || !h.modes.on.Has(i) || d == nil || e.exempt(&s.addr, &h.via, now) {
 		return
 	}
-	// What another protocol's question is answered with says nothing of this one: Bitcoin's
-	// nodes have a random answer to most.
+	// An answer counts only for the protocol of its question: Bitcoin's nodes send random
+	// data as an answer to most questions.
 	f := &e.finding
 	for j := range detect.All[i].Probes {
 		way := &detect.All[i].Probes[j]
@@ -392,8 +393,8 @@ func (e *Engine) askedTCP(id uint64, b []byte, now Time) {
 	}
 }
 
-// secrets are the words of the host's own that a question to a suspect is made of: the
-// info-hash of a torrent, or a key. Everybody can have it say other words.
+// secrets returns the host's own words that a question needs: the info-hash of a torrent,
+// or a key. Other words may come from anybody, so they are left out.
 func (e *Engine) secrets(h *host, way *detect.Probe) []byte {
 	if !way.Hash && !way.Key {
 		return nil
@@ -401,7 +402,7 @@ func (e *Engine) secrets(h *host, way *detect.Probe) []byte {
 	return e.clientOf(h).words(way)
 }
 
-// tells reports whether b, which came over TCP, answers a question of the protocol.
+// tells reports whether b, received by TCP, answers a question of the protocol.
 func (e *Engine) tells(protocol int, way *detect.Probe, words, b []byte, salt uint32, f *detect.Finding) bool {
 	f.Reset()
 	if way.Answered != nil {
@@ -412,8 +413,8 @@ func (e *Engine) tells(protocol int, way *detect.Probe, words, b []byte, salt ui
 	return e.stream.Feed(1<<protocol, 0, b, true, f) == detect.Yes
 }
 
-// suspectServer has a host asked at the port from which it answered somebody outside, when
-// it has connections that look random.
+// suspectServer handles a host that answered somebody outside from a port. If the host has
+// connections that look random, it is asked at that port.
 func (e *Engine) suspectServer(p *nfq.Packet, d *Device, h *host, now Time) {
 	for i := range h.hidden {
 		if last := h.hidden[i].when; last != 0 && now.Since(last) < conductTime {
@@ -423,8 +424,8 @@ func (e *Engine) suspectServer(p *nfq.Packet, d *Device, h *host, now Time) {
 	}
 }
 
-// suspectUDP notes an unknown datagram of a host: who speaks from one port to
-// many may be a client, encrypted or in the middle of a transfer.
+// suspectUDP notes an unknown datagram of a host. A host that sends to many addresses from
+// one port may be a client, encrypted or in the middle of a transfer.
 func (e *Engine) suspectUDP(p *nfq.Packet, d *Device, h *host, now Time) {
 	if p.SrcPort < private || p.DstPort < private {
 		return
@@ -450,8 +451,8 @@ func (e *Engine) suspectUDP(p *nfq.Packet, d *Device, h *host, now Time) {
 	}
 }
 
-// Suspect has a host asked what it is that was seen to speak to several others
-// from a UDP port before this engine began.
+// Suspect makes the engine ask a host that already sent to several others from a UDP port
+// before this engine started.
 func (e *Engine) Suspect(a nfq.AddrPort, now Time) {
 	e.now = now
 	d := e.deviceOf(&a.Addr)
@@ -460,7 +461,7 @@ func (e *Engine) Suspect(a nfq.AddrPort, now Time) {
 	}
 	h := e.hostAt(&a.Addr)
 	if h == nil {
-		// The MAC comes with the answer.
+		// Its MAC becomes known with the answer.
 		if h = e.hostOf(&nfq.Packet{Src: a.Addr}, d, now); h == nil {
 			return
 		}
@@ -468,7 +469,7 @@ func (e *Engine) Suspect(a nfq.AddrPort, now Time) {
 	e.suspect(h, none, detect.ReasonMany, &a.Addr, d, a.Port, 0, now)
 }
 
-// deviceOf returns the device that the address is on the link of, or nil.
+// deviceOf returns the device on whose link the address is, or nil.
 func (e *Engine) deviceOf(a *nfq.Addr) *Device {
 	for i := range e.devices {
 		if d := &e.devices[i]; len(d.Prefixes) > 0 && d.onLink(a) {

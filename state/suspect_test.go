@@ -27,7 +27,7 @@ func (w *world) questions() (out []sent) {
 // each questions.
 func (w *world) rounds(each int) int { return len(w.questions()) / each }
 
-// someOnly leaves the first four protocols on, whose questions are counted.
+// someOnly leaves only the first four protocols on: the tests count their questions.
 func someOnly(c *Config) {
 	for i := range c.Protocols[4:] {
 		c.Protocols[4+i].Mode = Off

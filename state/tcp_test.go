@@ -24,7 +24,7 @@ func reply(src string, sport, dport uint16, seq uint32, text string) *nfq.Packet
 	return p
 }
 
-// open has the host open a connection, so that its beginning is known.
+// open makes the host open a connection, so that its beginning is known.
 func (w *world) open(sport uint16, dst string, dport uint16) {
 	p := tcp(macA, "192.168.1.50", sport, dst, dport, nfq.SYN, nil)
 	p.Seq = 999
@@ -79,7 +79,8 @@ func TestSupernodeOnOurOwnNetworkIsIgnored(t *testing.T) {
 	}
 }
 
-// What comes in is no sign of who gets it: a web server's answer, a push, a handshake.
+// Data from outside says nothing about its receiver: a web server's answer, a push, a
+// handshake.
 func TestWhatComesInTellsNothing(t *testing.T) {
 	for _, tt := range []struct {
 		name, request, reply string
@@ -105,7 +106,7 @@ func TestWhatComesInTellsNothing(t *testing.T) {
 	}
 }
 
-// nothing wants the host to be neither a client nor a suspect.
+// nothing checks that the host is neither a client nor a suspect.
 func (w *world) nothing() {
 	w.t.Helper()
 	if c, s := w.e.Clients(w.now), w.e.Suspects(w.now); len(c)+len(s)+w.sets.cut() != 0 {
@@ -131,8 +132,8 @@ func TestSegmentsThatOvertake(t *testing.T) {
 	}
 }
 
-// fastTrackOnly turns the other protocols off: those whose connections can look like
-// anything are among them.
+// fastTrackOnly turns the other protocols off, because some of them can look like random
+// data.
 func fastTrackOnly(c *Config) {
 	for i := range c.Protocols[1:] {
 		c.Protocols[1+i].Mode = Off
@@ -175,13 +176,13 @@ func TestBurstBeforeTheFirstPing(t *testing.T) {
 	if n := len(w.e.Peers(nfq.Addr{})); n != 2 {
 		t.Errorf("%d peers: those of the burst are only suspected", n)
 	}
-	// With the lock, the suspicion ends.
+	// The suspected peers are gone with the lock.
 	w.pass(w.e.cfg.LockTime + 2*table.WheelTick)
 	w.expect("SYN to one of the burst", w.syn("198.51.100.1"), nfq.Accept)
 	if w.sets.cuts["192.168.1.50 198.51.100.1"] != 0 {
 		t.Error("still cut in the kernel")
 	}
-	// The next burst is looked at as well.
+	// The next burst is examined, too.
 	w.prove()
 	w.expect("ping", w.ping("198.51.100.9"), nfq.Drop)
 	w.expect("data of the new burst", w.data(40001, "198.51.100.1", 1214, 1, "x"), nfq.Drop)
@@ -205,11 +206,11 @@ func TestHTTPOff(t *testing.T) {
 	w.nothing()
 }
 
-// prober records whom it is to ask.
+// prober records its questions.
 type prober struct {
-	asked   []nfq.AddrPort // once for all questions of a round
-	ids     []uint64       // with which they were
-	id      uint64         // the last of them; in a round for several protocols, BitTorrent's
+	asked   []nfq.AddrPort // address and port; one entry for each place in a round
+	ids     []uint64       // the first number for each
+	id      uint64         // the last number; in a round for several protocols, BitTorrent's
 	round   uint64
 	request []byte
 }
@@ -264,8 +265,8 @@ func TestTCPProbe(t *testing.T) {
 	}
 }
 
-// What follows a beginning that was let pass may be on its way to the daemon already. It is
-// no beginning, whatever it looks like.
+// Data after an accepted beginning may already be on its way to the engine. It must not
+// count as a beginning, whatever it looks like.
 func TestBehindWhatWasLetPass(t *testing.T) {
 	for _, locked := range []bool{false, true} {
 		w := newWorld(t, nil)
@@ -284,8 +285,8 @@ func TestBehindWhatWasLetPass(t *testing.T) {
 	}
 }
 
-// Who connects to a server of a locked host is served, whatever is spoken there. That the
-// host serves others is known by its SYN-ACK; at the client's own port nothing passes.
+// Anybody may connect to a server of a locked host and send anything. The host's SYN-ACK
+// shows that it is a server. At the client's own port nothing passes.
 func TestServersOfALockedHost(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -308,7 +309,7 @@ func TestServersOfALockedHost(t *testing.T) {
 		}
 		w.wantVerdict(tt.name, w.goesOnFrom(tt.port, "203.0.113.80", 40000), tt.want)
 	}
-	// The ports last used are remembered.
+	// The ports used last are remembered.
 	w := lockedTorrent(t, nil)
 	for port := range uint16(servedPorts + 1) {
 		for range 3 {

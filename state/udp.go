@@ -7,10 +7,9 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// classify asks the protocols that are looked for what a datagram of the host is, which is
-// nil where it is not known whose it is. The finding is the
-// engine's own and holds until the next call, and so does e.weak: the protocols that it
-// fits as well as others.
+// classify asks the protocols in use what a datagram of host h is. h is nil if the sender
+// is unknown. The finding belongs to the engine and is valid until the next call. The same
+// goes for e.weak, the protocols that the datagram matches weakly.
 func (e *Engine) classify(h *host, b []byte) *detect.Finding {
 	on := e.strangers.on
 	if h != nil {
@@ -37,7 +36,8 @@ func (e *Engine) classify(h *host, b []byte) *detect.Finding {
 	return f
 }
 
-// classifyKeyed asks the protocol what a datagram is whose key the client has given away.
+// classifyKeyed does the same for a client that has revealed its key: it asks that
+// protocol.
 func (e *Engine) classifyKeyed(c *client, b []byte, f *detect.Finding) {
 	i := int(c.keyOf)
 	p := detect.All[i]
@@ -72,8 +72,8 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 			return e.dropUDP(p, h, c, nil, protocol)
 		}
 	}
-	// What is weak may be anything: a name server's number begins as FastTrack's
-	// short messages do. A peer of a protocol that goes by addresses alone stays cut.
+	// A weak match may be anything: a DNS query's number can look like one of FastTrack's
+	// short messages. A peer that is cut by address stays cut.
 	if e.looks && detect.HarmlessDatagram(p.Payload, p.DstPort) && (c == nil || !e.cutFrom(h, c, p)) {
 		if session == rtcWatch {
 			return nfq.Accept
@@ -86,11 +86,11 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	if c == nil || !c.locked {
 		return nfq.Accept
 	}
-	// Something else may be served at the address of a peer, unless it is exclusive: there,
-	// what is said has to fit.
+	// If the peer's protocol is not exclusive, its address may also serve something else:
+	// there the datagram has to match the protocol and the port.
 	if peer := e.knows(c, &p.Dst); peer != nil {
 		fits := e.weak.Has(int(peer.protocol))
-		// Only the client itself speaks so from the port of its queries.
+		// Only the client itself sends this from the port of its queries.
 		if fits && p.SrcPort == c.port && (e.cutsAll(h, peer) || p.DstPort == peer.port) {
 			e.wentTo(h.client, c, peer, &p.Src, now)
 		}
@@ -104,9 +104,8 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	return nfq.Accept
 }
 
-// harmless is the verdict about a datagram that is something known, to a port outside.
-// With a name server nothing is decided as long as names are looked for: what it answers
-// would not come here any more.
+// harmless accepts a datagram of a known harmless kind. A flow with a name server stays
+// undecided while names are looked for: otherwise its answers would not be queued any more.
 func (e *Engine) harmless(port uint16) nfq.Verdict {
 	if port == dnsPort && e.hasNames {
 		return nfq.Accept
@@ -114,15 +113,15 @@ func (e *Engine) harmless(port uint16) nfq.Verdict {
 	return nfq.AcceptDecided
 }
 
-// cutFrom reports whether the datagram is to a peer from which the client is cut off
-// altogether, or from a port of its own.
+// cutFrom reports whether the datagram goes to a peer that is cut by address, or comes from
+// one of the client's own ports.
 func (e *Engine) cutFrom(h *host, c *client, p *nfq.Packet) bool {
 	peer := e.knows(c, &p.Dst)
 	return c.locked && (peer != nil && e.cutsAll(h, peer) || c.selective && c.owns(p.SrcPort))
 }
 
-// udpIn decides about a datagram from the outside to the LAN: only what name servers
-// answer is read.
+// udpIn decides about a datagram from the outside to the LAN. It reads only the answers of
+// name servers.
 func (e *Engine) udpIn(p *nfq.Packet, now Time) nfq.Verdict {
 	if p.SrcPort == dnsPort {
 		e.nameReply(p, now)
@@ -130,13 +129,13 @@ func (e *Engine) udpIn(p *nfq.Packet, now Time) nfq.Verdict {
 	return nfq.Accept
 }
 
-// spoke handles a datagram that says that its sender is a client.
+// spoke handles a datagram that shows that its sender is a client.
 func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now Time) nfq.Verdict {
 	protocol := f.Protocol
 	c := e.enter(h, protocol, f.Reason, &p.Src, d, now)
 	if c == nil {
-		// No place for it: it is not held, but what is recognised is
-		// blocked all the same.
+		// There is no room for the client, so it is not locked. What is recognised is
+		// dropped anyway.
 		return e.dropUDP(p, h, nil, nil, protocol)
 	}
 	if c.toldPeer.Addr.IsZero() {
@@ -161,12 +160,12 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 	}
 	switch {
 	case reason == detect.ReasonFlow && c.proved.Has(protocol):
-		// It may be another program's: the lock does not begin again.
+		// It may be another program's: do not restart the lock.
 	case f.Conduct:
 		e.conduct(h, c, protocol, reason, &p.Dst, inner, nfq.Flow{
 			LAN: nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}, WAN: nfq.AddrPort{Addr: p.Dst, Port: p.DstPort},
 		}, now)
-	case c.proved.Has(protocol): // it answers others, so it is there
+	case c.proved.Has(protocol): // it answers others, so it runs
 		e.lock(h.client, c, protocol, reason, now)
 	}
 	if !c.proved.Has(protocol) {
@@ -183,8 +182,8 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 		e.suspect(h, protocol, reason, &p.Src, d, port, listen, now)
 	}
 	cfg := &e.cfg.Protocols[protocol]
-	// An answer that names no decoys leads the client to the peer itself: the lock has to
-	// be there first.
+	// An answer without decoys leads the client to the peer itself. So it has to be locked
+	// first.
 	if h.modes.blocks.Has(protocol) && kind == detect.Query && inner == 0 && cfg.Answer != detect.AnswerNone && p2p.Answer != nil &&
 		(p2p.Decoy == nil && c.proved.Has(protocol) || p2p.Decoy != nil && e.mayAnswer(c, now)) && e.owns(h, &p.Src) {
 		salt := uint32(e.seconds(now))/1800 + uint32(p.Dst[15])<<8
@@ -200,13 +199,13 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 }
 
 const (
-	// answersAtOnce and answersPerSecond are how often a client is answered in its peers'
-	// names where an answer names others, each of which it asks in turn: as often as
-	// keeps it talking.
+	// answersAtOnce and answersPerSecond limit the answers to a client in its peers' names
+	// that name decoys. The client asks each decoy, too. The limit is high enough to keep
+	// it busy.
 	answersAtOnce, answersPerSecond = 16, 2
 )
 
-// mayAnswer reports whether the client is to be answered once more.
+// mayAnswer reports whether the client gets another answer.
 func (e *Engine) mayAnswer(c *client, now Time) bool {
 	return c.answers.take(1, answersAtOnce, answersPerSecond, e.seconds(now))
 }
@@ -218,8 +217,8 @@ func (e *Engine) blocksUDP(h *host, protocol int) bool {
 	return h.modes.holds.Has(protocol) && e.cfg.Protocols[protocol].BlockUDP
 }
 
-// dropUDP drops a datagram of a client as the protocol's policy says: peer is to
-// whom it was. Either may be nil.
+// dropUDP drops, marks or accepts a client's datagram by the protocol's policy. peer is its
+// destination. c and peer may be nil.
 func (e *Engine) dropUDP(p *nfq.Packet, h *host, c *client, peer *peer, protocol int) nfq.Verdict {
 	if !e.blocksUDP(h, protocol) {
 		return nfq.Accept
@@ -238,7 +237,7 @@ func (e *Engine) dropUDP(p *nfq.Packet, h *host, c *client, peer *peer, protocol
 	return nfq.Drop
 }
 
-// notePeers enters the peers that a client named as its own.
+// notePeers adds the peers that a client named as its own.
 func (e *Engine) notePeers(h *host, c *client, f *detect.Finding, now Time) {
 	e.Counters.IgnoredPeers += uint64(f.Ignored)
 	f.Ignored = 0
@@ -267,8 +266,8 @@ func (e *Engine) ours(a *nfq.Addr) bool {
 	return false
 }
 
-// udpToRouter decides about a datagram from the LAN to the router: the answer to
-// a question proves a suspect, that to a probe restarts a client's lock.
+// udpToRouter decides about a datagram from the LAN to the router. An answer to a question
+// proves a suspect. An answer to a probe restarts a client's lock.
 func (e *Engine) udpToRouter(p *nfq.Packet, d *Device, now Time) nfq.Verdict {
 	if e.hostAt(&p.Src) == nil {
 		return nfq.Accept // nobody asked it
@@ -284,7 +283,7 @@ func (e *Engine) udpToRouter(p *nfq.Packet, d *Device, now Time) nfq.Verdict {
 	f := e.classify(h, p.Payload)
 	c.learn(f)
 	e.answered(h.client, c, now)
-	// Nobody listens on that port: without the drop, the router would
-	// tell the client so.
+	// Nobody listens on that port: without the drop, the router would send the client an
+	// ICMP error.
 	return nfq.Drop
 }

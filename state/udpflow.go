@@ -8,18 +8,18 @@ import (
 	"github.com/p2pwall/p2pwall/state/table"
 )
 
-// maxUDPFlows is how many UDP flows are watched in the same moment, of those whose
-// datagrams fit a protocol but do not show it alone.
+// maxUDPFlows is how many UDP flows are watched at the same time. Their datagrams match a
+// protocol, but a single one does not show it.
 const maxUDPFlows = 128
 
-// udpFlowKey is a flow, as one protocol watches it.
+// udpFlowKey identifies a flow and the protocol that watches it.
 type udpFlowKey struct {
 	flowKey
 	protocol uint8
 }
 
-// udpFlows is the table of watched UDP flows. One that has shown to be nothing
-// stays until its place is needed, so that it is not looked at again.
+// udpFlows is the table of watched UDP flows. A flow that turned out to be nothing stays
+// until its place is needed, so that it is not examined again.
 type udpFlows struct {
 	table.Recent[udpFlowKey]
 	state []detect.FlowState // by slot
@@ -29,8 +29,9 @@ func newUDPFlows() udpFlows {
 	return udpFlows{table.NewRecent[udpFlowKey](maxUDPFlows), make([]detect.FlowState, maxUDPFlows)}
 }
 
-// watch looks at a datagram that fits the protocols of e.weak, together with those before
-// it: Yes says that they show one of these, Hint that they may be of it.
+// watch examines a weak match of the protocols in e.weak, together with the earlier
+// datagrams of its flow. Yes says that they show the protocol that it returns, Hint that
+// they may.
 func (e *Engine) watch(p *nfq.Packet, now Time) (protocol int, m detect.Match) {
 	protocol, m = none, detect.No
 	for i, x := range detect.All {

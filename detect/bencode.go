@@ -2,17 +2,17 @@
 
 package detect
 
-// The bounds of a bencoded message (BEP 3). A KRPC message has a depth of three,
-// and a reply with a full list of peers about 60 elements.
+// The bounds of a bencoded message (BEP 3). A KRPC message is three levels deep, and a
+// reply with a full list of peers has about 60 elements.
 const (
 	bencodeDepth    = 8
 	bencodeElements = 512
-	bencodeDigits   = 20 // of an integer, sign included
+	bencodeDigits   = 20 // of an integer, with its sign
 )
 
-// bencodeSkip returns the length of the element that b begins with, or 0 when
-// there is none that is whole and well-formed within the bounds. It neither
-// recurses nor allocates.
+// bencodeSkip returns the length of the element at the start of b. It returns 0 if the
+// element is incomplete, malformed or beyond the bounds. It neither recurses nor
+// allocates.
 func bencodeSkip(b []byte) int {
 	var (
 		dicts uint32 // bit i: the container at depth i is a dictionary
@@ -28,7 +28,7 @@ func bencodeSkip(b []byte) int {
 		wantKey := inDict && keys>>(depth-1)&1 != 0
 		switch c := b[i]; {
 		case c == 'e':
-			// A dictionary ends only where a key could stand.
+			// A dictionary can end only where it expects a key.
 			if depth == 0 || inDict && !wantKey {
 				return 0
 			}
@@ -80,7 +80,7 @@ func bencodeSkip(b []byte) int {
 	return 0
 }
 
-// bencodeInt returns the length of the integer "i...e" that b begins with, or 0.
+// bencodeInt returns the length of the integer "i...e" at the start of b, or 0.
 func bencodeInt(b []byte) int {
 	i := 1
 	if i < len(b) && b[i] == '-' {
@@ -96,7 +96,7 @@ func bencodeInt(b []byte) int {
 	return i + 1
 }
 
-// bencodeString returns the lengths of the head "n:" and of the string behind it.
+// bencodeString returns the lengths of the head "n:" and of the string after it.
 func bencodeString(b []byte) (head, n int, ok bool) {
 	for head < len(b) && head < 6 && b[head] >= '0' && b[head] <= '9' {
 		n = n*10 + int(b[head]-'0')
@@ -109,8 +109,8 @@ func bencodeString(b []byte) (head, n int, ok bool) {
 	return head, n, n <= len(b)-head
 }
 
-// bencodeText returns the content of b, which is one whole element, if it is a
-// string.
+// bencodeText returns the content of the string b, or nil if b is something else. b is
+// one whole element.
 func bencodeText(b []byte) []byte {
 	head, n, ok := bencodeString(b)
 	if !ok || head+n != len(b) {
@@ -119,8 +119,8 @@ func bencodeText(b []byte) []byte {
 	return b[head:]
 }
 
-// bencodeNumber returns the value of b, which is one whole element, if it is an
-// integer from 0 to 65535.
+// bencodeNumber returns the value of b if it is an integer from 0 to 65535. b is one
+// whole element.
 func bencodeNumber(b []byte) (v uint16, ok bool) {
 	if len(b) < 3 || len(b) > 7 || b[0] != 'i' {
 		return 0, false
@@ -135,8 +135,8 @@ func bencodeNumber(b []byte) (v uint16, ok bool) {
 	return uint16(n), n <= 0xffff
 }
 
-// bencodeNext takes the next element off the inside of a list, or of a
-// dictionary, of which keys and values come in turn. It returns nil at the end.
+// bencodeNext takes the next element from the inside of a list or of a dictionary. In a
+// dictionary, keys and values alternate. It returns nil at the end.
 //
 //go:noinline
 func bencodeNext(inside []byte) (element, rest []byte) {
@@ -147,8 +147,8 @@ func bencodeNext(inside []byte) (element, rest []byte) {
 	return inside[:n], inside[n:]
 }
 
-// bencodeInside returns what is between the brackets of the container b, one
-// whole element, if it is of the kind 'd' or 'l'.
+// bencodeInside returns the inside of the container b if it is of the kind 'd' or 'l',
+// otherwise nil. b is one whole element.
 func bencodeInside(b []byte, kind byte) []byte {
 	if len(b) < 2 || b[0] != kind {
 		return nil

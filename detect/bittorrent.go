@@ -4,11 +4,11 @@ package detect
 
 import "bytes"
 
-// BitTorrent recognises the DHT, UDP and HTTP trackers, uTP and the clear-text
-// connections between peers. Sources: BEPs 3, 5, 10, 11, 14, 15 and 29, and
-// captures of Transmission, qBittorrent, rTorrent and anacrolix/torrent.
+// BitTorrent recognises the DHT, UDP and HTTP trackers, uTP and plain connections between
+// peers. Sources: BEPs 3, 5, 10, 11, 14, 15 and 29, and captures of Transmission,
+// qBittorrent, rTorrent and anacrolix/torrent.
 //
-// What is encrypted, or shows only by several packets, is not in these functions:
+// Encrypted sessions, and flows that take several packets to recognise, are elsewhere:
 // see MSEFirst and UTP.
 var BitTorrent = Protocol{
 	Name:     "bittorrent",
@@ -26,8 +26,8 @@ var BitTorrent = Protocol{
 	Probes: []Probe{
 		{Name: "krpc", Build: btPing, Answered: btPinged},
 		{Name: "utp", Build: btSYN, Answered: UTPAnswered},
-		// A key that is not whole yet is answered by others that look random as well, such
-		// as Bitcoin's nodes.
+		// Some other programs that look random, such as Bitcoin nodes, answer a key
+		// before it is complete.
 		{Name: "mse", TCP: true, Alone: mseKey - 1, Build: btKey, Answered: btKeyed},
 		{Name: "handshake", TCP: true, Hash: true, Build: btGreeting, Answered: btGreeted},
 	},
@@ -35,14 +35,14 @@ var BitTorrent = Protocol{
 	Sift:    true,
 	OnePort: true,
 	Mode:    ModeBlock,
-	// Transmission; the first ports that were assigned; libtorrent's, rTorrent's, aria2's
-	// and qBittorrent's defaults.
+	// Transmission; the first ports that were assigned; the defaults of libtorrent,
+	// rTorrent, aria2 and qBittorrent.
 	Ports: []uint16{51413, 6881, 6890, 8999, 6889, 6888, 6882, 49160},
 	Names: []string{
 		"router.bittorrent.com", "router.utorrent.com", "dht.transmissionbt.com", "dht.libtorrent.org",
 		"dht.aelitis.com", "router.bittorrent.cloud", "router.silotis.us", "dht.anacrolix.link",
 		"router.bt.ouinet.work",
-		// Trackers of WebTorrent.
+		// WebTorrent trackers.
 		"tracker.openwebtorrent.com", "tracker.webtorrent.dev", "tracker.btorrent.xyz", "tracker.files.fm",
 	},
 }
@@ -53,15 +53,15 @@ func btSYN(dst, _ []byte, salt uint32) int { return UTPProbe(dst, salt) }
 
 func btKey(dst, _ []byte, salt uint32) int { return MSEProbe(dst, salt) }
 
-// btPinged reports whether b answers the ping: a reply, or an error, with the
-// number of its transaction.
+// btPinged reports whether b answers the ping: it is a reply or an error with the same
+// transaction ID.
 func btPinged(b, probe []byte) bool {
 	var m, q krpc
 	return m.parse(b) && q.parse(probe) && m.kind != 'q' && string(m.tid) == string(q.tid)
 }
 
-// btKeyed reports whether b can be the key that answers ours. A server that sends back
-// what it gets, perhaps behind words of its own, has no key of its own.
+// btKeyed reports whether b can be the key that answers our key. A server that echoes its
+// input, perhaps after other bytes, has no key of its own.
 func btKeyed(b, probe []byte) bool {
 	return MSEFirst(b) && !bytes.Contains(b, probe[len(probe)-mseKey/2:])
 }
@@ -94,7 +94,7 @@ func btDatagram(b []byte, f *Finding) Kind {
 		return Query
 	}
 	if action, ok := trackerQuery(b); ok {
-		// A tracker may be asked from a port of its own.
+		// A client may query a tracker from a separate port.
 		f.Reason, f.Conduct, f.NotListening = ReasonAnnounce, true, true
 		if action == trackerAnnounce {
 			f.Hash = [20]byte(b[16:36])
@@ -129,10 +129,10 @@ func btFirst(b []byte, outbound bool, f *Finding) Match {
 	return m
 }
 
-// torrentTLS reports whether b begins a connection of TLS between peers of one torrent, as
-// libtorrent has them: the server's name (RFC 6066) is the info hash in hexadecimal digits,
-// without a dot. A page cannot have a browser go to such a name, because no name server
-// outside can know it.
+// torrentTLS reports whether b begins a TLS connection between peers of one torrent, as
+// libtorrent makes them. The server name (RFC 6066) is the info-hash in hexadecimal
+// digits, without a dot. A web page cannot make a browser connect to such a name, because
+// no name server on the Internet can resolve it.
 func torrentTLS(b []byte) bool {
 	const record, digits = 0x16, 40
 	if len(b) < 5 || b[0] != record || b[1] != 3 {
@@ -154,11 +154,11 @@ func torrentTLS(b []byte) bool {
 	return true
 }
 
-// sniOfHash is what stands before a server's name of 40 bytes: the extension's number and
+// sniOfHash are the bytes before a server name of 40 bytes: the extension's number and
 // length, the list's length, the name's kind and length.
 var sniOfHash = []byte{0, 0, 0, 45, 0, 43, 0, 0, 40}
 
-// btHeader goes by what a client asks for, and by what it calls itself.
+// btHeader recognises announce requests and the programs' user agents.
 func btHeader(line []byte, first, outbound bool, f *Finding) Match {
 	switch {
 	case !outbound:
@@ -172,8 +172,9 @@ func btHeader(line []byte, first, outbound bool, f *Finding) Match {
 	case !torrentHeader(line):
 		return No
 	default:
-		// The name of a program in other requests is no conduct: they may
-		// fetch news. Who announces itself by its name shares files.
+		// A program's name in other requests does not count as conduct: the program may
+		// be fetching news. A program that announces a torrent under its own name shares
+		// files.
 		if f.Reason == ReasonAnnounce {
 			f.Conduct = true
 		} else {

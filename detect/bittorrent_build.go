@@ -2,19 +2,19 @@
 
 package detect
 
-// The numbers of an answer.
+// The numbers in an answer.
 const (
 	decoyNodes = 8 // a full bucket of the DHT
 	decoyPeers = 4
-	// trackerInterval is when the client is to ask again, in seconds: the
-	// sooner, the more it says.
+	// trackerInterval is after how many seconds the client should ask again. A short
+	// interval makes the client send more.
 	trackerInterval = 60
 	dhtPort         = 6881
 )
 
-// TorrentAnswer builds into dst the answer to a query of the DHT or to a tracker
-// in the name of the peer, with nodes and peers that lead nowhere. It returns its
-// length, or 0 when nothing fits. dst must have room for MaxAnswer.
+// TorrentAnswer builds into dst the answer to a DHT query or a tracker request, in the
+// name of the peer. The nodes and peers in the answer lead nowhere. TorrentAnswer returns
+// the length, or 0 when it has no answer. dst must have room for MaxAnswer.
 func TorrentAnswer(dst, query []byte, a *Asked) int {
 	if len(dst) < MaxAnswer {
 		return 0
@@ -53,8 +53,8 @@ func TorrentAnswer(dst, query []byte, a *Asked) int {
 	return 0
 }
 
-// dhtAnswer answers as a node that knows others nearer to what is looked for, so
-// that the client goes on looking.
+// dhtAnswer answers like a node that knows nodes nearer to the target, so that the client
+// goes on searching.
 func dhtAnswer(dst []byte, m *krpc, a *Asked) int {
 	w := builder{b: dst}
 	six := !is4(&a.Client.Addr)
@@ -68,7 +68,7 @@ func dhtAnswer(dst []byte, m *krpc, a *Asked) int {
 	}
 	w.bytes([]byte{byte(a.Client.Port >> 8), byte(a.Client.Port)})
 	w.text("1:rd2:id20:")
-	// The number of the node stays the same for one peer.
+	// The node ID stays the same for one peer.
 	own := randomFrom(&a.Peer, 0)
 	w.fill(&own, krpcID)
 	g := randomFrom(&a.Peer, a.Salt)
@@ -96,7 +96,7 @@ func dhtAnswer(dst []byte, m *krpc, a *Asked) int {
 	return w.n
 }
 
-// nodes writes nodes with numbers near the target.
+// nodes writes nodes with IDs near the target.
 func (w *builder) nodes(head string, target []byte, g *generator, six bool) {
 	w.text(head)
 	for range decoyNodes {
@@ -110,9 +110,9 @@ func (w *builder) nodes(head string, target []byte, g *generator, six bool) {
 	}
 }
 
-// TorrentProbe builds a DHT ping. It says that the sender takes no queries
-// (BEP 43), so that the client does not enter the router in its table. Every
-// client that was tried answers it.
+// TorrentProbe builds a DHT ping. The ping is marked read-only (BEP 43), so that the
+// client does not enter the router in its routing table. Every client that we tested
+// answers it.
 func TorrentProbe(dst []byte, salt uint32) int {
 	w := builder{b: dst}
 	var none [16]byte
@@ -128,9 +128,9 @@ func TorrentProbe(dst []byte, salt uint32) int {
 	return w.n
 }
 
-// UTPProbe builds the packet that opens a uTP connection: a client answers with
-// its state. The numbers of the connection and of the packet are both made by the salt:
-// one of them alone could be tried out.
+// UTPProbe builds the packet that opens a uTP connection. A client answers with a state
+// packet. The salt makes both the connection ID and the sequence number: an attacker
+// could guess one of them alone.
 func UTPProbe(dst []byte, salt uint32) int {
 	if len(dst) < utpHeader {
 		return 0
@@ -140,7 +140,7 @@ func UTPProbe(dst []byte, salt uint32) int {
 	b := dst[:utpHeader]
 	g.fill(b)
 	b[0], b[1] = utpSYN<<4|1, 0
-	b[5] |= 2 // no DNS query, see utpIsSYN
+	b[5] |= 2 // not a DNS query, see utpIsSYN
 	putBE32(b[8:], 0)
 	putBE32(b[12:], 0x00040000)
 	putBE16(b[18:], 0)
@@ -154,9 +154,8 @@ func UTPAnswered(b, probe []byte) bool {
 		p.kind == utpState && p.id == q.id && p.ack == q.seq
 }
 
-// MSEProbe builds the first message of an encrypted connection, without padding,
-// to be sent over TCP: a client answers with a key of its own, which MSEFirst
-// recognises.
+// MSEProbe builds the first message of an encrypted connection, without padding, to be
+// sent by TCP. A client answers with its own key, which MSEFirst recognises.
 func MSEProbe(dst []byte, salt uint32) int {
 	if len(dst) < mseKey {
 		return 0
@@ -164,7 +163,7 @@ func MSEProbe(dst []byte, salt uint32) int {
 	var none [16]byte
 	g := randomFrom(&none, salt)
 	g.fill(dst[:mseKey])
-	// A key is less than the prime, which begins with 64 ones.
+	// A key is less than the prime, whose first 64 bits are ones.
 	dst[0] &= 0x7f
 	return mseKey
 }

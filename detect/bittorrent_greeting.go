@@ -4,8 +4,9 @@ package detect
 
 import "bytes"
 
-// btGreeting builds the beginning of a connection in clear (BEP 3) for a torrent that the
-// client has named: hash is its info-hash. Programs that answer nothing else answer that.
+// btGreeting builds the beginning of a plain connection (BEP 3) for a torrent that the
+// client has named. hash is the info-hash of the torrent. Some programs answer no other
+// probe.
 func btGreeting(dst, hash []byte, salt uint32) int {
 	if len(hash) != krpcID || len(dst) < peerHandshake {
 		return 0
@@ -20,8 +21,8 @@ func btGreeting(dst, hash []byte, salt uint32) int {
 	return w.n
 }
 
-// btGreeted reports whether b answers it: a handshake for the same torrent, of somebody
-// else. A server that sends back what it gets has our own name.
+// btGreeted reports whether b answers the greeting: it is a handshake for the same
+// torrent with a different peer ID. A server that echoes its input sends our own peer ID.
 func btGreeted(b, probe []byte) bool {
 	const hash, id = peerHandshake - 40, peerHandshake - 20
 	return len(b) >= peerHandshake && peerFirst(b) == Yes && bytes.Equal(b[hash:id], probe[hash:id]) &&

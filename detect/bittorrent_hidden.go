@@ -4,7 +4,7 @@ package detect
 
 import "bytes"
 
-// btHidden are the sessions with message stream encryption (MSE).
+// btHidden recognises sessions with message stream encryption (MSE).
 var btHidden = Handshake{
 	First:  func(b []byte) bool { return MSEFirst(b) && !framed(b) },
 	Middle: mseMiddle,
@@ -13,75 +13,79 @@ var btHidden = Handshake{
 	Proved: MSEProved,
 }
 
-// PeerMiddle is what was seen of the middle of one direction of a connection. The zero value
-// is ready.
+// PeerMiddle is what was seen in the middle of one direction of a connection. The zero
+// value is ready.
 type PeerMiddle struct {
-	buf   [middleSize]byte // the short segments, one behind the other
+	buf   [middleSize]byte // the short segments, one after the other
 	n     uint8            // bytes in buf
-	short uint8            // short segments that came, 255 for more
-	other bool             // one of them has a length that no packet of SSH has
-	long  uint16           // bytes of long segments that came
-	most  uint16           // the longest segment
-	// begins: the next segment begins a message; begun is how many did that were seen.
+	short uint8            // number of short segments; 255 means 255 or more
+	other bool             // a short segment has a length that no SSH packet has
+	long  uint16           // bytes in long segments
+	most  uint16           // length of the longest segment
+	// begins: the next segment begins a message. begun counts the segments seen so far
+	// that began one.
 	begins bool
 	begun  uint8
-	// told are segments so short that their length tells something. Of these, words are as
-	// long as some requests for blocks together with some words that a piece was had, and
-	// requests as long as one request. lengths are the first different ones of the words.
+	// told counts the segments that are short enough for their length to tell something.
+	// words counts those of them that are as long as some requests for blocks plus some
+	// "have" messages. requests counts those that are as long as one request. lengths are
+	// the first different lengths among the words.
 	told, words, requests uint8
 	lengths               [middleLengths]uint8
-	frames                uint8 // segments that look like a frame of a WebSocket
-	// May says that what came looks random, has no head as other programs have it, and is
-	// none of SSH: too little to lose a connection for, but for a question.
+	frames                uint8 // segments that look like a WebSocket frame
+	// May says that the data looks random, lacks the headers of other programs, and is
+	// not SSH. That is too little to cut the connection, but enough to probe the host.
 	May bool
-	// Sure says that it is certain: it has messages in clear, or is encrypted and has
-	// segments as long as requests are. Nothing else writes 17 random bytes at once.
+	// Sure says that the connection is certainly one between peers: it has plain
+	// messages, or it is encrypted and its segments are as long as requests. No other
+	// program writes 17 random bytes at once.
 	Sure bool
 }
 
 const (
 	middleSize = 128
-	// A long segment may be part of something larger: what it begins with says nothing.
-	// A short one ends what was written at once, so that the next begins something new.
+	// From this size on, a segment is long. A long segment may be part of a larger
+	// message, so its first bytes tell nothing. A short segment ends a write, so the next
+	// one begins a new message.
 	middleLong = 1000
-	// middleShorts is how many short segments are looked at before random bytes count.
-	// Those of TLS begin with a record's header.
+	// middleShorts is how many short segments must come before random bytes count. Short
+	// TLS segments begin with a record header.
 	middleShorts = 4
-	// middleTold is how long a segment may be for its length to tell something: of lengths up
-	// to that, one in three is that of words.
+	// middleTold is the longest segment whose length tells something. Of the lengths up
+	// to this, one in three is that of words.
 	middleTold = 77
-	// middleRequests is how many segments as long as a request make it certain, middleWords
-	// how many that are as long as words of so many different lengths: who says the same
-	// again and again may have hit on one. Of all that tell something, seven in eight have to
-	// be words.
+	// middleRequests is how many segments as long as a request make it certain.
+	// middleWords is how many segments as long as words do, if they have middleLengths
+	// different lengths: a program that repeats one message may hit such a length by
+	// chance. Of all segments that tell something, seven in eight must be words.
 	middleRequests = 3
 	middleWords    = 6
 	middleLengths  = 3
-	// middleFrames is how many segments have to look like a frame of a browser's: one may by
-	// chance.
+	// middleFrames is how many segments must look like a browser's WebSocket frame. One
+	// may by chance.
 	middleFrames = 2
-	// middleBegun is how many messages have to be seen from their beginning instead: those of
-	// TLS are records. One may seem to begin because a segment was sent again.
+	// middleBegun is how many messages seen from their beginning do instead of
+	// middleShorts: TLS messages are records. One message may only seem to begin, because
+	// a segment was sent again.
 	middleBegun = 2
-	// middleLooks is how many of them are looked at in all.
+	// middleLooks is how many short segments are read at most.
 	middleLooks = 32
-	// middleRecord is longer than any record of TLS: an upload shows a header in so many
-	// bytes.
+	// middleRecord is longer than any TLS record, in bytes: a TLS upload of this size
+	// contains a record header.
 	middleRecord = 17 << 10
 )
 
-// mseMiddle shows one more segment of a connection; ends says that a message may end with it.
-// It returns Yes when it is one between
-// peers: it has their messages in clear, or it looks random and is neither TLS nor SSH, nor
-// what a page can have a browser send to a server that may choose how long it is. SSH may
-// encrypt the length of its packets. But these have 16 bytes behind 4, and else a multiple
-// of 8.
+// mseMiddle reads one more segment of a connection. ends says that a message may end with
+// it. mseMiddle returns Yes for a connection between peers: it has plain peer messages,
+// or it looks random, and is neither TLS, nor SSH, nor a WebSocket of a browser. A web
+// page can choose the length of WebSocket messages. SSH may encrypt the length of its
+// packets, but the size of each is 20 bytes plus a multiple of 8.
 func mseMiddle(m *PeerMiddle, b []byte, ends bool) Match {
 	switch peerMiddle(b) {
 	case Yes:
 		m.Sure = true
 		return Yes
-	case No: // what is of another kind may have its length before it
+	case No: // other protocols may begin with their length
 		if framed(b) {
 			return No
 		}
@@ -160,10 +164,10 @@ func (m *PeerMiddle) tell(n int) {
 	}
 }
 
-// tlsData is how the header of a record of TLS begins that carries data.
+// tlsData is the beginning of a TLS record header for application data.
 var tlsData = []byte{0x17, 3, 3}
 
-// mostlyText reports whether b, of some length, is text for the most part.
+// mostlyText reports whether b has at least 8 bytes and is mostly text.
 func mostlyText(b []byte) bool {
 	text := 0
 	for _, c := range b {
@@ -174,11 +178,12 @@ func mostlyText(b []byte) bool {
 	return len(b) >= 8 && text*100 > 75*len(b)
 }
 
-// framed reports whether b begins as messages of something else do whose content may be
-// encrypted: as a record of TLS, or with its own length. That is in the first two bytes, as
-// with OpenVPN and RLPx, or in four of the first sixteen, as with Zabbix and SSH: there it
-// may count all of b or what is behind it, but for some bytes of a second number or of a
-// checksum. Random bytes look so once in 30,000 times.
+// framed reports whether b begins like a message of another protocol whose content may be
+// encrypted: with a TLS record header, or with its own length. The length is in the first
+// two bytes, as with OpenVPN and RLPx, or in four of the first sixteen, as with Zabbix
+// and SSH. In the second case it may count all of b or the bytes after it, apart from a
+// few bytes for a second number or a checksum. Random bytes look framed once in 30,000
+// times.
 func framed(b []byte) bool {
 	const headers, checksum = 16, 64
 	n := len(b)
@@ -204,8 +209,8 @@ func framed(b []byte) bool {
 	return false
 }
 
-// The messages between peers (BEP 3, 5, 6, 10) and the lengths that those of a fixed size
-// have, number and content together.
+// The lengths of the peer messages that have a fixed size (BEP 3, 5, 6, 10), by message
+// number. The length includes the number.
 var peerLengths = [...]uint8{
 	0: 1, 1: 1, 2: 1, 3: 1, 4: 5, 6: 13, 8: 13, 9: 3, 13: 5, 14: 1, 15: 1, 16: 13, 17: 5,
 }
@@ -214,14 +219,14 @@ const (
 	peerBitfield = 5
 	peerRequest  = 6
 	peerPiece    = 7
-	requestSize  = 17      // of a request, its length before it, in bytes
-	haveSize     = 9       // of the word that a piece was had
-	peerBlock    = 1 << 14 // of a file: what all clients ask for at once, in bytes
+	requestSize  = 17      // of a request, with its length prefix, in bytes
+	haveSize     = 9       // of a "have" message, with its length prefix
+	peerBlock    = 1 << 14 // of a file: the block size that all clients request, in bytes
 )
 
-// peerMiddle reports whether b begins with messages between peers in clear: two of them, a
-// request, or the beginning of a piece. More says that it may become so. What only keeps a
-// connection alive does not count: it is zeros, as are many files.
+// peerMiddle reports whether b begins with plain peer messages: two messages, one
+// request, or the beginning of a piece. More says that b needs more bytes. Keep-alives do
+// not count: they are zeros, as are many files.
 func peerMiddle(b []byte) Match {
 	for found := 0; found < 2; {
 		if len(b) < 5 {

@@ -8,23 +8,23 @@ type krpc struct {
 	tid     []byte // "t"
 	query   []byte // "q"
 	version []byte // "v", may be nil
-	id      []byte // of the sender, 20 bytes; nil in an error
-	target  []byte // find_node's target, or an info hash; nil or 20 bytes
-	named   bool   // the target is an info hash
+	id      []byte // the sender's ID, 20 bytes; nil in an error
+	target  []byte // target of find_node, or an info-hash; nil or 20 bytes
+	named   bool   // target is an info-hash
 	want6   bool   // it asks for nodes6
 	port    uint16 // announce_peer: the TCP port of the sender, or 0
 }
 
 const (
 	krpcID    = 20
-	krpcMaxID = 32 // of a transaction
+	krpcMaxID = 32 // of a transaction ID
 )
 
-// parse reads the whole datagram b. It goes by structure, not by prefix: the
-// order and the number of keys differ from client to client.
+// parse reads the whole datagram b. It goes by structure, not by prefix, because the
+// order and the number of keys differ between clients.
 func (m *krpc) parse(b []byte) bool {
 	*m = krpc{}
-	// The shortest message there is: an error with an empty text.
+	// The shortest possible message is an error with an empty text.
 	if len(b) < 20 || b[0] != 'd' || bencodeSkip(b) != len(b) {
 		return false
 	}

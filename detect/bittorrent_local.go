@@ -5,7 +5,7 @@ package detect
 import "bytes"
 
 // LocalSearch reads an announcement of local service discovery (BEP 14), which is
-// multicast in the LAN, and returns the port its sender listens on.
+// multicast in the LAN. It returns the port at which the sender listens.
 func LocalSearch(b []byte) (port uint16, ok bool) {
 	if hasPrefix(b, []byte("BT-SEARCH * HTTP/1.")) != Yes {
 		return 0, false

@@ -2,8 +2,8 @@
 
 package detect
 
-// torrentClients are the two letters that programs use in peer ids (BEP 20) and
-// in the "v" of the DHT.
+// torrentClients are the two letters that programs use in peer IDs (BEP 20) and in "v" of
+// the DHT.
 var torrentClients = [...]struct{ code, name string }{
 	{"TR", "Transmission"},
 	{"qB", "qBittorrent"},
@@ -46,8 +46,8 @@ func torrentClient(code []byte) string {
 	return ""
 }
 
-// PeerIDName reads the program's name out of a peer id of 20 bytes, such as
-// "-TR3000-...". It reports whether there is one.
+// PeerIDName reads the program's name from a peer ID of 20 bytes, such as "-TR3000-...".
+// It reports whether there is a name.
 func PeerIDName(id []byte, c *ClientName) bool {
 	c.n = 0
 	if !peerIDLike(id) {
@@ -83,7 +83,7 @@ func PeerIDName(id []byte, c *ClientName) bool {
 	return true
 }
 
-// digit adds a part of a version: letters stand for the numbers from ten on.
+// digit adds a part of a version. Letters stand for the numbers from ten on.
 func (c *ClientName) digit(d byte) {
 	if d >= 'A' && d <= 'Z' {
 		d -= 'A'
@@ -93,7 +93,7 @@ func (c *ClientName) digit(d byte) {
 	c.add([]byte{d})
 }
 
-// peerIDLike reports whether id is a peer id in one of the usual forms.
+// peerIDLike reports whether id is a peer ID in one of the usual forms.
 func peerIDLike(id []byte) bool {
 	if len(id) != 20 {
 		return false
@@ -119,8 +119,8 @@ func isAlnum(c byte) bool {
 	return c >= '0' && c <= '9' || lower(c) >= 'a' && lower(c) <= 'z'
 }
 
-// client returns the program's name by the "v" of the message, which only some
-// send, or "": two letters, and a version in a form of its own.
+// client returns the program's name from "v" of the message, or "". Only some programs
+// send "v": two letters, and a version in a form of the program's own.
 func (m *krpc) client() string {
 	if len(m.version) < 2 {
 		return ""
@@ -128,8 +128,8 @@ func (m *krpc) client() string {
 	return torrentClient(m.version[:2])
 }
 
-// WireName reads the program's name out of the beginning of a connection between
-// peers: the text of the extension handshake, else the peer id.
+// WireName reads the program's name from the beginning of a connection between peers:
+// from the extension handshake if it has the name, otherwise from the peer ID.
 func WireName(w *Wire, c *ClientName) bool {
 	c.n = 0
 	if len(w.Client) > 0 {
@@ -139,7 +139,7 @@ func WireName(w *Wire, c *ClientName) bool {
 	return PeerIDName(w.ID, c)
 }
 
-// AgentName reads the program's name out of a User-Agent line.
+// AgentName reads the program's name from a User-Agent line.
 func AgentName(line []byte, c *ClientName) bool {
 	c.n = 0
 	if !torrentHeader(line) {

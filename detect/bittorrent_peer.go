@@ -4,25 +4,24 @@ package detect
 
 const (
 	peerProtocol  = "\x13BitTorrent protocol"
-	peerHandshake = 68 // protocol, 8 reserved, info hash, peer id
+	peerHandshake = 68 // protocol, 8 reserved, info-hash, peer ID
 	peerExtended  = 20 // message number of BEP 10
-	// maxMessages is how many messages of one segment are looked at.
+	// maxMessages is how many messages of one segment are read.
 	maxMessages = 16
 )
 
-// peerFirst looks at the beginning of a connection between peers.
+// peerFirst recognises the beginning of a connection between peers.
 func peerFirst(b []byte) Match { return hasPrefix(b, []byte(peerProtocol)) }
 
 // Wire is what the beginning of a connection between peers tells.
 type Wire struct {
-	ID     []byte // the peer id, 20 bytes or nil
+	ID     []byte // the peer ID, 20 bytes or nil
 	Client []byte // "v" of the extension handshake, or nil
 	Port   uint16 // "p": where the sender listens, or 0
 }
 
-// PeerWire reads what follows in the beginning b of one direction of a
-// connection: the handshake and the extension handshake. It reports whether b is a
-// handshake.
+// PeerWire reads the handshake and the extension handshake in b, the beginning of one
+// direction of a connection. It reports whether b begins with a handshake.
 func PeerWire(b []byte, w *Wire) bool {
 	*w = Wire{}
 	if peerFirst(b) != Yes {
@@ -36,8 +35,8 @@ func PeerWire(b []byte, w *Wire) bool {
 	return true
 }
 
-// peerNames enters in f the program and its port, as far as the beginning b of what
-// the LAN host sent tells them.
+// peerNames enters the program and its port in f, if the beginning b of what the LAN host
+// sent contains them.
 func peerNames(b []byte, f *Finding) {
 	var w Wire
 	PeerWire(b, &w)
@@ -48,8 +47,7 @@ func peerNames(b []byte, f *Finding) {
 	}
 }
 
-// peerMessages looks for the extension handshake among the messages behind the
-// handshake.
+// peerMessages searches the messages after the handshake for the extension handshake.
 func peerMessages(b []byte, w *Wire) {
 	for range maxMessages {
 		if len(b) < 5 {
@@ -88,24 +86,22 @@ func peerExtension(b []byte, w *Wire) {
 	}
 }
 
-// The lengths of the first message of message stream encryption (MSE): a key of
-// 96 bytes and up to 512 of padding.
+// The lengths of the first MSE message: a key of 96 bytes and up to 512 bytes of padding.
 const (
 	mseKey = 96
 	mseMax = mseKey + 512
 )
 
-// MSEFirst reports whether b, the first data of one direction of a connection,
-// can be the first message of message stream encryption: as long as that, and
-// random. Other protocols have such beginnings too, so it only counts for a
-// host of which more is known.
+// MSEFirst reports whether b, the first data of one direction of a connection, can be the
+// first MSE message: it has a fitting length and is random. Other protocols begin like
+// this too, so it only counts for a host about which more is known.
 func MSEFirst(b []byte) bool {
 	return len(b) >= mseKey && len(b) <= mseMax && random(b)
 }
 
-// random reports whether b, at least 96 bytes, looks like random bytes: no value
-// is frequent, text is no more than its share, and half of the bits are set. It
-// holds for all but one in some millions of random strings.
+// random reports whether b looks like random bytes: no value is frequent, text has no
+// more than its share, and half of the bits are set. b must have at least 96 bytes. All
+// but one in some millions of random strings pass.
 func random(b []byte) bool {
 	var counts [256]uint16
 	ones, text, same := 0, 0, 0
@@ -120,7 +116,7 @@ func random(b []byte) bool {
 		}
 	}
 	n := len(b)
-	pairs := n * (n - 1) / 2 / 256 // as many are to be expected
+	pairs := n * (n - 1) / 2 / 256 // the expected number of pairs
 	half := n * 4
 	return same <= 2*pairs+8 && text*100 <= 60*n && (ones-half)*(ones-half) <= 50*n
 }

@@ -4,7 +4,7 @@ package detect
 
 // The UDP tracker protocol (BEP 15).
 const (
-	trackerMagicHigh = 0x00000417 // of the constant that a connect begins with
+	trackerMagicHigh = 0x00000417 // upper half of the constant at the start of a connect
 	trackerMagicLow  = 0x27101980
 	trackerConnect   = 0
 	trackerAnnounce  = 1
@@ -14,29 +14,29 @@ const (
 	trackerAnnounceSize = 98
 )
 
-// trackerQuery returns the action of the tracker request b. The connection number
-// of an announce is the tracker's choice, so the rest has to speak.
+// trackerQuery returns the action of the tracker request b. The tracker chooses the
+// connection ID of an announce, so only the other fields can identify it.
 func trackerQuery(b []byte) (action uint32, ok bool) {
 	switch {
 	case len(b) >= trackerConnectSize && len(b) <= trackerConnectSize+8 &&
 		be32(b) == trackerMagicHigh && be32(b[4:]) == trackerMagicLow && be32(b[8:]) == trackerConnect:
 		return trackerConnect, true
 	case len(b) >= trackerAnnounceSize && be32(b[8:]) == trackerAnnounce:
-		// event is 0 to 3; a client's number for itself is printable in
-		// its first bytes with every client that exists.
+		// event is 0 to 3. The first bytes of the peer ID are printable with every known
+		// client.
 		return trackerAnnounce, be32(b[80:]) <= 3 && be16(b[96:]) != 0 && peerIDLike(b[36:56])
 	}
 	return 0, false
 }
 
-// announceLine reports whether the request line is that of an announce or a
-// scrape: its info hash is 20 bytes, some of them written as %xx.
+// announceLine reports whether the request line is that of an announce or a scrape: it
+// has an info-hash of 20 bytes, some of them written as %xx.
 func announceLine(line []byte) bool {
 	return hasPrefix(line, []byte("GET ")) == Yes && isHash(parameter(line, "info_hash="))
 }
 
-// announceNames enters in f the program and its port, as far as the request line
-// of an announce has them in what is kept of it.
+// announceNames enters the program and its port in f, if the kept part of an announce's
+// request line has them.
 func announceNames(line []byte, f *Finding) {
 	var id [20]byte
 	n, _ := unescape(id[:], parameter(line, "peer_id="))
@@ -60,15 +60,15 @@ func isHash(b []byte) bool {
 	return n == len(hash) && (len(rest) == 0 || rest[0] == '&' || rest[0] == ' ')
 }
 
-// torrentAgents are how the user agents of BitTorrent clients begin. aria2 is
-// not among them: it fetches by HTTP as well.
+// torrentAgents are the beginnings of the user agents of BitTorrent clients. aria2 is not
+// among them, because it also downloads by HTTP.
 var torrentAgents = [...]string{
 	"transmission/", "qbittorrent/", "qbittorrent v", "utorrent/", "utorrentmac/", "btwebclient/",
 	"bittorrent/", "libtorrent/", "rtorrent/", "deluge/", "deluge ", "deluge-torrent", "azureus ", "vuze ",
 	"biglybt ", "bitcomet/", "bitspirit/", "ktorrent/", "webtorrent/", "anacrolix/", "anacrolix-torrent", "go.torrent",
 }
 
-// torrentHeader reports whether the header line is a BitTorrent client's own.
+// torrentHeader reports whether the header line is a BitTorrent client's User-Agent.
 func torrentHeader(line []byte) bool {
 	name, value, ok := cutHeader(line)
 	if !ok || !equalFold(name, "user-agent") {

@@ -25,8 +25,8 @@ type utpPacket struct {
 	data     int // offset of what follows the extensions
 }
 
-// parse reads b. Many a datagram of something else fits: a single packet that is
-// no SYN proves nothing.
+// parse reads b. Many datagrams of other protocols fit, so a single packet proves nothing
+// unless it is a SYN.
 func (p *utpPacket) parse(b []byte) bool {
 	if len(b) < utpHeader || b[0]&15 != 1 || b[0]>>4 >= utpTypes {
 		return false
@@ -35,7 +35,7 @@ func (p *utpPacket) parse(b []byte) bool {
 	p.id = be16(b[2:])
 	p.stamp, p.diff, p.window = be32(b[4:]), be32(b[8:]), be32(b[12:])
 	p.seq, p.ack = be16(b[16:]), be16(b[18:])
-	// Extensions: number of the next, length, content.
+	// An extension: number of the next one, length, content.
 	next, at := b[1], utpHeader
 	for n := 0; next != 0; n++ {
 		if n == 4 || next > 3 || at+2 > len(b) {
@@ -51,52 +51,52 @@ func (p *utpPacket) parse(b []byte) bool {
 	return p.kind == utpData || p.data == len(b)
 }
 
-// utpIsSYN reports whether b opens a uTP connection. A SYN is alone in having no
-// time difference yet and no data.
+// utpIsSYN reports whether b opens a uTP connection. Only a SYN has neither a time
+// difference nor data.
 func utpIsSYN(b []byte) bool {
 	var p utpPacket
 	if !p.parse(b) || p.kind != utpSYN || p.diff != 0 || p.window == 0 && p.ack == 0 || len(b) > utpHeader+10 {
 		return false
 	}
-	// A short DNS query with the number 0x4100 or 0x4101 looks like this too:
-	// its count of questions is where the time stamp is. One microsecond in
-	// 65,536 is a fair price.
+	// A short DNS query with the ID 0x4100 or 0x4101 looks like a SYN too: its question
+	// count is where a SYN has the time stamp. So SYNs are missed for one microsecond in
+	// 65,536, which is acceptable.
 	return !(b[4] == 0 && b[5] == 1)
 }
 
-// UTP watches what a LAN host sends in one flow of UDP for uTP that may be going on
-// already: a connection number that stays, numbers of packets that do not go back, and a
-// time stamp that goes on as the clock does. The zero value is ready.
+// UTP watches the datagrams that a LAN host sends in one UDP flow, to recognise a uTP
+// connection that began earlier: the connection ID stays the same, the packet numbers do
+// not go back, and the time stamp advances with the clock. The zero value is ready.
 type UTP struct {
-	// The time stamp of the packet from which steps are counted, and when it came, both
-	// in microseconds.
+	// The time stamp of the packet from which steps are counted, and the time of its
+	// arrival, both in microseconds.
 	stamp, at    uint32
 	id, seq, ack uint16 // of the last packet
-	steps        uint8  // packets since then that agree
+	steps        uint8  // later packets that agree with it
 	packets      uint8
 	seen         bool
-	syn          bool // a connection began here
+	syn          bool // the connection's SYN was seen
 	sure         bool
 	dead         bool
 }
 
 const (
-	// utpSteps is how many packets must agree with the clock. By chance one
-	// does once in 50,000 times.
+	// utpSteps is how many packets must agree with the clock. One packet agrees by chance
+	// once in 50,000 times.
 	utpSteps = 3
-	// utpSpan is the time they must span: a stamp that stands still would
-	// agree for less, as far as clocks may differ.
+	// utpSpan is the time that these packets must span, in microseconds. Within a shorter
+	// time, a constant time stamp would agree too, because clocks may differ a little.
 	utpSpan = 50_000
-	// utpJitter is how far a packet may be late, plus a tenth of the time
-	// that has passed.
+	// utpJitter is how late a packet may be, in microseconds. A tenth of the time that
+	// has passed is added.
 	utpJitter = 20_000
-	// utpGap is for how long the clocks are compared.
+	// utpGap is for how long the clocks are compared, in microseconds.
 	utpGap = 2_000_000
-	// utpForward is how far numbers of packets may go on in one step.
+	// utpForward is how far packet numbers may advance in one step.
 	utpForward = 1024
 
-	// utpPackets is how many packets are looked at. A fast transfer
-	// acknowledges some thousands a second.
+	// utpPackets is how many packets are read. A fast transfer sends some thousands of
+	// acknowledgements a second.
 	utpPackets = 250
 )
 
@@ -119,9 +119,9 @@ func utpFlow(s *FlowState, b []byte, at uint32) Match {
 	return m
 }
 
-// Feed takes the next datagram that the LAN host sent in the flow, which came at the time
-// at, in microseconds of a clock that wraps. No says that the flow is not uTP, and Yes
-// that it is: both are final.
+// Feed reads the next datagram that the LAN host sent in the flow. at is its time of
+// arrival, in microseconds of a clock that wraps. No says that the flow is not uTP, and
+// Yes that it is: both are final.
 func (u *UTP) Feed(b []byte, at uint32) Match {
 	var p utpPacket
 	switch {
@@ -132,7 +132,7 @@ func (u *UTP) Feed(b []byte, at uint32) Match {
 		return Yes
 	}
 	u.packets++
-	// Behind its SYN, a connection has the next number.
+	// After the SYN, the connection ID is one higher.
 	if u.seen && p.id != u.id && !(u.syn && p.id == u.id+1) || u.packets > utpPackets {
 		u.dead = true
 		return No
@@ -146,7 +146,7 @@ func (u *UTP) Feed(b []byte, at uint32) Match {
 	return More
 }
 
-// step compares the packet with those before it. It reports whether enough of them agree.
+// step compares the packet with earlier ones. It reports whether enough of them agree.
 func (u *UTP) step(p *utpPacket, at uint32) bool {
 	passed := at - u.at
 	late := int32(p.stamp-u.stamp) - int32(passed)

@@ -2,8 +2,8 @@
 
 package detect
 
-// builder appends to a slice of fixed length. Its methods are called too often to
-// be worth a copy at each call: together that would be 3 KB of flash.
+// builder appends to a slice of fixed length. Its methods are not inlined: they have many
+// calls, and inlining would cost 3 KB of flash.
 type builder struct {
 	b    []byte
 	n    int
@@ -42,8 +42,8 @@ func (w *builder) number(v int) {
 	w.bytes([]byte{'0' + byte(v%10)})
 }
 
-// generator is a small pseudo-random generator (xorshift): it makes what need
-// not be secret, only varied.
+// generator is a small pseudo-random generator (xorshift), for values that must vary but
+// need not be secret.
 type generator struct{ x uint32 }
 
 //go:noinline

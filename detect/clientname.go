@@ -2,8 +2,8 @@
 
 package detect
 
-// ClientName is the name of a client program with its version, in a fixed place:
-// what a packet says about itself is printable and bounded here.
+// ClientName is the name and version of a client program, in a fixed-size array. It
+// limits what a packet says to printable characters and to a fixed length.
 type ClientName struct {
 	b [48]byte
 	n uint8
@@ -12,7 +12,7 @@ type ClientName struct {
 // String returns the name. It allocates.
 func (c *ClientName) String() string { return string(c.b[:c.n]) }
 
-// Set makes s the name, as far as it fits and is printable.
+// Set makes s the name. It cuts s to fit, and replaces what is not printable.
 func (c *ClientName) Set(s []byte) {
 	c.n = 0
 	c.add(s)

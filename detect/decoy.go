@@ -2,8 +2,8 @@
 
 package detect
 
-// The addresses that answers name: networks for benchmarks (RFC 2544, RFC 5180),
-// which the Internet does not route, but which look public to a client.
+// The addresses that our answers contain: benchmark networks (RFC 2544, RFC 5180). The
+// Internet does not route them, but to a client they look public.
 const (
 	decoyHigh4 = 198
 	decoyLow4  = 18 // and 19
@@ -11,8 +11,8 @@ const (
 
 var decoyPrefix6 = [6]byte{0x20, 0x01, 0x00, 0x02, 0x00, 0x00}
 
-// IsDecoy reports whether the address is one of those that our own answers name:
-// whoever goes there was led there, and reveals no peer.
+// IsDecoy reports whether our own answers contain the address. A client that goes there
+// follows such an answer, and reveals no peer.
 func IsDecoy(a *[16]byte) bool {
 	if is4(a) {
 		return a[12] == decoyHigh4 && a[13]&0xfe == decoyLow4

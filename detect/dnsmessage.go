@@ -5,7 +5,7 @@ package detect
 const (
 	dnsPort    = 53
 	dnsHeader  = 12
-	dnsMaxName = 255 // in the form of the wire
+	dnsMaxName = 255 // bytes, in wire format
 )
 
 // The flags of a DNS message (RFC 1035, RFC 4035).
@@ -13,11 +13,11 @@ const (
 	dnsResponse  = 0x8000
 	dnsOpcode    = 0x7800
 	dnsZero      = 0x0040
-	dnsQueryBits = 0x0130 // what a query may have set: RD, AD, CD
+	dnsQueryBits = 0x0130 // flags that a query may set: RD, AD, CD
 )
 
-// dnsHead reports whether b begins with the header of a query, or of a response,
-// that has exactly one question.
+// dnsHead reports whether b begins with the header of a query, or of a response, that has
+// exactly one question.
 func dnsHead(b []byte, response bool) bool {
 	if len(b) < dnsHeader || be16(b[4:]) != 1 {
 		return false
@@ -26,12 +26,12 @@ func dnsHead(b []byte, response bool) bool {
 	if response {
 		return flags&dnsResponse != 0 && flags&(dnsOpcode|dnsZero) == 0
 	}
-	// No answers, no authority; beside the question, EDNS and a signature.
+	// No answers, no authority. Apart from the question, EDNS and a signature may follow.
 	return flags&^dnsQueryBits == 0 && be16(b[6:]) == 0 && be16(b[8:]) == 0 && be16(b[10:]) <= 2
 }
 
-// dnsQuestion returns the offset behind the question of a message whose header
-// dnsHead found good, or 0 when there is none that is whole and well-formed.
+// dnsQuestion returns the offset after the question of a message whose header passed
+// dnsHead, or 0 if the question is incomplete or malformed.
 func dnsQuestion(b []byte) int {
 	at := dnsHeader
 	for {
@@ -43,7 +43,7 @@ func dnsQuestion(b []byte) int {
 		if n == 0 {
 			break
 		}
-		// Nothing precedes the question that it could point to.
+		// A compression pointer makes no sense here: no name precedes the question.
 		if n > 63 || at+n >= len(b) || at+n-dnsHeader >= dnsMaxName {
 			return 0
 		}
@@ -64,7 +64,7 @@ func dnsQuestion(b []byte) int {
 	return 0
 }
 
-// isDNSQuery reports whether b is a query of the usual kind.
+// isDNSQuery reports whether b is an ordinary query.
 func isDNSQuery(b []byte) bool {
 	if !dnsHead(b, false) {
 		return false
@@ -74,7 +74,7 @@ func isDNSQuery(b []byte) bool {
 		return false
 	}
 	more := len(b) - end
-	// The least record there is has the root's name, type, class, time to
-	// live, and an empty content.
+	// The shortest possible record has the root's name, type, class, TTL, and an empty
+	// content.
 	return more == 0 && be16(b[10:]) == 0 || more >= 11 && be16(b[10:]) > 0
 }

@@ -5,34 +5,32 @@ package detect
 const (
 	// maxDNSAddrs is how many addresses of an answer are read.
 	maxDNSAddrs = 16
-	// maxDNSRecords bounds how many records of an answer are looked at.
+	// maxDNSRecords is how many records of an answer are read.
 	maxDNSRecords = 64
 )
 
-// The types of records that name addresses.
+// The types of records that contain addresses.
 const (
 	dnsA     = 1
 	dnsAAAA  = 28
 	dnsHTTPS = 65
 )
 
-// DNSReply is what a name server answered. The owner keeps one, so that nothing
-// is allocated.
+// DNSReply is a name server's answer. The caller keeps one, so that nothing is allocated.
 type DNSReply struct {
-	// Name[:N] is the name that was asked for, in lower case, without a dot
-	// at its end.
+	// Name[:N] is the queried name, in lower case, without a dot at its end.
 	Name [255]byte
 	N    int
 	// Addrs[:NAddrs] are its addresses, IPv4 in its mapped form.
 	Addrs  [maxDNSAddrs][16]byte
 	NAddrs int
-	// TTL is how many seconds the shortest-lived of them holds.
+	// TTL is the shortest lifetime among them, in seconds.
 	TTL uint32
 }
 
-// Parse reads the answer b of a name server to a question for addresses. It takes
-// the addresses of all records of the answer: they are those of the name, or of
-// what the name is an alias for. It reports whether b is such an answer, and whole.
+// Parse reads the answer b of a name server to a question for addresses. It takes the
+// addresses of all records in the answer: they belong to the name, or to the name that it
+// is an alias for. Parse reports whether b is such an answer, and complete.
 func (r *DNSReply) Parse(b []byte) bool {
 	r.N, r.NAddrs, r.TTL = 0, 0, 0
 	const rcode = 0x000f
@@ -94,7 +92,7 @@ func (r *DNSReply) name(b []byte) bool {
 			r.N++
 		}
 		for _, c := range b[1 : 1+n] {
-			if c == '.' { // within a label, it would be another name as text
+			if c == '.' { // within a label, a dot would make a different name
 				return false
 			}
 			r.Name[r.N] = lower(c)
@@ -105,8 +103,8 @@ func (r *DNSReply) name(b []byte) bool {
 	return r.N > 0
 }
 
-// dnsSkipName returns the offset behind the name at b[at:], or 0. A pointer ends
-// the name: where it leads does not matter here.
+// dnsSkipName returns the offset after the name at b[at:], or 0. A pointer ends the name.
+// Its target does not matter here.
 func dnsSkipName(b []byte, at int) int {
 	for start := at; at < len(b) && at-start < dnsMaxName; {
 		n := int(b[at])
@@ -123,7 +121,7 @@ func dnsSkipName(b []byte, at int) int {
 	return 0
 }
 
-// add takes an address of 4 or 16 bytes.
+// add adds an address of 4 or 16 bytes.
 func (r *DNSReply) add(b []byte) {
 	if r.NAddrs == len(r.Addrs) {
 		return
@@ -131,21 +129,21 @@ func (r *DNSReply) add(b []byte) {
 	a := &r.Addrs[r.NAddrs]
 	*a = [16]byte{10: 0xff, 11: 0xff}
 	copy(a[16-len(b):], b)
-	if len(b) == 16 && is4(a) { // no address of IPv6
+	if len(b) == 16 && is4(a) { // not an IPv6 address
 		return
 	}
 	r.NAddrs++
 }
 
-// hints takes the addresses that an HTTPS record brings with it (RFC 9460):
-// behind a priority and a name there are keys, lengths and values.
+// hints adds the addresses in an HTTPS record (RFC 9460). After a priority and a name,
+// the record has keys, lengths and values.
 func (r *DNSReply) hints(b []byte) {
 	const hint4, hint6 = 4, 6
 	if len(b) < 3 {
 		return
 	}
 	at := 2
-	for b[at] != 0 { // the name may not be compressed
+	for b[at] != 0 { // this name cannot be compressed
 		if at += 1 + int(b[at]); at >= len(b) {
 			return
 		}

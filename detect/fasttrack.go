@@ -2,10 +2,10 @@
 
 package detect
 
-// FastTrack is the network of Kazaa, Kazaa Lite, iMesh, Grokster, and of giFT
-// and MLDonkey. Sources: Lowth, "Shutting down peer-to-peer" (Linux Journal,
-// 2003), the giFT-FastTrack project's notes on the protocol, and captures of
-// giFT 0.11.9 and MLDonkey 3.2.1. Integers are big-endian.
+// FastTrack is the network of Kazaa, Kazaa Lite, iMesh, Grokster, and of giFT and
+// MLDonkey. Sources: Lowth, "Shutting down peer-to-peer" (Linux Journal, 2003), the
+// giFT-FastTrack project's notes on the protocol, and captures of giFT 0.11.9 and
+// MLDonkey 3.2.1. Integers are big-endian.
 var FastTrack = Protocol{
 	Name:      "fasttrack",
 	Title:     "FastTrack",
@@ -28,20 +28,21 @@ var FastTrack = Protocol{
 	},
 }
 
-// The types of a datagram, its first byte.
+// The types of a datagram, in its first byte.
 const (
 	ftPing     = 0x27 // 27, u32 encryption type, 80, network, 00
 	ftPong     = 0x28 // 28, u32 encryption type, 00, clock, u16, load, u8, network, 00
 	ftPongFull = 0x29 // 29, u32 encryption type, 01|02, flag, u16 0, u32 id (+ u32, u16, u16 if flag)
 	ftPongAck  = 0x2a // 2a, u32 id
-	ftShortMin = 0xc0 // c0..c3: too short to say anything alone
+	ftShortMin = 0xc0 // c0..c3: too short to be sure alone
 	ftShortMax = 0xc3
 )
 
 const (
 	ftPingHead = 6  // bytes of a ping before the network's name
-	ftPongHead = 11 // the same of a pong
-	// ftMaxName bounds the network's name; the longest seen is fileshare.
+	ftPongHead = 11 // bytes of a pong before the network's name
+	// ftMaxName is the longest network name that is accepted. The longest one seen is
+	// fileshare.
 	ftMaxName = 32
 )
 
@@ -77,8 +78,8 @@ func ftDatagram(b []byte, f *Finding) Kind {
 	return None
 }
 
-// ftName reports whether b is a network's name with its closing zero and
-// nothing behind it: the length of the datagram follows from the name.
+// ftName reports whether b is a network's name with its closing zero, and nothing more:
+// the name determines the datagram's length.
 func ftName(b []byte) bool {
 	n := len(b) - 1
 	if n < 2 || n > ftMaxName || b[n] != 0 {
@@ -99,8 +100,7 @@ func ftIsFull(b []byte) bool {
 	return b[6] == 0 && len(b) == 13 || b[6] == 1 && len(b) == 21
 }
 
-// ftAnswer builds the pong that a ping asks for. The encryption type and the
-// network are the ping's own.
+// ftAnswer builds the pong for a ping. It repeats the ping's encryption type and network.
 func ftAnswer(dst, query []byte, form Answer, a *Asked) int {
 	salt := a.Salt
 	var f Finding
@@ -128,7 +128,7 @@ func ftAnswer(dst, query []byte, form Answer, a *Asked) int {
 	return 0
 }
 
-// ftProbe returns the client's own ping: a running client answers it.
+// ftProbe sends the client's own ping back. A running client answers it.
 func ftProbe(dst, query []byte, _ uint32) int {
 	var f Finding
 	if ftDatagram(query, &f) != Query {
@@ -137,5 +137,5 @@ func ftProbe(dst, query []byte, _ uint32) int {
 	return copy(dst, query)
 }
 
-// httpProbe is a request that a client answers with headers of its own.
+// httpProbe builds a request that a client answers with headers of its own.
 func httpProbe(dst, _ []byte, _ uint32) int { return copy(dst, "GET / HTTP/1.1\r\n\r\n") }

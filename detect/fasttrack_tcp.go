@@ -2,9 +2,8 @@
 
 package detect
 
-// ftHello are the 12 bytes with which giFT and MLDonkey open every session
-// (cipher seed and requested encryption, always the same). Official clients
-// choose them anew.
+// ftHello are the 12 bytes with which giFT and MLDonkey open every session: cipher seed
+// and requested encryption, always the same. Official clients choose new ones each time.
 var ftHello = [12]byte{0xfa, 0x00, 0xb6, 0x2b, 0xfa, 0xcb, 0x12, 0x38, 0x32, 0x09, 0xd2, 0x32}
 
 func ftFirst(b []byte, outbound bool, f *Finding) Match {
@@ -17,8 +16,8 @@ func ftFirst(b []byte, outbound bool, f *Finding) Match {
 			return More
 		}
 	}
-	// Who sends GIVE serves the file over this connection: the LAN host
-	// when it opened it, or the outside (push).
+	// The sender of GIVE serves the file over this connection. A LAN host sends it after
+	// it opened the connection, or after the outside did (push).
 	m := ftGive(b)
 	if m == Yes {
 		f.Reason, f.Conduct = ReasonPush, true
@@ -26,7 +25,7 @@ func ftFirst(b []byte, outbound bool, f *Finding) Match {
 	return m
 }
 
-// ftGive matches "GIVE <decimal>\r\n"; the number has at most 10 digits (u32).
+// ftGive matches "GIVE <decimal>\r\n". The number has at most 10 digits (u32).
 func ftGive(b []byte) Match {
 	const give = "GIVE "
 	if m := hasPrefix(b, []byte(give)); m != Yes {
@@ -53,7 +52,7 @@ func ftGive(b []byte) Match {
 }
 
 func ftHeader(line []byte, first, outbound bool, f *Finding) Match {
-	// The request alone, "GET /.hash=" and the hash, says nothing: it can be the
+	// The request line alone, "GET /.hash=" and the hash, tells nothing: it can be the
 	// address of a picture in a web page.
 	if first {
 		return No
@@ -72,8 +71,7 @@ func ftHeader(line []byte, first, outbound bool, f *Finding) Match {
 		return No
 	}
 	f.Reason, f.Conduct = ReasonTransfer, true
-	// X-Kazaa-IP is the sender's own address: a peer's when the outside
-	// sends it.
+	// X-Kazaa-IP is the sender's own address: a peer's, if the outside sent it.
 	ip := equalFold(name, "x-kazaa-ip")
 	switch {
 	case equalFold(name, "x-kazaa-supernodeip"), ip && !outbound:

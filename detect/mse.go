@@ -8,28 +8,28 @@ import (
 )
 
 // MSE (message stream encryption, also "protocol encryption") hides BitTorrent's
-// connections over TCP. It begins with an exchange of keys after Diffie and Hellman:
+// connections over TCP. It begins with a Diffie-Hellman key exchange:
 //
-//	client -> Ya (96 bytes) and padding of 0 to 512 bytes
-//	server -> Yb (96 bytes) and padding
-//	client -> SHA-1("req1" S), ...
+// 	client -> Ya (96 bytes) and padding of 0 to 512 bytes
+// 	server -> Yb (96 bytes) and padding
+// 	client -> SHA-1("req1" S), ...
 //
-// Both know the secret S then, and nobody has to say who he is. So we can answer in
-// the server's place; a client that now sends SHA-1("req1" S) speaks MSE for sure.
+// Then both sides know the secret S, and neither has authenticated. So we can answer in
+// the server's place. A client that then sends SHA-1("req1" S) certainly speaks MSE.
 //
-// Our own exponent needs no secrecy. With 17 bits it costs a tenth of what is usual
-// and every client takes the key.
+// Our own exponent need not be secret. An exponent of 17 bits costs a tenth of the usual
+// work, and every client accepts the resulting key.
 
-// mseNumber is a number of 768 bits, the lowest part first. Parts of 32 bits and
-// products of 64 are what 32-bit MIPS has instructions for.
+// mseNumber is a number of 768 bits, lowest part first. 32-bit MIPS has instructions for
+// parts of 32 bits and products of 64 bits.
 type mseNumber [mseKey / 4]uint32
 
-// mseGroup is the prime of an exchange of keys, and what reckoning with it needs. Its
-// highest bit is set. The generator is 2.
+// mseGroup is the prime of a key exchange, with the constants for calculating with it.
+// The prime's highest bit is set. The generator is 2.
 type mseGroup struct {
 	prime mseNumber
-	// square is 2^1536 modulo the prime: what brings a number into the form that multiply
-	// works with.
+	// square is 2^1536 modulo the prime. It converts a number to Montgomery form, in
+	// which multiply works.
 	square mseNumber
 	// inverse is -1/prime modulo 2^32.
 	inverse uint32
@@ -52,8 +52,8 @@ var msePrime = mseGroup{
 	inverse: 0x95075bb5,
 }
 
-// MSEAnswer writes our key into dst and returns its length, 96 bytes, or 0 when dst is
-// shorter. The salt chooses the key: the same for MSEProof.
+// MSEAnswer writes our key into dst. It returns the key's length, 96 bytes, or 0 when dst
+// is shorter. The salt chooses the key. MSEProof needs the same salt.
 func MSEAnswer(dst []byte, salt uint32) int {
 	if len(dst) < mseKey {
 		return 0
@@ -64,9 +64,9 @@ func MSEAnswer(dst []byte, salt uint32) int {
 	return mseKey
 }
 
-// MSEProof writes into want what a client that sent ya, the beginning of its first
-// data, must send after the answer that MSEAnswer makes of the same salt. It returns
-// false when ya cannot begin with a client's key.
+// MSEProof writes into want what a client must send after the answer of MSEAnswer with
+// the same salt. ya is the beginning of the client's first data. MSEProof returns false
+// when ya cannot begin with a client's key.
 func MSEProof(ya []byte, salt uint32, want *[20]byte) bool {
 	if len(ya) < mseKey {
 		return false
@@ -82,19 +82,19 @@ func MSEProof(ya []byte, salt uint32, want *[20]byte) bool {
 	return true
 }
 
-// MSEProved reports whether b, what the client sent after the answer, shows what
-// MSEProof wants. Padding of up to 512 bytes may be before it.
+// MSEProved reports whether b, the client's data after the answer, contains want. Padding
+// of up to 512 bytes may precede want.
 func MSEProved(b []byte, want *[20]byte) bool {
 	return bytes.Contains(b[:min(len(b), mseMax-mseKey+len(want))], want[:])
 }
 
-// mseExponent makes our exponent of the salt: 1000 to 66535.
+// mseExponent makes our exponent from the salt: 1000 to 66535.
 func mseExponent(salt uint32) uint32 { return 1000 + (salt^salt>>16)&0xffff }
 
-// power2 makes y 2 to the power of x, which has at least 6 bits.
+// power2 sets y to 2 to the power of x. x has at least 6 bits.
 func (g *mseGroup) power2(y *mseNumber, x uint32) {
-	// 1 in the form that multiply works with is 2^768 - P, and doublings need no division.
-	// The exponent's first 6 bits are that many.
+	// In Montgomery form, 1 is 2^768 - P. Doubling needs no division, so the first 6 bits
+	// of the exponent are done by doubling alone.
 	rest := 0
 	for x>>rest > 63 {
 		rest++
@@ -113,9 +113,9 @@ func (g *mseGroup) power2(y *mseNumber, x uint32) {
 	g.multiply(y, y, &mseNumber{1})
 }
 
-// power makes y, somebody's key, the secret that it gives with the exponent x. It returns
-// false for what is no key: of other numbers than 2 to P-2 everybody knows the secret, and
-// no client has them.
+// power replaces y, the other side's key, by the shared secret for the exponent x. It
+// returns false if y is not in 2 to P-2: for other numbers everybody can tell the secret,
+// and no client uses them.
 func (g *mseGroup) power(y *mseNumber, x uint32) bool {
 	last := g.prime
 	last[0]--
@@ -145,7 +145,7 @@ func (z *mseNumber) set(b []byte) {
 	}
 }
 
-// put writes it.
+// put writes a big-endian number of 96 bytes.
 func (z *mseNumber) put(b []byte) {
 	for i := range z {
 		binary.BigEndian.PutUint32(b[4*i:], z[len(z)-1-i])
@@ -162,7 +162,7 @@ func (z *mseNumber) less(x *mseNumber) bool {
 	return false
 }
 
-// subtract takes x from z, modulo 2^768.
+// subtract subtracts x from z, modulo 2^768.
 func (z *mseNumber) subtract(x *mseNumber) {
 	borrow := uint64(0)
 	for i := range z {
@@ -172,7 +172,7 @@ func (z *mseNumber) subtract(x *mseNumber) {
 	}
 }
 
-// reduce finishes a number below 2P of 769 bits, of which over is the highest.
+// reduce reduces a number of 769 bits below 2P modulo the prime. over is the highest bit.
 func (g *mseGroup) reduce(z *mseNumber, over uint32) {
 	if over != 0 || !z.less(&g.prime) {
 		z.subtract(&g.prime)
@@ -189,14 +189,14 @@ func (g *mseGroup) double(z *mseNumber) {
 	g.reduce(z, over)
 }
 
-// multiply makes z the product of x and y, divided by 2^768, modulo the prime
-// (Montgomery's way: no division). Both are below the prime, and may be z.
+// multiply sets z to x times y, divided by 2^768, modulo the prime. Montgomery's method
+// needs no division. x and y are below the prime. Either may be z.
 func (g *mseGroup) multiply(z, x, y *mseNumber) {
 	var t mseNumber
 	over := uint32(0) // t has 769 bits
 	for _, d := range x {
-		// To t comes d*y, and as much of the prime as makes the lowest part 0. That
-		// part is left out.
+		// Add d*y to t, and the multiple of the prime that makes the lowest part 0. Then
+		// drop that part.
 		a := uint64(d)*uint64(y[0]) + uint64(t[0])
 		m := uint32(a) * g.inverse
 		b := uint64(m)*uint64(g.prime[0]) + uint64(uint32(a))

@@ -4,19 +4,19 @@ package detect
 
 import "fmt"
 
-// MaxNames is the most patterns that a list of names has.
+// MaxNames is how many patterns a list of names can have.
 const MaxNames = 128
 
 // maxNameText is the longest DNS name, as text.
 const maxNameText = 253
 
-// Names is a list of patterns of DNS names: "tracker.example.org" is that name,
-// and "*.example.org" every name below, but not example.org itself. The zero value
-// matches nothing.
+// Names is a list of patterns for DNS names. "tracker.example.org" matches only that
+// name. "*.example.org" matches every name below, but not example.org itself. The zero
+// value matches nothing.
 type Names struct{ patterns []namePattern }
 
 type namePattern struct {
-	name  string // in lower case; with its first dot when below
+	name  string // in lower case; begins with a dot if below
 	below bool
 }
 
@@ -42,7 +42,7 @@ func compileName(text string) (p namePattern, wrong string) {
 		p.below = true
 		name = name[2:]
 	}
-	if len(name) > 1 && name[len(name)-1] == '.' { // of the root
+	if len(name) > 1 && name[len(name)-1] == '.' { // the root's dot
 		name = name[:len(name)-1]
 	}
 	if name == "" {
@@ -83,8 +83,8 @@ func compileName(text string) (p namePattern, wrong string) {
 // Len returns the number of patterns.
 func (n *Names) Len() int { return len(n.patterns) }
 
-// Match reports whether name, without a dot at its end, fits one of the patterns.
-// Case does not matter.
+// Match reports whether name, without a dot at its end, matches one of the patterns. Case
+// does not matter.
 func (n *Names) Match(name []byte) bool {
 	for i := range n.patterns {
 		p := &n.patterns[i]

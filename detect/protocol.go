@@ -4,14 +4,14 @@ package detect
 
 import "slices"
 
-// Kind is how much a payload says.
+// Kind says how sure a payload is, and which part it plays.
 type Kind uint8
 
 const (
 	// None: the payload is not of the protocol.
 	None Kind = iota
-	// Weak: it fits, but is too short to say so alone; it counts only
-	// towards or from a known peer.
+	// Weak: the payload fits, but is too short to be sure. It counts only to or from a
+	// known peer.
 	Weak
 	// Query: a client asks a peer and waits for an answer.
 	Query
@@ -24,24 +24,24 @@ const (
 // Reason names what was recognised, for logs and the status page.
 type Reason uint8
 
-// The reasons a host is held for a client.
+// The reasons for taking a host for a client.
 const (
 	ReasonNone      Reason = iota
 	ReasonPing             // it pinged a peer
 	ReasonPong             // it answered a ping
-	ReasonPeer             // it went to a known peer
+	ReasonPeer             // it contacted a known peer
 	ReasonHello            // it opened a session
-	ReasonTransfer         // clear-text HTTP of a transfer
-	ReasonPush             // a transfer over a connection from outside
+	ReasonTransfer         // it transferred a file over plain HTTP
+	ReasonPush             // it served a file over a connection from outside
 	ReasonProbe            // it answered a probe
 	ReasonAnnounce         // it asked a tracker
-	ReasonLocal            // it looked for peers in the LAN
-	ReasonEncrypted        // an encrypted session, and more that speaks for it
-	ReasonName             // it asked for a name that is listed
-	ReasonFlow             // a flow of the protocol that was going on already
-	ReasonMapping          // it had the router open a port
-	ReasonMany             // it spoke to many addresses from one port
-	ReasonHandshake        // it went on with an encrypted handshake as only it can
+	ReasonLocal            // it searched the LAN for peers
+	ReasonEncrypted        // it opened an encrypted session, and there was other evidence
+	ReasonName             // it looked up a listed DNS name
+	ReasonFlow             // it was in the middle of a flow of the protocol
+	ReasonMapping          // it asked the router to open a port
+	ReasonMany             // it sent to many addresses from one port
+	ReasonHandshake        // it completed an encrypted handshake that we answered
 )
 
 var reasonNames = [...]string{
@@ -57,17 +57,16 @@ func (r Reason) String() string {
 	return "unknown"
 }
 
-// Endpoint is an address (IPv4 in its mapped form ::ffff:a.b.c.d) and a port.
+// Endpoint is an address and a port. IPv4 is in its mapped form, ::ffff:a.b.c.d.
 type Endpoint struct {
 	Addr [16]byte
 	Port uint16
 }
 
-// MaxNamed is the number of peers that one payload can name; what is beyond
-// is left out.
+// MaxNamed is how many peers of one payload are kept. Further ones are ignored.
 const MaxNamed = 32
 
-// Finding is what a payload said. The owner keeps one and passes it in, so that
+// Finding is what a payload tells. The caller owns the Finding and passes it in, so that
 // nothing is allocated.
 type Finding struct {
 	Kind   Kind
@@ -77,37 +76,38 @@ type Finding struct {
 	// Peers[:N] are the peers that the head of a request names.
 	Peers [MaxNamed]Endpoint
 	N     int
-	// Ignored counts addresses that were named but malformed or absurd.
+	// Ignored counts named addresses that are malformed or cannot be a peer's.
 	Ignored int
-	// Client is the name of the program, where the payload tells it.
+	// Client is the program's name, if the payload contains it.
 	Client ClientName
-	// TCPPort and UDPPort are where the sender says that it listens, or 0.
+	// TCPPort and UDPPort are the ports at which the sender says it listens, or 0.
 	TCPPort, UDPPort uint16
-	// OtherPort is a second one by TCP, or 0. It is cut, but not asked at.
+	// OtherPort is a second TCP port of the sender, or 0. It is blocked, but never
+	// probed.
 	OtherPort uint16
 	// Hash is the info-hash of a torrent that the sender names, or zero.
 	Hash [20]byte
-	// Conduct says that only such a program sends this of its own accord: no web
-	// page can have a browser send it, nor can anybody outside cause it. Sent to
-	// several addresses it proves the program.
+	// Conduct says that only a program of the protocol sends this, and of its own accord.
+	// No web page can make a browser send it, and nobody outside can provoke it. Sent to
+	// several addresses, it proves the program.
 	Conduct bool
-	// NotListening says that the datagram came from a port at which its sender need not
-	// listen: it is not asked there, and the port is not cut.
+	// NotListening says that the sender may not listen at the datagram's source port. The
+	// engine neither probes nor blocks that port.
 	NotListening bool
-	// Key is what datagrams to and from the sender are enciphered with, where the payload
-	// gives it away, or zero. It goes back to Keyed, and to the probes that need it.
+	// Key is the key that encrypts the sender's datagrams, if the payload reveals it, or
+	// zero. The engine passes it to Keyed, and to the probes that need it.
 	Key [16]byte
-	// Length is how many bytes from the beginning on the message has that First or Next
-	// recognised, where what follows it is to be shown to Next; else 0.
+	// Length is the length of the message that First or Next recognised, counted from the
+	// start of its input, if Next should read what follows. Otherwise it is 0.
 	Length int
-	// Wait says that the next message tells more. Of a host of which nothing is proved, the
-	// connection goes on until that one has come.
+	// Wait says that the next message tells more. If nothing is proved about the host
+	// yet, the connection stays open until that message has come.
 	Wait bool
-	// Inner is a number for whom the datagram is for behind a proxy, or 0.
+	// Inner is a hash of the destination behind a proxy, or 0 without a proxy.
 	Inner uint32
 }
 
-// Reset empties the finding for its next use.
+// Reset clears the finding for its next use.
 func (f *Finding) Reset() {
 	f.Kind, f.Reason, f.Protocol, f.N, f.Ignored = None, ReasonNone, 0, 0, 0
 	f.Client.n, f.TCPPort, f.UDPPort, f.Hash, f.Key, f.Inner = 0, 0, 0, [20]byte{}, [16]byte{}, 0
@@ -125,76 +125,75 @@ func (f *Finding) name(e Endpoint, ok bool) {
 	}
 }
 
-// Answer is the form in which a query is answered in a peer's name.
+// Answer is how the engine answers a query in a peer's name.
 type Answer uint8
 
 const (
 	// AnswerNone leaves queries unanswered.
 	AnswerNone Answer = iota
-	// AnswerWelcome says that the peer has room. The client stays in its
-	// UDP mode and tries to connect.
+	// AnswerWelcome says that the peer has a free slot. The client stays in its UDP mode
+	// and tries to connect.
 	AnswerWelcome
-	// AnswerFull says that the peer has none. The client goes on asking.
+	// AnswerFull says that the peer has no free slot. The client goes on asking.
 	AnswerFull
 )
 
-// Match is what a look at the beginning of a stream yields.
+// Match is the result of reading the beginning of a stream.
 type Match uint8
 
 const (
-	// No: these bytes are not of the protocol.
+	// No: these bytes do not belong to the protocol.
 	No Match = iota
-	// More: they could become so; show more.
+	// More: more bytes are needed to decide.
 	More
-	// Yes: they are.
+	// Yes: these bytes belong to the protocol.
 	Yes
-	// Gap: what comes before these bytes was not shown yet.
+	// Gap: earlier bytes are still missing.
 	Gap
-	// Hint: they can be, but others look the same. The host is asked; on a client of the
-	// protocol that is locked, they are taken for it.
+	// Hint: they may belong to the protocol, but other traffic looks the same. The engine
+	// probes the host. On a locked client of the protocol, a Hint counts as a Yes.
 	Hint
 )
 
-// FlowState is what a protocol keeps of one flow. What the words mean is the protocol's own
-// business; all are zero in a flow that is new.
+// FlowState is what a protocol keeps for one flow. Only the protocol knows what its words
+// mean. All are zero in a new flow.
 type FlowState [5]uint32
 
-// Protocol is everything the engine has to know of one protocol. A nil function
-// stands for "the protocol has none".
+// Protocol is everything that the engine has to know about one protocol. A nil function
+// means that the protocol has no such thing.
 type Protocol struct {
-	// Name is the identifier in configuration and JSON, of small letters. Title is the
-	// name for people, and Programs are the programs that they know, the most common first.
+	// Name is the identifier in configuration and JSON. Title is the name for people.
 	Name, Title, Programs string
 
-	// Datagram classifies the UDP payload b of a LAN host. It sets f.Reason.
+	// Datagram classifies the UDP payload b from a LAN host. It sets f.Reason.
 	Datagram func(b []byte, f *Finding) Kind
 
-	// First looks at the first bytes of one direction of a TCP connection;
-	// outbound tells whether the LAN host sent them. It is called again
-	// with more bytes while it returns More, with at most StreamBuffer. It
-	// changes f only when it returns Yes or Hint.
+	// First reads the first bytes of one direction of a TCP connection. outbound says
+	// that the LAN host sent them. While First returns More, the caller calls it again
+	// with more bytes, StreamBuffer at most. First changes f only when it returns Yes or
+	// Hint.
 	First func(b []byte, outbound bool, f *Finding) Match
 
-	// Next looks at the next message of a connection in which one was recognised that has
-	// f.Length, and is called as First is. It may set f.Length, too; No ends it.
+	// Next reads the message after one for which f.Length was set. The caller calls it in
+	// the same way as First. Next may set f.Length again. No ends the reading.
 	Next func(b []byte, outbound bool, f *Finding) Match
 
-	// Middle reports whether b, a segment of a connection whose beginning was not seen,
-	// shows to be of the protocol. It decides about connections of a locked client only.
+	// Middle reports whether the segment b shows the protocol, on a connection whose
+	// beginning nobody saw. It is used only for connections of a locked client.
 	Middle func(b []byte) bool
 
-	// Header looks at one line of an HTTP head, without its line end; first
-	// says that it is the request or status line. It sets f.Peers where the
-	// line names some.
+	// Header reads one line of an HTTP head, without its line end. first says that it is
+	// the request or status line. Header sets f.Peers if the line names some.
 	Header func(line []byte, first, outbound bool, f *Finding) Match
 
-	// Flow looks at datagrams of a LAN host that Datagram calls Weak, one flow at a
-	// time: at is when the datagram came, in microseconds of a clock that wraps. Yes is
-	// conduct of the program, Hint makes its host a suspect.
+	// Flow reads the datagrams from a LAN host that Datagram calls Weak, one flow at a
+	// time. at is the time of arrival, in microseconds of a clock that wraps. Yes counts
+	// as conduct of the program. Hint makes the host a suspect.
 	Flow func(s *FlowState, b []byte, at uint32) Match
 
-	// Keyed classifies the UDP payload b of a LAN host in which nothing was recognised, as
-	// Datagram does, with the key that the host has given away.
+	// Keyed classifies the UDP payload b from a LAN host, in the same way as Datagram,
+	// with the key that the host has revealed. It gets the payloads that no protocol
+	// recognised.
 	Keyed func(b []byte, key *[16]byte, f *Finding) Kind
 
 	// Local reports whether b, which a LAN host sent to one of Groups, is a search for
@@ -202,32 +201,33 @@ type Protocol struct {
 	Local  func(b []byte, port uint16, f *Finding) bool
 	Groups []Group
 
-	// Login is how a session in clear with a server is answered in the server's name.
+	// Login answers a plain session with a server in the server's name.
 	Login *Login
 
-	// Hidden is how encrypted sessions are told that look like nothing in particular.
+	// Hidden recognises encrypted sessions that look like random bytes.
 	Hidden *Handshake
-	// Decoy reports whether the address is one of those that Answer makes
-	// up: whoever goes there is a client, but reveals no peer.
+	// Decoy reports whether Answer made up the address. A host that goes there is a
+	// client, but reveals no peer.
 	Decoy func(a *[16]byte) bool
 
-	// Answer builds into dst, which has room for MaxAnswer, the answer that
-	// fits query, and returns its length, or 0 when there is none.
+	// Answer builds the answer to query into dst, which has room for MaxAnswer. It
+	// returns the length of the answer, or 0 if there is none.
 	Answer func(dst, query []byte, form Answer, a *Asked) int
 
 	// Probes are the ways to make a running client answer.
 	Probes []Probe
 
-	// WebRTC says that its programs have sessions of WebRTC, too.
+	// WebRTC says that some of its programs use WebRTC as well.
 	WebRTC bool
 
-	// Exclusive says that the address of a peer serves nothing but the protocol: all
-	// between a locked client and its peers is cut, also what was there before.
+	// Exclusive says that a peer's address serves nothing but the protocol. The engine
+	// cuts all traffic between a locked client and its peers, including older
+	// connections.
 	Exclusive bool
 
-	// Sift says that the protocol's traffic can look like nothing in particular: what a
-	// host says is looked at more closely, and a lock cuts the client's own ports, and each
-	// connection by what it is.
+	// Sift says that the protocol's traffic can look like random bytes. The engine looks
+	// at the host's traffic more closely. A lock then blocks the client's own ports, and
+	// judges each connection by its content.
 	Sift bool
 
 	// Mode is what is done about the protocol, and Strict says that its lock lets no TCP
@@ -242,24 +242,24 @@ type Protocol struct {
 	// Full says that Answer has the form AnswerFull as well.
 	Full bool
 
-	// Quiet says that a client that has its sessions says nothing by which it is known,
-	// and that nothing of these is either, but for their first bytes. Clients that had
-	// theirs before are asked by TCP at Port.
+	// Quiet says that a session shows the protocol only in its first bytes, and that a
+	// client with open sessions sends nothing else. The engine probes hosts that may have
+	// such older sessions at Port, by TCP.
 	Quiet bool
 
 	// OnePort says that its programs listen at one number by TCP and UDP.
 	OnePort bool
-	// Port is where a client listens that does not say where, or 0.
+	// Port is where a client listens if it does not name a port, or 0.
 	Port uint16
-	// Ports are where its programs listen if nobody has changed that. A client that is
-	// known by its connections alone is asked there.
+	// Ports are the default listening ports of its programs. The engine probes there if
+	// it knows a client only by its connections.
 	Ports []uint16
-	// Servers are the ports at which servers of the network take logins, and hardly anything
-	// else is served. A host that has a connection to one of them, or to one of Ports, when
-	// the wall starts, is asked at Ports.
+	// Servers are the login ports of the network's servers. Hardly any other service uses
+	// them. If a host has a connection to one of them, or to one of Ports, when the
+	// engine starts, the engine probes the host at Ports.
 	Servers []uint16
-	// Names are the DNS names that its programs look up, as far as they have
-	// any: who asks for one is suspected; "*." stands for any names before.
+	// Names are the DNS names that its programs look up. A host that looks one up becomes
+	// a suspect. "*." stands for all names below.
 	Names []string
 }
 
@@ -289,57 +289,62 @@ func (p *Protocol) Asks(tcp bool) bool {
 	return false
 }
 
-// Handshake is an encrypted handshake that gives its program away to whoever answers it.
+// Handshake is an encrypted handshake. A program reveals itself to the side that answers
+// it.
 type Handshake struct {
-	// First reports whether b, the first data of a connection, can begin it. Alone says that
-	// so little else begins so that one such connection is enough to be asked.
+	// First reports whether b, the first data of a connection, can begin the handshake.
+	// Alone says that little else begins in that way, so that a single such connection is
+	// enough for the engine to test it.
 	First func(b []byte) bool
 	Alone bool
-	// Shaped reports whether b can begin a session that cannot be asked. That counts only
-	// on a host that is locked for the protocol. It may be nil.
+	// Shaped reports whether b can begin a session that the engine cannot test. It counts
+	// only on a host that is locked for the protocol. It may be nil.
 	Shaped func(b []byte) bool
-	// Middle shows the next segment b of a connection that is in its middle, and reports
-	// whether it is a session, in clear or encrypted. More asks for more of it. ends says
-	// that its sender had nothing more to send (TCP's flag PSH).
+	// Middle reads the next segment b of a connection that is in its middle. It reports
+	// whether the connection is a session of the protocol, plain or encrypted. More asks
+	// for another segment. ends says that the sender had nothing more to send (TCP's flag
+	// PSH).
 	Middle func(m *PeerMiddle, b []byte, ends bool) Match
-	// Answer builds what answers the handshake into dst, and returns its length: first is
-	// what the one who opened the connection sent. Proof writes into want what he then
-	// sends, as only the program can. It reports whether there is such a thing.
-	// Proved looks for it. The same salt makes the same answer.
+	// Answer builds the answer to the handshake into dst, and returns its length. first
+	// is what the opener of the connection sent. Proof writes into want what only the
+	// program can send next. It returns false if first has no such proof. Proved looks
+	// for want in b. The same salt makes the same answer.
 	Answer func(dst, first []byte, salt uint32) int
 	Proof  func(first []byte, salt uint32, want *[20]byte) bool
 	Proved func(b []byte, want *[20]byte) bool
 }
 
-// Login is the beginning of a session with a server, in clear. A client that has but one server
-// is proved by what it says when it is answered in that one's name.
+// Login is the beginning of a plain session with a server. The engine answers in the
+// server's name, and the client's reply proves the program. So a client with only one
+// server can be proved too.
 type Login struct {
-	// Answer builds into dst what a server says to first, the words in which the session was
-	// recognised, and returns its length, or 0 when there is no answer to these. The same salt
-	// makes the same answer.
+	// Answer builds into dst what a server replies to first, the bytes in which the
+	// session was recognised. It returns the length, or 0 if it has no answer to these
+	// bytes. The same salt makes the same answer.
 	Answer func(dst, first []byte, salt uint32) int
-	// Told reads a segment b that the program sent when it had seen the answer. Yes is what only
-	// such a program says to that; Hint is so as well, but more may come that tells more of it.
+	// Told reads a segment b that the program sent after it saw the answer. Yes and Hint
+	// both mean that only such a program says this. After a Hint, later segments may tell
+	// more.
 	Told func(b []byte, salt uint32, f *Finding) Match
 }
 
-// Asked is what an answer in a peer's name depends on beside the query.
+// Asked is what an answer in a peer's name depends on, apart from the query.
 type Asked struct {
-	Peer     [16]byte // in whose name it is
+	Peer     [16]byte // the peer that seems to answer
 	PeerPort uint16
-	Client   Endpoint // who asked
-	Salt     uint32   // varies what may vary
+	Client   Endpoint // the client that asked
+	Salt     uint32   // varies the parts that may vary
 }
 
 // Probe is one way to make a running client answer.
 type Probe struct {
 	// Name is for logs.
 	Name string
-	// TCP says that it goes over TCP to where the client listens, and not
-	// by UDP to where its queries come from.
+	// TCP says that the probe goes by TCP to the port where the client listens. Other
+	// probes go by UDP to the port from which the client's queries come.
 	TCP bool
-	// Alone is how many bytes of it are sent first, by TCP. Only another program answers
-	// them.
+	// Alone is how many bytes of a TCP probe are sent first, on their own. If the host
+	// answers those bytes, it runs some other program.
 	Alone int
 	// Every is how many seconds are at least between two such questions to a host, or 0:
 	// some programs take who asks too often for an attacker.
@@ -347,20 +352,20 @@ type Probe struct {
 	// Visible says that the user of the program sees that it was asked. Only a host is asked
 	// that is suspected of this very protocol.
 	Visible bool
-	// Hash says that it is about a torrent that the client has named, Key that it is made
-	// with the key that the client has given away.
+	// Hash says that the probe needs the info-hash of a torrent that the client has
+	// named. Key says that it needs the key that the client has revealed.
 	Hash, Key bool
-	// Weak says that an answer has no token in it. It keeps a lock. Of a suspect it proves
-	// nothing: with what it gives away, the suspect is asked anew.
+	// Weak says that the answer contains no token. Such an answer keeps a lock, but
+	// proves nothing about a suspect. The engine uses what it reveals to probe the
+	// suspect again.
 	Weak bool
-	// Build builds the probe into dst, which has room for MaxAnswer, and
-	// returns its length, or 0 when this way cannot be gone. query is the
-	// last query of the client, or with Hash the info-hash that it named last, or with
-	// Key its key, and may be empty. The same salt makes the same probe.
+	// Build builds the probe into dst, which has room for MaxAnswer. It returns the
+	// length, or 0 if it cannot build the probe. query is the client's last query; with
+	// Hash, the info-hash that the client named last; with Key, the client's key. It may
+	// be empty. The same salt makes the same probe.
 	Build func(dst, query []byte, salt uint32) int
-	// Answered reports whether b, which the client sent back, answers the
-	// probe. Where it is nil, whatever Datagram or First and Header
-	// recognise does.
+	// Answered reports whether b, which the client sent back, answers the probe. If
+	// Answered is nil, any b that Datagram, or First and Header, recognise is an answer.
 	Answered func(b, probe []byte) bool
 }
 
@@ -370,12 +375,12 @@ const MaxQuery = 64
 // MaxAnswer is the longest answer or probe that is built, in bytes.
 const MaxAnswer = 768
 
-// ProbePort is the port of the router from which probes go out and to which
-// the answers come: FastTrack's own.
+// ProbePort is the router's port for probes: they leave from it, and the answers come to
+// it. It is FastTrack's own port.
 const ProbePort = 1214
 
-// All are the protocols that are known, at most MaxProtocols. The index is used as a number
-// for the protocol in tables.
+// All are the known protocols, at most MaxProtocols. Tables use the index as the
+// protocol's number.
 var All = []*Protocol{&FastTrack, &BitTorrent, &WinMX, &OpenNAP, &EDonkey, &Soulseek, &DirectConnect, &Gnutella}
 
 // MaxLimited is how many questions there may be with Probe.Every, in all protocols.
@@ -384,8 +389,8 @@ const MaxLimited = 8
 // MaxProtocols is how many protocols the tables have room for.
 const MaxProtocols = 16
 
-// Meets reports whether a connection to the port makes its host one that is asked: whether
-// servers or peers of a network that has servers are there.
+// Meets reports whether the engine probes a host for having a connection to the port:
+// whether any protocol with servers has servers or peers there.
 func Meets(port uint16) bool {
 	for _, p := range All {
 		if p.Meets(port) {
@@ -395,7 +400,7 @@ func Meets(port uint16) bool {
 	return false
 }
 
-// Meets reports whether servers or peers of the protocol are at the port.
+// Meets reports whether the protocol has servers, and has servers or peers at the port.
 func (p *Protocol) Meets(port uint16) bool {
 	return p.Servers != nil && (slices.Contains(p.Servers, port) || slices.Contains(p.Ports, port))
 }
@@ -410,7 +415,7 @@ func ByName(name string) int {
 	return -1
 }
 
-// Plausible reports whether a peer can be at e: a public unicast address with a
+// Plausible reports whether a peer can be at e: e needs a public unicast address and a
 // port.
 func Plausible(e Endpoint) bool {
 	if e.Port == 0 {
@@ -418,8 +423,8 @@ func Plausible(e Endpoint) bool {
 	}
 	a := &e.Addr
 	if !is4(a) {
-		// Global unicast is 2000::/3 (RFC 4291); documentation
-		// prefixes are left in, test networks use them.
+		// Global unicast is 2000::/3 (RFC 4291). Documentation prefixes count as
+		// plausible, because test networks use them.
 		return a[0]&0xe0 == 0x20
 	}
 	b, c := a[12], a[13]

@@ -4,18 +4,16 @@ package detect
 
 import "bytes"
 
-// StreamBuffer is how much of a beginning, or of one HTTP line, is kept when it
-// is spread over segments, in bytes; of a longer line the beginning counts. Only the
-// first line of a head is read whole where one segment has it: that of an announce
-// has the port at its end.
+// StreamBuffer is how many bytes are kept of a beginning, or of one HTTP line, that is
+// spread over several segments. A longer line is cut off there. Only the first line of a
+// head is read whole, if one segment contains it: an announce has the port at its end.
 const StreamBuffer = 160
 
-// StreamLimit is how much of one direction of a connection is looked at, in
-// bytes.
+// StreamLimit is how many bytes of one direction of a connection are read.
 const StreamLimit = 4096
 
-// Set is a set of protocols: bit i stands for All[i]. A stream is always fed with the
-// same set.
+// Set is a set of protocols: bit i stands for All[i]. The caller always feeds a stream
+// with the same set.
 type Set uint32
 
 // Has reports whether protocol i is in the set.
@@ -25,49 +23,48 @@ type phase uint8
 
 const (
 	phaseNew   phase = iota // nothing seen
-	phaseFirst              // undecided what the beginning is
+	phaseFirst              // the beginning is still undecided
 	phaseLine               // in an HTTP head
-	phaseNext               // at the next message of what was recognised, or before it
-	phaseDone               // nothing more to see here
+	phaseNext               // at or before the message that Next reads
+	phaseDone               // nothing more to read
 )
 
-// Stream reads one direction of a TCP connection. It keeps what it needs in
-// itself: no pointer, no allocation. The zero value is ready.
+// Stream reads one direction of a TCP connection. It has no pointers and allocates
+// nothing. The zero value is ready.
 type Stream struct {
-	next  uint32 // sequence number that follows what was seen
-	began uint32 // sequence number of the beginning, behind what is for a proxy
-	inner uint32 // a number for whom it is that the proxy leads to, or 0
-	// innerPort is the port there.
+	next  uint32 // sequence number after the bytes seen so far
+	began uint32 // sequence number of the beginning, after the messages to a proxy
+	inner uint32 // hash of the destination behind the proxy, or 0
+	// innerPort is the port of that destination.
 	innerPort uint16
 	seen      uint16 // bytes looked at
-	skip      uint16 // bytes that are left of the message before the next
+	skip      uint16 // bytes left before the message that Next reads
 	n         uint8  // bytes in buf
-	proxy     uint8  // what was said to a SOCKS proxy
-	// connect: the head being read asks an HTTP proxy to connect.
+	proxy     uint8  // state of the SOCKS messages to a proxy
+	// connect: the current head asks an HTTP proxy to connect.
 	connect bool
 	phase   phase
-	http    bool // it began as HTTP
-	first   bool // the line being read is the request or status line
+	http    bool // the stream began as HTTP
+	first   bool // the current line is the request or status line
 	over    bool // the HTTP head was read to its end
 	// claimed: a protocol was recognised.
 	claimed bool
-	// owner is the protocol in which the beginning or the first of the lines of a head was
-	// recognised, counted from 1: others are not asked about the lines that follow. What a
-	// program calls itself may be a name that another protocol knows.
+	// owner is the protocol that was recognised in the beginning, or first in the lines
+	// of a head, counted from 1. Other protocols do not read the lines that follow:
+	// another protocol might know the name that the program calls itself.
 	owner uint8
-	// browser: a line of the head is one that only web browsers write.
+	// browser: the head has a line that only web browsers write.
 	browser bool
 	buf     [StreamBuffer]byte
 }
 
-// Feed looks at the segment b with sequence number seq, sent by the LAN host if
-// outbound. It returns Yes when a protocol of set was recognised (f says which,
-// and names peers), Hint when the beginning can be of one, No when nothing more can
-// come, and More when the next segment is to be shown. After a Yes, further segments may
-// tell more.
+// Feed reads the segment b with sequence number seq. outbound says that the LAN host sent
+// it. Feed returns Yes when it recognises a protocol of set (f says which, and names
+// peers), Hint when the beginning may belong to one, No when nothing more can come, and
+// More when it needs the next segment. After a Yes, further segments may tell more.
 //
-// Segments may overlap or come twice. One that leaves a gap is not read: Feed
-// returns Gap, and the caller shows it again when what is missing has come.
+// Segments may overlap or come twice. Feed does not read a segment that leaves a gap: it
+// returns Gap. The caller feeds that segment again when the missing bytes have come.
 func (s *Stream) Feed(set Set, seq uint32, b []byte, outbound bool, f *Finding) Match {
 	if s.Done() {
 		return No
@@ -115,12 +112,12 @@ func (s *Stream) scan(set Set, b []byte, outbound bool, f *Finding) Match {
 	return m
 }
 
-// scanFirst looks at b, which follows what is kept of a beginning. It returns what is
-// still to be looked at, if anything: what is behind a message to a proxy, or the first
-// line of a head with what is kept of it.
+// scanFirst reads b, which follows the buffered part of a beginning. It returns the bytes
+// that are still to be read, if any: those after a message to a proxy, or the first line
+// of a head together with its buffered part.
 func (s *Stream) scanFirst(set Set, b []byte, outbound bool, f *Finding) (m Match, rest []byte) {
 	start := b
-	if s.n > 0 { // what came before and this, as far as it fits
+	if s.n > 0 { // the buffered bytes and these, as far as they fit
 		n := copy(s.buf[s.n:], b)
 		start = s.buf[:int(s.n)+n]
 	}
@@ -148,7 +145,7 @@ func (s *Stream) scanFirst(set Set, b []byte, outbound bool, f *Finding) (m Matc
 			return m, b
 		}
 	}
-	if m == More && len(start) < StreamBuffer && s.seen < StreamLimit { // still open: keep it
+	if m == More && len(start) < StreamBuffer && s.seen < StreamLimit { // undecided: keep it
 		if s.n == 0 {
 			copy(s.buf[:], b)
 		}
@@ -162,8 +159,8 @@ func (s *Stream) scanFirst(set Set, b []byte, outbound bool, f *Finding) (m Matc
 	return m, nil
 }
 
-// scanNext looks at messages behind the first one. found says that this was recognised just
-// now.
+// scanNext reads the messages after the first one. found says that the first one was
+// recognised just now.
 func (s *Stream) scanNext(b []byte, outbound bool, f *Finding, found bool) Match {
 	next := All[s.owner-1].Next
 	for s.phase == phaseNext && len(b) > 0 {
@@ -173,7 +170,7 @@ func (s *Stream) scanNext(b []byte, outbound bool, f *Finding, found bool) Match
 			break
 		}
 		start := b
-		if s.n > 0 { // what came before and this, as far as it fits
+		if s.n > 0 { // the buffered bytes and these, as far as they fit
 			n := copy(s.buf[s.n:], b)
 			start = s.buf[:int(s.n)+n]
 		}
@@ -208,19 +205,20 @@ func (s *Stream) scanNext(b []byte, outbound bool, f *Finding, found bool) Match
 	return More
 }
 
-// skipTo has what is behind n bytes from the beginning of the message looked at next.
+// skipTo sets the start of the message that Next reads: n bytes after the start of this
+// one.
 func (s *Stream) skipTo(n int) {
 	s.skip, s.n = uint16(min(n-int(s.n), StreamLimit)), 0
 }
 
-// restart has what follows read as a beginning; n bytes of it have come already.
+// restart reads what follows as a new beginning. n bytes of it have come already.
 func (s *Stream) restart(n int) {
 	s.phase, s.n, s.seen, s.began = phaseFirst, 0, uint16(n), s.next-uint32(n)
 	s.http, s.first, s.over, s.browser, s.connect, s.owner = false, false, false, false, false, 0
 }
 
-// scanHead looks at lines of a head of HTTP. found says that something was recognised in
-// it just now. It returns what is behind the head of a request to connect.
+// scanHead reads lines of an HTTP head. found says that something was recognised in the
+// head just now. scanHead returns the bytes after the head of a CONNECT request.
 func (s *Stream) scanHead(set Set, b []byte, outbound bool, f *Finding, found bool) (m Match, rest []byte) {
 	for len(b) > 0 && s.phase != phaseDone {
 		end := bytes.IndexByte(b, '\n')
@@ -263,7 +261,7 @@ func (s *Stream) scanHead(set Set, b []byte, outbound bool, f *Finding, found bo
 		s.phase = phaseDone
 	}
 	if s.browser && !s.claimed {
-		// What these lines said before is a browser's too.
+		// A browser wrote the earlier lines too.
 		found, s.owner = false, 0
 		f.Reset()
 	}
@@ -277,8 +275,8 @@ func (s *Stream) scanHead(set Set, b []byte, outbound bool, f *Finding, found bo
 	return More, nil
 }
 
-// begin decides what a beginning is. It returns More both when it is open (the
-// phase stays) and when it is HTTP (the phase changes).
+// begin classifies a beginning. It returns More while the beginning is undecided (the
+// phase stays), and also for HTTP (the phase changes).
 func (s *Stream) begin(set Set, b []byte, outbound bool, f *Finding) Match {
 	http := httpStart(b)
 	found, open, hint := false, false, -1
@@ -293,7 +291,7 @@ func (s *Stream) begin(set Set, b []byte, outbound bool, f *Finding) Match {
 			break
 		}
 		if m == Hint {
-			f.Reset() // another may be sure
+			f.Reset() // another protocol may be sure
 			hint = i
 		}
 		open = open || m == More
@@ -328,16 +326,16 @@ func (s *Stream) header(set Set, line []byte, outbound bool, f *Finding) Match {
 	return No
 }
 
-// keep appends to the line that is being put together, as far as there is room.
+// keep appends to the buffered line, as far as there is room.
 func (s *Stream) keep(b []byte) { s.n += uint8(copy(s.buf[s.n:], b)) }
 
-// browserHeaders begin the lines of a head that web browsers write and that a page
-// cannot leave out.
+// browserHeaders are how the lines begin that web browsers write in a head. A web page
+// cannot suppress these lines.
 var browserHeaders = [...]string{
 	"user-agent: mozilla/", "accept-language:", "origin:", "referer:", "cookie:", "sec-",
 }
 
-// browserHeader reports whether the header line is one that web browsers write.
+// browserHeader reports whether web browsers write the header line.
 func browserHeader(line []byte) bool {
 	for _, h := range browserHeaders {
 		if hasPrefixFold(line, h) {
@@ -349,7 +347,7 @@ func browserHeader(line []byte) bool {
 
 var httpStarts = [...]string{
 	"GET ", "HEAD ", "POST ", "PUT ", "OPTIONS ", "DELETE ", "PATCH ", "CONNECT ", "HTTP/",
-	"GNUTELLA", // whose handshake has lines of the same form
+	"GNUTELLA", // its handshake has lines of the same form
 }
 
 // httpStart reports whether b begins an HTTP/1 request or reply.
@@ -366,37 +364,36 @@ func httpStart(b []byte) Match {
 	return open
 }
 
-// Start says with which sequence number the direction begins, where that is
-// known before its first segment.
+// Start sets the sequence number at which the direction begins, if it is known before the
+// first segment.
 func (s *Stream) Start(seq uint32) {
 	if s.phase == phaseNew {
 		s.phase, s.next, s.began = phaseFirst, seq, seq
 	}
 }
 
-// Far reports whether a sequence number is out of reach of what was seen: further
-// away than 16 MiB, the largest window of common systems.
+// Far reports whether a sequence number is out of reach: more than 16 MiB, the largest
+// window of common systems, away from the bytes seen so far.
 func (s *Stream) Far(seq uint32) bool {
 	const reach = 16 << 20
 	d := int32(seq - s.next)
 	return s.phase != phaseNew && (d > reach || d < -reach)
 }
 
-// Sure reports whether what was recognised is the words of the program that sent
-// them, and of no web browser. A page can have a browser send a request line and some
-// headers of its choice, so a head of HTTP has to be read to its end.
+// Sure reports whether a program of the protocol sent the recognised bytes, and no web
+// browser. A web page can make a browser send a request line and some headers of its
+// choice. So an HTTP head counts only when it was read to its end.
 func (s *Stream) Sure() bool { return s.claimed && (!s.http || s.over && !s.browser) }
 
-// Done reports whether nothing more is to be seen in this direction.
+// Done reports whether nothing more is to be read in this direction.
 func (s *Stream) Done() bool { return s.phase == phaseDone }
 
-// Began returns the sequence number of the first byte of the beginning: of what is behind
-// the words to a proxy, if it goes through one.
+// Began returns the sequence number of the first byte of the beginning. If the connection
+// goes through a proxy, the beginning comes after the messages to the proxy.
 func (s *Stream) Began() uint32 { return s.began }
 
-// Inner returns a number for whom the stream is for behind a proxy, or 0 when it goes
-// through none.
+// Inner returns a hash of the destination behind a proxy, or 0 without a proxy.
 func (s *Stream) Inner() uint32 { return s.inner }
 
-// InnerPort returns the port there.
+// InnerPort returns the port of that destination.
 func (s *Stream) InnerPort() uint16 { return s.innerPort }

@@ -2,55 +2,55 @@
 
 package detect
 
-// RTC is what one datagram of a LAN host says of a WebRTC session. WebTorrent's programs
-// exchange pieces by data channels of WebRTC: ICE (RFC 8445) finds a way by STUN, and SCTP
-// goes on within DTLS (RFC 8831). A browser's calls and games look much the same, so that
-// nothing of this proves anything. It only tells, of a host that is proved to run such a
-// program, which sessions are not a browser's.
+// RTC is what one datagram from a LAN host says about a WebRTC session. WebTorrent
+// programs exchange pieces over WebRTC data channels: ICE (RFC 8445) finds a path with
+// STUN, then SCTP runs inside DTLS (RFC 8831). Calls and games in a browser look much the
+// same, so nothing of this proves anything. It only tells which sessions are not a
+// browser's, on a host that is proved to run such a program.
 type RTC uint8
 
 const (
-	// RTCNone: nothing of WebRTC, or another part of it.
+	// RTCNone: not WebRTC, or an irrelevant part of it.
 	RTCNone RTC = iota
-	// RTCSTUN: a message of STUN that tells nothing more.
+	// RTCSTUN: a STUN message that tells nothing more.
 	RTCSTUN
-	// RTCProgram: STUN as programs make it that bring their own WebRTC, and no browser.
+	// RTCProgram: STUN from a program with its own WebRTC library, not from a browser.
 	RTCProgram
-	// RTCCheck: a connectivity check of ICE that a browser may have made.
+	// RTCCheck: an ICE connectivity check that a browser may have sent.
 	RTCCheck
-	// RTCHello: a ClientHello of DTLS that is not a browser's. All browsers offer SRTP,
-	// for data channels alone as well; none offers encrypt_then_mac (RFC 7366), as
-	// OpenSSL, GnuTLS and Mbed TLS do.
+	// RTCHello: a DTLS ClientHello that is not a browser's. All browsers offer SRTP, even
+	// for data channels alone. None offers encrypt_then_mac (RFC 7366), as OpenSSL,
+	// GnuTLS and Mbed TLS do.
 	RTCHello
-	// RTCData: DTLS application data, what data channels are made of. Voice and pictures
-	// are SRTP, which is not DTLS.
+	// RTCData: DTLS application data, which carries data channels. Voice and video use
+	// SRTP, which is not DTLS.
 	RTCData
-	// RTCLikeData: what may be the same by DTLS 1.3, by its first byte.
+	// RTCLikeData: possibly application data of DTLS 1.3, judged by its first byte.
 	RTCLikeData
 )
 
-// The attributes and the message of STUN (RFC 8489) that are looked at.
+// The STUN message and attributes (RFC 8489) that are used here.
 const (
 	stunBindingRequest = 0x0001
 	stunUsername       = 0x0006
 	stunSoftware       = 0x8022
 )
 
-// pionUfrag is how long the name of a session is that pion makes, of letters only. Chromium
-// and Safari make 4 characters, and Firefox 8.
+// pionUfrag is the length of the ICE user name fragment that pion makes, of letters only.
+// Chromium and Safari use 4 characters, Firefox 8.
 const pionUfrag = 16
 
-// WebRTC says what the UDP payload b of a LAN host is of a WebRTC session.
+// WebRTC says what the UDP payload b from a LAN host is in a WebRTC session.
 //
 // Sources: src/stun.c and src/ice.c of libjuice, which libdatachannel, libtorrent 2.1 and
-// node-datachannel (WebTorrent) use: each of its messages names it in SOFTWARE. rand.go
-// of pion/ice, which anacrolix/torrent uses. Captures of both and of Chromium.
+// node-datachannel (WebTorrent) use: each of its messages has its name in SOFTWARE.
+// rand.go of pion/ice, which anacrolix/torrent uses. Captures of both and of Chromium.
 func WebRTC(b []byte) RTC {
 	if len(b) < 13 {
 		return RTCNone
 	}
 	switch c := b[0]; {
-	case c&0xf0 == 0x40 && int(be16(b[2:]))+4 <= len(b): // within a channel of TURN
+	case c&0xf0 == 0x40 && int(be16(b[2:]))+4 <= len(b): // within a TURN channel
 		if b = b[4:]; len(b) < 13 || b[0] < 20 || b[0] > 63 {
 			return RTCNone
 		}
@@ -61,7 +61,7 @@ func WebRTC(b []byte) RTC {
 	return dtlsRTC(b)
 }
 
-// stunRTC looks at the attributes of a STUN message.
+// stunRTC reads the attributes of a STUN message.
 func stunRTC(b []byte) RTC {
 	if len(b) < stunHeader || int(be16(b[2:]))+stunHeader != len(b) {
 		return RTCNone
@@ -79,7 +79,7 @@ func stunRTC(b []byte) RTC {
 		case kind == stunSoftware && hasPrefix(value, []byte("libjuice")) == Yes:
 			return RTCProgram
 		case kind == stunUsername && request:
-			// The other side's name for the session, and the LAN host's own.
+			// The user name fragment of the other side, a colon, and the LAN host's own.
 			for i, c := range value {
 				if c == ':' {
 					found = RTCCheck
@@ -106,7 +106,7 @@ func isPionUfrag(b []byte) bool {
 	return true
 }
 
-// The types of a DTLS record and a handshake message (RFC 6347), and extensions.
+// The types of DTLS records, handshake messages (RFC 6347) and extensions.
 const (
 	dtlsData          = 23
 	dtlsClientHello   = 1
@@ -119,7 +119,7 @@ const (
 	dtlsMessage = 12
 )
 
-// dtlsRTC looks at the first record of a datagram of DTLS.
+// dtlsRTC reads the first record of a DTLS datagram.
 func dtlsRTC(b []byte) RTC {
 	if b[0]&0xe0 == 0x20 { // DTLS 1.3, encrypted (RFC 9147, 4)
 		return RTCLikeData
@@ -135,7 +135,8 @@ func dtlsRTC(b []byte) RTC {
 	if len(b) < dtlsMessage || encrypted {
 		return RTCNone
 	}
-	// The message's kind and length, its number, and which part of it this is.
+	// The type and length of the message, its number, and the offset and length of this
+	// fragment.
 	length := be32(b) & 0xffffff
 	whole := be32(b[5:])&0xffffff == 0 && be32(b[8:])&0xffffff == length && dtlsMessage+int(length) == len(b)
 	if b[0] != dtlsClientHello || !whole {

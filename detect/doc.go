@@ -4,7 +4,6 @@
 // consists of pure functions on bytes, without time, sockets, tables or allocation. It
 // depends on no other package of this module.
 //
-// Each protocol is one value of type Protocol in a file of its own, listed in All. The
-// engine (package state) knows protocols only through that type. So a new protocol needs
-// no change in the engine.
+// Each protocol is one value of type Protocol in a file of its own, listed in All. All
+// other packages know protocols only through that type: see docs/adding-a-protocol.md.
 package detect

@@ -2,25 +2,25 @@
 
 package detect
 
-// HarmlessDatagram reports whether the UDP payload b of a LAN host shows that its flow is
-// something known that is no file sharing. port is the port of the host outside. It is
-// for less work: nothing more of the flow is looked at, and the host is not asked what it
-// is because of it. What a protocol is sure of is not shown here: a tracker's connection
-// number may be anything, and look like any of this.
+// HarmlessDatagram reports whether the UDP payload b from a LAN host shows that its flow
+// is something known other than file sharing. port is the port of the host outside. This
+// saves work: the engine reads nothing more of the flow, and does not probe the host
+// because of it. The caller passes only payloads that no protocol is sure of: a tracker's
+// connection ID can be anything, so it can look like any form here.
 //
-// One datagram has to be enough, so each form is held to constants and lengths
-// that chance does not meet. Where the first bytes fit BitTorrent too:
+// One datagram must be enough. So each form needs constants and lengths that random bytes
+// do not have. Some forms begin with bytes that also fit BitTorrent:
 //
-//   - uTP begins with 01, 11, 21, 31 or 41. DNS and STUN can begin so; but then
-//     they have a constant where uTP has a time stamp, and uTP meets that in one
-//     packet of 65,536 (DNS, and the name behind it must fit too) or of 2^32.
-//     WireGuard's first message is that of uTP data on connection 0, which is
-//     one connection of 65,536, with exactly 148 bytes. Symmetric NTP looks
-//     like uTP in two bytes, and is left out.
+//   - uTP begins with 01, 11, 21, 31 or 41. DNS and STUN can begin like this too. But they
+//     have a constant where uTP has a time stamp. A uTP packet has the same value once in
+//     65,536 packets (DNS, and the name after it must fit too) or once in 2^32 (STUN).
+//     WireGuard's first message looks like uTP data on connection 0, which is one connection
+//     in 65,536, with exactly 148 bytes. Symmetric NTP shares two bytes with uTP, so it does
+//     not count as harmless.
 //   - A DHT message is a dictionary, "d": no form here begins so.
-//   - Vuze's DHT begins with a random number of 4 bytes, the highest bit set, as
-//     QUIC does: the version and two lengths of QUIC have to fit as well. Its
-//     replies begin with 000004, flags that no DNS query has.
+//   - Vuze's DHT begins with a random number of 4 bytes whose highest bit is set, like QUIC.
+//     So QUIC's version and two of its lengths must fit as well. The replies of Vuze's DHT
+//     begin with 000004, flags that no DNS query has.
 func HarmlessDatagram(b []byte, port uint16) bool {
 	if len(b) < 12 {
 		return false
@@ -41,7 +41,7 @@ func HarmlessDatagram(b []byte, port uint16) bool {
 			return true
 		}
 	case 4500:
-		// Beside encrypted packets, which begin with their number.
+		// Encrypted packets come to this port too, and begin with their number.
 		return be32(b) == 0 && isIKE(b[4:])
 	}
 	switch c := b[0]; {
@@ -55,7 +55,7 @@ func HarmlessDatagram(b []byte, port uint16) bool {
 	return isSTUN(b) && int(be16(b[2:]))+stunHeader == len(b) || isWireGuard(b)
 }
 
-// isNTP reports whether b is a client's request (RFC 5905), extensions included.
+// isNTP reports whether b is a client's NTP request (RFC 5905), perhaps with extensions.
 func isNTP(b []byte) bool {
 	const client = 3
 	version := b[0] >> 3 & 7
@@ -64,31 +64,30 @@ func isNTP(b []byte) bool {
 
 const openVPNPort = 1194
 
-// isOpenVPN reports whether b is the reset that opens an OpenVPN session (its
-// protocol's operation, 7 or 10, in the upper five bits; key 0 in the lower three).
-// It has little to be known by, hence only at OpenVPN's own port. No uTP packet
-// begins so.
+// isOpenVPN reports whether b is the reset that opens an OpenVPN session: opcode 7 or 10
+// in the upper five bits, key 0 in the lower three. That is not much to recognise, so it
+// counts only at OpenVPN's own port. No uTP packet begins so.
 func isOpenVPN(b []byte) bool {
 	op := b[0] >> 3
 	return len(b) >= 14 && b[0]&7 == 0 && (op == 7 || op == 10)
 }
 
-// isIKE reports whether b is one whole message of IKE (RFC 2409, RFC 7296).
+// isIKE reports whether b is one complete IKE message (RFC 2409, RFC 7296).
 func isIKE(b []byte) bool {
 	const header = 28
 	return len(b) >= header && (b[17] == 0x10 || b[17] == 0x20) &&
 		be32(b)|be32(b[4:]) != 0 && be32(b[24:]) == uint32(len(b))
 }
 
-// isQUIC reports whether b begins with a long header (RFC 8999), as the first
-// packets of either side do.
+// isQUIC reports whether b begins with a QUIC long header (RFC 8999), as the first
+// packets of both sides do.
 func isQUIC(b []byte) bool {
-	const most = 20 // bytes of a connection's number
+	const most = 20 // bytes of a connection ID
 	version := be32(b[1:])
 	switch {
 	case version == 1, version == 0x6b3343cf, // RFC 9000, RFC 9369
 		version>>8 == 0xff0000 && version&0xff >= 22, // drafts
-		version&0x0f0f0f0f == 0x0a0a0a0a:             // to keep servers flexible
+		version&0x0f0f0f0f == 0x0a0a0a0a:             // reserved, to test version negotiation
 	case version>>24 == 'Q', version>>24 == 'T': // Google's own
 		for _, c := range b[2:5] {
 			if c < '0' || c > '9' {
@@ -96,7 +95,7 @@ func isQUIC(b []byte) bool {
 			}
 		}
 		if version == 'Q'<<24|'0'<<16|'4'<<8|'6' {
-			return b[5] == 0x50 // both lengths in one byte: 8 to the server
+			return b[5] == 0x50 // both lengths in one byte: 8 bytes to the server
 		}
 	default:
 		return false
@@ -114,14 +113,13 @@ const (
 	stunMagic  = 0x2112a442
 )
 
-// isSTUN reports whether b begins with the header of a STUN message (RFC 8489),
-// TURN included.
+// isSTUN reports whether b begins with the header of a STUN or TURN message (RFC 8489).
 func isSTUN(b []byte) bool {
 	return len(b) >= 8 && b[0]&0xc0 == 0 && b[3]&3 == 0 && be32(b[4:]) == stunMagic
 }
 
-// isDTLS reports whether b is a run of whole records of DTLS (RFC 6347), as
-// calls, browsers and VPNs send them.
+// isDTLS reports whether b is a sequence of complete DTLS records (RFC 6347), as calls,
+// browsers and VPNs send them.
 //
 //go:noinline
 func isDTLS(b []byte) bool {
@@ -140,8 +138,7 @@ func isDTLS(b []byte) bool {
 	return true
 }
 
-// isWireGuard reports whether b is one of the two messages that begin a
-// connection.
+// isWireGuard reports whether b is one of WireGuard's two handshake messages.
 func isWireGuard(b []byte) bool {
 	if b[1]|b[2]|b[3] != 0 {
 		return false
@@ -150,7 +147,7 @@ func isWireGuard(b []byte) bool {
 }
 
 // isSIP reports whether b begins with the first line of a SIP message (RFC 3261):
-// "SIP/2.0 200 ", or "INVITE sip:...", method and scheme.
+// "SIP/2.0 200 ", or method and scheme as in "INVITE sip:...".
 func isSIP(b []byte) bool {
 	if hasPrefix(b, []byte("SIP/2.0 ")) == Yes {
 		return true

@@ -8,12 +8,12 @@ const (
 	tlsALPN       = 16
 )
 
-// ServerName returns the name of the server that b, the first data of a connection, asks
-// for, when b is a ClientHello of TLS (RFC 8446, RFC 6066) that has come so far. It points
-// into b.
+// ServerName returns the server name in the TLS ClientHello b (RFC 8446, RFC 6066), or
+// nil. b is the first data of a connection, and may be incomplete. The name points into
+// b.
 func ServerName(b []byte) []byte {
 	list := tlsExtension(b, tlsServerName)
-	// The length of the list, then a kind, which is 0, and the name.
+	// The length of the list, then a kind, which is 0, and the name with its length.
 	if len(list) < 5 || list[2] != 0 {
 		return nil
 	}
@@ -23,8 +23,8 @@ func ServerName(b []byte) []byte {
 	return nil
 }
 
-// tlsProtocols returns the names of the protocols that b, the first data of a connection of TLS,
-// offers to go on with (RFC 7301), each with its length before it.
+// tlsProtocols returns the protocol names that the TLS ClientHello b offers (RFC 7301). b
+// is the first data of a connection. Each name has its length before it.
 func tlsProtocols(b []byte) []byte {
 	if list := tlsExtension(b, tlsALPN); len(list) > 2 {
 		return list[2:]
@@ -32,9 +32,10 @@ func tlsProtocols(b []byte) []byte {
 	return nil
 }
 
-// tlsExtension returns an extension of the ClientHello b of TLS, if it is there whole, or nil.
+// tlsExtension returns an extension of the TLS ClientHello b, or nil if b does not have
+// all of it.
 func tlsExtension(b []byte, want uint16) []byte {
-	const head = 5 + 4 // of the record and the message
+	const head = 5 + 4 // headers of the record and of the message
 	if len(b) < head || b[0] != tlsHandshake || b[1] != 3 || b[5] != 1 {
 		return nil
 	}
@@ -47,16 +48,16 @@ func tlsExtension(b []byte, want uint16) []byte {
 }
 
 // helloExtensions returns the extensions of a ClientHello of TLS or DTLS, as far as b has
-// them. ok says that b is one, and comes as far as they begin. In DTLS it has a cookie, and
-// is whole in b.
+// them. ok says that b is a ClientHello and reaches its extensions. With DTLS it has a
+// cookie, and b must be complete.
 func helloExtensions(b []byte, dtls bool) (extensions []byte, ok bool) {
 	const versionAndRandom = 2 + 32
 	if len(b) < versionAndRandom {
 		return nil, false
 	}
 	b = b[versionAndRandom:]
-	// The number of the session, the cookie, the cipher suites and the ways to compress,
-	// each with its length before it, of so many bytes.
+	// The session ID, the cookie, the cipher suites and the compression methods. Each has
+	// a length before it. size is how many bytes the length has.
 	for i, size := range [...]int{1, 1, 2, 1} {
 		if i == 1 && !dtls {
 			continue
@@ -84,8 +85,8 @@ func helloExtensions(b []byte, dtls bool) (extensions []byte, ok bool) {
 	return b[:min(n, len(b))], true
 }
 
-// extension returns the content of an extension, if it is there whole. ends says that the
-// last extension ends where b does.
+// extension returns the content of an extension, if b has all of it. ends says that the
+// last extension ends exactly at the end of b.
 //
 //go:noinline
 func extension(b []byte, want uint16) (content []byte, found, ends bool) {

@@ -2,7 +2,7 @@
 
 package detect
 
-// Integers in packets: be is the highest byte first, le the lowest.
+// Integers in packets: be is big-endian, le is little-endian.
 
 func be16(b []byte) uint16 { return uint16(b[0])<<8 | uint16(b[1]) }
 

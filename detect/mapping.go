@@ -4,23 +4,23 @@ package detect
 
 import "bytes"
 
-// Mapping is a port that a LAN host asks the router to open: where a client
-// listens, if it is one. By itself it proves nothing.
+// Mapping is a port that a LAN host asks the router to open. If the host is a client, it
+// listens there. By itself, a mapping proves nothing.
 type Mapping struct {
 	Port uint16
 	TCP  bool
-	// Description is what UPnP was told about it; it points into the
-	// request.
+	// Description is the description in a UPnP request. It points into the request.
 	Description []byte
 }
 
-// The ports of the router at which port mappings are asked for.
+// The ports of the router that take requests for port mappings.
 const (
-	NATPMPPort = 5351 // by UDP; PCP too
-	UPnPPort   = 5000 // by TCP; miniupnpd's
+	NATPMPPort = 5351 // UDP; PCP too
+	UPnPPort   = 5000 // TCP; miniupnpd's
 )
 
-// MappingRequest reads what a LAN host sent to the port of the router, by TCP if tcp.
+// MappingRequest reads a request b that a LAN host sent to the port of the router. tcp
+// says that it came by TCP.
 func MappingRequest(b []byte, port uint16, tcp bool) (m Mapping, ok bool) {
 	switch {
 	case !tcp && port == NATPMPPort:
@@ -31,8 +31,8 @@ func MappingRequest(b []byte, port uint16, tcp bool) (m Mapping, ok bool) {
 	return m, false
 }
 
-// PortMapping reads a mapping request by NAT-PMP (RFC 6886) or PCP (RFC 6887),
-// sent to NATPMPPort of the router.
+// PortMapping reads a request by NAT-PMP (RFC 6886) or PCP (RFC 6887), sent to
+// NATPMPPort.
 func PortMapping(b []byte) (m Mapping, ok bool) {
 	switch {
 	case len(b) == 12 && b[0] == 0 && (b[1] == 1 || b[1] == 2):
@@ -54,7 +54,7 @@ func PortMappingUPnP(body []byte) (m Mapping, ok bool) {
 	return m, m.Port != 0
 }
 
-// between returns what follows tag up to the next '<', or nil.
+// between returns the text from tag to the next '<', or nil.
 func between(b []byte, tag string) []byte {
 	i := indexOf(b, tag)
 	if i < 0 {

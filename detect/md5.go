@@ -21,8 +21,8 @@ var md5Sine = [64]uint32{
 
 var md5Shift = [4][4]uint8{{7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}}
 
-// md5Sum writes the MD5 hash of b, which has at most 119 bytes, into sum. It is for keys
-// of eDonkey: crypto/md5 would add more to the program than this.
+// md5Sum writes the MD5 hash of b into sum. b has at most 119 bytes. eDonkey's keys need
+// it. crypto/md5 would make the program larger than this does.
 func md5Sum(b []byte, sum *[16]byte) {
 	var padded [128]byte
 	n := copy(padded[:119], b)

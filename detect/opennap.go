@@ -2,12 +2,12 @@
 
 package detect
 
-// OpenNAP is the network of Napster and of the servers and clients that follow
-// it: TekNap, Lopster, XNap, MLDonkey, WinMX up to version 2.6. Source: drscholl,
-// "napster messages" (napster.txt of opennap 0.44). Numbers are little-endian.
+// OpenNAP is the network of Napster and of its later servers and clients: TekNap,
+// Lopster, XNap, MLDonkey, WinMX up to version 2.6. Source: drscholl, "napster messages"
+// (napster.txt of opennap 0.44). Numbers are little-endian.
 //
-// Servers are many and have names of their own; those listed are where clients
-// asked for one: Napster's redirector, on port 8875, and the list that MLDonkey
+// There are many servers with names of their own. Names has the places where clients
+// looked for a server: Napster's redirector, on port 8875, and the list that MLDonkey
 // fetched.
 var OpenNAP = Protocol{
 	Name:      "opennap",
@@ -20,8 +20,8 @@ var OpenNAP = Protocol{
 	Names:     []string{"server.napster.com", "*.napigator.com"},
 }
 
-// The messages with which a session begins: u16 length, u16 type, text. Both have
-// the text <nick> <password> <port> "<program>" <speed> ...
+// The messages that begin a session: u16 length, u16 type, text. The text of both is
+// <nick> <password> <port> "<program>" <speed> ...
 const (
 	napLogin    = 2
 	napRegister = 6
@@ -51,7 +51,7 @@ func napFirst(b []byte, outbound bool, f *Finding) Match {
 		return m
 	}
 	port := decimalPort(b[:n])
-	if port == 0 && (n != 1 || b[0] != '0') { // 0 says that it cannot be reached
+	if port == 0 && (n != 1 || b[0] != '0') { // 0 says that nobody can connect to the client
 		return No
 	}
 	b = b[n+1:]
@@ -77,8 +77,8 @@ func napHeader(b []byte) Match {
 	return Yes
 }
 
-// napText returns the length of the printable text that b begins with, up to end;
-// only what stands in quotes may have blanks.
+// napText returns the length of the printable text at the start of b, up to end. Only
+// quoted text may contain blanks.
 func napText(b []byte, end byte) (int, Match) {
 	for i, c := range b {
 		switch {
@@ -91,9 +91,9 @@ func napText(b []byte, end byte) (int, Match) {
 	return 0, More
 }
 
-// napTransfer matches the request for a file between clients, which follows the
-// "1" of the side that was connected to: GET or SEND, sent on its own, then
-// <nick> "<file>" <offset or size>.
+// napTransfer matches the request for a file between clients. It follows the "1" that the
+// accepting side sends: GET or SEND, sent on its own, then <nick> "<file>" <offset or
+// size>.
 func napTransfer(b []byte, f *Finding) Match {
 	reason := ReasonTransfer
 	m := hasPrefix(b, []byte("GET"))
@@ -107,7 +107,7 @@ func napTransfer(b []byte, f *Finding) Match {
 		return m
 	}
 	b = b[n:]
-	if n, m = napText(b, ' '); m != Yes { // HTTP has a blank at once
+	if n, m = napText(b, ' '); m != Yes { // HTTP has a blank right after GET
 		return m
 	}
 	if m = hasPrefix(b[n+1:], []byte(`"`)); m == Yes {

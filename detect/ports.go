@@ -4,7 +4,7 @@ package detect
 
 import "slices"
 
-// The ports of services that are no file sharing.
+// The ports of services that are not file sharing.
 var (
 	wellKnownTCP = [...]uint16{
 		21, 22, 25, 53, 80, 110, 143, 443, 465, 554, 587, 853, 993, 995, 1194, 1935,
@@ -16,8 +16,8 @@ var (
 	}
 )
 
-// WellKnown reports whether a port is that of a service that is no file sharing. The
-// protocol is a number of IP: all that is not TCP counts as UDP.
+// WellKnown reports whether a well-known service that is not file sharing uses the port.
+// proto is an IP protocol number. Everything that is not TCP counts as UDP.
 //
 //go:noinline
 func WellKnown(proto uint8, port uint16) bool {
@@ -26,5 +26,5 @@ func WellKnown(proto uint8, port uint16) bool {
 	if proto == tcp {
 		ports = wellKnownTCP[:]
 	}
-	return slices.Contains(ports, port) // what has no ports has 0
+	return slices.Contains(ports, port) // protocols without ports have port 0
 }

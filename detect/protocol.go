@@ -162,7 +162,9 @@ type FlowState [5]uint32
 // Protocol is everything that the engine has to know about one protocol. A nil function
 // means that the protocol has no such thing.
 type Protocol struct {
-	// Name is the identifier in configuration and JSON. Title is the name for people.
+	// Name is the identifier in configuration and JSON, in lower-case letters. Title is
+	// the name for people. Programs are the programs that people know, the most common
+	// first.
 	Name, Title, Programs string
 
 	// Datagram classifies the UDP payload b from a LAN host. It sets f.Reason.
@@ -196,8 +198,8 @@ type Protocol struct {
 	// recognised.
 	Keyed func(b []byte, key *[16]byte, f *Finding) Kind
 
-	// Local reports whether b, which a LAN host sent to one of Groups, is a search for
-	// others in the LAN. f.TCPPort and f.UDPPort are where the host listens.
+	// Local reports whether b is a search for peers in the LAN. A LAN host sent b to one
+	// of Groups. f.TCPPort and f.UDPPort are where the host listens.
 	Local  func(b []byte, port uint16, f *Finding) bool
 	Groups []Group
 
@@ -230,16 +232,16 @@ type Protocol struct {
 	// judges each connection by its content.
 	Sift bool
 
-	// Mode is what is done about the protocol, and Strict says that its lock lets no TCP
-	// connection be opened at all, as long as nobody configures anything else.
+	// Mode and Strict are defaults for the configuration. Mode is what the engine does
+	// about the protocol. Strict says that a lock refuses all new TCP connections.
 	Mode   Mode
 	Strict bool
 
-	// Old says that hardly anybody uses the network any more: the page shows it behind the
+	// Old says that hardly anybody uses the network any more. The page shows it after the
 	// others.
 	Old bool
 
-	// Full says that Answer has the form AnswerFull as well.
+	// Full says that Answer also supports AnswerFull.
 	Full bool
 
 	// Quiet says that a session shows the protocol only in its first bytes, and that a
@@ -247,7 +249,7 @@ type Protocol struct {
 	// such older sessions at Port, by TCP.
 	Quiet bool
 
-	// OnePort says that its programs listen at one number by TCP and UDP.
+	// OnePort says that its programs listen at the same port number by TCP and UDP.
 	OnePort bool
 	// Port is where a client listens if it does not name a port, or 0.
 	Port uint16
@@ -263,23 +265,23 @@ type Protocol struct {
 	Names []string
 }
 
-// Mode is what is done about a protocol.
+// Mode is what the engine does about a protocol.
 type Mode uint8
 
 // The modes.
 const (
-	ModeOff     Mode = iota // it is not looked for
-	ModeMonitor             // found and told of, nothing blocked
+	ModeOff     Mode = iota // not looked for
+	ModeMonitor             // found and reported, not blocked
 	ModeBlock               // found and blocked
 )
 
 // Group is a multicast group of the LAN, and the UDP port to which programs send there.
 type Group struct {
-	Addr string // of IPv4 or IPv6
+	Addr string // IPv4 or IPv6
 	Port uint16
 }
 
-// Asks reports whether there is a question to put by TCP, or by UDP.
+// Asks reports whether the protocol has a probe by TCP, or by UDP.
 func (p *Protocol) Asks(tcp bool) bool {
 	for i := range p.Probes {
 		if p.Probes[i].TCP == tcp {
@@ -346,11 +348,11 @@ type Probe struct {
 	// Alone is how many bytes of a TCP probe are sent first, on their own. If the host
 	// answers those bytes, it runs some other program.
 	Alone int
-	// Every is how many seconds are at least between two such questions to a host, or 0:
-	// some programs take who asks too often for an attacker.
+	// Every is the least time between two such probes of a host, in seconds, or 0: some
+	// programs take frequent probes for an attack.
 	Every uint8
-	// Visible says that the user of the program sees that it was asked. Only a host is asked
-	// that is suspected of this very protocol.
+	// Visible says that the user of the program sees the probe. The engine then probes
+	// only hosts that it suspects of this very protocol.
 	Visible bool
 	// Hash says that the probe needs the info-hash of a torrent that the client has
 	// named. Key says that it needs the key that the client has revealed.
@@ -383,7 +385,7 @@ const ProbePort = 1214
 // protocol's number.
 var All = []*Protocol{&FastTrack, &BitTorrent, &WinMX, &OpenNAP, &EDonkey, &Soulseek, &DirectConnect, &Gnutella}
 
-// MaxLimited is how many questions there may be with Probe.Every, in all protocols.
+// MaxLimited is how many probes may have Probe.Every, in all protocols together.
 const MaxLimited = 8
 
 // MaxProtocols is how many protocols the tables have room for.

@@ -4,28 +4,27 @@ package detect
 
 import "bytes"
 
-// What goes through a proxy is in clear behind a few words to the proxy: those of SOCKS5
-// (RFC 1928, with a password RFC 1929), of SOCKS4 and 4a, and of HTTP's CONNECT (RFC 9110).
-// Stream reads what is behind them as if it were outside.
+// A connection through a proxy begins with a few plain messages to the proxy: SOCKS5 (RFC
+// 1928, with a password RFC 1929), SOCKS4, SOCKS4a, or HTTP's CONNECT (RFC 9110). Stream
+// skips them, and reads what follows as if there were no proxy.
 
 const (
 	socks4, socks5 = 4, 5
 	socksConnect   = 1
 	socksRelay     = 3 // UDP ASSOCIATE
 	socks4Head     = 8 // version, command, port, address
-	socksReserved  = 3 // bytes before the address of a request, and of a datagram
+	socksReserved  = 3 // bytes before the address in a request or a datagram
 )
 
-// What a stream has said to a SOCKS proxy.
+// What a stream has sent to a SOCKS proxy.
 const (
 	socksNothing uint8 = iota
-	socksGreeted       // how it can say who it is
-	socksAsked         // where it wants to go: what follows is for there
+	socksGreeted       // its authentication methods
+	socksAsked         // its destination: what follows goes there
 )
 
-// socks reads the next message to a SOCKS proxy at the beginning of b, the first data of
-// a connection or what follows the message before. It returns the message's length with
-// Yes.
+// socks reads the next message to a SOCKS proxy. b is the first data of a connection, or
+// what follows the last message. With Yes, socks returns the message's length.
 func (s *Stream) socks(b []byte) (n int, m Match) {
 	switch {
 	case s.proxy == socksNothing && b[0] == socks4:
@@ -60,7 +59,8 @@ func (s *Stream) socks(b []byte) (n int, m Match) {
 }
 
 // socksGreeting reads the first message of SOCKS5: a version and a list of methods. A
-// client waits for the answer, so that the message stands alone, or before the next.
+// client waits for the answer, so the message comes alone, or directly before the next
+// message.
 func socksGreeting(b []byte) (n int, m Match) {
 	if b[0] != socks5 || len(b) > 1 && (b[1] == 0 || b[1] > 16) {
 		return 0, No
@@ -80,7 +80,7 @@ func socksGreeting(b []byte) (n int, m Match) {
 	return n, Yes
 }
 
-// socksRequest reads where SOCKS5 is to go.
+// socksRequest reads a SOCKS5 request with the destination.
 func socksRequest(b []byte) (n int, m Match) {
 	for i, most := range [...]byte{socks5, socksRelay, 0} {
 		if i < len(b) && (b[i] > most || i == 0 && b[i] != socks5 || i == 1 && b[i] == 0) {
@@ -90,8 +90,8 @@ func socksRequest(b []byte) (n int, m Match) {
 	return socksAddress(b)
 }
 
-// socksAddress reads the address and the port behind the first three bytes of a request or
-// a datagram, and returns the length of all that.
+// socksAddress reads the address and the port after the first three bytes of a request or
+// a datagram. It returns the length of all of this together.
 func socksAddress(b []byte) (n int, m Match) {
 	n = socksReserved + 1
 	if len(b) < n+1 {
@@ -113,8 +113,8 @@ func socksAddress(b []byte) (n int, m Match) {
 	return n, Yes
 }
 
-// socks4Request reads where SOCKS4 is to go: a name follows the user's where the address
-// is 0.0.0.x.
+// socks4Request reads a SOCKS4 request. If the address is 0.0.0.x, a host name follows
+// the user name.
 func socks4Request(b []byte) (n int, m Match) {
 	if len(b) > 1 && b[1] != socksConnect {
 		return 0, No
@@ -147,8 +147,8 @@ func socks4Request(b []byte) (n int, m Match) {
 	return n, Yes
 }
 
-// relayed returns what the datagram b has for whom behind its proxy, and a number for
-// that, or b itself and 0.
+// relayed returns the payload of a datagram b that goes through a SOCKS proxy, and a hash
+// of its destination. For any other datagram it returns b and 0.
 func relayed(b []byte) (inner []byte, to uint32) {
 	if len(b) <= socksReserved || b[0]|b[1]|b[2] != 0 {
 		return b, 0
@@ -162,8 +162,8 @@ func relayed(b []byte) (inner []byte, to uint32) {
 
 var connectMethod = []byte("CONNECT ")
 
-// connectTo returns a number for where the request line has an HTTP proxy connect to, and
-// the port there. They are 0 when it is another request.
+// connectTo returns a hash of the destination in the request line of a CONNECT, and its
+// port. Both are 0 for any other request.
 func connectTo(line []byte) (to uint32, port uint16) {
 	if hasPrefix(line, connectMethod) != Yes {
 		return 0, 0
@@ -175,7 +175,7 @@ func connectTo(line []byte) (to uint32, port uint16) {
 	return hashOf(b), decimalPort(b[bytes.LastIndexByte(b, ':')+1:])
 }
 
-// hashOf returns a number for b that is not 0 (FNV-1a).
+// hashOf returns a hash of b that is not 0 (FNV-1a).
 func hashOf(b []byte) uint32 {
 	h := uint32(2166136261)
 	for _, c := range b {

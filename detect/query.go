@@ -2,7 +2,8 @@
 
 package detect
 
-// parameter returns what follows the parameter's name in a request line, or nil.
+// parameter returns what follows the parameter's name in a request line, or nil. name
+// includes the "=".
 func parameter(line []byte, name string) []byte {
 	for i := 1; i+len(name) <= len(line); i++ {
 		if (line[i-1] == '?' || line[i-1] == '&') && hasPrefix(line[i:], []byte(name)) == Yes {
@@ -12,9 +13,8 @@ func parameter(line []byte, name string) []byte {
 	return nil
 }
 
-// unescape writes into dst, up to its length, the bytes that b has in URL
-// encoding, up to the end of the parameter. It returns their number and what
-// follows.
+// unescape decodes the URL-encoded bytes of b into dst, up to the end of the parameter or
+// of dst. It returns their number and the rest of b.
 func unescape(dst, b []byte) (n int, rest []byte) {
 	for n < len(dst) && len(b) > 0 {
 		switch {

@@ -2,8 +2,8 @@
 
 package detect
 
-// rc4 is a stream of RC4. It hides what eDonkey's clients say, and keeps nothing secret from
-// us: crypto/rc4 would add more to the program than this.
+// rc4 is an RC4 stream. eDonkey's clients use it for obfuscation, not for secrecy.
+// crypto/rc4 would make the program larger than this does.
 type rc4 struct {
 	s    [256]byte
 	i, j byte
@@ -21,7 +21,7 @@ func (r *rc4) start(key []byte) {
 	}
 }
 
-// crypt enciphers or deciphers src into dst, which may be the same.
+// crypt encrypts or decrypts src into dst. dst may be src.
 func (r *rc4) crypt(dst, src []byte) {
 	for k, c := range src {
 		r.i++
@@ -31,7 +31,7 @@ func (r *rc4) crypt(dst, src []byte) {
 	}
 }
 
-// skip leaves out n bytes of the stream.
+// skip discards n bytes of the stream.
 func (r *rc4) skip(n int) {
 	var none [1]byte
 	for range n {

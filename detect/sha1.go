@@ -7,16 +7,16 @@ import (
 	"math/bits"
 )
 
-// sha1Sum writes the SHA-1 hash of b (FIPS 180-4) into sum. It is for a few hundred
-// bytes now and then: crypto/sha1 would add 192 KiB to the program.
+// sha1Sum writes the SHA-1 hash of b (FIPS 180-4) into sum. It only has to hash a few
+// hundred bytes now and then. crypto/sha1 would add 192 KiB to the program.
 func sha1Sum(b []byte, sum *[20]byte) {
 	h := [5]uint32{0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0}
 	length := len(b)
 	for ; len(b) >= 64; b = b[64:] {
 		sha1Block(&h, b)
 	}
-	// What is left, a bit that is 1, zeros, and the length in bits in the last 8 bytes
-	// of a block.
+	// The remaining bytes, a bit that is 1, zeros, and in the last 8 bytes of a block the
+	// length in bits.
 	var end [128]byte
 	n := copy(end[:], b)
 	end[n] = 0x80

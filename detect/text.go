@@ -2,8 +2,8 @@
 
 package detect
 
-// hasPrefix compares b with the beginning of a stream: Yes when b begins with
-// want, More when b ends before want does but agrees so far.
+// hasPrefix compares b with want: Yes when b begins with want, More when b is shorter but
+// agrees so far.
 //
 //go:noinline
 func hasPrefix(b, want []byte) Match {
@@ -26,7 +26,8 @@ func lower(c byte) byte {
 	return c
 }
 
-// hasPrefixFold reports whether b begins with want (lower case), case ignored.
+// hasPrefixFold reports whether b begins with want, which is in lower case. It ignores
+// case.
 //
 //go:noinline
 func hasPrefixFold(b []byte, want string) bool {
@@ -66,8 +67,7 @@ func trim(b []byte) []byte {
 	return b
 }
 
-// parseEndpoint reads "a.b.c.d:port", decimal, without signs or leading or
-// trailing text.
+// parseEndpoint reads "a.b.c.d:port" in decimal, without signs or other text around it.
 func parseEndpoint(b []byte) (e Endpoint, ok bool) {
 	var parts [5]uint32
 	part, digits := 0, 0
@@ -105,7 +105,7 @@ func trimCR(b []byte) []byte {
 	return b
 }
 
-// decimalPort reads a port, 0 when b is none.
+// decimalPort reads a decimal port number. It returns 0 when b is none.
 func decimalPort(b []byte) uint16 {
 	n := 0
 	for _, c := range b {

@@ -2,12 +2,12 @@
 
 package detect
 
-// WinMX is the network of that client from version 2 on, WPNP. Its sessions are
-// encrypted, in TCP and UDP; what is in clear is the request for a file, as with
-// Napster (see ipp2p, search_winmx). What it cannot do without are the caches
-// that name peers: c3310.z1301.winmx.com and its like, and since those were shut
-// down in 2005 the ones of the patches that keep the network up (hosts file of the
-// MXpie patch 3.6; ftwall 2 blocked all of winmx.com).
+// WinMX is the network of the WinMX client from version 2 on, called WPNP. Its sessions
+// are encrypted, by TCP and UDP. Only the request for a file is plain, as with Napster
+// (see search_winmx of ipp2p). The client needs the caches that name peers:
+// c3310.z1301.winmx.com and similar names, which were shut down in 2005, and since then
+// the caches of the patches that keep the network up (hosts file of the MXpie patch 3.6;
+// ftwall 2 blocked all of winmx.com).
 var WinMX = Protocol{
 	Name:      "winmx",
 	Title:     "WinMX",

@@ -61,8 +61,8 @@ return dofile("../files/usr/lib/lua/prometheus-collectors/p2pwall.lua").scrape()
 		`gauge p2pwall_clients{} 2`,
 		`gauge p2pwall_locked{} 1`,
 		`gauge p2pwall_rules_ok{} 1`,
-		`gauge p2pwall_up{} 1`,
 		`gauge p2pwall_uptime_seconds{} 90`,
+		`gauge p2pwall_up{} 1`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -2,14 +2,14 @@
 
 package detect
 
-// EDonkey is the network of eDonkey's servers and clients, eMule's additions to it, and
-// Kad, which does without servers: eMule, aMule, MLDonkey, Shareaza. Sources: the opcodes
-// and comments of eMule and aMule, and captures of aMule 2.3.3 and MLDonkey 3.2.1. Numbers
-// are little-endian.
+// EDonkey is the network of eDonkey's servers and clients, with eMule's extensions and
+// with Kad, which needs no servers: eMule, aMule, MLDonkey, Shareaza. Sources: the
+// opcodes and comments of eMule and aMule, and captures of aMule 2.3.3 and MLDonkey
+// 3.2.1. Numbers are little-endian.
 //
-// By TCP (edonkey_tcp.go) clients log in to a server and greet each other. By UDP they
-// speak to servers and to each other (edonkey_udp.go), and as nodes of Kad (kad.go). All of
-// it can be obfuscated: see edonkey_hidden.go and kad_hidden.go.
+// By TCP, clients log in to a server and greet each other (edonkey_tcp.go). By UDP, they
+// talk to servers and to each other (edonkey_udp.go), and act as Kad nodes (kad.go). All
+// of this can be obfuscated: see edonkey_hidden.go and kad_hidden.go.
 
 var EDonkey = Protocol{
 	Name:     "edonkey",
@@ -26,9 +26,9 @@ var EDonkey = Protocol{
 		{Name: "reask", Weak: true, Build: emuleAsk, Answered: emuleAnswered},
 	},
 	Sift: true,
-	// eMule's and aMule's default, and eDonkey's.
+	// The default of eMule and aMule, and that of eDonkey.
 	Ports: []uint16{4662, 4661},
-	// Where eMule and aMule load their lists of servers and nodes from, unless told otherwise.
+	// By default, eMule and aMule load their lists of servers and nodes from here.
 	Names: []string{"*.emule-security.org"},
 }
 

@@ -2,24 +2,24 @@
 
 package detect
 
-// Connections of eDonkey can be obfuscated by RC4 (aMule's EncryptedStreamSocket). The first
-// byte is none that a message begins with. With a server there is an exchange of keys after
-// Diffie and Hellman, as with MSE:
+// eDonkey connections can be obfuscated by RC4 (aMule's EncryptedStreamSocket). Their
+// first byte differs from that of every plain message. With a server, a client makes a
+// Diffie-Hellman key exchange, as with MSE:
 //
 //	client -> marker1, Ya (96 bytes), a length of 0 to 15, and so many bytes
 //	server -> Yb (96 bytes), then by RC4: magic4 methods1 method1, a length, so many bytes
 //	client -> by RC4: magic4 method1, a length, so many bytes, the login
 //
-// Both know the secret S then, and the client's key for RC4 is MD5(S, 34), the server's
-// MD5(S, 203); the first 1024 bytes of the streams are left out. So we can answer in the
-// server's place; a client that now sends the magic speaks eDonkey for sure.
+// Then both sides know the secret S. The client's RC4 key is MD5(S, 34), the server's is
+// MD5(S, 203). Both sides discard the first 1024 bytes of their streams. So we can answer
+// in the server's place. A client that then sends the magic certainly speaks eDonkey.
 //
-// Between clients the key is made of the user hash of who is connected to, which nobody
-// else knows:
+// Between clients, the key is made from the user hash of the accepting client, which
+// nobody else knows:
 //
 //	client -> marker1 random4, then by RC4: magic4 methods1 method1, a length, so many bytes
 //
-// That is 12 to 267 random bytes, and can be anything.
+// That is 12 to 267 random bytes, so many other things look the same.
 var edonkeyHidden = Handshake{
 	First:  edonkeyServerKey,
 	Alone:  true,
@@ -37,16 +37,16 @@ const (
 	edonkeySkipped   = 1024
 	edonkeyToServer  = 34
 	edonkeyToClient  = 203
-	edonkeyProofSize = 4 + 1 // the magic, and the only method there is
+	edonkeyProofSize = 4 + 1 // the magic, and the only existing method
 	edonkeyMostPad   = 15
 	edonkeyLeast     = 12
 	edonkeyMost      = edonkeyLeast + 255
-	// The length of a request for parts of a file, and of one for parts of a large one.
+	// The length of a request for parts of a file, and of one for parts of a large file.
 	edonkeyRequest   = 5 + 1 + edonkeyHash + 6*4
 	edonkeyRequest64 = 5 + 1 + edonkeyHash + 6*8
 )
 
-// edonkeyPrime is the group of the exchange with servers.
+// edonkeyPrime is the group of the key exchange with servers.
 var edonkeyPrime = mseGroup{
 	prime: mseNumber{
 		0x6af70df3, 0x548b5f43, 0x8f05150f, 0x42fb4268, 0xf88b2891, 0x0f762387,
@@ -63,11 +63,11 @@ var edonkeyPrime = mseGroup{
 	inverse: 0x9d31acc5,
 }
 
-// edonkeyMarker reports whether an obfuscated connection can begin with c.
+// edonkeyMarker reports whether c can be the first byte of an obfuscated connection.
 func edonkeyMarker(c byte) bool { return c != edonkeyPlain && c != edonkeyEMule && c != edonkeyPacked }
 
-// edonkeyServerKey reports whether b can be the first message to a server. Of what is
-// random and as long, one in 256 has the right length at its place.
+// edonkeyServerKey reports whether b can be the first message to a server. Of random data
+// of the same length, one in 256 has the right length byte.
 func edonkeyServerKey(b []byte) bool {
 	const head = 1 + mseKey + 1
 	return len(b) >= head && len(b) <= head+edonkeyMostPad && int(b[head-1]) == len(b)-head &&
@@ -79,8 +79,8 @@ func edonkeyShaped(b []byte) bool {
 	return len(b) >= edonkeyLeast && len(b) <= edonkeyMost && edonkeyMarker(b[0]) && random(b) && !framed(b)
 }
 
-// edonkeyMiddle shows one more segment of a connection that is in its middle. In clear it
-// has messages whose length fits what they are; obfuscated, it looks random.
+// edonkeyMiddle reads one more segment of a connection that is in its middle. A plain
+// connection has messages whose length fits their opcode. An obfuscated one looks random.
 func edonkeyMiddle(m *PeerMiddle, b []byte, ends bool) Match {
 	if edonkeyMessage(b) {
 		m.Sure = true
@@ -89,31 +89,31 @@ func edonkeyMiddle(m *PeerMiddle, b []byte, ends bool) Match {
 	if peerMiddle(b) == Yes {
 		return No
 	}
-	// One request for parts is a segment of its own, some 180 KB after the one before.
+	// A request for parts is a segment of its own, some 180 KB after the one before.
 	if (len(b) == edonkeyRequest || len(b) == edonkeyRequest64) && random(b) && !framed(b) {
 		return Yes
 	}
 	match := mseMiddle(m, b, ends)
-	m.Sure = false // what is certain there is BitTorrent's
+	m.Sure = false // Sure would mean BitTorrent
 	return match
 }
 
-// edonkeyMessage reports whether b begins with the request for parts of a file, with a part
-// of one, or with another message that has the file's hash and nothing else.
+// edonkeyMessage reports whether b begins with a request for parts of a file, with a part
+// of a file, or with another message that consists of the file's hash.
 func edonkeyMessage(b []byte) bool {
 	if len(b) < edonkeyHead || b[0] != edonkeyPlain && b[0] != edonkeyEMule {
 		return false
 	}
 	n, most := le32(b[1:]), uint32(64<<10)
 	switch b[5] {
-	case 0x47: // hash16, three beginnings, three ends
+	case 0x47: // hash16, three start offsets, three end offsets
 		return b[0] == edonkeyPlain && n == edonkeyRequest-5
 	case 0xa3: // the same for large files
 		return b[0] == edonkeyEMule && n == edonkeyRequest64-5
-	case 0x46: // hash16, beginning, end, so many bytes
+	case 0x46: // hash16, start offset, end offset, the bytes between
 		return b[0] == edonkeyPlain && len(b) >= edonkeyHead+edonkeyHash+8 && n < most &&
 			le32(b[edonkeyHead+edonkeyHash+4:])-le32(b[edonkeyHead+edonkeyHash:]) == n-1-edonkeyHash-8
-	case 0x40: // hash16, beginning, length of the whole, packed bytes
+	case 0x40: // hash16, start offset, total length, compressed bytes
 		return b[0] == edonkeyEMule && n > 1+edonkeyHash+8 && n < most && len(b) >= edonkeyHead+edonkeyHash+8
 	case 0x48, 0x4f, 0x51, 0x54, 0x58: // hash16
 		return b[0] == edonkeyPlain && n == 1+edonkeyHash
@@ -121,7 +121,7 @@ func edonkeyMessage(b []byte) bool {
 	return false
 }
 
-// edonkeyKeyAnswer writes our key, and what follows it by RC4, into dst.
+// edonkeyKeyAnswer writes our key into dst, and the RC4 data that follows it.
 func edonkeyKeyAnswer(dst, first []byte, salt uint32) int {
 	const rest = 4 + 1 + 1 + 1
 	var key [16]byte
@@ -156,8 +156,8 @@ func edonkeyKeyProof(first []byte, salt uint32, want *[20]byte) bool {
 	return true
 }
 
-// edonkeySecret writes the key for RC4 into key that the first message of a client and our
-// exponent make, for the direction.
+// edonkeySecret writes the RC4 key for the direction into key. first is the client's
+// first message, and salt chooses our exponent.
 func edonkeySecret(first []byte, salt uint32, direction byte, key *[16]byte) bool {
 	if !edonkeyServerKey(first) {
 		return false

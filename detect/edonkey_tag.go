@@ -2,15 +2,15 @@
 
 package detect
 
-// edonkeyTag is one of the tags that follow in many messages of eDonkey and Kad: a type, a
+// edonkeyTag is one of the tags at the end of many eDonkey and Kad messages: a type, a
 // name and a value. The slices point into the message.
 type edonkeyTag struct {
-	name   byte   // if that is one byte long
-	number uint32 // the lowest 32 bits of a number
-	text   []byte // of a string, or nil
+	name   byte   // the name, if it is one byte long, else 0
+	number uint32 // the lowest 32 bits, if the value is a number
+	text   []byte // the text, if the value is a string, else nil
 }
 
-// The types of tags. With the highest bit set, the name is one byte without its length.
+// The types of tags. If the highest bit is set, the name is one byte, without a length.
 const (
 	tagHash   = 0x01
 	tagString = 0x02
@@ -22,14 +22,14 @@ const (
 	tagUint8  = 0x09
 	tagBsob   = 0x0a
 	tagUint64 = 0x0b
-	tagStr1   = 0x11 // and so on: a string of 1 byte to one of 16
+	tagStr1   = 0x11 // strings of 1 byte to 16 bytes
 	tagStr16  = 0x20
 
-	tagMaxName = 32 // bytes; the names in use have one, keywords of Kad a few
+	tagMaxName = 32 // bytes; most names have one byte, Kad's keywords have a few
 )
 
-// next reads the tag that b begins with, and returns what follows. More says that b ends
-// before the tag does.
+// next reads the tag at the start of b, and returns what follows. More says that b ends
+// within the tag.
 func (t *edonkeyTag) next(b []byte) (rest []byte, m Match) {
 	*t = edonkeyTag{}
 	if len(b) < 2 {
@@ -111,7 +111,7 @@ func (t *edonkeyTag) next(b []byte) (rest []byte, m Match) {
 	return b[size:], Yes
 }
 
-// edonkeyTags reports whether b is a number of tags, counted by its first byte, and nothing
+// edonkeyTags reports whether b is a count in one byte and that many tags, and nothing
 // else.
 func edonkeyTags(b []byte) bool {
 	if len(b) == 0 {
@@ -121,7 +121,7 @@ func edonkeyTags(b []byte) bool {
 	return ok && len(rest) == 0
 }
 
-// edonkeySkip returns what follows the n tags that b begins with.
+// edonkeySkip returns what follows the n tags at the start of b.
 func edonkeySkip(b []byte, n int) (rest []byte, ok bool) {
 	var t edonkeyTag
 	for range n {

@@ -4,33 +4,33 @@ package detect
 
 import "bytes"
 
-// A message by TCP is the protocol, its length as u32 without these five bytes, an opcode,
-// and the content. The first ones of a connection:
+// A TCP message is a protocol byte, its length as u32 without these five bytes, an
+// opcode, and the content. The first messages of a connection are:
 //
 //	login        e3 .. 01 hash16 id4 port2 tags
 //	hello        e3 .. 01 10 hash16 id4 port2 tags server-ip4 server-port2
 //	its answer   e3 .. 4c hash16 id4 port2 tags server-ip4 server-port2
-//	eMule's own  c5 .. 01 version1 01 tags, from who was connected to
+//	eMule's own  c5 .. 01 version1 01 tags, from the client that accepted the connection
 //
-// The tags are counted by a u32.
+// A u32 before the tags counts them.
 const (
-	edonkeyHead   = 6 // bytes, opcode included
+	edonkeyHead   = 6 // bytes, with the opcode
 	edonkeyHello  = 0x01
 	edonkeyAnswer = 0x4c
 	emuleInfo     = 0x01
 	emuleInfoBack = 0x02
 
 	edonkeyHash     = 16
-	edonkeyIdentity = edonkeyHash + 4 + 2 + 4 // up to the number of tags
+	edonkeyIdentity = edonkeyHash + 4 + 2 + 4 // bytes before the tags, with their number
 	edonkeyMaxTags  = 32
 	edonkeyMaxHello = 2048 // bytes
 )
 
-// The tags that say something of the client.
+// The tags that tell something about the client.
 const (
-	tagMod      = 0x55 // the name of the program
+	tagMod      = 0x55 // the program's name
 	tagUDPPort  = 0x21 // in eMule's own hello
-	tagUDPPorts = 0xf9 // of Kad in the upper half, of eMule in the lower
+	tagUDPPorts = 0xf9 // Kad's port in the upper half, eMule's in the lower
 	tagVersion  = 0xfb // of the program
 )
 
@@ -57,7 +57,7 @@ func edonkeyFirst(b []byte, outbound bool, f *Finding) Match {
 	switch {
 	case m != Yes:
 		return m
-	case len(b) < min(end, StreamBuffer): // the tags tell the program
+	case len(b) < min(end, StreamBuffer): // the tags contain the program's name
 		return More
 	}
 	edonkeyBeginning(b[0], b[5], message, f, true)
@@ -67,7 +67,7 @@ func edonkeyFirst(b []byte, outbound bool, f *Finding) Match {
 }
 
 // edonkeyBeginning reads the beginning of the first message of a connection, and returns
-// its tags. With set, it notes the port.
+// its tags. If set is true, it enters the port in f.
 func edonkeyBeginning(protocol, opcode byte, b []byte, f *Finding, set bool) (tags []byte, m Match) {
 	if protocol == edonkeyEMule {
 		if opcode != emuleInfo && opcode != emuleInfoBack {
@@ -102,13 +102,13 @@ func edonkeyBeginning(protocol, opcode byte, b []byte, f *Finding, set bool) (ta
 	return b[edonkeyIdentity:], Yes
 }
 
-// edonkeyIdentified reports whether b can be a hash, an id, a port and a number of tags.
+// edonkeyIdentified reports whether b can be a hash, an ID, a port and a number of tags.
 func edonkeyIdentified(b []byte) bool {
 	n := le32(b[edonkeyIdentity-4:])
 	return n > 0 && n <= edonkeyMaxTags
 }
 
-// edonkeyTell notes what the tags say of the client, as far as they are there.
+// edonkeyTell enters in f what the available tags tell about the client.
 func edonkeyTell(b []byte, f *Finding) {
 	var t edonkeyTag
 	for {
@@ -131,7 +131,7 @@ func edonkeyTell(b []byte, f *Finding) {
 	}
 }
 
-// edonkeyPrograms are the numbers of programs in the tag of the version.
+// edonkeyPrograms are the program numbers in the version tag.
 var edonkeyPrograms = [...]struct {
 	number byte
 	name   string
@@ -152,8 +152,8 @@ var edonkeyPrograms = [...]struct {
 	{0x98, "MLDonkey"},
 }
 
-// edonkeyProgram makes a name of the program's number, 8 bits, and its version: 7 bits, 7
-// bits and 3. eMule's third part is a letter.
+// edonkeyProgram makes a name from the program's number (8 bits) and version (7, 7 and 3
+// bits). With eMule, the third part of the version is a letter.
 func edonkeyProgram(v uint32, c *ClientName) {
 	for i := range edonkeyPrograms {
 		if p := &edonkeyPrograms[i]; p.number == byte(v>>24) {
@@ -181,11 +181,11 @@ func (c *ClientName) decimal(v uint32) {
 	c.add([]byte{'0' + byte(v%10)})
 }
 
-// edonkeyGreeting builds a hello. Its hash is always the same: a client does not speak to
-// an address again that comes with another one.
+// edonkeyGreeting builds a hello. Its hash is always the same: a client stops talking to
+// an address that comes with a different hash.
 func edonkeyGreeting(dst, _ []byte, _ uint32) int { return copy(dst, edonkeyQuestion[:]) }
 
-// edonkeyQuestion is a hello with a name of one letter and eDonkey's version.
+// edonkeyQuestion is a hello with a user name of one letter and eDonkey's version.
 var edonkeyQuestion = [...]byte{
 	edonkeyPlain, 0x31, 0, 0, 0, edonkeyHello,
 	edonkeyHash, 0x7d, 0x21, 0x5a, 0x93, 0xe8, 0x0e, 0x46, 0xb1, 0x0c, 0xf7, 0x68, 0xd2, 0x35, 0x9a, 0x6f, 0xc4,
@@ -197,8 +197,8 @@ var edonkeyQuestion = [...]byte{
 	0, 0, 0, 0, 0, 0, // no server
 }
 
-// edonkeyGreeted reports whether b answers the hello: with one of eMule's own, or with the
-// answer to it. A server that sends back what it gets sends neither.
+// edonkeyGreeted reports whether b answers the hello: with eMule's own hello, or with the
+// answer to a hello. A server that echoes its input sends neither.
 func edonkeyGreeted(b, _ []byte) bool {
 	if len(b) < edonkeyHead || b[0] == edonkeyPlain && b[5] == edonkeyHello {
 		return false

@@ -2,17 +2,17 @@
 
 package detect
 
-// Between clients, by UDP, with the protocol c5.
+// Messages between clients, by UDP, with the protocol byte c5.
 const (
-	emuleReask    = 0x90 // hash16, and what it has of the file
-	emuleAck      = 0x91 // what it has of the file, rank2
+	emuleReask    = 0x90 // hash16, and the parts of the file that the sender has
+	emuleAck      = 0x91 // the parts of the file that the sender has, rank2
 	emuleNoFile   = 0x92
 	emuleFull     = 0x93
 	emuleCallback = 0x94 // hash16 hash16 ...
 	emuleDirect   = 0x95 // port2 hash16 options1
 )
 
-// emuleDatagram classifies what clients say to each other about a file.
+// emuleDatagram classifies what clients tell each other about a file.
 func emuleDatagram(b []byte, f *Finding) Kind {
 	body := b[2:]
 	f.Reason = ReasonPing
@@ -50,11 +50,11 @@ func emuleDatagram(b []byte, f *Finding) Kind {
 	return None
 }
 
-// emuleParts returns the length of what b says about the parts of a file: their number, and
-// a bit for each. A file that is whole has none.
+// emuleParts returns the length of the list of parts in b: their number, and a bit for
+// each. A complete file has no parts.
 func emuleParts(b []byte) int { return 2 + (int(le16(b))+7)/8 }
 
-// To a server, by UDP, with the protocol e3.
+// Messages to a server, by UDP, with the protocol byte e3.
 const (
 	serverSearch3  = 0x90
 	serverSearch2  = 0x92
@@ -71,7 +71,7 @@ const (
 	overnetPublish = 0x0c // the same
 )
 
-// edonkeyServerDatagram classifies questions to servers, and the hello of Overnet, an older
+// edonkeyServerDatagram classifies queries to servers, and the hello of Overnet, an older
 // network of the same kind.
 func edonkeyServerDatagram(b []byte, f *Finding) Kind {
 	body := b[2:]
@@ -79,13 +79,13 @@ func edonkeyServerDatagram(b []byte, f *Finding) Kind {
 	f.Reason = ReasonPing
 	switch b[1] {
 	case serverStatus:
-		// The upper half of the challenge is always the same. Others are of old programs.
+		// The upper half of the challenge is always the same, except with old programs.
 		if n == 4 {
 			f.Conduct = le32(body)>>16 == 0x55aa
 			return Query
 		}
 	case serverInfo:
-		// Here it is the lower half.
+		// Here the lower half is always the same.
 		switch n {
 		case 4:
 			f.Conduct = le16(body) == 0xf0ff
@@ -117,7 +117,7 @@ func edonkeyServerDatagram(b []byte, f *Finding) Kind {
 		if edonkeySearch(body, 0) == n {
 			return Query
 		}
-	case serverSearch3: // tags before it
+	case serverSearch3: // with tags before the search
 		if n < 4 || le32(body) > edonkeyMaxTags {
 			return None
 		}
@@ -133,7 +133,7 @@ func edonkeyServerDatagram(b []byte, f *Finding) Kind {
 	return None
 }
 
-// serverFiles reports whether b is hashes of files with their sizes.
+// serverFiles reports whether b is a list of file hashes with file sizes.
 func serverFiles(b []byte) bool {
 	if len(b) == 0 {
 		return false
@@ -151,8 +151,8 @@ func serverFiles(b []byte) bool {
 	return true
 }
 
-// edonkeySearch returns the length of the search that b begins with, or -1: a tree of
-// words, numbers and types, with what joins two of them before these.
+// edonkeySearch returns the length of the search at the start of b, or -1. A search is a
+// tree of words, numbers and types. An operator precedes its two operands.
 func edonkeySearch(b []byte, depth int) int {
 	const deepest = 24
 	if len(b) < 2 || depth > deepest {
@@ -174,7 +174,7 @@ func edonkeySearch(b []byte, depth int) int {
 		return n
 	case 1: // a word
 		return searchName(b, 1)
-	case 2: // a word, and the name of a tag that is to have it
+	case 2: // a word, and the name of the tag that must contain it
 		n := searchName(b, 1)
 		if n < 0 {
 			return -1
@@ -193,7 +193,7 @@ func edonkeySearch(b []byte, depth int) int {
 	return -1
 }
 
-// searchName returns where the text ends that begins with its length at b[at], or -1.
+// searchName returns the end of the text at b[at:], which begins with its length, or -1.
 func searchName(b []byte, at int) int {
 	if len(b) < at+2 {
 		return -1

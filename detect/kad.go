@@ -2,9 +2,9 @@
 
 package detect
 
-// Kad is the table of who has what that the clients keep among themselves, after
-// Kademlia, by UDP. A message is e4, an opcode and the content; long answers are e5, the
-// opcode, and the content packed by zlib. Numbers of nodes and hashes have 16 bytes, a
+// Kad is the distributed table of files and sources that the clients keep, after
+// Kademlia, by UDP. A message is e4, an opcode and the content. Long answers are e5, the
+// opcode, and the content compressed by zlib. Node IDs and hashes have 16 bytes. A
 // contact is
 //
 //	id16 ip4 udp-port2 tcp-port2 version1
@@ -20,22 +20,22 @@ const (
 	kadHelloAck      = 0x22 // id16 tags
 	kadFindBack      = 0x29 // target16 number1 contacts
 	kadPing          = 0x60
-	kadPong          = 0x61 // the port from which the ping came
+	kadPong          = 0x61 // the source port of the ping
 
 	kadMaxVersion = 0x1f
 	kadMaxFound   = 32
 )
 
-// kadForm is a message of a fixed length, or one of which only the least length is known.
+// kadForm is a message with a fixed length, or with a known least length.
 type kadForm struct {
 	opcode uint8
 	length uint8 // of the content
-	longer bool  // it may have more
+	longer bool  // the content may be longer
 	kind   Kind
 }
 
-// kadForms are the messages that are told by their length. Those of Kad 1 begin with a
-// contact (boot and hello) or are of the same make as the later ones.
+// kadForms are the messages that are recognised by their length. Those of Kad 1 begin
+// with a contact (boot and hello), or have the same form as the later ones.
 var kadForms = [...]kadForm{
 	{0x00, kadContact, false, Query}, // boot, Kad 1
 	{0x10, kadContact, false, Query}, // hello, Kad 1
@@ -45,7 +45,7 @@ var kadForms = [...]kadForm{
 	{kadFind, 1 + 2*kadID, false, Query},
 	{0x30, kadID + 1, true, Query}, // search, Kad 1
 	{0x32, kadID, false, Query},
-	{0x33, kadID + 2, true, Query}, // search for a word: where to begin, 0x8000 if more follows
+	{0x33, kadID + 2, true, Query}, // search for a word: start position, 0x8000 if more follows
 	{0x34, kadID + 2 + 8, false, Query},
 	{0x35, kadID + 8, false, Query},
 	{0x3b, 2*kadID + 2, true, Reply},
@@ -55,10 +55,10 @@ var kadForms = [...]kadForm{
 	{0x4b, kadID + 1, false, Reply},
 	{0x4b, kadID + 2, false, Reply},
 	{0x4c, 0, false, Weak},
-	{0x50, 2, false, Query},           // am I behind a firewall: tcp-port2
-	{0x51, 2*kadID + 2, false, Query}, // a friend is looked for
+	{0x50, 2, false, Query},           // firewall check: tcp-port2
+	{0x51, 2*kadID + 2, false, Query}, // search for a buddy
 	{0x52, 2*kadID + 2, false, Query},
-	{0x53, 2 + kadID + 1, false, Query}, // as 50: tcp-port2 hash16 options1
+	{0x53, 2 + kadID + 1, false, Query}, // as 0x50: tcp-port2 hash16 options1
 	{0x58, 4, false, Reply},
 	{0x59, 0, false, Weak},
 	{0x5a, 2*kadID + 2, false, Reply},
@@ -76,7 +76,7 @@ func kadDatagram(b []byte, f *Finding) Kind {
 	switch k {
 	case Query:
 		f.Reason = ReasonPing
-		// Two bytes, or four, are too few to prove something.
+		// Messages of two or four bytes are too short to prove something.
 		f.Conduct = len(b) >= 2+kadID
 		switch b[1] {
 		case kadHello:
@@ -98,7 +98,8 @@ func kadDatagram(b []byte, f *Finding) Kind {
 	return k
 }
 
-// kadKind tells a message by its opcode, its length and what can be checked of its content.
+// kadKind recognises a message by its opcode, its length and the fixed parts of its
+// content.
 func kadKind(b []byte) Kind {
 	body := b[2:]
 	n := len(body)
@@ -128,7 +129,7 @@ func kadKind(b []byte) Kind {
 			return Reply
 		}
 		return None
-	case 0x08: // boot's answer, Kad 1
+	case 0x08: // answer to boot, Kad 1
 		if n >= 2 && n == 2+kadContact*int(le16(body)) && n > 2 {
 			return Reply
 		}
@@ -146,13 +147,13 @@ func kadKind(b []byte) Kind {
 	return None
 }
 
-// kadNode reports whether b begins with the number, the TCP port and the version of a node.
+// kadNode reports whether b begins with the ID, the TCP port and the version of a node.
 func kadNode(b []byte) bool {
 	version := b[kadID+2]
 	return le16(b[kadID:]) != 0 && version > 0 && version <= kadMaxVersion
 }
 
-// kadFits checks what can be checked of the content of a message that has its length.
+// kadFits checks the content of a message whose length fits, as far as it can be checked.
 func kadFits(opcode byte, body []byte) bool {
 	switch opcode {
 	case 0x00, 0x10, 0x18: // a contact, with its ports
@@ -161,7 +162,7 @@ func kadFits(opcode byte, body []byte) bool {
 		kind := body[0] & 0x1f
 		return kind > 0 && kind <= kadMaxFound && body[0]>>5 == 0
 	case 0x33:
-		// A search that asks for more than the word has the tree behind it.
+		// If the search has more than the word, its tree follows.
 		more := body[kadID+1]&0x80 != 0
 		return more == (len(body) > kadID+2) && (!more || edonkeySearch(body[kadID+2:], 0) == len(body)-kadID-2)
 	case 0x43:
@@ -175,7 +176,8 @@ func kadFits(opcode byte, body []byte) bool {
 	return true
 }
 
-// kadUnread tells a packed message by its opcode and the first two bytes of zlib (RFC 1950).
+// kadUnread recognises a compressed message by its opcode and the two bytes of zlib's
+// header (RFC 1950).
 func kadUnread(b []byte, f *Finding) Kind {
 	const deflate, least = 8, 16
 	if len(b) < least || b[2]&15 != deflate || (uint(b[2])<<8|uint(b[3]))%31 != 0 {
@@ -192,9 +194,9 @@ func kadUnread(b []byte, f *Finding) Kind {
 	return None
 }
 
-// kadGreet builds a hello, as a node sends it that is not reached from outside: it is not
-// kept as a contact. Its version is one to which nodes answer in clear. The answer names
-// the number of the node.
+// kadGreet builds a hello of a node that others cannot reach, so that the client does not
+// keep it as a contact. Nodes answer its version without encryption. The answer contains
+// the node's ID.
 func kadGreet(dst, _ []byte, salt uint32) int {
 	const (
 		length  = 2 + kadID + 2 + 1 + 1 + 5
@@ -212,12 +214,12 @@ func kadGreet(dst, _ []byte, salt uint32) int {
 	return length
 }
 
-// kadGreeted reports whether b is the answer to it.
+// kadGreeted reports whether b is the answer to kadGreet's hello.
 func kadGreeted(b, _ []byte) bool {
 	return len(b) > 2 && b[0] == kadPlain && b[1] == kadHelloBack && kadKind(b) == Reply
 }
 
-// kadKey returns the number of the node that says b, which is of the kind k, or nil.
+// kadKey returns the ID of the node that sent b, or nil. k is the kind of b.
 func kadKey(b []byte, k Kind) []byte {
 	if k < Query || b[1] != kadHello && b[1] != kadHelloBack && b[1] != kadBootstrapBack {
 		return nil
@@ -225,8 +227,8 @@ func kadKey(b []byte, k Kind) []byte {
 	return b[2 : 2+kadID]
 }
 
-// kadSearch builds the question for nodes near a random number, to the node with the number
-// key: it says the random number again.
+// kadSearch builds a query for nodes near a random ID. key is the ID of the client's
+// node. The answer repeats the random ID.
 func kadSearch(dst, key []byte, salt uint32) int {
 	const length = 2 + 1 + 2*kadID
 	if len(key) != kadID || len(dst) < length {
@@ -240,14 +242,14 @@ func kadSearch(dst, key []byte, salt uint32) int {
 	return length
 }
 
-// kadFound reports whether b answers that question.
+// kadFound reports whether b answers that query.
 func kadFound(b, probe []byte) bool {
 	return len(b) > 2+kadID && b[0] == kadPlain && b[1] == kadFindBack && kadKind(b) == Reply &&
 		string(b[2:2+kadID]) == string(probe[3:3+kadID])
 }
 
-// emuleAsk builds the question about a file that nobody has, and emuleAnswered reports
-// whether b is the answer: that it is not there, or that the queue is full.
+// emuleAsk builds a query about a file that nobody has. emuleAnswered reports whether b
+// is the answer: that the file is not there, or that the queue is full.
 func emuleAsk(dst, _ []byte, salt uint32) int {
 	const length = 2 + edonkeyHash + 2 + 2
 	if len(dst) < length {

@@ -2,22 +2,22 @@
 
 package detect
 
-// A datagram of Kad is obfuscated so (aMule's EncryptedDatagramSocket):
+// An obfuscated Kad datagram has this form (aMule's EncryptedDatagramSocket):
 //
 //	marker1 random2, then by RC4: magic4 padding-length1 padding
 //	receiver-key4 sender-key4 message
 //
-// The key of RC4 is the MD5 hash of the receiver's number, or of the key of 4 bytes that
-// the receiver gave the sender, and of the two random bytes. So nobody but the receiver
-// reads what a client sends, and it is told by its look alone. That makes a suspect, which
-// answers in clear when it is asked in clear.
+// The RC4 key is the MD5 hash of the two random bytes and of either the receiver's node
+// ID or the 4-byte key that the receiver gave to the sender. So only the receiver can
+// read what a client sends, and we recognise it by its look alone. That makes the host a
+// suspect. It answers a plain probe without encryption.
 const (
 	kadHiddenHead = 3 + 4 + 1
 	kadHiddenKeys = 8
 )
 
-// kadMarker reports whether the first byte of an obfuscated datagram can be c: it is none
-// that a message in clear begins with. The lowest bit is of messages between clients.
+// kadMarker reports whether c can be the first byte of an obfuscated datagram: no plain
+// message begins with it. The lowest bit is set in messages between clients.
 func kadMarker(c byte) bool {
 	switch c {
 	case edonkeyEMule, edonkeyPacked, kadPlain, kadPacked, 0xa3, 0xb2:
@@ -26,15 +26,16 @@ func kadMarker(c byte) bool {
 	return c&1 == 0
 }
 
-// kadShaped reports whether b has the look and the length of an obfuscated ping or boot, or
-// of the question for nodes: what a node sends first. Others may look the same.
+// kadShaped reports whether b has the look and the length of an obfuscated ping, boot or
+// query for nodes, which are the first messages of a node. Other traffic may look the
+// same.
 func kadShaped(b []byte) bool {
 	const short, find = kadHiddenHead + kadHiddenKeys + 2, kadHiddenHead + kadHiddenKeys + 3 + 2*kadID
 	return (len(b) == short || len(b) == find) && kadMarker(b[0]) && random(b)
 }
 
-// kadFlow is eDonkey's Protocol.Flow: the first datagram of that look makes its host a
-// suspect.
+// kadFlow is eDonkey's Protocol.Flow. The first datagram of that look in a flow makes the
+// host a suspect.
 func kadFlow(s *FlowState, b []byte, _ uint32) Match {
 	if s[0] != 0 || !kadShaped(b) {
 		return No

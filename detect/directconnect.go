@@ -4,14 +4,14 @@ package detect
 
 import "bytes"
 
-// DirectConnect is the network of hubs that DC++, EiskaltDC++, AirDC++, ncdc and MLDonkey
-// speak, with the older protocol, NMDC, and the newer one, ADC. Sources: the descriptions of
-// NMDC and of ADC 1.0 at dcbase.org, what the programs say of TLS, and captures of
-// EiskaltDC++ 2.4.2, ncdc 1.23.1 and MLDonkey 3.2.1. Both are text: commands of NMDC end with
-// "|", those of ADC with a line feed.
+// DirectConnect is the hub network of DC++, EiskaltDC++, AirDC++, ncdc and MLDonkey. It
+// has an older protocol, NMDC, and a newer one, ADC. Sources: the descriptions of NMDC
+// and of ADC 1.0 at dcbase.org, the programs' documents about TLS, and captures of
+// EiskaltDC++ 2.4.2, ncdc 1.23.1 and MLDonkey 3.2.1. Both protocols are text: commands of
+// NMDC end with "|", those of ADC with a line feed.
 //
-// A hub leads a client to another one. What they send each other begins as with a hub, in
-// clear or within TLS.
+// A hub connects a client to another client. A connection between clients begins in the
+// same way as one to a hub, plain or within TLS.
 var DirectConnect = Protocol{
 	Name:     "directconnect",
 	Title:    "Direct Connect",
@@ -24,7 +24,7 @@ var DirectConnect = Protocol{
 		{Name: "adc", TCP: true, Build: adcQuestion, Answered: adcAnswered},
 	},
 	Sift: true,
-	// Where the lists of hubs are that the programs come with.
+	// The hosts of the hub lists that the programs are shipped with.
 	Names: []string{
 		"te-home.net", "www.te-home.net", "dchublist.org", "dchublist.biz", "dchublist.ru",
 		"dchublist.com", "www.hublista.hu",
@@ -32,16 +32,16 @@ var DirectConnect = Protocol{
 }
 
 const (
-	dcNickMost = 64 // bytes of a nick
-	// dcFeature is the length of what a client says that it can do, with the blank before
-	// it: " ADBASE".
+	dcNickMost = 64 // bytes
+	// dcFeature is the length of one feature that a client announces, with the blank
+	// before it: " ADBASE".
 	dcFeature = 7
-	adcIDSize = 39 // an identity of 24 bytes in base 32
-	adcSID    = 4  // the same of a session, by which a hub calls a client
+	adcIDSize = 39 // a client ID of 24 bytes in base 32
+	adcSID    = 4  // a session ID in base 32, by which a hub names a client
 )
 
-// dcFirst looks for what a client says first: to a hub, or to another client, whichever of
-// the two opened the connection.
+// dcFirst recognises the first message of a client to a hub or to another client,
+// whichever side opened the connection.
 func dcFirst(b []byte, outbound bool, f *Finding) Match {
 	if !outbound || len(b) == 0 {
 		return No
@@ -65,9 +65,9 @@ func dcFirst(b []byte, outbound bool, f *Finding) Match {
 	return m
 }
 
-// nmdcFirst matches "$MyNick nick|$Lock text Pk=program|" between clients, and what answers
-// the "$Lock" of a hub: "$Supports words|$Key bytes|$ValidateNick nick|", where old clients
-// leave out the first.
+// nmdcFirst matches "$MyNick nick|$Lock text Pk=program|" between clients, and the reply
+// to a hub's "$Lock": "$Supports words|$Key bytes|$ValidateNick nick|". Old clients leave
+// out "$Supports".
 func nmdcFirst(b []byte, f *Finding) Match {
 	const myNick, lock, supports, key = "$MyNick ", "$Lock ", "$Supports ", "$Key "
 	if m := hasPrefix(b, []byte(myNick)); m != No {
@@ -109,14 +109,15 @@ func nmdcFirst(b []byte, f *Finding) Match {
 	if f.Length == 0 {
 		f.Length = 1
 	}
-	// The key may be long. Where it does not come with the nick, its first bytes are enough.
+	// The key may be long. If the nick does not fit, the first bytes of the key are
+	// enough.
 	if nmdcValidated(rest) != nil || len(b) >= StreamBuffer && f.Length > 1 {
 		return Yes
 	}
 	return More
 }
 
-// nmdcNick returns the length of the nick that b begins with, up to its "|".
+// nmdcNick returns the length of the nick at the start of b, up to its "|".
 func nmdcNick(b []byte) (int, Match) {
 	for i, c := range b {
 		switch {
@@ -172,12 +173,12 @@ func adcFirst(b []byte, f *Finding) Match {
 		if len(x) < dcFeature {
 			return More
 		}
-		base = base || string(x[3:6]) == "BAS" // BASE, and BAS0 before it
+		base = base || string(x[3:6]) == "BAS" // BASE, and its predecessor BAS0
 	}
 }
 
-// nmdcLater are commands that come later in a session, for those that were there before anybody
-// looked: each with the character that has to stand somewhere behind it.
+// nmdcLater are commands from the middle of a session, for sessions that began before the
+// engine did. has is a character that must follow somewhere in the command.
 var nmdcLater = [...]struct {
 	word string
 	has  byte
@@ -190,7 +191,7 @@ var nmdcLater = [...]struct {
 	{"$ADCSND file ", ' '},
 }
 
-// nmdcInSession matches one of them, whole.
+// nmdcInSession matches one complete command of nmdcLater.
 func nmdcInSession(b []byte, f *Finding) Match {
 	found := No
 	for i := range nmdcLater {
@@ -217,9 +218,9 @@ func nmdcInSession(b []byte, f *Finding) Match {
 	return found
 }
 
-// adcLater matches the lines of ADC that come later in a session with a hub: to all (B), to one
-// (D) or to those with certain abilities (F), from the session with that number. A search, an
-// invitation or what the client says of itself is enough; chat is not.
+// adcLater matches ADC lines from the middle of a session with a hub: to all clients (B),
+// to one client (D) or to clients with certain features (F). A session ID follows. A
+// search, an invitation or the client's own data is enough. Chat is not.
 func adcLater(b []byte, f *Finding) Match {
 	const head = 4 + 1 + adcSID + 1
 	for _, word := range [...]string{"BINF ", "BSCH ", "FSCH ", "DCTM ", "DRCM "} {
@@ -241,7 +242,7 @@ func adcLater(b []byte, f *Finding) Match {
 	return No
 }
 
-// adcFile matches the request of a client for a part of a file, and what comes before it.
+// adcFile matches a client's request for a part of a file, and the answer to it.
 func adcFile(b []byte, f *Finding) Match {
 	for _, word := range [...]string{"CGET file TTH/", "CSND file TTH/", "CGET tthl TTH/"} {
 		m := hasPrefix(b, []byte(word))
@@ -264,8 +265,8 @@ func adcFile(b []byte, f *Finding) Match {
 	return No
 }
 
-// dcTLS reports whether b begins a connection of TLS that is for one of the two protocols by
-// name (RFC 7301). A page cannot have a browser ask for these.
+// dcTLS reports whether b is a TLS ClientHello that asks for one of the two protocols by
+// name (RFC 7301). A web page cannot make a browser ask for these names.
 func dcTLS(b []byte) bool {
 	names := tlsProtocols(b)
 	for len(names) > 0 {
@@ -282,8 +283,9 @@ func dcTLS(b []byte) bool {
 	return false
 }
 
-// dcNext reads what a client says of itself: to a hub its name, its program and its ports, to
-// another client its program. Of a line or command that is not whole the beginning counts.
+// dcNext reads what a client says about itself: to a hub its name, its program and its
+// ports, to another client its program. If a line or command is incomplete, it asks for
+// more.
 func dcNext(b []byte, outbound bool, f *Finding) Match {
 	if !outbound || len(b) == 0 {
 		return No
@@ -303,7 +305,7 @@ func dcNext(b []byte, outbound bool, f *Finding) Match {
 	return Yes
 }
 
-// dcTell enters in f what the command b, without its end, tells of its sender.
+// dcTell enters in f what the command b tells about its sender. b comes without its end.
 func dcTell(b []byte, f *Finding) {
 	switch {
 	case hasPrefix(b, []byte("$Lock ")) == Yes:
@@ -323,8 +325,8 @@ func dcTell(b []byte, f *Finding) {
 	}
 }
 
-// nmdcProgram takes the name of a program out of what follows "Pk=": letters, and the version.
-// Behind it may stand the hub's address, or letters without a meaning.
+// nmdcProgram enters the program's name and version, which follow "Pk=". After them may
+// come the hub's address, or letters without a meaning.
 func nmdcProgram(b []byte, f *Finding) {
 	for _, end := range [...]string{"Ref=", "ABCABC"} {
 		if i := bytes.Index(b, []byte(end)); i >= 0 {
@@ -336,7 +338,7 @@ func nmdcProgram(b []byte, f *Finding) {
 	}
 }
 
-// nmdcTag takes the name out of the tag "<++ V:0.75,M:A,H:1/0/0,S:2>" of a description.
+// nmdcTag enters the name from the tag "<++ V:0.75,M:A,H:1/0/0,S:2>" of a description.
 func nmdcTag(b []byte, f *Finding) {
 	i := bytes.Index(b, []byte(" V:"))
 	if i < 0 {
@@ -353,7 +355,7 @@ func nmdcTag(b []byte, f *Finding) {
 	dcName(name, version, f)
 }
 
-// dcName enters a program's name and version. ADC writes a blank as "\s".
+// dcName enters a program's name and version in f. ADC writes a blank as "\s".
 func dcName(name, version []byte, f *Finding) {
 	if string(name) == "++" {
 		name = []byte("DC++")
@@ -371,8 +373,8 @@ func dcName(name, version []byte, f *Finding) {
 	}
 }
 
-// adcInfo reads "BINF session parameters": AP is the program, VE its version, U4 and U6 its
-// ports by UDP. Older clients write both names into VE.
+// adcInfo reads "BINF session parameters": AP is the program, VE its version, U4 and U6
+// its UDP ports. Older clients write program and version into VE.
 func adcInfo(b []byte, f *Finding) {
 	var name, version []byte
 	for len(b) > 0 {
@@ -402,8 +404,8 @@ func adcInfo(b []byte, f *Finding) {
 	}
 }
 
-// adcConnect reads "DCTM session session protocol port token": where the sender waits for
-// another client.
+// adcConnect reads "DCTM session session protocol port token". At this port, the sender
+// waits for another client.
 func adcConnect(b []byte, f *Finding) {
 	for range 4 {
 		i := bytes.IndexByte(b, ' ')
@@ -415,7 +417,7 @@ func adcConnect(b []byte, f *Finding) {
 	f.TCPPort = leadingPort(b)
 }
 
-// leadingPort reads the port that b begins with, 0 when there is none.
+// leadingPort reads the port at the start of b. It returns 0 if there is none.
 func leadingPort(b []byte) uint16 {
 	n := 0
 	for n < len(b) && b[n] >= '0' && b[n] <= '9' {
@@ -424,9 +426,9 @@ func leadingPort(b []byte) uint16 {
 	return decimalPort(b[:n])
 }
 
-// dcDatagram matches what a client answers to somebody's search, to that one directly:
-// "$SR nick path\x05open/slots\x05name (address)|" and "URES identity parameters\n"; ADC has
-// more commands of that form.
+// dcDatagram matches a client's direct answer to a search: "$SR nick
+// path\x05open/slots\x05name (address)|" or "URES identity parameters\n". ADC has more
+// commands of that form.
 func dcDatagram(b []byte, f *Finding) Kind {
 	if nmdcResult(b) || adcDatagram(b) {
 		f.Reason, f.Conduct = ReasonPong, true
@@ -441,7 +443,7 @@ func nmdcResult(b []byte) bool {
 	if n < 16 || hasPrefix(b, []byte(head)) != Yes || string(b[n:]) != tail {
 		return false
 	}
-	// The last two parts: the slots, and the hub, whose address stands in brackets.
+	// The last two parts are the slots and the hub. The hub's address stands in brackets.
 	hub := bytes.LastIndexByte(b, 5)
 	if hub < 0 || bytes.IndexByte(b[hub:], '(') < 0 {
 		return false
@@ -468,7 +470,7 @@ func adcDatagram(b []byte) bool {
 	return isBase32(b[head:head+adcIDSize]) && (end == ' ' || end == '\n')
 }
 
-// isBase32 reports whether b consists of the digits of RFC 4648.
+// isBase32 reports whether b consists of base 32 digits (RFC 4648).
 func isBase32(b []byte) bool {
 	for _, c := range b {
 		if (c < 'A' || c > 'Z') && (c < '2' || c > '7') {

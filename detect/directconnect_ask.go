@@ -4,12 +4,13 @@ package detect
 
 import "bytes"
 
-// adcQuestion is what a client says to another one first. It goes to where a client waits for
-// others; one that was on hubs of NMDC alone answers as well.
+// adcQuestion builds the first message from one client to another. The probe goes to the
+// port at which a client waits for others. Clients that used only NMDC hubs answer it as
+// well.
 func adcQuestion(dst, _ []byte, _ uint32) int { return copy(dst, "CSUP ADBASE ADTIGR\n") }
 
-// adcAnswered reports whether b is what a client answers: what it can do, and who it is, which
-// was not in the question.
+// adcAnswered reports whether b is a client's answer: its features, and its ID, which was
+// not in the question.
 func adcAnswered(b, _ []byte) bool {
 	const id = "\nCINF ID"
 	var f Finding
@@ -21,13 +22,13 @@ func adcAnswered(b, _ []byte) bool {
 	return len(b) >= adcIDSize && isBase32(b[:adcIDSize])
 }
 
-// dcLogin answers in a hub's name. A client that is on one hub is proved by it, and says where
+// dcLogin answers in a hub's name. So a client on a single hub is proved, and tells where
 // it listens.
 var dcLogin = Login{Answer: dcWelcome, Told: dcTold}
 
-// dcWelcome is what a hub says to a client that has said who it wants to be. By ADC it gives it
-// a number, which the client has to use from now on. By NMDC it welcomes it, and has somebody
-// with a name of ours ask it for a connection.
+// dcWelcome builds a hub's reply to a client's login. With ADC, the reply gives the
+// client a session ID that it must use from now on. With NMDC, it welcomes the client;
+// then a user with a made-up name asks the client for a connection.
 func dcWelcome(dst, first []byte, salt uint32) int {
 	w := builder{b: dst}
 	var token [dcToken]byte
@@ -53,7 +54,7 @@ func dcWelcome(dst, first []byte, salt uint32) int {
 	return w.n
 }
 
-// dcToken is the length of a name that nobody can guess, made of the digits of base 32.
+// dcToken is the length of a name that nobody can guess, made of base 32 digits.
 const dcToken = 8
 
 func dcTokenOf(t *[dcToken]byte, salt uint32) {
@@ -65,9 +66,10 @@ func dcTokenOf(t *[dcToken]byte, salt uint32) {
 	}
 }
 
-// dcTold looks in b for what a client says to dcWelcome: by ADC about itself, under the number
-// that it was given. By NMDC it is the invitation to whoever has our name, to where it listens
-// or back to itself where it cannot; before that it tells about itself, and some tell no more.
+// dcTold searches b for a client's reply to dcWelcome. With ADC, the client describes
+// itself under its new session ID. With NMDC, it invites the user with the made-up name:
+// to the port where it listens, or if it has none, with a request to connect back. Before
+// that, it describes itself. Some clients stop there.
 func dcTold(b []byte, salt uint32, f *Finding) Match {
 	var token [dcToken]byte
 	dcTokenOf(&token, salt)
@@ -85,7 +87,7 @@ func dcTold(b []byte, salt uint32, f *Finding) Match {
 		case hasPrefix(x, []byte("$MyINFO $ALL ")) == Yes:
 			found = max(found, Hint)
 		case hasPrefix(x, []byte("$ConnectToMe ")) == Yes && hasPrefix(x[len("$ConnectToMe "):], token[:]) == Yes,
-			hasPrefix(x, []byte("$RevConnectToMe ")) == Yes && bytes.HasSuffix(x, token[:]): // our own words have it first
+			hasPrefix(x, []byte("$RevConnectToMe ")) == Yes && bytes.HasSuffix(x, token[:]): // in our own message the token comes first
 			found = Yes
 		default:
 			continue

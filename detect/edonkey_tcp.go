@@ -31,7 +31,7 @@ const (
 	tagMod      = 0x55 // the program's name
 	tagUDPPort  = 0x21 // in eMule's own hello
 	tagUDPPorts = 0xf9 // Kad's port in the upper half, eMule's in the lower
-	tagVersion  = 0xfb // of the program
+	tagVersion  = 0xfb // the program's version
 )
 
 func edonkeyFirst(b []byte, outbound bool, f *Finding) Match {

@@ -2,10 +2,10 @@
 
 package detect
 
-// Gnutella is that network and Gnutella2 (G2), which begins its connections alike: programs
-// such as Shareaza and gtk-gnutella speak both at one port. Sources: the drafts of Gnutella
-// 0.6, of its extensions and of G2 that the developers' forum has published, and captures of
-// gtk-gnutella 1.2.2 and MLDonkey 3.2.1.
+// Gnutella stands for Gnutella and Gnutella2 (G2), which begins its connections in the
+// same way. Programs such as Shareaza and gtk-gnutella use both at one port. Sources: the
+// drafts of Gnutella 0.6, of its extensions and of G2 that the developers' forum has
+// published, and captures of gtk-gnutella 1.2.2 and MLDonkey 3.2.1.
 var Gnutella = Protocol{
 	Name:     "gnutella",
 	Title:    "Gnutella",
@@ -21,7 +21,7 @@ var Gnutella = Protocol{
 	},
 	Sift:  true,
 	Ports: []uint16{6346, 6347, 6348},
-	// Caches of addresses.
+	// Address caches.
 	Names: []string{
 		"*.gnutella.dyslexicfish.net", "*.uhc.gtk-gnutella.nl", "*.gtkgnutella.com",
 		"cache.trillinux.org", "dkac.trillinux.org", "cache.ce3c.be", "cache.ibel.de", "ping.pongwar.com",
@@ -29,15 +29,15 @@ var Gnutella = Protocol{
 	},
 }
 
-// The header of a message by UDP: 16 bytes of a number that answers repeat, the type, the time
-// to live, the hops it made, and the length of what follows, little-endian.
+// The header of a UDP message: a message ID of 16 bytes that answers repeat, the type,
+// the TTL, the hops so far, and the length of the body, little-endian.
 const (
 	gnHead   = 23
 	gnType   = 16
 	gnTTL    = 17
 	gnHops   = 18
 	gnLength = 19
-	// gnFar is how far a message can have come and go, in hops.
+	// gnFar is the largest TTL and the largest number of hops that is accepted.
 	gnFar = 15
 )
 
@@ -47,15 +47,16 @@ const (
 	gnTypePong   = 0x01 // port u16, address, files u32, kilobytes u32
 	gnTypeBye    = 0x02
 	gnTypeQRP    = 0x30
-	gnTypeVendor = 0x31 // maker of 4 letters, u16, version u16
+	gnTypeVendor = 0x31 // vendor of 4 letters, u16, version u16
 	gnTypeStd    = 0x32
-	gnTypePush   = 0x40 // who is meant, which file, address, port
-	gnTypeDHT    = 0x44 // two bytes of a version, where time to live and hops are
+	gnTypePush   = 0x40 // target, file, address, port
+	gnTypeDHT    = 0x44 // a version of two bytes in place of TTL and hops
 	gnTypeQuery  = 0x80
 	gnTypeHit    = 0x81
 )
 
-// gnLeast returns how long what follows the header is at least, or -1 of what comes by TCP only.
+// gnLeast returns the least length of a message's body, or -1 if the type comes only by
+// TCP.
 func gnLeast(t byte) int {
 	switch t {
 	case gnTypePing:
@@ -67,7 +68,7 @@ func gnLeast(t byte) int {
 	case gnTypePush:
 		return 26
 	case gnTypeDHT:
-		return 38 // what is asked, the maker, its version, who it is, its address
+		return 38 // opcode, vendor, its version, node ID, address
 	case gnTypeQuery:
 		return 3
 	case gnTypeHit:
@@ -89,7 +90,7 @@ func gnDatagram(b []byte, f *Finding) Kind {
 		f.Reason = ReasonPing
 		return Query
 	case gnTypeDHT:
-		if b[gnHead]&1 != 0 { // of what is asked the numbers are odd, of answers even
+		if b[gnHead]&1 != 0 { // queries have odd opcodes, answers even ones
 			f.Reason = ReasonPing
 			return Query
 		}
@@ -98,8 +99,8 @@ func gnDatagram(b []byte, f *Finding) Kind {
 	return Reply
 }
 
-// gnWhole reports whether b is a message with the length that its header says, as a program
-// sends it.
+// gnWhole reports whether b is a message as programs send it, with the length that its
+// header says.
 func gnWhole(b []byte) bool {
 	if len(b) < gnHead {
 		return false
@@ -125,7 +126,7 @@ func gnWhole(b []byte) bool {
 	return b[gnType] == gnTypeDHT && b[gnTTL] <= 1 || b[gnTTL] <= gnFar && b[gnHops] <= gnFar
 }
 
-// gnPing builds a ping with a number of 16 bytes. As the drafts have it, one byte of it is all
+// gnPing builds a ping. As the drafts require, the ninth byte of its message ID is all
 // ones and the last is zero.
 func gnPing(dst, _ []byte, salt uint32) int {
 	if len(dst) < gnHead {
@@ -140,13 +141,13 @@ func gnPing(dst, _ []byte, salt uint32) int {
 	return gnHead
 }
 
-// gnPinged reports whether b is a pong with the number of the ping.
+// gnPinged reports whether b is a pong with the ping's message ID.
 func gnPinged(b, probe []byte) bool {
 	return gnWhole(b) && b[gnType] == gnTypePong && len(probe) >= gnType && string(b[:gnType]) == string(probe[:gnType])
 }
 
-// gnAnswer answers a ping with the pong of a peer that shares nothing. Whoever gets it goes on
-// to connect.
+// gnAnswer answers a ping with the pong of a peer that shares nothing. The client then
+// tries to connect to that peer.
 func gnAnswer(dst, query []byte, form Answer, a *Asked) int {
 	const pong = gnHead + 14
 	if form == AnswerNone || len(dst) < pong || !gnWhole(query) || query[gnType] != gnTypePing || !is4(&a.Peer) {

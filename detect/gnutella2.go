@@ -2,19 +2,19 @@
 
 package detect
 
-// The header of G2's datagrams: "GND", flags, a number u16, which part this is and of how many.
-// What has no parts acknowledges such a part. gtk-gnutella has the same for Gnutella, with
-// "GTA".
+// The header of a G2 datagram: "GND", flags, a number u16, this part's number, and the
+// number of parts. If the number of parts is 0, the datagram acknowledges a part.
+// gtk-gnutella has the same header for Gnutella, with "GTA".
 const (
 	g2Head = 8
 
 	g2Deflated = 0x01
 	g2AckMe    = 0x02
-	g2Unknown  = 0xcc // who sets these means what nobody knows
+	g2Unknown  = 0xcc // flags without a known meaning
 	g2Extended = 0x20 // the acknowledgement is 4 bytes longer
 )
 
-// gnBits matches a datagram with such a header.
+// gnBits matches a datagram with this header.
 func gnBits(b []byte, f *Finding) Kind {
 	if len(b) < g2Head || b[0] != 'G' || b[3]&g2Unknown != 0 {
 		return None
@@ -41,7 +41,7 @@ func gnBits(b []byte, f *Finding) Kind {
 	body := b[g2Head:]
 	f.Reason = ReasonPing
 	switch {
-	case flags&g2Deflated != 0 || part > 1: // nothing of it can be read
+	case flags&g2Deflated != 0 || part > 1: // the body cannot be read
 	case g2:
 		name := g2Packet(body, parts > 1)
 		if name == nil {
@@ -61,9 +61,9 @@ func gnBits(b []byte, f *Finding) Kind {
 	return Query
 }
 
-// g2Packet returns the name of the packet that b is, and only it; with more, b may end before
-// it does. A packet begins with a byte that says how many bytes its length (bits 7 and 6) and
-// its name (5 to 3, less one) have; then these come.
+// g2Packet returns the name of the packet that fills b, or nil. With more, b may end
+// within the packet. The first byte of a packet says how many bytes its length has (bits
+// 7 and 6) and its name has (bits 5 to 3, less one). The length and the name follow.
 func g2Packet(b []byte, more bool) []byte {
 	head := b[0]
 	lengths, n := int(head>>6), int(head>>3&7)+1
@@ -73,7 +73,7 @@ func g2Packet(b []byte, more bool) []byte {
 	size := 0
 	for i := range lengths {
 		c := int(b[1+i])
-		if head&2 != 0 { // the highest byte comes first
+		if head&2 != 0 { // big-endian
 			size = size<<8 | c
 		} else {
 			size |= c << (8 * i)
@@ -91,8 +91,8 @@ func g2Packet(b []byte, more bool) []byte {
 	return name
 }
 
-// g2Ping builds a ping that asks to be acknowledged. Its number is what comes back: a pong has
-// none.
+// g2Ping builds a ping that asks for an acknowledgement. Only the acknowledgement repeats
+// the number: a pong has none.
 func g2Ping(dst, _ []byte, salt uint32) int {
 	w := builder{b: dst}
 	var none [16]byte

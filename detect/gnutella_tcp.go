@@ -2,9 +2,10 @@
 
 package detect
 
-// The beginnings of connections: a handshake, which has lines as a head of HTTP has, and the
-// answer to it. Downloads are HTTP. A host that cannot be reached is asked through others, and
-// then opens the connection itself: with "GIV file:guid/name", by G2 "PUSH guid:guid".
+// The beginnings of connections. A connection begins with a handshake, which has lines
+// like an HTTP head, and the answer to it. Downloads are HTTP. A host that cannot be
+// reached gets the request through other hosts. It then opens the connection itself, with
+// "GIV file:guid/name", or in G2 with "PUSH guid:guid".
 const (
 	gnConnect = "GNUTELLA CONNECT/"
 	gnReply   = "GNUTELLA/"
@@ -76,7 +77,7 @@ func gnGiven(b []byte) Match {
 	return gnGUID(b[n+1:], '/')
 }
 
-// gnGUID matches 16 bytes in hexadecimal digits, and what ends them.
+// gnGUID matches 16 bytes in hexadecimal digits, and the end character.
 func gnGUID(b []byte, end byte) Match {
 	const digits = 32
 	for i, c := range b {
@@ -90,8 +91,8 @@ func gnGUID(b []byte, end byte) Match {
 	return More
 }
 
-// gnHeader reads the lines of a handshake, and those of downloads. The address that is asked for
-// alone says little: it can be that of a picture in a web page.
+// gnHeader reads the lines of handshakes and downloads. The requested address alone tells
+// little: it can be that of a picture in a web page.
 func gnHeader(line []byte, first, outbound bool, f *Finding) Match {
 	switch {
 	case !outbound:
@@ -112,7 +113,7 @@ func gnHeader(line []byte, first, outbound bool, f *Finding) Match {
 	case handshake && equalFold(name, "user-agent"):
 		f.Client.Set(value)
 	case handshake && (equalFold(name, "listen-ip") || equalFold(name, "node") || equalFold(name, "x-my-address")):
-		// One address, and perhaps more behind a comma.
+		// One address.
 		if e, ok := parseEndpoint(trim(value)); ok {
 			f.TCPPort, f.UDPPort = e.Port, e.Port
 		}
@@ -130,8 +131,8 @@ func gnHeader(line []byte, first, outbound bool, f *Finding) Match {
 	return Yes
 }
 
-// gnAddress reports whether a request is for what such programs serve: a file by its hash, the
-// hashes of its parts.
+// gnAddress reports whether a request asks for something that only these programs serve,
+// such as a file by its hash, or the hashes of its parts.
 func gnAddress(line []byte) bool {
 	switch {
 	case hasPrefix(line, []byte("GET ")) == Yes:
@@ -149,7 +150,7 @@ func gnAddress(line []byte) bool {
 	return false
 }
 
-// gnOwn reports whether a line of a head is one that nothing else writes.
+// gnOwn reports whether only these programs write this header line.
 func gnOwn(name, value []byte) bool {
 	switch {
 	case equalFold(name, "accept"), equalFold(name, "content-type"):
@@ -160,8 +161,8 @@ func gnOwn(name, value []byte) bool {
 	return hasPrefixFold(name, "x-gnutella-") || equalFold(name, "x-fw-node-info") || equalFold(name, "x-thex-uri")
 }
 
-// gnUsual reports whether a line is one that these programs write in requests. Others may have
-// it in theirs.
+// gnUsual reports whether these programs write this header line in requests. Other
+// programs may write it too.
 func gnUsual(name []byte) bool {
 	for _, n := range [...]string{"x-features", "x-queue", "x-token", "x-node", "x-nick", "x-alt", "x-downloaded"} {
 		if equalFold(name, n) {
@@ -171,13 +172,14 @@ func gnUsual(name []byte) bool {
 	return false
 }
 
-// gnQuestion asks for a connection. A program that listens says yes or no to it.
+// gnQuestion builds a request for a connection. A program that listens accepts or refuses
+// it.
 func gnQuestion(dst, _ []byte, _ uint32) int {
 	return copy(dst, "GNUTELLA CONNECT/0.6\r\nX-Ultrapeer: False\r\n\r\n")
 }
 
-// gnAnswered reports whether b is what is answered: the version, then a number and words. One
-// that sends the question back has another beginning.
+// gnAnswered reports whether b answers the question: it has the version, a status code
+// and text. An echo of the question begins differently.
 func gnAnswered(b, _ []byte) bool {
 	n := len(gnReply) + len("0.6 200")
 	return len(b) >= n && gnVersion(b, gnReply) == Yes && b[n-4] == ' ' && b[n-3] >= '2' && b[n-3] <= '5'

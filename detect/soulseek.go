@@ -2,14 +2,14 @@
 
 package detect
 
-// Soulseek is the network of Nir Arbel's Soulseek: SoulseekQt, Nicotine+, slskd, Seeker,
-// MLDonkey. A client logs in at the one server, which tells it the addresses of others,
-// and speaks to these by TCP. Sources: the documentation of the protocol by Nicotine+ and
-// by aioslsk; what Nicotine+ 3.2 and 3.3 and MLDonkey send. Numbers are little-endian, a
-// string has its length before it.
+// Soulseek is Nir Arbel's network: SoulseekQt, Nicotine+, slskd, Seeker, MLDonkey. A
+// client logs in at the single server. The server tells it the addresses of peers, and
+// the client talks to them by TCP. Sources: the protocol documentation of Nicotine+ and
+// of aioslsk, and what Nicotine+ 3.2 and 3.3 and MLDonkey send. Numbers are
+// little-endian. A string has its length before it.
 //
-// The server takes logins at the ports 2242, 2240 and 2416; clients listen at 2234 unless
-// they are told another port, and at the next one for what is obfuscated.
+// The server takes logins at the ports 2242, 2240 and 2416. By default clients listen at
+// 2234, and at the next port for obfuscated connections.
 var Soulseek = Protocol{
 	Name:     "soulseek",
 	Title:    "Soulseek",
@@ -27,8 +27,8 @@ var Soulseek = Protocol{
 	Names:   []string{"server.slsknet.org", "vps.slsknet.org"},
 }
 
-// The numbers of messages: to the server and in sessions between peers 32 bits, and 8 in
-// those that begin a connection between peers.
+// The message numbers. They have 32 bits in messages to the server and in sessions
+// between peers, and 8 bits in messages that begin a connection between peers.
 const (
 	soulseekLogin    = 1
 	soulseekListens  = 2
@@ -41,13 +41,13 @@ const (
 )
 
 const (
-	soulseekWord = 30  // the longest name of a user, in bytes
-	soulseekPass = 128 // the longest password that is looked for
+	soulseekWord = 30  // the longest user name, in bytes
+	soulseekPass = 128 // the longest password that is accepted
 	soulseekHash = 32  // an MD5 as text
 )
 
-// soulseekFirst recognises the login at the server, and what begins a connection between
-// peers, in clear or obfuscated.
+// soulseekFirst recognises the login at the server, and the first message of a connection
+// between peers, plain or obfuscated.
 func soulseekFirst(b []byte, outbound bool, f *Finding) Match {
 	if !outbound {
 		return No
@@ -59,7 +59,7 @@ func soulseekFirst(b []byte, outbound bool, f *Finding) Match {
 	return m
 }
 
-// The least and the longest lengths of these messages.
+// The least and the greatest lengths of these messages.
 const (
 	soulseekLeast = 5
 	soulseekMost  = 4 + 4 + soulseekWord + 4 + soulseekPass + 4 + 4 + soulseekHash + 4
@@ -81,14 +81,15 @@ func soulseekBegin(b []byte, f *Finding) Match {
 	case b[4] != soulseekInit:
 		return No
 	}
-	// A login has the same number in 32 bits, and nobody's name is 256 bytes long.
+	// A login has the same number in 32 bits, and no name is 256 bytes long.
 	if m = soulseekPeer(b[5:], n, f); m == No {
 		m = soulseekServer(b, n, f)
 	}
 	return m
 }
 
-// soulseekLength reads the length of a message, which has to be within bounds.
+// soulseekLength reads the length of a message. It returns No if the length is out of
+// bounds.
 func soulseekLength(b []byte, least, most uint32) (uint32, Match) {
 	var whole [4]byte
 	copy(whole[:], b)
@@ -104,8 +105,8 @@ func soulseekLength(b []byte, least, most uint32) (uint32, Match) {
 	return n, Yes
 }
 
-// soulseekString reads a string of at most so many bytes, all of them printable. It returns
-// the string, and what follows it.
+// soulseekString reads a printable string of at most most bytes. It returns the string,
+// and the bytes after it.
 func soulseekString(b []byte, most uint32) (s, rest []byte, m Match) {
 	n, m := soulseekLength(b, 1, most)
 	if m != Yes {
@@ -123,8 +124,9 @@ func soulseekString(b []byte, most uint32) (s, rest []byte, m Match) {
 	return b[:n], b[n:], Yes
 }
 
-// soulseekServer reads a login: name, password, the program's number, and in all that are
-// not very old an MD5 and the number of its version. What follows says where it listens.
+// soulseekServer reads a login: name, password, the program's number, and, except in very
+// old programs, an MD5 and a version number. The next message tells where the client
+// listens.
 func soulseekServer(b []byte, n uint32, f *Finding) Match {
 	const head, tail = 8, 4 + soulseekHash + 4
 	if m := hasPrefix(b[4:], []byte{soulseekLogin, 0, 0, 0}); m != Yes {
@@ -179,8 +181,8 @@ func soulseekMD5(b []byte) ([]byte, Match) {
 	return s, Yes
 }
 
-// soulseekPrograms are the numbers by which programs name themselves at their login. The
-// second is that of the version, 0 for any.
+// soulseekPrograms are the numbers that programs send at login. The second number is the
+// version, 0 for any.
 var soulseekPrograms = [...]struct {
 	major, minor uint32
 	name         string
@@ -209,7 +211,8 @@ func soulseekProgram(major, minor uint32) string {
 	return ""
 }
 
-// soulseekNext looks among the messages that follow a login for where the client listens.
+// soulseekNext searches the messages after a login for the port at which the client
+// listens.
 func soulseekNext(b []byte, outbound bool, f *Finding) Match {
 	if !outbound {
 		return No
@@ -227,7 +230,7 @@ func soulseekNext(b []byte, outbound bool, f *Finding) Match {
 	case code != soulseekListens:
 		f.Reason, f.Conduct, f.Length, f.Wait = ReasonHello, true, int(n)+4, true
 		return Yes
-	case n != 8 && n != 16: // in the longer form with the port for what is obfuscated
+	case n != 8 && n != 16: // the longer form also has the port for obfuscated connections
 		return No
 	case len(b) < int(n)+4:
 		return More
@@ -243,11 +246,11 @@ func soulseekNext(b []byte, outbound bool, f *Finding) Match {
 	return Yes
 }
 
-// soulseekPeer reads what opens a connection between peers: the name of who opens it, what
-// for (P for messages, F for a file, D for searches) and a number. b begins behind the
-// length n and the number of the message.
+// soulseekPeer reads the message that opens a connection between peers: the opener's
+// name, the purpose (P for messages, F for a file, D for searches) and a number. b begins
+// after the length n and the message number.
 func soulseekPeer(b []byte, n uint32, f *Finding) Match {
-	const rest = 1 + 4 + 4 + 1 + 4 // beside the name
+	const rest = 1 + 4 + 4 + 1 + 4 // apart from the name
 	name, b, m := soulseekString(b, soulseekWord)
 	if m != Yes {
 		return m
@@ -276,11 +279,11 @@ func soulseekPeer(b []byte, n uint32, f *Finding) Match {
 	return Yes
 }
 
-// soulseekKey is the key of an obfuscated message. It goes ahead of it, and is turned by
-// one bit for each four bytes that it covers.
+// soulseekKey is the size of an obfuscated message's key, in bytes. The key precedes the
+// message. It rotates by one bit for each four bytes.
 const soulseekKey = 4
 
-// soulseekHidden recognises what begins an obfuscated connection between peers.
+// soulseekHidden recognises the first message of an obfuscated connection between peers.
 func soulseekHidden(b []byte, f *Finding) Match {
 	var clear [64]byte
 	n := soulseekClear(clear[:], b)
@@ -308,8 +311,8 @@ func soulseekHidden(b []byte, f *Finding) Match {
 	return Hint
 }
 
-// soulseekClear writes into dst what the obfuscated b says, as far as there is room, and
-// returns its length: -1 when the key is zero, so that nothing is obfuscated.
+// soulseekClear decodes the obfuscated b into dst, as far as there is room, and returns
+// the length. It returns -1 if the key is zero, because then nothing is obfuscated.
 func soulseekClear(dst, b []byte) int {
 	if len(b) < soulseekKey {
 		return 0

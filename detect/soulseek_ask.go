@@ -3,17 +3,17 @@
 package detect
 
 const (
-	soulseekName = 8 // letters of a made-up name
+	soulseekName = 8 // letters in a made-up name
 	soulseekFile = soulseekName + 1 + soulseekName + 4
 
-	// soulseekHello is the length of what opens the connection, which nobody answers. Some
-	// read what follows it only when it comes later.
+	// soulseekHello is the length of the message that opens the connection. Nobody
+	// answers that message. Some programs read what follows it only if it comes later.
 	soulseekHello = 4 + 1 + 4 + soulseekName + 4 + 1 + 4
 )
 
-// soulseekAsk builds the question to a client: a peer with a made-up name asks for a file
-// with a made-up name. A client says that it does not share that, and tells its user
-// nothing. The number of the request comes back.
+// soulseekAsk builds the probe: a peer with a made-up name asks for a file with a made-up
+// name. A client answers that it does not share the file, and shows its user nothing. The
+// answer repeats the number of the request.
 func soulseekAsk(dst, _ []byte, salt uint32) int {
 	const request = 4 + 4 + 4 + 4 + soulseekFile
 	g := randomFrom(&[16]byte{}, salt)
@@ -39,8 +39,9 @@ func (w *builder) letters(g *generator, n int) {
 	}
 }
 
-// soulseekAnswered looks among the messages in b for the answer to the request: its number,
-// whether the file can be had, and if so its size, if not why.
+// soulseekAnswered searches the messages in b for the answer to the request: the
+// request's number, whether the file is available, and then its size, or the reason why
+// not.
 func soulseekAnswered(b, probe []byte) bool {
 	const head = 4 + 4 + 4 + 1
 	number := probe[len(probe)-soulseekFile-8:][:4]

@@ -2,32 +2,33 @@
 
 package detect
 
-// soulseekText is the longest text that is looked for in a message, in bytes: names of
-// files, with their folders.
+// soulseekText is the longest text in a message that is accepted, in bytes: file names
+// with their folders.
 const soulseekText = 1024
 
-// soulseekForms are what clients send in the middle of a connection, to the server or to a
-// peer: the number of the message, and of what it consists. n is a number of 32 bits, b one
-// of 8, s a string, and z something compressed, to the end.
+// soulseekForms are the messages that clients send in the middle of a connection, to the
+// server or to a peer: the message number and the form of the content. n is a number of
+// 32 bits, b one of 8, s a string, and z compressed data up to the end.
 var soulseekForms = [...]struct {
 	code uint16
 	form string
 }{
 	{2, "n"}, {2, "nnn"}, // where it listens
 	{3, "s"}, {5, "s"}, {6, "s"}, {7, "s"}, {36, "s"}, // about a user
-	{18, "nss"}, {1001, "ns"}, // that one is to connect
-	{22, "ss"},              // words to a user
+	{18, "nss"}, {1001, "ns"}, // a request to connect
+	{22, "ss"},              // a message to a user
 	{26, "ns"}, {42, "sns"}, // searches
-	{28, "n"}, {32, ""}, {35, "nn"}, // what it does itself
-	{71, "b"}, {100, "b"}, {121, "n"}, // and for searches of others
-	{126, "n"}, {127, "s"}, {129, "n"}, //
-	{4, ""}, {5, "z"}, {9, "z"}, {15, ""}, {36, "ns"}, {37, "z"}, // between peers: lists
-	{40, "nns"}, {40, "nnsnn"}, {41, "nb"}, {41, "nbs"}, {41, "nbnn"}, // and files
+	{28, "n"}, {32, ""}, {35, "nn"}, // its own state
+	{71, "b"}, {100, "b"}, {121, "n"}, // its part in distributing searches
+	{126, "n"}, {127, "s"}, {129, "n"}, // the same
+	{4, ""}, {5, "z"}, {9, "z"}, {15, ""}, {36, "ns"}, {37, "z"}, // between peers: lists of files
+	{40, "nns"}, {40, "nnsnn"}, {41, "nb"}, {41, "nbs"}, {41, "nbnn"}, // between peers: files
 	{43, "s"}, {44, "sn"}, {46, "s"}, {50, "ss"}, {51, "s"}, {52, ""},
 }
 
-// soulseekMiddle reports whether b, a segment of a connection whose beginning was not seen,
-// consists of such messages. Only something compressed may go on in the next segment.
+// soulseekMiddle reports whether b consists of such messages. b is a segment of a
+// connection whose beginning nobody saw. Only compressed data may continue in the next
+// segment.
 func soulseekMiddle(b []byte) bool {
 	for whole := false; ; whole = true {
 		if len(b) == 0 {
@@ -52,8 +53,8 @@ func soulseekMiddle(b []byte) bool {
 	}
 }
 
-// soulseekKnown reports whether a message of that length, of which there is the body, has
-// one of the forms.
+// soulseekKnown reports whether a message has one of the forms. length is the full length
+// of its content, body the part in this segment.
 func soulseekKnown(code uint32, body []byte, length uint64) bool {
 	for i := range soulseekForms {
 		f := &soulseekForms[i]

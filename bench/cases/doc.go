@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package cases has conversations that were once judged wrongly, and what is
-// right about each. Its tests make the packets, replay them through the engine
-// with the clock of the conversation, and compare.
+// Package cases has conversations that the engine once judged wrongly, each with the
+// right result. The tests make the packets, replay them through the engine with the
+// clock of the conversation, and compare.
 //
-// Each case has the number of its kind (K1, K2, ...), as in the list of reports
-// that it comes from:
+// Each case has the number of its kind (K1, K2, ...). The numbers are those of the
+// list of reports that the cases come from:
 //
 //	K1   a port mapping and random first data were taken for BitTorrent
-//	K2   a stranger's words locked a LAN host
+//	K2   packets from a stranger locked a LAN host
 //	K3   a lock did not end, or a server was kept as a peer
 //	K4   HTTP uploads of a locked host stopped
 //	K5   several computers behind one hardware address

@@ -13,8 +13,8 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// nobody are conversations of hosts that run no file sharing: nobody is found, and
-// no packet is lost.
+// nobody has conversations of hosts without file sharing. The engine must find no
+// client and drop no packet.
 var nobody = []row{
 	{"K1", "Skype with a mapped port", 34, skype},
 	{"K1", "Bitcoin, its transport version 2, with a mapped port", 10, bitcoin},
@@ -82,8 +82,8 @@ func TestNobody(t *testing.T) {
 	}
 }
 
-// When the last sign of the client is 120 seconds old, its host is released,
-// whatever else runs there.
+// A host is released 120 seconds after the last sign of its client. Other programs on
+// the host do not delay that.
 func TestLockEnds(t *testing.T) {
 	t.Run("K3 the client is closed, Shadowsocks goes on", func(t *testing.T) {
 		x := newTalk("shadowsocks", 10)
@@ -123,7 +123,8 @@ func TestLockEnds(t *testing.T) {
 	})
 }
 
-// A host is not cut for what another one behind the same repeater does.
+// Two hosts are behind one repeater and share its hardware address. What one does
+// must not lock the other.
 func TestOneHardwareAddress(t *testing.T) {
 	for _, c := range []struct {
 		name       string
@@ -156,7 +157,7 @@ func TestOneHardwareAddress(t *testing.T) {
 	}
 }
 
-// Strangers who ping a host cause no event each: each event may start a process.
+// Pings from strangers must not cause one event each: each event may start a process.
 func TestStrangersCauseNoEvents(t *testing.T) {
 	for _, answers := range []bool{false, true} {
 		t.Run(fmt.Sprintf("K18 answered %v", answers), func(t *testing.T) {
@@ -178,8 +179,8 @@ func TestStrangersCauseNoEvents(t *testing.T) {
 	}
 }
 
-// torrent is what proves a BitTorrent client by its conduct: it asks several
-// nodes of the DHT.
+// torrent lets the host ask several nodes of the DHT. This proves a BitTorrent client
+// by its conduct.
 func (t *talk) torrent() {
 	t.peer = true
 	for _, node := range []string{"203.0.113.99:6881", "198.51.100.77:6881", "203.0.113.150:51413"} {
@@ -188,7 +189,7 @@ func (t *talk) torrent() {
 	t.peer = false
 }
 
-// kazaa is what proves a FastTrack client by its conduct.
+// kazaa lets the host ping several FastTrack nodes. This proves a client by its conduct.
 func (t *talk) kazaa() {
 	t.peer = true
 	for _, node := range []string{"203.0.113.99:1214", "198.51.100.77:1214", "203.0.113.150:1214"} {
@@ -205,7 +206,7 @@ func (t *talk) handshake() []byte {
 	return []byte("\x13BitTorrent protocol\x00\x00\x00\x00\x00\x10\x00\x05" + string(t.random(20)) + "-qB4650-" + string(t.random(12)))
 }
 
-// clock asks a time server, which makes the host known.
+// clock asks a time server. The answer makes the host known to the engine.
 func (t *talk) clock() {
 	t.udp(123, "203.0.113.123:123").
 		out(append(append([]byte{0x23}, make([]byte, 39)...), t.random(8)...)).
@@ -213,7 +214,7 @@ func (t *talk) clock() {
 	t.wait(500 * time.Millisecond)
 }
 
-// natPMP has the router map a port (RFC 6886): op is 1 for UDP, 2 for TCP.
+// natPMP asks the router to map a port (RFC 6886): op is 1 for UDP, 2 for TCP.
 func (t *talk) natPMP(op byte, port uint16) {
 	request := binary.BigEndian.AppendUint16([]byte{0, op, 0, 0}, port)
 	request = binary.BigEndian.AppendUint16(request, port)
@@ -222,7 +223,7 @@ func (t *talk) natPMP(op byte, port uint16) {
 	t.udp(51000, netip.AddrPortFrom(routerAddr, 5351).String()).out(request).in(answer)
 }
 
-// pcp has the router map a TCP port (RFC 6887).
+// pcp asks the router to map a TCP port (RFC 6887).
 func (t *talk) pcp(port uint16) {
 	request := append([]byte{2, 1, 0, 0, 0, 0, 0x1c, 0x20}, make([]byte, 10)...)
 	request = append(request, 0xff, 0xff)
@@ -237,13 +238,12 @@ func (t *talk) pcp(port uint16) {
 	t.udp(51000, netip.AddrPortFrom(routerAddr, 5351).String()).out(request).in(answer)
 }
 
-// shadowsocks is one connection of that proxy: nothing of it can be read.
+// shadowsocks is one connection to a Shadowsocks proxy. All its data looks random.
 func (t *talk) shadowsocks(port uint16) {
 	t.tcp(port, "203.0.113.5:8388").out(t.random(170 + t.rnd.IntN(250))).in(t.random(600))
 }
 
-// sameServer uses a proxy once, and then opens a connection to it each 400
-// seconds.
+// sameServer uses a proxy once, and then opens a connection to it every 400 seconds.
 func (t *talk) sameServer() {
 	t.tcp(50001, "203.0.113.5:8388").out(t.random(300)).in(t.random(300))
 	for i := range 8 {
@@ -262,7 +262,7 @@ func bitcoin(t *talk) {
 	}
 }
 
-// skype is the beginning of a session of Skype, as in a public capture of it.
+// skype is the beginning of a Skype session, as in a public capture.
 func skype(t *talk) {
 	request := unhex("0001000032dd32dd00000e10")
 	mapping := func(port uint16, at ...time.Duration) {
@@ -283,7 +283,7 @@ func skype(t *talk) {
 	mapping(49511, 105477, 105732, 106246)
 }
 
-// skypeFirst is what its client says first in that capture.
+// skypeFirst is the first data that the Skype client sends in that capture.
 const skypeFirst = `ca3fd2d9c3a33a7f827083fc9a21b846de4a03bd732afa08bc4282e019c61fbb56e75eab7028a03d6fa68a9fd561b2a1
 7a23788926df04a5925b5081be975c1daa932879564fb495c2cb0071ee070c0dda03d86986bf6485f23bb0611e77bcfd
 0a738859b62f147522ab60514ee76c`

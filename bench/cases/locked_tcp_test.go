@@ -30,7 +30,7 @@ var lockedTCP = []row{
 		for range 30 {
 			c.acknowledge()
 		}
-		// The last one was not cut into segments yet when it was captured.
+		// The last one was captured before it was cut into segments.
 		c.out(data(1400)).segment(step, true, "PA", data(10600))
 		c.hear("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	}},
@@ -87,7 +87,7 @@ var lockedTCP = []row{
 	}},
 }
 
-// method is two requests of HTTP by a method that browsers do not use.
+// method makes two HTTP requests with a method that browsers do not use.
 func method(name string) func(*talk) {
 	return func(t *talk) {
 		t.tcp(50001, webServer).say(name + " /dav/ HTTP/1.1\r\nHost: dav.example\r\nContent-Length: 0\r\n\r\n").
@@ -103,7 +103,7 @@ func tls(name string) func(*talk) {
 	}
 }
 
-// clientHello is the beginning of TLS to a server with that name.
+// clientHello returns the ClientHello of TLS for a server name.
 func (t *talk) clientHello(name string) []byte {
 	list := prefixed16(append([]byte{0}, prefixed16([]byte(name))...))
 	extensions := append(unhex("0000"), prefixed16(list)...)
@@ -116,7 +116,7 @@ func (t *talk) clientHello(name string) []byte {
 	return tlsRecord(1, append(body, prefixed16(extensions)...))
 }
 
-// serverHello is the answer to it.
+// serverHello returns the server's answer to a ClientHello.
 func (t *talk) serverHello() []byte {
 	body := append(unhex("0303"), t.random(32)...)
 	body = append(append(body, 32), t.random(32)...)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// locked are conversations of a host that is locked for BitTorrent, and has it
-// proved. All of each goes on.
+// locked has conversations of a host whose BitTorrent client is proved and locked. No
+// packet of these conversations may be dropped.
 var locked = slices.Concat([]row{
 	{"", "a web page", 10, func(t *talk) {
 		t.tcp(50001, "203.0.113.20:80").say("GET / HTTP/1.1\r\nHost: www.example.net\r\n\r\n").
@@ -17,7 +17,7 @@ var locked = slices.Concat([]row{
 	}},
 }, lockedTCP, lockedUDP)
 
-// onLocked is a conversation of a host that is locked half a second before.
+// onLocked is a conversation of a host that was locked half a second before.
 func (r *row) onLocked() *talk {
 	t := newTalk(r.name, r.host)
 	t.torrent()
@@ -40,7 +40,7 @@ func TestLockedHost(t *testing.T) {
 	}
 }
 
-// What such a host loses is the file sharing itself, so that the test above can fail.
+// A locked host loses the file sharing itself. This shows that the test above can fail.
 func TestLockedHostLosesItsTorrent(t *testing.T) {
 	for _, r := range []row{
 		{"", "the DHT", 10, func(t *talk) { t.udp(51413, "203.0.113.9:6881").out(krpcPing([]byte("abcdefghij0123456789"))) }},

@@ -91,15 +91,15 @@ var lockedUDP = []row{
 
 func join(parts ...[]byte) []byte { return slices.Concat(parts...) }
 
-// stun is the head of a message of STUN (RFC 8489) with n bytes of attributes.
+// stun is the header of a STUN message (RFC 8489) with n bytes of attributes.
 func (t *talk) stun(kind, n uint16) []byte {
 	b := binary.BigEndian.AppendUint16(nil, kind)
 	b = binary.BigEndian.AppendUint16(b, n)
 	return join(b, unhex("2112a442"), t.random(12))
 }
 
-// rtp is packet i of a stream, of n bytes; head are its first two bytes, and each
-// packet is ticks later than the one before.
+// rtp is packet i of a stream. It has n bytes and begins with the two bytes of head. Each
+// packet's timestamp is ticks higher than that of the packet before.
 func (t *talk) rtp(head string, i, ticks int, source uint32, n int) []byte {
 	b := binary.BigEndian.AppendUint16(unhex(head), uint16(i))
 	b = binary.BigEndian.AppendUint32(b, uint32(i*ticks))
@@ -107,7 +107,7 @@ func (t *talk) rtp(head string, i, ticks int, source uint32, n int) []byte {
 	return join(b, t.random(n))
 }
 
-// wireGuard is a handshake and n messages each way.
+// wireGuard sends a handshake and n messages each way.
 func (d datagrams) wireGuard(n int) {
 	d.exchange(1, d.t.filled("01000000", 148), d.t.filled("02000000", 92))
 	d.exchange(n, d.t.filled("04000000", 64), d.t.filled("04000000", 64))

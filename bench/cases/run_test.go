@@ -25,19 +25,19 @@ func (r *row) talk() *talk {
 	return t
 }
 
-// outcome is what the wall did about a conversation. This file is all that depends
-// on how the engine tells it.
+// outcome is what the wall did about a conversation. Only this file depends on the
+// form of the engine's results.
 type outcome struct {
 	talk   *talk
 	result *replay.Result
 }
 
-// replayed runs a conversation through the engine. keepMACs is for hosts that
-// share a hardware address.
+// replayed runs a conversation through the engine. Hosts that share a hardware address
+// need keepMACs.
 func replayed(tb testing.TB, t *talk, keepMACs bool) outcome {
 	tb.Helper()
 	cfg := state.DefaultConfig()
-	for i := range detect.All { // also what is off unless somebody wants it
+	for i := range detect.All { // also protocols that are off by default
 		cfg.Protocols[i].Mode = state.Block
 	}
 	r, err := replay.Run(t.write(tb), replay.Options{
@@ -52,7 +52,7 @@ func replayed(tb testing.TB, t *talk, keepMACs bool) outcome {
 	return outcome{t, r}
 }
 
-// clients are the addresses of the hosts that were found, proved or only
+// clients returns the addresses of the hosts that were found, whether proved or only
 // recognised.
 func (o outcome) clients() []string {
 	var out []string
@@ -65,7 +65,7 @@ func (o outcome) clients() []string {
 // locks is how often a host was locked.
 func (o outcome) locks() int { return len(o.events("client", "locked")) }
 
-// events returns the moments of the events of a kind, from the first packet on.
+// events returns when the events of one kind happened, as time since the first packet.
 func (o outcome) events(class, what string) []time.Duration {
 	var out []time.Duration
 	for _, ev := range o.result.Events {
@@ -81,7 +81,7 @@ func (o outcome) events(class, what string) []time.Duration {
 	return out
 }
 
-// lost returns the packets that were dropped and are not of the file sharing.
+// lost returns the dropped packets that do not belong to the file sharing.
 func (o outcome) lost() []packet {
 	var out []packet
 	for _, n := range o.result.DroppedPackets {

@@ -18,8 +18,8 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// How long packets take: from one packet of the host to its next, and to the
-// server and back.
+// step is the time between two packets of the host; trip is the round trip to the
+// server.
 const (
 	step  = time.Millisecond
 	trip  = 21 * time.Millisecond
@@ -47,12 +47,12 @@ type talk struct {
 	now     time.Duration
 	mac     net.HardwareAddr
 	addr    netip.Addr // of the host that speaks
-	peer    bool       // what follows is the file sharing itself
+	peer    bool       // the packets that follow are the file sharing itself
 	rnd     *rand.Rand
 }
 
-// newTalk begins a conversation of the host 192.168.1.x. The router's address is
-// told by an ARP reply.
+// newTalk begins a conversation of the host 192.168.1.x. An ARP reply tells the
+// router's address.
 func newTalk(name string, x byte) *talk {
 	h := fnv.New64a()
 	h.Write([]byte(name))
@@ -71,8 +71,8 @@ func newTalk(name string, x byte) *talk {
 	return t
 }
 
-// neighbour lets the host 192.168.1.x speak from here on, with the same hardware
-// address.
+// neighbour makes 192.168.1.x the host that speaks from now on. The hardware address
+// stays the same.
 func (t *talk) neighbour(x byte) { t.addr = netip.AddrFrom4([4]byte{192, 168, 1, x}) }
 
 // wait lets time pass.
@@ -100,7 +100,7 @@ func (t *talk) add(after time.Duration, frame []byte) {
 	t.packets = append(t.packets, packet{t.now, frame, t.peer, t.addr})
 }
 
-// send adds an IP packet, of the host or of somebody else to it.
+// send adds an IP packet from or to the host.
 func (t *talk) send(after time.Duration, src, dst netip.Addr, transport transportLayer, data []byte) {
 	from, to := routerMAC, t.mac
 	if src == t.addr {
@@ -181,7 +181,7 @@ func (t *talk) tcp(port uint16, server string) *connection {
 	return c
 }
 
-// accept has somebody outside open a connection to the host.
+// accept opens a connection from somebody outside to the host.
 func (t *talk) accept(port uint16, stranger string) *connection {
 	c := t.connection(port, stranger)
 	c.segment(trip, false, "S", nil)
@@ -243,13 +243,13 @@ func (c *connection) in(data []byte) *connection {
 func (c *connection) say(s string) *connection  { return c.out([]byte(s)) }
 func (c *connection) hear(s string) *connection { return c.in([]byte(s)) }
 
-// acknowledge has the other side send an empty segment.
+// acknowledge sends an empty segment from the other side.
 func (c *connection) acknowledge() { c.segment(step, false, "A", nil) }
 
-// reset has the other side end the connection.
+// reset ends the connection from the other side.
 func (c *connection) reset() { c.segment(trip, false, "RA", nil) }
 
-// cipher goes on with n unreadable messages of 60 bytes each way.
+// cipher sends n random messages of 60 bytes each way.
 func (c *connection) cipher(n int) {
 	for range n {
 		c.out(c.t.random(60)).in(c.t.random(60))
@@ -257,7 +257,7 @@ func (c *connection) cipher(n int) {
 	}
 }
 
-// write writes the conversation to a file of a temporary folder.
+// write writes the conversation to a capture in a temporary folder.
 func (t *talk) write(tb testing.TB) string {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "case.pcap")

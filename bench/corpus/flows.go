@@ -20,17 +20,17 @@ type key struct {
 	a, b  nfq.AddrPort
 }
 
-// flow is what was seen of one flow.
+// flow is what the classifiers found in one flow.
 type flow struct {
 	key     key
 	opener  nfq.AddrPort
 	payload bool
-	hits    [detect.MaxProtocols]string // by what, "" for not recognised
+	hits    [detect.MaxProtocols]string // what recognised it, "" for nothing
 	mse     bool
 
-	watched [2][detect.MaxProtocols]detect.FlowState // what the opener sends, and the other
-	first   [2][]byte                                // TCP: the first data of the opener, and of the other
-	locked  fate                                     // what a lock makes of it
+	watched [2][detect.MaxProtocols]detect.FlowState // what the opener sends, and the other side
+	first   [2][]byte                                // TCP: the first data of the opener, and of the other side
+	locked  fate                                     // what a lock does to the flow
 }
 
 func less(a, b *nfq.AddrPort) bool {
@@ -40,9 +40,9 @@ func less(a, b *nfq.AddrPort) bool {
 	return a.Port < b.Port
 }
 
-// flowsOf reads the flows of a capture, in the order of their first packets. lock, which
-// may be nil, is shown them as well. For a damaged capture it returns what could be read,
-// and an error.
+// flowsOf reads the flows of a capture, in the order of their first packets. It also
+// shows them to lock, unless lock is nil. For a damaged capture it returns the readable
+// part and an error.
 func flowsOf(path string, lock *lock) ([]*flow, error) {
 	c, err := replay.Open(path)
 	if err != nil {
@@ -92,8 +92,8 @@ func flowsOf(path string, lock *lock) ([]*flow, error) {
 	}
 }
 
-// look shows a packet to the classifiers. Who is the LAN host cannot be known
-// here, so that both roles are tried.
+// look shows a packet to the classifiers. The capture does not say which end is the LAN
+// host, so look tries both roles.
 func (x *flow) look(p *nfq.Packet, side int, at time.Time) {
 	var f detect.Finding
 	for i, proto := range detect.All {
@@ -117,8 +117,8 @@ func (x *flow) look(p *nfq.Packet, side int, at time.Time) {
 	}
 }
 
-// datagram shows a datagram to a protocol: alone, as one that a LAN host sends
-// into its LAN, and together with those that its sender sent before in the flow.
+// datagram shows a datagram to a protocol three times: alone, as one that a LAN host
+// sends into its LAN, and after the sender's earlier datagrams of the flow.
 func (x *flow) datagram(i int, proto *detect.Protocol, b []byte, side int, at time.Time, f *detect.Finding) {
 	f.Reset()
 	var kind detect.Kind
@@ -144,8 +144,8 @@ func (x *flow) datagram(i int, proto *detect.Protocol, b []byte, side int, at ti
 	}
 }
 
-// stream shows a segment to a protocol as the beginning of a connection, and
-// line by line as an HTTP head. That is more than the engine looks at.
+// stream shows a segment to a protocol as the beginning of a connection, and line by
+// line as an HTTP header. The engine itself looks at less.
 func stream(p *detect.Protocol, b []byte, outbound bool, f *detect.Finding) bool {
 	f.Reset()
 	if p.First != nil && p.First(b, outbound, f) == detect.Yes {

@@ -11,8 +11,8 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// flowName is a flow's name in whichever order its ends are, and however their
-// addresses are written.
+// flowName returns the name of a flow. The order of the ends and the notation of the
+// addresses do not matter.
 func flowName(file, l4, a, b string) string {
 	a, b = plain(a), plain(b)
 	if a > b {
@@ -21,8 +21,8 @@ func flowName(file, l4, a, b string) string {
 	return strings.Join([]string{file, l4, a, b}, " ")
 }
 
-// plain is the usual form of an address and port. nDPI writes "::" also for a
-// single zero beside the one that is allowed.
+// plain returns the usual form of an address and port. nDPI may write "::" a second
+// time, for a single zero, which is not allowed.
 func plain(s string) string {
 	for _, t := range []string{s, strings.Replace(s, "::", ":0:", 1)} {
 		if p, err := netip.ParseAddrPort(t); err == nil {
@@ -41,7 +41,7 @@ func (x *flow) name(file string) string {
 	return flowName(file, l4, text(x.key.a), text(x.key.b))
 }
 
-// negative reports whether nothing may be found in the file.
+// negative reports whether the file has no file sharing, so that every hit is wrong.
 func (c *corpus) negative(file string) bool {
 	return c.class[file] == "neg" || c.class[file] == "hardneg"
 }
@@ -56,8 +56,8 @@ func (c *corpus) label(file, name string) string {
 	return "-"
 }
 
-// reconcile compares the negative flows that were counted with those that have
-// labels. It returns the sums, and a note for each that only one side knows.
+// reconcile compares the counted negative flows with those that have labels. It returns
+// the sums, and a note for each flow that only one side has.
 func (c *corpus) reconcile() (sums string, notes []string) {
 	var counted, empty, missing, more int
 	for name := range c.labels {

@@ -11,34 +11,34 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// lock is an engine that has every host locked for BitTorrent, each with no port of its
-// own. Who opened a flow is taken for the LAN host; where a capture begins in the middle of
-// a connection, it is the end with the higher port. What that host sends is shown until it
-// is decided, more of it than the rules on a router would show. What comes in is not: it
-// would not come where the first packet is dropped.
+// lock is an engine that locks every host for BitTorrent, with no known port of the
+// client. The host that opened a flow is taken for the LAN host. If a capture begins in
+// the middle of a connection, this is the end with the higher port. The engine sees what
+// that host sends until the flow is decided; the rules on a router would show less. It
+// does not see the other direction: if the first packet is dropped, nothing comes back.
 type lock struct {
 	engine *state.Engine
 	now    state.Time
-	// The addresses that stand for those of the capture.
+	// Addresses of the capture, and the made-up ones that replace them.
 	inside, outside map[nfq.Addr]nfq.Addr
 }
 
-// fate is what the lock of a flow's LAN host makes of it.
+// fate is what happens to a flow when its LAN host is locked.
 type fate struct {
-	host    int8 // who that is: 1 for the opener, 2 for the other
+	host    int8 // which end is the LAN host: 1 for the opener, 2 for the other, 0 for not known
 	middle  detect.PeerMiddle
-	looks   detect.Match // what it says, by TCP, as the middle of a connection
-	decided bool         // nothing more is shown
-	begun   bool         // it opened the connection, and that was seen
-	cut     bool         // a packet is dropped
-	shape   string       // what it was taken for, where that may be
+	looks   detect.Match // TCP: whether its data looks like the middle of an encrypted session
+	decided bool         // the engine sees no more packets
+	begun   bool         // the capture has the SYN
+	cut     bool         // a packet was dropped
+	shape   string       // the shape that it was cut for, "" if it must not be cut
 }
 
 const (
-	// beginning is when captures begin, on the engine's clock.
+	// beginning is the time on the engine's clock when captures begin.
 	beginning = state.Time(500 * 24 * time.Hour)
-	// lockPort is from where hosts seem to ask the DHT. The port of a system's
-	// service is never taken for a client's own.
+	// lockPort is the source port of the DHT queries that prove a client. The engine
+	// never takes the port of a system's service for a client's own.
 	lockPort = 1
 )
 
@@ -54,7 +54,7 @@ func newLock() *lock {
 	return l
 }
 
-// stand returns the address that stands for a, which is numbered by how many there are.
+// stand returns the made-up address that replaces a. It is numbered in order of arrival.
 func stand(m map[nfq.Addr]nfq.Addr, a nfq.Addr, four byte, six uint16) (s nfq.Addr, isNew bool) {
 	if s, ok := m[a]; ok {
 		return s, false
@@ -69,7 +69,7 @@ func stand(m map[nfq.Addr]nfq.Addr, a nfq.Addr, four byte, six uint16) (s nfq.Ad
 	return s, true
 }
 
-// look shows the lock a packet of a flow: side is who sent it.
+// look shows a packet of a flow to the engine. side is its sender: 0 is the opener.
 func (l *lock) look(x *flow, p *nfq.Packet, side int, at time.Time) {
 	f := &x.locked
 	if f.host == 0 {
@@ -106,7 +106,8 @@ func (l *lock) look(x *flow, p *nfq.Packet, side int, at time.Time) {
 	}
 }
 
-// lock has the host locked: it asks nodes of the DHT, which proves a client.
+// lock makes the engine lock the host: the host asks nodes of the DHT, which proves a
+// client.
 func (l *lock) lock(host nfq.Addr) {
 	nodes, version := []string{"198.51.100.201", "198.51.100.202"}, uint8(4)
 	if !host.Is4() {
@@ -122,8 +123,8 @@ func (l *lock) lock(host nfq.Addr) {
 	}
 }
 
-// shapeOf names the shape for which a connection may be cut at the packet though it is no
-// file sharing, or is empty where there is none.
+// shapeOf says why the packet may be dropped though it is no file sharing. It returns ""
+// if there is no such reason.
 func (f *fate) shapeOf(p *nfq.Packet) string {
 	hidden := detect.BitTorrent.Hidden
 	switch {

@@ -33,10 +33,10 @@ type row struct {
 	class, label string
 	flows, mse   int
 	hits         [detect.MaxProtocols]int
-	cut          int // by the lock of its LAN host
+	cut          int // flows that are cut when their LAN host is locked
 }
 
-// corpus is what is known of the captures.
+// corpus has the class and the labels of the captures, and the flows that were seen.
 type corpus struct {
 	class  map[string]string // by file
 	labels map[string]string // by file and flow
@@ -89,7 +89,7 @@ func run(dir string, verbose bool, stdout, stderr io.Writer) int {
 					wrong = append(wrong, fmt.Sprintf("%s: %v, %s:%s", file, x, label, hit))
 				}
 				switch f := &x.locked; {
-				case hit != "": // told already
+				case hit != "": // reported already
 				case f.cut && f.shape == "":
 					wrong = append(wrong, fmt.Sprintf("%s: %v, %s: a lock cuts it", file, x, label))
 				case f.cut:
@@ -129,7 +129,7 @@ func run(dir string, verbose bool, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// everything is the configuration in which all is blocked that is known.
+// everything is a configuration that blocks every known protocol.
 func everything() state.Config {
 	cfg := state.DefaultConfig()
 	for i := range detect.All {
@@ -138,9 +138,9 @@ func everything() state.Config {
 	return cfg
 }
 
-// engine replays a capture of negatives and returns what was found in it.
+// engine replays a negative capture and returns what the engine found in it.
 func engine(path, file string) []string {
-	r, _ := replay.Run(path, replay.Options{Engine: everything()}) // damage was told already
+	r, _ := replay.Run(path, replay.Options{Engine: everything()}) // damage was reported already
 	if r == nil {
 		return nil
 	}
@@ -225,7 +225,7 @@ func load(dir string) (*corpus, []string, error) {
 	return c, files, nil
 }
 
-// lines calls f with the fields of each line but the first.
+// lines calls f with the fields of each line. It skips the first line.
 func lines(path string, least int, f func([]string)) error {
 	b, err := os.ReadFile(path)
 	if err != nil {

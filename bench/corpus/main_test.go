@@ -90,12 +90,12 @@ func segment(six, syn bool, payload string) []byte {
 	return serialize(ip, tcp, gopacket.Payload(payload))
 }
 
-// What the lock of a host cuts is listed with the shape that it was cut for.
+// A flow that a lock cuts is listed with the shape that it was cut for.
 func TestCutIfLocked(t *testing.T) {
 	random := make([]byte, 300)
 	rand.New(rand.NewSource(1)).Read(random)
 	for i, c := range random {
-		if c == '|' { // which cuts segments
+		if c == '|' { // the separator of segments here
 			random[i] = 'x'
 		}
 	}
@@ -135,7 +135,7 @@ func TestCutIfLocked(t *testing.T) {
 			t.Errorf("%s: %d flows are cut, want %q\n%s", tt.name, n, tt.want, out.String())
 		}
 	}
-	// Whatever else is cut is an error.
+	// A cut for any other reason is an error.
 	for _, f := range []fate{{begun: true}, {}} {
 		for _, proto := range []uint8{nfq.ProtoTCP, nfq.ProtoUDP} {
 			if s := f.shapeOf(&nfq.Packet{Proto: proto, Payload: []byte(strings.Repeat("hello ", 50))}); s != "" {
@@ -158,7 +158,7 @@ func TestFalsePositivesFail(t *testing.T) {
 	)
 	for _, tt := range []struct {
 		class, payload string
-		code, wrong    int // wrong: by classifier and by engine
+		code, wrong    int // wrong: false positives, of classifiers and of the engine
 	}{
 		{"neg", game, 0, 0},
 		{"hardneg", kazaa, 1, 2},
@@ -170,7 +170,7 @@ func TestFalsePositivesFail(t *testing.T) {
 		code := run(write(t, tt.class, tt.payload, "Game"), false, &out, &errs)
 		n := strings.Count(out.String(), "FALSE POSITIVE: a.pcap")
 		if tt.payload == dht && n == 2 {
-			n = 1 // the engine looks for it as well
+			n = 1 // the engine finds it too
 		}
 		if code != tt.code || n != tt.wrong {
 			t.Errorf("%s %q: exit code %d, %d false positives, want %d and %d\n%s", tt.class, tt.payload, code, n, tt.code, tt.wrong, out.String())
@@ -232,7 +232,7 @@ func TestReconcile(t *testing.T) {
 }
 
 func TestFlowName(t *testing.T) {
-	for _, tt := range [][2]string{ // as in the list of labels, and as in a capture
+	for _, tt := range [][2]string{ // as in flows.tsv, and as in a capture
 		{"[2600:1901::7a0b::]:443", "[2600:1901:0:7a0b::]:443"},
 		{"[2001:db8:0:0:0:0:0:1]:443", "[2001:db8::1]:443"},
 		{"[2001:db8::1]:443", "[2001:db8::1]:443"},

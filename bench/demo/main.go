@@ -15,7 +15,7 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// timelock is the lock time of the demo, in place of the usual two minutes.
+// timelock is the lock time of the demo. The default is two minutes.
 const timelock = 2 * time.Second
 
 func main() {
@@ -39,7 +39,7 @@ type story struct {
 	wall *lab.Wall
 }
 
-// demo tells the whole story; ok says whether the wall stood.
+// demo runs all parts; ok says whether the wall stopped everything that it should.
 func demo(t *teller, verbose bool) (ok bool, err error) {
 	l, err := lab.New(lab.Config{Clients: 2, NoOffload: true})
 	if err != nil {
@@ -89,7 +89,7 @@ func demo(t *teller, verbose bool) (ok bool, err error) {
 	return s.summary(in), s.stop()
 }
 
-// start runs something beside the story until stop is called.
+// start runs something in the background until stop is called.
 func (s *story) start(run func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -102,7 +102,7 @@ func (s *story) start(run func(context.Context) error) (stop func()) {
 	}
 }
 
-// errLate ends a demo in which something did not happen.
+// errLate ends a demo in which something did not happen in time.
 var errLate = errors.New("waited in vain")
 
 // until waits for something that must happen.
@@ -118,7 +118,7 @@ func (s *story) until(what string, cond func() bool) error {
 	return nil
 }
 
-// seen reports whether the wall told of an event of a host, after number since.
+// seen reports whether the wall logged an event of a host with a number above since.
 func (s *story) seen(h *lab.Host, event string, since uint64) (lab.Event, bool) {
 	for _, e := range s.wall.Seen() {
 		if e.Seq > since && e.Class == "client" && e.Event == event && e.Client == h.Addr4.String() {
@@ -128,7 +128,7 @@ func (s *story) seen(h *lab.Host, event string, since uint64) (lab.Event, bool) 
 	return lab.Event{}, false
 }
 
-// last is the number of the last event so far.
+// last returns the number of the last event so far.
 func (s *story) last() uint64 {
 	if all := s.wall.Seen(); len(all) > 0 {
 		return all[len(all)-1].Seq
@@ -136,7 +136,7 @@ func (s *story) last() uint64 {
 	return 0
 }
 
-// report says what the wall knows of a client.
+// report prints what the wall knows about a client.
 func (s *story) report(h *lab.Host) {
 	c, err := s.wall.Client(h)
 	if err != nil {
@@ -152,7 +152,7 @@ func (s *story) report(h *lab.Host) {
 		h.Addr4, c.Peers, c.Dropped, lock, st.Counters["pongs"], st.Counters["probes"], st.Counters["answers"])
 }
 
-// tries says whether another program on a host can open a web page.
+// tries reports whether another program on a host can connect to a web server.
 func (s *story) tries(h *lab.Host) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()

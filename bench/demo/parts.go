@@ -9,7 +9,7 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// kazaa tells of an official client and its three modes.
+// kazaa shows an official client and its three modes.
 func (s *story) kazaa(h *lab.Host) error {
 	k := lab.NewKazaa(h, lab.KazaaConfig{
 		Peers: s.lab.Peers, Speed: 4, Mode: 1,
@@ -73,10 +73,11 @@ func (s *story) kazaa(h *lab.Host) error {
 	return nil
 }
 
-// gift tells of a free client, which does not wait to be recognised.
+// gift shows a free client. Its first packets are TCP connections, before anything
+// that the wall can recognise.
 func (s *story) gift(h *lab.Host) error {
 	s.head("giFT: five connections first, then pings to others; no answer to any probe by UDP")
-	// Its rounds stand to this lock time as the real ones to two minutes.
+	// Its rounds are shortened by the same factor as the lock time.
 	g := lab.NewGiFT(h, lab.OpenConfig{Peers: s.lab.Peers, Speed: 120 / timelock.Seconds()})
 	stop := s.start(g.Run)
 	s.say("client", "giFT starts on %s", h.Addr4)
@@ -115,7 +116,7 @@ func total(o lab.Observations) (n int) {
 	return n
 }
 
-// summary is the last word; ok says whether the wall stood.
+// summary prints the result; ok says whether the wall stopped everything that it should.
 func (s *story) summary(in *lab.Innocent) (ok bool) {
 	s.head("Summary")
 	reached := map[string]bool{}
@@ -123,8 +124,8 @@ func (s *story) summary(in *lab.Innocent) (ok bool) {
 	for _, h := range s.lab.Clients {
 		first, pinged := s.lab.FirstPing(h)
 		for _, c := range s.lab.Leaks(h, 0) {
-			// A SYN before the first ping has nothing to be recognised
-			// by; what counts is that nothing comes of it.
+			// Nothing in a SYN before the first ping shows that it is file
+			// sharing. It must only not lead to a connection.
 			if pinged && c.IsSYN() && c.Entered < first {
 				early++
 				continue

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// teller prints the story: who, when, what.
+// teller prints the events of the demo: who, when, what.
 type teller struct {
 	mu    sync.Mutex
 	w     io.Writer
@@ -28,7 +28,7 @@ func newTeller(f *os.File) *teller {
 	return &teller{w: f, began: time.Now(), color: color}
 }
 
-// The speakers of the story, with the number of their colour.
+// speakers are the names before each line, with their ANSI colours.
 var speakers = map[string]int{"client": 33, "wall": 36, "host": 32, "lab": 90}
 
 // say prints a line with the time since the start.
@@ -60,7 +60,7 @@ func (t *teller) plain(format string, args ...any) {
 	fmt.Fprintln(t.w, strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
 }
 
-// Write lets the wall's log be shown line by line.
+// Write prints one line of the wall's log.
 func (t *teller) Write(b []byte) (int, error) {
 	t.say("wall", "log: %s", strings.TrimRight(string(b), "\n"))
 	return len(b), nil

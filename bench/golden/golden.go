@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package golden compares what a test gets with a file that is kept. Run the test with
-// -update to write the file anew, and look at the difference.
+// Package golden compares the result of a test with a stored file. Run the test with
+// -update to rewrite the file, and look at the difference.
 package golden
 
 import (

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package npm installs what tests need from npm, outside the sources and once for each
-// state of a lock file.
+// Package npm installs the npm packages that tests need. It installs them outside the
+// sources, once for each version of a lock file.
 package npm
 
 import (
@@ -13,10 +13,10 @@ import (
 	"path/filepath"
 )
 
-// ErrMissing is in the errors of Programs for what the machine does not have.
+// ErrMissing is in the error that Programs returns if the machine lacks a program.
 var ErrMissing = errors.New("not on this machine")
 
-// Programs finds programs, and npm.
+// Programs finds the programs of want and npm, and writes their paths.
 func Programs(want map[string]*string) error {
 	for name, path := range want {
 		var err error
@@ -30,9 +30,9 @@ func Programs(want map[string]*string) error {
 	return nil
 }
 
-// Modules has npm install what the package-lock.json of a folder of the checkout says, into
-// the checkout's cache, if it is not there. It returns the folder node_modules. Scripts of
-// the packages do not run.
+// Modules installs the packages that a package-lock.json lists into the checkout's cache,
+// unless they are there. folder is the lock file's folder in the checkout. Modules returns
+// the folder node_modules. It does not run the packages' scripts.
 func Modules(root, folder string) (string, error) {
 	here := filepath.Join(root, folder)
 	lock, err := os.ReadFile(filepath.Join(here, "package-lock.json"))
@@ -45,7 +45,7 @@ func Modules(root, folder string) (string, error) {
 	if _, err := os.Stat(modules); err == nil {
 		return modules, nil
 	}
-	// Installed beside it and renamed, so that what is there is whole.
+	// npm installs into a folder beside dir, which is then renamed. So dir is complete or absent.
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", err
 	}

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Command testlog reads what "go test -json" prints and shows what a person wants
-// to know: each package's result, the output of what failed, and every test
-// that was skipped with its reason. When CI is set in the environment it fails
-// for skips that should not be: those whose reason does not begin with "the kernel lacks" or "not part of the source".
+// Command testlog reads the output of "go test -json". It prints each package's result,
+// the output of each test that failed, and each skipped test with its reason. When CI is
+// set in the environment, it fails for skips whose reason is not among those allowed.
 package main
 
 import (
@@ -19,8 +18,7 @@ type event struct {
 	Elapsed                       float64
 }
 
-// allowed are the beginnings of reasons for which a test may be skipped
-// anywhere.
+// allowed lists the beginnings of reasons for which a test may be skipped, also in CI.
 var allowed = []string{"the kernel lacks", "not part of the source", "Debian does not have"}
 
 func main() {
@@ -31,7 +29,7 @@ func main() {
 	for in.Scan() {
 		var e event
 		if json.Unmarshal(in.Bytes(), &e) != nil {
-			fmt.Println(in.Text()) // of the build
+			fmt.Println(in.Text()) // output of the build
 			continue
 		}
 		key := e.Package + " " + e.Test
@@ -44,7 +42,7 @@ func main() {
 		case "pass", "fail", "skip":
 			if e.Test == "" {
 				if e.Action == "fail" {
-					// Tests that never ended: the process was ended from outside, or by itself.
+					// Tests without an end: their process ended or was killed.
 					for k, lines := range output {
 						if strings.HasPrefix(k, key) && k != key {
 							fmt.Printf("--- NO END: %s\n%s", k, strings.Join(lines, ""))
@@ -87,7 +85,7 @@ func main() {
 	}
 }
 
-// reason finds the words of t.Skip among a test's output.
+// reason finds the text of t.Skip in a test's output.
 func reason(lines []string) string {
 	for _, l := range lines {
 		l = strings.TrimSpace(l)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Runs every fuzz target for the given time. The time spent on making findings
-# smaller is bounded, or it would eat the rest.
+# Runs every fuzz target for the given time. The time for minimizing findings is
+# bounded, or it would use up the rest.
 
 set -eu
 cd "$(dirname "$0")/.."

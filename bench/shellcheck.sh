@@ -3,14 +3,13 @@
 #
 # Checks every shell script that git knows.
 
-# What runs on a router runs under busybox ash: dash is the
-# nearest that shellcheck knows. Its files that are sourced are not followed: they
-# are the router's own.
+# A router's scripts run under busybox ash; the nearest shell that shellcheck knows is
+# dash. shellcheck does not follow files that these scripts source: the router has them.
 
 set -eu
 cd "$(dirname "$0")/.."
 
-# scripts PATTERN: files that git knows whose first line names such a shell.
+# scripts PATTERN: the files known to git whose first line matches the pattern.
 scripts() {
 	git ls-files | while read -r f; do
 		[ -f "$f" ] || continue

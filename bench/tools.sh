@@ -1,14 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Installs what demo, clients, test, lint, bench or an emulated router need and the
-# machine does not have. Debian's packages only; nothing is touched when all is
-# there.
+# Installs the missing Debian packages for demo, clients, test, lint, bench or an
+# emulated router. Does nothing if none is missing.
 
 set -eu
 
-# want PROGRAM PACKAGE: notes PACKAGE when PROGRAM, or the file of that path, is
-# missing.
+# want PROGRAM PACKAGE: notes PACKAGE if PROGRAM (a name or a path) is missing.
 missing=""
 want() {
 	case "$1" in
@@ -106,7 +104,7 @@ clients() {
 	want wireguard-go wireguard-go
 }
 
-# programs are what people use beside a torrent, for bench/e2e.
+# programs: what bench/e2e runs beside a torrent on the same host.
 programs() {
 	want busybox busybox-static
 	want curl curl
@@ -182,7 +180,7 @@ if [ "$(id -u)" != 0 ]; then
 fi
 echo "installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
-# Some of the packages are services: nobody wants them started.
+# Some of the packages have services, which must not start.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
 	trap 'rm -f "$policy"' EXIT

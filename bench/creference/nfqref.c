@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// nfqref accepts every packet of one NFQUEUE as cheaply as C allows: recvmmsg
-// of 64, one batch verdict for what it returned, no library. It is the yardstick
-// that the CPU time of p2pwall is divided by, on the same machine.
+// nfqref accepts every packet of one NFQUEUE as cheaply as C allows. It reads up to 64
+// packets with one recvmmsg, gives one batch verdict for them, and uses no library. The
+// benchmarks divide the CPU time of p2pwall by that of nfqref on the same machine.
 //
 // usage: nfqref QUEUE [COPY_RANGE]
 //
@@ -41,7 +41,7 @@ static void die(const char *what)
 	exit(1);
 }
 
-// put appends one attribute to a message and keeps the message's length right.
+// put appends one attribute to a message and updates the message's length.
 static void put(struct nlmsghdr *h, uint16_t type, const void *data, uint16_t len)
 {
 	struct nlattr *a = (struct nlattr *)((char *)h + NLMSG_ALIGN(h->nlmsg_len));
@@ -108,7 +108,7 @@ static void configure(int fd, uint16_t queue, uint32_t range)
 	put(h, NFQA_CFG_MASK, &flags, sizeof(flags));
 	ask(fd, h, "configure queue");
 
-	// Without it one overrun can stall a recvmmsg reader for good.
+	// Without this option one overrun can stall a recvmmsg reader for good.
 	if (setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &one, sizeof(one)) < 0)
 		die("NETLINK_NO_ENOBUFS");
 }
@@ -186,7 +186,7 @@ int main(int argc, char **argv)
 		for (int i = 0; i < n; i++) {
 			uint32_t id = packet_id(slab[i], msgs[i].msg_len);
 
-			// Ids wrap: the newest is the highest by difference.
+			// Ids wrap, so compare them by their difference.
 			if (id && (!seen || (int32_t)(id - highest) > 0))
 				highest = id;
 			seen += id != 0;

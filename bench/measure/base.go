@@ -15,7 +15,7 @@ import (
 	"text/tabwriter"
 )
 
-// baseDir is where the other revision is checked out.
+// baseDir is the folder with the checkout of the other revision.
 func (b *bench) baseDir() string { return filepath.Join(b.dir, "base") }
 
 // prepareBase checks out another revision and builds its program.
@@ -37,10 +37,10 @@ func (b *bench) removeBase() {
 	_ = exec.Command("git", "-C", b.root, "worktree", "remove", "--force", b.baseDir()).Run()
 }
 
-// parts are the packages of the packet path, with benchmarks of their own.
+// parts are the packages of the packet path. They have benchmarks of their own.
 var parts = []string{"./nfq", "./detect", "./state"}
 
-// compareParts runs the benchmarks of the packages by turns in both trees.
+// compareParts runs the packages' benchmarks in both trees, one tree after the other.
 func (b *bench) compareParts(w io.Writer) error {
 	times := [2]map[string][]float64{{}, {}}
 	var names []string
@@ -82,7 +82,7 @@ func (b *bench) compareParts(w io.Writer) error {
 	return t.Flush()
 }
 
-// parseBench reads what go test -bench prints: nanoseconds by benchmark.
+// parseBench reads the output of go test -bench. It returns nanoseconds by benchmark.
 func parseBench(out string) map[string]float64 {
 	found := map[string]float64{}
 	pkg := ""

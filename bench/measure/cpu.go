@@ -13,21 +13,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The processor that makes the load, and the one that runs what is measured.
+// loadCPU runs the generator, programCPU the program that is measured.
 const (
 	loadCPU    = 0
 	programCPU = 1
 )
 
-// niceness of generator and program: before all other work of the machine, which
-// would else decide when they run. A window is short and leaves others the rest.
+// niceness of generator and program. They run before all other work of the machine, so
+// that this does not delay them. A window is short, so other work is not delayed for long.
 const niceness = -20
 
-// autogroup is where the kernel keeps the niceness of a session as a whole. Where
-// it exists, that of a process only counts within its session.
+// autogroup has the niceness of the whole session. If the file exists, the niceness of a
+// process counts only within its session.
 const autogroup = "/proc/self/autogroup"
 
-// first puts the session before others, until the function it returns is called.
+// first raises the session's priority above others until restore is called.
 func first() (restore func()) {
 	b, err := os.ReadFile(autogroup)
 	if err != nil {
@@ -40,8 +40,8 @@ func first() (restore func()) {
 	return func() { _ = os.WriteFile(autogroup, []byte(f[len(f)-1]), 0o644) }
 }
 
-// pin keeps the calling goroutine on a thread of its own and the thread on a
-// processor, until it is called. What the goroutine starts inherits that.
+// pin binds the calling goroutine to a thread and the thread to a processor, until unpin
+// is called. Processes that the goroutine starts inherit the processor.
 func pin(cpu int) (unpin func(), err error) {
 	runtime.LockOSThread()
 	var old, set unix.CPUSet
@@ -93,7 +93,7 @@ func memory(pid int) (float64, error) {
 	return 0, fmt.Errorf("process %d has no VmRSS", pid)
 }
 
-// machineTime is the time that all processors were busy, and that they had.
+// machineTime returns how long all processors were busy, and how long they existed.
 func machineTime() (busy, all float64) {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -102,7 +102,7 @@ func machineTime() (busy, all float64) {
 	line, _, _ := strings.Cut(string(b), "\n")
 	for i, f := range strings.Fields(line)[1:] {
 		v, _ := strconv.ParseFloat(f, 64)
-		if i < 8 { // guest time is in user time already
+		if i < 8 { // user time includes guest time
 			all += v
 		}
 		if i != 3 && i != 4 && i < 8 { // idle, iowait

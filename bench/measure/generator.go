@@ -15,17 +15,17 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// traffic are packets that are sent again and again, at a rate.
+// traffic has packets that are sent again and again, at a rate.
 type traffic struct {
 	frames [][]byte
 	rate   int // packets a second; 0: as many as the processor makes
 	burst  int // packets at a time
-	// sleep waits for the next burst asleep, so that the thread's CPU time is
-	// that of sending. Without it the wait is a loop, which is more even.
+	// With sleep the thread sleeps until the next burst, so that its CPU time is
+	// that of sending. Otherwise it waits in a loop, which is more even.
 	sleep bool
 }
 
-// frame puts an Ethernet header to the router before an IP packet.
+// frame adds the Ethernet header of a frame to the router.
 func frame(from [6]byte, ip []byte) []byte {
 	kind := []byte{8, 0}
 	if ip[0]>>4 == 6 {
@@ -55,7 +55,7 @@ func generate(h *lab.Host, t traffic) (*generator, error) {
 		if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
 			return os.NewSyscallError("socket", err)
 		}
-		// Straight to the device, and no copies to sockets that listen.
+		// Frames go straight to the device. Listening sockets get no copies.
 		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1); err != nil {
 			return os.NewSyscallError("PACKET_QDISC_BYPASS", err)
 		}
@@ -113,7 +113,7 @@ func (g *generator) run(fd int, t traffic) error {
 	if t.rate > 0 {
 		gap = time.Duration(burst) * time.Second / time.Duration(t.rate)
 	}
-	// Sleeps last no longer than they are told to.
+	// The kernel must not prolong sleeps.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	at := 0
 	next := time.Now()
@@ -135,7 +135,7 @@ func (g *generator) run(fd int, t traffic) error {
 		if gap == 0 {
 			continue
 		}
-		// What was missed is not made up for: it would come as a burst.
+		// Missed packets are not sent later: they would come as a burst.
 		next = next.Add(gap)
 		if time.Since(next) > gap {
 			next = time.Now()

@@ -13,9 +13,9 @@ import (
 	"strings"
 )
 
-// instructions counts the instructions of the packages' benchmarks on big-endian
-// MIPS without a floating-point unit, in QEMU's user mode. Unlike times, they are
-// nearly the same in every run and on a busy machine: to about 50 a call.
+// instructions counts the instructions of the packages' benchmarks on big-endian MIPS
+// without a floating-point unit, in QEMU's user mode. Unlike times, the counts are nearly
+// the same in every run, also on a busy machine: they differ by about 50 a call.
 func (b *bench) instructions() error {
 	const qemu = "qemu-mips"
 	for _, tool := range []string{qemu, "cc"} {
@@ -60,8 +60,8 @@ func (b *bench) instructions() error {
 	return nil
 }
 
-// addInstructions notes one count. What was counted with several sizes of tables
-// (the last part of its name) is to be the same with all.
+// addInstructions notes one count. The last part of a name can be the size of the tables.
+// The count should then not depend on the size.
 func (b *bench) addInstructions(pkg, name, tree string, n float64) {
 	empty, full := "1x1", fmt.Sprintf("%dx%d", flatHosts, flatPeers)
 	series, sized := tree, false
@@ -90,8 +90,8 @@ func (b *bench) addInstructions(pkg, name, tree string, n float64) {
 // mips runs a test program under QEMU.
 type mips struct{ qemu, plugin, program, dir string }
 
-// run runs the benchmarks that match, each n times, and returns what they printed
-// and how many instructions there were in all.
+// run runs the benchmarks that match, each n times. It returns their output and the
+// number of instructions of the whole process.
 func (m mips) run(pattern string, n int) (out string, count float64, err error) {
 	cmd := exec.Command(m.qemu, "-plugin", m.plugin, m.program, "-test.run=NONE",
 		"-test.bench="+pattern, fmt.Sprintf("-test.benchtime=%dx", n))
@@ -110,9 +110,9 @@ func (m mips) run(pattern string, n int) (out string, count float64, err error) 
 	return stdout.String(), count, err
 }
 
-// perCall is what one call of a benchmark's loop costs: the difference between a
-// long run and a short one, without what comes before and after it. That varies by
-// about a million, so a cheap call is counted oftener.
+// perCall returns the instructions of one call of a benchmark's loop: the difference
+// between a long run and a short one, which leaves out start and end of the process. These
+// vary by about a million instructions, so a cheap call is repeated more often.
 func (m mips) perCall(name string) (n float64, err error) {
 	const short, enough, most = 2000, 30e6, 2_000_000
 	parts := strings.Split(name, "/")
@@ -133,8 +133,8 @@ func (m mips) perCall(name string) (n float64, err error) {
 	return n, err
 }
 
-// fewest is the lowest count of several runs: what the Go runtime does beside the
-// benchmark differs from run to run, and only ever adds.
+// fewest returns the lowest count of several runs. The Go runtime adds other work to
+// each, which differs from run to run.
 func (m mips) fewest(pattern string, n int) (fewest float64, err error) {
 	for i := range 4 {
 		_, count, err := m.run(pattern, n)
@@ -148,7 +148,7 @@ func (m mips) fewest(pattern string, n int) (fewest float64, err error) {
 	return fewest, nil
 }
 
-// benchNames are the names of the benchmarks that ran.
+// benchNames returns the names of the benchmarks that ran.
 func benchNames(out string) (names []string) {
 	for line := range strings.Lines(out) {
 		if rest, ok := strings.CutPrefix(line, "Benchmark"); ok {

@@ -21,10 +21,10 @@ import (
 
 // bench is one run of the benchmark.
 type bench struct {
-	dir       string // for what is built and written
+	dir       string // folder for built programs and other files
 	root      string // the checkout
 	wall      string // the program
-	base      string // the program of another revision, "" without
+	base      string // the program of another revision, "" for none
 	reference string // the C reference
 	runs      int
 	window    time.Duration
@@ -85,7 +85,7 @@ func run() int {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "%s ...\n", m.name)
-		// One that fails does not take the others' results with it.
+		// If one measurement fails, the others still count.
 		if e := m.run(b); e != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", m.name, e))
 		}
@@ -112,7 +112,7 @@ func run() int {
 	return 0
 }
 
-// prepare checks the machine and builds what is measured.
+// prepare checks the machine and builds the programs to measure.
 func (b *bench) prepare() error {
 	if os.Geteuid() != 0 {
 		return errors.New("needs root: network namespaces and kernel queues")
@@ -147,7 +147,7 @@ func (b *bench) prepare() error {
 	return buildWall(b.root, b.wall)
 }
 
-// describe notes the machine, and how busy others keep it.
+// describe notes the machine, and how busy other work keeps it.
 func (b *bench) describe() {
 	var u unix.Utsname
 	_ = unix.Uname(&u)
@@ -174,8 +174,8 @@ func (b *bench) describe() {
 	}
 }
 
-// turns returns the numbers below n in an order that moves on with each run, so
-// that none is always first.
+// turns returns the numbers below n. The order rotates with each run, so that none is
+// always first.
 func turns(run, n int) []int {
 	order := make([]int, n)
 	for i := range order {

@@ -14,13 +14,13 @@ import (
 
 // Everything in this file is measured with the packages, as routers get them.
 
-// packages makes those of one architecture and returns their folder.
+// packages builds the packages of one architecture and returns their folder.
 func (b *bench) packages(arch string) (string, error) {
 	dist := filepath.Join(b.dir, "dist-"+arch)
 	return dist, b.goRun("openwrt/package", ".", "-only", arch, "-out", dist)
 }
 
-// goRun runs a program of the checkout in one of its folders.
+// goRun runs a Go program of the checkout in the folder dir of the checkout.
 func (b *bench) goRun(dir string, args ...string) error {
 	cmd := exec.Command("go", append([]string{"run"}, args...)...)
 	cmd.Dir = filepath.Join(b.root, dir)
@@ -30,7 +30,7 @@ func (b *bench) goRun(dir string, args ...string) error {
 	return nil
 }
 
-// size measures the program for the smallest routers.
+// size measures the size of the program for the smallest routers.
 func (b *bench) size() error {
 	const arch = "mips_24kc"
 	dist, err := b.packages(arch)
@@ -63,9 +63,9 @@ func (b *bench) size() error {
 	return nil
 }
 
-// forward measures what goes through an emulated router in bulk, past the firewalls
-// of OpenWrt, with the kernel's own queue of nft. Its clock counts instructions, so
-// the noise of this machine is not in it; what differs is from boot to boot.
+// forward measures bulk traffic through an emulated router with OpenWrt's firewalls and
+// the kernel's native nft queue. The router's clock counts instructions, so other work on
+// this machine does not change the result. The result varies only between boots.
 func (b *bench) forward() error {
 	const arch, boots = "x86_64", 3
 	dist, err := b.packages(arch)
@@ -87,7 +87,7 @@ func (b *bench) forward() error {
 	return nil
 }
 
-// addForward notes what one boot gave.
+// addForward notes the results of one boot.
 func (b *bench) addForward(file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -121,7 +121,7 @@ func (b *bench) addForward(file string) error {
 			x := b.report.result("1400 bytes of bulk "+what.name+", "+firewall.title+", counted instructions of 2 ns", "ns")
 			x.add("wall on", what.on)
 			x.add("wall off", what.off)
-			// Of time, so the other way round than of throughput.
+			// A ratio of times is the inverse of a ratio of throughput.
 			x.atLeast("wall off", "wall on", 0.98)
 		}
 	}

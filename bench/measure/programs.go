@@ -19,10 +19,10 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// queueNumber is the first queue of what is measured.
+// queueNumber is the first queue of the measured program.
 const queueNumber = 214
 
-// The names of what is compared.
+// The names of the compared programs.
 const (
 	nameC     = "C reference"
 	nameWall  = "p2pwall"
@@ -34,11 +34,11 @@ const (
 // program is something that gives verdicts.
 type program struct {
 	pid  int
-	wall *lab.Wall // nil for others
+	wall *lab.Wall // nil for the C reference
 	stop func() error
 }
 
-// buildWall builds the program in the checkout dir as it is shipped.
+// buildWall builds p2pwall from the checkout dir, with the options of a release.
 func buildWall(dir, out string) error {
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version=bench", "-o", out, "./cmd/p2pwall")
 	cmd.Dir = dir
@@ -88,10 +88,10 @@ func (b *bench) startReference(l *lab.Lab) (*program, error) {
 	}}, nil
 }
 
-// wallOptions are options of the main section over the benchmark's own.
+// wallOptions are options of the main section. They override those of the benchmark.
 type wallOptions map[string]string
 
-// startWall starts a p2pwall in the router; bare: without its rules.
+// startWall starts a p2pwall in the router. With bare it loads no rules.
 func (b *bench) startWall(l *lab.Lab, bin string, bare bool, options wallOptions) (*program, error) {
 	unpin, err := pin(programCPU)
 	if err != nil {
@@ -101,7 +101,7 @@ func (b *bench) startWall(l *lab.Lab, bin string, bare bool, options wallOptions
 	return b.startWallHere(l, bin, bare, options)
 }
 
-// startWallHere is startWall on whatever processor the caller is.
+// startWallHere is startWall without a fixed processor.
 func (b *bench) startWallHere(l *lab.Lab, bin string, bare bool, options wallOptions) (*program, error) {
 	dir, err := os.MkdirTemp(b.dir, "wall")
 	if err != nil {
@@ -130,8 +130,8 @@ func (b *bench) startWallHere(l *lab.Lab, bin string, bare bool, options wallOpt
 	return &program{pid: w.Pid(), wall: w, stop: w.Stop}, nil
 }
 
-// queued is how many packets the queues of the router have taken so far: the
-// last number that each gave.
+// queued returns how many packets the router's queues have taken so far: the sum of the
+// last packet ids.
 func queued(l *lab.Lab) (n uint64, err error) {
 	err = l.Router.Do(func() error {
 		f, err := os.Open("/proc/thread-self/net/netfilter/nfnetlink_queue")
@@ -153,7 +153,7 @@ func queued(l *lab.Lab) (n uint64, err error) {
 	return n, err
 }
 
-// used is what a program needed in a stretch of time.
+// used is what a program used in a window of time.
 type used struct {
 	packets float64
 	micros  float64 // CPU time

@@ -14,18 +14,18 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// The benchmarks' own traffic: datagrams of 32 bytes to a port nobody listens on.
+// discardPort is the destination port of the small datagrams. Nobody listens there.
 const discardPort = 9
 
 var sinkAddr = netip.MustParseAddr("198.51.100.7")
 
-// small are the datagrams of one flow.
+// small returns a datagram of 32 bytes. All of them belong to one flow.
 func small(h *lab.Host, to netip.AddrPort) []byte {
 	return frame(h.MAC, lab.UDPPacket(netip.AddrPortFrom(h.Addr4, 4000), to, make([]byte, 32)))
 }
 
-// newLab makes a network without servers, whose internet throws away what comes
-// to the ports of the benchmark.
+// newLab makes a network without servers. Its internet drops packets to the ports of the
+// benchmark.
 func newLab(cfg lab.Config) (*lab.Lab, error) {
 	cfg.NoServers, cfg.NoRecord, cfg.NoOffload = true, true, true
 	l, err := lab.New(cfg)
@@ -73,8 +73,8 @@ func counter(l *lab.Lab, name string) (float64, error) {
 	return 0, fmt.Errorf("no counter in %q", out)
 }
 
-// queueRule has every datagram that is forwarded go to the queue: nothing but the
-// queue is measured.
+// queueRule sends every forwarded datagram to the queue, so that only the queue is
+// measured.
 func queueRule(l *lab.Lab, extra ...string) error {
 	args := append([]string{"-w", "-t", "mangle", "-A", "FORWARD", "-i", lab.BridgeDev, "-p", "udp"}, extra...)
 	_, err := l.Router.Run("iptables", append(args, "-j", "NFQUEUE", "--queue-num", fmt.Sprint(queueNumber), "--queue-bypass")...)
@@ -87,8 +87,8 @@ type contender struct {
 	start func(*lab.Lab) (*program, error)
 }
 
-// contenders are the C reference and p2pwall, without rules of its own; and the
-// other revision, when there is one.
+// contenders returns the C reference, p2pwall without its rules and, if there is one, the
+// other revision.
 func (b *bench) contenders() []contender {
 	wall := func(bin string) func(*lab.Lab) (*program, error) {
 		return func(l *lab.Lab) (*program, error) { return b.startWall(l, bin, true, nil) }
@@ -100,7 +100,7 @@ func (b *bench) contenders() []contender {
 	return c
 }
 
-// rates of the queue's load; 0 is as much as goes.
+// rates are the loads of the queue in packets a second; 0 means as many as possible.
 var rates = []struct {
 	name string
 	rate int
@@ -163,7 +163,8 @@ func (b *bench) queue() error {
 	return nil
 }
 
-// machine measures what a packet costs the whole machine, on all ways to treat it.
+// machine measures the CPU time that the whole machine needs for a packet, for each way
+// to treat it.
 func (b *bench) machine() error {
 	const rate = 100_000
 	l, err := newLab(lab.Config{})

@@ -21,10 +21,9 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
-// Everything in this file runs with the program's own rules, on a router that
-// tracks connections and masquerades, as a router does. The program has no
-// processor of its own, and no priority over the ends of the connections, which
-// share the machine with the router.
+// Everything in this file runs with the program's own rules, on a router with connection
+// tracking and masquerading. The program has no processor of its own. It has no priority
+// over the ends of the connections, which run on the same machine.
 
 func (b *bench) context() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -32,13 +31,13 @@ func (b *bench) context() context.Context {
 	return ctx
 }
 
-// syn is an attempt to connect.
+// syn returns the frame of a TCP SYN.
 func syn(mac [6]byte, from, to netip.AddrPort, seq uint32) []byte {
 	return frame(mac, lab.TCPPacket(from, to, 2, seq, nil))
 }
 
-// drop measures how much of what a locked client sends reaches user space, and
-// whether the lock lasts all the same.
+// drop measures how many packets of a locked client reach user space, and whether the
+// lock still lasts.
 func (b *bench) drop() error {
 	const rate = 5000
 	share := b.report.result("packets of a locked client that reach user space, of 5000 a second", "%")
@@ -103,12 +102,12 @@ func (b *bench) drop() error {
 // onOff are the two settings of the wall.
 var onOff = []string{"off", "on"}
 
-// nftOnly is the third: this kernel may be without a queue for nft, as OpenWrt has
-// it, but what the rules cost a connection that is decided can be measured.
+// nftOnly is a third setting. This kernel may lack the nft queue that OpenWrt has. The
+// cost of the rules for a decided connection can still be measured.
 const nftOnly = "only its nft rules"
 
-// oneRule is the fourth: the least that rules of anybody can cost, a chain with one
-// rule that a decided connection meets first.
+// oneRule is a fourth setting: a chain with the one rule that a decided connection meets
+// first. No rules can cost less.
 const (
 	oneRule     = "only one rule"
 	oneRuleText = "table inet p2pwall {\n\tchain forward {\n\t\ttype filter hook forward priority -10; policy accept;\n" +
@@ -129,8 +128,8 @@ func (b *bench) loadNFT(l *lab.Lab) error {
 	return nft(l.Router, netns.QueueStatement.ReplaceAllString(rules, "accept"))
 }
 
-// bulk measures what goes through the router, wall on against wall off. The noise is
-// larger than what rules cost: see one rule of anybody's. The goal is for what
+// bulk measures the throughput of the router with the wall on and off. The noise is larger
+// than the cost of the rules: see the figure for one rule. So bulk has no goal; that of
 // forward counts.
 func (b *bench) bulk() error {
 	l, err := newLab(lab.Config{NAT: true})
@@ -199,7 +198,7 @@ func (b *bench) bulk() error {
 	return nil
 }
 
-// servers are what bulk traffic goes to.
+// servers are the destinations of the bulk traffic.
 type servers struct {
 	tcp, web *net.TCPListener
 	bytes    atomic.Uint64 // received on connections
@@ -248,7 +247,7 @@ func (s *servers) close() {
 	s.web.Close()
 }
 
-// stream sends over one connection and returns Mbit/s that arrived.
+// stream sends over one connection and returns the Mbit/s that arrived.
 func (s *servers) stream(h *lab.Host, d time.Duration) (float64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -285,7 +284,7 @@ func large(h *lab.Host) []byte {
 	return frame(h.MAC, lab.UDPPacket(netip.AddrPortFrom(h.Addr4, 5000), netip.AddrPortFrom(sinkAddr, discardPort), make([]byte, largeLen)))
 }
 
-// datagrams sends large datagrams of one flow and returns Mbit/s that arrived.
+// datagrams sends large datagrams of one flow and returns the Mbit/s that arrived.
 func (s *servers) datagrams(h *lab.Host, d time.Duration) (float64, error) {
 	n0, err := counter(s.l, "sunk")
 	if err != nil {
@@ -303,8 +302,8 @@ func (s *servers) datagrams(h *lab.Host, d time.Duration) (float64, error) {
 	return (n1 - n0) * largeLen * 8 / 1e6 / took, errors.Join(err, e)
 }
 
-// short makes one connection after the other, four at a time, each with a request
-// and a reply, and returns how many were made in a second.
+// short makes short connections, four at a time, each with a request and a reply. It
+// returns how many it made in a second.
 func (s *servers) short(h *lab.Host, d time.Duration) (float64, error) {
 	request := []byte("GET / HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: measure\r\n\r\n")
 	end := time.Now().Add(d)
@@ -347,11 +346,11 @@ func (s *servers) short(h *lab.Host, d time.Duration) (float64, error) {
 	return float64(total) / d.Seconds(), err
 }
 
-// floodRate is what a 100 Mbit/s link carries of the smallest frames.
+// floodRate is how many of the smallest frames a 100 Mbit/s link carries in a second.
 const floodRate = 148_800
 
-// floods are what a hostile LAN host can send: each frame's flow is new to the
-// router, as far as a run lasts.
+// floods returns the frames that a hostile LAN host can send. The flow of each frame is
+// new until the frames repeat.
 func floods(l *lab.Lab) map[string][][]byte {
 	const frames = 20_000
 	all := map[string][][]byte{}
@@ -370,7 +369,8 @@ func floods(l *lab.Lab) map[string][][]byte {
 	return all
 }
 
-// flood measures what others have of the router while one host floods it.
+// flood measures how much of other hosts' traffic gets through while one host floods the
+// router.
 func (b *bench) flood() error {
 	l, err := newLab(lab.Config{NAT: true})
 	if err != nil {
@@ -418,7 +418,7 @@ func isFlood(name string) bool {
 	return name == floodQueries || name == floodLarge || name == floodTCP
 }
 
-// floodName is a series' name without the wall's setting.
+// floodName returns a series' name without the wall's setting.
 func floodName(s string) string {
 	for i := range s {
 		if s[i] == ',' {
@@ -428,8 +428,8 @@ func floodName(s string) string {
 	return s
 }
 
-// floodOnce measures others under one flood, in a network of its own: a flood
-// leaves thousands of connections in the router's table.
+// floodOnce measures other hosts during one flood, each time in a new network: a flood
+// leaves thousands of entries in the router's conntrack table.
 func (b *bench) floodOnce(frames [][]byte, name, wall string) error {
 	l, err := newLab(lab.Config{NAT: true})
 	if err != nil {
@@ -477,8 +477,8 @@ func (b *bench) floodOnce(frames [][]byte, name, wall string) error {
 	return nil
 }
 
-// stream sends large datagrams from the innocent host and returns how many of a
-// hundred arrive.
+// stream sends large datagrams from the innocent host and returns the percentage that
+// arrives.
 func (b *bench) stream(l *lab.Lab) (float64, error) {
 	h := l.Innocent
 	to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, 1}), discardPort)
@@ -498,8 +498,8 @@ func (b *bench) stream(l *lab.Lab) (float64, error) {
 	return 100 * (n1 - n0) / float64(g.sent.Load()), errors.Join(err, e)
 }
 
-// queries sends small datagrams of new flows from the innocent host, a thousand
-// a second, and returns how many of a hundred arrive.
+// queries sends small datagrams of new flows from the innocent host, a thousand a second,
+// and returns the percentage that arrives.
 func (b *bench) queries(l *lab.Lab) (float64, error) {
 	const rate = 1000
 	h := l.Innocent

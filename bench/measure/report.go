@@ -13,7 +13,7 @@ import (
 	"text/tabwriter"
 )
 
-// Spread is what a number of runs gave.
+// Spread has the values of several runs.
 type Spread struct {
 	Median  float64   `json:"median"`
 	Low     float64   `json:"low"`
@@ -39,7 +39,7 @@ type Series struct {
 	Values Spread `json:"values"`
 }
 
-// Goal is what a ratio or a value is to be.
+// Goal is a bound for a value, or for the ratio of two.
 type Goal struct {
 	Of    string  `json:"of"`
 	To    string  `json:"to,omitempty"` // "": the value itself counts
@@ -49,7 +49,7 @@ type Goal struct {
 	Met   bool    `json:"met"`
 }
 
-// Result is one line of what is measured, for several programs or settings.
+// Result is one measurement, for several programs or settings.
 type Result struct {
 	Name   string   `json:"name"`
 	Unit   string   `json:"unit"`
@@ -58,20 +58,20 @@ type Result struct {
 	Note   string   `json:"note,omitempty"`
 }
 
-// Report is all of it.
+// Report has all results and describes the machine.
 type Report struct {
 	Machine string    `json:"machine"`
 	Kernel  string    `json:"kernel"`
 	Go      string    `json:"go"`
 	Load    string    `json:"load_average_before"`
-	Busy    float64   `json:"processors_busy_before"` // share, without our load
+	Busy    float64   `json:"processors_busy_before"` // share before the measurement began
 	Runs    int       `json:"runs"`
 	Window  string    `json:"window"`
 	Base    string    `json:"base,omitempty"`
 	Results []*Result `json:"results"`
 }
 
-// result returns the result of that name, making it when it is new.
+// result returns the result of that name. It adds a new one if there is none.
 func (r *Report) result(name, unit string) *Result {
 	for _, x := range r.Results {
 		if x.Name == name {
@@ -103,7 +103,7 @@ func (x *Result) samples(name string) []float64 {
 	return nil
 }
 
-// atMost and atLeast set a goal; with to it is about the ratio of the two.
+// atMost and atLeast set a goal. If to is not "", the goal is for the ratio of the two.
 func (x *Result) atMost(of, to string, bound float64) {
 	x.goal(Goal{Of: of, To: to, Most: true, Bound: bound})
 }
@@ -122,7 +122,7 @@ func (x *Result) goal(g Goal) {
 	x.Goals = append(x.Goals, g)
 }
 
-// finish computes what the samples give.
+// finish computes medians and ratios from the samples.
 func (r *Report) finish() {
 	for _, x := range r.Results {
 		for i := range x.Series {
@@ -143,7 +143,7 @@ func (r *Report) finish() {
 			g.Ratio = spread(ratios)
 			g.Met = g.Most && g.Ratio.Median <= g.Bound || !g.Most && g.Ratio.Median >= g.Bound
 		}
-		// What was to be compared may have failed.
+		// One of the two measurements may have failed.
 		x.Goals = slices.DeleteFunc(x.Goals, func(g Goal) bool { return len(g.Ratio.Samples) == 0 })
 	}
 }

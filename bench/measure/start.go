@@ -35,7 +35,7 @@ func (b *bench) start() error {
 			return err
 		}
 		verdict.add(loaded, t)
-		// As after a crash: the rules outlive the program.
+		// The rules are there before the program, as after a crash.
 		if err := queueRule(l); err != nil {
 			return err
 		}
@@ -71,9 +71,9 @@ func (b *bench) start() error {
 	return nil
 }
 
-// firstPong starts the program while a client pings, and returns after how many
-// milliseconds the client had its first pong, which the program sends just
-// before its verdict on the ping.
+// firstPong starts the program while a client pings. It returns how many milliseconds
+// later the client received its first pong. The program sends a pong just before its
+// verdict on the ping.
 func (b *bench) firstPong(l *lab.Lab, c *net.UDPConn, bare bool) (float64, error) {
 	stop := make(chan struct{})
 	defer close(stop)
@@ -84,7 +84,7 @@ func (b *bench) firstPong(l *lab.Lab, c *net.UDPConn, bare bool) (float64, error
 				return
 			case <-time.After(200 * time.Microsecond):
 			}
-			// Each ping to another peer: the kernel knows no connection of it.
+			// Each ping goes to another peer, so that it has no conntrack entry yet.
 			to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i%250 + 1)}), uint16(2000+i/250))
 			_, _ = c.WriteToUDPAddrPort(ping, to)
 		}
@@ -108,7 +108,7 @@ func (b *bench) firstPong(l *lab.Lab, c *net.UDPConn, bare bool) (float64, error
 	select {
 	case t := <-got:
 		err = p.stop()
-		// What is on its way belongs to this run.
+		// Late pongs belong to this run: read them all.
 		for {
 			_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 			if _, e := c.Read(buf); e != nil {

@@ -19,12 +19,12 @@ var (
 	flatPeers = 256
 )
 
-// madeUp is the i-th of hosts that exist only as addresses.
+// madeUp returns the addresses of the i-th made-up host.
 func madeUp(i int) ([6]byte, netip.Addr) {
 	return [6]byte{2, 0, 1, byte(i >> 16), byte(i >> 8), byte(i)}, netip.AddrFrom4([4]byte{192, 168, 1, byte(110 + i%128)})
 }
 
-// pairs are datagrams from each of some made-up hosts to each of some peers.
+// pairs returns datagrams from each of some made-up hosts to each of some peers.
 func pairs(hosts, peers int, payload []byte) (frames [][]byte) {
 	for p := range peers {
 		for i := range hosts {
@@ -36,7 +36,7 @@ func pairs(hosts, peers int, payload []byte) (frames [][]byte) {
 	return frames
 }
 
-// flat measures a packet with nearly empty and with full tables.
+// flat measures the cost of a packet with nearly empty and with full tables.
 func (b *bench) flat() error {
 	l, err := newLab(lab.Config{})
 	if err != nil {
@@ -46,7 +46,8 @@ func (b *bench) flat() error {
 	if err := queueRule(l); err != nil {
 		return err
 	}
-	// The router knows the made-up hosts: before a lock it is asked whose an address is.
+	// The neighbour table has the made-up hosts: the program looks there for the
+	// owner of an address before it locks.
 	for i := range flatHosts {
 		mac, ip := madeUp(i)
 		if _, err := l.Router.Run("ip", "neigh", "replace", ip.String(), "lladdr", net.HardwareAddr(mac[:]).String(),
@@ -99,7 +100,7 @@ func (b *bench) flat() error {
 	return nil
 }
 
-// fill has the hosts ping their peers until all are known.
+// fill sends pings of the hosts to their peers until the program knows all of them.
 func (b *bench) fill(l *lab.Lab, p *program, hosts, peers int) error {
 	frames := pairs(hosts, peers, ping)
 	for range 5 {
@@ -121,8 +122,8 @@ func (b *bench) fill(l *lab.Lab, p *program, hosts, peers int) error {
 	return errors.New("the tables cannot be filled: pings were lost")
 }
 
-// fanout measures what sharing the hosts out to two queues costs. With the
-// generator on one of two processors it cannot gain anything here.
+// fanout measures the cost of spreading the hosts over two queues. It cannot show a gain
+// here: the generator takes one of the two processors.
 func (b *bench) fanout() error {
 	l, err := newLab(lab.Config{Clients: 2})
 	if err != nil {

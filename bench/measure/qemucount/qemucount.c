@@ -6,8 +6,8 @@
 //	cc -shared -fPIC -o qemucount.so qemucount.c
 //	qemu-mips -plugin ./qemucount.so PROGRAM
 //
-// Debian ships QEMU without the header of its plugins: what is used of it is
-// declared here, after include/qemu/qemu-plugin.h of QEMU 7.2 (API version 1).
+// Debian ships QEMU without its plugin header. The declarations here follow
+// include/qemu/qemu-plugin.h of QEMU 7.2 (API version 1).
 
 #include <stddef.h>
 #include <stdint.h>
@@ -29,8 +29,8 @@ void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, exit_cb cb, void *data)
 
 int qemu_plugin_version = 1;
 
-// Each thread of the guest is counted by itself and the busiest is printed: in a
-// Go program another one only watches, and how often depends on the time.
+// The plugin counts each thread of the guest and prints the highest count. A Go program
+// has another thread that only monitors; how often that one runs depends on the time.
 enum { THREADS = 64 };
 static uint64_t executed[THREADS];
 

@@ -15,18 +15,18 @@ import (
 // Backend is the packet filter that the queue rules are written for.
 type Backend string
 
-// The backends; BackendAuto is nft where it can queue, else iptables.
+// The backends. BackendAuto means nft if nft can queue packets, else iptables.
 const (
 	BackendAuto     Backend = "auto"
 	BackendNFT      Backend = "nft"
 	BackendIPTables Backend = "iptables"
 )
 
-// SetsKind is where the kernel keeps the cut pairs and the locked clients.
+// SetsKind says where the kernel keeps the cut pairs and the locked clients.
 type SetsKind string
 
-// The kinds of sets; SetsAuto is nft for the nft backend, and for iptables
-// ipset where the kernel has the types needed, else nft.
+// The kinds of sets. With the nft backend, SetsAuto means nft. With iptables, it means ipset
+// if the kernel has the set types needed, else nft.
 const (
 	SetsAuto  SetsKind = "auto"
 	SetsNFT   SetsKind = "nft"
@@ -34,7 +34,7 @@ const (
 	SetsOff   SetsKind = "off"
 )
 
-// Action is what a blocked TCP connection attempt gets.
+// Action says how a blocked TCP connection attempt is answered.
 type Action string
 
 // The actions. Drop is the default because some clients answer a reset with
@@ -45,21 +45,21 @@ const (
 	ActionReject Action = "reject"
 )
 
-// Offload is what becomes of fw4's flow offload.
+// Offload says what happens to fw4's flow offload.
 type Offload string
 
-// OffloadHold keeps undecided connections out of the flow table, where no rule
-// sees them; OffloadLeave changes nothing.
+// OffloadHold keeps undecided connections out of the flow table, because no rule sees the
+// packets there. OffloadLeave changes nothing.
 const (
 	OffloadHold  Offload = "hold"
 	OffloadLeave Offload = "leave"
 )
 
-// Mode is what is done about one protocol.
+// Mode says what the daemon does about one protocol.
 type Mode string
 
-// The modes: not looked for, found and reported, found and blocked, found and marked for
-// others that route it or slow it down.
+// The modes: do not look for it; find and report it; find and block it; find and mark it, so
+// that other rules can route it or slow it down.
 const (
 	ModeOff     Mode = "off"
 	ModeMonitor Mode = "monitor"
@@ -70,13 +70,14 @@ const (
 // modeWords are all modes.
 const modeWords = "off monitor block mark"
 
-// NoDSCP as Config.MarkDSCP leaves the field as it is.
+// NoDSCP in Config.MarkDSCP leaves the DSCP field unchanged.
 const NoDSCP = -1
 
-// Lock is what a locked client is kept from.
+// Lock says what a locked client may no longer do.
 type Lock string
 
-// The locks: all new TCP connections, or the program's own ports, peers and connections.
+// The locks. Strict stops all new TCP connections. Selective stops the program's own ports,
+// peers and connections.
 const (
 	LockStrict    Lock = "strict"
 	LockSelective Lock = "selective"
@@ -87,14 +88,14 @@ type Protocol struct {
 	Mode     Mode
 	Lock     Lock
 	BlockUDP bool
-	Answer   detect.Answer // to queries, in the name of who is asked
+	Answer   detect.Answer // to queries, in the name of the peer that was asked
 	Probe    bool          // probe locked clients by UDP
 	TCPProbe bool          // probe locked clients by TCP
 	HTTP     bool          // look at the first data of TCP connections
-	// ResetEncrypted resets the encrypted connections of a locked client, so that it
-	// tries again in clear.
+	// ResetEncrypted resets the encrypted connections of a locked client, so that the client
+	// tries again in clear text.
 	ResetEncrypted bool
-	Names          []string // DNS names that its programs look up: who asks for one is suspected
+	Names          []string // DNS names that its programs look up: a host that asks for one is suspected
 }
 
 // Config is /etc/config/p2pwall, checked and with its defaults filled in.
@@ -127,12 +128,12 @@ type Config struct {
 	Policies     []Policy
 	Notify       []Notify
 	Hosts        []HostName
-	MarkDSCP     int    // of what is in mode mark: a code point of the IP header, or NoDSCP
-	ConnMark     uint32 // of its connections, in the bits of ConnMask
-	ConnMask     uint32 // 0 for no such mark
+	MarkDSCP     int    // code point of the IP header for packets in mode mark, or NoDSCP
+	ConnMark     uint32 // mark of their connections, in the bits of ConnMask
+	ConnMask     uint32 // 0: connections get no mark
 }
 
-// DefaultPath is where the configuration is when nothing else is said.
+// DefaultPath is the path of the configuration file unless another is given.
 const DefaultPath = "/etc/config/p2pwall"
 
 // Default returns the configuration of an empty file.
@@ -167,11 +168,11 @@ func Default() Config {
 	return c
 }
 
-// Parse reads a configuration in UCI syntax. File is the name that errors give;
-// the error is of type Errors and holds every fault found. With faults the Config says
-// only where the daemon answers: it goes on with what it read before.
+// Parse reads a configuration in UCI syntax. File is the name in error messages. The error is
+// of type Errors and holds every fault found. If there are faults, the Config holds only the
+// path of the control socket: the daemon keeps the configuration that it has.
 func Parse(r io.Reader, file string) (Config, error) {
-	// A configuration is a few KiB: more is not one.
+	// A configuration has a few KiB. A longer file is something else.
 	const limit = 1 << 18
 	text, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
@@ -218,12 +219,12 @@ func reason(err error) string {
 
 // Marks returns the marks of packets and connections.
 func (c *Config) Marks() nfq.Marks {
-	m, _ := nfq.MakeMarks(c.MarkMask) // was tried when it was read
+	m, _ := nfq.MakeMarks(c.MarkMask) // the mask was checked when it was read
 	m.Conn, m.ConnMask = c.ConnMark, c.ConnMask
 	return m
 }
 
-// Active reports whether any protocol is looked for at all.
+// Active reports whether the daemon looks for any protocol.
 func (c *Config) Active() bool {
 	return c.AnyIn(ModeMonitor) || c.AnyIn(ModeBlock) || c.AnyIn(ModeMark)
 }
@@ -239,13 +240,13 @@ func (c *Config) ReadsTCP() bool {
 	return false
 }
 
-// Sifts reports whether a protocol is looked for whose lock cuts the client's own ports
-// and connections, and leaves the rest of its host alone.
+// Sifts reports whether the daemon looks for a protocol whose lock stops only the client's
+// own ports and connections, not the rest of its host.
 func (c *Config) Sifts() bool {
 	return c.SiftsIn(ModeBlock) || c.SiftsIn(ModeMark) || c.SiftsIn(ModeMonitor)
 }
 
-// SiftsIn reports whether there is a protocol in the mode with such a lock.
+// SiftsIn reports whether a protocol with such a lock is in the mode.
 func (c *Config) SiftsIn(mode Mode) bool {
 	for _, p := range detect.All {
 		if (p.Sift || c.Protocols[p.Name].Lock == LockSelective) && c.In(p.Name, mode) {
@@ -255,8 +256,8 @@ func (c *Config) SiftsIn(mode Mode) bool {
 	return false
 }
 
-// Quiet reports whether there is a protocol in the mode whose clients say nothing while
-// they have their sessions.
+// Quiet reports whether a protocol in the mode has clients that send nothing recognisable
+// while they have their sessions.
 func (c *Config) Quiet(mode Mode) bool {
 	for _, p := range detect.All {
 		if p.Quiet && c.In(p.Name, mode) {
@@ -266,7 +267,7 @@ func (c *Config) Quiet(mode Mode) bool {
 	return false
 }
 
-// ReadsNames reports whether any protocol is known by DNS names.
+// ReadsNames reports whether the daemon knows any protocol by its DNS names.
 func (c *Config) ReadsNames() bool {
 	for name, p := range c.Protocols {
 		if p.Names != nil && c.LooksFor(name) {
@@ -276,8 +277,8 @@ func (c *Config) ReadsNames() bool {
 	return false
 }
 
-// Groups returns the groups of the LAN in which programs that are looked for search for
-// others.
+// Groups returns the multicast groups in which programs search the LAN for others. It covers
+// the protocols that the daemon looks for.
 func (c *Config) Groups() []detect.Group {
 	var out []detect.Group
 	for _, p := range detect.All {
@@ -290,7 +291,7 @@ func (c *Config) Groups() []detect.Group {
 	return out
 }
 
-// Probes reports whether answers to probes come to the router.
+// Probes reports whether the router receives answers to probes.
 func (c *Config) Probes() bool {
 	for name, p := range c.Protocols {
 		if p.Probe && c.LooksFor(name) {
@@ -300,7 +301,8 @@ func (c *Config) Probes() bool {
 	return false
 }
 
-// Answers reports whether any protocol answers clients in their peers' names.
+// Answers reports whether the daemon answers clients of any protocol in the name of their
+// peers.
 func (c *Config) Answers() bool {
 	for _, p := range detect.All {
 		if x := c.Protocols[p.Name]; x.BlockUDP && x.Answer != detect.AnswerNone && c.In(p.Name, ModeBlock) {

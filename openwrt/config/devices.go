@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// NetworkDevice says which device a UCI network has.
+// NetworkDevice names the device of a UCI network.
 type NetworkDevice struct {
 	Network, Device string
 }
 
-// ReadDevices reads lines "network device", as the init script writes them; '#'
-// starts a comment. All faults are reported, as an Errors; what could be read is
-// returned with them.
+// ReadDevices reads the lines "network device" that the init script writes. A '#' starts a
+// comment. The error is an Errors with all faults. The lines without a fault are returned
+// too.
 func ReadDevices(r io.Reader, file string) ([]NetworkDevice, error) {
 	var out []NetworkDevice
 	var errs Errors
@@ -41,10 +41,10 @@ func ReadDevices(r io.Reader, file string) ([]NetworkDevice, error) {
 	return out, errs.sorted()
 }
 
-// LANDevices returns the devices of the LAN: those named directly and those of
-// the networks, each once. Missing lists networks without a device, which is no
-// error as long as there is any device: a guest network may be down. The devices
-// file need not exist when devices are named directly.
+// LANDevices returns the devices of the LAN: those named directly and those of the networks,
+// each once. Missing lists the networks without a device. That is no error if there is any
+// device: a guest network may be down. If devices are named directly, the devices file need
+// not exist.
 func (c *Config) LANDevices() (devices, missing []string, err error) {
 	for _, d := range c.Devices {
 		devices = appendNew(devices, d)
@@ -84,9 +84,9 @@ func CheckDevice(name string) error {
 	return errors.New("bad device name " + quote(name) + ": " + deviceRemedy)
 }
 
-// validDevice reports whether a device name can be written in a rule. The kernel
-// allows more, but quotes, backslashes and the wildcards * and + mean something
-// to nft or iptables, and nobody names a device so.
+// validDevice reports whether a device name can be written in a rule. The kernel allows more.
+// But quotes, backslashes and the wildcards * and + have a meaning for nft or iptables, and
+// nobody uses them in device names.
 func validDevice(s string) bool {
 	if s == "" || len(s) > 15 || s == "." || s == ".." || s[0] == '-' {
 		return false

@@ -7,9 +7,9 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// EngineConfig returns what the engine has to know of a configuration. A
-// protocol that has no section and no preset is not looked for. Enabled is not
-// its business: who runs an engine wants it to work.
+// EngineConfig returns the part of a configuration that the engine needs. The engine does not
+// look for a protocol that has no section and no preset. Enabled is ignored: a program that
+// runs an engine wants it to work.
 func EngineConfig(c Config) state.Config {
 	e := state.Config{
 		MaxClients: c.MaxClients,
@@ -62,7 +62,7 @@ func (l Lock) engine() state.Lock {
 func (p Protocol) engine() state.ProtocolConfig {
 	var names detect.Names
 	if p.Names != nil {
-		names, _ = detect.NewNames(p.Names) // was tried when it was read
+		names, _ = detect.NewNames(p.Names) // the names were checked when they were read
 	}
 	return state.ProtocolConfig{
 		Mode: p.Mode.engine(), Lock: p.Lock.engine(), BlockUDP: p.BlockUDP, Answer: p.Answer,

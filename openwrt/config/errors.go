@@ -28,8 +28,8 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Errors are all faults of a configuration file, in the order of its lines:
-// whoever edits the file wants to know them at once.
+// Errors are all faults of a configuration file, in the order of its lines. The editor of the
+// file wants to know all of them at once.
 type Errors []*Error
 
 // Error returns one line for each fault.
@@ -56,7 +56,7 @@ func (e Errors) sorted() error {
 	if len(e) == 0 {
 		return nil
 	}
-	// They are few and nearly in order; a sort of package slices is 3 KB of code.
+	// There are few faults, nearly in order. The sort of package slices has 3 KB of code.
 	for i := range e {
 		for j := i; j > 0 && e[j-1].Line > e[j].Line; j-- {
 			e[j-1], e[j] = e[j], e[j-1]

@@ -9,15 +9,14 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// ExemptList names the hosts that are never looked at.
+// ExemptList names the hosts that the daemon ignores.
 type ExemptList struct {
-	Prefixes []netip.Prefix // single addresses are networks of full length
+	Prefixes []netip.Prefix // single addresses have the full prefix length
 	MACs     []nfq.MAC
 }
 
-// add adds one address, network or MAC. A network that is there already in
-// whole is left out, and replaces those it holds: nft takes no overlapping
-// elements.
+// add adds one address, network or MAC. It leaves out a network that lies inside one of the
+// list. A new network replaces those that lie inside it: nft takes no overlapping elements.
 func (e *ExemptList) add(s string) bool {
 	if m, ok := parseMAC(s); ok {
 		for _, x := range e.MACs {
@@ -69,7 +68,7 @@ func (e *ExemptList) Contains(a netip.Addr, m nfq.MAC) bool {
 	return false
 }
 
-// parseMAC reads aa:bb:cc:dd:ee:ff, also with dashes. The zero MAC is none.
+// parseMAC reads aa:bb:cc:dd:ee:ff, also with dashes. It refuses the zero MAC.
 func parseMAC(s string) (m nfq.MAC, ok bool) {
 	if len(s) != 17 || s[2] != ':' && s[2] != '-' {
 		return m, false
@@ -96,8 +95,8 @@ func unhex(c byte) int {
 	return -1
 }
 
-// Lacks reports whether somebody who was exempt by the list of before may not be by
-// this one.
+// Lacks reports whether an entry of the list before is missing from this one. A host that was
+// exempt may then be exempt no longer.
 func (e ExemptList) Lacks(before ExemptList) bool {
 	for _, p := range before.Prefixes {
 		if !slices.Contains(e.Prefixes, p) {

@@ -14,7 +14,7 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/program"
 )
 
-// Remedies that name what to install, on OpenWrt and on Debian.
+// Remedies that name the packages to install on OpenWrt and on Debian.
 const (
 	remedyNFT       = "install nftables (OpenWrt: apk add or opkg install nftables kmod-nft-queue; Debian: apt install nftables)"
 	remedyNFTQueue  = "install kmod-nft-queue (OpenWrt), or load the modules nft_queue and nfnetlink_queue (Debian: modprobe nft_queue)"
@@ -23,11 +23,10 @@ const (
 	remedyIPSet     = "install ipset and kmod-ipt-ipset (OpenWrt; Debian: apt install ipset), or set sets to auto"
 )
 
-// RemedyIP6Tables is the place in Remedies of what to do without ip6tables.
+// RemedyIP6Tables is the index in Remedies for missing ip6tables.
 const RemedyIP6Tables = 3
 
-// Remedies are what errors of this package end with, each with the code by which others
-// know it.
+// Remedies are the last parts of this package's errors. Other packages know each by its code.
 var Remedies = [...]struct{ Code, Text string }{
 	{"install-nft", remedyNFT},
 	{"install-nft-queue", remedyNFTQueue},
@@ -37,8 +36,8 @@ var Remedies = [...]struct{ Code, Text string }{
 	{"see-message", "see the message"},
 }
 
-// SplitRemedy parts an error at the remedy that Detect and the Keeper put behind
-// the last colon or semicolon. The code is "" where the remedy is none of Remedies.
+// SplitRemedy splits an error before the remedy that Detect and the Keeper put at its end. If
+// the remedy is not one of Remedies, the code is "".
 func SplitRemedy(err error) (what, code, remedy string) {
 	s := err.Error()
 	for i := range Remedies {
@@ -56,16 +55,16 @@ func SplitRemedy(err error) (what, code, remedy string) {
 	return s, r.Code, r.Text
 }
 
-// tryQueue is the smallest ruleset that needs nft's queue; it is checked only. A check
-// takes the kernel tens of milliseconds, so there is no other in the way of the start.
+// tryQueue is the smallest ruleset that needs nft's queue. nft only checks it. A check takes
+// the kernel tens of milliseconds, so the start makes no other.
 const tryQueue = "table inet p2pwall-try {\n\tchain c {\n\t\tqueue num 0 bypass\n\t}\n}\n"
 
-// trySets creates and destroys a set of the type that a kernel is most likely to lack,
+// trySets creates and destroys a set of the type that a kernel lacks most often. The text is
 // for ipset restore.
 const trySets = "create p2pwall-try hash:net,net timeout 1\ndestroy p2pwall-try\n"
 
-// trials are the programs that try what the kernel can do. What may be asked for is
-// asked for at once: the start waits for it.
+// trials are the programs that try what the kernel can do. All that may be needed start at
+// once, because the start of the daemon waits for them.
 type trials struct{ queue, ipset, nftSets *program.Program }
 
 func startTrials(c *config.Config) *trials {
@@ -79,9 +78,8 @@ func startTrials(c *config.Config) *trials {
 	return &t
 }
 
-// Detect resolves what the configuration leaves to "auto", by what is installed
-// and what the kernel can do. The notes say what was found wanting on the way. It
-// changes nothing.
+// Detect resolves the values "auto" in the configuration. It looks at the programs installed
+// and tries what the kernel can do. The notes say what is missing. It changes nothing.
 func Detect(c *config.Config) (Target, []string, error) {
 	x := startTrials(c)
 	if c.Backend != config.BackendNFT && haveIPTables() && (c.Sets == config.SetsAuto || c.Sets == config.SetsNFT) {
@@ -94,9 +92,9 @@ func Detect(c *config.Config) (Target, []string, error) {
 	return t, nil, err
 }
 
-// Choose is Detect for the backend want, or for the one of the configuration when that
-// is "". Rules for nft are to be had also where this kernel has no queue for nft: they
-// can be read all the same.
+// Choose is Detect for the backend want. If want is "", it takes the backend of the
+// configuration. It returns nft also where this kernel has no queue for nft, because the
+// rules can still be read.
 func Choose(c *config.Config, want config.Backend) (Target, error) {
 	switch want {
 	case "", config.BackendAuto:
@@ -117,8 +115,8 @@ func Choose(c *config.Config, want config.Backend) (Target, error) {
 	return t, err
 }
 
-// end waits for what was tried, as far as it is of use. Sets of nft for iptables are
-// taken to be had where that was not tried. It returns why there are no better sets.
+// end waits for the trials whose result is needed. If nft sets for iptables were not tried,
+// it assumes that they work. It returns why there are no better sets.
 func (x *trials) end(c *config.Config) (t Target, why []string, err error) {
 	t.Backend, err = detectBackend(c.Backend, x.queue)
 	if err == nil {
@@ -198,19 +196,19 @@ func (x *trials) sets(c *config.Config, b config.Backend) (kind config.SetsKind,
 	return config.SetsNFT, why, nil
 }
 
-// nftSetsError says that nft takes no sets for iptables.
+// nftSetsError says that nft takes no sets for the iptables backend.
 type nftSetsError struct{ err error }
 
 func (e *nftSetsError) Error() string {
 	return fmt.Sprintf("nft sets cannot be used (%v): %s, or set sets to auto", e.err, remedyNFT)
 }
 
-// noSets says what it costs that there are none.
+// noSets says why there are no sets, and what that costs.
 func noSets(why []string) string {
 	return "no sets in the kernel (" + strings.Join(why, "; ") + "): every blocked packet goes through the queue; " + remedyIPSet
 }
 
-// startNFTSets has nft check the table of sets that goes with iptables.
+// startNFTSets starts nft to check the table of sets that the iptables backend uses.
 func startNFTSets(c *config.Config) *program.Program {
 	x := *c
 	x.Protocols = config.Default().Protocols
@@ -221,13 +219,13 @@ func startNFTSets(c *config.Config) *program.Program {
 	return program.Start(r.NFT, "nft", "-c", "-f", "-")
 }
 
-// haveIPv6 reports whether the kernel does IPv6 at all.
+// haveIPv6 reports whether the kernel has IPv6.
 func haveIPv6() bool {
 	_, err := os.Stat("/proc/thread-self/net/if_inet6")
 	return err == nil
 }
 
-// packages says which OpenWrt packages bring an iptables match or target.
+// packages says which OpenWrt packages have an iptables match or target.
 var packages = [...]struct{ name, brings string }{
 	{"NFQUEUE", "iptables-mod-nfqueue and kmod-nfnetlink-queue"},
 	{"connbytes", "iptables-mod-conntrack-extra"},
@@ -243,8 +241,8 @@ var packages = [...]struct{ name, brings string }{
 	{"MARK", "kmod-ipt-core"},
 }
 
-// explain adds to an error of iptables-restore what would help: the packages of
-// the extensions in the line it complains about.
+// explain adds a remedy to an error of iptables-restore. It names the packages of the
+// extensions in the line that iptables-restore complains about.
 func explain(err error, text string) error {
 	said := err.Error()
 	if strings.Contains(said, "Permission denied") || strings.Contains(said, "not permitted") {

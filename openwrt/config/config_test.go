@@ -18,7 +18,8 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// same compares configurations; netip.Prefix has no exported fields.
+// same compares configurations. cmp needs a comparer for netip.Prefix, which has no exported
+// fields.
 func same(t *testing.T, want, got any) {
 	t.Helper()
 	if d := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); d != "" {
@@ -36,15 +37,15 @@ func TestParseEmptyIsDefault(t *testing.T) {
 	}
 }
 
-// TestShippedConfig: the files that are installed change no default, so that an upgrade
-// can. What they have to say differs between OpenWrt and Debian.
+// TestShippedConfig: the installed files change no default, so that an upgrade can change the
+// defaults. The files of OpenWrt and Debian differ.
 func TestShippedConfig(t *testing.T) {
 	for _, file := range []string{"../files/etc/config/p2pwall", "../debian/p2pwall.conf"} {
 		got, err := Load(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got.EventCommand = "" // the script that comes with it
+		got.EventCommand = "" // the script that is installed too
 		same(t, Default(), got)
 	}
 }
@@ -116,7 +117,7 @@ func TestParseFull(t *testing.T) {
 		ConnMask: 0x00ff0000,
 	}
 	same(t, want, got)
-	// Every field must be said in the file, so that none is forgotten here.
+	// The file must set every field, so that this test forgets none.
 	v, d := reflect.ValueOf(got), reflect.ValueOf(Default())
 	for i := 0; i < v.NumField(); i++ {
 		if reflect.DeepEqual(v.Field(i).Interface(), d.Field(i).Interface()) {

@@ -11,8 +11,8 @@ import (
 	"github.com/p2pwall/p2pwall/detect"
 )
 
-// documented is what docs/configuration.md says of the options: their defaults, in
-// UCI's syntax, and which options of the main section and of the protocols it explains.
+// documented is what docs/configuration.md says: the defaults in UCI syntax, and the options
+// of the main section and of the protocols that it explains.
 type documented struct {
 	uci       string
 	main      map[string]bool
@@ -23,7 +23,7 @@ type documented struct {
 	host      map[string]bool
 }
 
-// readDocument takes the tables of docs/configuration.md.
+// readDocument reads the tables of docs/configuration.md.
 func readDocument(t *testing.T) documented {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/configuration.md")
@@ -34,7 +34,7 @@ func readDocument(t *testing.T) documented {
 	row := regexp.MustCompile("^\\| (list )?`(\\w+)` \\|(.*)\\|$")
 	word := regexp.MustCompile("^`([^`]*)`$")
 	var section string
-	var names []string // of protocols, over the columns of the table
+	var names []string // of protocols, in the header of the table
 	sections := map[string]string{}
 	for _, line := range strings.Split(string(text), "\n") {
 		if title, ok := strings.CutPrefix(line, "## "); ok {
@@ -89,8 +89,8 @@ func readDocument(t *testing.T) documented {
 	return d
 }
 
-// TestDocumented: docs/configuration.md has each option that the parser takes, with the
-// default that holds.
+// TestDocumented: docs/configuration.md has each option of the parser, with the right
+// default.
 func TestDocumented(t *testing.T) {
 	d := readDocument(t)
 	got, err := Parse(strings.NewReader(d.uci), "docs/configuration.md")

@@ -16,8 +16,7 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// An untouched installation is the same whether it is told by the engine or by
-// the configuration file.
+// Without changes, the engine's defaults and those of the configuration file agree.
 func TestDefaultsAgreeWithTheEngine(t *testing.T) {
 	sameEngine(t, state.DefaultConfig(), EngineConfig(Default()))
 	for _, p := range detect.All {

@@ -9,22 +9,22 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// LeaseFiles are where dnsmasq keeps its leases: on OpenWrt, and on Debian.
+// LeaseFiles are the files of dnsmasq's leases on OpenWrt and on Debian.
 var LeaseFiles = []string{"/tmp/dhcp.leases", "/var/lib/misc/dnsmasq.leases"}
 
-// Lease is one DHCP lease of a computer that told its name.
+// Lease is one DHCP lease of a computer that sent its name.
 type Lease struct {
-	Name string  // in small letters
-	MAC  nfq.MAC // zero for one of IPv6
+	Name string  // in lower case
+	MAC  nfq.MAC // zero for an IPv6 lease
 	Addr netip.Addr
 }
 
-// maxLeases is how many leases are read.
+// maxLeases is the number of leases that are read at most.
 const maxLeases = 4096
 
-// ParseLeases reads dnsmasq's file of leases: in each line the end of the lease, the
-// hardware address, the address and the name, which is "*" when there is none. Lines of
-// IPv6 have a number in place of the hardware address. What cannot be read is left out.
+// ParseLeases reads dnsmasq's lease file. Each line has the end of the lease, the hardware
+// address, the IP address and the name, which is "*" if there is none. Lines of IPv6 leases
+// have a number in place of the hardware address. Lines that cannot be read are skipped.
 func ParseLeases(text string) (out []Lease) {
 	for len(text) > 0 && len(out) < maxLeases {
 		var line string
@@ -44,8 +44,8 @@ func ParseLeases(text string) (out []Lease) {
 	return out
 }
 
-// Is reports whether the lease is of the computer with the name: the domain need not be
-// said.
+// Is reports whether the lease belongs to the computer with the name. The name may leave out
+// the domain.
 func (l *Lease) Is(name string) bool {
 	short, _, _ := strings.Cut(l.Name, ".")
 	return l.Name == name || short == name

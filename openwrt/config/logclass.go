@@ -7,8 +7,7 @@ import "strings"
 // LogClasses is a set of classes of log lines.
 type LogClasses uint8
 
-// The classes, with the names of "list log" and ftwall's letters in the table
-// below.
+// The classes. The table below has their names in "list log" and ftwall's letters.
 const (
 	LogUDPDropped LogClasses = 1 << iota
 	LogUDPAccepted
@@ -81,5 +80,5 @@ func (l LogClasses) String() string {
 	return strings.Join(names, " ")
 }
 
-// logNames lists what "list log" takes, for error messages.
+// logNames lists the values of "list log", for error messages.
 func logNames() string { return LogAll.String() + " all none" }

@@ -10,11 +10,11 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// NamesFile has names of hosts that no DHCP server knows, an address and a name in each
-// line, as the init script writes it from the descriptions of WireGuard's peers.
+// NamesFile holds names of hosts that no DHCP server knows, with an address and a name in
+// each line. The init script writes it from the descriptions of WireGuard peers.
 const NamesFile = "/var/run/p2pwall/names"
 
-// HostName is what the owner calls a host: a "config host" section, or a line of NamesFile.
+// HostName is the owner's name for a host: a "config host" section, or a line of NamesFile.
 type HostName struct {
 	Name    string
 	Members ExemptList
@@ -30,13 +30,14 @@ func NameOf(all []HostName, a netip.Addr, m nfq.MAC) string {
 	return ""
 }
 
-// maxHostNames is how many hosts may have a name, maxHostName how many bytes it may have.
+// maxHostNames is the number of named hosts, maxHostName the length of a name in bytes, both
+// at most.
 const (
 	maxHostNames = 256
 	maxHostName  = 64
 )
 
-// ParseNames reads a NamesFile. What cannot be read is left out.
+// ParseNames reads a NamesFile. Lines that cannot be read are skipped.
 func ParseNames(text string) (out []HostName) {
 	for len(text) > 0 && len(out) < maxHostNames {
 		var line string
@@ -50,7 +51,7 @@ func ParseNames(text string) (out []HostName) {
 	return out
 }
 
-// validHostName reports whether people may read the name on one line.
+// validHostName reports whether the name can be shown on one line.
 func validHostName(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] < ' ' || s[i] == 0x7f {

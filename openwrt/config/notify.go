@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// NotifyKind is the way by which somebody is told.
+// NotifyKind is the way in which a message is sent.
 type NotifyKind string
 
-// The ways: a POST whose body is the text, one whose body is JSON, and a mail.
+// The ways: a POST with text as its body, a POST with JSON as its body, and a mail.
 const (
 	NotifyNtfy    NotifyKind = "ntfy"
 	NotifyWebhook NotifyKind = "webhook"
 	NotifyMail    NotifyKind = "mail"
 )
 
-// NotifyEvents is a set of what somebody is told of.
+// NotifyEvents is a set of kinds of events.
 type NotifyEvents uint8
 
-// What somebody may be told of: a program was found, it has ended, the wall cannot
-// protect or can again.
+// The events: a program was found, a program has ended, the firewall stopped or started to
+// protect the LAN.
 const (
 	NotifyFound NotifyEvents = 1 << iota
 	NotifyReleased
@@ -30,7 +30,7 @@ const (
 
 var notifyEvents = [...]string{"found", "released", "unprotected"}
 
-// Notify is a "config notify" section: somebody who is told of events.
+// Notify is a "config notify" section: one receiver of messages about events.
 type Notify struct {
 	Name   string
 	Kind   NotifyKind
@@ -38,12 +38,12 @@ type Notify struct {
 	Token  string // sent as "Authorization: Bearer"; "" for none
 	User   string // with Password; "" for none
 	Secret string // the password of User
-	To     string // whom a mail is for
-	From   string // "" has sendmail choose
+	To     string // receiver of a mail
+	From   string // "": sendmail chooses
 	Events NotifyEvents
 }
 
-// maxNotify is how many may be told.
+// maxNotify is the number of receivers at most.
 const maxNotify = 8
 
 // notifyOptions are the options of a notify section.
@@ -102,7 +102,7 @@ func (d *decoder) notify(s *section) {
 			d.fail(o.line, "unknown option "+quote(o.name)+" for a notify section", "use one of "+notifyOptions)
 			continue
 		}
-		// The value of a secret is not shown: errors go to the log.
+		// Errors go to the log, so they do not show the value of a secret.
 		if !printable(v) {
 			d.fail(o.line, "bad value for "+o.name, "use printable characters of ASCII, 512 at most")
 			continue
@@ -139,8 +139,7 @@ func (d *decoder) notifyEvent(o rawOption, v string) NotifyEvents {
 	return 0
 }
 
-// printable reports whether s is of printable ASCII and not too long, so that it can stand
-// in a header.
+// printable reports whether s is printable ASCII and short enough for a header.
 func printable(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] < ' ' || s[i] > '~' {
@@ -150,7 +149,7 @@ func printable(s string) bool {
 	return len(s) <= 512
 }
 
-// validURL reports whether s is the address of a web server, without a user in it.
+// validURL reports whether s is the address of a web server, without a user name.
 func validURL(s string) bool {
 	rest, ok := strings.CutPrefix(s, "https://")
 	if !ok {
@@ -160,7 +159,7 @@ func validURL(s string) bool {
 	return ok && host != "" && printable(s) && !strings.ContainsAny(s, " \"'<>\\^`{|}") && !strings.Contains(host, "@")
 }
 
-// validMail reports whether s is one plain address.
+// validMail reports whether s is one plain mail address.
 func validMail(s string) bool {
 	user, host, ok := strings.Cut(s, "@")
 	return ok && user != "" && host != "" && user[0] != '-' && printable(s) && !strings.ContainsAny(s, " \"'<>()[]\\,;:") && !strings.Contains(host, "@")

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestNotifyErrors: what cannot be told is refused, a secret is not repeated in the log,
-// and nothing gets into a header or a program's options that is more than a value.
+// TestNotifyErrors: the parser refuses a receiver that cannot be reached. It does not repeat
+// a secret in the log. A value cannot add lines to a header or options to a command.
 func TestNotifyErrors(t *testing.T) {
 	const ntfy = "config notify a\noption type ntfy\noption url http://a/b\n"
 	for _, c := range []struct{ in, want string }{

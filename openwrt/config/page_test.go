@@ -11,7 +11,7 @@ import (
 	"github.com/p2pwall/p2pwall/detect"
 )
 
-// pageHead is how the file begins from which the page knows the protocols.
+// pageHead is the start of the file that tells the page which protocols there are.
 const pageHead = `// SPDX-License-Identifier: GPL-2.0-or-later
 'use strict';
 'require baseclass';
@@ -27,7 +27,7 @@ return baseclass.extend({
 	protocols: {
 `
 
-// TestPage shows that the page has what the daemon knows of its protocols.
+// TestPage shows that the page has the daemon's list of protocols.
 func TestPage(t *testing.T) {
 	var rows []string
 	for _, p := range detect.All {
@@ -37,7 +37,7 @@ func TestPage(t *testing.T) {
 			Programs string   `json:"programs"`
 			Mode     string   `json:"mode"`
 			Lock     string   `json:"lock"`
-			Options  []string `json:"options"` // beside the mode
+			Options  []string `json:"options"` // without the mode
 			Old      bool     `json:"old,omitempty"`
 			Names    []string `json:"names,omitempty"`
 		}{p.Title, p.Programs, string(x.Mode), string(x.Lock), Options(p)[1:], p.Old, x.Names})

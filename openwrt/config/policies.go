@@ -12,21 +12,21 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// Surroundings are what policies depend on beside the configuration.
+// Surroundings are what policies depend on besides the configuration.
 type Surroundings struct {
-	Now      time.Time // in the router's zone
-	ClockSet bool      // else no policy with hours holds
+	Now      time.Time // in the router's time zone
+	ClockSet bool      // if false, policies with hours do not hold
 	Leases   []Lease
 	Networks []NetworkDevice
-	Index    func(device string) uint32 // 0 where there is none
+	Index    func(device string) uint32 // 0 if there is no such device
 }
 
-// Holds reports whether the policy is in its hours.
+// Holds reports whether the policy applies now.
 func (s *Surroundings) Holds(p *Policy) bool {
 	return p.Hours.Always() || s.ClockSet && p.Hours.Hold(s.Now)
 }
 
-// EnginePolicies returns the policies that hold, for the engine.
+// EnginePolicies returns the policies that apply now, for the engine.
 func (c *Config) EnginePolicies(s *Surroundings) (out []state.Policy) {
 	for i := range c.Policies {
 		p := &c.Policies[i]

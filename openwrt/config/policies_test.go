@@ -42,7 +42,7 @@ func FuzzParseLeases(f *testing.F) {
 	})
 }
 
-// policies writes them down.
+// policies renders the list as text.
 func policies(list []state.Policy) string {
 	var out []string
 	for i := range list {
@@ -68,7 +68,7 @@ func policies(list []state.Policy) string {
 	return strings.Join(out, "; ")
 }
 
-// TestEnginePolicies: hours, names and networks are made into what the engine knows.
+// TestEnginePolicies: hours, names and networks become fields of the engine's policies.
 func TestEnginePolicies(t *testing.T) {
 	c, err := Parse(strings.NewReader(`
 config policy 'night'

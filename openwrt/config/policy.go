@@ -12,14 +12,15 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// Policy is a "config policy" section: another mode for some hosts, some protocols or
-// some hours. The first one that fits counts. Where none does, it is the mode of the
-// protocol's own section.
+// Policy is a "config policy" section: another mode for some hosts, some protocols or some
+// hours. The first policy that fits counts. If none fits, the mode in the protocol's own
+// section counts.
 type Policy struct {
 	Name string
-	// Who: a host that one of these has. All are empty for every host.
+	// A host belongs to the policy if one of these lists has it. If all are empty, every host
+	// does.
 	Members  ExemptList
-	Hosts    []string // names of DHCP leases, in small letters
+	Hosts    []string // names of DHCP leases, in lower case
 	Networks []string // UCI networks
 	Devices  []string
 
@@ -38,7 +39,7 @@ func (p *Policy) Covers(protocol string) bool {
 	return len(p.Protocols) == 0 || slices.Contains(p.Protocols, protocol)
 }
 
-// In reports whether there is anybody for whom the protocol may be in the mode.
+// In reports whether the protocol can be in the mode for any host.
 func (c *Config) In(protocol string, mode Mode) bool {
 	if c.Protocols[protocol].Mode == mode {
 		return true
@@ -51,7 +52,7 @@ func (c *Config) In(protocol string, mode Mode) bool {
 	return false
 }
 
-// AnyIn reports whether that is so of any protocol.
+// AnyIn reports whether any protocol can be in the mode for any host.
 func (c *Config) AnyIn(mode Mode) bool {
 	for _, p := range detect.All {
 		if c.In(p.Name, mode) {
@@ -61,23 +62,23 @@ func (c *Config) AnyIn(mode Mode) bool {
 	return false
 }
 
-// LooksFor reports whether the protocol is looked for at all.
+// LooksFor reports whether the daemon looks for the protocol at all.
 func (c *Config) LooksFor(protocol string) bool {
 	return c.In(protocol, ModeMonitor) || c.In(protocol, ModeBlock) || c.In(protocol, ModeMark)
 }
 
 const day = 24 * 60 * 60
 
-// Hours are when a policy holds, on the clock of the wall. The zero value is always.
+// Hours are the times of the day at which a policy applies. The zero value means always.
 type Hours struct {
-	Days        uint8 // on which they begin: bit 0 is Sunday; none: every day
+	Days        uint8 // on which the hours begin: bit 0 is Sunday; 0: every day
 	Start, Stop int   // seconds after midnight; both 0: the whole day
 }
 
-// Always reports whether the hours never end.
+// Always reports whether the hours are not limited.
 func (h *Hours) Always() bool { return *h == Hours{} }
 
-// Hold reports whether it is in the hours at t, by t's own zone. They may go on after
+// Hold reports whether t is within the hours, in the time zone of t. The hours may go past
 // midnight: the day on which they began counts.
 func (h *Hours) Hold(t time.Time) bool {
 	hour, minute, second := t.Clock()
@@ -89,7 +90,7 @@ func (h *Hours) Hold(t time.Time) bool {
 	return at >= h.Start && on(today) || at < h.Stop && on((today+6)%7)
 }
 
-// maxPolicies is how many policies there may be: they are tried one after the other.
+// maxPolicies is the number of policies at most: the engine tries them one after the other.
 const maxPolicies = 64
 
 // policyOptions are the options of a policy section.
@@ -197,8 +198,8 @@ func validHost(s string) bool {
 // weekdayNames begin with Sunday, as time.Weekday does.
 const weekdayNames = "sunmontuewedthufrisat"
 
-// weekdays takes names of days, of which the first three letters count. A "!" before
-// them turns the list round.
+// weekdays takes names of days. Only their first three letters count. A "!" before the list
+// means all other days.
 func (d *decoder) weekdays(o rawOption) (days uint8) {
 	not := uint8(0)
 	for _, list := range o.values {
@@ -225,7 +226,7 @@ func (d *decoder) weekdays(o rawOption) (days uint8) {
 	return days
 }
 
-// clock takes a time of the day, in hours, minutes and perhaps seconds.
+// clock takes a time of day in hours, minutes and optional seconds.
 func (d *decoder) clock(o rawOption, v string, to *int) {
 	parts, at := strings.Split(v, ":"), 0
 	ok := len(parts) == 2 || len(parts) == 3
@@ -244,11 +245,11 @@ func (d *decoder) clock(o rawOption, v string, to *int) {
 	*to = at
 }
 
-// dscpNames are names of code points; "le" is what is to have less than all others
+// dscpNames are names of code points. "le" is for traffic with a lower effort than all other
 // (RFC 8622).
 const dscpNames = " le=1 cs0=0 cs1=8 cs2=16 cs3=24 cs4=32 cs5=40 cs6=48 cs7=56 "
 
-// dscp takes a code point of the IP header by number or name. NoDSCP is "off".
+// dscp takes a code point of the IP header by number or name. "off" gives NoDSCP.
 func (d *decoder) dscp(o rawOption, v string) {
 	n, err := strconv.ParseUint(v, 0, 8)
 	if _, rest, ok := strings.Cut(dscpNames, " "+lower(v)+"="); ok {
@@ -265,8 +266,8 @@ func (d *decoder) dscp(o rawOption, v string) {
 	}
 }
 
-// connMark takes a mark, and perhaps the mask of the bits that it is written to. Without
-// a mask those bits are set that the mark has.
+// connMark takes a mark and an optional mask of the bits that are written. Without a mask,
+// only the bits of the mark itself are written.
 func (d *decoder) connMark(o rawOption, v string) {
 	c := d.config
 	if v == "" || v == "off" {
@@ -286,7 +287,7 @@ func (d *decoder) connMark(o rawOption, v string) {
 	c.ConnMark, c.ConnMask = uint32(n), uint32(m)
 }
 
-// marks checks what mode mark needs.
+// marks checks that mode mark has a mark, and that the two masks share no bit.
 func (d *decoder) marks() {
 	c := d.config
 	if c.ConnMask&c.MarkMask != 0 {

@@ -79,7 +79,7 @@ func TestMarkOptions(t *testing.T) {
 	}
 }
 
-// TestModesOfPolicies: what the rules and helpers are there for counts the policies, too.
+// TestModesOfPolicies: Active, AnyIn, ReadsTCP and Sifts take the policies into account.
 func TestModesOfPolicies(t *testing.T) {
 	all := "config protocol fasttrack\noption mode off\nconfig protocol bittorrent\noption mode off\n"
 	for _, c := range []struct {
@@ -155,7 +155,7 @@ func TestHours(t *testing.T) {
 
 func TestZone(t *testing.T) {
 	for _, c := range []struct {
-		tz, at, want string // UTC, and the same there
+		tz, at, want string // in UTC, and in the zone tz
 	}{
 		{"CET-1CEST,M3.5.0,M10.5.0/3", "2026-01-10 12:00", "2026-01-10 13:00 CET"},
 		{"CET-1CEST,M3.5.0,M10.5.0/3", "2026-03-29 00:59", "2026-03-29 01:59 CET"},

@@ -12,8 +12,8 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// Options returns the options that a protocol's section knows, the mode first: those that
-// the protocol has a use for.
+// Options returns the options of a protocol's section, the mode first. It leaves out the
+// options that the protocol does not use.
 func Options(p *detect.Protocol) []string {
 	list := []string{"mode", "lock"}
 	for _, o := range [...]struct {
@@ -36,7 +36,7 @@ func Options(p *detect.Protocol) []string {
 	return list
 }
 
-// preset returns what holds for a protocol that has no section.
+// preset returns the settings of a protocol that has no section.
 func preset(p *detect.Protocol) Protocol {
 	x := state.Preset(p)
 	return Protocol{
@@ -47,15 +47,15 @@ func preset(p *detect.Protocol) Protocol {
 	}
 }
 
-// decoder gives the sections their meaning and collects what is wrong.
+// decoder gives the sections their meaning and collects the faults.
 type decoder struct {
 	config *Config
 	file   string
 	errs   Errors
 
 	main  *section
-	seen  map[string]bool // protocols that had their section
-	lines map[string]int  // where the options of the main section stand
+	seen  map[string]bool // protocols whose section was read
+	lines map[string]int  // line numbers of the options of the main section
 }
 
 func (d *decoder) fail(line int, what, remedy string) {
@@ -74,7 +74,7 @@ func (d *decoder) section(s *section) {
 		}
 		d.main = s
 		d.lines = make(map[string]int)
-		// "lan" is the default as long as nobody names any network or device.
+		// "lan" is the default only if the section names no network or device.
 		for _, o := range s.options {
 			if o.name == "network" || o.name == "device" {
 				d.config.Networks = nil
@@ -252,7 +252,7 @@ func (d *decoder) protocolOption(o rawOption, p *Protocol) {
 	}
 }
 
-// whole checks what concerns several options.
+// whole checks the options that depend on each other.
 func (d *decoder) whole() {
 	c := d.config
 	if int(c.Queue)+c.Queues > 65536 {
@@ -264,9 +264,9 @@ func (d *decoder) whole() {
 	d.marks()
 }
 
-// single returns the value of an option that has one. An empty value counts as
-// no option at all, because "uci commit" drops the empty ones; the options for
-// which it means "none" are let through.
+// single returns the value of an option that is not a list. An empty value counts as a
+// missing option, because "uci commit" drops empty values. Options for which an empty value
+// means "none" are not in emptyIsDefault.
 func (d *decoder) single(o rawOption) (string, bool) {
 	if o.list {
 		d.fail(o.line, quote(o.name)+" is not a list", "write: option "+o.name+" 'value'")
@@ -276,12 +276,12 @@ func (d *decoder) single(o rawOption) (string, bool) {
 	return v, v != "" || !hasWord(emptyIsDefault, o.name)
 }
 
-// emptyIsDefault are the options for which an empty value says nothing.
+// emptyIsDefault are the options for which an empty value means the default.
 const emptyIsDefault = "enabled timelock look_back forget max_clients backend sets queue queues " +
 	"queue_length copy_range mark fail_open action offload devices_file control " +
 	"mode lock block_udp pong answer probe tcp_probe http reset_encrypted dscp start_time stop_time name"
 
-// bad reports a value that does not fit.
+// bad reports a value that the option does not take.
 func (d *decoder) bad(o rawOption, v, remedy string) {
 	d.fail(o.line, "bad value "+quote(v)+" for "+o.name, remedy)
 }
@@ -334,7 +334,7 @@ func (d *decoder) choice(o rawOption, v, words string, set func()) {
 	set()
 }
 
-// path takes an absolute path; where none is allowed, "" and "off" say so.
+// path takes an absolute path. If none is true, "" and "off" mean no path.
 func (d *decoder) path(o rawOption, v string, none bool, to *string) {
 	switch {
 	case none && (v == "" || v == "off"):
@@ -350,8 +350,8 @@ func (d *decoder) path(o rawOption, v string, none bool, to *string) {
 	}
 }
 
-// fields returns the values of a list. A plain option with several words counts
-// as a list, as OpenWrt's own scripts have it.
+// fields returns the values of a list. A plain option with several words counts as a list, as
+// in OpenWrt's own scripts.
 func fields(o rawOption) []string {
 	if !o.list {
 		return strings.Fields(o.values[0])
@@ -389,7 +389,7 @@ func (d *decoder) devices(o rawOption) []string {
 	return out
 }
 
-// dnsNames takes patterns of DNS names; "off", or nothing at all, stands for none.
+// dnsNames takes patterns of DNS names. "off" or an empty list means none.
 func (d *decoder) dnsNames(o rawOption) []string {
 	var out []string
 	for _, v := range fields(o) {
@@ -438,7 +438,7 @@ func hasWord(list, w string) bool {
 	return false
 }
 
-// appendNew appends v unless it is there.
+// appendNew appends v unless the list has it.
 func appendNew(list []string, v string) []string {
 	for _, x := range list {
 		if x == v {
@@ -448,7 +448,7 @@ func appendNew(list []string, v string) []string {
 	return append(list, v)
 }
 
-// lower is strings.ToLower for ASCII, without the tables of Unicode.
+// lower is strings.ToLower for ASCII. It needs no Unicode tables.
 func lower(s string) string {
 	b := []byte(s)
 	for i, c := range b {
@@ -459,5 +459,5 @@ func lower(s string) string {
 	return string(b)
 }
 
-// quote shows a value from outside on one line of printable characters.
+// quote shows an untrusted value on one line of printable characters.
 func quote(s string) string { return strconv.QuoteToASCII(s) }

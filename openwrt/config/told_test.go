@@ -10,7 +10,7 @@ import (
 	"github.com/p2pwall/p2pwall/detect"
 )
 
-// TestTold shows that people are told of each protocol, and how to name it.
+// TestTold shows that README and man page name each protocol.
 func TestTold(t *testing.T) {
 	for file, words := range map[string]func(p *detect.Protocol) []string{
 		"../../README.md":     func(p *detect.Protocol) []string { return []string{p.Title} },

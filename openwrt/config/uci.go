@@ -4,14 +4,14 @@ package config
 
 import "strings"
 
-// section is one "config TYPE NAME" with its options, before any meaning.
+// section is one "config TYPE NAME" with its options, not yet interpreted.
 type section struct {
 	typ, name string
 	line      int
 	options   []rawOption
 }
 
-// rawOption is one option or list as it stands in the file.
+// rawOption is one option or list as the file has it.
 type rawOption struct {
 	name   string
 	values []string
@@ -19,8 +19,8 @@ type rawOption struct {
 	line   int
 }
 
-// set does what libuci does with a repeated name: the last option wins, and a
-// list is added to what is there.
+// set treats a repeated name as libuci does: the last option wins, and a list is appended to
+// the values that are there.
 func (s *section) set(o rawOption) {
 	for i := range s.options {
 		old := &s.options[i]
@@ -38,11 +38,10 @@ func (s *section) set(o rawOption) {
 	s.options = append(s.options, o)
 }
 
-// scanner reads UCI syntax as libuci's file.c does: words are separated by white
-// space, commands by newline or ';', '#' starts a comment wherever it is not
-// quoted, '...' is taken as it is, "..." and bare words know the backslash, and a
-// backslash before the newline continues the line. Quoted words may hold
-// newlines.
+// scanner reads UCI syntax as libuci's file.c does. White space separates words. A newline or
+// ';' separates commands. An unquoted '#' starts a comment. '...' is taken literally. In
+// "..." and bare words, a backslash escapes the next character. A backslash before a newline
+// continues the line. Quoted words may hold newlines.
 type scanner struct {
 	file string
 	text string
@@ -55,7 +54,7 @@ func (s *scanner) fail(line int, what, remedy string) {
 	s.errs = append(s.errs, &Error{File: s.file, Line: line, What: what, Remedy: remedy})
 }
 
-// continued returns the length of a backslash with a newline at i, or 0.
+// continued returns the length of the backslash and newline at i, or 0.
 func (s *scanner) continued(i int) int {
 	if strings.HasPrefix(s.text[i:], "\\\n") {
 		return 2
@@ -93,7 +92,7 @@ func (s *scanner) atEnd() bool {
 	return c == '\n' || c == ';' || c == '#'
 }
 
-// skipLine goes behind the next newline.
+// skipLine moves behind the next newline.
 func (s *scanner) skipLine() {
 	i := strings.IndexByte(s.text[s.pos:], '\n')
 	if i < 0 {
@@ -104,8 +103,8 @@ func (s *scanner) skipLine() {
 	s.line++
 }
 
-// word reads one argument; ok is false when the command has no further one or a
-// quote is not closed, which is reported.
+// word reads one argument. If ok is false, the command has no more arguments, or a quote is
+// not closed. word reports an open quote as a fault.
 func (s *scanner) word() (w string, ok bool) {
 	s.space()
 	if s.atEnd() {
@@ -139,7 +138,7 @@ func (s *scanner) word() (w string, ok bool) {
 	return b.String(), true
 }
 
-// quoted reads what stands between two quotes of kind q.
+// quoted reads the text up to the closing quote q.
 func (s *scanner) quoted(b *strings.Builder, q byte) bool {
 	start := s.line
 	for s.pos++; s.pos < len(s.text); s.pos++ {
@@ -168,8 +167,8 @@ func (s *scanner) quoted(b *strings.Builder, q byte) bool {
 	return false
 }
 
-// sections reads the whole text. A command that cannot be read is reported and
-// skipped, so that the faults behind it are found as well.
+// sections reads the whole text. It reports a command that it cannot read and goes on with
+// the next, so that it finds all faults.
 func (s *scanner) sections() []*section {
 	var out []*section
 	for s.pos < len(s.text) {
@@ -230,8 +229,8 @@ func (s *scanner) apply(out []*section, args []string, line int) []*section {
 			}
 			return s.open(out, sec)
 		}
-		// The options that follow belong to the section that could not be
-		// read: they must not be laid at the door of the one before.
+		// The options that follow belong to the section that could not be read. Without this
+		// entry they would be added to the section before.
 		return append(out, &section{line: line})
 	case "option", "o", "list", "l":
 		list := args[0][0] == 'l'
@@ -258,7 +257,7 @@ func (s *scanner) apply(out []*section, args []string, line int) []*section {
 	return out
 }
 
-// open starts a section, or goes on with the one of the same name.
+// open starts a section, or continues the one of the same name.
 func (s *scanner) open(out []*section, sec *section) []*section {
 	if sec.name != "" {
 		for i, old := range out {
@@ -278,7 +277,7 @@ func (s *scanner) open(out []*section, sec *section) []*section {
 	return append(out, sec)
 }
 
-// validName reports whether libuci takes s as a section's or option's name.
+// validName reports whether libuci takes s as the name of a section or option.
 func validName(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := s[i]

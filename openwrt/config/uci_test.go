@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// scan renders what the scanner made of a text in one fixed form.
+// scan renders the sections and faults of a text in one fixed form.
 func scan(text string) (out []string, errs []string) {
 	s := &scanner{file: "f", text: text, line: 1}
 	for _, sec := range s.sections() {

@@ -13,20 +13,18 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/program"
 )
 
-// HoldFile is where fw4 picks up the rules that keep undecided connections out of the
-// flow table.
+// HoldFile is the file that fw4 includes. It has the rules that keep undecided connections
+// out of the flow table.
 const HoldFile = "/var/run/p2pwall/hold.nft"
 
-// Keeper loads the rules, says whether they are still there, repairs them and
-// takes them away. It is not for use by several goroutines at once.
+// Keeper loads the rules, checks whether they are still there, repairs them and removes them.
+// Only one goroutine may use it at a time.
 type Keeper struct {
-	// HoldFile is where the offload rules are written for fw4 to include when
-	// it loads its own: after a reload of fw4 there is then no moment without
-	// them. "" for none.
+	// HoldFile is the path of the offload rules. fw4 includes the file when it loads its own
+	// rules, so that the offload rules are there at once after a reload of fw4. "" for none.
 	HoldFile string
 
-	// OnPlace, when set, is called with a target before the rules for it are put
-	// in place.
+	// OnPlace, if set, is called with the target before its rules are put in place.
 	OnPlace func(Target)
 
 	target Target
@@ -36,16 +34,16 @@ type Keeper struct {
 	trials *trials
 
 	nft      *nftConn
-	gen      uint32           // of nf_tables, when all was last found right
+	gen      uint32           // generation of nf_tables when all rules were last found right
 	table    uint64           // ruleHash of our own table
-	iptables []*iptablesTable // those that have our rules
+	iptables []*iptablesTable // the tables that have our rules
 }
 
-// Loaded is what Load and Repair have to say.
+// Loaded is the result of Load and Repair.
 type Loaded struct {
-	// NewSets says that the kernel's sets were made anew and are empty.
+	// NewSets says that the kernel's sets were created anew and are empty.
 	NewSets bool
-	// Degraded has a line for everything that could not be had, with what to do.
+	// Degraded has a line for everything that did not work, with a remedy.
 	Degraded []string
 }
 
@@ -53,25 +51,24 @@ func (l *Loaded) degraded(format string, args ...any) {
 	l.Degraded = append(l.Degraded, fmt.Sprintf(format, args...))
 }
 
-// Target returns what the rules are loaded for.
+// Target returns the target that the rules are loaded for.
 func (k *Keeper) Target() Target { return k.target }
 
-// Rules returns the texts that are loaded.
+// Rules returns the rules that are loaded.
 func (k *Keeper) Rules() Rules { return k.rules }
 
-// Prepare begins what Load does first, and does not wait for it: so the caller can do
-// something else meanwhile. Nothing but Load may follow.
+// Prepare starts the first part of Load and returns at once, so that the caller can do other
+// work meanwhile. The next call must be Load.
 func (k *Keeper) Prepare(c *config.Config) {
 	if k.trials == nil {
 		k.trials = startTrials(c)
 	}
 }
 
-// Load resolves what the configuration leaves open, writes the rules for the LAN
-// devices and puts them in place of what is there of ours: nothing, the rules of
-// an earlier configuration, or those of an instance that was killed. The sets
-// keep their elements. After an error that came before anything was changed, the
-// rules of before still hold.
+// Load resolves the values "auto" of the configuration, writes the rules for the LAN devices
+// and puts them in place. They replace the rules of an earlier configuration or of an
+// instance that was killed. The sets keep their elements. If an error comes before the first
+// change, the old rules still hold.
 func (k *Keeper) Load(c *config.Config, devices []string) (Loaded, error) {
 	k.Prepare(c)
 	t, why, err := k.trials.end(c)
@@ -98,7 +95,7 @@ func (k *Keeper) Load(c *config.Config, devices []string) (Loaded, error) {
 			l.degraded("%s", noSets(append(why, none.err.Error())))
 			t.Sets = config.SetsOff
 		case t.Sets == config.SetsIPSet:
-			// The program ipset can be there without the match for iptables.
+			// The program ipset can be installed without the iptables match.
 			l.degraded("ipset is not used: %v", err)
 			t.Sets = config.SetsNFT
 		default:
@@ -109,7 +106,7 @@ func (k *Keeper) Load(c *config.Config, devices []string) (Loaded, error) {
 	return l, nil
 }
 
-// Repair puts the same rules in place again.
+// Repair loads the same rules again.
 func (k *Keeper) Repair() (Loaded, error) {
 	var l Loaded
 	if !k.loaded {
@@ -119,7 +116,7 @@ func (k *Keeper) Repair() (Loaded, error) {
 	return l, err
 }
 
-// place loads rules over what is there and notes how they look.
+// place loads rules over the present ones and notes how they look.
 func (k *Keeper) place(t Target, r Rules, l *Loaded) error {
 	if k.OnPlace != nil {
 		k.OnPlace(t)
@@ -140,15 +137,15 @@ func (k *Keeper) place(t Target, r Rules, l *Loaded) error {
 	return nil
 }
 
-// placeSets loads the nft table and the ipsets; the iptables rules name the
-// latter.
+// placeSets loads the nft table and the ipsets. The ipsets must exist before the iptables
+// rules that name them.
 func (k *Keeper) placeSets(t Target, r Rules, l *Loaded) error {
 	if r.NFT != "" {
 		if there, err := k.hasTable(); err == nil && !there {
 			l.NewSets = true
 		}
 		if _, err := program.Run(r.NFT, "nft", "-f", "-"); err != nil {
-			// What is there may be another version's and not fit.
+			// The present table may come from another version and not fit.
 			if _, again := program.Run(RecreateNFT(r.NFT), "nft", "-f", "-"); again != nil {
 				if t.Backend == config.BackendIPTables {
 					return &nftSetsError{err}
@@ -175,9 +172,9 @@ func (k *Keeper) placeSets(t Target, r Rules, l *Loaded) error {
 	return nil
 }
 
-// placeIPTables loads the rules of both families and returns the tables that have
-// them. Both are read side by side, because the start waits for it; written side by
-// side they would get into each other's way.
+// placeIPTables loads the rules of both families and returns the tables that have them. It
+// reads both families in parallel, because the start waits for it. It writes them one after
+// the other, because two writers would block each other.
 func placeIPTables(r Rules, l *Loaded) ([]*iptablesTable, error) {
 	families := []*placing{{iptables: newIPTables(false), mangle: r.Mangle4, raw: r.Raw}}
 	if haveIPv6() {
@@ -207,8 +204,8 @@ func placeIPTables(r Rules, l *Loaded) ([]*iptablesTable, error) {
 	return all, nil
 }
 
-// dropOthers removes what the rules in place do not need: it is left over from
-// another configuration, another backend or another version, and would queue on.
+// dropOthers removes rules that are not part of the present ones. They come from another
+// configuration, backend or version, and would still queue packets.
 func (k *Keeper) dropOthers(l *Loaded) {
 	if k.rules.Hold == "" {
 		if err := k.removeHold(); err != nil {
@@ -231,9 +228,9 @@ func (k *Keeper) dropOthers(l *Loaded) {
 	k.note()
 }
 
-// Remove takes everything away that is ours, whether this Keeper loaded it, an
-// instance that was killed, or somebody removed a part of it. It goes on after a
-// failure and reports all of them.
+// Remove removes everything of ours. It does not matter whether this Keeper loaded it or an
+// instance that was killed, or whether a part is missing. It goes on after a failure and
+// reports all failures.
 func (k *Keeper) Remove() error {
 	k.loaded = false
 	k.iptables = nil
@@ -245,9 +242,9 @@ func (k *Keeper) Remove() error {
 	return errors.Join(errs...)
 }
 
-// Check reports whether the rules are in place, and if not, what is wrong. As
-// long as nobody changes any rule it is a handful of system calls; a program is
-// run only to see what a change to iptables was.
+// Check reports whether the rules are in place, and if not, what is wrong. As long as nobody
+// changes a rule, it takes a few system calls. It runs a program only to see what changed in
+// iptables.
 func (k *Keeper) Check() (ok bool, what string) {
 	if !k.loaded || k.rules == (Rules{}) {
 		return true, ""
@@ -273,8 +270,8 @@ func (k *Keeper) Check() (ok bool, what string) {
 	return true, ""
 }
 
-// unchanged reports whether nf_tables is what it was when all was right, and the
-// generation by which to tell next time.
+// unchanged reports whether nf_tables has the generation at which all rules were right. It
+// returns the present generation.
 func (k *Keeper) unchanged() (gen uint32, same bool) {
 	if !k.usesNFT() || k.dial() != nil {
 		return 0, false
@@ -300,13 +297,13 @@ func (k *Keeper) usesNFT() bool {
 	return false
 }
 
-// note remembers how the rules look that were loaded just now.
+// note stores how the rules look that were just loaded.
 func (k *Keeper) note() {
 	k.gen, k.table = 0, 0
 	if k.usesNFT() && k.dial() == nil {
-		// The generation first: a change in between is then seen later.
+		// Read the generation first: a change after this is then seen by the next check.
 		gen, _ := k.nft.generation()
-		// A table that went while the rest was loaded must be missed.
+		// If the table disappeared during the load, the next check must report it.
 		if rules, err := k.nft.rules(unix.NFPROTO_INET, TableName); err == nil && (k.rules.NFT == "" || len(rules) > 0) {
 			k.table = ruleHash(rules)
 			k.gen = gen
@@ -318,7 +315,7 @@ func (k *Keeper) note() {
 	}
 }
 
-// dial connects to nf_tables, if that is not done yet.
+// dial connects to nf_tables unless there is a connection.
 func (k *Keeper) dial() error {
 	if k.nft != nil {
 		return nil
@@ -330,7 +327,7 @@ func (k *Keeper) dial() error {
 	return err
 }
 
-// hangUp ends a connection that failed; the next use makes a new one.
+// hangUp closes a connection that failed. The next use opens a new one.
 func (k *Keeper) hangUp() {
 	if k.nft != nil {
 		k.nft.close()

@@ -15,12 +15,12 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/program"
 )
 
-// flavour is how an iptables talks to the kernel.
+// flavour is the kernel interface that an iptables uses.
 type flavour uint8
 
 const (
-	flavourLegacy flavour = iota // by its own tables
-	flavourNFT                   // by nf_tables
+	flavourLegacy flavour = iota // its own tables
+	flavourNFT                   // nf_tables
 )
 
 // iptables is iptables or ip6tables.
@@ -39,8 +39,8 @@ func newIPTables(six bool) iptables {
 	return p
 }
 
-// flavourOf tells by the file that a program's name stands for, which spares a
-// run: all programs of a flavour are one. Else it asks the program.
+// flavourOf looks at the file that a program's name links to: all programs of a flavour are
+// one file. That saves a run. If the file name does not tell, it runs the program.
 func flavourOf(name string) flavour {
 	if path, err := program.Find(name); err == nil {
 		if path, err = filepath.EvalSymlinks(path); err == nil {
@@ -58,8 +58,8 @@ func flavourOf(name string) flavour {
 	return flavourLegacy
 }
 
-// IsLegacy reports whether iptables or ip6tables has tables of its own in the kernel,
-// which nft does not show.
+// IsLegacy reports whether iptables or ip6tables has its own tables in the kernel. nft does
+// not show those.
 func IsLegacy(name string) bool { return flavourOf(name+"-restore") == flavourLegacy }
 
 // save reads one table.
@@ -71,7 +71,7 @@ func (p iptables) save(table string) (Saved, error) {
 	return ParseSave(out, table), nil
 }
 
-// restore loads a text beside what is there, waiting for others that do the same.
+// restore adds a text to the present rules. It waits for other programs that change rules.
 func (p iptables) restore(text string) error {
 	if _, err := program.Run(text, p.program+"-restore", "-w", "5", "--noflush"); err != nil {
 		return explain(err, text)
@@ -79,20 +79,20 @@ func (p iptables) restore(text string) error {
 	return nil
 }
 
-// placing replaces our part of one family's tables, in steps between which
-// programs run.
+// placing replaces our part of one family's tables. It works in steps, and programs run
+// between them.
 type placing struct {
 	iptables
 	mangle, raw string // texts of Rules
 
 	tool   *program.Program
-	m, w   Saved // what is there
+	m, w   Saved // the present rules
 	err    error // of mangle
 	rawErr error
 }
 
-// startSave begins to read what is there: in one run where that brings no table
-// into being.
+// startSave starts to read the present rules. With nf_tables, one run reads both tables.
+// Legacy iptables would create tables by that.
 func (p *placing) startSave() {
 	if p.flavour == flavourNFT {
 		p.tool = program.Start("", p.program+"-save")
@@ -111,7 +111,7 @@ func (p *placing) endSave() {
 	p.w, p.rawErr = p.save("raw")
 }
 
-// write loads both tables in one go.
+// write loads both tables in one run.
 func (p *placing) write(l *Loaded) ([]*iptablesTable, error) {
 	if p.err != nil {
 		return nil, p.err
@@ -122,8 +122,8 @@ func (p *placing) write(l *Loaded) ([]*iptablesTable, error) {
 			return append(tables, &iptablesTable{iptables: p.iptables, name: "raw", jumps: ParseSave(p.raw, "raw").jumps}), nil
 		}
 	}
-	// Without raw all works; only our own packets are tracked. What failed may
-	// have put mangle in place already.
+	// Without the raw table all works, except that the kernel tracks our own packets. The
+	// failed run may already have changed mangle.
 	m, err := p.save("mangle")
 	if err != nil {
 		return nil, err
@@ -135,8 +135,8 @@ func (p *placing) write(l *Loaded) ([]*iptablesTable, error) {
 	return tables, nil
 }
 
-// hasTable reports whether a table is in use; asking for one that is not would
-// bring it into being.
+// hasTable reports whether a table is in use. It does not run iptables, because that would
+// create the table.
 func (p iptables) hasTable(table string) bool {
 	if p.flavour == flavourNFT {
 		return true
@@ -156,15 +156,14 @@ func (p iptables) hasTable(table string) bool {
 type iptablesTable struct {
 	iptables
 	name  string
-	jumps []string // the rules of others' chains that go to ours
-	hash  uint64   // look when it was last found right
+	jumps []string // the rules in other chains that jump to ours
+	hash  uint64   // result of look when the table was last found right
 	known string   // our chains' rules as iptables-save prints them
 
-	knownJumps string // and the jumps to them
+	knownJumps string // the jumps to our chains, likewise
 }
 
-// look returns a number that changes with the table's rules, without running a
-// program.
+// look returns a number that changes with the table's rules. It runs no program.
 func (t *iptablesTable) look(n *nftConn) (uint64, error) {
 	if t.flavour == flavourLegacy {
 		if t.six {
@@ -183,8 +182,8 @@ func (t *iptablesTable) look(n *nftConn) (uint64, error) {
 	return ruleHash(rules), err
 }
 
-// check says what is wrong with our part of the table. The first time it learns
-// how iptables-save prints our rules.
+// check says what is wrong with our part of the table. The first call learns how
+// iptables-save prints our rules.
 func (t *iptablesTable) check(n *nftConn) string {
 	hash, err := t.look(n)
 	if err == nil && hash == t.hash && t.known != "" {
@@ -192,7 +191,7 @@ func (t *iptablesTable) check(n *nftConn) string {
 	}
 	s, err := t.save(t.name)
 	if err != nil {
-		// Not being able to look says nothing about the rules.
+		// If the table cannot be read, the rules may still be right.
 		return ""
 	}
 	now := strings.Join(s.chains, " ") + "\n" + strings.Join(s.rules, "\n")
@@ -214,7 +213,7 @@ func (t *iptablesTable) check(n *nftConn) string {
 	return ""
 }
 
-// removeIPTables takes our part out of the tables of both families.
+// removeIPTables removes our part from the tables of both families.
 func removeIPTables() error {
 	var errs []error
 	for _, six := range []bool{false, true} {
@@ -231,7 +230,7 @@ func removeIPTables() error {
 	return errors.Join(errs...)
 }
 
-// remove takes our part out of one table.
+// remove removes our part from one table.
 func (p iptables) remove(table string) error {
 	s, err := p.save(table)
 	if err != nil {
@@ -250,8 +249,8 @@ func (p iptables) remove(table string) error {
 	return p.removeEmpty(table, s.count)
 }
 
-// removeEmpty removes what came into being for us and is of no use to anybody
-// now: nf_tables has tables and built-in chains only when they are needed.
+// removeEmpty removes tables and built-in chains that nf_tables created for us and nobody
+// needs now.
 func (p iptables) removeEmpty(table string, jumped map[string]int) error {
 	s, err := p.save(table)
 	if err != nil {
@@ -277,7 +276,7 @@ func (p iptables) removeEmpty(table string, jumped map[string]int) error {
 	return err
 }
 
-// ipsets returns the names of our ipsets that are there.
+// ipsets returns the names of our ipsets in the kernel.
 func ipsets() []string {
 	out, err := program.Run("", "ipset", "list", "-n")
 	if err != nil {
@@ -292,11 +291,11 @@ func ipsets() []string {
 	return names
 }
 
-// creates reports whether a text for ipset has the set.
+// creates reports whether a text for ipset creates the set.
 func creates(text, set string) bool { return strings.Contains(text, "create "+set+" ") }
 
-// removeIPSets destroys our ipsets but those that the text creates; no rule may name
-// them any more. They may be of another version: so it goes by what is there.
+// removeIPSets destroys our ipsets except those that the text creates. No rule may name them
+// any more. They may come from another version, so it asks ipset for their names.
 func removeIPSets(but string) error {
 	if !program.Have("ipset") {
 		return nil

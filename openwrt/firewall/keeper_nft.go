@@ -14,7 +14,7 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/program"
 )
 
-// hasTable reports whether our table is there.
+// hasTable reports whether our table exists.
 func (k *Keeper) hasTable() (bool, error) {
 	if err := k.dial(); err != nil {
 		return false, err
@@ -33,7 +33,7 @@ func (k *Keeper) checkTable() string {
 	rules, err := k.nft.rules(unix.NFPROTO_INET, TableName)
 	switch {
 	case err != nil:
-		// Not being able to look says nothing about the rules.
+		// If the table cannot be read, the rules may still be right.
 		k.hangUp()
 		return ""
 	case len(rules) == 0:
@@ -44,10 +44,10 @@ func (k *Keeper) checkTable() string {
 	return ""
 }
 
-// Gone returns how many packets the kernel's sets dropped by themselves since it
-// was last asked: TCP, and all else. To read the kernel's counters sets them back,
-// and a reload of the rules keeps them; so nothing is lost or counted twice,
-// neither by a reload nor by the next instance. ipset is not counted.
+// Gone returns how many packets the kernel's sets dropped since the last call: TCP packets,
+// and all others. A read sets the kernel's counters to zero, and a reload of the rules keeps
+// them. So a reload or the next instance loses nothing and counts nothing twice. Drops by
+// ipset are not counted.
 func (k *Keeper) Gone() (tcp, udp uint64) {
 	if !k.loaded || k.rules.NFT == "" || k.target.Sets != config.SetsNFT || k.dial() != nil {
 		return 0, 0
@@ -66,7 +66,7 @@ func (k *Keeper) Gone() (tcp, udp uint64) {
 	return tcp, udp
 }
 
-// removeTable removes our table, if it is there.
+// removeTable removes our table, if it exists.
 func (k *Keeper) removeTable() error {
 	if !program.Have("nft") {
 		return nil
@@ -79,10 +79,10 @@ func (k *Keeper) removeTable() error {
 	return err
 }
 
-// holdState is what fw4's forward chain says about flow offload.
+// holdState is the state of flow offload in fw4's forward chain.
 type holdState struct {
-	offloads bool     // it offloads flows
-	ours     []uint64 // handles of our rules in it
+	offloads bool     // the chain offloads flows
+	ours     []uint64 // handles of our rules in the chain
 	before   bool     // all of them are before the rule that offloads
 }
 
@@ -133,8 +133,8 @@ func (k *Keeper) checkHold() string {
 	return "our offload rules are in fw4's chain although it does not offload"
 }
 
-// placeHold puts the offload rules into fw4's chain when it offloads, takes them
-// out when it does not, and keeps the file that fw4 includes in step.
+// placeHold puts the offload rules into fw4's chain if fw4 offloads, and removes them if not.
+// It updates the file that fw4 includes.
 func (k *Keeper) placeHold(l *Loaded) {
 	k.noHold = false
 	if k.rules.Hold == "" {
@@ -159,7 +159,7 @@ func (k *Keeper) placeHold(l *Loaded) {
 	}
 }
 
-// removeHold takes the offload rules out of fw4's chain.
+// removeHold removes the offload rules from fw4's chain.
 func (k *Keeper) removeHold() error {
 	fileErr := k.writeHoldFile("")
 	if !program.Have("nft") {
@@ -175,7 +175,7 @@ func (k *Keeper) removeHold() error {
 	return err
 }
 
-// deleteHold is the script that deletes our rules from fw4's chain.
+// deleteHold returns the nft script that deletes our rules from fw4's chain.
 func deleteHold(s holdState) string {
 	var b strings.Builder
 	for _, h := range s.ours {

@@ -12,21 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The legacy iptables' rules are read by getsockopt on any IP socket, see
-// linux/netfilter_ipv4/ip_tables.h. IPv6 has the same numbers at its own level.
+// getsockopt on any IP socket reads the rules of legacy iptables, see
+// linux/netfilter_ipv4/ip_tables.h. IPv6 uses the same numbers at its own level.
 const (
 	iptGetInfo    = 64
 	iptGetEntries = 65
 	tableNameLen  = 32
 	infoLen       = 84 // struct ipt_getinfo
-	infoSize      = 80 // where the length of all entries stands in it
+	infoSize      = 80 // offset in it of the length of all entries
 )
 
-// entriesHead is the length of struct ipt_get_entries before the entries, which
-// are aligned as a 64-bit number is.
+// entriesHead is the length of struct ipt_get_entries before the entries. The entries are
+// aligned like a 64-bit number.
 var entriesHead = align64(tableNameLen + 4)
 
-// align64 rounds up to where the C compiler puts a 64-bit number: everywhere at a
+// align64 rounds up to the next offset at which the C compiler puts a 64-bit number: a
 // multiple of 8, but of 4 on i386.
 func align64(n int) int {
 	if runtime.GOARCH == "386" {
@@ -38,8 +38,8 @@ func align64(n int) int {
 // legacyFamily is one of ip_tables and ip6_tables.
 type legacyFamily struct {
 	domain, level int
-	next          int // where an entry says how long it is (u16)
-	counters      int // where an entry has its counters (16 bytes)
+	next          int // offset in an entry of its length (u16)
+	counters      int // offset in an entry of its counters (16 bytes)
 }
 
 var (
@@ -47,8 +47,8 @@ var (
 	legacy6 = legacyFamily{unix.AF_INET6, unix.SOL_IPV6, 142, align64(148)}
 )
 
-// fingerprint returns a number for the rules of a table, counters aside. It needs
-// no program and two system calls.
+// fingerprint returns a hash of the rules of a table, without their counters. It takes two
+// system calls and runs no program.
 func (f legacyFamily) fingerprint(table string) (uint64, error) {
 	fd, err := unix.Socket(f.domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

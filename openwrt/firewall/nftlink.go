@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nftConn asks nf_tables what is there, without running nft.
+// nftConn asks nf_tables for tables and rules, without running nft.
 type nftConn struct {
 	c *netlink.Conn
 }
@@ -38,8 +38,8 @@ func nftRequest(family, typ int, flags netlink.HeaderFlags, attrs []byte) netlin
 	}
 }
 
-// generation returns the number that changes with every change to nf_tables, the
-// daemon's own changes to its sets among them.
+// generation returns a number that changes with every change to nf_tables. The daemon's own
+// changes to its sets change it too.
 func (n *nftConn) generation() (uint32, error) {
 	msgs, err := n.c.Execute(nftRequest(unix.AF_UNSPEC, unix.NFT_MSG_GETGEN, 0, nil))
 	if err != nil {
@@ -63,8 +63,8 @@ func (n *nftConn) generation() (uint32, error) {
 	return 0, nil
 }
 
-// ofTable asks for a table or for what it holds. That its name has the number of
-// NFTA_TABLE_NAME holds for all messages that have one.
+// ofTable asks for a table or for its contents. The attribute of the table's name has the
+// number of NFTA_TABLE_NAME in all messages that have one.
 func (n *nftConn) ofTable(family, typ int, flags netlink.HeaderFlags, table string) ([]netlink.Message, error) {
 	e := netlink.NewAttributeEncoder()
 	e.String(unix.NFTA_TABLE_NAME, table)
@@ -75,7 +75,7 @@ func (n *nftConn) ofTable(family, typ int, flags netlink.HeaderFlags, table stri
 	return n.c.Execute(nftRequest(family, typ, flags, attrs))
 }
 
-// hasTable reports whether a table is there.
+// hasTable reports whether a table exists.
 func (n *nftConn) hasTable(family int, table string) (bool, error) {
 	_, err := n.ofTable(family, unix.NFT_MSG_GETTABLE, 0, table)
 	if errors.Is(err, os.ErrNotExist) {
@@ -84,17 +84,17 @@ func (n *nftConn) hasTable(family int, table string) (bool, error) {
 	return err == nil, err
 }
 
-// nftRule is what is needed of a rule.
+// nftRule is the part of a rule that the Keeper needs.
 type nftRule struct {
-	_        [0]func() // is not compared, which would cost flash
+	_        [0]func() // makes it not comparable, which saves flash
 	chain    string
 	handle   uint64
-	hold     bool // it is one of our offload rules
-	offloads bool // it adds to a flow table
+	hold     bool // the rule is one of our offload rules
+	offloads bool // the rule adds to a flow table
 }
 
-// rules returns the rules of a table, in their order; none when there is no such
-// table.
+// rules returns the rules of a table, in their order. It returns none if the table does not
+// exist.
 func (n *nftConn) rules(family int, table string) ([]nftRule, error) {
 	msgs, err := n.ofTable(family, unix.NFT_MSG_GETRULE, netlink.Dump, table)
 	if err != nil {
@@ -138,8 +138,8 @@ func parseNFTRule(data []byte) (r nftRule, table string, err error) {
 	return r, table, d.Err()
 }
 
-// ruleHash returns a number for a list of rules. A rule's handle is never used
-// again and its content never changes, so that handles in their order say all.
+// ruleHash returns a hash of a list of rules. nf_tables never uses a handle twice and never
+// changes the content of a rule. So the handles in their order identify the rules.
 func ruleHash(rules []nftRule) uint64 {
 	h := fnv.New64a()
 	var b [8]byte
@@ -151,8 +151,8 @@ func ruleHash(rules []nftRule) uint64 {
 	return h.Sum64()
 }
 
-// takeCounters calls f with the packets that each counter of a table counted, and
-// sets the counters back.
+// takeCounters calls f with the packet count of each counter of a table, and sets the
+// counters to zero.
 func (n *nftConn) takeCounters(family int, table string, f func(name string, packets uint64)) error {
 	msgs, err := n.ofTable(family, unix.NFT_MSG_GETOBJ_RESET, netlink.Dump, table)
 	for _, m := range msgs {

@@ -13,17 +13,17 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/config"
 )
 
-// Target is what rules are written for; nothing in it is "auto".
+// Target is what the rules are written for. No value in it is "auto".
 type Target struct {
 	Backend config.Backend
 	Sets    config.SetsKind
 	Devices []string // the LAN
-	// CutsFlows: connections that are to be cut later are taken out of the
-	// connection table, so that those which are decided may pass before all else.
+	// CutsFlows says that the daemon can delete connections from the connection table in
+	// order to cut them later. Then the rules can let decided connections pass first.
 	CutsFlows bool
 }
 
-// udpTo is the condition behind an address in a rule that a packet is UDP to the port.
+// udpTo returns the part of a rule, after the address, that matches UDP to the port.
 func (t Target) udpTo(port uint16) string {
 	if t.Backend == config.BackendNFT {
 		return " udp dport " + strconv.Itoa(int(port))
@@ -31,24 +31,24 @@ func (t Target) udpTo(port uint16) string {
 	return " -p udp -m udp --dport " + strconv.Itoa(int(port))
 }
 
-// Repeats reports whether the rules expect that a verdict with a mark brings the
-// packet back to them (nfq.Queue.SetRepeat). Only the chain of nft is ours alone: in
-// iptables' chain the rules of others would meet it twice. Where decided connections
-// do not pass first, a mark that others restored would let them pass the sets.
+// Repeats reports whether the rules expect that a verdict with a mark sends the packet
+// through them again (nfq.Queue.SetRepeat). Only the nft chain is ours alone: in the chains of
+// iptables the packet would meet the rules of others twice. Decided connections must also
+// pass first. Else a packet whose mark another program restored would skip the sets.
 func (t Target) Repeats() bool { return t.Backend == config.BackendNFT && t.CutsFlows }
 
-// Rules are the texts that together are the wall's rules, each for the program
-// that loads it. All are empty when no protocol is looked for.
+// Rules are the rules of the wall, one text for each program that loads them. All are empty
+// if the daemon looks for no protocol.
 type Rules struct {
 	NFT     string // nft -f -
 	IPSet   string // ipset -exist restore
 	Mangle4 string // iptables-restore --noflush
 	Mangle6 string // ip6tables-restore --noflush
-	Raw     string // both of them; the wall works without it
+	Raw     string // for both programs; the wall works without it
 	Hold    string // nft -f -, only while fw4's table has a flow table
 }
 
-// Names under which the rules stand in the kernel.
+// Names of our objects in the kernel.
 const (
 	TableName = "p2pwall"
 	// chainName is the iptables chain; the further ones are chainName-SOMETHING.
@@ -57,31 +57,30 @@ const (
 	HoldComment = "p2pwall: undecided, not offloaded yet"
 )
 
-// The bounds within which a packet can matter.
+// Limits on the packets that the rules queue.
 const (
-	// udpPayload is the longest UDP payload looked at: a FastTrack message is
-	// shorter, what streams and downloads are made of is longer.
+	// udpPayload is the longest UDP payload that is queued, in bytes. FastTrack messages are
+	// shorter. Packets of streams and downloads are longer.
 	udpPayload = 160
-	// udpPackets is how many packets of a UDP flow are looked at, counted from
-	// its opener: whatever goes on longer is no search for peers.
+	// udpPackets is the number of packets of a UDP flow that are queued, counted in the
+	// direction of its first packet. A longer flow is no search for peers.
 	udpPackets = 20
-	// tcpPackets is the same for each direction of a TCP connection: enough for
-	// the handshake and the first 4 KiB even in small pieces, of which a busy
-	// network sends some more than once.
+	// tcpPackets is the same for each direction of a TCP connection. It is enough for the
+	// handshake and the first 4 KiB, even in small segments and with some retransmissions.
 	tcpPackets = 24
-	// hashSeed makes every rule that hashes a host come to the same queue.
+	// hashSeed is the same in all rules, so that all hash a host to the same queue.
 	hashSeed = "0x70327077"
 )
 
-// Lengths of an IP packet that carries no TCP data: header, TCP header and its
-// time stamps. What is longer has data; what is not, but pushes, has too.
+// Lengths of an IP packet without TCP data: IP header, TCP header and its time stamps. Longer
+// packets have data. So do shorter packets with PSH.
 const (
 	tcpBare4 = 20 + 20 + 12
 	tcpBare6 = 40 + 20 + 12
 )
 
-// MakeRules writes the rules for a configuration. It fails when there is no LAN
-// device, or one whose name cannot be written in a rule.
+// MakeRules writes the rules for a configuration. It fails if there is no LAN device, or if
+// the name of one cannot be written in a rule.
 func MakeRules(c *config.Config, t Target) (Rules, error) {
 	if len(t.Devices) == 0 {
 		return Rules{}, errors.New("no LAN device is known: name one with \"list device\", or a UCI network with \"list network\"")
@@ -102,7 +101,7 @@ func MakeRules(c *config.Config, t Target) (Rules, error) {
 		return Rules{NFT: v.expand(nftNoSets + nftRules + nftRoute + nftQueues), Hold: v.expand(nftHold)}, nil
 	case "iptables nft":
 		nft := v.expand(nftSets + nftDrops + nftRoute + nftBlocked + "}\n")
-		// This fills some names with iptables' values.
+		// This replaces some values by those for iptables.
 		r := v.iptables(c)
 		r.NFT = nft
 		return r, nil
@@ -116,7 +115,7 @@ func MakeRules(c *config.Config, t Target) (Rules, error) {
 	return Rules{}, errors.New("there are no rules for the backend " + string(t.Backend) + " with sets " + string(t.Sets))
 }
 
-// String returns all texts, each under a line that says how it is loaded.
+// String returns all texts, each below a comment line with the command that loads it.
 func (r Rules) String() string {
 	var b strings.Builder
 	for _, x := range []struct{ how, text string }{
@@ -141,9 +140,9 @@ func (r Rules) String() string {
 	return b.String()
 }
 
-// values are what the texts of the rules are filled in with. A line of a text is
-// written once for each value of the <name> in it, and not at all when the name has
-// no value: so a name can be a choice, a list, or a condition.
+// values fill in the texts of the rules. A line of a text is written once for each value of
+// the <name> in it. If the name has no value, the line is left out. So a name can be a
+// choice, a list or a condition.
 type values map[string][]string
 
 // set gives a name one value.
@@ -151,7 +150,7 @@ type values map[string][]string
 //go:noinline
 func (v values) set(name, value string) { v[name] = []string{value} }
 
-// number does so with a number.
+// number gives a name one number as its value.
 //
 //go:noinline
 func (v values) number(name string, n int) { v.set(name, strconv.Itoa(n)) }
@@ -179,8 +178,8 @@ func (v values) expand(text string) string {
 	return b.String()
 }
 
-// line writes what becomes of one line. A name is made of small letters and
-// digits, which sets it apart from a comparison.
+// line writes one line with its names filled in. A name has small letters and digits only, so
+// that a comparison is not mistaken for a name.
 func (v values) line(b *strings.Builder, line string) {
 	start := -1
 	for i := 0; i < len(line); i++ {
@@ -284,13 +283,13 @@ func ruleValues(c *config.Config, t Target) values {
 	return v
 }
 
-// talkEvery is how often small UDP of one blocked host comes to the queue, to be
-// answered. ipset counts in seconds.
+// talkEvery is how often small UDP of one blocked host goes to the queue, so that the daemon
+// can answer it. ipset counts in seconds.
 const talkEvery = 100 * time.Millisecond
 
-// sampleEvery is how often one blocked host gets a packet to the queue: several
-// times in a lock time, so that the lock is known to be still in need, and seldom
-// against what a busy client sends.
+// sampleEvery is how often a packet of one blocked host goes to the queue. It is several
+// times within a lock time, so that the daemon knows that the lock is still needed. It is
+// rare compared to the packets of a busy client.
 func sampleEvery(lock time.Duration) time.Duration {
 	const longest = 10 * time.Second
 	d := lock / 16

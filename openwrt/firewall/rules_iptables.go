@@ -8,22 +8,26 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/config"
 )
 
-// mangleText is the mangle table's part. With --noflush a chain that is declared is
-// emptied, all else stays, and COMMIT puts the whole in place at once. The jumps
-// from built-in chains are appended, not inserted: an accept from the queue skips
-// the rest of its table, and among what would be skipped is the MSS clamping that
-// every PPPoE line needs. What every packet meets is the first rule of p2pwall and
-// the condition for p2pwall-post. Only the latter can stand in the jump itself: a
-// connection's mark is never unequal where packets are not tracked. That chain drops
-// nothing: what the router itself sends comes by there, too. A sampled packet that a
-// full queue lets pass goes out, and what answers it is dropped.
+// mangleText is the part of the mangle table. With --noflush, iptables-restore empties a
+// declared chain and leaves all others. COMMIT makes all changes at once.
 //
-// The chain p2pwall-heard is for connections in which the LAN side has spoken. The rest
-// anybody outside can make, and the firewall may drop it: it is never decided.
+// The jumps from built-in chains are appended, not inserted. A packet that the queue accepts
+// skips the rest of its table. If the jumps came first, it would skip the MSS clamping that
+// every PPPoE line needs.
 //
-// With nft sets the nft table has dropped what is blocked before, and decided about UDP
-// that goes on longer than it is looked at, but for a watched host's. The chain
-// p2pwall-blocked looks twice, because a full set takes no more.
+// Every packet meets the first rule of p2pwall and the condition for p2pwall-post. Only
+// p2pwall-post can have its condition in the jump itself, because an unequal comparison with
+// a connection's mark never matches untracked packets. p2pwall-post drops nothing, because
+// the router's own packets pass it too. If a full queue lets a sampled packet pass, the
+// packet goes out, and the rules drop the answers to it.
+//
+// The chain p2pwall-heard is for connections in which the LAN side has sent a packet. Anybody
+// outside can make the others, and the firewall may drop them, so the rules never decide
+// them.
+//
+// With nft sets, the nft table has already dropped the blocked packets. It has also decided
+// the UDP flows that are longer than udpPackets, except those of watched hosts. The chain
+// p2pwall-blocked looks twice, because a full set takes no more elements.
 const mangleText = `*mangle
 :p2pwall - [0:0]
 :p2pwall-out - [0:0]
@@ -149,8 +153,8 @@ const mangleText = `*mangle
 COMMIT
 `
 
-// rawText is the raw table's part: packets sent into the LAN in a peer's name leave no
-// trace in the connection table.
+// rawText is the part of the raw table: the kernel does not track packets that the daemon
+// sends into the LAN in a peer's name.
 const rawText = `*raw
 :p2pwall - [0:0]
 -A p2pwall -o <dev> -j CT --notrack
@@ -158,8 +162,8 @@ const rawText = `*raw
 COMMIT
 `
 
-// ipsetText are the sets. Their sizes are constants, all clients times all their
-// peers: a set that is there with another size could not be taken over.
+// ipsetText creates the sets. Their sizes are constants: all clients times all their peers.
+// ipset does not take over an existing set of another size.
 const ipsetText = `create p2pwall-cut4 hash:net,net family inet maxelem 262144 timeout 0
 create p2pwall-cut6 hash:net,net family inet6 maxelem 262144 timeout 0
 create p2pwall-lock4 hash:ip family inet maxelem 262144 timeout 0
@@ -176,7 +180,7 @@ create p2pwall-talk4 hash:ip family inet maxelem 1024 timeout 0
 create p2pwall-talk6 hash:ip family inet6 maxelem 1024 timeout 0
 `
 
-// iptables writes the texts for both families.
+// iptables writes the rules for both families.
 func (v values) iptables(c *config.Config) Rules {
 	return Rules{
 		Mangle4: v.family(c, "4", 20, tcpBare4, "0.0.0.", "15"),
@@ -185,8 +189,8 @@ func (v values) iptables(c *config.Config) Rules {
 	}
 }
 
-// family writes the mangle table's part for IPv4 or IPv6. Low and mask are the
-// address bits that share the hosts out to the queues.
+// family writes the part of the mangle table for IPv4 or IPv6. Low and mask are the address
+// bits that spread the hosts over the queues.
 func (v values) family(c *config.Config, digit string, header, bare int, low, mask string) string {
 	v.set("6", digit)
 	v["group"] = v["group"+digit]
@@ -200,7 +204,7 @@ func (v values) family(c *config.Config, digit string, header, bare int, low, ma
 		return v.expand(mangleText)
 	}
 	v.set("q", "-g p2pwall-queue")
-	// iptables has no hash of one address.
+	// iptables cannot hash a single address.
 	v["hostqueue"], v["hostsample"] = nil, nil
 	base := 10
 	if digit == "6" {
@@ -215,13 +219,13 @@ func (v values) family(c *config.Config, digit string, header, bare int, low, ma
 	return v.expand(mangleText)
 }
 
-// private are networks that no other line leads to.
+// private are networks that are not reached over another uplink.
 var private = map[string][]string{
 	"4": {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "224.0.0.0/3"},
 	"6": {"fc00::/7", "fe80::/10", "ff00::/8"},
 }
 
-// hostBuckets is how many values the low bits have.
+// hostBuckets is the number of values of the low address bits.
 const hostBuckets = 16
 
 // nfqueue is the end of a rule that queues.

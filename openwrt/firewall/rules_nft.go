@@ -10,21 +10,20 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/config"
 )
 
-// RemoveNFT is the nft script that removes our table, there or not.
+// RemoveNFT is the nft script that removes our table. It works also if there is none.
 const RemoveNFT = "table inet " + TableName + "\ndelete table inet " + TableName + "\n"
 
-// RecreateNFT turns an nft text of Rules into one that begins with an empty
-// table. It loses the sets' elements, but works when the table that is there does
-// not fit, as one of another version may.
+// RecreateNFT turns an nft text of Rules into one that starts with an empty table. It loses
+// the elements of the sets. But it works if the present table comes from another version and
+// does not fit.
 func RecreateNFT(text string) string { return RemoveNFT + text }
 
-// The texts for nft. One script is one transaction: at no time is there a half of
-// it, and the sets keep their elements and the counters their numbers, because
-// "flush table" takes rules only. A set of another version stays as well, until the
-// table is removed: no rule names it.
+// The texts for nft. One script is one transaction, so the kernel never has half of it.
+// "flush table" removes only rules, so the sets keep their elements and the counters their
+// values. A set of another version stays until the table is removed, but no rule names it.
 //
-// The sets come before "flush table". nft 0.9.8, which Debian 11 has, crashes when a table
-// that stands in the script already gets its first set in a later block.
+// The sets come before "flush table". nft 0.9.8 (Debian 11) crashes if a script names a table
+// first and adds its first set in a later block.
 const (
 	nftNoSets = "table inet p2pwall\n" + nftFlush
 	nftFlush  = `flush table inet p2pwall
@@ -121,8 +120,8 @@ const nftSets = `table inet p2pwall {
 }
 ` + nftFlush
 
-// nftRules are the chains of the nft backend. Priorities are written as numbers,
-// which every version of nft reads.
+// nftRules are the chains of the nft backend. Priorities are numbers, because every version
+// of nft reads those.
 const nftRules = `	# Before the firewall's own forward chain: what is accepted here meets
 	# every rule of the firewall after it.
 	chain forward {
@@ -304,7 +303,7 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <sets>
 `
 
-// nftRoute is for an owner's mark by which connections are routed.
+// nftRoute is for the owner's mark that policy routing uses.
 const nftRoute = `<route>	# Before routing: a marked connection goes the way that its mark has. What is new
 <route>	# gets it here, because its first packet chooses the way.
 <route>	chain prerouting {
@@ -335,8 +334,8 @@ const nftRoute = `<route>	# Before routing: a marked connection goes the way tha
 <route><sets>
 `
 
-// nftDrops are the chains that an iptables rule set uses where there is no ipset.
-// What is sampled goes on to the mangle table, where iptables queues it.
+// nftDrops are the chains that the iptables rules use where there is no ipset. Sampled
+// packets go on to the mangle table, where iptables queues them.
 const nftDrops = `	# Before the mangle table of iptables.
 	chain drops {
 		type filter hook forward priority -160; policy accept;
@@ -431,10 +430,11 @@ const nftDrops = `	# Before the mangle table of iptables.
 
 `
 
-// nftBlocked is the chain that drops, but for one packet of each host in a while.
-// A full set drops too. Small UDP comes oftener: a client stays in its UDP mode
-// only while it is answered. What is to be refused goes to the daemon, which
-// sends the refusals. What is sampled the daemon counts, the rest is counted here.
+// nftBlocked is the chain that drops blocked packets. Now and then it lets one packet of each
+// host through to the queue as a sample. If its set is full, it drops too. Small UDP is
+// sampled more often, because a client stays in its UDP mode only as long as it gets answers.
+// Packets that are to be refused go to the daemon, which sends the refusals. The daemon
+// counts the sampled packets, and this chain counts the others.
 const nftBlocked = `	# A packet of each blocked host in a while keeps its lock alive.
 	chain blocked {
 <marks>		ip saddr @mark4 goto marked
@@ -465,7 +465,7 @@ const nftBlocked = `	# A packet of each blocked host in a while keeps its lock a
 	}
 `
 
-// nftQueues shares the hosts out to several queues and ends the table.
+// nftQueues spreads the hosts over several queues and ends the table.
 const nftQueues = `<queues>
 <queues>	# All packets of a LAN host come to the same queue.
 <queues>	chain queues {
@@ -479,9 +479,8 @@ const nftQueues = `<queues>
 }
 `
 
-// nftHold keeps undecided connections out of fw4's flow table: they are accepted
-// before the rule that offloads. The rules stand in fw4's chain, which a reload of
-// fw4 empties.
+// nftHold keeps undecided connections out of fw4's flow table: it accepts them before the
+// rule that offloads. The rules are in fw4's own chain, and a reload of fw4 deletes them.
 const nftHold = `<hold><marks>insert rule inet fw4 forward ct mark & <mask> == <marked> ct state established,related accept comment "` + HoldComment + `"
 <hold>insert rule inet fw4 forward meta l4proto { tcp, udp } iifname <lan> oifname != <lan> ct state established,related ct mark & <decided> != <decided> accept comment "` + HoldComment + `"
 <hold>insert rule inet fw4 forward meta l4proto { tcp, udp } iifname != <lan> oifname <lan> ct state established,related ct mark & <decided> != <decided> accept comment "` + HoldComment + `"
@@ -489,7 +488,7 @@ const nftHold = `<hold><marks>insert rule inet fw4 forward ct mark & <mask> == <
 
 // nft adds the values for the nft texts.
 func (v values) nft(c *config.Config, t Target) {
-	// Devices by name: a bridge that is made again has another index.
+	// Devices by name: a bridge that is created anew has another index.
 	lan := "\"" + strings.Join(t.Devices, "\", \"") + "\""
 	if len(t.Devices) > 1 {
 		lan = "{ " + lan + " }"
@@ -511,8 +510,8 @@ func (v values) nft(c *config.Config, t Target) {
 	}
 }
 
-// nftByHost adds the end of a rule that goes to one of several chains by a hash of
-// the LAN host's address, and those chains.
+// nftByHost adds the end of a rule that jumps to one of several chains by a hash of the LAN
+// host's address. It adds those chains too.
 func (v values) nftByHost(c *config.Config, chain string, bypass bool) {
 	var targets []string
 	for i := range c.Queues {
@@ -523,16 +522,16 @@ func (v values) nftByHost(c *config.Config, chain string, bypass bool) {
 	v.set("to"+chain, "mod "+strconv.Itoa(c.Queues)+" seed "+hashSeed+" vmap { "+strings.Join(targets, ", ")+" }")
 }
 
-// nftSet gives a name the values of another as a set in a rule, or none when there
-// are none.
+// nftSet gives a name the values of another name, written as a set. If that has no values,
+// the name gets none.
 func (v values) nftSet(name, of string) {
 	if list := v[of]; list != nil {
 		v.set(name, "{ "+strings.Join(list, ", ")+" }")
 	}
 }
 
-// nftQueue is the statement that queues a packet. The form with "num" is the one
-// that every version of nft reads.
+// nftQueue is the statement that queues a packet. Every version of nft reads the form with
+// "num".
 func nftQueue(n int, bypass bool) string {
 	s := "queue num " + strconv.Itoa(n)
 	if bypass {

@@ -4,13 +4,13 @@ package firewall
 
 import "strings"
 
-// Saved is what iptables-save says of one table, sorted by whose it is.
+// Saved is the output of iptables-save for one table, sorted by owner.
 type Saved struct {
 	chains []string            // our chains
 	rules  []string            // our chains' rules, as "-A CHAIN ..."
-	jumps  []string            // rules of other chains that go to ours
+	jumps  []string            // rules of other chains that jump to ours
 	last   map[string]string   // the last rule of every chain that has one
-	count  map[string]int      // how often a built-in chain goes to ours
+	count  map[string]int      // number of jumps from each built-in chain to ours
 	Policy map[string]string   // of the built-in chains
 	All    map[string][]string // every chain's rules
 	others int                 // chains that are neither built in nor ours
@@ -55,12 +55,12 @@ func ParseSave(text, table string) Saved {
 	return s
 }
 
-// Ours reports whether a chain has one of our names, of this version or another.
+// Ours reports whether a chain has one of our names, in this version or another.
 func Ours(chain string) bool {
 	return chain == chainName || strings.HasPrefix(chain, chainName+"-")
 }
 
-// JumpTarget is where a rule jumps or goes to.
+// JumpTarget returns the target of a rule's -j or -g, or "".
 func JumpTarget(rule string) string {
 	f := strings.Fields(rule)
 	for i := 0; i+1 < len(f); i++ {
@@ -71,10 +71,10 @@ func JumpTarget(rule string) string {
 	return ""
 }
 
-// empty reports whether nothing of ours is in the table.
+// empty reports whether the table has nothing of ours.
 func (s *Saved) empty() bool { return len(s.chains) == 0 && len(s.jumps) == 0 }
 
-// unused reports whether nothing at all is in the table.
+// unused reports whether the table is empty, and all its policies are ACCEPT.
 func (s *Saved) unused() bool {
 	for _, p := range s.Policy {
 		if p != "ACCEPT" {
@@ -84,9 +84,9 @@ func (s *Saved) unused() bool {
 	return len(s.All) == 0 && len(s.chains) == 0 && s.others == 0
 }
 
-// jumpsRight reports whether each built-in chain ends with its one jump to our
-// chain, as in want, and if not which does not. On what condition it jumps is not
-// compared: iptables-save has a way of its own to print that.
+// jumpsRight reports whether each built-in chain ends with its one jump to our chain, as in
+// want. If not, it returns the first chain that does not. It does not compare the conditions
+// of the jumps, because iptables-save prints them in its own form.
 func (s *Saved) jumpsRight(want []string) (chain string, ok bool) {
 	for _, j := range want {
 		chain, _, _ := strings.Cut(j[3:], " ")
@@ -97,9 +97,9 @@ func (s *Saved) jumpsRight(want []string) (chain string, ok bool) {
 	return "", true
 }
 
-// takeOver changes a text of Rules so that it replaces what is there of ours,
-// instead of adding to it: the jumps are made anew, at their place, and chains
-// that are no more of use go. All of it is one transaction.
+// takeOver changes a text of Rules so that it replaces our present rules instead of adding to
+// them. It deletes the old jumps and the chains that the text does not have. All of it is one
+// transaction.
 func (s *Saved) takeOver(text string) string {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	var out []string
@@ -139,8 +139,8 @@ func (s *Saved) deletions(declared map[string]bool) []string {
 	return out
 }
 
-// removal is the text for iptables-restore --noflush that takes all of ours out
-// of the table, or "" when there is nothing.
+// removal is the text for iptables-restore --noflush that removes everything of ours from the
+// table, or "" if there is nothing.
 func (s *Saved) removal(table string) string {
 	if s.empty() {
 		return ""

@@ -8,12 +8,12 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/program"
 )
 
-// tryChain stands for our chains' name in a trial; the keeper of a running
-// instance does not take it for its own.
+// tryChain replaces the name of our chains in a trial. The Keeper of a running instance does
+// not mistake it for its own.
 const tryChain = "p2ptry"
 
-// TryIPTables has iptables take the rules, as far as they are for it, and returns what
-// it says against them. It loads them into chains that nothing goes to.
+// TryIPTables loads the rules for iptables into chains that no rule jumps to. It returns the
+// errors of iptables.
 func TryIPTables(r Rules) (errs []error) {
 	for _, x := range []struct {
 		six  bool
@@ -29,13 +29,13 @@ func TryIPTables(r Rules) (errs []error) {
 	return errs
 }
 
-// tryIPTables loads rules into chains that nothing goes to and deletes them.
+// tryIPTables loads rules into chains that no rule jumps to, and deletes them.
 func tryIPTables(p iptables, text string) error {
 	var load, clear []string
 	for _, l := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
 		switch {
 		case strings.Contains(l, "-set p2pwall-"):
-			// The sets come into being with the rules.
+			// The sets do not exist yet: they are created together with the rules.
 			continue
 		case strings.HasPrefix(l, ":"):
 			l = strings.Replace(l, chainName, tryChain, 1)

@@ -29,7 +29,7 @@ func keeperFor(t *testing.T, conf string, devices ...string) (*Keeper, *config.C
 	return k, &c
 }
 
-// exists reports whether a file is there.
+// exists reports whether a file exists.
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
@@ -44,7 +44,7 @@ var (
 	rawJumps = []string{"-A OUTPUT -j p2pwall"}
 )
 
-// jumps counts the jumps to our chains and says when one is not at its place.
+// jumps counts the jumps to our chains, and reports one that is not in its place.
 func jumps(t *testing.T, program string) int {
 	t.Helper()
 	n := 0
@@ -68,7 +68,7 @@ func wantOK(t *testing.T, k *Keeper) {
 	}
 }
 
-// others are rules of other programs, in the tables and chains we use.
+// others are rules of other programs in the tables and chains that we use.
 const others = `*mangle
 :theirs - [0:0]
 -A FORWARD -o wan -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu
@@ -84,8 +84,8 @@ COMMIT
 COMMIT
 `
 
-// TestKeeperIPTables goes through a whole life: loaded twice, checked, taken away.
-// Rules of others must survive it as they were.
+// TestKeeperIPTables loads the rules twice, checks and removes them. The rules of others must
+// stay unchanged.
 func TestKeeperIPTables(t *testing.T) {
 	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		for _, p := range []string{"iptables", "ip6tables"} {
@@ -104,7 +104,7 @@ func TestKeeperIPTables(t *testing.T) {
 		}
 		once := netns.Rules(t)
 
-		// Again, by the same and by the next instance after a kill.
+		// Load again, by the same Keeper and by the next instance after a kill.
 		for _, again := range []*Keeper{k, {}} {
 			l, err := again.Load(c, []string{"lan0"})
 			if err != nil {
@@ -130,7 +130,7 @@ func TestKeeperIPTables(t *testing.T) {
 	})
 }
 
-// TestKeeperLeavesNothing: where nobody else has rules, not even tables remain.
+// TestKeeperLeavesNothing: if nobody else has rules, no tables remain.
 func TestKeeperLeavesNothing(t *testing.T) {
 	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		k, _ := keeperFor(t, "", "lan0")
@@ -149,7 +149,7 @@ func TestKeeperLeavesNothing(t *testing.T) {
 	})
 }
 
-// TestKeeperRepair breaks the rules in the ways that happen, and some more.
+// TestKeeperRepair damages the rules in the usual ways and in some unusual ones.
 func TestKeeperRepair(t *testing.T) {
 	for _, b := range []struct {
 		name string
@@ -210,7 +210,7 @@ func TestKeeperRepair(t *testing.T) {
 	}
 }
 
-// TestKeeperFirstCheck: what happens before the first Check is seen as well.
+// TestKeeperFirstCheck: Check also notices a change made before its first call.
 func TestKeeperFirstCheck(t *testing.T) {
 	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		k, _ := keeperFor(t, "", "lan0")
@@ -221,8 +221,8 @@ func TestKeeperFirstCheck(t *testing.T) {
 	})
 }
 
-// TestKeeperForeignChange: other programs' changes are no reason for a repair, nor
-// are our own to the sets.
+// TestKeeperForeignChange: changes of other programs are no reason for a repair. Nor are our
+// own changes to the sets.
 func TestKeeperForeignChange(t *testing.T) {
 	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		k, _ := keeperFor(t, "option sets nft\n", "lan0")
@@ -241,8 +241,8 @@ func TestKeeperForeignChange(t *testing.T) {
 	})
 }
 
-// TestKeeperLeftovers: rules of an instance that was killed, of another version
-// or another configuration are replaced, not added to.
+// TestKeeperLeftovers: Load replaces rules of an instance that was killed, of another version
+// or another configuration. It does not add to them.
 func TestKeeperLeftovers(t *testing.T) {
 	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		first, _ := keeperFor(t, "option queues 3\noption sets nft\n", "lan0", "lan1")
@@ -265,7 +265,7 @@ func TestKeeperLeftovers(t *testing.T) {
 		}
 		wantOK(t, k)
 
-		// With fewer protocols fewer chains.
+		// Fewer protocols need fewer chains.
 		delete(c.Protocols, "bittorrent")
 		if _, err := k.Load(c, []string{"lan0"}); err != nil {
 			t.Fatal(err)
@@ -275,7 +275,7 @@ func TestKeeperLeftovers(t *testing.T) {
 			t.Errorf("still there:\n%s", out)
 		}
 
-		// With every protocol off nothing is needed.
+		// If every protocol is off, no rules are needed.
 		c.Protocols = nil
 		if _, err := k.Load(c, []string{"lan0"}); err != nil {
 			t.Fatal(err)
@@ -287,8 +287,8 @@ func TestKeeperLeftovers(t *testing.T) {
 	})
 }
 
-// TestKeeperOldSets has what an earlier version left in the kernel when it was killed:
-// sets of MACs, and rules that name them.
+// TestKeeperOldSets starts with what an earlier version left in the kernel when it was
+// killed: sets of MACs, and rules that name them.
 func TestKeeperOldSets(t *testing.T) {
 	netns.Need(t, "ipset")
 	netns.EachIPTables(t, func(t *testing.T, _ string) {
@@ -344,7 +344,7 @@ func TestKeeperOldSets(t *testing.T) {
 			t.Errorf("left behind: %q", names)
 		}
 
-		// nft.
+		// Now with sets of nft.
 		c, err := config.Parse(strings.NewReader("config p2pwall\noption backend iptables\noption sets nft\n"), "f")
 		if err != nil {
 			t.Fatal(err)
@@ -379,7 +379,7 @@ add element inet p2pwall lock4 { 192.0.2.3 timeout 1h }
 	})
 }
 
-// TestKeeperPartlyRemoved: Remove also copes with half of the rules.
+// TestKeeperPartlyRemoved: Remove also works if half of the rules are gone.
 func TestKeeperPartlyRemoved(t *testing.T) {
 	for _, do := range []string{
 		"iptables -t mangle -F; iptables -t mangle -X",
@@ -407,8 +407,8 @@ func TestKeeperPartlyRemoved(t *testing.T) {
 	}
 }
 
-// TestKeeperHold has a table like fw4's; a log prefix stands for the statement
-// that offloads, which this kernel may lack.
+// TestKeeperHold uses a table like fw4's. A log prefix replaces the statement that offloads,
+// which this kernel may lack.
 func TestKeeperHold(t *testing.T) {
 	netns.Need(t, "nft")
 	netns.Enter(t)
@@ -449,7 +449,7 @@ func TestKeeperHold(t *testing.T) {
 	holds(0) // no fw4
 	reload(fw4Like)
 	wantOK(t, k)
-	holds(0) // it does not offload
+	holds(0) // fw4 does not offload
 	reload(offload)
 	if ok, what := k.Check(); ok || what != "fw4 offloads flows and our rules before that are missing" {
 		t.Fatal(ok, what)
@@ -476,7 +476,7 @@ func TestKeeperHold(t *testing.T) {
 	}
 	place()
 	holds(2)
-	// Offload is turned off.
+	// Offload is switched off.
 	reload(fw4Like + string(text))
 	if ok, what := k.Check(); ok || what != "our offload rules are in fw4's chain although it does not offload" {
 		t.Fatal(ok, what)
@@ -495,7 +495,8 @@ func TestKeeperHold(t *testing.T) {
 	}
 }
 
-// TestKeeperNFT goes through the nft backend's life without queue statements.
+// TestKeeperNFT loads, checks and removes the rules of the nft backend, without queue
+// statements.
 func TestKeeperNFT(t *testing.T) {
 	netns.Need(t, "nft")
 	netns.Enter(t)
@@ -515,7 +516,7 @@ func TestKeeperNFT(t *testing.T) {
 		{"nft flush chain inet p2pwall forward", false},
 		{"nft flush ruleset", true},
 		{"nft delete table inet p2pwall", true},
-		// A chain of another version, which the kernel does not let us take over.
+		// A chain of another version. The kernel does not let us take it over.
 		{"nft delete table inet p2pwall; nft add table inet p2pwall; nft add chain inet p2pwall forward '{ type filter hook forward priority 5; }'; nft add rule inet p2pwall forward accept", true},
 	} {
 		netns.Run(t, "", "sh", "-c", x.do)
@@ -542,7 +543,7 @@ func TestKeeperNFT(t *testing.T) {
 	}
 }
 
-// onlyPrograms has the test find no programs but these, in a folder of its own.
+// onlyPrograms makes the test find only these programs, in a directory of their own.
 func onlyPrograms(t *testing.T, programs ...string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -562,7 +563,7 @@ func onlyPrograms(t *testing.T, programs ...string) (dir string) {
 	return dir
 }
 
-// TestKeeperNoIPv6 takes ip6tables away.
+// TestKeeperNoIPv6 runs without ip6tables.
 func TestKeeperNoIPv6(t *testing.T) {
 	netns.Need(t, "nft")
 	netns.Enter(t)
@@ -583,8 +584,8 @@ func TestKeeperNoIPv6(t *testing.T) {
 	}
 }
 
-// TestKeeperNoSets has no program that makes sets, or one that the kernel refuses: the
-// rules are loaded without, unless sets were asked for.
+// TestKeeperNoSets has no program that creates sets, or one that the kernel refuses. The
+// rules are loaded without sets, unless the configuration asks for them.
 func TestKeeperNoSets(t *testing.T) {
 	const refuse = "#!/bin/sh\necho 'Operation not supported' >&2\nexit 1\n"
 	for _, tt := range []struct {
@@ -636,8 +637,8 @@ func TestKeeperNoSets(t *testing.T) {
 	}
 }
 
-// TestKeeperNoRaw: a kernel without the raw table, or iptables without CT, costs
-// the rule for our own packets only.
+// TestKeeperNoRaw: without the raw table or iptables' CT target, only the rule for our own
+// packets is missing.
 func TestKeeperNoRaw(t *testing.T) {
 	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		c := config.Default()
@@ -665,8 +666,8 @@ func TestKeeperNoRaw(t *testing.T) {
 	})
 }
 
-// TestCheckRunsNothing: as long as nobody changes a rule, Check runs no program. A
-// change to the sets, which the daemon makes all the time, is none.
+// TestCheckRunsNothing: as long as nobody changes a rule, Check runs no program. The daemon
+// changes the sets all the time, and Check ignores that.
 func TestCheckRunsNothing(t *testing.T) {
 	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		k, _ := keeperFor(t, "option sets nft\n", "lan0")
@@ -688,7 +689,7 @@ func TestCheckRunsNothing(t *testing.T) {
 		if exists(dir + "/ran") {
 			t.Error("a program was run")
 		}
-		// The trap works: a change of others makes Check look closer.
+		// The trap works: after a change by others, Check runs a program.
 		t.Setenv("PATH", path)
 		netns.Run(t, "", "iptables", "-t", "mangle", "-I", "PREROUTING", "-j", "ACCEPT")
 		t.Setenv("PATH", dir)

@@ -11,8 +11,8 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// TestMarkedPackets: of a host in mark4 or mark6, what the sets have passes and is marked.
-// Of others it is dropped all the same.
+// TestMarkedPackets: if a host is in mark4 or mark6, the packets that the sets match pass and
+// are marked. Such packets of other hosts are still dropped.
 func TestMarkedPackets(t *testing.T) {
 	for _, b := range []struct {
 		name, flavour string
@@ -37,8 +37,8 @@ func TestMarkedPackets(t *testing.T) {
 }
 
 func marked(t *testing.T, w *world, digit, ip, host, to string) {
-	// out is how many packets from a port come to the server with the code point, and
-	// the number of answers.
+	// out returns the number of packets from a port that the server gets with the code point,
+	// and the number of answers.
 	out := func(port int, more string) (n, answers int) {
 		n = w.got("s", "udp", fmt.Sprintf("sport %d %s dscp 1%s", port, ip, more), func() {
 			answers = w.refused().sayFrom(port, "c1", to, string(make([]byte, 500)), 1)
@@ -51,7 +51,7 @@ func marked(t *testing.T, w *world, digit, ip, host, to string) {
 		t.Errorf("IPv%s: of a host that is not marked only, %d packets pass, %d answers", digit, n, answers)
 	}
 	w.set("add", "mark"+digit, host)
-	for range 2 { // what is sampled, and what is not
+	for range 2 { // a sampled packet, and one that is not sampled
 		if n, answers := out(7005, ""); n != 1 || answers != 1 {
 			t.Errorf("IPv%s: %d packets of its port come with the code point, %d answers", digit, n, answers)
 		}
@@ -59,7 +59,7 @@ func marked(t *testing.T, w *world, digit, ip, host, to string) {
 	if n, answers := out(7006, ""); n != 0 || answers != 1 {
 		t.Errorf("IPv%s: another port: %d with the code point, %d answers", digit, n, answers)
 	}
-	// The answers have it, too.
+	// The answers have the code point too.
 	if n := w.got("c1", "udp", "dport 7005 "+ip+" dscp 1", func() { out(7005, "") }); n != 1 {
 		t.Errorf("IPv%s: %d answers with the code point", digit, n)
 	}

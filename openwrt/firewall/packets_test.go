@@ -24,24 +24,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// world is a router between two LANs and an outside, in namespaces.
+// world is a router between two LANs and an outside network, each in a namespace.
 //
 //	c1 10.1.0.2 -- lan0 | router | wan0 -- 192.0.2.2 s
 //	c2 10.2.0.2 -- lan1 |        |
 type world struct {
 	t       *testing.T
 	name    string
-	flavour string            // of iptables, "" for the nft backend
-	ipset   bool              // the sets are of ipset
-	old     bool              // connections cannot be taken out of the table
+	flavour string            // of iptables; "" means the nft backend
+	ipset   bool              // the sets are ipsets
+	old     bool              // the daemon cannot delete connections (no CutsFlows)
 	full    bool              // the queue is full and fails open
-	edit    *strings.Replacer // of the rules' texts, for a control
-	// patience is how long an answer may take.
+	edit    *strings.Replacer // changes the rules' texts, for a control
+	// patience is how long the test waits for an answer.
 	patience time.Duration
 }
 
-// refused is the world for what should get no answer: there is no point in waiting
-// long for it.
+// refused returns the world with a short patience, for packets that should get no answer.
 func (w *world) refused() *world {
 	r := *w
 	r.patience = 300 * time.Millisecond
@@ -104,16 +103,16 @@ func newWorld(t *testing.T, flavour string, ipset bool) *world {
 	return w
 }
 
-// reach waits until a host reaches the outside, so that what comes later is not
-// lost for want of a neighbour's address.
+// reach waits until a host reaches the outside. Later packets are then not lost because the
+// address of a neighbour is unknown.
 func (w *world) reach(host string) {
 	w.t.Helper()
 	w.sh(host, "for a in 192.0.2.2 fd09::2; do ping -c 1 -w 10 $a > /dev/null || exit 1; done")
 }
 
-// load loads the rules. The nft backend's queue statements become counters, which
-// accept as an absent program with bypass does, and drop without. The full queue of a
-// program that fails open accepts all.
+// load loads the rules. Counters replace the queue statements of the nft backend. A counter
+// accepts where the statement has bypass and drops where it has none, as if no program
+// listened. If the queue is full and fails open, every counter accepts.
 func (w *world) load(conf string) {
 	w.t.Helper()
 	c, err := config.Parse(strings.NewReader("config p2pwall\n"+conf), "f")
@@ -160,7 +159,7 @@ var (
 	iptablesCounter = regexp.MustCompile(`(?m)^\[(\d+):\d+\] .* -j NFQUEUE`)
 )
 
-// queued is how many packets went to the queue so far.
+// queued returns the number of packets that went to the queue so far.
 func (w *world) queued() int {
 	w.t.Helper()
 	var text string
@@ -204,10 +203,10 @@ func (w *world) set(what, set, element string) {
 	w.sh("r", fmt.Sprintf("nft %s element inet p2pwall %s '{ %s%s }'", what, set, element, timeout))
 }
 
-// ipsetElement is a port as nft has it: ipset writes it in another way.
+// ipsetElement matches a port as nft writes it. ipset has another form.
 var ipsetElement = regexp.MustCompile(`^(.*) \. (.*) \. (.*)$`)
 
-// forget has the next packet of a blocked host be sampled.
+// forget makes the rules sample the next packet of a blocked host.
 func (w *world) forget() {
 	w.t.Helper()
 	if w.ipset {
@@ -264,16 +263,16 @@ func (w *world) udp(host, to string, size, count int) (answers int) {
 	return w.say(host, to, string(make([]byte, size)), count)
 }
 
-// lastPort is the last source port that was used for UDP. One that the kernel chooses
-// may be that of an earlier flow, which was counted already.
+// lastPort is the last source port used for UDP. If the kernel chose the port, it could be
+// the port of an earlier flow that was already counted.
 var lastPort atomic.Int32
 
-// say is udp with something to say.
+// say is udp with a given payload.
 func (w *world) say(host, to, what string, count int) (answers int) {
 	return w.sayFrom(20000+int(lastPort.Add(1)), host, to, what, count)
 }
 
-// sayFrom is say from a port.
+// sayFrom is say from a given port.
 func (w *world) sayFrom(port int, host, to, what string, count int) (answers int) {
 	w.in(host, func() {
 		from := net.Dialer{LocalAddr: &net.UDPAddr{Port: port}, Control: reusable}
@@ -296,17 +295,16 @@ func (w *world) sayFrom(port int, host, to, what string, count int) (answers int
 	return answers
 }
 
-// reusable has a port be used again at once. A program that another goroutine starts holds
-// a copy of each socket for a moment, also of one that is closed here.
+// reusable lets a port be used again at once. A program that another goroutine starts has a
+// copy of each socket for a moment, even of one that is closed here.
 func reusable(_, _ string, c syscall.RawConn) error {
 	return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
 }
 
-// tcp opens a connection, sends and receives so much, and reports whether that
-// worked.
+// tcp opens a connection, sends and receives size bytes, and reports whether that worked.
 func (w *world) tcp(host, to string, size int) (ok bool) { return w.tcpFrom(0, host, to, size) }
 
-// tcpFrom is tcp from a port, or from any when that is 0.
+// tcpFrom is tcp from a given port. Port 0 means any.
 func (w *world) tcpFrom(port int, host, to string, size int) (ok bool) {
 	w.in(host, func() {
 		from := net.Dialer{LocalAddr: &net.TCPAddr{Port: port}, Timeout: w.patience, Control: reusable}
@@ -374,7 +372,8 @@ func TestPackets(t *testing.T) {
 				{"what is decided", partDecided},
 				{"where one side speaks", partOneSide},
 				{"what nobody asked for", partUnasked},
-				// The last: a server goes on answering what it was not to get.
+				// This part is the last: the server goes on answering a connection that it
+				// should not have seen.
 				{"a full queue", partFull},
 			} {
 				t.Run(part.name, func(t *testing.T) { w.t = t; part.f(t, w) })
@@ -384,8 +383,8 @@ func TestPackets(t *testing.T) {
 	}
 }
 
-// TestIPSetPackets does the same for the sets of ipset, as far as this kernel has them:
-// the one for pairs has a stand-in.
+// TestIPSetPackets does the same with ipsets, as far as this kernel has them. Another type of
+// set replaces the one for pairs.
 func TestIPSetPackets(t *testing.T) {
 	for _, flavour := range []string{"nft", "legacy"} {
 		netns.Need(t, "iptables-"+flavour)
@@ -413,8 +412,8 @@ func TestIPSetPackets(t *testing.T) {
 	}
 }
 
-// This kernel may have no sets of pairs. What is put in their place matches another
-// thing: the rules can be loaded, and no pair is cut.
+// This kernel may have no sets of pairs. The type that replaces them matches other fields. So
+// the rules can be loaded, but no pair is cut.
 var (
 	standIn      = strings.NewReplacer("hash:net,net", "hash:ip,port,net")
 	standInMatch = strings.NewReplacer(" src,dst", " src,src,dst", " dst,src", " dst,dst,src")
@@ -441,12 +440,12 @@ func partQueued(t *testing.T, w *world) {
 		}); n < 2 || n > 1+tcpPackets {
 			t.Errorf("%s: of a long TCP connection %d packets are queued", to, n)
 		}
-		// The handshake alone: a SYN, but no bare acknowledgement.
+		// The handshake alone: the SYN is queued, the bare acknowledgements are not.
 		if n := w.during(func() { w.tcp("c1", to, 0) }); n != 1 {
 			t.Errorf("%s: an empty connection is queued %d times", to, n)
 		}
 	}
-	// TCP Fast Open: a SYN that has data comes with all of it.
+	// TCP Fast Open: a SYN with data is queued with all its data.
 	for _, to := range []string{"192.0.2.2:7999", "[fd09::2]:7999"} {
 		to := netip.MustParseAddrPort(to)
 		from := netip.MustParseAddr("10.1.0.2")
@@ -461,7 +460,7 @@ func partQueued(t *testing.T, w *world) {
 			t.Errorf("%v: a SYN with data is queued %d times", to, n)
 		}
 	}
-	// A connection that the outside opened: what the LAN host says, no SYN.
+	// A connection opened from outside: the data of the LAN host is queued, not the SYN.
 	if n := w.during(func() { w.tcp("s", "10.2.0.2:7000", 100) }); n != 1 {
 		t.Errorf("of a connection from outside %d packets are queued, want 1", n)
 	}
@@ -515,7 +514,7 @@ func partCut(t *testing.T, w *world) {
 			t.Errorf("%s: still cut", c.set)
 		}
 	}
-	// The other direction, by itself: the server sends first.
+	// The other direction alone: the server sends first.
 	w.echo("c1", 7000)
 	if w.udp("s", "10.1.0.2:7000", 500, 1) != 1 {
 		t.Fatal("the outside does not reach the client")
@@ -543,9 +542,9 @@ func partLocked(t *testing.T, w *world) {
 				}
 			}
 		})
-		// One packet of the host in a while, to keep the lock true; it is not let
-		// through although nobody listens on the queue. iptables counts it once,
-		// and so does nft.
+		// One packet of the host is queued now and then to keep the lock up to date. It does
+		// not pass, although no program listens on the queue. iptables counts it once, and so
+		// does nft.
 		if n != 1 {
 			t.Errorf("%s: %d packets are sampled", c.set, n)
 		}
@@ -565,10 +564,10 @@ func partLocked(t *testing.T, w *world) {
 	}
 }
 
-// partSameMAC is about two hosts behind one MAC, as behind a repeater: what is said of
-// one says nothing of the other.
+// partSameMAC tests two hosts behind one MAC, as behind a repeater: set elements for one must
+// not affect the other.
 func partSameMAC(t *testing.T, w *world) {
-	// from has c1 send from one of its addresses.
+	// from makes c1 send from one of its addresses.
 	from := func(last string) {
 		w.sh("c1", "ip route replace default via 10.1.0.1 src 10.1.0."+last+"; ip -6 route replace default via fd01::1 src fd01::"+last)
 	}
@@ -593,8 +592,8 @@ func partSameMAC(t *testing.T, w *world) {
 	w.sh("c1", "ip route replace default via 10.1.0.1; ip -6 route replace default via fd01::1; ip address delete 10.1.0.3/24 dev eth0; ip -6 address delete fd01::3/64 dev eth0")
 }
 
-// partFull is about the packets of a locked client that a full queue lets pass: what
-// answers them is dropped.
+// partFull tests packets of a locked client that a full queue lets pass: the rules drop the
+// answers to them.
 func partFull(t *testing.T, w *world) {
 	w.full = true
 	w.edit = strings.NewReplacer("-j NFQUEUE --queue-num 214\n", "-j NFQUEUE --queue-num 214 --queue-bypass\n")
@@ -650,19 +649,19 @@ func partExempt(t *testing.T, w *world) {
 	w.set("delete", "lock4", "10.2.0.2")
 }
 
-// sent is how many TCP segments and UDP packets a host sent so far, by its own
-// account.
+// sent returns how many TCP segments and UDP packets a host has sent, from the host's own
+// counters.
 func (w *world) sent(host string) (tcp, udp uint64) {
 	w.t.Helper()
 	for _, l := range strings.Split(w.sh(host, "cat /proc/net/snmp"), "\n") {
 		f := strings.Fields(l)
 		number := func(i int) uint64 {
-			n, _ := strconv.ParseUint(f[i], 10, 64) // 0 in the line of names
+			n, _ := strconv.ParseUint(f[i], 10, 64) // 0 in the header line
 			return n
 		}
 		switch {
 		case strings.HasPrefix(l, "Tcp: "):
-			tcp = number(11) + number(12) // sent, and sent again
+			tcp = number(11) + number(12) // segments sent and retransmitted
 		case strings.HasPrefix(l, "Udp: "):
 			udp = number(4)
 		}
@@ -670,8 +669,8 @@ func (w *world) sent(host string) (tcp, udp uint64) {
 	return tcp, udp
 }
 
-// partGone compares the kernel's count with what was sent: all of it is dropped,
-// and what was sampled is the daemon's to count.
+// partGone compares the kernel's count with the number of packets sent. All of them are
+// dropped. The daemon counts the sampled ones, so the kernel must not.
 func partGone(t *testing.T, w *world) {
 	k := Keeper{loaded: true, target: Target{Sets: config.SetsNFT}, rules: Rules{NFT: "some"}}
 	gone := func() (tcp, udp uint64) {
@@ -693,7 +692,7 @@ func partGone(t *testing.T, w *world) {
 			w.refused().udp("c1", serverFour, 500, 1)
 		}
 	})
-	w.load(alone) // a reload keeps what was counted
+	w.load(alone) // a reload keeps the counts
 	sampled += w.during(func() {
 		for range 3 {
 			w.refused().tcp("c1", serverFour, 1)
@@ -708,12 +707,12 @@ func partGone(t *testing.T, w *world) {
 	if want := tcp1 - tcp0 + udp1 - udp0 - uint64(sampled); tcp+udp != want || tcp < 5 || udp < 5 {
 		t.Errorf("%d TCP and %d UDP packets are gone, want %d in all", tcp, udp, want)
 	}
-	// From the outside, and what is neither TCP nor UDP.
+	// A packet from outside, and packets that are neither TCP nor UDP.
 	w.refused().udp("s", "10.1.0.2:7000", 500, 1)
 	if tcp, udp := gone(); tcp != 0 || udp != 1 {
 		t.Errorf("%d and %d packets are gone of one from the outside", tcp, udp)
 	}
-	// On a busy machine it may be time for a sample again.
+	// On a busy machine, the next sample may be due.
 	sampled = w.during(func() {
 		_, _ = netns.Try("", "ip", "netns", "exec", w.ns("c1"), "ping", "-c", "2", "-i", "0.2", "-W", "1", "192.0.2.2")
 	})
@@ -751,12 +750,12 @@ func partMarks(t *testing.T, w *world) {
 			t.Errorf("a long %s flow is not marked as decided:\n%s", proto, list)
 		}
 	}
-	// A packet of our own leaves no trace.
+	// The kernel does not track our own packets.
 	w.sh("r", "conntrack -F")
 	w.in("r", func() {
 		for to, m := range map[string]uint32{
 			"10.1.0.2:4000": 0, "10.1.0.2:4001": marks.Own, "10.1.0.2:4002": marks.Own & -marks.Own,
-			"192.0.2.2:4003": marks.Own, // another's: ours go into the LAN
+			"192.0.2.2:4003": marks.Own, // another program's packet: ours only go into the LAN
 		} {
 			d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 				return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, int(m)) })
@@ -778,8 +777,8 @@ func partMarks(t *testing.T, w *world) {
 	}
 }
 
-// partOthers is about programs that use marks, too, and one of the bits that are ours:
-// they neither switch the wall off nor have anything dropped.
+// partOthers tests other programs that also use marks, and among them one of our bits. They
+// must not switch the wall off, nor cause drops.
 func partOthers(t *testing.T, w *world) {
 	netns.Need(t, "conntrack")
 	m := nfq.DefaultMarks()
@@ -827,7 +826,7 @@ func partOthers(t *testing.T, w *world) {
 	}
 	w.edit = nil
 
-	// Packets of the router's own, with any of the values, also ours.
+	// Packets of the router itself, with any value of the bits, including ours.
 	lost := func() (n int) {
 		for v := range uint32(1 << nfq.MarkBits) {
 			var mark uint32
@@ -852,7 +851,8 @@ func partOthers(t *testing.T, w *world) {
 		}
 	}
 	w.old = false
-	// As it was with iptables: the chain for what is forwarded dropped what is sampled.
+	// An earlier version of the iptables rules: the chain for forwarded packets dropped
+	// sampled ones.
 	jump := fmt.Sprintf("-A POSTROUTING -m mark --mark 0x%08x/0x%08x -j p2pwall-post", m.Decided, m.Decided)
 	w.edit = strings.NewReplacer(jump, fmt.Sprintf(
 		"-A p2pwall-post -m mark --mark 0x%08x/0x%08x -j DROP\n-A POSTROUTING -m mark ! --mark 0x0/0x%08x -j p2pwall-post", m.Sample, m.Mask, m.Mask))
@@ -864,7 +864,7 @@ func partOthers(t *testing.T, w *world) {
 	w.load(alone)
 }
 
-// partLooks is about hosts of which nothing is known.
+// partLooks tests hosts that the daemon knows nothing about.
 func partLooks(t *testing.T, w *world) {
 	w.load("")
 	var g nfq.Groups
@@ -917,8 +917,8 @@ func partLooks(t *testing.T, w *world) {
 	}
 }
 
-// got is how many packets of a kind a host gets while f runs. Of TCP only those count
-// that open a connection: others may come again later.
+// got returns how many packets of a kind a host gets while f runs. For TCP it counts only
+// packets that open a connection, because others may be retransmitted.
 func (w *world) got(host, proto, match string, f func()) int {
 	w.t.Helper()
 	if proto == "tcp" {
@@ -933,17 +933,17 @@ func (w *world) got(host, proto, match string, f func()) int {
 
 var gotCounter = regexp.MustCompile(`counter packets (\d+)`)
 
-// The port at which c1 listens, one from which it sends, and one of another program.
+// The port on which c1 listens, a port from which it sends, and a port of another program.
 const (
 	listenPort = 7004
 	sendPort   = 7005
 	otherPort  = 7006
-	// watchedPort is where c1 listens in another part.
+	// watchedPort is the port on which c1 listens in partWatched.
 	watchedPort = 7008
 )
 
-// partOwn is about a client's own ports: they are closed in both directions, and all
-// else of its host goes on.
+// partOwn tests a client's own ports: they are closed in both directions, and all other
+// traffic of its host passes.
 func partOwn(t *testing.T, w *world) {
 	w.load("")
 	w.echo("c1", listenPort)
@@ -958,8 +958,8 @@ func partOwn(t *testing.T, w *world) {
 			w.set(what, c.set, fmt.Sprintf("%s . %s . %d", c.host, proto, port))
 		}
 		long, small := string(make([]byte, 500)), string(make([]byte, 30))
-		// out is what the server gets of what c1 sends from a port, in is what c1 gets of
-		// what the server sends to one.
+		// out returns how many packets from a port of c1 reach the server. in returns how
+		// many packets from the server reach a port of c1.
 		out := func(proto string, port int) int {
 			return w.got("s", proto, fmt.Sprintf("sport %d", port), func() {
 				if proto == "tcp" {
@@ -1007,7 +1007,7 @@ func partOwn(t *testing.T, w *world) {
 			if w.sayFrom(sendPort, "c1", to, long, 3) != 3 || !w.tcpFrom(sendPort, "c1", to, 100) {
 				t.Errorf("%s, %s: the LAN is cut too", c.set, proto)
 			}
-			// Everything else of the host is queued as that of any host.
+			// All other traffic of the host is queued like that of any host.
 			if n := w.during(func() {
 				if w.udp("c1", c.to, 30, 100) != 100 {
 					t.Errorf("%s, %s: small UDP of another port does not pass", c.set, proto)
@@ -1029,8 +1029,8 @@ func partOwn(t *testing.T, w *world) {
 			}
 		}
 
-		// What is dropped comes to the queue now and then: a packet in a long time, and
-		// small UDP oftener.
+		// Some dropped packets go to the queue: one packet in a long time, and small UDP more
+		// often.
 		element("add", "udp", sendPort)
 		if n := w.during(func() {
 			for range 5 {
@@ -1049,7 +1049,7 @@ func partOwn(t *testing.T, w *world) {
 		}
 		element("delete", "udp", sendPort)
 
-		// A flow that is decided goes on until it is taken out of the connection table.
+		// A decided flow goes on until its connection is deleted.
 		if w.sayFrom(sendPort, "c1", c.to, small, udpPackets+5) != udpPackets+5 {
 			t.Errorf("%s: still cut", c.set)
 		}
@@ -1067,7 +1067,7 @@ func partOwn(t *testing.T, w *world) {
 		if n := out("udp", sendPort); n != 0 {
 			t.Errorf("%s: %d packets of what was decided go out", c.set, n)
 		}
-		// The controls: each direction without its rules.
+		// The controls: the rules of one direction are missing.
 		for _, open := range []struct {
 			what            string
 			edit            *strings.Replacer
@@ -1089,13 +1089,13 @@ func partOwn(t *testing.T, w *world) {
 	}
 }
 
-// conversation is a TCP connection whose other end sends back what it gets.
+// conversation is a TCP connection whose other end echoes what it gets.
 type conversation struct {
 	t *testing.T
 	net.Conn
 }
 
-// talk opens one.
+// talk opens a conversation.
 func (w *world) talk(host, to string) *conversation {
 	w.t.Helper()
 	c := &conversation{t: w.t}
@@ -1114,7 +1114,7 @@ func (w *world) talk(host, to string) *conversation {
 	return c
 }
 
-// say sends so many times a little, each of which is answered.
+// say sends a small segment count times and waits for each answer.
 func (c *conversation) say(count int) {
 	c.t.Helper()
 	b := make([]byte, 100)
@@ -1144,8 +1144,8 @@ func (w *world) marked(network, port string, mark uint32) (all bool, list string
 	return all && n > 0, list
 }
 
-// partWatched is about hosts that are watched: what they say on connections that are not
-// decided comes to the queue for as long as they do.
+// partWatched tests watched hosts: their packets on undecided connections are queued for as
+// long as the host is watched.
 func partWatched(t *testing.T, w *world) {
 	netns.Need(t, "conntrack")
 	w.echo("c1", watchedPort)
@@ -1167,13 +1167,13 @@ func watched(t *testing.T, w *world) {
 		{"watch6", "fd01::2", "fd09::2", "[fd01::2]:7008"},
 	} {
 		to := net.JoinHostPort(c.server, "7000")
-		// Of an old connection, in whatever direction it was opened, and of another host.
+		// Packets of an old connection, opened in either direction, and of another host.
 		for _, x := range []struct {
 			what, from, to string
 			watched        int // packets queued while c1 is watched
 		}{
-			{"of it", "c1", to, 1 + most},         // the SYN, too
-			{"from outside", "s", c.at, 1 + most}, // its SYN-ACK, too
+			{"of it", "c1", to, 1 + most},         // including the SYN
+			{"from outside", "s", c.at, 1 + most}, // including the SYN-ACK of c1
 			{"of another host", "c2", to, 1 + tcpPackets},
 		} {
 			for _, on := range []bool{false, true} {
@@ -1191,8 +1191,9 @@ func watched(t *testing.T, w *world) {
 				if want := !on || x.watched <= 1+tcpPackets; decided != want {
 					t.Errorf("%s, a connection %s, watched %v: decided %v:\n%s", c.set, x.what, on, decided, list)
 				}
-				// Acknowledgements count as well where no data is. A segment may be sent
-				// again on a busy machine; of the first packets no more are queued for it.
+				// Acknowledgements without data count too. On a busy machine, segments may be
+				// retransmitted. That does not raise the count where only the first packets
+				// are queued.
 				again := 0
 				if on && x.watched > 1+tcpPackets {
 					again = 4
@@ -1206,7 +1207,7 @@ func watched(t *testing.T, w *world) {
 				}
 			}
 		}
-		// Of one that was decided already: when it is undecided again.
+		// Packets of a decided connection, after it became undecided again.
 		talk := w.talk("c1", to)
 		talk.say(most)
 		w.set("add", c.set, c.host)
@@ -1228,7 +1229,7 @@ func watched(t *testing.T, w *world) {
 		}
 		talk.Close()
 
-		// Of no connection.
+		// Packets of no connection.
 		from := netip.AddrPortFrom(netip.MustParseAddr(c.host), 7777)
 		server := netip.AddrPortFrom(netip.MustParseAddr(c.server), 7778)
 		segments := func(host string, from, to netip.AddrPort, flags byte, payload string) int {
@@ -1260,7 +1261,7 @@ func watched(t *testing.T, w *world) {
 				}
 			}
 		}
-		// As a verdict brings it back from the queue.
+		// Packets as they come back from the queue with a verdict.
 		if w.flavour == "" && !w.old {
 			w.sh("r", fmt.Sprintf("nft 'table inet verdict { chain c { type filter hook forward priority -11; tcp dport 7778 meta mark set %d\n}\n}'", marks.Decided))
 			if n := segments("c1", from, server, nfq.ACK, long); n != 0 {
@@ -1270,7 +1271,7 @@ func watched(t *testing.T, w *world) {
 		}
 		w.set("delete", c.set, c.host)
 	}
-	// The control: without the rule for what comes in, that decides.
+	// The control: without the rule for inbound packets, those decide the connection.
 	w.edit = strings.NewReplacer("ip daddr @watch4 return", "ip daddr @watch4", "ip daddr @watch4 goto watched", "ip daddr @watch4", "dst -j RETURN", "dst")
 	w.load("")
 	w.set("add", "watch4", "10.1.0.2")
@@ -1282,8 +1283,8 @@ func watched(t *testing.T, w *world) {
 	w.load("")
 }
 
-// partDecided marks packets as the daemon's verdict does, and sees what becomes of
-// their connections.
+// partDecided marks packets as the daemon's verdict does, and checks the marks of their
+// connections.
 func partDecided(t *testing.T, w *world) {
 	decided(t, w, "7001")
 	if w.flavour == "" {
@@ -1298,8 +1299,8 @@ func partDecided(t *testing.T, w *world) {
 func decided(t *testing.T, w *world, port string) {
 	netns.Need(t, "conntrack")
 	verdict := nfq.DefaultMarks().Decided
-	// Between our chain and the one after the queue; or before ours, where a verdict
-	// brings the packet back. And not from the SYN on.
+	// The chain is between our chain and the one after the queue. If a verdict sends packets
+	// through our chain again, it is before ours. It does not mark the SYN.
 	priority, seen := -10, 1
 	if w.flavour == "" && !w.old {
 		priority, seen = -11, 0
@@ -1335,8 +1336,8 @@ func decided(t *testing.T, w *world, port string) {
 	w.sh("r", "nft delete table inet verdict")
 }
 
-// partOneSide is about connections in which one side has all to say: what the outside
-// says is not looked at, and the connection is decided all the same.
+// partOneSide tests connections in which only the outside sends data. The data is not queued,
+// but the connection is still decided.
 func partOneSide(t *testing.T, w *world) {
 	w.load("")
 	w.sh("r", "conntrack -F")
@@ -1384,7 +1385,7 @@ func partOneSide(t *testing.T, w *world) {
 			t.Errorf("%s: a connection where only the server speaks is not decided:\n%s", to, list)
 		}
 	}
-	// UDP: one packet out, many in, with the one that asked and with none.
+	// UDP: one packet out and many in.
 	w.in("s", func() {
 		u, err := net.ListenPacket("udp", ":7022")
 		if err != nil {
@@ -1433,11 +1434,11 @@ func partOneSide(t *testing.T, w *world) {
 	}
 }
 
-// partUnasked is about what comes from outside and that nobody in the LAN asked for or
-// answered. Without the rule for it all of it would be queued, which is tried too.
+// partUnasked tests packets from outside that no LAN host asked for or answered. Without the
+// rule for them, all would be queued. The control shows that.
 func partUnasked(t *testing.T, w *world) {
 	w.load("")
-	// A port of the router is forwarded to c1, and one to a host that is not there.
+	// One port of the router is forwarded to c1. Another is forwarded to an open port of c1.
 	w.sh("r", `nft 'table ip forward { chain c {
 		type nat hook prerouting priority -100;
 		iifname wan0 tcp dport 7100 dnat to 10.1.0.2:7100
@@ -1464,8 +1465,8 @@ func partUnasked(t *testing.T, w *world) {
 		{"DNS answers, IPv4", netip.MustParseAddrPort("10.1.0.2:7100"), true},
 		{"DNS answers to a forwarded port", netip.MustParseAddrPort("192.0.2.1:7100"), true},
 	}
-	// flood sends all of it. So many DNS answers are to be queued; of what else comes in
-	// none ever is.
+	// flood sends packets of all cases. It expects that many queued DNS answers, and no other
+	// queued packets.
 	flood := func(answers int) {
 		t.Helper()
 		for _, c := range cases {
@@ -1485,14 +1486,14 @@ func partUnasked(t *testing.T, w *world) {
 					return segment(netip.AddrPortFrom(from, uint16(20000+i)), c.to, nfq.PSH|nfq.ACK, give)
 				})
 			})
-			// The kernel may lose some under load; none may be queued.
+			// The kernel may lose some under load, but must not queue any more than expected.
 			if n > want || n < want*9/10 {
 				t.Errorf("of %d unasked-for %s %d packets are queued, want %d", count, c.what, n, want)
 			}
 		}
 	}
 	flood(0)
-	// A host that is watched gets them, too: whether they pass is the firewall's to say.
+	// A watched host gets these packets too: the firewall decides whether they pass.
 	for _, e := range [][2]string{{"watch4", "10.1.0.2"}, {"watch6", "fd01::2"}} {
 		w.set("add", e[0], e[1])
 	}
@@ -1504,7 +1505,7 @@ func partUnasked(t *testing.T, w *world) {
 	for _, e := range [][2]string{{"watch4", "10.1.0.2"}, {"watch6", "fd01::2"}} {
 		w.set("delete", e[0], e[1])
 	}
-	// What the LAN side says on a connection from outside comes to the queue, by a
+	// The data that the LAN side sends on a connection from outside is queued, with a
 	// forwarded port and without.
 	for _, to := range []string{"10.2.0.2:7000", "[fd02::2]:7000", "192.0.2.1:7101"} {
 		if n := w.during(func() {
@@ -1526,7 +1527,7 @@ func partUnasked(t *testing.T, w *world) {
 	w.load("")
 }
 
-// received is how many IP packets a host received so far, by its own account.
+// received returns how many IP packets a host has received, from the host's own counters.
 func (w *world) received(host string) (n int) {
 	w.t.Helper()
 	for _, l := range strings.Split(w.sh(host, "cat /proc/net/snmp /proc/net/snmp6"), "\n") {
@@ -1572,7 +1573,8 @@ func (w *world) inject(host string, count int, packet func(i int) []byte) {
 	})
 }
 
-// segment makes a TCP segment, datagram a UDP datagram, each with its IP header.
+// segment makes a TCP segment with its IP header. datagram makes a UDP datagram with its IP
+// header.
 func segment(from, to netip.AddrPort, flags byte, payload []byte) []byte {
 	b := binary.BigEndian.AppendUint16(nil, from.Port())
 	b = binary.BigEndian.AppendUint16(b, to.Port())
@@ -1587,8 +1589,8 @@ func datagram(from, to netip.AddrPort, payload []byte) []byte {
 	return ipPacket(from.Addr(), to.Addr(), nfq.ProtoUDP, 6, append(append(b, 0, 0), payload...))
 }
 
-// ipPacket puts an IP header before a transport header with its payload, and its
-// checksum into it.
+// ipPacket adds an IP header to a transport header and its payload. It writes the checksum of
+// the transport header.
 func ipPacket(from, to netip.Addr, proto byte, sumAt int, b []byte) []byte {
 	pseudo := append(append(from.AsSlice(), to.AsSlice()...), 0, proto)
 	pseudo = binary.BigEndian.AppendUint16(pseudo, uint16(len(b)))

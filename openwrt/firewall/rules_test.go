@@ -12,11 +12,11 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/config"
 )
 
-// ruleCases are the combinations of which the texts are kept in testdata/rules
-// and loaded into the kernel.
+// ruleCases are the combinations whose texts are stored in testdata/rules and loaded into the
+// kernel.
 var ruleCases = []struct {
 	name   string
-	conf   string // options of the p2pwall section, and what follows it
+	conf   string // options of the p2pwall section, and further sections
 	target Target
 }{
 	{"nft", alone, Target{config.BackendNFT, config.SetsNFT, []string{"br-lan"}, true}},
@@ -41,7 +41,7 @@ var ruleCases = []struct {
 	{"iptables-reject", "option action reject\nconfig protocol fasttrack\noption pong off\n" + alone, Target{config.BackendIPTables, config.SetsIPSet, []string{"br-lan"}, true}},
 	{"iptables-no-http", "config protocol fasttrack\noption http 0\n" + alone, Target{config.BackendIPTables, config.SetsOff, []string{"br-lan"}, true}},
 
-	// BitTorrent beside it, which is the default.
+	// With BitTorrent, which is on by default.
 	{"torrent-nft", "", Target{config.BackendNFT, config.SetsNFT, []string{"br-lan"}, true}},
 	{"torrent-nft-queues", exemptConf + "option queues 3\n", Target{config.BackendNFT, config.SetsNFT, []string{"br-lan", "br-guest"}, true}},
 	{"torrent-nft-monitor", "config protocol bittorrent\noption mode monitor\noption name off\n", Target{config.BackendNFT, config.SetsNFT, []string{"br-lan"}, true}},
@@ -56,7 +56,7 @@ var ruleCases = []struct {
 	{"torrent-iptables-monitor", "config protocol bittorrent\noption mode monitor\n", Target{config.BackendIPTables, config.SetsIPSet, []string{"br-lan"}, true}},
 	{"torrent-iptables-no-sets", "", Target{config.BackendIPTables, config.SetsOff, []string{"br-lan"}, true}},
 
-	// What is marked in place of being cut.
+	// In mode mark: marked, not cut.
 	{"mark-nft", allMarked, Target{config.BackendNFT, config.SetsNFT, []string{"br-lan"}, true}},
 	{"mark-nft-route", routed + "option queues 2\n" + someMarked, Target{config.BackendNFT, config.SetsNFT, []string{"br-lan", "br-guest"}, true}},
 	{"mark-nft-no-dscp", "option dscp off\n" + routed + "option offload leave\n" + someMarked, Target{config.BackendNFT, config.SetsNFT, []string{"br-lan"}, true}},
@@ -74,7 +74,7 @@ const (
 	routed     = "option ct_mark 0x00010000/0x00ff0000\n"
 )
 
-// alone is FastTrack without BitTorrent.
+// alone switches BitTorrent off, so that only FastTrack remains.
 const alone = "config protocol bittorrent\noption mode off\n"
 
 const exemptConf = `list exempt 192.168.1.20
@@ -107,8 +107,8 @@ func TestRulesGolden(t *testing.T) {
 	}
 }
 
-// TestQueueStatement has nft itself read the forms used; a kernel without the
-// queue refuses them with another error than the one for bad syntax.
+// TestQueueStatement checks that nft reads the two forms of the statement. A kernel without
+// the queue refuses them with an error other than the one for bad syntax.
 func TestQueueStatement(t *testing.T) {
 	netns.Need(t, "nft")
 	netns.Enter(t)
@@ -120,7 +120,7 @@ func TestQueueStatement(t *testing.T) {
 	}
 }
 
-// TestRulesLoad loads every text for real, twice, with both flavours of iptables.
+// TestRulesLoad loads every text into the kernel, twice, with both flavours of iptables.
 func TestRulesLoad(t *testing.T) {
 	netns.Need(t, "nft")
 	for _, c := range ruleCases {
@@ -159,8 +159,8 @@ func TestRulesLoad(t *testing.T) {
 	}
 }
 
-// TestIPSetText loads the rules for ipset with types of sets that this kernel has
-// in place of those it may not have.
+// TestIPSetText loads the rules for ipset. It replaces types of sets that this kernel may
+// lack.
 func TestIPSetText(t *testing.T) {
 	netns.Need(t, "ipset")
 	for _, c := range ruleCases {

@@ -11,7 +11,7 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/config"
 )
 
-// TestTrial has iptables refuse the rules.
+// TestTrial checks that TryIPTables returns the errors of iptables.
 func TestTrial(t *testing.T) {
 	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		c := config.Default()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package program finds and runs the system's own programs. It is os/exec in small:
-// that package costs 200 KB of flash.
+// Package program finds and runs the system's own programs. It is a small os/exec: that
+// package costs 200 KB of flash.
 package program
 
 import (
@@ -16,17 +16,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runTimeout bounds every program that is run: a hanging one must not take the
-// daemon with it.
+// runTimeout limits the run time of every program, so that a program that hangs does not
+// block the daemon.
 const runTimeout = 10 * time.Second
 
-// ErrMissing is what runTool's error is when the program is not installed.
+// ErrMissing is the error for a program that is not installed.
 var ErrMissing = errors.New("not found")
 
-// Dirs are where the system's own programs are, whatever PATH says.
+// Dirs are the directories of the system's own programs. They are searched even if PATH lacks
+// them.
 var Dirs = []string{"/usr/sbin", "/sbin", "/usr/bin", "/bin"}
 
-// Find finds a program in PATH or systemDirs.
+// Find finds a program in PATH or Dirs.
 func Find(name string) (string, error) {
 	dirs := strings.Split(os.Getenv("PATH"), ":")
 	for _, dir := range append(dirs, Dirs...) {
@@ -47,31 +48,31 @@ func Have(name string) bool {
 	return err == nil
 }
 
-// Run runs a program with a text as its input and returns what it prints.
-// What it says to stderr becomes part of the error.
+// Run runs a program with a text as its input and returns its output. The error includes the
+// program's messages on stderr.
 func Run(input, name string, args ...string) (string, error) {
 	return Start(input, name, args...).Wait()
 }
 
-// Program is a program that runs.
+// Program is a running program.
 type Program struct {
-	_         [0]func() // is not compared, which would cost flash
+	_         [0]func() // makes it not comparable, which saves flash
 	name      string
 	patience  time.Duration
 	p         *os.Process
-	err       error // it could not be started
+	err       error // why it could not be started
 	kill      *time.Timer
 	out, said chan string
 }
 
-// Start starts a program, to be waited for by end, for those that may run
-// side by side.
+// Start starts a program. The caller ends with Wait or Leave. Several programs may run side
+// by side.
 func Start(input, name string, args ...string) *Program {
 	return StartFor(runTimeout, []string{input}, name, args...)
 }
 
-// StartFor starts a program that may run for as long as patience. The first of the inputs
-// is its standard input; the program finds the others as its file descriptors from 3 on.
+// StartFor starts a program that may run for the time patience. The first of the inputs is
+// its standard input. The others are its file descriptors from 3 on.
 func StartFor(patience time.Duration, inputs []string, name string, args ...string) *Program {
 	t := &Program{name: name, patience: patience, out: make(chan string, 1), said: make(chan string, 1)}
 	path, err := Find(name)
@@ -85,11 +86,11 @@ func StartFor(patience time.Duration, inputs []string, name string, args ...stri
 	return t
 }
 
-// Failed stands for a program that was not started because of an error.
+// Failed returns a Program that was not started because of an error.
 func Failed(err error) *Program { return &Program{err: err} }
 
 func (t *Program) start(inputs []string, path string, args []string) error {
-	// A file as input needs no writer that could block.
+	// A file as input needs no goroutine that writes to a pipe and could block.
 	files := make([]*os.File, 3, 4)
 	for i, input := range inputs {
 		f, err := inputFile(input)
@@ -115,13 +116,13 @@ func (t *Program) start(inputs []string, path string, args []string) error {
 	}
 	defer errW.Close()
 	files[1], files[2] = outW, errW
-	// On the caller's thread, not in a goroutine: it may have a network
-	// namespace of its own.
+	// Start it on the caller's thread, not in a goroutine: the thread may have its own
+	// network namespace.
 	t.p, err = os.StartProcess(path, append([]string{t.name}, args...), &os.ProcAttr{
 		Env:   append(os.Environ(), "LC_ALL=C"),
 		Files: files,
-		// A group of its own: an interrupt from the terminal must not stop
-		// it half way.
+		// It gets its own process group: an interrupt from the terminal must not stop the
+		// program half way.
 		Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
 	if err != nil {
@@ -135,14 +136,14 @@ func (t *Program) start(inputs []string, path string, args []string) error {
 	return nil
 }
 
-// Kill ends the program with all that it has started. Wait has to be called all the same.
+// Kill ends the program and all that it has started. The caller must still call Wait.
 func (t *Program) Kill() {
 	if t.p != nil {
 		_ = syscall.Kill(-t.p.Pid, syscall.SIGKILL)
 	}
 }
 
-// Wait waits for the program and returns what it printed.
+// Wait waits for the program and returns its output.
 func (t *Program) Wait() (string, error) {
 	if t.err != nil {
 		return "", t.err
@@ -161,19 +162,19 @@ func (t *Program) Wait() (string, error) {
 	return out, nil
 }
 
-// Leave lets the program end by itself, if nobody has waited for it.
+// Leave lets the program end by itself, without a call of Wait.
 func (t *Program) Leave() {
 	if t.p != nil {
 		go t.p.Wait()
 	}
 }
 
-// toolError is a program that ended with a failure.
+// toolError is the error of a program that failed.
 type toolError struct {
 	name, status, said string
 }
 
-// Error returns the beginning of what the program said, on one line.
+// Error returns the first lines of the program's messages, joined to one line.
 func (e *toolError) Error() string {
 	s := e.said
 	if s == "" {
@@ -193,8 +194,8 @@ func (e *toolError) Error() string {
 	return s
 }
 
-// readSome reads to the end, or as long as the program may run, keeping no more than
-// a MiB. io.Copy would bring splice and sendfile into the binary.
+// readSome reads to the end, but no longer than patience. It keeps about 1 MiB at most. It
+// avoids io.Copy, which would bring splice and sendfile into the binary.
 func readSome(f *os.File, to chan<- string, patience time.Duration) {
 	defer f.Close()
 	_ = f.SetReadDeadline(time.Now().Add(patience))
@@ -212,7 +213,7 @@ func readSome(f *os.File, to chan<- string, patience time.Duration) {
 	}
 }
 
-// inputFile returns a file in memory that holds a text.
+// inputFile returns a file in memory that contains the text.
 func inputFile(text string) (*os.File, error) {
 	if text == "" {
 		return os.Open(os.DevNull)

@@ -50,7 +50,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestStart: programs run side by side, and one that nobody waits for goes on.
+// TestStart: programs run side by side, and a program that nobody waits for runs on.
 func TestStart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "f")
 	a := Start("", "sh", "-c", "until [ -e '"+file+"' ]; do sleep 0.01; done; echo a")

@@ -4,7 +4,8 @@ package procd
 
 import "github.com/p2pwall/p2pwall/procd/syslog"
 
-// complaints are what was said last about each subject: what goes on is said once.
+// complaints are the last warnings about each subject. A warning that stays true is
+// logged once.
 type complaints struct {
 	log  *syslog.Logger
 	last map[string]string
@@ -14,7 +15,8 @@ func newComplaints(log *syslog.Logger) *complaints {
 	return &complaints{log: log, last: map[string]string{}}
 }
 
-// say logs a line about a subject, once until it changes; "" ends it.
+// say logs a warning about a subject if it differs from the last one; "" says that all is
+// well.
 func (c *complaints) say(subject, what string) {
 	if c.last[subject] == what {
 		return

@@ -25,8 +25,8 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// daemon is a running wall. It belongs to Run's goroutine. What others need of it they
-// get by status, which has a lock, and from the engines by state.Loop.Do.
+// daemon is the running service. It belongs to Run's goroutine. Other goroutines read
+// status, which has a lock, and reach the engines by state.Loop.Do.
 type daemon struct {
 	*complaints
 	o       Options
@@ -47,12 +47,12 @@ type daemon struct {
 	flows    *flowCutter
 	locks    lockSharer
 
-	rounds  int // of keepHouse
+	rounds  int // how often keepHouse ran
 	names   names
-	place   atomic.Pointer[time.Location] // nil: the system's
+	place   atomic.Pointer[time.Location] // the router's time zone; nil: the system's
 	inbound chan string                   // what inboundOpen found
 	failed  chan error
-	done    chan struct{} // closed at the end, for the helpers
+	done    chan struct{} // closed at the end, which ends the helpers
 	helpers sync.WaitGroup
 }
 
@@ -79,7 +79,7 @@ func newDaemon(o Options, c config.Config) *daemon {
 	return d
 }
 
-// start brings everything up. On an error the caller stops what is up.
+// start starts everything. On an error the caller stops what was started.
 func (d *daemon) start() error {
 	c := &d.status.cfg
 	if err := d.findDevices(); err != nil && !errors.Is(err, errNoLAN) {
@@ -118,7 +118,7 @@ func (d *daemon) start() error {
 		d.status.setRules("none (--no-rules)", string(config.SetsOff), true)
 		return nil
 	case len(d.status.names) == 0:
-		// What an instance before this one left is for devices of that one.
+		// The rules of an earlier instance are for devices that this one does not have.
 		d.status.setRules("none (no LAN device)", string(config.SetsOff), false)
 		return d.rules.keeper.Remove()
 	}
@@ -147,7 +147,7 @@ func (d *daemon) openQueues(c *config.Config) error {
 	return nil
 }
 
-// engineConfig is what engines are told of a configuration.
+// engineConfig returns the part of a configuration that engines need.
 func (d *daemon) engineConfig(c *config.Config) state.Config {
 	e := config.EngineConfig(*c)
 	e.Policies = d.policies.told
@@ -180,7 +180,8 @@ func (d *daemon) listen(c *config.Config) (err error) {
 	return err
 }
 
-// startHelpers starts the goroutines that wait for others, so that no worker has to.
+// startHelpers starts the goroutines that wait for other programs or the kernel. Workers
+// must not wait.
 func (d *daemon) startHelpers(c *config.Config) {
 	d.helpers.Go(func() { d.journal.Run(d.done, d.listener.each()) })
 	d.helpers.Go(func() { d.notifier.Watch(d.done) })
@@ -193,13 +194,13 @@ func (d *daemon) startHelpers(c *config.Config) {
 	}
 }
 
-// stop ends everything that is up. For a successor, rules and sets stay: what is
-// locked stays locked by the kernel alone.
+// stop ends everything that was started. For a successor rules and sets stay: the kernel
+// alone goes on blocking what is locked.
 func (d *daemon) stop(successor bool) {
 	d.rules.countGone()
 	if d.server != nil {
 		d.save(true)
-		if !successor { // it begins with what is in RAM
+		if !successor { // a successor reads the copy in RAM
 			d.files.flashHistory(&d.history, d.status.cfg.HistoryFile)
 		}
 	}
@@ -220,7 +221,7 @@ func (d *daemon) stop(successor bool) {
 	}
 }
 
-// save writes the state files: all, or those of engines that did something.
+// save writes all state files, or only those of engines whose counters changed.
 func (d *daemon) save(all bool) {
 	d.history.Take(d.now(), d.workers.do)
 	d.files.save(all, d.workers, d.journal)
@@ -228,10 +229,11 @@ func (d *daemon) save(all bool) {
 }
 
 // errNoLAN says that no LAN device is known. A daemon that starts so waits for a
-// configuration that names one: to end would only have it started again.
+// configuration that names one. If it ended, the service manager would only start it
+// again.
 var errNoLAN = errors.New("no LAN device is known")
 
-// findDevices reads which devices are the LAN's.
+// findDevices finds the LAN's devices.
 func (d *daemon) findDevices() error {
 	names, missing, err := d.status.cfg.LANDevices()
 	if err != nil {
@@ -258,10 +260,10 @@ func (d *daemon) findDevices() error {
 	return nil
 }
 
-// historyEvery is in which of so many rounds of keepHouse the history is brought up to date.
+// historyEvery: the history is brought up to date in every tenth round of keepHouse.
 const historyEvery = 10
 
-// keepHouse looks after devices and rules.
+// keepHouse checks devices, policies and rules. It runs every second.
 func (d *daemon) keepHouse() {
 	d.watchDevices()
 	d.watchPolicies()
@@ -275,7 +277,7 @@ func (d *daemon) keepHouse() {
 	d.lookForTrouble()
 }
 
-// watchDevices sees devices come and go, and their addresses change.
+// watchDevices notes devices that come or go, and addresses that change.
 func (d *daemon) watchDevices() {
 	now, err := lan.Devices(d.status.names)
 	said := ""
@@ -299,7 +301,7 @@ func (d *daemon) watchDevices() {
 	}
 }
 
-// summary says in one line what the wall stands on.
+// summary says in one line which devices are watched, and by which rules and sets.
 func (d *daemon) summary() string {
 	s := &d.status
 	if len(s.names) == 0 {

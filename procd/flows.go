@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	// flowPause is the least time between two readings of the connection table,
-	// and flowShare what one takes at least of the time until the next: a large
-	// table and a client that finds peers all the time leave the processor alone.
+	// flowPause is the shortest time between two readings of the connection table. After
+	// a reading that took t, the next one starts flowShare times t later at the earliest.
+	// So a large table and a busy client cannot use up the processor.
 	flowPause = 200 * time.Millisecond
 	flowShare = 20
 )
 
-// flowCutter takes connections out of the kernel's connection table that were decided
-// before they were to be cut: one that is offloaded past the rules comes back to them,
-// one that the rules let pass as decided is looked at again.
+// flowCutter deletes entries from the kernel's connection table: those of connections
+// that were let through before their host was locked. An offloaded connection then comes
+// back to the rules. A connection that the rules let pass as decided is looked at again.
 type flowCutter struct {
 	log    *syslog.Logger
 	due    chan struct{}
@@ -33,15 +33,15 @@ func newFlowCutter(log *syslog.Logger) *flowCutter {
 	return &flowCutter{log: log, due: make(chan struct{}, 1)}
 }
 
-// note has the engines asked for what is to go. It does not wait.
+// note makes run ask the engines which connections to cut. It does not wait.
 func (f *flowCutter) note() {
 	select {
 	case f.due <- struct{}{}:
-	default: // they will be asked
+	default: // run will ask them anyway
 	}
 }
 
-// run calls cut, each time that there is something to cut, until done is closed.
+// run calls cut after each note, until done is closed.
 func (f *flowCutter) run(done <-chan struct{}, cut func() error) {
 	for {
 		select {
@@ -63,14 +63,14 @@ func (f *flowCutter) run(done <-chan struct{}, cut func() error) {
 	}
 }
 
-// skipped reports whether flows to a port are not looked at anew. Of TCP all are, because
-// clients use the ports of services as well, and what is in their middle shows what they
-// are.
+// skipped reports whether flows to a port are left in the table. All TCP flows are looked
+// at again: clients use the ports of services as well, and packets in the middle of a
+// connection show what it is.
 func skipped(proto uint8, port uint16) bool {
 	return proto == nfq.ProtoUDP && detect.WellKnown(proto, port)
 }
 
-// cutFlows cuts what the engines want to have cut.
+// cutFlows cuts or marks the connections that the engines name.
 func (w workers) cutFlows(marks nfq.Marks, lan []netip.Prefix) error {
 	f := state.NewFlows()
 	w.do(func(e *state.Engine, now state.Time) { e.FlowsToCut(f, now) })

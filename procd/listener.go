@@ -12,8 +12,8 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// listener does with every event what the configuration asks for: a line in the log, a
-// command, and a message.
+// listener handles every event as the configuration asks: a line in the log, a command, a
+// message.
 type listener struct {
 	log    *syslog.Logger
 	outbox *outbox.Outbox
@@ -23,8 +23,8 @@ type listener struct {
 	commands *events.Commands
 }
 
-// configure takes a new configuration. What runs on events is started anew only when it
-// is another program.
+// configure takes a new configuration. It starts a new command runner only if the
+// command's path changed.
 func (l *listener) configure(c *config.Config) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -38,14 +38,14 @@ func (l *listener) configure(c *config.Config) {
 	}
 }
 
-// close ends what runs on events.
+// close ends the command runner.
 func (l *listener) close() {
 	if l.commands != nil {
 		l.commands.Close()
 	}
 }
 
-// each returns the function that is called with every event.
+// each returns the function that the journal calls with every event.
 func (l *listener) each() func(*events.Entry) {
 	var commands *events.Commands
 	var classes config.LogClasses
@@ -62,7 +62,7 @@ func (l *listener) each() func(*events.Entry) {
 	}
 }
 
-// wanted says which events belong to which class of the configuration.
+// wanted reports whether the configuration's log classes include an event.
 func wanted(classes config.LogClasses, e *events.Entry) bool {
 	switch e.Class {
 	case state.ClassClient, state.ClassTable:
@@ -75,7 +75,7 @@ func wanted(classes config.LogClasses, e *events.Entry) bool {
 	case state.ClassProbe:
 		return classes&config.LogPeers != 0
 	case state.ClassPacket:
-		return true // the engine emits only those that are asked for
+		return true // the engine emits only those that the configuration asks for
 	}
-	return false // told where it happened
+	return false // the code that emits such an event logs it itself
 }

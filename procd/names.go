@@ -10,12 +10,12 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/config"
 )
 
-// names knows what hosts are called. It may be asked from any goroutine.
+// names knows the names of hosts. Any goroutine may use it.
 type names struct {
 	mu     sync.Mutex
-	own    []config.HostName // of the configuration
+	own    []config.HostName // from the configuration
 	file   textFile
-	peers  []config.HostName // of WireGuard
+	peers  []config.HostName // from WireGuard
 	leases textFile
 	leased []config.Lease
 }
@@ -27,8 +27,8 @@ func (n *names) configure(c *config.Config) {
 	n.mu.Unlock()
 }
 
-// of returns the name of a host, "" where nobody has told one. What the configuration
-// says comes first.
+// of returns the name of a host, "" if it is not known. A name from the configuration
+// comes first, then WireGuard's, then one from the DHCP leases.
 func (n *names) of(a nfq.Addr, mac nfq.MAC) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -52,8 +52,7 @@ func (n *names) of(a nfq.Addr, mac nfq.MAC) string {
 	return ""
 }
 
-// now is the time on the clock of the wall at the router's place. It may be called from
-// any goroutine.
+// now is the time in the router's time zone. Any goroutine may call it.
 func (d *daemon) now() time.Time {
 	if where := d.place.Load(); where != nil {
 		return time.Now().In(where)

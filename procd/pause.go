@@ -10,14 +10,14 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// pause is for how long nothing is looked for. It ends by itself, and with the daemon. The
-// goroutines of the control socket set it; a look at the policies brings it into force.
+// pause is how long all policies are off. It ends by itself, and with the daemon. The
+// goroutines of the control socket set it; the next round of watchPolicies applies it.
 type pause struct {
-	begin time.Time    // counts by the monotonic clock: setting the time changes nothing
-	until atomic.Int64 // after begin; 0: there is none
+	begin time.Time    // monotonic: setting the clock does not change the pause
+	until atomic.Int64 // nanoseconds after begin; 0: no pause
 }
 
-// set has it last for d from now on; 0 ends it.
+// set lets the pause last for d from now; 0 ends it.
 func (p *pause) set(d time.Duration) {
 	if d > 0 {
 		d += time.Since(p.begin)
@@ -25,7 +25,7 @@ func (p *pause) set(d time.Duration) {
 	p.until.Store(int64(d))
 }
 
-// left is how long it still lasts.
+// left is how long the pause still lasts.
 func (p *pause) left() time.Duration {
 	return max(0, time.Duration(p.until.Load())-time.Since(p.begin))
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// policies knows which policies hold: it looks at the clock, at the leases and at the
-// devices, so that the engines need not.
+// policies finds out which policies hold. It reads the clock, the leases and the devices,
+// so that the engines need not.
 type policies struct {
 	*complaints
 	clock   func() time.Time
@@ -21,19 +21,20 @@ type policies struct {
 	zone    textFile
 	devices textFile
 	known   []config.Lease
-	where   *time.Location // nil: the system's
+	where   *time.Location // the time zone; nil: the system's
 	told    []state.Policy
 	pause   pause
 }
 
-// textFile is a file that is read again when it has changed.
+// textFile is a text file that is read again when its time or size has changed.
 type textFile struct {
 	text    string
 	changed time.Time
 	size    int64
 }
 
-// read reads the first of the files that is there, and reports whether there is news.
+// read reads the first of the files that exists, and reports whether the text may have
+// changed.
 func (f *textFile) read(paths ...string) bool {
 	for _, path := range paths {
 		i, err := os.Stat(path)
@@ -55,7 +56,7 @@ func (f *textFile) read(paths ...string) bool {
 	return news
 }
 
-// now returns the policies that hold.
+// now returns the policies that hold now.
 func (p *policies) now(c *config.Config, devices []state.Device) []state.Policy {
 	if p.pause.left() > 0 {
 		return paused()
@@ -91,7 +92,7 @@ func (p *policies) now(c *config.Config, devices []state.Device) []state.Policy 
 	s.Leases = p.known
 	if networks {
 		p.devices.read(c.DevicesFile)
-		s.Networks, _ = config.ReadDevices(strings.NewReader(p.devices.text), c.DevicesFile) // faults were said at the start
+		s.Networks, _ = config.ReadDevices(strings.NewReader(p.devices.text), c.DevicesFile) // faults were logged at the start
 	}
 	return c.EnginePolicies(&s)
 }
@@ -113,7 +114,7 @@ func (p *policies) findZone() {
 	}
 }
 
-// watchPolicies tells the engines when other policies hold than before.
+// watchPolicies tells the engines when the set of policies that hold has changed.
 func (d *daemon) watchPolicies() {
 	c := &d.status.cfg
 	if len(c.Policies)+len(d.policies.told) == 0 && d.policies.pause.left() == 0 {
@@ -145,7 +146,7 @@ func (d *daemon) watchPolicies() {
 	}
 }
 
-// samePolicies reports whether two lists say the same.
+// samePolicies reports whether two lists are equal.
 func samePolicies(a, b []state.Policy) bool {
 	if len(a) != len(b) {
 		return false

@@ -10,8 +10,8 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// merge gives a new configuration the old values of options that a running daemon
-// cannot change, and returns their names where the values are others.
+// merge keeps the old values of options that a running daemon cannot change. It returns
+// the names of those options whose new values differ.
 func merge(c *config.Config, old *config.Config) (restart []string) {
 	for _, x := range []struct {
 		what    string
@@ -36,7 +36,7 @@ func merge(c *config.Config, old *config.Config) (restart []string) {
 	return restart
 }
 
-// reload reads the configuration anew. A bad one changes nothing.
+// reload reads the configuration again. A configuration with errors changes nothing.
 func (d *daemon) reload() {
 	c, err := config.Load(d.o.Config)
 	if err == nil && !c.Enabled {

@@ -16,8 +16,7 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// rules has the firewall's rules and the kernel's sets be what the configuration asks
-// for.
+// rules keeps the firewall's rules and the kernel's sets as the configuration asks.
 type rules struct {
 	*complaints
 	keeper  firewall.Keeper
@@ -25,17 +24,17 @@ type rules struct {
 	journal *events.Journal
 	workers workers
 	groups  nfq.Groups
-	loaded  bool // or half so
-	// ours says that what is in the sets is of this run, or of one whose state was
-	// restored.
+	loaded  bool // also after a load that failed half way
+	// ours says that the sets' content is of this run, or of an earlier run whose state
+	// was restored.
 	ours   bool
-	rounds int // of check
+	rounds int // how often check ran
 }
 
 // begin loads the rules for the first time.
 func (r *rules) begin(c *config.Config) error {
 	var suspects []nfq.AddrPort
-	if !r.ours { // load sets it
+	if !r.ours { // before load, which sets ours
 		suspects = r.lookAgain(c)
 	}
 	if err := r.load(c); err != nil {
@@ -50,15 +49,16 @@ func (r *rules) change(old, c *config.Config) {
 	if err := r.load(c); err != nil {
 		r.log.Errorf("rules: %v", err)
 	}
-	// What was taken for decided so far is not for these rules.
+	// The old rules let flows pass as decided that the new rules must see.
 	if c.Sifts() && !old.Sifts() || c.Exempt.Lacks(old.Exempt) {
 		r.workers.suspect(r.lookAgain(c))
 	}
 }
 
-// lookAgain has the kernel count the LAN's UDP flows anew, so that the rules
-// find none that is past its first packets. It returns who may be a client, to be
-// asked when the rules are there.
+// lookAgain removes the LAN's UDP flows from the connection table. The kernel then counts
+// their packets from zero, and the rules see the first packets of each flow again. It
+// returns hosts that may run a client; the caller probes them when the rules are in
+// place.
 func (r *rules) lookAgain(c *config.Config) (suspects []nfq.AddrPort) {
 	var err error
 	if lan := r.status.lan(); c.Sifts() {
@@ -72,11 +72,11 @@ func (r *rules) lookAgain(c *config.Config) (suspects []nfq.AddrPort) {
 	return suspects
 }
 
-// load puts the rules in place and opens the sets they have.
+// load loads the rules and opens their sets.
 func (r *rules) load(c *config.Config) error {
 	r.loaded = true
 	l, err := r.keeper.Load(c, r.status.names)
-	r.workers.setRepeat(r.keeper.Target().Repeats()) // it may have failed, and those of before hold
+	r.workers.setRepeat(r.keeper.Target().Repeats()) // if Load failed, the old rules are still in force
 	for _, line := range l.Degraded {
 		r.log.Warnf("%s", line)
 	}
@@ -97,8 +97,8 @@ func (r *rules) load(c *config.Config) error {
 	return nil
 }
 
-// openSets opens the sets for each worker. What a former run left in them goes,
-// unless its state was restored.
+// openSets opens the sets for each worker. It clears what an earlier run left in them,
+// unless the state of that run was restored.
 func (r *rules) openSets(kind config.SetsKind) error {
 	open := nfq.OpenNFTSets
 	if kind == config.SetsIPSet {
@@ -126,8 +126,8 @@ func (r *rules) openSets(kind config.SetsKind) error {
 	return nil
 }
 
-// joinGroups has searches for peers in the LAN come to the rules, if they are looked
-// for.
+// joinGroups joins the multicast groups in which clients look for peers in the LAN, so
+// that the rules see those packets.
 func (r *rules) joinGroups(c *config.Config) {
 	var on []uint32
 	for i := range r.status.devices {
@@ -144,10 +144,10 @@ func (r *rules) joinGroups(c *config.Config) {
 	}
 }
 
-// goneEvery is in which of so many rounds of check the kernel's counters are read.
+// goneEvery: every third round of check reads the kernel's counters.
 const goneEvery = 3
 
-// check looks whether the rules are in place, and puts them back.
+// check tests whether the rules are in place, and puts them back if not.
 func (r *rules) check() {
 	if !r.loaded {
 		return
@@ -178,14 +178,15 @@ func (r *rules) check() {
 	r.journal.Record(&state.Event{Class: state.ClassSystem, What: state.EventRules})
 }
 
-// countGone has the first engine count what the kernel's sets dropped.
+// countGone adds the packets that the kernel's sets dropped to the counters of the first
+// engine.
 func (r *rules) countGone() {
 	if tcp, udp := r.keeper.Gone(); tcp+udp > 0 {
 		r.workers[0].loop.Do(func(e *state.Engine, now state.Time) { e.DroppedByKernel(tcp, udp, now) })
 	}
 }
 
-// remove takes away what was loaded.
+// remove removes the rules, if any were loaded.
 func (r *rules) remove() {
 	if !r.loaded {
 		return
@@ -197,8 +198,8 @@ func (r *rules) remove() {
 
 const acctFile = "/proc/sys/net/netfilter/nf_conntrack_acct"
 
-// countPackets has the kernel count the packets of connections, which the rules
-// need. OpenWrt does so by default, Debian does not.
+// countPackets makes the kernel count the packets of connections. The rules need these
+// counts. OpenWrt counts by default, Debian does not.
 func countPackets() error {
 	b, err := os.ReadFile(acctFile)
 	if err != nil || strings.TrimSpace(string(b)) != "0" {

@@ -13,24 +13,24 @@ import (
 	"github.com/p2pwall/p2pwall/procd/syslog"
 )
 
-// housekeeping is how often rules and devices are looked at.
+// housekeeping is how often the daemon checks rules and devices.
 const housekeeping = time.Second
 
-// savePeriod is how often the state is written when it changed.
+// savePeriod is how often the daemon writes its state, if the state has changed.
 const savePeriod = time.Minute
 
-// Options are what Run has to know beside the configuration.
+// Options are what Run needs beside the configuration.
 type Options struct {
-	_       [0]func() // is not compared, which would cost flash
+	_       [0]func() // not comparable: the code for == would cost flash
 	Config  string    // path of the configuration
-	NoRules bool      // somebody else loads rules
+	NoRules bool      // another program loads the rules
 	Version string
 	Log     *syslog.Logger
 }
 
-// Run is the service: it finds and blocks until the context or a signal ends it, and
-// takes its rules away again. SIGHUP has it read the configuration anew. SIGUSR2 ends
-// it for a successor: rules and sets stay. An error that it returns is in the log.
+// Run is the service. It blocks until the context or a signal ends it, and then removes
+// its rules. On SIGHUP it reads the configuration again. On SIGUSR2 it ends for a
+// successor: rules and sets stay. Run has logged the error that it returns.
 func Run(ctx context.Context, o Options) error {
 	cfg, err := config.Load(o.Config)
 	if err != nil {
@@ -42,11 +42,12 @@ func Run(ctx context.Context, o Options) error {
 		return nil
 	}
 	d := newDaemon(o, cfg)
-	// Signals from the first moment on: an early one must not leave rules.
+	// Signals are caught before start: an early signal must not end the program and leave
+	// its rules behind.
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR2)
-	// A log that nobody reads any more is no reason to end. To ignore the
-	// signal would be passed on to the programs that are run.
+	// The program goes on when nobody reads its log any more. The signal is caught, not
+	// ignored: child processes would inherit an ignored signal.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	if err := d.start(); err != nil {
 		d.stop(false)

@@ -8,10 +8,10 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// askStanding has hosts asked that have connections which this run has not looked at: they
-// may be of the time before, or of that since an earlier run has died. It reads the
-// connection table and asks the kernel about each host, so that it is nothing for Run's
-// goroutine.
+// askStanding probes hosts that have connections which this run has not seen begin. They
+// may be older than the daemon, or date from the time after an earlier run died. It reads
+// the connection table and asks the kernel about each host, which takes too long for
+// Run's goroutine.
 func (d *daemon) askStanding() {
 	all, err := nfq.StandingTCP(d.status.lan(), detect.WellKnown, detect.Meets)
 	if err != nil {
@@ -26,7 +26,7 @@ func (d *daemon) askStanding() {
 		x := &all[i]
 		n, err := nfq.Neighbour(d.status.deviceOf(&x.Addr), x.Addr)
 		if err != nil || !n.Known {
-			continue // the connection table remembers for days who has gone
+			continue // the host is gone; the connection table keeps its entries for days
 		}
 		d.workers.do(func(e *state.Engine, now state.Time) { e.Standing(x, n.MAC, now) })
 	}

@@ -16,18 +16,18 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// stateFiles are where locks and events outlive a restart: a file for each engine, and
-// one for the journal.
+// stateFiles keep locks, events and history over a restart: a file for each engine, one
+// for the journal and one for the history.
 type stateFiles struct {
-	_ [0]func() // not to be compared: the code for it costs flash
+	_ [0]func() // not comparable: the code for == would cost flash
 	*complaints
-	path    string    // of the first engine's; "" for none at all
-	version string    // of the program: a journal is of one version
+	path    string    // of the first engine's file; "" for no state files
+	version string    // of the program; only the same version can read its journal
 	logged  uint64    // the last event in the journal's file
-	flashed time.Time // when the history was put on flash
+	flashed time.Time // when the history was last written to flash
 }
 
-// ofEngine is the file of engine i.
+// ofEngine returns the path of engine i's file.
 func (f *stateFiles) ofEngine(i int) string {
 	if i == 0 || f.path == "" {
 		return f.path
@@ -35,7 +35,7 @@ func (f *stateFiles) ofEngine(i int) string {
 	return fmt.Sprintf("%s.%d", f.path, i)
 }
 
-// ofJournal is the file of the journal.
+// ofJournal returns the path of the journal's file.
 func (f *stateFiles) ofJournal() string {
 	if f.path == "" {
 		return ""
@@ -43,8 +43,8 @@ func (f *stateFiles) ofJournal() string {
 	return f.path + ".events"
 }
 
-// restore returns engine i, a fresh one, with what the last run left if there is
-// such a thing. A file that cannot be used is set aside, and the start goes on empty.
+// restore returns a fresh engine with the state that engine i of the last run saved, if
+// there is any. It sets a damaged file aside and returns an empty engine.
 func (f *stateFiles) restore(i int, now state.Time, fresh func() *state.Engine) (e *state.Engine, restored bool) {
 	e = fresh()
 	path := f.ofEngine(i)
@@ -69,7 +69,7 @@ func (f *stateFiles) restore(i int, now state.Time, fresh func() *state.Engine) 
 	return e, true
 }
 
-// restoreJournal enters the events of the last run.
+// restoreJournal reads the events of the last run into the journal.
 func (f *stateFiles) restoreJournal(j *events.Journal) {
 	path := f.ofJournal()
 	if path == "" {
@@ -84,7 +84,7 @@ func (f *stateFiles) restoreJournal(j *events.Journal) {
 	}
 }
 
-// save writes the files: all, or those of engines that did something.
+// save writes all files, or only those whose content changed.
 func (f *stateFiles) save(all bool, workers workers, j *events.Journal) {
 	for i, w := range workers {
 		path := f.ofEngine(i)
@@ -112,7 +112,8 @@ func (f *stateFiles) save(all bool, workers workers, j *events.Journal) {
 	}
 }
 
-// ofHistory is the file of the history that outlives a restart of the program.
+// ofHistory returns the path of the history's file in RAM. It survives a restart of the
+// program, not of the router.
 func (f *stateFiles) ofHistory() string {
 	if f.path == "" {
 		return ""
@@ -120,7 +121,7 @@ func (f *stateFiles) ofHistory() string {
 	return f.path + ".history"
 }
 
-// restoreHistory takes the history of the last run, or else what the flash has.
+// restoreHistory reads the history of the last run, or else the copy on flash.
 func (f *stateFiles) restoreHistory(t *history.Table, flash string) {
 	f.flashed = time.Now()
 	if st, err := os.Stat(flash); err == nil {
@@ -143,7 +144,7 @@ func (f *stateFiles) restoreHistory(t *history.Table, flash string) {
 	}
 }
 
-// setAside moves a damaged file away, and returns what is to be said of it.
+// setAside renames a damaged file, and returns the error to log.
 func setAside(path string, err error) error {
 	aside := path + ".damaged"
 	where := "moved to " + aside
@@ -153,21 +154,20 @@ func setAside(path string, err error) error {
 	return fmt.Errorf("%s: %w: %s", path, err, where)
 }
 
-// flashPeriod is how often the history is put on flash, which wears.
+// flashPeriod is how often the history is written to flash. Flash wears with each write.
 const flashPeriod = 24 * time.Hour
 
-// saveHistory writes the history, if there is something new, and once a day on flash as
-// well.
+// saveHistory writes the history if it has changed, and once a day to flash as well.
 func (f *stateFiles) saveHistory(t *history.Table, flash string) {
 	if path := f.ofHistory(); path != "" && t.Changed() {
 		f.sayHistory(writeState(path, t.Snapshot()))
 	}
-	if age := time.Since(f.flashed); age >= flashPeriod || age < 0 { // the clock was set
+	if age := time.Since(f.flashed); age >= flashPeriod || age < 0 { // age < 0: the clock was set back
 		f.flashHistory(t, flash)
 	}
 }
 
-// flashHistory puts the history on flash, if it is to be there.
+// flashHistory writes the history to flash, if the configuration asks for that.
 func (f *stateFiles) flashHistory(t *history.Table, flash string) {
 	if flash == "" {
 		return
@@ -184,7 +184,7 @@ func (f *stateFiles) sayHistory(err error) {
 	f.say("history", what)
 }
 
-// maxState is more than any state file has: 1024 clients with 256 peers each.
+// maxState is more bytes than any state file has: 1024 clients with 256 peers each.
 const maxState = 32 << 20
 
 // writeState replaces a state file in one step.
@@ -203,7 +203,7 @@ func writeState(path string, b []byte) error {
 	return err
 }
 
-// writeSynced writes a file that is whole also when the power goes.
+// writeSynced writes a file and syncs it, so that it is whole even after a power cut.
 func writeSynced(path string, b []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -219,7 +219,7 @@ func writeSynced(path string, b []byte) error {
 	return err
 }
 
-// readState returns what the last run left; nil where there is nothing.
+// readState reads a file of the last run; nil if there is none.
 func readState(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -15,8 +15,8 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// status is what other goroutines may know of the daemon. Run's goroutine alone writes
-// it, with the lock, and so may read it without.
+// status is what other goroutines may know of the daemon. Only Run's goroutine writes it,
+// and holds the lock while it does. It may read status without the lock.
 type status struct {
 	o       *Options
 	started time.Time
@@ -33,28 +33,28 @@ type status struct {
 	holding []string // names of the policies that hold
 }
 
-// setRules says how the rules are.
+// setRules notes which rules and sets are loaded, and whether they are in place.
 func (s *status) setRules(backend, sets string, ok bool) {
 	s.mu.Lock()
 	s.backend, s.sets, s.rulesOK = backend, sets, ok
 	s.mu.Unlock()
 }
 
-// setDevices says which devices the LAN has, by names and as they are.
+// setDevices notes the configured names of the LAN's devices, and the devices that exist.
 func (s *status) setDevices(names []string, devices []state.Device) {
 	s.mu.Lock()
 	s.names, s.devices = names, devices
 	s.mu.Unlock()
 }
 
-// setConfig says which configuration is in force.
+// setConfig notes the configuration in force.
 func (s *status) setConfig(c *config.Config, restart []string) {
 	s.mu.Lock()
 	s.cfg, s.restart = *c, restart
 	s.mu.Unlock()
 }
 
-// setPolicies says which policies hold.
+// setPolicies notes which policies hold.
 func (s *status) setPolicies(list []state.Policy) {
 	var names []string
 	for i := range list {
@@ -83,7 +83,7 @@ func (s *status) lan() []netip.Prefix {
 	return lan
 }
 
-// deviceOf returns the index of the LAN device whose network an address is of, or 0.
+// deviceOf returns the index of the LAN device whose network contains an address, or 0.
 func (s *status) deviceOf(a *nfq.Addr) uint32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

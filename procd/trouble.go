@@ -11,26 +11,27 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// troubles are why the wall cannot protect; "" stands for none.
+// troubles are the reasons why the program cannot protect the network; "" stands for
+// none.
 type troubles struct {
 	rules, queue, inbound string
-	now, said             string // as it is, and as it was told
-	lasts                 int    // for how many rounds it is so
+	now, said             string // the reasons now, and those told last
+	lasts                 int    // for how many rounds now has been the same
 }
 
-// lasting is for how many rounds of keepHouse something must be wrong to be told.
+// lasting is the number of rounds of keepHouse after which a trouble is told.
 const lasting = 30
 
 const (
-	// queueEvery and inboundEvery are in which of so many rounds of keepHouse the queue
-	// and the firewall are looked at. The latter runs programs.
+	// Every queueEvery rounds, keepHouse checks the queue. Every inboundEvery rounds it
+	// checks the firewall, first in round inboundFirst: that check runs programs.
 	queueEvery   = 10
 	inboundEvery = 3600
 	inboundFirst = 60
 )
 
-// lookForTrouble tells who wants to know when the wall cannot protect, and when it can
-// again.
+// lookForTrouble sends a message when the program cannot protect the network, and one
+// when it can again.
 func (d *daemon) lookForTrouble() {
 	t := &d.troubles
 	wanted := false
@@ -76,7 +77,8 @@ func (d *daemon) lookForTrouble() {
 	}
 }
 
-// inboundOpen says whether the firewall lets connections in, "" if it does not.
+// inboundOpen says in which way the firewall lets connections from outside in, "" if it
+// does not.
 func (s *status) inboundOpen() string {
 	for _, f := range s.check() {
 		if f.Code == "inbound-open" {
@@ -86,13 +88,13 @@ func (s *status) inboundOpen() string {
 	return ""
 }
 
-// lastWords tells that the queue has failed, which ends the daemon.
+// lastWords sends the message that the queue has failed. This failure ends the daemon.
 func (d *daemon) lastWords(err error) {
 	d.outbox.Trouble("the queue failed: " + err.Error())
 	d.outbox.Flush(lastPatience)
 }
 
-// lastPatience is how long the end of the daemon waits for its last message.
+// lastPatience is how long the daemon waits at its end for its last message to be sent.
 const lastPatience = 8 * time.Second
 
 // describe returns the program that was found on a host, and the host's name.

@@ -15,13 +15,12 @@ import (
 
 const passwd = "/etc/passwd"
 
-// Become gives up root for the account name and executes the program anew with
-// the arguments args. It keeps what the wall needs, to administer the network and
-// to send raw packets, also for the programs it calls. It returns only on an
-// error.
+// Become changes from root to the account name and executes the program again with the
+// arguments args. It keeps two capabilities, also for the programs it calls: to
+// administer the network and to send raw packets. It returns only on an error.
 //
-// Executing anew is the way by which all threads have the new identity at once,
-// and by which the kernel hands the capabilities on.
+// Executing again gives all threads the new identity at once, and makes the kernel pass
+// the capabilities on.
 func Become(name string, args []string) error {
 	text, err := os.ReadFile(passwd)
 	if err != nil {
@@ -34,8 +33,8 @@ func Become(name string, args []string) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("only root can become user %s: start as root, or leave --user out", name)
 	}
-	// The system calls below are for this thread alone, and so is execve
-	// then: it ends the others.
+	// The system calls below change this thread alone. So execve must run on it; execve
+	// ends the other threads.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := change(uid, gid); err != nil {
@@ -56,7 +55,7 @@ func account(text, name string) (uid, gid int, err error) {
 		if err == nil {
 			gid, err = strconv.Atoi(f[3])
 		}
-		// On ARM the system calls of change take 16 bits.
+		// On ARM the system calls in change take 16-bit ids.
 		const most = 0xfffe
 		if err != nil || uid < 0 || gid < 0 || uid > most || gid > most {
 			return 0, 0, fmt.Errorf("%s: the line of user %s cannot be used", passwd, name)
@@ -69,7 +68,7 @@ func account(text, name string) (uid, gid int, err error) {
 	return 0, 0, fmt.Errorf("there is no user %s: create it, or leave --user out", name)
 }
 
-// change changes the calling thread.
+// change gives the calling thread the user, the group and only the two capabilities.
 func change(uid, gid int) error {
 	const keep = 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW
 	if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {

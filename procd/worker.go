@@ -13,13 +13,13 @@ import (
 
 // worker is one queue with its engine.
 type worker struct {
-	_          [0]func() // is not compared, which would cost flash
+	_          [0]func() // not comparable: the code for == would cost flash
 	queue      *nfq.Queue
 	sender     *nfq.Sender
 	loop       *state.Loop
 	sets       *nfq.SetWriter
 	neighbours *nfq.NeighbourAsker
-	saved      state.Counters // what the state file was written with
+	saved      state.Counters // the counters when the state file was written
 }
 
 // openWorker opens queue number i of a configuration.
@@ -43,8 +43,8 @@ func openWorker(c *config.Config, i int, log *syslog.Logger) (*worker, error) {
 	return w, nil
 }
 
-// start gives the worker its engine, and the engine what it asks others with. The loop
-// does not run yet.
+// start gives the worker its engine, and the engine its TCP prober and its neighbour
+// lookup. It does not start the loop.
 func (w *worker) start(e *state.Engine, clock func() state.Time, beat func(), log *syslog.Logger) {
 	w.loop = state.NewLoop(e, w.queue, clock)
 	w.loop.OnBeat = beat
@@ -63,8 +63,8 @@ func (w *worker) start(e *state.Engine, clock func() state.Time, beat func(), lo
 	e.SetNeighbours(w.neighbours)
 }
 
-// snapshot returns the engine's state and counters. The state is nil when it need not be
-// written: without all, when the engine did nothing since.
+// snapshot returns the engine's state and counters. The state is nil if all is false and
+// the counters are the same as at the last save.
 func (w *worker) snapshot(all bool) (b []byte, counters state.Counters) {
 	take := func(e *state.Engine, now state.Time) {
 		if counters = e.Counters; all || counters != w.saved {
@@ -72,12 +72,13 @@ func (w *worker) snapshot(all bool) (b []byte, counters state.Counters) {
 		}
 	}
 	if !w.loop.Do(take) {
-		take(w.loop.Engine, w.loop.Now()) // the loop failed: nobody owns the engine
+		take(w.loop.Engine, w.loop.Now()) // the loop failed: no goroutine owns the engine
 	}
 	return b, counters
 }
 
-// useSets has the engine write into the kernel's sets from now on, or into none.
+// useSets opens a writer for the kernel's sets k in place of the old one. With nil the
+// engine writes into no sets.
 func (w *worker) useSets(k *nfq.KernelSets) {
 	if w.sets != nil {
 		old := w.sets
@@ -90,13 +91,13 @@ func (w *worker) useSets(k *nfq.KernelSets) {
 	}
 	var s *nfq.SetWriter
 	s = nfq.NewSetWriter(k, func(batch uint64, err error) {
-		// The engine knows what the kernel has taken.
+		// This tells the engine what the kernel has taken.
 		w.loop.Do(func(e *state.Engine, now state.Time) { e.SetsTaken(s, batch, err, now) })
 	})
 	w.sets = s
 }
 
-// close closes what the worker has; its loop must have ended.
+// close closes the worker's sockets. Its loop must have ended.
 func (w *worker) close() {
 	if w.neighbours != nil {
 		w.neighbours.Close()
@@ -108,7 +109,7 @@ func (w *worker) close() {
 	_ = w.queue.Close()
 }
 
-// workers are those of all queues.
+// workers are the workers of all queues.
 type workers []*worker
 
 // do runs f on every engine in turn.
@@ -118,14 +119,15 @@ func (all workers) do(f func(e *state.Engine, now state.Time)) {
 	}
 }
 
-// setRepeat has the verdicts be what the rules expect.
+// setRepeat turns the verdict NF_REPEAT on or off, as the rules expect it; see
+// nfq.Queue.SetRepeat.
 func (all workers) setRepeat(on bool) {
 	for _, w := range all {
 		w.queue.SetRepeat(on)
 	}
 }
 
-// suspect has hosts asked what they are. The answer comes to one of the workers.
+// suspect makes the engines probe hosts. Each answer comes to one of the workers.
 func (all workers) suspect(hosts []nfq.AddrPort) {
 	all.do(func(e *state.Engine, now state.Time) {
 		for _, a := range hosts {
@@ -134,7 +136,7 @@ func (all workers) suspect(hosts []nfq.AddrPort) {
 	})
 }
 
-// tellSets has every engine write what it knows into the kernel's sets.
+// tellSets makes every engine write all its locks into the kernel's sets.
 func (all workers) tellSets() {
 	for _, w := range all {
 		if w.sets != nil {
@@ -143,26 +145,26 @@ func (all workers) tellSets() {
 	}
 }
 
-// lockSharer has a host that is locked in one queue locked in all.
+// lockSharer passes each lock of one engine on to all other engines.
 type lockSharer chan heldBy
 
-// heldBy is a lock, and the engine that has it.
+// heldBy is a lock and the engine that set it.
 type heldBy struct {
 	state.Held
 	engine *state.Engine
 }
 
-// of returns the OnLock of an engine.
+// of returns the function OnLock for an engine.
 func (s lockSharer) of(e *state.Engine) func(*state.Held) {
 	return func(x *state.Held) {
 		select {
 		case s <- heldBy{*x, e}:
-		default: // it is told again when the lock is renewed
+		default: // the engine reports the lock again when it renews it
 		}
 	}
 }
 
-// run shares until done is closed.
+// run passes locks on until done is closed.
 func (s lockSharer) run(done <-chan struct{}, all workers) {
 	for {
 		select {

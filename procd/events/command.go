@@ -14,49 +14,49 @@ import (
 )
 
 const (
-	// maxCommands is how many event commands may run at once.
+	// maxCommands is how many event commands may run at the same time.
 	maxCommands = 2
 	// commandPatience is how long a command may run.
 	commandPatience = 10 * time.Second
-	// commandPause is the least time between the starts of two commands, but
-	// for those that tell of a client.
+	// commandPause is the shortest time between the starts of two commands. Commands for
+	// clients found or gone need not wait.
 	commandPause = time.Second
-	// clientBacklog is how many events of clients may wait for their command,
-	// restBacklog how many commands beside these. What comes beyond is lost.
+	// clientBacklog is how many events of clients may wait for their command. restBacklog
+	// is how many other commands may wait. Further events are lost.
 	clientBacklog = 128
 	restBacklog   = 16
-	// maxPeers is how many peers one command is told of.
+	// maxPeers is the largest number of peers in one command.
 	maxPeers = 100
 )
 
-// call is one run of the command. It tells of one event, or of several peers
-// that one client turned to.
+// call is one run of the command. It is for one event, or for several peers of one
+// client.
 type call struct {
 	Entry
-	peers []byte // address:port of all peers, with a space between two
-	n     int    // how many they are
+	peers []byte // address:port of all peers, separated by spaces
+	n     int    // how many peers
 }
 
-// Commands runs an executable for each event that a script may want: a client
-// found, a client gone, peers found, the table full.
+// Commands runs an executable for events: a client found, a client gone, peers found, the
+// table full.
 //
-// A client that is found or gone has a command of its own, at once. These events
-// are few: a client is proved, and stays for the time of its lock. All others
-// together start one command a second at most, and only when none runs. Peers
-// that a client turns to meanwhile are gathered for one call.
+// A client that is found or gone gets a command of its own, at once. Such events are few:
+// each client must be proved, and stays for the time of its lock. All other events
+// together start one command a second at most, and only while none runs. New peers of a
+// client are meanwhile gathered for one call.
 type Commands struct {
 	path            string
 	log             *syslog.Logger
 	patience, pause time.Duration
-	wake            chan struct{} // something may be ready to run
+	wake            chan struct{} // a command may be ready to start
 	done, ended     chan struct{}
 
 	mu      sync.Mutex
-	clients []call // wait for a place among maxCommands
-	rest    []call // wait for their time
+	clients []call // wait while maxCommands run
+	rest    []call // wait for commandPause
 	running int
-	last    time.Time       // when a command was started last
-	said    map[string]bool // complaints: each is made once
+	last    time.Time       // when the last command was started
+	said    map[string]bool // warnings already logged: each is logged once
 }
 
 // NewCommands starts the runner.
@@ -77,14 +77,14 @@ func newCommands(path string, log *syslog.Logger, patience, pause time.Duration)
 // Path returns the executable's path.
 func (c *Commands) Path() string { return c.path }
 
-// Close ends the runner: no command is started any more, and what waits is given
-// up. Commands that run are left to end by themselves.
+// Close ends the runner. It drops the commands that wait. Commands that run go on to
+// their end.
 func (c *Commands) Close() {
 	close(c.done)
 	<-c.ended
 }
 
-// work starts the commands, one after the other, in the order of next.
+// work starts the commands in the order of next.
 func (c *Commands) work() {
 	defer close(c.ended)
 	for {
@@ -98,7 +98,7 @@ func (c *Commands) work() {
 			c.start(x)
 			continue
 		}
-		var timer <-chan time.Time // nil: waits without end
+		var timer <-chan time.Time // nil: no time limit
 		if wait > 0 {
 			timer = time.After(wait)
 		}
@@ -110,8 +110,8 @@ func (c *Commands) work() {
 	}
 }
 
-// next takes the call that is to be started at the time now. Without one it
-// returns how long to wait for it, or 0 to wait until something changes.
+// next returns the call to start at the time now. If there is none yet, it returns how
+// long to wait, or 0 to wait for a change.
 func (c *Commands) next(now time.Time) (*call, time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -143,15 +143,15 @@ func (c *Commands) over() {
 	c.look()
 }
 
-// look has the runner look again.
+// look wakes the runner.
 func (c *Commands) look() {
 	select {
 	case c.wake <- struct{}{}:
-	default: // it will
+	default: // the runner is woken already
 	}
 }
 
-// Event queues the command for an event that has one. It does not wait.
+// Event queues the command for an event, if the event has one. It does not wait.
 func (c *Commands) Event(e *Entry) {
 	if action(e) == "" {
 		return
@@ -162,13 +162,13 @@ func (c *Commands) Event(e *Entry) {
 	c.look()
 }
 
-// add notes an event, and reports whether there was place for it.
+// add queues an event, and reports whether there was room.
 func (c *Commands) add(e *Entry) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e.Class == state.ClassClient {
 		if e.What == state.EventReleased {
-			// Whom it knew is no news after it is gone.
+			// Nobody needs the peers of a client that is gone.
 			c.rest = slices.DeleteFunc(c.rest, func(x call) bool { return x.peersOf(e) })
 		}
 		if len(c.clients) == clientBacklog {
@@ -180,7 +180,7 @@ func (c *Commands) add(e *Entry) bool {
 	for i := range c.rest {
 		switch x := &c.rest[i]; {
 		case e.Class == state.ClassTable && x.Class == state.ClassTable:
-			return true // that the table is full is said already
+			return true // such a command waits already
 		case e.Class == state.ClassPeer && x.peersOf(e):
 			return x.add(e)
 		}
@@ -196,13 +196,12 @@ func (c *Commands) add(e *Entry) bool {
 	return true
 }
 
-// peersOf reports whether the call tells of peers of the client of an event.
+// peersOf reports whether the call is for peers of the event's client.
 func (x *call) peersOf(e *Entry) bool {
 	return x.Class == state.ClassPeer && x.Client == e.Client && x.Protocol == e.Protocol
 }
 
-// add adds a peer to those that the call tells of, and reports whether it had
-// place.
+// add adds a peer to the call, and reports whether there was room.
 func (x *call) add(e *Entry) bool {
 	if x.n == maxPeers {
 		return false
@@ -224,7 +223,7 @@ func (c *Commands) complain(what string) {
 	}
 }
 
-// action is the name under which a command learns of an event, "" for none.
+// action returns the name of an event for the command, "" if the event has no command.
 func action(e *Entry) string {
 	switch {
 	case e.Class == state.ClassClient && e.What == state.EventFound:
@@ -239,7 +238,7 @@ func action(e *Entry) string {
 	return ""
 }
 
-// environment is what a command is told.
+// environment returns the environment variables of a command.
 func (x *call) environment() []string {
 	all := [...]struct{ name, value string }{
 		{"PATH=", "/usr/sbin:/usr/bin:/sbin:/bin"},
@@ -266,7 +265,7 @@ func (x *call) environment() []string {
 	return env
 }
 
-// start starts a command, and has somebody wait for its end.
+// start starts a command, and a goroutine that waits for its end.
 func (c *Commands) start(x *call) {
 	p, err := c.process(x)
 	if err != nil {
@@ -293,7 +292,8 @@ func (c *Commands) process(x *call) (*os.Process, error) {
 	defer null.Close()
 	return os.StartProcess(c.path, []string{c.path, action(&x.Entry)}, &os.ProcAttr{
 		Env: x.environment(), Files: []*os.File{null, null, null},
-		// A group of its own, to be killed with all that it started.
+		// With its own process group the command can be killed together with its
+		// children.
 		Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
 }

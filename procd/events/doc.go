@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package events keeps what the engines report and passes it on: a journal of the last
-// events, their sentences, the lines of the log, and the commands that run on events.
+// Package events keeps and passes on what the engines report. It has the journal of the
+// last events, the text of each event, the lines of the log, and the commands that run on
+// events.
 //
-// An engine never waits for it: what comes too fast is lost and counted.
+// An engine never waits for this package. Events that come too fast are lost and counted.
 package events

@@ -11,35 +11,33 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// Entry is an event with its number in the journal and the wall-clock time at
-// which it was entered.
+// Entry is an event, its number in the journal, and the wall-clock time of its entry.
 type Entry struct {
 	Seq  uint64
 	Wall time.Time
 	state.Event
-	// Quiet says that the event is only what the administrator's doing comes to: it
-	// is not told again, but commands run on it.
+	// Quiet says that the event only follows from what the administrator did. It is not
+	// logged or told again, but commands run on it.
 	Quiet bool
 }
 
 const (
-	// Kept is how many entries of either ring can be asked for
-	// afterwards.
+	// Kept is how many entries each ring keeps.
 	Kept = 256
-	// journalBacklog is how many events may wait to be entered; the packet
-	// path never waits, further ones are lost and counted.
+	// journalBacklog is how many events may wait for entry. The packet path never waits:
+	// further events are lost and counted.
 	journalBacklog = 1024
 )
 
 // ring holds the last entries of some classes.
 type ring struct {
 	entries []Entry // Kept of them
-	n       uint64  // how many were ever entered
+	n       uint64  // how many entries were ever made
 }
 
 func (r *ring) at(i uint64) *Entry { return &r.entries[i%Kept] }
 
-// after returns the place of the oldest entry that has a number above seq.
+// after returns the index of the oldest entry with a number above seq.
 func (r *ring) after(seq uint64) uint64 {
 	i := r.n - min(r.n, Kept)
 	for i < r.n && r.at(i).Seq <= seq {
@@ -48,25 +46,25 @@ func (r *ring) after(seq uint64) uint64 {
 	return i
 }
 
-// Journal numbers the events of all engines and keeps the last ones. Engines
-// hand events in through Record, which neither blocks nor allocates; Run, on a
-// goroutine of its own, enters them and passes them on.
+// Journal numbers the events of all engines and keeps the last ones. Engines call Record,
+// which neither blocks nor allocates. Run, on its own goroutine, enters the events and
+// passes them on.
 type Journal struct {
 	in   chan state.Event
 	lost atomic.Uint64
 	now  func() time.Time
 
 	mu sync.Mutex
-	// busy is for peers and packets, of which hundreds come in seconds: they
-	// must not push out the events in calm, of which one a day may be all.
+	// busy is for events of peers and packets, which can come in hundreds within seconds.
+	// They must not push out the events in calm, which may come once a day.
 	calm, busy ring
 	seq        uint64
-	started    time.Time // since when events are kept
+	started    time.Time // when the journal began
 	admin      Entry     // the last thing that the administrator did about a host
 	follow     map[chan struct{}]struct{}
 }
 
-// NewJournal returns an empty journal, which takes the time from a clock.
+// NewJournal returns an empty journal that takes the time from now.
 func NewJournal(now func() time.Time) *Journal {
 	return &Journal{
 		in: make(chan state.Event, journalBacklog), now: now,
@@ -75,7 +73,7 @@ func NewJournal(now func() time.Time) *Journal {
 	}
 }
 
-// Record hands in an event; it is an Engine's OnEvent.
+// Record queues an event for Run. It is an Engine's OnEvent.
 func (j *Journal) Record(ev *state.Event) {
 	select {
 	case j.in <- *ev:
@@ -87,20 +85,20 @@ func (j *Journal) Record(ev *state.Event) {
 // Lost returns how many events were not entered because too many came at once.
 func (j *Journal) Lost() uint64 { return j.lost.Load() }
 
-// Run enters events until done is closed, and calls each for every one.
+// Run enters events until done is closed, and calls each with every entry.
 func (j *Journal) Run(done <-chan struct{}, each func(*Entry)) {
 	for {
 		select {
 		case ev := <-j.in:
 			each(j.Enter(ev))
 		case <-done:
-			j.Drain(each) // what came before the end
+			j.Drain(each) // events from before the end
 			return
 		}
 	}
 }
 
-// Drain enters what waits now.
+// Drain enters the events that wait now.
 func (j *Journal) Drain(each func(*Entry)) {
 	for {
 		select {
@@ -112,7 +110,7 @@ func (j *Journal) Drain(each func(*Entry)) {
 	}
 }
 
-// Enter gives an event its number and keeps it.
+// Enter numbers an event and keeps it. A quiet event gets no number and is not kept.
 func (j *Journal) Enter(ev state.Event) *Entry {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -131,15 +129,15 @@ func (j *Journal) Enter(ev state.Event) *Entry {
 	for c := range j.follow {
 		select {
 		case c <- struct{}{}:
-		default: // it has been woken already
+		default: // the follower has been woken already
 		}
 	}
 	return &e
 }
 
-// repeats reports whether an event tells nothing beside what the administrator did: a
-// host that is left alone is unlocked, forgotten and released within the same moment,
-// and each engine says so.
+// repeats reports whether an event only follows from what the administrator just did. An
+// exempted host is unlocked, forgotten and released at the same moment, and each engine
+// reports all of that.
 func (j *Journal) repeats(e *Entry) bool {
 	if e.Class != state.ClassClient {
 		return false
@@ -165,8 +163,8 @@ func (j *Journal) repeats(e *Entry) bool {
 	return false
 }
 
-// Since returns the kept entries with a number above seq, oldest first. A number
-// that lies ahead, of a journal before a restart, counts as 0.
+// Since returns the kept entries with a number above seq, oldest first. A number above
+// the newest one is from before a restart, and counts as 0.
 func (j *Journal) Since(seq uint64) []Entry {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -188,8 +186,8 @@ func (j *Journal) Since(seq uint64) []Entry {
 	}
 }
 
-// FoundBy returns what a client was found by. What ClientInfo has is what it was seen
-// by last. It is not known any more when many events came since.
+// FoundBy returns the reason for which a client was found; ClientInfo has the reason seen
+// last. Known is false when the event has left the journal.
 func (j *Journal) FoundBy(c *state.ClientInfo) (r detect.Reason, known bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -210,8 +208,8 @@ func (j *Journal) Last() uint64 {
 	return j.seq
 }
 
-// Follow returns a channel that receives when there is something new, and a
-// function that ends it.
+// Follow returns a channel that receives when there are new entries, and a function that
+// ends this.
 func (j *Journal) Follow() (<-chan struct{}, func()) {
 	c := make(chan struct{}, 1)
 	j.mu.Lock()
@@ -224,7 +222,7 @@ func (j *Journal) Follow() (<-chan struct{}, func()) {
 	}
 }
 
-// Followers is how many follow.
+// Followers returns how many channels of Follow are in use.
 func (j *Journal) Followers() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -13,11 +13,11 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// The journal's file has the events of the calm ring, so that they outlive a restart.
-// It begins with journalMagic, the version of the program and a newline; then comes
-// the time at which the journal began, and a record for each event. Numbers are
-// big-endian. The numbers of classes, events and protocols are those of one version of
-// the program, so that another version starts anew.
+// The journal's file keeps the events of the calm ring over a restart. It begins with
+// journalMagic, the version of the program and a newline. Then come the time at which the
+// journal began, and a record for each event. Numbers are big-endian. The numbers of
+// classes, events and protocols belong to one version of the program, so another version
+// starts with an empty journal.
 const (
 	journalMagic  = "p2pwall journal "
 	journalRecord = 8 + 1 + 1 + 1 + 1 + 1 + 16 + 6 + 16 + 2
@@ -48,7 +48,7 @@ func (j *Journal) Snapshot(b []byte, version string) []byte {
 	return b
 }
 
-// Restore enters what an earlier journal kept. It is for a journal that is empty.
+// Restore enters the events of an earlier journal's file. The journal must be empty.
 func (j *Journal) Restore(b []byte, version string) error {
 	rest, ok := bytes.CutPrefix(b, []byte(journalMagic+version+"\n"))
 	if !ok || len(rest) < 8 || (len(rest)-8)%journalRecord != 0 {
@@ -78,12 +78,12 @@ func (j *Journal) Restore(b []byte, version string) error {
 	return nil
 }
 
-// Began is the moment from which on the journal has all calm events.
+// Began returns the time since which the journal has all calm events.
 func (j *Journal) Began() time.Time {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.calm.n > Kept {
-		return j.calm.at(j.calm.n).Wall // the oldest that is left
+		return j.calm.at(j.calm.n).Wall // the oldest entry still kept
 	}
 	return j.started
 }

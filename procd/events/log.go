@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// logBurst lines of one class may come at once, logRate a second go on
-	// coming.
+	// logBurst is how many lines of one class may come at once, logRate how many per
+	// second after that.
 	logBurst = 60
 	logRate  = 10
 )
 
-// Log writes events as log lines, with a limit on each class, so that a
-// busy client does not fill the router's log.
+// Log writes events as log lines. A limit on each class keeps a busy client from filling
+// the router's log.
 type Log struct {
 	Log *syslog.Logger
 	// Wanted reports whether an event is to be logged.
@@ -27,7 +27,7 @@ type Log struct {
 }
 
 type limit struct {
-	_          [0]func() // is not compared, which would cost flash
+	_          [0]func() // not comparable: the code for == would cost flash
 	tokens     float64
 	last       time.Time
 	suppressed int
@@ -53,7 +53,7 @@ func (l *Log) Event(e *Entry) {
 	l.Log.Logf(e.priority(), "%s", e.Text())
 }
 
-// priority is how much an event matters to the owner of the router.
+// priority returns the syslog priority of an event.
 func (e *Entry) priority() int {
 	switch e.Class {
 	case state.ClassClient:

@@ -10,7 +10,7 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// sentences are what events say. In them
+// sentences are the texts of events. In them
 //
 //	$c is the client with its MAC, $a its address alone, $m its MAC alone,
 //	$p the peer with its port, $q the same behind " to ", or nothing where no
@@ -40,7 +40,7 @@ var sentences = [...]struct {
 	{state.ClassSystem, state.EventRules, "firewall rules were gone or changed: put back"},
 }
 
-// Text is the event as a sentence for a log.
+// Text returns the event as a sentence for a log.
 func (e *Entry) Text() string {
 	text := "$w"
 	for i := range sentences {
@@ -60,7 +60,7 @@ func (e *Entry) Text() string {
 	return string(b)
 }
 
-// word is what stands for a letter in a sentence.
+// word returns the text for a letter in a sentence.
 func (e *Entry) word(c byte) string {
 	switch c {
 	case 'a':

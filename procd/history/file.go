@@ -22,18 +22,18 @@ import (
 //	               i64 first, i64 last, i64 nanoseconds locked, u32 connections, u64 bytes,
 //	               u8 length, program)
 //
-// Protocols are numbered by their place in the file's own list, so that a newer program
-// reads what an older one wrote.
+// A protocol's number is its place in the file's own list. So a newer program can read
+// the file of an older one.
 const (
 	fileMagic   = "P2PH"
 	fileVersion = 1
 	fileHead    = 12
 )
 
-// ErrDamaged says that a file is no history of this version.
+// ErrDamaged says that a file is damaged or of another version.
 var ErrDamaged = errors.New("damaged, or of another version")
 
-// Changed reports whether there is something that Snapshot has not returned yet.
+// Changed reports whether the history has changed since the last Snapshot.
 func (t *Table) Changed() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -90,7 +90,7 @@ func (t *Table) Snapshot() []byte {
 	return b
 }
 
-// reader reads a file. What is beyond its end is zero, and makes it bad.
+// reader reads a file. Beyond the end of the file it returns zeros and sets bad.
 type reader struct {
 	b   []byte
 	bad bool
@@ -111,14 +111,15 @@ func (r *reader) u16() uint16 { return binary.BigEndian.Uint16(r.take(2)) }
 func (r *reader) u32() uint32 { return binary.BigEndian.Uint32(r.take(4)) }
 func (r *reader) u64() uint64 { return binary.BigEndian.Uint64(r.take(8)) }
 
-// Restore takes the content of a file. On an error the table is as it was.
+// Restore reads the content of a file into the table. On an error the table stays as it
+// was.
 func (t *Table) Restore(b []byte) error {
 	if len(b) < fileHead || string(b[:4]) != fileMagic || binary.BigEndian.Uint32(b[4:]) != fileVersion ||
 		crc32.ChecksumIEEE(b[fileHead:]) != binary.BigEndian.Uint32(b[8:]) {
 		return ErrDamaged
 	}
 	r := &reader{b: b[fileHead:]}
-	var protocols [256]int // -1: not known any more
+	var protocols [256]int // -1: this program does not know the protocol
 	names := int(r.u8())
 	for i := range names {
 		protocols[i] = detect.ByName(string(r.take(int(r.u8()))))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package history keeps what was done about which host on which day, and how much in
-// each hour. All of it has a fixed size.
+// Package history keeps a record for each host, program and day, and counts for each
+// hour. All tables have a fixed size.
 package history
 
 import (
@@ -14,29 +14,29 @@ import (
 )
 
 const (
-	// Days is how many days are told of, the running one among them.
+	// Days is how many days the history covers, including today.
 	Days = 30
-	// Hours is how many hours are told of, the running one among them.
+	// Hours is how many hours the history covers, including the current one.
 	Hours = 7 * 24
-	// maxRecords is how many there are for all days, maxOfDay for one of them: a host
-	// that pretends to be many does not push out the other days.
+	// maxRecords is how many records there are for all days, maxOfDay for one of them. So
+	// a host that pretends to be many hosts cannot push out the other days.
 	maxRecords = 512
 	maxOfDay   = 64
 )
 
-// Record is what was done about one program of one host on one day.
+// Record is what one program on one host did on one day, and what was blocked of it.
 type Record struct {
 	Day         int32 // in local time, counted from 1970-01-01
 	Addr        nfq.Addr
-	MAC         nfq.MAC // zero for a host that is known by its address alone
+	MAC         nfq.MAC // zero if only the address of the host is known
 	Protocol    uint8   // index in detect.All
 	Reason      detect.Reason
 	Proof       state.Proof
-	Program     detect.ClientName // as it was named last
-	First, Last int64             // when it was seen, in Unix seconds
+	Program     detect.ClientName // the name seen last
+	First, Last int64             // when the program was seen, in Unix seconds
 	Locked      time.Duration
-	Connections uint32 // that were cut, as far as the kernel did not do it alone
-	Bytes       uint64 // of their packets
+	Connections uint32 // cut connections, without those that the kernel cut alone
+	Bytes       uint64 // of the packets of these connections
 }
 
 func (r *Record) used() bool { return r.First != 0 }
@@ -44,37 +44,37 @@ func (r *Record) used() bool { return r.First != 0 }
 // Hour counts what happened in one hour.
 type Hour struct {
 	DroppedTCP, DroppedUDP, Probes uint32
-	Connections                    uint32 // as in Record, of all hosts
+	Connections                    uint32 // as in Record, for all hosts
 	Bytes                          uint64
-	Locked                         uint16 // the most hosts that were locked at once
+	Locked                         uint16 // the largest number of hosts locked at the same time
 }
 
 // Table is the history. Its methods may be called by several goroutines.
 type Table struct {
-	_       [0]func() // is not compared, which would cost flash
+	_       [0]func() // not comparable: the code for == would cost flash
 	mu      sync.Mutex
 	records [maxRecords]Record
 	hours   [Hours]Hour
-	hour    int64 // the newest, counted from the epoch
-	changed bool  // since it was saved
+	hour    int64 // the newest, in hours since the epoch
+	changed bool  // since the last Snapshot
 
-	counted  bool // the sums below are set
+	counted  bool // the sums below are valid
 	tcp, udp uint64
 	probes   uint64
 }
 
-// clockSet is the beginning of 2024 in Unix seconds: a router's clock that is before it
-// is not set yet.
+// clockSet is the start of 2024 in Unix seconds. A router's clock that shows an earlier
+// time is not set yet.
 const clockSet = 1704067200
 
-// Take takes what the engines have new at the time now, which has its place as well: days
-// begin at its midnight. As long as the clock is not set they keep it. Each calls a
-// function on every engine.
+// Take adds what is new in the engines to the history. A day begins at midnight in the
+// time zone of now. While the clock is not set, Take does nothing and the engines keep
+// their news. The function each must call its argument for every engine.
 func (t *Table) Take(now time.Time, each func(func(*state.Engine, state.Time))) {
 	if now.Unix() < clockSet {
 		return
 	}
-	t.mu.Lock() // the engines know nothing of this table, and wait for nobody
+	t.mu.Lock() // held while engines run: no engine takes this lock
 	defer t.mu.Unlock()
 	var news []state.Tally
 	var sum state.Counters
@@ -103,7 +103,7 @@ func (t *Table) Take(now time.Time, each func(func(*state.Engine, state.Time))) 
 		x := &news[i]
 		h.Connections += x.Connections
 		h.Bytes += x.Bytes
-		// Who says nothing after midnight may be locked all the same.
+		// A host that sent nothing since midnight may still be locked.
 		last := max(now.Add(-clock.Since(x.LastSeen)).Unix(), midnight)
 		first := now.Add(-clock.Since(x.FirstSeen)).Unix()
 		if first < midnight {
@@ -115,16 +115,16 @@ func (t *Table) Take(now time.Time, each func(func(*state.Engine, state.Time))) 
 
 const hourSeconds, daySeconds = 3600, 24 * 3600
 
-// dayOf returns the number of the day of a moment, and when it began in Unix seconds.
+// dayOf returns the number of the day of t, and its start in Unix seconds.
 func dayOf(t time.Time) (day int32, midnight int64) {
 	_, east := t.Zone()
 	day = int32((t.Unix() + int64(east)) / daySeconds)
 	return day, int64(day)*daySeconds - int64(east)
 }
 
-// at returns the counts of an hour, emptied if it is a new one.
+// at returns the counts of an hour. It clears the counts of a new hour.
 func (t *Table) at(hour int64) *Hour {
-	if hour <= t.hour-Hours { // the clock was ahead
+	if hour <= t.hour-Hours { // the clock had been wrong, far in the future
 		t.hour = 0
 	}
 	if hour > t.hour {
@@ -136,7 +136,8 @@ func (t *Table) at(hour int64) *Hour {
 	return &t.hours[hour%Hours]
 }
 
-// add adds what is new of a client, which was seen first and last at these times.
+// add adds the news of one client to its record. First and last are when the client was
+// seen, in Unix seconds.
 func (t *Table) add(day int32, first, last int64, x *state.Tally) {
 	r := t.find(day, x)
 	if r == nil {
@@ -169,9 +170,9 @@ func (t *Table) find(day int32, x *state.Tally) *Record {
 	return nil
 }
 
-// place returns where a new record of a day goes: a place that is free, or that of the
-// oldest record. When there are too many of the day, it is that of the one which was
-// locked least.
+// place returns where to put a new record of a day: a free place, or else that of the
+// oldest record. If the day has maxOfDay records already, it returns the one with the
+// shortest lock time.
 func (t *Table) place(day int32) *Record {
 	old, least, n := &t.records[0], (*Record)(nil), 0
 	for i := range t.records {
@@ -197,8 +198,8 @@ func (t *Table) place(day int32) *Record {
 	return old
 }
 
-// Records returns those of the last days, the newest day first, and within it in the
-// order in which they were seen first.
+// Records returns the records of the last Days days. The newest day comes first; within a
+// day the order is by the time First.
 func (t *Table) Records(now time.Time) []Record {
 	today, _ := dayOf(now)
 	t.mu.Lock()
@@ -220,8 +221,8 @@ func (t *Table) Records(now time.Time) []Record {
 	return out
 }
 
-// Series returns the hours, the oldest first; the last one is running, and began at the
-// Unix time that is returned with them.
+// Series returns the hours, the oldest first. The last one is the current hour; it began
+// at the Unix time last.
 func (t *Table) Series(now time.Time) (hours [Hours]Hour, last int64) {
 	hour := now.Unix() / hourSeconds
 	t.mu.Lock()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 // Package lan asks the kernel for the LAN's devices, their addresses and the networks
-// that are reached by them.
+// behind them.
 package lan
 
 import (
@@ -17,9 +17,8 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// Devices returns those of the named devices that exist now, with their
-// addresses and the networks that are reached by them. Devices come and go: the caller
-// asks again.
+// Devices returns those of the named devices that exist now, with their addresses and the
+// networks behind them. Devices come and go, so the caller must ask again.
 func Devices(names []string) ([]state.Device, error) {
 	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -57,8 +56,8 @@ func addNetworks(devices []state.Device) error {
 	return dump(c, unix.RTM_GETROUTE, unix.SizeofRtMsg, func(b []byte) { addRoute(devices, b) })
 }
 
-// dump calls f with each entry of a table of the kernel's, which is asked for by a
-// header of n zero bytes.
+// dump requests a table of the kernel with a header of n zero bytes, and calls f with
+// each entry.
 func dump(c *netlink.Conn, typ netlink.HeaderType, n int, f func([]byte)) error {
 	messages, err := c.Execute(netlink.Message{
 		Header: netlink.Header{Type: typ, Flags: netlink.Request | netlink.Dump},
@@ -70,8 +69,8 @@ func dump(c *netlink.Conn, typ netlink.HeaderType, n int, f func([]byte)) error 
 	return err
 }
 
-// addAddress gives the device that has it an address and the network on the link.
-// Link-local networks are on every link, so that nobody asks for them.
+// addAddress adds an address and its network to the device that has it. It leaves out
+// link-local networks: every link has them.
 func addAddress(devices []state.Device, b []byte) {
 	index, own, net, ok := parseAddress(b)
 	if d := deviceOf(devices, index); ok && d != nil {
@@ -82,9 +81,9 @@ func addAddress(devices []state.Device, b []byte) {
 	}
 }
 
-// addRoute gives the devices by which a network is reached that network: as one behind
-// a gateway, or as one on the link that the router has no address of. The default
-// route is no network.
+// addRoute adds the network of a route to the devices that lead there: to Routed if it is
+// behind a gateway, else to Prefixes. In the second case the network is on the link, and
+// the router may have no address in it. The default route is left out.
 func addRoute(devices []state.Device, b []byte) {
 	net, hops := parseRoute(b)
 	if a := net.Addr(); net.Bits() <= 0 || a.IsLinkLocalUnicast() || a.IsMulticast() {
@@ -99,7 +98,7 @@ func addRoute(devices []state.Device, b []byte) {
 		if hop.gateway {
 			to = &d.Routed
 		}
-		// An address has a route, too.
+		// The network of an address has a route as well, and is in the list already.
 		if !slices.Contains(*to, net) {
 			*to = append(*to, net)
 		}
@@ -115,9 +114,8 @@ func deviceOf(devices []state.Device, index uint32) *state.Device {
 	return nil
 }
 
-// parseAddress reads a struct ifaddrmsg and its attributes: a device's own
-// address, and the network behind it. On a point-to-point link that is the other
-// end's.
+// parseAddress reads a struct ifaddrmsg and its attributes: a device's own address and
+// its network. On a point-to-point link the network is that of the other end.
 func parseAddress(b []byte) (index uint32, own netip.Addr, net netip.Prefix, ok bool) {
 	if len(b) < unix.SizeofIfAddrmsg {
 		return
@@ -150,14 +148,14 @@ func parseAddress(b []byte) (index uint32, own netip.Addr, net netip.Prefix, ok 
 	return index, own, net, err == nil && own.IsValid()
 }
 
-// routeHop is a device by which a route leads, and whether to a gateway on it.
+// routeHop is the device of a route, and whether the route goes to a gateway.
 type routeHop struct {
 	device  uint32
 	gateway bool
 }
 
-// parseRoute reads a struct rtmsg and its attributes: where a route of the main table
-// leads to, and how. Of other routes, and of those that refuse, it returns no hops.
+// parseRoute reads a struct rtmsg and its attributes: the network and the hops of a
+// unicast route in the main table. For any other route it returns no hops.
 func parseRoute(b []byte) (net netip.Prefix, hops []routeHop) {
 	if len(b) < unix.SizeofRtMsg {
 		return
@@ -211,7 +209,7 @@ func parseHops(b []byte) (hops []routeHop) {
 	return hops
 }
 
-// read reads an attribute that says how a route leads on.
+// read takes the device or the gateway from an attribute.
 func (h *routeHop) read(d *netlink.AttributeDecoder) {
 	switch d.Type() {
 	case unix.RTA_OIF:
@@ -221,7 +219,7 @@ func (h *routeHop) read(d *netlink.AttributeDecoder) {
 	}
 }
 
-// Same reports whether nothing changed.
+// Same reports whether two lists of devices are equal.
 func Same(a, b []state.Device) bool {
 	return slices.EqualFunc(a, b, func(x, y state.Device) bool {
 		return x.Index == y.Index && x.Name == y.Name &&

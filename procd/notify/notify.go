@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package notify tells the service manager, in systemd's protocol, that the program is
-// ready, reloads or ends, and that it still works.
+// Package notify tells systemd that the program is ready, reloads or ends, and that it
+// still works.
 package notify
 
 import (
@@ -9,34 +9,34 @@ import (
 	"time"
 )
 
-// Notifier tells the service manager how the program is. Under procd, or from a
-// shell, there is nobody to tell and every method does nothing.
+// Notifier sends systemd the state of the program. Under procd, or from a shell, there is
+// no systemd and every method does nothing.
 type Notifier struct {
-	interval time.Duration // of the watchdog, 0 for none
+	interval time.Duration // the watchdog's interval, 0 for no watchdog
 	started  time.Time
 	beats    []atomic.Int64 // the last beat of each loop, as a time since started
 }
 
-// New returns a notifier for that many loops: the watchdog is fed only
-// while each of them beats.
+// New returns a notifier for a number of loops. It feeds the watchdog only while all
+// loops call Beat.
 func New(loops int) *Notifier {
 	return &Notifier{interval: watchdogInterval(), started: time.Now(), beats: make([]atomic.Int64, loops)}
 }
 
-// Ready says that packets are being decided.
+// Ready says that the program handles packets.
 func (n *Notifier) Ready() { tell("READY=1") }
 
-// Reloading says that the configuration is read anew; Ready ends it.
+// Reloading says that the program reads its configuration again. Ready ends this state.
 func (n *Notifier) Reloading() { tellReloading() }
 
 // Stopping says that the program ends.
 func (n *Notifier) Stopping() { tell("STOPPING=1") }
 
-// Beat records a sign of life of one loop. It does not block.
+// Beat notes that one loop is alive. It does not block.
 func (n *Notifier) Beat(loop int) { n.beats[loop].Store(int64(time.Since(n.started))) }
 
-// Watch feeds the watchdog until done is closed. It is for a goroutine of its
-// own: the service manager may be slow to hear.
+// Watch feeds the watchdog until done is closed. It needs a goroutine of its own: a
+// message to systemd may block.
 func (n *Notifier) Watch(done <-chan struct{}) {
 	if n.interval == 0 {
 		return
@@ -55,7 +55,7 @@ func (n *Notifier) Watch(done <-chan struct{}) {
 	}
 }
 
-// alive reports whether all loops have beaten lately.
+// alive reports whether every loop called Beat within half an interval.
 func (n *Notifier) alive(now time.Duration) bool {
 	for i := range n.beats {
 		if now-time.Duration(n.beats[i].Load()) > n.interval/2 {

@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tell sends a message to systemd, if that is who started the program. That
-// nobody hears it is no reason to end.
+// tell sends a message to systemd, if systemd started the program. It ignores errors: the
+// program works without systemd.
 func tell(s string) { _, _ = daemon.SdNotify(false, s) }
 
-// tellReloading adds the time by which systemd tells one reload from another.
+// tellReloading sends the time as well, by which systemd tells one reload from another.
 func tellReloading() {
 	var t unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) == nil {
@@ -24,8 +24,7 @@ func tellReloading() {
 	}
 }
 
-// watchdogInterval returns how often systemd wants to hear of the program, 0
-// for never.
+// watchdogInterval returns how often systemd expects a message, 0 for never.
 func watchdogInterval() time.Duration {
 	d, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {

@@ -6,8 +6,8 @@ package notify
 
 import "time"
 
-// These routers run OpenWrt, whose procd asks for no signs of life, and their
-// flash is the smallest: go-systemd would bring the net package, 150 KB.
+// These routers run OpenWrt, whose procd has no watchdog for services. They also have the
+// least flash: go-systemd would bring in the net package, 150 KB.
 
 func tell(string) {}
 

@@ -22,7 +22,7 @@ const (
 	Info    = 6
 )
 
-// facility is syslog's number for daemons, as it is added to a priority.
+// facility is syslog's facility "daemon", shifted so that it can be added to a priority.
 const facility = 3 << 3
 
 // devLog is the socket of the system's log.
@@ -38,8 +38,8 @@ type Logger struct {
 	now    func() time.Time
 }
 
-// New returns a logger that writes lines to w which begin with the program's
-// name, for people and for tests. Priorities do not show.
+// New returns a logger for people and for tests. It writes lines to w that begin with the
+// program's name and do not show the priority.
 func New(w io.Writer) *Logger {
 	return &Logger{w: w, syslog: -1, format: func(_ int, text string) []byte { return []byte("p2pwall: " + text + "\n") }}
 }
@@ -64,7 +64,7 @@ func Open(kind string, w io.Writer) (*Logger, error) {
 	case "syslog":
 		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		if err != nil {
-			fd = -1 // everything goes to w
+			fd = -1 // every line goes to w
 		}
 		l.syslog, l.path, l.now = fd, devLog, time.Now
 		l.format = func(_ int, text string) []byte { return []byte(text + "\n") }
@@ -74,10 +74,10 @@ func Open(kind string, w io.Writer) (*Logger, error) {
 	return l, nil
 }
 
-// Printf writes one line of the priority info: what happens in the normal course.
+// Printf writes one line with priority info, for what happens in normal operation.
 func (l *Logger) Printf(format string, args ...any) { l.Logf(Info, format, args...) }
 
-// Noticef writes one line that the owner of the router may want to know of.
+// Noticef writes one line that the owner of the router may want to read.
 func (l *Logger) Noticef(format string, args ...any) { l.Logf(Notice, format, args...) }
 
 // Warnf writes one line about something that does not work as it should.
@@ -104,9 +104,9 @@ func (l *Logger) Logf(priority int, format string, args ...any) {
 	_, _ = l.w.Write(l.format(priority, text))
 }
 
-// datagram is a line as syslog(3) of the C library sends it. OpenWrt's log takes the
-// time for a fixed number of bytes and puts its own there. No process id: within a
-// jail it would be 1.
+// datagram returns a line in the format of the C library's syslog(3). OpenWrt's log skips
+// a time of this length and puts its own there. The line has no process id: in a jail
+// that would always be 1.
 func (l *Logger) datagram(priority int, text string) []byte {
 	t := l.now()
 	h, m, s := t.Clock()

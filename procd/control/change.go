@@ -13,18 +13,17 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// maxExemption is the longest exemption; what is for always belongs into the
-// configuration.
+// maxExemption is the longest exemption. A permanent one belongs in the configuration.
 const maxExemption = 366 * 24 * time.Hour
 
-// change unlocks a host, or exempts it for the time that it returns; 0 ends an
-// exemption.
+// change unlocks a host, or exempts it for the time that change returns. A time of 0 ends
+// an exemption.
 func (s *Service) change(req *Request) (time.Duration, error) {
 	a, err := address(req)
 	if err != nil {
 		return 0, err
 	}
-	s.takeHistory() // a host that is forgotten takes along what is new of it
+	s.takeHistory() // first, since the engine drops the news of a host that it forgets
 	if req.Cmd == "unlock" {
 		was := false
 		s.each(func(e *state.Engine, now state.Time) { was = e.Unlock(a, now) || was })
@@ -80,8 +79,8 @@ func (s *Service) changeText(b *strings.Builder, req *Request) error {
 	return nil
 }
 
-// mayBeLocal reports whether a can be an address of the LAN. One that is private may
-// be behind another router; one of the Internet must be of a network of the LAN.
+// mayBeLocal reports whether a can be an address of the LAN. A private address may be
+// behind another router. A public address must be in a network of the LAN.
 func (s *Service) mayBeLocal(a netip.Addr) bool {
 	var lan []netip.Prefix
 	if s.LAN != nil {

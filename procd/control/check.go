@@ -10,7 +10,7 @@ import (
 )
 
 func (s *Service) check(w *jsonWriter, _ *Request) error {
-	// A check tries things out in the kernel: one at a time.
+	// A check tries things out in the kernel, so only one may run at a time.
 	s.checking.Lock()
 	defer s.checking.Unlock()
 	w.findings(s.Check())
@@ -30,7 +30,8 @@ func (w *jsonWriter) findings(all []check.Finding) {
 	w.close(']')
 }
 
-// saying writes a sentence, and its code with the arguments if it has one.
+// saying writes a sentence. If the sentence has a code, saying writes the code and its
+// arguments as well.
 func (w *jsonWriter) saying(name, text, codeName, code, argsName string, args []string) {
 	w.str(name, text)
 	if code == "" {
@@ -45,7 +46,7 @@ func (w *jsonWriter) saying(name, text, codeName, code, argsName string, args []
 	w.close(']')
 }
 
-// CheckReply is the reply to a check, for when there is no daemon to give it.
+// CheckReply returns the reply to a check when no daemon runs that could give it.
 func CheckReply(all []check.Finding) []byte {
 	var w jsonWriter
 	w.open('{')
@@ -54,8 +55,8 @@ func CheckReply(all []check.Finding) []byte {
 	return w.b
 }
 
-// AppendFaults adds to a reply what is wrong with the configuration file, which the
-// daemon cannot see. A reply that is an error stays as it is.
+// AppendFaults adds the faults of the configuration file to a reply. The daemon cannot
+// see that file. A reply that is an error stays as it is.
 func AppendFaults(reply []byte, faults []string) []byte {
 	if len(faults) == 0 || !bytes.HasSuffix(reply, []byte("}")) || bytes.HasPrefix(reply, []byte(`{"error":`)) {
 		return reply

@@ -7,29 +7,29 @@ import "strings"
 // Need says whether a command names a host.
 type Need uint8
 
-// The needs: it takes none, it may have one, it must have one.
+// The command takes no host, may take one, must take one.
 const (
 	None Need = iota
 	May
 	Must
 )
 
-// Command is something that can be asked for at the control socket.
+// Command is a command of the control socket.
 type Command struct {
 	Name    string
-	Help    string // what it does, as a command of the program; "" where it is none
+	Help    string // for the program's help; "" if the program has no such command
 	Host    Need
-	Number  string // the member of a request that it takes as well: seconds, since
-	Changes bool   // it changes something; all others only look
-	Follows bool   // its reply goes on: not for ubus
+	Number  string // a further member of the request: "seconds" or "since"
+	Changes bool   // it changes something; all other commands only read
+	Follows bool   // its reply has no end; not for ubus
 
 	json func(*Service, *jsonWriter, *Request) error
-	text func(*Service, *strings.Builder, *Request) error // nil: it has no text form
+	text func(*Service, *strings.Builder, *Request) error // nil: no text form
 }
 
-// Commands is the table of all that can be asked for. The program's commands and their
-// help are made from it. What rpcd offers, the access list and the manual are written by
-// hand, and tests compare them with it.
+// Commands is the table of all commands. The program's commands and their help are made
+// from it. The rpcd object, its access list and the manual are written by hand; tests
+// compare them with this table.
 var Commands = [...]Command{
 	{
 		Name: "status", Help: "is it working, and what did it do",
@@ -65,8 +65,8 @@ var Commands = [...]Command{
 		json: (*Service).notify, text: (*Service).notifyText,
 	},
 	{Name: "monitor", Help: "show events as they come", Follows: true},
-	// All at once that LuCI's page shows: each request costs a router the start of two
-	// programs. With a host it has the peers of that one as well.
+	// Page returns all that LuCI's page shows. Each request makes a router start two
+	// programs, so the page sends only one. With a host the reply has its peers as well.
 	{Name: "page", Host: May, json: (*Service).page},
 	{Name: "events", Number: "since", json: (*Service).events},
 	{Name: "check", json: (*Service).check},

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package control is the control socket: its requests, and the answers in JSON and in
-// words.
+// Package control is the control socket: its requests, and its replies as JSON or text.
 //
-// It decides nothing about packets. What it asks of an engine it asks through
-// state.Loop.Do. JSON is written and read by hand: encoding/json costs 0.4 MB of flash
-// on MIPS.
+// It decides nothing about packets. It calls engines only through state.Loop.Do. JSON is
+// written and read by hand: encoding/json costs 0.4 MB of flash on MIPS.
 package control

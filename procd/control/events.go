@@ -10,7 +10,7 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// entry writes an event.
+// entry writes an event as a JSON object.
 func (w *jsonWriter) entry(e *events.Entry) {
 	w.open('{')
 	w.uint("seq", e.Seq)
@@ -48,15 +48,15 @@ func (s *Service) events(w *jsonWriter, req *Request) error {
 	return nil
 }
 
-// line is an event as the monitor shows it to a person. Time.Format would do
-// for 20 KB of flash.
+// line returns an event as text for the monitor. Time.Format would do the same for 20 KB
+// of flash.
 func line(e *events.Entry) string {
 	h, m, s := e.Wall.Clock()
 	return fmt.Sprintf("%02d:%02d:%02d %s", h, m, s, e.Text())
 }
 
-// monitor sends events, one a line, as they come: those after "since", or only
-// new ones when it is 0.
+// monitor sends events as they come, one per line. It begins after the number "since", or
+// with new events if "since" is 0.
 func (s *Service) monitor(req Request, r *Reply) {
 	seq := req.Since
 	if seq == 0 {
@@ -67,8 +67,8 @@ func (s *Service) monitor(req Request, r *Reply) {
 	gone := r.Gone()
 	for {
 		for _, e := range s.Journal.Since(seq) {
-			// A reader that is behind by more than the journal keeps sees so by
-			// the numbers; in words it must be said.
+			// A slow reader may miss events that the journal no longer keeps. JSON shows
+			// the gap in the numbers; text needs a line about it.
 			if req.Text && e.Seq > seq+1 && seq > 0 {
 				var w jsonWriter
 				w.open('{')

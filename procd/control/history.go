@@ -13,10 +13,10 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// takeHistory has the history know what the engines know.
+// takeHistory brings the history up to date from the engines.
 func (s *Service) takeHistory() { s.History.Take(s.now(), s.each) }
 
-// minutes writes what happened in each minute of the last hour.
+// minutes writes the counts of each minute of the last hour.
 func (s *Service) minutes(w *jsonWriter) {
 	var sum [state.HistoryMinutes]state.Bucket
 	s.each(func(e *state.Engine, now state.Time) {
@@ -40,8 +40,9 @@ func (s *Service) minutes(w *jsonWriter) {
 	column("probes", func(b *state.Bucket) uint32 { return b.Probes })
 }
 
-// history writes the last hour by minutes, the last week by hours, and the last days by
-// hosts: of all, or of the host of the request.
+// history writes counts of the last hour by minutes and of the last week by hours, and
+// the records of the last days. Records are those of all hosts, or of the host in the
+// request.
 func (s *Service) history(w *jsonWriter, req *Request) error {
 	days, err := s.records(req)
 	if err != nil {
@@ -92,7 +93,8 @@ func (s *Service) records(req *Request) ([]history.Record, error) {
 	if only.IsZero() {
 		return all, nil
 	}
-	// An address may have been another host's on another day.
+	// The MAC is not compared: an address may have belonged to several hosts on different
+	// days.
 	var out []history.Record
 	for i := range all {
 		if all[i].Addr == only {
@@ -124,7 +126,8 @@ func (s *Service) record(w *jsonWriter, r *history.Record) {
 	w.close('}')
 }
 
-// dayText is the date of a day as 2006-01-02. Time.Format would do for 20 KB of flash.
+// dayText returns the date of a day as 2006-01-02. Time.Format would do the same for 20
+// KB of flash.
 func dayText(day int32) string {
 	y, m, d := time.Unix(int64(day)*24*3600, 0).UTC().Date()
 	return fmt.Sprintf("%04d-%02d-%02d", y, m, d)
@@ -156,13 +159,13 @@ func (s *Service) historyText(b *strings.Builder, req *Request) error {
 	return nil
 }
 
-// clockText is the time of a moment at a place, as 15:04.
+// clockText returns a Unix time as 15:04 in a time zone.
 func clockText(unix int64, place *time.Location) string {
 	h, m, _ := time.Unix(unix, 0).In(place).Clock()
 	return fmt.Sprintf("%02d:%02d", h, m)
 }
 
-// bytesText is a number of bytes with a unit.
+// bytesText returns a number of bytes with a unit.
 func bytesText(n uint64) string {
 	units := [...]string{"B", "KB", "MB", "GB", "TB"}
 	i := 0

@@ -12,15 +12,15 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// hosts is what all engines know of hosts, at the time now of their clock.
+// hosts is what all engines know of hosts at the engine time now.
 type hosts struct {
 	now      state.Time
 	clients  []state.ClientInfo
 	suspects []state.SuspectInfo
 }
 
-// hosts asks all engines. A suspect of one of them that is a client of another
-// one is left out: it is proved what it is.
+// hosts asks all engines. It leaves out a suspect of one engine that is a client of
+// another engine: that host is proved already.
 func (s *Service) hosts() (out hosts) {
 	s.each(func(e *state.Engine, now state.Time) {
 		out.now = now
@@ -107,7 +107,7 @@ func (s *Service) client(w *jsonWriter, c *state.ClientInfo, now state.Time, loc
 	w.close('}')
 }
 
-// name writes what a host is called, where that is known.
+// name writes the name of a host, if it is known.
 func (w *jsonWriter) name(name string) {
 	if name != "" {
 		w.str("name", name)
@@ -174,7 +174,7 @@ func (h *hosts) clientsText(b *strings.Builder) {
 	}
 }
 
-// byPolicy says which policy decides about a client, if one does.
+// byPolicy names the policy that decides about a client, if there is one.
 func byPolicy(c *state.ClientInfo) string {
 	if c.Policy == "" {
 		return ""
@@ -182,7 +182,7 @@ func byPolicy(c *state.ClientInfo) string {
 	return " (policy " + c.Policy + ")"
 }
 
-// statusText is the summary of what clientsText lists.
+// statusText writes the summary of what clientsText lists.
 func (h *hosts) statusText(b *strings.Builder) {
 	locked, answered := 0, 0
 	for i := range h.clients {
@@ -203,8 +203,8 @@ func (h *hosts) statusText(b *strings.Builder) {
 	}
 }
 
-// proofText says what proved that a client is one. One that was proved otherwise
-// may have answered since.
+// proofText says what proved a client. A client that its conduct proved may have answered
+// a question since; then the answer counts.
 func proofText(c *state.ClientInfo) string {
 	if c.Reason == detect.ReasonHandshake {
 		return "it went on with our key in an encrypted connection, as only " + c.Protocol.Title + " does"
@@ -231,7 +231,7 @@ func proofText(c *state.ClientInfo) string {
 	return "it did at several addresses what only such a program does"
 }
 
-// whyText says why a host was looked at of which nothing was proved.
+// whyText says why a host without proof was looked at.
 func whyText(r detect.Reason) string {
 	if int(r) < len(whyTexts) && whyTexts[r] != "" {
 		return whyTexts[r]

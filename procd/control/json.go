@@ -7,12 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// jsonWriter appends JSON to a buffer. It keeps the commas right; braces are the
-// caller's. Its methods are not inlined: there are a hundred calls, none of them
-// in a hurry, and each copy would cost flash.
+// jsonWriter appends JSON to a buffer. It sets the commas; the caller opens and closes
+// objects and arrays. Its methods are not inlined: there are about a hundred calls, each
+// copy would cost flash, and speed does not matter.
 type jsonWriter struct {
 	b    []byte
-	more bool // a value precedes in the open object or array
+	more bool // the open object or array has a value already
 }
 
 //go:noinline
@@ -38,7 +38,7 @@ func (w *jsonWriter) close(c byte) {
 	w.more = true
 }
 
-// key writes a member's name; its value must follow.
+// key writes a member's name. The value must follow.
 //
 //go:noinline
 func (w *jsonWriter) key(k string) {
@@ -85,7 +85,7 @@ func (w *jsonWriter) bool(k string, v bool) {
 	w.more = true
 }
 
-// item writes a string in an array, itemNum a number.
+// item writes a string in an array, and itemNum writes a number.
 //
 //go:noinline
 func (w *jsonWriter) item(v string) {
@@ -99,9 +99,9 @@ func (w *jsonWriter) itemNum(v uint64) {
 	w.b = strconv.AppendUint(w.b, v, 10)
 }
 
-// AppendString appends s as a JSON string. Bytes that are no UTF-8 become
-// U+FFFD, and the characters that mean something in HTML are escaped, so that
-// no reader can take a name for markup.
+// AppendString appends s as a JSON string. Bytes that are not UTF-8 become U+FFFD.
+// Characters with a meaning in HTML are escaped, so that no reader takes a name for
+// markup.
 func AppendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')

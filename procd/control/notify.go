@@ -8,14 +8,15 @@ import (
 	"strings"
 )
 
-// Receiver is somebody who is told of events.
+// Receiver is a receiver of messages about events.
 type Receiver struct {
 	Name, Kind string
 	Waiting    int    // how many messages wait
-	Fault      string // why the last could not be told; "" if it could
+	Fault      string // why the last message could not be sent; "" if it was sent
 }
 
-// receivers writes who is told; what is waiting is left out of the replies to a test.
+// receivers writes the receivers. The reply to a test has the result instead of the
+// number of messages that wait.
 func (w *jsonWriter) receivers(all []Receiver, test bool) {
 	w.key("notify")
 	w.open('[')
@@ -37,7 +38,7 @@ func (w *jsonWriter) receivers(all []Receiver, test bool) {
 	w.close(']')
 }
 
-// test sends a message to all receivers.
+// test sends a test message to all receivers.
 func (s *Service) test() ([]Receiver, error) {
 	all := s.TestReceivers()
 	if len(all) == 0 {

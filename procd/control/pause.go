@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// maxPause is the longest pause; who wants none of it stops the service.
+// maxPause is the longest pause. To stop for longer, stop the service.
 const maxPause = 7 * 24 * time.Hour
 
-// pause has nothing looked for, for the time that it returns; 0 ends that.
+// pause starts a pause of the time that it returns. A time of 0 ends the pause.
 func (s *Service) pause(req *Request) time.Duration {
 	d := time.Duration(min(req.Seconds, int64(maxPause/time.Second))) * time.Second
 	s.Pause(d)

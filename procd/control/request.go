@@ -17,15 +17,15 @@ type Request struct {
 	Host    string
 	Seconds int64
 	Since   uint64
-	// Text asks for {"text": ...}, the reply as a person reads it.
+	// Text asks for {"text": ...}, a reply for people.
 	Text bool
 }
 
 // maxRequest is the longest request in bytes.
 const maxRequest = 4096
 
-// ParseRequest reads a request. Unknown members are an error: a misspelt one
-// must not be taken for its default.
+// ParseRequest reads a request. An unknown member is an error: otherwise a misspelt
+// member would silently mean its default.
 func ParseRequest(line []byte) (Request, error) {
 	var r Request
 	p := jsonReader{b: line}
@@ -82,7 +82,8 @@ func AppendRequest(b []byte, r Request) []byte {
 	return append(w.b, '\n')
 }
 
-// ParseText reads a reply to a request with Text set: its text, or its error.
+// ParseText reads the reply to a request with Text set. It returns the text or the error
+// of the reply.
 func ParseText(line []byte) (string, error) {
 	p := jsonReader{b: line}
 	var text, fault string
@@ -104,7 +105,7 @@ func ParseText(line []byte) (string, error) {
 	return text, err
 }
 
-// jsonReader reads the little JSON that a request may be.
+// jsonReader reads the part of JSON that requests may use.
 type jsonReader struct {
 	b []byte
 	i int
@@ -127,7 +128,7 @@ func (p *jsonReader) take(c byte) bool {
 	return false
 }
 
-// object calls member for each member, which reads the value.
+// object calls member with the name of each member; member must read the value.
 func (p *jsonReader) object(member func(name string) error) error {
 	if !p.take('{') {
 		return errJSON
@@ -195,7 +196,7 @@ func (p *jsonReader) str() (string, error) {
 		p.i++
 		switch {
 		case c == '"':
-			return string([]rune(string(out))), nil // U+FFFD for what is no UTF-8
+			return string([]rune(string(out))), nil // bytes that are not UTF-8 become U+FFFD
 		case c < 0x20:
 			return "", errJSON
 		case c != '\\':
@@ -225,8 +226,8 @@ func (p *jsonReader) str() (string, error) {
 			if !ok {
 				return "", errJSON
 			}
-			// Two halves make one character; AppendRune replaces a half
-			// that stands alone.
+			// Two surrogates make one character. AppendRune replaces a single one by
+			// U+FFFD.
 			if utf16.IsSurrogate(r) && p.i+1 < len(p.b) && p.b[p.i] == '\\' && p.b[p.i+1] == 'u' {
 				before := p.i
 				p.i += 2
@@ -245,7 +246,7 @@ func (p *jsonReader) str() (string, error) {
 	return "", errJSON
 }
 
-// unit reads the four digits of a \u escape.
+// unit reads the four hex digits of a \u escape.
 func (p *jsonReader) unit() (rune, bool) {
 	if p.i+4 > len(p.b) {
 		p.i = len(p.b)

@@ -18,17 +18,17 @@ import (
 )
 
 const (
-	// maxConnections is how many may talk to the control socket at once.
+	// maxConnections is how many connections the control socket serves at the same time.
 	maxConnections = 16
-	// patience is how long a connection may take to send its request or to
-	// take the reply.
+	// patience is how long the other side may take to send a request or to read the
+	// reply.
 	patience = 10 * time.Second
-	// grace is how long the end of the server waits for a reply to be taken.
+	// grace is how long Close waits for a reply to be read.
 	grace = time.Second
 )
 
-// Server is the control socket. Each connection sends requests, one JSON object a
-// line, and gets a JSON object a line for each.
+// Server is the control socket. Requests and replies are JSON objects, one per line. A
+// connection may send several requests.
 type Server struct {
 	path     string
 	patience time.Duration
@@ -39,16 +39,16 @@ type Server struct {
 	wg       sync.WaitGroup
 }
 
-// Reply is how a handler answers.
+// Reply sends a handler's reply.
 type Reply struct {
-	_        [0]func() // is not compared, which would cost flash
+	_        [0]func() // not comparable: the code for == would cost flash
 	conn     *os.File
 	patience time.Duration
 	done     <-chan struct{}
 	err      error
 }
 
-// Send writes one line; the newline is added.
+// Send writes one line, and adds the newline.
 func (r *Reply) Send(line []byte) {
 	if r.err != nil {
 		return
@@ -58,14 +58,14 @@ func (r *Reply) Send(line []byte) {
 	}
 }
 
-// Failed reports whether the other side is gone.
+// Failed reports whether a Send has failed: the other side is gone or does not read.
 func (r *Reply) Failed() bool { return r.err != nil }
 
 // Done is closed when the server ends.
 func (r *Reply) Done() <-chan struct{} { return r.done }
 
-// Gone returns a channel that is closed when the other side hangs up; for
-// replies that go on.
+// Gone returns a channel that is closed when the other side hangs up. It is for replies
+// without end.
 func (r *Reply) Gone() <-chan struct{} {
 	gone := make(chan struct{})
 	go func() {
@@ -93,9 +93,9 @@ func (r *Reply) Error(err error) {
 // ErrRunning says that another instance holds the control socket.
 var ErrRunning = errors.New("another p2pwall is running")
 
-// Listen opens the control socket at path, mode 0600, and serves it until Close.
-// A socket that a killed instance left is replaced; one that answers is
-// ErrRunning.
+// Listen opens the control socket at path, mode 0600, and serves it until Close. It
+// replaces the socket of a killed instance. If another instance answers at path, it
+// returns ErrRunning.
 func Listen(path string, handle func(Request, *Reply)) (*Server, error) {
 	return listen(path, patience, handle)
 }
@@ -121,7 +121,7 @@ func listen(path string, patience time.Duration, handle func(Request, *Reply)) (
 	return s, nil
 }
 
-// removeStale removes a socket that nobody serves any more.
+// removeStale removes a socket that no program serves any more.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -137,7 +137,7 @@ func removeStale(path string) error {
 	if err == nil {
 		_ = c.Close()
 	}
-	// One that is too busy to answer is in use, too.
+	// EAGAIN: another instance serves the socket, but is too busy to answer.
 	if err == nil || errors.Is(err, unix.EAGAIN) {
 		return fmt.Errorf("%w and answers: stop it first", ErrRunning)
 	}
@@ -152,7 +152,7 @@ func (s *Server) accept() {
 			select {
 			case <-s.done:
 				return
-			case <-time.After(100 * time.Millisecond): // out of descriptors
+			case <-time.After(100 * time.Millisecond): // no file descriptor is free
 				continue
 			}
 		}
@@ -179,7 +179,7 @@ func (s *Server) serve(c *os.File) {
 		<-s.slots
 		s.wg.Done()
 	}()
-	go func() { // the end of the server ends a connection that waits
+	go func() { // Close ends a connection that waits for a request
 		select {
 		case <-s.done:
 		case <-ended:
@@ -227,9 +227,9 @@ func (s *Server) Close() {
 
 var errSilent = errors.New("the daemon does not answer: look at its log, or restart it")
 
-// Call sends one request to the control socket at path and passes each line of
-// the reply to each until that returns false, or until the reply ends. It waits
-// for patience at most, without end when that is 0.
+// Call sends one request to the control socket at path. It calls each with every line of
+// the reply, until each returns false or the reply ends. It waits no longer than
+// patience; 0 means no limit.
 func Call(path string, request []byte, patience time.Duration, each func(line []byte) bool) error {
 	c, err := dialUnix(path, patience)
 	switch {
@@ -248,8 +248,8 @@ func Call(path string, request []byte, patience time.Duration, each func(line []
 			return err
 		}
 	}
-	// A server that has no place answers without having read: an error of
-	// writing matters only when no answer comes.
+	// A server with too many connections replies without reading the request. So an error
+	// of Write matters only if no reply comes.
 	_, unanswered := c.Write(request)
 	in := bufio.NewReader(c)
 	for {

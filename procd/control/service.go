@@ -17,7 +17,7 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// Info is what the control socket tells of the daemon beside its engines.
+// Info is what the control socket says about the daemon, apart from its engines.
 type Info struct {
 	Version  string
 	Config   string // path of the configuration
@@ -29,11 +29,11 @@ type Info struct {
 	Devices  []string
 	TimeLock time.Duration
 	Queues   []Queue
-	// Paused is how long nothing is looked for; 0: there is no pause.
+	// Paused is how long the pause still lasts; 0: no pause.
 	Paused time.Duration
 	// Restart are the options whose new values need a restart.
 	Restart []string
-	// Policies are those of the configuration, in their order.
+	// Policies are the policies of the configuration, in its order.
 	Policies []Policy
 }
 
@@ -47,7 +47,7 @@ type Policy struct {
 type Queue struct {
 	Number, Length       uint32
 	Waiting              uint32
-	Dropped, UserDropped uint64 // by the kernel: queue full, socket full
+	Dropped, UserDropped uint64 // by the kernel: because the queue was full, because the socket was full
 }
 
 // Service answers the requests of the control socket.
@@ -55,24 +55,24 @@ type Service struct {
 	Loops   []*state.Loop
 	Journal *events.Journal
 	History *history.Table
-	// PID is left out of replies when it is 1: that is its number within a jail,
-	// and nobody outside can use it.
+	// PID is left out of replies if it is 1. That is the number within a jail, and of no
+	// use outside.
 	PID   int
 	Info  func() Info
 	Check func() []check.Finding
-	// Receivers returns who is told of events; TestReceivers sends them a message, and
-	// says what came of it.
+	// Receivers returns the receivers of messages. TestReceivers sends each a test
+	// message, and returns the results.
 	Receivers, TestReceivers func() []Receiver
-	// Name returns what a host is called, "" where that is not known.
+	// Name returns the name of a host, "" if it is not known.
 	Name func(nfq.Addr, nfq.MAC) string
-	// LAN returns the networks of the LAN; nil, or none of them, when they are
-	// not known.
+	// LAN returns the networks of the LAN. If they are not known, LAN is nil or returns
+	// none.
 	LAN func() []netip.Prefix
 
-	// Pause has nothing looked for that long; 0 ends it.
+	// Pause starts a pause of that length; 0 ends it.
 	Pause func(time.Duration)
 
-	// Now is the time at the router's place; nil for the system's.
+	// Now returns the time in the router's time zone; nil: time.Now.
 	Now func() time.Time
 
 	checking sync.Mutex
@@ -95,7 +95,7 @@ func (s *Service) Handle(req Request, r *Reply) {
 	r.Send(w.b)
 }
 
-// answer writes the members of the reply to a command; nil is one that does not exist.
+// answer writes the members of the reply to a command. A nil command is an unknown one.
 func (s *Service) answer(c *Command, w *jsonWriter, req *Request) error {
 	switch {
 	case c == nil:
@@ -147,8 +147,8 @@ func (s *Service) now() time.Time {
 	return time.Now()
 }
 
-// wall is the wall-clock time of t, in seconds: the engine's clock does not
-// follow the corrections of the wall clock.
+// wall returns t as wall-clock time in Unix seconds. It counts back from now, because the
+// engine's clock ignores corrections of the wall clock.
 func (s *Service) wall(t, now state.Time) float64 {
 	if t == 0 {
 		return 0
@@ -156,7 +156,7 @@ func (s *Service) wall(t, now state.Time) float64 {
 	return float64(s.now().Add(-now.Since(t)).UnixMilli()) / 1000
 }
 
-// address reads the host of a request.
+// address parses the host of a request.
 func address(req *Request) (netip.Addr, error) {
 	if req.Host == "" {
 		return netip.Addr{}, errors.New("no host: give an IP address as \"host\"")

@@ -10,9 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The control socket is made with plain system calls and served as an os.File,
-// which waits in the netpoller and knows deadlines. The net package would do the
-// same for 150 KB of flash.
+// The control socket uses plain system calls and an os.File, which has the runtime's
+// poller and deadlines. The net package would do the same for 150 KB of flash.
 
 // backlog is how many connections may wait to be accepted.
 const backlog = 64
@@ -23,8 +22,8 @@ func listenUnix(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The file gets the mode of its socket, so that it is right from the
-	// first moment on.
+	// The socket's file takes the mode of the descriptor. So nobody else can open it, not
+	// even for a moment.
 	if err = unix.Fchmod(fd, 0o600); err == nil {
 		if err = unix.Bind(fd, addr); err == nil {
 			err = unix.Listen(fd, backlog)
@@ -37,7 +36,7 @@ func listenUnix(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// acceptUnix waits for a connection. Closing the listener ends it with an error.
+// acceptUnix waits for a connection. It returns an error when the listener is closed.
 func acceptUnix(l *os.File) (*os.File, error) {
 	raw, err := l.SyscallConn()
 	if err != nil {
@@ -58,8 +57,8 @@ func acceptUnix(l *os.File) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "control connection"), nil
 }
 
-// dialUnix connects to the socket at path, and waits a while for one that is
-// busy; EAGAIN says that it stayed so.
+// dialUnix connects to the socket at path. If the socket is busy, it waits for up to
+// patience and then returns EAGAIN.
 func dialUnix(path string, patience time.Duration) (*os.File, error) {
 	fd, addr, err := unixSocket(path, 0)
 	if err != nil {
@@ -83,9 +82,9 @@ func dialUnix(path string, patience time.Duration) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// unixSocket returns a stream socket and the address that path is.
+// unixSocket returns a stream socket and the socket address of path.
 func unixSocket(path string, flags int) (int, unix.Sockaddr, error) {
-	const most = 107 // sun_path, with a zero at its end
+	const most = 107 // sun_path has 108 bytes, the last one zero
 	if len(path) > most {
 		return -1, nil, fmt.Errorf("the path is longer than %d bytes", most)
 	}

@@ -89,8 +89,8 @@ func (s *Service) status(w *jsonWriter, _ *Request) error {
 	return nil
 }
 
-// exemptions returns those that were given at run time. Every engine has all of
-// them; the first may lack the MAC of a host that another one sees.
+// exemptions returns the exemptions given at run time. Every engine has all of them. The
+// first engine may lack the MAC of a host that only another engine sees.
 //
 //go:noinline
 func (s *Service) exemptions() (out []state.Exemption) {
@@ -169,7 +169,6 @@ func (s *Service) statusText(b *strings.Builder, _ *Request) error {
 	return nil
 }
 
-// ago says how long ago t was.
 func ago(t, now state.Time) string {
 	if t == 0 {
 		return "-"

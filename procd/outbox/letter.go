@@ -12,9 +12,9 @@ import (
 	"github.com/p2pwall/p2pwall/procd/control"
 )
 
-// letter is a message as it is sent.
+// letter is the text of a message, ready to send.
 type letter struct {
-	title string // of printable ASCII
+	title string // printable ASCII
 	text  string // one line
 	json  string
 }
@@ -49,7 +49,7 @@ func (o *Outbox) letter(r *receiver, m *message) *letter {
 		l.text = who + " runs " + what + ", seen at " + at + "."
 	case m.what == config.NotifyReleased:
 		event = "released"
-		// It may go on: a policy lets it from now on.
+		// The program may still run: a policy may allow it now.
 		l.title += ": released"
 		l.text = who + " is released since " + at + ": " + protocol.Title + " has ended there, or is allowed now."
 	case m.well:
@@ -67,7 +67,7 @@ func (o *Outbox) letter(r *receiver, m *message) *letter {
 	return l
 }
 
-// json is the message as a JSON object on one line.
+// json returns the message as a JSON object on one line.
 func (o *Outbox) json(m *message, event, name, program, text string) string {
 	b := append(make([]byte, 0, 512), '{')
 	add := func(key, value string) {
@@ -96,11 +96,11 @@ func (o *Outbox) json(m *message, event, name, program, text string) string {
 	return string(append(strconv.AppendInt(b, m.wall.Unix(), 10), '}'))
 }
 
-// maxName is how many bytes of a name from the network are told.
+// maxName is the largest number of bytes of a string from the network in a message.
 const maxName = 256
 
-// clean returns what is told of a string from the network: printable characters, on one
-// line, in UTF-8.
+// clean makes a string from the network fit for a message: printable characters in UTF-8,
+// on one line.
 func clean(s string) string {
 	var b []byte
 	for _, c := range s {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package outbox tells people of events: by a POST to ntfy or alike, by a webhook, by mail.
-// What is to be told waits in RAM until it could be told. A program of the system sends it.
+// Package outbox sends messages about events to people: by POST to ntfy or similar, by
+// webhook, by mail. A message waits in RAM until it is sent. A program of the system,
+// such as curl, sends it.
 package outbox
 
 import (
@@ -18,33 +19,33 @@ import (
 )
 
 const (
-	// perHost is the least time between two messages about one host. What changes
-	// meanwhile is told when it is over, unless it has changed back.
+	// perHost is the shortest time between two messages about one host. A change within
+	// this time is told at its end, unless it was undone.
 	perHost = time.Hour
-	// maxHosts is how many hosts are remembered for that, maxWaiting how many messages
-	// may wait for one receiver.
+	// maxHosts is how many hosts are remembered for perHost. maxWaiting is how many
+	// messages may wait for one receiver.
 	maxHosts   = 64
 	maxWaiting = 64
-	// settle is the time between an event and its message: the program's name may come
-	// a moment after it was found.
+	// settle is the time between an event and its message: the program's name may become
+	// known a moment after the event.
 	settle = 3 * time.Second
-	// The pause after a failure is firstPause, and twice as long after each further one,
-	// up to longestPause.
+	// The pause after a failure is firstPause. It doubles with each further failure, up
+	// to longestPause.
 	firstPause   = 5 * time.Second
 	longestPause = 5 * time.Minute
-	// stale is the age at which a message is given up.
+	// stale is the age at which a message is dropped.
 	stale = 24 * time.Hour
-	// patience is how long one message may take, testPatience the same of a test:
-	// somebody waits for that.
+	// patience is how long sending a message may take. For a test it is testPatience,
+	// because somebody waits for the result.
 	patience     = time.Minute
 	testPatience = 12 * time.Second
 )
 
-// message is something to be told.
+// message is a message about an event.
 type message struct {
-	_      [0]func() // is not compared whole, which would cost flash
+	_      [0]func() // not comparable: the code for == would cost flash
 	what   config.NotifyEvents
-	well   bool // of NotifyUnprotected: it can protect again
+	well   bool // for NotifyUnprotected: the network is protected again
 	test   bool
 	number uint64
 	wall   time.Time
@@ -53,45 +54,46 @@ type message struct {
 	mac    nfq.MAC
 	// protocol is an index in detect.All.
 	protocol uint8
-	text     string // of NotifyUnprotected: why
+	text     string // for NotifyUnprotected: the reason
 }
 
-// same reports whether two messages say the same of a host.
+// same reports whether two messages about one host say the same.
 func (m *message) same(o *message) bool {
 	return m.what == o.what && m.well == o.well && m.text == o.text
 }
 
-// host is what was told about a host. The zero address stands for the wall itself.
+// host is the last message about a host. The zero address stands for messages about the
+// daemon itself.
 type host struct {
 	client nfq.Addr
 	mac    nfq.MAC
 	told   message
 	at     time.Time
-	next   message // what is to be told when it is time
+	next   message // the message to send when perHost is over, if waits
 	waits  bool
 }
 
-// receiver is somebody who is told.
+// receiver is a receiver of messages.
 type receiver struct {
-	_ [0]func() // is not compared, which would cost flash
+	_ [0]func() // not comparable: the code for == would cost flash
 	config.Notify
 	queue  []message
 	fails  int
-	next   time.Time // before then nothing is tried
-	fault  string    // of the last try
-	refuse bool      // the queue was full; this was said
+	next   time.Time // no attempt before this time
+	fault  string    // of the last attempt
+	refuse bool      // the queue was full, and this has been logged
 }
 
-// Outbox tells people of events. Event and Trouble may be called from any goroutine, and
-// do not wait.
+// Outbox sends messages about events. Any goroutine may call Event and Trouble, which do
+// not wait.
 type Outbox struct {
 	log *syslog.Logger
-	// describe returns the name of a host and that of the program which was found on it,
-	// as far as they are known.
+	// describe returns the names of a host and of the program found on it, "" if not
+	// known.
 	describe func(nfq.Addr, nfq.MAC) (name, program string)
 	send     func(*receiver, *letter, time.Duration) error
 	now      func() time.Time
-	router   string // its name
+	router   string // the router's name
 	wake     chan struct{}
 	done     <-chan struct{}
 
@@ -101,8 +103,9 @@ type Outbox struct {
 	number    uint64
 }
 
-// New returns an outbox without receivers. Who tells is named router, and now has its
-// place. It ends what it has started when done is closed.
+// New returns an outbox without receivers. Messages name the router, and now returns the
+// time in its time zone. When done is closed, the outbox kills the programs that it has
+// started.
 func New(router string, log *syslog.Logger, done <-chan struct{}, describe func(nfq.Addr, nfq.MAC) (name, program string), now func() time.Time) *Outbox {
 	o := &Outbox{
 		log: log, describe: describe, now: now, router: router, wake: make(chan struct{}, 1), done: done,
@@ -112,7 +115,7 @@ func New(router string, log *syslog.Logger, done <-chan struct{}, describe func(
 	return o
 }
 
-// Configure says who is told. What waits for a receiver that stays as it is goes on
+// Configure sets the receivers. Messages for a receiver that did not change go on
 // waiting.
 func (o *Outbox) Configure(all []config.Notify) {
 	o.mu.Lock()
@@ -131,17 +134,17 @@ func (o *Outbox) Configure(all []config.Notify) {
 	o.look()
 }
 
-// look has Run look again.
+// look wakes Run.
 func (o *Outbox) look() {
 	select {
 	case o.wake <- struct{}{}:
-	default: // it will
+	default: // Run is woken already
 	}
 }
 
-// Event notes an event that somebody may be told of.
+// Event queues a message for an event, if there is one for it.
 func (o *Outbox) Event(e *events.Entry) {
-	if e.Class != state.ClassClient || e.Quiet { // who allowed it knows that it is
+	if e.Class != state.ClassClient || e.Quiet { // the administrator caused this event
 		return
 	}
 	m := message{wall: e.Wall.In(o.now().Location()), client: e.Client, mac: e.MAC, protocol: e.Protocol}
@@ -156,7 +159,8 @@ func (o *Outbox) Event(e *events.Entry) {
 	o.note(&m)
 }
 
-// Trouble notes that the wall cannot protect, and why; "" says that it can.
+// Trouble queues the message that the network is not protected, and why. With "" the
+// message says that it is protected again.
 func (o *Outbox) Trouble(why string) {
 	m := message{what: config.NotifyUnprotected, well: why == "", text: why, wall: o.now()}
 	o.mu.Lock()
@@ -164,12 +168,12 @@ func (o *Outbox) Trouble(why string) {
 	known := h != nil && (h.told.what != 0 || h.waits)
 	o.mu.Unlock()
 	if m.well && !known {
-		return // nobody was told otherwise
+		return // no trouble was told before
 	}
 	o.note(&m)
 }
 
-// hostOf returns what was told about the host of a message, or nil.
+// hostOf returns the entry for the host of a message, or nil.
 func (o *Outbox) hostOf(m *message) *host {
 	for i := range o.hosts {
 		h := &o.hosts[i]
@@ -180,7 +184,7 @@ func (o *Outbox) hostOf(m *message) *host {
 	return nil
 }
 
-// note queues a message now, or when it is time for one about its host.
+// note queues a message now, or when perHost is over for its host.
 func (o *Outbox) note(m *message) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -196,7 +200,7 @@ func (o *Outbox) note(m *message) {
 		}
 		*h = host{client: m.client, mac: m.mac}
 	}
-	if m.well && !h.told.well { // good news of the wall need not wait
+	if m.well && !h.told.well { // that the network is protected again is told at once
 		at := h.at
 		o.tell(h, m, now)
 		h.at = at
@@ -210,8 +214,8 @@ func (o *Outbox) note(m *message) {
 	o.tell(h, m, now)
 }
 
-// newHost returns a place for one more host: that of one of which nothing was told lately
-// if all are taken; nil if there is none.
+// newHost returns an entry for one more host. If all are taken, it reuses the oldest
+// entry whose perHost is over; nil if there is none.
 func (o *Outbox) newHost(now time.Time) *host {
 	if len(o.hosts) < maxHosts {
 		o.hosts = append(o.hosts, host{})
@@ -226,7 +230,7 @@ func (o *Outbox) newHost(now time.Time) *host {
 	return old
 }
 
-// tell queues a message for all who want it.
+// tell queues a message for all receivers that want it.
 func (o *Outbox) tell(h *host, m *message, now time.Time) {
 	h.told, h.at, h.waits = *m, now, false
 	o.number++
@@ -246,7 +250,7 @@ func (o *Outbox) tell(h *host, m *message, now time.Time) {
 	o.look()
 }
 
-// Run sends what is due until done is closed.
+// Run sends messages when they are due, until done is closed.
 func (o *Outbox) Run() {
 	for {
 		r, m, wait := o.next()
@@ -273,8 +277,8 @@ func (o *Outbox) Run() {
 	}
 }
 
-// next returns a message that is due and for whom it is; without one how long to wait for
-// it, 0 being without end.
+// next returns a message that is due, and its receiver. If none is due, it returns how
+// long to wait; 0 means no limit.
 func (o *Outbox) next() (who *receiver, m message, wait time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -308,8 +312,8 @@ func (o *Outbox) next() (who *receiver, m message, wait time.Duration) {
 		if r.next.After(due) {
 			due = r.next
 		}
-		// Of several that are due, the one that waits for longest comes first: a
-		// receiver that is slow holds up no other.
+		// Of several messages the one that was due first is sent first. So a slow
+		// receiver does not hold up the others.
 		if soon(due) && (who == nil || due.Before(first)) {
 			who, m, first = r, r.queue[0], due
 		}
@@ -317,7 +321,7 @@ func (o *Outbox) next() (who *receiver, m message, wait time.Duration) {
 	return who, m, wait
 }
 
-// outcome notes what came of a message.
+// outcome notes the result of sending a message.
 func (o *Outbox) outcome(r *receiver, m *message, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -346,8 +350,8 @@ func (o *Outbox) outcome(r *receiver, m *message, err error) {
 	r.fails, r.next, r.fault, r.refuse = 0, time.Time{}, "", false
 }
 
-// Flush gives what waits a last chance before the program ends. It does not wait for
-// longer than the time.
+// Flush tries once more to send all waiting messages before the program ends. It waits no
+// longer than most.
 func (o *Outbox) Flush(most time.Duration) {
 	o.mu.Lock()
 	for _, r := range o.receivers {
@@ -363,7 +367,7 @@ func (o *Outbox) Flush(most time.Duration) {
 	}
 }
 
-// waiting is how many messages wait.
+// waiting returns how many messages wait.
 func (o *Outbox) waiting() (n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -373,7 +377,7 @@ func (o *Outbox) waiting() (n int) {
 	return n
 }
 
-// Receivers says who is told, how much waits, and what went wrong last.
+// Receivers returns each receiver with its number of waiting messages and its last error.
 func (o *Outbox) Receivers() (out []control.Receiver) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -383,7 +387,7 @@ func (o *Outbox) Receivers() (out []control.Receiver) {
 	return out
 }
 
-// Test sends a message to each receiver, and says what came of it.
+// Test sends a test message to each receiver, and returns the results.
 func (o *Outbox) Test() (out []control.Receiver) {
 	o.mu.Lock()
 	var all []*receiver
@@ -407,5 +411,5 @@ func (o *Outbox) Test() (out []control.Receiver) {
 	return out
 }
 
-// id names a message, so that a receiver can tell it from others.
+// id identifies a message for its receiver.
 func (m *message) id() string { return strconv.FormatUint(m.number, 36) }

@@ -13,13 +13,13 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/program"
 )
 
-// errUncertain says that the receiver has got a message and did not say in time that it
-// has taken it. To send it once more could tell it twice.
+// errUncertain says that a message was sent, but not confirmed in time. It is not sent
+// again: the receiver could get it twice.
 var errUncertain = errors.New("it was sent, and not answered in time: it may have been lost")
 
 var errNoProgram = errors.New("there is no program to send with: install curl, GNU wget or uclient-fetch")
 
-// deliver sends a letter. It takes longer than patience by a moment at most.
+// deliver sends a letter. It takes at most a few seconds longer than patience.
 func (o *Outbox) deliver(r *receiver, l *letter, patience time.Duration) error {
 	switch {
 	case r.Kind == config.NotifyMail:
@@ -52,13 +52,14 @@ func (o *Outbox) run(patience time.Duration, inputs []string, name string, args 
 	return p.Wait()
 }
 
-// isGNU reports whether a program is GNU's: others have the same name and fewer options.
+// isGNU reports whether a program is GNU's version. Other versions have the same name and
+// fewer options.
 func (o *Outbox) isGNU(name string) bool {
 	said, err := o.run(10*time.Second, []string{""}, name, "--version")
 	return err == nil && strings.HasPrefix(said, "GNU ")
 }
 
-// content is the body of a POST and its type.
+// content returns the body of a POST and its content type.
 func (l *letter) content(r *receiver) (body, kind string) {
 	if r.Kind == config.NotifyWebhook {
 		return l.json, "application/json"
@@ -66,7 +67,7 @@ func (l *letter) content(r *receiver) (body, kind string) {
 	return l.text, "text/plain; charset=utf-8"
 }
 
-// headers are those of a POST.
+// headers returns the headers of a POST.
 func (l *letter) headers(r *receiver) []string {
 	_, kind := l.content(r)
 	h := []string{"Content-Type: " + kind}
@@ -81,8 +82,8 @@ func (l *letter) headers(r *receiver) []string {
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
 
-// curl sends a letter with curl, which reads all of it from its input: what is in its
-// arguments everybody can see.
+// curl sends a letter with curl. All options go to its standard input: every user of the
+// router can read a program's arguments.
 func (o *Outbox) curl(r *receiver, l *letter, patience time.Duration) error {
 	body, _ := l.content(r)
 	var b strings.Builder
@@ -114,7 +115,7 @@ func (o *Outbox) curl(r *receiver, l *letter, patience time.Duration) error {
 	out, err := o.run(patience, []string{b.String()}, "curl", "-q", "-K", "-")
 	code, sent, _ := strings.Cut(out, " ")
 	if err != nil {
-		sent, _, _ = strings.Cut(sent, ".") // before 7.72 it has decimals
+		sent, _, _ = strings.Cut(sent, ".") // before curl 7.72 this number has decimals
 		if n, e := strconv.Atoi(sent); e == nil && n >= len(body) && strings.Contains(err.Error(), "(28)") {
 			return errUncertain
 		}
@@ -126,7 +127,8 @@ func (o *Outbox) curl(r *receiver, l *letter, patience time.Duration) error {
 	return nil
 }
 
-// wget sends a letter with GNU wget, which reads its options and the address from files.
+// wget sends a letter with GNU wget. It reads its options and the URL from files, so that
+// they are not in its arguments.
 func (o *Outbox) wget(r *receiver, l *letter, patience time.Duration) error {
 	body, _ := l.content(r)
 	options := "user_agent = p2pwall\nmax_redirect = 0\ntries = 1\noutput_document = /dev/null\ntimeout = " + seconds(patience) + "\n"
@@ -144,8 +146,8 @@ func (o *Outbox) wget(r *receiver, l *letter, patience time.Duration) error {
 	return err
 }
 
-// uclient sends a letter with OpenWrt's own program, which takes the address as an
-// argument. Before 24.10 it has no option for headers.
+// uclient sends a letter with OpenWrt's uclient-fetch. The URL is in its arguments.
+// Before OpenWrt 24.10 it has no option for headers.
 func (o *Outbox) uclient(r *receiver, l *letter, patience time.Duration) error {
 	body, _ := l.content(r)
 	args := []string{"-q", "-O", "/dev/null", "-T", seconds(patience), "--post-file=/proc/self/fd/0"}
@@ -160,7 +162,7 @@ func (o *Outbox) uclient(r *receiver, l *letter, patience time.Duration) error {
 	return err
 }
 
-// mail is the letter as a mail for sendmail.
+// mail returns the letter as a mail for sendmail.
 func mail(r *receiver, l *letter) string {
 	from := ""
 	if r.From != "" {

@@ -81,7 +81,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	o := replay.Options{Engine: config.EngineConfig(c), LAN: lan}
-	// A capture has no router's clock, leases or devices: the policies hold that need none.
+	// A capture has no router's clock, leases or devices. Only the policies that need
+	// none of these hold.
 	o.Engine.Policies = c.EnginePolicies(&config.Surroundings{Index: func(string) uint32 { return 0 }})
 	code := exitOK
 	for _, path := range f.Args() {

@@ -11,10 +11,10 @@ import (
 	"github.com/p2pwall/p2pwall/cmd/p2pwall-replay/replay"
 )
 
-// width is where lines of peers are broken.
+// width is the largest width of lines of peers.
 const width = 78
 
-// summary writes what a replay showed, for people.
+// summary writes the result of a replay as text.
 func summary(w io.Writer, r *replay.Result) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s in %v, %d through the router: %d accepted, %d dropped; %d sent\n",

@@ -15,11 +15,11 @@ import (
 	"github.com/p2pwall/p2pwall/procd/control"
 )
 
-// socket returns the control socket's path. Without a configuration file the
-// default serves: status should work wherever a daemon does.
+// socket returns the control socket's path. It returns the default path if there is no
+// configuration file, because status should still reach the daemon.
 func (c *call) socket() (string, error) {
 	cfg, err := config.Load(c.config)
-	if cfg.Control != "" { // also where the file has faults
+	if cfg.Control != "" { // set even if the file has faults
 		return cfg.Control, nil
 	}
 	if errors.Is(err, fs.ErrNotExist) || c.config == config.DefaultPath {
@@ -54,10 +54,11 @@ func ask(c *call) int {
 	return c.exchange(req)
 }
 
-// patience is how long an answer may take: a check runs programs.
+// patience is how long a reply may take. A check runs programs.
 const patience = time.Minute
 
-// exchange sends a request and prints its reply, or all lines of it.
+// exchange sends a request and prints the reply. For a request whose reply goes on it
+// prints every line.
 func (c *call) exchange(req control.Request) int {
 	follow, wait := false, patience
 	if x := control.Find(req.Cmd); x != nil {
@@ -115,7 +116,7 @@ func (c *call) exchange(req control.Request) int {
 	return code
 }
 
-// ctl sends a request as it is, for scripts and for LuCI.
+// ctl sends a request given as JSON. Scripts and LuCI use it.
 func ctl(c *call) int {
 	req, err := control.ParseRequest([]byte(c.args[0]))
 	if err != nil {

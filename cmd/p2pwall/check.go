@@ -9,7 +9,7 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/firewall"
 )
 
-// rules prints what run would load, or removes what it loaded.
+// rules prints the rules that run would load, or removes the loaded ones.
 func rules(c *call) int {
 	cfg, err := config.Load(c.config)
 	if err != nil {

@@ -41,8 +41,9 @@ func checkMachine(c *call) int {
 	return check.ExitCode(all)
 }
 
-// faults says what is wrong with the configuration file. The daemon goes on with the
-// one that it read last, and on OpenWrt it has a copy and cannot see the file.
+// faults returns the faults of the configuration file. The daemon does not report them:
+// it goes on with the configuration that it read last, and on OpenWrt it sees only a copy
+// of the file.
 func (c *call) faults() []string {
 	_, err := config.Load(c.config)
 	if all, ok := err.(config.Errors); ok && all[0].Line > 0 {

@@ -17,27 +17,27 @@ import (
 // version and commit are set by the linker.
 var (
 	version = "0.0.0-dev"
-	commit  string // of the source, or nothing
+	commit  string // of the source, or ""
 )
 
 // Exit codes.
 const (
 	exitOK      = 0
 	exitFailure = 1
-	exitUsage   = 2 // also: check found that it cannot work
+	exitUsage   = 2 // also: check found that the program cannot work
 )
 
 // command is a command of the program.
 type command struct {
 	name, args  string
 	help        string
-	options     string          // those of call.option that it has, beside -c
+	options     string          // names of its options for call.option, beside -c
 	run         func(*call) int // returns the exit code
-	least, most int             // how many arguments it takes
+	least, most int             // how many arguments the command takes
 }
 
-// commands are our own. Those that ask the daemon stand in the table of the control
-// socket, and in the help behind the first of these.
+// commands are the commands of the program itself. Those that ask the daemon are in
+// control.Commands; the help lists them after the first one here.
 var commands = [...]command{
 	{name: "run", help: "find and block, in the foreground", options: "c no-rules user log", run: run},
 	{name: "check", help: "is the configuration good, can the machine do it", options: "c config json", run: checkMachine},
@@ -46,7 +46,7 @@ var commands = [...]command{
 	{name: "version", help: "print the version", run: printVersion},
 }
 
-// asking makes a command of one of the control socket.
+// asking sets x to the command that sends the control socket's command c.
 func (x *command) asking(c *control.Command) {
 	*x = command{name: c.Name, help: c.Help, run: ask}
 	switch c.Host {
@@ -81,9 +81,9 @@ func each(f func(*command) bool) {
 	}
 }
 
-// usage is the program's help.
+// usage returns the program's help.
 func usage() string {
-	const column = 35 // at which what a command does is written
+	const column = 35 // where the descriptions begin
 	text := "usage: p2pwall COMMAND [OPTIONS]\n\n"
 	each(func(x *command) bool {
 		line := "  " + x.name
@@ -113,7 +113,7 @@ func usage() string {
 // call is one call of a command.
 type call struct {
 	*command
-	args        []string // what is no option
+	args        []string // the arguments that are not options
 	config      string
 	json        bool
 	noRules     bool
@@ -154,7 +154,7 @@ func dispatch(args []string, out, errOut io.Writer) int {
 	return exitUsage
 }
 
-// do reads the options and runs the command.
+// do parses the options and runs the command.
 func (x *command) do(args []string, out, errOut io.Writer) int {
 	c := &call{command: x, config: config.DefaultPath, out: out, errOut: errOut}
 	err := c.parse(args)
@@ -176,9 +176,9 @@ func (x *command) do(args []string, out, errOut io.Writer) int {
 
 var errHelp = errors.New("help is wanted")
 
-// option returns what an option sets: a flag, or a value that must follow, and how the
-// help names that; nil for both when the command has no such option. Every command takes
-// a configuration.
+// option returns the variable that an option sets: a flag, or a string whose name in the
+// help is value. Both are nil if the command has no such option. Every command has the
+// option -c.
 func (c *call) option(name string) (flag *bool, to *string, value string) {
 	if name != "c" && !slices.Contains(strings.Fields(c.command.options), name) {
 		return nil, nil, ""
@@ -204,8 +204,8 @@ func (c *call) option(name string) (flag *bool, to *string, value string) {
 	return flag, nil, ""
 }
 
-// parse reads options, which may stand before and behind the arguments and begin
-// with one dash or with two.
+// parse reads the options. They may stand before and after the arguments, and begin with
+// one dash or two.
 func (c *call) parse(args []string) error {
 	for len(args) > 0 {
 		arg := args[0]

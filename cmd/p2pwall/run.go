@@ -11,11 +11,11 @@ import (
 	"github.com/p2pwall/p2pwall/procd/syslog"
 )
 
-// idleGC is the garbage collector's target where the environment sets none:
-// nothing is allocated on the packet path, so a small heap costs no time.
+// idleGC is the value of GOGC if the environment sets none. The packet path allocates
+// nothing, so a small heap costs no time.
 const idleGC = 25
 
-// run is the daemon: it returns when a signal ends it.
+// run runs the daemon until a signal ends it.
 func run(c *call) int {
 	log, err := syslog.Open(c.log, c.errOut)
 	if err != nil {

@@ -19,14 +19,13 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// Frame is one packet of a capture. Its slices are valid until the next one is
-// read.
+// Frame is one packet of a capture. Its slices are valid until the next packet is read.
 type Frame struct {
 	Time     time.Time
-	Src, Dst nfq.MAC // zero where the link layer tells none
+	Src, Dst nfq.MAC // zero if the link layer has none
 	IP       []byte  // from the IP header on; empty for anything else
 	ARP      []byte  // the ARP message; empty for anything else
-	// Encrypted says that it is a WLAN frame that cannot be read.
+	// Encrypted says that the frame is an encrypted WLAN frame.
 	Encrypted bool
 }
 
@@ -34,12 +33,12 @@ type Frame struct {
 type Capture struct {
 	file *os.File
 	next func() ([]byte, gopacket.CaptureInfo, error)
-	link uint32 // of a pcap file; a pcapng file says it with each packet
+	link uint32 // of a pcap file; in a pcapng file each packet has its own
 	ng   bool
 	read int // packets so far
 }
 
-// Open opens a pcap or pcapng file, also one that is packed with gzip.
+// Open opens a pcap or pcapng file. The file may be compressed with gzip.
 func Open(path string) (*Capture, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -57,7 +56,7 @@ func Open(path string) (*Capture, error) {
 	return c, nil
 }
 
-// pcapngMagic is the type of the block that every pcapng file begins with.
+// pcapngMagic is the type of the first block in every pcapng file.
 const pcapngMagic = 0x0a0d0d0a
 
 func (c *Capture) open(in *bufio.Reader) error {
@@ -101,8 +100,8 @@ func (c *Capture) openNG(in io.Reader) error {
 // Close closes the file.
 func (c *Capture) Close() { c.file.Close() }
 
-// Next reads the next packet into f. It returns io.EOF at the end, and another
-// error where the file is damaged: what follows cannot be read then.
+// Next reads the next packet into f. It returns io.EOF at the end. Any other error means
+// that the file is damaged and the rest cannot be read.
 func (c *Capture) Next(f *Frame) error {
 	data, info, err := c.next()
 	if err == io.EOF {
@@ -120,12 +119,13 @@ func (c *Capture) Next(f *Frame) error {
 		link = linkNumber(info.AncillaryData[0])
 	}
 	*f = Frame{Time: info.Timestamp}
-	// A pcapng file may hold interfaces of other kinds beside.
+	// The result is ignored: a pcapng file may have interfaces of unknown link types as
+	// well.
 	decode(link, data, f)
 	return nil
 }
 
-// linkNumber is the link type that gopacket tells with each packet.
+// linkNumber returns the link type that gopacket gives with each packet.
 func linkNumber(v any) uint32 {
 	if t, ok := v.(layers.LinkType); ok {
 		return uint32(t)

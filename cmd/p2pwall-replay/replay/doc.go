@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package replay feeds a recorded capture to the engine, with the capture's own
-// clock and without any privilege: it reads pcap and pcapng, peels the link
-// layers, finds out which side is the LAN and who the router is, and imitates
-// the kernel rules that stand before the queue.
+// Package replay feeds a recorded capture to the engine, with the capture's own clock and
+// without privileges. It reads pcap and pcapng, removes the link layers, finds the LAN
+// side and the router, and imitates the kernel's rules before the queue.
 //
-// It serves workstation tools; nothing of it is on the router.
+// It is for tools on a workstation. The program on the router does not contain it.
 package replay

@@ -10,19 +10,18 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// hints counts what may keep a client from being found in a capture.
+// hints counts what may be the reason that no client is found in a capture.
 type hints struct {
 	ip        int // IP packets
-	cut       int // cut short when they were captured
+	cut       int // packets cut short by the capture
 	encrypted int // WLAN frames
-	out, in   int // through the router
-	inside    int // between hosts of the LAN
-	tcp, syn  int // of what the LAN sends to the outside
+	out, in   int // packets through the router
+	inside    int // packets between hosts of the LAN
+	tcp, syn  int // of the packets from the LAN to the outside
 	tunnels   map[string]int
 }
 
-// tunnels are what carries other packets in its own: by the number of the protocol,
-// and by the port of UDP.
+// tunnels are protocols that carry other packets: by IP protocol number and UDP port.
 var tunnels = []struct {
 	name  string
 	proto uint8
@@ -37,17 +36,17 @@ var tunnels = []struct {
 	{"VXLAN", nfq.ProtoUDP, 4789},
 	{"VXLAN", nfq.ProtoUDP, 8472}, // Linux' own number
 	{"Geneve", nfq.ProtoUDP, 6081},
-	{"TZSP", nfq.ProtoUDP, 37008}, // copies of MikroTik routers
+	{"TZSP", nfq.ProtoUDP, 37008}, // packet copies that MikroTik routers send
 }
 
-// frame notes a frame that holds no IP packet that can be read.
+// frame counts a frame without a readable IP packet.
 func (h *hints) frame(f *Frame) {
 	if f.Encrypted {
 		h.encrypted++
 	}
 }
 
-// packet notes an IP packet and the way it goes.
+// packet counts an IP packet by its direction.
 func (h *hints) packet(p *nfq.Packet, ip []byte, src, dst nfq.Addr, s *sides) {
 	h.ip++
 	if wireLength(ip) > len(ip) {
@@ -76,7 +75,8 @@ func (h *hints) packet(p *nfq.Packet, ip []byte, src, dst nfq.Addr, s *sides) {
 	}
 }
 
-// lines says what may be the reason that nothing was found in so many frames.
+// lines returns the possible reasons why nothing was found. Frames is the number of
+// frames in the capture.
 func (h *hints) lines(frames int) []string {
 	var out []string
 	say := func(when bool, form string, args ...any) {

@@ -11,41 +11,41 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// The bounds of the queue rules.
+// The limits of the queue rules.
 const (
-	udpPayload = 160 // longest UDP payload that is queued
-	udpPackets = 20  // packets of a UDP flow's opener that are queued
-	tcpPackets = 24  // packets of each direction of a TCP connection
-	// bare4 and bare6 are the lengths of a TCP packet with time stamps and
+	udpPayload = 160 // the longest UDP payload that is queued
+	udpPackets = 20  // packets from the opener of a UDP flow that are queued
+	tcpPackets = 24  // packets that are queued in each direction of a TCP connection
+	// bare4 and bare6 are the lengths of a TCP packet with the time stamp option and
 	// without data.
 	bare4 = 20 + 20 + 12
 	bare6 = 40 + 20 + 12
-	// talkEvery is how often a blocked host's small UDP is sampled.
+	// talkEvery is the time between two samples of a blocked host's small UDP packets.
 	talkEvery = 100 * time.Millisecond
-	// longestSample bounds how often a blocked host's packet is sampled.
+	// longestSample is the longest time between two samples of a blocked host's other
+	// packets.
 	longestSample = 10 * time.Second
 )
 
-// How long connection tracking remembers, as OpenWrt sets it.
+// The timeouts of conntrack entries, with OpenWrt's values.
 const (
 	trackTCP    = 7440 * time.Second
-	trackUDP    = 60 * time.Second  // while nothing came back
-	trackStream = 180 * time.Second // afterwards
+	trackUDP    = 60 * time.Second  // before the first packet in the reply direction
+	trackStream = 180 * time.Second // after it
 	sweepEvery  = time.Minute
 )
 
-// kernel imitates what the router's kernel does before the queue: connection
-// tracking, the sets, and the rules that choose what is queued. It is a
-// state.Sets.
+// kernel imitates what the router's kernel does before the queue: conntrack, the sets,
+// and the rules that choose what is queued. It implements state.Sets.
 type kernel struct {
 	now      state.Time
 	readsTCP bool
-	looks    bool // the first packet of each UDP flow is looked at, whatever its length
-	names    bool // what name servers answer is looked at
+	looks    bool // the first packet of each UDP flow is queued, whatever its length
+	names    bool // answers of name servers are queued
 	lockTime time.Duration
 
 	conns   map[flowKey]*conn
-	cuts    map[[2]nfq.Addr]state.Time // client and peer: until when
+	cuts    map[[2]nfq.Addr]state.Time // client and peer: end of the cut
 	locks   map[nfq.Addr]state.Time
 	owns    map[nfq.HostPort]state.Time
 	watched map[nfq.Addr]state.Time
@@ -60,10 +60,10 @@ type lockKey struct {
 	addr nfq.Addr
 }
 
-// conn is an entry of connection tracking.
+// conn is a conntrack entry.
 type conn struct {
-	forth   bool   // the lower end of the key opened it
-	packets [2]int // by the opener, and back
+	forth   bool   // end a of the key opened it
+	packets [2]int // from the opener, and to it
 	decided bool
 	last    state.Time
 }
@@ -78,18 +78,18 @@ func newKernel(readsTCP, looks bool, lockTime time.Duration) *kernel {
 	}
 }
 
-// way is what becomes of a packet before the queue.
+// way is what the rules do with a packet.
 type way uint8
 
 const (
-	pass   way = iota // accepted without a look
+	pass   way = iota // accepted without the engine
 	queued            // the engine decides
 	gone              // dropped by a set
-	sample            // the engine sees it, and it is dropped in any case
+	sample            // the engine sees it, but it is dropped in any case
 )
 
-// forward decides about a packet that the router forwards. c is its connection
-// (nil for what has no ports) and isNew says that p made it.
+// forward decides about a packet that the router forwards. c is its conntrack entry, nil
+// for a packet without ports. isNew says that p created the entry.
 func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, isNew bool) {
 	ports := p.Version != 0 && !p.Fragment && (p.Proto == nfq.ProtoTCP || p.Proto == nfq.ProtoUDP)
 	if ports {
@@ -109,7 +109,7 @@ func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, 
 		out && isSYN && k.now < k.locks[src]:
 		return k.blocked(p, &src), c, key, isNew
 	case !out && !(ports && c.answered()):
-		// What the firewall will drop, or the LAN host has not answered yet.
+		// The firewall will drop this packet, or the LAN host has not answered yet.
 		return pass, c, key, isNew
 	case isSYN && out, k.names && !out && p.Proto == nfq.ProtoUDP && p.SrcPort == portNames:
 		return queued, c, key, isNew
@@ -132,14 +132,13 @@ func (k *kernel) forward(p *nfq.Packet, out bool) (w way, c *conn, key flowKey, 
 // portNames is the port of name servers.
 const portNames = 53
 
-// The ports of the router, or of a group of the LAN, whose packets are looked at.
+// The ports of the router, or of a multicast group in the LAN, whose packets are queued.
 const (
 	portMapping = 5351 // NAT-PMP and PCP
 	portUPnP    = 5000 // miniupnpd
 	portSearch  = 6771 // BEP 14
 )
 
-// toRouter decides about a packet to the router.
 func (k *kernel) toRouter(p *nfq.Packet) way {
 	look := false
 	switch p.Proto {
@@ -155,7 +154,7 @@ func (k *kernel) toRouter(p *nfq.Packet) way {
 	return pass
 }
 
-// data decides about TCP that opens no connection.
+// data decides about a TCP packet that does not open a connection.
 func (k *kernel) data(p *nfq.Packet, c *conn, src, dst *nfq.Addr, out bool) way {
 	watched := k.readsTCP && (out && k.now < k.watched[*src] || !out && k.now < k.watched[*dst])
 	switch {
@@ -168,10 +167,10 @@ func (k *kernel) data(p *nfq.Packet, c *conn, src, dst *nfq.Addr, out bool) way 
 	return pass
 }
 
-// answered reports whether packets went both ways.
+// answered reports whether there were packets in both directions.
 func (c *conn) answered() bool { return c.packets[0] > 0 && c.packets[1] > 0 }
 
-// count is how many packets went the way of p.
+// count returns the number of packets in the direction of p.
 func (c *conn) count(p *nfq.Packet) int {
 	if _, forth := keyOf(p); forth != c.forth {
 		return c.packets[1]
@@ -179,7 +178,7 @@ func (c *conn) count(p *nfq.Packet) int {
 	return c.packets[0]
 }
 
-// hasData is how the rules know a TCP packet with data.
+// hasData tests as the rules do whether a TCP packet has data.
 func hasData(p *nfq.Packet) bool {
 	bare := bare4
 	if p.Version == 6 {
@@ -188,8 +187,8 @@ func hasData(p *nfq.Packet) bool {
 	return p.TCPFlags&(nfq.SYN|nfq.RST) == 0 && (p.TCPFlags&nfq.PSH != 0 || wireLength(p.Raw) > bare)
 }
 
-// blocked is for a packet that a set catches: now and then one of a host is
-// shown to the engine, so that it knows that the client still runs.
+// blocked decides about a packet that a set catches. From time to time the engine gets a
+// sample, so that it knows that the client still runs.
 func (k *kernel) blocked(p *nfq.Packet, src *nfq.Addr) way {
 	if k.now < k.marked[*src] {
 		return queued
@@ -215,7 +214,7 @@ func (k *kernel) blocked(p *nfq.Packet, src *nfq.Addr) way {
 	return sample
 }
 
-// track finds or makes the connection of p and counts p.
+// track finds or creates the conntrack entry of p, and counts p.
 func (k *kernel) track(p *nfq.Packet) (c *conn, key flowKey, isNew bool) {
 	if k.now >= k.sweep {
 		k.sweep = k.now.After(sweepEvery)
@@ -240,7 +239,7 @@ func (k *kernel) track(p *nfq.Packet) (c *conn, key flowKey, isNew bool) {
 	return c, key, isNew
 }
 
-// ends returns when the connection is forgotten if nothing more comes.
+// ends returns when the entry times out if no further packet comes.
 func (c *conn) ends(proto uint8) state.Time {
 	switch {
 	case proto == nfq.ProtoTCP:
@@ -259,7 +258,7 @@ func (k *kernel) forget() {
 	}
 }
 
-// wireLength is the length of an IP packet by its header.
+// wireLength returns the length in an IP packet's header.
 func wireLength(ip []byte) int {
 	if ip[0]>>4 == 4 {
 		return int(binary.BigEndian.Uint16(ip[2:]))
@@ -303,7 +302,7 @@ func (k *kernel) Mark(addr nfq.Addr, d time.Duration) { k.marked[addr] = k.now.A
 // Unmark implements state.Sets.
 func (k *kernel) Unmark(addr nfq.Addr) { delete(k.marked, addr) }
 
-// Room implements state.Sets: there is no end of it.
+// Room implements state.Sets. There is always room.
 func (k *kernel) Room() int { return 1 << 20 }
 
 // Lost implements state.Sets.

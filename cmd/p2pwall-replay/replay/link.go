@@ -24,18 +24,17 @@ const (
 	linkNFLOG       = 239
 	linkPKTAP       = 258
 	linkSLL2        = 276
-	linkBroadcom    = 281 // a switch's tag behind the addresses
-	linkBroadcomPre = 282 // the same before them
+	linkBroadcom    = 281 // a switch's tag after the MAC addresses
+	linkBroadcomPre = 282 // the same tag before them
 	linkMarvell     = 284
 	linkMarvellEDSA = 285
 
-	// linkMask takes away what says something about checksums.
+	// linkMask removes the bits about checksums.
 	linkMask = 0x03ffffff
 )
 
-// decode peels the link layer off b. It returns false for a link type that it
-// does not know; a frame that is cut short, or holds no IP, is none of the
-// tool's business and not an error.
+// decode removes the link layer of b and sets f. It returns false for an unknown link
+// type. A frame that is cut short, or holds no IP, is no error.
 func decode(link uint32, b []byte, f *Frame) bool {
 	switch link & linkMask {
 	case linkNull, linkLoop:
@@ -84,8 +83,8 @@ func rawIP(b []byte, f *Frame) {
 	}
 }
 
-// null skips the address family. It has the byte order of some machine; what it
-// says, the IP header says as well.
+// null skips the address family, whose byte order is unknown. The IP header has the same
+// information.
 func null(b []byte, f *Frame) {
 	if len(b) > 4 {
 		rawIP(b[4:], f)

@@ -4,7 +4,7 @@ package replay
 
 import "encoding/binary"
 
-// cooked reads what Linux makes of a frame when it captures on all devices.
+// cooked reads version 1 of the header that Linux writes when it captures on all devices.
 func cooked(b []byte, f *Frame) {
 	if len(b) >= 16 {
 		station(b[4:], b[6:14], f)
@@ -12,7 +12,7 @@ func cooked(b []byte, f *Frame) {
 	}
 }
 
-// cooked2 reads its second version.
+// cooked2 reads version 2 of that header.
 func cooked2(b []byte, f *Frame) {
 	if len(b) >= 20 {
 		station([]byte{0, b[11]}, b[12:20], f)
@@ -20,8 +20,8 @@ func cooked2(b []byte, f *Frame) {
 	}
 }
 
-// station takes the sender's address of a cooked frame, when it is one of
-// Ethernet: length is the field of two bytes that says so.
+// station takes the sender's address of a cooked frame, if length says that it has six
+// bytes, as Ethernet's have. Length is a field of two bytes.
 func station(length, addr []byte, f *Frame) {
 	if length[0] == 0 && length[1] == 6 {
 		copy(f.Src[:], addr)

@@ -28,7 +28,7 @@ func ethernet(b []byte, f *Frame) {
 // maxTags bounds VLAN tags and MPLS labels.
 const maxTags = 4
 
-// etherType goes on behind an EtherType.
+// etherType decodes what follows an EtherType.
 func etherType(t uint16, b []byte, f *Frame) {
 	for range maxTags {
 		switch t {
@@ -50,7 +50,7 @@ func etherType(t uint16, b []byte, f *Frame) {
 			}
 			t, b = binary.BigEndian.Uint16(b[2:]), b[4:]
 		default:
-			// IEEE 802.3 has a length here, and LLC behind it.
+			// IEEE 802.3 has a length here, followed by LLC.
 			if t > 1500 || !snap(b, f) {
 				switchTag(b, f)
 			}
@@ -59,7 +59,7 @@ func etherType(t uint16, b []byte, f *Frame) {
 	}
 }
 
-// mpls goes on behind the last of several labels.
+// mpls decodes what follows the last label.
 func mpls(b []byte, f *Frame) {
 	for range maxTags {
 		if len(b) < 4 {
@@ -73,8 +73,8 @@ func mpls(b []byte, f *Frame) {
 	}
 }
 
-// snap goes on behind LLC. It returns false if that is no SNAP header with an
-// EtherType.
+// snap decodes what follows an LLC header. It returns false if that is not a SNAP header
+// with an EtherType.
 func snap(b []byte, f *Frame) bool {
 	if len(b) < 8 || b[0] != 0xaa || b[1] != 0xaa || b[2] != 3 || b[3]|b[4]|b[5] != 0 {
 		return false

@@ -8,15 +8,14 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// The attributes of a packet that Linux' firewall logs (linux/nfnetlink_log.h).
+// The attributes of a packet logged by Linux' firewall (linux/nfnetlink_log.h).
 const (
 	logHardware = 8 // the sender's hardware address
 	logPayload  = 9 // the IP packet
 )
 
-// nflog reads a packet that a rule of Linux' firewall handed over: a header of four
-// bytes, and attributes whose lengths are in the byte order of the machine that
-// captured.
+// nflog reads a packet logged by Linux' firewall: a header of four bytes, then
+// attributes. Their lengths have the byte order of the machine that captured.
 func nflog(b []byte, f *Frame) {
 	if len(b) < 4 {
 		return
@@ -26,15 +25,15 @@ func nflog(b []byte, f *Frame) {
 	}
 }
 
-// logAttributes looks for the packet. It returns false when there is none, as in the
-// wrong byte order.
+// logAttributes looks for the packet. It returns false if it finds none, for example with
+// the wrong byte order.
 func logAttributes(b []byte, order binary.ByteOrder, f *Frame) bool {
 	for len(b) >= 4 {
 		n, kind := int(order.Uint16(b)), order.Uint16(b[2:])
 		if n < 4 {
 			return false
 		}
-		value := b[4:min(n, len(b))] // the last may be cut short
+		value := b[4:min(n, len(b))] // the last attribute may be cut short
 		switch kind {
 		case logHardware:
 			if len(value) >= 10 && binary.BigEndian.Uint16(value) == 6 {
@@ -49,8 +48,8 @@ func logAttributes(b []byte, order binary.ByteOrder, f *Frame) bool {
 	return false
 }
 
-// pflog reads a packet that OpenBSD's firewall logged, or one of its relatives'. The
-// first byte is the header's length without what fills it up to a multiple of four.
+// pflog reads a packet logged by the firewall pf of OpenBSD and other BSDs. The first
+// byte is the header's length, without the padding to a multiple of four.
 func pflog(b []byte, f *Frame) {
 	if len(b) == 0 {
 		return

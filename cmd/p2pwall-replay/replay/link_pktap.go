@@ -4,12 +4,12 @@ package replay
 
 import "encoding/binary"
 
-// pktapHeader is the least length of the header.
+// pktapHeader is the smallest length of the header.
 const pktapHeader = 12
 
-// pktap reads a packet of a capture on all devices of a Mac: a header that says its
-// own length and the link type of what follows, in the byte order of the machine
-// that captured.
+// pktap reads a packet of a capture on all devices of a Mac. Its header has its own
+// length and the link type of the frame after it, in the byte order of the machine that
+// captured.
 func pktap(b []byte, f *Frame) {
 	if len(b) < pktapHeader {
 		return

@@ -10,8 +10,8 @@ func pppoe(b []byte, f *Frame) {
 	}
 }
 
-// ppp reads the protocol field; address and control before it may be left out,
-// and the field itself may be shortened to one byte (RFC 1661).
+// ppp reads the protocol field. The address and control bytes before it may be missing,
+// and the field may have one byte instead of two (RFC 1661).
 func ppp(b []byte, f *Frame) {
 	if len(b) >= 2 && b[0] == 0xff && b[1] == 3 {
 		b = b[2:]
@@ -24,7 +24,7 @@ func ppp(b []byte, f *Frame) {
 	}
 }
 
-// pppWithDirection skips the byte that says which way the frame went.
+// pppWithDirection skips the byte with the frame's direction.
 func pppWithDirection(b []byte, f *Frame) {
 	if len(b) > 1 {
 		ppp(b[1:], f)

@@ -8,17 +8,18 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// The processor of a router with a switch sees a tag in each frame: at which port
-// of the switch it came in, or goes out. Most stand between the addresses and the
-// EtherType. A capture on the switch's own device has them.
+// In a router with a switch, each frame between switch and processor has a tag. It says
+// at which port of the switch the frame came in or goes out. Most tags are between the
+// MAC addresses and the EtherType. A capture on the switch's own device contains the
+// tags.
 
 const (
 	tagLength  = 4
-	edsaLength = 8      // Marvell's, with an EtherType of its own before it
+	edsaLength = 8      // Marvell's tag after an EtherType of its own
 	edsaType   = 0xdada // that EtherType
 )
 
-// marvell reads a frame with Marvell's tag, in either form.
+// marvell reads a frame with either form of Marvell's tag.
 func marvell(b []byte, f *Frame) {
 	n := tagLength
 	if len(b) >= 14 && binary.BigEndian.Uint16(b[12:]) == edsaType {
@@ -36,16 +37,16 @@ func tagged(b []byte, n int, f *Frame) {
 	etherType(binary.BigEndian.Uint16(b[12+n:]), b[14+n:], f)
 }
 
-// prepended reads a frame that the tag stands before.
+// prepended reads a frame with the tag before it.
 func prepended(b []byte, f *Frame) {
 	if len(b) > tagLength {
 		ethernet(b[tagLength:], f)
 	}
 }
 
-// switchTag looks for a tag in a frame that is said to be plain Ethernet, as
-// captures of MediaTek, Qualcomm and Realtek switches are. b is what follows the
-// two bytes where the EtherType should be: these are the tag's first.
+// switchTag looks for a tag in a frame whose link type is plain Ethernet. Captures on
+// MediaTek, Qualcomm and Realtek switches have such frames. In them the tag begins at the
+// two bytes of the EtherType; b is what follows these two.
 func switchTag(b []byte, f *Frame) {
 	for _, n := range [...]int{tagLength - 2, 0, edsaLength - 2} {
 		if len(b) < n+2 {
@@ -75,8 +76,8 @@ func switchTag(b []byte, f *Frame) {
 	}
 }
 
-// wholeIP reports whether b begins with a header of IP that fits the EtherType, so
-// that it is not by chance that the type stands there. The packet may be cut short.
+// wholeIP reports whether b begins with an IP header that fits the EtherType t. Without
+// this check t could be there by chance. The packet may be cut short.
 func wholeIP(t uint16, b []byte) bool {
 	if t == etherIPv6 {
 		return len(b) >= 40 && b[0]>>4 == 6

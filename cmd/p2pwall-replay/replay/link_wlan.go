@@ -8,7 +8,7 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// radiotap reads what stands before a WLAN frame when a machine only listens.
+// radiotap skips the header before WLAN frames that were captured in monitor mode.
 func radiotap(b []byte, f *Frame) {
 	if len(b) < 4 {
 		return
@@ -33,7 +33,7 @@ func ieee80211(b []byte, f *Frame) {
 		f.Dst, f.Src = a1, a2
 	case 1: // to the access point
 		f.Dst, f.Src = a3, a2
-	case 2: // from it
+	case 2: // from the access point
 		f.Dst, f.Src = a1, a3
 	default: // between access points
 		if n = 30; len(b) < n {

@@ -12,25 +12,25 @@ import (
 	"github.com/gopacket/gopacket"
 )
 
-// The first four bytes of a pcap file, in its own byte order.
+// The first four bytes of a pcap file, in the file's byte order.
 const (
 	pcapMicroseconds = 0xa1b2c3d4
 	pcapNanoseconds  = 0xa1b23c4d
 )
 
-// longestRecord bounds what a damaged length can make the reader allocate. The
-// packets of a machine that leaves the cutting to its network card are the longest.
+// longestRecord limits what the reader allocates if a length is damaged. The longest real
+// packets come from machines with segmentation offload.
 const longestRecord = 1 << 20
 
-// pcapFile reads the older format of capture files. Everybody writes version 2.4
-// today; others read nothing else, but older files are still about.
+// pcapFile reads pcap, the older format of capture files. Programs write version 2.4
+// today, and many read no other. There are still files of older versions.
 type pcapFile struct {
 	in    io.Reader
 	order binary.ByteOrder
 	unit  time.Duration // of the fraction of a second
 	link  uint32
-	// swapped says that the two lengths of a record stand the other way round, as
-	// before version 2.3; in version 2.3 itself they may.
+	// swapped says that the two lengths of a record are in the other order, as before
+	// version 2.3. In version 2.3 both orders occur: mayBeSwapped.
 	swapped, mayBeSwapped bool
 
 	head [16]byte
@@ -39,7 +39,7 @@ type pcapFile struct {
 
 var errNoPcap = errors.New("neither pcap nor pcapng")
 
-// newPcapFile reads the head of the file.
+// newPcapFile reads the header of the file.
 func newPcapFile(in io.Reader) (*pcapFile, error) {
 	var h [24]byte
 	if _, err := io.ReadFull(in, h[:]); err != nil {
@@ -88,7 +88,7 @@ func (p *pcapFile) next() (data []byte, info gopacket.CaptureInfo, err error) {
 	if _, err = io.ReadFull(p.in, data); err != nil {
 		return nil, info, io.ErrUnexpectedEOF
 	}
-	// More may be captured than was sent: some writers fill frames up.
+	// The captured length may be larger than the sent one: some writers pad frames.
 	info.Timestamp = time.Unix(int64(seconds), int64(fraction)*int64(p.unit)).UTC()
 	info.CaptureLength, info.Length = int(captured), int(sent)
 	return data, info, nil

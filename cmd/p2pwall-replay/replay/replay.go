@@ -12,7 +12,7 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// The interfaces of the router that the capture stands for.
+// The interface numbers of the imitated router.
 const (
 	lanDevice = 1
 	wanDevice = 2
@@ -21,11 +21,11 @@ const (
 // Options says how captures are replayed.
 type Options struct {
 	Engine state.Config
-	// LAN are the networks of the LAN; nil lets each capture tell.
+	// LAN are the networks of the LAN; nil: find them out from each capture.
 	LAN []netip.Prefix
-	// KeepMACs hands the hardware address of several hosts to the engine as a
-	// router would. Otherwise such hosts are told apart by their addresses alone:
-	// a capture may be taken where every packet has the address of a router.
+	// KeepMACs passes a MAC to the engine even if several hosts share it, as a router
+	// would. Otherwise such hosts are told apart by IP address alone: where a capture was
+	// taken, every packet may have the MAC of a router.
 	KeepMACs bool
 }
 
@@ -42,20 +42,20 @@ type run struct {
 	started bool
 	clients map[lockKey]*Client // by MAC or address
 	at      map[nfq.Addr]*Client
-	collect state.Time // when the engine is asked again what it has found
+	collect state.Time // when to ask the engine again what it has found
 	hints   hints
 }
 
-// collectEvery is how often the engine is asked which hosts it suspects: it says
-// nothing when it forgets one.
+// collectEvery is how often the replay asks the engine for its suspects. The engine
+// forgets suspects without an event.
 const collectEvery = time.Minute
 
-// leastTime is where captures begin whose times count from zero: the engine
-// needs room for what lies before its start.
+// leastTime is the start time of captures whose times count from zero. The engine needs
+// times before its start.
 const leastTime = state.Time(500 * 24 * time.Hour)
 
-// Run replays one capture. A capture that is damaged is replayed as far as it can
-// be read; then both the result and an error are returned.
+// Run replays one capture. It replays a damaged capture as far as it can be read, and
+// returns both a result and an error.
 func Run(path string, o Options) (*Result, error) {
 	s, err := look(path, o.LAN)
 	if err != nil {
@@ -102,8 +102,8 @@ func Run(path string, o Options) (*Result, error) {
 	return r.result, err
 }
 
-// device is the router's LAN device. Where the capture does not tell the router's
-// address, one that cannot be in it stands in: probes need a source.
+// device returns the router's LAN device. Probes need a source address. If the capture
+// does not show the router's address, device uses one that no capture contains.
 func (r *run) device() state.Device {
 	d := state.Device{Index: lanDevice, Name: "lan", Prefixes: r.sides.lan}
 	var four, six bool
@@ -120,8 +120,8 @@ func (r *run) device() state.Device {
 	return d
 }
 
-// tell moves the clock to the time of a frame, and runs the timers that are due
-// on the way.
+// tell moves the clock to the time of a frame, and runs the timers that are due until
+// then.
 func (r *run) tell(t time.Time) {
 	now := state.Time(t.UnixNano())
 	if !r.started {
@@ -151,7 +151,7 @@ func (r *run) set(now state.Time) {
 	r.kernel.now = r.clock
 }
 
-// wall is the capture's time at a moment of the engine's clock.
+// wall converts engine time to the capture's time.
 func (r *run) wall(t state.Time) time.Time { return time.Unix(0, int64(t)-int64(r.shift)).UTC() }
 
 func (r *run) frame(f *Frame) {
@@ -187,8 +187,7 @@ func (r *run) frame(f *Frame) {
 	}
 }
 
-// hardware returns the hardware address that tells the frame's sender from others,
-// or zero.
+// hardware returns the MAC of the frame's sender, or zero if several hosts share it.
 func (r *run) hardware(f *Frame) nfq.MAC {
 	if r.sides.shared[f.Src] && !r.keepMACs {
 		return nfq.MAC{}
@@ -196,8 +195,8 @@ func (r *run) hardware(f *Frame) nfq.MAC {
 	return f.Src
 }
 
-// forward takes a packet that the router would forward through the rules and,
-// if they say so, to the engine.
+// forward passes a packet that the router would forward through the rules, and to the
+// engine if they queue it.
 func (r *run) forward(p *nfq.Packet, host nfq.Addr, out bool) {
 	w, c, key, isNew := r.kernel.forward(p, out)
 	drop := w == gone || w == sample
@@ -216,12 +215,12 @@ func (r *run) forward(p *nfq.Packet, host nfq.Addr, out bool) {
 	r.result.Dropped++
 	r.result.DroppedPackets = append(r.result.DroppedPackets, r.result.Packets)
 	if isNew {
-		// Connection tracking keeps what has passed only.
+		// Conntrack keeps no entry for a dropped first packet.
 		delete(r.kernel.conns, key)
 	}
 	x := r.client(p.MAC, host)
 	if x == nil {
-		// Something was recognised: no event tells of that before the proof.
+		// The engine recognised the host. It sends no event before the proof.
 		r.collectClients()
 		x = r.client(p.MAC, host)
 	}

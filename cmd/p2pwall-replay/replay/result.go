@@ -12,49 +12,49 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// Result is what the replay of one capture showed. Its JSON form is the output
-// of p2pwall-replay --json.
+// Result is the result of replaying one capture. Its JSON form is the output of
+// p2pwall-replay --json.
 type Result struct {
 	File    string `json:"file"`
-	Packets int    `json:"packets"` // in the file
+	Packets int    `json:"packets"` // packets in the file
 	// Accepted and Dropped together are the IP packets that a router would
 	// forward between LAN and outside.
 	Accepted int       `json:"accepted"`
 	Dropped  int       `json:"dropped"`
-	Sent     int       `json:"sent"` // packets that the wall would have sent
+	Sent     int       `json:"sent"` // packets that p2pwall would have sent
 	Clients  []*Client `json:"clients"`
 	Events   []Event   `json:"events"`
-	// Hints say what may be the reason when no client was found.
+	// Hints are possible reasons why no client was found.
 	Hints []string `json:"hints,omitempty"`
-	Error string   `json:"error,omitempty"` // why the rest could not be read
+	Error string   `json:"error,omitempty"` // why the rest of the file could not be read
 	// DroppedPackets are the numbers of the dropped packets in the file, from 1 on.
 	DroppedPackets []int `json:"-"`
 
 	first, last time.Time
 }
 
-// Client is a LAN host that was found to run a P2P client, or of which something
-// was recognised by its own words.
+// Client is a LAN host that was proved to run a P2P client, or whose packets were
+// recognised.
 type Client struct {
 	Address  string `json:"address"`
 	MAC      string `json:"mac"`
 	Protocol string `json:"protocol"`
-	// Proof is how it was proved ("answer", "conduct"), or "" for a host that a
-	// router would ask: in a capture nobody answers.
+	// Proof is how the client was proved ("answer", "conduct"). It is "" for a recognised
+	// host, which a router would probe: in a capture nobody answers.
 	Proof     string   `json:"proof"`
 	FirstSeen string   `json:"first_seen"` // RFC 3339, UTC, nine digits of fraction
-	Peers     []string `json:"peers"`      // in the order in which they were revealed
+	Peers     []string `json:"peers"`      // in the order in which they were found
 	Locks     int      `json:"locks"`
 	Dropped   int      `json:"dropped"`
 
-	// For people.
+	// For the text form.
 	Title, Reason, Peer string `json:"-"`
 
 	known map[nfq.Addr]bool
 }
 
-// Event is one event of the engine, in the form of the control socket; only its
-// time is written as first_seen is.
+// Event is an event of the engine in the form of the control socket. Only the form of its
+// time differs: it is that of first_seen.
 type Event struct {
 	Seq      int    `json:"seq"`
 	Time     string `json:"time"`
@@ -69,7 +69,7 @@ type Event struct {
 	Text     string `json:"text"`
 }
 
-// Span is the time between the first and the last packet.
+// Span returns the time between the first and the last packet.
 func (r *Result) Span() time.Duration { return r.last.Sub(r.first) }
 
 const timeForm = "2006-01-02T15:04:05.000000000Z07:00"
@@ -103,18 +103,18 @@ func (r *run) event(ev *state.Event) {
 	}
 }
 
-// finding is a host of which the engine recognised something.
+// finding is a host that the engine has proved or recognised.
 type finding struct {
 	addr      nfq.Addr
 	mac       nfq.MAC
 	protocol  *detect.Protocol
 	reason    detect.Reason
-	proof     string // "" while nothing is proved
+	proof     string // "" while there is no proof
 	firstSeen state.Time
 }
 
-// findings asks the engine which hosts it knows something of. Hosts that it has only
-// hints of are none.
+// findings asks the engine for proved and recognised hosts. It leaves out hosts with
+// hints only.
 func findings(e *state.Engine, now state.Time) []finding {
 	var out []finding
 	for _, c := range e.Clients(now) {
@@ -130,7 +130,7 @@ func findings(e *state.Engine, now state.Time) []finding {
 	return out
 }
 
-// collectClients enters what the engine has found until now.
+// collectClients adds what the engine has found so far to the result.
 func (r *run) collectClients() {
 	for _, f := range findings(r.engine, r.clock) {
 		c := r.enter(f)
@@ -141,7 +141,7 @@ func (r *run) collectClients() {
 	}
 }
 
-// found is for the event that a client was found; it tells to whom it spoke.
+// found handles the event that a client was found. Only this event has the peer.
 func (r *run) found(ev *state.Event) {
 	c := r.enter(finding{
 		addr: ev.Client, mac: ev.MAC, protocol: detect.All[ev.Protocol], reason: ev.Reason, firstSeen: ev.Time,
@@ -151,8 +151,8 @@ func (r *run) found(ev *state.Event) {
 	}
 }
 
-// enter returns the client that the finding is about. It may have been forgotten by
-// the engine meanwhile, or be new.
+// enter returns the client for a finding, and creates one if it is new. The client may be
+// one that the engine has forgotten meanwhile.
 func (r *run) enter(f finding) *Client {
 	if c := r.client(f.mac, f.addr); c != nil {
 		return c
@@ -174,11 +174,11 @@ func (r *run) client(mac nfq.MAC, addr nfq.Addr) *Client {
 	c := r.clients[lockOf(mac, addr)]
 	switch {
 	case c != nil:
-		r.at[addr] = c // one more of its addresses, perhaps
+		r.at[addr] = c // this may be a further address of the client
 	case mac.IsZero():
 		c = r.at[addr]
 	default:
-		// Known by its address alone until now?
+		// The client may have been known by its address alone until now.
 		if c = r.clients[lockKey{addr: addr}]; c != nil {
 			r.clients[lockKey{mac: mac}] = c
 			c.MAC = mac.String()
@@ -194,8 +194,8 @@ func (c *Client) peer(a nfq.Addr) {
 	}
 }
 
-// peers adds the peers that the engine holds: those of which no event told,
-// because they were only suspected at first.
+// peers adds the peers that the engine knows of a client. For some there was no event,
+// because the client was only a suspect then.
 func (r *run) peers(client nfq.Addr) {
 	c := r.at[client]
 	if c == nil {
@@ -220,7 +220,7 @@ func (r *run) finish() {
 	}
 }
 
-// sender counts what the wall would send; nothing is sent.
+// sender counts what p2pwall would send. It sends nothing.
 type sender Result
 
 // UDP implements state.Sender.
@@ -229,7 +229,7 @@ func (s *sender) UDP(_ uint32, _, _ nfq.AddrPort, _ []byte) error { s.Sent++; re
 // Reset implements state.Sender.
 func (s *sender) Reset(*nfq.Packet) error { s.Sent++; return nil }
 
-// Answer implements state.Sender. Nobody in a capture would go on.
+// Answer implements state.Sender. Nobody in a capture would go on with the handshake.
 func (s *sender) Answer(*nfq.Packet, []byte) error {
 	return errors.New("a capture answers nobody")
 }
@@ -237,7 +237,7 @@ func (s *sender) Answer(*nfq.Packet, []byte) error {
 // Reject implements state.Sender.
 func (s *sender) Reject(*nfq.Packet) error { s.Sent++; return nil }
 
-// lockOf is under what a host is known: its MAC, or its address where that is zero.
+// lockOf returns the key of a host: its MAC, or its address if the MAC is zero.
 func lockOf(mac nfq.MAC, addr nfq.Addr) lockKey {
 	if mac.IsZero() {
 		return lockKey{addr: addr}

@@ -12,20 +12,20 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// sides says who is who in a capture: which addresses are the LAN's, which are
-// the router's own, and whether a hardware address belongs to one host.
+// sides says which addresses of a capture are the LAN's, which are the router's own, and
+// which MACs belong to more than one host.
 type sides struct {
-	lan     []netip.Prefix    // as the user gave them; then nothing is guessed
-	private [2]bool           // by family: private addresses are the LAN
-	inside  map[nfq.Addr]bool // further addresses of the LAN
+	lan     []netip.Prefix    // as the user gave them; then nothing else counts
+	private [2]bool           // by IP version: whether private addresses are the LAN's
+	inside  map[nfq.Addr]bool // further LAN addresses
 	router  map[nfq.Addr]bool // the router's own addresses
-	// shared are the hardware addresses that tell no host: several hosts' packets
-	// come with them, or those of both directions, as behind another router and in
-	// copies that a switch made.
+	// shared are the MACs that do not identify a host. They come with packets of several
+	// hosts or of both directions. This happens behind another router, and with packets
+	// that a switch copied.
 	shared map[nfq.MAC]bool
 }
 
-// isLAN reports whether the address is on the LAN's side.
+// isLAN reports whether the address is on the LAN side.
 func (s *sides) isLAN(a *nfq.Addr) bool {
 	if s.lan != nil {
 		ip := a.Netip()
@@ -39,7 +39,7 @@ func (s *sides) isLAN(a *nfq.Addr) bool {
 	return s.private[family(a)] && private(a) || s.inside[*a]
 }
 
-// direction is the way a router would send a packet.
+// direction is where a router would send a packet.
 type direction uint8
 
 const (
@@ -51,8 +51,8 @@ const (
 
 func (s *sides) direction(src, dst *nfq.Addr) direction {
 	if searchGroup(dst) {
-		// The router is a member of the groups in which BitTorrent clients search
-		// their LAN.
+		// The router is a member of the multicast groups in which clients search their
+		// LAN.
 		if s.isLAN(src) && !s.router[*src] || src.Netip().IsLinkLocalUnicast() {
 			return toRouter
 		}
@@ -77,7 +77,7 @@ func (s *sides) direction(src, dst *nfq.Addr) direction {
 	return elsewhere
 }
 
-// searchGroup reports whether programs search their LAN in the group.
+// searchGroup reports whether clients search their LAN in this multicast group.
 func searchGroup(a *nfq.Addr) bool { return searchGroups[*a] }
 
 var searchGroups = func() map[nfq.Addr]bool {
@@ -99,7 +99,7 @@ func family(a *nfq.Addr) int {
 
 func private(a *nfq.Addr) bool { return a.Netip().IsPrivate() }
 
-// routable reports whether a router forwards packets with the address.
+// routable reports whether a router forwards packets from or to the address.
 func routable(a *nfq.Addr) bool {
 	ip := a.Netip()
 	if ip.Is4() && (ip.As4()[0] == 0 || ip.As4()[0] >= 240) {
@@ -108,8 +108,8 @@ func routable(a *nfq.Addr) bool {
 	return !ip.IsUnspecified() && !ip.IsLoopback() && !ip.IsMulticast() && !ip.IsLinkLocalUnicast()
 }
 
-// addresses reads the addresses of an IP packet, also of one that is cut short
-// behind them.
+// addresses reads the addresses of an IP packet. The packet may be cut short after its
+// addresses.
 func addresses(ip []byte) (src, dst nfq.Addr, ok bool) {
 	switch {
 	case len(ip) >= 20 && ip[0]>>4 == 4:
@@ -120,7 +120,8 @@ func addresses(ip []byte) (src, dst nfq.Addr, ok bool) {
 	return src, dst, false
 }
 
-// flowKey names a flow; a is the lower end.
+// flowKey identifies a flow. Its end a has the lower address, or port if the addresses
+// are equal.
 type flowKey struct {
 	proto uint8
 	a, b  nfq.AddrPort
@@ -136,14 +137,14 @@ func keyOf(p *nfq.Packet) (k flowKey, forth bool) {
 	return flowKey{p.Proto, dst, src}, false
 }
 
-// survey collects in a first pass what sides are found out from.
+// survey collects the data for sides in a first pass over the capture.
 type survey struct {
-	opened  map[flowKey]bool // whether the lower end opened it
+	opened  map[flowKey]bool // whether end a opened the flow
 	order   []flowKey
-	sources map[nfq.MAC]map[nfq.Addr]bool // addresses a MAC sent from
+	sources map[nfq.MAC]map[nfq.Addr]bool // addresses that a MAC sent from
 	pairs   map[pair]bool
 	arp     map[nfq.Addr]nfq.MAC
-	search  map[nfq.Addr]bool // who searches its LAN is in it
+	search  map[nfq.Addr]bool // addresses that sent to a search group: they are in the LAN
 }
 
 type pair struct {
@@ -151,8 +152,8 @@ type pair struct {
 	srcMAC, dstMAC nfq.MAC
 }
 
-// look reads a whole capture to find out its sides. A damaged capture is looked
-// at as far as it goes.
+// look reads a capture to find out its sides. It reads a damaged capture as far as
+// possible.
 func look(path string, lan []netip.Prefix) (*sides, error) {
 	c, err := Open(path)
 	if err != nil {
@@ -211,7 +212,7 @@ func (v *survey) frame(f *Frame) {
 	k, forth := keyOf(&p)
 	if _, known := v.opened[k]; !known {
 		if p.Proto == nfq.ProtoTCP && p.TCPFlags&(nfq.SYN|nfq.ACK) == nfq.SYN|nfq.ACK {
-			forth = !forth // the answer to a SYN that is not in the file
+			forth = !forth // the answer to a SYN that is not in the capture
 		}
 		v.opened[k] = forth
 		v.order = append(v.order, k)
@@ -225,8 +226,8 @@ func (v *survey) sides(lan []netip.Prefix) *sides {
 	}
 	gateways := v.gateways(s)
 	if lan == nil {
-		// A host with a private IPv4 address has its IPv6 addresses on the
-		// LAN too, whatever they look like.
+		// The IPv6 addresses of a host with a private IPv4 address are in the LAN too,
+		// even public ones.
 		for mac, addrs := range v.sources {
 			if gateways[mac] || !anyLAN(s, addrs) {
 				continue
@@ -279,7 +280,8 @@ func anyOf(addrs map[nfq.Addr]bool, fam int) bool {
 	return false
 }
 
-// gateways returns the hardware addresses that carry traffic with the outside.
+// gateways returns the MACs of routers: packets to the outside go to them, or packets
+// from the outside come from them.
 func (v *survey) gateways(s *sides) map[nfq.MAC]bool {
 	g := map[nfq.MAC]bool{}
 	for p := range v.pairs {
@@ -294,8 +296,8 @@ func (v *survey) gateways(s *sides) map[nfq.MAC]bool {
 	return g
 }
 
-// senders returns, for each hardware address, the LAN addresses whose packets to the
-// outside come with it.
+// senders returns, for each source MAC, the LAN addresses that sent packets to the
+// outside with it.
 func (v *survey) senders(s *sides) map[nfq.MAC]map[nfq.Addr]bool {
 	m := map[nfq.MAC]map[nfq.Addr]bool{}
 	for p := range v.pairs {
@@ -310,9 +312,9 @@ func (v *survey) senders(s *sides) map[nfq.MAC]map[nfq.Addr]bool {
 	return m
 }
 
-// findRouter finds the router's own addresses: what its hardware address answers
-// for in ARP, or sends from when that is one address only. More than one would
-// rather be hosts behind it, and so is one that speaks to the outside.
+// findRouter finds the router's own addresses: those that its MAC has in ARP messages, or
+// else the only IPv4 address that its MAC sends from. Several addresses are probably
+// hosts behind the router. So is an address that sends to the outside.
 func (v *survey) findRouter(s *sides, gateways map[nfq.MAC]bool, senders map[nfq.MAC]map[nfq.Addr]bool) {
 	told := map[nfq.MAC]bool{}
 	for a, mac := range v.arp {
@@ -334,8 +336,9 @@ func (v *survey) findRouter(s *sides, gateways map[nfq.MAC]bool, senders map[nfq
 	}
 }
 
-// openers chooses the LAN of a family without private addresses: as few hosts
-// as cover every flow, those first that opened the most.
+// openers chooses the LAN hosts of an IP version without private addresses. It takes few
+// hosts that together are in every flow. Each step takes the host that opened the most
+// flows.
 func (v *survey) openers(s *sides, fam int) {
 	type score struct{ opened, all int }
 	open := map[flowKey]bool{}

@@ -16,15 +16,15 @@ import (
 	"time"
 )
 
-// errHangs is the error of a machine that says nothing any more.
+// errHangs is the error of a machine that prints nothing any more.
 var errHangs = errors.New("the machine hangs")
 
-// outcome is what a machine said on its console.
+// outcome is what a machine reported on its console.
 type outcome struct {
 	Facts map[string]string
 	// Results in the machine's order: "pass", "fail" or "skip".
 	Results []result
-	Code    int // what the machine ended with, -1 when it did not say
+	Code    int // the machine's exit code, -1 when it gave none
 	Took    time.Duration
 }
 
@@ -32,7 +32,7 @@ type result struct {
 	Name, Verdict, Note string
 }
 
-// mark begins every line that the machine means for the test bed.
+// mark begins every line of the console that is for the test bed.
 const mark = "@@ "
 
 // take reads one line of the console. It reports whether the line was the last.
@@ -59,8 +59,8 @@ func (o *outcome) take(line string) bool {
 	return false
 }
 
-// boot runs a machine until it ends, is silent for too long, or has had its
-// time. The console goes to log.
+// boot runs a machine until it ends, is silent for too long, or its time is up. It
+// writes the console to the file log.
 func (b *bed) boot(m *machine, kernel string, img *image, log string) (*outcome, error) {
 	out, err := os.Create(log)
 	if err != nil {
@@ -126,7 +126,7 @@ func (b *bed) boot(m *machine, kernel string, img *image, log string) (*outcome,
 			b.say("%s: %s", m.Arch, line)
 		}
 	})
-	_ = qemu.Process.Kill() // it has ended by itself, or has to
+	_ = qemu.Process.Kill() // it may have ended by itself
 	for range lines {       // let the reader end
 	}
 	_ = qemu.Wait()
@@ -134,8 +134,8 @@ func (b *bed) boot(m *machine, kernel string, img *image, log string) (*outcome,
 	return o, why
 }
 
-// watch reads the console until the machine's last line, its end, silence or the
-// end of its time; the error says which, nil for the first.
+// watch reads the console until the machine's last line. It returns an error if the
+// machine ends before that, is silent for too long, or its time is up.
 func (b *bed) watch(lines <-chan string, o *outcome, each func(string)) error {
 	total := time.After(b.timeout)
 	for {

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// apt is a package system of its own beside the host's: another architecture,
-// other state, and the host's mirror of Debian, of one suite. The security suite
-// is left out: mipsel has none, and armhf's had a broken index.
+// apt is a package system of its own, separate from the host's. It has another
+// architecture and its own state, and uses one suite of the host's Debian mirror. It does
+// not use the security suite: mipsel has none, and armhf's had a broken index.
 type apt struct {
 	bed  *bed
 	dir  string
@@ -35,8 +35,8 @@ func mirror() (uri, suite string, err error) {
 	return "", "", fmt.Errorf("no source of Debian's main suite: run apt-get update, see /etc/apt")
 }
 
-// newApt opens the package system of an architecture, of the named suite or, if that is
-// "", of the host's; kind is deb or deb-src.
+// newApt opens the package system of an architecture and a suite. If suite is "", it
+// takes the host's suite. kind is deb or deb-src.
 func (b *bed) newApt(suite, arch, kind string) (*apt, error) {
 	uri, own, err := mirror()
 	if err != nil {
@@ -79,7 +79,7 @@ func (b *bed) newApt(suite, arch, kind string) (*apt, error) {
 	return a, b.command(dir, nil, "apt-get", append(a.opts, "update")...)
 }
 
-// unpack downloads packages with all they depend on and unpacks them into root.
+// unpack downloads packages with all dependencies and unpacks them into root.
 func (a *apt) unpack(root string, packages ...string) error {
 	args := append(a.opts, "install", "--download-only", "-y", "--no-install-recommends")
 	if err := a.bed.command(a.dir, nil, "apt-get", append(args, packages...)...); err != nil {
@@ -88,7 +88,7 @@ func (a *apt) unpack(root string, packages ...string) error {
 	return a.extract(root)
 }
 
-// unpackAlone does so without what the package depends on.
+// unpackAlone downloads one package without its dependencies and unpacks it into root.
 func (a *apt) unpackAlone(root, pkg string) error {
 	archives := filepath.Join(a.dir, "archives")
 	if err := a.bed.command(archives, nil, "apt-get", append(a.opts, "download", pkg)...); err != nil {
@@ -97,7 +97,7 @@ func (a *apt) unpackAlone(root, pkg string) error {
 	return a.extract(root)
 }
 
-// extract unpacks what was downloaded and drops the archives.
+// extract unpacks the downloaded archives and deletes them.
 func (a *apt) extract(root string) error {
 	files, err := filepath.Glob(filepath.Join(a.dir, "archives", "*.deb"))
 	if err != nil {
@@ -114,8 +114,8 @@ func (a *apt) extract(root string) error {
 	return nil
 }
 
-// dependency returns the first package that a package depends on: the kernel
-// behind a name such as linux-image-armmp.
+// dependency returns the first package that a package depends on. For a name such as
+// linux-image-armmp this is the kernel itself.
 func (a *apt) dependency(pkg string) (string, error) {
 	out, err := exec.Command("apt-cache", append(a.opts, "show", "--no-all-versions", pkg)...).Output()
 	if err != nil {

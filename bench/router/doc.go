@@ -12,14 +12,13 @@
 //	                                          scenario must fail
 //	go run ./bench/router -arch mips -prepare downloads and builds, no boot
 //
-// It needs root and a Debian host. What it downloads and builds is kept in
-// $XDG_CACHE_HOME/p2pwall/router (usually ~/.cache/p2pwall/router), under names
-// that contain a digest of what went in; a missing piece is made again. The
-// result is a table, printed and written as router.md and router.json, and one
-// console log per machine.
+// It needs root and a Debian host. It keeps downloads and builds in
+// $XDG_CACHE_HOME/p2pwall/router (usually ~/.cache/p2pwall/router). Their names contain
+// a digest of their inputs; a missing piece is made again. The result is a table, printed
+// and written as router.md and router.json, and one console log per machine.
 //
-// Kernels and tools come from Debian, of the machine's own architecture, without
-// touching the host's package database. Big-endian MIPS is the exception: its
+// Kernels and tools come from Debian, for the machine's own architecture. The host's
+// package database is not touched. Big-endian MIPS is the exception: its
 // kernel (kernel/mips-malta-be.config), busybox, iptables and ip are built from
 // Debian's sources, and nft and ipset run outside the machine, see tunnel/.
 package main

@@ -1,8 +1,8 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# The first process of the first root: it mounts the disk as OpenWrt mounts its
-# flash, squashfs with an overlay for what is written, and hands over.
+# The first process of the first root. It mounts the disk as OpenWrt mounts its flash:
+# squashfs, with an overlay for writes. Then it starts the real init.
 #
 # shellcheck shell=dash
 

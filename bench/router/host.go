@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// command runs a program with its output in the preparation log, and says the
-// last lines of it when it fails.
+// command runs a program with its output in the preparation log. If the program fails,
+// the error has the last lines of its output.
 func (b *bed) command(dir string, env []string, name string, args ...string) error {
 	c := exec.Command(name, args...)
 	c.Dir = dir
@@ -40,13 +40,12 @@ func (b *bed) command(dir string, env []string, name string, args ...string) err
 	return nil
 }
 
-// install gets host packages that are missing for one thing to make; tools.sh
-// knows which.
+// install installs the host packages that are missing for a machine; tools.sh lists them.
 func (b *bed) install(what string) error {
 	return b.command("", nil, "sh", "bench/tools.sh", "router", what)
 }
 
-// digest names a cached piece by what went into it.
+// digest returns the name of a cached piece: a digest of its inputs.
 func digest(parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {
@@ -55,8 +54,7 @@ func digest(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }
 
-// once makes a cached folder: it is there when make has gone through, and not
-// at all when it has not.
+// once makes a cached folder. The folder exists only if make has succeeded.
 func (b *bed) once(name string, make func(dir string) error) (string, error) {
 	dir := filepath.Join(b.cache, name)
 	if _, err := os.Stat(dir); err == nil {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// guest is laid out as in the machine; all of its files are scripts or texts.
+// guest is laid out as in the machine. All its files are scripts or texts.
 //
 //go:embed all:guest
 var guest embed.FS
@@ -22,17 +22,17 @@ var testdata embed.FS
 //go:embed early.sh
 var earlyInit []byte
 
-// image is what a machine boots from: a small first root, and a compressed root
-// on a disk, as a router has it on its flash. So the memory is the programs'.
+// image is what a machine boots from: a small first root, and a compressed root on a disk,
+// like a router's flash. So programs have the memory to themselves.
 type image struct {
 	initrd, root string
-	pkg          string // the package's file name, "" without one
+	pkg          string // the package's file name, "" for none
 	flash        int64  // the package's size on flash, squashfs with xz
 	binary       int64  // the program's size
 }
 
-// image builds a machine's image from its tools, the kernel's modules, our
-// scripts and what is under test.
+// image builds a machine's image from its tools, the kernel's modules, our scripts, and
+// the package and tests to run.
 func (b *bed) image(m *machine, kernel, tools string) (*image, error) {
 	work, err := os.MkdirTemp("", "p2pw-image-")
 	if err != nil {
@@ -88,8 +88,7 @@ func (b *bed) image(m *machine, kernel, tools string) (*image, error) {
 	return img, b.command("", nil, "mksquashfs", root, img.root, "-noappend", "-all-root", "-comp", "gzip", "-quiet", "-no-progress")
 }
 
-// first writes the first root: busybox, the modules that reach the disk, and a
-// script.
+// first writes the first root: busybox, the modules for the disk, and a script.
 func (b *bed) first(m *machine, kernel, tools, path string) error {
 	a, err := newArchive(path)
 	if err != nil {
@@ -114,14 +113,14 @@ func (b *bed) first(m *machine, kernel, tools, path string) error {
 	return a.close()
 }
 
-// goProgram builds a Go program or test for a machine; args are those of the go
+// goProgram builds a Go program or test for a machine. args are the arguments of the go
 // command, without the options that every build has.
 func (b *bed) goProgram(m *machine, root, name string, args ...string) error {
 	all := []string{args[0], "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(root, name)}
 	return b.command("", append(m.Go, "CGO_ENABLED=0", "GOOS=linux"), "go", append(all, args[1:]...)...)
 }
 
-// job is what the machine is told about this run, as shell assignments.
+// job returns the settings of this run for the machine, as shell assignments.
 func (b *bed) job() string {
 	flag := map[bool]int{true: 1}
 	return fmt.Sprintf("OFF=%d\nBARE=%d\nTESTS='%s'\nSTAGES='%s'\n", flag[b.off], flag[b.bare],

@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 )
 
-// archive writes a cpio archive in the "newc" format, which the kernel unpacks
-// as its first root; see the kernel's driver-api/early-userspace/buffer-format.
+// archive writes a cpio archive in the "newc" format. The kernel unpacks it as its first
+// root; see the kernel's driver-api/early-userspace/buffer-format.
 type archive struct {
 	w   *gzip.Writer
 	f   *os.File
@@ -69,7 +69,7 @@ func (a *archive) device(name string, major, minor int) {
 	a.entry(name, 0o020600, major, minor, nil)
 }
 
-// copy appends a file of the host, as executable as it is.
+// copy appends a file of the host with the same permission to execute.
 func (a *archive) copy(name, path string) error {
 	f, err := os.Open(path)
 	if err != nil {

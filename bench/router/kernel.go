@@ -13,12 +13,12 @@ import (
 //go:embed kernel/mips-malta-be.config
 var bigEndianConfig string
 
-// linuxSource is the Debian package that the big-endian kernel is built from;
-// it comes with the host's package system.
+// linuxSource is the Debian package with the source of the big-endian kernel. It is
+// installed on the host.
 const linuxSource = "linux-source-6.1"
 
-// modules are what the scenarios need of a Debian kernel, which has everything
-// in modules; what these depend on is found with depmod.
+// modules are the modules of a Debian kernel that the scenarios need. depmod finds their
+// dependencies.
 var modules = strings.Fields(`
 	crc32c_generic veth bridge dummy tun 8021q
 	nfnetlink_queue nf_conntrack_netlink nf_tables
@@ -31,15 +31,14 @@ var modules = strings.Fields(`
 	ip6table_filter ip6table_mangle ip6table_raw ip6t_REJECT
 	ip_set ip_set_hash_ip ip_set_hash_net ip_set_hash_netnet ip_set_hash_ipport`)
 
-// early modules are what the first root needs to reach the disk.
+// early has the modules that the first root needs to reach the disk.
 var early = strings.Fields("virtio_pci virtio_mmio virtio_blk squashfs overlay")
 
-// optional modules do not exist in every kernel.
+// optional has modules that do not exist in every kernel.
 var optional = map[string]bool{"nft_objref": true, "virtio_mmio": true, "nft_counter": true}
 
 // kernel returns a folder with `vmlinuz` and, for a modular kernel, `early/` and
-// `modules/`, each with a file `order`: the names in the order in which insmod
-// takes them.
+// `modules/`. Both have a file `order` with the modules in the order for insmod.
 func (b *bed) kernel(m *machine) (string, error) {
 	if m.Kernel == "" {
 		return b.builtKernel(m)
@@ -82,8 +81,8 @@ func (b *bed) kernel(m *machine) (string, error) {
 	})
 }
 
-// pickModules copies the modules that are wanted, and what they need, and writes
-// the order of loading. What is done already is left out.
+// pickModules copies the wanted modules and their dependencies, and writes the order of
+// loading. It leaves out those in done.
 func pickModules(from, to string, wanted []string, done map[string]bool) error {
 	deps, err := os.ReadFile(filepath.Join(from, "modules.dep"))
 	if err != nil {
@@ -132,7 +131,7 @@ func pickModules(from, to string, wanted []string, done map[string]bool) error {
 		if file == "" {
 			continue
 		}
-		// modules.dep lists direct and indirect needs, the deepest last.
+		// modules.dep lists direct and indirect dependencies, the deepest last.
 		list := needs[name(file)]
 		for i := len(list) - 1; i >= 0; i-- {
 			if err := add(list[i]); err != nil {
@@ -180,8 +179,8 @@ func (b *bed) builtKernel(m *machine) (string, error) {
 	})
 }
 
-// checkConfig says which options of the fragment the kernel did not take: a
-// dependency that is missing drops an option without a word.
+// checkConfig says which options of the fragment are not in the kernel's configuration.
+// The build drops an option silently if a dependency is missing.
 func checkConfig(path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {

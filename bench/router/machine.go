@@ -7,9 +7,9 @@ import "fmt"
 // machine is one emulated router.
 type machine struct {
 	Arch    string   // the name users give
-	Debian  string   // Debian's architecture, "" when Debian has none
+	Debian  string   // Debian's architecture, "" if Debian has none
 	Suite   string   // Debian's suite, "" for the host's
-	Kernel  string   // Debian's kernel package, "" when it is built here
+	Kernel  string   // Debian's kernel package, "" if the kernel is built here
 	Go      []string // environment of the Go build
 	Package string   // OpenWrt's architecture, in the package's name
 	CC      string   // cross compiler's prefix
@@ -18,21 +18,21 @@ type machine struct {
 	Shift   int      // nanoseconds per instruction, as a power of two; 0 means 1
 	Waits   bool     // its clock runs while it sleeps, see clock
 	Console string
-	// MB is the machine's memory: 64, the least that people run OpenWrt on,
-	// or the smallest that the kernel at hand boots with.
+	// MB is the machine's memory: 64, the least for OpenWrt in practice, or the least
+	// that the machine's kernel boots with.
 	MB int
 	// Outside lists the tools that run on the host, see remote.go.
 	Outside []string
 }
 
-// clock ties a machine's time to the instructions it executes, two nanoseconds
-// each unless the machine says otherwise, about what a router's processor takes;
-// while it sleeps, its clock jumps to what it waits for next. So a busy host makes
-// a machine slow, but nothing in it late, waiting costs nothing, and CPU times are
-// counts of instructions. The malta board hangs with a clock that jumps; its runs
-// on while it sleeps. It needs a clock of instructions all the same: without, its
-// sleeps sometimes last 27 seconds too long. Its kernel measures the processor's
-// speed against the RTC, which must therefore run by the same clock.
+// clock returns the QEMU options that make a machine's clock count instructions: two
+// nanoseconds each, about as long as on a router's processor, unless Shift says otherwise.
+// While the machine sleeps, its clock jumps to the next timer. So a busy host makes a
+// machine slow but nothing in it late, waiting costs nothing, and CPU times are counts of
+// instructions. The malta board hangs with a clock that jumps; its clock runs on during
+// sleep. It still needs the instruction clock: without it, sleeps sometimes last 27 seconds
+// too long. The kernel measures the processor's speed against the RTC, so the RTC must use
+// the same clock.
 func (m *machine) clock() []string {
 	sleep := map[bool]string{true: "on", false: "off"}[m.Waits]
 	return []string{"-icount", fmt.Sprintf("shift=%d,sleep=%s", max(m.Shift, 1), sleep), "-rtc", "clock=vm"}
@@ -47,7 +47,7 @@ var machines = []machine{
 		Waits:   true,
 		QEMU:    []string{"qemu-system-mips", "-M", "malta", "-cpu", "24Kc"},
 		Disk:    "virtio-blk-pci,addr=0x14",
-		Shift:   3, // with 1 both malta boards were seen to hang
+		Shift:   3, // with 1 both malta boards sometimes hang
 		Console: "ttyS0", MB: 64,
 		Outside: []string{"nft", "ipset"},
 	},
@@ -89,8 +89,8 @@ var machines = []machine{
 		Disk:    "virtio-blk-pci",
 		Console: "ttyS0", MB: 128, // this kernel alone takes 36 MB: 64 do not boot, with 80 the tools thrash
 	},
-	// The kernels and the nft of Debian's other suites, from 5.10 and 0.9.8 on: what
-	// people have on OpenWrt from 21.02 to today, and on gateways.
+	// The kernels and nft versions of Debian's other suites, from 5.10 and 0.9.8 on. They
+	// cover OpenWrt from 21.02 to today, and gateways.
 	suite("bullseye"), suite("trixie"), suite("sid"),
 }
 

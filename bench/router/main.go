@@ -17,11 +17,11 @@ import (
 
 // bed is one run of the test bed.
 type bed struct {
-	cache   string // folder of what is kept between runs
-	out     string // folder of the results
+	cache   string // folder for what is kept between runs
+	out     string // folder for the results
 	dist    string // folder of the packages
-	off     bool   // the wall is switched off
-	bare    bool   // without the package
+	off     bool   // run with the wall switched off
+	bare    bool   // run without the package
 	mb      int    // memory, 0 for the machine's own
 	stages  string // which stages, "" for all
 	tests   string // which scenarios, a pattern of go test
@@ -34,8 +34,8 @@ func (b *bed) say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }
 
-// memory is how many MB a machine gets. Without the wall the tests themselves, which
-// record everything that nobody stops, need more.
+// memory returns how many MB a machine gets. Without the wall the tests need more: they
+// record all traffic, and nothing stops it.
 func (b *bed) memory(m *machine) int {
 	switch {
 	case b.mb > 0:
@@ -119,7 +119,7 @@ func (b *bed) run(arch string, prepare bool) error {
 	return nil
 }
 
-// machine prepares one machine and, unless only that is wanted, runs it.
+// machine prepares one machine and, unless prepare is set, runs it.
 func (b *bed) machine(m *machine, prepare bool) (row, error) {
 	if err := b.install(m.Arch); err != nil {
 		return row{}, err
@@ -140,8 +140,8 @@ func (b *bed) machine(m *machine, prepare bool) (row, error) {
 	log := filepath.Join(b.out, m.Arch+map[bool]string{true: "-off"}[b.off]+".log")
 	var img *image
 	var o *outcome
-	// The emulated malta board hangs once in a while, wherever it is: a machine that
-	// does is booted once more.
+	// The emulated malta board sometimes hangs, at any point. Then it is booted once
+	// more.
 	for try := range 2 {
 		if img, err = b.image(m, kernel, tools); err != nil || prepare {
 			return row{}, err

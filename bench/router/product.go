@@ -13,9 +13,9 @@ import (
 	"path/filepath"
 )
 
-// product puts what is under test into the image: the package, and the
-// end-to-end tests compiled for the machine. The package's two flavours differ
-// in what they depend on, not in what is in them; the one for nftables is taken.
+// product puts the package and the compiled end-to-end tests into the image. The package
+// has two flavours that differ only in their dependencies; product takes the one for
+// nftables.
 func (b *bed) product(m *machine, root string, img *image) error {
 	found, err := filepath.Glob(filepath.Join(b.dist, "p2pwall_*"+m.Package+".ipk"))
 	if err != nil {
@@ -38,8 +38,8 @@ func (b *bed) product(m *machine, root string, img *image) error {
 	return b.goProgram(m, root, "bin/e2e.test", "test", "-c", "./bench/e2e")
 }
 
-// weigh measures what a package takes on flash: its files in a squashfs with xz,
-// as in an image of OpenWrt.
+// weigh measures how much flash a package takes: the size of its files in a squashfs with
+// xz, as in an OpenWrt image.
 func (b *bed) weigh(ipk []byte, img *image) error {
 	inner, err := member(ipk, "data.tar.gz")
 	if err != nil {

@@ -25,9 +25,9 @@ import (
 //go:embed tunnel/tunnel.c
 var tunnelSource string
 
-// remote runs tools for a machine that cannot run them itself: it takes calls
-// from the machine's channel, starts the tool on the host under user-mode
-// emulation, and carries its netlink messages to the machine and back.
+// remote runs tools for a machine that cannot run them itself. It reads calls from the
+// machine's channel, starts the tool on the host under user-mode emulation, and carries the
+// tool's netlink messages to the machine and back.
 type remote struct {
 	root string // what bed.outside made
 	dir  string // for this run's sockets and files
@@ -36,8 +36,8 @@ type remote struct {
 	mu  sync.Mutex // one exchange with the machine at a time
 	in  *json.Decoder
 	out *json.Encoder
-	// session is the call that is served; next is one that came in place of
-	// an answer, because the one before it was killed inside the machine.
+	// session is the call that is served now. next is a new call that came instead of
+	// an answer: the tool of the previous call was killed inside the machine.
 	session int
 	next    *wire.Message
 	log     io.Writer
@@ -59,7 +59,7 @@ func (r *remote) serve() error {
 			}
 		}
 		if m.Call == nil {
-			continue // the rest of a call that was broken off
+			continue // the rest of an aborted call
 		}
 		r.session = m.Session
 		begin := time.Now()
@@ -69,7 +69,7 @@ func (r *remote) serve() error {
 		}
 		fmt.Fprintf(r.log, "outside: %s %s: exit %d after %v\n", m.Call.Tool, strings.Join(m.Call.Args, " "), end.Code, time.Since(begin).Round(time.Millisecond))
 		if r.next != nil {
-			continue // nobody waits for this one any more
+			continue // nobody waits for this call any more
 		}
 		if err := r.out.Encode(wire.Message{Session: m.Session, End: end}); err != nil {
 			return err
@@ -112,7 +112,7 @@ func (r *remote) run(c *wire.Call) (*wire.End, error) {
 	return &wire.End{Code: tool.ProcessState.ExitCode(), Stdout: stdout.Bytes(), Stderr: stderr.Bytes()}, nil
 }
 
-// accept takes the tool's sockets, one connection each.
+// accept serves the tool's sockets. Each of them is one connection.
 func (r *remote) accept(listener *net.UnixListener) {
 	for id := 0; ; id++ {
 		conn, err := listener.AcceptUnix()
@@ -126,7 +126,7 @@ func (r *remote) accept(listener *net.UnixListener) {
 	}
 }
 
-// exchange asks the machine one thing.
+// exchange sends the machine one message and returns the answer.
 func (r *remote) exchange(m wire.Message) (*wire.Answer, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -152,8 +152,8 @@ func (r *remote) exchange(m wire.Message) (*wire.Answer, error) {
 	}
 }
 
-// socket serves one socket of the tool, see tunnel/tunnel.c for what goes over
-// the connection. Numbers are big-endian, as the tool's are.
+// socket serves one socket of the tool; tunnel/tunnel.c has the format. Numbers are
+// big-endian like the tool's.
 func (r *remote) socket(conn *net.UnixConn, id int) error {
 	buf := make([]byte, 1<<20)
 	number := func(n uint32) error {

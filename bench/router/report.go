@@ -13,17 +13,17 @@ import (
 	"strings"
 )
 
-// row is what one machine's run came to. A number that was not measured is 0.
+// row is the result of one machine's run. A number that was not measured is 0.
 type row struct {
 	Arch     string `json:"arch"`
 	OK       bool   `json:"ok"`
 	Off      bool   `json:"off"`             // the wall was switched off
-	Error    string `json:"error,omitempty"` // why the run has no end of its own
+	Error    string `json:"error,omitempty"` // why the run did not reach its end
 	Kernel   string `json:"kernel"`
 	MemoryMB int    `json:"memory_mb"`
 	Package  string `json:"package"`
 	Version  string `json:"version"`
-	// FlashKB is the package's files in a squashfs with xz.
+	// FlashKB is the size of the package's files in a squashfs with xz.
 	FlashKB  int64              `json:"flash_kb"`
 	BinaryKB int64              `json:"binary_kb"`
 	Backends map[string]backend `json:"backends"`
@@ -34,22 +34,23 @@ type row struct {
 	Seconds  int                `json:"seconds"`
 }
 
-// backend is what was measured with one of the kernel's two packet filters.
+// backend has the measurements with one of the kernel's two packet filters.
 type backend struct {
 	StartMS   int `json:"start_ms"` // from the init script's start to the first verdict
 	RSSIdleKB int `json:"rss_idle_kb"`
 	RSSLoadKB int `json:"rss_load_kb"`
 	RSSEndKB  int `json:"rss_after_kb"`
-	// CPU time per packet, and that of the C program on the same machine
-	// under the same rules.
+	// CPU time per packet of p2pwall, and of the C program on the same machine with
+	// the same rules.
 	WallNS    int     `json:"cpu_ns_wall"`
 	CNS       int     `json:"cpu_ns_c"`
 	Ratio     float64 `json:"cpu_ratio"`
 	Scenarios string  `json:"scenarios"`
 }
 
-// forward is what a datagram of 1400 bytes, and 1400 bytes of a connection, take
-// through the router in bulk, with the wall and without. Medians, in nanoseconds.
+// forward has the times that bulk traffic takes through the router, with and without the
+// wall: for a datagram of 1400 bytes, and for 1400 bytes of a connection. They are medians
+// in nanoseconds.
 type forward struct {
 	UDPOff int `json:"udp_ns_off"`
 	UDPOn  int `json:"udp_ns_on"`
@@ -57,12 +58,12 @@ type forward struct {
 	TCPOn  int `json:"tcp_ns_on"`
 }
 
-// firewalls are the settings of the stage forward, with what people call them.
+// firewalls are the settings of the stage forward, and their usual names.
 var firewalls = []struct{ name, title string }{
 	{"nft", "fw4"}, {"offload", "fw4, flow offload"}, {"iptables", "fw3"},
 }
 
-// median is the middle one of a fact's numbers, 0 when it has none.
+// median returns the median of a fact's numbers, 0 if it has none.
 func median(fact string) int {
 	var n []int
 	for f := range strings.FieldsSeq(fact) {
@@ -132,7 +133,7 @@ func (b *bed) row(m *machine, o *outcome, img *image, why error) row {
 	return r
 }
 
-// table is the run's result as people read it.
+// table returns the run's results as a Markdown table.
 func table(rows []row) string {
 	var t strings.Builder
 	t.WriteString("| machine | RAM MB | backend | RSS idle / load / after MB | CPU per packet, wall / C us | ratio | start to first verdict ms | flash KB | scenarios | result |\n")
@@ -183,7 +184,7 @@ func table(rows []row) string {
 	return t.String()
 }
 
-// forwardTable is the table of the stage forward, "" when it did not run.
+// forwardTable returns the table of the stage forward, "" if the stage did not run.
 func forwardTable(rows []row) string {
 	var t strings.Builder
 	for _, r := range rows {
@@ -204,8 +205,8 @@ func forwardTable(rows []row) string {
 	return t.String()
 }
 
-// report prints the table and writes it beside the logs, as text and as JSON. Of
-// machines that this run did not have, it keeps what a run before it wrote.
+// report prints the table and writes it beside the logs, as text and as JSON. The file
+// keeps the earlier results of machines that were not in this run.
 func (b *bed) report(rows []row) error {
 	passed, failed := 0, 0
 	for _, r := range rows {
@@ -233,8 +234,7 @@ func (b *bed) report(rows []row) error {
 	return os.WriteFile(name+".md", []byte(text), 0o644)
 }
 
-// merged adds to rows those of the file for other machines, in the order of
-// machines.
+// merged adds the file's rows of other machines to rows, in the order of machines.
 func merged(rows []row, path string) ([]row, error) {
 	var before []row
 	data, err := os.ReadFile(path)

@@ -43,12 +43,12 @@ func TestWatchTakesResults(t *testing.T) {
 	}
 }
 
-// What was forwarded is told by its medians, in a table of its own.
+// The results of the stage forward have a table of their own, with medians.
 func TestForwardTable(t *testing.T) {
 	o := &outcome{Facts: map[string]string{
 		"udp_ns_off_nft": "40000 39000 90000 ", "udp_ns_on_nft": "50000 50000 20000 ",
 		"tcp_ns_off_nft": "14000", "tcp_ns_on_nft": "14000",
-		"udp_ns_off_iptables": "35000", "tcp_ns_off_iptables": "35000", // it broke off
+		"udp_ns_off_iptables": "35000", "tcp_ns_off_iptables": "35000", // the stage broke off
 	}}
 	r := (&bed{}).row(&machines[0], o, &image{}, nil)
 	if r.Forward["nft"] != (forward{40000, 50000, 14000, 14000}) || len(r.Forward) != 1 {
@@ -63,7 +63,7 @@ func TestForwardTable(t *testing.T) {
 	}
 }
 
-// A machine that hangs, dies, or talks for ever is an error, whatever it said.
+// A machine that hangs, dies or never ends is an error, even if its results were good.
 func TestWatchEndsWithoutResult(t *testing.T) {
 	silent := make(chan string, 1)
 	silent <- "@@ pass plain-udp"
@@ -122,8 +122,8 @@ func TestArchive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Each entry: magic, thirteen numbers of eight hexadecimal digits, name;
-	// name and data padded to four bytes.
+	// Each entry has a magic, thirteen numbers of eight hexadecimal digits, the name and
+	// the data. Name and data are padded to four bytes.
 	const zero, one = "00000000", "00000001"
 	entry := func(ino, mode, size, major, minor, namesize, name, data string) string {
 		return "070701" + ino + mode + zero + zero + one + zero + size + zero + zero + major + minor + namesize + zero + name + data

@@ -12,11 +12,11 @@ import (
 	"strings"
 )
 
-// toolPackages have what the machine's scripts call.
+// toolPackages have the programs that the machine's scripts call.
 var toolPackages = []string{"iproute2", "iptables", "ipset", "nftables"}
 
-// programs are the files of these packages that go into the machine, with the
-// libraries they need.
+// programs are the files of toolPackages that go into the machine. The libraries that
+// they need go with them.
 var programs = map[string]string{
 	"bin/ip":                        "sbin/ip",
 	"usr/sbin/nft":                  "usr/sbin/nft",
@@ -47,8 +47,8 @@ func (b *bed) tools(m *machine) (string, error) {
 				return err
 			}
 		}
-		// Before glibc 2.34 the reader of /etc/protocols, which nft asks, was a library that
-		// nothing is linked to.
+		// nft reads /etc/protocols. Before glibc 2.34 the reader was in a library of its
+		// own, which no program is linked to.
 		if lib, err := findLibrary(root, "libnss_files.so.2"); err == nil {
 			if err := copyProgram(root, dir, lib, lib); err != nil {
 				return err
@@ -74,7 +74,7 @@ func (b *bed) tools(m *machine) (string, error) {
 	})
 }
 
-// copyProgram copies a program and, in turn, the libraries it is linked to.
+// copyProgram copies a program and, recursively, the libraries it is linked to.
 func copyProgram(root, to, from, name string) error {
 	dest := filepath.Join(to, name)
 	if _, err := os.Stat(dest); err == nil {
@@ -122,8 +122,8 @@ func copyProgram(root, to, from, name string) error {
 	return nil
 }
 
-// within returns where a file of an unpacked system is. A package may have it below
-// usr, and it may be a link to a file of that system.
+// within returns the path of a file in an unpacked system. The file may be below usr, and
+// it may be a link to another file of that system.
 func within(root, name string) (string, error) {
 	for range 8 {
 		file := filepath.Join(root, name)
@@ -146,8 +146,8 @@ func within(root, name string) (string, error) {
 	return "", fmt.Errorf("%s: too many links", name)
 }
 
-// findLibrary returns a library's path in an unpacked system: for the dynamic
-// loader the path itself, for others a folder of the architecture.
+// findLibrary returns a library's path in an unpacked system. The dynamic loader has an
+// absolute path; other libraries are in a folder of the architecture.
 func findLibrary(root, name string) (string, error) {
 	patterns := []string{"lib/*/" + name, "usr/lib/*/" + name, "usr/lib/" + name}
 	if filepath.IsAbs(name) {
@@ -166,14 +166,14 @@ func findLibrary(root, name string) (string, error) {
 	return "", fmt.Errorf("library %s, which no package brought", name)
 }
 
-// builtTools builds for a machine that Debian has nothing for.
+// builtTools builds the tools for an architecture that Debian does not have.
 func (b *bed) builtTools(m *machine) (string, error) {
 	names := []string{"busybox", "iproute2", "iptables"}
 	key := digest(m.Arch, strings.Join(names, " "), "1")
 	return b.once("tools-"+m.Arch+"-"+key, func(dir string) error { return b.fromSource(m, dir, names...) })
 }
 
-// recipe is how a program is built, static, and what of it goes where.
+// recipe says how to build a static program, and where its files go.
 type recipe struct {
 	env   []string
 	steps [][]string
@@ -184,7 +184,7 @@ func (m *machine) recipe(name string) recipe {
 	compiler := []string{"CC=" + m.CC + "gcc", "AR=" + m.CC + "ar"}
 	switch name {
 	case "busybox":
-		// Debian's own prefers its applets to programs of the same name;
+		// Debian's busybox prefers its applets to programs of the same name;
 		// OpenWrt's does not.
 		return recipe{
 			env: []string{"CROSS_COMPILE=" + m.CC},
@@ -250,9 +250,8 @@ func (b *bed) fromSource(m *machine, dir string, names ...string) error {
 	return os.RemoveAll(source)
 }
 
-// outside prepares the tools that run on the host: Debian's for another
-// big-endian architecture, and the library that carries their netlink traffic
-// to the machine.
+// outside prepares the tools that run on the host: Debian's tools for another big-endian
+// architecture, and the library that carries their netlink traffic to the machine.
 func (b *bed) outside() (string, error) {
 	const cc = "s390x-linux-gnu-"
 	packages := []string{"nftables", "ipset"}

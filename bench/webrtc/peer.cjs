@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// One side of a session by libdatachannel: node peer.cjs SERVER NAME. The one that is
-// called a makes the offer. See Signals for the server.
+// One side of a session with libdatachannel: node peer.cjs SERVER NAME. The side with the
+// name "a" makes the offer. See Signals for the server.
 'use strict'
 
 const nd = require('node-datachannel')
@@ -17,7 +17,7 @@ const use = (channel) => {
 	}, 20))
 }
 
-// In the order in which it is said.
+// Messages are posted one after another, in order.
 let last = Promise.resolve()
 const put = (m) => { last = last.then(() => post('put', JSON.stringify(m))) }
 

@@ -10,9 +10,9 @@ import (
 	"github.com/p2pwall/p2pwall/bench/npm"
 )
 
-// Node returns the command, and a variable of its environment, of one side of a session by
-// libdatachannel. root is the checkout. What the command needs more is the server's address
-// and the side's name.
+// Node returns the command for one side of a session with libdatachannel, and a variable
+// for its environment. root is the checkout. The caller appends the server's address and
+// the side's name.
 func Node(root string) (command []string, env string, err error) {
 	var node string
 	if err := npm.Programs(map[string]*string{"node": &node}); err != nil {
@@ -25,7 +25,7 @@ func Node(root string) (command []string, env string, err error) {
 	return []string{node, filepath.Join(root, "bench/webrtc/peer.cjs")}, "NODE_PATH=" + modules, nil
 }
 
-// Pion builds the other program into a folder, and returns the same.
+// Pion builds the program that uses pion into a folder, and returns the same as Node.
 func Pion(root, dir string) (command []string, env string, err error) {
 	bin := filepath.Join(dir, "pion")
 	build := exec.Command("go", "build", "-o", bin, ".")

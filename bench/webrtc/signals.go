@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// Signals is the server by which the two sides of a session, a and b, find each other. Each
-// puts what it says by "POST /put/NAME", gets what the other said by "GET /get/NAME", and
-// tells how many bytes it received by "POST /got/NAME".
+// Signals is the signalling server for the two sides of a session, a and b. A side sends a
+// message with "POST /put/NAME", gets the other side's with "GET /get/NAME", and reports
+// how many bytes it received with "POST /got/NAME".
 type Signals struct {
 	mu   sync.Mutex
-	said map[string]chan string // by who gets it
+	said map[string]chan string // messages by the side that gets them
 	got  map[string]int
 }
 

@@ -14,14 +14,14 @@ import (
 
 const (
 	bulkLen   = 1400     // bytes of a datagram
-	udpBefore = 64       // datagrams before the time is taken, whole bursts
-	tcpBefore = 64 << 10 // bytes
+	udpBefore = 64       // datagrams before the measurement, whole bursts
+	tcpBefore = 64 << 10 // bytes before the measurement
 	settling  = 300 * time.Millisecond
 )
 
-// bulk sends count datagrams, or count bytes over one connection, and prints how
-// many nanoseconds each datagram, or each 1400 bytes, took. With the first that it
-// sends, and a pause, whatever is decided about the connection has been decided.
+// bulk sends count datagrams, or count bytes over one connection, and prints how many
+// nanoseconds each datagram, or each 1400 bytes, took. It first sends some data and
+// waits, so that the wall decides about the flow before the measurement.
 func bulk(network, addr string, count int) error {
 	conn, err := net.DialTimeout(network, addr, 10*time.Second)
 	if err != nil {
@@ -50,11 +50,11 @@ func bulk(network, addr string, count int) error {
 	return nil
 }
 
-// bulkUDP returns how long sending took. On a machine with one processor a datagram
-// is forwarded within the call that sends it, as long as there is not so much to do
-// that the kernel leaves it to a thread of its own: hence the pauses. Go's scheduler
-// is not told of the calls: it would have another thread run beside those that take
-// longer than 20 us.
+// bulkUDP returns how long sending took. On a machine with one processor the kernel
+// forwards a datagram within the call that sends it. If there is too much work, the kernel
+// moves it to a thread of its own; the pauses prevent that. The calls are raw, so that
+// Go's scheduler does not know of them: it would start another thread during calls longer
+// than 20 us.
 func bulkUDP(conn *net.UDPConn, count int) (took time.Duration, err error) {
 	const burst, pause = 16, time.Millisecond
 	file, err := conn.File()
@@ -82,7 +82,7 @@ func bulkUDP(conn *net.UDPConn, count int) (took time.Duration, err error) {
 	return took, nil
 }
 
-// bulkTCP returns when all has been read at the other end, a sink.
+// bulkTCP returns how long it took until the other end, a sink, had read everything.
 func bulkTCP(conn *net.TCPConn, count int) (time.Duration, error) {
 	block := make([]byte, 64<<10)
 	if _, err := conn.Write(block[:tcpBefore]); err != nil {
@@ -104,7 +104,7 @@ func bulkTCP(conn *net.TCPConn, count int) (time.Duration, error) {
 	return time.Since(begin), err
 }
 
-// sink reads what comes over each connection, and answers its end with a byte.
+// sink reads each connection to its end and then answers with one byte.
 func sink(port int) error {
 	listener, err := net.ListenTCP("tcp", &net.TCPAddr{Port: port})
 	if err != nil {

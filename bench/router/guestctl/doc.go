@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Guestctl is the helper inside an emulated router: it makes traffic, measures
-// processes and stands in for tools that do not exist for the architecture. It
-// is one static binary; what it does follows from its first argument or, for
-// the stand-ins, from the name it is called by.
+// Guestctl runs inside an emulated router. It makes traffic, measures processes and
+// replaces tools that do not exist for the architecture. It is one static binary. Its
+// first argument says what it does; in place of a tool it is called by the tool's name.
 //
 //	guestctl flood ADDR COUNT FLOWS BURST PAUSE_US   UDP load, prints the count
 //	guestctl cpu PID                                 CPU time used, nanoseconds

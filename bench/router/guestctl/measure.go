@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpu prints the CPU time that a process has used, in nanoseconds, from its CPU
-// clock: /proc/PID/stat counts in ticks of 10 ms.
+// cpu prints the CPU time that a process has used, in nanoseconds. It reads the process's
+// CPU clock, because /proc/PID/stat counts in ticks of 10 ms.
 func cpu(pid int) error {
 	const processClock = 2 // CPUCLOCK_SCHED, see linux/posix-timers.h
 	var t unix.Timespec
@@ -26,8 +26,8 @@ func cpu(pid int) error {
 	return nil
 }
 
-// queueLine returns the columns of one queue in the kernel's list, nil when
-// nobody holds the queue.
+// queueLine returns the columns of one queue in the kernel's list, nil when no program
+// has the queue.
 func queueLine(number int) []int {
 	f, err := os.Open("/proc/net/netfilter/nfnetlink_queue")
 	if err != nil {
@@ -47,9 +47,9 @@ func queueLine(number int) []int {
 	return nil
 }
 
-// first starts a command, lets it run on, and prints how many milliseconds
-// passed until the queue gave its first verdict: a packet got a number from the
-// queue and none waits. Somebody else must be sending packets for it.
+// first starts a command, lets it run on, and prints how many milliseconds passed until
+// the first verdict of the queue. This is when the queue has numbered a packet and none
+// waits. Another process must send the packets.
 func first(args []string) error {
 	if len(args) < 3 || args[1] != "--" {
 		return fmt.Errorf("first: QUEUE -- COMMAND wanted")
@@ -74,8 +74,8 @@ func first(args []string) error {
 	return fmt.Errorf("no verdict within a minute")
 }
 
-// service starts a command as a process of its own that outlives this one,
-// writes its number to a file, and sends what it says to another.
+// service starts a command as a process that outlives this one. It writes the process id
+// to one file and sends the output to another.
 func service(args []string) error {
 	if len(args) < 3 {
 		return fmt.Errorf("service: PIDFILE LOG COMMAND wanted")

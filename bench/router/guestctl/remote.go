@@ -18,9 +18,9 @@ import (
 // channel is the port to the test bed; one tool uses it at a time.
 const channel = "/dev/vport0p1"
 
-// remote runs a tool outside the machine: its command line and input go out,
-// its netlink messages come in, are put to this machine's kernel in the caller's
-// network namespace, and the kernel's answers go back.
+// remote runs a tool outside the machine. It sends out the tool's command line and input.
+// It receives the tool's netlink messages, hands them to this machine's kernel in the
+// caller's network namespace, and sends the kernel's answers back.
 func remote(tool string, args []string) (int, error) {
 	port, err := os.OpenFile(channel, os.O_RDWR, 0)
 	for err != nil { // the port is busy while another tool runs
@@ -69,8 +69,8 @@ func remote(tool string, args []string) (int, error) {
 	}
 }
 
-// command collects what the tool would read: standard input where its arguments
-// say so, and files named with -f.
+// command collects what the tool will read: standard input if the arguments say so, and
+// files named with -f.
 func command(tool string, args []string) (*wire.Call, error) {
 	c := &wire.Call{Tool: tool, Args: args, Files: map[int][]byte{}}
 	for i, a := range args {
@@ -107,16 +107,16 @@ func errno(err error) int {
 	return 0
 }
 
-// socket is a netlink socket that the tool has.
+// socket is a netlink socket that the tool has opened.
 type socket struct {
 	fd     int
-	portid uint32 // by which the kernel's answers name it
-	// size is the largest datagram that the tool takes: the kernel fills the
-	// datagrams of a dump as far as the reader has room.
+	portid uint32 // the socket's address in the kernel's answers
+	// size is the largest datagram that the tool reads. The kernel makes the datagrams
+	// of a dump as large as the reader's buffer.
 	size int
 }
 
-// open makes a socket of a protocol; nft's for netfilter are not as all others.
+// open makes a socket of a protocol. nft's sockets for netfilter get other options.
 func open(protocol int, nft bool) (*socket, error) {
 	s := &socket{size: 4096}
 	var err error
@@ -142,9 +142,8 @@ func open(protocol int, nft bool) (*socket, error) {
 	return s, nil
 }
 
-// talk sends one message and takes every answer that is there: the kernel has
-// answered a request when the send returns, and goes on with a dump as it is
-// read.
+// talk sends one message and reads all answers that are there. The kernel has answered a
+// request when the send returns. It continues a dump while it is read.
 func (s *socket) talk(message []byte) ([][]byte, error) {
 	if err := unix.Sendto(s.fd, message, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, err

@@ -10,13 +10,12 @@ import (
 	"time"
 )
 
-// floodPort is the first destination port of the load: each flow has one of its
-// own, so that one socket makes many flows.
+// floodPort is the first destination port of the load. Each flow has its own destination
+// port, so that one socket makes many flows.
 const floodPort = 20000
 
-// flood sends count small datagrams to addr, spread evenly over flows, in bursts
-// with a pause after each, so that a machine with one processor lets the reader
-// of the queue run too.
+// flood sends count small datagrams to addr, spread evenly over flows. It pauses after
+// each burst, so that the reader of the queue can run on a machine with one processor.
 func flood(addr string, count, flows, burst, pauseMicros int) error {
 	to, err := netip.ParseAddr(addr)
 	if err != nil {

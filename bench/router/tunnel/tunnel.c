@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// A preloaded library that sends a program's netlink traffic elsewhere. Debian
-// has no nft for big-endian MIPS; the one for s390x writes the same bytes, both
-// being big-endian. It runs under qemu-s390x on the host with this library,
-// which hands every message to the test bed (remote.go), which hands it to a
-// helper inside the emulated machine, which speaks with that machine's kernel.
+// A preloaded library that sends a program's netlink traffic to another kernel. Debian
+// has no nft for big-endian MIPS. That for s390x writes the same bytes, because both are
+// big-endian. It runs under qemu-s390x on the host with this library. The library hands
+// every message to the test bed (remote.go). The test bed hands it to guestctl inside the
+// emulated machine, which talks to that machine's kernel.
 //
-// To the program each netlink socket looks like one: it is an end of a socket
-// pair whose other end this library fills with the answers. A send returns when
-// all answers that the kernel had at once are there, as with the real thing,
-// because nft looks for its acknowledgements without waiting.
+// The program's netlink socket is in fact one end of a socket pair. This library writes
+// the answers to the other end. A send returns when all immediate answers of the kernel
+// are there, as with a real socket: nft reads its acknowledgements without waiting.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -28,7 +27,7 @@ enum { SOCKETS = 256, LARGEST = 1 << 20 };
 static struct tunnel {
 	int used;
 	int wire;   // to the test bed
-	int answer; // the end of the pair that the answers are written to
+	int answer; // the end of the socket pair that the answers are written to
 	uint32_t portid;
 } tunnels[SOCKETS];
 
@@ -92,8 +91,8 @@ int socket(int domain, int type, int protocol)
 	return pair[0];
 }
 
-// talk sends one message through the tunnel and queues what comes back: a
-// count, or an error number with the top bit set, then that many datagrams.
+// talk sends one message through the tunnel and queues the answers. The reply is a count,
+// or an error number with the top bit set, and then that many datagrams.
 static ssize_t talk(struct tunnel *t, const void *data, size_t len)
 {
 	uint32_t count;

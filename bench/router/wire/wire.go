@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package wire is the language between a tool's stand-in inside an emulated
-// router and the test bed outside, which runs the tool: JSON objects, each with
-// one of the fields of Message set.
+// Package wire has the messages between guestctl, which replaces a tool inside an emulated
+// router, and the test bed outside, which runs the tool. They are JSON objects, each with
+// one of the fields of Message set besides Session.
 package wire
 
 // Message is one object on the channel.
 type Message struct {
-	// Session is the stand-in's process number: what belongs to a call that
-	// was broken off must not be taken for the next one's.
+	// Session is the process id of guestctl. It tells the messages of an aborted call
+	// from those of the next one.
 	Session int
 	Call    *Call   `json:",omitempty"` // guest to host, first
 	Open    *Open   `json:",omitempty"` // host to guest, answered
@@ -17,36 +17,35 @@ type Message struct {
 	End     *End    `json:",omitempty"` // host to guest, last
 }
 
-// Call asks for a tool to be run.
+// Call asks the test bed to run a tool.
 type Call struct {
 	Tool  string
 	Args  []string
 	Stdin []byte
-	// Files holds what the files named by arguments contain, by the
-	// arguments' places.
+	// Files has the contents of files that arguments name, by the arguments' indices.
 	Files map[int][]byte
 }
 
-// Open asks for a netlink socket of a protocol.
+// Open asks guestctl for a netlink socket of a protocol.
 type Open struct {
 	ID       int
 	Protocol int
 }
 
-// Send asks for a message to be put to the kernel.
+// Send asks guestctl to send a message to the kernel.
 type Send struct {
 	ID   int
 	Data []byte
 }
 
-// Answer is what came of an Open or a Send.
+// Answer is the result of an Open or a Send.
 type Answer struct {
 	Errno     int
 	PortID    uint32
 	Datagrams [][]byte
 }
 
-// End is the tool's end.
+// End is the tool's exit code and output.
 type End struct {
 	Code           int
 	Stdout, Stderr []byte

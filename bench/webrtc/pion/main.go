@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Command pion is one side of a session by pion/webrtc: pion SERVER NAME. The one that is
-// called a makes the offer.
+// Command pion is one side of a session with pion/webrtc: pion SERVER NAME. The side with
+// the name "a" makes the offer.
 package main
 
 import (
@@ -95,7 +95,7 @@ func run(server, name string) error {
 	}
 }
 
-// tell sets a description and hands it on, with all ways to reach this side.
+// tell sets a description and posts it, with all ICE candidates of this side.
 func tell(server, name string, c *webrtc.PeerConnection, d webrtc.SessionDescription) error {
 	all := webrtc.GatheringCompletePromise(c)
 	if err := c.SetLocalDescription(d); err != nil {
@@ -118,7 +118,7 @@ func post(url string, b []byte) error {
 	return r.Body.Close()
 }
 
-// next is what the other side says, nil when it says nothing for a while.
+// next returns the other side's next message, nil if none comes for a while.
 func next(url string) (*message, error) {
 	r, err := http.Get(url)
 	if err != nil {

@@ -2,9 +2,9 @@
 #
 # shellcheck shell=dash disable=SC3043
 #
-# What the package's scripts use of OpenWrt's /lib/functions.sh, written for the
-# test bed: the configuration reader, users, and the scripts of every package.
-# UCI's text is close to the shell's own, so the shell reads it.
+# The parts of OpenWrt's /lib/functions.sh that the package's scripts use, written for
+# the test bed: the configuration reader, users, and the scripts of every package. UCI's
+# syntax is close to that of the shell, so the shell itself reads it.
 
 UCI_CONFIG_DIR="${UCI_CONFIG_DIR:-/etc/config}"
 
@@ -52,7 +52,7 @@ config_list_foreach() {
 	done
 }
 
-# add_group_and_user: the users that the package's control file asks for.
+# add_group_and_user: adds the users and groups that the package's control file names.
 add_group_and_user() {
 	local wanted pair user uid group gid
 	wanted="$(sed -n 's/^Require-User: *//p' "/usr/lib/opkg/info/$pkgname.control")"

@@ -2,8 +2,8 @@
 #
 # shellcheck shell=dash disable=SC2154 # lib.sh sets $reader
 #
-# The kernel's own part: the native nft queue, and iptables NFQUEUE, with the C
-# program that accepts everything.
+# The kernel alone: the native nft queue and iptables NFQUEUE, with the C program that
+# accepts every packet.
 
 network
 

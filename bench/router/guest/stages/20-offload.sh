@@ -2,17 +2,17 @@
 #
 # shellcheck shell=dash disable=SC2154 # lib.sh sets $reader
 #
-# The kernel facts that the wall's rules rest on, with a ruleset like fw4's: an
-# accepted packet still meets the firewall's rules, a flowtable hides packets,
-# the mark method brings them back, `ct packets` keeps a long flow out of the
-# queue, and a foreign table survives a reload of fw4 but not a flush.
+# The wall's rules depend on these facts about the kernel, tested with a ruleset like
+# fw4's: an accepted packet still meets the firewall's rules; a flowtable hides packets;
+# the mark method makes them visible again; `ct packets` keeps a long flow out of the
+# queue; a foreign table survives a reload of fw4 but not a flush.
 
 network
 kernel_has_flowtables() { nft -f /testdata/fw4.nft; }
 check fw4-loads kernel_has_flowtables || exit 0
 
 to=198.51.100.7:7000
-# 64 blocks there and back: well over 100 packets each way.
+# 64 blocks each way: well over 100 packets in each direction.
 talk() { lan guestctl tcp "$to" 10000 65536; }
 packets() { nft list chain inet bed "$1" | sed -n 's/.*counter packets \([0-9]*\) .*/\1/p' | head -n 1; }
 bed() { nft -f - <<RULES

@@ -2,8 +2,8 @@
 #
 # shellcheck shell=dash disable=SC2154 # lib.sh sets $reader
 #
-# The package: installed, its service started by the init script, measured, and
-# removed, with either backend.
+# Installs the package, starts the service by its init script, measures it, and removes
+# the package, with each backend.
 
 [ "$OFF$BARE" = 00 ] || exit 0
 network
@@ -17,7 +17,7 @@ empty() { [ -z "$(nft list tables)" ] && ! iptables-save | grep -qi p2pw && ! ip
 protected() { [ "$(seen 214)" -gt "$1" ]; }
 knock() { lan guestctl udp 198.51.100.7:7000 500; }
 
-# back: the rules are there again within the two seconds that are promised.
+# back: succeeds if the rules are back within the promised two seconds.
 back() {
 	local n=0 before
 	while [ $n -lt 8 ]; do
@@ -30,12 +30,12 @@ back() {
 	return 1
 }
 
-# switches PID: how often the threads of a process have slept so far.
+# switches PID: prints how often the threads of a process have slept so far.
 switches() { cat "/proc/$1"/task/*/status | awk '/^voluntary_ctxt/ { n += $2 } END { print n }'; }
 
-# sleeps NAME: a service that has nothing to do lets the processor alone. Go's
-# runtime woke 9000 times a second once (see overlay.go in openwrt/package); it is
-# some hundreds in these three seconds otherwise.
+# sleeps NAME: checks that an idle service leaves the processor alone. Go's runtime once
+# woke 9000 times a second (see overlay.go in openwrt/package). Normal is a few hundred
+# times in these three seconds.
 sleeps() {
 	local before after
 	before=$(switches "$(pid)")
@@ -47,8 +47,8 @@ sleeps() {
 measure() {
 	local backend="$1" start rss knocking
 	sed -i "s/option backend .*/option backend '$backend'/" /etc/config/p2pwall
-	# Packets to decide, from the start on: the flows are new each time.
-	# Not by way of lan: then $! would be a shell's.
+	# The queue gets packets from the start on. Their flows are new each time.
+	# The function lan is not used here: then $! would be a shell.
 	ip netns exec lan guestctl flood 198.51.100.8 6000 6000 1 10000 >/dev/null &
 	knocking=$!
 	start=$(guestctl first 214 -- /etc/init.d/p2pwall start) || {
@@ -101,8 +101,8 @@ measure() {
 	check "$backend-reload" /etc/init.d/p2pwall reload
 	check "$backend-restart" /etc/init.d/p2pwall restart
 	check "$backend-back-after-restart" back
-	# What `rules` prints is what `run` loads, so the C program can stand in
-	# under the very same rules.
+	# `rules` prints what `run` loads, so the C program can take p2pwall's place with
+	# the same rules.
 	p2pwall rules -backend "$backend" >"/tmp/rules-$backend"
 	/etc/init.d/p2pwall stop
 	check "$backend-stop-leaves-nothing" empty || {
@@ -114,8 +114,8 @@ measure() {
 	reference "$backend"
 }
 
-# load_rules FILE: loads what `p2pwall rules` printed: parts, each after a comment
-# with the commands that take it, and without what is for a flow table.
+# load_rules FILE: loads the output of `p2pwall rules`, without the part for a flow
+# table. Each part follows a comment with the command that loads it.
 load_rules() {
 	local part tool options
 	rm -f /tmp/part.*
@@ -123,13 +123,13 @@ load_rules() {
 	for part in /tmp/part.*; do
 		! head -n 1 "$part" | grep -q 'only while' || continue
 		head -n 1 "$part" | tr ';' '\n' | while read -r tool options; do
-			# shellcheck disable=SC2086 # options are meant to be words
+			# shellcheck disable=SC2086 # split into words on purpose
 			sed 1d "$part" | "$tool" $options || return 1
 		done || return 1
 	done
 }
 
-# reference NAME: the C program under the rules that the wall had.
+# reference NAME: measures the C program with the rules that the wall had.
 reference() {
 	load_rules "/tmp/rules-$1" || {
 		fail "$1-reference" "the rules do not load"

@@ -2,9 +2,9 @@
 #
 # shellcheck shell=dash
 #
-# What goes through the router in bulk, past a firewall in the shape of OpenWrt's,
-# with the wall and without it by turns. Its connections are decided soon; what is
-# left is what its rules cost every packet.
+# Measures bulk traffic through a firewall like OpenWrt's, with and without the wall in
+# turn. The connections are decided soon. What remains is the cost of the wall's rules
+# for every packet.
 
 [ "$OFF$BARE" = 00 ] || exit 0
 network
@@ -16,7 +16,7 @@ TCP_BYTES=33554432
 net guestctl sink 7002 >/dev/null &
 sink=$!
 
-# firewall SETTING: as fw4 makes it, without flow offload or with it, or fw3.
+# firewall SETTING: loads a firewall like fw4's, without or with flow offload, or fw3's.
 firewall() {
 	case "$1" in
 	offload)
@@ -43,7 +43,8 @@ no_firewall() {
 	done
 }
 
-# bulk: nanoseconds for a datagram of 1400 bytes and for 1400 bytes of a connection.
+# bulk: measures the nanoseconds for a datagram of 1400 bytes and for 1400 bytes of a
+# connection.
 bulk() {
 	lan guestctl bulk udp 198.51.100.8:20000 $UDP_PACKETS >>"/tmp/udp-$1" &&
 		lan guestctl bulk tcp 198.51.100.8:7002 $TCP_BYTES >>"/tmp/tcp-$1"

@@ -2,18 +2,18 @@
 #
 # shellcheck shell=dash
 #
-# The end-to-end scenarios of bench/e2e with the installed program, one after
+# Runs the end-to-end scenarios of bench/e2e with the installed program, one after
 # another: the machine has one processor. With the wall off each must fail.
 
 [ "$BARE" = 0 ] || exit 0
 no_network
 IPKG_NO_SCRIPT=1 ipk install /p2pwall.ipk
-# The innocent host of a workstation would be all that such a machine does.
+# At a workstation's pace the innocent host would use up the whole processor.
 export P2PWALL_BIN=/usr/sbin/p2pwall TMPDIR=/tmp P2PWALL_E2E_PACE=50
 [ "$OFF" = 0 ] || export P2PWALL_E2E=off
 
-# scenarios BACKEND: each result as a line; a scenario's own lines go along, as
-# its faults say why.
+# scenarios BACKEND: prints one line for each result, and a scenario's own lines, which
+# say why it failed.
 scenarios() {
 	P2PWALL_BACKEND="$1" e2e.test -test.v -test.parallel 1 -test.timeout 60m \
 		-test.run "${TESTS:-^TestWall\$}" 2>&1 | awk -v backend="$1" -v off="$OFF" '
@@ -38,5 +38,5 @@ scenarios() {
 
 scenarios nft
 scenarios iptables
-# Many of them say that the machine read its programs again and again.
+# Many page faults show that the machine read its programs again and again.
 sed -n 's/^pgmajfault /@@ fact page_faults /p' /proc/vmstat

@@ -2,9 +2,8 @@
 #
 # shellcheck shell=dash
 #
-# What the stages share: how results are said, and the router's network. The
-# machine's first namespace is the router; `lan` and `net` are a host on either
-# side:
+# What the stages share: printing of results, and the router's network. The machine's
+# first namespace is the router; `lan` and `net` are a host on either side:
 #
 #	lan 192.168.1.50 -- br-lan [router] wan -- net 198.51.100.7 and others
 
@@ -75,8 +74,8 @@ network() {
 	echo 1 >/proc/sys/net/ipv4/ip_forward
 	echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
 	echo 1 >/proc/sys/net/netfilter/nf_conntrack_acct
-	# The load goes to ports where nobody listens: no answers, please. Rules
-	# of iptables, because they need no tool from outside the machine.
+	# The load goes to ports where nobody listens. Drop it, so that no answers come.
+	# iptables needs no tool from outside the machine.
 	net iptables -w -t raw -A PREROUTING -p udp --dport 20000:65535 -j DROP
 	net guestctl echo 7000 >/dev/null &
 	net guestctl echo 7001 >/dev/null &
@@ -84,7 +83,7 @@ network() {
 	soon lan guestctl tcp 198.51.100.7:7001 1000 1024
 }
 
-# no_network: removes it, with all that runs in it: a scenario needs the memory.
+# no_network: removes the network and all processes in it: a scenario needs the memory.
 no_network() {
 	local space
 	for space in lan net; do
@@ -96,7 +95,7 @@ no_network() {
 	:
 }
 
-# soon COMMAND ...: waits until the command succeeds, for a minute at most.
+# soon COMMAND ...: waits until the command succeeds, at most a minute.
 soon() {
 	local n=0
 	until "$@" >/dev/null 2>&1; do
@@ -106,7 +105,7 @@ soon() {
 	done
 }
 
-# reader: starts the C program on queue 214; its number is in $reader.
+# reader: starts the C program on queue 214 and sets $reader to its process id.
 reader() {
 	nfqref 214 >/tmp/nfqref &
 	# shellcheck disable=SC2034 # the stages read it
@@ -116,18 +115,18 @@ reader() {
 
 rss() { sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$1/status"; }
 
-# seen QUEUE: how many packets the queue has given numbers to.
+# seen QUEUE: prints how many packets the queue has taken so far.
 seen() {
 	awk -v q="$1" '$1 == q { print $8; found = 1 } END { if (!found) print 0 }' \
 		/proc/net/netfilter/nfnetlink_queue
 }
 
-# The load: small datagrams over flows that stay below what the rules look at of
-# one flow (20 packets), from the LAN to the internet. $1 is the address.
+# load ADDR: sends small datagrams from the LAN to the internet. Each flow stays below
+# the 20 packets of a flow that the rules queue.
 LOAD_PACKETS=10000
 load() { lan guestctl flood "$1" $LOAD_PACKETS 1000 64 2000 >/dev/null; }
 
-# cost NAME PID QUEUE ADDR: CPU time per packet of a process under load.
+# cost NAME PID QUEUE ADDR: measures the CPU time per packet of a process under load.
 cost() {
 	local before packets after
 	before=$(guestctl cpu "$2")

@@ -2,7 +2,7 @@
 #
 # shellcheck shell=dash
 #
-# What the init script asks netifd: the router of the test bed has one network.
+# Answers what the init script asks netifd. The router of the test bed has one network.
 
 network_flush_cache() { :; }
 

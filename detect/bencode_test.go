@@ -39,7 +39,7 @@ func TestBencodeSkip(t *testing.T) {
 		{"d", 0},
 		{"d1:a", 0},
 		{"d1:ae", 0},    // a key without a value
-		{"di1ei2ee", 0}, // a key that is no string
+		{"di1ei2ee", 0}, // a key that is not a string
 		{"dle1:ae", 0},
 		{"d1:ai1e2e", 0},
 		{"x", 0},
@@ -66,7 +66,7 @@ func TestBencodeNumber(t *testing.T) {
 	}
 }
 
-// An element lies within its bytes, and a shorter piece of it is never whole.
+// An element stays within its input, and no shorter part of it is complete.
 func FuzzBencode(f *testing.F) {
 	for _, s := range []string{"d1:ai1e1:bl1:x2:yyee", "4:spam", "i-12e", "d1:ae", "llleee"} {
 		f.Add([]byte(s))
@@ -84,7 +84,7 @@ func FuzzBencode(f *testing.F) {
 		if n > 0 && bencodeSkip(b[:n]) != n {
 			t.Fatalf("%q is not whole alone", b[:n])
 		}
-		// The inside of a container is whole elements to its end.
+		// The inside of a container consists of complete elements.
 		if n > 0 && (b[0] == 'd' || b[0] == 'l') {
 			in, count := bencodeInside(b[:n], b[0]), 0
 			for len(in) > 0 {

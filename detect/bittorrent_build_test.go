@@ -51,7 +51,7 @@ func TestTorrentAnswerGolden(t *testing.T) {
 	}
 }
 
-// What is built is understood again, and leads nowhere.
+// The parser understands our answers, and their nodes lead nowhere.
 func TestTorrentAnswer(t *testing.T) {
 	const v4, v6 = "192.168.1.50", "2001:db8:1::50"
 	find := "d1:ad2:id20:" + id20 + "6:target20:" + target + "e1:q9:find_node1:t2:aa1:y1:qe"
@@ -87,7 +87,8 @@ func TestTorrentAnswer(t *testing.T) {
 			t.Errorf("%s: %v allocations", tt.name, allocs)
 		}
 	}
-	// The same peer answers with the same number, another one with another.
+	// The same peer always answers with the same node ID, another peer with a different
+	// one.
 	id := func(peer string, salt uint32) string {
 		var dst [MaxAnswer]byte
 		a := asked(peer, v4, 1)
@@ -100,7 +101,7 @@ func TestTorrentAnswer(t *testing.T) {
 	if id("203.0.113.10", 1) != id("203.0.113.10", 2) || id("203.0.113.10", 1) == id("203.0.113.11", 1) {
 		t.Error("the number of a node does not follow from its address")
 	}
-	// No answer where there is nothing to say.
+	// No answer to anything else.
 	for _, q := range []string{
 		"", "d", "d1:rd2:id20:" + id20 + "e1:t2:aa1:y1:re",
 		unhexString("4100fdde32e37e700000000000040000f9ce0000"), "twelve bytes",
@@ -115,7 +116,7 @@ func TestTorrentAnswer(t *testing.T) {
 	}
 }
 
-// nodesIn returns the nodes that an answer of the DHT has under the key.
+// nodesIn returns the nodes that a DHT answer has under the key.
 func nodesIn(b []byte, key string, size int) (out []Endpoint) {
 	for in := bencodeInside(b, 'd'); len(in) > 0; {
 		var k, v []byte
@@ -135,7 +136,7 @@ func nodesIn(b []byte, key string, size int) (out []Endpoint) {
 	return out
 }
 
-// compact reads an address and a port in their compact form.
+// compact reads an address and a port in compact form.
 func compact(b []byte) Endpoint {
 	a, _ := netip.AddrFromSlice(b[:len(b)-2])
 	return Endpoint{Addr: a.As16(), Port: be16(b[len(b)-2:])}
@@ -179,7 +180,7 @@ func TestTorrentProbes(t *testing.T) {
 		if !utpIsSYN(dst[:n]) {
 			t.Fatalf("%x is no SYN", dst[:n])
 		}
-		// The answer has the same number and acknowledges the SYN.
+		// The answer has the same connection ID and acknowledges the SYN.
 		answer := bytes.Clone(dst[:n])
 		answer[0] = utpState<<4 | 1
 		copy(answer[18:], answer[16:18])
@@ -205,7 +206,7 @@ func TestTorrentProbes(t *testing.T) {
 	}
 }
 
-// A key that answers ours is another: what comes back as it was sent is none.
+// The answer to our key is a different key. An echo of our key is not an answer.
 func TestKeyIsAnswered(t *testing.T) {
 	var probe, other [mseKey]byte
 	MSEProbe(probe[:], 7)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestGreeting: the question in clear is a handshake for the torrent that was named, and its
-// answer is one for the same, of somebody else.
+// TestGreeting: the plain probe is a handshake for the named torrent. Its answer is a
+// handshake for the same torrent with a different peer ID.
 func TestGreeting(t *testing.T) {
 	const hash = "ABCDEFGHIJKLMNOPQRST"
 	var dst [MaxAnswer]byte
@@ -66,7 +66,7 @@ func FuzzGreeting(f *testing.F) {
 	})
 }
 
-// TestInfoHash: who names a torrent.
+// TestInfoHash: which payloads name a torrent.
 func TestInfoHash(t *testing.T) {
 	const hash = "ABCDEFGHIJKLMNOPQRST"
 	udp := func(b string) [20]byte {

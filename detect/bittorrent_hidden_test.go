@@ -15,7 +15,7 @@ func noise(n int) string {
 	return string(b)
 }
 
-// What begins as an encrypted handshake does, and what has a structure.
+// Beginnings of encrypted handshakes, and of protocols with a structure.
 func TestHiddenFirst(t *testing.T) {
 	for _, tt := range []struct {
 		name, data string
@@ -47,7 +47,7 @@ func TestHiddenFirst(t *testing.T) {
 	}
 }
 
-// The first message of an encrypted session is one for nearly all random bytes.
+// Nearly all random bytes pass as the first message of an encrypted session.
 func TestHiddenRandom(t *testing.T) {
 	rng := rand.New(rand.NewSource(1))
 	missed := 0
@@ -64,17 +64,17 @@ func TestHiddenRandom(t *testing.T) {
 	}
 }
 
-// What the middle of a connection is, by the segments that come.
+// Middles of connections, and what their segments show.
 func TestHiddenMiddle(t *testing.T) {
 	const have, request = "\x00\x00\x00\x05\x04\x00\x00\x01\x02", "\x00\x00\x00\x0d\x06\x00\x00\x01\x02\x00\x00\x40\x00\x00\x00\x40\x00"
-	// pieces are segments of random bytes, of these lengths.
+	// pieces returns segments of random bytes with these lengths.
 	pieces := func(lengths ...int) (all []string) {
 		for i, n := range lengths {
 			all = append(all, noise(i*3000 + n)[i*3000:])
 		}
 		return all
 	}
-	// upload is one of n segments.
+	// upload returns an upload of n segments.
 	upload := func(n int) (all []string) {
 		for range n {
 			all = append(all, pieces(1448)...)
@@ -90,8 +90,8 @@ func TestHiddenMiddle(t *testing.T) {
 		name   string
 		parts  []string
 		want   Match
-		framed bool // the first is a message in clear
-		sure   bool // it is certain all the same
+		framed bool // the first segment is a plain message
+		sure   bool // it is certain
 	}{
 		{"requests, encrypted, each alone", pieces(17, 17, 26, 17, 51), Yes, false, true},
 		{"few of them", pieces(17, 17, 26, 34, 51), Yes, false, false},
@@ -169,7 +169,8 @@ func TestHiddenMiddle(t *testing.T) {
 	}
 }
 
-// Who has seen messages begin need not see as many: those of TLS begin with a record.
+// Fewer segments are enough if messages were seen from their beginning: TLS messages
+// begin with a record header.
 func TestHiddenMiddleWhole(t *testing.T) {
 	type part struct {
 		text string
@@ -180,7 +181,7 @@ func TestHiddenMiddleWhole(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		parts []part
-		after int // 0: not told
+		after int // 0: never recognised
 	}{
 		{"batches of requests", []part{long(0), end(1500, 682), end(2200, 1205), long(3500), end(5000, 47), long(5100)}, 4},
 		{"the end of one, and one more", []part{long(0), end(1500, 682), end(2200, 1205)}, 0},
@@ -210,14 +211,14 @@ func FuzzHidden(f *testing.F) {
 	f.Add([]byte("\x00\x00\x40\x09\x07\x00\x00\x01\x02\x00\x01\x00\x00" + noise(115)))
 	f.Add([]byte(noise(300)))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		// What is certain of a beginning stays so, whatever follows.
+		// A result for a beginning stays the same with more bytes.
 		whole := peerMiddle(b)
 		for n := range len(b) {
 			if m := peerMiddle(b[:n]); m != More && m != whole {
 				t.Fatalf("%x: %d behind %d bytes, %d behind all", b, m, n, whole)
 			}
 		}
-		// Whatever comes, in pieces of whatever size, is decided in the end. None is empty.
+		// Every sequence of non-empty segments, of any size, is decided in the end.
 		var m PeerMiddle
 		for n := range 2000 {
 			part := b[:len(b)*(n%7)/6]

@@ -19,7 +19,8 @@ const (
 	node6   = "nodenumbersix4567890\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x07\x1a\xe1"
 )
 
-// torrentDatagrams are what clients send; those with a name are from captures.
+// torrentDatagrams are datagrams of clients. Those with a program's name are from
+// captures.
 var torrentDatagrams = []struct {
 	name string
 	data string
@@ -190,11 +191,11 @@ func TestTorrentStream(t *testing.T) {
 	}
 }
 
-// What a real Transmission sends to a qBittorrent, and what only looks like it for a
-// packet or two.
+// A real Transmission's packets to a qBittorrent, and packets that look like uTP only
+// once or twice.
 func TestUTPFlow(t *testing.T) {
 	type step struct {
-		ms   uint32 // when it comes, in milliseconds
+		ms   uint32 // time of arrival, in milliseconds
 		hex  string
 		want Match
 	}
@@ -266,13 +267,13 @@ func utpAck(id uint16, stamp uint32, seq, ack uint16) []byte {
 	return b
 }
 
-// What a running transfer shows by its clock, and what it does not.
+// What the clock of a running transfer shows, and what it does not show.
 func TestUTPClock(t *testing.T) {
 	const ms = 1000
 	type packet struct {
 		at, stamp uint32
 		ack       uint16
-		id        uint16 // beside 7
+		id        uint16 // added to 7
 	}
 	for _, tt := range []struct {
 		name    string
@@ -304,7 +305,7 @@ func TestUTPClock(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", tt.name, got, tt.want)
 		}
 	}
-	// What is shown once stays.
+	// A flow that was recognised once stays recognised.
 	var u UTP
 	for i := range uint32(5) {
 		u.Feed(utpAck(7, i*100*ms, 50, 1), i*100*ms)
@@ -317,8 +318,8 @@ func TestUTPClock(t *testing.T) {
 func FuzzUTPFlow(f *testing.F) {
 	f.Add([]byte("\x21\x00\x00\x07\x00\x00\x00\x4d\x00\x00\x30\x39\x00\x04\x00\x00\x00\x32\x00\x01"), []byte{1, 2, 3})
 	f.Fuzz(func(t *testing.T, b, steps []byte) {
-		// A flow of one packet again and again, some bytes changed, is none
-		// as long as its stamp stands still.
+		// A flow that repeats one packet, with some bytes changed, is not uTP as long as
+		// the time stamp stands still.
 		var u UTP
 		at, last := uint32(0), More
 		for _, s := range steps {
@@ -397,14 +398,14 @@ func TestClientNames(t *testing.T) {
 	if !AgentName([]byte("User-Agent: qBittorrent/4.5.2"), &c) || c.String() != "qBittorrent/4.5.2" {
 		t.Errorf("user agent: got %q", c.String())
 	}
-	// What a peer says of itself may be anything.
+	// A peer may send anything as its name.
 	w := Wire{Client: []byte("\x1b[31m" + strings.Repeat("x", 100))}
 	if WireName(&w, &c); len(c.String()) != 48 || !strings.HasPrefix(c.String(), "?[31mx") {
 		t.Errorf("strange name: got %q", c.String())
 	}
 }
 
-// What a payload tells of its sender.
+// What payloads tell about their senders.
 func TestFindingNamesTheClient(t *testing.T) {
 	hash := "%AEF%021%BA%FDj%92%80%F5%CAv%C7%9E%5C%00R%B9%B91"
 	head := peerProtocol + "\x00\x00\x00\x00\x00\x10\x00\x05" + target + "-qB4520-abcdefghijkl"
@@ -445,7 +446,7 @@ func TestFindingNamesTheClient(t *testing.T) {
 		{name: "HTTP announce in another order", tcp: true, data: get("&supportcrypto=1&port=6881&peer_id=%2DqB4520%2dabcdefghijk%6C"), reason: ReasonAnnounce, client: "qBittorrent 4.5.2", port: 6881},
 		{name: "HTTP announce with a user agent", tcp: true, data: get("&port=x") + "User-Agent: Transmission/4.0.6\r\n", reason: ReasonAnnounce, client: "Transmission/4.0.6"},
 		{name: "HTTP announce with both", tcp: true, data: get("&peer_id=-TR4060-abcdefghijkl") + "User-Agent: Transmission/4.0.6\r\n", reason: ReasonAnnounce, client: "Transmission 4.0.6"},
-		// The line is longer than what is kept of one in pieces.
+		// The line is longer than StreamBuffer.
 		{name: "rTorrent's announce", tcp: true, data: "GET /announce?info_hash=%B4%20%D2%AB%26%874a%06%E1%ED7%1B%A0p%84%A4%92%A5%0D&peer_id=-lt0D80-%C5%FB%7D%D2%24%D6%F5%81%FA%D35%28&key=7f8cda2d&compact=1&port=6890&uploaded=0 HTTP/1.1\r\n", reason: ReasonAnnounce, client: "rTorrent 0.13.8", port: 6890},
 		{name: "announce to a private tracker", tcp: true, data: "GET /" + strings.Repeat("0123456789abcdef", 8) + "/announce.php?passkey=" + strings.Repeat("0123456789abcdef", 2) + "&" + get("&peer_id=-TR4060-abcdefghijkl&port=51413")[len("GET /announce?"):], reason: ReasonAnnounce, client: "Transmission 4.0.6", port: 51413},
 		{name: "web seed", tcp: true, data: "GET /a.iso HTTP/1.1\r\nUser-Agent: qBittorrent/4.5.2\r\n", reason: ReasonTransfer, client: "qBittorrent/4.5.2"},

@@ -12,13 +12,13 @@ import (
 	"testing"
 )
 
-// testEDonkeyPrime is the prime as eMule's sources have it.
+// testEDonkeyPrime is the prime as written in eMule's sources.
 var testEDonkeyPrime, _ = new(big.Int).SetString(""+
 	"f2bf52c55f587add5371a936e886eb3c6217a33ec34cb40dc73a41a643affce7"+
 	"21fc286366535bdbce259f2286da4a91b207cbaa5255d4f61cceaed45ad5e074"+
 	"7df7781828105f340f762387f88b289142fb42688f05150f548b5f436af70df3", 16)
 
-// TestEDonkeyExchange has clients do their part by math/big.
+// TestEDonkeyExchange lets math/big do the client's part.
 func TestEDonkeyExchange(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 50 {

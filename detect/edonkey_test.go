@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What MLDonkey 3.2.1 and aMule 2.3.3 sent, and what eMule's documents say.
+// Messages of MLDonkey 3.2.1 and aMule 2.3.3, and from eMule's documents.
 var edonkeyDatagrams = []struct {
 	name    string
 	hex     string
@@ -145,7 +145,7 @@ func TestEDonkeyFirst(t *testing.T) {
 	}
 }
 
-// TestEDonkeyFirstByPieces shows a login a byte at a time.
+// TestEDonkeyFirstByPieces feeds a login byte by byte.
 func TestEDonkeyFirstByPieces(t *testing.T) {
 	b := unhex(t, donkeyLogin)
 	var f Finding
@@ -212,7 +212,8 @@ func TestEDonkeyProbes(t *testing.T) {
 			t.Errorf("%s: the question itself is taken for an answer", tt.name)
 		}
 	}
-	// The same hello each time: a client that saw another hash does not answer.
+	// The hello must be the same each time: a client does not answer after it saw another
+	// hash.
 	var a, b [MaxAnswer]byte
 	if n := edonkeyGreeting(a[:], nil, 1); edonkeyGreeting(b[:], nil, 2) != n || a != b || EDonkey.First(a[:n], true, new(Finding)) != Yes {
 		t.Error("the hello varies, or is none")
@@ -236,7 +237,7 @@ func TestEDonkeyProbes(t *testing.T) {
 	}
 }
 
-// TestKadFlow shows what aMule 2.3.3 sent to its first nodes: each flow gives one hint.
+// TestKadFlow feeds what aMule 2.3.3 sent to its first nodes: each flow gives one hint.
 func TestKadFlow(t *testing.T) {
 	const find = "d87ae7dce8e7fb218cfa434ce780ccf08a19590503cef6115f1f6c3e50829cc1b47e280321648e8c0df51b6c3a20f75ce81485"
 	for _, tt := range []struct {
@@ -250,7 +251,7 @@ func TestKadFlow(t *testing.T) {
 		{"a byte more", find + "00", No},
 		{"zeros", strings.Repeat("00", 18), No},
 		{"text", hex.EncodeToString([]byte("GET /index.html HT")), No},
-		{"a record of DTLS by its first bytes", "16fefd" + find[6:], Hint}, // not by its length
+		{"a record of DTLS by its first bytes", "16fefd" + find[6:], Hint}, // its length does not count
 	} {
 		var s FlowState
 		var f Finding

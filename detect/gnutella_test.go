@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What gtk-gnutella 1.2.2 and MLDonkey 3.2.1 sent.
+// Messages of gtk-gnutella 1.2.2 and MLDonkey 3.2.1.
 const (
 	gtkConnect = "GNUTELLA CONNECT/0.6\r\nNode: 93.47.226.53:28681\r\nRemote-IP: 104.156.226.72\r\n" +
 		"User-Agent: gtk-gnutella/1.2.2 (2022-02-25; GTK2; Windows x64)\r\nPong-Caching: 0.1\r\nX-Query-Routing: 0.2\r\n\r\n"
@@ -32,7 +32,7 @@ const (
 	mlAckHex     = "474e4400 0100 01 00"
 )
 
-// withGnutella has All have Gnutella for the time of a test.
+// withGnutella adds Gnutella to All for the time of a test.
 func withGnutella(t *testing.T) {
 	if ByName("gnutella") < 0 {
 		withProtocols(t, append(slices.Clone(All), &Gnutella)...)
@@ -50,7 +50,7 @@ func TestGnutellaStream(t *testing.T) {
 		reason Reason
 		client string
 		port   uint16
-		sure   bool // conduct, in the words of no browser
+		sure   bool // it is conduct, and no browser sent it
 	}{
 		{name: "gtk-gnutella", text: gtkConnect, want: true, reason: ReasonHello, client: "gtk-gnutella/1.2.2 (2022-02-25; GTK2; Windows x6", port: 28681, sure: true},
 		{name: "MLDonkey, for G2", text: mlConnect, want: true, reason: ReasonHello, client: "MLDonkey/3.2.1.git", port: 6346, sure: true},
@@ -143,7 +143,7 @@ func TestGnutellaDatagram(t *testing.T) {
 	}
 }
 
-// TestGnutellaBesideTorrents: Shareaza calls itself by the same name in both networks.
+// TestGnutellaBesideTorrents: Shareaza has the same user agent in both networks.
 func TestGnutellaBesideTorrents(t *testing.T) {
 	withGnutella(t)
 	for _, tt := range []struct {

@@ -12,12 +12,12 @@ const (
 	dnsOPT   = "\x00\x00\x29\x10\x00\x00\x00\x00\x00\x00\x00"
 )
 
-// quic is a long header with connection numbers of 8 and 0 bytes.
+// quic is a long header with connection IDs of 8 and 0 bytes.
 func quic(first byte, version string) string {
 	return string([]byte{first}) + version + "\x08\x01\x02\x03\x04\x05\x06\x07\x08\x00" + strings.Repeat("\x55", 100)
 }
 
-// Those with a source are from captures.
+// Entries with a source are from captures.
 var harmlessDatagrams = []struct {
 	name string
 	data string
@@ -133,7 +133,7 @@ func FuzzHarmlessDatagram(f *testing.F) {
 		f.Add([]byte(tt.data), uint16(53))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, port uint16) {
-		// The ports of services only add forms.
+		// A service's port only adds forms to those that count at every port.
 		if HarmlessDatagram(b, 6881) && port != 500 && port != 4500 && !HarmlessDatagram(b, port) {
 			t.Fatalf("%x: harmless at a port of no service, and not at %d", b, port)
 		}

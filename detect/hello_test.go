@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// tlsHello is the beginning of what OpenSSL 3.0 says to a server.
+// tlsHello is the beginning of OpenSSL 3.0's first data to a server.
 var tlsHello = unhexString("1603010200010001fc0303bccb5387e6b3ba73255c1e5d9c3d3d81ed7ad620a160bef0879316e83693deb4206e715980503f3cf7f0333ec2394c1a25a746c5c9c4a5101b65fe86253ab7db130024130213031301c02cc030c02bc02fcca9cca8c024c028c023c027009f009e006b006700ff0100018f0000001f001d00001a747261636b65722e6f70656e776562746f7272656e742e636f6d000b000403000102")
 
 var serverNameTests = []struct{ name, data, want string }{

@@ -19,11 +19,11 @@ func sure(seed uint64, n int) []byte {
 	return b
 }
 
-// with puts bytes before others.
+// with returns b after head.
 func with(head string, b []byte) []byte { return append([]byte(head), b...) }
 
-// read shows segments of which each ends a message, three times over, and tells what was
-// seen: after how many it was harmless or unknown, 0 for never.
+// read feeds segments three times over. Each ends a message. It returns after how many
+// segments the connection was harmless or unknown, 0 for never.
 func read(segments [][]byte) (harmless, unknown int) {
 	var m Middle
 	m.Begins()
@@ -40,7 +40,7 @@ func read(segments [][]byte) (harmless, unknown int) {
 		switch m.Unknown(seen) {
 		case Yes:
 			return 0, i + 1
-		case No: // not enciphered is as good as known
+		case No: // not encrypted counts as known
 			return i + 1, 0
 		}
 	}
@@ -106,8 +106,8 @@ func TestMiddle(t *testing.T) {
 	}
 }
 
-// TestMiddleOfRandom: what is enciphered and has no structure is hardly ever taken for
-// something known, so that a session is not spared by chance.
+// TestMiddleOfRandom: encrypted data without a structure is hardly ever taken for a known
+// protocol. So a session rarely escapes by chance.
 func TestMiddleOfRandom(t *testing.T) {
 	spared := 0
 	const n = 20000
@@ -125,7 +125,7 @@ func TestMiddleOfRandom(t *testing.T) {
 	}
 }
 
-// TestMiddleNotAtTheBeginning: by the rest of something longer nothing is told.
+// TestMiddleNotAtTheBeginning: the rest of a longer message tells nothing.
 func TestMiddleNotAtTheBeginning(t *testing.T) {
 	var m Middle
 	if m.Reads(sure(1, 50), 50, false) || m.Reads(sure(2, 50), 50, true) {

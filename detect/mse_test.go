@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// The prime as the descriptions of MSE print it.
+// The prime as written in the descriptions of MSE.
 var testPrime, _ = new(big.Int).SetString(
 	"FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22"+
 		"514A08798E3404DDEF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6"+
@@ -21,13 +21,13 @@ var testPrime, _ = new(big.Int).SetString(
 // mseFill returns a number as a key of 96 bytes.
 func mseFill(n *big.Int) []byte { return n.FillBytes(make([]byte, 96)) }
 
-// mseWant is SHA-1("req1" ya^x) by the standard library.
+// mseWant returns SHA-1("req1" ya^x), calculated by the standard library.
 func mseWant(ya *big.Int, x uint32) [20]byte {
 	s := new(big.Int).Exp(ya, big.NewInt(int64(x)), testPrime)
 	return sha1.Sum(append([]byte("req1"), mseFill(s)...))
 }
 
-// TestMSEKnown has the answers of another implementation (Python's pow and hashlib).
+// TestMSEKnown compares with another implementation (Python's pow and hashlib).
 func TestMSEKnown(t *testing.T) {
 	for _, tt := range []struct {
 		salt, exponent uint32
@@ -51,8 +51,8 @@ func TestMSEKnown(t *testing.T) {
 	}
 }
 
-// TestMSEArithmetic compares with math/big: random numbers, and those whose parts carry
-// and borrow most.
+// TestMSEArithmetic compares with math/big: random numbers, and numbers with the most
+// carries and borrows.
 func TestMSEArithmetic(t *testing.T) {
 	t.Run("MSE", func(t *testing.T) { groupArithmetic(t, &msePrime, testPrime) })
 	t.Run("eDonkey", func(t *testing.T) { groupArithmetic(t, &edonkeyPrime, testEDonkeyPrime) })
@@ -120,7 +120,7 @@ func groupArithmetic(t *testing.T, g *mseGroup, prime *big.Int) {
 	}
 }
 
-// TestMSEExchange has clients do their part by math/big.
+// TestMSEExchange lets math/big do the client's part.
 func TestMSEExchange(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	two := big.NewInt(2)
@@ -269,7 +269,7 @@ func FuzzMSE(f *testing.F) {
 		if ok && want != mseWant(y, mseExponent(salt)) {
 			t.Fatalf("key %x, salt %#x: proof % x", y, salt, want)
 		}
-		// What the client sends: any padding, and perhaps the proof at its end.
+		// The client's data: any padding, and perhaps the proof at its end.
 		says := append(bytes.Clone(b), want[:]...)
 		if got := MSEProved(says, &want); got != (bytes.Index(says, want[:]) <= 512) {
 			t.Fatalf("% x in % x: %v", want, says, got)
@@ -280,7 +280,7 @@ func FuzzMSE(f *testing.F) {
 	})
 }
 
-// benchSalt makes an exponent of 16 bits with 9 ones: what most salts cost.
+// benchSalt makes an exponent of 16 bits with 9 ones, as costly as most salts.
 const benchSalt = 0xd555 - 1000
 
 func BenchmarkMSEAnswer(b *testing.B) {
@@ -300,7 +300,7 @@ func BenchmarkMSEProof(b *testing.B) {
 	}
 }
 
-// BenchmarkMSEProved looks at all that there may be, in vain.
+// BenchmarkMSEProved searches the longest possible data, in vain.
 func BenchmarkMSEProved(b *testing.B) {
 	want := [20]byte{0x9c, 0x5a, 0x77}
 	says := bytes.Repeat(want[:2], 300)

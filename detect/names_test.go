@@ -29,7 +29,7 @@ func TestNames(t *testing.T) {
 		"cache.winmx.com":          true,
 		"c3310.cache.WINMX.com":    true,
 		"winmx.com":                false,
-		".winmx.com":               false, // no name is that
+		".winmx.com":               false, // not a possible name
 		"notwinmx.com":             false,
 		"y.a_b.example":            true,
 		"x":                        true,
@@ -102,7 +102,7 @@ func lowered(s string) []byte {
 	return b
 }
 
-// record is one of an answer, for the name asked for.
+// record is one record of an answer, for the queried name.
 func record(kind uint16, ttl uint32, content string) string {
 	b := []byte{0xc0, 0x0c}
 	b = binary.BigEndian.AppendUint16(b, kind)
@@ -120,7 +120,7 @@ func wireName(name string) string {
 	return out.String() + "\x00"
 }
 
-// dnsAnswer is a response to a question for records of the kind.
+// dnsAnswer is a response to a query for records of the kind.
 func dnsAnswer(name string, kind uint16, records ...string) string {
 	head := "\x12\x34\x81\x80\x00\x01" + string([]byte{0, byte(len(records))}) + "\x00\x00\x00\x00"
 	return head + wireName(name) + string([]byte{0, byte(kind), 0, 1}) + strings.Join(records, "")
@@ -180,7 +180,7 @@ func TestDNSReply(t *testing.T) {
 			t.Errorf("%s: %v allocations", tt.name, n)
 		}
 	}
-	// Its own use comes before: nothing of the last answer is left.
+	// Parsing another message must clear the last answer.
 	var r DNSReply
 	r.Parse([]byte(whole))
 	if r.Parse([]byte(dnsQuery)); r.N != 0 || r.NAddrs != 0 {

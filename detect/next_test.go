@@ -4,8 +4,9 @@ package detect
 
 import "testing"
 
-// framedToy is a made-up protocol: each message is its length, a letter, and what it says. A
-// session begins with L; P has a port; what begins with ? can be anything.
+// framedToy is a made-up protocol. Each message is its length, a letter and its content.
+// A session begins with L. P contains a port. A message that begins with ? may be
+// anything.
 var framedToy = Protocol{Name: "framed", First: framedFirst, Next: framedNext}
 
 func framedFirst(b []byte, _ bool, f *Finding) Match {
@@ -36,7 +37,7 @@ func framedNext(b []byte, _ bool, f *Finding) Match {
 	return No
 }
 
-// withProtocols has All be these for the time of a test.
+// withProtocols replaces All by these for the time of a test.
 func withProtocols(t *testing.T, p ...*Protocol) {
 	was := All
 	All = p
@@ -79,7 +80,7 @@ func TestNextMessages(t *testing.T) {
 			t.Errorf("%s: port %d, done %v", tt.name, port, s.Done())
 		}
 	}
-	// What goes on for ever is looked at as far as StreamLimit.
+	// An endless stream is read only up to StreamLimit.
 	var s Stream
 	var f Finding
 	s.Feed(all, 0, []byte("\x02L"), true, &f)
@@ -90,7 +91,7 @@ func TestNextMessages(t *testing.T) {
 	if n > StreamLimit/4 {
 		t.Errorf("%d messages were looked at", n)
 	}
-	// A message may wait for the next, also when that is not whole.
+	// A message may wait for the next one, even if that one is incomplete.
 	s, f = Stream{}, Finding{}
 	if m := s.Feed(all, 0, []byte("\x02L\x04P"), true, &f); m != Yes || !f.Wait {
 		t.Errorf("match %d, waits %v", m, f.Wait)

@@ -15,7 +15,7 @@ var napStreams = []struct {
 	name   string
 	text   string // | cuts segments
 	in     bool
-	title  string // of the protocol, "" for none
+	title  string // the protocol's title, "" for none
 	reason Reason
 	client string
 	port   uint16
@@ -78,7 +78,7 @@ func FuzzNapster(f *testing.F) {
 		}
 		var f1, f2 Finding
 		for _, p := range []*Protocol{&OpenNAP, &WinMX} {
-			// What is decided stays, whatever comes behind.
+			// A decision stays the same with more bytes.
 			whole := p.First(b, true, &f1)
 			for i := 1; i < len(b); i++ {
 				if m := p.First(b[:i], true, &f2); m != More && m != whole {

@@ -4,7 +4,7 @@ package detect
 
 import "testing"
 
-// BenchmarkDatagram is the classification of one datagram by all protocols.
+// BenchmarkDatagram classifies one datagram by all protocols.
 func BenchmarkDatagram(b *testing.B) {
 	for _, bb := range []struct{ name, payload string }{
 		{"DNS", "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03com\x00\x00\x01\x00\x01"},
@@ -29,7 +29,7 @@ func BenchmarkDatagram(b *testing.B) {
 	}
 }
 
-// BenchmarkAnswer is the answer to a ping.
+// BenchmarkAnswer builds the answer to a ping.
 func BenchmarkAnswer(b *testing.B) {
 	ping := []byte("\x27\x00\x00\x00\xa9\x80KaZaA\x00")
 	var out [MaxQuery]byte
@@ -40,7 +40,7 @@ func BenchmarkAnswer(b *testing.B) {
 	}
 }
 
-// BenchmarkStream is the first data of one direction of a connection.
+// BenchmarkStream reads the first data of one direction of a connection.
 func BenchmarkStream(b *testing.B) {
 	for _, bb := range []struct{ name, data string }{
 		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + string(make([]byte, 506))},

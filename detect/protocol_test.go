@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestProtocols holds what the rest of the program takes for granted of a protocol.
+// TestProtocols checks what the rest of the program assumes about a protocol.
 func TestProtocols(t *testing.T) {
-	// titleRoom is how wide the column is in the tables of the command line.
+	// titleRoom is the width of the column in the command line's tables.
 	const titleRoom = 14
 	if len(All) > MaxProtocols {
 		t.Errorf("%d protocols", len(All))
@@ -28,7 +28,7 @@ func TestProtocols(t *testing.T) {
 		}
 		seen[p.Name] = true
 		for _, c := range p.Name {
-			if c < 'a' || c > 'z' { // a section of UCI, and a key of JSON
+			if c < 'a' || c > 'z' { // the name is a UCI section and a JSON key
 				t.Errorf("%s: a name has small letters only", p.Name)
 			}
 		}
@@ -50,7 +50,8 @@ func TestProtocols(t *testing.T) {
 			t.Errorf("%s: looks further at what it does not look at", p.Name)
 		}
 	}
-	// The router asks all in turn, and each host from one place: see Probe.Every.
+	// The engine keeps the times of these probes in a table of fixed size: see
+	// Probe.Every.
 	n := 0
 	for _, p := range All {
 		for j := range p.Probes {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// slsk makes bytes of hexadecimal digits with blanks; what stands in quotes is text.
+// slsk converts hexadecimal digits with blanks to bytes. Quoted parts are text.
 func slsk(s string) string {
 	var out []byte
 	for i, part := range strings.Split(s, "'") {
@@ -26,7 +26,7 @@ func slsk(s string) string {
 	return string(out)
 }
 
-// What programs send, as recorded.
+// Captured messages of programs.
 var (
 	slskNicotine33 = slsk("42000000 01000000 04000000 'anna' 06000000 'secret' a0000000 20000000 '967b854441792f82b871e40c53c63be' 65 02000000")
 	slskNicotine32 = slsk("42000000 01000000 04000000 'carl' 06000000 'secret' a0000000 20000000 'dea747857175234d0bd1e85a3185c412' 01000000")
@@ -133,7 +133,7 @@ func TestSoulseekFirst(t *testing.T) {
 		if m != Yes && m != Hint {
 			continue
 		}
-		// Of each part of it nothing is known yet.
+		// Every shorter part of it is still undecided.
 		for n := range len(tt.text) {
 			var f Finding
 			switch part := Soulseek.First([]byte(tt.text[:n]), true, &f); {
@@ -179,7 +179,7 @@ func TestSoulseekNext(t *testing.T) {
 	}
 }
 
-// The question, and what Nicotine+ 3.2 and 3.3 and slsk-client answered.
+// The probe, and the answers of Nicotine+ 3.2 and 3.3 and slsk-client.
 var (
 	slskAsked     = slsk("16000000 01 08000000 'updxvnxa' 01000000 'P' 00000000  25000000 28000000 00000000 8874687c 15000000 'glfobysh\\hmexlkif.mp3'")
 	slskDenied    = slsk("1d000000 29000000 8874687c 00 10000000 'File not shared.'")
@@ -243,8 +243,7 @@ func TestSoulseekAnswered(t *testing.T) {
 	}
 }
 
-// FuzzSoulseek: nothing of what a stranger may say is read beyond its end, and of what is
-// recognised more bytes change nothing.
+// FuzzSoulseek: no input is read beyond its end, and more bytes do not change a decision.
 func FuzzSoulseek(f *testing.F) {
 	for _, s := range []string{
 		slskNicotine33 + slskListen, slskMLDonkey + slskListen2, slskInitP, slskPierce, slskDenied, slskAllowed,

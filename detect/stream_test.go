@@ -15,13 +15,13 @@ const all = Set(1<<MaxProtocols - 1)
 
 const hello = "\xfa\x00\xb6\x2b\xfa\xcb\x12\x38\x32\x09\xd2\x32"
 
-// What is said to a proxy: who one is, and where to go.
+// Messages to a proxy: authentication methods and destinations.
 const (
 	socksHello = "\x05\x01\x00"
 	socksTo4   = "\x05\x01\x00\x01\xcb\x00\x71\x07\x1a\xe1"
 )
 
-// hash40 is a file's hash as it stands in a request.
+// hash40 is a file's hash as written in a request.
 const hash40 = "a65b5f21a110182b2d8df6c36adcef8bbf63ffff"
 
 func endpoint(s string) Endpoint {
@@ -32,7 +32,7 @@ func endpoint(s string) Endpoint {
 	return e
 }
 
-// streamForms are beginnings of TCP connections. In text, | cuts segments.
+// streamForms are beginnings of TCP connections. | in the text cuts segments.
 var streamForms = []struct {
 	name     string
 	text     string
@@ -42,7 +42,7 @@ var streamForms = []struct {
 	peers    string // endpoints, separated by blanks
 	ignored  int
 	httpDone bool // the head was read to its end
-	sure     bool // of what is recognised: these are a program's own words
+	sure     bool // a program sent it, and no browser
 }{
 	// Behind a proxy.
 	{name: "SOCKS5, a handshake", text: socksHello + "|" + socksTo4 + "|" + peerProtocol + strings.Repeat("x", 48), want: Yes, reason: ReasonHello, sure: true},
@@ -138,7 +138,7 @@ var streamForms = []struct {
 	{name: "hello, not whole", text: hello[:11], want: More},
 	{name: "hello from outside is none of the client's", inbound: true, text: hello, want: No},
 	{name: "hello with one byte changed", text: hello[:11] + "\x33", want: No},
-	// What is harmless.
+	// Harmless connections.
 	{name: "TLS", text: "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", want: No},
 	{name: "SSH", text: "SSH-2.0-OpenSSH_9.2\r\n", want: No},
 	{name: "SMTP", inbound: true, text: "220 mail.example ESMTP\r\n", want: No},
@@ -151,7 +151,7 @@ var streamForms = []struct {
 
 func bytewise(s string) string { return strings.Join(strings.Split(s, ""), "|") }
 
-// feedAll shows the segments in turn and gathers what was found.
+// feedAll feeds the segments in turn and collects the findings.
 func feedAll(s *Stream, segments []string, outbound bool, f *Finding) (Match, []Endpoint) {
 	seq := uint32(0xfffffff0) // the numbers wrap on the way
 	last := More
@@ -216,9 +216,9 @@ func TestStreamForms(t *testing.T) {
 	}
 }
 
-// TestGeneratedHeads builds 5,000 heads with headers in any order, in any case,
-// cut anywhere: a head is recognised exactly when it has something of Kazaa's, and is a
-// program's exactly when it has nothing of a browser's.
+// TestGeneratedHeads builds 5,000 heads with headers in any order and case, cut anywhere.
+// A head is recognised exactly if it has a Kazaa header. It counts as a program's exactly
+// if it has no browser's line.
 func TestGeneratedHeads(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	harmless := []string{
@@ -283,8 +283,8 @@ func TestGeneratedHeads(t *testing.T) {
 			t.Fatalf("head %d: sure: %v:\n%q", i, s.Sure(), segments)
 		}
 		if want == Yes && !sure {
-			// What was shown before the browser's line is a match, and may
-			// name a peer, or not.
+			// The lines before the browser's line are a match, and may or may not name a
+			// peer.
 			continue
 		}
 		if got != want {
@@ -306,8 +306,8 @@ func TestGeneratedHeads(t *testing.T) {
 	}
 }
 
-// TestBrowserMarks: no head with a line that only web browsers write is a program's words,
-// wherever that line stands and however the head is cut.
+// TestBrowserMarks: a head with a line that only web browsers write never counts as a
+// program's, wherever that line stands and however the head is cut.
 func TestBrowserMarks(t *testing.T) {
 	const hash = "%AEF%021%BA%FDj%92%80%F5%CAv%C7%9E%5C%00R%B9%B91"
 	tellings := []struct{ first, header string }{
@@ -320,7 +320,7 @@ func TestBrowserMarks(t *testing.T) {
 	marks := []string{
 		"", "User-Agent: Mozilla/5.0 (X11; Linux x86_64)", "Accept-Language: en", "Origin: https://a.example", "Referer: https://a.example/",
 		"Cookie: a=b", "Sec-Fetch-Mode: no-cors", "sec-ch-ua: x", "ORIGIN: null", "accept-language:de",
-		// What only looks like one.
+		// Lines that only look similar.
 		"X-Origin: a", "Accept: text/html", "User-Agent: Wget/1.21 Mozilla/", "Second: 1", "Cookies: 1",
 	}
 	const last = 9
@@ -352,7 +352,7 @@ func TestBrowserMarks(t *testing.T) {
 						t.Errorf("%q, %q %s: match %d", tt.header, mark, place, got)
 					}
 				}
-				// As long as the head goes on, nobody can know.
+				// Before the end of the head, the sender is unknown.
 				var s Stream
 				var f Finding
 				feedAll(&s, []string{head[:len(head)-1]}, true, &f)
@@ -362,7 +362,7 @@ func TestBrowserMarks(t *testing.T) {
 			}
 		}
 	}
-	// What is no HTTP is a program's at once.
+	// Anything other than HTTP counts as a program's at once.
 	for _, b := range []string{hello, "GIVE 1\r\n", peerProtocol} {
 		var s Stream
 		var f Finding
@@ -403,12 +403,12 @@ func FuzzStream(f *testing.F) {
 		f.Add([]byte(tt.text), []byte{3, 40, 1}, !tt.inbound)
 	}
 	f.Fuzz(func(t *testing.T, b, cuts []byte, outbound bool) {
-		// However a stream is cut, what is found in it is the same: but of a
-		// long first line more is seen in one piece.
+		// The cuts of a stream do not change what is found. The exception is a long first
+		// line: in one piece, more of it is read.
 		var whole, parts Stream
 		var f1, f2 Finding
-		// What is longer than the buffer before it is known for HTTP may
-		// be judged by less of it.
+		// This includes a beginning that fills the buffer before it is recognised as
+		// HTTP.
 		one, p1 := feedAll(&whole, []string{string(b)}, outbound, &f1)
 		var segments []string
 		rest := string(b)
@@ -434,8 +434,8 @@ func FuzzStream(f *testing.F) {
 	})
 }
 
-// A protocol that does not recognise a beginning must not say anything about it: another
-// may recognise it later.
+// A protocol that does not recognise a beginning must leave the finding as it was:
+// another protocol may recognise the beginning later.
 func TestFirstSaysNothingButYes(t *testing.T) {
 	for _, tt := range streamForms {
 		for n := range len(tt.text) {
@@ -462,8 +462,8 @@ func FuzzHello(f *testing.F) {
 	})
 }
 
-// TestInner: what is behind a proxy has a number, another for each destination, and begins
-// where the words to the proxy end.
+// TestInner: each destination behind a proxy has a hash of its own. The inner stream
+// begins after the messages to the proxy.
 func TestInner(t *testing.T) {
 	numbers := map[uint32]string{0: "none"}
 	for _, head := range []string{
@@ -489,7 +489,7 @@ func TestInner(t *testing.T) {
 			t.Errorf("%q: what is inside begins at %d, want %d", head, s.Began(), seq)
 		}
 	}
-	// Datagrams by way of a SOCKS proxy.
+	// Datagrams through a SOCKS proxy.
 	const query = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"
 	for _, tt := range []struct {
 		head string
@@ -499,7 +499,7 @@ func TestInner(t *testing.T) {
 		{"\x00\x00\x00\x01\xcb\x00\x71\x07\x1a\xe1", true},
 		{"\x00\x00\x00\x03\x01a\x1a\xe1", true},
 		{"\x00\x00\x00\x04" + strings.Repeat("\x20", 16) + "\x1a\xe1", true},
-		{"\x00\x00\x01\x01\xcb\x00\x71\x07\x1a\xe1", false}, // a part of one
+		{"\x00\x00\x01\x01\xcb\x00\x71\x07\x1a\xe1", false}, // a fragment
 		{"\x00\x00\x00\x02\xcb\x00\x71\x07\x1a\xe1", false},
 		{"\x00\x00\x00\x01\xcb\x00\x71\x07\x1a", false},
 	} {

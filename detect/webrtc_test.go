@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Captured from pion/webrtc 4.2.26, node-datachannel 0.33.4 (libdatachannel, libjuice) and
-// Chromium 156, each between two of the same kind.
+// Captured from pion/webrtc 4.2.26, node-datachannel 0.33.4 (libdatachannel, libjuice)
+// and Chromium 156, each between two instances.
 var (
 	pionCheck     = unhexString("0001005c2112a442220980bc21f7f404204cf797000600216b45786b44615a514168564a7554726a3a6b6b6f725176416c6d6a4b6f415a786b00000080290008a4a57e953bf3117e002400046effffff000800142fc1cecd84745344589e4547ca7c456f8e9cfc5480280004d909f41c")
 	pionHello     = unhexString("16fefd000000000000000000880100007c000000000000007cfefd6b0c921d19b393fd4ce4b5ec14b58ba8eaf931c277edca6e49df77ba33ec736200000010c02bc02fcca9cca8c00ac014c02cc03001000042000d001600140403050306030807080408050806040105010601ff01000100000a00080006001d00170018000b00020100000e000900060008000700010000170000")
@@ -18,10 +18,10 @@ var (
 	chromiumCheck = unhexString("0001004c2112a44246416e5251714f583745795800060009566355733a4948726e000000c0570004000003e780290008af3738d82412b1c7002400046e001eff00080014f3b10eae21933a10b21d741275cc96b716a1b32b802800043193ad22")
 )
 
-// turn is b in a channel of TURN.
+// turn returns b within a TURN channel.
 func turn(b string) string { return "\x40\x01\x00" + string([]byte{byte(len(b))}) + b }
 
-// replaced is s with other bytes of the same length from a place on.
+// replaced returns s with the bytes from a position on replaced.
 func replaced(s string, at int, with string) string { return s[:at] + with + s[at+len(with):] }
 
 var webRTCTests = []struct {
@@ -43,7 +43,7 @@ var webRTCTests = []struct {
 	{"a part of Chromium's ClientHello", unhexString("16feff000000000000000100fa0100058500000004970000ee86b3156a954e8cf1a222e406edac35b3b1792d69c348d36b64b21b9124ab61c1517cfbb361067fb2794d02b81d76e2705a6754dd98410eb7125c84e789b7ee7c4f72b086c858ee5c3a07c2bfbe5d1a28dbe8c1bb8bd04e15e2328e0d9c378a8227b56c57ef57cbc128c8b2a5febaf72acc9f1f4b2232386248001d00204c6b3ac2da14d085474242eacb26c25d99d7de82a3061722a38b9495a2366648000d00140012040308040401050308050501080606010201002d00020101002b000504fefcfefd000a000a000811ec001d00170018000b0002010000170000000e0009000600010008000700ff01000100"), RTCNone},
 	{"Chromium's data by DTLS 1.3", unhexString("2fbba20023893e3c3cc6ecda2ad57b8bc41d2da32eeffdd704a4c48e767ca2cb6e7d4a7cc9c35b69"), RTCLikeData},
 
-	// The same with one thing changed.
+	// The same messages with one change each.
 	{"a check of 16 characters that are not all letters", replaced(pionCheck, 43, "7"), RTCCheck},
 	{"a check whose other side is pion", replaced(pionCheck, 40, ":abc:"), RTCCheck},
 	{"pion's check as an indication", "\x00\x11" + pionCheck[2:], RTCSTUN},
@@ -80,7 +80,7 @@ func TestWebRTC(t *testing.T) {
 	}
 }
 
-// TestWebRTCAtEveryLength: what is cut off is nothing.
+// TestWebRTCAtEveryLength: a message that is cut off is not recognised.
 func TestWebRTCAtEveryLength(t *testing.T) {
 	for _, tt := range webRTCTests {
 		for n := range len(tt.data) {

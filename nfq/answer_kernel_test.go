@@ -15,23 +15,24 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
-// TestSenderAnswer answers a client in the name of a server. The server is there, but
-// hears nothing of it: what the client says is dropped. The client reads the answer and
-// goes on. Then both are reset.
+// TestSenderAnswer answers a client in the name of a server. The server exists, but gets
+// nothing: the client's data is dropped. The client reads the answer and goes on. Then
+// both sides are reset.
 //
-// The test also shows what conntrack makes of this. Our answer is not tracked (the rules
-// of openwrt see to it), so the client acknowledges bytes that conntrack has not seen:
-// all that it sends from then on is INVALID, with IPv4 and IPv6, with NAT and without.
-// What is INVALID has no connection: no match of its mark, direction or packets holds,
-// neither with iptables nor with nft, and NAT leaves it alone. A router that lets it
-// pass sends it out with its address in the LAN, and the server resets the client. So
-// it must be dropped, also the ACK without data that comes before the client's answer.
+// The test also shows how conntrack treats this. Our answer is not tracked (the rules of
+// openwrt ensure that), so the client acknowledges bytes that conntrack has not seen. All
+// that the client sends from then on is INVALID, with IPv4 and IPv6, with NAT and
+// without. INVALID packets belong to no connection: no match on the connection's mark,
+// direction or packets holds, neither with iptables nor with nft, and NAT ignores them.
+// If a router lets them pass, they leave with their LAN address, and the server resets
+// the client. So the router must drop them, including the ACK without data that comes
+// before the client's answer.
 //
-// With our answer tracked, the client's next segment is ESTABLISHED without NAT. With
-// NAT, the answer gets another source port on its way out, and the client ignores it:
-// conntrack takes it for a new connection, and the real one has that port.
+// If our answer were tracked, the client's next segment would be ESTABLISHED without NAT.
+// With NAT, the answer would leave with another source port, because conntrack takes it
+// for a new connection and the real one has that port. The client would ignore it.
 func TestSenderAnswer(t *testing.T) {
-	const first, next = 146, 700 // bytes of data; the second is told by its length
+	const first, next = 146, 700 // bytes of data; the length identifies the second
 	nextLength := []string{"-m", "length", "--length", fmt.Sprintf("%d:%d", next, next+100)}
 	for _, f := range families {
 		for _, nat := range []bool{false, true} {
@@ -49,7 +50,7 @@ func TestSenderAnswer(t *testing.T) {
 					forward(append(nextLength, "-m", "conntrack", "--ctstate", state)...)
 				}
 				forward("--tcp-flags", "ACK,PSH", "ACK", "-m", "conntrack", "--ctstate", "INVALID")
-				// The mark of a connection, whatever it is: 0 and all others.
+				// Any mark of a connection: 0 and all others.
 				forward(append(nextLength, "-m", "connmark", "--mark", "0")...)
 				forward(append(nextLength, "-m", "connmark", "!", "--mark", "0")...)
 				forward("--tcp-flags", "PSH", "PSH", "-j", "NFQUEUE", "--queue-num", fmt.Sprint(testQueue))
@@ -87,7 +88,7 @@ func TestSenderAnswer(t *testing.T) {
 				}
 
 				// dropped returns the client's next data, which does not arrive. On a
-				// slow machine what was said before comes again.
+				// slow machine, earlier data may come again.
 				var last uint32
 				dropped := func() (p Packet) {
 					for p.PayloadLen == 0 || p.Seq == last {
@@ -120,7 +121,8 @@ func TestSenderAnswer(t *testing.T) {
 					t.Errorf("next data: %+v", more)
 				}
 
-				// Both ends: the server's in the client's name, where it still is.
+				// Both ends are reset: the server's in the client's name, because it is
+				// still open.
 				back := Packet{
 					Version: p.Version, Proto: ProtoTCP, TCPFlags: ACK, Ack: p.Seq, InDev: r.wan,
 					Src: p.Dst, Dst: p.Src, SrcPort: p.DstPort, DstPort: p.SrcPort,

@@ -27,7 +27,7 @@ func appendTCP(b []byte, src, dst *AddrPort, flags uint8, payload []byte) []byte
 	return b
 }
 
-// checkChecksums has gopacket compute every checksum anew.
+// checkChecksums lets gopacket compute every checksum anew.
 func checkChecksums(t *testing.T, b []byte) {
 	t.Helper()
 	first := layers.LayerTypeIPv4
@@ -67,7 +67,7 @@ func TestBuild(t *testing.T) {
 	syn4, syn6 := view(appendTCP(nil, &a4, &b4, SYN, nil)), view(appendTCP(nil, &a6, &b6, SYN, nil))
 	fin4 := view(appendTCP(nil, &a4, &b4, FIN, []byte("data")))
 	data6 := view(appendTCP(nil, &a6, &b6, PSH|ACK, []byte("data")))
-	// As Linux sends it: two fillers and the timestamps 0x11223344 and 0x55667788.
+	// As Linux sends them: two NOPs and the timestamps 0x11223344 and 0x55667788.
 	const stamps = `01 01 08 0a 11223344 55667788`
 	stamped4 := view(join(ip4(6, 36), change(tcpHeader, 12, 0x80), unhex(stamps), []byte("data")))
 	stamped6 := view(join(ip6(6, 36), change(tcpHeader, 12, 0x80), unhex(stamps), []byte("data")))
@@ -142,13 +142,13 @@ func TestBuild(t *testing.T) {
 		}
 	}
 
-	// Refusals quote the packet, as much as they may.
+	// ICMP errors quote as much of the packet as is allowed.
 	for _, p := range []*Packet{syn4, ping4, long4} {
 		b := appendReject4(nil, p)
 		if len(b) > 576 || b[20] != 3 || b[21] != 13 || !bytes.HasPrefix(p.Raw, b[28:]) || len(b) != min(576, 28+len(p.Raw)) {
 			t.Errorf("refusal % x", b)
 		}
-		// The kernel writes the source and with it the checksum of the header.
+		// The kernel writes the source, and so the checksum of the header too.
 		if !bytes.Equal(b[12:16], []byte{0, 0, 0, 0}) || !bytes.Equal(b[16:20], src4[12:]) {
 			t.Errorf("refusal % x: addresses", b[:20])
 		}
@@ -162,7 +162,7 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-// TestUDPChecksumZero: a sum of 0 is sent as 0xffff, as 0 would mean "none".
+// TestUDPChecksumZero: a checksum of 0 is sent as 0xffff, because 0 would mean "none".
 func TestUDPChecksumZero(t *testing.T) {
 	a, b := AddrPort{Addr: src6, Port: 1214}, AddrPort{Addr: dst6, Port: 6667}
 	seen := false
@@ -242,7 +242,7 @@ func TestTCPTimestamps(t *testing.T) {
 			t.Fatalf("%s: options of %d bytes", tt.name, len(options))
 		}
 		n := tcpHeaderLen + len(options)
-		tcp := join(change(tcpHeader, 12, n/4<<4), options, unhex(stamps)) // the data is no option
+		tcp := join(change(tcpHeader, 12, n/4<<4), options, unhex(stamps)) // the data is not an option
 		for name, raw := range map[string][]byte{
 			"IPv4":              join(ip4(6, len(tcp)), tcp),
 			"IPv4 with options": join(change(ip4Header, 0, 0x46, 3, 24+len(tcp), 9, 6), unhex(`01010100`), tcp),
@@ -254,7 +254,7 @@ func TestTCPTimestamps(t *testing.T) {
 			if p.Version == 0 || ok != tt.want || (ok && (value != 1 || echo != 2)) {
 				t.Errorf("%s, %s: got %d, %d, %v", tt.name, name, value, echo, ok)
 			}
-			// The copy ends anywhere.
+			// The copy may end anywhere.
 			whole := len(raw) - len(tcp) + n
 			for i := range whole {
 				ParsePacket(raw[:i:i], &p)
@@ -264,7 +264,7 @@ func TestTCPTimestamps(t *testing.T) {
 			}
 		}
 	}
-	// What is no TCP header of ours: an extension header before it, no copy.
+	// No usable TCP header: an extension header before it, or no copy.
 	for name, p := range map[string]Packet{
 		"extension header": {Version: 6, Proto: ProtoTCP, Raw: join(ip6(60, 40), option8(6), change(tcpHeader, 12, 0x80), unhex(`01 01`+stamps))},
 		"no copy":          tcpView(4, ""),

@@ -56,18 +56,18 @@ func TestCutFlowsOfPairs(t *testing.T) {
 	}
 }
 
-// conntrackNetNS is a namespace with addresses of a LAN and of the outside in which
-// connections are tracked.
+// conntrackNetNS enters a namespace that tracks connections, with LAN and outside
+// addresses.
 func conntrackNetNS(t *testing.T, addrs ...string) {
 	t.Helper()
 	netns.Enter(t)
-	// A rule that asks for its state turns connection tracking on.
+	// A rule that matches on connection state turns conntrack on.
 	netns.Run(t, "", "iptables", "-A", "OUTPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
 	netns.Run(t, "", "ip6tables", "-A", "OUTPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
 	for _, a := range addrs {
 		netns.Run(t, "", "ip", "address", "add", a, "dev", "lo", "nodad")
 	}
-	// A new IPv6 address is of use a moment later.
+	// A new IPv6 address is usable only a moment later.
 	for _, a := range addrs {
 		ip := netip.MustParsePrefix(a).Addr()
 		for i := 0; ip.Is6() && i < 100; i++ {
@@ -81,8 +81,7 @@ func conntrackNetNS(t *testing.T, addrs ...string) {
 	netns.Run(t, "", "conntrack", "-F")
 }
 
-// flow sends from one address and port to another, by UDP or TCP, which is then
-// answered.
+// flow sends from one address and port to another, by UDP or TCP, and answers.
 func flow(t *testing.T, network, from, to string) {
 	t.Helper()
 	a, b := netip.MustParseAddrPort(from), netip.MustParseAddrPort(to)
@@ -102,7 +101,7 @@ func flow(t *testing.T, network, from, to string) {
 		t.Fatal(err)
 	}
 	if network == "udp" {
-		defer c.Close() // others may come from the same port
+		defer c.Close() // other flows may come from the same port
 	} else {
 		t.Cleanup(func() { c.Close() })
 	}
@@ -111,14 +110,14 @@ func flow(t *testing.T, network, from, to string) {
 	}
 }
 
-// markFlow has the connections to a port that come be marked.
+// markFlow makes a rule that marks new connections to a port.
 func markFlow(t *testing.T, network, port string, mark uint32) {
 	t.Helper()
 	netns.Run(t, "", "iptables", "-t", "mangle", "-A", "OUTPUT", "-p", network, "--dport", port, "-j", "CONNMARK", "--set-mark", strconv.Itoa(int(mark)))
 }
 
-// tracked says what is in the connection table: the destination and port of each
-// connection, and its mark in hexadecimal unless it is 0.
+// tracked lists the connection table: the destination and port of each connection, and
+// its mark in hexadecimal unless it is 0.
 func tracked(t *testing.T, network string) string {
 	t.Helper()
 	var found []string
@@ -148,13 +147,13 @@ func tracked(t *testing.T, network string) string {
 	return strings.Join(found, ", ")
 }
 
-// TestCutFlowsOfPorts: of a LAN host's port goes all that it has with elsewhere, and
-// nothing else of the host.
+// TestCutFlowsOfPorts: cutting a LAN host's port removes all of that port's connections
+// with the outside, and no other connection of the host.
 func TestCutFlowsOfPorts(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32", "198.51.100.8/32", "203.0.113.1/32", "2001:db8:1::50/128", "2001:db8:ff::7/128")
 	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("2001:db8:1::/64")}
-	// What goes to a port of the router's outside is forwarded to a host; what hosts
-	// send to one address has the router's.
+	// Connections to the router's outside address are forwarded to a host. What hosts
+	// send to 198.51.100.8 gets the router's address.
 	netns.Run(t, "", "iptables", "-t", "nat", "-A", "OUTPUT", "-d", "203.0.113.1", "-j", "DNAT", "--to-destination", "192.168.1.50")
 	netns.Run(t, "", "iptables", "-t", "nat", "-A", "POSTROUTING", "-d", "198.51.100.8", "-j", "SNAT", "--to-source", "203.0.113.1")
 	markFlow(t, "tcp", "443", testMarks.Decided)
@@ -169,7 +168,7 @@ func TestCutFlowsOfPorts(t *testing.T) {
 	flow(t, "udp", "192.168.1.50:40003", "198.51.100.7:6881") // the other side's port
 	flow(t, "tcp", "192.168.1.50:6883", "198.51.100.7:443")   // decided
 	flow(t, "tcp", "198.51.100.7:40004", "192.168.1.50:6884")
-	flow(t, "tcp", "192.168.1.50:6881", "198.51.100.7:6905") // UDP's port is none of TCP
+	flow(t, "tcp", "192.168.1.50:6881", "198.51.100.7:6905") // the port is cut for UDP only
 	flow(t, "udp", "[2001:db8:1::50]:6881", "[2001:db8:ff::7]:6906")
 	host, host6 := addr("192.168.1.50"), addr("2001:db8:1::50")
 	ports := map[HostPort]struct{}{
@@ -192,15 +191,15 @@ func TestCutFlowsOfPorts(t *testing.T) {
 	}
 }
 
-// TestCutFlowsOfHosts: of a host's connections and UDP flows, those are undecided again that may
-// be anything. All stay where they are, and so does what others put into the marks.
+// TestCutFlowsOfHosts: of a host's connections and UDP flows, those that may be anything
+// become undecided again. All stay in the table, with other programs' bits of the mark.
 func TestCutFlowsOfHosts(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32")
 	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
 	for _, port := range []string{"443", "6881", "6882", "6883", "6885"} {
 		markFlow(t, "tcp", port, testMarks.Decided|5)
 	}
-	markFlow(t, "tcp", "6886", testMarks.Marked|5) // to be marked only
+	markFlow(t, "tcp", "6886", testMarks.Marked|5) // marked only
 	markFlow(t, "tcp", "6887", testMarks.Sample|5) // another value
 	for _, port := range []string{"6881", "3478", "6888", "6889"} {
 		markFlow(t, "udp", port, testMarks.Decided|5)
@@ -215,7 +214,7 @@ func TestCutFlowsOfHosts(t *testing.T) {
 	flow(t, "tcp", "192.168.1.50:40008", "198.51.100.7:6887")
 	flow(t, "udp", "192.168.1.50:40009", "198.51.100.7:6881")
 	flow(t, "udp", "192.168.1.50:40010", "198.51.100.7:3478") // a well-known service
-	flow(t, "udp", "198.51.100.7:40011", "192.168.1.50:6888") // the outside spoke first
+	flow(t, "udp", "198.51.100.7:40011", "192.168.1.50:6888") // the outside sent first
 	flow(t, "udp", "192.168.1.51:40012", "198.51.100.7:6889") // another host
 	hosts := map[Addr]struct{}{addr("192.168.1.50"): {}}
 	but := func(_ uint8, port uint16) bool { return port == 443 || port == 3478 }
@@ -234,8 +233,8 @@ func TestCutFlowsOfHosts(t *testing.T) {
 	}
 }
 
-// TestMarkFlows: what would be cut is marked, and freed again, and what others put into the
-// marks stays.
+// TestMarkFlows marks the flows that would be cut, and unmarks them again. Other
+// programs' bits of the mark stay.
 func TestMarkFlows(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32", "198.51.100.8/32")
 	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
@@ -270,8 +269,8 @@ func TestMarkFlows(t *testing.T) {
 	}
 }
 
-// ctGolden is an entry as the kernel dumps it (Linux 6.18, little-endian): TCP from
-// 192.168.1.50:40002 to 198.51.100.7:443, marked with all bits.
+// ctGolden is a conntrack entry as the kernel dumps it (Linux 6.18, little-endian): TCP
+// from 192.168.1.50:40002 to 198.51.100.7:443, marked with all bits.
 const ctGolden = "02000000" +
 	"34000180 14000180 08000100c0a80132 08000200c6336407 1c000280 0500010006000000 060002009c420000 0600030001bb0000" +
 	"34000280 14000180 08000100c6336407 08000200c0a80132 1c000280 0500010006000000 0600020001bb0000 060003009c420000" +
@@ -328,7 +327,7 @@ func TestParseConntrack(t *testing.T) {
 			t.Errorf("the kernel's, -want +got:\n%s", diff)
 		}
 	}
-	for i := range len(b) { // cut off anywhere, no more than less is known
+	for i := range len(b) { // a shorter entry never tells more
 		var e ctEntry
 		e.parse(b[:i:i])
 	}
@@ -344,7 +343,7 @@ func FuzzParseConntrack(f *testing.F) {
 	})
 }
 
-// TestCheckConntrack: this kernel has the module, without which the tests above fail.
+// TestCheckConntrack: this kernel has the module that the tests above need.
 func TestCheckConntrack(t *testing.T) {
 	netns.Enter(t)
 	if err := CheckConntrack(); err != nil {
@@ -356,7 +355,7 @@ func TestCheckConntrack(t *testing.T) {
 	}
 }
 
-// service stands for the ports of well-known services.
+// service reports whether a port stands for a well-known service.
 func service(_ uint8, port uint16) bool { return port < 1024 && port != 700 }
 
 func TestLookAgain(t *testing.T) {
@@ -369,8 +368,8 @@ func TestLookAgain(t *testing.T) {
 	flow(t, "udp", "192.168.1.50:40004", "198.51.100.7:123")
 	flow(t, "udp", "192.168.1.50:40005", "192.168.1.51:7000")
 	flow(t, "udp", "198.51.100.7:40006", "192.168.1.50:7001")
-	// One host outside; the same host at two ports; two hosts, one of which is
-	// asked for names; two, of ports below 1024; two and more at last.
+	// One host outside; the same host at two ports; two hosts, one of them a name server;
+	// two hosts, at ports below 1024; two hosts and then a third one.
 	flow(t, "udp", "192.168.1.50:40010", "198.51.100.7:7002")
 	flow(t, "udp", "192.168.1.50:40011", "198.51.100.7:7003")
 	flow(t, "udp", "192.168.1.50:40011", "198.51.100.7:7004")
@@ -396,8 +395,8 @@ func TestLookAgain(t *testing.T) {
 	}
 }
 
-// TestManyFlows changes more connections than are told of at a time, some of which
-// have ended meanwhile.
+// TestManyFlows changes more connections than fit into one batch. Some of them end
+// meanwhile.
 func TestManyFlows(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "198.51.100.7/32")
 	const flows, ended = 2*editsAtATime + 10, 5
@@ -434,10 +433,10 @@ func TestAppendEdits(t *testing.T) {
 		{ctUnmark, unix.AF_INET6, []byte{1, 2, 3, 4}, [4]byte{5, 6, 7, 8}},
 	})
 	want := unhex(
-		// Delete what has this tuple and number; no answer is wanted.
+		// Delete the connection with this tuple and ID, without an answer.
 		n32(36) + n16(0x102) + n16(1) + n32(1) + n32(0) + `02 00 0000` +
 			n16(8) + n16(0x8001) + `01020304` + n16(8) + n16(12) + `05060708` +
-			// Clear the bits of the mask in the mark, and answer.
+			// Clear the bits of the mask in the mark, and ask for an answer.
 			n32(44) + n16(0x100) + n16(5) + n32(2) + n32(0) + `0a 00 0000` +
 			n16(8) + n16(0x8001) + `01020304` + n16(8) + n16(8) + `00000000` + n16(8) + n16(21) + `07000000`)
 	if diff := cmp.Diff(want, got); diff != "" {

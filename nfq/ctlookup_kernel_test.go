@@ -10,15 +10,15 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
-// TestOpenedOutside: who opened a flow is told by the connection table, and a flow that
-// is not in it was opened by nobody outside.
+// TestOpenedOutside: the connection table tells who opened a flow. A flow that is not in
+// the table does not count as opened from outside.
 func TestOpenedOutside(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "198.51.100.7/32", "2001:db8:1::50/128", "2001:db8:ff::7/128")
 	flow(t, "udp", "192.168.1.50:40000", "198.51.100.7:6881")
 	flow(t, "udp", "198.51.100.7:6881", "192.168.1.50:40001")
 	flow(t, "udp", "[2001:db8:1::50]:40000", "[2001:db8:ff::7]:6881")
 	flow(t, "udp", "[2001:db8:ff::7]:6881", "[2001:db8:1::50]:40001")
-	// Connection tracking of a family begins a moment after the rule that asks for it.
+	// Tracking of an address family begins a moment after the rule that needs it.
 	for range 100 {
 		if strings.Contains(netns.Run(t, "", "conntrack", "-L", "-f", "ipv6"), "dport=40001") {
 			break

@@ -18,9 +18,8 @@ func message(typ uint16, body []byte) []byte {
 	return join(unhex(n32(uint32(nlmsgHeaderLen+len(body)))+n16(typ)+n16(0)+n32(0)+n32(0)), body)
 }
 
-// packetMessage is a whole message as the kernel sends it for a forwarded
-// packet: every attribute that Linux 6.18 knows but those of bridges, in the
-// kernel's order.
+// packetMessage is a complete message as the kernel sends it for a forwarded packet:
+// every attribute that Linux 6.18 knows except those of bridges, in the kernel's order.
 func packetMessage(id byte, payload []byte) []byte {
 	return message(0x300, join(
 		unhex(`02 00 00d6`),                                             // nfgenmsg: AF_INET, version, queue 214
@@ -153,8 +152,8 @@ func TestDecodeMessages(t *testing.T) {
 	}
 }
 
-// TestQueueDecode decodes a slab of datagrams that hold more messages than a
-// batch has room for: no packet is lost, as each waits for its verdict.
+// TestQueueDecode decodes a slab of datagrams that hold more messages than a batch has
+// room for. No packet may be lost, because each waits for its verdict.
 func TestQueueDecode(t *testing.T) {
 	ping := join(ip4(17, 12), udpOf(12, "ping"))
 	c := Config{Batch: 3, CopyRange: 1500}

@@ -13,8 +13,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
-// members reports for each device whether the machine is in the groups of IPv4 and
-// IPv6.
+// members reports for each device whether the machine has joined the IPv4 group and the
+// IPv6 group.
 func members(t *testing.T, devices ...string) string {
 	t.Helper()
 	var all []string
@@ -25,7 +25,7 @@ func members(t *testing.T, devices ...string) string {
 	return strings.Join(all, ", ")
 }
 
-// groups are one of IPv4 and one of IPv6.
+// groups are an IPv4 group and an IPv6 group.
 var groups = []Addr{AddrFrom(netip.MustParseAddr("239.192.152.143")), AddrFrom(netip.MustParseAddr("ff15::efc0:988f"))}
 
 func TestGroups(t *testing.T) {
@@ -89,8 +89,8 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// TestManyGroups: the kernel allows a socket 20 memberships, also when their devices
-// have gone.
+// TestManyGroups: the kernel allows a socket 20 memberships, including those of deleted
+// devices.
 func TestManyGroups(t *testing.T) {
 	netns.Enter(t)
 	var g Groups

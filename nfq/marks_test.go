@@ -33,7 +33,7 @@ func TestMakeMarks(t *testing.T) {
 	}
 }
 
-// TestDefaultMask: the default has no bit of those that others are known to use.
+// TestDefaultMask: the default mask shares no bit with masks that other programs use.
 func TestDefaultMask(t *testing.T) {
 	for who, mask := range map[string]uint32{
 		"mwan3": 0x3f00, "pbr, Tailscale": 0xff0000, "dscpclassify, cake-qos-simple, qosmate": 0xff,
@@ -45,7 +45,7 @@ func TestDefaultMask(t *testing.T) {
 	}
 }
 
-// TestMarksOfOthers: one bit alone means nothing.
+// TestMarksOfOthers: a single bit means nothing.
 func TestMarksOfOthers(t *testing.T) {
 	m := DefaultMarks()
 	for _, v := range []uint32{m.Decided, m.Sample, m.Own, m.Watch, m.Marked} {

@@ -25,7 +25,7 @@ func deviceIndex(t *testing.T, name string) uint32 {
 
 func TestNeighbour(t *testing.T) {
 	r := newRouter(t)
-	linkLocalOf(t, "lan") // the router asks no neighbour of IPv6 before it has one
+	linkLocalOf(t, "lan") // the router needs its own address to query IPv6 neighbours
 	look := func(what string, dev uint32, a string, want NeighbourInfo) {
 		t.Helper()
 		if got, err := Neighbour(dev, addr(a)); err != nil || got != want {
@@ -34,13 +34,13 @@ func TestNeighbour(t *testing.T) {
 	}
 	host := func(n int) NeighbourInfo { return NeighbourInfo{MAC: r.insideMAC, Known: true, Addrs4: n} }
 
-	// Nothing is known yet: the kernel asks.
+	// Nothing is known yet, so the kernel queries the LAN.
 	look("IPv4", r.lan, "192.0.2.10", host(1))
 	look("IPv6", r.lan, "2001:db8:1::10", host(1))
 	look("nobody, IPv4", r.lan, "192.0.2.99", NeighbourInfo{})
 	look("nobody, IPv6", r.lan, "2001:db8:1::99", NeighbourInfo{})
 
-	// What is not there is asked again.
+	// The kernel queries a failed neighbour again.
 	netns.Run(t, "", "ip", "neigh", "replace", "192.0.2.10", "dev", "lan", "nud", "failed")
 	look("failed before", r.lan, "192.0.2.10", host(1))
 	for _, state := range []string{"reachable", "stale", "delay", "probe", "permanent", "noarp"} {
@@ -53,7 +53,7 @@ func TestNeighbour(t *testing.T) {
 	local := linkLocalOf(t, "eth0").String()
 	netns.Run(t, "", "ip", "addr", "add", "192.0.2.11/24", "dev", "eth0")
 	netns.Run(t, "", "ip", "addr", "add", "192.0.2.12/24", "dev", "eth0")
-	// Linux answers for all addresses it has, on every device.
+	// On every device, Linux answers for all of its addresses.
 	netns.Run(t, "", "ip", "addr", "add", "198.51.100.10/32", "dev", "lo")
 	netns.Switch(t, r.router)
 	look("its second", r.lan, "192.0.2.11", host(2))
@@ -63,7 +63,7 @@ func TestNeighbour(t *testing.T) {
 	look("link-local", r.lan, local, host(3))
 	look("link-local on the other side", r.wan, local, NeighbourInfo{})
 
-	// It is reached by another device, whoever claims it here.
+	// The route leads to another device, even if a host claims the address here.
 	look("not by this device, IPv4", r.lan, "198.51.100.10", NeighbourInfo{})
 	look("not by this device, IPv6", r.lan, "2001:db8:2::10", NeighbourInfo{})
 	look("no route", r.lan, "203.0.113.5", NeighbourInfo{})
@@ -73,7 +73,7 @@ func TestNeighbour(t *testing.T) {
 		t.Errorf("the LAN was asked for an address of elsewhere:\n%s", list)
 	}
 
-	// Networks behind a host of the LAN.
+	// Networks behind a LAN host.
 	netns.Run(t, "", "ip", "route", "add", "203.0.113.0/24", "via", "192.0.2.11")
 	netns.Run(t, "", "ip", "-6", "route", "add", "2001:db8:77::/48", "via", local, "dev", "lan")
 	netns.Run(t, "", "ip", "route", "add", "203.0.114.0/24", "via", "inet6", local, "dev", "lan")
@@ -98,7 +98,7 @@ func TestNeighbour(t *testing.T) {
 	}
 }
 
-// TestNeighbourMany: the table is read in parts.
+// TestNeighbourMany: the kernel sends a long table in parts.
 func TestNeighbourMany(t *testing.T) {
 	r := newRouter(t)
 	var batch strings.Builder

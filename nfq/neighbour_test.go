@@ -45,12 +45,12 @@ func TestNeighbourMessages(t *testing.T) {
 	}
 }
 
-// ndmsg is the header of a neighbour, on device 7 in the given state.
+// ndmsg is the header of a neighbour entry on device 7 in the given state.
 func ndmsg(family string, state uint16) string {
 	return family + `00` + n16(0) + n32(7) + n16(state) + `00 01`
 }
 
-// rtmsg is the header of a route of the kind.
+// rtmsg is the header of a route of the given kind.
 func rtmsg(family, table, kind string) string {
 	return family + `20 00 00` + table + `02 00` + kind + n32(0)
 }
@@ -197,8 +197,8 @@ func FuzzParseNeighbour(f *testing.F) {
 	})
 }
 
-// TestNeighbourAsker: asking never waits, every question that was taken gets its
-// answer, and one that takes long does not hold up the next.
+// TestNeighbourAsker: Ask never waits, every accepted question gets its answer, and a
+// slow question does not delay the next one.
 func TestNeighbourAsker(t *testing.T) {
 	type answer struct {
 		id   uint64
@@ -238,7 +238,7 @@ func TestNeighbourAsker(t *testing.T) {
 	<-begun
 	a.Ask(3, 1, slow, [2]Flow{})
 	<-begun
-	// All are busy: the rest waits in the queue until that is full.
+	// All goroutines are busy: further questions wait until the queue is full.
 	for i := range neighbourQueue {
 		if !a.Ask(uint64(100+i), 1, addr("192.0.2.10"), [2]Flow{}) {
 			t.Fatalf("refused with %d waiting", i)

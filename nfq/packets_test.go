@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// unhex reads hexadecimal digits with spaces and newlines between them, and
-// comments from # to the end of a line.
+// unhex reads hexadecimal digits. It skips spaces, newlines, and comments from # to the
+// end of the line.
 func unhex(s string) []byte {
 	var b []byte
 	for line := range strings.Lines(s) {
@@ -23,8 +23,8 @@ func unhex(s string) []byte {
 	return b
 }
 
-// nativeHex returns a number in the machine's byte order as hexadecimal
-// digits, for goldens of netlink headers.
+// nativeHex returns a number in the machine's byte order as hexadecimal digits, for
+// goldens of netlink headers.
 func nativeHex[T uint16 | uint32](n T) string {
 	if x, ok := any(n).(uint16); ok {
 		return hex.EncodeToString(native.AppendUint16(nil, x))
@@ -35,9 +35,9 @@ func nativeHex[T uint16 | uint32](n T) string {
 func n16(n uint16) string { return nativeHex(n) }
 func n32(n uint32) string { return nativeHex(n) }
 
-// Headers to build test packets of. IPv4 from 192.0.2.10 to 198.51.100.20,
-// IPv6 from 2001:db8:1::10 to 2001:db8:2::20; both say that 8 bytes follow
-// (IPv4: 28 in all) unless changed.
+// Headers for building test packets. IPv4 goes from 192.0.2.10 to 198.51.100.20, IPv6
+// from 2001:db8:1::10 to 2001:db8:2::20. Unless changed, both say that 8 bytes follow
+// (IPv4: 28 in all).
 const (
 	ip4Header = `45 00 00 1c 12 34 00 00 40 11 00 00 c000020a c6336414`
 	ip6Header = `60 00 00 00 00 08 11 40
@@ -48,7 +48,7 @@ const (
 	tcpHeader = `04 be 00 50 01020304 05060708 50 18 ffff 0000 0000`
 )
 
-// packetCase is one packet and what ParsePacket must make of it.
+// packetCase is one packet and the expected result of ParsePacket.
 type packetCase struct {
 	name string
 	raw  []byte
@@ -62,7 +62,7 @@ var (
 
 func mustAddr(s string) Addr { return AddrFrom(netip.MustParseAddr(s)) }
 
-// header returns header with bytes replaced: change(h, 9, 0x06) sets octet 9.
+// change returns header with bytes replaced: change(h, 9, 0x06) sets octet 9.
 func change(header string, pairs ...int) []byte {
 	b := unhex(header)
 	for i := 0; i < len(pairs); i += 2 {
@@ -105,12 +105,12 @@ func with(p Packet, change func(*Packet)) Packet {
 
 var unreadable = Packet{}
 
-// udpOf is the UDP header with a length of n, and the payload.
+// udpOf returns the UDP header with a length of n, and the payload.
 func udpOf(n int, payload string) []byte {
 	return append(change(udpHeader, 4, n>>8, 5, n), payload...)
 }
 
-// ip4 and ip6 are headers that say that n bytes of proto follow.
+// ip4 and ip6 return headers that say that n bytes of proto follow.
 func ip4(proto, n int) []byte {
 	return change(ip4Header, 9, proto, 2, (20+n)>>8, 3, 20+n)
 }
@@ -200,7 +200,7 @@ var packetCases = []packetCase{
 	},
 	{"IPv4 protocol 0", ip4(0, 0), Packet{Version: 4, Src: src4, Dst: dst4}},
 	{
-		// An extension header's number means nothing in IPv4.
+		// IPv4 has no extension headers, so their numbers mean nothing here.
 		"IPv4 protocol 60", join(ip4(60, 16), option8(17), udpOf(8, "")),
 		Packet{Version: 4, Proto: 60, Src: src4, Dst: dst4},
 	},
@@ -242,7 +242,7 @@ var packetCases = []packetCase{
 	{
 		"IPv6 every extension header",
 		join(ip6(0, 80), option8(60), option8(43), option8(44), fragment6(51, 0, 0),
-			[]byte{135, 2}, make([]byte, 14), // AH counts in fours, less two
+			[]byte{135, 2}, make([]byte, 14), // AH's length counts units of four bytes, less two
 			option8(139), option8(140), option8(17), udpOf(8, "")),
 		udpView(6, ""),
 	},

@@ -12,8 +12,8 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// dirty is a view full of an earlier packet's values, none of which may
-// survive ParsePacket but those it is not to touch.
+// dirty returns a view full of an earlier packet's values. ParsePacket must overwrite all
+// of them, except the fields that it does not set.
 func dirty() Packet {
 	return Packet{
 		ID: 7, Hook: HookForward, InDev: 2, OutDev: 3, Mark: 4, MAC: MAC{1, 2, 3, 4, 5, 6},
@@ -31,7 +31,7 @@ func TestParsePacket(t *testing.T) {
 			want.ID, want.Hook, want.InDev, want.OutDev, want.Mark, want.MAC = d.ID, d.Hook, d.InDev, d.OutDev, d.Mark, d.MAC
 			want.Raw = tt.raw
 			got := dirty()
-			// Behind the packet lies another one: nothing may read it.
+			// Another packet follows in memory. ParsePacket must not read it.
 			raw := append(bytes.Clone(tt.raw), bytes.Repeat([]byte{0xee}, 64)...)[:len(tt.raw):len(tt.raw)]
 			if n := testing.AllocsPerRun(10, func() { ParsePacket(raw, &got) }); n != 0 {
 				t.Errorf("%v allocations", n)
@@ -52,8 +52,8 @@ func TestParsePacket(t *testing.T) {
 // emptyIsNil compares empty slices as equal, nil or not.
 var emptyIsNil = cmp.Comparer(bytes.Equal)
 
-// TestParsePacketCut cuts every packet off at every length: the view of less
-// is empty or says the same with less payload.
+// TestParsePacketCut cuts every packet off at every length. The view of a cut packet must
+// be empty, or the same with less payload.
 func TestParsePacketCut(t *testing.T) {
 	for _, tt := range packetCases {
 		var whole Packet
@@ -76,7 +76,7 @@ func TestParsePacketCut(t *testing.T) {
 	}
 }
 
-// checkView checks what holds of every view.
+// checkView checks what must hold for every view.
 func checkView(t *testing.T, raw []byte, p *Packet) {
 	t.Helper()
 	if !bytes.Equal(p.Raw, raw) {
@@ -100,8 +100,8 @@ func checkView(t *testing.T, raw []byte, p *Packet) {
 	}
 }
 
-// checkGopacket compares the view with what gopacket reads. The two differ in
-// what they make of damage; what we can read, gopacket must read the same way.
+// checkGopacket compares the view with gopacket's. The two differ for damaged packets,
+// but what ParsePacket can read, gopacket must read the same way.
 func checkGopacket(t *testing.T, raw []byte, p *Packet) {
 	t.Helper()
 	if p.Version == 0 {
@@ -131,11 +131,11 @@ func checkGopacket(t *testing.T, raw []byte, p *Packet) {
 	default:
 		t.Fatalf("gopacket reads no IP header (%v); %+v", g.ErrorLayer(), p)
 	}
-	// Addr does not tell a mapped address in an IPv6 header from IPv4.
+	// Addr cannot tell a mapped address in an IPv6 header from IPv4.
 	if AddrFrom(src) != p.Src || AddrFrom(dst) != p.Dst {
 		t.Fatalf("gopacket: %v to %v; %+v", src, dst, p)
 	}
-	// Of a tunnel gopacket shows the transport header inside.
+	// For a tunnel, gopacket shows the inner transport header.
 	if p.Fragment || p.MoreFragments || (p.Proto != ProtoTCP && p.Proto != ProtoUDP) {
 		return
 	}
@@ -165,8 +165,8 @@ func TestParsePacketGopacket(t *testing.T) {
 		if p.Version == 0 || p.Fragment || p.MoreFragments || (p.Proto != ProtoTCP && p.Proto != ProtoUDP) {
 			continue
 		}
-		// Both must read the transport header of a sound packet. gopacket
-		// gives up on cut TCP options and does not know HIP and Shim6.
+		// Both must read the transport header of an intact packet. gopacket fails on TCP
+		// options that are cut off, and does not know HIP and Shim6.
 		if g := gopacket.NewPacket(tt.raw, gopacket.LayerType(map[uint8]gopacket.LayerType{
 			4: layers.LayerTypeIPv4, 6: layers.LayerTypeIPv6,
 		}[p.Version]), gopacket.NoCopy); g.TransportLayer() != nil {

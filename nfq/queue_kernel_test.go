@@ -20,7 +20,7 @@ import (
 
 const testQueue = 214
 
-// family is what differs between the IPv4 and the IPv6 run of a test.
+// family is what differs between the IPv4 run and the IPv6 run of a test.
 type family struct {
 	name, iptables, loopback string
 	version                  uint8
@@ -31,7 +31,7 @@ var families = []family{
 	{"IPv6", "ip6tables", "::1", 6},
 }
 
-// soon is a deadline for what must happen: it only bounds a failing test.
+// soon returns a deadline. It only limits how long a failing test waits.
 func soon() time.Time { return time.Now().Add(20 * time.Second) }
 
 func openQueue(t *testing.T, c Config) *Queue {
@@ -48,7 +48,7 @@ func openQueue(t *testing.T, c Config) *Queue {
 	return q
 }
 
-// queueUDP sends the UDP packets to the ports from 7000 to 7999 to the queue.
+// queueUDP adds a rule that queues UDP packets to the ports 7000 to 7999.
 func queueUDP(t *testing.T, f family, more ...string) {
 	t.Helper()
 	netns.Run(t, "", f.iptables, append([]string{
@@ -112,7 +112,7 @@ func TestQueueVerdicts(t *testing.T) {
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
 			netns.Enter(t)
-			// A mark of another's, which must outlive ours.
+			// Another program's mark. It must survive ours.
 			netns.Run(t, "", f.iptables, "-w", "-t", "mangle", "-A", "OUTPUT", "-j", "MARK", "--set-mark", "0x100")
 			queueUDP(t, f)
 			for _, rule := range []string{"7000 0x100", "7002 0x5000100"} {
@@ -161,7 +161,7 @@ func TestQueueVerdicts(t *testing.T) {
 					}
 				}
 			}
-			// The dropped ones were sent before others that have arrived.
+			// The dropped packets were sent before others that have arrived.
 			if got := pendingBytes(t, listeners[1]); got != 0 {
 				t.Errorf("a dropped packet arrived (%d bytes)", got)
 			}
@@ -182,7 +182,7 @@ func TestQueueVerdicts(t *testing.T) {
 	}
 }
 
-// pendingBytes returns the size of the datagram that waits at c, 0 for none.
+// pendingBytes returns the size of the datagram that waits at c, or 0.
 func pendingBytes(t *testing.T, c *net.UDPConn) (n int) {
 	t.Helper()
 	raw, err := c.SyscallConn()
@@ -196,7 +196,7 @@ func pendingBytes(t *testing.T, c *net.UDPConn) (n int) {
 	return n
 }
 
-// ruleCount returns the packets that the rule with the given text has seen.
+// ruleCount returns how many packets the rule with the given text has matched.
 func ruleCount(t *testing.T, list, rule string) (n int) {
 	t.Helper()
 	for line := range strings.Lines(list) {
@@ -211,8 +211,8 @@ func ruleCount(t *testing.T, list, rule string) (n int) {
 	return 0
 }
 
-// TestQueueForward routes between two hosts: devices, MAC and TCP header are
-// those of the packet.
+// TestQueueForward routes between two hosts. The devices, the MAC and the TCP header must
+// be those of the packet.
 func TestQueueForward(t *testing.T) {
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
@@ -245,7 +245,7 @@ func TestQueueForward(t *testing.T) {
 				accepted <- err
 				q.Wake()
 			}()
-			// The SYN is repeated when neighbour discovery loses the first.
+			// The SYN comes again if neighbour discovery loses the first one.
 			for seen := 0; ; {
 				n, err := q.Recv(soon())
 				if err != nil {
@@ -274,8 +274,8 @@ func TestQueueForward(t *testing.T) {
 	}
 }
 
-// TestQueueRepeat has a verdict bring the packet back to the rules it came from. A
-// packet that they do not know by its mark is queued a second time, and not a third.
+// TestQueueRepeat: a verdict sends the packet back to the rules. If the rules do not
+// recognise its mark, the packet is queued a second time, but not a third time.
 func TestQueueRepeat(t *testing.T) {
 	for _, known := range []bool{true, false} {
 		t.Run(fmt.Sprint("known ", known), func(t *testing.T) {
@@ -384,8 +384,8 @@ func newRouter(t *testing.T) *router {
 			t.Fatal(err)
 		}
 	}
-	// Addresses come after the links are up: an address that is there before
-	// the carrier does not always join its multicast group.
+	// Add addresses after the links are up: an address that exists before the carrier
+	// does not always join its multicast group.
 	addrs := func(dev, net4, net6, host string) uint32 {
 		netns.Run(t, "", "ip", "link", "set", dev, "up")
 		netns.Run(t, "", "ip", "addr", "add", net4+"."+host+"/24", "dev", dev)
@@ -410,8 +410,8 @@ func newRouter(t *testing.T) *router {
 	return r
 }
 
-// connectTCP starts a connection and does not wait for it. The caller closes
-// the descriptor.
+// connectTCP starts a connection and does not wait for it. The caller closes the
+// descriptor.
 func connectTCP(t *testing.T, to netip.Addr, port int) int {
 	t.Helper()
 	domain := unix.AF_INET
@@ -454,7 +454,7 @@ func TestQueueOverrun(t *testing.T) {
 					t.Fatal(err)
 				}
 				for range sent {
-					// EPERM is how a local sender learns of a drop.
+					// A local sender gets EPERM for a drop.
 					if _, err := sender.Write([]byte("flood")); err != nil && !errors.Is(err, unix.EPERM) {
 						t.Fatal(err)
 					}
@@ -473,7 +473,7 @@ func TestQueueOverrun(t *testing.T) {
 					}
 					return Drop
 				})
-				// It works as before.
+				// The queue works as before.
 				write(t, sender, []byte("after"))
 				recvAll(t, q, 1, func(_ int, p *Packet) Verdict {
 					if string(p.Payload) != "after" {
@@ -519,8 +519,8 @@ func TestQueueFailOpen(t *testing.T) {
 	}
 }
 
-// TestQueueCloseDropsSamples: what still waits when a queue that fails open is closed
-// goes on, but for what the rules queued only to show it.
+// TestQueueCloseDropsSamples closes a queue that fails open. Waiting packets pass, except
+// those that the rules queued only as samples.
 func TestQueueCloseDropsSamples(t *testing.T) {
 	f := families[0]
 	r := newRouter(t)
@@ -616,8 +616,8 @@ func TestOpenUnprivileged(t *testing.T) {
 	}
 }
 
-// dropCaps takes CAP_NET_ADMIN and CAP_NET_RAW from the test's thread, which
-// enterNetNS has locked and which ends with the test.
+// dropCaps takes CAP_NET_ADMIN and CAP_NET_RAW from the test's thread. enterNetNS has
+// locked that thread, and it ends with the test.
 func dropCaps(t *testing.T) {
 	t.Helper()
 	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
@@ -631,7 +631,7 @@ func dropCaps(t *testing.T) {
 	}
 }
 
-// TestClose leaves packets unanswered, some of them received.
+// TestClose leaves packets without a verdict, some of them received.
 func TestClose(t *testing.T) {
 	for _, failOpen := range []bool{true, false} {
 		t.Run(fmt.Sprint("fail open ", failOpen), func(t *testing.T) {
@@ -654,7 +654,7 @@ func TestClose(t *testing.T) {
 			if !failOpen {
 				want = []byte{0, 1, 100}
 			}
-			write(t, sender, []byte{100}) // by the rule's bypass
+			write(t, sender, []byte{100}) // passes by the rule's bypass
 			for _, w := range want {
 				var buf [1]byte
 				if _, err := listener.Read(buf[:]); err != nil || buf[0] != w {
@@ -665,7 +665,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestOpenUnderTraffic opens a queue whose rule sends it packets already.
+// TestOpenUnderTraffic opens a queue while its rule already sends packets to it.
 func TestOpenUnderTraffic(t *testing.T) {
 	netns.Enter(t)
 	f := families[0]
@@ -697,8 +697,7 @@ func TestWake(t *testing.T) {
 	netns.Enter(t)
 	q := openQueue(t, Config{})
 	const rounds = 2000
-	// Each Wake must end a Recv that would wait for an hour, wherever the
-	// owner is when it comes.
+	// Each Wake must end a Recv that would wait for an hour, whatever the owner is doing.
 	asked, served := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(asked)
@@ -715,7 +714,7 @@ func TestWake(t *testing.T) {
 		}
 		served <- struct{}{}
 	}
-	// The queue is in order after all that.
+	// After all that, the queue still works.
 	q.Wake()
 	if n, err := q.Recv(time.Time{}); n != 0 || err != nil {
 		t.Errorf("Recv after Wake: %d, %v", n, err)
@@ -754,7 +753,7 @@ func TestQueueAllocs(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		// The wait of the netpoller must not allocate either.
+		// Waiting in the netpoller must not allocate either.
 		if n, err := q.Recv(time.Now().Add(time.Microsecond)); n != 0 || err != nil {
 			t.Fatal(n, err)
 		}

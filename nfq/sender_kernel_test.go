@@ -27,8 +27,8 @@ func openSender(t *testing.T) *Sender {
 	return s
 }
 
-// TestSender sends to the host inside, whose kernel checks every checksum,
-// sequence number and address before its sockets notice anything.
+// TestSender sends to the host inside. That host's kernel checks every checksum, sequence
+// number and address before its sockets get anything.
 func TestSender(t *testing.T) {
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestSender(t *testing.T) {
 			}
 			local := udp.LocalAddr().(*net.UDPAddr).AddrPort()
 
-			// UDP, of all lengths' parities and in a stranger's name.
+			// UDP, with even and odd lengths, in another host's name.
 			stranger := map[uint8]string{4: "203.0.113.99", 6: "2001:db8:99::99"}[f.version]
 			from := netip.AddrPortFrom(netip.MustParseAddr(stranger), 1214)
 			for _, n := range []int{0, 1, 2, 17, MaxPayload} {
@@ -77,7 +77,7 @@ func TestSender(t *testing.T) {
 				}
 			}
 
-			// ICMP: the answer to a datagram reaches the socket that sent it.
+			// ICMP: the error for a datagram reaches the socket that sent it.
 			rejected, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(outside, 7000)))
 			if err != nil {
 				t.Fatal(err)
@@ -101,7 +101,7 @@ func TestSender(t *testing.T) {
 				}
 			}
 
-			// A reset of a SYN: no ACK in it.
+			// A reset for a SYN without an ACK.
 			connect := func(port uint16) (chan net.Conn, chan error) {
 				netns.Switch(t, r.inside)
 				fd := connectTCP(t, outside, int(port))
@@ -121,7 +121,7 @@ func TestSender(t *testing.T) {
 				t.Errorf("reset SYN: %v, want %v", err, unix.ECONNREFUSED)
 			}
 
-			// A reset of data in an open connection.
+			// A reset for data in an open connection.
 			conns, errs := connect(7002)
 			if err := <-errs; err != nil {
 				t.Fatal(err)
@@ -155,8 +155,9 @@ func TestSender(t *testing.T) {
 	}
 }
 
-// TestSenderDevice sends to the host outside, by the LAN's device and by any: what is
-// for the LAN does not leave the router on its other side, whatever the routes say.
+// TestSenderDevice sends to the host outside, by the LAN device and by any device. A
+// packet for the LAN must not leave the router on its other side, whatever the routes
+// say.
 func TestSenderDevice(t *testing.T) {
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
@@ -172,15 +173,15 @@ func TestSenderDevice(t *testing.T) {
 				t.Fatal(err)
 			}
 			netns.Switch(t, r.router)
-			linkLocalOf(t, "wan") // the router asks no neighbour of IPv6 before it has one
+			linkLocalOf(t, "wan") // the router needs its own address to query IPv6 neighbours
 			match := fmt.Sprintf("mark match %#x", testMarks.Own)
 			netns.Run(t, "", f.iptables, "-w", "-A", "OUTPUT", "-o", "wan", "-m", "mark", "--mark", fmt.Sprintf("%#x", testMarks.Own))
 			s := openSender(t)
 
 			from := AddrPort{Addr: AddrFrom(r.address(f, "inside")), Port: 1214}
 			to := AddrPort{Addr: AddrFrom(outside), Port: 7000}
-			// send sends one packet of each kind, as an answer to what a host on
-			// the device dev sent in the name of the host outside.
+			// send sends one packet of each kind. Each answers a packet that a host on
+			// the device dev sent to the host outside.
 			send := func(dev uint32, payload string) []error {
 				tcp, udp := Packet{InDev: dev}, Packet{InDev: dev}
 				ParsePacket(appendTCP(nil, &to, &from, SYN, nil), &tcp)
@@ -188,7 +189,7 @@ func TestSenderDevice(t *testing.T) {
 				return []error{s.UDP(dev, from, to, []byte(payload)), s.Reset(&tcp), s.Reject(&tcp), s.Reject(&udp)}
 			}
 			for _, err := range send(r.lan, "by the LAN") {
-				// IPv4 looks for a neighbour, IPv6 knows of none.
+				// IPv4 searches for a neighbour, IPv6 has no route.
 				if want := map[uint8]error{4: nil, 6: unix.ENETUNREACH}[f.version]; !errors.Is(err, want) {
 					t.Errorf("by the LAN: %v, want %v", err, want)
 				}
@@ -210,14 +211,14 @@ func TestSenderDevice(t *testing.T) {
 	}
 }
 
-// linkLocalOf returns the IPv6 link-local address of a device of the current namespace.
+// linkLocalOf returns the IPv6 link-local address of a device in the current namespace.
 func linkLocalOf(t *testing.T, dev string) netip.Addr {
 	t.Helper()
 	d, err := net.InterfaceByName(dev)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The kernel makes it when the link is up, and looks for others that have it.
+	// The kernel assigns the address when the link is up, and then checks for duplicates.
 	for range 1000 {
 		addrs, err := d.Addrs()
 		if err != nil {
@@ -236,8 +237,7 @@ func linkLocalOf(t *testing.T, dev string) netip.Addr {
 	return netip.Addr{}
 }
 
-// TestSenderLinkLocal sends to a host at its link-local address, which is on every
-// link.
+// TestSenderLinkLocal sends to a host's link-local address, which is valid on every link.
 func TestSenderLinkLocal(t *testing.T) {
 	r := newRouter(t)
 	mine := linkLocalOf(t, "lan")
@@ -286,7 +286,7 @@ func TestSenderAllocs(t *testing.T) {
 	for _, f := range families {
 		loopback := AddrFrom(netip.MustParseAddr(f.loopback))
 		src, dst := AddrPort{Addr: loopback, Port: 1214}, AddrPort{Addr: loopback, Port: 1}
-		for dev := range uint32(2) { // any, and loopback
+		for dev := range uint32(2) { // any device, and loopback
 			tcp, data, udp := Packet{InDev: dev}, Packet{InDev: dev}, Packet{InDev: dev}
 			ParsePacket(appendTCP(nil, &src, &dst, SYN, nil), &tcp)
 			ParsePacket(appendTCP(nil, &src, &dst, PSH|ACK, payload), &data)
@@ -302,7 +302,7 @@ func TestSenderAllocs(t *testing.T) {
 			}
 		}
 	}
-	// Errors do not cost more.
+	// Errors do not allocate either.
 	netns.Run(t, "", "ip", "link", "set", "lo", "down")
 	var far AddrPort
 	far.Addr = AddrFrom(netip.MustParseAddr("192.0.2.1"))

@@ -19,8 +19,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
-// testTable is as small as the rules can be that use every set. The sets are
-// those of the router's rules; the chains act on what this host sends.
+// testTable is the smallest table that uses every set. The sets are those of the router's
+// rules. The chains act on what this host sends.
 const testTable = `table inet p2pwall {
 	set cut4 { typeof ip saddr . ip daddr; flags timeout; }
 	set cut6 { typeof ip6 saddr . ip6 daddr; flags timeout; }
@@ -43,13 +43,13 @@ const testTable = `table inet p2pwall {
 
 func addr(s string) Addr { return AddrFrom(netip.MustParseAddr(s)) }
 
-// waitingSets collect changes as a SetWriter does, but write them within Flush.
+// waitingSets collect changes like a SetWriter, but write them within Flush.
 type waitingSets struct {
 	SetWriter
 	*KernelSets
 }
 
-// Flush writes what was collected.
+// Flush writes the collected changes.
 func (s *waitingSets) Flush() error {
 	err := s.write(s.fill.ops[:s.fill.n])
 	s.fill.n = 0
@@ -133,7 +133,7 @@ func TestNFTSets(t *testing.T) {
 
 	s.Cut(addr("192.0.2.1"), addr("198.51.100.1"), hour)
 	s.Cut(addr("2001:db8::1"), addr("2001:db8::2"), hour)
-	s.Cut(addr("192.0.2.1"), addr("2001:db8::2"), hour) // two families: nothing
+	s.Cut(addr("192.0.2.1"), addr("2001:db8::2"), hour) // different families: no element
 	s.Cut(addr("192.0.2.1"), Addr{}, hour)
 	s.Lock(addr("192.0.2.3"), hour)
 	s.Lock(addr("2001:db8::3"), hour)
@@ -163,7 +163,7 @@ func TestNFTSets(t *testing.T) {
 		}
 	}
 
-	// What does not exist can be deleted, and a later change wins.
+	// Deleting a missing element is possible, and a later change wins.
 	s.Uncut(addr("192.0.2.99"), addr("198.51.100.1"))
 	s.Unlock(addr("2001:db8::3"))
 	s.Unlock(addr("192.0.2.3"))
@@ -172,7 +172,7 @@ func TestNFTSets(t *testing.T) {
 	s.Uncut(addr("192.0.2.7"), addr("198.51.100.7"))
 	flush(t, s)
 	s.Disown(addr("2001:db8::4"), ProtoTCP, 51413)
-	s.Disown(addr("192.0.2.4"), ProtoTCP, 6881) // another
+	s.Disown(addr("192.0.2.4"), ProtoTCP, 6881) // a different element
 	s.Unwatch(addr("2001:db8::5"))
 	flush(t, s)
 	all["lock6"], all["own6"], all["watch6"] = "", "", ""
@@ -188,8 +188,8 @@ func TestNFTSets(t *testing.T) {
 	flush(t, s)
 }
 
-// TestNFTSetsRefresh: an element that is set again lives as long as a new one,
-// whether its timeout is the same as before or not.
+// TestNFTSetsRefresh: an element that is set again lives as long as a new one, whether
+// its timeout changes or not.
 func TestNFTSetsRefresh(t *testing.T) {
 	netns.Enter(t)
 	netns.Run(t, "", "nft", testTable)
@@ -207,7 +207,7 @@ func TestNFTSetsRefresh(t *testing.T) {
 			t.Errorf("after %q: %+v, want a timeout of 3600", old, e)
 		}
 	}
-	// It expires by itself, and what has expired can be set and deleted.
+	// An element expires by itself. An expired element can be set and deleted.
 	s.Cut(a, b, time.Millisecond)
 	flush(t, s)
 	for len(nftElements(t, "cut4")) > 0 {
@@ -222,7 +222,7 @@ func TestNFTSetsRefresh(t *testing.T) {
 	}
 }
 
-// TestNFTSetsGap: while its element is refreshed, a pair stays cut.
+// TestNFTSetsGap: a pair stays cut while its element is refreshed.
 func TestNFTSetsGap(t *testing.T) {
 	netns.Enter(t)
 	netns.Run(t, "", "nft", testTable)
@@ -306,7 +306,7 @@ func TestNFTSetsMissing(t *testing.T) {
 	}
 	missing(change(), "cut4")
 	missing(s.Clear(), "cut4")
-	// Without one set the others still work.
+	// If one set is missing, the others still work.
 	netns.Run(t, "", "nft", testTable)
 	netns.Run(t, "", "nft", "delete set inet p2pwall lock4")
 	missing(change(), "lock4")
@@ -350,8 +350,7 @@ func TestNFTSetsAllocs(t *testing.T) {
 
 func openIPSets(t *testing.T) *waitingSets { return openSets(t, OpenIPSets) }
 
-// createIPSets creates our sets and says which there are: kernels are built
-// without some types.
+// createIPSets creates our sets and says which exist: some kernels lack some set types.
 func createIPSets(t *testing.T) (have [setCount]bool) {
 	t.Helper()
 	for set, typ := range [setCount][]string{
@@ -376,7 +375,7 @@ func createIPSets(t *testing.T) (have [setCount]bool) {
 	return have
 }
 
-// ipsetElements lists a set: the element as text and its remaining seconds.
+// ipsetElements lists a set: each element as text with its remaining seconds.
 func ipsetElements(t *testing.T, set setID) map[string]elementTime {
 	t.Helper()
 	found := map[string]elementTime{}
@@ -401,7 +400,7 @@ func TestIPSets(t *testing.T) {
 	elements := [setCount]string{"192.0.2.1,198.51.100.1", "2001:db8::1,2001:db8::2", "192.0.2.3", "2001:db8::3", "192.0.2.4,udp:6881", "2001:db8::4,tcp:51413", "192.0.2.5", "2001:db8::5", "192.0.2.6", "2001:db8::6"}
 	firstMissing := slices.Index(have[:], false)
 
-	// finish flushes: the sets that are missing are reported, by their first.
+	// finish flushes. The error names the first missing set.
 	finish := func(err error) {
 		t.Helper()
 		var e *SetError
@@ -436,13 +435,13 @@ func TestIPSets(t *testing.T) {
 		s.Mark(addr("192.0.2.6"), d)
 		s.Mark(addr("2001:db8::6"), d)
 	}
-	// Fifty seconds first: the second call refreshes the timeout.
+	// First fifty seconds, then the second call refreshes the timeout.
 	add(50 * time.Second)
 	finish(s.Flush())
 	add(time.Hour)
 	finish(s.Flush())
 	want("add", true)
-	// Deleting twice is no error.
+	// Deleting twice is not an error.
 	for range 2 {
 		s.Uncut(addr("192.0.2.1"), addr("198.51.100.1"))
 		s.Uncut(addr("2001:db8::1"), addr("2001:db8::2"))
@@ -462,7 +461,7 @@ func TestIPSets(t *testing.T) {
 	finish(s.Clear())
 	want("clear", false)
 
-	// More than fit at once.
+	// More than fits at once.
 	a := addr("2001:db8::")
 	const n = 2*maxSetOps + 7
 	for i := range n {
@@ -491,7 +490,7 @@ func TestIPSets(t *testing.T) {
 		t.Errorf("%v allocations", allocs)
 	}
 
-	// A full set says so.
+	// A full set gives an error.
 	netns.Run(t, "", "ipset", "destroy", ipsetPrefix+"lock4")
 	netns.Run(t, "", "ipset", "create", ipsetPrefix+"lock4", "hash:ip", "maxelem", "1", "hashsize", "1", "timeout", "0")
 	for i := range 100 {

@@ -11,18 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// collected returns the changes that calls collect.
+// collected returns the changes that the calls collect.
 func collected(calls func(*SetWriter)) []setOp {
 	w := SetWriter{fill: &setBatch{}}
 	calls(&w)
 	return w.fill.ops[:w.fill.n]
 }
 
-// nested is the header of a nested attribute.
+// nested returns the header of a nested attribute.
 func nested(n, typ uint16) string { return n16(n) + n16(typ|0x8000) }
 
-// nftGolden is the header of an nf_tables message up to its list of n bytes;
-// set is the set's name as an attribute with its padding.
+// nftGolden is the header of an nf_tables message up to its list of n bytes. set is the
+// set's name as an attribute with its padding.
 func nftGolden(length uint32, typ, flags uint16, seq uint32, set string, n uint16) string {
 	return n32(length) + n16(typ) + n16(flags) + n32(seq) + n32(0) + `01 00 0000` +
 		n16(12) + n16(1) + `7032707761 6c6c00` + set + nested(n, 3)
@@ -45,8 +45,8 @@ func TestAppendNFTBatch(t *testing.T) {
 	watch6 := n16(11) + n16(2) + `776174636836 00 00`
 	mark4 := n16(10) + n16(2) + `6d61726b34 00 0000`
 	mark6 := n16(10) + n16(2) + `6d61726b36 00 0000`
-	// An element, with the timeout of 1.5 s or without one; n is the length of
-	// its key attribute, the padded key is given.
+	// An element, with a timeout of 1.5 s or without one. n is the length of its key
+	// attribute. The key is padded.
 	value := func(n uint16, key string) string { return nested(8+(n+3)&^3, 1) + n16(4+n) + n16(1) + key }
 	elem := func(n uint16, key string) string { return nested(12+(n+3)&^3, 1) + value(n, key) }
 	elemFor := func(n uint16, key string) string {
@@ -57,7 +57,7 @@ func TestAppendNFTBatch(t *testing.T) {
 		d    = 1500 * time.Millisecond
 		pair = `c000020a c6336414`
 	)
-	// The client, a protocol, and a port, each in fields of four bytes.
+	// The client, a protocol and a port, each padded to a multiple of four bytes.
 	const (
 		port  = `c000020a 11000000 1ae10000`
 		port6 = `20010db8 00010000 00000000 00000010 06000000 00500000`
@@ -118,7 +118,7 @@ func TestAppendNFTBatch(t *testing.T) {
 				s.Own(src4, ProtoUDP, 6881, d)
 				s.Disown(src4, ProtoTCP, 6881)
 				s.Disown(src4, ProtoUDP, 6882)
-				s.Own(src4, ProtoUDP, 6881, 0) // takes the place of the first
+				s.Own(src4, ProtoUDP, 6881, 0) // replaces the first
 			}, all,
 			begin + nftGolden(120, add, 0x401, 5, own4, 76) + elem(12, port) +
 				elem(12, `c000020a 06000000 1ae10000`) + elem(12, `c000020a 11000000 1ae20000`) +
@@ -255,7 +255,7 @@ func TestSetTimeout(t *testing.T) {
 			t.Errorf("%v: %d ms, want %d", tt.d, ops[0].timeout, tt.want)
 		}
 	}
-	// ipset has a lower limit.
+	// ipset has a lower limit for timeouts.
 	b := appendIPSetOp(nil, &setOp{set: setLock4, timeout: math.MaxUint32})
 	if got := be.Uint32(b[len(b)-4:]); got != 2147483 {
 		t.Errorf("ipset timeout %d", got)

@@ -17,9 +17,9 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
-// loadForever has nft load a long list into a table of its own, again and again, in the
-// current namespace. While it does, the kernel takes no other change of the rules there.
-// It returns when the first load is over.
+// loadForever lets nft load a long list into a table of its own, again and again, in the
+// current namespace. While nft loads, the kernel accepts no other change of the rules
+// there. loadForever returns when the first load is over.
 func loadForever(t *testing.T) {
 	t.Helper()
 	var list strings.Builder
@@ -55,10 +55,10 @@ func loadForever(t *testing.T) {
 	t.Fatalf("nft loads no list: %.300s", complaints.String())
 }
 
-// TestSetWriterBusyKernel changes the sets while another program loads a list. Whoever
-// tells of changes goes on meanwhile, with many thousand more, and they come to the
-// kernel in their order. Sets that are written within Flush never get that far: when it
-// returns, the kernel is done.
+// TestSetWriterBusyKernel changes the sets while another program loads a list. Meanwhile
+// the caller goes on with many thousand more changes, and they reach the kernel in their
+// order. Sets that are written within Flush never get that far: when Flush returns, the
+// kernel is done.
 func TestSetWriterBusyKernel(t *testing.T) {
 	netns.Enter(t)
 	netns.Run(t, "", "nft", testTable)
@@ -66,8 +66,8 @@ func TestSetWriterBusyKernel(t *testing.T) {
 	const elements = 100
 	cut, round := false, 0
 
-	// tell tells of one change, and of others until that is taken. It returns how many
-	// those were.
+	// tell makes one change, and further changes until the kernel has accepted the first.
+	// It returns the number of further changes.
 	tell := func(w *SetWriter, flush, taken func() uint64) int {
 		w.Cut(client, peerNumber(round%elements), time.Hour)
 		round++
@@ -93,8 +93,8 @@ func TestSetWriterBusyKernel(t *testing.T) {
 		}
 	})
 
-	// What it is when nobody else changes the rules. On a busy machine it is more at
-	// times.
+	// The number when nobody else changes the rules. On a busy machine it is sometimes
+	// larger.
 	calm := make([]int, elements)
 	for i := range calm {
 		calm[i] = tell(w, w.Flush, newest.Load)
@@ -142,8 +142,8 @@ func TestSetWriterBusyKernel(t *testing.T) {
 	}
 }
 
-// TestSetWriterMissing: what the kernel refuses is told with the batch, and the next is
-// taken again.
+// TestSetWriterMissing: the kernel's error is reported with its batch. The next batch is
+// written again.
 func TestSetWriterMissing(t *testing.T) {
 	for _, tt := range []struct {
 		name string

@@ -10,20 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slowKernel takes each batch when the test lets it.
+// slowKernel accepts each batch when the test allows it.
 type slowKernel struct {
 	KernelSets
-	writes chan []setOp // a batch that has come
-	let    chan error   // and what becomes of it
+	writes chan []setOp // a batch that has arrived
+	let    chan error   // the result for that batch
 }
 
-// told is what a writer tells of a batch.
+// told is what a writer reports about a batch.
 type told struct {
 	batch uint64
 	err   error
 }
 
-// newSlowWriter returns a writer into a slow kernel, and what was taken.
+// newSlowWriter returns a writer to a slow kernel, and a channel of its reports.
 func newSlowWriter() (*SetWriter, *slowKernel, chan told) {
 	k := &slowKernel{writes: make(chan []setOp, 10), let: make(chan error)}
 	k.write = func(ops []setOp) error {
@@ -39,7 +39,7 @@ func end(w *SetWriter) {
 	<-w.ended
 }
 
-// peerNumber is one of many addresses.
+// peerNumber returns one of many addresses.
 func peerNumber(i int) Addr { return AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}) }
 
 func TestSetWriter(t *testing.T) {
@@ -54,8 +54,8 @@ func TestSetWriter(t *testing.T) {
 	}
 	first := <-k.writes
 
-	// The kernel is busy with it: what comes now stays, and what changes again is
-	// in the next batch as it was last.
+	// While the kernel is busy, further changes wait. If an element changes again, the
+	// next batch has only its last change.
 	w.Cut(client, peerNumber(2), time.Minute)
 	w.Cut(client, peerNumber(1), time.Hour)
 	w.Lock(client, time.Minute)
@@ -74,7 +74,7 @@ func TestSetWriter(t *testing.T) {
 		t.Errorf("second batch: %d", h)
 	}
 	second := <-k.writes
-	// Elements of a batch that was handed over are new in the next.
+	// An element of an earlier batch is a new change in the next batch.
 	w.Uncut(client, peerNumber(1))
 	k.let <- unix.ENOENT
 	if got := <-taken; got != (told{2, unix.ENOENT}) {
@@ -105,8 +105,8 @@ func TestSetWriter(t *testing.T) {
 	}
 }
 
-// TestSetWriterFull: what does not fit is refused and told of once; what is collected
-// already can be changed all the same.
+// TestSetWriterFull: a change that does not fit is refused, and this is reported once. An
+// element that is already collected can still change.
 func TestSetWriterFull(t *testing.T) {
 	w, k, taken := newSlowWriter()
 	client := addr("192.0.2.1")
@@ -142,7 +142,7 @@ func TestSetWriterFull(t *testing.T) {
 	if len(ops) != maxSetOps || ops[7].timeout != 0 || ops[8].timeout != 60000 {
 		t.Errorf("%d changes: %v", len(ops), ops)
 	}
-	w.Cut(client, peerNumber(2000), time.Minute) // collected, and not handed over
+	w.Cut(client, peerNumber(2000), time.Minute) // collected, but not flushed
 	k.let <- nil
 	end(w)
 	if len(k.writes) != 0 {
@@ -150,7 +150,7 @@ func TestSetWriterFull(t *testing.T) {
 	}
 }
 
-// TestSetWriterTold: whoever is told that a batch was taken can hand over the next.
+// TestSetWriterTold: the function that reports a batch can already flush the next one.
 func TestSetWriterTold(t *testing.T) {
 	var w *SetWriter
 	k := &KernelSets{}
@@ -171,7 +171,7 @@ func TestSetWriterTold(t *testing.T) {
 			t.Fatalf("batch %d, want %d", h, i)
 		}
 		if i > 1 {
-			over <- struct{}{} // only now does taken of the batch before return
+			over <- struct{}{} // only now the report of the batch before returns
 		}
 		if b := <-heard; b != i {
 			t.Fatalf("told of %d, want %d", b, i)
@@ -209,7 +209,7 @@ func TestSetWriterAllocs(t *testing.T) {
 	if n := testing.AllocsPerRun(50, use); n != 0 {
 		t.Errorf("%v allocations while the kernel is busy", n)
 	}
-	close(k.let) // it takes everything at once
+	close(k.let) // the kernel accepts everything at once
 	if n := testing.AllocsPerRun(50, use); n != 0 {
 		t.Errorf("%v allocations while it is not", n)
 	}

@@ -10,20 +10,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestStandingTCP: of a real connection table, the connections that are established, by who
-// opened them.
+// TestStandingTCP reads the established connections from a real connection table, by the
+// side that opened them.
 func TestStandingTCP(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "192.168.1.51/32", "198.51.100.7/32", "198.51.100.8/32", "2001:db8:1::50/128", "2001:db8:ff::7/128")
 	flow(t, "tcp", "192.168.1.50:0", "198.51.100.7:3128")
 	flow(t, "tcp", "192.168.1.50:0", "198.51.100.7:3129") // the same peer
 	flow(t, "tcp", "192.168.1.50:0", "198.51.100.8:3128")
 	flow(t, "tcp", "192.168.1.50:0", "198.51.100.8:443")
-	flow(t, "tcp", "192.168.1.50:0", "198.51.100.8:3130") // of a service
+	flow(t, "tcp", "192.168.1.50:0", "198.51.100.8:3130") // to a service's port
 	flow(t, "tcp", "192.168.1.50:0", "198.51.100.8:993")
 	flow(t, "tcp", "192.168.1.50:0", "198.51.100.8:800")
 	flow(t, "tcp", "192.168.1.50:0", "192.168.1.51:3128") // LAN to LAN
 	flow(t, "tcp", "198.51.100.7:0", "192.168.1.50:1214")
-	flow(t, "tcp", "198.51.100.7:0", "192.168.1.51:51413") // it has opened none
+	flow(t, "tcp", "198.51.100.7:0", "192.168.1.51:51413") // the host opened no connection
 	flow(t, "udp", "192.168.1.51:0", "198.51.100.8:3128")
 	flow(t, "tcp", "[2001:db8:1::50]:0", "[2001:db8:ff::7]:3128")
 

@@ -16,15 +16,15 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
-// patient only bounds a failing test.
+// patient only limits how long a failing test waits.
 const patient = 20 * time.Second
 
-// silence stands for the answer of who takes a connection and has nothing to say.
+// silence stands for the answer of a host that accepts a connection and sends nothing.
 const silence = "(silence)"
 
 const testRequest = "GET / HTTP/1.0\r\n\r\n"
 
-// server takes connections and answers each as serve does.
+// server accepts connections and answers each with serve.
 func server(t *testing.T, at netip.AddrPort, serve func(net.Conn)) (port uint16) {
 	t.Helper()
 	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
@@ -58,7 +58,7 @@ func answerOf(t *testing.T, set func(*TCPProber), dev uint32, addr Addr, port ui
 	return answerInParts(t, set, dev, addr, port, 0)
 }
 
-// answerInParts is the same, with some bytes of the request sent alone first.
+// answerInParts is answerOf, with the first bytes of the request sent alone.
 func answerInParts(t *testing.T, set func(*TCPProber), dev uint32, addr Addr, port uint16, first int) string {
 	t.Helper()
 	type outcome struct {
@@ -131,8 +131,8 @@ func TestTCPProbe(t *testing.T) {
 				t.Parallel()
 				at := netip.MustParseAddr(f.loopback)
 				port := server(t, netip.AddrPortFrom(at, 0), tt.serve)
-				// Only who waits has the quiet end the probe: parts of an answer may
-				// come late on a busy machine.
+				// The quiet time ends only the probe of the server that waits. For others
+				// it is long, because parts of an answer may come late on a busy machine.
 				set := func(p *TCPProber) { p.whole, p.quiet = patient, patient }
 				if tt.name == "answers and waits" {
 					set = func(p *TCPProber) { p.whole, p.quiet = patient, 100*time.Millisecond }
@@ -146,7 +146,7 @@ func TestTCPProbe(t *testing.T) {
 	}
 	t.Run("nobody there", func(t *testing.T) {
 		at := netip.MustParseAddr("127.0.0.1")
-		// A socket that does not listen keeps the port from others.
+		// A socket that does not listen reserves the port.
 		l, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, 0)))
 		if err != nil {
 			t.Fatal(err)
@@ -175,12 +175,12 @@ func TestTCPProbe(t *testing.T) {
 	})
 }
 
-// TestTCPProbeDeadline: a host that sends a byte now and then, and never ends, holds a
-// probe for the time of the probe and not for as long as it likes.
+// TestTCPProbeDeadline: a host that sends a byte now and then, without end, cannot hold a
+// probe longer than the probe's own time.
 func TestTCPProbeDeadline(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		bytes int // that the server has
+		bytes int // that the server has to send
 		whole time.Duration
 		cut   bool
 	}{
@@ -211,13 +211,14 @@ func TestTCPProbeDeadline(t *testing.T) {
 	}
 }
 
-// TestTCPProbeInParts: who answers before the request is whole has not understood it.
+// TestTCPProbeInParts: a host that answers before the request is complete has not
+// understood it.
 func TestTCPProbeInParts(t *testing.T) {
 	at := netip.MustParseAddr("127.0.0.1")
 	first := len(testRequest) - 1
 	for _, tt := range []struct {
 		name string
-		wait int // bytes until it answers
+		wait int // bytes that it reads before it answers
 		want string
 	}{
 		{"understands it", first + 1, "a key"},
@@ -259,8 +260,8 @@ func TestTCPProbePlaces(t *testing.T) {
 	}
 }
 
-// TestTCPProbeDevice: a probe reaches a host at its link-local address, and does not
-// leave by another device than the one it is for.
+// TestTCPProbeDevice: a probe reaches a host at its link-local address, and leaves only
+// by its own device.
 func TestTCPProbeDevice(t *testing.T) {
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
@@ -283,10 +284,10 @@ func TestTCPProbeDevice(t *testing.T) {
 			outside := r.address(f, "outside")
 			server(t, netip.AddrPortFrom(outside, 7000), name("outside"))
 			netns.Switch(t, r.router)
-			linkLocalOf(t, "lan") // the router asks no neighbour of IPv6 before it has one
+			linkLocalOf(t, "lan") // the router needs its own address to query IPv6 neighbours
 			linkLocalOf(t, "wan")
 
-			// The sockets are made on this thread, which is in the namespace.
+			// The sockets are opened on this thread, which is in the namespace.
 			p := NewTCPProber(nil)
 			p.whole = patient
 			ask := func(dev uint32, to netip.Addr) string {
@@ -311,7 +312,7 @@ func TestTCPProbeDevice(t *testing.T) {
 	}
 }
 
-// TestBindToDevice tries the way of kernels before 5.1, too.
+// TestBindToDevice also tries the method for kernels before 5.1.
 func TestBindToDevice(t *testing.T) {
 	netns.Enter(t)
 	for _, old := range []bool{false, true} {
@@ -330,7 +331,7 @@ func TestBindToDevice(t *testing.T) {
 		if dev, err := unix.GetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE); err != nil || dev != "lo" {
 			t.Errorf("bound to %q, %v", dev, err)
 		}
-		// The newer way takes every number, and the connection fails.
+		// The newer method accepts every number. The connection fails later.
 		if err := bind(fd, 1<<30); old && !errors.Is(err, unix.ENODEV) {
 			t.Errorf("no such device: %v", err)
 		}

@@ -53,7 +53,7 @@ func TestAppendVerdicts(t *testing.T) {
 		{"one mark", []Verdict{AcceptDecided}, markGolden(id0, `05000000`)},
 		{"all accepted", []Verdict{Accept, Accept, Accept, Accept}, batchGolden(id3, accept)},
 		{"all dropped", []Verdict{Drop, Drop, Drop, Drop}, batchGolden(id3, drop)},
-		// The mark of another's is kept.
+		// Another program's mark is kept.
 		{"a mark", []Verdict{Accept, AcceptDecided, Accept, Accept}, markGolden(id1, `05000100`) + batchGolden(id3, accept)},
 		{"as many drops as accepts", []Verdict{Drop, Accept, Accept, Drop}, verdictGolden(id0, drop) + verdictGolden(id3, drop) + batchGolden(id2, accept)},
 		{"more accepts", []Verdict{Accept, Drop, Accept, AcceptDecided}, verdictGolden(id1, drop) + markGolden(id3, `05000000`) + batchGolden(id2, accept)},
@@ -78,7 +78,7 @@ func TestAppendVerdicts(t *testing.T) {
 	}
 }
 
-// TestRepeat: what comes back to the rules is what is forwarded and was not marked
+// TestRepeat: a packet goes back to the rules if it is forwarded and was not marked
 // before.
 func TestRepeat(t *testing.T) {
 	const id = `00000007`
@@ -105,7 +105,7 @@ func TestRepeat(t *testing.T) {
 	}
 }
 
-// TestConfigMessages are the attributes that Open sends.
+// TestConfigMessages checks the attributes that Open sends.
 func TestConfigMessages(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -127,7 +127,7 @@ func BenchmarkAppendVerdicts(b *testing.B) {
 	packets := make([]Packet, DefaultBatch)
 	for _, bb := range []struct {
 		name  string
-		every int // every how manyth packet is dropped
+		every int // one packet in every so many is dropped
 	}{{"accept 64", DefaultBatch + 1}, {"mixed 64", 4}, {"drop 64", 1}} {
 		verdicts := make([]Verdict, DefaultBatch)
 		for i := range verdicts {

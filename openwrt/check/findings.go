@@ -17,10 +17,10 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/program"
 )
 
-// Level is how bad a finding is.
+// Level is the severity of a finding.
 type Level string
 
-// The levels: nothing to do, works but not as it should, cannot work.
+// The levels: nothing to do; works, but not as it should; cannot work.
 const (
 	LevelOK      Level = "ok"
 	LevelWarning Level = "warning"
@@ -30,21 +30,20 @@ const (
 // String returns the level's name.
 func (l Level) String() string { return string(l) }
 
-// Finding is one thing that "p2pwall check" has to say about the machine. What was found
-// and the remedy are English; the codes with their arguments are for who speaks another
-// language.
+// Finding is one result of "p2pwall check". What and Remedy are English. Programs that show
+// them in another language use the codes with their arguments.
 type Finding struct {
 	Level   Level
 	What    string
-	Code    string // of What; "" where it has none
+	Code    string // of What; "" if it has none
 	Args    []string
 	Remedy  string // what to do, "" for LevelOK
-	Fix     string // the code of Remedy
+	Fix     string // code of Remedy
 	FixArgs []string
 }
 
-// ExitCode is the exit status of "p2pwall check": 0 when all is well, 1 with
-// warnings, 2 when the wall cannot work.
+// ExitCode is the exit status of "p2pwall check": 0 if all is well, 1 with warnings, 2 if the
+// wall cannot work.
 func ExitCode(f []Finding) int {
 	code := 0
 	for _, x := range f {
@@ -58,36 +57,36 @@ func ExitCode(f []Finding) int {
 	return code
 }
 
-// Findings looks at the machine on which a configuration is to work. It changes
-// nothing that stays: to learn what the kernel can do, it loads the iptables rules
-// into chains that nothing goes to, and deletes them again.
+// Findings examines the machine that the configuration is for. It changes nothing for good:
+// to find out what the kernel can do, it loads the iptables rules into chains that no rule
+// jumps to, and deletes them again.
 func Findings(c *config.Config) []Finding {
 	m := &machine{c: c, tool: program.Run, conntrack: nfq.CheckConntrack}
 	m.all()
 	return m.found
 }
 
-// machine is what the findings are about; tests have one of their own.
+// machine is the subject of the findings. Tests make their own.
 type machine struct {
 	c    *config.Config
-	root string // before /proc and /sys
+	root string // path before /proc and /sys
 	tool func(input, name string, args ...string) (string, error)
-	// conntrack tries to reach the connection table.
+	// conntrack tries to read the connection table.
 	conntrack func() error
 	found     []Finding
 
 	target  firewall.Target
 	present []string  // the LAN devices that exist
-	ruleset string    // of nft
-	filter  [2]string // of the legacy iptables and ip6tables
+	ruleset string    // output of nft
+	filter  [2]string // tables of the legacy iptables and ip6tables
 	saves   [2]string // all tables of iptables and ip6tables
 	ipRules string    // of both families
 	ctinfo  string    // the actions of tc
 	qdiscs  string
 }
 
-// saying is a sentence: the code by which others know it, and its English text, with an
-// argument for each %s.
+// saying is a sentence: a code for translations, and its English text with an argument for
+// each %s.
 type saying struct {
 	code, text string
 	args       []string
@@ -95,11 +94,11 @@ type saying struct {
 
 func say(code, text string, args ...string) *saying { return &saying{code, text, args} }
 
-// plain is a sentence without a code: one of another program's, or a command, which no
-// language changes.
+// plain returns a sentence without a code: the message of another program, or a command. Both
+// are the same in every language.
 func plain(text string) *saying { return &saying{text: text} }
 
-// String is the sentence in English.
+// String returns the sentence in English.
 func (s *saying) String() string {
 	out, rest := "", s.text
 	for _, a := range s.args {
@@ -118,13 +117,13 @@ func (m *machine) ok(what *saying)           { m.add(LevelOK, plain(""), what) }
 func (m *machine) warn(remedy, what *saying) { m.add(LevelWarning, remedy, what) }
 func (m *machine) fail(remedy, what *saying) { m.add(LevelError, remedy, what) }
 
-// explained is a finding from an error of package firewall, which has the remedy with it.
+// explained adds a finding from an error of package firewall. The error includes the remedy.
 func (m *machine) explained(l Level, err error) {
 	what, code, remedy := firewall.SplitRemedy(err)
 	m.add(l, say(code, remedy), plain(what))
 }
 
-// all makes every check.
+// all runs every check.
 func (m *machine) all() {
 	m.settings()
 	m.lan()
@@ -147,7 +146,7 @@ func (m *machine) all() {
 	m.bridge()
 }
 
-// settings looks at what the configuration switches off.
+// settings checks what the configuration switches off.
 func (m *machine) settings() {
 	if !m.c.Enabled {
 		m.warn(plain("uci set p2pwall.main.enabled=1"), say("off", "the wall is switched off in the configuration"))
@@ -157,7 +156,7 @@ func (m *machine) settings() {
 	}
 }
 
-// file returns the content of a file of /proc or /sys, and whether it is there.
+// file returns the content of a file in /proc or /sys, and whether it exists.
 func (m *machine) file(path string) (string, bool) {
 	b, err := os.ReadFile(m.root + path)
 	return strings.TrimSpace(string(b)), err == nil
@@ -178,7 +177,7 @@ func (m *machine) admin() bool {
 	return false
 }
 
-// lan looks at the LAN devices.
+// lan checks the LAN devices.
 func (m *machine) lan() {
 	devices, missing, err := m.c.LANDevices()
 	if errs, ok := err.(config.Errors); ok {
@@ -222,7 +221,8 @@ func (m *machine) lan() {
 	}
 }
 
-// deviceExists asks the kernel rather than /sys, which can be another namespace's.
+// deviceExists asks the kernel. It does not read /sys, which may belong to another network
+// namespace.
 func (m *machine) deviceExists(name string) bool {
 	if m.root != "" {
 		_, ok := m.file("/sys/class/net/" + name + "/ifindex")
@@ -237,7 +237,7 @@ func (m *machine) deviceExists(name string) bool {
 	return err == nil && unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr) == nil
 }
 
-// routing looks at whether and where to the machine routes.
+// routing checks whether the machine forwards packets, and over which devices.
 func (m *machine) routing() {
 	v4, _ := m.file("/proc/sys/net/ipv4/ip_forward")
 	if v4 != "1" {
@@ -299,7 +299,7 @@ func (m *machine) backend() bool {
 	return true
 }
 
-// queue looks whether the kernel can hand packets to a program.
+// queue checks whether the kernel can pass packets to a program.
 func (m *machine) queue() {
 	if _, ok := m.file("/proc/thread-self/net/netfilter/nfnetlink_queue"); ok {
 		m.ok(say("queue", "the kernel has NFQUEUE"))
@@ -318,7 +318,7 @@ func (m *machine) queue() {
 		say("no-queue", "the kernel has no NFQUEUE (nfnetlink_queue)"))
 }
 
-// trial has the kernel check the very rules that would be loaded.
+// trial lets the kernel check the same rules that the daemon would load.
 func (m *machine) trial() {
 	if len(m.target.Devices) == 0 {
 		return
@@ -330,7 +330,7 @@ func (m *machine) trial() {
 	}
 	if r.NFT != "" {
 		if _, err := m.tool(r.NFT, "nft", "-c", "-f", "-"); err != nil {
-			// A table that is there and does not fit is replaced.
+			// If the present table does not fit, the daemon replaces it.
 			if _, again := m.tool(firewall.RecreateNFT(r.NFT), "nft", "-c", "-f", "-"); again != nil {
 				m.fail(say("same-versions", "install nftables and kmod-nft-queue in the versions of this system"),
 					say("rules-refused", "nft does not take the rules: %s", err.Error()))
@@ -342,7 +342,7 @@ func (m *machine) trial() {
 	}
 }
 
-// cutting looks at what it takes to cut what a program on a host has going on already.
+// cutting checks whether the machine can cut connections that exist before a client is found.
 func (m *machine) cutting() {
 	if !m.c.SiftsIn(config.ModeBlock) && !m.c.SiftsIn(config.ModeMark) && !m.c.Quiet(config.ModeBlock) {
 		return
@@ -357,7 +357,8 @@ func (m *machine) cutting() {
 	}
 }
 
-// accounting looks at the counters that tell the first packets of a connection.
+// accounting checks the packet counters. The rules use them to recognise the first packets of
+// a connection.
 func (m *machine) accounting() {
 	on, ok := m.file("/proc/sys/net/netfilter/nf_conntrack_acct")
 	switch {
@@ -399,11 +400,11 @@ func (m *machine) readRules() {
 	}
 }
 
-// marks looks who else uses our bits of the mark.
+// marks checks who else uses our bits of the mark.
 func (m *machine) marks() {
 	var others markUses
 	others.nft(m.ruleset, func(family, name string) bool {
-		// What iptables put there it says better itself.
+		// Skip tables made by iptables: the output of iptables-save is more exact.
 		i := 0
 		if family == "ip6" {
 			i = 1
@@ -440,8 +441,8 @@ func (m *machine) marks() {
 	}
 }
 
-// inbound says whether the firewall lets connections from outside in. A client
-// that can be reached needs none of its own.
+// inbound checks whether the firewall lets connections from outside in. If it does, a client
+// needs no outgoing connections of its own.
 func (m *machine) inbound() {
 	m.inboundOf(false)
 	if on, _ := m.file("/proc/sys/net/ipv6/conf/all/forwarding"); on == "1" {
@@ -458,7 +459,7 @@ func (m *machine) inboundOf(six bool) {
 	}
 	wan := m.wan(six)
 	if len(wan) == 0 && six && len(m.wan(false)) > 0 {
-		// Most lines are so, and will stay so.
+		// Most such lines never get IPv6, so this is no warning.
 		m.ok(say("line-without-ipv6", "the line has no IPv6: nothing comes in by it"))
 		return
 	}
@@ -486,7 +487,7 @@ func (m *machine) inboundOf(six bool) {
 	}
 }
 
-// offload says whether flows are taken past the rules.
+// offload checks whether flows bypass the rules.
 func (m *machine) offload() {
 	const off = "uci set firewall.@defaults[0].flow_offloading=0; uci commit firewall; service firewall restart"
 	table, hardware := "", false
@@ -526,7 +527,7 @@ func (m *machine) offload() {
 	}
 }
 
-// bridge looks at packets within a bridge that are shown to iptables.
+// bridge checks whether iptables sees packets within a bridge.
 func (m *machine) bridge() {
 	on, _ := m.file("/proc/sys/net/bridge/bridge-nf-call-iptables")
 	if on == "1" && m.target.Backend == config.BackendIPTables {

@@ -15,7 +15,7 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/firewall"
 )
 
-// fakeRoot writes files below a directory that stands for /.
+// fakeRoot writes files below a directory that replaces /.
 func fakeRoot(t *testing.T, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -33,7 +33,7 @@ func fakeRoot(t *testing.T, files map[string]string) string {
 
 const routeHead = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 
-// wellRouter is a router where all is well.
+// wellRouter is a router without any problem.
 var wellRouter = map[string]string{
 	"/proc/sys/net/ipv4/ip_forward":                   "1\n",
 	"/proc/sys/net/ipv6/conf/all/forwarding":          "1\n",
@@ -48,7 +48,7 @@ var wellRouter = map[string]string{
 		strings.Repeat("0", 32) + " 00 " + strings.Repeat("0", 32) + " 00 " + strings.Repeat("0", 32) + " ffffffff 00000001 00000000 00200200 lo\n",
 }
 
-// lines renders findings, without remedies; a warning or an error must have one.
+// lines renders findings without their remedies. A warning or an error must have a remedy.
 func lines(t *testing.T, found []Finding) []string {
 	t.Helper()
 	var out []string
@@ -61,7 +61,7 @@ func lines(t *testing.T, found []Finding) []string {
 	return out
 }
 
-// TestFindings changes one thing of a router where all is well at a time.
+// TestFindings changes one thing of wellRouter at a time.
 func TestFindings(t *testing.T) {
 	const fw4 = "fw4.nft"
 	for _, c := range []struct {
@@ -70,10 +70,10 @@ func TestFindings(t *testing.T) {
 		change  map[string]string // files; "-" removes one
 		ruleset string
 		backend config.Backend
-		// conntrack is what an attempt at the connection table gives.
+		// conntrack is the result of a try to read the connection table.
 		conntrack error
-		want      string // the findings beside those of the well router, or
-		not       string // a finding that is missing then
+		want      string // the additional findings, or
+		not       string // a finding that disappears
 	}{
 		{name: "all is well"},
 		{name: "switched off", conf: "option enabled 0", want: "warning: the wall is switched off in the configuration"},
@@ -129,7 +129,7 @@ func hasLine(list []string, s string) bool {
 	return false
 }
 
-// fakeFindings makes the checks that do not need real tools.
+// fakeFindings runs the checks that need no real tools.
 func fakeFindings(t *testing.T, conf string, change map[string]string, ruleset string, b config.Backend, conntrack error, fallback string) []string {
 	t.Helper()
 	if conf == "" || strings.HasPrefix(conf, "option") {
@@ -200,9 +200,8 @@ func TestFindingsFlowOffloadKinds(t *testing.T) {
 // withoutTorrent switches off the protocol whose lock is selective.
 const withoutTorrent = "config protocol bittorrent\noption mode off\n"
 
-// TestFindingsReal runs all checks in a namespace with a small router's devices,
-// and sees that nothing of the trial stays and that a running keeper is not
-// disturbed.
+// TestFindingsReal runs all checks in a namespace with the devices of a small router. The
+// trial must leave nothing behind and must not disturb a running Keeper.
 func TestFindingsReal(t *testing.T) {
 	netns.EachIPTables(t, func(t *testing.T, flavour string) {
 		netns.Run(t, "", "ip", "link", "add", "br-lan", "type", "bridge")
@@ -218,7 +217,7 @@ func TestFindingsReal(t *testing.T) {
 
 		netns.Run(t, "", "iptables", "-P", "FORWARD", "DROP")
 		for _, p := range []string{"iptables", "ip6tables"} {
-			// So that the tables are there before and after.
+			// Create the tables first, so that they exist before and after.
 			netns.Run(t, "", p, "-t", "mangle", "-A", "INPUT", "-i", "lo", "-j", "ACCEPT")
 			netns.Run(t, "", p, "-t", "raw", "-A", "OUTPUT", "-o", "lo", "-j", "ACCEPT")
 		}

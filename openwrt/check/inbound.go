@@ -9,11 +9,11 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/firewall"
 )
 
-// What a firewall does with connections from outside is found by following one
-// made-up packet, the first of a TCP connection from outside to a LAN host,
-// through the rules as the system's programs print them. A condition that is not
-// understood, such as an address or a port, makes a rule one for special cases:
-// an accept under it is an exception, and a drop under it cannot be relied on.
+// This file finds out what a firewall does with connections from outside. It follows one
+// made-up packet, the first of a TCP connection from outside to a LAN host, through the
+// rules. It reads the rules from the output of the system's programs. A condition that it
+// does not understand, such as an address or a port, makes a rule a special case: its accept
+// is an exception, and its drop is not certain.
 
 // inboundPacket is the made-up packet.
 type inboundPacket struct {
@@ -21,7 +21,7 @@ type inboundPacket struct {
 	six     bool
 }
 
-// match is whether a rule is for the packet.
+// match says whether a rule matches the packet.
 type match uint8
 
 const (
@@ -39,36 +39,35 @@ func matchIf(b bool) match {
 	return matchNo
 }
 
-// outcome is what becomes of the packet.
+// outcome is what happens to the packet.
 type outcome uint8
 
 const (
-	outcomeNone    outcome = iota // no rule says anything
+	outcomeNone    outcome = iota // no rule decides
 	outcomeOpen                   // it is accepted
-	outcomeUnknown                // it is accepted, unless a rule for special cases drops it
+	outcomeUnknown                // it is accepted, unless a special case drops it
 	outcomeClosed                 // it is dropped or rejected
 )
 
-// fwRule is one rule as far as it matters.
+// fwRule is the part of a rule that matters here.
 type fwRule struct {
-	_       [0]func() // is not compared, which would cost flash
+	_       [0]func() // makes it not comparable, which saves flash
 	match   match
 	verdict string // accept, drop, jump, goto, return, or "" for none
 	target  string // of jump and goto
 }
 
-// fwChain is a chain of rules; base chains see the packet first.
+// fwChain is a chain of rules. The packet enters at the base chains.
 type fwChain struct {
 	base   bool
 	policy string
 	rules  []fwRule
 }
 
-// chains are those of a firewall, by name.
+// chains are the chains of a firewall, by name.
 type chains map[string]*fwChain
 
-// inbound follows the packet through all base chains: one that drops it is
-// enough.
+// inbound follows the packet through all base chains. If one of them drops it, it is dropped.
 func (f chains) inbound() outcome {
 	worst := outcomeNone
 	for name, c := range f {
@@ -91,11 +90,11 @@ func (f chains) inbound() outcome {
 	return worst
 }
 
-// follow returns what a chain does with the packet, and whether a rule for
-// special cases was passed that drops.
+// follow returns what a chain does with the packet, and whether it passed a special case that
+// drops.
 func (f chains) follow(name string, depth int) (o outcome, unsure bool) {
 	c := f[name]
-	// No firewall nests so deep; one that loops is never loaded.
+	// No firewall has chains nested this deep, and the kernel loads no loops.
 	if c == nil || depth > 16 {
 		return outcomeNone, false
 	}
@@ -125,8 +124,8 @@ func (f chains) follow(name string, depth int) (o outcome, unsure bool) {
 	return outcomeNone, unsure
 }
 
-// parseNFT reads "nft list ruleset": the chains that IP packets of the packet's
-// family go through, each under "family table chain". Our own table is left out.
+// parseNFT reads the output of "nft list ruleset". It returns the chains for IP packets of
+// the packet's family, under the names "family table chain". It skips our own table.
 func parseNFT(text string, p inboundPacket) chains {
 	f := chains{}
 	var table string
@@ -154,7 +153,7 @@ func parseNFT(text string, p inboundPacket) chains {
 				chain = nil
 			}
 		case chain == nil:
-			// A set, a flow table or the like.
+			// A set, a flow table or similar.
 			if strings.HasSuffix(line, "{") {
 				skip++
 			}
@@ -170,7 +169,7 @@ func parseNFT(text string, p inboundPacket) chains {
 	return f
 }
 
-// nftWords splits a line at spaces; quoted texts and sets are one word each.
+// nftWords splits a line at spaces. A quoted text or a set is one word.
 func nftWords(line string) []string {
 	var out []string
 	start, depth, quoted := -1, 0, false
@@ -222,7 +221,7 @@ func nftRuleOf(w []string, table string, p inboundPacket) fwRule {
 		case "comment":
 			n = 2
 		case "log", "flow", "notrack":
-			// Statements without a verdict; what belongs to them follows.
+			// Statements without a verdict. Skip their arguments.
 			for n < len(w) && !isVerdict(w[n]) {
 				n++
 			}
@@ -233,7 +232,7 @@ func nftRuleOf(w []string, table string, p inboundPacket) fwRule {
 		case "meta", "ct":
 			n = nftMeta(w, p, &r.match)
 		default:
-			// Up to the verdict all belongs to a condition not understood.
+			// All words up to the verdict belong to a condition that is not understood.
 			r.match = r.match.and(matchMaybe)
 			for n < len(w) && !isVerdict(w[n]) && w[n] != "iifname" && w[n] != "oifname" {
 				n++
@@ -252,7 +251,7 @@ func isVerdict(w string) bool {
 	return false
 }
 
-// nftMeta reads a "meta" or "ct" condition and returns the number of its words.
+// nftMeta reads a "meta" or "ct" condition and returns its number of words.
 func nftMeta(w []string, p inboundPacket, m *match) int {
 	if len(w) < 3 {
 		*m = m.and(matchMaybe)
@@ -275,7 +274,7 @@ func nftMeta(w []string, p inboundPacket, m *match) int {
 	case "meta oifname":
 		known = p.out
 	case "ct status":
-		// Port forwards are exceptions.
+		// A rule for port forwards is an exception.
 		known = "none"
 	}
 	if known == "" || w[2] == "&" {
@@ -296,8 +295,8 @@ func nftMeta(w []string, p inboundPacket, m *match) int {
 	return 1 + nftCompare(w[1:], known, m)
 }
 
-// nftCompare reads "KEY VALUE", "KEY != VALUE", where the value can be a list, and
-// returns the number of its words.
+// nftCompare reads "KEY VALUE" or "KEY != VALUE", where the value can be a list. It returns
+// the number of words.
 func nftCompare(w []string, is string, m *match) int {
 	n := 1
 	negated := false
@@ -347,7 +346,7 @@ func parseIPTables(text string, p inboundPacket) chains {
 	return f
 }
 
-// iptablesRuleOf reads one rule as "-A CHAIN ...".
+// iptablesRuleOf reads one rule in the form "-A CHAIN ...".
 func iptablesRuleOf(w []string, p inboundPacket) fwRule {
 	r := fwRule{match: matchYes}
 	negated := false
@@ -384,7 +383,7 @@ func iptablesRuleOf(w []string, p inboundPacket) fwRule {
 			return iptablesVerdict(r, w[i], arg)
 		default:
 			found = matchMaybe
-			// Its arguments.
+			// Skip its arguments.
 			for i+2 < len(w) && w[i+2] != "!" && !strings.HasPrefix(w[i+2], "-") {
 				i++
 			}
@@ -411,7 +410,7 @@ func iptablesVerdict(r fwRule, how, target string) fwRule {
 	case "RETURN":
 		r.verdict = "return"
 	default:
-		// A target that is no chain says nothing about the packet.
+		// A target that is not a chain decides nothing about the packet.
 		r.verdict, r.target = "jump", target
 		if how == "-g" {
 			r.verdict = "goto"
@@ -420,7 +419,8 @@ func iptablesVerdict(r fwRule, how, target string) fwRule {
 	return r
 }
 
-// sameDevice compares with an interface of iptables, where + is any end.
+// sameDevice compares a device with an interface of iptables, in which a final + matches any
+// ending.
 func sameDevice(pattern, device string) bool {
 	if p, ok := strings.CutSuffix(pattern, "+"); ok {
 		return strings.HasPrefix(device, p)

@@ -11,7 +11,7 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/config"
 )
 
-// marked says what on this router would use the marks of mode mark.
+// marked reports what on this router uses the marks of mode mark.
 func (m *machine) marked() {
 	c := m.c
 	if !c.AnyIn(config.ModeMark) {

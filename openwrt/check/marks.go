@@ -10,20 +10,20 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/firewall"
 )
 
-// Which bits of the mark of packets and connections others use is read from what the
-// system's programs print. What a rule sets counts with the bits that it may change,
-// what it compares with those that it looks at. A comparison with the whole mark of a
-// packet counts with the bits of the value only: our bits are set behind most others'
-// rules, and keep few of them from being met.
+// This file finds the bits that other programs use in the marks of packets and connections.
+// It reads them from the output of the system's programs. If a rule sets a mark, the bits
+// that it may change count. If a rule compares, the bits that it looks at count. If a rule
+// compares the whole mark of a packet, only the bits of the value count: our bits are set
+// after most other rules, so they rarely change the result.
 
-// wholeMark is what a rule without a mask sets or compares.
+// wholeMark is the mask of a rule that has none.
 const wholeMark = ^uint32(0)
 
-// markUses are the bits that others use, by who.
+// markUses are the bits that others use, by user.
 type markUses struct {
 	who  []string
-	bits map[string]uint32 // wholeMark where one rule uses all
-	each uint32            // all but whole marks
+	bits map[string]uint32 // wholeMark if one rule uses all bits
+	each uint32            // all bits, without those of whole marks
 }
 
 func (u *markUses) add(who string, bits uint32) {
@@ -45,10 +45,10 @@ func (u *markUses) add(who string, bits uint32) {
 	}
 }
 
-// free returns a mask of so many bits that others do not use, or 0.
+// free returns a mask of n bits that others do not use, or 0.
 func (u *markUses) free(n int) uint32 {
 	var out uint32
-	// Those of the default first, then from the highest down.
+	// Try the bits of the default first, then all from the highest down.
 	order := []uint32{0x02000000, 0x8000, 0x4000}
 	for bit := uint32(1 << 31); bit != 0; bit >>= 1 {
 		order = append(order, bit)
@@ -65,7 +65,7 @@ func (u *markUses) free(n int) uint32 {
 	return out
 }
 
-// markNumber reads a number, as all of these programs write it.
+// markNumber reads a number in the form that all these programs write.
 func markNumber(s string) (uint32, bool) {
 	n, err := strconv.ParseUint(s, 0, 32)
 	return uint32(n), err == nil
@@ -82,7 +82,8 @@ func maskedMark(s string) (value, mask uint32, masked bool) {
 	return value, mask, masked
 }
 
-// nft reads "nft list ruleset", but for our own rules and the tables that skip says.
+// nft reads the output of "nft list ruleset", without our own rules and the tables that skip
+// selects.
 func (u *markUses) nft(text string, skip func(family, name string) bool) {
 	who := ""
 	for _, line := range strings.Split(text, "\n") {
@@ -108,8 +109,8 @@ func (u *markUses) nft(text string, skip func(family, name string) bool) {
 	}
 }
 
-// nftMarkUse reads what comes behind "mark", and returns the bits that it uses and how
-// many words it is.
+// nftMarkUse reads the words after "mark". It returns the bits that they use and the number
+// of words read.
 func nftMarkUse(ct bool, w []string) (bits uint32, n int) {
 	if len(w) == 0 {
 		return 0, 0
@@ -137,10 +138,10 @@ func nftMarkUse(ct bool, w []string) (bits uint32, n int) {
 	return bits, 1
 }
 
-// nftMarkSet reads what a mark is set to: itself with some bits changed, or something
-// else.
+// nftMarkSet reads the new value of a mark: the mark itself with some bits changed, or
+// something else.
 func nftMarkSet(ct bool, w []string) (bits uint32, n int) {
-	// operand reads a number or a mark, whose bits are those it can have.
+	// operand reads a number or a mark. The bits of a mark are those that it can have.
 	operand := func() (v uint32, self, known bool) {
 		of := ""
 		if n < len(w) && (w[n] == "meta" || w[n] == "ct") {
@@ -199,7 +200,7 @@ func nftMarkSet(ct bool, w []string) (bits uint32, n int) {
 	return bits, n
 }
 
-// iptables reads what iptables-save or ip6tables-save prints of all tables.
+// iptables reads the output of iptables-save or ip6tables-save for all tables.
 func (u *markUses) iptables(program, text string) {
 	who := ""
 	for _, line := range strings.Split(text, "\n") {
@@ -258,7 +259,7 @@ func iptablesMarkUse(w []string) (bits uint32) {
 	return bits
 }
 
-// rules reads "ip rule show".
+// rules reads the output of "ip rule show".
 func (u *markUses) rules(text string) {
 	w := strings.Fields(text)
 	for i := 0; i+1 < len(w); i++ {
@@ -273,8 +274,8 @@ func (u *markUses) rules(text string) {
 	}
 }
 
-// ctinfo reads "tc actions list action ctinfo": where the DSCP is kept in a
-// connection's mark, and the bits that say that it is.
+// ctinfo reads the output of "tc actions list action ctinfo": the bits of a connection's mark
+// that hold the DSCP, and the bits that say that it is set.
 func (u *markUses) ctinfo(text string) {
 	w := strings.Fields(strings.ReplaceAll(text, "/", " "))
 	for i := 0; i+1 < len(w); i++ {

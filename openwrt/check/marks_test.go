@@ -14,8 +14,8 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/firewall"
 )
 
-// TestNFTMarkUse: each rule as nft 1.0.6 lists it, or as the translation of iptables'
-// rules in older lists.
+// TestNFTMarkUse has each rule in the form of nft 1.0.6, or in the form in which older
+// versions translate rules of iptables.
 func TestNFTMarkUse(t *testing.T) {
 	for _, c := range []struct {
 		rule string
@@ -110,9 +110,9 @@ func TestIPTablesMarkUse(t *testing.T) {
 	}
 }
 
-// The rules of programs that use marks, as the system's programs list them.
+// The rules of programs that use marks, in the form of the system's programs.
 const (
-	// pbr takes packets to an uplink by the byte 0x00ff0000.
+	// pbr selects an uplink by the byte 0x00ff0000.
 	pbrNFT = `table inet fw4 {
 	chain pbr_prerouting {
 		meta mark & 0x00ff0000 != 0x00000000 return
@@ -126,7 +126,7 @@ const (
 }
 `
 	pbrRules = "0:\tfrom all lookup local\n30000:\tfrom all fwmark 0x10000/0xff0000 lookup 256\n30001:\tfrom all fwmark 0x20000/0xff0000 lookup 257\n32766:\tfrom all lookup main\n"
-	// mwan3 keeps the choice of a connection's uplink in 0x3f00.
+	// mwan3 stores the uplink of a connection in 0x3f00.
 	mwan3Save = `*mangle
 :PREROUTING ACCEPT [0:0]
 :FORWARD ACCEPT [0:0]
@@ -140,7 +140,8 @@ COMMIT
 `
 	mwan3Rules = "2001:\tfrom all fwmark 0x100/0x3f00 lookup 1\n2061:\tfrom all fwmark 0x3d00/0x3f00 blackhole\n"
 	tailscale  = "5210:\tfrom all fwmark 0x80000/0xff0000 lookup main\n5270:\tfrom all lookup 52\n"
-	// The recipe of tc-ctinfo(8): DSCP in the highest six bits, and a bit that says so.
+	// The example of tc-ctinfo(8): DSCP in the highest six bits, and a bit that says that it
+	// is set.
 	ctinfoHigh = "total acts 1\n\n\taction order 0: ctinfo zone 0 pipe\n\t index 1 ref 1 bind 1 dscp 0xfc000000/0x1000000\n"
 	ctinfoNew  = "\taction order 0: ctinfo zone 0 pipe\n\t index 1 ref 1 bind 1 dscp 0x0000003f 0x00000080 installed 72 sec used 0 sec DSCP set 1333 error 0 CPMARK set 0\n"
 	dscpHigh   = `table inet dscp {
@@ -163,7 +164,7 @@ COMMIT
 	}
 }
 `
-	// A recipe that takes the whole mark for its own.
+	// A set of rules that uses the whole mark.
 	greedy = `table ip qos {
 	chain post {
 		type filter hook postrouting priority mangle; policy accept;
@@ -172,7 +173,7 @@ COMMIT
 	}
 }
 `
-	// What iptables put in place, as nft lists it: iptables-save says it better.
+	// Rules of iptables in the output of nft. The output of iptables-save is more exact.
 	iptablesNFT = `table ip mangle {
 	chain PREROUTING {
 		type filter hook prerouting priority mangle; policy accept;
@@ -182,7 +183,7 @@ COMMIT
 `
 )
 
-// markMachine is a router with the rules of others.
+// markMachine is a router that has the rules of others.
 func markMachine(t *testing.T, mask string) *machine {
 	c, err := config.Parse(strings.NewReader("config p2pwall\noption mark '"+mask+"'\n"), "f")
 	if err != nil {
@@ -199,7 +200,7 @@ func TestFindingsMarks(t *testing.T) {
 		mask   string
 		set    func(*machine)
 		want   string
-		remedy string // of the last
+		remedy string // of the last finding
 	}{
 		{"nothing", def, func(*machine) {}, free, ""},
 		{"pbr", def, func(m *machine) { m.ruleset, m.ipRules = pbrNFT, pbrRules }, free, ""},
@@ -269,11 +270,11 @@ func TestFindingsMarks(t *testing.T) {
 	}
 }
 
-// TestFindingsMarksOfOurs: our own rules use nobody else's bits, in any form.
+// TestFindingsMarksOfOurs: our own rules do not count as those of others, in any form.
 func TestFindingsMarksOfOurs(t *testing.T) {
 	netns.Need(t, "nft")
 	c := config.Default()
-	c.Queues, c.Action = 2, config.ActionReset // all rules that there are
+	c.Queues, c.Action = 2, config.ActionReset // the configuration with all rules
 	for _, target := range []firewall.Target{
 		{Backend: config.BackendNFT, Sets: config.SetsNFT, Devices: []string{"br-lan"}, CutsFlows: true},
 		{Backend: config.BackendNFT, Sets: config.SetsNFT, Devices: []string{"br-lan", "br-guest"}, CutsFlows: false},
@@ -324,7 +325,7 @@ func TestFreeMarks(t *testing.T) {
 	}
 }
 
-// FuzzMarkUses: no text makes it fail.
+// FuzzMarkUses: no text makes the parsers fail.
 func FuzzMarkUses(f *testing.F) {
 	for _, s := range []string{pbrNFT, dscpHigh, greedy, mwan3Save, pbrRules, ctinfoHigh, ctinfoNew} {
 		f.Add(s)

@@ -9,7 +9,8 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/config"
 )
 
-// policies says which policies name what is not there, so that they are for nobody.
+// policies reports policies that name a network, a device or a host that does not exist or is
+// not watched.
 func (m *machine) policies() {
 	c, hours := m.c, ""
 	for i := range c.Policies {

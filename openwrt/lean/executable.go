@@ -10,8 +10,8 @@ import (
 	"fmt"
 )
 
-// The words of Go's runtime.moduledata that say where the parts of its table of
-// functions are. Those that differ between versions of Go are in layout.
+// The indexes of the words in Go's runtime.moduledata that locate the parts of its function
+// table. Indexes that differ between versions of Go are in layout.
 const (
 	moduleHeader    = 0
 	moduleNames     = 1 // this and the next five are slices, three words each
@@ -23,8 +23,7 @@ const (
 	moduleFind      = 19
 )
 
-// An executable is a Go program for 32 bits, with the two sections that describe
-// its functions.
+// An executable is a 32-bit Go program with the two sections that describe its functions.
 type executable struct {
 	exe    []byte
 	layout layout
@@ -33,7 +32,7 @@ type executable struct {
 	module []byte       // .go.module, which is moduledata; part of exe
 }
 
-// openExecutable reads a copy of a program, which replace changes.
+// openExecutable reads a copy of a program. replace changes that copy.
 func openExecutable(exe []byte, layout layout) (*executable, error) {
 	exe = bytes.Clone(exe)
 	file, err := elf.NewFile(bytes.NewReader(exe))
@@ -57,15 +56,15 @@ func openExecutable(exe []byte, layout layout) (*executable, error) {
 func (p *executable) moduleWord(i int) uint32       { return p.order.Uint32(p.module[4*i:]) }
 func (p *executable) setModuleWord(i int, v uint32) { p.order.PutUint32(p.module[4*i:], v) }
 
-// table finds the parts of the table and checks that they lie as expected.
+// table finds the parts of the table and checks that they are where they should be.
 func (p *executable) table() (*pclntab, error) {
 	data := p.exe[p.tab.Offset : p.tab.Offset+p.tab.Size]
 	base, size := uint32(p.tab.Addr), uint32(p.tab.Size)
 	if size < 4*wordsHeader || p.order.Uint32(data) != magicPclntab || data[7] != 4 {
 		return nil, errors.New("the header of .gopclntab is of another version")
 	}
-	// Each part begins behind the one before; the header has the offsets of the
-	// first five too.
+	// Each part starts after the one before. The header also has the offsets of the first
+	// five.
 	parts := []int{moduleNames, moduleUnits, moduleFiles, modulePCTab, moduleFuncs, p.layout.funcdata, moduleFind, p.layout.end}
 	starts := make([]uint32, len(parts))
 	for i, word := range parts {
@@ -94,10 +93,9 @@ func (p *executable) table() (*pclntab, error) {
 	return t, nil
 }
 
-// replace returns the program with a smaller table in place of its own. The bytes
-// that are left over become zeros. Nothing behind the table moves, because much
-// of the program has its address, and a file system that compresses stores zeros
-// in next to nothing.
+// replace returns the program with a smaller table in place of its own. Zeros fill the free
+// space. Nothing behind the table moves, because much of the program has its address. A
+// compressing file system stores zeros in almost no space.
 func (p *executable) replace(t *pclntab) ([]byte, error) {
 	base := uint32(p.tab.Addr)
 	table := bytes.Clone(t.header)
@@ -125,7 +123,7 @@ func (p *executable) replace(t *pclntab) ([]byte, error) {
 			slice(moduleFuncIndex, at, t.count+1)
 		}
 	}
-	p.order.PutUint32(table[12:], 0) // files
+	p.order.PutUint32(table[12:], 0) // offset of the list of source files
 	p.setModuleWord(p.layout.funcdata, base+add(t.funcdata))
 	p.setModuleWord(moduleFind, base+add(t.find))
 	p.setModuleWord(p.layout.end, base+uint32(len(table)))

@@ -11,14 +11,13 @@ import (
 	"strings"
 )
 
-// withoutLines takes out of a program for 32 bits what only the report of a crash
-// reads. Go's table of functions is more than a quarter of such a program. The
-// garbage collector works with the sizes of frames and the stack maps in it. The
-// rest goes: the files and lines of the source, where arguments lie, and the long
-// names of types. Reports then name functions and offsets in them, which linesOf
-// translates.
+// withoutLines removes from a 32-bit program the data that only a crash report reads. Go's
+// function table is more than a quarter of such a program. The garbage collector needs its
+// frame sizes and stack maps. All else is removed: source files and lines, the positions of
+// arguments, and long type names. Crash reports then have function names and offsets, and
+// linesOf translates those.
 //
-// It returns an error and no program when anything is not as it expects.
+// It returns an error and no program if anything is not as it expects.
 func withoutLines(exe []byte) ([]byte, error) {
 	info, err := buildinfo.Read(bytes.NewReader(exe))
 	if err != nil {
@@ -43,16 +42,17 @@ func withoutLines(exe []byte) ([]byte, error) {
 	return p.replace(lean)
 }
 
-// A leaner copies a table without what is not needed.
+// A leaner copies a table without the parts that are not needed.
 type leaner struct {
 	from, to *pclntab
 
-	names     map[string]uint32 // where they are in to
+	names     map[string]uint32 // offset in to, by name
 	sequences map[string]uint32
-	funcdata  map[uint32]uint32 // where in from, where in to
+	funcdata  map[uint32]uint32 // offset in to, by offset in from
 }
 
-// lean returns the table with what is needed while nothing crashes, and the names.
+// lean returns the table with only function names and the data that a program needs until it
+// crashes.
 func (t *pclntab) lean() (*pclntab, error) {
 	functions, err := t.functions()
 	if err != nil {
@@ -63,7 +63,7 @@ func (t *pclntab) lean() (*pclntab, error) {
 		to: &pclntab{
 			order:  t.order,
 			header: t.header,
-			pctab:  []byte{0}, // no sequence is at 0
+			pctab:  []byte{0}, // offset 0 means no sequence
 			funcs:  make([]byte, 8*t.count+4),
 			find:   t.find,
 			count:  t.count,
@@ -78,12 +78,12 @@ func (t *pclntab) lean() (*pclntab, error) {
 			return nil, err
 		}
 	}
-	end := t.funcs[8*t.count:][:4] // of the text
+	end := t.funcs[8*t.count:][:4] // end of the text
 	copy(l.to.funcs[8*t.count:], end)
 	return l.to, l.shortenCalls(functions)
 }
 
-// forget takes out of a function what only the report of a crash reads.
+// forget removes from a function the data that only a crash report reads.
 func (f *function) forget(order binary.ByteOrder) {
 	for _, word := range []int{funcFile, funcLine, funcUnit, funcStartLine} {
 		order.PutUint32(f.fixed[4*word:], 0)
@@ -102,11 +102,11 @@ func (f *function) forget(order binary.ByteOrder) {
 	f.fixed[funcFuncdata] = byte(len(f.funcdata))
 }
 
-// copyFuncdata has the functions forget, and copies the data that they still have.
+// copyFuncdata calls forget for all functions and copies the data that they still have.
 func (l *leaner) copyFuncdata(functions []function) {
-	// Nothing says how long the data is: it ends where the next begins, be it of
-	// those that are kept or not. What is aligned stays so, because the linker
-	// puts what is aligned most first.
+	// The data has no length. It ends where the next data starts, and that may be data that
+	// is not copied. Alignment survives, because the linker puts the data with the largest
+	// alignment first.
 	var begins []uint32
 	kept := map[uint32]bool{}
 	for i := range functions {
@@ -129,7 +129,7 @@ func (l *leaner) copyFuncdata(functions []function) {
 	}
 }
 
-// copyFunction copies a function and its place in the index.
+// copyFunction copies a function and its entry in the index.
 func (l *leaner) copyFunction(i int, f *function) error {
 	order, to := l.from.order, l.to
 	if err := l.copyName(f.fixed[4*funcName:]); err != nil {
@@ -165,7 +165,7 @@ func appendWord(b []byte, order binary.ByteOrder, v uint32) []byte {
 	return b
 }
 
-// copySequence copies the sequence at an offset and returns where it is then.
+// copySequence copies the sequence at an offset and returns its new offset.
 func (l *leaner) copySequence(at uint32) (uint32, error) {
 	if at == 0 {
 		return 0, nil
@@ -183,8 +183,8 @@ func (l *leaner) copySequence(at uint32) (uint32, error) {
 	return to, nil
 }
 
-// copyName copies the name whose offset is in a word, shortened, and writes its new
-// offset there.
+// copyName shortens and copies the name whose offset is in word, and writes the new offset
+// into word.
 func (l *leaner) copyName(word []byte) error {
 	name, err := l.from.name(l.from.order.Uint32(word))
 	if err != nil {
@@ -201,8 +201,8 @@ func (l *leaner) copyName(word []byte) error {
 	return nil
 }
 
-// shortenCalls shortens the names in the trees of inlined calls and takes out their
-// lines: the second and the fourth word of each call.
+// shortenCalls shortens the names in the trees of inlined calls and sets the lines to zero.
+// They are the second and the fourth word of each call.
 func (l *leaner) shortenCalls(functions []function) error {
 	done := map[uint32]bool{}
 	for _, f := range functions {
@@ -232,12 +232,12 @@ func (l *leaner) shortenCalls(functions []function) error {
 	return nil
 }
 
-// shortName returns a function's name without the list of its type parameters,
-// which no report prints, without the path of a package from elsewhere than the
-// standard library, and without the type that a generated function compares.
+// shortName shortens the name of a function. It removes three things: the type parameters,
+// which no report prints; the path of a package that is not in the standard library; and the
+// type that a generated function compares.
 //
-// The beginning of the standard library's names stays: the runtime asks for it
-// before it interrupts a function.
+// The names of the standard library keep their path: the runtime reads it before it
+// interrupts a function.
 func shortName(name string) string {
 	if open, end := strings.IndexByte(name, '['), strings.LastIndexByte(name, ']'); open >= 0 && end > open {
 		name = name[:open] + "[...]" + name[end+1:]

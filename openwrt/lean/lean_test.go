@@ -20,7 +20,7 @@ import (
 
 const crashLine = `table["x"] = 1` // in testdata/torture
 
-// A processor is one whose routers have little flash.
+// A processor is one that routers with little flash have.
 type processor struct {
 	name     string
 	env      []string
@@ -34,7 +34,7 @@ var processors = []processor{
 	{"armv5", []string{"GOARCH=arm", "GOARM=5"}, "qemu-arm"},
 }
 
-// build has Go build a program, which is in a directory of the checkout.
+// build lets Go build a program in a directory of the checkout.
 func build(t testing.TB, p processor, dir, program string) []byte {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "program")
@@ -51,7 +51,7 @@ func build(t testing.TB, p processor, dir, program string) []byte {
 	return exe
 }
 
-// torture is testdata/torture before anything is taken out.
+// torture returns testdata/torture, still with all data.
 func torture(t testing.TB, p processor) []byte { return build(t, p, ".", "./testdata/torture") }
 
 func lean(t testing.TB, exe []byte) []byte {
@@ -64,8 +64,8 @@ func lean(t testing.TB, exe []byte) []byte {
 	return out
 }
 
-// TestLeanRuns has a program that leans on the tables do the same without what was
-// taken out of them, and its crash be traced to its line all the same.
+// TestLeanRuns runs a program that uses the tables much. The lean program must do the same as
+// before, and the line of its crash must still be found.
 func TestLeanRuns(t *testing.T) {
 	for _, p := range processors {
 		t.Run(p.name, func(t *testing.T) {
@@ -121,7 +121,7 @@ func TestLeanRuns(t *testing.T) {
 	}
 }
 
-// gzipSize is what is left of a program in a file system that compresses.
+// gzipSize returns about the size of a program in a compressing file system.
 func gzipSize(t *testing.T, exe []byte) int {
 	t.Helper()
 	var out bytes.Buffer
@@ -135,7 +135,7 @@ func gzipSize(t *testing.T, exe []byte) int {
 	return out.Len()
 }
 
-// lineOf is the line of the torture's source that has a text.
+// lineOf returns the number of the line in torture's source that contains the text.
 func lineOf(t *testing.T, text string) int {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join("testdata", "torture", "main.go"))
@@ -149,8 +149,8 @@ func lineOf(t *testing.T, text string) int {
 	return 1 + strings.Count(before, "\n")
 }
 
-// TestLeanTables compares all that the runtime reads while nothing crashes, of each
-// function of the daemon.
+// TestLeanTables compares, for each function of the daemon, all data that the runtime reads
+// before a crash.
 func TestLeanTables(t *testing.T) {
 	for _, p := range processors {
 		t.Run(p.name, func(t *testing.T) {
@@ -168,7 +168,7 @@ func TestLeanTables(t *testing.T) {
 	}
 }
 
-// needed is what the runtime reads of a function while nothing crashes.
+// needed is the data of a function that the runtime reads before a crash.
 type needed struct {
 	Name   string
 	Fixed  []byte    // of _func
@@ -178,7 +178,7 @@ type needed struct {
 	Calls  []string  // inlined, without their lines
 }
 
-// tables reads the functions of a program; what is not needed is left out.
+// tables reads the functions of a program without the data that is not needed.
 func tables(t *testing.T, exe []byte) []needed {
 	t.Helper()
 	p := opened(t, exe)
@@ -214,7 +214,8 @@ func tables(t *testing.T, exe []byte) []needed {
 			t.Fatalf("the index has function %d at %#x, the function %#x", i, entry, word(f.fixed, 0))
 		}
 		n := needed{Name: name(word(f.fixed, funcName)), SP: sequence(word(f.fixed, funcSP)), Fixed: f.fixed}
-		// What is compared by what it points to, and what goes: files, lines.
+		// Clear the words that are compared by the data they point to, and those that lean
+		// clears: files and lines.
 		for _, i := range []int{1, 4, 5, 6, 7, 8, 9} {
 			clear(n.Fixed[4*i:][:4])
 		}
@@ -233,9 +234,9 @@ func tables(t *testing.T, exe []byte) []needed {
 			}
 			data := tab.funcdata[at:]
 			switch kind {
-			case 0, 1: // runtime.stackmap: how many, how many bits each
+			case 0, 1: // runtime.stackmap: count, bits of each
 				data = data[:8+word(data, 0)*((word(data, 1)+7)/8)]
-			case 2: // how many, four words each
+			case 2: // count, four words each
 				data = data[:4+16*word(data, 0)]
 			case 3:
 				for i := range highest(n.PCData[2]) + 1 {
@@ -255,7 +256,7 @@ func tables(t *testing.T, exe []byte) []needed {
 	return all
 }
 
-// opened opens a program of the Go that runs the tests.
+// opened opens a program built by the Go that runs the tests.
 func opened(t testing.TB, exe []byte) *executable {
 	t.Helper()
 	info, err := buildinfo.Read(bytes.NewReader(exe))
@@ -318,7 +319,7 @@ func TestShortName(t *testing.T) {
 	}
 }
 
-// TestNotLean are programs that are left alone.
+// TestNotLean has programs that lean must leave unchanged.
 func TestNotLean(t *testing.T) {
 	exe := torture(t, processors[0])
 	p := opened(t, exe)
@@ -391,7 +392,7 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// TestLeanTwice has nothing left to take out the second time.
+// TestLeanTwice: a second run removes nothing more.
 func TestLeanTwice(t *testing.T) {
 	once := lean(t, torture(t, processors[0]))
 	if twice := lean(t, once); !bytes.Equal(twice, once) {
@@ -399,7 +400,7 @@ func TestLeanTwice(t *testing.T) {
 	}
 }
 
-// patched returns a copy with one byte another.
+// patched returns a copy with one byte changed.
 func patched(exe []byte, at uint64, b byte) []byte {
 	exe = bytes.Clone(exe)
 	exe[at+3] ^= b + 1
@@ -411,7 +412,7 @@ var fuzzed struct {
 	exe []byte
 }
 
-// FuzzLean changes words of the tables and of what points to them.
+// FuzzLean changes words of the tables and of the data that points to them.
 func FuzzLean(f *testing.F) {
 	fuzzed.Do(func() { fuzzed.exe = torture(f, processors[0]) })
 	p := opened(f, fuzzed.exe)

@@ -14,16 +14,16 @@ import (
 	"strconv"
 )
 
-// A report of a crash names a function on one line, with its arguments or as what
-// created a goroutine, and on the next how far in it the program was.
+// A crash report names a function on one line: with its arguments, or as the creator of a
+// goroutine. The next line has the offset in the function.
 var (
 	reportFunction = regexp.MustCompile(`^(?:created by )?(.+?)(?:\([^()]*\)| in goroutine \d+)?$`)
 	reportOffset   = regexp.MustCompile(`^\t\?:0 \+0x([0-9a-f]+)`)
 )
 
-// linesOf copies the report of a crash of a program that withoutLines made, with
-// file and line behind each offset. exe is what the program was made from. What it
-// does not know it copies as it is.
+// linesOf copies the crash report of a program that withoutLines made. It adds file and line
+// to each offset. exe is the program before withoutLines. Lines that it does not know are
+// copied unchanged.
 func linesOf(exe []byte, report io.Reader, out io.Writer) error {
 	file, err := elf.NewFile(bytes.NewReader(exe))
 	if err != nil {
@@ -59,7 +59,7 @@ func linesOf(exe []byte, report io.Reader, out io.Writer) error {
 				return fmt.Errorf("%q: %w", line, err)
 			}
 			for _, entry := range entries[function] {
-				// What called lies before what is returned to.
+				// The offset is the return address. The call is before it.
 				if source, n, f := table.PCToLine(entry + offset - 1); f != nil && f.Entry == entry {
 					line += fmt.Sprintf(" %s:%d", source, n)
 				}

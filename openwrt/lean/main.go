@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Command lean makes a Go program for MIPS or 32-bit ARM smaller on a router's
-// flash: it takes out of the program what only the report of a crash reads.
+// Command lean makes a Go program for MIPS or 32-bit ARM smaller on a router's flash. It
+// removes the data that only a crash report reads.
 //
 //	lean PROGRAM                    change the program in place
 //	lean -lines PROGRAM < REPORT    give a crash report its lines back
 //
-// A program that it does not know in every detail is left as it is, and one line
-// says why; that is no failure.
+// If a program is not exactly as expected, lean leaves it unchanged and prints one line with
+// the reason. That is no failure.
 package main
 
 import (

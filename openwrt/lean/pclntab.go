@@ -12,24 +12,24 @@ import (
 	"strings"
 )
 
-// A layout is what differs in the tables of Go's versions: where two addresses are
-// in runtime.moduledata, in words.
+// A layout has the differences between the tables of Go's versions: the indexes of two words
+// in runtime.moduledata.
 type layout struct {
 	funcdata int // gofunc
 	end      int // epclntab
 }
 
-// layouts are the versions of Go whose tables are known. To add one, compare the
-// sources of Go: runtime/symtab.go (pcHeader, moduledata), runtime/runtime2.go
-// (_func), internal/abi/symtab.go, and run the tests with it.
+// layouts has the versions of Go whose tables are known. To add one, compare Go's sources
+// runtime/symtab.go (pcHeader, moduledata), runtime/runtime2.go (_func) and
+// internal/abi/symtab.go, and run the tests with that version.
 var layouts = map[string]layout{
 	"go1.26": {funcdata: 40, end: 41},
 	"go1.27": {funcdata: 43, end: 44},
 }
 
-// layoutOf returns the layout for a version of Go, as it calls itself: a release
-// ("go1.26.8"), or one with experiments ("go1.26.8-X:name"). What is not
-// released yet may still change, and is not known.
+// layoutOf returns the layout for a version of Go, in Go's own form: a release ("go1.26.8"),
+// or a release with experiments ("go1.26.8-X:name"). Unreleased versions are refused, because
+// their tables may still change.
 func layoutOf(version string) (layout, error) {
 	if m := releaseVersion.FindStringSubmatch(version); m != nil {
 		if l, ok := layouts[m[1]]; ok {
@@ -49,30 +49,30 @@ const (
 	sizeFunc    = 44 // bytes of _func before its two lists
 	sizeCall    = 16 // bytes of a call in a tree of inlined calls
 
-	pcdataInlTree = 2 // which call of the tree an instruction belongs to
-	pcdataArgLive = 3 // read by crash reports alone
+	pcdataInlTree = 2 // index in the tree of the call that an instruction belongs to
+	pcdataArgLive = 3 // only crash reports read it
 
 	funcdataInlTree = 3 // the tree of inlined calls
-	funcdataArgInfo = 5 // read by crash reports or the tracer, as those behind it
+	funcdataArgInfo = 5 // only crash reports or the tracer read it and those after it
 
 	noFuncdata = ^uint32(0)
 )
 
-// The words of a _func that are changed or looked at.
+// The words of a _func that lean reads or changes.
 const (
 	funcName      = 1
 	funcSP        = 4
 	funcFile      = 5
 	funcLine      = 6
-	funcPCData    = 7 // how many
+	funcPCData    = 7 // count
 	funcUnit      = 8
 	funcStartLine = 9
 
-	funcFuncdata = 43 // how many; a byte, not a word
+	funcFuncdata = 43 // count; a byte, not a word
 )
 
-// A pclntab is Go's table of functions and program counters, in the parts that it
-// consists of, in their order. Lists of source files lie between names and pctab.
+// A pclntab is Go's table of functions and program counters, split into its parts, in their
+// order. The lists of source files are between names and pctab.
 type pclntab struct {
 	order    binary.ByteOrder
 	header   []byte
@@ -81,10 +81,10 @@ type pclntab struct {
 	funcs    []byte // the index, pairs of entry and offset, then the _funcs
 	funcdata []byte // stack maps, records of objects, trees of inlined calls
 	find     []byte // buckets of the index
-	count    int    // of functions
+	count    int    // number of functions
 }
 
-// sequence returns the pairs that begin at an offset of pctab, with their end.
+// sequence returns the pairs that start at an offset of pctab, with the end mark.
 func (t *pclntab) sequence(at uint32) ([]byte, error) {
 	rest := t.pctab[min(int(at), len(t.pctab)):]
 	for n := 0; ; {
@@ -103,7 +103,7 @@ func (t *pclntab) sequence(at uint32) ([]byte, error) {
 	}
 }
 
-// highest returns the highest value of a sequence, whose values begin at -1.
+// highest returns the highest value of a sequence. Its values start at -1.
 func highest(sequence []byte) int {
 	value, most := -1, -1
 	for n := 0; n < len(sequence)-1; {
@@ -127,7 +127,7 @@ func (t *pclntab) name(at uint32) (string, error) {
 	return string(rest[:end]), nil
 }
 
-// A function is a _func with its two lists: offsets in pctab, 0 for none, and in
+// A function is a _func with its two lists: offsets in pctab (0 for none) and offsets in
 // funcdata.
 type function struct {
 	fixed    []byte

@@ -7,13 +7,13 @@ import (
 	"encoding/binary"
 )
 
-// An adbWriter builds the database that heads a package of apk-tools 3: a
-// buffer of little-endian values that refer to each other by offset. A value is
-// 32 bits, of which the upper four are its type; what does not fit into the
-// other 28 is stored, and the value is its offset.
+// An adbWriter builds the database at the start of a package of apk-tools 3: a buffer of
+// little-endian values that refer to each other by offset. A value has 32 bits, and the upper
+// four are its type. Data that does not fit into the other 28 bits is stored elsewhere in the
+// buffer, and the value is its offset.
 type adbWriter struct {
 	buf []byte
-	// stored finds what is there already. apk-tools stores equal values once.
+	// stored has the offsets of the data stored so far. apk-tools stores equal data once.
 	stored map[string]uint32
 }
 
@@ -55,7 +55,7 @@ func (w *adbWriter) data(data []byte, align int) uint32 {
 	return offset
 }
 
-// encodeBlob returns a blob as it is stored, behind its length.
+// encodeBlob returns a blob in its stored form: the length, then the data.
 func encodeBlob(b []byte) (kind uint32, data []byte, align int) {
 	switch {
 	case len(b) > 0xffff:
@@ -77,8 +77,8 @@ func (w *adbWriter) blob(b []byte) adbVal {
 
 func (w *adbWriter) text(s string) adbVal { return w.blob([]byte(s)) }
 
-// hole stores a blob of zeros that nothing else refers to, and returns where
-// its bytes are, so that they can be filled in later.
+// hole stores a blob of zeros that no other value shares. It returns the offset of its bytes,
+// so that the caller can fill them in later.
 func (w *adbWriter) hole(size int) (val adbVal, at int) {
 	kind, data, align := encodeBlob(make([]byte, size))
 	offset := w.raw(data, align)
@@ -96,9 +96,9 @@ func (w *adbWriter) int(n uint64) adbVal {
 	}
 }
 
-// object stores the fields of an object, or the items of an array: there is a
-// type for arrays, but apk-tools does not write it. Field i of the schema is
-// vals[i-1]. Trailing nulls are left out, and an object of nulls is null.
+// object stores the fields of an object or the items of an array. There is a type for arrays,
+// but apk-tools does not write it. Field i of the schema is vals[i-1]. Trailing nulls are
+// left out, and an object with only nulls is null.
 func (w *adbWriter) object(vals ...adbVal) adbVal {
 	for len(vals) > 0 && vals[len(vals)-1] == 0 {
 		vals = vals[:len(vals)-1]
@@ -113,7 +113,7 @@ func (w *adbWriter) object(vals ...adbVal) adbVal {
 	return adbVal(adbObject | w.data(data, 4))
 }
 
-// finish sets the root value; the database is complete then.
+// finish sets the root value and returns the complete database.
 func (w *adbWriter) finish(root adbVal) []byte {
 	binary.LittleEndian.PutUint32(w.buf[4:], uint32(root))
 	return w.buf
@@ -126,8 +126,8 @@ const (
 	adbBlockMax  = 0x3fffffff
 )
 
-// writeBlock appends a block of the file: its type and length, the content, and
-// zeros up to a multiple of eight.
+// writeBlock appends a block of the file: its type and length, the content, and zeros up to a
+// multiple of eight bytes.
 func writeBlock(out *bytes.Buffer, kind uint32, parts ...[]byte) {
 	size := 4
 	for _, p := range parts {

@@ -15,23 +15,23 @@ import (
 	"strings"
 )
 
-// An apkFile is a package for apk-tools 3, with what an index says of it besides
-// what the pack says.
+// An apkFile is a package for apk-tools 3. The other fields are for the index; the pack does
+// not have them.
 type apkFile struct {
 	data      []byte
-	hash      [sha256.Size]byte // of the database: what apk knows the package by
+	hash      [sha256.Size]byte // of the database; apk identifies the package by it
 	installed uint64            // bytes
 }
 
-// Fields of a package's description in a database, beginning with 0.
+// Fields of a package's description in a database, counted from 0.
 const (
 	apkUniqueID  = 2
 	apkInstalled = 11
 	apkFileSize  = 12
 )
 
-// apkInfo stores what a database says of a package. The caller adds the fields that
-// are named above.
+// apkInfo returns the values of a package's description in a database. The caller adds the
+// fields named above.
 func (w *adbWriter) apkInfo(r *release, p *pack) []adbVal {
 	arch := p.arch
 	if arch == archAll {
@@ -50,19 +50,19 @@ func (w *adbWriter) apkInfo(r *release, p *pack) []adbVal {
 		0, // commit in a repository
 		0, // build time
 		0, // installed size
-		0, // size of the package, which an index has
+		0, // size of the package, only in an index
 		0, // priority among providers
 		w.dependencies(p.depends),
 		w.dependencies(p.provides),
 	}
 }
 
-// apk writes a package in the format of apk-tools 3, which OpenWrt 25.12 and
-// later use, without a signature: an index is signed. The package's unique id is
-// the hash of the database, computed with zeros where the id goes.
+// apk writes a package in the format of apk-tools 3, for OpenWrt 25.12 and later. It has no
+// signature, because the index is signed. The package's unique id is the hash of the
+// database, computed with zeros in place of the id.
 func (r *release) apk(p *pack) (*apkFile, error) {
-	// The file data follow in the order of the database's paths: by
-	// directory, then by name.
+	// The data of the files follow in the order of the database's paths: by directory, then
+	// by name.
 	files := append(apkLists(p), p.files...)
 	sortFiles(files)
 	byDir := map[string][]file{}
@@ -74,8 +74,8 @@ func (r *release) apk(p *pack) (*apkFile, error) {
 	}
 	dirs := append([]string{"/"}, directories(files)...)
 
-	// apk-tools stores what a package needs in this order; it could be any
-	// other, but the same bytes can be compared.
+	// apk-tools stores the values in this order. Another order would be valid too, but this
+	// one allows a comparison of bytes.
 	w := newADB()
 	info := w.apkInfo(r, p)
 	dirVals := make([]adbVal, len(dirs))
@@ -126,7 +126,7 @@ func (r *release) apk(p *pack) (*apkFile, error) {
 	return &apkFile{data: data, hash: sha256.Sum256(db), installed: size}, err
 }
 
-// deflate compresses a whole file, which its fourth byte then says.
+// deflate compresses a whole file and says so in its fourth byte.
 func deflate(raw []byte) ([]byte, error) {
 	var out bytes.Buffer
 	out.WriteString("ADBd")
@@ -153,7 +153,7 @@ func (w *adbWriter) acl(mode uint64) adbVal {
 	return w.object(w.int(mode), w.text("root"), w.text("root"))
 }
 
-// dependencies stores a list of names, which apk-tools expects sorted.
+// dependencies stores a list of names. apk-tools expects it sorted.
 func (w *adbWriter) dependencies(names []string) adbVal {
 	byName := map[string]adbVal{}
 	for _, name := range names {
@@ -166,9 +166,8 @@ func (w *adbWriter) dependencies(names []string) adbVal {
 	return w.object(vals...)
 }
 
-// apkLists are the files in which OpenWrt's scripts look up what opkg knew:
-// the users to make, the files, and the configuration files with the hashes
-// that they were delivered with.
+// apkLists are the files that give OpenWrt's scripts the data that opkg had itself: the users
+// to create, the list of files, and the configuration files with their original hashes.
 func apkLists(p *pack) []file {
 	base := "/lib/apk/packages/" + p.name
 	list := func(suffix, text string) file {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// An output collects the packages that are written to a directory.
+// An output collects the packages written to a directory.
 type output struct {
 	dir  string
 	sums []string
@@ -29,8 +29,8 @@ func (o *output) write(name string, data []byte) error {
 	return os.WriteFile(filepath.Join(o.dir, name), data, 0o644)
 }
 
-// finish writes the checksums, in the form that `sha256sum -c` reads, under the
-// given name.
+// finish writes a file of checksums with the given name, in the form that `sha256sum -c`
+// reads.
 func (o *output) finish(name string) error {
 	slices.SortFunc(o.sums, func(a, b string) int {
 		return strings.Compare(a[sha256.Size*2:], b[sha256.Size*2:])
@@ -83,8 +83,8 @@ func buildOpenWrt(r *release, dir, only string) error {
 	return os.WriteFile(filepath.Join(dir, "SIZES"), []byte(sizes.String()), 0o644)
 }
 
-// openWrt writes one package as ipk and, if the releases that use it want it,
-// as apk.
+// openWrt writes one package as ipk. It also writes an apk if the OpenWrt releases with apk
+// have the package.
 func (o *output) openWrt(r *release, p *pack, apk bool, sizes *sizeTable) error {
 	data, err := r.ipk(p)
 	if err != nil {

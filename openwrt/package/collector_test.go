@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestCollector runs the exporter's collector with a ubus that is made up: metrics of a
-// daemon that runs, with names that somebody chose to do harm, and of one that does not.
+// TestCollector runs the exporter's collector with a made-up ubus: for a running daemon whose
+// hosts have malicious names, and for a daemon that does not run.
 func TestCollector(t *testing.T) {
 	if _, err := exec.LookPath("lua5.1"); err != nil {
 		t.Skip("needs the program lua5.1")

@@ -9,14 +9,14 @@ const (
 client from reaching any peer outside, while all other traffic is untouched.`
 	daemonPath = "/usr/sbin/p2pwall"
 	configPath = "/etc/config/p2pwall"
-	// daemonUser has fixed numbers, as OpenWrt's packages do: its images are
-	// built without asking the router.
+	// daemonUser has fixed numbers, as in OpenWrt's own packages: OpenWrt builds its images
+	// without access to the router.
 	daemonUser = "p2pwall=1214:p2pwall=1214"
 )
 
-// daemonPostrm removes what opkg leaves: a directory that may have scripts of the
-// user, and the RAM disk. rpcd offers our object until it is told. An upgrade keeps
-// what is there, locks included.
+// daemonPostrm removes what opkg leaves behind: the hotplug directory, unless the user has
+// scripts in it, and the files on the RAM disk. rpcd offers our object until it gets a
+// signal. An upgrade keeps all files, locks included.
 const daemonPostrm = `rmdir "${IPKG_INSTROOT}/etc/hotplug.d/p2pwall" 2>/dev/null
 [ -n "${IPKG_INSTROOT}" ] || [ "${PKG_UPGRADE}" = 1 ] || {
 	rm -rf /var/run/p2pwall
@@ -25,23 +25,23 @@ const daemonPostrm = `rmdir "${IPKG_INSTROOT}/etc/hotplug.d/p2pwall" 2>/dev/null
 exit 0
 `
 
-// A flavour is the daemon's package for one kind of firewall. The binary is the
-// same, the dependencies are not: opkg can name alternatives, but would take
-// nftables for an iptables router wherever the feed has both.
+// A flavour is the daemon's package for one kind of firewall. Only the dependencies differ,
+// not the binary. opkg supports alternative dependencies. But if the feed had both, opkg
+// would choose nftables even for an iptables router.
 type flavour struct {
 	name      string
 	title     string
 	depends   []string
 	provides  []string
 	conflicts []string
-	apk       bool // OpenWrt releases with apk have it
+	apk       bool // OpenWrt releases with apk have the package
 }
 
 var flavours = []flavour{
 	{
-		// fw4, OpenWrt 22.03 and later. nftables is what both
-		// nftables-json and nftables-nojson provide. With the last,
-		// connections that began before a client was found are cut.
+		// fw4, OpenWrt 22.03 and later. Both nftables-json and nftables-nojson provide
+		// nftables. The last package lets the daemon cut connections that began before a
+		// client was found.
 		name:      "p2pwall",
 		title:     daemonTitle + " (nftables)",
 		depends:   []string{"nftables", "kmod-nft-queue", "kmod-nf-conntrack-netlink"},
@@ -49,8 +49,8 @@ var flavours = []flavour{
 		apk:       true,
 	},
 	{
-		// fw3. connbytes and connmark are in conntrack-extra, length is in
-		// ipopt, the raw table and the sets are kernel packages.
+		// fw3. connbytes and connmark are in conntrack-extra, and length is in ipopt. The raw
+		// table and the sets are in kernel packages.
 		name:  "p2pwall-iptables",
 		title: daemonTitle + " (iptables)",
 		depends: []string{
@@ -63,7 +63,7 @@ var flavours = []flavour{
 	},
 }
 
-// daemonPack is the daemon's package for an architecture.
+// daemonPack returns the daemon's package for an architecture.
 func (r *release) daemonPack(f flavour, arch string, binary []byte) (*pack, error) {
 	files, err := readTree(r.path("openwrt/files"))
 	if err != nil {

@@ -30,7 +30,7 @@ func buildDebian(r *release, dir, only string) error {
 	return out.finish("SHA256SUMS.debian")
 }
 
-// writeDebian writes the packages for some architectures into a folder of the output.
+// writeDebian writes the packages for some architectures into a directory of the output.
 func (r *release) writeDebian(out *output, folder string, targets ...target) error {
 	for _, t := range targets {
 		binary, _, err := r.compile(t)
@@ -50,7 +50,7 @@ func (r *release) writeDebian(out *output, folder string, targets ...target) err
 	return nil
 }
 
-// debianFiles are the files below openwrt/debian, and where they go.
+// debianFiles are the files below openwrt/debian, with their installed paths.
 var debianFiles = []struct {
 	name, path string
 	gzip       bool
@@ -65,8 +65,7 @@ var debianFiles = []struct {
 func (r *release) deb(arch string, binary []byte) ([]byte, error) {
 	p := &pack{
 		name: "p2pwall", arch: arch, section: "net", title: daemonTitle, description: daemonText,
-		// Which of the two loads the rules is a matter of the gateway's
-		// firewall.
+		// The gateway's firewall decides which of the two loads the rules.
 		depends: []string{"nftables | iptables", "systemd", "procps", "kmod"},
 	}
 	for _, f := range debianFiles {
@@ -133,14 +132,14 @@ func (r *release) deb(arch string, binary []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// debianChangelog is about the packaging, which has nothing to tell but where
-// the changes of the program stand.
+// debianChangelog is the changelog of the packaging. It only says where the changelog of the
+// program is.
 func (r *release) debianChangelog() []byte {
 	return fmt.Appendf(nil, "p2pwall (%s-%s) unstable; urgency=medium\n\n  * For what is new see CHANGELOG in the sources.\n\n -- %s  %s\n",
 		r.version, packageRelease, maintainer, r.time.UTC().Format(time.RFC1123Z))
 }
 
-// gzipped compresses without a name or a time.
+// gzipped compresses data, without a name or a time in the header.
 func gzipped(data []byte) []byte {
 	var out bytes.Buffer
 	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression)

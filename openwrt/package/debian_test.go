@@ -22,8 +22,8 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// readDeb takes a Debian package apart: an ar archive of the format's version
-// and two tar archives.
+// readDeb unpacks a Debian package: an ar archive with the version of the format and two tar
+// archives.
 func readDeb(t *testing.T, data []byte) *readPack {
 	t.Helper()
 	parts := map[string][]byte{}
@@ -133,7 +133,7 @@ func TestDebianPackages(t *testing.T) {
 	}
 }
 
-// The unit is looked at as it is installed, on top of this system.
+// TestUnit checks the unit as installed, in an overlay on this system.
 func TestUnit(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to lay the package over the system")
@@ -181,7 +181,7 @@ cd "$1/root" && shift 2 && exec chroot . "$@"`
 	}
 }
 
-// What the unit must say for the daemon's part of it.
+// TestUnitOptions checks options of the unit that the daemon depends on.
 func TestUnitOptions(t *testing.T) {
 	text, err := os.ReadFile("../debian/p2pwall.service")
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// iptablesPackages says which OpenWrt package brings a match or target of the
-// rules. What every iptables has, with its kernel modules, is in "iptables".
+// iptablesPackages says which OpenWrt package has a match or target of the rules. The matches
+// and targets that every iptables has, and their kernel modules, are in "iptables".
 var iptablesPackages = map[string]string{
 	"-m tcp": "iptables", "-m udp": "iptables", "-m mac": "iptables", "-m mark": "iptables", "-m conntrack": "iptables",
 	"-m comment": "iptables",
@@ -25,8 +25,7 @@ var iptablesPackages = map[string]string{
 	"-j CT": "kmod-ipt-raw",
 }
 
-// The rules use nothing whose package is not a dependency, and no dependency is
-// there for nothing.
+// Every package that the rules need is a dependency, and every dependency is needed.
 func TestIptablesDependencies(t *testing.T) {
 	files, err := filepath.Glob("../firewall/testdata/rules/iptables*")
 	if err != nil || len(files) == 0 {
@@ -36,7 +35,7 @@ func TestIptablesDependencies(t *testing.T) {
 	if flavours[1].name != "p2pwall-iptables" {
 		t.Fatal("the second flavour is another one")
 	}
-	// ipset makes the sets, and through the last connections are cut.
+	// ipset creates the sets. The last package is needed to cut connections.
 	needed := map[string]bool{"iptables": true, "ipset": true, "kmod-nf-conntrack-netlink": true}
 	use := regexp.MustCompile(`-(m|j) [a-zA-Z]+`)
 	for _, name := range files {
@@ -46,7 +45,7 @@ func TestIptablesDependencies(t *testing.T) {
 		}
 		for _, what := range use.FindAllString(string(text), -1) {
 			if chain := regexp.MustCompile(`-j [a-z]`); chain.MatchString(what) {
-				continue // to a chain of our own
+				continue // a jump to one of our chains
 			}
 			p, ok := iptablesPackages[what]
 			if !ok {

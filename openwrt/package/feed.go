@@ -18,10 +18,10 @@ import (
 	"strings"
 )
 
-// A feed is a folder of packages for one architecture, with the indexes by which
-// opkg and apk find them.
+// A feed is a directory of packages for one architecture, with the indexes that opkg and apk
+// read.
 type feed struct {
-	dir string // in the release, without "opkg" or "apk" before it
+	dir string // in the release, below "opkg" or "apk"
 
 	packages strings.Builder // opkg's index
 	apk      *adbWriter
@@ -32,8 +32,8 @@ func newFeed(dir string) *feed {
 	return &feed{dir: dir, apk: newADB(), apkInfos: map[string]adbVal{}}
 }
 
-// add writes a package into the feed: as ipk, and as apk if the releases of OpenWrt
-// that use it want it.
+// add writes a package into the feed: as ipk, and as apk if the OpenWrt releases with apk
+// have the package.
 func (f *feed) add(o *output, r *release, p *pack, apk bool) error {
 	data, err := r.ipk(p)
 	if err != nil {
@@ -44,7 +44,7 @@ func (f *feed) add(o *output, r *release, p *pack, apk bool) error {
 	if err != nil {
 		return err
 	}
-	// LuCI takes the line with the package's name for the beginning of a package.
+	// The name must come first: for LuCI, the line with the name starts a new package.
 	first := "Package: " + p.name + "\n"
 	fmt.Fprintf(&f.packages, "%sFilename: %s\nSize: %d\nSHA256sum: %x\n%s\n\n",
 		first, name, len(data), sha256.Sum256(data), strings.TrimRight(strings.Replace(control, first, "", 1), "\n"))
@@ -60,7 +60,7 @@ func (f *feed) add(o *output, r *release, p *pack, apk bool) error {
 	info[apkInstalled] = f.apk.int(a.installed)
 	info[apkFileSize] = f.apk.int(uint64(len(a.data)))
 	f.apkInfos[p.name] = f.apk.object(info...)
-	// apk makes the name of the file from those two.
+	// apk builds the name of the file from the package's name and version.
 	return o.write(path.Join("apk", f.dir, p.name+"-"+r.packageVersion()+".apk"), a.data)
 }
 
@@ -75,7 +75,7 @@ func (f *feed) finish(o *output, k *keys) error {
 		o.write(path.Join("apk", f.dir, "packages.adb"), apk))
 }
 
-// apkIndex is an index of apk-tools 3 with its signature.
+// apkIndex returns a signed index for apk-tools 3.
 func (f *feed) apkIndex(key *ecdsa.PrivateKey) ([]byte, error) {
 	const schema = "indx"
 	var infos []adbVal
@@ -85,8 +85,8 @@ func (f *feed) apkIndex(key *ecdsa.PrivateKey) ([]byte, error) {
 	description := f.apk.text("P2Pwall")
 	db := f.apk.finish(f.apk.object(description, f.apk.object(infos...)))
 
-	// The signature is of the schema, its own head and the hash of the database.
-	// Its head: version 0, SHA-512, and which key it is.
+	// The signature covers the schema, its own head and the hash of the database. The head
+	// has version 0, SHA-512, and the id of the key.
 	public, err := key.PublicKey.Bytes()
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (f *feed) apkIndex(key *ecdsa.PrivateKey) ([]byte, error) {
 	head := append([]byte{0, 4}, id[:16]...)
 	sum := sha512.Sum512(db)
 	signed := sha512.Sum512(slices.Concat([]byte(schema), head, sum[:]))
-	// Without a source of random numbers the same data have the same signature.
+	// Without a random source, the same data gives the same signature.
 	signature, err := key.Sign(nil, signed[:], crypto.SHA512)
 	if err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func (f *feed) apkIndex(key *ecdsa.PrivateKey) ([]byte, error) {
 	return deflate(out.Bytes())
 }
 
-// ipkControl reads the description of a package out of it.
+// ipkControl returns the description of a package from its ipk.
 func ipkControl(ipk []byte) (string, error) {
 	control, err := tarMember(ipk, "control.tar.gz")
 	if err != nil {

@@ -21,8 +21,8 @@ func golden(t *testing.T, name string) []byte {
 	return data
 }
 
-// testdata/mkpkg.adb is what `apk mkpkg` of apk-tools 3.0.5 made of the same
-// files and fields, decompressed.
+// testdata/mkpkg.adb is the decompressed output of `apk mkpkg` of apk-tools 3.0.5 for the
+// same files and fields.
 func TestAPKIsWhatMkpkgWrites(t *testing.T) {
 	r := &release{version: "1.2.3", time: time.Unix(1700000000, 0)}
 	p := &pack{
@@ -65,7 +65,7 @@ func common(a, b []byte) int {
 	return n
 }
 
-// testdata/p2pwall.lmo is what LuCI's po2lmo made of testdata/p2pwall.po.
+// testdata/p2pwall.lmo is the output of LuCI's po2lmo for testdata/p2pwall.po.
 func TestCompilePOIsWhatPo2lmoWrites(t *testing.T) {
 	got, err := compilePO(string(golden(t, "p2pwall.po")))
 	if err != nil {

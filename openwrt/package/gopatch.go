@@ -12,10 +12,9 @@ import (
 	"strings"
 )
 
-// timePatch corrects Go 1.26 before 1.26.11 on big-endian MIPS, where the runtime
-// sleeps wrongly; it says more itself. It is the patch that a feed puts into its
-// Go. Here the sources of Go stay as they are, and the build gets a patched copy of
-// the one file.
+// timePatch corrects Go 1.26 before 1.26.11 on big-endian MIPS, where the runtime sleeps for
+// wrong times. The patch itself explains more. A feed applies the patch to its Go. This
+// command leaves Go's sources unchanged and gives the build a patched copy of the one file.
 const timePatch = "openwrt/golang-patches/010-runtime-give-mips-times-of-64-bits.patch"
 
 // A goPatch is a patch of one hunk.
@@ -51,10 +50,9 @@ func readPatch(name string) (goPatch, error) {
 	return p, nil
 }
 
-// patchedGo prepares a build with the patch, where the Go that is here needs it: it
-// returns arguments for go build, the variables of its environment, and the go
-// command. Without need that is the go command alone. Files that are written go to
-// dir.
+// patchedGo prepares a build with the patch, if the installed Go needs it. It returns the go
+// command, arguments for go build, and variables for its environment. If no patch is needed,
+// it returns only the go command. It writes files into dir.
 func (r *release) patchedGo(t target, dir string) (command string, args, env []string, err error) {
 	if !slices.Contains(t.env, "GOARCH=mips") && !slices.Contains(t.env, "GOARCH=mipsle") {
 		return "go", nil, nil, nil
@@ -64,13 +62,13 @@ func (r *release) patchedGo(t target, dir string) (command string, args, env []s
 		return "", nil, nil, err
 	}
 	where := exec.Command("go", "env", "GOROOT")
-	where.Dir = r.root // go.mod may ask for another Go
+	where.Dir = r.root // go.mod may select another Go
 	out, err := where.Output()
 	if err != nil {
 		return "", nil, nil, fmt.Errorf("go env GOROOT: %w", err)
 	}
-	// Go refuses to replace a file below its module cache, where a downloaded Go
-	// lies. It goes by the name, and takes that of a link.
+	// Go refuses to replace a file below its module cache, and a downloaded Go is there. Go
+	// looks only at the file's name, so a link outside the cache works.
 	root := filepath.Join(dir, "go")
 	if err := os.Symlink(strings.TrimSpace(string(out)), root); err != nil {
 		return "", nil, nil, err

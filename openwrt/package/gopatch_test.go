@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// inOrder has 64 bits where the kernel reads nanoseconds of 64 bits. That it helps
-// is shown on the emulated router ("sleeps").
+// inOrder matches a struct with 64 bits where the kernel reads 64 bits of nanoseconds. The
+// emulated router shows that this helps ("sleeps").
 var inOrder = regexp.MustCompile(`type timespec struct \{\n\ttv_sec +int64\n\ttv_nsec +int64\n\}`)
 
 func TestPatchedGo(t *testing.T) {
@@ -61,9 +61,9 @@ func TestPatchedGo(t *testing.T) {
 	}
 }
 
-// A downloaded Go lies in the module cache, below which Go replaces no file. A
-// build whose Go lies there has the patch all the same. The program is one that
-// needs no module, since the cache is another.
+// A downloaded Go is in the module cache, and Go replaces no file below that. The build must
+// have the patch nevertheless. The test builds a program that needs no modules, because it
+// uses another cache.
 func TestPatchedGoInModuleCache(t *testing.T) {
 	r := testRelease(t)
 	out, err := exec.Command("go", "env", "GOROOT").Output()

@@ -10,7 +10,7 @@ import (
 	"github.com/goreleaser/nfpm/v2/ipk"
 )
 
-// ipk writes a package in opkg's format, for OpenWrt to 24.10.
+// ipk writes a package in opkg's format, for OpenWrt up to 24.10.
 func (r *release) ipk(p *pack) ([]byte, error) {
 	s, err := newStage()
 	if err != nil {

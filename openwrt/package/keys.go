@@ -19,15 +19,15 @@ import (
 	"strings"
 )
 
-// The keys of a release are two, because opkg and apk know different kinds. They are
-// made at the first release, and lie outside the checkout. Who has them can put any
-// program on every router that has this feed.
+// keys are the two keys of a release: opkg and apk use different kinds. The first release
+// creates them, outside the checkout. Anybody who has them can install any program on every
+// router that uses this feed.
 type keys struct {
 	opkg *usignKey
 	apk  *ecdsa.PrivateKey
 }
 
-// Names of the secret keys in their folder, and of the public ones in a release.
+// Names of the secret keys in their directory, and of the public keys in a release.
 const (
 	opkgSecret = "p2pwall.sec"
 	opkgPublic = "p2pwall.pub"
@@ -35,7 +35,7 @@ const (
 	apkPublic  = "p2pwall.pem"
 )
 
-// openKeys reads the keys from a folder, and makes those that are not there.
+// openKeys reads the keys from a directory, and creates missing ones.
 func openKeys(dir, checkout string) (*keys, error) {
 	if dir == "" {
 		config, err := os.UserConfigDir()
@@ -67,8 +67,8 @@ func openKeys(dir, checkout string) (*keys, error) {
 		func(text []byte) (err error) { k.apk, err = parseAPKKey(text); return err }, newAPKKey)
 }
 
-// outside reports an error if a folder lies in the checkout, where a key might be
-// committed.
+// outside reports an error if a directory is in the checkout, where somebody might commit a
+// key.
 func outside(dir, checkout string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -84,7 +84,7 @@ func outside(dir, checkout string) error {
 	return nil
 }
 
-// keyFile reads a key from a file. If there is no file, a key is made and written.
+// keyFile reads a key from a file. If there is no file, it creates a key and writes it.
 func keyFile(name string, parse func([]byte) error, make func() ([]byte, error)) error {
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -104,8 +104,8 @@ func keyFile(name string, parse func([]byte) error, make func() ([]byte, error))
 	return nil
 }
 
-// A usignKey signs for opkg, in the format of OpenWrt's usign and OpenBSD's signify:
-// a line of comment, and base64 of "Ed", the key's number, and key or signature.
+// A usignKey signs for opkg, in the format of OpenWrt's usign and OpenBSD's signify: a
+// comment line, then base64 of "Ed", the key's number, and the key or signature.
 type usignKey struct {
 	number [8]byte
 	key    ed25519.PrivateKey
@@ -129,8 +129,8 @@ func usignText(comment string, parts ...[]byte) []byte {
 	return fmt.Appendf(nil, "untrusted comment: %s\n%s\n", comment, base64.StdEncoding.EncodeToString(data))
 }
 
-// A secret key that no password protects: "BK", no rounds, a salt that is not used,
-// and a checksum.
+// secret returns the secret key without a password: "BK", zero rounds, an unused salt, and a
+// checksum.
 func (k *usignKey) secret() []byte {
 	sum := sha512.Sum512(k.key)
 	return usignText("private key "+k.name(), []byte("EdBK"), make([]byte, 4+16), sum[:8], k.number[:], k.key)
@@ -151,7 +151,7 @@ func parseUsignKey(text []byte) (*usignKey, error) {
 	return k, nil
 }
 
-// name is the key's number, which is the name of its file in /etc/opkg/keys.
+// name returns the key's number. The key's file in /etc/opkg/keys has this name.
 func (k *usignKey) name() string { return fmt.Sprintf("%x", k.number) }
 
 func (k *usignKey) public() []byte {

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// Every shell script is clean; busybox's shell is close to dash.
+// Every shell script passes shellcheck. It checks for dash, because busybox's shell is close
+// to that.
 func TestShellcheck(t *testing.T) {
 	if _, err := exec.LookPath("shellcheck"); err != nil {
 		t.Skip("needs shellcheck")
@@ -60,7 +61,7 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal(text, &sets); err != nil {
 		t.Fatal(err)
 	}
-	// ujail leaves a set that is not named as it is for root.
+	// ujail does not restrict a capability set that the file leaves out.
 	for _, name := range []string{"bounding", "effective", "ambient", "permitted", "inheritable"} {
 		if got := strings.Join(sets[name], " "); got != "CAP_NET_ADMIN CAP_NET_RAW" {
 			t.Errorf("the %s set is %q", name, got)

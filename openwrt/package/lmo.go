@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// A message is an entry of a gettext catalog. Strings are as LuCI looks them
-// up: \" and \\ are resolved, other escapes stay as they are written.
+// A message is an entry of a gettext catalog. Strings are in the form that LuCI looks up: \"
+// and \\ are resolved, and other escapes stay.
 type message struct {
 	context, id, plural string
 	hasContext          bool
 	values              []string
 }
 
-// compilePO turns a gettext catalog into LuCI's binary form: the translations,
-// each padded to four bytes, an index sorted by the hash of the key, and the
-// offset of the index.
+// compilePO translates a gettext catalog into LuCI's binary form: the translations, each
+// padded to a multiple of four bytes, an index sorted by the hash of the key, and the offset
+// of the index.
 func compilePO(text string) ([]byte, error) {
 	messages, err := parsePO(text)
 	if err != nil {
@@ -53,7 +53,7 @@ func compilePO(text string) ([]byte, error) {
 			if m.plural != "" {
 				key += fmt.Sprintf("\x02%d", i)
 			}
-			// A translation that says the same takes no room.
+			// A translation equal to its key is left out.
 			if k := lmoHash(key); k != lmoHash(value) {
 				add(k, uint32(len(m.values)), value)
 			}
@@ -69,8 +69,8 @@ func compilePO(text string) ([]byte, error) {
 	return binary.BigEndian.AppendUint32(out, at), nil
 }
 
-// pluralForms is the rule for plurals in a catalog's header, whose lines end in
-// a written \n.
+// pluralForms returns the plural rule from a catalog's header. The lines of the header end
+// with a literal \n.
 func pluralForms(header []string) (string, bool) {
 	if len(header) == 0 {
 		return "", false
@@ -137,8 +137,8 @@ func unquotePO(s string) (string, error) {
 	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(s[1 : len(s)-1]), nil
 }
 
-// lmoHash is the hash of LuCI's catalogs, Paul Hsieh's SuperFastHash seeded with
-// the length.
+// lmoHash is the hash of LuCI's catalogs: Paul Hsieh's SuperFastHash with the length as its
+// seed.
 func lmoHash(s string) uint32 {
 	if s == "" {
 		return 0

@@ -13,18 +13,19 @@ import (
 
 const luciDir = "openwrt/luci-app-p2pwall"
 
-// luciPostrm removes the app's own folders, which opkg leaves, and tells rpcd.
+// luciPostrm removes the app's own directories, which opkg leaves behind, and sends rpcd a
+// signal.
 const luciPostrm = `rmdir "${IPKG_INSTROOT}/www/luci-static/resources/p2pwall" 2>/dev/null
 rmdir "${IPKG_INSTROOT}/www/luci-static/resources/view/p2pwall" 2>/dev/null
 [ -n "${IPKG_INSTROOT}" ] || [ "${PKG_UPGRADE}" = 1 ] || /usr/bin/killall -q -HUP rpcd
 exit 0
 `
 
-// languages are the names under which LuCI offers a translation.
+// languages are the names of the translations in LuCI.
 var languages = map[string]string{"de": "Deutsch (German)"}
 
-// luciPacks are the packages of the LuCI app: the app, and one for each
-// language that it is translated to. A tree without the app has none.
+// luciPacks returns the packages of the LuCI app: the app, and one for each translation. It
+// returns none if the tree has no app.
 func (r *release) luciPacks() ([]*pack, error) {
 	if _, err := os.Stat(r.path(luciDir)); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

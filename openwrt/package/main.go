@@ -48,7 +48,7 @@ func run(args []string) error {
 	return buildOpenWrt(release, *out, *only)
 }
 
-// addLines has a crash report say where in the source it happened.
+// addLines adds the lines of the source to a crash report.
 func addLines(r *release, arch string) error {
 	targets, err := choose(openWrtTargets, arch)
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 	"sort"
 )
 
-// A pack is a package before it takes a format.
+// A pack is a package, independent of its format.
 type pack struct {
 	name        string
-	arch        string // as the package manager names it, archAll for any
+	arch        string // the package manager's name for it; archAll for any
 	section     string
 	title       string
 	description string
@@ -21,24 +21,22 @@ type pack struct {
 	provides    []string
 	conflicts   []string
 	user        string // OpenWrt's Require-User: user=uid:group=gid
-	postrm      string // body of a script for after the removal, or empty
+	postrm      string // body of a script that runs after the removal, or ""
 	files       []file
 }
 
-// archAll is the architecture of a package without machine code. apk calls it
-// noarch.
+// archAll is the architecture of a package without machine code. apk's name for it is noarch.
 const archAll = "all"
 
-// A file is a regular file of a package. Directories follow from the paths.
+// A file is a regular file of a package. Its path implies its directories.
 type file struct {
 	path string // absolute
 	mode fs.FileMode
-	conf bool // the user's to change: kept when the package is upgraded
+	conf bool // the user may change it: an upgrade keeps it
 	data []byte
 }
 
-// readTree returns the files below a directory, with the paths that they have
-// in it. Git knows one mode bit, so executables get 0755 and all else 0644.
+// readTree returns the files below a directory, with paths relative to it.
 func readTree(dir string) ([]file, error) {
 	var files []file
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
@@ -63,8 +61,8 @@ func readTree(dir string) ([]file, error) {
 	return files, err
 }
 
-// fileMode is the mode that a file of the checkout gets in a package. Git knows
-// one mode bit, so executables get 0755 and all else 0644.
+// fileMode returns the mode of a checkout's file in a package. Git stores only the executable
+// bit, so executables get 0755 and all others 0644.
 func fileMode(name string) (fs.FileMode, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -80,7 +78,7 @@ func sortFiles(files []file) {
 	sort.Slice(files, func(i, j int) bool { return files[i].path < files[j].path })
 }
 
-// directories returns every directory above the files, "/" excluded, sorted.
+// directories returns every directory above the files, without "/", sorted.
 func directories(files []file) []string {
 	seen := map[string]bool{}
 	for _, f := range files {

@@ -20,15 +20,15 @@ import (
 	"testing"
 )
 
-// What a router's flash allows, in bytes. The routers that are short of it have
-// MIPS processors.
+// Size limits for a router's flash, in bytes. The routers with little flash have MIPS
+// processors.
 const (
 	maxIPK      = 1_300_000
 	maxSquashfs = 872 << 10
 	maxLuCI     = 40_000
 
-	// With the lines of the source, if openwrt/lean does not know the version of
-	// Go.
+	// Limits with the lines of the source, for a version of Go that openwrt/lean does not
+	// know.
 	maxIPKLines      = 1_500_000
 	maxSquashfsLines = 970 << 10
 )
@@ -48,8 +48,7 @@ var builds struct {
 	err error
 }
 
-// built builds OpenWrt's packages once for all tests and returns their
-// directory.
+// built builds OpenWrt's packages once for all tests and returns their directory.
 func built(t *testing.T) string {
 	t.Helper()
 	builds.Do(func() {
@@ -85,7 +84,7 @@ func readBuilt(t *testing.T, name string) []byte {
 	return data
 }
 
-// daemonLayout is every file of the daemon's package with its mode.
+// daemonLayout has every file of the daemon's package with its mode.
 var daemonLayout = map[string]fs.FileMode{
 	"/etc/capabilities/p2pwall.json":   0o644,
 	"/etc/config/p2pwall":              0o600,
@@ -191,7 +190,7 @@ func checkLayout(t *testing.T, p *readPack, want map[string]fs.FileMode, owner s
 	}
 }
 
-// checkLists compares what OpenWrt's scripts read with what is in the package.
+// checkLists compares the lists for OpenWrt's scripts with the package's content.
 func checkLists(t *testing.T, p *readPack) {
 	t.Helper()
 	list := func(name string) string { return string(p.files["/lib/apk/packages/p2pwall."+name].data) }
@@ -214,7 +213,7 @@ func checkLists(t *testing.T, p *readPack) {
 	}
 }
 
-// elfTargets is what an executable for each architecture must be.
+// elfTargets has the properties of an executable for each architecture.
 var elfTargets = map[string]struct {
 	machine elf.Machine
 	class   elf.Class
@@ -232,8 +231,7 @@ var elfTargets = map[string]struct {
 	"armhf":                    {elf.EM_ARM, elf.ELFCLASS32, elf.ELFDATA2LSB},
 }
 
-// goSettings finds what the compiler was told, which it writes into the
-// executable.
+// goSettings finds the compiler's settings, which the compiler writes into the executable.
 var goSettings = regexp.MustCompile(`build\t(GO[A-Z0-9]+)=([a-z0-9,]+)\n`)
 
 func checkBinary(t *testing.T, data []byte, target target) {
@@ -266,7 +264,7 @@ func checkBinary(t *testing.T, data []byte, target target) {
 	}
 }
 
-// goal is the goal for a size: one of a lean program, or one with the lines of the
+// goal returns one of two size limits: for a lean program, or for one with the lines of the
 // source.
 func goal(t *testing.T, lean, lines int) int {
 	if bytes.Contains(readBuilt(t, "SIZES"), []byte(" keeps the lines of its source")) {
@@ -315,7 +313,7 @@ func TestSums(t *testing.T) {
 	}
 }
 
-// The second build has its own directories and another working directory.
+// The second build uses other directories and another working directory.
 func TestReproducible(t *testing.T) {
 	first := built(t)
 	second := t.TempDir()
@@ -329,7 +327,7 @@ func TestReproducible(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if e.Name() == "SIZES" { // of a file system with times in it
+		if e.Name() == "SIZES" { // from a file system that contains times
 			continue
 		}
 		a, errA := os.ReadFile(filepath.Join(first, e.Name()))

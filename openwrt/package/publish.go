@@ -17,9 +17,9 @@ import (
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// sameProgram names further architectures of OpenWrt (DISTRIB_ARCH) whose routers run
-// the program of one that is built for. A package manager takes a package only under
-// its own architecture's name, so each has a feed of its own.
+// sameProgram names more OpenWrt architectures (DISTRIB_ARCH) whose routers can run the
+// program of a target. Each has its own feed, because a package manager only takes packages
+// with its own architecture's name.
 var sameProgram = map[string][]string{
 	"mips_24kc":                {"mips_mips32"},
 	"mipsel_24kc":              {"mipsel_24kc_24kf", "mipsel_74kc", "mipsel_mips32"},
@@ -30,11 +30,12 @@ var sameProgram = map[string][]string{
 
 var releaseNumber = regexp.MustCompile(`^[0-9]+(\.[0-9]+)*$`)
 
-// makeRelease writes all of a release to a folder: a feed for every architecture,
-// Debian's packages, the source, the recipe for a feed with the source's hash, what is
-// new, and checksums with their signature.
+// makeRelease writes a whole release to a directory: a feed for every architecture, Debian's
+// packages, the source, the feed recipe with the source's hash, the changes of this version,
+// and signed checksums.
 //
-// With a list of architectures, separated by commas, only their feeds are written.
+// If only is set, it writes only the feeds of these architectures. They are separated by
+// commas.
 func makeRelease(r *release, version, dir, keyDir, only string) error {
 	if !releaseNumber.MatchString(version) {
 		return fmt.Errorf("%q is no version: write it as 1.2.3", version)
@@ -54,7 +55,7 @@ func makeRelease(r *release, version, dir, keyDir, only string) error {
 	if err != nil {
 		return err
 	}
-	// What an earlier try left would be offered too.
+	// Files of an earlier try would become part of the release.
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func (r *release) writeFeeds(o *output, k *keys, targets []target) error {
 	return nil
 }
 
-// writeSource writes the archive from which a feed builds, and returns its hash.
+// writeSource writes the source archive that a feed builds from, and returns its hash.
 func (r *release) writeSource(o *output) (string, error) {
 	name := "p2pwall-" + r.version
 	cmd := exec.Command("git", "-C", r.root, "archive", "--format=tar", "--prefix="+name+"/", "HEAD")
@@ -146,8 +147,8 @@ func (r *release) writeSource(o *output) (string, error) {
 	return fmt.Sprintf("%x", sha256.Sum256(archive)), o.write(name+".tar.gz", archive)
 }
 
-// writeRecipe writes what is submitted to a feed: the recipe with the version, the
-// commit and the hash of the source filled in, and the scripts of the feed's CI.
+// writeRecipe writes the files to submit to a feed: the recipe with the version, the commit
+// and the hash of the source filled in, and the scripts of the feed's CI.
 func (r *release) writeRecipe(o *output, hash string) error {
 	text, err := os.ReadFile(r.path("openwrt/Makefile"))
 	if err != nil {
@@ -175,8 +176,8 @@ func (r *release) writeRecipe(o *output, hash string) error {
 	return nil
 }
 
-// changes is the part of the changelog about this version: that with its number, or
-// else the newest, whose heading may say that it is not released yet.
+// changes returns the part of the changelog for this version. If no part has its number, it
+// returns the newest part: its heading may still say "unreleased".
 func (r *release) changes() ([]byte, error) {
 	text, err := os.ReadFile(r.path("CHANGELOG.md"))
 	if err != nil {

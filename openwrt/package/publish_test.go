@@ -23,7 +23,7 @@ import (
 	"testing"
 )
 
-// clone is the last commit in a checkout of its own, with a tag.
+// clone returns a separate checkout of the last commit, with a tag.
 func clone(t *testing.T, tag string) *release {
 	t.Helper()
 	from := testRelease(t)
@@ -43,7 +43,7 @@ func clone(t *testing.T, tag string) *release {
 	return r
 }
 
-// TestRelease makes one for two architectures and takes it as opkg and apk would.
+// TestRelease makes a release for two architectures and reads it like opkg and apk.
 func TestRelease(t *testing.T) {
 	r := clone(t, "v9.8.7")
 	if r.version != "9.8.7" {
@@ -95,7 +95,7 @@ func TestRelease(t *testing.T) {
 			info := db.list(db.list(root[2])[i+1])
 			names = append(names, string(db.blob(info[1]))+" "+string(db.blob(info[5])))
 			data := read(apk + string(db.blob(info[1])) + "-" + string(db.blob(info[2])) + ".apk")
-			// A package is known by the hash of its database, its first block.
+			// apk identifies a package by the hash of its database, which is the first block.
 			raw, err := io.ReadAll(flate.NewReader(bytes.NewReader(data[4:])))
 			if err != nil {
 				t.Fatal(err)
@@ -138,7 +138,7 @@ func TestRelease(t *testing.T) {
 		}
 	}
 
-	// The next release has the same keys, and with them the same bytes.
+	// The next release uses the same keys, so it has the same bytes.
 	again := filepath.Join(t.TempDir(), "again")
 	if err := makeRelease(r, "9.8.7", again, keyDir, "mips_24kc"); err != nil {
 		t.Fatal(err)
@@ -153,7 +153,7 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// verifyUsign checks a signature as usign does, by the layout of the two files alone.
+// verifyUsign checks a signature like usign. It knows only the layout of the two files.
 func verifyUsign(t *testing.T, public, signature, data []byte) {
 	t.Helper()
 	decode := func(text []byte, size int) []byte {
@@ -179,8 +179,7 @@ func verifyUsign(t *testing.T, public, signature, data []byte) {
 	}
 }
 
-// verifyAPKIndex checks the signature of an index as apk does, and returns its
-// database.
+// verifyAPKIndex checks the signature of an index like apk, and returns its database.
 func verifyAPKIndex(t *testing.T, public, index []byte) adbReader {
 	t.Helper()
 	block, _ := pem.Decode(public)
@@ -202,7 +201,7 @@ func verifyAPKIndex(t *testing.T, public, index []byte) adbReader {
 		t.Fatalf("the blocks are of kinds %d and %d", size>>30, head>>30)
 	}
 	sig := rest[4 : head&0x3fffffff]
-	// The last 65 bytes of the key are its point, whose hash names it.
+	// The last 65 bytes of the key are its point. The hash of the point is the key's id.
 	id := sha512.Sum512(block.Bytes[len(block.Bytes)-65:])
 	if sig[0] != 0 || sig[1] != 4 || !bytes.Equal(sig[2:18], id[:16]) {
 		t.Fatalf("signed by % x, the key is % x", sig[:18], id[:16])

@@ -17,9 +17,9 @@ import (
 	"testing"
 )
 
-// A readPack is a package as a package manager would find it.
+// A readPack is a package as a package manager reads it.
 type readPack struct {
-	fields  map[string]string // control fields, apk's by their ipk names
+	fields  map[string]string // control fields; those of apk under their ipk names
 	scripts map[string]string
 	conf    []string
 	files   map[string]readFile
@@ -64,7 +64,7 @@ func eachEntry(t *testing.T, archive []byte, f func(h *tar.Header, data []byte))
 	}
 }
 
-// readIPK takes an ipk apart: a gzip tar of the format's version and two more.
+// readIPK unpacks an ipk: a gzip tar with the version of the format and two more tars.
 func readIPK(t *testing.T, data []byte) *readPack {
 	t.Helper()
 	parts := map[string][]byte{}
@@ -114,7 +114,7 @@ func (p *readPack) readData(t *testing.T, archive []byte) {
 	})
 }
 
-// controlFields reads Debian's control syntax; of a description its first line.
+// controlFields reads Debian's control syntax. Of the description it keeps the first line.
 func controlFields(text string) map[string]string {
 	fields := map[string]string{}
 	for _, line := range strings.Split(text, "\n") {
@@ -125,12 +125,12 @@ func controlFields(text string) map[string]string {
 	return fields
 }
 
-// An adbReader follows the references of an apk's database.
+// An adbReader follows the references in an apk's database.
 type adbReader []byte
 
 func (r adbReader) word(at int) uint32 { return binary.LittleEndian.Uint32(r[at:]) }
 
-// list returns the values of an object or array, counted from one.
+// list returns the values of an object or array, with indexes from one.
 func (r adbReader) list(v uint32) []uint32 {
 	if v == 0 {
 		return make([]uint32, 32)
@@ -182,7 +182,7 @@ func (r adbReader) names(v uint32) string {
 	return strings.Join(names, ", ")
 }
 
-// readAPK takes an apk of format 3 apart, and checks the hashes that are in it.
+// readAPK unpacks an apk of format 3 and checks the hashes in it.
 func readAPK(t *testing.T, data []byte) *readPack {
 	t.Helper()
 	body, ok := bytes.CutPrefix(data, []byte("ADBd"))
@@ -215,7 +215,7 @@ func readAPK(t *testing.T, data []byte) *readPack {
 		"License": string(r.blob(info[6])), "Maintainer": string(r.blob(info[8])), "URL": string(r.blob(info[9])),
 		"Depends": r.names(info[15]), "Provides": r.names(info[16]),
 	}
-	// The unique id is the hash of the database with zeros in its place.
+	// The unique id is the hash of the database with zeros in place of the id.
 	id := bytes.Clone(r.blob(info[3]))
 	clear(r.blob(info[3]))
 	if sum := sha256.Sum256(r); !bytes.Equal(id, sum[:20]) {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// feedMake runs the feed's recipe with stubs of what OpenWrt includes, in
+// feedMake runs the feed's recipe. The files that OpenWrt includes are stubs in
 // testdata/feed.
 func feedMake(t *testing.T, r *release, env []string, args ...string) string {
 	t.Helper()
@@ -24,7 +24,7 @@ func feedMake(t *testing.T, r *release, env []string, args ...string) string {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("make", append([]string{"--no-print-directory", "-C", r.path("openwrt"), "TOPDIR=" + feed}, args...)...)
-	// What runs this test may be a make itself, whose variables are not meant.
+	// A make may run this test. Its variables must not reach the recipe.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS") })
 	cmd.Env = append(cmd.Env, env...)
 	out, err := cmd.CombinedOutput()
@@ -44,8 +44,8 @@ func goEnv(t *testing.T, name string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// TestRecipeBuildsThePackage runs the steps of the recipe on a copy of the sources,
-// and compares every file with the package that is made here, the program first.
+// TestRecipeBuildsThePackage runs the steps of the recipe on a copy of the sources. It
+// compares every file with the package made here, the program first.
 func TestRecipeBuildsThePackage(t *testing.T) {
 	r := testRelease(t)
 	for _, test := range []struct {
@@ -73,7 +73,7 @@ func TestRecipeBuildsThePackage(t *testing.T) {
 			}
 			copyGo(t, r.root, source)
 
-			// The Go of the feed is one that has the patch.
+			// The feed's Go has the patch.
 			command, args, env, err := r.patchedGo(targets[0], t.TempDir())
 			if err != nil {
 				t.Fatal(err)
@@ -124,8 +124,7 @@ func TestRecipeBuildsThePackage(t *testing.T) {
 	}
 }
 
-// copyGo copies the files of a directory that belong to the module, without the
-// directories in it.
+// copyGo copies the files in a directory that belong to the module, without subdirectories.
 func copyGo(t *testing.T, from, to string) {
 	t.Helper()
 	entries, err := os.ReadDir(from)
@@ -134,7 +133,7 @@ func copyGo(t *testing.T, from, to string) {
 	}
 	for _, e := range entries {
 		if ext := filepath.Ext(e.Name()); e.IsDir() || ext != ".go" && ext != ".mod" && ext != ".sum" {
-			// The configuration's packages lie below openwrt.
+			// Skip the directories below openwrt that the program does not need.
 			if !e.IsDir() || filepath.Base(from) != "openwrt" || slices.Contains([]string{"files", "lean", "package", "luci-app-p2pwall"}, e.Name()) {
 				continue
 			}
@@ -153,7 +152,7 @@ func copyGo(t *testing.T, from, to string) {
 	}
 }
 
-// checkFeedScripts runs what the feed's CI runs.
+// checkFeedScripts runs the scripts of the feed's CI.
 func checkFeedScripts(t *testing.T, r *release, bin string) {
 	t.Helper()
 	for _, test := range []struct {
@@ -172,8 +171,8 @@ func checkFeedScripts(t *testing.T, r *release, bin string) {
 	}
 }
 
-// TestRecipeAgrees compares what the recipe says of the packages with what is said
-// here, as make reads it.
+// TestRecipeAgrees compares the recipe's data about the packages, as make reads it, with the
+// data here.
 func TestRecipeAgrees(t *testing.T) {
 	r := testRelease(t)
 	for _, f := range flavours {

@@ -13,21 +13,21 @@ import (
 	"time"
 )
 
-// What every package says about itself.
+// Data that every package has.
 const (
 	maintainer = "P2Pwall developers <p2pwall@users.noreply.github.com>"
 	homepage   = "https://github.com/p2pwall/p2pwall"
 	license    = "GPL-2.0-or-later"
-	// packageRelease counts the packagings of one version.
+	// packageRelease is the number of the packaging of one version.
 	packageRelease = "1"
 )
 
-// release is what is being packaged: a checkout, its version, and the one time
-// that everything made of it carries.
+// release is the tree to package: a checkout, its version, and the one time that all packages
+// get.
 type release struct {
 	root    string
 	version string
-	commit  string // with "-dirty" behind it if files are changed; "" if unknown
+	commit  string // ends with "-dirty" if files are changed; "" if unknown
 	time    time.Time
 }
 
@@ -47,8 +47,8 @@ func openRelease(root string) (*release, error) {
 	return r, err
 }
 
-// git runs git in the checkout and returns what it prints, nothing when it fails.
-// A tree that is unpacked somewhere in another checkout has no git of its own.
+// git runs git in the checkout and returns its output, or "" if it fails. It ignores the git
+// of another checkout that this tree was unpacked in.
 func (r *release) git(args ...string) string {
 	run := func(args ...string) (string, error) {
 		out, err := exec.Command("git", append([]string{"-C", r.root}, args...)...).Output()
@@ -64,8 +64,8 @@ func (r *release) git(args ...string) string {
 	return out
 }
 
-// setVersion takes the version from the commit's tag, v1.2.3. A commit without a
-// tag, and a tree without git, have the version that comes next, of VERSION.
+// setVersion takes the version from the commit's tag, such as v1.2.3. Without a tag or
+// without git, it takes the next version, from the file VERSION.
 func (r *release) setVersion() error {
 	r.commit = r.git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
 	tag := r.git("describe", "--exact-match", "--tags", "--match=v[0-9]*")
@@ -95,8 +95,8 @@ func findRoot() (string, error) {
 	}
 }
 
-// sourceTime is SOURCE_DATE_EPOCH, or the time of the last commit. A tree that
-// is no checkout has neither, and gets the time its VERSION file has.
+// sourceTime returns SOURCE_DATE_EPOCH or the time of the last commit. If there is neither,
+// it returns the time of the VERSION file.
 func (r *release) sourceTime() (time.Time, error) {
 	epoch := os.Getenv("SOURCE_DATE_EPOCH")
 	if epoch == "" {
@@ -118,5 +118,5 @@ func (r *release) sourceTime() (time.Time, error) {
 
 func (r *release) path(name string) string { return filepath.Join(r.root, name) }
 
-// packageVersion is the version as OpenWrt's package managers write it.
+// packageVersion returns the version in the form of OpenWrt's package managers.
 func (r *release) packageVersion() string { return r.version + "-r" + packageRelease }

@@ -13,9 +13,9 @@ import (
 	"testing"
 )
 
-// A router is a directory that the package's scripts take for the root of a
-// router: the package's files, busybox, and stubs in testdata/router that record
-// in /log what they are asked to do.
+// A router is a directory that the package's scripts use as the root of a router. It has the
+// package's files, busybox, and the stubs of testdata/router, which record their calls in
+// /log.
 type router struct {
 	t    *testing.T
 	root string
@@ -34,7 +34,7 @@ func newRouter(t *testing.T) *router {
 		t.Skip("needs a static busybox (busybox-static)")
 	}
 	r := &router{t, t.TempDir()}
-	// Directories of a package are for everybody, those of a test are not.
+	// Everybody may read a package's directories, but a test's directories are private.
 	if err := os.Chmod(r.root, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func (r *router) copyTree(dir string) {
 	}
 }
 
-// write makes an executable: what is none is not run.
+// write writes an executable file. A script that is not executable would not run.
 func (r *router) write(name, text string) {
 	r.t.Helper()
 	if err := os.MkdirAll(filepath.Dir(r.path(name)), 0o755); err != nil {
@@ -133,8 +133,8 @@ func (r *router) remove(name string) {
 	}
 }
 
-// run runs a program of the router and returns its output, what was recorded
-// meanwhile, and its exit code.
+// run runs a program of the router. It returns its output, the calls recorded meanwhile, and
+// its exit code.
 func (r *router) run(env []string, input string, args ...string) (output, log string, code int) {
 	r.t.Helper()
 	r.write("/log", "")

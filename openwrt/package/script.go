@@ -3,8 +3,8 @@
 package main
 
 // The scripts of every OpenWrt package: default_postinst and default_prerm of
-// /lib/functions.sh make the users, run uci-defaults, and enable, start and
-// stop the services that the package lists.
+// /lib/functions.sh create the users, run uci-defaults, and enable, start and stop the
+// services of the package.
 
 const ipkPostinst = `#!/bin/sh
 [ "${IPKG_NO_SCRIPT}" = "1" ] && exit 0
@@ -19,8 +19,7 @@ const ipkPrerm = `#!/bin/sh
 default_prerm $0 $@
 `
 
-// apk runs scripts under names of its own, so they must say which package they
-// are for.
+// apk runs scripts under its own names, so the scripts must name their package.
 func apkPostInstall(name string) string {
 	return `#!/bin/sh
 [ "${IPKG_NO_SCRIPT}" = "1" ] && exit 0

@@ -65,8 +65,8 @@ procd_close_service
 	}
 }
 
-// TestPeerNames: the names of WireGuard's peers, each with the addresses that are one
-// host's.
+// TestPeerNames: the file has the names of WireGuard peers, with those addresses that belong
+// to a single host.
 func TestPeerNames(t *testing.T) {
 	r := newRouter(t)
 	r.write("/uci", "network.lan=interface\nnetwork.@wireguard_wg0[0]=wireguard_wg0\nnetwork.bob=wireguard_wg0\n"+
@@ -102,7 +102,7 @@ func TestStart(t *testing.T) {
 		want     []string
 		not      []string
 		devices  string
-		noConfig bool // the daemon gets none
+		noConfig bool // the daemon gets no configuration
 	}{
 		"disabled": {
 			prepare:  func(r *router) { r.config("option enabled '1'", "option enabled '0'") },
@@ -271,7 +271,7 @@ func TestReload(t *testing.T) {
 		if !strings.Contains(r.read("/var/run/p2pwall/config"), "list network 'guest'") {
 			t.Error("the daemon has the old configuration")
 		}
-		r.read("/var/run/p2pwall/control.sock") // is still there
+		r.read("/var/run/p2pwall/control.sock") // still exists
 	})
 
 	t.Run("started anew by procd", func(t *testing.T) {
@@ -301,11 +301,11 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// goesOn is said of a daemon that is left alone.
+// goesOn is the message if the service leaves the daemon alone.
 const goesOn = "the service goes on with the configuration it has: correct the new one, then reload\n"
 
-// TestRefusal has a broken configuration beside a daemon that runs: nothing is
-// stopped, procd is told nothing, and whoever called learns which line it is.
+// TestRefusal has a broken configuration and a running daemon. The service stops nothing,
+// tells procd nothing, and shows the faulty line to its caller.
 func TestRefusal(t *testing.T) {
 	for _, action := range []string{"start", "reload", "restart"} {
 		t.Run(action, func(t *testing.T) {
@@ -330,7 +330,7 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// SIGUSR2, by its number here: the daemon ends and its rules stay.
+// SIGUSR2, by its number on this machine: the daemon ends and its rules stay.
 const handOver = `ubus call service signal {"name":"p2pwall","signal":12}` + "\n"
 
 func TestSuccession(t *testing.T) {
@@ -343,7 +343,7 @@ func TestSuccession(t *testing.T) {
 		not     []string
 	}{
 		"restart": {action: "restart", running: true, want: []string{handOver, "procd_kill\n", "procd_open_instance\n"}, not: []string{"--remove"}},
-		// Nobody comes after it who would look after the rules.
+		// No next daemon would look after the rules.
 		"restart of a service that was switched off": {action: "restart", running: true, off: true, want: []string{"procd_kill\n"}, not: []string{handOver, "procd_open_instance"}},
 		"restart of a daemon that is down":           {action: "restart", want: []string{"procd_kill\n", "procd_open_instance\n"}, not: []string{"--remove", handOver}},
 		"stop":                                       {action: "stop", running: true, want: []string{"procd_kill\n"}, not: []string{handOver, "--remove"}},
@@ -418,15 +418,15 @@ func TestUCIDefaults(t *testing.T) {
 	}
 }
 
-// TestFirstChange follows the list by which reload_config sees what changed: lines
-// of md5sum about files that hold what "uci show" says.
+// TestFirstChange checks the list that reload_config compares: md5sum lines for files with
+// the output of "uci show".
 func TestFirstChange(t *testing.T) {
 	const sums = "/var/run/config.md5"
 	others := "d41d8cd98f00b204e9800998ecf8427e  /var/run/config.check/dhcp\n"
 	r := newRouter(t)
 	r.write(sums, others)
 	r.write("/uci", "p2pwall.main.timelock 120\nnetwork.lan interface\n")
-	for range 2 { // an upgrade runs it again
+	for range 2 { // an upgrade runs the script again
 		if _, _, code := r.run(nil, "", "/bin/sh", "/etc/uci-defaults/90-p2pwall"); code != 0 {
 			t.Fatal("it fails")
 		}
@@ -448,7 +448,7 @@ func TestFirstChange(t *testing.T) {
 	}
 }
 
-// TestRemoval runs what stands in both kinds of packages for after the removal.
+// TestRemoval runs the scripts that run after the removal of both packages.
 func TestRemoval(t *testing.T) {
 	const (
 		run, hotplug = "/var/run/p2pwall/state", "/etc/hotplug.d/p2pwall"
@@ -461,9 +461,9 @@ func TestRemoval(t *testing.T) {
 	}
 	for name, x := range map[string]struct {
 		env       []string
-		user      bool // has a script of his own
+		user      bool // the user has a script in the directory
 		log       string
-		run, hook bool // stay
+		run, hook bool // these stay
 	}{
 		"removal":                 {log: told + told},
 		"removal, script of user": {user: true, log: told + told, hook: true},
@@ -513,8 +513,8 @@ func TestRPC(t *testing.T) {
 		return "ctl " + request + "\n", `{"request":` + request + `}`
 	}
 	bad := func(text string) (string, string) { return "", `{"error":"` + text + `"}` }
-	// With errors=true the words come; without, what rpcd takes for the status
-	// "invalid argument": output that is no object.
+	// With errors=true, the reply has the error text. Without it, the output is no object,
+	// and rpcd turns that into the status "invalid argument".
 	withErrors := func(input string) string {
 		switch {
 		case input == "" || input == "{}":

@@ -10,20 +10,18 @@ import (
 	"strings"
 )
 
-// A sizeTable says what the daemon takes on a router's flash, and how large the
-// packages are.
+// A sizeTable has the daemon's sizes on a router's flash, and the sizes of the packages.
 type sizeTable struct {
 	binaries []binarySize
 	packages []string
 }
 
-// binarySize is the size of an executable as it is, compressed by xz, and in
-// the file system of a router's image. A size is zero where the tool for it is
-// missing.
+// binarySize has the sizes of an executable in bytes: unpacked, compressed by xz, and in the
+// file system of a router's image. A size is zero if its tool is missing.
 type binarySize struct {
 	arch                string
 	raw, xz, squashfsXZ int
-	keepsLines          string // why lean left the program as it is, or nothing
+	keepsLines          string // why lean left the program unchanged, or ""
 }
 
 func (t *sizeTable) measure(arch string, binary []byte, keepsLines string) error {
@@ -49,8 +47,8 @@ func (t *sizeTable) measure(arch string, binary []byte, keepsLines string) error
 	return nil
 }
 
-// compressed runs a tool and returns the size of the file that it made, zero if
-// there is no such tool here.
+// compressed runs a tool and returns the size of the file that it made. It returns zero if
+// the tool is missing.
 func compressed(tool, made string, args ...string) (int, error) {
 	if _, err := exec.LookPath(tool); err != nil {
 		return 0, nil

@@ -11,8 +11,8 @@ import (
 	"github.com/goreleaser/nfpm/v2/files"
 )
 
-// A stage is a directory for what nfpm takes from files only: the content of
-// the package, and its scripts.
+// A stage is a directory for the inputs that nfpm only takes from files: the content of the
+// package, and its scripts.
 type stage struct {
 	dir string
 	n   int
@@ -31,7 +31,7 @@ func (s *stage) write(data []byte) (name string, err error) {
 	return name, os.WriteFile(name, data, 0o644)
 }
 
-// describe tells nfpm of a package; the formats add what is theirs.
+// describe returns nfpm's description of a package. Each format adds its own fields.
 func (s *stage) describe(r *release, p *pack) (*nfpm.Info, error) {
 	info := &nfpm.Info{
 		Name: p.name, Arch: p.arch, Platform: "linux", Version: r.version, VersionSchema: "none",
@@ -58,7 +58,7 @@ func (s *stage) describe(r *release, p *pack) (*nfpm.Info, error) {
 	return info, nil
 }
 
-// script stages a script and returns its name, or nothing for no script.
+// script stages a script and returns its file name, or "" for no script.
 func (s *stage) script(text string) (string, error) {
 	if text == "" {
 		return "", nil

@@ -11,17 +11,16 @@ import (
 	"strings"
 )
 
-// A target is one architecture by the packaging system's name for it, and what
-// the Go compiler must be told to build for it.
+// A target is one architecture: the packaging system's name for it, and the settings of the
+// Go compiler.
 type target struct {
 	arch  string
 	env   []string
 	small bool // its routers have little flash
 }
 
-// openWrtTargets are the architectures of most routers. cortex-a9 is built as
-// ARMv5 because the bcm53xx routers, which use it, have no FPU; the MIPS cores
-// have none either.
+// openWrtTargets are the architectures of most routers. cortex-a9 is built as ARMv5, because
+// its routers (bcm53xx) have no FPU. The MIPS cores have none either.
 var openWrtTargets = []target{
 	{"mips_24kc", []string{"GOARCH=mips", "GOMIPS=softfloat"}, true},
 	{"mipsel_24kc", []string{"GOARCH=mipsle", "GOMIPS=softfloat"}, true},
@@ -38,8 +37,8 @@ var debianTargets = []target{
 	{"armhf", []string{"GOARCH=arm", "GOARM=7"}, false},
 }
 
-// choose returns the targets named in a list separated by commas, all of them
-// when the list is empty.
+// choose returns the targets in a list separated by commas. It returns all if the list is
+// empty.
 func choose(targets []target, only string) ([]target, error) {
 	if only == "" {
 		return targets, nil
@@ -58,8 +57,8 @@ names:
 	return chosen, nil
 }
 
-// compile builds the daemon for a target and returns the executable. Where flash is
-// little, the program is made lean; note is a line that says why it could not be.
+// compile builds the daemon for a target and returns the executable. It makes the program
+// lean if the routers have little flash. If that fails, note is a line with the reason.
 func (r *release) compile(t target) (exe []byte, note string, err error) {
 	exe, err = r.build(t, r.root, "./cmd/p2pwall")
 	if err != nil || !t.small {
@@ -68,7 +67,7 @@ func (r *release) compile(t target) (exe []byte, note string, err error) {
 	return r.lean(exe)
 }
 
-// build has Go build a program of the module in dir.
+// build builds a program of the Go module in dir.
 func (r *release) build(t target, dir, program string) ([]byte, error) {
 	work, err := os.MkdirTemp("", "p2pwall-build-")
 	if err != nil {
@@ -91,15 +90,15 @@ func (r *release) build(t target, dir, program string) ([]byte, error) {
 	return os.ReadFile(file)
 }
 
-// flags tells Go how to build. The feed's recipe, openwrt/Makefile, says the same.
+// flags returns the arguments of go build. The feed's recipe, openwrt/Makefile, has the same.
 func (r *release) flags(t target) []string {
 	flags := []string{
 		"-trimpath", "-buildvcs=false",
 		"-ldflags=-s -w -buildid= -X main.version=" + r.version + " -X main.commit=" + r.commit,
 	}
 	if t.small {
-		// Calls are not written out in place, but for the packet path: a sixth
-		// of the program's size on flash.
+		// Inlining makes a sixth of the program's size on flash. So only the packet path
+		// is inlined.
 		const module = "github.com/p2pwall/p2pwall/"
 		flags = append(flags, "-gcflags=all=-l")
 		for _, path := range []string{"nfq", "state", "detect"} {
@@ -109,8 +108,8 @@ func (r *release) flags(t target) []string {
 	return flags
 }
 
-// lean has openwrt/lean, which is a module of its own, make a program smaller on
-// flash. What that does not know it leaves as it is, and says so in a line.
+// lean makes a program smaller on flash. It runs openwrt/lean, which is a separate module. If
+// the tool does not know the program, it leaves it unchanged and says so in a line.
 func (r *release) lean(exe []byte) (small []byte, note string, err error) {
 	work, err := os.MkdirTemp("", "p2pwall-lean-")
 	if err != nil {
@@ -132,7 +131,7 @@ func (r *release) lean(exe []byte) (small []byte, note string, err error) {
 	return small, strings.TrimSpace(why), err
 }
 
-// leanCommand runs the tool on this machine, whatever is being built for.
+// leanCommand returns the command that runs the tool on this machine, for any target.
 func (r *release) leanCommand(args ...string) *exec.Cmd {
 	cmd := exec.Command("go", append([]string{"run", "."}, args...)...)
 	cmd.Dir = r.path("openwrt/lean")

@@ -120,8 +120,8 @@ func utpFlow(s *FlowState, b []byte, at uint32) Match {
 }
 
 // Feed reads the next datagram that the LAN host sent in the flow. at is its time of
-// arrival, in microseconds of a clock that wraps. No says that the flow is not uTP, and
-// Yes that it is: both are final.
+// arrival, in microseconds of a clock that wraps. Yes says that the flow is uTP, No that
+// the flow or this datagram is not. The decision about the flow is final.
 func (u *UTP) Feed(b []byte, at uint32) Match {
 	var p utpPacket
 	switch {

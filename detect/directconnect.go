@@ -242,7 +242,8 @@ func adcLater(b []byte, f *Finding) Match {
 	return No
 }
 
-// adcFile matches a client's request for a part of a file, and the answer to it.
+// adcFile matches a client's request for a file or its hash tree, and the answer that
+// sends a file.
 func adcFile(b []byte, f *Finding) Match {
 	for _, word := range [...]string{"CGET file TTH/", "CSND file TTH/", "CGET tthl TTH/"} {
 		m := hasPrefix(b, []byte(word))

@@ -17,7 +17,8 @@ const (
 )
 
 // kadMarker reports whether c can be the first byte of an obfuscated datagram: no plain
-// message begins with it. The lowest bit is set in messages between clients.
+// message begins with it. The lowest bit is set only in obfuscated messages between
+// clients.
 func kadMarker(c byte) bool {
 	switch c {
 	case edonkeyEMule, edonkeyPacked, kadPlain, kadPacked, 0xa3, 0xb2:

@@ -21,8 +21,8 @@ const (
 	fullSegment  = 1000
 	fullSegments = 16
 	// sshPacket is the shortest SSH packet with an encrypted length, a single key press:
-	// with chacha20 4 bytes, two blocks of 8, a MAC of 16. A plain length counts the
-	// bytes after it.
+	// with chacha20 4 bytes, two blocks of 8, a MAC of 16. If the length is plain, framed
+	// recognises the packet.
 	sshPacket = 36
 	// sshUnit divides the length of every SSH packet: blocks of 8 or 16 bytes, a length
 	// of 4 before them that some ciphers do not count among the blocks, a MAC of 8 to 64

@@ -10,9 +10,9 @@ import (
 // MSE (message stream encryption, also "protocol encryption") hides BitTorrent's
 // connections over TCP. It begins with a Diffie-Hellman key exchange:
 //
-// 	client -> Ya (96 bytes) and padding of 0 to 512 bytes
-// 	server -> Yb (96 bytes) and padding
-// 	client -> SHA-1("req1" S), ...
+//	client -> Ya (96 bytes) and padding of 0 to 512 bytes
+//	server -> Yb (96 bytes) and padding
+//	client -> SHA-1("req1" S), ...
 //
 // Then both sides know the secret S, and neither has authenticated. So we can answer in
 // the server's place. A client that then sends SHA-1("req1" S) certainly speaks MSE.

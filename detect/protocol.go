@@ -92,7 +92,7 @@ type Finding struct {
 	// several addresses, it proves the program.
 	Conduct bool
 	// NotListening says that the sender may not listen at the datagram's source port. The
-	// engine neither probes nor blocks that port.
+	// engine does not block that port. It probes the port only if it knows no other.
 	NotListening bool
 	// Key is the key that encrypts the sender's datagrams, if the payload reveals it, or
 	// zero. The engine passes it to Keyed, and to the probes that need it.

@@ -37,7 +37,7 @@ type Stream struct {
 	inner uint32 // hash of the destination behind the proxy, or 0
 	// innerPort is the port of that destination.
 	innerPort uint16
-	seen      uint16 // bytes looked at
+	seen      uint16 // bytes read
 	skip      uint16 // bytes left before the message that Next reads
 	n         uint8  // bytes in buf
 	proxy     uint8  // state of the SOCKS messages to a proxy

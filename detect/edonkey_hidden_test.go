@@ -84,7 +84,7 @@ func TestEDonkeyShapes(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		b     []byte
-		least int // of 100
+		least int
 		most  int
 	}{
 		{"196 random bytes", fill(196), 1, 1},

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Run by the feed's CI in place of its own check of the version, which would run the
-# scripts of the package too: test-version.sh NAME VERSION.
+# The feed's CI runs this instead of its own version check: test-version.sh NAME VERSION. The
+# CI's own check would also run the scripts of the package.
 
 case "$1" in
 p2pwall | p2pwall-iptables)

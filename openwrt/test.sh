@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Run by the feed's CI when the package is installed: test.sh NAME VERSION. There is
-# no network and no firewall there; the configuration as installed must be right.
+# The feed's CI runs this after the installation of the package: test.sh NAME VERSION. It has
+# no network and no firewall. The installed configuration must be valid.
 
 case "$1" in
 p2pwall | p2pwall-iptables)

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: GPL-2.0-or-later
 --
--- For prometheus-node-exporter-lua: what P2Pwall did, asked for through ubus.
+-- Counters and clients of P2Pwall for prometheus-node-exporter-lua. It gets them over ubus.
 
 local ubus = require "ubus"
 
--- The exporter writes a label as it is.
+-- The exporter does not escape labels.
 local function text(s)
   return (tostring(s or ""):gsub('[%c\\"]', function(c)
     return (c == '"' or c == "\\") and "\\" .. c or "?"

@@ -21,10 +21,11 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// example is a made-up protocol. By UDP a question is "XQ" and a number of four bytes, an
-// answer "XA" and the same number. A session begins with "XS" and the name of the program
-// in eight bytes; the next message is "XP" and the port where the program listens. It is
-// asked there with a question, and answers as by UDP. See docs/adding-a-protocol.md.
+// example is a made-up protocol. By UDP a question is "XQ" and a number of four bytes. An
+// answer is "XA" and the same number. A session by TCP begins with "XS" and the program's
+// name in eight bytes. The next message is "XP" and the port where the program listens. A
+// question to that port by TCP gets the same answer as by UDP. See
+// docs/adding-a-protocol.md.
 var example = detect.Protocol{
 	Name: "example", Title: "Example", Programs: "Exampler",
 	Datagram: func(b []byte, f *detect.Finding) detect.Kind {
@@ -42,7 +43,7 @@ var example = detect.Protocol{
 		switch {
 		case len(b) < 2:
 			return detect.More
-		case string(b[:2]) == "X?": // others begin so, too
+		case string(b[:2]) == "X?": // other protocols begin so, too
 			f.Reason = detect.ReasonPeer
 			return detect.Hint
 		case string(b[:2]) != "XS":
@@ -89,13 +90,14 @@ func exampleAnswered(b, question []byte) bool {
 	return len(b) == 6 && string(b[:2]) == "XA" && bytes.Equal(b[2:], question[2:])
 }
 
-// exampleWorld is an engine with a host of the LAN.
+// exampleWorld is an engine with one LAN host.
 type exampleWorld struct {
 	t    *testing.T
 	e    *state.Engine
 	now  state.Time
 	port uint16
-	// What was sent to the LAN: by UDP, and whom to ask by TCP with what.
+	// The questions to the LAN: those sent by UDP, and the address and bytes of those by
+	// TCP.
 	udp   [][]byte
 	asked []string
 	id    uint64
@@ -138,7 +140,7 @@ func newExampleWorld(t *testing.T) (*exampleWorld, config.Config) {
 	return w, c
 }
 
-// send has the host send a packet, and wants a verdict about it.
+// send lets the host send a packet, and checks the verdict.
 func (w *exampleWorld) send(what string, proto, flags uint8, hook uint8, from uint16, to string, b string, want nfq.Verdict) {
 	w.t.Helper()
 	dst := netip.MustParseAddrPort(to)
@@ -156,7 +158,7 @@ func (w *exampleWorld) send(what string, proto, flags uint8, hook uint8, from ui
 	w.e.Advance(w.now)
 }
 
-// says has it send a datagram; begins has it begin a connection, from another port.
+// says lets the host send a datagram. begins lets it open a connection from another port.
 func (w *exampleWorld) says(what, to, b string, want nfq.Verdict) {
 	w.t.Helper()
 	w.send(what, nfq.ProtoUDP, 0, nfq.HookForward, 7000, to, b, want)
@@ -169,7 +171,7 @@ func (w *exampleWorld) begins(what, to, b string, want nfq.Verdict) {
 	w.send(what, nfq.ProtoTCP, nfq.ACK|nfq.PSH, nfq.HookForward, w.port, to, b, want)
 }
 
-// status is what the control socket says of the clients, which is what the page reads.
+// status returns the control socket's reply to "clients", which LuCI's page reads.
 func (w *exampleWorld) status() string {
 	w.t.Helper()
 	l := state.NewLoop(w.e, exampleSource{}, func() state.Time { return w.now })
@@ -231,7 +233,7 @@ func TestExampleProtocol(t *testing.T) {
 	t.Run("answer by UDP", func(t *testing.T) {
 		w, _ := newExampleWorld(t)
 		w.says("a question", "198.51.100.7:7000", "XQabcd", nfq.Drop)
-		// It was asked.
+		// The engine asked the host.
 		if len(w.udp) != 1 {
 			t.Fatalf("sent %q", w.udp)
 		}
@@ -243,14 +245,14 @@ func TestExampleProtocol(t *testing.T) {
 	})
 	t.Run("answer by TCP", func(t *testing.T) {
 		w, _ := newExampleWorld(t)
-		// The session goes on until it has told the port.
+		// The session goes on until the host has sent its port.
 		w.begins("a session", "198.51.100.7:7001", "XSprogram1", nfq.Accept)
 		w.send("its port", nfq.ProtoTCP, nfq.ACK|nfq.PSH, nfq.HookForward, w.port, "198.51.100.7:7001", "XSprogram1XP\x1b\x59", nfq.Drop)
 		want := fmt.Sprint([]string{exampleHost + `:7001 "XQ"`})
 		if got := fmt.Sprint(w.asked); got != want {
 			t.Fatalf("asked %s, want %s", got, want)
 		}
-		// It is not asked too often.
+		// The engine does not ask the host too often.
 		for range 20 {
 			w.now = w.now.After(time.Second)
 			w.begins("another session", "198.51.100.7:7001", "XSprogram1", nfq.Accept)

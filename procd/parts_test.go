@@ -19,7 +19,7 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// logged is a log that a test reads.
+// logged returns a log and its lines.
 func logged() (*syslog.Logger, *strings.Builder) {
 	var b strings.Builder
 	return syslog.New(&b), &b
@@ -38,8 +38,8 @@ func TestComplaintsAreMadeOnce(t *testing.T) {
 	}
 }
 
-// TestFlowCutter: what is noted while it cuts is cut in one more round, and a failure
-// is said once.
+// TestFlowCutter: calls of note during a cut lead to one more cut. A failure is logged
+// once.
 func TestFlowCutter(t *testing.T) {
 	log, said := logged()
 	f := newFlowCutter(log)
@@ -112,7 +112,7 @@ func TestWanted(t *testing.T) {
 		{state.ClassPeer, state.EventFound, config.LogPeers},
 		{state.ClassPeer, state.EventCut, config.LogClients},
 		{state.ClassProbe, state.EventSent, config.LogPeers},
-		{state.ClassPacket, state.EventDropped, config.LogAll + 1}, // always: the engine was told
+		{state.ClassPacket, state.EventDropped, config.LogAll + 1}, // always: the engine emits them on request only
 		{state.ClassSystem, state.EventRules, 0},
 	} {
 		e := &events.Entry{Event: state.Event{Class: x.class, What: x.what}}
@@ -125,11 +125,11 @@ func TestWanted(t *testing.T) {
 	}
 }
 
-// engine is one without a network.
+// engine returns an engine without a network.
 func engine() *state.Engine { return state.New(config.EngineConfig(config.Default()), nil, nil, 1) }
 
-// TestStateFiles: each engine and the journal have a file; one that is damaged is set
-// aside, and one that cannot be read is left.
+// TestStateFiles: each engine and the journal have a file. A damaged file is set aside. A
+// file that cannot be read stays where it is.
 func TestStateFiles(t *testing.T) {
 	dir := t.TempDir()
 	log, said := logged()

@@ -11,15 +11,15 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// TestPause has a pause come and go: while it lasts, it is the only policy.
+// TestPause: while a pause lasts, it is the only policy.
 func TestPause(t *testing.T) {
 	c := config.Default()
 	c.Policies = []config.Policy{{Name: "night", Mode: config.ModeBlock}}
 	p := policies{complaints: newComplaints(nil), clock: time.Now}
-	p.pause.begin = time.Now().Add(-time.Hour) // the daemon runs for an hour
+	p.pause.begin = time.Now().Add(-time.Hour) // the daemon has run for an hour
 	for _, x := range []struct {
 		name string
-		set  time.Duration // -1: it is left as it is
+		set  time.Duration // -1: do not call set
 		want string
 	}{
 		{"before", -1, "night"},

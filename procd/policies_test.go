@@ -15,7 +15,7 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// TestPoliciesFollow: the clock, the leases and the devices change what holds.
+// TestPoliciesFollow: the clock, the leases and the devices change which policies hold.
 func TestPoliciesFollow(t *testing.T) {
 	dir := t.TempDir()
 	leases, devices := filepath.Join(dir, "leases"), filepath.Join(dir, "devices")

@@ -15,7 +15,7 @@ import (
 	"github.com/p2pwall/p2pwall/procd/control"
 )
 
-// configured writes a configuration whose main section has the options.
+// configured writes a configuration with the options in its main section.
 func configured(t *testing.T, options ...string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "p2pwall")
@@ -26,8 +26,8 @@ func configured(t *testing.T, options ...string) (path string) {
 	return path
 }
 
-// TestRun has the service up until its context ends, with a queue of the kernel, and
-// asks it in between.
+// TestRun runs the service with a kernel queue until its context ends, and sends requests
+// in between.
 func TestRun(t *testing.T) {
 	netns.Enter(t)
 	dir := t.TempDir()
@@ -36,7 +36,7 @@ func TestRun(t *testing.T) {
 	ctx, end := context.WithCancelCause(t.Context())
 	status := make(chan string, 1)
 	go func() {
-		for range 2000 { // until it listens
+		for range 2000 { // until the service listens
 			err := control.Call(socket, []byte(`{"cmd":"status"}`+"\n"), time.Minute, func(line []byte) bool {
 				status <- string(line)
 				return false
@@ -48,7 +48,7 @@ func TestRun(t *testing.T) {
 		}
 		end(errors.New("enough"))
 	}()
-	// On this thread, which is in the namespace.
+	// Run must be on this thread, which is in the network namespace.
 	err := Run(ctx, Options{
 		Config:  configured(t, "list device 'lo'", "option control '"+socket+"'", "option state_file '"+dir+"/state'"),
 		NoRules: true, Version: "1.2.3", Log: log,
@@ -76,8 +76,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunDoesNotBegin: what is switched off is no failure, what is wrong is one, with a
-// line in the log for each fault.
+// TestRunDoesNotBegin: option enabled off is no failure. A configuration with faults is
+// one, with a line in the log for each fault.
 func TestRunDoesNotBegin(t *testing.T) {
 	for _, x := range []struct {
 		options []string

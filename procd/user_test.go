@@ -24,7 +24,7 @@ func TestAccount(t *testing.T) {
 			t.Errorf("%s: %d, %d, %v; want %d, %d, %s", x.name, uid, gid, err, x.uid, x.gid, x.err)
 		}
 	}
-	// The last line without a newline.
+	// The last line has no newline.
 	if uid, gid, err := account(text, "last"); uid != 7 || gid != 8 || err != nil {
 		t.Errorf("last: %d, %d, %v", uid, gid, err)
 	}

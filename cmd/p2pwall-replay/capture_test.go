@@ -17,13 +17,13 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// packet is one packet of a capture that a test makes.
+// packet is one packet of a capture that a test writes.
 type packet struct {
-	at       time.Time // zero: a millisecond after the one before
+	at       time.Time // zero: a millisecond after the packet before
 	src, dst net.HardwareAddr
 	ip       []byte
 	arp      []byte
-	frame    []byte // nil: Ethernet around the rest
+	frame    []byte // nil: an Ethernet frame with the fields below
 }
 
 var (
@@ -100,7 +100,7 @@ func arpReply(mac net.HardwareAddr, ip string, to net.HardwareAddr) packet {
 	})}
 }
 
-// plain is a layer above IP that has no checksum over its addresses.
+// plain is a layer above IP whose checksum does not cover the addresses.
 type plain struct{ gopacket.SerializableLayer }
 
 func (plain) SetNetworkLayerForChecksum(gopacket.NetworkLayer) error { return nil }
@@ -137,7 +137,7 @@ func join(parts ...[]byte) []byte {
 	return b
 }
 
-// ethernet returns the frame, behind tags of the given types.
+// ethernet returns the Ethernet frame, with VLAN tags of the given types.
 func (p packet) ethernet(tags ...uint16) []byte {
 	b := join(p.dst, p.src)
 	for _, t := range tags {
@@ -166,20 +166,20 @@ func (p packet) cooked2() []byte {
 	return join(be16(p.etherType()), be16(0), []byte{0, 0, 0, 2}, be16(1), []byte{0, 6}, p.src, be16(0), p.ip)
 }
 
-// wireless is a data frame with quality of service to the access point.
+// wireless returns a WLAN data frame with quality of service, sent to the access point.
 func (p packet) wireless() []byte {
 	radiotap := []byte{0, 0, 8, 0, 0, 0, 0, 0}
 	head := join([]byte{0x88, 0x01, 0, 0}, macRouter, p.src, p.dst, be16(0), be16(0))
 	return join(radiotap, head, []byte{0xaa, 0xaa, 3, 0, 0, 0}, be16(p.etherType()), p.ip)
 }
 
-// tag is the frame with a switch's tag between the addresses and the EtherType.
+// tag returns the frame with a switch's tag between the MAC addresses and the EtherType.
 func (p packet) tag(tag string) []byte {
 	b := p.ethernet()
 	return join(b[:12], unhex(tag), b[12:])
 }
 
-// logged is what a rule of Linux' firewall logs.
+// logged returns the packet as a rule of Linux' firewall logs it.
 func (p packet) logged(order binary.ByteOrder) []byte {
 	attribute := func(kind int, value []byte) []byte {
 		b := make([]byte, 4, 4+len(value)+3)
@@ -192,12 +192,12 @@ func (p packet) logged(order binary.ByteOrder) []byte {
 		attribute(8, join(be16(6), be16(0), p.src, be16(0))), attribute(9, p.ip), attribute(10, []byte("lan\x00")))
 }
 
-// filtered is what a firewall of OpenBSD logs.
+// filtered returns the packet as OpenBSD's firewall logs it.
 func (p packet) filtered() []byte {
 	return join([]byte{61, 2, 1, 0}, make([]byte, 60), p.ip)
 }
 
-// tapped is a packet of a capture on all devices of a Mac.
+// tapped returns the packet as in a capture on all devices of a Mac.
 func (p packet) tapped(order binary.ByteOrder) []byte {
 	b := make([]byte, 108)
 	order.PutUint32(b, 108)
@@ -207,7 +207,7 @@ func (p packet) tapped(order binary.ByteOrder) []byte {
 	return join(b, p.ethernet())
 }
 
-// write hands the packets to a writer of either format.
+// write writes the packets with a writer of either format.
 func write(t *testing.T, packets []packet, w interface {
 	WritePacket(gopacket.CaptureInfo, []byte) error
 },
@@ -263,8 +263,8 @@ func writePcapNG(t *testing.T, file string, packets []packet) {
 	}
 }
 
-// writeOld writes a pcap file of version 2.minor. A record holds extra bytes more than
-// were sent, and has its two lengths the other way round if swapped.
+// writeOld writes a pcap file of version 2.minor. Each record has extra bytes beyond the
+// sent length. If swapped is set, its two lengths are exchanged.
 func writeOld(t *testing.T, file string, order binary.AppendByteOrder, minor uint16, swapped bool, extra int, packets []packet) {
 	t.Helper()
 	b := order.AppendUint32(nil, 0xa1b2c3d4)
@@ -290,7 +290,7 @@ func writeOld(t *testing.T, file string, order binary.AppendByteOrder, minor uin
 	}
 }
 
-// torrent is a client that asks nodes of the DHT.
+// torrent returns the packets of a client that asks nodes of the DHT.
 func torrent() []packet {
 	ping := func(dst string) packet {
 		return udp(macClient, macRouter, "192.168.1.10", 51413, dst, 6881, []byte("d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"))
@@ -298,9 +298,9 @@ func torrent() []packet {
 	return []packet{ping("203.0.113.99"), ping("198.51.100.77"), ping("203.0.113.150")}
 }
 
-// kazaa is a client with all that can happen to it: pings, SYNs to peers and
-// elsewhere, the answer to a probe, the end of the lock. Another host goes its
-// ways beside it.
+// kazaa returns the packets of a client in all situations: pings, SYNs to peers and to
+// other hosts, the answer to a probe, the end of the lock. There is an innocent host as
+// well.
 func kazaa() []packet {
 	const host, other = "192.168.1.50", "192.168.1.60"
 	ping := func(dst string) packet { return udp(macClient, macRouter, host, 1214, dst, 1214, kazaaPing) }
@@ -309,7 +309,7 @@ func kazaa() []packet {
 	}
 	return []packet{
 		arpReply(macRouter, "192.168.1.1", macClient),
-		syn(40000, "203.0.113.80").after(0), // long before: not suspected
+		syn(40000, "203.0.113.80").after(0), // before the first ping: not suspected
 		ping("198.51.100.7").after(5 * time.Second),
 		ping("198.51.100.8"),
 		udp(macRouter, macClient, "198.51.100.8", 1214, host, 1214, unhex("28000000a9004d3c1328054b615a614100")),
@@ -321,12 +321,12 @@ func kazaa() []packet {
 		dns(macClient, host),
 		// It answers the probe at half the lock time.
 		udp(macClient, macRouter, host, 1214, "192.168.1.1", 1214, unhex("28000000a9004d3c1328054b615a614100")).after(66 * time.Second),
-		syn(40004, "203.0.113.81").after(180 * time.Second), // still locked by that
+		syn(40004, "203.0.113.81").after(180 * time.Second), // still locked because of the answer
 		syn(40005, "203.0.113.81").after(190 * time.Second), // released
 	}
 }
 
-// innocent is a host that is looked at and let go.
+// innocent returns the packets of a host that becomes a suspect, but is no client.
 func innocent() []packet {
 	const host, far = "192.168.1.60", "203.0.113.80"
 	return []packet{
@@ -340,7 +340,7 @@ func innocent() []packet {
 	}
 }
 
-// ipv6 is a client without any private address.
+// ipv6 returns the packets of a client without a private address.
 func ipv6() []packet {
 	const host = "2001:db8:1::50"
 	return []packet{

@@ -44,8 +44,8 @@ func one(t *testing.T, args ...string) replay.Result {
 	return r
 }
 
-// The whole output for a client that is found, locked, probed and released, in
-// both forms.
+// TestGolden compares the whole output in both forms. The client is found, locked, probed
+// and released.
 func TestGolden(t *testing.T) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -72,8 +72,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// The same packets in every link layer lead to the same result; only the
-// hardware address is not always there.
+// TestLinkTypes: the same packets in every link layer lead to the same result. Only the
+// MAC is missing in some.
 func TestLinkTypes(t *testing.T) {
 	t.Chdir(t.TempDir())
 	writePcap(t, "ethernet.pcap", layers.LinkTypeEthernet, kazaa())
@@ -124,7 +124,7 @@ func TestLinkTypes(t *testing.T) {
 			if packets[i].arp == nil {
 				packets[i].frame = l.wrap(packets[i])
 			} else if l.link != layers.LinkTypeEthernet {
-				packets[i].frame = []byte{} // none of these carries ARP
+				packets[i].frame = []byte{} // none of these link types carries ARP
 			}
 		}
 		writePcap(t, file, l.link, packets)
@@ -135,8 +135,8 @@ func TestLinkTypes(t *testing.T) {
 		}
 		dropped := want.Dropped
 		if l.link != layers.LinkTypeEthernet {
-			// Without ARP the router's address is not known, and so the
-			// answer to the probe is none: the lock runs out.
+			// Without ARP the router's address is not known. So the answer is not seen as
+			// an answer to the probe, and the lock runs out.
 			dropped--
 		}
 		if got.Dropped != dropped || got.Accepted+got.Dropped != want.Accepted+want.Dropped || got.Packets != want.Packets {
@@ -148,7 +148,8 @@ func TestLinkTypes(t *testing.T) {
 	}
 }
 
-// Older files, and files of writers who take the lengths lightly.
+// TestOldFiles reads files of older versions, and files whose lengths are not as
+// specified.
 func TestOldFiles(t *testing.T) {
 	t.Chdir(t.TempDir())
 	writePcap(t, "new.pcap", layers.LinkTypeEthernet, torrent())
@@ -159,7 +160,7 @@ func TestOldFiles(t *testing.T) {
 		order   binary.AppendByteOrder
 		minor   uint16
 		swapped bool
-		extra   int // bytes captured beyond those sent
+		extra   int // captured bytes beyond the sent length
 	}{
 		{"2.4", binary.LittleEndian, 4, false, 0},
 		{"2.4, big-endian", binary.BigEndian, 4, false, 0},
@@ -181,7 +182,7 @@ func TestOldFiles(t *testing.T) {
 	}
 }
 
-// Packed files are read as what they are.
+// TestPacked: gzip files are read by content, whatever their name.
 func TestPacked(t *testing.T) {
 	t.Chdir(t.TempDir())
 	writePcap(t, "a.pcap", layers.LinkTypeEthernet, torrent())
@@ -204,7 +205,7 @@ func TestPacked(t *testing.T) {
 	}
 }
 
-// A capture in which nothing can be found says why.
+// TestHints: if nothing can be found in a capture, the output says why.
 func TestHints(t *testing.T) {
 	t.Chdir(t.TempDir())
 	const host, far = "192.168.1.10", "203.0.113.99"
@@ -217,7 +218,7 @@ func TestHints(t *testing.T) {
 		link    layers.LinkType
 		packets []packet
 		args    []string
-		want    []string // how the hints begin
+		want    []string // the beginnings of the hints
 	}{
 		{"nothing", layers.LinkTypeEthernet, nil, nil, []string{"there is no packet"}},
 		{"cut short", layers.LinkTypeEthernet, []packet{cut(torrent()[0], 96), answer}, nil, []string{"1 of 2 packets are cut short"}},
@@ -258,8 +259,9 @@ func TestHints(t *testing.T) {
 	}
 }
 
-// Who searches the LAN for others is looked at: the router is a member of the groups
-// in which clients do. It is asked, and so packets are sent.
+// TestSearchOfTheLAN: a host that searches the LAN for peers becomes a suspect, because
+// the router is a member of the clients' multicast groups. The engine then probes the
+// host.
 func TestSearchOfTheLAN(t *testing.T) {
 	t.Chdir(t.TempDir())
 	search := []byte("BT-SEARCH * HTTP/1.1\r\nHost: x\r\nPort: 51413\r\nInfohash: 0123456789abcdef0123456789abcdef01234567\r\n\r\n")
@@ -282,7 +284,8 @@ func TestSearchOfTheLAN(t *testing.T) {
 	}
 }
 
-// A client that is proved is told from one that a router would ask.
+// TestSummaryTellsTheProof: the summary tells a proved client from one that a router
+// would probe.
 func TestSummaryTellsTheProof(t *testing.T) {
 	for _, c := range []struct{ proof, want string }{
 		{"", "  192.168.1.10: BitTorrent recognised; a router would ask it. First seen at noon by query to 203.0.113.9\n"},
@@ -306,7 +309,7 @@ func TestWhoIsTheLAN(t *testing.T) {
 		name    string
 		packets []packet
 		args    []string
-		want    []string // clients
+		want    []string // clients found
 	}{
 		{"private addresses", []packet{ping("10.0.0.5", "198.51.100.7"), ping("198.51.100.8", "10.0.0.5").from(macRouter)}, nil, []string{"10.0.0.5"}},
 		{"LAN to LAN is not looked at", []packet{ping("10.0.0.5", "10.0.0.6")}, nil, nil},
@@ -346,14 +349,14 @@ func TestWhoIsTheLAN(t *testing.T) {
 	}
 }
 
-// The clock of a capture may jump; the engine's never goes back.
+// TestTimeStamps: the clock of a capture may jump. The engine's clock never goes back.
 func TestTimeStamps(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, c := range []struct {
 		name  string
-		at    [3]time.Duration // of two pings, and of two SYNs elsewhere
+		at    [3]time.Duration // the time of both pings, then those of two SYNs to another host
 		start time.Time
-		want  int // dropped
+		want  int // packets dropped
 	}{
 		{"locked", [3]time.Duration{0, time.Second, 100 * time.Second}, start, 4},
 		{"lock ran out", [3]time.Duration{0, time.Second, 121 * time.Second}, start, 3},
@@ -380,7 +383,7 @@ func TestTimeStamps(t *testing.T) {
 	}
 }
 
-// What the kernel does not queue, the engine does not see.
+// TestOnlyWhatTheKernelQueues: the engine sees no packet that the kernel would not queue.
 func TestOnlyWhatTheKernelQueues(t *testing.T) {
 	t.Chdir(t.TempDir())
 	const host, far = "192.168.1.50", "198.51.100.7"
@@ -395,7 +398,7 @@ func TestOnlyWhatTheKernelQueues(t *testing.T) {
 		name    string
 		packets []packet
 		args    []string
-		want    int // clients
+		want    int // clients found
 	}{
 		{"request", append(slices.Clone(handshake), tcp(macClient, macRouter, host, 40000, far, 80, "PA", request)), nil, 1},
 		{"request behind the first packets", append(append(slices.Clone(handshake),
@@ -445,7 +448,7 @@ func TestConfiguration(t *testing.T) {
 	}
 }
 
-// A damaged capture is said to be one, and the others are replayed all the same.
+// TestDamaged: a damaged capture is reported, and the others are replayed all the same.
 func TestDamaged(t *testing.T) {
 	t.Chdir(t.TempDir())
 	writePcap(t, "good.pcap", layers.LinkTypeEthernet, kazaa())
@@ -467,7 +470,7 @@ func TestDamaged(t *testing.T) {
 		name  string
 		data  []byte
 		want  string
-		lines int // objects in the output, that of good.pcap among them
+		lines int // objects in the output, including that of good.pcap
 	}{
 		{"empty", nil, "too short to be a capture", 1},
 		{"text", []byte("this is no capture at all, but a text"), "neither pcap nor pcapng", 1},
@@ -513,7 +516,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// Captures of real clients, where the machine has them.
+// TestRealClients replays captures of real clients, if the machine has them.
 func TestRealClients(t *testing.T) {
 	dir := "../../../shared/captures/fasttrack"
 	files, err := filepath.Glob(filepath.Join(dir, "*.pcap"))

@@ -13,8 +13,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/golden"
 )
 
-// routers are the builds that are looked at: the one with the least flash, and
-// one with systemd.
+// routers are the builds that are tested: the one for the least flash, and one with
+// systemd.
 var routers = []struct {
 	name string
 	env  []string
@@ -23,7 +23,7 @@ var routers = []struct {
 	{"amd64", []string{"GOARCH=amd64"}},
 }
 
-// goTool runs the go command for a router's build of this package.
+// goTool runs the go command on this package with a router's build settings.
 func goTool(t *testing.T, env []string, args ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath("go"); err != nil {
@@ -38,9 +38,9 @@ func goTool(t *testing.T, env []string, args ...string) string {
 	return string(out)
 }
 
-// TestLinkedPackages compares what is linked with the agreed list: a package
-// that creeps in costs every router flash. The standard library's internal
-// packages are its own business.
+// TestLinkedPackages compares the linked packages with the agreed list. A package added
+// by accident costs flash on every router. Internal packages of the standard library are
+// left out.
 func TestLinkedPackages(t *testing.T) {
 	for _, r := range routers {
 		out := goTool(t, r.env, "list", "-deps", "-f", "{{if .Standard}}std {{end}}{{.ImportPath}}", ".")

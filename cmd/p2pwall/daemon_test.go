@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// daemonProcess is a daemon in a network namespace of its own, with the loopback
-// device as its LAN and without rules.
+// daemonProcess is a daemon in its own network namespace. The loopback device is its LAN,
+// and it has no rules.
 type daemonProcess struct {
 	t      *testing.T
 	cmd    *exec.Cmd
@@ -47,7 +47,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// startDaemon starts "run" with further arguments, and waits until it is ready.
+// startDaemon starts "run" with more arguments, and waits until the daemon is ready.
 func startDaemon(t *testing.T, config string, args ...string) *daemonProcess {
 	t.Helper()
 	d := launchDaemon(t, config, args...)
@@ -88,8 +88,8 @@ func launchDaemon(t *testing.T, config string, args ...string) *daemonProcess {
 	return d
 }
 
-// says reports whether the daemon logs the text. What it wrote may still be on
-// its way through the pipe.
+// says reports whether the daemon logs the text. It waits, because the line may still be
+// in the pipe.
 func (d *daemonProcess) says(want string) bool {
 	for range 2000 {
 		if strings.Contains(d.log.String(), want) {
@@ -100,7 +100,7 @@ func (d *daemonProcess) says(want string) bool {
 	return false
 }
 
-// openDir is a directory that every user may enter and write to.
+// openDir returns a directory that every user may enter and write to.
 func openDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -112,7 +112,7 @@ func openDir(t *testing.T) string {
 	return dir
 }
 
-// hear waits for a message to the service manager.
+// hear waits for a message from the daemon to systemd.
 func (d *daemonProcess) hear(want string) {
 	d.t.Helper()
 	d.ready.SetReadDeadline(time.Now().Add(time.Minute))
@@ -124,7 +124,7 @@ func (d *daemonProcess) hear(want string) {
 	}
 }
 
-// end waits for the daemon's end and returns its exit code and its log.
+// end waits until the daemon ends, and returns its exit code and its log.
 func (d *daemonProcess) end() (int, string) {
 	d.t.Helper()
 	select {
@@ -143,7 +143,7 @@ func (d *daemonProcess) signal(s os.Signal) {
 	}
 }
 
-// stop ends the daemon and expects it to end well.
+// stop ends the daemon with SIGTERM and expects exit code 0.
 func (d *daemonProcess) stop() string {
 	d.t.Helper()
 	d.signal(syscall.SIGTERM)
@@ -155,7 +155,7 @@ func (d *daemonProcess) stop() string {
 	return log
 }
 
-// status asks the daemon.
+// status returns the daemon's status.
 func (d *daemonProcess) status() map[string]any {
 	d.t.Helper()
 	code, out, errOut := p2pwall("status", "--json", "-c", d.config)
@@ -166,7 +166,7 @@ func (d *daemonProcess) status() map[string]any {
 	return s
 }
 
-// place makes a directory and the options that put everything there.
+// place makes a directory, and a configuration that puts all files there.
 func place(t *testing.T, more ...string) (dir, cfg string) {
 	dir = openDir(t)
 	options := []string{
@@ -192,7 +192,7 @@ func TestDaemon(t *testing.T) {
 		t.Errorf("devices: %v", s["devices"])
 	}
 
-	// Another one with the same socket says so and leaves this one alone.
+	// A second daemon with the same socket logs an error and leaves the first one alone.
 	_, log := launchDaemon(t, cfg).end()
 	if want := "p2pwall: control socket " + dir + "/control.sock: another p2pwall is running and answers: stop it first\n"; log != want {
 		t.Errorf("the second one said %q, want %q", log, want)
@@ -233,7 +233,7 @@ func TestDaemon(t *testing.T) {
 	if got := d.status()["restart"].([]any); !slices.Equal(got, []any{"max_clients", "mark"}) {
 		t.Errorf("a restart is needed for %v", got)
 	}
-	if want := "device p2pw-none is not there"; !d.says(want) { // with the next look at the devices
+	if want := "device p2pw-none is not there"; !d.says(want) { // with the next check of the devices
 		t.Errorf("no %q in the log", want)
 	}
 	d.stop()
@@ -266,7 +266,7 @@ func TestNoLAN(t *testing.T) {
 		d.hear("RELOADING=1")
 		d.hear("READY=1")
 	}
-	reload() // says nothing new
+	reload() // logs nothing new
 	if err := os.WriteFile(dir+"/devices", []byte("lan lo\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -279,8 +279,8 @@ func TestNoLAN(t *testing.T) {
 	}
 }
 
-// TestStateFile: a file that cannot be used ends in a clear line and a running
-// daemon, and is kept for a look at it.
+// TestStateFile: with a file that cannot be used the daemon logs a clear line and runs.
+// It keeps the file for inspection.
 func TestStateFile(t *testing.T) {
 	dir, cfg := place(t)
 	startDaemon(t, cfg).stop()
@@ -295,7 +295,7 @@ func TestStateFile(t *testing.T) {
 	for _, x := range []struct {
 		name string
 		file []byte
-		want string // in the log; "" for nothing
+		want string // in the log; "" for no line
 	}{
 		{"good", good, ""},
 		{"damaged", damaged, "damaged: wrong checksum: moved to STATE.damaged, starting empty"},
@@ -331,7 +331,7 @@ func TestStateFile(t *testing.T) {
 	}
 }
 
-// TestStateFileCannotBeUsed at all.
+// TestStateFileCannotBeUsed: the file can be neither read nor written.
 func TestStateFileCannotBeUsed(t *testing.T) {
 	for _, x := range []struct {
 		name, path string // below the test's directory
@@ -358,7 +358,7 @@ func TestStateFileCannotBeUsed(t *testing.T) {
 	}
 }
 
-// TestSuccessor: SIGUSR2 ends the daemon like a restart does.
+// TestSuccessor: SIGUSR2 ends the daemon as for a restart.
 func TestSuccessor(t *testing.T) {
 	_, cfg := place(t)
 	d := startDaemon(t, cfg)
@@ -369,7 +369,7 @@ func TestSuccessor(t *testing.T) {
 	}
 }
 
-// TestEarlySignal: a signal that comes before all is up ends the daemon cleanly.
+// TestEarlySignal: a signal during the start ends the daemon cleanly.
 func TestEarlySignal(t *testing.T) {
 	dir, cfg := place(t)
 	d := launchDaemon(t, cfg)
@@ -388,7 +388,7 @@ func TestEarlySignal(t *testing.T) {
 	}
 }
 
-// TestNoPrivileges: an ordinary user is told what is missing.
+// TestNoPrivileges: the errors tell an ordinary user what is missing.
 func TestNoPrivileges(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: to become somebody else")
@@ -408,8 +408,8 @@ func TestNoPrivileges(t *testing.T) {
 	}
 }
 
-// TestUser: with --user the daemon works as that user, with two capabilities
-// that go on to the programs it runs, and with no others.
+// TestUser: with --user the daemon runs as that user. It has only two capabilities, and
+// passes them on to the programs it runs.
 func TestUser(t *testing.T) {
 	_, cfg := place(t)
 	d := startDaemon(t, cfg, "--user", "nobody")
@@ -430,7 +430,7 @@ func TestUser(t *testing.T) {
 	d.stop()
 }
 
-// TestUserKeepsItsLog: the program that goes on as another user logs as it was told.
+// TestUserKeepsItsLog: the program that runs on as another user keeps the option --log.
 func TestUserKeepsItsLog(t *testing.T) {
 	_, cfg := place(t)
 	d := startDaemon(t, cfg, "--user", "nobody", "--log", "journal")

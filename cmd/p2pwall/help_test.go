@@ -26,7 +26,7 @@ func TestManual(t *testing.T) {
 	if !found {
 		t.Fatalf("%s has no synopsis", file)
 	}
-	// Each command with its options, and what it takes as ARG or [ARG].
+	// Each command with its options; its arguments are ARG or [ARG].
 	got := map[string][]string{}
 	for _, part := range strings.Split(synopsis, ".Nm\n")[1:] {
 		lines := strings.Split(strings.TrimSpace(part), "\n")

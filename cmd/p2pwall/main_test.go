@@ -12,7 +12,7 @@ import (
 	"github.com/p2pwall/p2pwall/procd/control"
 )
 
-// asProgram has the test binary be the program.
+// asProgram is an environment variable that makes the test binary run as the program.
 const asProgram = "P2PWALL_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// p2pwall calls a command in this process.
+// p2pwall runs a command in this process.
 func p2pwall(args ...string) (code int, out, errOut string) {
 	var o, e strings.Builder
 	code = dispatch(args, &o, &e)
@@ -49,7 +49,7 @@ func TestUsage(t *testing.T) {
 	for _, x := range []struct {
 		args string
 		code int
-		out  string // how it begins; "" for nothing
+		out  string // the beginning of the output; "" for none
 		err  string
 	}{
 		{"", 2, "", "usage: p2pwall COMMAND"},
@@ -91,7 +91,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestCheckReportsEveryLine, not only the first that is wrong.
+// TestCheckReportsEveryLine: check reports every wrong line, not only the first.
 func TestCheckReportsEveryLine(t *testing.T) {
 	path := writeConfig(t, "option timelock 'soon'", "option frobnicate '1'", "list exempt 'nobody'", "option queue '70000'")
 	code, out, errOut := p2pwall("check", "--config", "-c", path)
@@ -107,7 +107,7 @@ func TestCheckReportsEveryLine(t *testing.T) {
 			t.Errorf("line %q, want it to begin with %q", l, want)
 		}
 	}
-	// The same for LuCI.
+	// The same as JSON, for LuCI.
 	code, out, errOut = p2pwall("check", "--json", "-c", path)
 	var reply struct {
 		Findings []struct{ Level, What, Remedy string }
@@ -120,14 +120,14 @@ func TestCheckReportsEveryLine(t *testing.T) {
 			t.Errorf("--json: %+v, want %s", f, lines[i])
 		}
 	}
-	// run says the same, a line each, and does not begin.
+	// run prints the same faults, one per line, and does not start.
 	code, out, errOut = p2pwall("run", "-c", path)
 	if code != exitFailure || out != "" || strings.Count(errOut, "p2pwall: "+path+":") != 4 {
 		t.Errorf("run: %d, %q, %q", code, out, errOut)
 	}
 }
 
-// TestRunDoesNotBegin where it cannot work; each with one clear line.
+// TestRunDoesNotBegin: where run cannot work, it ends with one clear line.
 func TestRunDoesNotBegin(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "none")
 	off := writeConfig(t, "option enabled '0'")
@@ -150,8 +150,8 @@ func TestRunDoesNotBegin(t *testing.T) {
 	}
 }
 
-// daemonStub answers at a control socket and returns the configuration that
-// names it, and the requests it got.
+// daemonStub answers at a control socket. It returns a configuration with this socket,
+// and the requests that it gets.
 func daemonStub(t *testing.T, answer func(control.Request) []string) (cfg string, got chan control.Request) {
 	t.Helper()
 	sock := filepath.Join(t.TempDir(), "sock")
@@ -212,8 +212,8 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-// TestFaultsBesideADaemon: the daemon goes on with what it has read, the file was
-// broken since.
+// TestFaultsBesideADaemon: the configuration file has got faults since the daemon read
+// it.
 func TestFaultsBesideADaemon(t *testing.T) {
 	const reply = `{"version":"1","devices":[]}`
 	cfg, _ := daemonStub(t, func(req control.Request) []string {

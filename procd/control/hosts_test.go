@@ -13,7 +13,7 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// someHosts are clients proved in every way, and suspects.
+// someHosts returns clients with every kind of proof, and suspects.
 func someHosts() *hosts {
 	ago := func(d time.Duration) state.Time { return engineNow.After(-d) }
 	h := &hosts{now: engineNow}
@@ -71,13 +71,13 @@ func TestHosts(t *testing.T) {
 	golden.Compare(t, "testdata/hosts.json", indent(t, string(j.b)))
 }
 
-// TestEveryReasonHasWords: no two reasons for which a host is looked at have the
-// same words, and none has the words for those that are not known.
+// TestEveryReasonHasWords: every reason for suspecting a host has a text of its own, and
+// none has the text for unknown reasons.
 func TestEveryReasonHasWords(t *testing.T) {
 	seen := map[string]detect.Reason{}
 	for r := detect.ReasonNone; r.String() != "unknown"; r++ {
 		if r == detect.ReasonProbe || r == detect.ReasonHandshake {
-			continue // who answers is proved, and no suspect
+			continue // an answer is proof, so the host is no suspect
 		}
 		words := whyText(r)
 		if !strings.HasPrefix(words, "it ") {
@@ -93,8 +93,8 @@ func TestEveryReasonHasWords(t *testing.T) {
 	}
 }
 
-// TestSuspectOfOneQueue: a host that one engine suspects and another one has proved
-// is a client, and no suspect.
+// TestSuspectOfOneQueue: a suspect of one engine that is a client of another engine is
+// shown as a client only.
 func TestSuspectOfOneQueue(t *testing.T) {
 	w := newWorld(t, 2)
 	w.ping(0, "192.168.1.52", "203.0.113.9", false)

@@ -84,8 +84,8 @@ func TestParseText(t *testing.T) {
 	}
 }
 
-// FuzzParseRequest compares the reader with encoding/json: what it takes, that
-// takes too, and both read the same.
+// FuzzParseRequest compares the reader with encoding/json. Every request that
+// ParseRequest accepts, encoding/json accepts too, and both read the same values.
 func FuzzParseRequest(f *testing.F) {
 	for _, s := range []string{
 		`{"cmd":"status"}`, `{"cmd":"exempt","host":"192.168.1.1","seconds":60,"since":1,"text":true}`,
@@ -117,8 +117,8 @@ func FuzzParseRequest(f *testing.F) {
 			}
 			return
 		}
-		// What may be refused beside what is not JSON: null, names in other
-		// letters, numbers beyond int64 or below 0, and no cmd at all.
+		// ParseRequest may refuse some valid JSON: null, names in other case, numbers
+		// beyond int64 or below 0, and a request without cmd.
 		if theirs == nil && json.Valid(line) && want.Cmd != "" && want.Seconds >= 0 && want.Since < 1<<63 &&
 			!bytes.Contains(line, []byte("null")) && !otherNames(line) {
 			t.Fatalf("%q was refused (%v), encoding/json takes it", line, err)
@@ -126,8 +126,8 @@ func FuzzParseRequest(f *testing.F) {
 	})
 }
 
-// otherNames reports whether a member's name is one that encoding/json takes for
-// a name in other letters.
+// otherNames reports whether encoding/json accepts a member's name only because it
+// ignores case.
 func otherNames(line []byte) bool {
 	var m map[string]json.RawMessage
 	if json.Unmarshal(line, &m) != nil {

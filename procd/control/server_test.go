@@ -39,7 +39,7 @@ func TestManyRequestsOnAConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	io.WriteString(c, `{"cmd":"a"}`+"\n"+`{"cmd":"b"}`+"\nx\n"+`{"cmd":"c"}`) // the last without its newline
+	io.WriteString(c, `{"cmd":"a"}`+"\n"+`{"cmd":"b"}`+"\nx\n"+`{"cmd":"c"}`) // the last request has no newline
 	c.(*net.UnixConn).CloseWrite()
 	got, err := io.ReadAll(c)
 	if want := "\"a\"\n\"b\"\n{\"error\":\"not a JSON object on one line\"}\n\"c\"\n"; err != nil || string(got) != want {
@@ -48,7 +48,7 @@ func TestManyRequestsOnAConnection(t *testing.T) {
 }
 
 func TestStaleSocketIsReplaced(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "new", "control.sock") // the directory is made
+	path := filepath.Join(t.TempDir(), "new", "control.sock") // the server makes the directory
 	if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,8 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	}
 }
 
-// TestListenErrors has what a user is told, and that nothing is taken away.
+// TestListenErrors tests the error messages, and that Listen removes nothing that it
+// should not.
 func TestListenErrors(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -154,12 +155,13 @@ func TestTooManyConnections(t *testing.T) {
 	}
 	close(release)
 	ended.Wait()
-	for got = ""; got != `"again"`; { // as soon as the places are given back
+	for got = ""; got != `"again"`; { // as soon as the connections have ended
 		got = ask(t, path, `{"cmd":"again"}`)
 	}
 }
 
-// TestSlowClients lets nobody hold a connection who neither asks nor reads.
+// TestSlowClients: a client that sends no request, or does not read, cannot keep its
+// connection.
 func TestSlowClients(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	sent := make(chan bool, 1)
@@ -178,7 +180,7 @@ func TestSlowClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	io.WriteString(silent, `{"cmd":`) // and no more
+	io.WriteString(silent, `{"cmd":`) // and nothing more
 	if b, err := io.ReadAll(silent); err != nil || len(b) != 0 {
 		t.Errorf("one who does not ask got %q, %v", b, err)
 	}
@@ -193,7 +195,7 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// TestCloseEndsConnections: one that is silent, and a monitor.
+// TestCloseEndsConnections: Close ends a silent connection and a monitor.
 func TestCloseEndsConnections(t *testing.T) {
 	w := newWorld(t, 1)
 	path := filepath.Join(t.TempDir(), "s")
@@ -231,7 +233,7 @@ func TestCloseEndsConnections(t *testing.T) {
 	}
 }
 
-// TestCallErrors has what a user is told.
+// TestCallErrors tests the error messages of Call.
 func TestCallErrors(t *testing.T) {
 	dir := t.TempDir()
 	call := func(path string, patience time.Duration) string {
@@ -249,7 +251,7 @@ func TestCallErrors(t *testing.T) {
 	}
 	l.SetUnlinkOnClose(false)
 	l.Close()
-	hung := filepath.Join(dir, "hung") // connects, and nobody is there
+	hung := filepath.Join(dir, "hung") // accepts connections and never replies
 	h, err := net.ListenUnix("unix", &net.UnixAddr{Name: hung, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// TestReplies compares every kind of reply, as JSON and in words.
+// TestReplies compares every kind of reply, as JSON and as text.
 func TestReplies(t *testing.T) {
 	w := newWorld(t, 2)
 	path := control(t, w.Handle)
@@ -67,7 +67,7 @@ func TestStatusSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestSmallReplies has the replies of one line, in their order.
+// TestSmallReplies tests a series of one-line replies.
 func TestSmallReplies(t *testing.T) {
 	w := newWorld(t, 2)
 	path := control(t, w.Handle)
@@ -111,7 +111,7 @@ func TestSmallReplies(t *testing.T) {
 	}
 }
 
-// TestPage: one reply has what else takes four requests.
+// TestPage: one reply has what would otherwise take four requests.
 func TestPage(t *testing.T) {
 	w := newWorld(t, 2)
 	info := w.Info
@@ -149,7 +149,8 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestStatusListsExemptions: each host once, though every engine knows of it.
+// TestStatusListsExemptions: status lists each exemption once, though every engine has
+// it.
 func TestStatusListsExemptions(t *testing.T) {
 	w := newWorld(t, 2)
 	path := control(t, w.Handle)
@@ -167,7 +168,8 @@ func TestStatusListsExemptions(t *testing.T) {
 	}
 }
 
-// TestExemptOnlyTheLAN: an address of the Internet is refused, unless the LAN has it.
+// TestExemptOnlyTheLAN: a public address is refused, unless it is in a network of the
+// LAN.
 func TestExemptOnlyTheLAN(t *testing.T) {
 	w := newWorld(t, 2)
 	path := control(t, w.Handle)
@@ -186,7 +188,7 @@ func TestExemptOnlyTheLAN(t *testing.T) {
 		{"8.8.8.8", lan, false},
 		{"2001:db8:2::7", lan, false},
 		{"::ffff:8.8.8.8", lan, false},
-		{"8.8.8.8", nil, true}, // nobody knows
+		{"8.8.8.8", nil, true}, // the LAN is not known
 	} {
 		w.LAN = func() []netip.Prefix { return x.lan }
 		want := `{"ok":true,"seconds":60}`
@@ -199,7 +201,7 @@ func TestExemptOnlyTheLAN(t *testing.T) {
 	}
 }
 
-// TestPIDWithinAJail: 1 is the number within, and means nothing outside.
+// TestPIDWithinAJail: a PID of 1 is left out, because it is the number within a jail.
 func TestPIDWithinAJail(t *testing.T) {
 	w := newWorld(t, 1)
 	w.PID = 1
@@ -212,7 +214,8 @@ func TestPIDWithinAJail(t *testing.T) {
 	}
 }
 
-// TestFoundBy: what a client was found by stays, whatever it is seen by later.
+// TestFoundBy: the reason for which a client was found stays, whatever the engine sees
+// later.
 func TestFoundBy(t *testing.T) {
 	w := newWorld(t, 1)
 	path := control(t, w.Handle)
@@ -284,7 +287,7 @@ func TestMonitorShowsWhatComes(t *testing.T) {
 	if d := cmp.Diff(want, <-lines); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	for w.Journal.Followers() > 0 { // it notices that the reader is gone
+	for w.Journal.Followers() > 0 { // until the monitor notices that the reader is gone
 		time.Sleep(time.Millisecond)
 	}
 }

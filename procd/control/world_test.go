@@ -18,7 +18,7 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// noSource brings no packet; noSender sends nothing.
+// noSource receives no packets; noSender sends nothing.
 type noSource struct{ wake chan struct{} }
 
 func (s noSource) Recv(deadline time.Time) (int, error) {
@@ -46,24 +46,24 @@ func (noSender) Reset(*nfq.Packet) error                         { return nil }
 func (noSender) Reject(*nfq.Packet) error                        { return nil }
 func (noSender) Answer(*nfq.Packet, []byte) error                { return nil }
 
-// The moment at which the tests play, on the engine's clock and on the wall.
+// The time of the tests, on the wall clock and on the engine's clock.
 var (
 	wallNow   = time.Date(2026, 1, 2, 3, 4, 5, 600e6, time.UTC)
 	engineNow = state.Time(wallNow.UnixNano())
 )
 
-// world is a service over engines that know something.
+// world is a service with engines that know some hosts.
 type world struct {
 	*Service
 	mu   sync.Mutex
 	time state.Time
 }
 
-// newWorld makes a service over n engines. Times in replies are fixed.
+// newWorld makes a service with n engines. Times in replies are fixed.
 func newWorld(t *testing.T, n int) *world {
 	t.Helper()
 	w := &world{time: engineNow}
-	wall := wallNow.Add(-90 * time.Second) // when all began
+	wall := wallNow.Add(-90 * time.Second) // the start of the daemon
 	w.Service = &Service{
 		Journal: events.NewJournal(func() time.Time { return wall }), History: new(history.Table), PID: 4711,
 		Info: func() Info {
@@ -136,8 +136,8 @@ var (
 	ping, _   = hex.DecodeString("27000000a9804b615a614100")
 )
 
-// ping has a LAN host ping a peer, and dials the peer when syn is set. Its hardware
-// address ends as its address does.
+// ping lets a LAN host ping a peer. If syn is set, the host opens a TCP connection to the
+// peer as well. The last byte of its MAC is that of its address.
 func (w *world) ping(loop int, client, peer string, syn bool) {
 	mac := clientMAC
 	mac[5] = netip.MustParseAddr(client).As4()[3]
@@ -154,16 +154,16 @@ func (w *world) ping(loop int, client, peer string, syn bool) {
 	})
 }
 
-// prove has a LAN host ping two peers, which proves what it is.
+// prove lets a LAN host ping two peers, which proves that it is a client.
 func (w *world) prove(loop int, client string) {
 	w.ping(loop, client, "203.0.113.9", true)
 	w.ping(loop, client, "203.0.113.10", true)
 }
 
-// enter enters what the engines recorded.
+// enter puts the recorded events into the journal.
 func (w *world) enter() { w.Journal.Drain(func(*events.Entry) {}) }
 
-// found is the event of a client that was found.
+// found returns the event that a client was found.
 func found(client string) state.Event {
 	return state.Event{
 		Class: state.ClassClient, What: state.EventFound, Protocol: uint8(detect.ByName("fasttrack")),

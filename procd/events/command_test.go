@@ -18,7 +18,7 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// output is what a logger writes to in a test.
+// output takes the lines of a test's logger.
 type output struct {
 	mu sync.Mutex
 	b  strings.Builder
@@ -46,7 +46,7 @@ func script(t *testing.T, dir, text string) string {
 	return path
 }
 
-// until waits for something that comes.
+// until waits until come returns true.
 func until(t *testing.T, what string, come func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !come(); time.Sleep(2 * time.Millisecond) {
@@ -65,7 +65,7 @@ func files(t *testing.T, dir, pattern string) int {
 	return len(names)
 }
 
-// run starts a runner that leaves no pause between two commands.
+// run starts a runner without a pause between commands.
 func run(t *testing.T, path string, log *output, patience time.Duration) *Commands {
 	c := newCommands(path, syslog.New(log), patience, 0)
 	go c.work()
@@ -118,8 +118,8 @@ func TestCommandEnvironment(t *testing.T) {
 	}
 }
 
-// TestCommandsAtOnce: two run, the others wait, and what finds no place to wait
-// is left out and said once.
+// TestCommandsAtOnce: two commands run and the others wait. Commands beyond the backlog
+// are lost, which is logged once.
 func TestCommandsAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	var log output
@@ -149,7 +149,7 @@ func TestCommandsAtOnce(t *testing.T) {
 	until(t, "all others", func() bool { return files(t, dir, "run.*") == maxCommands+clientBacklog })
 }
 
-// TestCommandIsKilled with what it started, after its time.
+// TestCommandIsKilled: a command that runs too long is killed with its children.
 func TestCommandIsKilled(t *testing.T) {
 	dir := t.TempDir()
 	var log output
@@ -166,7 +166,7 @@ func TestCommandIsKilled(t *testing.T) {
 		if syscall.Kill(child, 0) == syscall.ESRCH {
 			return true
 		}
-		// An orphan that nobody waits for yet has ended, too.
+		// A zombie has ended, too: an orphan that no process has waited for yet.
 		b, err := os.ReadFile("/proc/" + strconv.Itoa(child) + "/stat")
 		return err != nil || strings.Contains(string(b), ") Z ")
 	})

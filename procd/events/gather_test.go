@@ -18,7 +18,7 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// timed is a runner whose clock is the test's, and whose commands take no time.
+// timed is a runner with a clock that the test sets. Its commands take no time.
 type timed struct {
 	*Commands
 	now   time.Time
@@ -31,7 +31,7 @@ func newTimed() *timed {
 	return &timed{Commands: newCommands("/event", syslog.New(&log), commandPatience, commandPause), now: wallNow}
 }
 
-// step starts what may be started now.
+// step starts all commands that may start now.
 func (c *timed) step() {
 	for {
 		x, _ := c.next(c.now)
@@ -44,14 +44,14 @@ func (c *timed) step() {
 	}
 }
 
-// pass lets time go by.
+// pass lets the time d pass.
 func (c *timed) pass(d time.Duration) {
 	c.step()
 	c.now = c.now.Add(d)
 	c.step()
 }
 
-// drain lets time go by until nothing waits any more.
+// drain lets time pass until no command waits.
 func (c *timed) drain(t *testing.T) {
 	t.Helper()
 	for range 1000 {
@@ -67,7 +67,7 @@ func (c *timed) drain(t *testing.T) {
 	t.Fatal("there is no end of calls")
 }
 
-// told lists what the commands were told, one a line.
+// told lists the arguments of the started commands, one line each.
 func (c *timed) told() (out []string) {
 	for i, x := range c.began {
 		out = append(out, fmt.Sprintf("%v %s %s %s", c.at[i], action(&x.Entry), x.Client, x.peers))
@@ -88,8 +88,8 @@ func peerFound(client, peer string) *Entry {
 	return event(state.ClassPeer, state.EventFound, client, peer)
 }
 
-// TestPeersAreGathered: 380 peers of one client are told in a call a second, and
-// in their order. The pause between two events is that of the test.
+// TestPeersAreGathered: 380 peers of one client come in order, with one call per second.
+// The test varies the pause between two events.
 func TestPeersAreGathered(t *testing.T) {
 	const peers = 380
 	for _, pause := range []time.Duration{0, time.Millisecond, 20 * time.Millisecond, 300 * time.Millisecond} {
@@ -107,7 +107,7 @@ func TestPeersAreGathered(t *testing.T) {
 		if most := 2 + int(took/commandPause); len(c.began) > most {
 			t.Errorf("%v between two events: %d processes, want %d at most", pause, len(c.began), most)
 		}
-		// The first is told alone, and at once.
+		// The first peer has a call of its own, at once.
 		if kept := min(peers, 1+maxPeers*int(1+took/commandPause)); len(want) < kept {
 			t.Errorf("%v between two events: %d peers had place, want %d", pause, len(want), kept)
 		}
@@ -128,8 +128,8 @@ func TestPeersAreGathered(t *testing.T) {
 	}
 }
 
-// TestClientsDoNotWait: what clients do is told at once, in its order, whatever
-// peers there are, and none of it is lost for them.
+// TestClientsDoNotWait: events of clients get their commands at once and in order,
+// however many peers wait. None of them is lost because of peers.
 func TestClientsDoNotWait(t *testing.T) {
 	c := newTimed()
 	for i := range 50 * maxPeers {
@@ -156,8 +156,8 @@ func TestClientsDoNotWait(t *testing.T) {
 	}
 }
 
-// TestOrderOfCommands: a client is told before its peers, each client's peers in
-// a call of their own, and no peers of a client that is gone.
+// TestOrderOfCommands: the command for a client comes before that for its peers. Each
+// client's peers have their own call. There is none for peers of a client that is gone.
 func TestOrderOfCommands(t *testing.T) {
 	c := newTimed()
 	for _, e := range []*Entry{
@@ -186,7 +186,7 @@ func TestOrderOfCommands(t *testing.T) {
 	if d := cmp.Diff(want, c.told()); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	// A single peer after a quiet time is told at once.
+	// A single peer after a quiet time has its command at once.
 	c.pass(time.Minute)
 	c.add(peerFound("192.168.1.50", "198.51.100.5"))
 	c.pass(0)
@@ -195,7 +195,7 @@ func TestOrderOfCommands(t *testing.T) {
 	}
 }
 
-// TestRestWaitsForAPlace: while any command runs none begins but for a client.
+// TestRestWaitsForAPlace: while a command runs, only commands for clients start.
 func TestRestWaitsForAPlace(t *testing.T) {
 	c := newTimed()
 	c.add(event(state.ClassClient, state.EventFound, "192.168.1.50", ""))
@@ -215,7 +215,7 @@ func TestRestWaitsForAPlace(t *testing.T) {
 	}
 }
 
-// TestCommandsEnd: after Close nothing begins any more, whatever waits and comes.
+// TestCommandsEnd: after Close no command starts, neither a waiting nor a new one.
 func TestCommandsEnd(t *testing.T) {
 	dir := t.TempDir()
 	var log output

@@ -12,8 +12,8 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// numbers returns the numbers of entries, as the first and the last, and fails
-// when one is missing in between.
+// numbers returns the first and the last number of entries. It fails if a number between
+// them is missing.
 func numbers(t *testing.T, es []Entry) [2]uint64 {
 	t.Helper()
 	if len(es) == 0 {
@@ -40,7 +40,7 @@ func TestJournalSince(t *testing.T) {
 		want           [2]uint64
 	}{
 		{0, 0, [2]uint64{}},
-		{0, 7, [2]uint64{}}, // of a journal before a restart
+		{0, 7, [2]uint64{}}, // a number from before a restart
 		{1, 0, [2]uint64{1, 1}},
 		{1, 1, [2]uint64{}},
 		{5, 2, [2]uint64{3, 5}},
@@ -60,8 +60,8 @@ func TestJournalSince(t *testing.T) {
 	}
 }
 
-// TestJournalKeepsWhatIsRare: neither peers nor packets push out other events, and
-// both come in the order in which they were entered.
+// TestJournalKeepsWhatIsRare: events of peers and packets do not push out other events.
+// All are returned in the order of their entry.
 func TestJournalKeepsWhatIsRare(t *testing.T) {
 	j := NewJournal(time.Now)
 	rare := []state.Class{state.ClassClient, state.ClassProbe, state.ClassTable, state.ClassSystem}
@@ -86,7 +86,7 @@ func TestJournalKeepsWhatIsRare(t *testing.T) {
 		{1751, nil, 249},
 		{1999, nil, 1},
 		{2000, nil, 0},
-		{2001, rare, Kept}, // of a journal before a restart
+		{2001, rare, Kept}, // a number from before a restart
 	} {
 		var got []state.Class
 		busy, last := 0, uint64(0)
@@ -107,8 +107,8 @@ func TestJournalKeepsWhatIsRare(t *testing.T) {
 	}
 }
 
-// TestJournalLosesAndCounts: without a reader Record neither blocks nor
-// allocates, and what has no place is counted.
+// TestJournalLosesAndCounts: without a reader Record neither blocks nor allocates. It
+// counts the events that are lost.
 func TestJournalLosesAndCounts(t *testing.T) {
 	j := NewJournal(time.Now)
 	ev := state.Event{}
@@ -119,10 +119,10 @@ func TestJournalLosesAndCounts(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { j.Record(&ev) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if got := j.Lost(); got != 101 { // AllocsPerRun runs it once more
+	if got := j.Lost(); got != 101 { // AllocsPerRun makes one more call
 		t.Errorf("%d lost, want 101", got)
 	}
-	// Run takes what came before the end, and ends.
+	// Run enters the events from before the end, and returns.
 	done := make(chan struct{})
 	close(done)
 	n := 0
@@ -162,7 +162,7 @@ func TestFollow(t *testing.T) {
 	endB()
 }
 
-// TestFollowWhileEntering is for the race detector.
+// TestFollowWhileEntering uses Follow during Enter, for the race detector.
 func TestFollowWhileEntering(t *testing.T) {
 	j := NewJournal(time.Now)
 	done, ended := make(chan struct{}), make(chan struct{})
@@ -196,8 +196,8 @@ func TestFollowWhileEntering(t *testing.T) {
 	<-ended
 }
 
-// TestJournalTellsOnce: what the administrator did is one line, however much it
-// comes to.
+// TestJournalTellsOnce: each action of the administrator is one event, however many
+// events follow from it.
 func TestJournalTellsOnce(t *testing.T) {
 	host, other := found("192.168.1.5"), found("192.168.1.6")
 	other.MAC = nfq.MAC{2, 0, 0, 0, 0, 0xb}
@@ -246,7 +246,7 @@ func TestJournalTellsOnce(t *testing.T) {
 			t.Errorf("%s: told %v, want %v; %d quiet", name, got, x.told, quiet)
 		}
 	}
-	// Later it is news.
+	// The same event is kept if it comes later.
 	j := NewJournal(time.Now)
 	now := wallNow
 	j.now = func() time.Time { return now }
@@ -257,7 +257,7 @@ func TestJournalTellsOnce(t *testing.T) {
 	}
 }
 
-// TestJournalSurvives: what was rare is there after a restart, with its time.
+// TestJournalSurvives: rare events are there after a restart, with their times.
 func TestJournalSurvives(t *testing.T) {
 	j := NewJournal(time.Now)
 	at := wallNow

@@ -33,7 +33,7 @@ func TestEventLogLimits(t *testing.T) {
 	if n := lines(state.ClassPeer, 1); n != 0 {
 		t.Error("a line without time for it")
 	}
-	at = at.Add(-time.Hour) // a clock that is set back gives and takes nothing
+	at = at.Add(-time.Hour) // setting the clock back does not change the limit
 	if n := lines(state.ClassPeer, 1); n != 0 {
 		t.Error("a line from a clock that was set back")
 	}
@@ -55,7 +55,7 @@ func TestEventLogLimits(t *testing.T) {
 	}
 }
 
-// TestSentences has what each event says.
+// TestSentences compares the text of each event.
 func TestSentences(t *testing.T) {
 	var got strings.Builder
 	for class := state.ClassClient; class <= state.ClassSystem; class++ {
@@ -87,7 +87,8 @@ func TestSentences(t *testing.T) {
 	golden.Compare(t, "testdata/sentences.txt", got.String())
 }
 
-// TestEventPriorities: what the owner of the router may want to know stands out.
+// TestEventPriorities: events that matter to the owner of the router have a higher
+// priority.
 func TestEventPriorities(t *testing.T) {
 	var out strings.Builder
 	l, err := syslog.Open("journal", &out)

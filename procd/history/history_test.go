@@ -31,8 +31,8 @@ func tally(n int) *state.Tally {
 	return x
 }
 
-// TestDays: one host's day is one record, whatever it adds, and the day begins at the
-// midnight of the place.
+// TestDays: a client has one record per day. The day begins at midnight in the router's
+// time zone.
 func TestDays(t *testing.T) {
 	for _, x := range []struct {
 		at       string
@@ -43,7 +43,7 @@ func TestDays(t *testing.T) {
 		{"2026-03-04T00:00:00+02:00", "2026-03-04", "2026-03-03T22:00:00Z"},
 		{"2026-03-04T00:00:00Z", "2026-03-04", "2026-03-04T00:00:00Z"},
 		{"2026-03-04T01:00:00-05:00", "2026-03-04", "2026-03-04T05:00:00Z"},
-		// The clocks went forward at two, and it is summer time.
+		// Summer time began at two o'clock.
 		{"2026-03-29T12:00:00+02:00", "2026-03-29", "2026-03-28T22:00:00Z"},
 	} {
 		at, _ := time.Parse(time.RFC3339, x.at)
@@ -72,8 +72,8 @@ func TestAdd(t *testing.T) {
 	h.add(day, noon.Unix()-90, noon.Unix(), other)
 	h.add(day, noon.Unix()-80, noon.Unix(), &third)
 	h.add(day-1, noon.Unix()-daySeconds, noon.Unix()-daySeconds, tally(1))
-	h.add(day-Days, noon.Unix()-Days*daySeconds, noon.Unix(), tally(1)) // is not told any more
-	h.add(day+1, noon.Unix(), noon.Unix(), tally(1))                    // the clock was ahead
+	h.add(day-Days, noon.Unix()-Days*daySeconds, noon.Unix(), tally(1)) // too old to be returned
+	h.add(day+1, noon.Unix(), noon.Unix(), tally(1))                    // from a clock that was ahead
 	got := h.Records(noon)
 	if len(got) != 4 {
 		t.Fatalf("%d records: %+v", len(got), got)
@@ -91,8 +91,8 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-// TestBounds: a host that pretends to be many pushes out neither other days nor who was
-// locked for long; the oldest days give way.
+// TestBounds: a host that pretends to be many pushes out neither other days nor records
+// with a long lock. The records of the oldest days are replaced.
 func TestBounds(t *testing.T) {
 	var h Table
 	day, _ := dayOf(noon)
@@ -148,7 +148,7 @@ func TestHours(t *testing.T) {
 	if later[Hours-4].Bytes != 3 || later[Hours-1].Bytes != 0 {
 		t.Errorf("three hours later: %+v", later)
 	}
-	// The clock was wrong by a year, and is right now.
+	// The clock was ahead by a year, and is right again.
 	h.at(hour - 365*24).Bytes = 7
 	if got, _ := h.Series(noon.Add(-365 * 24 * time.Hour)); got[Hours-1].Bytes != 7 || got[Hours-2].Bytes != 0 {
 		t.Errorf("with the clock set back: %+v", got[Hours-2:])
@@ -185,7 +185,7 @@ func TestFile(t *testing.T) {
 	if b, _ := got.Series(noon); a != b {
 		t.Errorf("hours: got %v, want %v", b, a)
 	}
-	// The head and the first record, byte by byte.
+	// The header and the first record, byte by byte.
 	if head := hex.EncodeToString(b[:8]); head != "5032504800000001" {
 		t.Errorf("head %s", head)
 	}
@@ -197,7 +197,7 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// TestDamagedFile: whatever is wrong with a file, it changes nothing.
+// TestDamagedFile: a damaged file of any kind does not change the table.
 func TestDamagedFile(t *testing.T) {
 	good := full().Snapshot()
 	sealed := func(b []byte) []byte {
@@ -246,8 +246,8 @@ func FuzzRestore(f *testing.F) {
 	})
 }
 
-// TestTake: what the engines count comes into days and hours, once; while the clock is
-// not set they keep it.
+// TestTake: what the engines count is added to days and hours once. While the clock is
+// not set, the engines keep it.
 func TestTake(t *testing.T) {
 	now := state.Time(noon.UnixNano())
 	cfg := state.DefaultConfig()

@@ -19,14 +19,14 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// ip runs the program of this name in the thread's network namespace.
+// ip runs the program ip in the thread's network namespace.
 func ip(t *testing.T, args string) string {
 	t.Helper()
 	return netns.Run(t, "", "ip", strings.Fields(args)...)
 }
 
-// TestLANDevices reads addresses and routes of devices in a network namespace of its
-// own, which ends with the thread.
+// TestLANDevices reads addresses and routes of devices in its own network namespace,
+// which ends with the thread.
 func TestLANDevices(t *testing.T) {
 	netns.Enter(t)
 	for _, args := range []string{
@@ -36,15 +36,15 @@ func TestLANDevices(t *testing.T) {
 		"addr add 169.254.7.7/16 dev lan scope link", "addr add 192.0.3.1 peer 192.0.3.9 dev lan",
 		"addr add 2001:db8:1::1/64 dev lan nodad", "addr add 198.51.100.1/24 dev wan",
 
-		// Behind gateways of the LAN.
+		// Networks behind gateways in the LAN.
 		"route add 10.2.0.0/16 via 192.0.2.9", "-6 route add fd00:2::/48 via 2001:db8:1::9",
 		"-6 route add fd00:3::/48 via fe80::9 dev lan", "route add 10.3.0.7/32 via 192.0.2.9",
 		"route add 10.4.0.0/16 via inet6 fe80::9 dev lan",
 		"route add 10.5.0.0/16 nexthop via 198.51.100.9 nexthop via 192.0.2.9",
 		"-6 route add fd00:5::/48 nexthop via 2001:db8:1::8 nexthop via 2001:db8:1::9",
-		// On its link, and the router has no address there.
+		// Networks on the link in which the router has no address.
 		"route add 10.6.0.0/16 dev lan", "-6 route add fd00:6::/64 dev lan",
-		// Of none of these kinds.
+		// Routes that do not count.
 		"route add default via 192.0.2.9", "-6 route add default via 2001:db8:1::9",
 		"route add 10.7.0.0/16 via 198.51.100.9", "route add unreachable 10.8.0.0/16",
 		"-6 route add blackhole fd00:8::/48", "route add 10.9.0.0/16 via 192.0.2.9 table 100",
@@ -52,7 +52,7 @@ func TestLANDevices(t *testing.T) {
 	} {
 		ip(t, args)
 	}
-	// The kernel gives the device its link-local address by itself, a moment later.
+	// The kernel adds the device's link-local address by itself, a moment later.
 	var linkLocal string
 	for range 1000 {
 		for _, f := range strings.Fields(ip(t, "-6 -o addr show dev lan scope link")) {
@@ -153,7 +153,7 @@ func unhex(s string) []byte {
 func n16(n uint16) string { return hex.EncodeToString(binary.NativeEndian.AppendUint16(nil, n)) }
 func n32(n uint32) string { return hex.EncodeToString(binary.NativeEndian.AppendUint32(nil, n)) }
 
-// routeHead is a struct rtmsg of IPv4, with 24 bits of destination.
+// routeHead returns a struct rtmsg for IPv4 with a /24 destination.
 func routeHead(table, kind string, flags uint32) string {
 	return "02 18 00 00" + table + "02 00" + kind + n32(flags)
 }
@@ -206,7 +206,8 @@ func TestParseRoute(t *testing.T) {
 	}
 }
 
-// TestDefaultRoute: the default route is no network, told with its address or without.
+// TestDefaultRoute: the default route is left out, with or without a destination
+// attribute.
 func TestDefaultRoute(t *testing.T) {
 	for _, raw := range []string{
 		"02 00 00 00 fe 02 00 01" + n32(0) + byLAN + gateway,

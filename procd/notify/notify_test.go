@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// manager is the socket of a service manager.
+// manager returns the socket on which systemd would listen.
 func manager(t *testing.T, watchdog time.Duration) *net.UnixConn {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
@@ -51,10 +51,10 @@ func TestNotify(t *testing.T) {
 			t.Errorf("got %q, want %s", got, want)
 		}
 	}
-	n.Watch(nil) // ends by itself: nobody asked for it
+	n.Watch(nil) // returns at once: there is no watchdog
 }
 
-// TestWatchdogIsFed while the loops beat.
+// TestWatchdogIsFed: the watchdog is fed while the loops beat.
 func TestWatchdogIsFed(t *testing.T) {
 	c := manager(t, 40*time.Millisecond)
 	n := New(2)
@@ -86,7 +86,7 @@ func TestAlive(t *testing.T) {
 		a, b, now time.Duration
 		want      bool
 	}{
-		{0, 0, 15 * time.Second, true}, // has just begun
+		{0, 0, 15 * time.Second, true}, // has just started
 		{0, 0, 15*time.Second + 1, false},
 		{100 * time.Second, 100 * time.Second, 115 * time.Second, true},
 		{100 * time.Second, 90 * time.Second, 105 * time.Second, true},

@@ -21,12 +21,12 @@ import (
 
 var start = time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
 
-// world is an outbox whose time the test moves, and whose receivers answer as it says.
+// world is an outbox whose clock and receivers the test controls.
 type world struct {
 	*Outbox
 	t      *testing.T
 	time   time.Time
-	answer map[string]error // by receiver
+	answer map[string]error // result of sending, by receiver
 	told   []string         // "minute receiver: text"
 	tries  int
 	log    strings.Builder
@@ -52,7 +52,7 @@ func newWorld(t *testing.T, names ...string) *world {
 	return w
 }
 
-// pass has the time pass, and sends what is due on the way.
+// pass lets time pass, and sends the messages that become due.
 func (w *world) pass(d time.Duration) {
 	for end := w.time.Add(d); ; {
 		r, m, wait := w.next()
@@ -90,13 +90,13 @@ const (
 	released = "P2Pwall: released"
 )
 
-// TestOncePerHour: a host is told of once an hour at most, and what is told then is how it
-// is by then.
+// TestOncePerHour: there is at most one message per hour about a host. After the hour the
+// message has the state at that time.
 func TestOncePerHour(t *testing.T) {
 	w := newWorld(t, "a")
 	w.event(state.EventFound, 1)
 	w.event(state.EventLocked, 1)
-	w.event(state.EventLocked, 2) // of another host
+	w.event(state.EventLocked, 2) // another host
 	w.pass(time.Minute)
 	w.expect("3s a: "+found, "3s a: "+found)
 	w.event(state.EventReleased, 1)
@@ -105,7 +105,7 @@ func TestOncePerHour(t *testing.T) {
 	w.pass(10 * time.Minute)
 	w.event(state.EventReleased, 1)
 	w.event(state.EventReleased, 2)
-	w.event(state.EventFound, 2) // it is as it was
+	w.event(state.EventFound, 2) // the state is the same as before
 	w.event(state.EventForgotten, 1)
 	w.expect()
 	w.pass(3 * time.Hour)
@@ -116,11 +116,11 @@ func TestOncePerHour(t *testing.T) {
 	w.pass(2 * time.Hour)
 	w.Event(&events.Entry{Quiet: true, Event: state.Event{Class: state.ClassClient, What: state.EventReleased, MAC: nfq.MAC{2, 0, 0, 0, 0, 1}}})
 	w.pass(2 * time.Hour)
-	w.expect() // the administrator did it
+	w.expect() // quiet: the administrator did it
 }
 
-// TestDownForAnHour: nothing is lost while a receiver cannot be reached, nothing is told
-// twice, and others are told meanwhile.
+// TestDownForAnHour: while a receiver cannot be reached, its messages wait, and the
+// others get theirs. No message is sent twice.
 func TestDownForAnHour(t *testing.T) {
 	w := newWorld(t, "down", "up")
 	w.answer["down"] = errors.New("curl: (7) refused")
@@ -153,7 +153,7 @@ func TestDownForAnHour(t *testing.T) {
 	}
 }
 
-// TestBounds: a receiver that is down for days costs no more than so many messages.
+// TestBounds: for a receiver that is down for days, at most maxWaiting messages wait.
 func TestBounds(t *testing.T) {
 	w := newWorld(t, "down")
 	w.answer["down"] = errors.New("refused")
@@ -178,7 +178,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestUncertain: what may have been told is not told again.
+// TestUncertain: a message that may have arrived is not sent again.
 func TestUncertain(t *testing.T) {
 	w := newWorld(t, "slow")
 	w.answer["slow"] = errUncertain
@@ -209,8 +209,8 @@ func TestEventsThatAreWanted(t *testing.T) {
 	w.expect("2h1m3s b: P2Pwall: does not protect", "2h2m3s b: P2Pwall: protects again")
 }
 
-// TestConfigure: what waits for a receiver that stays is told all the same, and what waits
-// for one that goes is not.
+// TestConfigure: a receiver that stays gets the messages that wait for it. Those for a
+// removed receiver are dropped.
 func TestConfigure(t *testing.T) {
 	w := newWorld(t, "stays", "goes")
 	w.event(state.EventFound, 1)
@@ -225,8 +225,8 @@ func TestConfigure(t *testing.T) {
 	w.expect()
 }
 
-// TestLetter: what is told of an event, to people and to programs. Names come from the
-// network.
+// TestLetter compares the messages about events, for people and for programs. Names come
+// from the network and are not trusted.
 func TestLetter(t *testing.T) {
 	w := newWorld(t, "a")
 	hook := &receiver{Notify: config.Notify{Kind: config.NotifyWebhook}}

@@ -23,13 +23,13 @@ import (
 	"github.com/p2pwall/p2pwall/procd/syslog"
 )
 
-// server is a small web server that records what it is sent, and answers as the test says.
+// server is a small web server that records requests and answers as the test says.
 type server struct {
 	*httptest.Server
 	mu     sync.Mutex
 	got    []string
 	status int
-	hold   chan struct{} // an answer waits until it is closed
+	hold   chan struct{} // answers wait until this channel is closed
 }
 
 func newServer(t *testing.T) *server {
@@ -69,7 +69,7 @@ func (s *server) received() []string {
 	return got
 }
 
-// only has one of the programs be all that the outbox can find.
+// only makes the outbox find only the named programs.
 func only(t *testing.T, names ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -92,7 +92,7 @@ func newSender(t *testing.T) (*Outbox, chan struct{}) {
 	return New("router", syslog.New(io.Discard), done, nil, time.Now), done
 }
 
-// children are the processes that this one has started and that are there still.
+// children returns the child processes of this process that still exist.
 func children(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
@@ -102,8 +102,8 @@ func children(t *testing.T) string {
 	return string(b)
 }
 
-// TestPrograms sends by each program to a server that takes it, that answers an error, and
-// that is not there. What is secret shows in no argument.
+// TestPrograms sends with each program to a server that accepts the message, answers with
+// an error, or does not exist. Secrets show in no argument.
 func TestPrograms(t *testing.T) {
 	for _, tool := range []string{"curl", "wget"} {
 		t.Run(tool, func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestPrograms(t *testing.T) {
 			}
 			got := s.received()
 			for i := range got {
-				got[i] = strings.ReplaceAll(got[i], "%5B1-3%5D", "[1-3]") // wget escapes it
+				got[i] = strings.ReplaceAll(got[i], "%5B1-3%5D", "[1-3]") // wget escapes the brackets
 			}
 			want := []string{
 				`POST /topic Content-Type=text/plain; charset=utf-8 Title=P2Pwall: test Authorization=Bearer tk_"\x a "b" \n @c <é>`,
@@ -139,7 +139,8 @@ func TestPrograms(t *testing.T) {
 					t.Errorf("status %d: sent %d times", status, n)
 				}
 			}
-			// Slow, but in time; and what everybody can see meanwhile.
+			// The server is slow, but in time. Meanwhile every user can see the
+			// arguments.
 			s.answer(200)
 			s.mu.Lock()
 			s.hold = make(chan struct{})
@@ -173,7 +174,7 @@ func TestPrograms(t *testing.T) {
 				t.Errorf("the processes show %q", text)
 			}
 			s.received()
-			// It never answers: that it has the message is all that is known.
+			// The server never answers. It is only known that the message was sent.
 			s.mu.Lock()
 			s.hold = make(chan struct{})
 			s.mu.Unlock()
@@ -195,7 +196,7 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// TestEndKills: a program that still runs when the daemon ends does not outlive it.
+// TestEndKills: a program that still runs when the daemon ends is killed.
 func TestEndKills(t *testing.T) {
 	only(t, "curl")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -221,8 +222,8 @@ func TestEndKills(t *testing.T) {
 	}
 }
 
-// TestQueueAgainstAServer: the whole way with a server that is down at first, then answers
-// 500, then takes it.
+// TestQueueAgainstAServer: the server is down at first, then answers with status 500,
+// then accepts the message.
 func TestQueueAgainstAServer(t *testing.T) {
 	only(t, "curl")
 	s := newServer(t)
@@ -250,7 +251,8 @@ func TestQueueAgainstAServer(t *testing.T) {
 	}
 }
 
-// TestMail: sendmail gets the mail on its input, and an address is no option.
+// TestMail: sendmail gets the mail on its standard input, and takes no address for an
+// option.
 func TestMail(t *testing.T) {
 	dir := only(t)
 	o, _ := newSender(t)
@@ -270,7 +272,7 @@ func TestMail(t *testing.T) {
 	}
 }
 
-// TestUclient: OpenWrt's own program gets what it can, and nothing that is secret.
+// TestUclient: uclient-fetch gets what it supports, and no secrets.
 func TestUclient(t *testing.T) {
 	dir := only(t)
 	o, _ := newSender(t)
@@ -305,7 +307,7 @@ func TestUclient(t *testing.T) {
 	}
 }
 
-// programDirs sets where programs are looked for, and returns where it was.
+// programDirs sets the directories for the search of programs, and returns the old ones.
 func programDirs(dirs ...string) []string {
 	old := append([]string{os.Getenv("PATH")}, program.Dirs...)
 	os.Setenv("PATH", dirs[0])

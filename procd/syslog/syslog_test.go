@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestLoggerKinds has each kind of log get the same lines.
+// TestLoggerKinds writes the same lines to each kind of log.
 func TestLoggerKinds(t *testing.T) {
 	say := func(l *Logger) {
 		l.Errorf("e%d", 1)
@@ -46,7 +46,7 @@ func TestLoggerToSyslog(t *testing.T) {
 	}
 	l.path = filepath.Join(t.TempDir(), "log")
 	l.now = func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 600e6, time.UTC) }
-	// Nobody is there yet: procd gets it, and puts the name before it.
+	// The system's log does not run yet. The line goes to procd, which adds the name.
 	if l.Warnf("early"); out.String() != "early\n" {
 		t.Errorf("without a log: %q", out.String())
 	}
@@ -62,7 +62,7 @@ func TestLoggerToSyslog(t *testing.T) {
 	l.Noticef("%d", 1)
 	l.Warnf("w")
 	const at = "Jan  2 03:04:05 p2pwall: "
-	if len(at)-len("p2pwall: ") != 16 { // what OpenWrt's log strips
+	if len(at)-len("p2pwall: ") != 16 { // the length that OpenWrt's log strips
 		t.Error("the time has not 16 bytes")
 	}
 	b := make([]byte, 200)
@@ -74,7 +74,7 @@ func TestLoggerToSyslog(t *testing.T) {
 			t.Errorf("the log got %q, %v, want %q", b[:max(n, 0)], err, want)
 		}
 	}
-	_ = unix.Close(fd) // a restart of the log, seen from a jail
+	_ = unix.Close(fd) // as after a restart of the log, seen from a jail
 	if l.Printf("late"); out.String() != "early\nlate\n" {
 		t.Errorf("after the log's end: %q", out.String())
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// TestWhichWay: what the rules do with the packets of one connection between a LAN host
-// and the outside.
+// TestWhichWay tests what the rules do with the packets of one connection between a LAN
+// host and the outside.
 func TestWhichWay(t *testing.T) {
 	host, far := nfq.AddrFrom(netip.MustParseAddr("192.168.1.10")), nfq.AddrFrom(netip.MustParseAddr("203.0.113.9"))
 	packet := func(src, dst nfq.Addr, sport, dport uint16, proto, flags uint8) *nfq.Packet {
@@ -27,13 +27,13 @@ func TestWhichWay(t *testing.T) {
 	}
 	const (
 		syn, synAck, push = nfq.SYN, nfq.SYN | nfq.ACK, nfq.PSH | nfq.ACK
-		long              = 60 // packets each way: beyond all bounds
+		long              = 60 // packets in each direction: more than all limits
 	)
 	type step struct {
 		out   bool
 		flags uint8
 		times int
-		want  way // of the last
+		want  way // of the last packet
 	}
 	for _, c := range []struct {
 		name  string

@@ -14,8 +14,8 @@ var linkTypes = [...]uint32{
 	linkPPPWithDir, linkBroadcom, linkBroadcomPre, linkMarvell, linkMarvellEDSA, linkNFLOG, linkPFLOG, linkPKTAP,
 }
 
-// No frame, however short, is read beyond its end, and what is taken for IP ends
-// where the frame ends, or before it in an attribute of a log.
+// FuzzDecode: no frame is read beyond its end. The IP packet ends where the frame ends;
+// only in a firewall's log may it end earlier.
 func FuzzDecode(f *testing.F) {
 	ip := []byte{
 		0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
@@ -40,7 +40,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal("a known link type is refused")
 		}
 		for _, part := range [][]byte{fr.IP, fr.ARP} {
-			// PKTAP may carry what NFLOG logged.
+			// PKTAP may carry NFLOG.
 			if len(part) > 0 && number != linkNFLOG && number != linkPKTAP && &part[len(part)-1] != &b[len(b)-1] {
 				t.Fatal("what was decoded does not end with the frame")
 			}

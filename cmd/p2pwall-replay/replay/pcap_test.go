@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Whatever a file holds, the reader comes to an end of it, and each packet is as long
-// as it says, and as the file can have it.
+// FuzzPcap: the reader reaches the end of any file. Each packet has the length that it
+// says, and is no longer than the file.
 func FuzzPcap(f *testing.F) {
 	for _, head := range []string{
 		"\xd4\xc3\xb2\xa1\x02\x00\x04\x00", "\xd4\xc3\xb2\xa1\x02\x00\x03\x00", "\xd4\xc3\xb2\xa1\x02\x00\x01\x00",

@@ -82,19 +82,18 @@ func TestEDonkeyShapes(t *testing.T) {
 		return b
 	}
 	for _, tt := range []struct {
-		name  string
-		b     []byte
-		least int
-		most  int
+		name string
+		b    []byte
+		want bool
 	}{
-		{"196 random bytes", fill(196), 1, 1},
-		{"a byte too many", fill(268), 0, 0},
-		{"too few", fill(11), 0, 0},
-		{"a message", unhex(t, donkeyLogin), 0, 0},
-		{"text", []byte("GET /index.html HTTP/1.1\r\nHost: www.example.org\r\n\r\n"), 0, 0},
-		{"TLS", append([]byte{0x16, 3, 1, 0, 190, 1, 0, 0, 186}, fill(186)...), 0, 0},
+		{"196 random bytes", fill(196), true},
+		{"a byte too many", fill(268), false},
+		{"too few", fill(11), false},
+		{"a message", unhex(t, donkeyLogin), false},
+		{"text", []byte("GET /index.html HTTP/1.1\r\nHost: www.example.org\r\n\r\n"), false},
+		{"TLS", append([]byte{0x16, 3, 1, 0, 190, 1, 0, 0, 186}, fill(186)...), false},
 	} {
-		if got := edonkeyHidden.Shaped(tt.b); got != (tt.least > 0) {
+		if got := edonkeyHidden.Shaped(tt.b); got != tt.want {
 			t.Errorf("%s: %t", tt.name, got)
 		}
 	}

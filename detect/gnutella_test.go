@@ -3,7 +3,6 @@
 package detect
 
 import (
-	"slices"
 	"strings"
 	"testing"
 )
@@ -32,15 +31,7 @@ const (
 	mlAckHex     = "474e4400 0100 01 00"
 )
 
-// withGnutella adds Gnutella to All for the time of a test.
-func withGnutella(t *testing.T) {
-	if ByName("gnutella") < 0 {
-		withProtocols(t, append(slices.Clone(All), &Gnutella)...)
-	}
-}
-
 func TestGnutellaStream(t *testing.T) {
-	withGnutella(t)
 	const guid = "0123456789abcdefABCDEF0123456789"
 	for _, tt := range []struct {
 		name   string
@@ -145,7 +136,6 @@ func TestGnutellaDatagram(t *testing.T) {
 
 // TestGnutellaBesideTorrents: Shareaza has the same user agent in both networks.
 func TestGnutellaBesideTorrents(t *testing.T) {
-	withGnutella(t)
 	for _, tt := range []struct {
 		text string
 		want *Protocol
@@ -222,7 +212,6 @@ func TestGnutellaAsked(t *testing.T) {
 }
 
 func TestGnutellaAllocates(t *testing.T) {
-	withGnutella(t)
 	datagrams := [][]byte{unhex(t, gtkPingHex), unhex(t, gtkDHTHex), unhex(t, gtkQKRHex), unhex(t, mlPIHex)}
 	streams := [][]byte{[]byte(gtkConnect), []byte(gtkGet), []byte(shareazaReply)}
 	var f Finding

@@ -95,7 +95,7 @@ type Finding struct {
 	// engine does not block that port. It probes the port only if it knows no other.
 	NotListening bool
 	// Key is the key that encrypts the sender's datagrams, if the payload reveals it, or
-	// zero. The engine passes it to Keyed, and to the probes that need it.
+	// zero. The engine passes it to the probes that need it.
 	Key [16]byte
 	// Length is the length of the message that First or Next recognised, counted from the
 	// start of its input, if Next should read what follows. Otherwise it is 0.
@@ -192,11 +192,6 @@ type Protocol struct {
 	// time. at is the time of arrival, in microseconds of a clock that wraps. Yes counts
 	// as conduct of the program. Hint makes the host a suspect.
 	Flow func(s *FlowState, b []byte, at uint32) Match
-
-	// Keyed classifies the UDP payload b from a LAN host, in the same way as Datagram,
-	// with the key that the host has revealed. It gets the payloads that no protocol
-	// recognised.
-	Keyed func(b []byte, key *[16]byte, f *Finding) Kind
 
 	// Local reports whether b is a search for peers in the LAN. A LAN host sent b to one
 	// of Groups. f.TCPPort and f.UDPPort are where the host listens.

@@ -4,7 +4,6 @@ package state
 
 import (
 	"bytes"
-	"slices"
 	"testing"
 	"time"
 
@@ -19,16 +18,6 @@ const (
 	nmdcLog  = "$Supports NoGetINFO|$Key 4|$ValidateNick bob|"
 	nmdcInfo = "$Version 1,0091|$MyINFO $ALL bob <ncdc V:1.23.1,M:A,H:1/0/0,S:2>$ $0.1$$0$|"
 )
-
-// withDirectConnect makes Direct Connect known for one test.
-func withDirectConnect(t *testing.T) {
-	if detect.ByName("directconnect") >= 0 {
-		return
-	}
-	was := detect.All
-	detect.All = append(slices.Clone(was), &detect.DirectConnect)
-	t.Cleanup(func() { detect.All = was })
-}
 
 // says returns what the host sends after first, once it has the answer.
 func (w *world) says(sport uint16, dport uint16, first, next string) *nfq.Packet {
@@ -49,7 +38,6 @@ func (w *world) word(behind string) string {
 
 // TestLogin: a client of one hub is proved by its reaction to an answer in the hub's name.
 func TestLogin(t *testing.T) {
-	withDirectConnect(t)
 	for _, tt := range []struct {
 		name  string
 		first string
@@ -112,7 +100,6 @@ func TestLogin(t *testing.T) {
 // TestLoginIsNotAnswered: if nothing is to be blocked, if nothing can be answered, or if
 // the other side opened the connection.
 func TestLoginIsNotAnswered(t *testing.T) {
-	withDirectConnect(t)
 	monitor := func(c *Config) {
 		for i := range c.Protocols {
 			c.Protocols[i].Mode = Monitor

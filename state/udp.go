@@ -36,25 +36,9 @@ func (e *Engine) classify(h *host, b []byte) *detect.Finding {
 	return f
 }
 
-// classifyKeyed does the same for a client that has revealed its key: it asks that
-// protocol.
-func (e *Engine) classifyKeyed(c *client, b []byte, f *detect.Finding) {
-	i := int(c.keyOf)
-	p := detect.All[i]
-	if p.Keyed == nil || c.key == [16]byte{} || !e.hosts[c.host].modes.on.Has(i) {
-		return
-	}
-	if k := p.Keyed(b, &c.key, f); k > f.Kind {
-		f.Kind, f.Protocol = k, i
-	}
-}
-
 // udpOut decides about a datagram from the LAN to the outside.
 func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
 	f, c := e.classify(h, p.Payload), e.clientOf(h)
-	if f.Kind <= detect.Weak && c != nil {
-		e.classifyKeyed(c, p.Payload, f)
-	}
 	if f.Kind == detect.Weak {
 		switch i, m := e.watch(p, now); m {
 		case detect.Yes:

@@ -11,8 +11,9 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
-// Behind makes a namespace behind a host, which translates its addresses (IPv4), as a host
-// of containers or virtual machines does. It is gone with the lab.
+// Behind makes a namespace behind a host. The host translates the namespace's IPv4
+// addresses (NAT), as a host of containers or virtual machines does. Close removes the
+// namespace.
 func (l *Lab) Behind(h *Host) (*netns.Namespace, error) {
 	name := h.Name + "-in"
 	if out, err := exec.Command("ip", "netns", "add", name).CombinedOutput(); err != nil {
@@ -45,8 +46,8 @@ func (l *Lab) Behind(h *Host) (*netns.Namespace, error) {
 	return inner, err
 }
 
-// Renew gives a host another address of IPv6 for what it opens from now on, as one with
-// privacy extensions (RFC 8981) has from time to time. n tells them apart.
+// Renew gives a host a new IPv6 address for its new connections, as a host with privacy
+// extensions (RFC 8981) gets one from time to time. n distinguishes the addresses.
 func (h *Host) Renew(n uint16) error {
 	a := h.Addr6.As16()
 	a[8], a[9], a[14], a[15] = 0x5a, 0x17, byte(n>>8), byte(n)

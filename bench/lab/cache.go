@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Cache returns the folder of a name for what is costly to make: in the user's cache,
-// shared by all checkouts. Until unlock is called, or this process ends, another that
-// asks for the same one waits.
+// Cache returns a folder for data that takes long to make. It is in the user's cache, and
+// all checkouts share it. The folder is locked until unlock is called or this process
+// ends: another caller that asks for the same name waits.
 func Cache(name string) (dir string, unlock func(), err error) {
 	user, err := os.UserCacheDir()
 	if err != nil {

@@ -14,22 +14,22 @@ import (
 	"time"
 )
 
-// Certificate is that of a server and of its own authority.
+// Certificate is the certificate of a server together with its own authority.
 type Certificate struct {
 	TLS         tls.Certificate
 	Pool        *x509.CertPool
 	PEM, KeyPEM []byte
 }
 
-// NewCertificate makes one for some names, good for a day.
+// NewCertificate makes a certificate for some names. It is valid for a day.
 func NewCertificate(names ...string) (*Certificate, error) {
 	return SignCertificate(&x509.Certificate{
 		Subject: pkix.Name{CommonName: names[0]}, DNSNames: names, IsCA: true, BasicConstraintsValid: true,
 	}, nil)
 }
 
-// SignCertificate completes a certificate with a key and a day to live, and has it signed
-// by another, or by itself where that is nil.
+// SignCertificate adds a key and a lifetime of a day to a certificate, and signs it with
+// the key of by. If by is nil it is self-signed.
 func SignCertificate(t *x509.Certificate, by *Certificate) (*Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// childEnv makes the test program a program that has a lab, for tests of what
-// becomes of it.
+// childEnv makes the test program start a lab and then end in some way, so that tests can
+// look at what is left.
 const childEnv = "P2PWALL_LAB_CHILD"
 
 func child(how string) {
@@ -39,8 +39,8 @@ func child(how string) {
 	select {}
 }
 
-// brokenConnection writes to a connection that the other end has closed, which is no
-// reason to end.
+// brokenConnection writes to a connection that the other end has closed. The program must
+// not end because of that.
 func brokenConnection() {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
@@ -50,7 +50,7 @@ func brokenConnection() {
 	if _, err := syscall.Write(fds[0], []byte("x")); err != syscall.EPIPE {
 		panic(err)
 	}
-	time.Sleep(300 * time.Millisecond) // for what the signal would do
+	time.Sleep(300 * time.Millisecond) // the signal would act in this time
 	os.Stderr.WriteString("on it goes\n")
 }
 
@@ -71,7 +71,7 @@ func TestCleanup(t *testing.T) {
 	}
 	for how, sig := range map[string]syscall.Signal{
 		"interrupt": syscall.SIGINT, "terminate": syscall.SIGTERM, "kill": syscall.SIGKILL, "panic": 0,
-		// Its next line has no reader.
+		// The program's next line of output has no reader.
 		"reader gone": syscall.SIGPIPE,
 	} {
 		t.Run(how, func(t *testing.T) {
@@ -109,8 +109,8 @@ func TestCleanup(t *testing.T) {
 	}
 }
 
-// TestStale shows that the lab of a dead process is removed by the next, and
-// that of a living one and foreign names are not.
+// TestStale shows that a new lab removes the lab of a dead process, and that it keeps the
+// lab of a living process and foreign names.
 func TestStale(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root for network namespaces")
@@ -119,7 +119,7 @@ func TestStale(t *testing.T) {
 	if err := dead.Run(); err != nil {
 		t.Fatal(err)
 	}
-	names := map[string]bool{ // stays
+	names := map[string]bool{ // whether the namespace stays
 		fmt.Sprintf("p2pw%d-client", dead.Process.Pid):  false,
 		fmt.Sprintf("p2pw%d-client.7", os.Getpid()):     true,
 		fmt.Sprintf("p2pw%dx-client", dead.Process.Pid): true,

@@ -28,11 +28,11 @@ type Observations struct {
 	Answers   int                    // pongs it sent to them
 
 	Attempts  int                    // TCP connections begun
-	Refused   int                    // of them, answered with a reset or an ICMP error
+	Refused   int                    // attempts that were answered with a reset or an ICMP error
 	Connected map[netip.AddrPort]int // TCP connections established
 	Sessions  int                    // handshakes completed
 	Open      int                    // sessions that still carry data
-	Longest   time.Duration          // from a connection's establishment to the last byte received
+	Longest   time.Duration          // from the start of a connection to the last byte received
 	Searches  int                    // searches answered
 	Transfers int                    // downloads completed
 	BytesIn   int                    // over TCP
@@ -40,7 +40,7 @@ type Observations struct {
 	Mode int // Kazaa: the mode it is in
 }
 
-// Reached returns the addresses of which the client heard anything.
+// Reached returns the addresses from which the client received anything.
 func (o *Observations) Reached() []netip.Addr {
 	seen := map[netip.Addr]bool{}
 	var out []netip.Addr
@@ -55,7 +55,7 @@ func (o *Observations) Reached() []netip.Addr {
 	return out
 }
 
-// client is what the simulators have in common.
+// client is the part that all simulators share.
 type client struct {
 	host   *Host
 	speed  float64
@@ -112,12 +112,12 @@ func (c *client) acted(f func(*Observations)) {
 	})
 }
 
-// scale turns a wait of a real client into one of this client.
+// scale turns a waiting time of a real client into one of this client.
 func (c *client) scale(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / c.speed)
 }
 
-// sleep waits for a scaled time; false means that the client is to end.
+// sleep waits for a scaled time. False means that the client must end.
 func (c *client) sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(c.scale(d))
 	defer t.Stop()
@@ -129,7 +129,7 @@ func (c *client) sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// begin and end frame a Run; Close ends a Run from elsewhere.
+// begin and end mark the start and the end of Run. Close ends Run from another goroutine.
 func (c *client) begin(ctx context.Context) context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -147,8 +147,8 @@ func (c *client) end() {
 	close(ended)
 }
 
-// Close ends the client as if its program was closed, and waits until its
-// sockets are.
+// Close ends the client as if the user closed the program. It waits until the sockets are
+// closed.
 func (c *client) Close() {
 	c.mu.Lock()
 	cancel, ended := c.cancel, c.ended
@@ -191,8 +191,8 @@ func (c *client) start(peer netip.AddrPort) (*netns.Pending, error) {
 	return p, err
 }
 
-// wait waits for a connection. The patience is not scaled, since the kernel's
-// retransmissions of a SYN are not.
+// wait waits for a connection. The patience is not scaled, because the kernel's SYN
+// retransmissions are not.
 func (c *client) wait(ctx context.Context, p *netns.Pending, patience time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -222,7 +222,7 @@ func refused(err error) bool {
 		errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EACCES)
 }
 
-// randomHello is how the official clients begin: 12 octets that never repeat.
+// randomHello is how the official clients begin a session: 12 octets that never repeat.
 func randomHello() []byte {
 	b := make([]byte, helloLen)
 	rand.Read(b)
@@ -234,13 +234,13 @@ const (
 	sessionPatience = 10 * time.Second       // for each step of the handshake
 	searchAfter     = time.Second            // from the handshake to the search
 	keepEvery       = 250 * time.Millisecond // between messages
-	keepPatience    = 5 * time.Second        // without an answer the session is lost
+	keepPatience    = 5 * time.Second        // the session is lost after this time without an answer
 	searchEvery     = 25 * time.Second       // between searches, which go to all supernodes at once
 )
 
-// session does the handshake on an established connection and holds the session
-// as long as the peer answers. It returns when the session is lost or ctx ends;
-// up reports whether there was one.
+// session does the handshake on an established connection and keeps the session while the
+// peer answers. It returns when the session is lost or ctx ends. up reports whether the
+// handshake was completed.
 func (c *client) session(ctx context.Context, conn net.Conn, hello []byte) (up bool) {
 	opened := time.Now()
 	defer conn.Close()
@@ -278,7 +278,8 @@ func (c *client) session(ctx context.Context, conn net.Conn, hello []byte) (up b
 		msg, answer := message(msgKeep, 0), 2
 		searching := time.Now().After(next)
 		if searching {
-			// Longer by turns, as what a user looks for is.
+			// The length changes from search to search, as the length of users' search
+			// words does.
 			n := int(c.round(time.Now()))%7 + 23
 			msg, answer = message(msgSearch, n), 2+104
 			next = c.searchAt()
@@ -291,7 +292,7 @@ func (c *client) session(ctx context.Context, conn net.Conn, hello []byte) (up b
 		if searching {
 			c.note(func(o *Observations) { o.Searches++ })
 		}
-		if c.quiet { // it sees at once when the session is ended
+		if c.quiet { // a quiet client notices at once when the session is ended
 			conn.SetReadDeadline(time.Now().Add(c.scale(keepEvery)))
 			if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 				return true
@@ -302,21 +303,21 @@ func (c *client) session(ctx context.Context, conn net.Conn, hello []byte) (up b
 	}
 }
 
-// round is the number of the searches at a time, since the client's first packet.
+// round returns how many search intervals have passed since the client's first packet.
 func (c *client) round(at time.Time) (n time.Duration) {
 	c.note(func(o *Observations) { n = at.Sub(o.First) / c.scale(searchEvery) })
 	return n
 }
 
-// searchAt is when the next search is, in all sessions.
+// searchAt returns the time of the next search, the same for all sessions.
 func (c *client) searchAt() (at time.Time) {
 	n := c.round(time.Now()) + 1
 	c.note(func(o *Observations) { at = o.First.Add(n * c.scale(searchEvery)) })
 	return at
 }
 
-// settled reports whether there is a session: then a client neither pings nor
-// connects.
+// settled reports whether there is a session. While there is one, the client sends no
+// pings and opens no connections.
 func (c *client) settled() (yes bool) {
 	c.note(func(o *Observations) { yes = o.Open > 0 })
 	return yes

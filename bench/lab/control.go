@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// Control is a client of the program's control socket: one JSON object on a line
-// for a request and one for the reply.
+// Control is a client of the program's control socket. A request is one line with a JSON
+// object, and so is a reply.
 type Control struct {
 	Path string
 }
 
-// Request is what the program can be asked.
+// Request is a request to the program.
 type Request struct {
 	Cmd     string `json:"cmd"`
 	Host    string `json:"host,omitempty"`
@@ -97,8 +97,8 @@ type Event struct {
 	Protocol string  `json:"protocol"`
 	Text     string  `json:"text"`
 
-	// Got and At are when a Wall received it: what came to the router after
-	// that came after the event, whatever the clocks.
+	// Got and At say when a Wall received the event. A packet that reached the router
+	// after At came after the event, whatever the clocks say.
 	Got time.Time `json:"-"`
 	At  Moment    `json:"-"`
 }
@@ -162,7 +162,7 @@ func (c Control) Clients() ([]ClientStatus, error) {
 	return r.Clients, err
 }
 
-// Client asks for one client; it is an error when it is not known.
+// Client asks for one client. An unknown client is an error.
 func (c Control) Client(h *Host) (ClientStatus, error) {
 	all, err := c.Clients()
 	if err != nil {
@@ -178,7 +178,7 @@ func (c Control) Client(h *Host) (ClientStatus, error) {
 
 var errNoClient = errors.New("lab: the wall does not know this client")
 
-// Peers asks for the peers of a host, or with "" for all.
+// Peers asks for the peers of a host. With "" it asks for all peers.
 func (c Control) Peers(host string) ([]PeerStatus, error) {
 	var r struct {
 		Peers []PeerStatus `json:"peers"`
@@ -187,7 +187,7 @@ func (c Control) Peers(host string) ([]PeerStatus, error) {
 	return r.Peers, err
 }
 
-// Events asks for the events that are still remembered, from a number on.
+// Events asks for the events that the program still has, from a number on.
 func (c Control) Events(since uint64) ([]Event, error) {
 	var r struct {
 		Events []Event `json:"events"`
@@ -196,8 +196,7 @@ func (c Control) Events(since uint64) ([]Event, error) {
 	return r.Events, err
 }
 
-// Monitor calls f for every event from now on, until ctx ends or the program
-// does.
+// Monitor calls f for every event from now on, until ctx or the program ends.
 func (c Control) Monitor(ctx context.Context, f func(Event)) error {
 	conn, err := net.DialTimeout("unix", c.Path, 5*time.Second)
 	if err != nil {

@@ -12,11 +12,11 @@ import (
 type Crossing struct {
 	Packet                 // as it left
 	Entered Moment         // when the router got it from the LAN
-	Origin  netip.AddrPort // its source on the LAN, also behind NAT
+	Origin  netip.AddrPort // its source on the LAN, before NAT
 }
 
-// match joins packets that entered the router to those that left it. Of copies of
-// the same bytes, a packet is the last that entered before it left.
+// match finds for each packet that left the router the one that entered. If several
+// packets have the same bytes, it takes the last one that entered before.
 func match(entered, left []Packet) (crossed []Crossing, lost []Packet) {
 	copies := map[uint64][]int{}
 	for i := range entered {
@@ -43,21 +43,21 @@ func match(entered, left []Packet) (crossed []Crossing, lost []Packet) {
 	return crossed, lost
 }
 
-// toInternet is true for packets to an address of the internet's.
+// toInternet is true for a packet to an address on the internet.
 func toInternet(p *Packet) bool {
 	a := p.Dst.Addr()
 	return Internet6.Contains(a) || Internet4[0].Contains(a) || Internet4[1].Contains(a) || Internet4[2].Contains(a)
 }
 
-// Crossings returns the packets of a LAN host that reached the internet. The
-// host may be known by either of its addresses.
+// Crossings returns the packets of a LAN host that reached the internet, from any of the
+// host's addresses.
 func (l *Lab) Crossings(h *Host) []Crossing {
 	crossed, _ := l.outbound(h)
 	return crossed
 }
 
-// outbound and inbound split what a recorder saw of a host into what passed the
-// router and what did not.
+// outbound and inbound divide the recorded packets of a host into those that passed the
+// router and those that did not.
 func (l *Lab) outbound(h *Host) ([]Crossing, []Packet) {
 	all := l.Packets.All(func(p *Packet) bool { return toInternet(p) && (!p.WAN && !p.Out && p.MAC == h.MAC || p.WAN && p.Out) })
 	return match(split(all))
@@ -72,7 +72,7 @@ func (l *Lab) inbound(h *Host) ([]Crossing, []Packet) {
 	return match(split(all))
 }
 
-// split tells packets that enter from those that leave.
+// split separates the packets that entered the router from those that left it.
 func split(all []Packet) (entered, left []Packet) {
 	for _, p := range all {
 		if p.Out {
@@ -84,11 +84,12 @@ func split(all []Packet) (entered, left []Packet) {
 	return entered, left
 }
 
-// Lost returns the packets between a LAN host and the internet that the router
-// got and did not pass on, in both directions. Packets that are on their way get
-// two seconds. Of a SYN that is sent again while the first still waits in the queue
-// the kernel drops one: it enters only one of them in its connection table. It needs
-// Config.NoOffload and does not work for the way back behind NAT.
+// Lost returns the packets between a LAN host and the internet that the router received
+// and did not pass on, in both directions. It gives packets that are still on their way
+// two seconds. It ignores a SYN if another SYN of the same connection passed: when a SYN
+// is sent again while the first is in the queue, the kernel enters only one in its
+// connection table and drops the other. Lost needs Config.NoOffload. It does not work for
+// the way back behind NAT.
 func (l *Lab) Lost(h *Host) []Packet {
 	for end := time.Now().Add(2 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		lost := append(missing(l.outbound(h)), missing(l.inbound(h))...)
@@ -98,7 +99,7 @@ func (l *Lab) Lost(h *Host) []Packet {
 	}
 }
 
-// missing returns what is lost and no SYN of which another passed.
+// missing returns the lost packets, without each SYN of which another copy passed.
 func missing(crossed []Crossing, lost []Packet) []Packet {
 	type ends struct{ src, dst netip.AddrPort }
 	opened := map[ends]bool{}
@@ -110,7 +111,7 @@ func missing(crossed []Crossing, lost []Packet) []Packet {
 	return slices.DeleteFunc(lost, func(p Packet) bool { return p.IsSYN() && opened[ends{p.Src, p.Dst}] })
 }
 
-// IsPeer reports whether an address is one of a supernode.
+// IsPeer reports whether an address belongs to a supernode.
 func (l *Lab) IsPeer(a netip.Addr) bool {
 	for _, p := range l.Peers {
 		if p.Addr() == a {
@@ -125,8 +126,8 @@ func (l *Lab) IsPeer(a netip.Addr) bool {
 	return false
 }
 
-// FirstPing returns when the router got the first FastTrack ping of a host; ok
-// is false when there was none.
+// FirstPing returns when the router received the first FastTrack ping of a host. ok is
+// false if there was none.
 func (l *Lab) FirstPing(h *Host) (at Moment, ok bool) {
 	pings := l.Packets.All(func(p *Packet) bool { return !p.WAN && !p.Out && p.MAC == h.MAC && p.isPing() })
 	if len(pings) == 0 {
@@ -139,9 +140,9 @@ func (p *Packet) isPing() bool {
 	return p.Proto == UDP && p.Len >= 8 && p.Head[0] == typePing && p.Head[5] == 0x80
 }
 
-// Leaks returns what of a host reached an address of a supernode, of all that
-// entered the router at or after a moment. With that of the first ping this is
-// everything the wall must stop; with 0, everything.
+// Leaks returns the packets of a host that entered the router at or after a moment and
+// reached the address of a supernode. From the moment of the first ping, these are all
+// packets that the wall must stop. 0 returns all.
 func (l *Lab) Leaks(h *Host, from Moment) []Crossing {
 	var out []Crossing
 	for _, c := range l.Crossings(h) {

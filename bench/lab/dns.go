@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// The record types that a name server has answers for.
+// The record types that a name server can answer.
 const (
 	TypeA    = 1
 	TypeAAAA = 28
 )
 
-// Names are what a name server knows: the addresses of names, in small letters. Of a
-// name that is not among them it says Else.
+// Names is the data of a name server: names in lower case and their addresses. The server
+// answers with Else for any other name.
 type Names struct {
 	Addrs map[string][]netip.Addr
 	Else  []netip.Addr
@@ -46,8 +46,8 @@ func serveDNS(c *net.UDPConn, names Names) {
 	}
 }
 
-// answer takes the one question of a query, leaves out what follows it, and answers
-// with those addresses that are of the type asked for.
+// answer reads the one question of a query and ignores the rest. It answers with the
+// addresses of the type that the query asks for.
 func (names Names) answer(q []byte) []byte {
 	if len(q) < 12 || q[2]&0x80 != 0 {
 		return nil
@@ -85,7 +85,7 @@ func (names Names) answer(q []byte) []byte {
 	return reply
 }
 
-// DNSQuery asks for the address of a name.
+// DNSQuery makes a query for the address of a name.
 func DNSQuery(id uint16, name string, kind uint16) []byte {
 	b := []byte{byte(id >> 8), byte(id), 1, 0, 0, 1, 0, 0, 0, 0, 0, 0}
 	for _, l := range strings.Split(name, ".") {

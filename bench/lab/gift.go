@@ -19,15 +19,16 @@ type OpenConfig struct {
 	Peers []netip.AddrPort
 	Port  uint16  // its own port, UDP and TCP; 1214
 	Speed float64 // 1
-	// Quiet leaves out what only shows that a session lives: nothing is said in it but a
-	// search every 25 s, as real ones do.
+	// Quiet leaves out the messages that only keep a session alive. The client then sends
+	// nothing in it but a search every 25 s, as real clients do.
 	Quiet bool
 }
 
-// GiFT is a simulated giFT with giFT-FastTrack: five SYNs, within the same
-// millisecond ten pings to other addresses, ten more every 30 s (15 s when one
-// was answered), five connections every 15 s. It never answers UDP; its TCP port
-// answers GET with a 404 that names it. One session and it keeps still.
+// GiFT is a simulated giFT with giFT-FastTrack. It begins with five SYNs, and within the
+// same millisecond ten pings to other addresses. Every 30 s it sends ten more pings
+// (every 15 s once one was answered), and every 15 s it opens five connections. It never
+// answers UDP. Its TCP port answers GET with a 404 that names giFT. Once it has a session
+// it stops sending these.
 type GiFT struct {
 	*client
 	cfg OpenConfig
@@ -39,8 +40,8 @@ const (
 	giftPings    = 10
 	giftEvery    = 15 * time.Second
 	giftPatience = 15 * time.Second // eight SYNs
-	// stormEvery bounds what a refused connection sets off; the real one does
-	// thousands a second.
+	// stormEvery limits the rate of new connections after a refused one. The real giFT
+	// makes thousands a second.
 	stormEvery = time.Millisecond
 )
 
@@ -94,9 +95,9 @@ func (g *GiFT) Run(ctx context.Context) error {
 	}
 }
 
-// attempt goes on with a connection that was started and, when it is refused, at
-// once starts the next: that is the storm which makes resets the wrong answer to
-// giFT.
+// attempt continues with a connection that was started. If the connection is refused,
+// attempt starts the next one at once. This storm is the reason why resets are the wrong
+// answer to giFT.
 func (g *GiFT) attempt(ctx context.Context, p *netns.Pending, err error) {
 	for {
 		var conn net.Conn
@@ -115,7 +116,7 @@ func (g *GiFT) attempt(ctx context.Context, p *netns.Pending, err error) {
 	}
 }
 
-// readPongs notes answers and answers nothing.
+// readPongs counts answers and does not reply.
 func (c *client) readPongs(udp *net.UDPConn) {
 	buf := make([]byte, 2048)
 	for {

@@ -19,23 +19,23 @@ import (
 
 // InnocentConfig describes a host that runs no file-sharing client.
 type InnocentConfig struct {
-	Every   time.Duration // from the end of one thing to its next; 100 ms
-	Timeout time.Duration // for one thing; 5 s
-	// Retries is how often a failed thing is tried again before it counts as
-	// failed; 0 means that every loss counts.
+	Every   time.Duration // from the end of one action to the next; 100 ms
+	Timeout time.Duration // for one action; 5 s
+	// Retries is how often a failed action is repeated before it counts as failed. 0
+	// means that every loss counts.
 	Retries int
 	IPv6    bool // everything over IPv6 as well
 	Browser bool // pages with twelve connections at a time
 	Server  netip.Addr
-	// From is the address that it speaks from over IPv4, where the host has
-	// several.
+	// From is the IPv4 address to send from, if the host has several.
 	From netip.Addr
-	// Known leaves out what nothing is known by: a game's datagrams.
+	// Known leaves out the traffic that the wall cannot recognise as a known protocol: a
+	// game's datagrams.
 	Known bool
 }
 
-// Innocent is a host that uses the internet in the usual ways, and counts what
-// does not work.
+// Innocent is a host that uses the internet in the usual ways, and counts the actions
+// that fail.
 type Innocent struct {
 	host *Host
 	cfg  InnocentConfig
@@ -53,7 +53,7 @@ func NewInnocent(h *Host, cfg InnocentConfig) *Innocent {
 	return &Innocent{host: h, cfg: cfg, attempts: map[string]int{}, failed: map[string]int{}}
 }
 
-// Counts returns how many things were tried and how many of them failed.
+// Counts returns the number of attempts and the number of failures.
 func (in *Innocent) Counts() (attempts, failed int) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -66,7 +66,7 @@ func (in *Innocent) Counts() (attempts, failed int) {
 	return attempts, failed
 }
 
-// Kinds returns what was tried, one line a kind with attempts and failures.
+// Kinds returns one line for each kind of action, with attempts and failures.
 func (in *Innocent) Kinds() string {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -90,8 +90,8 @@ type habit struct {
 	do   func(context.Context, netip.Addr) error
 }
 
-// gameSizes are payload sizes of small UDP; 12, 15 and 16 are those of FastTrack
-// pings, 13, 17 and 21 those of pongs.
+// gameSizes are payload sizes of small UDP datagrams. FastTrack pings have 12, 15 and 16
+// bytes, pongs 13, 17 and 21.
 var gameSizes = []int{1, 5, 12, 13, 15, 16, 17, 21, 40, 100, 160}
 
 func (in *Innocent) habits() []habit {
@@ -112,8 +112,8 @@ func (in *Innocent) habits() []habit {
 	return h
 }
 
-// Run does all of it at the same time until ctx ends, and then finishes what it
-// began, so that nothing counts as failed because of the end.
+// Run performs all kinds of actions side by side until ctx ends. It then finishes those
+// that have begun, so that the end causes no failure.
 func (in *Innocent) Run(ctx context.Context) error {
 	servers := []netip.Addr{Server4}
 	if in.cfg.Server.IsValid() {
@@ -142,7 +142,7 @@ func (in *Innocent) Run(ctx context.Context) error {
 	return nil
 }
 
-// once does one thing and counts it.
+// once performs one action and counts it.
 func (in *Innocent) once(h habit, server netip.Addr) {
 	var err error
 	for try := 0; try <= in.cfg.Retries; try++ {
@@ -168,7 +168,7 @@ func (in *Innocent) once(h habit, server netip.Addr) {
 	}
 }
 
-// dial connects and lets the connection end with ctx.
+// dial connects. The connection ends with ctx.
 func (in *Innocent) dial(ctx context.Context, network string, a netip.Addr, port uint16) (net.Conn, error) {
 	var local netip.AddrPort
 	if in.cfg.From.IsValid() && a.Is4() {
@@ -184,7 +184,7 @@ func (in *Innocent) dial(ctx context.Context, network string, a netip.Addr, port
 	return c, nil
 }
 
-// ask sends one datagram and wants one answer.
+// ask sends one datagram and waits for one answer.
 func (in *Innocent) ask(ctx context.Context, a netip.Addr, port uint16, b []byte) ([]byte, error) {
 	c, err := in.dial(ctx, "udp", a, port)
 	if err != nil {
@@ -223,7 +223,7 @@ func (in *Innocent) http(ctx context.Context, a netip.Addr) error {
 	return nil
 }
 
-// get asks for so many bytes on an HTTP connection.
+// get requests size bytes on an HTTP connection.
 func get(c net.Conn, r *bufio.Reader, size int) error {
 	fmt.Fprintf(c, "GET /%d HTTP/1.1\r\nHost: www.example.net\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: */*\r\nX-Requested-With: lab\r\n\r\n", size)
 	for {
@@ -278,7 +278,7 @@ func (in *Innocent) banner(ctx context.Context, a netip.Addr, port uint16, want 
 	return err
 }
 
-// echo wants a datagram back unchanged.
+// echo sends a datagram and expects it back unchanged.
 func (in *Innocent) echo(ctx context.Context, a netip.Addr, port uint16, b []byte) error {
 	r, err := in.ask(ctx, a, port, b)
 	if err == nil && !bytes.Equal(r, b) {
@@ -287,19 +287,19 @@ func (in *Innocent) echo(ctx context.Context, a netip.Addr, port uint16, b []byt
 	return err
 }
 
-// quic sends what has the size and the first octets of a QUIC initial packet.
+// quic sends a datagram with the size and the first octets of a QUIC initial packet.
 func (in *Innocent) quic(ctx context.Context, a netip.Addr) error {
 	b := make([]byte, 1200)
 	copy(b, []byte{0xc3, 0, 0, 0, 1, 8})
 	for i := 6; i < len(b); i++ {
 		b[i] = byte(rand.Uint32())
 	}
-	b[14] = 0 // no connection number of its own
+	b[14] = 0 // no connection ID of its own
 	return in.echo(ctx, a, portTLS, b)
 }
 
-// game sends small datagrams of many sizes. One of them differs from a FastTrack
-// ping in its last octet only.
+// game sends small datagrams of many sizes. One differs from a FastTrack ping in its last
+// octet only.
 func (in *Innocent) game(ctx context.Context, a netip.Addr) error {
 	near := PingBytes(EncGiFT, "KaZaA")
 	near[len(near)-1] = 1
@@ -311,7 +311,7 @@ func (in *Innocent) game(ctx context.Context, a netip.Addr) error {
 		for i := range b {
 			b[i] = byte(rand.Uint32())
 		}
-		b[0] = 1 // no type of FastTrack's
+		b[0] = 1 // not a FastTrack type
 		if err := in.echo(ctx, a, portGame, b); err != nil {
 			return fmt.Errorf("%d bytes: %w", size, err)
 		}

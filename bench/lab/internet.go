@@ -17,13 +17,13 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
-// Internet is everything beyond the router: supernodes on all addresses, the
-// transfer server, and ordinary servers. All of them answer from the address
-// they were asked at.
+// Internet is everything beyond the router: supernodes on all addresses, the transfer
+// server, and ordinary servers. Each server answers from the address that the request was
+// sent to.
 type Internet struct {
 	ns *netns.Namespace
 
-	// Silent makes supernodes swallow pings.
+	// Silent makes supernodes ignore pings.
 	Silent atomic.Bool
 	// Busy makes supernodes answer pings with 0x29, no room.
 	Busy atomic.Bool
@@ -44,10 +44,10 @@ type Session struct {
 	Client, Server netip.AddrPort
 	Opened         time.Time
 	Kind           string // "", "session", "http" or "push"
-	Up             bool   // a session's handshake was completed, a transfer answered
+	Up             bool   // the handshake was completed, or the transfer was answered
 	Searches       int
 	BytesIn        int
-	LastIn         time.Time // of the last byte from the client
+	LastIn         time.Time // when the last byte from the client came
 }
 
 type session struct {
@@ -61,7 +61,7 @@ func (s *session) update(f func(*Session)) {
 	f(&s.s)
 }
 
-// Life is the time from the handshake to the last byte of the client.
+// Life is the time from the handshake to the client's last byte.
 func (s Session) Life() time.Duration {
 	if s.LastIn.IsZero() {
 		return 0
@@ -99,7 +99,7 @@ func (in *Internet) Close() {
 	in.running.Wait()
 }
 
-// Sessions returns the connections to supernode ports so far.
+// Sessions returns all connections to supernode ports so far.
 func (in *Internet) Sessions() []Session {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -127,7 +127,8 @@ func (in *Internet) note(c net.Conn, kind string) *session {
 	return s
 }
 
-// hold keeps a connection so that Close can end it; false means too late.
+// hold keeps a connection so that Close can end it. False means that the servers are
+// closed already.
 func (in *Internet) hold(c net.Conn) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -223,8 +224,8 @@ func (in *Internet) udp(port uint16, answer func(from netip.AddrPort, b []byte) 
 	return nil
 }
 
-// replyInfo turns the control messages of a received datagram into those that
-// send the answer from the address it was sent to.
+// replyInfo turns the control messages of a received datagram into control messages for
+// the answer, so that the answer comes from the address that the datagram was sent to.
 func replyInfo(oob []byte) []byte {
 	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
@@ -254,8 +255,8 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// Dial connects from an address of the internet to a host behind the router, or
-// to the router's forwarded port.
+// Dial connects from an internet address to a host behind the router, or to the router's
+// forwarded port.
 func (in *Internet) Dial(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
 	return in.ns.Dial(ctx, "tcp", netip.AddrPortFrom(from, 0), to)
 }

@@ -10,21 +10,20 @@ import (
 	"time"
 )
 
-// KazaaConfig describes an official FastTrack client. Durations are those of a
-// real client; Speed divides them, but for Patience. The zero value of each field
-// stands for the usual.
+// KazaaConfig describes an official FastTrack client. Durations are those of a real
+// client. Speed divides all of them except Patience. A zero field means the usual value.
 type KazaaConfig struct {
-	Network string           // network name; "KaZaA". iMesh says "fileshare"
+	Network string           // network name; "KaZaA"; iMesh uses "fileshare"
 	Peers   []netip.AddrPort // its cache of supernodes
 	Port    uint16           // its own port, UDP and TCP; 1214
 	Speed   float64          // 1
 
-	// Mode forces a mode (1, 2 or 3); 0 lets the client change by its
-	// failures: it leaves mode 1 when no pong came for Mode1, or when it was
-	// in it for Stay, and mode 2 after Mode2; mode 3 has no end.
+	// Mode forces a mode (1, 2 or 3). With 0 the client changes its mode when it fails:
+	// it leaves mode 1 when no pong came for Mode1 or when it was in mode 1 for Stay, and
+	// it leaves mode 2 after Mode2. It never leaves mode 3.
 	Mode  int
 	Mode1 time.Duration // 20 s
-	Stay  time.Duration // without end
+	Stay  time.Duration // no limit
 	Mode2 time.Duration // 60 s
 
 	PingEvery time.Duration // 40 ms, that is 25 pings a second
@@ -36,10 +35,10 @@ type KazaaConfig struct {
 
 // Kazaa is a simulated official client: Kazaa itself, Grokster, iMesh.
 //
-// Mode 1 pings the cache, one address after the other and from the start again.
-// A pong 0x28 makes it try TCP to that peer, and it stays in mode 1. Mode 2
-// connects to many peers at once, mode 3 to one at a time with seconds between.
-// A ping that comes to its port is answered in every mode.
+// In mode 1 the client pings the addresses of its cache in turn, again and again. After a
+// pong 0x28 it tries TCP to that peer and stays in mode 1. In mode 2 it connects to many
+// peers at once. In mode 3 it connects to one at a time, with seconds between. It answers
+// pings to its port in every mode.
 type Kazaa struct {
 	*client
 	cfg     KazaaConfig
@@ -73,7 +72,7 @@ func orDuration(d *time.Duration, usual time.Duration) {
 	}
 }
 
-// SetMode forces a mode from now on, or with 0 lets the client change by itself.
+// SetMode forces a mode from now on. With 0 the client changes its mode by itself again.
 func (k *Kazaa) SetMode(mode int) {
 	k.note(func(*Observations) { k.cfg.Mode = mode })
 	select {
@@ -82,8 +81,7 @@ func (k *Kazaa) SetMode(mode int) {
 	}
 }
 
-// Run is the client from start to close. It returns when ctx ends or Close is
-// called.
+// Run runs the client until ctx ends or Close is called.
 func (k *Kazaa) Run(ctx context.Context) error {
 	ctx = k.begin(ctx)
 	defer k.end()
@@ -105,7 +103,7 @@ func (k *Kazaa) Run(ctx context.Context) error {
 			}
 			o.Mode = mode
 		})
-		// A mode ends when the client does, when it is told to, or by itself.
+		// A mode ends with the client, by SetMode, or by itself.
 		in, leave := context.WithCancel(ctx)
 		stop := make(chan struct{})
 		go func() {
@@ -133,7 +131,7 @@ func (k *Kazaa) Run(ctx context.Context) error {
 	return nil
 }
 
-// read handles what comes to the client's UDP port.
+// read handles the datagrams that come to the client's UDP port.
 func (k *Kazaa) read(udp *net.UDPConn) {
 	buf := make([]byte, 2048)
 	for {
@@ -173,7 +171,7 @@ func swallow(l *net.TCPListener) {
 	}
 }
 
-// forced says whether the client may not leave its mode by itself.
+// forced reports whether the mode is forced.
 func (k *Kazaa) forced() (yes bool) {
 	k.note(func(*Observations) { yes = k.cfg.Mode != 0 })
 	return yes
@@ -210,7 +208,7 @@ func (k *Kazaa) flood(ctx context.Context) {
 	}
 }
 
-// try connects to a peer and stays with it as long as that is possible.
+// try connects to a peer and keeps the session as long as possible.
 func (k *Kazaa) try(ctx context.Context, peer netip.AddrPort) {
 	conn, err := k.connect(ctx, peer, k.cfg.Patience)
 	if err == nil {

@@ -26,8 +26,8 @@ var (
 	LAN6    = netip.MustParsePrefix("2001:db8:1::/64")
 	Router4 = netip.MustParseAddr("192.168.1.1")
 	Router6 = netip.MustParseAddr("2001:db8:1::1")
-	// WAN4 is the router's address on the link to the internet, what the
-	// internet sees when Config.NAT is set.
+	// WAN4 is the router's address on the link to the internet. With Config.NAT the
+	// internet sees this address.
 	WAN4 = netip.MustParseAddr("100.64.0.2")
 	wan6 = netip.MustParseAddr("2001:db8:64::2")
 
@@ -39,7 +39,7 @@ var (
 	Internet6 = netip.MustParsePrefix("2001:db8:ff::/48")
 )
 
-// Names of devices in the lab, the same in every lab.
+// Names of devices. They are the same in every lab.
 const (
 	BridgeDev = "br-lan" // the router's LAN bridge
 	WANDev    = "wan"    // the router's device to the internet
@@ -48,8 +48,8 @@ const (
 	inetDev   = "eth0"
 )
 
-// RouterMAC is the hardware address of the router's LAN bridge, guestMAC that of its
-// guest bridge; the other two are those of the link to the internet.
+// RouterMAC and guestMAC are the hardware addresses of the router's LAN bridge and guest
+// bridge. The other two belong to the link to the internet.
 var (
 	RouterMAC = [6]byte{2, 0, 0, 0, 0, 1}
 	guestMAC  = [6]byte{2, 0, 0, 0, 0, 4}
@@ -57,36 +57,34 @@ var (
 	inetMAC   = [6]byte{2, 0, 0, 0, 0, 3}
 )
 
-// Config says what kind of lab is wanted. The zero value is a routed network
-// with one client, one innocent host and all servers.
+// Config describes a lab. The zero value is a routed network with one client, one
+// innocent host and all servers.
 type Config struct {
 	Clients int // LAN hosts named client, client2, ...; 0 means 1
-	// NAT masquerades the LAN behind WAN4. Without it the internet sees the
-	// LAN's own addresses, which tells clients apart.
+	// NAT masquerades the LAN behind WAN4. Without NAT the internet sees the LAN's own
+	// addresses and can tell the clients apart.
 	NAT bool
-	// Forward is a port (TCP and UDP) of WAN4 that leads to the first
-	// client; 0 means none. Only with NAT.
+	// Forward is a port (TCP and UDP) of WAN4 that the router forwards to the first
+	// client. 0 means none. It needs NAT.
 	Forward uint16
-	// Guest adds a network of its own, guest, on a second bridge of the
-	// router's, with one host in it.
+	// Guest adds a guest network on a second bridge of the router, with one host in it.
 	Guest bool
-	// NoServers leaves the internet without servers, for programs that
-	// bring their own.
+	// NoServers leaves out the internet's servers, for programs that bring their own.
 	NoServers bool
-	// NoRecord leaves the recorder out, for benchmarks.
+	// NoRecord leaves out the recorder, for benchmarks.
 	NoRecord bool
-	// NoOffload turns segmentation offload off on all links, so that every
-	// recorded packet is one packet of the wire. Lost needs it.
+	// NoOffload turns off segmentation offload on all links, so that every recorded
+	// packet is one packet on the wire. Lost needs it.
 	NoOffload bool
 }
 
-// Host is a LAN host, or another namespace with addresses of its own.
+// Host is a LAN host, or another namespace with its own addresses.
 type Host struct {
 	*netns.Namespace
 	Addr4, Addr6 netip.Addr
 	MAC          [6]byte
 
-	gateway [6]byte // the hardware address of the router's side of its link
+	gateway [6]byte // hardware address of the router's side of the host's link
 }
 
 // MACText is the hardware address in the usual form.
@@ -101,7 +99,7 @@ type Lab struct {
 	Inet     *Host
 	Internet *Internet // nil with Config.NoServers
 
-	Packets *Recorder // what passes the router; nil with Config.NoRecord
+	Packets *Recorder // packets on the router's LAN and WAN; nil with Config.NoRecord
 
 	Peers  []netip.AddrPort // the 200 supernodes, IPv4
 	Peers6 []netip.AddrPort // 20 more, IPv6
@@ -246,7 +244,8 @@ func guestHost(ns *netns.Namespace) *Host {
 	}
 }
 
-// bridge is the router's device to a host, router its addresses there.
+// bridge returns the router's device to a host. router returns the router's addresses
+// there.
 func (h *Host) bridge() string {
 	if h.gateway == guestMAC {
 		return GuestDev
@@ -293,8 +292,9 @@ func (l *Lab) wire(cfg Config) error {
 			"link add "+port+seg+" type veth peer name "+HostDev+seg+" address "+macText(h.MAC)+" netns "+h.Name,
 			"link set "+port+" master "+h.bridge()+" up")
 	}
-	// Known neighbours: a flood that meets an address being resolved would
-	// push other hosts' packets out of the kernel's short queue for that.
+	// The neighbours are entered in advance. While the kernel resolves an address it
+	// queues packets in a short queue, and a flood would push the packets of other hosts
+	// out of it.
 	routes := []string{
 		"route add default via 100.64.0.1",
 		"route add ::/0 via 2001:db8:64::1",
@@ -325,8 +325,8 @@ func (l *Lab) wire(cfg Config) error {
 		inet = append(inet, "route add local "+p.String()+" dev lo")
 	}
 	inet = append(inet, neighbours(inetDev, wanMAC, WAN4, wan6)...)
-	// The router makes the devices of all others, so it comes first; its
-	// routes need the link to be up on both ends.
+	// The router is first, because it makes the devices of all others. Its routes come
+	// later: they need the link to be up at both ends.
 	if err := l.Router.IPBatch(router...); err != nil {
 		return err
 	}
@@ -362,7 +362,7 @@ func (l *Lab) wire(cfg Config) error {
 	})
 }
 
-// nat masquerades the LAN, with iptables or, where that is missing, nft.
+// nat masquerades the LAN, with iptables or, if that is missing, with nft.
 func (l *Lab) nat(forward uint16) error {
 	client := l.Clients[0].Addr4.String()
 	port := strconv.Itoa(int(forward))
@@ -392,15 +392,16 @@ func (l *Lab) nat(forward uint16) error {
 	return nil
 }
 
-// Firewall has the router let nothing in that was not asked for, or led in by
-// Config.Forward, as OpenWrt's does. It needs iptables.
+// Firewall makes the router drop packets from the internet unless they belong to a
+// connection from inside or to Config.Forward, as OpenWrt's firewall does. It needs
+// iptables.
 func (l *Lab) Firewall() error { return l.Router.onlyAsked("FORWARD", WANDev) }
 
-// Firewall has the host take nothing that it did not ask for, as a desktop's does. It
-// needs iptables.
+// Firewall makes the host drop packets that do not belong to its own connections, as a
+// desktop's firewall does. It needs iptables.
 func (h *Host) Firewall() error { return h.onlyAsked("INPUT", HostDev) }
 
-// onlyAsked ends a chain for what comes from a device.
+// onlyAsked adds rules to the end of a chain, for packets that come in from a device.
 func (h *Host) onlyAsked(chain, dev string) error {
 	for tool, rules := range map[string][]string{
 		"iptables":  {"-m conntrack --ctstate ESTABLISHED,RELATED,DNAT -j ACCEPT", "-j DROP"},
@@ -416,10 +417,10 @@ func (h *Host) onlyAsked(chain, dev string) error {
 	return nil
 }
 
-// OnClose registers a function that Close calls, last registered first.
+// OnClose registers a function that Close calls. The last one registered is called first.
 func (l *Lab) OnClose(f func()) { l.onEnd = append(l.onEnd, f) }
 
-// Close ends what runs in the lab and removes it. It may be called twice.
+// Close ends everything that runs in the lab and removes the lab. It may be called twice.
 func (l *Lab) Close() error {
 	l.once.Do(func() {
 		for i := len(l.onEnd) - 1; i >= 0; i-- {
@@ -438,16 +439,15 @@ func macText(m [6]byte) string {
 	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
 }
 
-// reaper is a child process that removes namespaces, and kills what runs in
-// them, as soon as its standard input ends: at Close, or when this process is
-// gone for whatever reason.
+// reaper is a child process that removes the namespaces and kills what runs in them, as
+// soon as its standard input ends: at Close, or when this process ends for any reason.
 type reaper struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 	names []string
 }
 
-// reaperScript spares the lab's own process ($1): one of its threads may be in a
+// reaperScript does not kill the lab's own process ($1), which may have a thread in a
 // namespace at that moment.
 const reaperScript = `trap '' INT TERM HUP
 cat >/dev/null
@@ -476,7 +476,7 @@ func startReaper(names []string) (*reaper, error) {
 
 func (r *reaper) end() error {
 	r.stdin.Close()
-	r.cmd.Wait() // its status says nothing; what counts is looked at below
+	r.cmd.Wait() // the exit code says nothing; the check below counts
 	for _, n := range r.names {
 		if _, err := os.Stat(netns.Dir + "/" + n); err == nil {
 			return fmt.Errorf("lab: namespace %s was left behind", n)
@@ -485,8 +485,8 @@ func (r *reaper) end() error {
 	return nil
 }
 
-// RemoveStale removes the namespaces of labs whose process does not exist any
-// more, and ends what still runs in them.
+// RemoveStale removes the namespaces of labs whose process is gone, and ends the programs
+// that still run in them.
 func RemoveStale() error {
 	entries, err := os.ReadDir(netns.Dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -511,7 +511,7 @@ func RemoveStale() error {
 	return r.end()
 }
 
-// labPid takes the process id out of the name of a lab's namespace.
+// labPid reads the process id from the name of a lab's namespace.
 func labPid(name string) (pid int, ok bool) {
 	rest, ok := strings.CutPrefix(name, "p2pw")
 	if !ok {

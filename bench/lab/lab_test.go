@@ -42,7 +42,7 @@ func newLab(t *testing.T, cfg lab.Config) *lab.Lab {
 	return l
 }
 
-// until waits for a condition; the bound only ends a run that hangs.
+// until waits for a condition. The time limit only ends a run that hangs.
 func until(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !cond(); time.Sleep(5 * time.Millisecond) {
@@ -71,8 +71,8 @@ func start(t *testing.T, run func(context.Context) error) (stop func()) {
 	return stop
 }
 
-// TestOpen shows that every client reaches the internet of the lab when there is
-// no wall: what the end-to-end tests find absent is absent because of the wall.
+// TestOpen shows that every client reaches the lab's internet when there is no wall. So
+// if the end-to-end tests see no traffic, the wall is the cause.
 func TestOpen(t *testing.T) {
 	t.Run("kazaa mode 1", func(t *testing.T) {
 		t.Parallel()
@@ -95,7 +95,7 @@ func TestOpen(t *testing.T) {
 	t.Run("kazaa by failures", func(t *testing.T) {
 		t.Parallel()
 		l := newLab(t, lab.Config{})
-		// Nobody is at these addresses but the ports are closed.
+		// These addresses exist but their ports are closed.
 		var dead []netip.AddrPort
 		for _, p := range l.Peers {
 			dead = append(dead, netip.AddrPortFrom(p.Addr(), 9))
@@ -140,7 +140,7 @@ func TestOpen(t *testing.T) {
 		if o.Pings != 10 || o.Sessions != 5 || len(o.PongsFrom) != 10 {
 			t.Errorf("%+v", o)
 		}
-		// The order on the wire: five SYNs, then ten pings, none to the same.
+		// The order on the wire: five SYNs, then ten pings to other addresses.
 		sent := l.Packets.All(func(p *lab.Packet) bool {
 			return !p.WAN && !p.Out && p.MAC == l.Clients[0].MAC && (p.IsSYN() || p.Proto == lab.UDP) && l.IsPeer(p.Dst.Addr())
 		})
@@ -221,7 +221,7 @@ func TestInnocent(t *testing.T) {
 	if n := l.Packets.Dropped(); n != 0 {
 		t.Errorf("the recorder missed %d packets", n)
 	}
-	// The counting can fail: a router that drops is noticed.
+	// Negative control: a router that drops packets is noticed.
 	if _, err := l.Router.Run("ip", "route", "add", "blackhole", "192.0.2.0/24"); err != nil {
 		t.Fatal(err)
 	}

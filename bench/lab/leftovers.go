@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Leftovers lists rules, sets (without their elements and counters) and queues in the router's
-// namespace.
+// Leftovers lists rules, sets (without their elements and counters) and queues in the
+// router's namespace.
 func (l *Lab) Leftovers() (found []string) {
 	for _, tool := range []string{"iptables-save", "ip6tables-save", "iptables-legacy-save", "ip6tables-legacy-save"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -17,7 +17,7 @@ func (l *Lab) Leftovers() (found []string) {
 		}
 		out, err := l.Router.Run(tool)
 		if err != nil {
-			continue // a kernel without it
+			continue // this kernel does not support it
 		}
 		for _, line := range strings.Split(out, "\n") {
 			own := strings.HasPrefix(line, ":") && strings.Contains(line, " - [")

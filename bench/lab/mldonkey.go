@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// MLDonkey is a simulated MLDonkey: silent for 60 s, then three bursts of five
-// SYNs, each followed 8 to 30 ms later by a ping to the same address; so again
-// every 60 s. It never answers UDP, and closes what connects to it without a
-// byte.
+// MLDonkey is a simulated MLDonkey. It sends nothing for 60 s, then three bursts of five
+// SYNs. Each SYN is followed 8 to 30 ms later by a ping to the same address. This repeats
+// every 60 s. The client never answers UDP. It closes incoming connections without
+// sending a byte.
 type MLDonkey struct {
 	*client
 	cfg OpenConfig
@@ -26,8 +26,8 @@ const (
 	donkeyPatience = 25 * time.Second // nine SYNs
 )
 
-// donkeyBursts are the waits before the bursts of one round, donkeyPing those
-// from a burst's SYNs to its pings; the latter are not scaled.
+// donkeyBursts are the waits before the bursts of one round. donkeyPing are the waits
+// from the SYNs of a burst to its pings; they are not scaled.
 var (
 	donkeyBursts = []time.Duration{0, 520 * time.Millisecond, time.Second}
 	donkeyPing   = []time.Duration{8 * time.Millisecond, 27 * time.Millisecond, 23 * time.Millisecond}

@@ -14,7 +14,7 @@ var msePrime, _ = new(big.Int).SetString("FFFFFFFFFFFFFFFFC90FDAA22168C234C4C662
 
 const mseKeySize = 96
 
-// mseKey returns a key of MSE, and the secret that goes with it.
+// mseKey returns a public key of MSE and its secret.
 func mseKey() (key []byte, secret *big.Int) {
 	b := make([]byte, 20)
 	rand.Read(b)
@@ -22,7 +22,8 @@ func mseKey() (key []byte, secret *big.Int) {
 	return new(big.Int).Exp(big.NewInt(2), secret, msePrime).FillBytes(make([]byte, mseKeySize)), secret
 }
 
-// mseProof is what who opened a connection sends next, when it gets the other's key.
+// mseProof is what the side that opened the connection sends after it received the other
+// side's key.
 func mseProof(other []byte, secret *big.Int) []byte {
 	s := new(big.Int).Exp(new(big.Int).SetBytes(other), secret, msePrime).FillBytes(make([]byte, mseKeySize))
 	sum := sha1.Sum(append([]byte("req1"), s...))

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AnswerFor has a host answer with its own hardware address to whoever asks for one of
-// the addresses, which it need not have: by ARP and by neighbour discovery. It returns
-// what ends that.
+// AnswerFor makes a host answer ARP requests and neighbour solicitations for some
+// addresses with its own hardware address. The host need not have these addresses. stop
+// ends this.
 func (h *Host) AnswerFor(has func(netip.Addr) bool) (stop func(), err error) {
 	fd := -1
 	err = h.Do(func() error {
@@ -55,7 +55,7 @@ func (h *Host) AnswerFor(has func(netip.Addr) bool) (stop func(), err error) {
 	}), nil
 }
 
-// answerFor returns the frame that answers frame b, or nil.
+// answerFor returns the answer to frame b, or nil.
 func (h *Host) answerFor(b []byte, has func(netip.Addr) bool) []byte {
 	if len(b) < 14 {
 		return nil
@@ -70,7 +70,7 @@ func (h *Host) answerFor(b []byte, has func(netip.Addr) bool) []byte {
 		if !has(wanted) {
 			return nil
 		}
-		reply = append(append(reply, b[:6]...), 0, 2) // hardware and protocol as asked, a reply
+		reply = append(append(reply, b[:6]...), 0, 2) // hardware and protocol type from the request; a reply
 		reply = append(append(reply, h.MAC[:]...), b[24:28]...)
 		return append(reply, b[8:18]...)
 	case kind == unix.ETH_P_IPV6 && len(b) >= 40+24 && b[6] == unix.IPPROTO_ICMPV6 && b[40] == 135:
@@ -78,11 +78,11 @@ func (h *Host) answerFor(b []byte, has func(netip.Addr) bool) []byte {
 		if !has(wanted) || from.IsUnspecified() {
 			return nil
 		}
-		// Solicited, and to replace what is known; with the hardware address.
+		// Flags: solicited, override. The advertisement contains the hardware address.
 		advert := append([]byte{136, 0, 0, 0, 0x60, 0, 0, 0}, wanted.AsSlice()...)
 		advert = append(append(advert, 2, 1), h.MAC[:]...)
 		p := ipAround(unix.IPPROTO_ICMPV6, 2, wanted, from, advert)
-		p[7] = 255 // the only hop limit there may be
+		p[7] = 255 // the hop limit must be 255
 		return append(reply, p...)
 	}
 	return nil

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// Output keeps what a program says, and can be read while the program runs.
+// Output keeps the output of a program. It can be read while the program runs.
 type Output struct {
 	mu sync.Mutex
 	b  bytes.Buffer

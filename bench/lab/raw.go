@@ -46,10 +46,10 @@ func (r *Raw) Close() {
 	}
 }
 
-// As makes mac the hardware address that the packets come from.
+// As sets the source hardware address of the packets.
 func (r *Raw) As(mac [6]byte) { copy(r.frame[6:12], mac[:]) }
 
-// Send sends an IP packet. The first four bits decide between IPv4 and IPv6.
+// Send sends an IP packet. The first four bits say whether it is IPv4 or IPv6.
 func (r *Raw) Send(ip []byte) error {
 	kind := uint16(unix.ETH_P_IP)
 	if len(ip) > 0 && ip[0]>>4 == 6 {
@@ -62,14 +62,14 @@ func (r *Raw) Send(ip []byte) error {
 	return err
 }
 
-// UDPPacket returns an IP packet with a datagram, checksums right.
+// UDPPacket returns an IP packet with a datagram and correct checksums.
 func UDPPacket(src, dst netip.AddrPort, payload []byte) []byte {
 	l4 := make([]byte, 8, 8+len(payload))
 	binary.BigEndian.PutUint16(l4[4:], uint16(8+len(payload)))
 	return ipPacket(UDP, 6, src, dst, append(l4, payload...))
 }
 
-// TCPPacket returns an IP packet with a TCP segment, checksums right.
+// TCPPacket returns an IP packet with a TCP segment and correct checksums.
 func TCPPacket(src, dst netip.AddrPort, flags byte, seq uint32, payload []byte) []byte {
 	l4 := make([]byte, 20, 20+len(payload))
 	binary.BigEndian.PutUint32(l4[4:], seq)
@@ -83,14 +83,14 @@ func ipPacket(proto byte, sumAt int, src, dst netip.AddrPort, l4 []byte) []byte 
 	return ipAround(proto, sumAt, src.Addr(), dst.Addr(), l4)
 }
 
-// ipAround puts an IP header before l4, whose checksum is to be at sumAt.
+// ipAround puts an IP header before l4 and writes the checksum of l4 at sumAt.
 func ipAround(proto byte, sumAt int, src, dst netip.Addr, l4 []byte) []byte {
 	s, d := src.AsSlice(), dst.AsSlice()
 	pseudo := uint32(proto) + uint32(len(l4))
 	pseudo += sum16(s) + sum16(d)
 	sum := fold(pseudo + sum16(l4))
 	if sum == 0 && proto == UDP {
-		sum = 0xffff // 0 says that there is none
+		sum = 0xffff // 0 would mean that there is no checksum
 	}
 	binary.BigEndian.PutUint16(l4[sumAt:], sum)
 	if src.Is6() {
@@ -104,8 +104,8 @@ func ipAround(proto byte, sumAt int, src, dst netip.Addr, l4 []byte) []byte {
 	return append(h, l4...)
 }
 
-// SetIPChecksum makes the checksum of an IPv4 header right, so that a packet that
-// was damaged on purpose is not refused for that alone.
+// SetIPChecksum corrects the checksum of an IPv4 header, so that a packet that was
+// damaged on purpose is not refused for its checksum alone.
 func SetIPChecksum(ip []byte) {
 	n := min(len(ip), int(ip[0]&15)*4)
 	if n < 20 {

@@ -30,22 +30,22 @@ const (
 	FlagACK = 0x10
 )
 
-// Moment is a place in the order of all packets that a Recorder saw. It is what
-// "before" and "after" go by: the clocks of two processors may differ by more than
-// a packet needs through the router.
+// Moment is a position in the order of all packets that a Recorder saw. Tests compare
+// moments instead of times: the clocks of two processors may differ by more than a packet
+// needs to pass the router.
 type Moment int
 
 // Packet is one IP packet that a Recorder saw.
 type Packet struct {
 	At       Moment
-	Time     time.Time // for people
-	WAN      bool      // on the device to the internet, otherwise on the LAN's
-	Out      bool      // sent by the router, otherwise received
+	Time     time.Time // for humans only
+	WAN      bool      // on the device to the internet, not on the LAN's
+	Out      bool      // sent by the router, not received
 	MAC      [6]byte
 	Proto    uint8
 	Src, Dst netip.AddrPort
 	Flags    uint8 // TCP only
-	Len      int   // payload, as the headers say
+	Len      int   // payload length from the headers
 	Head     [16]byte
 	print    uint64
 }
@@ -55,7 +55,7 @@ func (p *Packet) IsSYN() bool {
 	return p.Proto == TCP && p.Flags&(FlagSYN|FlagACK) == FlagSYN
 }
 
-// String shows a packet on one line.
+// String describes a packet on one line.
 func (p *Packet) String() string {
 	name := fmt.Sprintf("proto %d", p.Proto)
 	switch p.Proto {
@@ -67,9 +67,9 @@ func (p *Packet) String() string {
 	return fmt.Sprintf("%s %s %s > %s, %d bytes % x", p.Time.Format("15:04:05.000000"), name, p.Src, p.Dst, p.Len, p.Head[:min(p.Len, len(p.Head))])
 }
 
-// Recorder keeps the header of every IP packet on the router's LAN and WAN devices.
-// One socket sees both, so that their order is that of the kernel: what is passed
-// on comes twice, first as it enters and then as it leaves.
+// Recorder keeps the header of every IP packet on the router's LAN and WAN devices. One
+// socket sees both devices, so that the order is the kernel's. A forwarded packet is
+// recorded twice: when it enters and when it leaves.
 type Recorder struct {
 	file  *os.File
 	raw   syscall.RawConn
@@ -85,7 +85,7 @@ type Recorder struct {
 	buf, ob []byte
 }
 
-// newRecorder starts to record in the router's namespace.
+// newRecorder starts a recording in the router's namespace.
 func newRecorder(ns *netns.Namespace) (*Recorder, error) {
 	r := &Recorder{seed: maphash.MakeSeed(), buf: make([]byte, 2048), ob: make([]byte, 256)}
 	err := ns.Do(func() error {
@@ -142,8 +142,8 @@ func newRecorder(ns *netns.Namespace) (*Recorder, error) {
 	return r, nil
 }
 
-// onlyDevices has the kernel pass on the packets of two devices only, and not those
-// of the bridge's ports.
+// onlyDevices installs a filter that passes the packets of two devices only, and not
+// those of the bridge's ports.
 func onlyDevices(fd, a, b int) error {
 	const ifindex = 0xfffff000 + 8 // SKF_AD_OFF + SKF_AD_IFINDEX
 	prog := []unix.SockFilter{
@@ -172,8 +172,9 @@ func (r *Recorder) Close() {
 	r.ended.Wait()
 }
 
-// drain takes all packets that the socket holds. It reports whether more may have come
-// meanwhile, which is for the next time: they may come as fast as they are taken.
+// drain takes the packets that the socket holds. Packets may come as fast as drain takes
+// them, so it stops at a packet that came after it began. more reports that there may be
+// others.
 func (r *Recorder) drain(fd int) (more bool) {
 	for begin := time.Now(); ; {
 		n, on, _, from, err := unix.Recvmsg(fd, r.buf, r.ob, unix.MSG_DONTWAIT)
@@ -213,7 +214,7 @@ func stamp(oob []byte) time.Time {
 	return time.Now()
 }
 
-// parseTimespec reads a kernel timespec, whose fields are of the size of a word.
+// parseTimespec reads a kernel timespec. Its fields are one machine word each.
 func parseTimespec(b []byte) (time.Time, error) {
 	switch len(b) {
 	case 16:
@@ -224,8 +225,8 @@ func parseTimespec(b []byte) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("timespec of %d bytes", len(b))
 }
 
-// parse reads an Ethernet frame. It is written for the lab and not shared with
-// the program under test, so that one mistake cannot hide another.
+// parse reads an Ethernet frame. It shares no code with the program under test, so that
+// one mistake cannot hide another.
 func (p *Packet) parse(b []byte, seed maphash.Seed) bool {
 	if len(b) < 14 {
 		return false
@@ -254,7 +255,7 @@ func (p *Packet) parse(b []byte, seed maphash.Seed) bool {
 	b = b[:max(0, min(len(b), total))]
 	p.Len = total
 	var sport, dport uint16
-	// The checksum is left out of the print: it may still be to be filled in.
+	// The print excludes the checksum: the kernel may not have filled it in yet.
 	sumAt := -1
 	head := 0
 	switch {
@@ -283,8 +284,8 @@ func (p *Packet) parse(b []byte, seed maphash.Seed) bool {
 	return true
 }
 
-// All returns the packets seen so far for which match is true, in their order; nil
-// matches all.
+// All returns the packets so far for which match is true, in their order. nil matches
+// all.
 func (r *Recorder) All(match func(*Packet) bool) []Packet {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -300,8 +301,7 @@ func (r *Recorder) All(match func(*Packet) bool) []Packet {
 	return out
 }
 
-// Now returns the moment of the last packet so far: what is seen later has a later
-// one.
+// Now returns the moment of the last packet so far. Each later packet has a later moment.
 func (r *Recorder) Now() Moment {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -311,8 +311,8 @@ func (r *Recorder) Now() Moment {
 	return r.next
 }
 
-// Dropped returns how many packets the recorder could not keep up with. Where a
-// test draws a conclusion from the absence of packets it must be 0.
+// Dropped returns how many packets the recorder missed. It must be 0 if a test concludes
+// anything from the absence of packets.
 func (r *Recorder) Dropped() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -22,15 +22,15 @@ const (
 	portGame = 27015
 )
 
-// Server4 and Server6 are addresses of ordinary servers, the same services on
-// each; all other addresses of 192.0.2.0/24 have them too.
+// Server4 and Server6 are addresses of ordinary servers with the same services. All other
+// addresses of 192.0.2.0/24 offer these services too.
 var (
 	Server4 = netip.MustParseAddr("192.0.2.10")
 	Server6 = netip.MustParseAddr("2001:db8:ff::10")
 )
 
-// SetNames says what all name servers of the internet answer for names; for every
-// other name they name the ordinary server.
+// SetNames sets the addresses that all name servers of the internet answer for some
+// names. For every other name they answer with the ordinary server.
 func (in *Internet) SetNames(addrs map[string][]netip.Addr) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -74,7 +74,7 @@ func (in *Internet) ordinary() error {
 	return nil
 }
 
-// serveHTTP answers GET /SIZE with so many bytes, on a connection that stays.
+// serveHTTP answers GET /SIZE with SIZE bytes and keeps the connection open.
 func serveHTTP(c net.Conn) {
 	r := bufio.NewReader(c)
 	for {
@@ -100,8 +100,8 @@ func (zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// clientHello is a TLS record with a ClientHello for a server name. Nothing in
-// the lab speaks TLS; the bytes are what an observer of the first data sees.
+// clientHello is a TLS record with a ClientHello for a server name. Nothing in the lab
+// speaks TLS. An observer only sees the first bytes.
 func clientHello(server string) []byte {
 	name := append([]byte{0, byte(len(server) >> 8), byte(len(server))}, server...)
 	list := append([]byte{byte(len(name) >> 8), byte(len(name))}, name...)
@@ -117,8 +117,8 @@ func clientHello(server string) []byte {
 	return append([]byte{0x16, 3, 1, byte(len(shake) >> 8), byte(len(shake))}, shake...)
 }
 
-// serveTLS answers a ClientHello with a flight of handshake records, and
-// application data with as much application data.
+// serveTLS answers a ClientHello with handshake records, and application data with the
+// same amount of application data.
 func serveTLS(c net.Conn) {
 	r := bufio.NewReader(c)
 	for {
@@ -147,13 +147,13 @@ func tlsRecord(r io.Reader) (kind byte, body []byte, err error) {
 	return h[0], body, err
 }
 
-// serveBanner speaks first, as SSH and mail servers do, and echoes lines.
+// serveBanner sends first, as SSH and mail servers do, and then echoes lines.
 func serveBanner(c net.Conn, banner string) {
 	io.WriteString(c, banner)
 	io.Copy(c, c)
 }
 
-// Accept serves a listener until it is closed. Each connection is closed when serve
+// Accept serves a listener until it is closed. It closes each connection when serve
 // returns.
 func Accept(l net.Listener, serve func(net.Conn)) {
 	for {
@@ -168,7 +168,7 @@ func Accept(l net.Listener, serve func(net.Conn)) {
 	}
 }
 
-// EchoUDP sends back what comes, until the socket is closed.
+// EchoUDP sends back each datagram until the socket is closed.
 func EchoUDP(u *net.UDPConn) {
 	b := make([]byte, 2048)
 	for {

@@ -42,15 +42,15 @@ func CloseAll() {
 	}
 }
 
-// CloseOnSignal makes SIGINT, SIGTERM, SIGHUP and a closed standard output close
-// every lab and end the program with 128 plus the signal's number, as a shell
-// would say it. Functions given are called in between.
+// CloseOnSignal handles SIGINT, SIGTERM, SIGHUP and a closed standard output. It closes
+// every lab, calls the functions in also, and ends the program with 128 plus the signal's
+// number, as a shell does.
 func CloseOnSignal(also ...func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	go func() {
 		s := <-c
-		// With Notify it also comes for connections that the other end closed.
+		// With Notify, SIGPIPE also comes when the other end closed a connection.
 		for s == syscall.SIGPIPE && !nobodyReads(os.Stdout) && !nobodyReads(os.Stderr) {
 			s = <-c
 		}

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// StartSSHD starts OpenSSH's server outside, and returns once it listens. Whoever logs in
-// with the key in the file that it returns has command run for him; dir is for its files.
+// StartSSHD starts OpenSSH's server on the internet side and returns when it listens. It
+// returns the path of a key file. A login with this key runs command. dir is the folder
+// for the server's files.
 func (l *Lab) StartSSHD(dir, command string, at ...netip.AddrPort) (key string, err error) {
 	host, key := filepath.Join(dir, "host_key"), filepath.Join(dir, "key")
 	for _, f := range []string{host, key} {
@@ -25,12 +26,12 @@ func (l *Lab) StartSSHD(dir, command string, at ...netip.AddrPort) (key string, 
 	if err != nil {
 		return "", err
 	}
-	// Its service makes this folder otherwise.
+	// The service's start script would make this folder.
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 		return "", err
 	}
-	// bash reads ~/.bashrc when it is run for ssh, unless it is not the first shell. What
-	// is there is somebody's, and may take minutes: pyenv's waits for a lock.
+	// When ssh starts bash as the first shell, bash reads ~/.bashrc. That file is the
+	// user's and may take minutes: pyenv's waits for a lock.
 	conf := fmt.Sprintf("SetEnv SHLVL=1\nHostKey %s\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n"+
 		"AuthorizedKeysFile %s.pub\nForceCommand %s\n", host, key, command)
 	for _, a := range at {

@@ -11,17 +11,17 @@ import (
 	"sync"
 )
 
-// suite is what the test program of a package has once.
+// suite is shared by all tests of a package's test program.
 var suite struct {
 	once     sync.Once
 	dir, bin string
 	err      error
 }
 
-// RunTests is the body of a TestMain: it runs tests that have labs, in a folder of
-// their own that is gone afterwards, also when the run is interrupted. The tests mostly
-// wait, so that parallel of them run at a time, unless the caller of the test program
-// says how many. It returns the exit code.
+// RunTests is the body of a TestMain for tests that have labs. It runs them in a
+// temporary folder, which is removed afterwards, also after an interrupted run. The tests
+// mostly wait, so it runs parallel of them at a time unless -test.parallel is given. It
+// returns the exit code.
 func RunTests(m interface{ Run() int }, name string, parallel int) (code int) {
 	flag.Parse()
 	given := false
@@ -37,7 +37,7 @@ func RunTests(m interface{ Run() int }, name string, parallel int) (code int) {
 	// Some tests run a program as another user.
 	os.Chmod(dir, 0o755)
 	suite.dir = dir
-	// Also what the tests make, so that an interrupted run leaves nothing.
+	// The tests' own files go there too, so that an interrupted run leaves nothing.
 	os.Setenv("TMPDIR", dir)
 	CloseOnSignal(func() { os.RemoveAll(dir) })
 	code = m.Run()
@@ -46,14 +46,14 @@ func RunTests(m interface{ Run() int }, name string, parallel int) (code int) {
 	return code
 }
 
-// TestedWall returns the path of the program, built at most once in a RunTests.
+// TestedWall returns the path of the program. It builds the program at most once.
 func TestedWall() (string, error) {
 	suite.once.Do(func() { suite.bin, suite.err = BuildWall(suite.dir) })
 	return suite.bin, suite.err
 }
 
-// Needs returns why tests that have labs cannot run here, or "". It looks for root
-// and for programs; "iptables|nft" stands for either.
+// Needs returns the reason why tests with labs cannot run here, or "". It checks for root
+// and for programs. "iptables|nft" means that either will do.
 func Needs(programs ...string) string {
 	if os.Geteuid() != 0 {
 		return "needs root: network namespaces and a kernel queue"

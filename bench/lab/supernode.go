@@ -30,8 +30,8 @@ func (in *Internet) supernodeUDP(from netip.AddrPort, b []byte) []byte {
 	return pongBytes(b)
 }
 
-// supernodeTCP serves a connection to a supernode's port: a session, or the
-// request for a transfer.
+// supernodeTCP serves a connection to a supernode's port: a session or a request for a
+// transfer.
 func (in *Internet) supernodeTCP(c net.Conn) {
 	s := in.note(c, "")
 	r := bufio.NewReader(&counting{c, s})
@@ -48,7 +48,7 @@ func (in *Internet) supernodeTCP(c net.Conn) {
 	serveSession(c, r, s)
 }
 
-// counting notes what the client sent.
+// counting counts what the client sent.
 type counting struct {
 	net.Conn
 	s *session
@@ -63,7 +63,7 @@ func (c *counting) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// serveSession is the supernode's half of a simulated session.
+// serveSession is the supernode's side of a simulated session.
 func serveSession(w io.Writer, r io.Reader, s *session) {
 	junk := make([]byte, listLen)
 	for i := range junk {
@@ -143,9 +143,9 @@ func readRequest(r *bufio.Reader) (path string, err error) {
 	return f[1], err
 }
 
-// Push opens a connection from the transfer peer to a client that listens at an
-// address, says GIVE, and serves what the client then asks for. It returns what
-// the peer saw of it when the client has its file, or when ctx ends.
+// Push connects from the transfer peer to a listening client, sends GIVE, and answers the
+// client's request. It returns what the peer saw, when the client has the file or ctx
+// ends.
 func (in *Internet) Push(ctx context.Context, client netip.AddrPort) (Session, error) {
 	return in.reverse(ctx, client, func(c net.Conn, r *bufio.Reader, s *session) error {
 		if _, err := fmt.Fprintf(c, "GIVE 1\r\n"); err != nil {
@@ -156,8 +156,8 @@ func (in *Internet) Push(ctx context.Context, client netip.AddrPort) (Session, e
 	})
 }
 
-// Browse opens a connection from the transfer peer to a client, asks GET / and
-// returns the head of the answer.
+// Browse connects from the transfer peer to a client, sends GET / and returns the head of
+// the answer.
 func (in *Internet) Browse(ctx context.Context, client netip.AddrPort) (answer string, err error) {
 	_, err = in.reverse(ctx, client, func(c net.Conn, r *bufio.Reader, _ *session) error {
 		if _, err := fmt.Fprintf(c, "GET / HTTP/1.0\r\n\r\n"); err != nil {
@@ -183,7 +183,7 @@ func (in *Internet) reverse(ctx context.Context, client netip.AddrPort, f func(n
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
 	s := in.note(c, "push")
-	// The peer is the server of the transfer, whoever connected.
+	// The peer is the server of the transfer, whichever side connected.
 	s.update(func(s *Session) { s.Server, s.Client = TransferPeer, client })
 	err = f(c, bufio.NewReader(&counting{c, s}), s)
 	s.mu.Lock()

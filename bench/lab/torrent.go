@@ -15,27 +15,27 @@ import (
 	"time"
 )
 
-// PortTorrent is where BitTorrent peers listen: whatever comes is sent back.
+// PortTorrent is the port of BitTorrent peers. They send back whatever they receive.
 const PortTorrent = 6881
 
-// TorrentConfig describes a simulated BitTorrent client, the part of a real one
-// that a wall deals with; bench/clients has real ones.
+// TorrentConfig describes a simulated BitTorrent client. It does only what matters to a
+// wall; bench/clients has real clients.
 type TorrentConfig struct {
-	Peers  []netip.Addr // none: it speaks to nobody by itself
-	Listen netip.Addr   // where it is asked; the host's IPv4 address
-	Quiet  bool         // it says nothing in the DHT by itself, and only answers
+	Peers  []netip.Addr // if empty, the client contacts nobody
+	Listen netip.Addr   // its own address; the default is the host's IPv4 address
+	Quiet  bool         // it sends no DHT queries and only answers them
 }
 
-// TorrentSeen is what the client met.
+// TorrentSeen counts what the client sent and received.
 type TorrentSeen struct {
-	Queries, Answered int // DHT queries sent, answers to them
-	Probes            int // queries of others that it answered
+	Queries, Answered int // DHT queries sent, and answers to them
+	Probes            int // queries from others that it answered
 	UDPIn, TCPIn      int // bytes from peers: uTP, and encrypted sessions
-	Resets            int // of its sessions
+	Resets            int // sessions that ended with a reset
 }
 
-// Torrent is a simulated BitTorrent client: it asks the DHT, opens uTP and
-// encrypted sessions with peers all the time, and answers who asks it.
+// Torrent is a simulated BitTorrent client. It sends DHT queries, keeps opening uTP and
+// encrypted sessions with peers, and answers queries.
 type Torrent struct {
 	host *Host
 	cfg  TorrentConfig
@@ -61,7 +61,7 @@ func (c *Torrent) note(f func(*TorrentSeen)) {
 
 const torrentPort = 51413
 
-// Run is the client until ctx ends.
+// Run runs the client until ctx ends.
 func (c *Torrent) Run(ctx context.Context) error {
 	if !c.cfg.Listen.IsValid() {
 		c.cfg.Listen = c.host.Addr4
@@ -105,7 +105,7 @@ func (c *Torrent) Run(ctx context.Context) error {
 
 const torrentID = "-LT2080-abcdefghijkl"
 
-// read takes what comes to the client's port.
+// read handles the datagrams that come to the client's port.
 func (c *Torrent) read(udp *net.UDPConn) {
 	buf := make([]byte, 2048)
 	for {
@@ -116,7 +116,7 @@ func (c *Torrent) read(udp *net.UDPConn) {
 		switch b := string(buf[:n]); {
 		case strings.Contains(b, "1:y1:q"):
 			at := strings.Index(b, "1:t")
-			if at < 0 || strings.Contains(b, torrentID) { // its own, sent back
+			if at < 0 || strings.Contains(b, torrentID) { // its own query, sent back by a peer
 				c.note(func(s *TorrentSeen) { s.UDPIn += n })
 				continue
 			}
@@ -145,7 +145,8 @@ func (c *Torrent) session(ctx context.Context, to netip.AddrPort) {
 	defer conn.Close()
 	deadline, _ := ctx.Deadline()
 	conn.SetDeadline(deadline)
-	// As any client, it goes on when it gets a key: who answers is not authenticated.
+	// Like any client, it continues when it gets a key: the other side is not
+	// authenticated.
 	key, secret := mseKey()
 	conn.Write(append(key, random(104)...))
 	buf := make([]byte, 2048)
@@ -155,7 +156,7 @@ func (c *Torrent) session(ctx context.Context, to netip.AddrPort) {
 		conn.Read(make([]byte, 1)) // until the other side ends it
 	}
 	c.note(func(s *TorrentSeen) {
-		if !bytes.HasPrefix(buf[:n], key) { // not what the peer sends back
+		if !bytes.HasPrefix(buf[:n], key) { // not only its own key, sent back by the peer
 			n = 0
 		}
 		s.TCPIn += n

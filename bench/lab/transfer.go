@@ -17,26 +17,23 @@ import (
 type TransferConfig struct {
 	Port  uint16  // its own port for pushes, TCP; 1214
 	Speed float64 // 1
-	// Gap is the time between two downloads, 5 s. Negative: only pushes.
+	// Gap is the time between two downloads; 5 s. A negative value means pushes only.
 	Gap time.Duration
-	// Request is the head of the request; "" is giFT's as captured.
+	// Request is the head of the request. "" means giFT's, from a capture.
 	Request string
-	// Split cuts the request into segments of so many bytes; 0 sends it in
-	// one.
+	// Split cuts the request into segments of this many bytes. 0 sends it in one segment.
 	Split int
 }
 
-// Transfer is a simulated client with UDP disabled: it downloads a file from
-// TransferPeer over HTTP, again and again, and when somebody connects to its
-// port and says GIVE, it asks for the file on that connection. Who asks it for a file is
-// told that it has none.
+// Transfer is a simulated client with UDP disabled. It downloads a file from TransferPeer
+// over HTTP again and again. When somebody connects to its port and sends GIVE, it
+// requests the file on that connection. It answers requests for a file with "not found".
 type Transfer struct {
 	*client
 	cfg TransferConfig
 }
 
-// giftRequest is what giFT was captured to send, but for the id, which is
-// random there.
+// giftRequest is giFT's request from a capture, with a fixed id. giFT's id is random.
 const giftRequest = "GET /.hash=" + FileHash + " HTTP/1.1\r\n" +
 	"Range: bytes=0-39999\r\nUserAgent: giFT-FastTrack 0.8.9\r\nX-Kazaa-Network: KaZaA\r\n" +
 	"X-Kazaa-Username: giFTed\r\nConnection: Close\r\n" +
@@ -78,7 +75,7 @@ func (t *Transfer) Run(ctx context.Context) error {
 	}
 }
 
-// accept takes pushes.
+// accept handles pushes.
 func (t *Transfer) accept(ctx context.Context, l *net.TCPListener) {
 	for {
 		conn, err := l.Accept()
@@ -93,7 +90,7 @@ func (t *Transfer) accept(ctx context.Context, l *net.TCPListener) {
 			case err == nil && strings.HasPrefix(line, "GIVE "):
 				t.download(ctx, conn, r)
 				return
-			case err == nil && strings.HasPrefix(line, "GET "): // as giFT answers who asks for a file it has not
+			case err == nil && strings.HasPrefix(line, "GET "): // giFT's answer to a request for a file that it does not have
 				fmt.Fprintf(conn, "HTTP/1.1 404 Not Found\r\nServer: giFT-FastTrack 0.8.9\r\nX-Kazaa-Username: giFTed\r\nX-Kazaa-Network: KaZaA\r\n\r\n")
 			}
 			conn.Close()
@@ -101,7 +98,7 @@ func (t *Transfer) accept(ctx context.Context, l *net.TCPListener) {
 	}
 }
 
-// download asks for the file on a connection and reads the answer.
+// download requests the file on a connection and reads the answer.
 func (t *Transfer) download(ctx context.Context, conn net.Conn, r *bufio.Reader) {
 	opened := time.Now()
 	defer conn.Close()
@@ -121,7 +118,7 @@ func (t *Transfer) download(ctx context.Context, conn net.Conn, r *bufio.Reader)
 		}
 		rest = rest[n:]
 		if len(rest) > 0 {
-			time.Sleep(2 * time.Millisecond) // a segment of its own
+			time.Sleep(2 * time.Millisecond) // so that the next piece gets its own segment
 		}
 	}
 	got := func(n int64) {

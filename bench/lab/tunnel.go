@@ -22,10 +22,10 @@ var (
 	tunnel6 = netip.MustParsePrefix("2001:db8:8::/64")
 )
 
-// Tunnel has a host reach the router and all behind it by a tunnel alone, as somebody
-// under way does: "wireguard" as wireguard-go makes it, "tun", or "peer", which is a tun
-// device with the address of the other end and no network, as of PPP. It returns the
-// router's device. The host has other addresses from then on, and no hardware address.
+// Tunnel connects a host to the router by a tunnel only, like a user who is away from
+// home. kind is "wireguard" (wireguard-go), "tun", or "peer": a tun device with the
+// address of the other end instead of a network, as PPP has. It returns the router's
+// device. The host then has other addresses and no hardware address.
 func (l *Lab) Tunnel(h *Host, kind string) (dev string, err error) {
 	dev = fmt.Sprintf("%s%d", map[string]string{"wireguard": "wg", "tun": "tun", "peer": "ppp"}[kind], os.Getpid()%100000)
 	far := "far" + dev // the host's device
@@ -66,7 +66,7 @@ func (l *Lab) Tunnel(h *Host, kind string) (dev string, err error) {
 	)
 }
 
-// tun makes a tun device at each end, and carries packets between them.
+// tun makes a tun device at each end and carries packets between them.
 func (l *Lab) tun(h *Host, dev, far string) error {
 	near, err := openTun(l.Router.Namespace, dev)
 	if err != nil {
@@ -96,7 +96,7 @@ func (l *Lab) tun(h *Host, dev, far string) error {
 	return nil
 }
 
-// openTun makes a tun device in a namespace. It is gone when the file is closed.
+// openTun makes a tun device in a namespace. Closing the file removes the device.
 func openTun(ns *netns.Namespace, name string) (f *os.File, err error) {
 	err = ns.Do(func() error {
 		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
@@ -162,7 +162,7 @@ func (l *Lab) wireguard(h *Host, dev, far string) error {
 			args = append(args, "endpoint", Router4.String()+":51820", "allowed-ips", "0.0.0.0/0,::/0", "persistent-keepalive", "5")
 		}
 		var err error
-		for range 100 { // until it listens
+		for range 100 { // wait until it listens
 			cmd := e.ns.Command("wg", args...)
 			cmd.Stdin = strings.NewReader(e.secret + "\n")
 			var out []byte

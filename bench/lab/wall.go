@@ -20,12 +20,12 @@ import (
 	"time"
 )
 
-// BinaryEnv names the environment variable with the path of the p2pwall program.
-// Where it is not set, BuildWall builds the program from source.
+// BinaryEnv is the environment variable with the path of the p2pwall program. If it is
+// not set, BuildWall builds the program from source.
 const BinaryEnv = "P2PWALL_BIN"
 
-// BuildWall returns the path of the program: what BinaryEnv says, or else a
-// fresh build in dir.
+// BuildWall returns the path of the program: the one in BinaryEnv, or else a fresh build
+// in dir.
 func BuildWall(dir string) (string, error) {
 	if p := os.Getenv(BinaryEnv); p != "" {
 		return p, nil
@@ -48,20 +48,20 @@ func BuildWall(dir string) (string, error) {
 	return bin, nil
 }
 
-// WallConfig says how the program is to run.
+// WallConfig says how to run the program.
 type WallConfig struct {
 	Bin string // path of the program
 	Dir string // for configuration, socket and state
-	// Main and FastTrack are options of the UCI sections, over the lab's own:
-	// a short lock, the lab's device, sockets and files in Dir.
+	// Main and FastTrack are options of the UCI sections. They override the lab's own: a
+	// short lock time, the lab's device, sockets and files in Dir.
 	Main      map[string]string
 	FastTrack map[string]string
-	// BitTorrent are the options of a section that is only there when they
-	// are: nil leaves the program's default.
+	// BitTorrent are the options of the bittorrent section. With nil there is no such
+	// section, and the program uses its default.
 	BitTorrent map[string]string
 	// Others are the sections of other protocols, by name.
 	Others map[string]map[string]string
-	// More are further sections, as they stand in the file.
+	// More is the text of further sections.
 	More string
 	Args []string // more arguments for "run"
 	// Log gets a copy of every line of the log.
@@ -102,8 +102,8 @@ func (c WallConfig) UCI() string {
 	return b.String()
 }
 
-// lists are the options that UCI writes as lists; their value here is separated
-// by spaces.
+// lists are the options that UCI writes as lists. Their values are separated by spaces
+// here.
 var lists = map[string]bool{"device": true, "network": true, "exempt": true, "log": true}
 
 func options(b *strings.Builder, m map[string]string) {
@@ -119,7 +119,7 @@ func options(b *strings.Builder, m map[string]string) {
 	}
 }
 
-// LogLine is a line of the program's log with the time of its coming.
+// LogLine is a line of the program's log and the time when it came.
 type LogLine struct {
 	Time time.Time
 	Text string
@@ -141,8 +141,8 @@ type Wall struct {
 	events []Event
 }
 
-// StartWall writes the configuration, starts the program in the router's
-// namespace and waits until it answers. The lab's Close ends it.
+// StartWall writes the configuration, starts the program in the router's namespace and
+// waits until it answers. Close of the lab ends the program.
 func (l *Lab) StartWall(cfg WallConfig) (*Wall, error) {
 	w, err := l.LaunchWall(cfg)
 	if err != nil {
@@ -155,7 +155,7 @@ func (l *Lab) StartWall(cfg WallConfig) (*Wall, error) {
 	return w, nil
 }
 
-// LaunchWall is StartWall without the waiting, for starts that are to fail.
+// LaunchWall is StartWall without waiting, for starts that should fail.
 func (l *Lab) LaunchWall(cfg WallConfig) (*Wall, error) {
 	file := filepath.Join(cfg.Dir, "p2pwall.conf")
 	if err := os.WriteFile(file, []byte(cfg.UCI()), 0o600); err != nil {
@@ -167,7 +167,7 @@ func (l *Lab) LaunchWall(cfg WallConfig) (*Wall, error) {
 	}
 	w := &Wall{lab: l, Control: Control{sock}, Config: cfg, File: file, done: make(chan struct{})}
 	w.cmd = l.Router.Command(cfg.Bin, append([]string{"run", "-c", file}, cfg.Args...)...)
-	// A process group of its own, so that a Ctrl-C at the terminal reaches
+	// The program gets its own process group, so that a Ctrl-C at the terminal reaches
 	// the lab first.
 	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	pipe, err := w.cmd.StderrPipe()
@@ -198,8 +198,8 @@ func (w *Wall) follow(r io.Reader) {
 	close(w.done)
 }
 
-// Ready waits until the control socket answers with rules in place, and begins to
-// follow the events.
+// Ready waits until the control socket answers and the rules are in place. Then it starts
+// to follow the events.
 func (w *Wall) Ready(patience time.Duration) error {
 	end := time.Now().Add(patience)
 	var last error
@@ -229,14 +229,14 @@ func (w *Wall) Pid() int { return w.cmd.Process.Pid }
 // Signal sends a signal to the program.
 func (w *Wall) Signal(s syscall.Signal) error { return w.cmd.Process.Signal(s) }
 
-// Kill ends the program with SIGKILL and waits for its end.
+// Kill sends SIGKILL to the program and waits for its end.
 func (w *Wall) Kill() {
 	w.cmd.Process.Kill()
 	<-w.done
 }
 
-// Stop ends the program with SIGTERM. After ten seconds that is an error; then it has
-// to say where it hangs, in the log, and is killed.
+// Stop sends SIGTERM to the program. If the program still runs after ten seconds, Stop
+// makes it log where it hangs, kills it and returns an error.
 func (w *Wall) Stop() error {
 	select {
 	case <-w.done:
@@ -259,7 +259,7 @@ func (w *Wall) Stop() error {
 	}
 }
 
-// Wait waits for the program's end and returns its exit code.
+// Wait waits until the program ends and returns its exit code.
 func (w *Wall) Wait(patience time.Duration) (code int, err error) {
 	select {
 	case <-w.done:
@@ -295,7 +295,7 @@ func (w *Wall) LogText() string {
 	return b.String()
 }
 
-// add keeps an event, unless it is known.
+// add keeps an event unless it is known already.
 func (w *Wall) add(e Event) {
 	e.Got = time.Now()
 	if w.lab.Packets != nil {
@@ -309,8 +309,8 @@ func (w *Wall) add(e Event) {
 	}
 }
 
-// Seen returns the events so far, oldest first. It asks for those that came
-// before the monitor was connected, or were too many for it.
+// Seen returns the events so far, oldest first. It also asks for events that came before
+// the monitor connected or that the monitor missed.
 func (w *Wall) Seen() []Event {
 	if all, err := w.Events(0); err == nil {
 		for _, e := range all {
@@ -322,8 +322,8 @@ func (w *Wall) Seen() []Event {
 	return append([]Event(nil), w.events...)
 }
 
-// About returns the events of one kind about a host: by its hardware address where
-// the event has one, else by its addresses.
+// About returns the events of one kind about a host. It compares the hardware address if
+// the event has one, otherwise the IP addresses.
 func (w *Wall) About(h *Host, class, what string) []Event {
 	var out []Event
 	addr4, addr6, mac := h.Addr4.String(), h.Addr6.String(), h.MACText()
@@ -342,7 +342,7 @@ func (w *Wall) About(h *Host, class, what string) []Event {
 	return out
 }
 
-// LastLock is the last event about a host's lock: "locked", "released" or "".
+// LastLock returns the last event about a host's lock: "locked", "released" or "".
 func (w *Wall) LastLock(h *Host) string {
 	last, seq := "", uint64(0)
 	for _, what := range []string{"locked", "released"} {

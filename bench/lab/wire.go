@@ -8,15 +8,15 @@ import (
 	"net/netip"
 )
 
-// FastTrack datagram types, see the protocol notes. The lab builds its own bytes
-// and does not use package detect, which it is there to test.
+// FastTrack datagram types, see the protocol notes. The lab makes its own bytes: it tests
+// package detect, so it must not use it.
 const (
 	typePing = 0x27
 	typePong = 0x28
 	typeBusy = 0x29
 )
 
-// Minimum encryption types that real clients were seen to send.
+// Minimum encryption types that real clients were seen to use.
 const (
 	EncGiFT     = 0x29
 	EncMLDonkey = 0xa9
@@ -25,7 +25,7 @@ const (
 // Hello is the 12 bytes with which giFT and MLDonkey open every session.
 var Hello = []byte{0xfa, 0x00, 0xb6, 0x2b, 0xfa, 0xcb, 0x12, 0x38, 0x32, 0x09, 0xd2, 0x32}
 
-// PingBytes is a client's ping: type, minimum encryption type, 80, name, 00.
+// PingBytes is a client's ping: type, minimum encryption type, 80, network name, 00.
 func PingBytes(enc uint32, network string) []byte {
 	b := []byte{typePing, 0, 0, 0, 0, 0x80}
 	binary.BigEndian.PutUint32(b[1:], enc)
@@ -59,15 +59,15 @@ func isPong(b []byte) bool {
 // PeerPorts are the ports of the supernodes, as in the captures of real clients.
 var PeerPorts = []uint16{1214, 1345, 1710, 2066, 2354, 2871, 3128, 3531}
 
-// TransferPeer is the host whose files are downloaded. It is not a supernode;
-// its supernode by its own word is TransferSupernode, which is none of the 200.
+// TransferPeer is the host that serves files. It is not a supernode. It names
+// TransferSupernode as its supernode, which is none of the 200.
 var (
 	TransferPeer      = netip.MustParseAddrPort("203.0.113.77:1214")
 	TransferSupernode = netip.MustParseAddrPort("203.0.113.99:2354")
 )
 
-// peers4 are the 200 supernodes, 100 in each of two networks; none ends in an
-// odd number below 200, which keeps TransferPeer and others out.
+// peers4 are the 200 supernodes, 100 in each of two networks. All end in an even number,
+// so that TransferPeer and other addresses are not among them.
 func peers4() []netip.AddrPort {
 	var out []netip.AddrPort
 	for i := range 200 {
@@ -90,9 +90,9 @@ func peers6() []netip.AddrPort {
 	return out
 }
 
-// The simulated session: sizes as in a capture of a real one, contents without
-// meaning. After it, both sides send messages of one type octet, one length
-// octet and so many bytes, all of it enciphered, so that it looks random.
+// The simulated session has the sizes from a capture of a real one and meaningless
+// contents. After the handshake both sides send messages: one type octet, one length
+// octet and that many bytes. All is encrypted, so that it looks random.
 const (
 	helloLen  = 12
 	replyLen  = 8 + 6 // from the supernode
@@ -105,8 +105,8 @@ const (
 	msgKeep   = 'k'
 )
 
-// cipher enciphers one direction of a session, as a real one's does: another stream for
-// each supernode. Both ends know its address.
+// cipher encrypts one direction of a session. As in a real session, the stream is
+// different for each supernode. Both ends derive it from the supernode's address.
 type cipher struct{ r *rand.ChaCha8 }
 
 func newCipher(supernode netip.AddrPort, direction byte) cipher {
@@ -115,7 +115,7 @@ func newCipher(supernode netip.AddrPort, direction byte) cipher {
 	return cipher{rand.NewChaCha8(seed)}
 }
 
-// apply enciphers or deciphers what comes next.
+// apply encrypts or decrypts the next bytes.
 func (c cipher) apply(b []byte) []byte {
 	pad := make([]byte, len(b))
 	c.r.Read(pad)

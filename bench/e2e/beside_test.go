@@ -20,13 +20,13 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// What a host does beside a torrent, as far as it can be seen on the wire. None of it is
-// anything that the wall knows by itself.
+// This file imitates what a host does besides BitTorrent, as it looks on the wire. The
+// wall has no list of these protocols.
 
 // besideAddrs are a server's addresses.
 var besideAddrs = [2]netip.Addr{netip.MustParseAddr("192.0.2.201"), netip.MustParseAddr("2001:db8:ff::201")}
 
-// noise are bytes that look encrypted.
+// noise returns n random bytes, which look encrypted.
 func noise(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -38,8 +38,8 @@ func noise(n int) []byte {
 // be16 puts the length before a message, as OpenVPN does over TCP.
 func be16(b []byte) []byte { return append(endian.BigEndian.AppendUint16(nil, uint16(len(b))), b...) }
 
-// streams are TCP connections to a port. The server says greeting, if there is one; then
-// it sends back what it gets.
+// streams are TCP conversations. The server sends greeting, if there is one, and then
+// echoes what it receives.
 var streams = []struct {
 	name, greeting string
 	port           uint16
@@ -71,7 +71,7 @@ var streams = []struct {
 	{"something unknown", "", 7000, func() []byte { return []byte("hullo\n") }, func() []byte { return noise(500) }},
 }
 
-// datagrams are conversations by UDP from a port that nothing is known by.
+// datagrams are UDP conversations with servers that echo each datagram.
 var datagrams = []struct {
 	name string
 	port uint16
@@ -104,7 +104,7 @@ var datagrams = []struct {
 	{"time of Windows", 12300, func() []byte { return append([]byte{0xdb}, make([]byte, 47)...) }},
 }
 
-// besideServers serve all that at the server's addresses.
+// besideServers starts the servers for all these conversations.
 func (e *env) besideServers() {
 	e.t.Helper()
 	ok := func(err error) {
@@ -132,7 +132,7 @@ func (e *env) besideServers() {
 		})
 	}
 	tcp(8388, func(c net.Conn) { io.Copy(c, c) }) // Shadowsocks
-	tcp(50123, func(c net.Conn) {                 // passive FTP's data: how much it was
+	tcp(50123, func(c net.Conn) {                 // passive FTP's data connection: the server answers with the number of bytes
 		n, _ := io.Copy(io.Discard, c)
 		endian.Write(c, endian.BigEndian, n)
 	})
@@ -169,7 +169,8 @@ func (e *env) besideServers() {
 	}
 }
 
-// dial connects a host with the server, for as long as one thing may take.
+// dial connects a host with the server. The deadline is the time that one action may
+// take.
 func dial(h *lab.Host, network string, to netip.AddrPort) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -180,7 +181,7 @@ func dial(h *lab.Host, network string, to netip.AddrPort) (net.Conn, error) {
 	return c, err
 }
 
-// sendsBack sends b and wants it back.
+// sendsBack sends b and expects it back.
 func sendsBack(c net.Conn, b []byte) error {
 	if _, err := c.Write(b); err != nil {
 		return err
@@ -195,7 +196,7 @@ func sendsBack(c net.Conn, b []byte) error {
 	return nil
 }
 
-// stream has one conversation by TCP.
+// stream has one conversation over TCP.
 func stream(h *lab.Host, to netip.AddrPort, greeting string, first, next func() []byte) error {
 	c, err := dial(h, "tcp", to)
 	if err != nil {
@@ -208,7 +209,7 @@ func stream(h *lab.Host, to netip.AddrPort, greeting string, first, next func() 
 	if err := sendsBack(c, first()); err != nil {
 		return fmt.Errorf("first data: %w", err)
 	}
-	for i := range 60 { // more than the kernel shows of a connection
+	for i := range 60 { // more packets than the kernel shows of a connection
 		if err := sendsBack(c, next()); err != nil {
 			return fmt.Errorf("message %d: %w", i, err)
 		}
@@ -216,8 +217,8 @@ func stream(h *lab.Host, to netip.AddrPort, greeting string, first, next func() 
 	return nil
 }
 
-// besides are the things that a host does; to is the server's address, and own one of the
-// host's.
+// besides are the actions of a host. to is the server's address, own is one of the host's
+// addresses.
 func (e *env) besides(h *lab.Host) map[string]func(to, own netip.Addr) error {
 	all := map[string]func(to, own netip.Addr) error{}
 	for _, s := range streams {
@@ -251,7 +252,7 @@ func (e *env) besides(h *lab.Host) map[string]func(to, own netip.Addr) error {
 		return func(to, _ netip.Addr) error {
 			var body io.Reader = bytes.NewReader(noise(size))
 			if chunked {
-				body = io.MultiReader(body) // its length is not known
+				body = io.MultiReader(body) // hides the length, so that HTTP sends the body in chunks
 			}
 			r, err := http.NewRequest(method, "http://"+netip.AddrPortFrom(to, 8000).String()+"/x", body)
 			if err != nil {
@@ -286,7 +287,7 @@ func (e *env) besides(h *lab.Host) map[string]func(to, own netip.Addr) error {
 		if _, err := io.CopyN(io.Discard, c, int64(len(reply))); err != nil {
 			return err
 		}
-		for range 60 { // what is inside is TLS
+		for range 60 { // the tunnel carries TLS
 			if err := sendsBack(c, append([]byte{0x17, 3, 3, 2, 88}, noise(600)...)); err != nil {
 				return err
 			}
@@ -310,7 +311,7 @@ func (e *env) besides(h *lab.Host) map[string]func(to, own netip.Addr) error {
 		}
 		return nil
 	}
-	// The server connects: active FTP, and a server of the host's own.
+	// Here the server connects: active FTP, and a server on the host.
 	all["active FTP, a file"] = func(to, own netip.Addr) error { return e.calledBack(h, to, own, 1<<20) }
 	all["a server of the host's"] = func(to, own netip.Addr) error {
 		for range 5 {
@@ -323,7 +324,7 @@ func (e *env) besides(h *lab.Host) map[string]func(to, own netip.Addr) error {
 	return all
 }
 
-// calledBack has a server connect to the host, and wants what the host says.
+// calledBack makes a server connect to the host and checks that the host's data arrives.
 func (e *env) calledBack(h *lab.Host, server, own netip.Addr, size int) error {
 	l, err := h.ListenTCP(netip.AddrPortFrom(own, 0))
 	if err != nil {
@@ -352,7 +353,7 @@ func (e *env) calledBack(h *lab.Host, server, own netip.Addr, size int) error {
 	return nil
 }
 
-// allBesides does all of it at the same time, over IPv4 and IPv6.
+// allBesides performs all actions side by side, over IPv4 and IPv6.
 func (e *env) allBesides(when string, h *lab.Host) {
 	var all sync.WaitGroup
 	gate := make(chan struct{}, 8)
@@ -370,8 +371,8 @@ func (e *env) allBesides(when string, h *lab.Host) {
 	all.Wait()
 }
 
-// tunnel is a WireGuard session that is there all the time, over IPv6. judge wants each
-// datagram back.
+// tunnel is a lasting WireGuard session over IPv6. judge checks that each datagram came
+// back.
 func (e *env) tunnel(h *lab.Host) (judge func()) {
 	c, err := dial(h, "udp", netip.AddrPortFrom(besideAddrs[1], 51820))
 	if err != nil {
@@ -415,7 +416,7 @@ func (e *env) tunnel(h *lab.Host) (judge func()) {
 	}
 }
 
-// proxy uses a Shadowsocks server n times, and returns how often that did not work.
+// proxy uses a Shadowsocks server n times and returns the number of failures.
 func proxy(h *lab.Host, n int) (lost int) {
 	for range n {
 		to := netip.AddrPortFrom(besideAddrs[0], 8388)
@@ -426,9 +427,9 @@ func proxy(h *lab.Host, n int) (lost int) {
 	return lost
 }
 
-// besideTorrent: on a host that is locked for BitTorrent everything else goes on, and a
-// tunnel that was there before the wall never stops, whatever becomes of the daemon and of
-// the host's addresses.
+// besideTorrent: while a host is locked for BitTorrent, its other traffic continues. A
+// tunnel that existed before the wall never stops, even when the daemon dies or restarts
+// and when the host gets other addresses.
 func besideTorrent(e *env) {
 	const timelock = 4 * time.Second
 	h := e.lab.Clients[0]

@@ -18,19 +18,19 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// The environment of the tests, see the package's documentation.
+// The environment variables of the tests, see the package's documentation.
 const (
 	backendEnv = "P2PWALL_BACKEND"
 	offEnv     = "P2PWALL_E2E"
 	paceEnv    = "P2PWALL_E2E_PACE"
 )
 
-// patience bounds every wait; it only ends a run that hangs.
+// patience limits every wait. It only ends a run that hangs.
 const patience = 60 * time.Second
 
 func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "e2e", 6)) }
 
-// binary returns the path of the program, built at most once.
+// binary returns the path of the program. It builds the program at most once.
 func binary(t *testing.T) string {
 	t.Helper()
 	bin, err := lab.TestedWall()
@@ -44,9 +44,9 @@ func binary(t *testing.T) string {
 type env struct {
 	t    *testing.T
 	lab  *lab.Lab
-	wall *lab.Wall // nil without
+	wall *lab.Wall // nil without a wall
 	cfg  lab.WallConfig
-	// before are rules that the router had before the wall.
+	// before are the rules that the router had before the wall started.
 	before []string
 
 	mu     sync.Mutex
@@ -56,15 +56,16 @@ type env struct {
 // scenario is one way to use a lab.
 type scenario struct {
 	name      string
-	without   string // the fault that must show without the wall, as a regular expression
+	without   string // regular expression of the fault that must occur without the wall
 	lab       lab.Config
 	main      map[string]string // options of the main section
 	fasttrack map[string]string
-	late      bool // run starts the wall by itself
+	late      bool // run starts the wall itself
 	run       func(*env)
 }
 
-// newEnv makes the lab of a scenario, and starts the wall if there is to be one.
+// newEnv makes the lab of a scenario. It starts the wall unless the test runs without
+// one.
 func newEnv(t *testing.T, s scenario, wall bool) *env {
 	t.Helper()
 	need(t)
@@ -101,7 +102,7 @@ func newEnv(t *testing.T, s scenario, wall bool) *env {
 	return e
 }
 
-// startWall starts the wall, if there is to be one; also once more.
+// startWall starts the wall unless the test runs without one. It may be called again.
 func (e *env) startWall() {
 	if e.cfg.Bin == "" {
 		return
@@ -113,7 +114,7 @@ func (e *env) startWall() {
 	e.wall = w
 }
 
-// need skips a test where what it needs is missing.
+// need skips a test if something that it needs is missing.
 func need(t *testing.T) {
 	t.Helper()
 	if why := lab.Needs("iptables|nft"); why != "" {
@@ -121,7 +122,7 @@ func need(t *testing.T) {
 	}
 }
 
-// pace is how much slower than a workstation the machine is said to be.
+// pace says how many times slower than a workstation the machine is.
 func pace() int {
 	n, err := strconv.Atoi(os.Getenv(paceEnv))
 	if err != nil || n < 1 {
@@ -142,7 +143,7 @@ func (e *env) fault(format string, args ...any) {
 	e.faults = append(e.faults, fmt.Sprintf(format, args...))
 }
 
-// must notes a fault unless a property holds.
+// must notes a fault unless the property holds.
 func (e *env) must(holds bool, format string, args ...any) bool {
 	if !holds {
 		e.fault(format, args...)
@@ -150,8 +151,8 @@ func (e *env) must(holds bool, format string, args ...any) bool {
 	return holds
 }
 
-// until waits for something, and notes a fault when it does not come. Without a wall much
-// will never come: then the wait is short, and that it ends says nothing.
+// until waits for a condition and notes a fault if it does not become true. Without a
+// wall many conditions never become true. Then the wait is short and its end is no fault.
 func (e *env) until(what string, cond func() bool) bool {
 	limit := patience
 	if e.cfg.Bin == "" {
@@ -174,7 +175,7 @@ func (e *env) until(what string, cond func() bool) bool {
 	}
 }
 
-// start runs something until stop is called or the test ends.
+// start runs a function until stop is called or the test ends.
 func (e *env) start(run func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -192,14 +193,14 @@ func (e *env) start(run func(context.Context) error) (stop func()) {
 	return stop
 }
 
-// worked wants all that a user did to have worked, and returns how much that was.
+// worked notes a fault if any action of a user failed. It returns the number of actions.
 func (e *env) worked(who string, user *lab.Innocent) int {
 	m, failed := user.Counts()
 	e.must(failed == 0, "%s failed %d of %d times (%s): %s", who, failed, m, user.Kinds(), strings.Join(user.Errors(), "; "))
 	return m
 }
 
-// innocent starts the innocent host; the function it returns ends it and judges.
+// innocent starts the innocent host. judge stops it and checks the results.
 func (e *env) innocent(cfg lab.InnocentConfig) (judge func()) {
 	if cfg.Every == 0 {
 		cfg.Every = time.Duration(pace()) * 100 * time.Millisecond
@@ -209,7 +210,7 @@ func (e *env) innocent(cfg lab.InnocentConfig) (judge func()) {
 	return func() {
 		stop()
 		m := e.worked("the innocent host", in)
-		if m < 14 && pace() == 1 || m < 7 { // every thing once
+		if m < 14 && pace() == 1 || m < 7 { // each kind of action once
 			e.t.Errorf("the innocent host did only %d things", m)
 		}
 		if cfg.Retries == 0 {
@@ -222,7 +223,7 @@ func (e *env) innocent(cfg lab.InnocentConfig) (judge func()) {
 	}
 }
 
-// recorded makes sure that the recorder saw everything.
+// recorded checks that the recorder missed no packet.
 func (e *env) recorded() {
 	if n := e.lab.Packets.Dropped(); n > 0 {
 		e.t.Errorf("the recorder missed %d packets: what it shows proves nothing", n)
@@ -237,7 +238,7 @@ func (e *env) events(h *lab.Host, class, what string) []lab.Event {
 	return e.wall.About(h, class, what)
 }
 
-// locked and released tell whether the last event about a host's lock says so.
+// locked reports whether the last event about a host's lock is "locked".
 func (e *env) locked(h *lab.Host) bool { return e.lastLock(h) == "locked" }
 
 func (e *env) lastLock(h *lab.Host) string {
@@ -259,11 +260,11 @@ func (e *env) counter(name string) uint64 {
 	return v
 }
 
-// noLeak wants nothing of a host at any supernode, of all that entered the router
-// from a moment on.
+// noLeak checks that no packet of a host that entered the router at or after a moment
+// reached a supernode.
 func (e *env) noLeak(h *lab.Host, from lab.Moment) {
-	// The ICMP errors with which a host's kernel answers what comes for a
-	// program that was just closed are no doing of the client.
+	// When a packet comes for a program that was just closed, the host's kernel answers
+	// with an ICMP error. The client did not send it.
 	leaks := slices.DeleteFunc(e.lab.Leaks(h, from), func(c lab.Crossing) bool { return c.Proto != lab.TCP && c.Proto != lab.UDP })
 	for i := range leaks[:min(len(leaks), 5)] {
 		e.fault("leak %d of %d: packet %d, entered as %d: %s", i+1, len(leaks), leaks[i].At, leaks[i].Entered, &leaks[i].Packet)
@@ -271,8 +272,8 @@ func (e *env) noLeak(h *lab.Host, from lab.Moment) {
 	e.recorded()
 }
 
-// noSYNWhileLocked wants no SYN of a host on the internet's side, to whom ever,
-// that entered the router between the lock and a moment.
+// noSYNWhileLocked checks that no SYN of a host, to any address, left to the internet if
+// it entered the router between the lock and a moment.
 func (e *env) noSYNWhileLocked(h *lab.Host, end lab.Moment) {
 	locks := e.events(h, "client", "locked")
 	if !e.must(len(locks) > 0, "never locked") {
@@ -286,12 +287,12 @@ func (e *env) noSYNWhileLocked(h *lab.Host, end lab.Moment) {
 	}
 }
 
-// canConnect tries a web server from a host, as another program on it would.
+// canConnect connects from a host to a web server, as another program on the host would.
 func (e *env) canConnect(h *lab.Host, to netip.Addr, patience time.Duration) bool {
 	return h.Connects(netip.AddrPortFrom(to, 80), patience)
 }
 
-// finish ends the wall and wants nothing of it left in the router.
+// finish stops the wall and checks that it leaves nothing in the router.
 func (e *env) finish() {
 	if e.wall == nil {
 		return

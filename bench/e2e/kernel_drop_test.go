@@ -11,14 +11,14 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// TestKernelDropsWhatIsLocked has a locked client go on for three lock times with
-// nothing but SYNs, to its peers and elsewhere. Nearly all of them have to be
-// dropped in the kernel; the few that reach the program have to keep the lock.
+// TestKernelDropsWhatIsLocked: a locked client sends nothing but SYNs for three lock
+// times, to its peers and elsewhere. The kernel must drop nearly all of them. The few
+// that reach the program must keep the lock.
 func TestKernelDropsWhatIsLocked(t *testing.T) {
 	t.Parallel()
 	const (
 		timelock = 8 * time.Second
-		share    = 100 // one in so many may reach the program
+		share    = 100 // at most one SYN in this many may reach the program
 		peers    = 50
 	)
 	e := newEnv(t, scenario{main: map[string]string{"timelock": "8"}}, true)
@@ -49,7 +49,7 @@ func TestKernelDropsWhatIsLocked(t *testing.T) {
 	})
 
 	before, dropped := e.counter("packets"), e.counter("dropped_kernel")
-	// Nobody listens where the pongs come to: the host tells each sender so.
+	// The program's probes reach a closed port. The host answers each with an ICMP error.
 	first := e.counter("pongs")
 	pongs := func() uint64 { return e.counter("pongs") - first }
 	sent := uint64(0)
@@ -61,13 +61,13 @@ func TestKernelDropsWhatIsLocked(t *testing.T) {
 			}
 			from := netip.AddrPortFrom(h.Addr4, uint16(2000+sent%4000))
 			b := lab.TCPPacket(from, to, 2, uint32(sent), nil)
-			if sent%64 == 0 { // what keeps the lock: SYNs may be another program's
+			if sent%64 == 0 { // the pings keep the lock: the SYNs may be another program's
 				b = lab.UDPPacket(own, e.lab.Peers[sent%peers], ping)
 			}
 			if err := raw.Send(b); err != nil {
 				return err
 			}
-			if sent%8 == 7 { // several thousand a second, whatever the machine
+			if sent%8 == 7 { // several thousand a second on any machine
 				time.Sleep(time.Millisecond)
 			}
 		}
@@ -78,7 +78,7 @@ func TestKernelDropsWhatIsLocked(t *testing.T) {
 	stop()
 	reached := e.counter("packets") - before
 	e.must(reached*share <= sent, "%d of %d packets of a locked client reached the program", reached, sent)
-	// The kernel's own count is read every few seconds.
+	// The program reads the kernel's counter every few seconds.
 	e.until("the count of what the kernel dropped", func() bool {
 		return (e.counter("dropped_kernel")-dropped+reached)*10 >= sent*9
 	})

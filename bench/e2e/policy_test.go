@@ -11,7 +11,7 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// policyEnv is a lab with two clients' hosts and a wall with policies.
+// policyEnv is a lab with two client hosts and a wall with policies.
 func policyEnv(t *testing.T, policies func() string) *env {
 	t.Helper()
 	t.Parallel()
@@ -26,7 +26,7 @@ func policyEnv(t *testing.T, policies func() string) *env {
 	return e
 }
 
-// goesOn wants more to come from peers.
+// goesOn checks that the client still receives data from peers.
 func (e *env) goesOn(who string, c *lab.Torrent) {
 	before := c.Seen()
 	e.until(who+" gets more", func() bool {
@@ -35,7 +35,7 @@ func (e *env) goesOn(who string, c *lab.Torrent) {
 	})
 }
 
-// TestPolicyOfDevice: a device that is left alone shares files beside one that is locked.
+// TestPolicyOfDevice: one device is exempt and shares files. Another one is locked.
 func TestPolicyOfDevice(t *testing.T) {
 	e := policyEnv(t, func() string { return "config policy 'mine'\n\tlist mac '" + macOfSecond + "'\n\toption mode 'off'\n" })
 	blocked, allowed := e.lab.Clients[0], e.lab.Clients[1]
@@ -55,16 +55,16 @@ func TestPolicyOfDevice(t *testing.T) {
 // macOfSecond is the hardware address of the lab's second client.
 const macOfSecond = "02:00:00:00:01:33"
 
-// clock is a time of the day as the configuration has it.
+// clock formats a time of day as the configuration has it.
 func clock(t time.Time) string { return t.Format("15:04:05") }
 
-// hours is a policy that leaves everybody alone for some time.
+// hours is a policy that exempts everybody for some time.
 func hours(name string, from, to time.Time) string {
 	return fmt.Sprintf("config policy '%s'\n\toption start_time '%s'\n\toption stop_time '%s'\n\toption mode 'off'\n", name, clock(from), clock(to))
 }
 
-// TestPolicyHours: a program is left alone until its hours end, locked as soon as they have,
-// and let go when others begin.
+// TestPolicyHours: a program is free until its hours end. Then it is locked at once. It
+// is released when its hours begin again.
 func TestPolicyHours(t *testing.T) {
 	var end time.Time
 	e := policyEnv(t, func() string {
@@ -85,7 +85,7 @@ func TestPolicyHours(t *testing.T) {
 	e.must(!e.locked(h), "locked in its hours again")
 }
 
-// TestPolicyMark: what is marked reaches its peers, and nothing is dropped.
+// TestPolicyMark: marked packets reach their peers, and nothing is dropped.
 func TestPolicyMark(t *testing.T) {
 	e := policyEnv(t, func() string { return "config policy 'slow'\n\tlist ip '192.168.1.0/24'\n\toption mode 'mark'\n" })
 	e.countLowEffort()
@@ -99,7 +99,7 @@ func TestPolicyMark(t *testing.T) {
 	e.until("packets with the code point LE", func() bool { return e.lowEffort() > 20 })
 }
 
-// lowEffort is how many packets left by the line with the code point LE.
+// lowEffort is the number of packets that left to the internet with the code point LE.
 func (e *env) lowEffort() (n int) {
 	out, err := e.lab.Router.Run("nft", "list", "counter", "inet", "seen", "low")
 	if err != nil {
@@ -110,7 +110,7 @@ func (e *env) lowEffort() (n int) {
 	return n
 }
 
-// countLowEffort has the router count them.
+// countLowEffort installs a rule in the router that counts these packets.
 func (e *env) countLowEffort() {
 	c := e.lab.Router.Command("nft", "-f", "-")
 	c.Stdin = strings.NewReader("table inet seen {\ncounter low {\n}\nchain post {\ntype filter hook postrouting priority 300; policy accept;\noifname \"wan\" ip dscp 1 counter name low\n}\n}\n")

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// proxies are programs that carry others' connections. Of those whose connections look
-// random from the first byte on, one is lost.
+// proxies are programs that carry connections for others. A proxy whose connections look
+// random from the first byte may lose one connection.
 var proxies = []pastime{
 	{name: "microsocks, SOCKS5", begin: func(p *programs) (func() error, error) {
 		err := p.serveAt(1080, "microsocks", "-i", server, "-p", "1080")
@@ -25,7 +25,7 @@ var proxies = []pastime{
 	{name: "obfs4", loses: 1, begin: obfs4},
 }
 
-// through downloads through a proxy.
+// through downloads a file through a proxy.
 func (p *programs) through(proxy string) func() error {
 	return func() error { return p.fetches(fmt.Sprint(server, ":", portWeb), middle, proxy) }
 }
@@ -45,8 +45,8 @@ func shadowsocks(method string, port, local uint16) func(p *programs) (func() er
 	}
 }
 
-// obfs4 is Tor's obfuscated transport, with the web server in Tor's place. Tor tells its
-// programs by the environment what to do.
+// obfs4 is Tor's obfuscated transport. The web server takes the place of Tor. obfs4proxy
+// takes its settings from environment variables, as from Tor.
 func obfs4(p *programs) (func() error, error) {
 	env := func(dir string, more ...string) []string {
 		return append(more, "TOR_PT_MANAGED_TRANSPORT_VER=1", "TOR_PT_STATE_LOCATION="+p.file(dir))
@@ -71,7 +71,7 @@ func obfs4(p *programs) (func() error, error) {
 	}
 	_, local, _ := strings.Cut(r.said.String(), "CMETHOD obfs4 socks5 ")
 	local, _, _ = strings.Cut(local, "\n")
-	// The bridge's certificate goes as the proxy's user and password, one behind the other.
+	// The bridge's certificate is passed in the proxy's user and password fields.
 	return func() error {
 		return p.fetches(at, middle, "--socks5", local, "--proxy-user", "'"+cert+";:iat-mode=0'")
 	}, nil

@@ -18,7 +18,7 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// portPing is where the server sends back what comes through a tunnel.
+// portPing is the port where the server echoes what comes through a tunnel.
 const portPing = 7
 
 // pinger sends a datagram through a tunnel every 50 ms.
@@ -27,22 +27,23 @@ type pinger struct {
 	conn net.Conn
 
 	mu      sync.Mutex
-	last    time.Time     // when one came back
-	longest time.Duration // between two that came back
+	last    time.Time     // when the last datagram came back
+	longest time.Duration // the longest time between two that came back
 	came    int
 }
 
 const pingEvery = 50 * time.Millisecond
 
-// ping begins to ping through a tunnel by what connects with the server there, and sends
-// back what it gets. It ends with the lab.
+// ping starts to send pings through a tunnel and to note the answers. c is a connection
+// inside the tunnel. It ends with the lab.
 func (p *programs) ping(through session, c net.Conn) *pinger {
 	c.SetDeadline(time.Time{})
 	g := &pinger{session: through, conn: c, last: time.Now()}
 	p.lab.OnClose(func() { c.Close() })
 	go func() {
 		for n := uint64(0); ; n++ {
-			// A tunnel that is gone for a moment is what is looked for.
+			// Write fails while the tunnel is down. The test measures that time, so it
+			// continues.
 			if _, err := c.Write(endian.BigEndian.AppendUint64(make([]byte, 48), n)); err != nil && g.closed() {
 				return
 			}
@@ -60,7 +61,7 @@ func (p *programs) ping(through session, c net.Conn) *pinger {
 	return g
 }
 
-// pingIn pings in the network of a tunnel.
+// pingIn sends pings inside the network of a tunnel.
 func (p *programs) pingIn(through session, net int) (*pinger, error) {
 	at := netip.AddrPortFrom(tunnelled(net, 1), portPing)
 	u, err := p.lab.Inet.ListenUDP(at)
@@ -76,7 +77,7 @@ func (p *programs) pingIn(through session, net int) (*pinger, error) {
 	return p.ping(through, c), nil
 }
 
-// pingBySOCKS pings in a connection that a proxy of the host's carries.
+// pingBySOCKS sends pings in a connection through a SOCKS proxy on the host.
 func (p *programs) pingBySOCKS(through session, local uint16) (*pinger, error) {
 	at := netip.AddrPortFrom(besideAddrs[0], portPing)
 	l, err := p.lab.Inet.ListenTCP(at)
@@ -96,14 +97,14 @@ func (p *programs) pingBySOCKS(through session, local uint16) (*pinger, error) {
 	return p.ping(through, c), nil
 }
 
-// hostDialer connects from a host.
+// hostDialer opens connections from a host.
 type hostDialer struct{ *lab.Host }
 
 func (h hostDialer) Dial(network, addr string) (net.Conn, error) {
 	return dial(h.Host, network, netip.MustParseAddrPort(addr))
 }
 
-// closed reports whether the connection is.
+// closed reports whether the connection is closed.
 func (g *pinger) closed() bool { return g.conn.SetDeadline(time.Time{}) != nil }
 
 func (g *pinger) note() {
@@ -114,8 +115,8 @@ func (g *pinger) note() {
 	g.came++
 }
 
-// phase ends a phase, and returns how long nothing came back at the longest, and how many
-// came.
+// phase ends a phase. It returns the longest time without an answer and the number of
+// answers.
 func (g *pinger) phase() (longest time.Duration, came int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -125,31 +126,32 @@ func (g *pinger) phase() (longest time.Duration, came int) {
 	return longest, came
 }
 
-// session is a tunnel that is there all the time.
+// session is a tunnel that stays up.
 type session struct {
 	vpn   string
-	moves bool // it goes on when the host's address changes
+	moves bool // it survives a change of the host's address
 }
 
-// sessions are those that are tried.
+// sessions are the tunnels under test.
 var sessions = []session{
-	{"WireGuard, port 51820", false}, // wireguard-go goes on from the address that is gone
+	{"WireGuard, port 51820", false}, // wireguard-go keeps sending from the old address
 	{"WireGuard, port 2408, IPv6", true},
 	{"OpenVPN, UDP, port 1194", true},
 	{"OpenVPN, UDP, port 31194, tls-crypt", true},
 	{"OpenVPN, TCP, port 443, tls-crypt", false},
 	{"OpenVPN, TCP, port 31194, tls-crypt", false},
 	{"OpenVPN, TCP, port 11196, static key", false},
-	{"fastd", false}, // these take their time to find each other anew
+	{"fastd", false}, // fastd and tinc take a while to reconnect
 	{"tinc", false},
 }
 
-// oneSecond is the longest gap that nobody minds.
+// oneSecond is the longest gap that users do not notice.
 const oneSecond = time.Second
 
-// TestSessions: tunnels that were there before the wall go on through the beginning of a
-// lock, the daemon's death and return, and a change of the host's address, without a gap of
-// a second. Without the wall it is the same; that a gap would be seen is shown there.
+// TestSessions: tunnels that existed before the wall must not pause for a second or more
+// when a lock begins, when the daemon dies and restarts, and when the host's address
+// changes. The test without the wall expects the same, and shows that it would notice a
+// gap.
 func TestSessions(t *testing.T) {
 	for _, wall := range []bool{true, false} {
 		t.Run(fmt.Sprintf("wall %v", wall), func(t *testing.T) {
@@ -166,7 +168,7 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// sessionsUp makes all tunnels, side by side, and pings through them.
+// sessionsUp starts all tunnels, side by side, and pings through them.
 func (p *programs) sessionsUp() []*pinger {
 	p.t.Helper()
 	pingers, errs := make([]*pinger, len(sessions)), make([]error, len(sessions))
@@ -199,7 +201,7 @@ func (p *programs) sessionsUp() []*pinger {
 func (p *programs) sessions() {
 	const timelock = 4 * time.Second
 	pingers := p.sessionsUp()
-	// phase judges the time since the last one.
+	// phase checks the time since the last phase.
 	phase := func(what string, moved bool) {
 		said := ""
 		for _, g := range pingers {
@@ -236,7 +238,8 @@ func (p *programs) sessions() {
 	lock()
 	time.Sleep(timelock)
 	phase("as the daemon is killed and comes back", false)
-	// What begins as BitTorrent does is asked once, and then known, also by the next daemon.
+	// A connection that begins as BitTorrent's does is cut once. Then its server is
+	// known, also to the next daemon.
 	if begun, err := shadowsocks("aes-256-gcm", 10443, 1082)(p); err == nil {
 		begun()
 	}
@@ -264,7 +267,7 @@ ip addr add 2001:db8:1::177/64 dev %[2]s nodad
 ip addr del %[5]s/64 dev %[2]s`, p.host.Addr4, lab.HostDev, other, lab.Router4, p.host.Addr6)); err != nil {
 		p.t.Fatal(err)
 	}
-	// The wall cannot know it for the same host: it finds the client there anew.
+	// The wall cannot know that this is the same host. It finds the client there again.
 	host.Addr4 = other
 	c, _ := torrent(other)
 	lock()
@@ -278,7 +281,7 @@ ip addr del %[5]s/64 dev %[2]s`, p.host.Addr4, lab.HostDev, other, lab.Router4, 
 		p.must(p.locked(&host), "the host was let go while its client ran")
 	} else {
 		p.must(after.UDPIn > before.UDPIn, "the torrent client does nothing")
-		// A gap would be seen.
+		// Negative control: a gap is noticed.
 		p.dropUDP("-I")
 		time.Sleep(oneSecond * 3 / 2)
 		p.dropUDP("-D")

@@ -13,8 +13,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// conversations are programs with which people or programs talk. The first three say the
-// same again until it is heard.
+// conversations are programs with which people or programs talk. The first three repeat a
+// message until there is an answer.
 var conversations = []pastime{
 	{name: "telnet", begin: telnet},
 	{name: "mosh", begin: mosh},
@@ -36,7 +36,8 @@ grep -q 41x42 t$$`, server)
 	}, nil
 }
 
-// mosh begins by SSH, which is another pastime; here the session is.
+// mosh starts a session directly. Normally it logs in by SSH first, which has its own
+// pastime.
 func mosh(p *programs) (func() error, error) {
 	return func() error {
 		out, err := p.lab.Inet.Command("env", "LC_ALL=C.UTF-8", "SHELL=/bin/sh", "ENV=", "mosh-server", "new", "-i", server, "-p", "60010:60100", "--", "/bin/sh").CombinedOutput()

@@ -28,20 +28,21 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
-// What a host does beside a torrent, with real programs of Debian's at both ends.
+// This file shows what a host does besides BitTorrent. Both ends run real programs from
+// Debian.
 
 // pastime is something that a person does with real programs.
 type pastime struct {
 	name string
-	// begin starts the servers, and returns what does it once. What that returns is an
-	// error unless everything arrived.
+	// begin starts the servers. use then does the thing once. It returns an error unless
+	// all data arrived.
 	begin func(*programs) (use func() error, err error)
-	// loses is how often it may fail. What begins as BitTorrent's encrypted connections
-	// do is asked, once for each server.
+	// loses is how often use may fail. A connection that begins as BitTorrent's encrypted
+	// connections do is cut once for each server.
 	loses int
 }
 
-// pastimes is all of it, in the order of the servers' start.
+// pastimes is all of them, in the order in which their servers start.
 func pastimes() []pastime {
 	var all []pastime
 	for _, some := range [][]pastime{transfers, conversations, proxies, tunnels} {
@@ -53,22 +54,23 @@ func pastimes() []pastime {
 // programs are real programs that run in a lab.
 type programs struct {
 	*env
-	host     *lab.Host // who uses them
-	dir      string    // of their files
+	host     *lab.Host // where the user's programs run
+	dir      string    // for the programs' files
 	cert     *lab.Certificate
-	patience time.Duration // for doing one thing once
+	patience time.Duration // for one use
 }
 
-// server is the address of nearly all servers, and server6 that of some.
+// server is the address of nearly all servers, server6 that of a few.
 var server, server6 = besideAddrs[0].String(), besideAddrs[1].String()
 
-// portWeb is that of the web server, which is at all addresses, also inside the tunnels.
+// portWeb is the port of the web server. It listens at all addresses, also inside the
+// tunnels.
 const (
 	portWeb    = 8000
 	portWebTLS = 9443
 )
 
-// sizes are those of the files, which are named so, in bytes.
+// sizes are the sizes of the files in bytes. Each file is named after its size.
 var sizes = []int{1 << 10, 100 << 10, 2 << 20, 30 << 20}
 
 const (
@@ -89,7 +91,7 @@ func newPrograms(t *testing.T, s scenario, wall bool) *programs {
 	s.lab.NoServers, s.late = true, true
 	e := newEnv(t, s, wall)
 	p := &programs{env: e, host: e.lab.Clients[0], dir: t.TempDir(), patience: patience}
-	// Some servers give up root, and all have to come to their files.
+	// Some servers drop root privileges and must still reach their files.
 	for _, d := range []string{filepath.Dir(p.dir), p.dir} {
 		if err := os.Chmod(d, 0o755); err != nil {
 			t.Fatal(err)
@@ -106,14 +108,14 @@ func newPrograms(t *testing.T, s scenario, wall bool) *programs {
 	p.write("key.pem", string(p.cert.KeyPEM))
 	p.peers()
 	p.web()
-	// The server's end of a tunnel is not to be reached outside of it.
+	// The server's end of a tunnel must not be reachable outside the tunnel.
 	if _, err := p.host.Run("ip", "route", "add", "unreachable", tunnelNets); err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-// programNames are what has to be there.
+// programNames are the programs that the tests need.
 var programNames = []string{
 	"aria2c", "busybox", "curl", "fastd", "git", "gtlsclient", "gtlsserver", "iperf3", "microsocks",
 	"mosh-client", "mosquitto", "mosquitto_sub", "ngircd", "obfs4proxy", "openvpn",
@@ -122,7 +124,7 @@ var programNames = []string{
 }
 
 // file is the path of one of the programs' files, and write makes one. Each begin uses
-// names of its own.
+// its own names.
 func (p *programs) file(name string) string { return filepath.Join(p.dir, name) }
 
 func (p *programs) write(name, text string) string {
@@ -140,7 +142,7 @@ func (p *programs) write(name, text string) string {
 	return f
 }
 
-// peers serves those of the torrent client.
+// peers starts the peers of the torrent client.
 func (p *programs) peers() {
 	for _, a := range torrentPeers {
 		at := netip.AddrPortFrom(a, lab.PortTorrent)
@@ -158,7 +160,8 @@ func (p *programs) peers() {
 	}
 }
 
-// web serves the files, says the checksum of what is uploaded, and serves WebDAV and git.
+// web starts a server that serves files, returns the checksum of an upload, and serves
+// WebDAV and git.
 func (p *programs) web() {
 	l, err := p.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.Addr{}, portWeb))
 	if err != nil {
@@ -188,7 +191,7 @@ func (p *programs) web() {
 	p.lab.OnClose(func() { s.Close(); t.Close() })
 }
 
-// running is a program that runs until it is stopped.
+// running is a program that runs until stop is called.
 type running struct {
 	name string
 	cmd  *exec.Cmd
@@ -196,13 +199,14 @@ type running struct {
 	done chan struct{}
 }
 
-// run starts a program in a namespace, with more of an environment. It ends with the lab.
+// run starts a program in a namespace with additional environment variables. The program
+// ends with the lab.
 func (p *programs) run(in *netns.Namespace, env []string, name string, args ...string) (*running, error) {
 	r := &running{name: name, cmd: in.Command(name, args...), done: make(chan struct{})}
 	r.cmd.Dir = p.dir
 	r.cmd.Env = append(os.Environ(), append([]string{"HOME=" + p.dir, "TERM=xterm", "LC_ALL=C.UTF-8"}, env...)...)
 	r.cmd.Stdout, r.cmd.Stderr = &r.said, &r.said
-	r.cmd.WaitDelay = time.Second // what it started may hold its output
+	r.cmd.WaitDelay = time.Second // its children may keep its output open
 	if err := r.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -214,12 +218,12 @@ func (p *programs) run(in *netns.Namespace, env []string, name string, args ...s
 	return r, nil
 }
 
-// serve starts a server outside.
+// serve starts a server on the internet side.
 func (p *programs) serve(name string, args ...string) (*running, error) {
 	return p.run(p.lab.Inet.Namespace, nil, name, args...)
 }
 
-// serveAt starts one and waits until it listens at a TCP port.
+// serveAt starts a server and waits until it listens at a TCP port.
 func (p *programs) serveAt(port uint16, name string, args ...string) error {
 	r, err := p.serve(name, args...)
 	if err != nil {
@@ -233,7 +237,7 @@ func (p *programs) listens(in *netns.Namespace, at netip.AddrPort, r *running) e
 	return r.wait(fmt.Sprint("a connection to ", at), patience, func() bool { return in.Connects(at, time.Second) })
 }
 
-// says waits until a program has said something.
+// says waits until the program has printed a text.
 func (r *running) says(text string, patience time.Duration) error {
 	return r.wait(text, patience, func() bool { return strings.Contains(r.said.String(), text) })
 }
@@ -254,7 +258,7 @@ func (r *running) wait(what string, patience time.Duration, cond func() bool) er
 	}
 }
 
-// stop ends it, by force when it takes long.
+// stop ends the program, by force if it takes long.
 func (r *running) stop() {
 	r.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -265,8 +269,8 @@ func (r *running) stop() {
 	}
 }
 
-// shell has the host run a script, and returns what it printed. The script ends at the
-// first command that fails, and at the latest when the patience does.
+// shell runs a script on the host and returns its output. The script ends at the first
+// command that fails, or when the patience ends.
 func (p *programs) shell(script string, args ...any) (string, error) {
 	cmd := p.host.Command("timeout", "-k", "1", fmt.Sprint(p.patience.Seconds()), "sh", "-ec", fmt.Sprintf(script, args...))
 	cmd.Dir = p.dir
@@ -280,7 +284,7 @@ func (p *programs) shell(script string, args ...any) (string, error) {
 }
 
 // fetches downloads a file from the web server at an address, with curl and further
-// arguments, and wants it whole.
+// arguments, and checks that the file is complete.
 func (p *programs) fetches(address, file string, more ...string) error {
 	_, err := p.shell("curl -sSf %s http://%s/%s | cmp - %[3]s", strings.Join(more, " "), address, file)
 	return err
@@ -290,8 +294,8 @@ func (p *programs) fetches(address, file string, more ...string) error {
 type doing struct {
 	pastime
 	use    func() error
-	done   int     // how often it was done
-	faults []error // and failed
+	done   int     // number of uses
+	faults []error // errors of the uses that failed
 }
 
 // ready starts the servers of some pastimes.
@@ -308,11 +312,11 @@ func (p *programs) ready(some []pastime) []*doing {
 	return all
 }
 
-// spend does things side by side, each of them at least so many times and for so long.
+// spend performs pastimes side by side, each at least times times and for at least long.
 func (p *programs) spend(all []*doing, times int, long time.Duration) {
 	side := 8 // the machine may have two processors
 	if p.patience < patience {
-		side = len(all) // they wait for what never comes
+		side = len(all) // behind the wrong wall they only wait for a timeout
 	}
 	gate := make(chan struct{}, side)
 	end := time.Now().Add(long)
@@ -332,7 +336,7 @@ func (p *programs) spend(all []*doing, times int, long time.Duration) {
 	wait.Wait()
 }
 
-// lockIt has the host run a torrent client, and the wall lock it.
+// lockIt starts a torrent client on the host and the wall, and waits for the lock.
 func (p *programs) lockIt() (c *lab.Torrent, stop func()) {
 	c = lab.NewTorrent(p.host, lab.TorrentConfig{Peers: torrentPeers})
 	stop = p.start(c.Run)
@@ -342,13 +346,14 @@ func (p *programs) lockIt() (c *lab.Torrent, stop func()) {
 		s, err := p.wall.Status()
 		p.t.Logf("the client: %+v; the wall: %+v, %v", c.Seen(), s, err)
 	}
-	time.Sleep(500 * time.Millisecond) // for what was on its way
+	time.Sleep(500 * time.Millisecond) // for packets on their way
 	return c, stop
 }
 
-// TestPrograms: on a host that is locked for BitTorrent real programs go on, for several
-// lock times, and do not keep it locked when the client is gone. That this can fail is shown
-// by a wall that is wrong, and that it is the wall's doing by none.
+// TestPrograms: real programs continue on a host that is locked for BitTorrent, for
+// several lock times. They do not keep the lock when the client is gone. The run with a
+// wrong wall shows that the test can fail. The run without a wall shows that any failure
+// is the wall's.
 func TestPrograms(t *testing.T) {
 	t.Run("wall", func(t *testing.T) {
 		t.Parallel()
@@ -399,7 +404,7 @@ func TestPrograms(t *testing.T) {
 		p.cfg.BitTorrent = map[string]string{"mode": "block", "lock": "strict"}
 		all := p.ready(pastimes())
 		p.lockIt()
-		// A strict lock leaves UDP alone; that is cut by hand.
+		// A strict lock leaves UDP alone. So the test drops UDP itself.
 		p.dropUDP("-I")
 		p.patience = 4 * time.Second
 		p.spend(all, 1, 0)
@@ -414,8 +419,8 @@ func TestPrograms(t *testing.T) {
 	})
 }
 
-// dropUDP has the router drop all UDP from the LAN ("-I"), or no longer ("-D"). The wall
-// sees it all the same.
+// dropUDP makes the router drop all UDP from the LAN ("-I"), or stops this ("-D"). The
+// wall still sees these packets.
 func (p *programs) dropUDP(do string) {
 	p.t.Helper()
 	for _, tool := range []string{"iptables", "ip6tables"} {

@@ -47,8 +47,8 @@ var transfers = []pastime{
 	{name: "iperf3 by TCP and UDP", begin: iperf},
 }
 
-// uploads sends files to the web server, with curl's arguments of which the one is the
-// file's name, and wants each to arrive whole.
+// uploads sends files to the web server and checks that each arrives complete. with are
+// curl's arguments; they contain the file's name.
 func (p *programs) uploads(with string, sizes ...int) error {
 	for _, size := range sizes {
 		_, err := p.shell(`[ "$(curl -sSf http://%s:%d/upload `+with+`)" = "$(sha256sum <%[3]s | cut -d ' ' -f 1)" ]`, server, portWeb, fmt.Sprint(size))
@@ -80,7 +80,8 @@ curl -sSf http://%[1]s:%[2]d/dav/e$$/a | cmp - %[3]s`, server, portWeb, small)
 	}, nil
 }
 
-// ftp has the server connect for active FTP, and the host for passive.
+// ftp uses active FTP, where the server connects, and passive FTP, where the host
+// connects.
 func ftp(p *programs) (func() error, error) {
 	for _, d := range []string{"ftp/up", "ftp/empty"} {
 		if err := os.MkdirAll(p.file(d), 0o755); err != nil {
@@ -119,7 +120,7 @@ done`, server, middle)
 	}, nil
 }
 
-// ssh has what is sent come back.
+// ssh sends a file and expects it back.
 func ssh(p *programs) (func() error, error) {
 	dir := p.file("ssh")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -136,12 +137,12 @@ func ssh(p *programs) (func() error, error) {
 	}, nil
 }
 
-// gitEnv are settings that are independent of the machine's.
+// gitEnv are settings that make git independent of the machine's configuration.
 func (p *programs) gitEnv() []string {
 	return []string{"GIT_CONFIG_GLOBAL=" + p.file("gitconfig"), "GIT_CONFIG_NOSYSTEM=1", "HOME=" + p.dir}
 }
 
-// newRepository makes one that may be pushed to.
+// newRepository makes a repository that accepts pushes.
 func (p *programs) newRepository(name string) error {
 	p.write("gitconfig", "[safe]\ndirectory = *\n[http]\nreceivepack = true\n[user]\nname = a\nemail = a@example.org\n")
 	cmd := exec.Command("git", "init", "-q", "--bare", p.file("git/"+name))
@@ -152,7 +153,7 @@ func (p *programs) newRepository(name string) error {
 	return nil
 }
 
-// clones has the host clone a repository, push to it, and clone what it pushed.
+// clones makes the host clone a repository, push to it, and clone the result.
 func (p *programs) clones(url string) func() error {
 	return func() error {
 		_, err := p.shell(`export GIT_CONFIG_GLOBAL=%s GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
@@ -206,7 +207,8 @@ func rsync(p *programs) (func() error, error) {
 }
 
 func quic(p *programs) (func() error, error) {
-	// For a number its server makes up so many bytes.
+	// If the path is a number, gtlsserver makes up that many bytes. So the file gets
+	// another name.
 	if err := os.Link(p.file(middle), p.file("page")); err != nil {
 		return nil, err
 	}
@@ -220,8 +222,8 @@ func quic(p *programs) (func() error, error) {
 	}, nil
 }
 
-// iperf wants more than half of what is sent by UDP to arrive: a busy machine may lose
-// some of it.
+// iperf expects more than half of its UDP data to arrive: a busy machine may lose some of
+// it.
 func iperf(p *programs) (func() error, error) {
 	if err := p.serveAt(5201, "iperf3", "-s", "-B", server); err != nil {
 		return nil, err

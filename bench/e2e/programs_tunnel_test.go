@@ -27,12 +27,13 @@ import (
 // tunnel is a virtual private network between the host and a server.
 type tunnel struct {
 	name string
-	// begin starts the server, and returns what starts the client. The host then reaches
-	// the server at tunnelled(net, 1).
+	// begin starts the server, and up starts the client. The host then reaches the server
+	// at tunnelled(net, 1).
 	begin func(p *programs, net int) (up func() (*running, error), err error)
 }
 
-// tunnelled is an address in the nth tunnel's network: 1 is the server, 2 the host.
+// tunnelled is an address in a tunnel's network. who is 1 for the server and 2 for the
+// host.
 func tunnelled(net, who int) netip.Addr {
 	return netip.AddrFrom4([4]byte{10, 8, byte(net), byte(who)})
 }
@@ -40,7 +41,7 @@ func tunnelled(net, who int) netip.Addr {
 // tunnelNets are the networks of all tunnels.
 const tunnelNets = "10.8.0.0/16"
 
-// vpns are all kinds of tunnels that are tried.
+// vpns are all tunnels under test.
 var vpns = []tunnel{
 	{"OpenVPN, UDP, port 1194", openVPN("udp4", 1194, tlsAuth)},
 	{"OpenVPN, UDP, port 443, tls-crypt", openVPN("udp4", 443, tlsCrypt)},
@@ -58,8 +59,8 @@ var vpns = []tunnel{
 	{"tinc", tinc},
 }
 
-// tunnels are those as pastimes: each time the tunnel is made anew, and a file fetched
-// through it.
+// tunnels are the vpns as pastimes: each use starts the tunnel and fetches a file through
+// it.
 var tunnels = func() []pastime {
 	var all []pastime
 	for i, v := range vpns {
@@ -87,16 +88,16 @@ func (p *programs) reaches(r *running, net int) error {
 	return r.wait("a connection through the tunnel", p.patience, func() bool { return p.host.Connects(web, time.Second) })
 }
 
-// secured are ways to secure OpenVPN: what its packets look like.
+// secured is a way to secure OpenVPN. It determines what the packets look like.
 type secured int
 
 const (
-	tlsAuth   secured = iota // its control packets have a header
-	tlsCrypt                 // and are encrypted behind it
-	staticKey                // everything looks random
+	tlsAuth   secured = iota // control packets have an authentication header
+	tlsCrypt                 // control packets are encrypted behind that header
+	staticKey                // all packets look random
 )
 
-// openVPN is one by a transport, at a port.
+// openVPN is a tunnel over a transport at a port.
 func openVPN(proto string, port int, by secured) func(*programs, int) (func() (*running, error), error) {
 	return func(p *programs, net int) (func() (*running, error), error) {
 		at := server
@@ -129,7 +130,8 @@ func openVPN(proto string, port int, by secured) func(*programs, int) (func() (*
 		if strings.HasPrefix(proto, "tcp") {
 			server, client = "tcp"+proto[3:]+"-server", "tcp"+proto[3:]+"-client"
 		}
-		// Of them, the server is ready when it says so; it may have to wait for its client.
+		// up does not wait for the server: with a static key it is ready only when a
+		// client comes.
 		_, err := p.serve("openvpn", append(serving, "--proto", server)...)
 		return func() (*running, error) {
 			return p.run(p.host.Namespace, nil, "openvpn", append(using, "--proto", client)...)
@@ -137,8 +139,9 @@ func openVPN(proto string, port int, by secured) func(*programs, int) (func() (*
 	}
 }
 
-// wireGuard is one that serves a port and is used at an address. Its program is told its keys by a socket, which
-// gets a folder of its own: others' may have the same name.
+// wireGuard is a server at a port and a client that uses it at an address. wireguard-go
+// gets its keys through a socket in /run. Each gets its own /run, because the sockets may
+// have the same name.
 func wireGuard(port uint16, at netip.AddrPort) func(*programs, int) (func() (*running, error), error) {
 	return func(p *programs, net int) (func() (*running, error), error) {
 		theirs, err := ecdh.X25519().GenerateKey(rand.Reader)
@@ -172,7 +175,8 @@ wait $p || wait $p || :`, name, conf, tunnelled(net, who))
 	}
 }
 
-// warp is a WireGuard as Cloudflare's: three bytes that others leave 0 say whose it is.
+// warp is WireGuard as Cloudflare uses it: the three reserved bytes, 0 in plain
+// WireGuard, identify the client.
 func warp(p *programs, net int) (func() (*running, error), error) {
 	const port = 2410
 	local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
@@ -187,8 +191,8 @@ func warp(p *programs, net int) (func() (*running, error), error) {
 	return wireGuard(port, inside)(p, net)
 }
 
-// reserved hands on WireGuard's datagrams from an address to another, and back, with other
-// reserved bytes each way.
+// reserved forwards WireGuard's datagrams from one address to another and back. It sets
+// the reserved bytes in each direction.
 func (p *programs) reserved(on *lab.Host, at, to netip.AddrPort, there, back [3]byte) error {
 	in, err := on.ListenUDP(at)
 	if err != nil {
@@ -226,7 +230,7 @@ func (p *programs) reserved(on *lab.Host, at, to netip.AddrPort, there, back [3]
 	return nil
 }
 
-// fastd is a small VPN by UDP.
+// fastd is a small VPN over UDP.
 func fastd(p *programs, net int) (func() (*running, error), error) {
 	var secret, public [2]string
 	for i := range secret {
@@ -255,7 +259,7 @@ peer "a" { key "%s"; %s }
 	}, err
 }
 
-// tinc speaks by TCP and UDP.
+// tinc uses TCP and UDP.
 func tinc(p *programs, net int) (func() (*running, error), error) {
 	var public [2]string
 	names := [2]string{"a", "b"}

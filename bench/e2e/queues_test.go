@@ -11,8 +11,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// TestQueues has two clients and two queues: both are held as with one queue, and
-// each is known to one of the two engines only, with all its peers.
+// TestQueues has two clients and two queues. Both clients are locked as with one queue.
+// Each is known to only one of the two engines, with all its peers.
 func TestQueues(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, scenario{lab: lab.Config{Clients: 2}, main: map[string]string{"timelock": "4", "queues": "2"}}, true)
@@ -29,7 +29,7 @@ func TestQueues(t *testing.T) {
 	e.until("both locked", func() bool { return e.locked(e.lab.Clients[0]) && e.locked(e.lab.Clients[1]) })
 	all, err := e.wall.Clients()
 	e.must(err == nil, "clients: %v", err)
-	// A host that came to both queues would be known to both engines.
+	// If a host's packets went to both queues, both engines would know it.
 	e.must(len(all) == 2, "%d clients are known, two there are", len(all))
 	for _, c := range all {
 		e.must(c.Peers == len(e.lab.Peers), "%s has %d of %d peers", c.Address, c.Peers, len(e.lab.Peers))
@@ -49,7 +49,7 @@ func TestQueues(t *testing.T) {
 	}
 }
 
-// queueIDs are the numbers of the last packets of the router's queues.
+// queueIDs are the IDs of the last packets in the router's queues.
 func queueIDs(e *env) (ids []int) {
 	err := e.lab.Router.Do(func() error {
 		text, err := os.ReadFile("/proc/thread-self/net/netfilter/nfnetlink_queue")

@@ -14,7 +14,7 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// scenarios are what must hold with a wall and must not without one.
+// scenarios are the properties that must hold with a wall and must fail without one.
 var scenarios = []scenario{
 	{name: "kazaa three modes", without: "^leak 1 of", main: map[string]string{"timelock": "2"}, run: kazaaThreeModes},
 	{name: "kazaa network KaZaA", without: "^leak 1 of", run: network("KaZaA")},
@@ -45,7 +45,7 @@ var scenarios = []scenario{
 	{name: "forged source", without: "a forged ping left", lab: lab.Config{Clients: 2}, main: map[string]string{"timelock": "2"}, run: forged},
 }
 
-// TestWall runs every scenario with the wall: no fault may show.
+// TestWall runs every scenario with the wall. No fault may occur.
 func TestWall(t *testing.T) {
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
@@ -60,8 +60,8 @@ func TestWall(t *testing.T) {
 	}
 }
 
-// TestWithoutWall runs every scenario without the wall: the fault that it is about must
-// show.
+// TestWithoutWall runs every scenario without the wall. The fault that the scenario tests
+// for must occur.
 func TestWithoutWall(t *testing.T) {
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
@@ -79,8 +79,8 @@ func TestWithoutWall(t *testing.T) {
 	}
 }
 
-// kazaaThreeModes is the main thing: a client goes through its modes, is held by
-// probes for ten lock periods and more, and is let go after its end.
+// kazaaThreeModes is the main scenario. A client goes through its modes, its answers to
+// probes keep the lock for more than ten lock times, and it is released after its end.
 func kazaaThreeModes(e *env) {
 	const timelock = 2 * time.Second
 	h := e.lab.Clients[0]
@@ -113,7 +113,7 @@ func kazaaThreeModes(e *env) {
 	before = k.Seen().Attempts
 	k.SetMode(3)
 	e.until("the one connection of mode 3", func() bool { o := k.Seen(); return o.Mode == 3 && o.Attempts > before })
-	time.Sleep(timelock) // its SYNs, there are no more after them
+	time.Sleep(timelock) // for its last SYNs
 	e.until("the lock", func() bool { return e.locked(h) })
 	quiet, answers := time.Now(), k.Seen().Answers
 	for time.Since(quiet) < 11*timelock {
@@ -141,8 +141,8 @@ func kazaaThreeModes(e *env) {
 	e.must(e.lab.Internet.Pings(h.Addr4) == 0, "%d pings arrived", e.lab.Internet.Pings(h.Addr4))
 }
 
-// released wants the lock of a host to end after its client did. The bound above
-// is one lock time, and much for a busy machine.
+// released checks that a host's lock ends after its client ended. The limit is one lock
+// time plus enough for a busy machine.
 func (e *env) released(h *lab.Host, ended time.Time, timelock time.Duration) {
 	if !e.until("the release", func() bool { return e.lastLock(h) == "released" }) {
 		return
@@ -152,7 +152,7 @@ func (e *env) released(h *lab.Host, ended time.Time, timelock time.Duration) {
 	e.must(at.Sub(ended) < timelock+5*time.Second, "released %v after the client's end", at.Sub(ended))
 }
 
-// network lets a client of another network go through modes 1 and 2.
+// network runs a client of another network through modes 1 and 2.
 func network(name string) func(*env) {
 	return func(e *env) {
 		h := e.lab.Clients[0]
@@ -172,8 +172,8 @@ func network(name string) func(*env) {
 	}
 }
 
-// kazaaIPv6 is a client with peers on IPv6, as no FastTrack client had: the wall
-// is to know both families.
+// kazaaIPv6 is a client with IPv6 peers. No FastTrack client had those, but the wall must
+// handle both families.
 func kazaaIPv6(e *env) {
 	h := e.lab.Clients[0]
 	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers6, Speed: 10, Mode: 1})
@@ -194,8 +194,8 @@ func (e *env) anyLocked() bool {
 	return err == nil && s.Locked > 0
 }
 
-// kazaaDeaf does not answer probes and stops sending, so that it is let go, once
-// its lock is over and not before.
+// kazaaDeaf does not answer probes and stops sending. It must be released when its lock
+// time is over, and not earlier.
 func kazaaDeaf(e *env) {
 	const timelock = 2 * time.Second
 	h := e.lab.Clients[0]
@@ -208,15 +208,15 @@ func kazaaDeaf(e *env) {
 	last := k.Seen().Last
 	e.released(h, last, timelock)
 	if rel := e.events(h, "client", "released"); len(rel) > 0 {
-		// The program's own clock may be coarse by a tick, and a slow machine
-		// notes late what it has sent.
+		// The program's clock may be coarse by a tick, and a slow machine notes the time
+		// of a packet late.
 		early := last.Add(timelock - 250*time.Millisecond - time.Duration(pace()-1)*10*time.Millisecond)
 		e.must(!rel[0].Got.Before(early), "released %v after the last packet, before the lock was over", rel[0].Got.Sub(last))
 	}
 	e.noLeak(h, 0)
 }
 
-// kazaaNAT is the usual home: masquerading, and a port forwarded to the client.
+// kazaaNAT is the usual home network: masquerading, and a port forwarded to the client.
 func kazaaNAT(e *env) {
 	h := e.lab.Clients[0]
 	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
@@ -228,7 +228,8 @@ func kazaaNAT(e *env) {
 	e.must(len(o.Connected) == 0, "%d peers connected", len(o.Connected))
 }
 
-// kazaaBefore runs long before the wall does: its flows are old for the kernel.
+// kazaaBefore starts long before the wall. The kernel already has conntrack entries for
+// its flows.
 func kazaaBefore(e *env) {
 	h := e.lab.Clients[0]
 	e.lab.Internet.Silent.Store(true)
@@ -247,8 +248,8 @@ func kazaaBefore(e *env) {
 	}
 }
 
-// twoClients run at the same time, and talk to each other and to the router over
-// the LAN, which is nobody's business.
+// twoClients run at the same time. They also talk to each other and to the router over
+// the LAN, which the wall must ignore.
 func twoClients(e *env) {
 	a, b := e.lab.Clients[0], e.lab.Clients[1]
 	ka := lab.NewKazaa(a, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
@@ -283,25 +284,25 @@ func twoClients(e *env) {
 	e.noLeak(b, 0)
 }
 
-// openSpeed scales giFT and MLDonkey so that their rounds stand to a lock of four
-// seconds as the real ones stand to two minutes.
+// openSpeed scales giFT and MLDonkey. The ratio of their rounds to a lock time of four
+// seconds is that of the real ones to two minutes.
 const openSpeed = 30
 
-// gift sends SYNs before its first ping, completes what handshakes it can and
-// never answers a probe by UDP.
+// gift sends SYNs before its first ping, completes every handshake that it can and never
+// answers a UDP probe.
 func gift(e *env) {
 	h := e.lab.Clients[0]
 	judge := e.innocent(lab.InnocentConfig{Browser: true})
 	g := lab.NewGiFT(h, lab.OpenConfig{Peers: e.lab.Peers, Speed: openSpeed})
 	stop := e.start(g.Run)
-	time.Sleep(10 * time.Second) // SYNs are sent again for seven seconds and more
+	time.Sleep(10 * time.Second) // SYNs are retransmitted for more than seven seconds
 	o := g.Seen()
 	stop()
 	e.noSession(h, o)
 	judge()
 }
 
-// mldonkey is the same for MLDonkey.
+// mldonkey is the same scenario with MLDonkey.
 func mldonkey(e *env) {
 	h := e.lab.Clients[0]
 	judge := e.innocent(lab.InnocentConfig{Browser: true})
@@ -314,10 +315,9 @@ func mldonkey(e *env) {
 	judge()
 }
 
-// noSession wants that a client that sends SYNs before it can be recognised got
-// nothing of use out of it. SYNs that the router got before the first ping may
-// leave, and the handshake that they began may be completed; no byte of a session
-// may follow.
+// noSession checks that a client gained nothing by sending SYNs before it could be
+// recognised. SYNs that the router received before the first ping may leave, and their
+// handshakes may complete. But no byte of a session may follow.
 func (e *env) noSession(h *lab.Host, o lab.Observations) {
 	e.must(o.Pings > 0 && o.Attempts > 0, "the client did nothing: %+v", o)
 	e.must(o.Searches == 0, "%d searches answered", o.Searches)
@@ -348,8 +348,8 @@ func (e *env) noSession(h *lab.Host, o lab.Observations) {
 	}
 }
 
-// transfer is a client with UDP disabled: its first request is cut, and target
-// and supernode are closed to it afterwards.
+// transfer is a client with UDP disabled. Its first request is cut. Afterwards the target
+// and the supernode are blocked for it.
 func transfer(e *env) { download(e, lab.TransferConfig{Speed: 10}) }
 
 // transferPieces sends the request in segments of twenty bytes.
@@ -378,7 +378,7 @@ func download(e *env, cfg lab.TransferConfig) {
 	judge()
 }
 
-// peer wants an address among the peers of a host.
+// peer checks that an address is among the peers of a host.
 func (e *env) peer(h *lab.Host, a netip.Addr) {
 	peers, err := e.wall.Peers(h.Addr4.String())
 	if !e.must(err == nil, "peers: %v", err) {
@@ -392,7 +392,7 @@ func (e *env) peer(h *lab.Host, a netip.Addr) {
 	e.fault("%s is not among the %d peers of %s", a, len(peers), h.Addr4)
 }
 
-// push lets the outside connect; the client's request goes out on that
+// push: a peer on the internet connects, and the client's request goes out on that
 // connection.
 func push(e *env) {
 	h := e.lab.Clients[0]
@@ -422,11 +422,11 @@ func push(e *env) {
 	}
 }
 
-// browse lets the outside ask a giFT for its files: the reply names it and its
+// browse: a peer on the internet asks giFT for its files. The reply names giFT and its
 // supernode, and must not leave.
 func browse(e *env) {
 	h := e.lab.Clients[0]
-	// No peers that exist, so that only the reply can give it away.
+	// The peers do not exist, so that only the reply can give the client away.
 	g := lab.NewGiFT(h, lab.OpenConfig{Peers: []netip.AddrPort{netip.MustParseAddrPort("192.168.1.200:9")}})
 	e.start(g.Run)
 	addr := netip.AddrPortFrom(h.Addr4, 1214)
@@ -442,10 +442,10 @@ func browse(e *env) {
 	}
 }
 
-// forged pings in the name of a neighbour do not lock the neighbour.
+// forged: pings with a neighbour's source address do not lock the neighbour.
 func forged(e *env) {
 	liar, victim := e.lab.Clients[0], e.lab.Clients[1]
-	// The victim is seen first with its own MAC.
+	// The wall first sees the victim with its own MAC.
 	e.until("the victim to connect", func() bool { return e.canConnect(victim, lab.Server4, 5*time.Second) })
 	raw, err := liar.OpenRaw()
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// TestSearchInTheLAN has a client say no more than that it looks for peers in its LAN.
-// No packet of it leaves, and the router is not spoken to.
+// TestSearchInTheLAN: a client only searches for peers in its LAN. No packet of the
+// search leaves or is sent to the router.
 func TestSearchInTheLAN(t *testing.T) {
 	t.Parallel()
 	for _, to := range []string{"239.192.152.143:6771", "[ff15::efc0:988f%eth0]:6771"} {
@@ -24,13 +24,13 @@ func TestSearchInTheLAN(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			// A search is no proof. The client is asked where it says that it listens, and
-			// answers by its address of the search's family.
+			// A search is no proof. The wall sends a probe to the port that the search
+			// names. The client answers from its address of the search's family.
 			addr := h.Addr4
 			if strings.HasPrefix(to, "[") {
 				addr = h.Addr6
 			}
-			// It speaks to nobody else.
+			// The client contacts nobody else.
 			client := lab.NewTorrent(h, lab.TorrentConfig{Listen: addr, Quiet: true})
 			e.start(client.Run)
 			e.until("the lock", func() bool {

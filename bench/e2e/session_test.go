@@ -12,8 +12,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// sessionBefore has a host in sessions with addresses that only later turn out to be
-// peers: by then the sessions were looked at and decided.
+// sessionBefore: a host has sessions with addresses that only later turn out to be peers.
+// By then the wall has already passed these sessions.
 func sessionBefore(e *env) {
 	h := e.lab.Clients[0]
 	peers := []netip.AddrPort{e.lab.Peers[0], e.lab.Peers6[0]}
@@ -21,10 +21,10 @@ func sessionBefore(e *env) {
 	for _, p := range peers {
 		sessions = append(sessions, e.session(h, netip.AddrPortFrom(p.Addr(), 7777)))
 	}
-	// With another, which stays one nobody knows.
+	// A session with another address, which never becomes a peer.
 	other := e.session(h, netip.AddrPortFrom(netip.MustParseAddr("203.0.113.210"), 7777))
 	for _, c := range append(sessions, other) {
-		for range 60 { // more than is looked at
+		for range 60 { // more packets than the wall looks at
 			if !e.must(echoes(c), "%s: the session ended by itself", c.RemoteAddr()) {
 				return
 			}
@@ -53,7 +53,7 @@ func sessionBefore(e *env) {
 	e.must(echoes(other), "%s: the session with somebody else ended", other.RemoteAddr())
 }
 
-// session opens a connection that nothing is known by, to an echo.
+// session opens a connection without any known protocol to an echo server.
 func (e *env) session(h *lab.Host, to netip.AddrPort) net.Conn {
 	e.t.Helper()
 	l, err := e.lab.Inet.ListenTCP(to)
@@ -78,8 +78,8 @@ func (e *env) session(h *lab.Host, to netip.AddrPort) net.Conn {
 	return c
 }
 
-// echoes reports whether something comes back on a connection. One on which nothing
-// did is of no more use.
+// echoes reports whether the other side echoes on a connection. After a failure the
+// connection cannot be used again.
 func echoes(c net.Conn) bool {
 	_ = c.SetDeadline(time.Now().Add(2 * time.Second))
 	if _, err := c.Write([]byte{0xff, 1, 2, 3}); err != nil {

@@ -15,16 +15,16 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// talk is what goes on for long on one connection to a server that sends back what it gets.
+// talk is a long conversation on one connection to an echo server.
 type talk struct {
 	name string
 	port uint16
 	says func() []byte
-	// shows: what it says in its middle shows what it is.
+	// shows: packets in the middle of the conversation show its protocol.
 	shows bool
 }
 
-// ciphered is a record with its head before so many random bytes.
+// ciphered is a record: a head and n random bytes.
 func ciphered(head string, n int) []byte { return append([]byte(head), noise(n)...) }
 
 var talks = []talk{
@@ -44,7 +44,7 @@ var talks = []talk{
 	{"another proxy", 8390, func() []byte { return noise(60 + rand.IntN(600)) }, false},
 }
 
-// shownTalks are those that show what they are.
+// shownTalks are the talks that show their protocol.
 func shownTalks() (shown []talk) {
 	for _, k := range talks {
 		if k.shows {
@@ -54,8 +54,8 @@ func shownTalks() (shown []talk) {
 	return shown
 }
 
-// lasting has a host talk to a server of each kind, each at an address of its own, at once.
-// The function it returns ends that, and wants none of them to have ended before.
+// lasting starts one talk of each kind from a host, all at once, each to its own address.
+// judge ends them and checks that none ended earlier.
 func (e *env) lasting(h *lab.Host, from int, all []talk) (judge func()) {
 	e.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -110,21 +110,21 @@ func (e *env) lasting(h *lab.Host, from int, all []talk) (judge func()) {
 	}
 }
 
-// player is a free client.
+// player is a simulated open client: giFT or MLDonkey.
 type player interface {
 	Run(context.Context) error
 	Seen() lab.Observations
 }
 
-// standing has a client in its sessions when the wall starts, silent but for its searches,
-// beside what lasts on its host and on another. With an outage, a wall ran before and died
-// without a word, and the sessions are of the time in between.
+// standing: a client has sessions when the wall starts, and sends only its searches.
+// Other conversations run on its host and on another host. With an outage, an earlier
+// wall was killed, and the sessions began after that.
 func standing(client func(*lab.Host, lab.OpenConfig) player, port uint16, outage time.Duration) func(*env) {
 	return func(e *env) {
 		h := e.lab.Clients[0]
 		if outage > 0 && e.cfg.Bin != "" {
 			e.startWall()
-			e.wall.Stop() // so that there is a state
+			e.wall.Stop() // so that the wall saves a state
 			e.startWall()
 			e.wall.Kill()
 			e.wall = nil
@@ -143,7 +143,7 @@ func standing(client func(*lab.Host, lab.OpenConfig) player, port uint16, outage
 			e.t.Logf("found after %v", took.Round(time.Millisecond))
 			e.must(took < time.Minute, "found after %v only", took)
 		}
-		// What is up goes when it says something.
+		// Each session ends when the client sends something in it.
 		e.until("the end of what is up", func() bool { return k.Seen().Open == 0 })
 		ended := k.Seen()
 		time.Sleep(6 * time.Second)
@@ -165,9 +165,9 @@ func standing(client func(*lab.Host, lab.OpenConfig) player, port uint16, outage
 func newGiFT(h *lab.Host, c lab.OpenConfig) player     { return lab.NewGiFT(h, c) }
 func newMLDonkey(h *lab.Host, c lab.OpenConfig) player { return lab.NewMLDonkey(h, c) }
 
-// aSign is a host without any client that takes connections at FastTrack's port and has
-// nothing to say: of what it has going on, it loses each connection of which nothing is
-// known once, and may connect again. What shows to be something else goes on.
+// aSign: a host without a client accepts connections at FastTrack's port and never
+// answers. The wall ends each of its connections with unknown contents once, and lets the
+// host connect again. Connections that show another protocol continue.
 func aSign(e *env) {
 	h := e.lab.Clients[0]
 	l, err := h.ListenTCP(netip.AddrPortFrom(netip.Addr{}, 1214))
@@ -177,7 +177,7 @@ func aSign(e *env) {
 	defer l.Close()
 	go lab.Accept(l, func(net.Conn) {})
 	judge := e.lasting(h, 100, shownTalks())
-	// Two that nothing is known of, which connect again when they are ended.
+	// Two unknown connections. They connect again when they are ended.
 	var ended [2]atomic.Int32
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -18,7 +18,7 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// survivals are what the program must get over.
+// survivals are the disturbances that the program must survive.
 var survivals = []scenario{
 	{name: "killed", main: map[string]string{"timelock": "2"}, run: killed},
 	{name: "stopped", main: map[string]string{"timelock": "2"}, run: stopped},
@@ -36,7 +36,7 @@ var survivals = []scenario{
 	{name: "unlock", main: map[string]string{"timelock": "600"}, run: unlock},
 }
 
-// TestSurvive runs what the program must get over.
+// TestSurvive runs all survivals.
 func TestSurvive(t *testing.T) {
 	for _, s := range survivals {
 		t.Run(s.name, func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestSurvive(t *testing.T) {
 	}
 }
 
-// blocks shows that the wall is at work: a client is found and nothing leaves.
+// blocks checks that the wall works: it finds a client, and nothing leaves.
 func (e *env) blocks(h *lab.Host) {
 	from := e.lab.Packets.Now() + 1
 	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
@@ -64,11 +64,11 @@ func (e *env) blocks(h *lab.Host) {
 	e.noLeak(h, from)
 }
 
-// killed is a daemon that dies without a chance to clean up.
+// killed: the daemon dies without a chance to clean up.
 func killed(e *env) {
 	h := e.lab.Clients[0]
 	e.blocks(h)
-	// What is in the queue at that moment is lost, as programs retry.
+	// Packets in the queue are lost at that moment. Programs retry.
 	judge := e.innocent(lab.InnocentConfig{Retries: 2, Every: 20 * time.Millisecond})
 	time.Sleep(500 * time.Millisecond)
 	e.wall.Kill()
@@ -80,16 +80,16 @@ func killed(e *env) {
 	e.blocks(h)
 }
 
-// stopped is a daemon that hangs: packets pass undecided, and when it goes on it
-// goes on.
+// stopped: the daemon hangs and packets pass without a verdict. When the daemon
+// continues, it works as before.
 func stopped(e *env) {
 	h := e.lab.Clients[0]
 	e.blocks(h)
 	judge := e.innocent(lab.InnocentConfig{Retries: 4, Timeout: 3 * time.Second, Every: 20 * time.Millisecond})
 	time.Sleep(300 * time.Millisecond)
 	e.wall.Signal(syscall.SIGSTOP)
-	// Up to the queue's length packets wait for the daemon; after them all
-	// pass. A thousand more than that are enough.
+	// Packets wait for the daemon until the queue is full. All further packets pass. 2000
+	// packets are a thousand more than fit.
 	raw, err := e.lab.Clients[0].OpenRaw()
 	if err != nil {
 		e.t.Fatal(err)
@@ -107,12 +107,12 @@ func stopped(e *env) {
 	e.blocks(h)
 }
 
-// overrun floods a short queue, whose program does not read at first, so that it
-// is overrun on a fast machine too.
+// overrun floods a short queue. The program does not read at first, so that the queue
+// overflows on a fast machine too.
 func overrun(e *env) {
 	h := e.lab.Clients[0]
-	// A SYN that waits for the program is dropped in the end when its
-	// retransmission overtook it: connection tracking keeps one of the two.
+	// If a SYN waits for the program and its retransmission overtakes it, the kernel
+	// drops the SYN: connection tracking keeps one of the two.
 	judge := e.innocent(lab.InnocentConfig{Retries: 1})
 	raw, err := h.OpenRaw()
 	if err != nil {
@@ -137,7 +137,7 @@ func overrun(e *env) {
 	e.blocks(h)
 }
 
-// rulesDeleted is a firewall that flushes everything under the daemon.
+// rulesDeleted: a firewall deletes all rules while the daemon runs.
 func rulesDeleted(e *env) {
 	h := e.lab.Clients[0]
 	e.blocks(h)
@@ -172,8 +172,8 @@ func rulesDeleted(e *env) {
 	e.blocks(h)
 }
 
-// rules are the lines of all rules, sorted: tables made anew are listed in another
-// order.
+// rules are the lines of all rules. They are sorted because new tables are listed in
+// another order.
 func rules(l *lab.Lab) (lines []string) {
 	for _, f := range l.Leftovers() {
 		tool, text, _ := strings.Cut(f, ": ")
@@ -187,7 +187,8 @@ func rules(l *lab.Lab) (lines []string) {
 	return lines
 }
 
-// secondInstance must refuse clearly and leave the first alone.
+// secondInstance: a second program must refuse to start with a clear message and must not
+// disturb the first.
 func secondInstance(e *env) {
 	cfg := e.cfg
 	cfg.Dir = e.t.TempDir()
@@ -232,7 +233,7 @@ func TestNoPrivileges(t *testing.T) {
 	if err := os.WriteFile(file, []byte(cfg.UCI()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// All directories on the way must let nobody in.
+	// All parent directories must be closed to other users.
 	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
 		os.Chmod(d, 0o777)
 	}
@@ -268,8 +269,8 @@ func TestNoPrivileges(t *testing.T) {
 	}
 }
 
-// malformed sends 100,000 damaged packets. Without sets in the kernel they all come
-// to the program, also after their sender was found to be a client.
+// malformed sends 100,000 damaged packets. Without sets in the kernel all of them reach
+// the program, also after their sender was found to be a client.
 func malformed(e *env) {
 	h := e.lab.Clients[0]
 	judge := e.innocent(lab.InnocentConfig{Retries: 2})
@@ -293,9 +294,8 @@ func malformed(e *env) {
 	e.blocks(e.lab.Clients[1])
 }
 
-// damaged returns a packet that was right until something was done to it. What
-// the kernel itself would refuse is mostly put right again, so that it comes to
-// the queue.
+// damaged returns a packet that was valid and then damaged. Damage that the kernel itself
+// would refuse is mostly repaired, so that the packet reaches the queue.
 func damaged(rng *rand.Rand, l *lab.Lab, h *lab.Host) []byte {
 	src, dst := netip.AddrPortFrom(h.Addr4, 1214), l.Peers[rng.IntN(len(l.Peers))]
 	if rng.IntN(3) == 0 {
@@ -319,7 +319,7 @@ func damaged(rng *rand.Rand, l *lab.Lab, h *lab.Host) []byte {
 	if four {
 		head = 20
 	}
-	// An earlier cut may have taken the octet that is to be changed.
+	// The octet may be missing after an earlier cut.
 	set := func(at int, v byte) {
 		if at < len(b) {
 			b[at] = v
@@ -332,16 +332,16 @@ func damaged(rng *rand.Rand, l *lab.Lab, h *lab.Host) []byte {
 	}
 	for range 1 + rng.IntN(3) {
 		switch rng.IntN(7) {
-		case 0: // any octet behind the IP header
+		case 0: // any octet after the IP header
 			set(head+rng.IntN(len(b)-head), byte(rng.Uint32()))
-		case 1: // data offset, or the length of the datagram
+		case 1: // data offset, or the length of the UDP datagram
 			if tcp {
 				set(head+12, byte(rng.Uint32()))
 			} else {
 				set(head+4, byte(rng.IntN(2)))
 				set(head+5, byte(rng.Uint32()))
 			}
-		case 2: // cut off, lengths put right below
+		case 2: // cut off; lengths are corrected below
 			b = b[:head+1+rng.IntN(len(b)-head)]
 		case 3: // a fragment
 			if four {
@@ -350,15 +350,15 @@ func damaged(rng *rand.Rand, l *lab.Lab, h *lab.Host) []byte {
 			} else {
 				set(proto, 44)
 			}
-		case 4: // options or extension headers that are none
+		case 4: // false options or extension headers
 			if four {
 				set(0, 0x45+byte(rng.IntN(4)))
 			} else {
 				set(proto, []byte{0, 43, 44, 50, 51, 60, 135}[rng.IntN(7)])
 			}
-		case 5: // another protocol with the same payload
+		case 5: // another protocol number with the same payload
 			set(proto, byte(rng.Uint32()))
-		default: // lengths that lie
+		default: // wrong lengths
 			set(length, byte(rng.IntN(4)))
 			set(length+1, byte(rng.Uint32()))
 		}
@@ -374,14 +374,14 @@ func damaged(rng *rand.Rand, l *lab.Lab, h *lab.Host) []byte {
 	return b
 }
 
-// restart hands a locked client over to a successor: nothing of it gets out in
-// between, and the lock goes on.
+// restart: a new instance takes over a locked client. The client's packets do not get out
+// in between, and the lock continues.
 func restart(e *env) {
 	h := e.lab.Clients[0]
 	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1, Patience: 20 * time.Millisecond})
 	stop := e.start(k.Run)
 	e.until("the lock, and pings to all", func() bool { return e.locked(h) && k.Seen().Pings >= 400 })
-	// A thousand SYNs a second show any gap.
+	// A thousand SYNs a second would show any gap.
 	k.SetMode(2)
 	e.wall.Signal(syscall.SIGUSR2)
 	if code, err := e.wall.Wait(20 * time.Second); err != nil || code != 0 {
@@ -396,8 +396,8 @@ func restart(e *env) {
 	e.until("the release", func() bool { s, err := e.wall.Client(h); return err == nil && !s.Locked })
 }
 
-// stopStart stops the program while a client is locked: all of it goes, and a
-// later start knows the client and the rest of its lock.
+// stopStart: the program stops while a client is locked and removes everything. After the
+// next start it knows the client and the remaining lock time.
 func stopStart(e *env) {
 	h := e.lab.Clients[0]
 	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
@@ -415,8 +415,8 @@ func stopStart(e *env) {
 	e.must(!e.canConnect(h, lab.Server4, 300*time.Millisecond), "the host connected after the start")
 }
 
-// reload changes the configuration of the running program: locks stay. A broken
-// file changes nothing.
+// reload changes the configuration of the running program. Locks stay. A file with errors
+// changes nothing.
 func reload(e *env) {
 	h := e.lab.Clients[0]
 	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
@@ -450,8 +450,8 @@ func reload(e *env) {
 	e.noLeak(h, 0)
 }
 
-// lateLAN is a daemon that gets a device only after its start, in the place of one that
-// had another and was killed.
+// lateLAN: a daemon with a LAN device is killed. The next daemon has no device at its
+// start and gets one later.
 func lateLAN(e *env) {
 	h := e.lab.Clients[0]
 	cfg := e.cfg
@@ -494,7 +494,7 @@ func lineOf(text, word string) int {
 	return 0
 }
 
-// exempt hosts may do what they want.
+// exempt: an exempt host is not stopped.
 func exempt(e *env) {
 	k := lab.NewKazaa(e.lab.Clients[0], lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
 	e.start(k.Run)
@@ -503,11 +503,11 @@ func exempt(e *env) {
 	e.must(err == nil && len(c) == 0, "%+v, %v", c, err)
 }
 
-// monitorOnly finds and does not block.
+// monitorOnly: the wall finds the client and does not block it.
 func monitorOnly(e *env) {
 	h := e.lab.Clients[0]
-	// Whom nothing stops may find its supernode with the first ping, which proves
-	// nothing. It is started once more, and pings another.
+	// A client that nothing stops may find its supernode with the first ping. One ping
+	// proves nothing. So the client starts again and pings another supernode.
 	for _, peers := range [][]netip.AddrPort{e.lab.Peers, e.lab.Peers[1:]} {
 		k := lab.NewKazaa(h, lab.KazaaConfig{Peers: peers, Speed: 20, Mode: 1})
 		stop := e.start(k.Run)
@@ -520,7 +520,7 @@ func monitorOnly(e *env) {
 	})
 }
 
-// unlock lifts a lock that would last for ten minutes.
+// unlock removes a lock that would last ten minutes.
 func unlock(e *env) {
 	h := e.lab.Clients[0]
 	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})

@@ -18,9 +18,9 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// TestTold: somebody is told of a client once, by a server that is down when it is found
-// and then answers an error at first. The client is in the history, with what was cut of
-// it, also after a restart. Nothing that was started is left at the end.
+// TestTold: the wall notifies a server of a client exactly once. The server is down when
+// the client is found and then answers with an error at first. The client and the traffic
+// cut are in the history, also after a restart. No started process remains at the end.
 func TestTold(t *testing.T) {
 	if why := lab.Needs("iptables|nft", "curl|wget"); why != "" {
 		t.Skip(why)
@@ -77,7 +77,7 @@ func TestTold(t *testing.T) {
 		c, err := e.wall.Client(h)
 		return err == nil && !c.Locked
 	})
-	if tool := "nft"; lab.Needs(tool) == "" { // gone rules are put back, which is no trouble
+	if tool := "nft"; lab.Needs(tool) == "" { // the wall restores deleted rules and does not report that
 		_, _ = e.lab.Router.Run(tool, "delete", "table", "inet", "p2pwall")
 	}
 	check := func(when string) {
@@ -107,7 +107,7 @@ func TestTold(t *testing.T) {
 	if err := e.wall.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	// The disk in RAM is empty after a restart of the router.
+	// The RAM disk is empty after a restart of the router.
 	all, _ := filepath.Glob(filepath.Join(e.cfg.Dir, "state*"))
 	for _, f := range all {
 		os.Remove(f)

@@ -12,12 +12,12 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// torrentPeers are what a BitTorrent client knows outside.
+// torrentPeers are the peers on the internet that a BitTorrent client knows.
 var torrentPeers = []netip.Addr{
 	netip.MustParseAddr("192.0.2.101"), netip.MustParseAddr("192.0.2.102"), netip.MustParseAddr("192.0.2.103"),
 }
 
-// torrent is a BitTorrent client that does all it can, while its host is used.
+// torrent: a BitTorrent client uses all its protocols while its host has other traffic.
 func torrent(e *env) {
 	const timelock = 4 * time.Second
 	h := e.lab.Clients[0]
@@ -40,9 +40,9 @@ func torrent(e *env) {
 	e.connectsUnknown(h)
 }
 
-// torrentBefore is one whose flows are there before the wall is, and that says
-// nothing by which it is recognised: it is asked, and answers. Its host is in full
-// use meanwhile, and nothing that is in the middle of something may suffer.
+// torrentBefore: a client's flows exist before the wall starts, and nothing that it sends
+// identifies it. It answers a probe. Its host is busy meanwhile, and no connection of the
+// host may be disturbed.
 func torrentBefore(e *env) {
 	const timelock = 4 * time.Second
 	h := e.lab.Clients[0]
@@ -61,7 +61,8 @@ func torrentBefore(e *env) {
 	e.released(h, time.Now(), timelock)
 }
 
-// busy has the host do many things at once, until judge has seen a moment more of it.
+// busy makes the host do many things at once. judge runs them a moment longer and checks
+// them.
 func (e *env) busy(h *lab.Host) (judge func()) {
 	users := make([]*lab.Innocent, max(2, 8/pace()))
 	stops := make([]func(), len(users))
@@ -81,11 +82,12 @@ func (e *env) busy(h *lab.Host) (judge func()) {
 	}
 }
 
-// cutOff wants nothing to reach the client for a while, and the host to be of use.
+// cutOff checks that nothing reaches the client for a while and that the host's other
+// traffic works.
 func (e *env) cutOff(h *lab.Host, c *lab.Torrent, d time.Duration) {
 	user := lab.NewInnocent(h, lab.InnocentConfig{Known: true, Every: time.Duration(pace()) * 100 * time.Millisecond})
 	stop := e.start(user.Run)
-	time.Sleep(500 * time.Millisecond) // for what was on its way
+	time.Sleep(500 * time.Millisecond) // for packets on their way
 	before := c.Seen()
 	time.Sleep(d)
 	after := c.Seen()
@@ -96,8 +98,8 @@ func (e *env) cutOff(h *lab.Host, c *lab.Torrent, d time.Duration) {
 	e.worked("the client's host", user)
 }
 
-// connectsUnknown wants connections and datagrams of the host to pass of which nothing is
-// known.
+// connectsUnknown checks that the host's connections and datagrams of unknown protocols
+// pass.
 func (e *env) connectsUnknown(h *lab.Host) {
 	e.t.Helper()
 	to := netip.AddrPortFrom(netip.MustParseAddr("192.0.2.110"), 7777)

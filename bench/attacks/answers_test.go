@@ -16,8 +16,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// kazaaServer is a web server outside that answers every request as a FastTrack
-// client does, and names a name server as its supernode.
+// kazaaServer is a web server on the internet. It answers every request as a FastTrack
+// client does and names a name server as its supernode.
 func (e *env) kazaaServer(p uint16, named netip.AddrPort) {
 	e.t.Helper()
 	l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.Addr{}, p))
@@ -37,17 +37,18 @@ func (e *env) kazaaServer(p uint16, named netip.AddrPort) {
 	})
 }
 
-// The name server that is named, an address like 8.8.8.8: ordinary servers are there.
+// The name server that is named has an address like 8.8.8.8. An ordinary server answers
+// there.
 var (
 	resolver4 = netip.MustParseAddr("192.0.2.53")
 	resolver6 = netip.MustParseAddr("2001:db8:ff::53")
 )
 
-// TestAnswerWithSupernode: a web server outside answers an ordinary request with the
-// headers of a FastTrack client, and names a name server as its supernode.
+// TestAnswerWithSupernode: a web server on the internet answers an ordinary request with
+// the headers of a FastTrack client and names a name server as its supernode.
 //
-// Fails on 8048849: the host is locked, the name server is a peer for an hour, and
-// each question to it renews the lock (case fp_http_reply_kazaa_header).
+// Fails on 8048849: the host is locked, the name server is a peer for an hour, and each
+// DNS query to it renews the lock (case fp_http_reply_kazaa_header).
 func TestAnswerWithSupernode(t *testing.T) {
 	for _, c := range []struct {
 		name            string
@@ -78,11 +79,12 @@ func TestAnswerWithSupernode(t *testing.T) {
 }
 
 // TestNamedOfAClient: the same, and then the host runs a real FastTrack client for a
-// while. What somebody named is never a system's port: questions to the name server
-// pass while the host is locked, do not renew the lock, and do not begin one.
+// while. A system port that somebody named must not become a peer. DNS queries to the
+// name server must pass while the host is locked. They must not renew a lock or start
+// one.
 //
-// Fails on 8048849: the name server is cut, and the lock does not end as long as
-// somebody asks it.
+// Fails on 8048849: the name server is cut, and the lock does not end while somebody
+// queries it.
 func TestNamedOfAClient(t *testing.T) {
 	e := newEnv(t, setup{})
 	h := e.lab.Clients[0]
@@ -99,7 +101,7 @@ func TestNamedOfAClient(t *testing.T) {
 	names := e.names(h, port(resolver4, 53))
 	stop := e.client("FastTrack", h)
 	e.locked(h)
-	advert() // on the connection that was there before
+	advert() // on the connection from before
 	time.Sleep(timelock)
 	if s, err := e.wall.Client(h); err != nil || !s.Locked {
 		t.Errorf("the client is let go while it runs: %+v, %v", s, err)
@@ -116,8 +118,8 @@ func TestNamedOfAClient(t *testing.T) {
 	}
 }
 
-// names asks a name server ten times a second until it is called, which returns how
-// many questions were not answered.
+// names sends a DNS query ten times a second. end stops this and returns the number of
+// queries without an answer.
 func (e *env) names(h *lab.Host, server netip.AddrPort) (end func() (failed int)) {
 	c, err := h.Dial(context.Background(), "udp", netip.AddrPort{}, server)
 	e.ok(err)
@@ -144,7 +146,7 @@ func (e *env) names(h *lab.Host, server netip.AddrPort) (end func() (failed int)
 	}
 }
 
-// krpcValues is a DHT node's answer that names peers.
+// krpcValues is a DHT node's answer that contains peers.
 func krpcValues(tid string, peers ...netip.AddrPort) []byte {
 	b := fmt.Appendf(nil, "d1:rd2:id20:abcdefghij01234567895:token4:abcd6:valuesl")
 	for _, p := range peers {
@@ -154,13 +156,13 @@ func krpcValues(tid string, peers ...netip.AddrPort) []byte {
 	return fmt.Appendf(b, "ee1:t%d:%s1:y1:re", len(tid), tid)
 }
 
-// TestValues: a DHT answer names a public server as a peer. Another program of the
-// host goes to that server all the time: it is harmless, and passes while the client
-// is held. The lock ends one lock time after the client, and then what nothing is
-// known by passes as well.
+// TestValues: a DHT answer names a public server as a peer. Another, harmless program of
+// the host uses that server all the time. Its requests must pass while the client is
+// locked. The lock must end one lock time after the client. Then connections of unknown
+// protocols to the server must pass as well.
 //
-// Fails on 8048849: each connection to the server renews the lock, so that it never
-// ends (case lock_never_ends_after_close_shadowsocks).
+// Fails on 8048849: each connection to the server renews the lock, so that it never ends
+// (case lock_never_ends_after_close_shadowsocks).
 func TestValues(t *testing.T) {
 	e := newEnv(t, setup{})
 	h := e.lab.Clients[0]
@@ -171,7 +173,7 @@ func TestValues(t *testing.T) {
 	e.locked(h)
 	raw := e.raw(e.lab.Inet)
 	answer := func() {
-		// The answers come from nodes that the client asked, and from others.
+		// The answers come from nodes that the client asked and from other nodes.
 		for _, from := range []netip.AddrPort{port(stranger4, 6881), port(stranger4b, 6881), port(netip.MustParseAddr("203.0.113.253"), 6881)} {
 			for _, tid := range []string{"aa", "ba", "ca"} {
 				e.ok(raw.Send(lab.UDPPacket(from, port(h.Addr4, 51413), krpcValues(tid, server))))
@@ -192,7 +194,7 @@ func TestValues(t *testing.T) {
 		answer()
 		time.Sleep(timelock / 8)
 	}
-	// The other program tries all the time, as one does that is refused.
+	// The other program keeps trying, as programs do after a failure.
 	tries := e.start(func(ctx context.Context) error {
 		for ; ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
 			if p, err := h.StartTCP(netip.AddrPort{}, server); err == nil {
@@ -223,14 +225,14 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// TestListedName: the owner of a listed name has it stand for addresses that everybody
-// uses. Whether the router's own name server says so or one outside, connections to
-// these addresses go on, whatever they are: of who asked and of who did not.
+// TestListedName: the owner of a listed name makes it resolve to addresses that everybody
+// uses. The answer comes from the router's name server or from one on the internet. All
+// connections to these addresses must continue, from the host that asked and from others.
 //
-// Fails on 8048849 for the names of WinMX and OpenNAP, where going to such an address
-// locks; for those of BitTorrent with a connection whose first data is random.
+// Fails on 8048849: for the names of WinMX and OpenNAP, a connection to such an address
+// locks the host. For those of BitTorrent, a connection with random first data does.
 func TestListedName(t *testing.T) {
-	// Ordinary servers are at these addresses, as at all near them.
+	// Ordinary servers listen at these addresses and at all addresses near them.
 	names := map[string][]netip.Addr{}
 	var all []netip.Addr
 	for i, n := range []string{"www.winmx.com", "server.napster.com", "router.bittorrent.com"} {

@@ -20,8 +20,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// TestReloadWithAQuestionOut: a host is asked what it is. Before it answers, all
-// protocols are switched off. Then the answer comes.
+// TestReloadWithAQuestionOut: the wall sends a probe to a host. Before the host answers,
+// all protocols are switched off. Then the answer comes.
 //
 // Fails on 8048849: the daemon panics.
 func TestReloadWithAQuestionOut(t *testing.T) {
@@ -64,12 +64,12 @@ func TestReloadWithAQuestionOut(t *testing.T) {
 	}
 }
 
-// answerTo is how a BitTorrent client answers a question of the wall's.
+// answerTo is a BitTorrent client's answer to a probe.
 func answerTo(question string) string {
 	if at := strings.Index(question, "1:t4:"); at >= 0 {
 		return "d1:rd2:id20:abcdefghij0123456789e" + question[at:at+9] + "1:y1:re"
 	}
-	// The state of a uTP connection: its number, and what is acknowledged.
+	// A uTP state packet: connection ID and acknowledged sequence number.
 	b := []byte("\x21\x00\x00\x00\x11\x22\x33\x44\x00\x00\x00\x01\x00\x04\x00\x00\x00\x01\x00\x00")
 	if len(question) >= 20 {
 		copy(b[2:4], question[2:4])
@@ -78,10 +78,10 @@ func answerTo(question string) string {
 	return string(b)
 }
 
-// TestEventCommands: 380 strangers send queries to a client of the DHT, and are named
-// in answers. Whatever they do, at most one process a second is started.
+// TestEventCommands: 380 strangers send queries to a DHT client and are named in answers.
+// The wall must not start more than one process a second.
 //
-// Fails on 8048849: one for each (case K18).
+// Fails on 8048849: it starts one for each stranger (case K18).
 func TestEventCommands(t *testing.T) {
 	dir := t.TempDir()
 	script, calls := filepath.Join(dir, "event"), filepath.Join(dir, "calls")
@@ -107,7 +107,7 @@ func TestEventCommands(t *testing.T) {
 		e.ok(raw.Send(lab.UDPPacket(port(netip.AddrFrom16(six), 6881), port(h.Addr6, 51413), []byte(krpcPing))))
 		time.Sleep(5 * time.Millisecond)
 	}
-	time.Sleep(2 * time.Second) // for what waits
+	time.Sleep(2 * time.Second) // for delayed commands
 	seconds := time.Since(began).Seconds()
 	text, _ := os.ReadFile(calls)
 	n := strings.Count(string(text), "\n")
@@ -115,17 +115,18 @@ func TestEventCommands(t *testing.T) {
 	if !strings.Contains(string(text), "client-found") {
 		t.Error("no command was called for the client")
 	}
-	// One for the client itself.
+	// One more for the client itself.
 	if most := int(seconds) + 2; n > most {
 		t.Errorf("%d commands in %.1f s", n, seconds)
 	}
 }
 
-// TestSlowAnswer: two hosts with clients are asked by TCP, take the connection and send
-// one byte a second. Each of these connections ends, and a third is asked meanwhile.
+// TestSlowAnswer: the wall probes two hosts with clients by TCP. They accept the
+// connection and send one byte a second. The wall must end each of these connections and
+// must probe a third host meanwhile.
 //
-// Fails on 8048849: each byte begins the wait anew, for as long as an hour, and two
-// such hosts keep all others from being asked.
+// Fails on 8048849: each byte restarts the timeout, for up to an hour. Two such hosts
+// prevent all other probes.
 func TestSlowAnswer(t *testing.T) {
 	e := newEnv(t, setup{lab: lab.Config{Clients: 3}, main: map[string]string{"timelock": "6"}})
 	ended := make(chan time.Duration, 100)
@@ -142,7 +143,7 @@ func TestSlowAnswer(t *testing.T) {
 		}
 		ended <- time.Since(begin)
 	}
-	// They answer nothing by UDP, and go on with their pings.
+	// The hosts answer nothing by UDP and continue to send pings.
 	pings := func(h *lab.Host, serve func(net.Conn)) {
 		l, err := h.ListenTCP(netip.AddrPortFrom(netip.Addr{}, 1214))
 		e.ok(err)
@@ -159,7 +160,7 @@ func TestSlowAnswer(t *testing.T) {
 					c.Close()
 				}
 				if e.wall.LastLock(h) == "locked" {
-					time.Sleep(7 * time.Second) // to be asked, or released
+					time.Sleep(7 * time.Second) // time for a probe or for the release
 				}
 			}
 			return nil
@@ -185,11 +186,12 @@ func TestSlowAnswer(t *testing.T) {
 	}
 }
 
-// TestListLoading: somebody loads long lists into nftables all the time, as an ad
-// blocker or a list of countries does. Packets of others do not wait for that while
-// clients come and go.
+// TestListLoading: somebody keeps loading long lists into nftables, as an ad blocker or a
+// list of countries does. Other hosts' packets must not wait for that while clients come
+// and go.
 //
-// Fails on 8048849: the one goroutine that decides about packets waits for its change
+// Fails on 8048849: the one goroutine that decides verdicts waits for its change of the
+// sets, up to a second and more, and all packets wait with it.
 // of the sets, up to a second and more, and all packets with it.
 func TestListLoading(t *testing.T) {
 	if why := lab.Needs("nft"); why != "" {
@@ -208,7 +210,7 @@ func TestListLoading(t *testing.T) {
 	e.ok(err)
 	t.Cleanup(func() { e.lab.Router.Run("nft", "delete", "table", "inet", "someoneelse") })
 
-	// Each of these is a round trip through the queue.
+	// Each of these packets goes through the queue.
 	longest := func(d time.Duration) time.Duration {
 		from := e.lab.Packets.Now()
 		end := time.Now().Add(d)
@@ -250,16 +252,17 @@ func TestListLoading(t *testing.T) {
 	for _, h := range e.lab.Clients {
 		e.locked(h)
 	}
-	// A good part of the time is the kernel's, and the kernel's other users wait for
-	// that.
+	// Much of a list's loading time is in the kernel, and other users of nftables must
+	// wait then.
 	if busy > load/8 && busy > 5*quiet {
 		t.Errorf("a packet waited %v for the loading of a list, which takes %v", busy, load)
 	}
 }
 
-// TestRoutersMarks: whatever mark a packet has that the router itself sends, it leaves.
+// TestRoutersMarks: the router's own packets must leave, whatever mark they have.
 //
-// Fails on 8048849: two of its own bits have such packets dropped or not tracked.
+// Fails on 8048849: packets with one of the wall's two mark bits are dropped or not
+// tracked.
 func TestRoutersMarks(t *testing.T) {
 	e := newEnv(t, setup{})
 	for _, to := range []netip.AddrPort{port(lab.Server4, 27015), port(lab.Server6, 27015)} {

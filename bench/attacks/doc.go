@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package attacks is the gallery of attacks on the wall: what somebody can do who
-// wants a host to lose its connections though it runs no file sharing. It holds tests
-// only. Each is a scenario on a real kernel, with the real program, in the network of
-// package lab; pages are opened by a real browser.
+// Package attacks is the collection of attacks on the wall. Each attacker tries to make
+// a host lose its connections although the host runs no file sharing. The package has
+// tests only. Each is a scenario on a real kernel, with the real program, in the network
+// of package lab. A real browser opens the pages.
 //
-// A scenario has a victim, who uses the internet in all the usual ways over IPv4 and
-// IPv6. It fails when the wall says that the victim was found or locked, when anything
-// the victim does fails, or when one packet of the victim's is lost, but for those of
-// the flow that is recognised. Where the wall must still act there is a client beside
-// the victim, which has to be found. The list only grows.
+// A scenario has a victim that uses the internet in all the usual ways over IPv4 and
+// IPv6. It fails if the wall reports the victim as found or locked, if any of the
+// victim's actions fails, or if a packet of the victim is lost, except packets of the
+// recognised flow. Where the wall must still act, there is also a client, and the wall
+// must find it. Scenarios are only added, never removed.
 //
 //	go test ./bench/attacks
 //	P2PWALL_BIN=/path/to/p2pwall go test ./bench/attacks   # of another revision
 //
-// Needed are root, ip, iptables and nft; for pages, chromium. Nothing is asserted
-// about how fast something is, with one exception: TestListLoading compares how long
-// packets wait with how long the loading of a list takes.
+// The tests need root, ip, iptables and nft, and chromium for pages. No test asserts
+// how fast something is, with one exception: TestListLoading compares the time that
+// packets wait with the time that loading a list takes.
 //
 // # The scenarios
 //
-// The last column says what revision 8048849 does, which is the last that locked on
-// one sign. A scenario that passes there is here because what is done against its
-// neighbours could break it.
+// The last column is the result on revision 8048849, the last that locked a host on one
+// sign. Some scenarios pass there. They are here because the defence against similar
+// attacks could break them.
 //
-//	what is done                                     scenario                  8048849
+//	attack                                           scenario                  8048849
 //
-//	From outside
+//	From the internet
 //	one forged segment: GIVE, a handshake, a hash    TestForgedSegment         locked
 //	2000 unsolicited segments                        TestUnsolicited           reach user space
 //	a stranger at a web server of the LAN:
@@ -61,13 +61,13 @@
 //	a program called Rain                            TestRain                  locked
 //	harmless data in a SYN                           TestFastOpenHarmless      passes
 //
-//	Whose packet it is
+//	The owner of a packet
 //	two computers behind a repeater                  TestRepeater              both locked
 //	twelve IPv6 addresses                            TestManyAddresses         not all held
 //	a link-local client                              TestLinkLocal             not asked
 //	two queues                                       TestTwoQueues             held in one only
 //
-//	What must go on being found
+//	What must still be found
 //	a client's first packets, by its own conduct     TestSeveralSigns          passes
 //	a handshake or hello in a SYN                    TestFastOpen              not looked at
 //
@@ -77,6 +77,6 @@
 //	long lists loaded into nftables                  TestListLoading           packets wait
 //	marks of the router's own packets                TestRoutersMarks          one is dropped
 //
-// Not defended, so not here: a neighbour who uses the victim's hardware address as
-// well as its IP address. What it sends cannot be told from the victim's own.
+// There is no defence, and so no test, against a neighbour that uses the victim's
+// hardware address as well as its IP address. Its packets look like the victim's own.
 package attacks

@@ -17,16 +17,16 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// patience bounds every wait; it only ends a run that hangs.
+// patience limits every wait. It only ends a run that hangs.
 const patience = 60 * time.Second
 
 func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "attacks", 6)) }
 
-// setup is a lab with a wall, as a scenario wants it.
+// setup describes a lab with a wall.
 type setup struct {
 	lab    lab.Config
-	serial bool // it does not run beside others
-	// firewall: the router lets nothing in that was not asked for.
+	serial bool // it does not run in parallel with others
+	// firewall: the router drops unsolicited packets from the internet.
 	firewall  bool
 	main      map[string]string
 	fasttrack map[string]string
@@ -40,11 +40,11 @@ type env struct {
 	wall *lab.Wall
 }
 
-// timelock is the lock time of all scenarios, unless they say otherwise.
+// timelock is the lock time of all scenarios unless they set another.
 const timelock = 4 * time.Second
 
-// newEnv makes the lab and starts the wall. When the test ends, it ends the wall and
-// wants it to have run until then, and to leave nothing behind.
+// newEnv makes the lab and starts the wall. At the end of the test it stops the wall and
+// checks that the wall ran until then and left nothing behind.
 func newEnv(t *testing.T, s setup) *env {
 	t.Helper()
 	if !s.serial {
@@ -76,7 +76,7 @@ func newEnv(t *testing.T, s setup) *env {
 	before := l.Leftovers()
 	main := map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds()))}
 	maps.Copy(main, s.main)
-	// What nobody has asked for could lock nobody.
+	// These protocols are off by default. A protocol that is off could not lock anybody.
 	others := map[string]map[string]string{"edonkey": {"mode": "block"}, "directconnect": {"mode": "block"}, "gnutella": {"mode": "block"}}
 	maps.Copy(others, s.others)
 	e.wall, err = l.StartWall(lab.WallConfig{Bin: bin, Dir: t.TempDir(), Main: main, FastTrack: s.fasttrack, Others: others})
@@ -107,8 +107,7 @@ func newEnv(t *testing.T, s setup) *env {
 	return e
 }
 
-// comes reports whether something becomes so within a time that is enough for
-// everything.
+// comes reports whether a condition becomes true within a limit.
 func (e *env) comes(limit time.Duration, cond func() bool) bool {
 	for end := time.Now().Add(limit); ; time.Sleep(5 * time.Millisecond) {
 		if cond() {
@@ -120,7 +119,7 @@ func (e *env) comes(limit time.Duration, cond func() bool) bool {
 	}
 }
 
-// until waits for something, and ends the test when it does not come.
+// until waits for a condition and ends the test if it does not become true.
 func (e *env) until(what string, cond func() bool) {
 	e.t.Helper()
 	if e.comes(patience, cond) {
@@ -132,7 +131,7 @@ func (e *env) until(what string, cond func() bool) {
 	e.t.Fatalf("did not come: %s", what)
 }
 
-// start runs something until stop is called or the test ends.
+// start runs a function until stop is called or the test ends.
 func (e *env) start(run func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -147,7 +146,8 @@ func (e *env) start(run func(context.Context) error) (stop func()) {
 	return stop
 }
 
-// ok ends the test when there is an error: of the scenario, not of the wall.
+// ok ends the test if there is an error. Such an error comes from the scenario, not from
+// the wall.
 func (e *env) ok(err error) {
 	e.t.Helper()
 	if err != nil {
@@ -155,7 +155,7 @@ func (e *env) ok(err error) {
 	}
 }
 
-// raw opens a sender of packets of any content on a host.
+// raw opens a sender of raw packets on a host.
 func (e *env) raw(h *lab.Host) *lab.Raw {
 	e.t.Helper()
 	r, err := h.OpenRaw()
@@ -164,7 +164,7 @@ func (e *env) raw(h *lab.Host) *lab.Raw {
 	return r
 }
 
-// counter is one of the wall's counters.
+// counter returns one of the wall's counters.
 func (e *env) counter(name string) uint64 {
 	e.t.Helper()
 	n, err := e.wall.Counter(name)
@@ -172,14 +172,14 @@ func (e *env) counter(name string) uint64 {
 	return n
 }
 
-// locked waits for a client to be found and locked: that the wall is at work.
+// locked waits until a client is found and locked. This shows that the wall works.
 func (e *env) locked(h *lab.Host) {
 	e.t.Helper()
 	e.until("the lock of the client", func() bool { return e.wall.LastLock(h) == "locked" })
 }
 
-// released waits for a host's lock to end, when its client did. The bound is one
-// lock time, and much for a busy machine.
+// released waits for a host's lock to end after its client ended. The limit is one lock
+// time plus enough for a busy machine.
 func (e *env) released(h *lab.Host) {
 	e.t.Helper()
 	if !e.comes(timelock+10*time.Second, func() bool { return e.wall.LastLock(h) == "released" }) {
@@ -187,19 +187,19 @@ func (e *env) released(h *lab.Host) {
 	}
 }
 
-// victim is somebody who must not notice anything.
+// victim is a user whose traffic must not be disturbed.
 type victim struct {
 	e    *env
 	host *lab.Host
 	addr []netip.Addr
-	// alone: the hardware address is this host's only.
+	// alone: no other host has this hardware address.
 	alone  bool
 	user   *lab.Innocent
 	stop   func()
-	events uint64 // the last event before the attack
+	events uint64 // number of the last event before the attack
 }
 
-// victim has somebody use a host in the usual ways, IPv4 and IPv6.
+// victim starts a user who uses a host in the usual ways, over IPv4 and IPv6.
 func (e *env) victim(h *lab.Host) *victim {
 	e.t.Helper()
 	return e.user(h, true, lab.InnocentConfig{IPv6: true})
@@ -211,8 +211,8 @@ func (e *env) user(h *lab.Host, alone bool, cfg lab.InnocentConfig) *victim {
 	for _, ev := range e.wall.Seen() {
 		v.events = ev.Seq
 	}
-	// On a machine with much to do a thing may take long; what is lost shows in the
-	// packets.
+	// On a busy machine an action may take long. Lost packets show whether the wall is
+	// the cause.
 	cfg.Timeout = 15 * time.Second
 	v.user = lab.NewInnocent(h, cfg)
 	v.stop = e.start(v.user.Run)
@@ -220,8 +220,9 @@ func (e *env) user(h *lab.Host, alone bool, cfg lab.InnocentConfig) *victim {
 	return v
 }
 
-// unharmed lets the victim go on for a while and wants that it lost nothing, but for
-// packets from or to some addresses: those of the flows that are recognised.
+// unharmed lets the victim continue for a while. Then it checks that the victim lost
+// nothing except packets from or to the addresses in but. Those belong to the recognised
+// flows.
 func (v *victim) unharmed(but ...netip.Addr) {
 	v.e.t.Helper()
 	v.goesOn()
@@ -229,14 +230,14 @@ func (v *victim) unharmed(but ...netip.Addr) {
 	v.kept(but...)
 }
 
-// goesOn lets the victim do as much as there is, and more, after what was done to it.
+// goesOn lets the victim perform every kind of action, and more, after the attack.
 func (v *victim) goesOn() {
 	before, _ := v.user.Counts()
 	v.e.comes(12*time.Second, func() bool { n, _ := v.user.Counts(); return n >= before+28 })
 }
 
-// kept wants that nothing of what the victim did failed, that none of its packets
-// was lost, and that the wall never took it for a client.
+// kept checks that none of the victim's actions failed, that none of its packets was
+// lost, and that the wall never took it for a client.
 func (v *victim) kept(but ...netip.Addr) {
 	t := v.e.t
 	t.Helper()
@@ -247,13 +248,13 @@ func (v *victim) kept(but ...netip.Addr) {
 	v.notFound()
 }
 
-// lostNothing wants that no packet of the victim's was lost.
+// lostNothing checks that none of the victim's packets was lost.
 func (v *victim) lostNothing(but ...netip.Addr) {
 	t := v.e.t
 	t.Helper()
 	lost := slices.DeleteFunc(v.e.lab.Lost(v.host), func(p lab.Packet) bool {
 		if p.Proto != lab.TCP && p.Proto != lab.UDP {
-			return true // its kernel's errors about what it did not ask for
+			return true // ICMP errors of its kernel about unsolicited packets
 		}
 		src, dst := p.Src.Addr(), p.Dst.Addr()
 		return !slices.Contains(v.addr, src) && !slices.Contains(v.addr, dst) ||
@@ -264,7 +265,7 @@ func (v *victim) lostNothing(but ...netip.Addr) {
 	}
 }
 
-// notFound wants that the wall does not take the victim for a client, nor did.
+// notFound checks that the wall does not take the victim for a client and never did.
 func (v *victim) notFound() {
 	t := v.e.t
 	t.Helper()
@@ -291,7 +292,7 @@ func (v *victim) notFound() {
 	}
 }
 
-// The addresses of those who attack from outside. Nothing else is at them.
+// The addresses of attackers on the internet. Nothing else uses them.
 var (
 	stranger4  = netip.MustParseAddr("203.0.113.251")
 	stranger6  = netip.MustParseAddr("2001:db8:ff::bad")
@@ -302,16 +303,16 @@ var (
 // port is an address with a port.
 func port(a netip.Addr, p uint16) netip.AddrPort { return netip.AddrPortFrom(a, p) }
 
-// What programs of file sharing say.
+// Messages of file-sharing programs.
 const (
 	handshake = "\x13BitTorrent protocol\x00\x00\x00\x00\x00\x10\x00\x05" + "ABCDEFGHIJKLMNOPQRST" + "-qB4650-abcdefghijkl"
 	krpcPing  = "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"
-	// pongFull is a supernode's answer that it has no room.
+	// pongFull is a supernode's answer that it is full.
 	pongFull = "\x29\x00\x00\x00\xa9\x01\x00\x00\x00\x12\x34\x56\x78"
 )
 
-// What clients of eDonkey and Kad send: MLDonkey's login, aMule's question for nodes, and
-// that obfuscated.
+// Messages of eDonkey and Kad clients: MLDonkey's login, aMule's query for nodes, and an
+// obfuscated form of the query.
 const donkeyLogin = "\xe3\x3f\x00\x00\x00\x01\xe4\x3e\x12\x79\xff\x0e\x0e\x64\x12\x55\x58\x3b\xd9\x72\x6f\x44\xc0\xa8\x01\x32\x36\x12\x04\x00\x00\x00" +
 	"\x02\x01\x00\x01\x06\x00jfgboq\x03\x01\x00\x11\x3e\x00\x00\x00\x03\x01\x00\x20\x0d\x01\x00\x00\x03\x01\x00\xfb\x80\x08\x06\x0a"
 
@@ -320,7 +321,7 @@ var (
 	kadHidden = []byte("\xd0\xc8\x20\x8a\x3e\x10\xf0\x7a\x57\x64\x64\x70\xab\x5b\x32\x50\xd5\x8e")
 )
 
-// What clients of Direct Connect and of Gnutella say.
+// Messages of Direct Connect and Gnutella clients.
 const (
 	adcHello      = "HSUP ADBAS0 ADBASE ADTIGR\n"
 	adcAsk        = "CSUP ADBASE ADTIGR\n"

@@ -17,8 +17,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// lies are datagrams and segments that a client sends, from an address on. They go to
-// several addresses, as a client's do.
+// lies are packets as a client sends them, with a source address. They go to several
+// addresses, like a client's packets.
 func lies(from netip.Addr) (packets [][]byte) {
 	to := []netip.Addr{netip.MustParseAddr("198.51.100.121"), netip.MustParseAddr("203.0.113.121"), netip.MustParseAddr("192.0.2.121")}
 	if from.Is6() {
@@ -42,7 +42,7 @@ func lies(from netip.Addr) (packets [][]byte) {
 	return packets
 }
 
-// sendLies sends them several times, as fast as a client does.
+// sendLies sends them several times, at the rate of a client.
 func (e *env) sendLies(raw *lab.Raw, from ...netip.Addr) {
 	e.t.Helper()
 	for range 3 {
@@ -55,12 +55,12 @@ func (e *env) sendLies(raw *lab.Raw, from ...netip.Addr) {
 	}
 }
 
-// TestForgedNeighbour: a neighbour sends what clients send with the address of the
-// victim, and its own hardware address. The victim was seen before that, or is not
-// seen before the neighbour has used its address.
+// TestForgedNeighbour: a neighbour sends a client's packets with the victim's IP address
+// and its own hardware address. The wall has seen the victim before, or it sees the
+// neighbour use the address first.
 //
-// Fails on 8048849 where the address is used before its owner is: it is the liar's
-// then, for five minutes, and the kernel's sets cut what comes to it.
+// Fails on 8048849 if the neighbour uses the address first: the address is then the
+// neighbour's for five minutes, and the kernel's sets cut the traffic to it.
 func TestForgedNeighbour(t *testing.T) {
 	for _, first := range []string{"victim", "liar"} {
 		t.Run(first+" first", func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestForgedNeighbour(t *testing.T) {
 			v.events = 0
 			e.sendLies(raw, h.Addr4, h.Addr6)
 			v.unharmed()
-			// The wall is at work: a client of the victim's is found.
+			// The wall works: it finds a client on the victim's host.
 			k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
 			e.start(k.Run)
 			e.locked(h)
@@ -82,12 +82,11 @@ func TestForgedNeighbour(t *testing.T) {
 	}
 }
 
-// TestNobodysAddress: a neighbour sends what clients send with an address of the LAN
-// that nobody has. No other host may lose anything, nor whoever takes the address
-// later.
+// TestNobodysAddress: a neighbour sends a client's packets with an unused address of the
+// LAN. No other host may lose anything.
 //
-// Passes on 8048849, which takes it for the liar's own; here because the table of
-// neighbours has no answer for it.
+// Passes on 8048849, which takes the address for the neighbour's. The test is here because
+// the neighbour table has no entry for the address.
 func TestNobodysAddress(t *testing.T) {
 	e := newEnv(t, setup{lab: lab.Config{Clients: 2}})
 	liar, h := e.lab.Clients[0], e.lab.Clients[1]
@@ -96,10 +95,10 @@ func TestNobodysAddress(t *testing.T) {
 	v.unharmed()
 }
 
-// TestGuest: somebody in the guest network, which is watched as well, sends what
-// clients send with the addresses of a host of the main network.
+// TestGuest: the wall watches the guest network too. Somebody there sends a client's
+// packets with the addresses of a host in the main network.
 //
-// Fails on 8048849: the host of the main network is locked.
+// Fails on 8048849: the host in the main network is locked.
 func TestGuest(t *testing.T) {
 	e := newEnv(t, setup{lab: lab.Config{Guest: true}, main: map[string]string{"device": lab.BridgeDev + " " + lab.GuestDev}})
 	h := e.lab.Clients[0]
@@ -115,10 +114,10 @@ func TestGuest(t *testing.T) {
 	e.locked(e.lab.Guest)
 }
 
-// TestSourceOffTheLAN: a host sends what clients send with a source that is not on
-// the LAN. The router sends nothing to that address, and nothing in its name.
+// TestSourceOffTheLAN: a host sends a client's packets with a source address outside the
+// LAN. The router must send nothing to that address and must not forward the packets.
 //
-// Fails on 8048849: it answers queries, and asks, out of its WAN side.
+// Fails on 8048849: it sends answers and probes out of its WAN device.
 func TestSourceOffTheLAN(t *testing.T) {
 	e := newEnv(t, setup{})
 	h := e.lab.Clients[0]
@@ -130,8 +129,7 @@ func TestSourceOffTheLAN(t *testing.T) {
 	v.unharmed()
 	for _, a := range from {
 		for _, p := range e.lab.Packets.All(func(p *lab.Packet) bool {
-			// What the host itself sent and the router forwards is not the
-			// router's: that has the host's bytes.
+			// The host's own packets go to other addresses.
 			return p.WAN && p.Out && p.Dst.Addr() == a
 		}) {
 			t.Errorf("the router sends to a source that is not on the LAN: %s", &p)
@@ -150,8 +148,8 @@ func TestSourceOffTheLAN(t *testing.T) {
 	}
 }
 
-// made returns a made-up source of the LAN, and the hardware address that it comes
-// from. There are 253 of IPv4.
+// made returns a made-up source address of the LAN and a hardware address for it. There
+// are only 48 different IPv4 addresses.
 func made(i int) (a netip.Addr, mac [6]byte) {
 	mac = [6]byte{2, 0x77}
 	binary.BigEndian.PutUint32(mac[2:], uint32(i))
@@ -163,15 +161,14 @@ func made(i int) (a netip.Addr, mac [6]byte) {
 	return netip.AddrFrom16(b), mac
 }
 
-// TestMadeUpSources: a neighbour sends what clients send from 10,000 addresses that
-// it made up: half of them with hardware addresses that are made up too, or all of them
-// with its own, and it says to whoever asks that they are its own. Meanwhile a client
-// begins on another host: it is found and held as if nothing was, and somebody who runs
-// none loses nothing. What the neighbour can have written to the kernel's sets is
-// bounded.
+// TestMadeUpSources: a neighbour sends a client's packets from 10,000 made-up addresses.
+// Either half of the packets have made-up hardware addresses too, or all have the
+// neighbour's own and it answers ARP and neighbour discovery for them. Meanwhile a client
+// starts on another host. It must be found and locked as usual, and a host without a
+// client must lose nothing. The number of changes to the kernel's sets must be limited.
 //
-// Fails on 8048849: the table of clients is full of locked hosts that do not exist,
-// so that the other host's client is not locked.
+// Fails on 8048849: the client table is full of locked hosts that do not exist, so the
+// other host's client is not locked.
 func TestMadeUpSources(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
 		t.Skip("needs the program nft")
@@ -205,7 +202,7 @@ func madeUpSources(t *testing.T, answers bool) {
 				mac = liar.MAC
 			}
 			raw.As(mac)
-			for j, b := range lies(a)[:10] { // two addresses, by UDP
+			for j, b := range lies(a)[:10] { // six packets, all to one address
 				if j%5 > 2 {
 					continue
 				}
@@ -222,7 +219,7 @@ func madeUpSources(t *testing.T, answers bool) {
 		}
 		return nil
 	})
-	time.Sleep(time.Second) // the tables are full of the neighbour's by now
+	time.Sleep(time.Second) // by now the neighbour's addresses fill the tables
 	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 10, Mode: 1})
 	stop := e.start(k.Run)
 	if !e.comes(15*time.Second, func() bool { return e.wall.LastLock(h) == "locked" }) {
@@ -236,7 +233,8 @@ func madeUpSources(t *testing.T, answers bool) {
 	seconds := time.Since(began).Seconds()
 	n := changes.Load() - before
 	t.Logf("%d changes of the sets in %.1f s", n, seconds)
-	// nft tells of each peer of the client three times: added, deleted, added for a time.
+	// nft reports each peer of the client three times: added, deleted, added with a
+	// timeout.
 	if most := float64(3*len(e.lab.Peers)) + setChangesMost*(seconds+1); float64(n) > most {
 		t.Errorf("%d changes of the kernel's sets in %.1f s, %.0f are the most", n, seconds, most)
 	}
@@ -245,7 +243,8 @@ func madeUpSources(t *testing.T, answers bool) {
 	}
 	stop()
 	for _, c := range e.lab.Leaks(h, 0) {
-		// What a full queue lets pass of the flood is no leak of the client's.
+		// Packets of the flood that pass when the queue is full are not the client's
+		// leaks.
 		own := c.Src.Addr() == h.Addr4 || c.Src.Addr() == h.Addr6
 		if own && (c.Proto == lab.TCP || c.Proto == lab.UDP) {
 			t.Errorf("a leak: %s", &c.Packet)
@@ -260,14 +259,14 @@ func madeUpSources(t *testing.T, answers bool) {
 	v.notFound()
 }
 
-// sources is how many addresses the neighbour makes up.
+// sources is the number of addresses that the neighbour makes up.
 const sources = 10_000
 
-// setChangesMost is how many changes of the kernel's sets a second there may be while
-// one neighbour does what it can, beside those for the peers of the one client.
+// setChangesMost limits the changes to the kernel's sets per second during one
+// neighbour's attack. Changes for the peers of the one client are extra.
 const setChangesMost = 50
 
-// setChanges counts the elements that are added to or taken from nft's sets.
+// setChanges counts the elements that are added to or removed from nft's sets.
 func (e *env) setChanges() *atomic.Int64 {
 	e.t.Helper()
 	cmd := e.lab.Router.Command("nft", "monitor", "elements")

@@ -28,11 +28,11 @@ func (e *env) sendFrom(h *lab.Host, from, to netip.AddrPort, b []byte) {
 	e.ok(err)
 }
 
-// TestOneSign: a program of the host's own says once, to one address, what a client
-// says: by chance, or because somebody led it there. That packet or connection may be
-// lost, and nothing else.
+// TestOneSign: an ordinary program of the host sends a client's message to one address,
+// by chance or because somebody made it do so. This packet or connection may be lost, but
+// nothing else.
 //
-// Fails on 8048849: each of them locks the host.
+// Fails on 8048849: each of these messages locks the host.
 func TestOneSign(t *testing.T) {
 	udp := func(b []byte, p uint16) func(*env, *lab.Host) {
 		return func(e *env, h *lab.Host) {
@@ -80,7 +80,8 @@ func TestOneSign(t *testing.T) {
 		"Gnutella":      tcp(gnutellaHello, 6346),
 		"its download":  tcp(gnutellaGet, 6346),
 		"client of ADC": tcp(adcAsk, 3412),
-		// These two are answered in the hub's name; who has no answer to that is no client.
+		// The wall answers these two in the hub's name. A program that cannot reply to
+		// that is no client.
 		"hub of ADC":  tcp(adcHello, 1511),
 		"hub of NMDC": tcp(nmdcLogin, 411),
 	} {
@@ -88,7 +89,7 @@ func TestOneSign(t *testing.T) {
 			e := newEnv(t, setup{})
 			h := e.lab.Clients[0]
 			v := e.victim(h)
-			for range 2 { // a retransmission is no second address
+			for range 2 { // a retransmission does not count as a second address
 				c(e, h)
 			}
 			v.unharmed(stranger4, stranger6)
@@ -96,8 +97,8 @@ func TestOneSign(t *testing.T) {
 	}
 }
 
-// ask opens a connection from a host, says something, and returns what comes back
-// within a moment.
+// ask opens a connection from a host, sends a text, and returns what comes back within a
+// moment.
 func (e *env) ask(h *lab.Host, to netip.AddrPort, text string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -112,8 +113,8 @@ func (e *env) ask(h *lab.Host, to netip.AddrPort, text string) string {
 	return string(b)
 }
 
-// TestSeveralSigns is what stands against TestOneSign: what a client does shows it,
-// and the host is locked, by each protocol's own conduct and within its first packets.
+// TestSeveralSigns is the opposite of TestOneSign: a client's own conduct proves the
+// client. For each protocol the host must be locked within the client's first packets.
 //
 // Passes on 8048849.
 func TestSeveralSigns(t *testing.T) {
@@ -139,8 +140,7 @@ func TestSeveralSigns(t *testing.T) {
 	}
 }
 
-// echoes are servers outside that send back what they get, at a port where nothing
-// else is.
+// echoes starts echo servers on the internet, at a port that nothing else uses.
 func (e *env) echoes(p uint16) {
 	e.t.Helper()
 	l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.Addr{}, p))
@@ -149,8 +149,8 @@ func (e *env) echoes(p uint16) {
 	go lab.Accept(l, func(c net.Conn) { io.Copy(c, c) })
 }
 
-// randomFirst opens a connection whose first data is random, as Shadowsocks' is, and
-// wants all of it back.
+// randomFirst opens a connection with random first data, as Shadowsocks does, and expects
+// all data back.
 func randomFirst(h *lab.Host, to netip.AddrPort) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -169,10 +169,11 @@ func randomFirst(h *lab.Host, to netip.AddrPort) error {
 	return err
 }
 
-// lostOf counts connections with random first data that were lost, by server.
+// lostOf counts, for each server, the lost connections with random first data.
 type lostOf map[netip.AddrPort]int
 
-// random opens one, and another where that is lost, as every program does.
+// random opens a connection, and a second one if the first is lost, as every program
+// does.
 func (l lostOf) random(h *lab.Host, to netip.AddrPort) {
 	for range 2 {
 		if randomFirst(h, to) == nil {
@@ -182,8 +183,8 @@ func (l lostOf) random(h *lab.Host, to netip.AddrPort) {
 	}
 }
 
-// judge wants no more lost than one of each server, and returns where one was: a host with
-// several such servers may be asked what it is.
+// judge checks that at most one connection to each server was lost. It returns the
+// servers where one was: the wall may probe a host that uses several such servers.
 func (l lostOf) judge(t *testing.T) (spent []netip.Addr) {
 	t.Helper()
 	for to, n := range l {
@@ -195,7 +196,7 @@ func (l lostOf) judge(t *testing.T) (spent []netip.Addr) {
 	return spent
 }
 
-// mappings ask the router to open a port, in each way there is.
+// mappings ask the router to open a port, in each of the three protocols.
 var mappings = map[string]func(*env, *lab.Host){
 	"NAT-PMP": func(e *env, h *lab.Host) {
 		for _, tcp := range []byte{1, 2} {
@@ -223,11 +224,10 @@ var mappings = map[string]func(*env, *lab.Host){
 	},
 }
 
-// TestMappingAndRandom: a game console or a telephone has the router open a port, and
-// another program of that host, a VPN say, opens connections whose first data is
-// random.
+// TestMappingAndRandom: a game console or a phone makes the router open a port. Another
+// program on that host, for example a VPN, opens connections with random first data.
 //
-// Fails on 8048849: the second is taken for BitTorrent (cases K1).
+// Fails on 8048849: the random data is taken for BitTorrent (cases K1).
 func TestMappingAndRandom(t *testing.T) {
 	for name, ask := range mappings {
 		t.Run(name, func(t *testing.T) {
@@ -245,12 +245,11 @@ func TestMappingAndRandom(t *testing.T) {
 	}
 }
 
-// TestMappingOfAnEcho: the port that the router is asked to open is one of a program
-// that sends back what it gets. The router's question comes back as it was, and is no
-// answer to itself.
+// TestMappingOfAnEcho: a program asks the router to open a port, and echoes what comes to
+// that port. So it echoes the wall's probe. An echoed probe must not count as an answer.
 //
-// Passes on 8048849, which does not ask by TCP, and whose questions by UDP do not
-// answer themselves.
+// Passes on 8048849: it does not probe by TCP, and an echo of its UDP probes is no
+// answer.
 func TestMappingOfAnEcho(t *testing.T) {
 	e := newEnv(t, setup{})
 	h := e.lab.Clients[0]
@@ -267,8 +266,8 @@ func TestMappingOfAnEcho(t *testing.T) {
 	}
 }
 
-// TestRain: a program calls itself "Rain", as a widget for the weather does, and an
-// old BitTorrent client did.
+// TestRain: a program calls itself "Rain", as a weather widget does. An old BitTorrent
+// client had that name.
 //
 // Fails on 8048849: the host is locked (case K15).
 func TestRain(t *testing.T) {
@@ -286,7 +285,7 @@ func TestRain(t *testing.T) {
 
 // TestFastOpen: a client puts its first data into the SYN.
 //
-// Fails on 8048849: the data of a SYN is not looked at.
+// Fails on 8048849, which does not read the data of a SYN.
 func TestFastOpen(t *testing.T) {
 	for name, text := range map[string]string{"handshake": handshake, "hello": string(lab.Hello)} {
 		t.Run(name, func(t *testing.T) {
@@ -318,7 +317,7 @@ func TestFastOpen(t *testing.T) {
 
 // TestFastOpenHarmless: a browser or another program puts its request into the SYN.
 //
-// Passes on 8048849; here because data in a SYN is looked at now.
+// Passes on 8048849. The test is here because the wall now reads data in a SYN.
 func TestFastOpenHarmless(t *testing.T) {
 	e := newEnv(t, setup{})
 	h := e.lab.Clients[0]
@@ -340,8 +339,8 @@ func TestFastOpenHarmless(t *testing.T) {
 	v.unharmed()
 }
 
-// TestRepeater: two computers behind a repeater, which have one hardware address for
-// the router. One runs a client, of either kind; the other is used, and loses nothing.
+// TestRepeater: two computers behind a repeater, which the router sees with one hardware
+// address. One runs a FastTrack or BitTorrent client. The other must lose nothing.
 //
 // Fails on 8048849: both are locked (case K5).
 func TestRepeater(t *testing.T) {
@@ -373,8 +372,9 @@ func (e *env) client(kind string, h *lab.Host) (stop func()) {
 	return e.start(c.Run)
 }
 
-// heldBack wants that nothing of a locked client passes from an address of its host: no
-// new TCP connection where the lock is for all, and otherwise nothing from its own port.
+// heldBack checks that a locked client's traffic from an address of its host does not
+// pass. For FastTrack that is a new TCP connection, for BitTorrent a datagram from the
+// client's port.
 func (e *env) heldBack(from netip.Addr, h *lab.Host, kind string) {
 	e.t.Helper()
 	to := stranger4
@@ -397,7 +397,7 @@ func (e *env) heldBack(from netip.Addr, h *lab.Host, kind string) {
 	e.t.Errorf("%s reaches %s: %v", from, to, err)
 }
 
-// heldPort wants that a datagram that nothing is known by does not pass.
+// heldPort checks that a datagram of an unknown protocol does not pass.
 func (e *env) heldPort(from, to netip.AddrPort, h *lab.Host) {
 	e.t.Helper()
 	junk := make([]byte, 133)
@@ -417,11 +417,11 @@ func (e *env) heldPort(from, to netip.AddrPort, h *lab.Host) {
 	}
 }
 
-// TestManyAddresses: a host with twelve IPv6 addresses, as one with privacy extensions
-// has, runs a client that uses all of them, each in a flow that nothing is known by and
-// that was there before. All are held, for what goes out and what comes in.
+// TestManyAddresses: a host has twelve IPv6 addresses, like a host with privacy
+// extensions. A client uses all of them, each in an older flow of an unknown protocol.
+// The lock must stop all of these flows in both directions.
 //
-// Fails on 8048849: eight addresses are known of a host, the others are not in the
+// Fails on 8048849: it stores only eight addresses of a host. The others are not in the
 // kernel's sets.
 func TestManyAddresses(t *testing.T) {
 	e := newEnv(t, setup{main: map[string]string{"timelock": "20"}})
@@ -430,7 +430,7 @@ func TestManyAddresses(t *testing.T) {
 	junk := make([]byte, 120)
 	rand.Read(junk)
 	junk[0] = 0x9e
-	outside := port(stranger6, 27015) // sends back what it gets
+	outside := port(stranger6, 27015) // echoes
 	var flows []*net.UDPConn
 	for i := range 12 {
 		b := h.Addr6.As16()
@@ -461,7 +461,7 @@ func TestManyAddresses(t *testing.T) {
 	from := e.lab.Packets.Now()
 	mine := func(p *lab.Packet) bool { return p.At > from && p.Proto == lab.UDP && p.Len == len(junk) }
 	raw := e.raw(e.lab.Inet)
-	for _, u := range flows { // before any of them speaks again
+	for _, u := range flows { // before the host sends on any of them again
 		e.ok(raw.Send(lab.UDPPacket(outside, u.LocalAddr().(*net.UDPAddr).AddrPort(), junk)))
 	}
 	e.until("the datagrams from outside", func() bool {
@@ -474,7 +474,7 @@ func TestManyAddresses(t *testing.T) {
 	e.until("the datagrams from inside", func() bool {
 		return len(e.lab.Packets.All(func(p *lab.Packet) bool { return mine(p) && !p.WAN && !p.Out })) == len(flows)
 	})
-	// Long ones too, in flows that are new.
+	// Large datagrams in new flows must not pass either.
 	long := append(junk, make([]byte, 1080)...)
 	for _, u := range flows {
 		for range 30 {
@@ -490,18 +490,18 @@ func TestManyAddresses(t *testing.T) {
 	}
 }
 
-// TestTwoQueues: hosts that are locked because of what they did over IPv4 are locked
-// over IPv6 too, whichever of two queues has either.
+// TestTwoQueues: a host that is locked for its IPv4 traffic must be locked over IPv6 too,
+// even if the other queue handles its IPv6 traffic.
 //
-// Fails on 8048849 where the program and not the kernel keeps the locks: each queue
-// has its own.
+// Fails on 8048849 if the program and not the kernel keeps the locks: each queue has its
+// own locks.
 func TestTwoQueues(t *testing.T) {
 	for _, sets := range []string{"auto", "off"} {
 		t.Run("sets "+sets, func(t *testing.T) {
 			e := newEnv(t, setup{lab: lab.Config{Clients: 6}, main: map[string]string{"queues": "2", "sets": sets, "timelock": "30"}})
 			v := e.victim(e.lab.Innocent)
-			// Hosts are shared out by the last bits of their addresses, so that
-			// these go to the other queue.
+			// The last bits of an address choose the queue. These addresses go to the
+			// other queue.
 			other := make([]netip.Addr, len(e.lab.Clients))
 			for i, h := range e.lab.Clients {
 				b := h.Addr6.As16()
@@ -533,10 +533,10 @@ func TestTwoQueues(t *testing.T) {
 	}
 }
 
-// TestLinkLocal: a client is heard in the LAN only, from its link-local IPv6 address.
-// It is asked there.
+// TestLinkLocal: a client sends only in the LAN, from its link-local IPv6 address. The
+// wall must probe it there.
 //
-// Fails on 8048849: it is locked for the search, and never asked.
+// Fails on 8048849: the host is locked for the search and never probed.
 func TestLinkLocal(t *testing.T) {
 	e := newEnv(t, setup{})
 	h := e.lab.Clients[0]

@@ -19,23 +19,23 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// Where pages come from, and where what they are made to do goes to.
+// The address of the web site, and the targets of its scripts.
 var (
 	pages   = netip.MustParseAddrPort("198.51.100.9:8080")
 	targets = []netip.Addr{stranger4, stranger4b}
 )
 
-// pageAttacks are what a page has a browser do. Each is the body of an asynchronous
-// function in JavaScript, that has:
+// pageAttacks are what a page makes a browser do. Each is the body of an asynchronous
+// JavaScript function, which can use:
 //
-//	targets           addresses of web servers that allow everything, also by IPv6
-//	handshake, hash   what BitTorrent connections and FastTrack's files begin with
-//	get(url, options) fetch; a failure counts
-//	quiet(f)          what f returns, or its failure, within a second
+//	targets           addresses of web servers that allow every request, IPv4 and IPv6
+//	handshake, hash   a BitTorrent handshake, and the hash of a FastTrack file
+//	get(url, options) fetch; a failure is reported
+//	quiet(p)          waits at most a second for a promise and ignores failures
 var pageAttacks = []struct {
 	name   string
 	script string
-	// before8048849 says what that revision does.
+	// before8048849 is the result on that revision.
 	before8048849 string
 }{
 	{"image with hash=0", `for (const t of targets) { await quiet(image('http://' + t + ':8081/.hash=0')) }`, "fails: locked strictly"},
@@ -157,7 +157,7 @@ var pageAttacks = []struct {
 		await Promise.all(all)`, "passes: unanswered connections alone are no sign there"},
 }
 
-// pageHead and pageTail go round an attack: the browser has to be of use afterwards.
+// pageHead and pageTail go around an attack. Afterwards the browser must still work.
 const (
 	pageHead = `<!doctype html><meta charset="utf-8"><title>attack</title><body><script>
 const targets = %s
@@ -194,11 +194,11 @@ main()
 </script>`
 )
 
-// site serves the page, what it attacks with, and takes its report.
+// site serves the page and the attack's other resources, and receives the page's report.
 type site struct {
 	page    string
 	reports chan string
-	asked   chan string // what came to the targets, as far as somebody reads it
+	asked   chan string // paths that targets were asked for; dropped when full
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -220,7 +220,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case "/socket":
 			socket(w, r)
 			return
-		case "/kazaa": // an answer of a FastTrack client
+		case "/kazaa": // a FastTrack client's answer
 			h.Set("X-Kazaa-Username", "x")
 			h.Set("X-Kazaa-SupernodeIP", "192.0.2.53:53")
 		}
@@ -234,7 +234,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// socket is a WebSocket that answers each message with a handshake of BitTorrent.
+// socket is a WebSocket that answers each message with a BitTorrent handshake.
 func socket(w http.ResponseWriter, r *http.Request) {
 	c, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -251,14 +251,15 @@ func socket(w http.ResponseWriter, r *http.Request) {
 	io.Copy(io.Discard, rw)
 }
 
-// TestPage has a real browser open a page, which makes it do what a page can.
+// TestPage opens a page in a real browser. The page makes the browser do what a page can
+// do.
 //
-// On 8048849: see pageAttacks.
+// For 8048849 see pageAttacks.
 func TestPage(t *testing.T) {
 	if why := lab.Needs("chromium"); why != "" {
 		t.Skip(why)
 	}
-	// Two browsers at a time: each begins with seconds of a processor.
+	// Only two browsers at a time: each needs seconds of a processor to start.
 	for i := range 2 {
 		t.Run(fmt.Sprintf("browser %d", i), func(t *testing.T) {
 			t.Parallel()
@@ -277,7 +278,7 @@ func page(t *testing.T, name, script string) {
 	h := e.lab.Clients[0]
 	e.nameServer()
 	e.echoes(8388)
-	// Packets to these addresses are lost on the way.
+	// The internet drops packets to these addresses.
 	_, err := e.lab.Inet.Run("iptables", "-w", "-A", "INPUT", "-d", "192.0.2.128/25", "-j", "DROP")
 	e.ok(err)
 	s := &site{reports: make(chan string, 1), asked: make(chan string, 100)}
@@ -309,8 +310,7 @@ func page(t *testing.T, name, script string) {
 	if name != "WebRTC" && name != "dead addresses" && len(s.asked) == 0 {
 		t.Error("the browser did not do what it was to")
 	}
-	// A page makes its visitor a suspect at most: what another program
-	// does goes on.
+	// A page can at most make a host a suspect. Other programs' traffic must continue.
 	for _, to := range []netip.Addr{netip.MustParseAddr("192.0.2.40"), netip.MustParseAddr("2001:db8:ff::40")} {
 		if err := randomFirst(h, port(to, 8388)); err != nil {
 			t.Errorf("another program of the host: %v", err)
@@ -319,8 +319,8 @@ func page(t *testing.T, name, script string) {
 	v.unharmed()
 }
 
-// nameServer runs a name server on the router, as usual. Ordinary servers are at the
-// addresses that it knows; it knows nothing of the names that the browser asks for by
+// nameServer runs a name server on the router, as usual. Ordinary servers listen at the
+// addresses that it knows. It has no addresses for the names that the browser looks up by
 // itself.
 func (e *env) nameServer() {
 	e.t.Helper()
@@ -334,13 +334,13 @@ func (e *env) nameServer() {
 	}}))
 }
 
-// browse opens a page in a browser on a host, until the test ends.
+// browse opens a page in a browser on a host. The browser ends with the test.
 func (e *env) browse(h *lab.Host, url string) {
 	e.t.Helper()
 	dir := e.t.TempDir()
 	resolv := filepath.Join(dir, "resolv.conf")
 	e.ok(os.WriteFile(resolv, []byte("nameserver "+lab.Router4.String()+"\n"), 0o644))
-	// "ip netns exec" has mounts of its own.
+	// A command under "ip netns exec" has its own mounts.
 	cmd := h.Command("sh", "-c", `mount --bind "$0" /etc/resolv.conf && exec chromium "$@"`, resolv,
 		"--headless", "--log-level=3", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
 		"--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-extensions", "--disable-dev-shm-usage",
@@ -360,7 +360,7 @@ func (e *env) browse(h *lab.Host, url string) {
 	})
 }
 
-// lines keeps the end of what a program prints.
+// lines keeps the last part of a program's output.
 type lines struct{ text string }
 
 func (l *lines) Write(b []byte) (int, error) {

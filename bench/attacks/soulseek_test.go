@@ -9,8 +9,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// What clients of Soulseek say: a login with the word where the client listens, and what
-// opens a connection to a peer, by name and by number.
+// Messages of Soulseek clients: a login followed by the client's listening port, and the
+// first messages of a connection to a peer, by name and by number.
 const (
 	slskLogin = "\x1f\x00\x00\x00\x01\x00\x00\x00\x07\x00\x00\x00labuser\x08\x00\x00\x00mldonkey\x9c\x00\x00\x00" +
 		"\x08\x00\x00\x00\x02\x00\x00\x00\xba\x08\x00\x00"
@@ -21,13 +21,13 @@ const (
 	slskServer = 2242
 )
 
-// soulseek is a setup that looks for clients of Soulseek.
+// soulseek is a setup with Soulseek blocked.
 func soulseek(c lab.Config) setup {
 	return setup{lab: c, others: map[string]map[string]string{"soulseek": {"mode": "block"}}}
 }
 
-// TestSoulseek: what is no client of Soulseek is not taken for one, whoever makes it look
-// so. That packet or connection may be lost, and nothing else.
+// TestSoulseek: a program that only looks like a Soulseek client must not be taken for
+// one, whoever causes it. This packet or connection may be lost, but nothing else.
 //
 // Revision 8048849 does not know Soulseek.
 func TestSoulseek(t *testing.T) {
@@ -35,7 +35,7 @@ func TestSoulseek(t *testing.T) {
 		name string
 		lab  lab.Config
 		do   func(e *env, h *lab.Host)
-		but  []netip.Addr // to these it may lose something
+		but  []netip.Addr // packets to these addresses may be lost
 	}{
 		{name: "one login, again and again", do: func(e *env, h *lab.Host) {
 			for range 3 {
@@ -58,7 +58,7 @@ func TestSoulseek(t *testing.T) {
 				e.say(stranger4, port(lab.WAN4, slskPort), text)
 				e.say(stranger4b, port(lab.WAN4, slskPort), text)
 			}
-			e.ask(h, port(stranger4, slskPort), slskPierce) // it is asked there
+			e.ask(h, port(stranger4, slskPort), slskPierce) // the peer's echo answers it
 		}},
 		{name: "a stranger's segments", lab: lab.Config{NAT: true, Forward: slskPort}, do: func(e *env, _ *lab.Host) {
 			raw := e.raw(e.lab.Inet)
@@ -91,12 +91,12 @@ func TestSoulseek(t *testing.T) {
 			}
 			v.goesOn()
 			v.stop()
-			v.notFound() // what comes back through NAT cannot be told
+			v.notFound() // the recorder cannot match packets that come back through NAT
 		})
 	}
 }
 
-// TestSoulseekClient is what stands against that: to two addresses it is conduct.
+// TestSoulseekClient is the opposite: messages to two addresses are a client's conduct.
 func TestSoulseekClient(t *testing.T) {
 	e := newEnv(t, soulseek(lab.Config{}))
 	h := e.lab.Clients[0]

@@ -15,10 +15,10 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// TestForgedSegment: one forged segment from outside, `GIVE 1`, never asked for. The
-// host serves nothing; over IPv4 a forwarded port leads to it.
+// TestForgedSegment: one forged, unsolicited segment with `GIVE 1` comes from the
+// internet. The host serves nothing. Over IPv4 a forwarded port leads to it.
 //
-// Fails on 8048849: the host is locked strictly, and cut from the forged address.
+// Fails on 8048849: the host is locked strictly and cut off from the forged address.
 func TestForgedSegment(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -38,14 +38,14 @@ func TestForgedSegment(t *testing.T) {
 				e.ok(raw.Send(lab.TCPPacket(port(c.from, uint16(4000+i)), c.to(h), lab.FlagACK|lab.FlagPSH, 1000, []byte(text))))
 			}
 			v.goesOn()
-			// What comes to the forged address's owner goes on as well.
+			// Connections to the owner of the forged address must work too.
 			for _, a := range []netip.Addr{c.from} {
 				if !h.Connects(port(a, 80), 10*time.Second) {
 					t.Errorf("the host is cut off from %s, whose address was forged", a)
 				}
 			}
 			v.stop()
-			if c.lab.NAT { // what comes back through NAT cannot be told
+			if c.lab.NAT { // the recorder cannot match packets that come back through NAT
 				v.notFound()
 			} else {
 				v.kept(c.from)
@@ -54,15 +54,15 @@ func TestForgedSegment(t *testing.T) {
 	}
 }
 
-// TestUnsolicited: 2000 segments and datagrams that nobody asked for, which the
-// firewall will drop. None of them may reach user space.
+// TestUnsolicited: 2000 unsolicited segments and datagrams come, which the firewall will
+// drop. None of them may reach user space.
 //
-// Fails on 8048849: 2000 came to the program first.
+// Fails on 8048849: all 2000 reach the program first.
 func TestUnsolicited(t *testing.T) {
 	e := newEnv(t, setup{firewall: true})
 	h := e.lab.Clients[0]
 	v := e.victim(h)
-	v.stop() // so that nothing else comes to the queue
+	v.stop() // so that nothing else reaches the queue
 	e.until("what is under way to pass", func() bool {
 		before := e.counter("packets")
 		time.Sleep(300 * time.Millisecond)
@@ -70,7 +70,8 @@ func TestUnsolicited(t *testing.T) {
 	})
 	raw, before, from := e.raw(e.lab.Inet), e.counter("packets"), e.lab.Packets.Now()
 	const n = 2000
-	// Nothing that is recognised: the first of those would have the rest cut.
+	// The packets have unknown contents. A recognised one would make the wall cut the
+	// rest.
 	text := []byte("GET / HTTP/1.0\r\n\r\n")
 	for i := range uint16(n / 4) {
 		e.ok(raw.Send(lab.TCPPacket(port(stranger6, 10000+i), port(h.Addr6, 5000), lab.FlagACK|lab.FlagPSH, 1000, text)))
@@ -87,11 +88,12 @@ func TestUnsolicited(t *testing.T) {
 	v.notFound()
 }
 
-// TestServerBehindAForward: strangers come to a web server in the LAN and say what
-// clients say to each other. The server answers as web servers do, and goes on.
+// TestServerBehindAForward: strangers connect to a web server in the LAN and send
+// messages that clients send to each other. The server answers as web servers do, and it
+// must keep working.
 //
-// Fails on 8048849: the host is taken for a client by what the stranger said (the
-// cases fp_inbound_bt_handshake_webserver and fp_inbound_http_kazaa_header).
+// Fails on 8048849: it takes the host for a client because of the stranger's message
+// (cases fp_inbound_bt_handshake_webserver and fp_inbound_http_kazaa_header).
 func TestServerBehindAForward(t *testing.T) {
 	for name, text := range map[string]string{
 		"handshake":    handshake,
@@ -134,7 +136,7 @@ func TestServerBehindAForward(t *testing.T) {
 	}
 }
 
-// say connects from outside, says something and returns what is answered within a
+// say connects from the internet, sends a text and returns what comes back within a
 // moment.
 func (e *env) say(from netip.Addr, to netip.AddrPort, text string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -150,11 +152,11 @@ func (e *env) say(from netip.Addr, to netip.AddrPort, text string) string {
 	return string(b)
 }
 
-// TestEcho: a host that sends back whatever it gets, by TCP and UDP. Strangers, and
-// forged ones, send it handshakes and DHT queries: what it sends is a client's then,
-// to several addresses, but it is not its own conduct.
+// TestEcho: a host echoes everything, by TCP and UDP. Strangers, some with forged
+// addresses, send it handshakes and DHT queries. The host then sends a client's messages
+// to several addresses, but they are not its own conduct.
 //
-// Fails on 8048849: the echo is taken for the host's own words.
+// Fails on 8048849: it takes the echo for the host's own messages.
 func TestEcho(t *testing.T) {
 	for _, six := range []bool{false, true} {
 		name := "IPv4"
@@ -177,7 +179,7 @@ func TestEcho(t *testing.T) {
 					for _, b := range []string{krpcPing, string(utpSYN), string(lab.PingBytes(lab.EncGiFT, "KaZaA")), pongFull, string(kadFind), string(kadHidden), gnutellaPing, g2Ping, adcResult} {
 						e.ok(raw.Send(lab.UDPPacket(port(a, 6881), at, []byte(b))))
 					}
-					// These are real connections: the whole stream comes back.
+					// These are real connections, so the host echoes the whole stream.
 					for _, text := range []string{handshake, string(lab.Hello), "GIVE 1\r\n", donkeyLogin, adcAsk, adcHello, nmdcHello, nmdcLogin, gnutellaHello} {
 						all.Go(func() { e.say(a, at, text) })
 					}
@@ -194,7 +196,7 @@ func TestEcho(t *testing.T) {
 	}
 }
 
-// echo serves a port of a host, TCP and UDP, and sends back what comes.
+// echo is an echo server at a port of a host, TCP and UDP.
 func (e *env) echo(h *lab.Host, p uint16) {
 	e.t.Helper()
 	l, err := h.ListenTCP(netip.AddrPortFrom(netip.Addr{}, p))

@@ -19,7 +19,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/webrtc"
 )
 
-// torrents has a client on the host look for others all the time, so that it stays locked.
+// torrents makes a client on the host send DHT queries all the time, so that the host
+// stays locked.
 func (e *env) torrents(h *lab.Host) (stop func()) {
 	return e.start(func(ctx context.Context) error {
 		c, err := h.ListenUDP(netip.AddrPortFrom(h.Addr4, 40404))
@@ -41,7 +42,8 @@ func (e *env) torrents(h *lab.Host) (stop func()) {
 	})
 }
 
-// signals runs the server by which two sides find each other, with a page.
+// signals runs the signalling server through which two sides find each other. It also
+// serves a page.
 func (e *env) signals(page string) *webrtc.Signals {
 	e.t.Helper()
 	s := webrtc.NewSignals()
@@ -59,7 +61,7 @@ func (e *env) signals(page string) *webrtc.Signals {
 	return s
 }
 
-// rtcProgram makes the command of one side of a session.
+// rtcProgram returns the command of one side of a session.
 type rtcProgram func(t *testing.T) (command []string, env string, err error)
 
 var rtcPrograms = map[string]rtcProgram{
@@ -69,7 +71,8 @@ var rtcPrograms = map[string]rtcProgram{
 
 var checkout, _ = filepath.Abs("../..")
 
-// session has a program on the host make a session with its like outside.
+// session makes a program on the host start a session with the same program on the
+// internet.
 func (e *env) session(h *lab.Host, make rtcProgram) *webrtc.Signals {
 	e.t.Helper()
 	command, more, err := make(e.t)
@@ -96,11 +99,11 @@ func (e *env) session(h *lab.Host, make rtcProgram) *webrtc.Signals {
 	return s
 }
 
-// TestPieces: a program of a host that runs a BitTorrent client sends and receives by data
-// channels, as WebTorrent's do. None of it gets through when the host is locked, whether the
-// session began before that or after. Without a lock all of it does.
+// TestPieces: a BitTorrent client's host sends and receives over data channels, as
+// WebTorrent does. No data may pass while the host is locked, whether the session began
+// before or after the lock. Without a lock all of it must pass.
 //
-// Fails on 8048849: it goes at full speed.
+// Fails on 8048849: the data passes at full speed.
 func TestPieces(t *testing.T) {
 	for name, program := range rtcPrograms {
 		t.Run(name, func(t *testing.T) {
@@ -126,7 +129,7 @@ func TestPieces(t *testing.T) {
 				}
 				e.torrents(h)
 				e.locked(h)
-				time.Sleep(2 * time.Second) // what a lock may take
+				time.Sleep(2 * time.Second) // the lock may take this long
 				a, b := s.Got()
 				time.Sleep(4 * time.Second)
 				if a2, b2 := s.Got(); a2 > a || b2 > b {
@@ -138,7 +141,7 @@ func TestPieces(t *testing.T) {
 	}
 }
 
-// cutByPort wants that the wall says that it cut a flow.
+// cutByPort checks that the wall reports that it cut a flow.
 func (e *env) cutByPort(h *lab.Host) {
 	e.t.Helper()
 	for _, ev := range e.wall.Seen() {
@@ -149,7 +152,7 @@ func (e *env) cutByPort(h *lab.Host) {
 	e.t.Error("the wall does not say that it cut something")
 }
 
-// callPage makes a call, with pictures and a voice that are made up, and a data channel.
+// callPage makes a call with artificial video and audio and a data channel.
 const callPage = `<!doctype html><meta charset="utf-8"><title>call</title><canvas id="c" width="160" height="120"></canvas><script>
 const name = location.hash.slice(1)
 const post = (what, body) => fetch('/' + what + '/' + name, {method: 'POST', body})
@@ -203,10 +206,11 @@ const main = async () => {
 main()
 </script>`
 
-// TestCall: two browsers have a call and a data channel. It goes on while one's host is
-// locked for BitTorrent, whether it began before that or after.
+// TestCall: two browsers have a call and a data channel. The call must continue while one
+// browser's host is locked for BitTorrent, whether the call began before or after the
+// lock.
 //
-// Passes on 8048849: what is STUN or DTLS is known there.
+// Passes on 8048849, which recognises STUN and DTLS.
 func TestCall(t *testing.T) {
 	if why := lab.Needs("chromium"); why != "" {
 		t.Skip(why)

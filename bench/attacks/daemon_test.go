@@ -192,7 +192,6 @@ func TestSlowAnswer(t *testing.T) {
 //
 // Fails on 8048849: the one goroutine that decides verdicts waits for its change of the
 // sets, up to a second and more, and all packets wait with it.
-// of the sets, up to a second and more, and all packets with it.
 func TestListLoading(t *testing.T) {
 	if why := lab.Needs("nft"); why != "" {
 		t.Skip(why)

@@ -17,42 +17,42 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
-// mule is an aMule daemon that runs, or is to run.
+// mule is an aMule daemon.
 type mule struct {
 	ns      *netns.Namespace
-	dir     string // its home
+	dir     string // its home folder
 	resolv  string
-	current bool       // the newest Debian's
-	bind    netip.Addr // its address; none means all
-	tcp     uint16     // ports
-	udp     uint16     // 0 for none
+	current bool       // the version in the newest Debian
+	bind    netip.Addr // its address; the zero value means all
+	tcp     uint16     // port
+	udp     uint16     // port; 0 means no UDP
 	server  netip.AddrPort
-	contact []kadContact // of Kad that it knows; none is without Kad
-	self    [16]byte     // its number in Kad
-	rpc     uint16       // for its control, on 127.0.0.1: without one it does not start
-	upload  int          // KiB a second; 0 is no limit
-	hides   bool         // takes obfuscated connections alone
-	plain   bool         // makes none
+	contact []kadContact // Kad contacts that it knows; none means no Kad
+	self    [16]byte     // its Kad ID
+	rpc     uint16       // for its remote control on 127.0.0.1; aMule does not start without one
+	upload  int          // KiB/s; 0 means no limit
+	hides   bool         // accepts and makes only obfuscated connections
+	plain   bool         // makes no obfuscated connections
 
 	cmd  *exec.Cmd
 	done chan struct{}
 	log  lab.Output
 }
 
-// kadContact is a node of Kad.
+// kadContact is a Kad node.
 type kadContact struct {
 	id       [16]byte
 	addr     netip.Addr
 	udp, tcp uint16
 }
 
-// muleVersion is the version of Kad that contacts have: that of eMule 0.49b and later.
+// muleVersion is the Kad version of the contacts, that of eMule 0.49b and later.
 const muleVersion = 8
 
 func (m *mule) config() string   { return filepath.Join(m.dir, ".aMule") }
 func (m *mule) incoming() string { return filepath.Join(m.dir, "incoming") }
 
-// write makes its settings.
+// write writes its settings.
 func (m *mule) write() error {
 	for _, d := range []string{m.config(), m.incoming(), filepath.Join(m.dir, "temp")} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
@@ -123,7 +123,7 @@ IsClientCryptLayerRequired=%d
 	return nil
 }
 
-// serverMet is the list of servers: one, which takes obfuscated connections.
+// serverMet is the server list. It has one server, which accepts obfuscated connections.
 func (m *mule) serverMet() []byte {
 	b := []byte{0x0e, 1, 0, 0, 0}
 	a := m.server.Addr().As4()
@@ -137,7 +137,7 @@ func (m *mule) serverMet() []byte {
 	return append(append(b, 2, 1, 0, 1, 3, 0), "lab"...)
 }
 
-// nodes is the list of contacts of Kad.
+// nodes is the list of Kad contacts.
 func (m *mule) nodes() []byte {
 	b := binary.LittleEndian.AppendUint32([]byte{0, 0, 0, 0, 2, 0, 0, 0}, uint32(len(m.contact)))
 	for _, c := range m.contact {
@@ -147,12 +147,12 @@ func (m *mule) nodes() []byte {
 		b = binary.LittleEndian.AppendUint16(b, c.tcp)
 		b = append(b, muleVersion)
 		b = append(b, make([]byte, 8)...) // no key
-		b = append(b, 1)                  // its address is right
+		b = append(b, 1)                  // its address is verified
 	}
 	return b
 }
 
-// start runs it; the lab's Close ends it.
+// start starts the daemon. The lab's Close ends it.
 func (m *mule) start(l *lab.Lab) error {
 	if err := m.write(); err != nil {
 		return err
@@ -182,7 +182,8 @@ func (m *mule) start(l *lab.Lab) error {
 	return nil
 }
 
-// download gives it the link of a file: it looks for such in a file of its settings.
+// download makes aMule download the file of a link. aMule reads links from a file in its
+// configuration folder.
 func (m *mule) download(link string) error {
 	f, err := os.OpenFile(filepath.Join(m.config(), "ED2KLinks"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -193,12 +194,12 @@ func (m *mule) download(link string) error {
 	return err
 }
 
-// donkeyLink is the link of a file.
+// donkeyLink is the ed2k link of a file.
 func donkeyLink(name string, size int, hash [16]byte) string {
 	return fmt.Sprintf("ed2k://|file|%s|%d|%s|/", name, size, strings.ToUpper(hex.EncodeToString(hash[:])))
 }
 
-// stop ends it as a user would, and by force when it takes too long.
+// stop ends the daemon as a user would, and by force if it takes too long.
 func (m *mule) stop() {
 	select {
 	case <-m.done:

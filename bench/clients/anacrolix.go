@@ -13,8 +13,7 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// anacrolix is a client in Go, with WebTorrent: the program in the folder of that
-// name.
+// anacrolix is a client in Go with WebTorrent. Its program is in the folder of that name.
 var anacrolix = &kind{
 	name:  "anacrolix",
 	built: anacrolixProgram,
@@ -38,8 +37,8 @@ var anacrolix = &kind{
 	got: (*program).account,
 }
 
-// anacrolixProgram builds the program, at most once, into the cache: its module has
-// many dependencies.
+// anacrolixProgram builds the program at most once and keeps it in the cache, because its
+// module has many dependencies.
 var anacrolixProgram = sync.OnceValues(func() (string, error) {
 	cache, unlock, err := lab.Cache("clients")
 	if err != nil {
@@ -47,7 +46,7 @@ var anacrolixProgram = sync.OnceValues(func() (string, error) {
 	}
 	defer unlock()
 	bin := filepath.Join(cache, "anacrolix")
-	// libutp is in C, and has a counterpart in Go.
+	// libutp is in C. Without it the library uses its version in Go.
 	cmd := exec.Command("go", "build", "-tags", "disable_libutp", "-o", bin, ".")
 	cmd.Dir = "anacrolix"
 	if out, err := cmd.CombinedOutput(); err != nil {

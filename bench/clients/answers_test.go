@@ -10,8 +10,9 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// TestAnswers counts what a client asks that is answered in its peers' names, and how often
-// it is answered: as often as keeps it talking. It stays locked for ten lock periods.
+// TestAnswers counts the client's datagrams and the answers that the wall sends in its
+// peers' names. The wall must answer just often enough to keep the client talking. The
+// lock must last for ten lock times.
 func TestAnswers(t *testing.T) {
 	if !*all {
 		t.Log("only with -all")
@@ -49,7 +50,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// asks is how many datagrams the client's host has sent.
+// asks is the number of datagrams that the client's host has sent.
 func (e *env) asks() int {
 	return len(e.lab.Packets.All(func(p *lab.Packet) bool { return p.Proto == lab.UDP && !p.WAN && !p.Out && p.MAC == e.host.MAC }))
 }

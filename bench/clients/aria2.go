@@ -71,7 +71,7 @@ var aria2 = &kind{
 				return 0, err
 			}
 			for _, d := range r.Result {
-				// What a magnet link names is a download of its own.
+				// aria2 treats the file behind a magnet link as a separate download.
 				if d.TotalLength == strconv.Itoa(len(p.opt.torrent.content)) {
 					n, err := strconv.Atoi(d.CompletedLength)
 					if err != nil {

@@ -11,10 +11,10 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// TestPlaces: a client behind a host that translates addresses, as a container is, and one
-// on a host whose IPv6 address changes every few seconds. No piece comes after the grace,
-// and the lock holds. Behind its host no question reaches the client, so that what it does
-// alone holds the lock: Transmission says something every 20 seconds.
+// TestPlaces has a client behind a host with NAT, like a container, and a client on a
+// host whose IPv6 address changes every few seconds. No piece may come after the grace,
+// and the lock must hold. Probes cannot reach the client behind its host. Only its own
+// packets keep the lock: Transmission sends something every 20 seconds.
 func TestPlaces(t *testing.T) {
 	if !*all {
 		t.Log("only with -all")
@@ -68,7 +68,7 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// behind has the client run behind its host.
+// behind puts the client into a namespace behind its host.
 func behind(e *env) {
 	e.t.Helper()
 	inner, err := e.lab.Behind(e.host)
@@ -98,8 +98,8 @@ func renewed(e *env) {
 	e.t.Cleanup(func() { cancel(); <-done })
 }
 
-// fromSeeds is the payload that the router passed from the seeds into the LAN after a time,
-// but for the DHT's datagrams.
+// fromSeeds is the payload after a time that the router passed from the seeds into the
+// LAN, without DHT datagrams.
 func (e *env) fromSeeds(after time.Time) (n int) {
 	for _, p := range e.lab.Packets.All(func(p *lab.Packet) bool {
 		return !p.WAN && p.Out && p.Time.After(after) && e.swarm.isSeed(p.Src.Addr())

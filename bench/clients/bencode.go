@@ -39,9 +39,8 @@ func bencode(b []byte, v any) []byte {
 
 var errBencode = errors.New("bencode: malformed")
 
-// bdecode reads one value: string, int, []any or map[string]any. What follows it
-// is ignored. It is written for the swarm and not shared with the program under
-// test, so that one mistake cannot hide another.
+// bdecode reads one value: string, int, []any or map[string]any. It ignores what follows.
+// It shares no code with the program under test, so that one mistake cannot hide another.
 func bdecode(b []byte) (any, error) {
 	v, _, err := bvalue(b, 0)
 	return v, err
@@ -95,7 +94,7 @@ func bnumber(b []byte, end byte) (int, []byte, error) {
 	return n, b[i+1:], err
 }
 
-// bend steps over the end of a list or dictionary.
+// bend skips the end of a list or dictionary.
 func bend(b []byte) []byte {
 	if len(b) == 0 {
 		return nil

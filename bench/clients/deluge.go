@@ -12,8 +12,9 @@ import (
 //go:embed deluge_client.py
 var delugeScript []byte
 
-// deluge is Deluge's daemon, as it is on a server or behind its windows. It has no setting
-// for uTP of its own: a plugin of many users' sets the library's.
+// deluge is Deluge's daemon, as it runs on a server or behind the graphical program.
+// Deluge has no setting for uTP. A plugin changes libtorrent's setting, as a popular one
+// does.
 var deluge = &kind{
 	name:    "deluge",
 	program: "/usr/bin/python3",
@@ -47,7 +48,7 @@ var deluge = &kind{
 		if err != nil {
 			return nil, err
 		}
-		// The daemon's file is two documents, one behind the other.
+		// The daemon's file has two JSON documents, one after the other.
 		text = append([]byte(`{"file": 1, "format": 1}`), text...)
 		if err := os.WriteFile(filepath.Join(o.dir, "deluge", "core.conf"), text, 0o644); err != nil {
 			return nil, err

@@ -14,11 +14,11 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// dht is a distributed hash table of some nodes, each on an address of its own.
-// Clients want several before they trust it. All nodes are at home in this process
-// and share what they know: each other, and the peers of one torrent.
+// dht is a distributed hash table. Each node has its own address, because clients want
+// several nodes. All nodes run in this process and share their data: each other's
+// addresses and the peers of one torrent.
 type dht struct {
-	// silent makes all of them answer nobody.
+	// silent makes all nodes ignore queries.
 	silent atomic.Bool
 
 	nodes []dhtNode
@@ -36,7 +36,7 @@ type dhtNode struct {
 func startDHT(l *lab.Lab, at []netip.AddrPort, seeds []netip.AddrPort) (*dht, error) {
 	d := &dht{peers: slices.Clone(seeds)}
 	for i, a := range at {
-		// The first octets are spread over all values.
+		// The first octets of the IDs are spread over all values.
 		n := dhtNode{id: sha1.Sum([]byte(a.String())), addr: a}
 		n.id[0] = byte(i * 256 / len(at))
 		d.nodes = append(d.nodes, n)

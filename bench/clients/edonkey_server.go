@@ -22,25 +22,27 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// donkeyServer is a small server of eDonkey: who logs in may ask for those who have a file. It takes connections in clear and obfuscated ones at the same port.
+// donkeyServer is a small eDonkey server. Clients log in and ask for the sources of a
+// file. The same port accepts plain and obfuscated connections.
 type donkeyServer struct {
-	// open reports whether clients at an address are reached from outside, has whether they
-	// have the file with the hash: clients say so themselves a minute late.
+	// open reports whether clients at an address can be reached from outside. has reports
+	// whether they have the file. The server does not wait for them to offer it, which
+	// takes a minute.
 	open, has func(netip.Addr) bool
 	hash      [16]byte
 
 	mu      sync.Mutex
 	sources []donkeySource
 	logins  int
-	hidden  int // logins in obfuscated connections
+	hidden  int // logins over obfuscated connections
 	lowID   uint32
 }
 
 // donkeySource is a client that has a file.
 type donkeySource struct {
-	id   uint32 // its address, the first byte the lowest, or a small number
+	id   uint32 // its IPv4 address, first byte lowest, or a low ID
 	port uint16
-	hash [16]byte // of its user
+	hash [16]byte // user hash
 }
 
 const (
@@ -55,8 +57,8 @@ const (
 	donkeyFound       = 0x42
 	donkeyFoundHidden = 0x44
 
-	// donkeyHides is the flag of a server that takes obfuscated connections, and tells
-	// clients each other's user hashes for such.
+	// donkeyHides is the flag of a server that accepts obfuscated connections and tells
+	// clients each other's user hashes for such connections.
 	donkeyHides = 0x400
 )
 
@@ -86,11 +88,11 @@ func (s *donkeyServer) known() int {
 	return len(s.sources)
 }
 
-// donkeyConn is a connection, obfuscated or not.
+// donkeyConn is a plain or obfuscated connection.
 type donkeyConn struct {
 	net.Conn
-	in, out *rc4.Cipher // nil in clear
-	first   []byte      // was read already
+	in, out *rc4.Cipher // nil if plain
+	first   []byte      // bytes that were read already
 }
 
 func (c *donkeyConn) Read(b []byte) (int, error) {
@@ -120,7 +122,7 @@ func (c *donkeyConn) message(opcode byte, content []byte) error {
 	return err
 }
 
-// donkeyPrime is the prime of the exchange of keys with a server; the generator is 2.
+// donkeyPrime is the prime of the key exchange with a server. The generator is 2.
 var donkeyPrime, _ = new(big.Int).SetString(""+
 	"f2bf52c55f587add5371a936e886eb3c6217a33ec34cb40dc73a41a643affce7"+
 	"21fc286366535bdbce259f2286da4a91b207cbaa5255d4f61cceaed45ad5e074"+
@@ -129,13 +131,13 @@ var donkeyPrime, _ = new(big.Int).SetString(""+
 const (
 	donkeyKey      = 96 // bytes
 	donkeySync     = 0x835e6fc4
-	donkeySkip     = 1024                   // bytes of RC4 that are left out
-	donkeyFar      = 200 * time.Millisecond // how far away the server is
+	donkeySkip     = 1024                   // the first bytes of the RC4 stream, which are not used
+	donkeyFar      = 200 * time.Millisecond // delay of the server's answer
 	donkeyToServer = 34
 	donkeyToClient = 203
 )
 
-// accept reads the first byte, and what belongs to the exchange of keys if there is one.
+// accept reads the first byte. If the connection is obfuscated it does the key exchange.
 func (c *donkeyConn) accept() error {
 	head := make([]byte, 1)
 	if _, err := io.ReadFull(c.Conn, head); err != nil {
@@ -167,10 +169,10 @@ func (c *donkeyConn) accept() error {
 	}
 	c.in, c.out = stream(donkeyToServer), stream(donkeyToClient)
 	answer := new(big.Int).Exp(big.NewInt(2), exponent, donkeyPrime).FillBytes(make([]byte, donkeyKey))
-	// aMule 2.3.3 loses its login when the answer is there before it has looked again.
+	// aMule 2.3.3 loses its login if the answer comes too early.
 	time.Sleep(donkeyFar)
 	rest := binary.LittleEndian.AppendUint32(nil, donkeySync)
-	rest = append(rest, 0, 0, 0) // methods, the one that is wanted, padding
+	rest = append(rest, 0, 0, 0) // methods, chosen method, padding
 	c.out.XORKeyStream(rest, rest)
 	if _, err := c.Conn.Write(append(answer, rest...)); err != nil {
 		return err
@@ -246,7 +248,7 @@ func (s *donkeyServer) serve(conn net.Conn) {
 	}
 }
 
-// login reads who a client is.
+// login reads the login message of a client.
 func (s *donkeyServer) login(c *donkeyConn, b []byte) donkeySource {
 	addr := c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
 	self := donkeySource{hash: [16]byte(b), port: binary.LittleEndian.Uint16(b[20:])}
@@ -270,7 +272,7 @@ func (s *donkeyServer) login(c *donkeyConn, b []byte) donkeySource {
 	return self
 }
 
-// tell says who has a file.
+// tell sends the list of the file's sources.
 func (s *donkeyServer) tell(c *donkeyConn, hash [16]byte, hidden bool) error {
 	s.mu.Lock()
 	var all []donkeySource
@@ -283,7 +285,7 @@ func (s *donkeyServer) tell(c *donkeyConn, hash [16]byte, hidden bool) error {
 	for _, x := range all {
 		b = binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint32(b, x.id), x.port)
 		if hidden {
-			// It can be obfuscated, wants it, and the hash of its user follows.
+			// Flags: supports and requests obfuscation, user hash follows.
 			b = append(append(b, 0x80|0x02|0x01), x.hash[:]...)
 		}
 	}

@@ -17,15 +17,15 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// muleSituation is one way to run a client of eDonkey.
+// muleSituation is one way to run an eDonkey client.
 type muleSituation struct {
 	name    string
 	current bool
-	hides   bool // takes and makes obfuscated connections alone
-	plain   bool // makes none
+	hides   bool // accepts and makes only obfuscated connections
+	plain   bool // makes no obfuscated connections
 	noUDP   bool
 	running bool // the wall starts when the transfer already runs
-	leech   bool // those outside download from the client, whose port is forwarded
+	leech   bool // peers on the internet download from the client, whose port is forwarded
 }
 
 var muleSituations = []muleSituation{
@@ -47,19 +47,20 @@ func (s muleSituation) title() string {
 	return s.name + " aMule"
 }
 
-// The ports of the clients of eDonkey and of their server.
+// The ports of the eDonkey clients and of their server.
 const (
 	muleTCP    = 4662
 	muleUDP    = 4672
 	donkeyPort = 4661
-	// muleRate bounds the upload of the seeds: KiB a second, each.
+	// muleRate is the upload limit of each seed in KiB/s.
 	muleRate = 300
 	muleSize = 4 << 20
-	// muleHash is the MD4 hash of the content, as eDonkey has it for files of one part.
+	// muleHash is the MD4 hash of the content. It is the eDonkey hash of a file with one
+	// part.
 	muleHash = "f77ff4f610a6e82f07cb6ada91aecbc2"
 )
 
-// muleEnv is a situation that runs.
+// muleEnv is a running situation.
 type muleEnv struct {
 	t      *testing.T
 	s      muleSituation
@@ -126,12 +127,12 @@ func newMuleEnv(t *testing.T, s muleSituation) *muleEnv {
 	return e
 }
 
-// isMule tells whether one of the clients outside has the address.
+// isMule reports whether an address belongs to one of the peers on the internet.
 func isMule(a netip.Addr) bool { return a == seedA4 || a == seedB4 }
 
 func (e *muleEnv) serverAt() netip.AddrPort { return netip.AddrPortFrom(track4, donkeyPort) }
 
-// capture leaves a recording for people, when asked to.
+// capture records a pcap file if the environment variable asks for it.
 func (e *muleEnv) capture() {
 	dir := os.Getenv(pcapEnv)
 	if dir == "" {
@@ -148,14 +149,14 @@ func (e *muleEnv) capture() {
 	})
 }
 
-// nodeID is the number of a seed in Kad.
+// nodeID is the Kad ID of a seed.
 func nodeID(i int) (id [16]byte) {
 	rand.NewChaCha8([32]byte{byte(i + 1)}).Read(id[:])
 	return id
 }
 
-// outside starts the clients outside, and waits until the server knows the file if they
-// have it.
+// outside starts the peers on the internet. If they have the file, it waits until the
+// server knows that.
 func (e *muleEnv) outside(have bool) {
 	e.t.Helper()
 	addrs := []netip.Addr{seedA4, seedB4}
@@ -171,7 +172,7 @@ func (e *muleEnv) outside(have bool) {
 	}
 }
 
-// begin starts a client, with the file if it is to have it.
+// begin starts a client, with the file if have is set.
 func (e *muleEnv) begin(m *mule, have bool) {
 	e.t.Helper()
 	if have {
@@ -190,13 +191,13 @@ func (e *muleEnv) begin(m *mule, have bool) {
 	}
 }
 
-// offered waits until so many clients that have the file are at the server.
+// offered waits until n clients with the file are logged in at the server.
 func (e *muleEnv) offered(n int) {
 	e.t.Helper()
 	e.until("those who have the file", func() bool { return e.server.known() >= n })
 }
 
-// launch starts the client of the LAN.
+// launch starts the client in the LAN.
 func (e *muleEnv) launch() {
 	e.t.Helper()
 	m := &mule{
@@ -217,7 +218,7 @@ func (e *muleEnv) launch() {
 	}
 }
 
-// until waits for something that must come.
+// until waits for a condition and ends the test if it does not become true.
 func (e *muleEnv) until(what string, cond func() bool) {
 	e.t.Helper()
 	for end := time.Now().Add(2 * patience); !cond(); time.Sleep(200 * time.Millisecond) {
@@ -234,8 +235,8 @@ func (e *muleEnv) until(what string, cond func() bool) {
 	}
 }
 
-// moved sums the payload by TCP between the LAN and those outside after a time, in the
-// direction of the file.
+// moved sums the TCP payload after a time between the LAN and the peers on the internet,
+// in the direction of the file.
 func (e *muleEnv) moved(after time.Time) (n int) {
 	for _, p := range e.lab.Packets.All(func(p *lab.Packet) bool {
 		if p.Proto != lab.TCP || !p.Out || !p.Time.After(after) {
@@ -251,7 +252,7 @@ func (e *muleEnv) moved(after time.Time) (n int) {
 	return n
 }
 
-// whole tells whether a client has the file.
+// whole reports whether a client has the whole file.
 func (e *muleEnv) whole(m *mule) bool {
 	b, err := os.ReadFile(filepath.Join(m.incoming(), "film.mkv"))
 	return err == nil && sha256.Sum256(b) == e.sum
@@ -268,13 +269,15 @@ func (e *muleEnv) prepare() {
 	e.offered(2)
 }
 
-// fetch has those outside download, where they do.
+// fetch makes the peers on the internet download from the client, in situations with
+// leech.
 func (e *muleEnv) fetch() {
 	e.t.Helper()
 	if !e.s.leech {
 		return
 	}
-	// The wall keeps the client from its server, so those outside are told where it is.
+	// The wall blocks the client's connection to its server. So the peers get the
+	// client's address with the link.
 	link := fmt.Sprintf("%s|sources,%s:%d|/", e.link, lab.WAN4, muleTCP)
 	for _, m := range e.seeds {
 		if err := m.download(link); err != nil {
@@ -298,8 +301,8 @@ func TestMuleWithoutWall(t *testing.T) {
 				first = time.Now()
 				return e.moved(time.Time{}) > blockSize
 			})
-			// On a busy machine aMule 2.3.3 now and then stops reading in the middle of the
-			// file. So it counts that much more comes than with the wall.
+			// On a busy machine aMule 2.3.3 sometimes stops reading in the middle of the
+			// file. So it is enough if much more data comes than with the wall.
 			want := muleSize / 8
 			if s.running && s.hides {
 				want = muleSize / 2
@@ -310,13 +313,15 @@ func TestMuleWithoutWall(t *testing.T) {
 	}
 }
 
-// The lock is longer than for BitTorrent: a node of Kad answers ten questions a minute.
+// The lock time is longer than for BitTorrent: a Kad node answers only ten queries a
+// minute.
 const (
 	muleLock = 20 * time.Second
 	muleHold = 5 * muleLock
 )
 
-// TestMuleWall runs every situation with the wall. What must hold is as for BitTorrent.
+// TestMuleWall runs every situation with the wall. The requirements are those for
+// BitTorrent.
 func TestMuleWall(t *testing.T) {
 	for _, s := range muleSituations {
 		t.Run(s.title(), func(t *testing.T) {
@@ -332,8 +337,8 @@ func TestMuleWall(t *testing.T) {
 			e.fetch()
 			found := e.found(w, first)
 			e.held(w, found)
-			// What a client that ran had asked for may still come, until it asks for more:
-			// three blocks of each of the two.
+			// A client that ran before may still get what it had requested: three blocks
+			// from each of the two peers.
 			most := blockSize
 			if s.running && s.hides {
 				most += 2 * 3 * 180 << 10
@@ -357,8 +362,8 @@ func TestMuleWall(t *testing.T) {
 	}
 }
 
-// starts starts the client, unless it runs, and returns when its first packet to one of
-// those outside came to the router; where it runs already, now.
+// starts starts the client and returns when its first packet to the internet came to the
+// router. If the client runs already, it returns the current time.
 func (e *muleEnv) starts() time.Time {
 	e.t.Helper()
 	if e.s.running {
@@ -408,7 +413,7 @@ func (e *muleEnv) locked(w *lab.Wall) bool {
 	return err == nil && c.Locked && c.Protocol == "edonkey"
 }
 
-// found waits until the client is locked, and returns when that was seen.
+// found waits until the client is locked and returns the time.
 func (e *muleEnv) found(w *lab.Wall, first time.Time) time.Time {
 	e.t.Helper()
 	for ; time.Since(first) < findTime+slack; time.Sleep(50 * time.Millisecond) {
@@ -430,7 +435,7 @@ func (e *muleEnv) found(w *lab.Wall, first time.Time) time.Time {
 	return time.Now()
 }
 
-// held watches the lock for as long as the client is to go on.
+// held watches the lock for muleHold.
 func (e *muleEnv) held(w *lab.Wall, found time.Time) {
 	e.t.Helper()
 	polls, gaps := 0, 0
@@ -447,7 +452,7 @@ func (e *muleEnv) held(w *lab.Wall, found time.Time) {
 	}
 }
 
-// released wants the lock to end within one lock time of the client's end.
+// released checks that the lock ends within one lock time after the client's end.
 func (e *muleEnv) released(w *lab.Wall, ended time.Time) {
 	e.t.Helper()
 	for ; time.Since(ended) < muleLock+slack; time.Sleep(50 * time.Millisecond) {

@@ -16,17 +16,17 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// pcapEnv names a folder in which every situation leaves what passed the router's
-// LAN device, for people.
+// pcapEnv is the environment variable with a folder. Every situation writes a recording
+// of the router's LAN device to it.
 const pcapEnv = "P2PWALL_PCAP"
 
-// all asks for every client in every situation; else each situation is run once,
-// and each client once with its defaults.
+// all runs every client in every situation. Without it each situation is run once, and
+// each client once with its defaults.
 var all = flag.Bool("all", false, "run every client in every situation")
 
 func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "clients", 10)) }
 
-// wallProgram returns the path of the wall's program, built at most once.
+// wallProgram returns the path of the wall's program. It builds the program at most once.
 func wallProgram(t *testing.T) string {
 	t.Helper()
 	bin, err := lab.TestedWall()
@@ -36,7 +36,7 @@ func wallProgram(t *testing.T) string {
 	return bin
 }
 
-// need skips a test where what it needs is missing.
+// need skips a test if something that it needs is missing.
 func need(t *testing.T, k *kind) {
 	t.Helper()
 	programs := []string{
@@ -57,21 +57,21 @@ func need(t *testing.T, k *kind) {
 	}
 }
 
-// env is a situation that runs.
+// env is a running situation.
 type env struct {
 	t       *testing.T
 	s       situation
 	lab     *lab.Lab
-	host    *lab.Host // of the client
+	host    *lab.Host // where the client runs
 	swarm   *swarm
 	servers *servers
 	client  *program
 	users   []*user
-	ended   func() // ends the users and waits for them
+	ended   func() // stops the users and waits for them
 	result  result
 }
 
-// newEnv makes the network, the outside and the users of a situation.
+// newEnv makes the network and the swarm of a situation.
 func newEnv(t *testing.T, s situation) *env {
 	t.Helper()
 	need(t, s.kind)
@@ -103,7 +103,7 @@ func newEnv(t *testing.T, s situation) *env {
 	}
 	e.capture()
 	s.swarm.pieces = 128
-	if s.running { // it is to go on after the wall's start
+	if s.running { // the transfer must still run after the wall's start
 		s.swarm.pieces = 256
 	}
 	dir := t.TempDir()
@@ -116,7 +116,7 @@ func newEnv(t *testing.T, s situation) *env {
 	return e
 }
 
-// use has people at the client's host and at another begin to do things.
+// use starts a user on the client's host and one on another host.
 func (e *env) use() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
@@ -132,7 +132,7 @@ func (e *env) use() {
 	e.t.Cleanup(e.ended)
 }
 
-// capture leaves a recording for people, when asked to.
+// capture records a pcap file if pcapEnv is set.
 func (e *env) capture() {
 	dir := os.Getenv(pcapEnv)
 	if dir == "" {
@@ -175,7 +175,7 @@ func (e *env) options(h *lab.Host, dir string, resume bool) options {
 	return o
 }
 
-// prepare brings the situation to where the wall comes in.
+// prepare does what comes before the start of the wall.
 func (e *env) prepare() {
 	e.t.Helper()
 	switch {
@@ -196,8 +196,8 @@ func (e *env) prepare() {
 	}
 }
 
-// begin starts the client, unless it runs, and returns when its first packet to
-// the swarm came to the router; where it runs already, now.
+// begin starts the client and returns when its first packet to the swarm came to the
+// router. If the client runs already, it returns the current time.
 func (e *env) begin() time.Time {
 	e.t.Helper()
 	if e.s.running {
@@ -218,8 +218,8 @@ func (e *env) begin() time.Time {
 	return first.Time
 }
 
-// have is how many pieces there are where they are to come: with the client, or with
-// those outside who download from it.
+// have is the number of pieces that the downloading side has: the client, or with leech
+// the peers on the internet.
 func (e *env) have() (int, error) {
 	if e.s.swarm.leech {
 		return e.swarm.pieces()
@@ -227,7 +227,7 @@ func (e *env) have() (int, error) {
 	return e.client.pieces()
 }
 
-// pieces waits until there are so many pieces.
+// pieces waits until the downloading side has n pieces.
 func (e *env) pieces(n int) {
 	e.t.Helper()
 	e.until(fmt.Sprintf("%d pieces", n), func() bool {
@@ -239,7 +239,7 @@ func (e *env) pieces(n int) {
 	})
 }
 
-// until waits for something that must come.
+// until waits for a condition and ends the test if it does not become true.
 func (e *env) until(what string, cond func() bool) {
 	e.t.Helper()
 	for end := time.Now().Add(2 * patience); !cond(); time.Sleep(200 * time.Millisecond) {
@@ -255,7 +255,7 @@ func (e *env) until(what string, cond func() bool) {
 	}
 }
 
-// recorded makes sure that the recorder saw everything.
+// recorded checks that the recorder missed no packet.
 func (e *env) recorded() {
 	e.t.Helper()
 	if n := e.lab.Packets.Dropped(); n > 0 {
@@ -263,7 +263,7 @@ func (e *env) recorded() {
 	}
 }
 
-// judgeUsers ends the users; everything they did must have worked.
+// judgeUsers stops the users and checks that all their actions worked.
 func (e *env) judgeUsers() {
 	e.t.Helper()
 	e.ended()

@@ -14,8 +14,8 @@ import (
 //go:embed libtorrent_client.py
 var libtorrentScript []byte
 
-// libtorrent is the library that qBittorrent and Deluge are made with, by itself. The
-// torrents with SSL of Debian 12 are only its own.
+// libtorrent is the library of qBittorrent and Deluge, used directly. In Debian 12 only
+// the library itself supports SSL torrents.
 var libtorrent = &kind{
 	name:    "libtorrent",
 	program: "/usr/bin/python3",

@@ -20,16 +20,17 @@ import (
 )
 
 const (
-	// lineRate is what the line has in these tests, and slowRate what it leaves to packets
-	// with the code point CS1 when it is full: KiB a second. Transmission uses LE by itself.
+	// lineRate is the rate of the line in these tests. slowRate is the share of packets
+	// with the code point CS1 when the line is full. Both are in KiB/s. The tests do not
+	// use LE, because Transmission sets LE by itself.
 	lineRate = 600
 	slowRate = lineRate / 20
-	// beside is how much is downloaded beside the torrent, in bytes.
+	// beside is the size of the download beside the torrent, in bytes.
 	beside = 3 << 20
 )
 
-// slowLine limits what comes from the outside into the LAN, as an owner does who has
-// packets with CS1 get 5 % of a full line.
+// slowLine limits the rate into the LAN. Packets with CS1 get 5 % of a full line, as an
+// owner may configure it.
 func (e *env) slowLine() {
 	e.t.Helper()
 	kbit := func(kib int) string { return strconv.Itoa(kib*8) + "kibit" }
@@ -40,7 +41,7 @@ func (e *env) slowLine() {
 		"class add dev br-lan parent 1:9 classid 1:2 htb rate " + kbit(slowRate) + " ceil " + kbit(lineRate) + " prio 7",
 		"qdisc add dev br-lan parent 1:1 pfifo limit 100",
 		"qdisc add dev br-lan parent 1:2 pfifo limit 100",
-		// The upper six bits of the second octet.
+		// The mask selects the upper six bits of the second octet.
 		"filter add dev br-lan parent 1: protocol ip u32 match ip tos 0x20 0xfc flowid 1:2",
 	} {
 		if _, err := e.lab.Router.Run("tc", strings.Fields(line)...); err != nil {
@@ -49,7 +50,7 @@ func (e *env) slowLine() {
 	}
 }
 
-// download gets so many bytes over the web at the client's own host.
+// download downloads n bytes over HTTP on the client's host.
 func (e *env) download(n int) {
 	e.t.Helper()
 	c := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -65,7 +66,7 @@ func (e *env) download(n int) {
 	}
 }
 
-// startMarking starts the wall with a mode for BitTorrent and more options.
+// startMarking starts the wall with a mode for BitTorrent and further options.
 func (e *env) startMarking(mode string, main map[string]string) *lab.Wall {
 	e.t.Helper()
 	dir, err := os.MkdirTemp("", "wall-")
@@ -95,15 +96,15 @@ func (e *env) startMarking(mode string, main map[string]string) *lab.Wall {
 	return w
 }
 
-// markKinds are the clients of these tests. uTP gives way to other traffic by itself, so
-// that it would prove nothing.
+// markKinds are the clients of these tests. They do not use uTP: it gives way to other
+// traffic by itself, so it would prove nothing.
 var markKinds = []situation{
 	{name: "TCP", kind: transmission, swarm: swarmConfig{tracker: "http"}, opt: func(o *options) { o.by = onlyTCP }},
 	{name: "encrypted", kind: qbittorrent, swarm: swarmConfig{tracker: "http", encrypted: true}, opt: func(o *options) { o.by, o.encrypted = onlyTCP, true }},
 }
 
-// TestMarkedIsSlow: of a full line a torrent that is marked gets a small part, and a download
-// on the same computer the rest. Without marks it is otherwise.
+// TestMarkedIsSlow: on a full line a marked torrent must get a small share and a download
+// on the same computer the rest. Without marks the torrent must get more.
 func TestMarkedIsSlow(t *testing.T) {
 	if _, err := exec.LookPath("tc"); err != nil {
 		t.Skip("needs tc")
@@ -118,7 +119,7 @@ func TestMarkedIsSlow(t *testing.T) {
 				if mode == "mark" {
 					e.until("the client is held", func() bool { return e.locked(w) })
 				}
-				e.pieces(2) // its transfer is going on
+				e.pieces(2) // the transfer runs now
 				from := time.Now()
 				e.download(beside)
 				tcp, udp := e.swarm.moved(e.host, from)
@@ -140,20 +141,20 @@ func TestMarkedIsSlow(t *testing.T) {
 	}
 }
 
-// untouched wants nothing to have been dropped, or sent in another's name.
+// untouched checks that the wall dropped nothing and sent nothing in another host's name.
 func (e *env) untouched(w *lab.Wall) {
 	e.t.Helper()
 	s, err := w.Status()
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	// What answers the router's own questions goes no further.
+	// The wall drops only the answers to its own probes.
 	if c := s.Counters; c["dropped"] > c["answers"] || c["pongs"] != 0 || c["handshakes"] != 0 {
 		e.t.Errorf("counters: %v", c)
 	}
 }
 
-// secondUplink gives the router another line, which has what is marked.
+// secondUplink gives the router a second line and routes marked packets to it.
 func (e *env) secondUplink() {
 	e.t.Helper()
 	r, i := e.lab.Router, e.lab.Inet
@@ -179,7 +180,7 @@ func (e *env) secondUplink() {
 	}
 }
 
-// received is how many bytes came in by a device of the router's.
+// received is the number of bytes received on a device of the router.
 func (e *env) received(dev string) int {
 	e.t.Helper()
 	out, err := e.lab.Router.Run("cat", "/sys/class/net/"+dev+"/statistics/rx_bytes")
@@ -193,8 +194,8 @@ func (e *env) received(dev string) int {
 	return n
 }
 
-// TestMarkedTakesSecondUplink: what is marked leaves by the line that its mark leads to, and
-// a download on the same computer by the other.
+// TestMarkedTakesSecondUplink: marked packets leave by the second line, and a download on
+// the same computer uses the first.
 func TestMarkedTakesSecondUplink(t *testing.T) {
 	for _, s := range markKinds {
 		t.Run(s.name+" "+s.kind.name, func(t *testing.T) {

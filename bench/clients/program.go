@@ -21,10 +21,10 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
-// transport is what a client may move pieces by.
+// transport is a protocol by which a client may transfer pieces.
 type transport string
 
-// The transports; clients without uTP know only TCP, whatever is asked for.
+// The transports. Clients without uTP always use TCP.
 const (
 	anyTransport transport = ""
 	onlyTCP      transport = "tcp"
@@ -32,70 +32,69 @@ const (
 	onlyWebRTC   transport = "webrtc"
 )
 
-// options say how a client is to run. What they leave out is as the client has it
-// when nobody configures it.
+// options say how to run a client. A zero value means the client's default.
 type options struct {
 	ns      *netns.Namespace
 	dir     string         // for its settings and files
 	resolv  string         // resolv.conf of its namespace
-	bind    []netip.Addr   // its addresses; none means all
+	bind    []netip.Addr   // its addresses; empty means all
 	port    uint16         // for peers
-	rpc     uint16         // for its control, on 127.0.0.1
-	node    netip.AddrPort // a node to enter the DHT by; none where it has names for that
+	rpc     uint16         // for its control interface on 127.0.0.1
+	node    netip.AddrPort // the first DHT node, for clients without built-in names
 	torrent *torrent
-	magnet  bool // given the link instead of the file
+	magnet  bool // gets the magnet link instead of the file
 	seed    bool // has the file
-	resume  bool // was told of the torrent in an earlier run
-	upload  int  // KiB a second; 0 is no limit
+	resume  bool // knows the torrent from an earlier run
+	upload  int  // KiB/s; 0 means no limit
 
-	peer netip.AddrPort // it is told of; the zero value is none
+	peer netip.AddrPort // a peer to connect to; the zero value means none
 
-	encrypted bool // refuses what is not encrypted
+	encrypted bool // accepts only encrypted connections
 	noDHT     bool
-	private   bool // tells no peer of others and opens no port of the router's
-	lsd       bool // looks for peers in the LAN, also where that is not the default
+	private   bool // no peer exchange, and no port mapping at the router
+	lsd       bool // searches for peers in the LAN even if that is not the default
 	by        transport
 
-	ca    string // file with the authority of the tracker's certificate
-	proxy proxy  // for everything; the zero value is none
+	ca    string // file with the tracker certificate's authority
+	proxy proxy  // for all traffic; the zero value means none
 	ssl   *sslTorrent
 }
 
-// files is where the client puts what it downloads.
+// files is the folder for downloads.
 func (o *options) files() string { return filepath.Join(o.dir, "files") }
 
 // kind is a real client.
 type kind struct {
 	name    string
 	program string
-	needs   string // another program that has to be there, or ""
+	needs   string // another program that must be installed, or ""
 	current bool   // it runs in currentTree
-	// built makes the program, where there is none to install.
+	// built builds the program. It is nil if the program is installed.
 	built func() (path string, err error)
 	// command writes the settings and returns the arguments.
 	command func(*options) ([]string, error)
-	// add gives it the torrent, once its control answers; nil where the
-	// command does that.
+	// add gives the client the torrent once its control interface answers. It is nil if
+	// the command does that.
 	add func(*program) error
-	// got is how many bytes of pieces it says that it has received.
+	// got returns the number of bytes of pieces that the client reports as received.
 	got func(*program) (int, error)
 }
 
-// program is a client that runs.
+// program is a running client.
 type program struct {
 	kind *kind
 	opt  options
-	http http.Client // reaches its control
+	http http.Client // connects to the control interface
 
 	cmd  *exec.Cmd
 	done chan struct{}
 	log  lab.Output
 }
 
-// patience bounds every wait; it only ends a run that hangs.
+// patience limits every wait. It only ends a run that hangs.
 const patience = 60 * time.Second
 
-// start runs a client and gives it the torrent.
+// start starts a client and gives it the torrent.
 func start(l *lab.Lab, k *kind, o options) (*program, error) {
 	if err := os.MkdirAll(o.files(), 0o755); err != nil {
 		return nil, err
@@ -135,7 +134,7 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 	p.cmd.Dir = o.dir
 	p.cmd.Env = append(os.Environ(), "HOME="+o.dir, "TERM=dumb")
 	if o.ca != "" {
-		// What OpenSSL and Go read, Transmission, and Node.js.
+		// The variables of OpenSSL and Go, of Transmission, and of Node.js.
 		p.cmd.Env = append(p.cmd.Env, "SSL_CERT_FILE="+o.ca, "CURL_CA_BUNDLE="+o.ca, "NODE_EXTRA_CA_CERTS="+o.ca)
 	}
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
@@ -158,8 +157,8 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 	return p, nil
 }
 
-// inNamespace prepares a command whose names are resolved by a resolv.conf of its
-// own. "ip netns exec" gives it mounts of its own.
+// inNamespace prepares a command with its own resolv.conf. "ip netns exec" gives the
+// command its own mounts.
 func inNamespace(ns *netns.Namespace, resolv, name string, args ...string) *exec.Cmd {
 	const script = `mount --bind "$0" /etc/resolv.conf && exec "$@"`
 	cmd := ns.Command("sh", append([]string{"-c", script, resolv, name}, args...)...)
@@ -169,12 +168,12 @@ func inNamespace(ns *netns.Namespace, resolv, name string, args ...string) *exec
 
 func (o *options) torrentFile() string { return filepath.Join(o.dir, "film.torrent") }
 
-// control is where the client is controlled.
+// control is the address of the client's control interface.
 func (p *program) control() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), p.opt.rpc)
 }
 
-// ready waits until the control answers.
+// ready waits until the control interface answers.
 func (p *program) ready() error {
 	var last error
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
@@ -195,7 +194,8 @@ var errNoTorrent = errors.New("it has no torrent")
 
 func (p *program) got() (int, error) { return p.kind.got(p) }
 
-// account asks a client of ours how many bytes of pieces it has received.
+// account asks one of this package's own clients for the number of bytes of pieces
+// received.
 func (p *program) account() (int, error) {
 	resp, err := p.http.Get("http://localhost/")
 	if err != nil {
@@ -212,7 +212,7 @@ func (p *program) account() (int, error) {
 // pieces counts the complete pieces that the client has on disk.
 func (p *program) pieces() (int, error) { return p.opt.torrent.pieces(p.opt.files()) }
 
-// stop ends the client as a user would, and by force when it takes too long.
+// stop ends the client as a user would, and by force if it takes too long.
 func (p *program) stop() {
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	select {

@@ -23,17 +23,17 @@ const (
 	connect = "CONNECT"
 )
 
-// proxy is a server outside through which a client reaches others.
+// proxy is a proxy server on the internet.
 type proxy struct {
 	kind string
 	at   netip.AddrPort
 }
 
-// proxy4 is the address of the proxies, in the internet. They belong to the swarm:
-// only the client uses them.
+// proxy4 is the address of the proxies. They belong to the swarm: only the client uses
+// them.
 var proxy4 = netip.MustParseAddr("198.51.100.88")
 
-// startProxy runs a proxy of a kind. It resolves no names but with those it is given.
+// startProxy starts a proxy. It resolves only the given names.
 func startProxy(l *lab.Lab, kind string, names map[string][]netip.Addr) (proxy, error) {
 	p := proxy{kind, netip.AddrPortFrom(proxy4, map[string]uint16{socks5: 1080, connect: 3128}[kind])}
 	listener, err := l.Inet.ListenTCP(p.at)
@@ -86,7 +86,7 @@ const (
 // The commands of a SOCKS5 client.
 const (
 	socksConnect   = 1
-	socksAssociate = 3 // of UDP
+	socksAssociate = 3 // UDP associate
 )
 
 // serveSOCKS5 serves one connection.
@@ -106,7 +106,7 @@ func serveSOCKS5(c net.Conn, dial dialer, bind func() (*net.UDPConn, error), res
 		at := u.LocalAddr().(*net.UDPAddr).AddrPort()
 		c.Write(appendSOCKS([]byte{5, socksDone, 0}, at))
 		go relayUDP(u, resolve)
-		io.Copy(io.Discard, r) // for as long as the connection stands
+		io.Copy(io.Discard, r) // until the connection ends
 		u.Close()
 		return
 	case command != socksConnect:
@@ -125,7 +125,7 @@ func serveSOCKS5(c net.Conn, dial dialer, bind func() (*net.UDPConn, error), res
 
 var errSOCKS = errors.New("not SOCKS5")
 
-// socksRequest reads a greeting, agrees to no password, and reads the request.
+// socksRequest reads a greeting, chooses "no password", and reads the request.
 func socksRequest(r *bufio.Reader, w io.Writer) (command byte, to string, err error) {
 	head := make([]byte, 2)
 	if _, err := io.ReadFull(r, head); err != nil || head[0] != 5 {
@@ -143,7 +143,7 @@ func socksRequest(r *bufio.Reader, w io.Writer) (command byte, to string, err er
 	return req[1], to, err
 }
 
-// socksAddress reads an address and a port, or a name and a port.
+// socksAddress reads an address or a name, and a port.
 func socksAddress(r interface {
 	io.Reader
 	io.ByteReader
@@ -181,16 +181,17 @@ func socksAddress(r interface {
 	return net.JoinHostPort(host, strconv.Itoa(int(binary.BigEndian.Uint16(b[size:])))), nil
 }
 
-// appendSOCKS appends an address of IPv4 as SOCKS5 writes it.
+// appendSOCKS appends an IPv4 address and port in the form of SOCKS5.
 func appendSOCKS(b []byte, at netip.AddrPort) []byte {
 	b = append(append(b, 1), at.Addr().Unmap().AsSlice()...)
 	return binary.BigEndian.AppendUint16(b, at.Port())
 }
 
-// relayUDP takes the client's datagrams out of their heads (RFC 1928, 7) and puts a head
-// before what comes back, until u is closed. The client is whoever sends first.
+// relayUDP forwards datagrams until u is closed. It removes the header of each client
+// datagram (RFC 1928, section 7) and adds one to each datagram that comes back. The first
+// sender is the client.
 func relayUDP(u *net.UDPConn, resolve func(string) (netip.AddrPort, error)) {
-	const head = 3 // two bytes of nothing, and the number of a fragment
+	const head = 3 // two reserved bytes and the fragment number
 	var client netip.AddrPort
 	buf := make([]byte, 4096)
 	for {
@@ -218,7 +219,7 @@ func relayUDP(u *net.UDPConn, resolve func(string) (netip.AddrPort, error)) {
 	}
 }
 
-// relay copies both ways until one side ends.
+// relay copies in both directions until one side ends.
 func relay(near net.Conn, nearRest io.Reader, far net.Conn) {
 	go func() {
 		io.Copy(far, nearRest)
@@ -228,7 +229,7 @@ func relay(near net.Conn, nearRest io.Reader, far net.Conn) {
 	near.Close()
 }
 
-// httpProxy answers CONNECT, and fetches what is asked for by its whole address.
+// httpProxy answers CONNECT. It also fetches requests with an absolute URL.
 func httpProxy(dial dialer) http.HandlerFunc {
 	fetch := &http.Transport{DialContext: dial, DisableKeepAlives: true}
 	return func(w http.ResponseWriter, r *http.Request) {

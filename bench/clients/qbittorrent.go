@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// qbittorrent enters the DHT by the names of public nodes, which the lab's DNS
-// server answers with its own.
+// qbittorrent enters the DHT through the names of public nodes. The lab's DNS server
+// resolves them to the lab's nodes.
 var qbittorrent = &kind{
 	name:    "qbittorrent",
 	program: "qbittorrent-nox",
@@ -90,7 +90,7 @@ var qbittorrent = &kind{
 			return err
 		}
 		defer resp.Body.Close()
-		// Version 4 says one word, 5.3 counts.
+		// Version 4 answers with one word, 5.3 with a count.
 		text, _ := io.ReadAll(resp.Body)
 		if resp.StatusCode != http.StatusOK || string(text) != "Ok." && !bytes.Contains(text, []byte(`"success_count":1`)) {
 			return fmt.Errorf("%s: %s", resp.Status, text)

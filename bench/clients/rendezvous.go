@@ -8,9 +8,9 @@ import (
 	"golang.org/x/net/websocket"
 )
 
-// rendezvous is the part of a tracker that WebTorrent needs: it tells each peer of the
-// offers of the others, and takes the answers back, as JSON on a WebSocket. It knows
-// one torrent.
+// rendezvous is the part of a tracker that WebTorrent needs. It forwards each peer's
+// offers to the others and their answers back, as JSON over a WebSocket. It knows one
+// torrent.
 type rendezvous struct {
 	mu    sync.Mutex
 	peers map[string]*websocket.Conn
@@ -40,7 +40,7 @@ func (r *rendezvous) serve(c *websocket.Conn) {
 	}
 }
 
-// announce takes an announce, or an answer for another peer.
+// announce handles an announce, or an answer for another peer.
 func (r *rendezvous) announce(c *websocket.Conn, self string, m map[string]any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -13,21 +13,22 @@ import (
 	"time"
 )
 
-// resultsEnv names a file that gets the table of a run with the wall, for
-// "go run ./bench/clients/compare".
+// resultsEnv is the environment variable with a file. A run with the wall writes its
+// table there, for "go run ./bench/clients/compare".
 const resultsEnv = "P2PWALL_RESULTS"
 
-// result is what the wall did in one situation. A time that is negative did not come.
+// result is the wall's result in one situation. A negative time means that the event did
+// not happen.
 type result struct {
 	client, situation string
 	found             time.Duration // from the client's first packet to the swarm
 	bytes             int           // of pieces after the grace
-	gaps, polls       int           // how often it was not locked, of so many looks
+	gaps, polls       int           // how often it was not locked, and number of checks
 	released          time.Duration // from the client's end
 }
 
-// String is a line of the table, fields between bars. It is read by
-// bench/clients/compare.
+// String is a line of the table, with fields between bars. bench/clients/compare reads
+// it.
 func (r result) String() string {
 	after := func(d time.Duration) string {
 		if d < 0 {
@@ -46,7 +47,7 @@ type results struct {
 	all []result
 }
 
-// add notes one, and logs it, also when its test failed.
+// add adds a result and logs it. It is also called when the test failed.
 func (r *results) add(t *testing.T, one result) {
 	t.Helper()
 	t.Log(one)
@@ -55,7 +56,7 @@ func (r *results) add(t *testing.T, one result) {
 	r.all = append(r.all, one)
 }
 
-// show logs the table and leaves it in the file that resultsEnv names.
+// show logs the table and writes it to the file in resultsEnv.
 func (r *results) show(t *testing.T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

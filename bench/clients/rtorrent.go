@@ -81,7 +81,7 @@ var rtorrent = &kind{
 
 var integer = regexp.MustCompile(`<i[48]>(\d+)</i[48]>`)
 
-// scgi makes an XML-RPC call of rTorrent.
+// scgi calls rTorrent's XML-RPC interface.
 func (p *program) scgi(body string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

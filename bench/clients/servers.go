@@ -36,7 +36,7 @@ const (
 	portVoice = 19305
 )
 
-// serverName and trackerName are what the certificate is for.
+// serverName and trackerName are the names in the certificate.
 const (
 	serverName  = "www.example.net"
 	trackerName = "tracker.example.org"
@@ -44,7 +44,7 @@ const (
 
 var certOnce = sync.OnceValues(func() (*lab.Certificate, error) { return lab.NewCertificate(serverName, trackerName) })
 
-// quiet is for servers whose clients come and go as they like.
+// quiet discards the log of servers whose clients often break connections.
 var quiet = log.New(io.Discard, "", 0)
 
 // servers are the ordinary servers, on the addresses server4 and server6.
@@ -74,12 +74,12 @@ func startServers(l *lab.Lab, dir string) (*servers, error) {
 			return nil, err
 		}
 	}
-	// Who logs in gets bytes to download.
+	// Each login receives bytes as a download.
 	s.key, err = l.StartSSHD(dir, "head -c 100000 /dev/zero", netip.AddrPortFrom(server4, portSSH), netip.AddrPortFrom(server6, portSSH))
 	return s, err
 }
 
-// at starts the servers of one address.
+// at starts the servers at one address.
 func (s *servers) at(a netip.Addr) error {
 	web := http.HandlerFunc(serveBytes)
 	for _, port := range []uint16{portHTTP, portTLS} {
@@ -132,7 +132,7 @@ func (zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// serveMail speaks first and says 250 to every line.
+// serveMail sends first and answers every line with 250.
 func serveMail(c net.Conn) {
 	defer c.Close()
 	io.WriteString(c, "220 mail.example.net ESMTP\r\n")
@@ -163,7 +163,7 @@ func (s *servers) udp(at netip.AddrPort, answer func([]byte) []byte) error {
 	return nil
 }
 
-// ntpAnswer is a server's reply (RFC 5905) with the client's time as its origin.
+// ntpAnswer is a server's reply (RFC 5905). Its origin time is the client's time.
 func ntpAnswer(q []byte) []byte {
 	if len(q) != 48 || q[0]&7 != 3 {
 		return nil
@@ -185,7 +185,7 @@ func ntpTime(t time.Time) []byte {
 	return binary.BigEndian.AppendUint32(b, uint32(t.Nanosecond())<<2)
 }
 
-// quic serves the bytes that a stream's first line asks for.
+// quic answers each stream with the number of bytes in the stream's first line.
 func (s *servers) quic(at netip.AddrPort) error {
 	c, err := s.lab.Inet.ListenUDP(at)
 	if err != nil {

@@ -4,7 +4,7 @@ package clients
 
 // newest are the situations of clients that Debian 12 does not have.
 var newest = []situation{
-	// Debian's newest.
+	// Clients from the newest Debian.
 	{name: "defaults", kind: newTransmission, swarm: swarmConfig{tracker: "http"}, nat: true},
 	{name: "defaults", kind: newQBittorrent, swarm: swarmConfig{tracker: "udp"}},
 	{name: "defaults", kind: newAria2, swarm: swarmConfig{tracker: "http"}, more: true},
@@ -23,7 +23,7 @@ var newest = []situation{
 	{name: "seeding", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
 	{name: "SOCKS5", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", proxy: socks5}, opt: noDHT, mute: true, more: true},
 
-	// Clients with WebTorrent, which moves pieces as calls do.
+	// Clients with WebTorrent, which transfers pieces over WebRTC as calls do.
 	{name: "defaults", kind: webtorrent, swarm: swarmConfig{tracker: "http"}, more: true},
 	{name: "defaults", kind: anacrolix, swarm: swarmConfig{tracker: "http"}, more: true},
 	{name: "private tracker", kind: webtorrent, swarm: privateSwarm, opt: private, more: true},

@@ -9,26 +9,26 @@ import (
 
 // situation is one way to run a client.
 type situation struct {
-	name  string // no comma: rTorrent cannot have one in its paths
+	name  string // no comma: rTorrent's paths cannot contain one
 	kind  *kind
 	swarm swarmConfig
 	opt   func(*options)
 
-	nat     bool // the LAN is masqueraded, as on most routers; else it is routed
-	saved   bool // tracker and DHT are gone, the client knows peers from an earlier run
+	nat     bool // the LAN is masqueraded, as on most routers; otherwise routed
+	saved   bool // tracker and DHT are silent; the client knows peers from an earlier run
 	running bool // the wall starts when the transfer already runs
-	lanPeer bool // another host of the LAN has the file
-	// firewall is one on the client's host that lets nothing in that was not asked for.
+	lanPeer bool // another host in the LAN has the file
+	// firewall: the client's host drops unsolicited packets.
 	firewall bool
-	// silent: no question reaches the client, so that the lock may end while it says
-	// nothing. mute: it has nobody to speak to either, as its tracker is cut, so that it
-	// need not be found. Nothing may pass all the same.
+	// silent: no probe reaches the client, so the lock may end while the client is
+	// silent. mute: the client also has nobody to contact, because its tracker is cut. So
+	// it need not be found. Still no piece may pass in either case.
 	silent, mute bool
-	// late: it says nothing by which it is known, so that it has to be found first, and the
-	// two seconds count from then. second: so too, and it is found when it connects again, as
-	// nothing of it can be asked before.
+	// late: nothing that the client sends identifies it, so the wall must find it first.
+	// The two seconds count from then. second: the same, but the wall can probe it only
+	// when it connects again.
 	late, second bool
-	more         bool // only asked for with -all
+	more         bool // runs only with -all
 }
 
 // chosen are the situations to run.
@@ -42,11 +42,10 @@ func chosen() []situation {
 	return out
 }
 
-// situations are run without the wall, when all of them must get the file, and
-// with it.
+// situations run with and without the wall. Without the wall all must get the file.
 var situations = slices.Concat(usual, hidden, newest)
 
-// usual are the situations of Debian 12's clients as people have them.
+// usual are common situations with Debian 12's clients.
 var usual = []situation{
 	{name: "defaults", kind: transmission, swarm: swarmConfig{tracker: "http"}, nat: true},
 	{name: "defaults", kind: qbittorrent, swarm: swarmConfig{tracker: "udp"}},
@@ -81,7 +80,7 @@ var usual = []situation{
 	{name: "LAN peer", kind: transmission, swarm: swarmConfig{tracker: "http"}, opt: func(o *options) { o.lsd = true }, lanPeer: true},
 }
 
-// noNode leaves rTorrent without DHT, which it has only when configured.
+// noNode leaves rTorrent without DHT. rTorrent uses DHT only if it is configured.
 func noNode(o *options)    { o.node = netip.AddrPort{} }
 func encrypted(o *options) { o.encrypted = true }
 func noDHT(o *options)     { o.noDHT = true }

@@ -15,10 +15,10 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// sslTorrent is what a torrent with SSL has, as libtorrent made it: an authority whose
-// certificate is in the torrent's file, and the files with a peer's certificate of
-// that, which all peers may share here. Peers speak TLS, and name the torrent's hash
-// as the server they want.
+// sslTorrent holds the files of an SSL torrent, libtorrent's extension. The certificate
+// of the torrent's authority is in the torrent file. The authority signs the peers'
+// certificate, which all peers share here. Peers use TLS, with the torrent's hash as the
+// server name.
 type sslTorrent struct {
 	authority     []byte
 	cert, key, dh string
@@ -48,8 +48,7 @@ func newSSLTorrent(dir string) (*sslTorrent, error) {
 	)
 }
 
-// ffdhe2048 is a well-known group for Diffie-Hellman (RFC 7919) in the form that
-// OpenSSL reads.
+// ffdhe2048 is a well-known Diffie-Hellman group (RFC 7919) in OpenSSL's format.
 func ffdhe2048() ([]byte, error) {
 	p, ok := new(big.Int).SetString("FFFFFFFFFFFFFFFFADF85458A2BB4A9AAFDC5620273D3CF1"+
 		"D8B9C583CE2D3695A9E13641146433FBCC939DCE249B3EF97D2FE363630C75D8F681B202AEC4617AD3DF1ED5D5FD6561"+

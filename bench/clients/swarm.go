@@ -16,8 +16,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// Addresses of the outside. What belongs to the swarm has addresses that nothing
-// else has, so that its packets are told by them.
+// Addresses on the internet. Only the swarm uses the swarm's addresses, so they identify
+// its packets.
 var (
 	seedA4  = netip.MustParseAddr("198.51.100.10")
 	seedB4  = netip.MustParseAddr("203.0.113.20")
@@ -34,23 +34,23 @@ var (
 )
 
 const (
-	clientPort  = 6890 // where the client is reached by its peers
+	clientPort  = 6890 // the client's port for peers
 	seedPort    = 51413
 	trackerPort = 6969
 	dhtPort     = 6881
 	dhtNodes    = 24
-	// seedRate bounds the seeds' upload, so that no download is over within
-	// the seconds that the wall has: KiB a second, each.
+	// seedRate is the upload limit of each seed in KiB/s. With it no download completes
+	// within the grace.
 	seedRate = 400
 )
 
-// bootNames are the DHT's public entrances, as clients have them built in.
+// bootNames are the names of the DHT's public nodes that clients have built in.
 var bootNames = []string{
 	"dht.transmissionbt.com", "router.bittorrent.com", "router.utorrent.com",
 	"dht.libtorrent.org", "dht.aelitis.com",
 }
 
-// dhtAddrs are the addresses of the DHT's nodes of one family.
+// dhtAddrs are the addresses of the DHT nodes of one family.
 func dhtAddrs(v6 bool) (all []netip.AddrPort) {
 	for i := range dhtNodes {
 		a := lab.Internet4[i%3].Addr().As4()
@@ -66,7 +66,7 @@ func dhtAddrs(v6 bool) (all []netip.AddrPort) {
 	return all
 }
 
-// swarm is the outside of one torrent: seeds, a tracker and a DHT.
+// swarm is everything on the internet for one torrent: seeds, a tracker and a DHT.
 type swarm struct {
 	cfg     swarmConfig
 	lab     *lab.Lab
@@ -79,25 +79,25 @@ type swarm struct {
 	dht     *dht
 	ca      string
 	names   map[string][]netip.Addr
-	proxy   proxy       // the zero value is none
-	ssl     *sslTorrent // nil for the usual
-	running []*program  // the seeds, or who downloads
+	proxy   proxy       // the zero value means none
+	ssl     *sslTorrent // nil for a torrent without SSL
+	running []*program  // the seeds, or with leech the downloaders
 }
 
-// swarmConfig says what of it there is.
+// swarmConfig describes a swarm.
 type swarmConfig struct {
-	v6        bool   // all of it on IPv6, instead of IPv4
+	v6        bool   // IPv6 instead of IPv4
 	tracker   string // "http", "https", "udp", "wss" or "" for none
 	pieces    int
-	encrypted bool   // seeds refuse what is not encrypted
-	private   bool   // the torrent is a private one
+	encrypted bool   // seeds accept only encrypted connections
+	private   bool   // the torrent has the private flag
 	port      uint16 // of the seeds; 0 means seedPort
-	proxy     string // the client reaches everything through one of this kind
-	ssl       bool   // the torrent is one with SSL
-	// leech turns it round: those outside want the file, and come to the
-	// client's port, which the router forwards. They are started last.
+	proxy     string // kind of proxy that the client uses for everything
+	ssl       bool   // SSL torrent
+	// leech reverses the transfer: the peers on the internet want the file and connect to
+	// the client's port, which the router forwards. They start last.
 	leech bool
-	by    transport // what the peers may use
+	by    transport // transport of the peers
 }
 
 func startSwarm(l *lab.Lab, dir string, srv *servers, cfg swarmConfig) (*swarm, error) {
@@ -141,7 +141,7 @@ func startSwarm(l *lab.Lab, dir string, srv *servers, cfg swarmConfig) (*swarm, 
 	s.torrent = newTorrent(cfg.pieces, more, urls...)
 
 	for _, addr := range []netip.Addr{a, b} {
-		// libtorrent binds to the device that has its address.
+		// libtorrent needs a device with this address.
 		prefix := fmt.Sprintf("%s/%d", addr, addr.BitLen())
 		if _, err := l.Inet.Run("ip", "addr", "add", prefix, "dev", lab.HostDev); err != nil {
 			return nil, err
@@ -156,7 +156,7 @@ func startSwarm(l *lab.Lab, dir string, srv *servers, cfg swarmConfig) (*swarm, 
 	for _, n := range bootNames {
 		s.names[n] = []netip.Addr{s.node.Addr()}
 	}
-	// The names of the other family's server are served there too.
+	// The DNS server of the other family answers these names too.
 	for _, at := range []netip.Addr{names4, names6} {
 		if err := l.StartDNS(l.Inet, netip.AddrPortFrom(at, 53), lab.Names{Addrs: s.names, Else: []netip.Addr{server4, server6}}); err != nil {
 			return nil, err
@@ -165,7 +165,7 @@ func startSwarm(l *lab.Lab, dir string, srv *servers, cfg swarmConfig) (*swarm, 
 	var err error
 	known := s.seeds
 	if cfg.leech {
-		known = nil // they are told of the client, and it is not told of them
+		known = nil // the peers are told of the client; the client is not told of them
 	}
 	if s.tracker, err = startTracker(l, at, known, cert); err != nil {
 		return nil, err
@@ -184,8 +184,8 @@ func startSwarm(l *lab.Lab, dir string, srv *servers, cfg swarmConfig) (*swarm, 
 	return s, s.startPeers()
 }
 
-// startPeers runs the two peers outside, and returns when both have the torrent. They
-// have the file, unless they are to download it.
+// startPeers starts the two peers on the internet and returns when both have the torrent.
+// They have the file unless leech is set.
 func (s *swarm) startPeers() error {
 	kinds := []*kind{transmission, qbittorrent}
 	by := s.cfg.by
@@ -195,7 +195,7 @@ func (s *swarm) startPeers() error {
 		kinds, peer = []*kind{libtorrent, libtorrent}, netip.AddrPortFrom(lab.WAN4, clientPort)
 	case s.ssl != nil:
 		kinds = []*kind{libtorrent, libtorrent}
-	case s.cfg.proxy != "": // qBittorrent takes nothing from its own namespace, where the proxy is
+	case s.cfg.proxy != "": // qBittorrent accepts no connection from its own namespace, where the proxy runs
 		kinds = []*kind{transmission, transmission}
 	case s.cfg.tracker == "wss":
 		kinds, by = []*kind{anacrolix, anacrolix}, onlyWebRTC
@@ -229,7 +229,7 @@ func (s *swarm) startPeers() error {
 	return nil
 }
 
-// open waits until a peer has the torrent and takes connections from outside its
+// open waits until a peer has the torrent and accepts connections from outside its
 // namespace.
 func (s *swarm) open(at netip.AddrPort, p *program) error {
 	var last error
@@ -251,7 +251,7 @@ func (s *swarm) open(at netip.AddrPort, p *program) error {
 	return fmt.Errorf("the peer at %s did not become ready: %w", at, last)
 }
 
-// addrs are the addresses of the swarm, those of the seeds first.
+// addrs are the addresses of the swarm, the seeds' first.
 func (s *swarm) addrs() []netip.Addr {
 	all := []netip.Addr{s.seeds[0].Addr(), s.seeds[1].Addr(), track4, track6, proxy4}
 	for _, n := range s.dht.nodes {
@@ -262,7 +262,7 @@ func (s *swarm) addrs() []netip.Addr {
 
 func (s *swarm) isSwarm(a netip.Addr) bool { return slices.Contains(s.addrs(), a) }
 
-// isPeer tells whether pieces come from an address, or go there.
+// isPeer reports whether pieces come from an address or go to it.
 func (s *swarm) isPeer(a netip.Addr) bool {
 	// libtorrent and WebRTC also use the host's first address.
 	return s.isSeed(a) || a == s.proxy.at.Addr() || a == s.lab.Inet.Addr4 || a == s.lab.Inet.Addr6
@@ -272,14 +272,14 @@ func (s *swarm) isSeed(a netip.Addr) bool {
 	return a == s.seeds[0].Addr() || a == s.seeds[1].Addr()
 }
 
-// silence has tracker and DHT nodes answer nobody: what a client finds after that,
-// it knew before. The seeds go on.
+// silence makes the tracker and the DHT nodes ignore all requests. A client then knows
+// only peers from before. The seeds continue.
 func (s *swarm) silence() {
 	s.tracker.silent.Store(true)
 	s.dht.silent.Store(true)
 }
 
-// asked is the first packet after a moment that a host sent to the swarm.
+// asked is a host's first packet to the swarm after a moment.
 func (s *swarm) asked(h *lab.Host, after lab.Moment) (first lab.Packet, ok bool) {
 	all := s.lab.Packets.All(func(p *lab.Packet) bool {
 		return p.At > after && !p.WAN && !p.Out && p.MAC == h.MAC && s.isSwarm(p.Dst.Addr())
@@ -290,15 +290,14 @@ func (s *swarm) asked(h *lab.Host, after lab.Moment) (first lab.Packet, ok bool)
 	return all[0], true
 }
 
-// moved sums the payload that the router passed from the peers to a host after a
-// time, or from the host to them where it is they who download: TCP, and UDP but for
-// the DHT's datagrams, which are dictionaries.
+// moved sums the payload after a time that the router passed from the peers to a host, or
+// with leech from the host to the peers. It counts TCP, and UDP without DHT datagrams.
 func (s *swarm) moved(h *lab.Host, after time.Time) (tcp, udp int) {
 	for _, p := range s.lab.Packets.All(func(p *lab.Packet) bool {
 		switch {
 		case !p.Out || !p.Time.After(after):
 			return false
-		case s.cfg.leech: // behind NAT: only the client has to do with them
+		case s.cfg.leech: // behind NAT; only the client talks to the peers
 			return p.WAN && s.isPeer(p.Dst.Addr())
 		}
 		return !p.WAN && s.isPeer(p.Src.Addr()) && (p.Dst.Addr() == h.Addr4 || p.Dst.Addr() == h.Addr6)
@@ -313,13 +312,14 @@ func (s *swarm) moved(h *lab.Host, after time.Time) (tcp, udp int) {
 	return tcp, udp
 }
 
-// ofDHT tells whether a datagram is a dictionary, as those of the DHT are, also from a SOCKS5
-// proxy: behind the address of who sent it.
+// ofDHT reports whether a datagram is a bencoded dictionary, as DHT datagrams are. A
+// datagram from a SOCKS5 proxy has a header with the sender's address before the
+// dictionary.
 func ofDHT(head *[16]byte) bool {
 	return head[0] == 'd' || [4]byte(head[:4]) == [4]byte{0, 0, 0, 1} && head[10] == 'd'
 }
 
-// around is the first packet that went to a seed though there is a proxy.
+// around is the first packet that went directly to a seed although there is a proxy.
 func (s *swarm) around(h *lab.Host) (p lab.Packet, ok bool) {
 	all := s.lab.Packets.All(func(p *lab.Packet) bool {
 		return s.proxy.at.IsValid() && p.MAC == h.MAC && s.isSeed(p.Dst.Addr())
@@ -330,7 +330,7 @@ func (s *swarm) around(h *lab.Host) (p lab.Packet, ok bool) {
 	return all[0], true
 }
 
-// pieces is how many pieces the one of those outside has that has the most.
+// pieces is the highest number of pieces that one of the peers has.
 func (s *swarm) pieces() (int, error) {
 	most := 0
 	for _, p := range s.running {

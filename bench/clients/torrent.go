@@ -15,14 +15,14 @@ import (
 	"path/filepath"
 )
 
-// pieceSize is the unit in which a client checks what it got; blockSize the one in
-// which peers send it.
+// pieceSize is the unit in which a client verifies data. blockSize is the unit in which
+// peers send it.
 const (
 	pieceSize = 64 << 10
 	blockSize = 16 << 10
 )
 
-// torrent is one file of random bytes and what names it.
+// torrent is one file of random bytes and its metadata.
 type torrent struct {
 	name     string
 	content  []byte
@@ -31,8 +31,8 @@ type torrent struct {
 	trackers []string
 }
 
-// newTorrent makes a torrent of so many pieces. more are other entries of the info
-// dictionary, or nil.
+// newTorrent makes a torrent with a number of pieces. more are further entries of the
+// info dictionary, or nil.
 func newTorrent(pieces int, more map[string]any, trackers ...string) *torrent {
 	t := &torrent{name: "film.mkv", content: make([]byte, pieces*pieceSize), trackers: trackers}
 	rand.NewChaCha8([32]byte{1}).Read(t.content)
@@ -50,7 +50,7 @@ func newTorrent(pieces int, more map[string]any, trackers ...string) *torrent {
 	return t
 }
 
-// file is the content of the .torrent file. The info dictionary is put in as it is.
+// file is the content of the .torrent file. It contains the info dictionary unchanged.
 func (t *torrent) file() []byte {
 	b := []byte("d")
 	if len(t.trackers) > 0 {
@@ -67,7 +67,7 @@ func (t *torrent) file() []byte {
 
 func (t *torrent) hexHash() string { return hex.EncodeToString(t.hash[:]) }
 
-// magnet is the link that leaves everything else to be asked of peers.
+// magnet is the magnet link. The client must get everything else from peers.
 func (t *torrent) magnet() string {
 	s := "magnet:?xt=urn:btih:" + t.hexHash() + "&dn=" + url.QueryEscape(t.name)
 	for _, u := range t.trackers {
@@ -76,13 +76,13 @@ func (t *torrent) magnet() string {
 	return s
 }
 
-// seed writes the content into a folder.
+// seed writes the content to a folder.
 func (t *torrent) seed(dir string) error {
 	return os.WriteFile(filepath.Join(dir, t.name), t.content, 0o644)
 }
 
-// pieces counts the pieces in a folder that are complete. Clients give unfinished
-// files another name.
+// pieces counts the complete pieces in a folder. Clients use another name for an
+// unfinished file.
 func (t *torrent) pieces(dir string) (int, error) {
 	best := 0
 	for _, suffix := range []string{"", ".part", ".!qB"} {

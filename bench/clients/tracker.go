@@ -18,14 +18,14 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// announceInterval is what the tracker asks its clients for, as common trackers do.
+// announceInterval is the tracker's announce interval in seconds, a common value.
 const announceInterval = 1800
 
-// tracker is a small BitTorrent tracker, HTTP and UDP on one port. It knows one
-// torrent, whatever it is asked for: the seeds it was given and whoever announced
-// itself.
+// tracker is a small BitTorrent tracker, HTTP and UDP on one port. It knows one torrent
+// and answers every request with that torrent's peers: the given seeds and all clients
+// that announced themselves.
 type tracker struct {
-	// silent makes it answer nobody.
+	// silent makes it ignore all requests.
 	silent atomic.Bool
 
 	web rendezvous
@@ -34,8 +34,7 @@ type tracker struct {
 	peers []netip.AddrPort
 }
 
-// startTracker listens on an address of the internet, with TLS where it has a
-// certificate.
+// startTracker listens on an internet address, with TLS if there is a certificate.
 func startTracker(l *lab.Lab, at netip.AddrPort, seeds []netip.AddrPort, cert *lab.Certificate) (*tracker, error) {
 	t := &tracker{peers: slices.Clone(seeds)}
 	tcp, err := l.Inet.ListenTCP(at)
@@ -59,7 +58,7 @@ func startTracker(l *lab.Lab, at netip.AddrPort, seeds []netip.AddrPort, cert *l
 	return t, nil
 }
 
-// announce notes who asks, and returns the other peers of its address family.
+// announce adds a peer and returns the other peers of its address family.
 func (t *tracker) announce(from netip.Addr, port uint16, stopped bool) (peers []byte, n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -77,7 +76,7 @@ func (t *tracker) announce(from netip.Addr, port uint16, stopped bool) (peers []
 	return peers, n
 }
 
-// appendPeer writes an address in the compact form: 6 or 18 octets.
+// appendPeer appends an address in the compact form: 6 or 18 octets.
 func appendPeer(b []byte, p netip.AddrPort) []byte {
 	return binary.BigEndian.AppendUint16(append(b, p.Addr().AsSlice()...), p.Port())
 }

@@ -19,11 +19,11 @@ var transmission = &kind{
 		s := map[string]any{
 			"rpc-port": o.rpc, "rpc-bind-address": "127.0.0.1", "rpc-whitelist-enabled": false,
 			"peer-port": o.port, "download-dir": o.files(),
-			"cache-size-mb": 0, // what has come is on disk
+			"cache-size-mb": 0, // received data is on disk at once
 			"lpd-enabled":   o.lsd,
 		}
 		if len(o.bind) > 0 {
-			// What is not asked for: it would take the port on all addresses.
+			// Without a value Transmission would take the port on all addresses.
 			s["bind-address-ipv4"], s["bind-address-ipv6"] = "127.0.0.1", "::1"
 		}
 		for _, a := range o.bind {
@@ -86,7 +86,7 @@ var transmission = &kind{
 	},
 }
 
-// transmission makes a call of Transmission's RPC. The first try learns the session.
+// transmission calls Transmission's RPC. The first attempt returns the session ID.
 func (p *program) transmission(method string, arg, reply any) error {
 	body, err := json.Marshal(map[string]any{"method": method, "arguments": arg})
 	if err != nil {

@@ -17,11 +17,10 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
-// The clients of today are those of a newer suite of Debian. Their programs and
-// libraries are unpacked into a folder, nothing is installed there, and they run with
-// that as their root.
+// The newest clients come from a newer Debian suite. Their programs and libraries are
+// unpacked into a folder and run with that folder as their root. Nothing is installed.
 
-// currentSuite is the suite, currentPackages and mulePackages what is wanted of it.
+// currentSuite is the suite. currentPackages and mulePackages are the packages.
 const (
 	currentSuite    = "unstable"
 	currentPackages = "transmission-daemon,qbittorrent-nox,rtorrent,aria2,libc-bin"
@@ -46,8 +45,8 @@ var (
 // currentTree returns the folder.
 var currentTree = sync.OnceValues(func() (string, error) { return treeOf(currentPackages) })
 
-// treeOf returns the folder with the packages, and makes it when it is missing: in the
-// user's cache, for all checkouts, in half a minute. To have newer clients, remove it.
+// treeOf returns the folder with the packages. If it is missing, treeOf makes it in half
+// a minute, in the user's cache for all checkouts. Remove it to get newer clients.
 func treeOf(packages string) (string, error) {
 	cache, unlock, err := lab.Cache("clients")
 	if err != nil {
@@ -62,8 +61,7 @@ func treeOf(packages string) (string, error) {
 	return root, makeTree(root, packages)
 }
 
-// makeTree unpacks the clients and what they need, from where this machine has its
-// Debian packages.
+// makeTree unpacks the clients and their dependencies from this machine's Debian mirror.
 func makeTree(root, packages string) error {
 	out, err := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian", "Component: main").Output()
 	mirror, _, _ := strings.Cut(string(out), "\n")
@@ -79,7 +77,7 @@ func makeTree(root, packages string) error {
 		return err
 	}
 	args := []string{"--quiet", "--variant=extract", "--include=" + packages}
-	// A machine that takes lists which are no longer current says so to its apt.
+	// If this machine's apt accepts outdated lists, mmdebstrap's apt must too.
 	out, err = exec.Command("apt-config", "dump", "Acquire::Check-Valid-Until").Output()
 	if err != nil {
 		return fmt.Errorf("apt-config: %w", err)
@@ -115,9 +113,9 @@ func makeTree(root, packages string) error {
 	return nil
 }
 
-// inTree prepares a command whose root is a tree. It sees of the rest the devices,
-// the processes, and one folder with everything that it is told of. The mounts are its
-// own ("ip netns exec" gives it such), so that they end with it.
+// inTree prepares a command with a tree as its root. It also sees the devices, the
+// processes, and one folder with all its files. "ip netns exec" gives the command its own
+// mounts, so they end with it.
 func inTree(ns *netns.Namespace, root, folder, resolv, name string, args ...string) *exec.Cmd {
 	const script = `set -e
 root=$0 folder=$1 resolv=$2

@@ -10,11 +10,11 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// TestTunnels: the router is a gateway of a VPN, and the client's host under way reaches
-// it by a tunnel, which has no hardware addresses. The client is found by the address
-// within the tunnel, gets no more pieces, and is released after its end; what else its
-// user does goes on. A device of WireGuard is one of wireguard-go where the kernel's module
-// is missing: for the wall they are alike.
+// TestTunnels: the router is a VPN gateway. The client's host is away from home and
+// reaches it through a tunnel without hardware addresses. The wall must find the client
+// by its address in the tunnel, stop its pieces, and release it after its end. The user's
+// other traffic must continue. WireGuard runs as wireguard-go, because the kernel module
+// may be missing. To the wall both look the same.
 func TestTunnels(t *testing.T) {
 	for _, x := range []struct {
 		tunnel string
@@ -60,7 +60,7 @@ func TestTunnels(t *testing.T) {
 					if len(all) > 0 {
 						first = all[0]
 					}
-					return len(all) > 0 || wall && e.locked(w) // nothing need have left
+					return len(all) > 0 || wall && e.locked(w) // a locked client need not send anything out
 				})
 				if !wall {
 					e.pieces(e.swarm.torrent.total())
@@ -94,7 +94,7 @@ func TestTunnels(t *testing.T) {
 	}
 }
 
-// fromHost tells whether a packet comes from the client's host.
+// fromHost reports whether a packet comes from the client's host.
 func (e *env) fromHost(p *lab.Packet) bool {
 	return p.Src.Addr() == e.host.Addr4 || p.Src.Addr() == e.host.Addr6
 }

@@ -23,9 +23,9 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// user is somebody at a LAN host who does ordinary things, and counts what does
-// not work. What fails is tried once more, as programs do: a busy machine makes
-// one fail now and then, a wall that is wrong makes both.
+// user is a person at a LAN host who does ordinary things. It counts failures. Each
+// failed action is repeated once, as programs do: on a busy machine one attempt may fail,
+// but behind a wrong wall both fail.
 type user struct {
 	host    *lab.Host
 	servers *servers
@@ -36,17 +36,17 @@ type user struct {
 	errs     []string
 }
 
-// habit is one thing that a user does again and again.
+// habit is something that a user does again and again.
 type habit struct {
 	name  string
 	pause time.Duration // from the end of one to the next
 	do    func(u *user, ctx context.Context, v6 bool) error
 }
 
-// long is the habit of a connection that stays.
+// long is the habit with one lasting connection.
 const long = "long"
 
-// useTimeout bounds one thing.
+// useTimeout limits one action.
 const useTimeout = 20 * time.Second
 
 var habits = []habit{
@@ -66,8 +66,8 @@ func newUser(h *lab.Host, s *servers, resolv string) *user {
 	return &user{host: h, servers: s, resolv: resolv, attempts: map[string]int{}}
 }
 
-// run does all of it at the same time until ctx ends, IPv4 and IPv6 by turns, and
-// then finishes what it began, so that nothing counts as failed because of the end.
+// run performs all habits side by side until ctx ends, IPv4 and IPv6 in turn. It then
+// finishes the actions that have begun, so that the end causes no failure.
 func (u *user) run(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, h := range habits {
@@ -88,10 +88,10 @@ func (u *user) run(ctx context.Context) {
 	all.Wait()
 }
 
-// once does one thing once.
+// once performs one action.
 func (u *user) once(ctx context.Context, h habit, v6 bool) error {
 	c, cancel := context.WithTimeout(context.Background(), useTimeout)
-	if h.name == long { // it ends with the situation
+	if h.name == long { // it lasts as long as the situation
 		cancel()
 		c, cancel = context.WithCancel(ctx)
 	}
@@ -108,14 +108,14 @@ func (u *user) count(name string, err error) {
 	}
 }
 
-// failed returns what did not work, as text.
+// failed returns the failures as text.
 func (u *user) failed() []string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return append([]string(nil), u.errs...)
 }
 
-// idle returns the habits that were not followed even once.
+// idle returns the habits without any attempt.
 func (u *user) idle() (names []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -127,7 +127,7 @@ func (u *user) idle() (names []string) {
 	return names
 }
 
-// did says how often each thing was done.
+// did returns the number of attempts of each habit.
 func (u *user) did() string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -158,7 +158,7 @@ func (u *user) dial(ctx context.Context, network string, to netip.AddrPort) (net
 	return c, nil
 }
 
-// web downloads something on a connection of its own.
+// web downloads something on a new connection.
 func (u *user) web(ctx context.Context, scheme string, v6 bool) error {
 	port := uint16(portHTTP)
 	if scheme == "https" {
@@ -204,7 +204,7 @@ func (u *user) program(ctx context.Context, name string, args ...string) ([]byte
 	return out.Bytes(), nil
 }
 
-// curl downloads as people do: by name.
+// curl downloads by name, as people do.
 func (u *user) curl(ctx context.Context, v6 bool) error {
 	family := "-4"
 	if v6 {
@@ -247,7 +247,7 @@ func (u *user) mail(ctx context.Context, v6 bool) error {
 	return nil
 }
 
-// ask sends one datagram and waits for one.
+// ask sends one datagram and waits for one answer.
 func (u *user) ask(ctx context.Context, to netip.AddrPort, b []byte) ([]byte, error) {
 	c, err := u.dial(ctx, "udp", to)
 	if err != nil {
@@ -286,7 +286,7 @@ func (u *user) ntp(ctx context.Context, v6 bool) error {
 	return err
 }
 
-// quic is a whole connection with a download on a stream.
+// quic downloads something on a stream of a new QUIC connection.
 func (u *user) quic(ctx context.Context, v6 bool) error {
 	local := pick(v6, u.host.Addr4, u.host.Addr6)
 	c, err := u.host.ListenUDP(netip.AddrPortFrom(local, 0))
@@ -327,8 +327,8 @@ func (u *user) call(ctx context.Context, v6 bool) error {
 	return call(c, 200)
 }
 
-// long is a connection that was there before any lock and lives until ctx ends:
-// requests on one TLS connection.
+// long makes requests on one TLS connection, which exists before any lock and lasts until
+// ctx ends.
 func (u *user) long(ctx context.Context, v6 bool) error {
 	c, err := u.dial(context.Background(), "tcp", netip.AddrPortFrom(pick(v6, server4, server6), portTLS))
 	if err != nil {

@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// A call as a browser makes it, as far as somebody sees it who has no keys: ICE
-// checks by STUN in both directions, a DTLS handshake, and then a voice packet
-// every 20 ms from either side (RFC 5764 tells the three by their first octet).
+// A browser's call, as an observer without keys sees it: ICE checks by STUN in both
+// directions, a DTLS handshake, and then a voice packet every 20 ms from each side. RFC
+// 5764 tells the three apart by their first octet.
 
 const (
 	stunRequest = 0x0001
@@ -32,7 +32,7 @@ const (
 	attrFingerprint = 0x8028
 )
 
-// stun makes a message with the attributes given, integrity and fingerprint.
+// stun makes a message with the given attributes, integrity and fingerprint.
 func stun(kind uint16, tid []byte, attrs ...[]byte) []byte {
 	be := binary.BigEndian
 	b := be.AppendUint16(nil, kind)
@@ -70,7 +70,7 @@ func check() []byte {
 	)
 }
 
-// dtls makes a record of a handshake's, or of another kind, of so many octets.
+// dtls makes a DTLS record with a body.
 func dtls(kind byte, seq byte, body []byte) []byte {
 	b := []byte{kind, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, seq}
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(body))), body...)
@@ -98,7 +98,7 @@ func srtp(seq uint16) []byte {
 	return append(b, sound...)
 }
 
-// voiceAnswer is the far end of a call.
+// voiceAnswer is the other side of a call.
 func voiceAnswer(b []byte) []byte {
 	switch {
 	case len(b) >= 20 && b[0] == 0 && b[1] == 1:
@@ -114,8 +114,8 @@ func voiceAnswer(b []byte) []byte {
 	return nil
 }
 
-// call is the near end: a conversation of so many voice packets, none of which
-// may be missing its counterpart.
+// call is the host's side of a call with a number of voice packets. Each must be answered
+// by one.
 func call(c net.Conn, packets int) error {
 	buf := make([]byte, 2048)
 	ask := func(what string, b []byte) ([]byte, error) {

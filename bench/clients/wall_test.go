@@ -12,26 +12,26 @@ import (
 )
 
 const (
-	// grace is what the wall has until a client gets no more pieces, and
-	// findTime until it says who it is; both from the client's first packet to
-	// the swarm, or the wall's start when the client was first.
+	// grace is the time after which no more pieces may come. findTime is the time within
+	// which the wall must report the client. Both count from the client's first packet to
+	// the swarm, or from the wall's start if the client ran before.
 	grace    = 2 * time.Second
 	findTime = 10 * time.Second
-	// againTime is the same for a client that has to connect again, which libtorrent does
-	// after a minute, and aria2 after two.
+	// againTime replaces findTime for a client that must connect again first. libtorrent
+	// does that after a minute, aria2 after two.
 	againTime = 150 * time.Second
 
-	// Transmission answers nobody in its first eight seconds, in which it looks
-	// for a router that forwards ports.
+	// Transmission answers nobody in its first eight seconds, while it searches for a
+	// router that maps ports.
 	timelock = 10 * time.Second
-	// holdTime is how long the client goes on before it is ended.
+	// holdTime is how long the client runs before the test ends it.
 	holdTime = 10 * timelock
-	// slack is for a busy machine.
+	// slack is extra time for a busy machine.
 	slack = 2 * time.Second
 )
 
-// TestWithoutWall shows that every situation can fail: without the wall the client
-// gets the file, and most of it after the seconds that the wall has.
+// TestWithoutWall shows that every situation can fail: without the wall the client gets
+// the file, and a large part of it after the grace.
 func TestWithoutWall(t *testing.T) {
 	for _, s := range chosen() {
 		t.Run(s.name+" "+s.kind.name, func(t *testing.T) {
@@ -87,14 +87,14 @@ func TestWall(t *testing.T) {
 	}
 }
 
-// startWall starts the wall with a short lock.
+// startWall starts the wall with a short lock time.
 func (e *env) startWall() *lab.Wall {
 	return e.startWallWith(map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds()))})
 }
 
 func (e *env) startWallWith(main map[string]string) *lab.Wall {
 	e.t.Helper()
-	// A folder of the test's name is too long a path for the control socket.
+	// A path with the test's name would be too long for the control socket.
 	dir, err := os.MkdirTemp("", "wall-")
 	if err != nil {
 		e.t.Fatal(err)
@@ -116,14 +116,14 @@ func (e *env) startWallWith(main map[string]string) *lab.Wall {
 	return w
 }
 
-// locked tells whether the wall holds the client's host for BitTorrent.
+// locked reports whether the client's host is locked for BitTorrent.
 func (e *env) locked(w *lab.Wall) bool {
 	c, err := w.Client(e.host)
 	return err == nil && c.Locked && c.Protocol == "bittorrent"
 }
 
-// found waits until the wall has locked the client, and returns when. That may have
-// been before the client's own control answered.
+// found waits until the wall has locked the client, and returns the time. This may be
+// before the client's control interface answered.
 func (e *env) found(w *lab.Wall, first time.Time) time.Time {
 	e.t.Helper()
 	within := findTime
@@ -155,10 +155,11 @@ func (e *env) found(w *lab.Wall, first time.Time) time.Time {
 	return time.Now()
 }
 
-// account is what the client says it has received, and what it has on disk.
+// account returns the number of bytes that the client reports and the number of pieces on
+// disk.
 func (e *env) account() (bytes, pieces int) {
 	e.t.Helper()
-	// A client that is busy with what it cannot reach answers late.
+	// A client that waits for unreachable peers may answer late.
 	bytes, err := e.client.got()
 	if err != nil {
 		e.t.Logf("the client's account: %v", err)
@@ -169,8 +170,8 @@ func (e *env) account() (bytes, pieces int) {
 	return bytes, pieces
 }
 
-// held watches the lock for as long as the client is to go on. In the situation
-// with a peer in the LAN the file must be complete before that is over.
+// held watches the lock for holdTime. With a peer in the LAN the file must be complete by
+// the end of that time.
 func (e *env) held(w *lab.Wall, found time.Time) {
 	e.t.Helper()
 	r := &e.result
@@ -197,14 +198,14 @@ func (e *env) held(w *lab.Wall, found time.Time) {
 	}
 }
 
-// about tells whether an event is about the client's host.
+// about reports whether an event is about the client's host.
 func (e *env) about(ev lab.Event) bool {
 	return ev.MAC == e.host.MACText() || ev.Client == e.host.Addr4.String() || ev.Client == e.host.Addr6.String()
 }
 
-// nothing wants no piece from outside after the grace: on the wire less than a
-// block, in the client's account and on disk nothing new. With a peer in the LAN
-// the file is complete, and only the wire says from where it is not.
+// nothing checks that no piece came from the internet after the grace: less than a block
+// on the wire and in the client's account, and no new piece on disk. With a peer in the
+// LAN the file must be complete, so only the packets on the wire count.
 func (e *env) nothing(after time.Time, account, pieces int) {
 	e.t.Helper()
 	tcp, udp := e.swarm.moved(e.host, after)
@@ -220,7 +221,7 @@ func (e *env) nothing(after time.Time, account, pieces int) {
 		}
 		return
 	}
-	// Of what came within the grace, a block may be written late.
+	// A block that came within the grace may be counted late.
 	if now-account >= blockSize {
 		e.t.Errorf("the client says it got %d bytes after the first seconds", now-account)
 	}
@@ -229,7 +230,7 @@ func (e *env) nothing(after time.Time, account, pieces int) {
 	}
 }
 
-// released wants the lock to end within one lock time of the client's end.
+// released checks that the lock ends within one lock time after the client's end.
 func (e *env) released(w *lab.Wall, ended time.Time) {
 	e.t.Helper()
 	if e.result.found < 0 {

@@ -15,7 +15,7 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// webtorrent is WebTorrent of npm in Node.js, where WebRTC is libdatachannel's.
+// webtorrent is npm's WebTorrent in Node.js, with libdatachannel for WebRTC.
 var webtorrent = &kind{
 	name:    "webtorrent",
 	program: "node",
@@ -41,8 +41,8 @@ var webtorrent = &kind{
 	got: (*program).account,
 }
 
-// webtorrentFolder has the script and what it needs of npm. It is made when it is
-// missing, in the cache.
+// webtorrentFolder has the script and its npm packages. It is made in the cache if it is
+// missing.
 var webtorrentFolder = sync.OnceValues(func() (string, error) {
 	h := sha256.New()
 	texts := map[string][]byte{}
@@ -63,7 +63,8 @@ var webtorrentFolder = sync.OnceValues(func() (string, error) {
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
-	// Made beside it and renamed, so that what is there is whole.
+	// The folder is made under another name and then renamed, so that it is always
+	// complete.
 	work, err := os.MkdirTemp(cache, "new-")
 	if err != nil {
 		return "", err

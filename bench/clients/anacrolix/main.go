@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Command anacrolix is a BitTorrent client that is the library anacrolix/torrent and
-// nothing else: settings, a torrent, and its account of it on a port of 127.0.0.1. It
-// is a module of its own, so that the library is no part of the wall's.
+// Command anacrolix is a small BitTorrent client with the library anacrolix/torrent. It
+// downloads one torrent and reports the bytes received on a port of 127.0.0.1. It has its
+// own module, so that the wall's module does not need the library.
 package main
 
 import (
@@ -21,15 +21,15 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// config is what the one argument, a JSON file, says.
+// config is the content of the JSON file that the one argument names.
 type config struct {
 	Torrent, Files string
 	Seed           bool
-	RPC            int // port of the account
+	RPC            int // port of the report
 	Port           int // for peers
 	Bind           []string
-	Node           string // of the DHT
-	Upload         int    // bytes a second; 0 is no limit
+	Node           string // a DHT node
+	Upload         int    // bytes/s; 0 means no limit
 
 	NoDHT, Private, Encrypted, NoTCP, NoUTP, NoWebRTC bool
 }
@@ -79,7 +79,7 @@ func run() error {
 	}
 }
 
-// client are the library's settings.
+// client returns the library's settings.
 func (c *config) client() *torrent.ClientConfig {
 	s := torrent.NewDefaultClientConfig()
 	s.DataDir, s.Seed, s.ListenPort = c.Files, true, c.Port

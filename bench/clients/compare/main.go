@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Command compare puts the tables of several runs of bench/clients side by side, as a
-// table for people: two programs, chosen by P2PWALL_BIN, or two revisions.
+// Command compare joins the tables of several runs of bench/clients in one table, to
+// compare two programs (P2PWALL_BIN) or two revisions.
 //
 //	P2PWALL_RESULTS=a.txt P2PWALL_BIN=old go test -run TestWall ./bench/clients -all
 //	P2PWALL_RESULTS=b.txt P2PWALL_BIN=new go test -run TestWall ./bench/clients -all
@@ -37,8 +37,8 @@ func main() {
 	fmt.Print(compare(names, texts))
 }
 
-// compare makes one row for each client in each situation. A cell has the four
-// figures of one run; "-" means that this run did not have it.
+// compare makes one row for each client in each situation. A cell has the four figures of
+// one run. "-" means that this run has no such row.
 func compare(names, texts []string) string {
 	cells := map[string][]string{}
 	for i, text := range texts {
@@ -63,7 +63,7 @@ func compare(names, texts []string) string {
 	return b.String()
 }
 
-// table reads the rows of a run: by situation and client, its figures.
+// table reads the rows of a run. The key is situation and client, the value the figures.
 func table(text string) map[string]string {
 	rows := map[string]string{}
 	for line := range strings.Lines(text) {

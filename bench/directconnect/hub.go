@@ -10,14 +10,14 @@ import (
 	"sync"
 )
 
-// hub is a small hub of NMDC: it lets everybody in, tells who is there, and passes on searches,
-// results and invitations. It has no chat and no rights.
+// hub is a small NMDC hub. It accepts everybody, sends the user list, and forwards
+// searches, results and connection requests. It has no chat and no access rights.
 type hub struct {
 	mu    sync.Mutex
-	users map[string]*user // by nick
+	users map[string]*user // the key is the nick
 }
 
-// user is one that is in the hub.
+// user is a user in the hub.
 type user struct {
 	nick, info string
 	mu         sync.Mutex
@@ -30,7 +30,7 @@ func (u *user) send(format string, args ...any) {
 	fmt.Fprintf(u.conn, format+"|", args...)
 }
 
-// serve takes users until l is closed.
+// serve accepts users until l is closed.
 func (h *hub) serve(l net.Listener) {
 	h.users = map[string]*user{}
 	for {
@@ -42,7 +42,7 @@ func (h *hub) serve(l net.Listener) {
 	}
 }
 
-// here are the users that have said who they are, but not the one.
+// here returns the users that have sent their info, except one.
 func (h *hub) here(but *user) (out []*user) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -54,7 +54,7 @@ func (h *hub) here(but *user) (out []*user) {
 	return out
 }
 
-// named is the user with that nick, or nil.
+// named returns the user with that nick, or nil.
 func (h *hub) named(nick string) *user {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -85,7 +85,7 @@ func (h *hub) talk(c net.Conn) {
 	}
 }
 
-// command deals with a command of a user.
+// command handles a user's command.
 func (h *hub) command(u *user, line string) {
 	word, rest, _ := strings.Cut(line, " ")
 	first, more, _ := strings.Cut(rest, " ")
@@ -119,7 +119,7 @@ func (h *hub) command(u *user, line string) {
 		for _, o := range h.here(u) {
 			o.send("%s", line)
 		}
-	case "$SR": // the last part says for whom it is
+	case "$SR": // the last part is the receiver's nick
 		i := strings.LastIndexByte(line, 5)
 		if i < 0 {
 			return

@@ -25,18 +25,18 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
-// options say how a client is to run.
+// options say how to run a client.
 type options struct {
 	ns     *netns.Namespace
 	dir    string // for its settings and files
 	nick   string
 	hubs   []string   // addresses, such as adc://198.51.100.10:1511
-	bind   netip.Addr // its own address, if it is to use that one alone
-	seen   netip.Addr // what others reach it by, where it is active
-	port   uint16     // where it listens, and by TLS at the next; 0 when it is passive
-	rpc    uint16     // for its control, on 127.0.0.1
-	upload int        // KiB a second; 0 is no limit
-	clear  bool       // it takes and makes no connections by TLS
+	bind   netip.Addr // the only address to use, if valid
+	seen   netip.Addr // the address that others connect to, if the client is active
+	port   uint16     // listening port; TLS uses the next one; 0 means passive
+	rpc    uint16     // for its control interface on 127.0.0.1
+	upload int        // KiB/s; 0 means no limit
+	clear  bool       // no TLS between clients
 }
 
 func (o *options) share() string { return filepath.Join(o.dir, "share") }
@@ -47,13 +47,13 @@ type kind struct {
 	name, program string
 	// command writes the settings and returns the program and its arguments.
 	command func(*options) (args []string, err error)
-	// enter has it go to its hubs, once it is ready for that.
+	// enter makes the client connect to its hubs. It fails while the client is not ready.
 	enter func(*program) error
-	// fetch has it download the file. It is called again until something comes.
+	// fetch makes the client download the file. It is called again until data comes.
 	fetch func(*program) error
 }
 
-// program is a client that runs.
+// program is a running client.
 type program struct {
 	kind  *kind
 	opt   options
@@ -65,7 +65,7 @@ type program struct {
 	asked bool
 }
 
-// patience bounds every wait; it only ends a run that hangs.
+// patience limits every wait. It only ends a run that hangs.
 const patience = 60 * time.Second
 
 func start(l *lab.Lab, k *kind, o options) (*program, error) {
@@ -116,7 +116,7 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 
 func (p *program) say(s string) { io.WriteString(p.input, s) }
 
-// stop ends the client and what it has started.
+// stop ends the client and its child processes.
 func (p *program) stop() {
 	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
 	select {
@@ -127,7 +127,7 @@ func (p *program) stop() {
 	}
 }
 
-// have is how much there is on disk of what it downloads, in bytes.
+// have is the number of bytes on disk of the largest download.
 func (p *program) have() (n int64) {
 	for _, dir := range []string{p.opt.files(), filepath.Join(p.opt.dir, "inc")} {
 		filepath.Walk(dir, func(_ string, info os.FileInfo, err error) error {
@@ -135,7 +135,7 @@ func (p *program) have() (n int64) {
 				return nil
 			}
 			if st, ok := info.Sys().(*syscall.Stat_t); ok {
-				n = max(n, min(st.Blocks*512, info.Size())) // it may have its whole length at once
+				n = max(n, min(st.Blocks*512, info.Size())) // a new file may have its full size at once
 			}
 			return nil
 		})
@@ -143,11 +143,11 @@ func (p *program) have() (n int64) {
 	return n
 }
 
-// What is transferred. Who has it is named other.
+// The file to transfer. The user who has it is named "other".
 const (
 	fileName = "film.mkv"
 	fileSize = 8 << 20
-	// fileRoot is the root of its tree of hashes, as ncdc says.
+	// fileRoot is the root of the file's hash tree, as ncdc shows it.
 	fileRoot = "K6BVF7OJBWTSR5VID44FFMAEMQGMTO7DERXKWQA"
 )
 
@@ -157,7 +157,7 @@ func content() []byte {
 	return b
 }
 
-// eiskalt is EiskaltDC++'s program without a window.
+// eiskalt is EiskaltDC++'s daemon.
 var eiskalt = &kind{
 	name: "EiskaltDC++", program: "eiskaltdcpp-daemon",
 	command: func(o *options) ([]string, error) {
@@ -225,7 +225,7 @@ var eiskalt = &kind{
 	},
 }
 
-// call has EiskaltDC++ do something.
+// call calls a method of EiskaltDC++'s JSON-RPC interface.
 func (p *program) call(method string, params any) error {
 	b, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
 	if err != nil {
@@ -246,7 +246,7 @@ func (p *program) call(method string, params any) error {
 	return nil
 }
 
-// ncdc is a client for terminals; script gives it one.
+// ncdc is a client for terminals. The program script gives it a terminal.
 var ncdc = &kind{
 	name: "ncdc", program: "ncdc",
 	command: func(o *options) ([]string, error) {
@@ -274,13 +274,14 @@ var ncdc = &kind{
 			lines = append(lines, fmt.Sprintf("/open lab%d %s", i, h))
 		}
 		for _, line := range lines {
-			time.Sleep(300 * time.Millisecond) // as somebody types
+			time.Sleep(300 * time.Millisecond) // like a person who types
 			p.say(line + "\r")
 		}
 		return nil
 	},
 	fetch: func(p *program) error {
-		// The list of whoever has it opens in a tab of its own; d takes what is chosen there.
+		// The other user's file list opens in its own tab. There d downloads the selected
+		// entry.
 		p.say("\x1b2\x15/browse other\r")
 		time.Sleep(1500 * time.Millisecond)
 		p.say("\x1b3")

@@ -21,21 +21,22 @@ func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "directconnect", 4)) }
 type situation struct {
 	name    string
 	kind    *kind
-	hub     string // its protocol
-	hubs    int    // at so many addresses; 0 is one
-	active  bool   // others can reach it: its port is forwarded
-	seed    bool   // it has the file, and somebody outside downloads it
-	clear   bool   // without TLS between clients
+	hub     string // the hub's protocol
+	hubs    int    // number of hubs, each at its own address; 0 means 1
+	active  bool   // the router forwards the client's port
+	seed    bool   // the client has the file, and a peer on the internet downloads it
+	clear   bool   // no TLS between clients
 	running bool   // the wall starts when the transfer already runs
-	// mute: nothing tells who it is. It need not be found, but nothing may pass.
+	// mute: nothing shows what the client is. It need not be found, but no data may pass.
 	mute bool
-	// late: it says nothing until it asks for the next part of the file, and nothing to its hub
-	// for a minute. So less than a part may pass, and it is found when it speaks to its hub.
+	// late: the client sends nothing until it requests the next part of the file, and
+	// nothing to its hub for a minute. So less than one part may pass. The wall finds the
+	// client when it sends something to its hub.
 	late bool
-	more bool // only asked for with -all
+	more bool // runs only with -all
 }
 
-// all asks for every situation; else a few are run.
+// all runs every situation. Without it only a few are run.
 var all = flag.Bool("all", false, "run every situation")
 
 func chosen() (out []situation) {
@@ -69,10 +70,10 @@ const (
 	otherPort  = 7412
 	adcPort    = 1511
 	nmdcPort   = 4111
-	rate       = 400 // KiB a second
+	rate       = 400 // KiB/s
 
-	// grace is what the wall has until no more of the file comes, findTime until it says who
-	// it is.
+	// grace is the time after which no more data of the file may come. findTime is the
+	// time within which the wall must report the client.
 	grace    = 2 * time.Second
 	findTime = 10 * time.Second
 	lateTime = 90 * time.Second
@@ -84,10 +85,10 @@ const (
 
 var (
 	hubAddrs = []netip.Addr{netip.MustParseAddr("198.51.100.10"), netip.MustParseAddr("203.0.113.200")}
-	other4   = netip.MustParseAddr("192.0.2.77") // of who has the file, or wants it
+	other4   = netip.MustParseAddr("192.0.2.77") // the other user's address
 )
 
-// env is a situation that runs.
+// env is a running situation.
 type env struct {
 	t             *testing.T
 	s             situation
@@ -119,7 +120,7 @@ func newEnv(t *testing.T, s situation) *env {
 	if err := l.Firewall(); err != nil {
 		t.Fatal(err)
 	}
-	if s.active { // and the one by TLS
+	if s.active { // the port for TLS must be forwarded too
 		for _, table := range [][]string{
 			{"-t", "nat", "-A", "PREROUTING", "-i", lab.WANDev, "-p", "tcp", "--dport", fmt.Sprint(clientPort + 1), "-j", "DNAT", "--to-destination", e.host.Addr4.String()},
 			{"-I", "FORWARD", "-i", lab.WANDev, "-p", "tcp", "-d", e.host.Addr4.String(), "--dport", fmt.Sprint(clientPort + 1), "-j", "ACCEPT"},
@@ -149,7 +150,7 @@ func newEnv(t *testing.T, s situation) *env {
 	return e
 }
 
-// capture leaves a recording for people, in the folder that P2PWALL_PCAP names.
+// capture records a pcap file in the folder P2PWALL_PCAP, if that is set.
 func (e *env) capture() {
 	dir := os.Getenv("P2PWALL_PCAP")
 	if dir == "" {
@@ -215,7 +216,7 @@ func (e *env) hub() {
 	}
 }
 
-// uhub starts a hub of ADC.
+// uhub starts an ADC hub.
 func (e *env) uhub(file, conf string, at netip.Addr) {
 	e.t.Helper()
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
@@ -239,7 +240,7 @@ func (e *env) uhub(file, conf string, at netip.Addr) {
 	})
 }
 
-// launch starts the client of the LAN.
+// launch starts the client in the LAN.
 func (e *env) launch() {
 	e.t.Helper()
 	o := e.options("client", e.host)
@@ -257,7 +258,7 @@ func (e *env) launch() {
 	e.client = p
 }
 
-// taker is who downloads.
+// taker is the program that downloads.
 func (e *env) taker() *program {
 	if e.s.seed {
 		return e.other
@@ -265,7 +266,8 @@ func (e *env) taker() *program {
 	return e.client
 }
 
-// fetch has the file downloaded, and returns when the condition holds or the time is over.
+// fetch makes the taker download the file. It returns when the condition is true or the
+// time is over.
 func (e *env) fetch(during time.Duration, until func() bool) bool {
 	e.t.Helper()
 	next := time.Now()
@@ -292,7 +294,7 @@ func (e *env) until(what string, cond func() bool) {
 	}
 }
 
-// logs shows what the programs said, when a test has failed.
+// logs shows the programs' output after a failed test.
 func (e *env) logs() {
 	if !e.t.Failed() {
 		return
@@ -304,7 +306,7 @@ func (e *env) logs() {
 	}
 }
 
-// moved is how many bytes passed between the client and the other one after a moment.
+// moved is the number of bytes after a time between the client and the other user.
 func (e *env) moved(after time.Time) (n int) {
 	e.lab.Packets.All(func(p *lab.Packet) bool {
 		if p.Out && p.Proto == lab.TCP && p.Time.After(after) && (p.Src.Addr() == other4 || p.Dst.Addr() == other4) {
@@ -315,7 +317,7 @@ func (e *env) moved(after time.Time) (n int) {
 	return n
 }
 
-// first is when the client's first packet to a hub came to the router.
+// first is the time when the client's first packet to a hub came to the router.
 func (e *env) first(since lab.Moment) (first time.Time) {
 	e.until("the client's first packet", func() bool {
 		found := e.lab.Packets.All(func(p *lab.Packet) bool {
@@ -406,7 +408,7 @@ func (e *env) wall() *lab.Wall {
 	return w
 }
 
-// found waits until the wall has locked the client, and returns when.
+// found waits until the wall has locked the client and returns the time.
 func (e *env) found(w *lab.Wall, begin time.Time) time.Time {
 	e.t.Helper()
 	limit := findTime
@@ -434,7 +436,7 @@ func (e *env) found(w *lab.Wall, begin time.Time) time.Time {
 	return time.Now()
 }
 
-// held watches the lock while the file is asked for again and again.
+// held watches the lock for holdTime while the taker requests the file again and again.
 func (e *env) held(w *lab.Wall, found time.Time) {
 	e.t.Helper()
 	polls, gaps := 0, 0
@@ -450,7 +452,7 @@ func (e *env) held(w *lab.Wall, found time.Time) {
 	}
 }
 
-// released waits until the host is let go, within one lock time.
+// released checks that the lock ends within one lock time.
 func (e *env) released(w *lab.Wall, stopped time.Time) {
 	e.t.Helper()
 	for ; time.Since(stopped) < timelock+2*slack; time.Sleep(100 * time.Millisecond) {

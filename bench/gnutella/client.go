@@ -22,11 +22,11 @@ import (
 
 const (
 	port     = 6346
-	head     = 23 // bytes of a message's header
+	head     = 23 // bytes of a message header
 	ping     = 0
 	pong     = 1
 	fileSize = 16 << 20
-	// Programs ask for a part of so many bytes at a time; it takes so long.
+	// Programs request parts of partSize bytes. The peer takes partTime for each.
 	partSize = 512 << 10
 	partTime = time.Second
 	path     = "/uri-res/N2R?urn:sha1:LXIP2A72T5H3BU3GRUMZFYNU3OYDK6FI"
@@ -36,24 +36,24 @@ const (
 type client struct {
 	host  *lab.Host
 	peers []netip.AddrPort
-	// g2: it looks for others by G2, and knows no other messages by UDP.
+	// g2: the client uses G2 and no other messages over UDP.
 	g2 bool
-	// quiet: it opens nothing any more, and only answers.
+	// quiet: the client opens no more connections and only answers.
 	quiet atomic.Bool
 
 	got      atomic.Int64 // bytes of the file
-	sessions atomic.Int64 // handshakes that were answered
-	asked    atomic.Int64 // questions that it answered
+	sessions atomic.Int64 // handshakes that a peer accepted
+	asked    atomic.Int64 // probes and requests that it answered
 }
 
-// message is one of Gnutella by UDP, with that number.
+// message is a Gnutella message over UDP with the given ID.
 func message(guid []byte, kind byte, body []byte) []byte {
 	b := append(append([]byte(nil), guid...), kind, 1, 0)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(body)))
 	return append(b, body...)
 }
 
-// run has the client do all it does until ctx ends.
+// run runs the client until ctx ends.
 func (c *client) run(ctx context.Context) error {
 	u, err := c.host.ListenUDP(netip.AddrPortFrom(netip.Addr{}, port))
 	if err != nil {
@@ -90,7 +90,7 @@ func (c *client) run(ctx context.Context) error {
 	}
 }
 
-// search asks somebody whether he is there.
+// search returns a ping of Gnutella or G2.
 func (c *client) search(i uint16) []byte {
 	if c.g2 {
 		return append(binary.BigEndian.AppendUint16([]byte("GND\x02"), i), 1, 1, 8, 'P', 'I')
@@ -136,7 +136,7 @@ func (c *client) answerTCP(l net.Listener) {
 	}
 }
 
-// session opens a session, and closes it when it is there.
+// session opens a session and closes it after the peer's answer.
 func (c *client) session(ctx context.Context, to netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -156,8 +156,8 @@ func (c *client) session(ctx context.Context, to netip.AddrPort) {
 	}
 }
 
-// download gets parts of the file from somebody, one after the other on one connection, as such
-// programs do.
+// download requests parts of the file from a peer, one after the other on one connection,
+// as real programs do.
 func (c *client) download(ctx context.Context, from netip.AddrPort) {
 	t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return c.host.Dial(ctx, "tcp", netip.AddrPort{}, from)
@@ -199,7 +199,8 @@ func (c counted) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// peer serves at an address outside: it answers pings, takes sessions and has the file.
+// peer is a server at an internet address. It answers pings, accepts sessions and has the
+// file.
 func peer(h *lab.Host, at netip.AddrPort) (stop func(), err error) {
 	u, err := h.ListenUDP(at)
 	if err != nil {

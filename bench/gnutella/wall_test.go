@@ -22,7 +22,7 @@ const (
 	patience = 60 * time.Second
 )
 
-// situations are the two networks, and a client that was there before the wall.
+// situations are the two networks, and a client that ran before the wall.
 var situations = []struct {
 	name        string
 	g2, running bool
@@ -105,8 +105,8 @@ func TestWithoutWall(t *testing.T) {
 	}
 }
 
-// TestWall has nothing of the file come after two seconds, and the client held for as long as it
-// runs, also when it only answers.
+// TestWall checks that no data of the file comes after the grace, and that the lock holds
+// while the client runs, even if it only answers.
 func TestWall(t *testing.T) {
 	for _, s := range situations {
 		t.Run(s.name, func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestWall(t *testing.T) {
 	}
 }
 
-// held wants the lock for so long.
+// held checks that the lock holds for a time.
 func (e *env) held(locked func() bool, d time.Duration) {
 	e.t.Helper()
 	polls, gaps := 0, 0

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Package netns is how tests and the lab have network namespaces: named ones that are
-// entered for a moment, and one of its own for a test, with the programs that are run
-// in it.
+// Package netns manages network namespaces for tests and the lab: named ones, in which
+// functions and commands run, and an unnamed one for a single test and its programs.
 package netns
 
 import (
@@ -20,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dir is where iproute2 keeps the handles of named namespaces.
+// Dir is the folder where iproute2 keeps the handles of named namespaces.
 const Dir = "/var/run/netns"
 
 // Namespace is a named network namespace.
@@ -38,16 +37,16 @@ func Open(name string) (*Namespace, error) {
 	return &Namespace{Name: name, file: f}, nil
 }
 
-// Close gives up the handle; what is in the namespace goes on.
+// Close closes the handle. The namespace and its contents remain.
 func (n *Namespace) Close() error { return n.file.Close() }
 
-// Do runs fn on a thread that is in the namespace. Sockets that fn makes belong
-// to the namespace for good; fn must not start goroutines that make some.
+// Do runs fn on a thread in the namespace. Sockets that fn makes stay in the namespace.
+// fn must not start goroutines that make sockets.
 func (n *Namespace) Do(fn func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		var err error
-		defer func() { done <- err }() // also when fn ends the goroutine, as a test may
+		defer func() { done <- err }() // also if fn ends the goroutine, as t.Fatal does
 		runtime.LockOSThread()
 		home, err := os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
 		if err != nil {
@@ -61,8 +60,8 @@ func (n *Namespace) Do(fn func() error) error {
 			return
 		}
 		err = fn()
-		// When the way back fails the goroutine stays locked, and the
-		// runtime ends the thread together with the goroutine.
+		// If the switch back fails, the goroutine stays locked to the thread. The runtime
+		// then ends both together.
 		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
 			runtime.UnlockOSThread()
 		}
@@ -73,11 +72,11 @@ func (n *Namespace) Do(fn func() error) error {
 // Pending is a TCP connection whose SYN was sent.
 type Pending struct {
 	file   *os.File
-	Remote netip.AddrPort // whom it is to reach
+	Remote netip.AddrPort // the address to connect to
 }
 
-// StartTCP sends the SYN of a connection to an address and does not wait for the
-// answer. The local address may be the zero value.
+// StartTCP sends the SYN of a connection and does not wait for the answer. The local
+// address may be the zero value.
 func (n *Namespace) StartTCP(local, remote netip.AddrPort) (*Pending, error) {
 	family := unix.AF_INET6
 	if remote.Addr().Is4() {
@@ -116,8 +115,7 @@ func sockaddr(a netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 }
 
-// Wait returns the connection when it is established. When ctx ends first the
-// attempt is given up.
+// Wait returns the connection when it is established. It gives up when ctx ends.
 func (p *Pending) Wait(ctx context.Context) (net.Conn, error) {
 	defer p.file.Close()
 	raw, err := p.file.SyscallConn()
@@ -170,7 +168,8 @@ func (n *Namespace) Dial(ctx context.Context, network string, local, remote neti
 	return c, err
 }
 
-// Connects reports whether a TCP connection to an address comes about.
+// Connects reports whether a TCP connection to an address can be established within a
+// time.
 func (n *Namespace) Connects(to netip.AddrPort, patience time.Duration) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -181,7 +180,8 @@ func (n *Namespace) Connects(to netip.AddrPort, patience time.Duration) bool {
 	return err == nil
 }
 
-// ListenTCP listens in the namespace; the zero address means all, IPv4 and IPv6.
+// ListenTCP listens in the namespace. The zero address means all addresses, IPv4 and
+// IPv6.
 func (n *Namespace) ListenTCP(local netip.AddrPort) (*net.TCPListener, error) {
 	var l net.Listener
 	err := n.Do(func() (err error) {
@@ -196,7 +196,7 @@ func (n *Namespace) ListenTCP(local netip.AddrPort) (*net.TCPListener, error) {
 	return l.(*net.TCPListener), nil
 }
 
-// ListenUDP opens a UDP socket in the namespace; the zero address means all,
+// ListenUDP opens a UDP socket in the namespace. The zero address means all addresses,
 // IPv4 and IPv6.
 func (n *Namespace) ListenUDP(local netip.AddrPort) (*net.UDPConn, error) {
 	var c net.PacketConn
@@ -218,27 +218,26 @@ func listenAddr(a netip.AddrPort) string {
 	return a.String()
 }
 
-// Command prepares a command that runs in the namespace. "ip netns exec" becomes
-// the command itself, so signals sent to the process reach it.
+// Command prepares a command in the namespace. The process of "ip netns exec" becomes the
+// command, so signals reach it.
 func (n *Namespace) Command(name string, arg ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", n.Name, name}, arg...)...)
 }
 
-// Run runs a command in the namespace and returns what it printed; the error
-// holds that too, and what the command complained of.
+// Run runs a command in the namespace and returns its output. An error contains the
+// output and the error output.
 func (n *Namespace) Run(name string, arg ...string) (string, error) {
 	var out, complaints strings.Builder
 	cmd := n.Command(name, arg...)
-	cmd.Stdout, cmd.Stderr = &out, &complaints // apart: what is listed stays in whole lines
+	cmd.Stdout, cmd.Stderr = &out, &complaints // separate, so that error messages do not split the lines of a list
 	if err := cmd.Run(); err != nil {
 		return out.String(), fmt.Errorf("%s: %s %s: %w: %s", n.Name, name, strings.Join(arg, " "), err, strings.TrimSpace(out.String()+complaints.String()))
 	}
 	return out.String(), nil
 }
 
-// Sysctl sets a kernel parameter of the namespace, named by its path below
-// /proc/sys. That a parameter does not exist is not an error: the kernel was
-// built without it.
+// Sysctl sets kernel parameters of the namespace. The keys are paths below /proc/sys. A
+// missing parameter is no error: the kernel was built without it.
 func (n *Namespace) Sysctl(values map[string]string) error {
 	return n.Do(func() error {
 		for path, v := range values {
@@ -251,7 +250,7 @@ func (n *Namespace) Sysctl(values map[string]string) error {
 	})
 }
 
-// IPBatch runs several ip commands in the namespace with one process.
+// IPBatch runs several ip commands in the namespace in one process.
 func (n *Namespace) IPBatch(lines ...string) error {
 	cmd := exec.Command("ip", "-netns", n.Name, "-batch", "-")
 	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// EachIPTables runs a test once with the iptables that is nft within, and once with
-// the legacy one, each in a namespace of its own.
+// EachIPTables runs a test once with the nft variant of iptables and once with the legacy
+// one, each in its own namespace.
 func EachIPTables(t *testing.T, f func(t *testing.T, flavour string)) {
 	for _, flavour := range []string{"nft", "legacy"} {
 		t.Run(flavour, func(t *testing.T) {
@@ -24,7 +24,7 @@ func EachIPTables(t *testing.T, f func(t *testing.T, flavour string)) {
 	}
 }
 
-// UseIPTables puts iptables of one flavour first in PATH: "nft" or "legacy".
+// UseIPTables puts one variant of iptables first in PATH: "nft" or "legacy".
 func UseIPTables(t *testing.T, flavour string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -45,8 +45,8 @@ func UseIPTables(t *testing.T, flavour string) {
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 }
 
-// Rules is everything that rules are made of in the thread's namespace: what
-// iptables, ip6tables and nft list, without counters.
+// Rules lists all rules in the thread's namespace: iptables, ip6tables and nft. iptables
+// counters are left out.
 func Rules(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
@@ -65,11 +65,11 @@ func Rules(t *testing.T) string {
 	return b.String() + Run(t, "", "nft", "list", "ruleset")
 }
 
-// QueueStatement matches what a kernel without nft's queue cannot load.
+// QueueStatement matches the statement that a kernel without nft's queue cannot load.
 var QueueStatement = regexp.MustCompile(`queue num [0-9]+( bypass)?`)
 
-// Loadable returns an nft text that this kernel can load: without queue statements
-// when it has none.
+// Loadable returns an nft text that this kernel can load. It removes queue statements if
+// the kernel does not support them.
 func Loadable(text string) string {
 	if _, err := Try("table inet try {\nchain c {\nqueue num 1 bypass\n}\n}\n", "nft", "-c", "-f", "-"); err == nil {
 		return text

@@ -12,17 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Enter puts the test's goroutine into a network namespace of its own, with loopback
-// up. The namespace has no name: it ends with the thread and the sockets in it. The
-// thread is never handed back to the runtime.
+// Enter moves the test's goroutine into its own network namespace, with loopback up. The
+// namespace has no name: it ends with the thread and its sockets. The thread does not go
+// back to the runtime.
 //
-// Programs that the test runs are in it too. Goroutines and subtests that the test
-// starts are outside; sockets may be handed to them.
+// Programs that the test runs are in the namespace too. Goroutines and subtests that the
+// test starts are not, but they may use its sockets.
 func Enter(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
-		// An emulated CPU runs the other tests only: qemu's user mode has no
-		// netfilter sockets.
+		// On an emulated CPU only the other tests run: qemu's user mode has no netfilter
+		// sockets.
 		t.Skip("-short: no tests of the kernel")
 	}
 	if os.Geteuid() != 0 {
@@ -35,8 +35,8 @@ func Enter(t *testing.T) {
 	Run(t, "", "ip", "link", "set", "lo", "up")
 }
 
-// Current returns the thread's namespace as a file, which keeps it alive until the
-// test's end.
+// Current returns the thread's namespace as a file. The open file keeps the namespace
+// until the end of the test.
 func Current(t *testing.T) *os.File {
 	t.Helper()
 	f, err := os.Open("/proc/thread-self/ns/net")
@@ -47,7 +47,7 @@ func Current(t *testing.T) *os.File {
 	return f
 }
 
-// Switch moves the thread, which Enter has locked, to another namespace.
+// Switch moves the thread, which Enter locked, to another namespace.
 func Switch(t *testing.T, f *os.File) {
 	t.Helper()
 	if err := unix.Setns(int(f.Fd()), unix.CLONE_NEWNET); err != nil {
@@ -65,9 +65,9 @@ func Need(t *testing.T, programs ...string) {
 	}
 }
 
-// Run runs a program in the thread's namespace with a text as its input, and returns
-// what it prints. The test ends when the program fails, and is skipped when there is
-// none.
+// Run runs a program in the thread's namespace with a text as input and returns its
+// output. If the program fails, the test ends. If it is not installed, the test is
+// skipped.
 func Run(t *testing.T, input, name string, args ...string) string {
 	t.Helper()
 	Need(t, name)
@@ -78,8 +78,8 @@ func Run(t *testing.T, input, name string, args ...string) string {
 	return out
 }
 
-// Try is Run for a program that may fail. What the program complains of comes back
-// only then: between the lines of a list, it would break them.
+// Try is Run for a program that may fail. The error output is returned only after a
+// failure: otherwise it would split the lines of a list.
 func Try(input, name string, args ...string) (string, error) {
 	var out, complaints strings.Builder
 	c := exec.Command(name, args...)

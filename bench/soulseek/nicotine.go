@@ -14,8 +14,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// nicotine is Nicotine+ without a window. Debian 12 has none, but runs that of Debian 13,
-// which is unpacked into a folder.
+// nicotine is Nicotine+ without a window. Debian 12's version has no such mode, but
+// Debian 13's runs on Debian 12. Its package is unpacked into a folder.
 var nicotine = &kind{name: "Nicotine+", command: nicotineCommand, needs: []string{"/usr/bin/python3", "apt-get", "dpkg-deb"}}
 
 const nicotineSuite = "trixie"
@@ -37,7 +37,8 @@ func nicotineCommand(o *options) (*exec.Cmd, error) {
 	if o.rate > 0 {
 		limit = "primary"
 	}
-	// What is not here is as the program has it, but for the port: nobody here opens one.
+	// All other settings keep their defaults, except upnp: no router in the lab opens a
+	// port.
 	settings := fmt.Sprintf(`[server]
 server = ('%s', %d)
 login = %s
@@ -74,8 +75,8 @@ debugmodes = ['connection', 'transfer']
 	return cmd, nil
 }
 
-// nicotineTree returns the folder with the program, and makes it when it is missing: in
-// the user's cache, for all checkouts.
+// nicotineTree returns the folder with the program. If it is missing, nicotineTree makes
+// it in the user's cache, for all checkouts.
 var nicotineTree = sync.OnceValues(func() (string, error) {
 	cache, unlock, err := lab.Cache("soulseek")
 	if err != nil {
@@ -91,7 +92,7 @@ var nicotineTree = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(work)
-	// From where this machine has its Debian packages.
+	// The package comes from this machine's Debian mirror.
 	out, err := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian", "Component: main").Output()
 	mirror, _, _ := strings.Cut(string(out), "\n")
 	if err != nil || mirror == "" {

@@ -15,24 +15,24 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
-// The shared file, and its folder as others see it.
+// The shared file, and the name of its folder for other users.
 const (
 	fileName   = "film.mp3"
 	folderName = "Music"
 )
 
-// options say how a program is to run.
+// options say how to run a program.
 type options struct {
 	ns     *netns.Namespace
 	dir    string         // for its settings and files
-	user   string         // its name on the network
-	server netip.AddrPort // where it logs in
-	port   uint16         // where it listens
-	device string         // the only one that it uses, or ""
-	rate   int            // KiB a second that it uploads; 0 is no limit
-	share  int            // bytes of the file that it shares; 0 is no file
-	from   string         // whose file it wants; "" is nobody's
-	size   int            // bytes of that
+	user   string         // its user name
+	server netip.AddrPort // the server's address
+	port   uint16         // its listening port
+	device string         // the only network device to use, or ""
+	rate   int            // upload limit in KiB/s; 0 means no limit
+	share  int            // size in bytes of the file to share; 0 means no file
+	from   string         // the user to download the file from; "" means no download
+	size   int            // size of that file in bytes
 }
 
 func (o *options) shared() string   { return filepath.Join(o.dir, "share") }
@@ -46,7 +46,7 @@ type kind struct {
 	needs   []string
 }
 
-// program is one that runs.
+// program is a running program.
 type program struct {
 	opt  options
 	cmd  *exec.Cmd
@@ -54,7 +54,7 @@ type program struct {
 	log  lab.Output
 }
 
-// start runs a program, with the file where it shares one.
+// start starts a program. It writes the file if the program shares one.
 func start(l *lab.Lab, k *kind, o options) (*program, error) {
 	for _, dir := range []string{o.shared(), o.complete(), o.partial()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -85,7 +85,7 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 	return p, nil
 }
 
-// stop ends the program as a user would, and by force when it takes too long.
+// stop ends the program as a user would, and by force if it takes too long.
 func (p *program) stop() {
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -96,7 +96,8 @@ func (p *program) stop() {
 	}
 }
 
-// got is how many bytes of the file it has: the largest of what it downloads or has.
+// got is the number of bytes of the file on disk: the largest file in the download
+// folders.
 func (p *program) got() (most int) {
 	for _, dir := range []string{p.opt.complete(), p.opt.partial()} {
 		all, _ := os.ReadDir(dir)
@@ -109,7 +110,7 @@ func (p *program) got() (most int) {
 	return most
 }
 
-// content is what the file has: no two parts are alike.
+// content is the content of the file. It does not repeat.
 func content(n int) []byte {
 	b := make([]byte, n)
 	x := uint64(1)

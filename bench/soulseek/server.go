@@ -13,7 +13,7 @@ import (
 	"sync"
 )
 
-// The server's messages, by number.
+// The server's message codes.
 const (
 	msgLogin         = 1
 	msgWaitPort      = 2
@@ -26,33 +26,33 @@ const (
 	msgCantConnect   = 1001
 )
 
-// maxMessage is the longest message that is read, in bytes.
+// maxMessage is the largest message that the server reads, in bytes.
 const maxMessage = 1 << 20
 
-// server is a small Soulseek server: it takes any login, tells users each other's
-// addresses, has one connect to the other, and tells all others of each search. It has no
-// rooms.
+// server is a small Soulseek server. It accepts any login, tells users each other's
+// addresses, forwards connection requests, and sends each search to all other users. It
+// has no rooms.
 type server struct {
-	// here is the address of those that connect from the server's own machine.
+	// here is the address of clients that connect from the server's own machine.
 	here netip.Addr
-	// parents are offered to each user as those that searches come by; a client connects
-	// to all of them.
+	// parents are offered to each user as sources of searches. A client connects to all
+	// of them.
 	parents []netip.AddrPort
 
 	mu    sync.Mutex
 	users map[string]*user
 }
 
-// user is one that has logged in.
+// user is a user who has logged in.
 type user struct {
 	name string
-	addr netip.AddrPort // where it listens; port 0 as long as it has not said so
+	addr netip.AddrPort // its listening address; the port is 0 until the client sends it
 
 	mu   sync.Mutex
 	conn net.Conn
 }
 
-// serve takes logins until l is closed.
+// serve accepts logins until l is closed.
 func (s *server) serve(l net.Listener) {
 	s.mu.Lock()
 	s.users = map[string]*user{}
@@ -69,7 +69,7 @@ func (s *server) serve(l net.Listener) {
 	}
 }
 
-// listening returns where the user listens, or the zero value.
+// listening returns the user's listening address, or the zero value.
 func (s *server) listening(name string) netip.AddrPort {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,7 +113,7 @@ func (s *server) leave(u *user) {
 	}
 }
 
-// message deals with what a user says. What is not needed for a transfer is not answered.
+// message handles a user's message. It ignores messages that a transfer does not need.
 func (s *server) message(u *user, code uint32, m *reader) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,7 +188,7 @@ func (s *server) at(name string) netip.AddrPort {
 	return netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 }
 
-// status is what the server says of a user: 0 for offline, 2 for online.
+// status is a user's status: 0 for offline, 2 for online.
 func (s *server) status(name string) uint32 {
 	if s.users[name] == nil {
 		return 0
@@ -202,7 +202,7 @@ func (u *user) send(code uint32, w writer) {
 	u.conn.Write(frame(code, w))
 }
 
-// frame is a whole message.
+// frame is a complete message.
 func frame(code uint32, w writer) []byte {
 	b := binary.LittleEndian.AppendUint32(nil, uint32(len(w)+4))
 	return append(binary.LittleEndian.AppendUint32(b, code), w...)
@@ -223,7 +223,7 @@ func readMessage(r io.Reader) (code uint32, m *reader, err error) {
 	return binary.LittleEndian.Uint32(head[4:]), &reader{b: b}, err
 }
 
-// reader takes a message apart. bad says that it was too short.
+// reader decodes a message. bad means that the message was too short.
 type reader struct {
 	b   []byte
 	bad bool
@@ -250,7 +250,7 @@ func (r *reader) text() string {
 	return string(r.take(int(n)))
 }
 
-// writer puts a message together.
+// writer encodes a message.
 type writer []byte
 
 func (w *writer) number(v uint32) *writer {
@@ -278,7 +278,7 @@ func (w *writer) text(s string) *writer {
 	return w
 }
 
-// addr writes an address of IPv4, its last byte first.
+// addr writes an IPv4 address, last byte first.
 func (w *writer) addr(a netip.Addr) *writer {
 	b := a.As4()
 	return w.number(binary.BigEndian.Uint32(b[:]))

@@ -10,8 +10,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/npm"
 )
 
-// slskClient is slsk-client of npm. It answers no peer's words that come in one segment
-// with those that open the connection, and does not log in again.
+// slskClient is npm's slsk-client. It ignores a peer's messages that come in the same
+// segment as the message that opens the connection. It does not log in again.
 var slskClient = &kind{name: "slsk-client", command: slskClientCommand, needs: []string{"node", "npm"}}
 
 func slskClientCommand(o *options) (*exec.Cmd, error) {

@@ -18,12 +18,12 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// all asks for every situation; else those that say most are run.
+// all runs every situation. Without it only the most important ones are run.
 var all = flag.Bool("all", false, "run every situation")
 
 func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "soulseek", 10)) }
 
-// Addresses outside that nothing else has.
+// Addresses on the internet that nothing else uses.
 var (
 	serverAddr = netip.MustParseAddrPort("203.0.113.66:2242")
 	friendAddr = netip.MustParseAddr("198.51.100.10")
@@ -36,7 +36,7 @@ const (
 	clientPort = 2234
 	friendPort = 2235
 	fileSize   = 12 << 20
-	rate       = 400 // KiB a second
+	rate       = 400 // KiB/s
 
 	grace    = 2 * time.Second
 	findTime = 10 * time.Second
@@ -49,21 +49,22 @@ const (
 type situation struct {
 	name string
 	kind *kind
-	// forward: the router leads the client's port to it; else nobody outside can
-	// connect to it.
+	// forward: the router forwards the client's port to it. Otherwise nobody on the
+	// internet can connect to it.
 	forward bool
-	// seed: somebody outside wants the client's file.
+	// seed: a peer on the internet downloads the client's file.
 	seed bool
-	// running: the wall starts when the transfer already runs.
+	// running: the transfer runs before the wall starts.
 	running bool
-	// firewall is one on the client's host that lets nothing in that was not asked for, so
-	// that no question reaches it. Its logins are cut, and by these alone it is not locked.
+	// firewall: the client's host drops unsolicited packets, so no probe reaches the
+	// client. Its logins are cut. They alone do not lock it.
 	firewall bool
-	// search: the client only looks for the file. With Nicotine+ slsk-client goes no further.
+	// search: the client only searches for the file. With Nicotine+ as the peer
+	// slsk-client cannot do more.
 	search bool
-	// reset: the wall resets connections, and does not only drop what goes on in them.
+	// reset: the wall resets connections instead of dropping their packets.
 	reset bool
-	more  bool // only run with -all
+	more  bool // runs only with -all
 }
 
 // chosen are the situations to run.
@@ -88,7 +89,7 @@ var situations = []situation{
 	{name: "defaults", kind: slskClient, search: true},
 }
 
-// env is a situation that runs.
+// env is a running situation.
 type env struct {
 	t      *testing.T
 	s      situation
@@ -153,7 +154,7 @@ func newEnv(t *testing.T, s situation) *env {
 	return e
 }
 
-// swallow takes connections and says nothing.
+// swallow accepts connections and never answers.
 func swallow(l net.Listener) {
 	for {
 		c, err := l.Accept()
@@ -192,8 +193,8 @@ func tail(s string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// run starts the client, and who wants its file, and returns when its first packet to the
-// server went out.
+// run starts the client, and with seed the peer that wants its file. It returns when the
+// client's first packet to the server came to the router.
 func (e *env) run() time.Time {
 	e.t.Helper()
 	o := options{ns: e.host.Namespace, user: "client", port: clientPort, from: "friend", size: fileSize}
@@ -210,7 +211,7 @@ func (e *env) run() time.Time {
 		return len(p) > 0
 	})
 	if e.s.seed {
-		// As soon as the client is there, somebody comes for its file.
+		// The peer starts as soon as the client has logged in.
 		end := time.Now().Add(5 * time.Second)
 		for e.server.listening("client").Port() == 0 && time.Now().Before(end) {
 			time.Sleep(50 * time.Millisecond)
@@ -220,7 +221,7 @@ func (e *env) run() time.Time {
 	return first
 }
 
-// loader is who gets the file.
+// loader is the program that downloads the file.
 func (e *env) loader() *program {
 	if e.s.seed {
 		return e.friend
@@ -228,7 +229,7 @@ func (e *env) loader() *program {
 	return e.client
 }
 
-// use has people do things at the client's host and at another.
+// use starts a user on the client's host and one on another host.
 func (e *env) use() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
@@ -244,7 +245,7 @@ func (e *env) use() {
 	e.t.Cleanup(e.ended)
 }
 
-// judgePeople ends the people; everything they did must have worked.
+// judgePeople stops the users and checks that all their actions worked.
 func (e *env) judgePeople() {
 	e.t.Helper()
 	e.ended()
@@ -264,8 +265,8 @@ func (e *env) until(what string, cond func() bool) {
 	}
 }
 
-// moved is how many bytes passed between the client and those outside after a time, but
-// for what goes to the server and comes from it.
+// moved is the number of bytes after a time between the client and the peer on the
+// internet. Traffic to and from the server does not count.
 func (e *env) moved(after time.Time) (n int) {
 	friend := func(a netip.Addr) bool { return a == friendAddr || a == e.lab.Inet.Addr4 }
 	for _, p := range e.lab.Packets.All(func(p *lab.Packet) bool {
@@ -285,11 +286,11 @@ func (e *env) recorded() {
 }
 
 // TestWithoutWall shows that every situation can fail: without the wall the file comes,
-// and most of it after the seconds that the wall has.
+// and a large part of it after the grace.
 func TestWithoutWall(t *testing.T) {
 	for _, s := range chosen() {
 		if s.reset {
-			continue // only the wall makes a difference
+			continue // without the wall this is the same as the defaults
 		}
 		t.Run(s.name+" "+s.kind.name, func(t *testing.T) {
 			t.Parallel()
@@ -335,7 +336,7 @@ func TestWall(t *testing.T) {
 			after := time.Now()
 			e.held(w, found)
 			e.judgePeople()
-			// A few messages and what is sent again of them pass; of the file nothing.
+			// After the grace nothing may pass between the client and the peer.
 			n, got := e.moved(after), e.loader().got()
 			t.Logf("%d bytes passed after the first seconds; %d of the file came", n, got)
 			if n > 0 {
@@ -360,7 +361,7 @@ func (e *env) startWall() *lab.Wall {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "wall-") // a folder of the test's name is too long for the socket
+	dir, err := os.MkdirTemp("", "wall-") // a path with the test's name is too long for the socket
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -388,7 +389,7 @@ func (e *env) locked(w *lab.Wall) bool {
 	return err == nil && c.Locked && c.Protocol == "soulseek"
 }
 
-// found waits until the wall has locked the client, and returns when.
+// found waits until the wall has locked the client and returns the time.
 func (e *env) found(w *lab.Wall, first time.Time) time.Time {
 	e.t.Helper()
 	for ; time.Since(first) < findTime; time.Sleep(50 * time.Millisecond) {
@@ -410,7 +411,7 @@ func (e *env) found(w *lab.Wall, first time.Time) time.Time {
 	return time.Now()
 }
 
-// held watches the lock for as long as the client is to go on.
+// held watches the lock for holdTime.
 func (e *env) held(w *lab.Wall, found time.Time) {
 	e.t.Helper()
 	polls, gaps := 0, 0
@@ -428,7 +429,7 @@ func (e *env) held(w *lab.Wall, found time.Time) {
 	}
 }
 
-// released wants the lock to end within one lock time of the client's end.
+// released checks that the lock ends within one lock time after the client's end.
 func (e *env) released(w *lab.Wall, ended time.Time) {
 	e.t.Helper()
 	for time.Since(ended) < timelock+slack {

@@ -228,7 +228,7 @@ func (d *daemon) save(all bool) {
 	d.files.saveHistory(&d.history, d.status.cfg.HistoryFile)
 }
 
-// errNoLAN says that no LAN device is known. A daemon that starts so waits for a
+// errNoLAN says that no LAN device is known. A daemon that starts without one waits for a
 // configuration that names one. If it ended, the service manager would only start it
 // again.
 var errNoLAN = errors.New("no LAN device is known")

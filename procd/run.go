@@ -19,7 +19,7 @@ const housekeeping = time.Second
 // savePeriod is how often the daemon writes its state, if the state has changed.
 const savePeriod = time.Minute
 
-// Options are what Run needs beside the configuration.
+// Options are what Run needs in addition to the configuration.
 type Options struct {
 	_       [0]func() // not comparable: the code for == would cost flash
 	Config  string    // path of the configuration

@@ -16,7 +16,7 @@ import (
 )
 
 // status is what other goroutines may know of the daemon. Only Run's goroutine writes it,
-// and holds the lock while it does. It may read status without the lock.
+// and holds the lock while it does. That goroutine may read status without the lock.
 type status struct {
 	o       *Options
 	started time.Time

@@ -23,8 +23,8 @@ type troubles struct {
 const lasting = 30
 
 const (
-	// Every queueEvery rounds, keepHouse checks the queue. Every inboundEvery rounds it
-	// checks the firewall, first in round inboundFirst: that check runs programs.
+	// keepHouse checks the queue every queueEvery rounds. The firewall check runs
+	// programs. So it comes only every inboundEvery rounds, first in round inboundFirst.
 	queueEvery   = 10
 	inboundEvery = 3600
 	inboundFirst = 60

@@ -31,7 +31,7 @@ const (
 type command struct {
 	name, args  string
 	help        string
-	options     string          // names of its options for call.option, beside -c
+	options     string          // names of its options for call.option, besides -c
 	run         func(*call) int // returns the exit code
 	least, most int             // how many arguments the command takes
 }

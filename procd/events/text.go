@@ -10,13 +10,13 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// sentences are the texts of events. In them
+// sentences are the texts of events. They have these variables:
 //
-//	$c is the client with its MAC, $a its address alone, $m its MAC alone,
-//	$p the peer with its port, $q the same behind " to ", or nothing where no
-//	peer is known, $n the port alone,
+//	$c the client with its MAC, $a only its address, $m only its MAC,
+//	$p the peer with its port, $n only the port,
+//	$q " to " and the peer with its port; nothing if the peer is not known,
 //	$t the protocol's title, $r the reason, $w what happened, $k TCP or UDP,
-//	$h how a client was found.
+//	$h how the client was found.
 var sentences = [...]struct {
 	class state.Class
 	what  state.What

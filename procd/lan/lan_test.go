@@ -44,7 +44,7 @@ func TestLANDevices(t *testing.T) {
 		"-6 route add fd00:5::/48 nexthop via 2001:db8:1::8 nexthop via 2001:db8:1::9",
 		// Networks on the link in which the router has no address.
 		"route add 10.6.0.0/16 dev lan", "-6 route add fd00:6::/64 dev lan",
-		// Routes that do not count.
+		// Routes that are left out.
 		"route add default via 192.0.2.9", "-6 route add default via 2001:db8:1::9",
 		"route add 10.7.0.0/16 via 198.51.100.9", "route add unreachable 10.8.0.0/16",
 		"-6 route add blackhole fd00:8::/48", "route add 10.9.0.0/16 via 192.0.2.9 table 100",

@@ -200,7 +200,7 @@ func (o *Outbox) note(m *message) {
 		}
 		*h = host{client: m.client, mac: m.mac}
 	}
-	if m.well && !h.told.well { // that the network is protected again is told at once
+	if m.well && !h.told.well { // good news is told at once
 		at := h.at
 		o.tell(h, m, now)
 		h.at = at

@@ -46,14 +46,14 @@ func New(w io.Writer) *Logger {
 
 // Open returns a logger of a kind:
 //
-//	stderr   as New
-//	journal  lines on w for systemd, which puts the name there itself and takes the
-//	         priority from the beginning of each line
-//	syslog   the socket of the system's log. procd would take a line on standard
-//	         error for an error, whatever it says. A line that the log does not take
-//	         goes to w without a name, because procd puts one there. In a jail this
-//	         happens after a restart of OpenWrt's log: its new socket is not the one
-//	         that the jail has.
+//	stderr   the same as New
+//	journal  lines on w for systemd. systemd reads the priority from the beginning
+//	         of each line, and adds the program's name.
+//	syslog   the socket of the system's log. Standard error would not do: procd logs
+//	         every line from there as an error. If the socket does not take a line,
+//	         the line goes to w without the name, because procd adds it. In a jail
+//	         this happens after a restart of OpenWrt's log: the jail still has the
+//	         old socket.
 func Open(kind string, w io.Writer) (*Logger, error) {
 	l := New(w)
 	switch kind {

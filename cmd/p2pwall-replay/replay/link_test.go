@@ -14,8 +14,8 @@ var linkTypes = [...]uint32{
 	linkPPPWithDir, linkBroadcom, linkBroadcomPre, linkMarvell, linkMarvellEDSA, linkNFLOG, linkPFLOG, linkPKTAP,
 }
 
-// FuzzDecode: no frame is read beyond its end. The IP packet ends where the frame ends;
-// only in a firewall's log may it end earlier.
+// FuzzDecode: no frame is read beyond its end. The IP packet ends where the frame ends.
+// In a firewall's log it may end earlier.
 func FuzzDecode(f *testing.F) {
 	ip := []byte{
 		0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,

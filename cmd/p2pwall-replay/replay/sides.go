@@ -314,7 +314,7 @@ func (v *survey) senders(s *sides) map[nfq.MAC]map[nfq.Addr]bool {
 
 // findRouter finds the router's own addresses: those that its MAC has in ARP messages, or
 // else the only IPv4 address that its MAC sends from. Several addresses are probably
-// hosts behind the router. So is an address that sends to the outside.
+// hosts behind the router. An address that sends to the outside is a host, too.
 func (v *survey) findRouter(s *sides, gateways map[nfq.MAC]bool, senders map[nfq.MAC]map[nfq.Addr]bool) {
 	told := map[nfq.MAC]bool{}
 	for a, mac := range v.arp {

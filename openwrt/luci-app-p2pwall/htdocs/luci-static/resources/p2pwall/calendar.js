@@ -5,7 +5,8 @@
 'require p2pwall.reasons as reasons';
 'require p2pwall.chart as chart';
 
-/* What ran on which computer on which of the last days: a strip of days for each. */
+/* Which programs ran on which computers in the last days: a strip of days for each
+ * computer. */
 
 const DAYS = 30;
 const DAY = 24 * 3600;
@@ -14,7 +15,8 @@ function megabytes(n) {
 	return (common.number(n) / 1e6).toFixed(1);
 }
 
-/* One name for the records of a computer on all days: its address may change. */
+/* The key of a computer's records on all days. The MAC comes first, because the address
+ * may change. */
 function key(r) {
 	return common.text(r.mac) || common.text(r.address);
 }
@@ -63,7 +65,7 @@ Calendar.prototype.update = function(records, now) {
 	}, this));
 };
 
-/* How many connections of a computer were cut today; 0 where nothing is known. */
+/* The number of a computer's connections that were cut today, or 0 if unknown. */
 Calendar.prototype.today = function(c, now) {
 	return this.days.reduce(function(n, r) {
 		return n + (key(r) == key(c) && r.day == common.day(now) ? common.number(r.connections) : 0);

@@ -3,7 +3,7 @@
 'require baseclass';
 'require p2pwall.common as common';
 
-/* What was kept away, in bars that stand on each other: TCP and UDP. */
+/* The packets that were dropped, in stacked bars: TCP and UDP. */
 
 const WIDTH = 600, HEIGHT = 100;
 
@@ -15,7 +15,8 @@ function svg(name, attr, children) {
 	return e;
 }
 
-/* The next number of the kind 2, 4, 6, 8 or 10 with zeros, so that half of it reads well. */
+/* Rounds up to 2, 4, 6, 8 or 10 times a power of ten, so that half of it is a round number
+ * too. */
 function round(n) {
 	for (let ten = 1; ; ten *= 10)
 		for (let i = 2; i <= 10; i += 2)
@@ -63,8 +64,8 @@ function Chart() {
 	]);
 }
 
-/* Takes { hour, day, week }, each { tcp, udp } or missing. It is seen only where there is
- * something on it. */
+/* Takes { hour, day, week }. Each is { tcp, udp } or missing. The chart is hidden if it is
+ * empty. */
 Chart.prototype.update = function(data, now) {
 	this.data = {};
 	this.now = now;
@@ -101,7 +102,7 @@ Chart.prototype.draw = function() {
 		let y = HEIGHT;
 		const when = i < r.steps ? common.clock(this.now - (r.steps - 1 - i) * r.seconds) + ': ' + _('%d TCP, %d UDP').format(d.tcp[i], d.udp[i]) : '';
 		[ d.tcp, d.udp ].forEach(function(values, k) {
-			/* What happened at all must be seen. */
+			/* Even a small value must be visible. */
 			const h = values[i] > 0 ? Math.max(2, values[i] / top * HEIGHT) : 0;
 			y -= h;
 			common.attr(bar[k], 'x', i * width + width * .1);

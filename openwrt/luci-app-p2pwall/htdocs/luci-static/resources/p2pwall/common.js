@@ -5,9 +5,9 @@
 'require p2pwall.protocols as protocols';
 
 /*
- * What the views share. Everything that comes from the daemon, the network or
- * the configuration reaches the page as text nodes only: LuCI's E() and
- * dom.content() take a plain string for HTML, so children are always arrays.
+ * Functions that the views share. Everything from the daemon, the network or the
+ * configuration becomes a text node, never HTML. LuCI's E() and dom.content() treat a plain
+ * string as HTML, so children are always arrays.
  */
 
 const css = '\
@@ -54,7 +54,7 @@ const css = '\
 ';
 
 function declare(method, params) {
-	/* With errors: true a refusal comes in words, not as a status of ubus. */
+	/* With errors: true, an error comes as text, not as a ubus status. */
 	return rpc.declare({ object: 'p2pwall', method: method, params: (params || []).concat('errors'), reject: true });
 }
 
@@ -69,7 +69,8 @@ const calls = {
 	notify: declare('notify')
 };
 
-/* The same replies without the start of a program, on routers whose rpcd can. */
+/* The same replies directly from rpcd, without starting a program. Not every router's rpcd
+ * has this object. */
 const straight = {};
 [ [ 'page', 'host' ], [ 'peers', 'host' ], [ 'history', 'host' ], [ 'events', 'since' ] ].forEach(function(m) {
 	straight[m[0]] = rpc.declare({ object: 'luci.p2pwall', method: m[0], params: m.slice(1), reject: true });
@@ -81,8 +82,8 @@ function call(method, args) {
 	if (!direct || !straight[method])
 		return program();
 	return straight[method].apply(null, args).catch(function(err) {
-		/* Where there is no such object there will be none; any other failure is of
-		 * the moment, and the program can say more. */
+		/* If the object does not exist, do not try it again. Any other failure may be
+		 * temporary, and the program can give a better reason. */
 		direct = !/Object not found|ubus code 3|Access denied/.test(err && err.message || err);
 		return program();
 	});
@@ -90,7 +91,7 @@ function call(method, args) {
 
 const callHints = rpc.declare({ object: 'luci-rpc', method: 'getHostHints', expect: { '': {} } });
 
-/* Counts of what the daemon names; a missing or odd one is no reason to fail. */
+/* The daemon's number. A missing or bad one becomes 0 and is no error. */
 function number(v) {
 	return (typeof(v) == 'number' && isFinite(v)) ? v : 0;
 }
@@ -121,8 +122,8 @@ return baseclass.extend({
 		return E('style', {}, [ css ]);
 	},
 
-	/* Asks the daemon; what it answers with an error rejects, and is told from
-	 * errors on the way to it. */
+	/* Asks the daemon. An error in its answer rejects the promise. It can be told apart
+	 * from errors on the way to the daemon. */
 	ask: function(method /*, ... */) {
 		return call(method, Array.prototype.slice.call(arguments, 1)).then(function(reply) {
 			if (reply == null || typeof(reply) != 'object')
@@ -141,16 +142,16 @@ return baseclass.extend({
 		return text(err && err.message || err).split('\n')[0];
 	},
 
-	/* A text of the daemon as a sentence begins; the name of a program or a file
-	 * stays as it is. */
+	/* Starts a text of the daemon with a capital letter. The names of programs and files
+	 * stay unchanged. */
 	capital: function(s) {
 		const word = (/^([a-z]+)[\s,:]/.exec(s + ' ') || [])[1];
 		return word && [ 'uci', 'sysctl', 'modprobe', 'nft', 'ipset', 'iptables', 'service' ].indexOf(word) == -1 ?
 			s.charAt(0).toUpperCase() + s.substr(1) : s;
 	},
 
-	/* Changes the text of a node only if it differs, so that a selection, or
-	 * what a screen reader is about to say, is not disturbed. */
+	/* Changes the text of a node only if it differs. So it does not disturb a selection or
+	 * a screen reader. */
 	say: function(node, s) {
 		s = text(s);
 		if (node.textContent !== s)
@@ -165,7 +166,8 @@ return baseclass.extend({
 			node.setAttribute(name, value);
 	},
 
-	/* Fills a list of terms, [ [ term, what it is ] ]: what is empty is left out. */
+	/* Fills a list of terms, [ [ term, description ] ]. Terms with an empty description are
+	 * left out. */
 	terms: function(dl, pairs) {
 		let at = dl.firstChild;
 		pairs.forEach(function(p) {
@@ -197,7 +199,7 @@ return baseclass.extend({
 				if (h == null || typeof(h) != 'object' || !text(h.name))
 					continue;
 				byMAC[mac.toLowerCase()] = text(h.name);
-				/* ipv4 and ipv6 are what older releases have. */
+				/* Older releases have ipv4 and ipv6. */
 				list(h.ipaddrs).concat(list(h.ip6addrs), list([ h.ipv4, h.ipv6 ])).forEach(function(a) {
 					byAddress[text(a)] = text(h.name);
 				});
@@ -214,7 +216,7 @@ return baseclass.extend({
 		});
 	},
 
-	/* What users call the protocol of a client, a suspect or an event. */
+	/* The users' name for the protocol of a client, a suspect or an event. */
 	protocol: function(x) {
 		return text(x.title) || protocols.title(text(x.protocol));
 	},
@@ -241,7 +243,7 @@ return baseclass.extend({
 		return d.getFullYear() + '-' + pad(d.getMonth() + 1) + '-' + pad(d.getDate());
 	},
 
-	/* Has the browser save a table. A cell that a spreadsheet would take for a formula
+	/* Makes the browser save a table. A cell that a spreadsheet would read as a formula
 	 * gets an apostrophe. */
 	save: function(name, rows) {
 		const cell = function(v) {
@@ -256,7 +258,7 @@ return baseclass.extend({
 		window.setTimeout(function() { URL.revokeObjectURL(url); }, 1000);
 	},
 
-	/* A time as an element; beyond what a Date can hold it is only text. */
+	/* A time as an element. If a Date cannot hold the time, the element has only the text. */
 	time: function(t, label) {
 		const d = new Date(number(t) * 1000);
 		return E('time', isNaN(d) ? {} : { 'datetime': d.toISOString(), 'title': d.toLocaleString() }, [ label ]);
@@ -273,7 +275,7 @@ return baseclass.extend({
 		})) ]);
 	},
 
-	/* Speaks to users of a screen reader. */
+	/* Texts in this element are read aloud by a screen reader. */
 	live: function() {
 		return E('div', { 'class': 'p2pw-sr', 'role': 'status', 'aria-live': 'polite' }, []);
 	}

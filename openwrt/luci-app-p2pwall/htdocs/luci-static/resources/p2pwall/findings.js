@@ -4,9 +4,9 @@
 'require p2pwall.common as common';
 
 /*
- * What the daemon's check says, in the user's language. A finding has codes for what it
- * says, with arguments. What has no code stays in English: commands, and what other
- * programs say.
+ * The findings of the daemon's check in the user's language. A finding has codes for its
+ * sentences, with arguments. Texts without a code stay in English: commands, and messages of
+ * other programs.
  */
 const TEXTS = {
 	'off': _('the wall is switched off in the configuration'),
@@ -82,15 +82,15 @@ const TEXTS = {
 };
 
 function sentence(english, code, args) {
-	if (typeof TEXTS[code] != 'string') /* a name that every object has is no code */
+	if (typeof TEXTS[code] != 'string') /* names that every object has are not codes */
 		return common.text(english);
 	return TEXTS[code].format.apply(TEXTS[code], (Array.isArray(args) ? args : []).map(common.text));
 }
 
-/* Findings with which file sharing may pass although all else is well. */
+/* With these findings, file sharing may pass although all else is well. */
 const LETS = [ 'inbound-open', 'offload', 'offload-not-fw4', 'offload-iptables', 'no-ip6tables', 'no-sets', 'no-conntrack', 'no-conntrack-netlink' ];
 
-/* Where in LuCI a remedy is: by its code, the path and what stands there. */
+/* The places in LuCI for the remedies, by key: the path and the title of the page. */
 const PLACES = {
 	firewall: [ 'admin/network/firewall', _('Firewall settings') ],
 	settings: [ 'admin/services/p2pwall/settings', _('Settings of P2Pwall') ],
@@ -109,10 +109,10 @@ const LINKS = {
 };
 
 return baseclass.extend({
-	/* Whether file sharing may pass because of a finding. */
+	/* Whether this finding means that file sharing may pass. */
 	lets: function(f) { return f.level == 'error' || LETS.indexOf(f.code) != -1; },
 
-	/* A link to where the remedy is, or null. */
+	/* A link to the page for the remedy, or null. */
 	link: function(f) {
 		const place = PLACES[LINKS.hasOwnProperty(f.fix) ? LINKS[f.fix] : ''];
 		return place ? E('a', { 'href': L.url(place[0]) }, [ place[1] ]) : null;
@@ -122,7 +122,7 @@ return baseclass.extend({
 
 	remedy: function(f) { return sentence(f.remedy, f.fix, f.fix_args); },
 
-	/* Why there is no answer. This comes from the ubus object, which has no codes. */
+	/* Why there is no answer. This text comes from the ubus object, which has no codes. */
 	reason: function(err) {
 		const said = common.reason(err);
 		return said == 'P2Pwall is not running, start it with: service p2pwall start' ?

@@ -5,8 +5,8 @@
 'require p2pwall.reasons as reasons';
 
 /*
- * The card of a computer that runs such a program: who, what, since when and why, what it
- * means, and what can be done. What only engineers read is in its fold. The view offers
+ * The card of a computer that runs a P2P program: who it is, what runs, since when and why,
+ * what that means, and what the user can do. Technical details are in the fold. The view has
  * title(), mode(), ago(), peers() and the button.
  */
 

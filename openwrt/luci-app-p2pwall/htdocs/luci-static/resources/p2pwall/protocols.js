@@ -4,8 +4,8 @@
 'require p2pwall.known as known';
 
 /*
- * The protocols that have a section in the configuration, by its name, in the order in
- * which the settings show them. What there is to know of each is in known.js.
+ * The protocols that have a section in the configuration, by name, in the order of the
+ * settings page. known.js has the data of each.
  */
 const table = known.protocols;
 
@@ -28,17 +28,17 @@ return baseclass.extend({
 		return table[name].old === true;
 	},
 
-	/* What can be done about one. */
+	/* The modes of a protocol. */
 	modes: {
 		block: _('Block'), mark: _('Mark only'), monitor: _('Watch only'), off: _('Off')
 	},
 
-	/* The mode that holds where the configuration names none. */
+	/* The mode if the configuration names none. */
 	preset: function(name) {
 		return table.hasOwnProperty(name) ? table[name].mode : 'block';
 	},
 
-	/* What users call it; a name that is not in the table is taken as it is. */
+	/* The users' name of a protocol. A name that is not in the table stays unchanged. */
 	title: function(name) {
 		return table.hasOwnProperty(name) ? table[name].title : name;
 	}

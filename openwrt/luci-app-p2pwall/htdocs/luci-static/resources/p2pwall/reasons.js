@@ -3,12 +3,12 @@
 'require baseclass';
 'require p2pwall.common as common';
 
-/* What the daemon says of a computer in short words, in sentences. */
+/* The daemon's short reasons about a computer, as sentences. */
 
 const text = common.text;
 
 return baseclass.extend({
-	/* How a computer gave itself away the last time; x is a client or an event. */
+	/* How the daemon last recognised a computer. x is a client or an event. */
 	because: function(x, r) {
 		r = text(r || x.reason);
 		return {
@@ -25,14 +25,14 @@ return baseclass.extend({
 		}[r] || r;
 	},
 
-	/* What proved that a computer runs such a program; '' where nothing is said. */
+	/* What proved that a computer runs the program; '' if the daemon does not say. */
 	proof: function(c) {
 		const title = common.protocol(c), reason = text(c.found_reason) || text(c.reason);
 		if (!text(c.proof))
 			return '';
 		if (reason == 'handshake')
 			return _('it went on with our key in an encrypted connection, as only %s does').format(title);
-		/* One that was proved otherwise may have answered since. */
+		/* The daemon has another proof, but the computer may have answered since. */
 		if (c.proof == 'answer' || reason == 'probe')
 			return _('it answered our question, as %s does').format(title);
 		switch (reason) {
@@ -47,7 +47,7 @@ return baseclass.extend({
 		return _('it did at several addresses what only such a program does');
 	},
 
-	/* Why a computer was looked at of which nothing was proved. */
+	/* Why a computer is a suspect although nothing was proved. */
 	why: function(r) {
 		return {
 			ping: _('it sent what looks like a question to a peer'), pong: _('it sent what looks like an answer to a peer'),
@@ -62,12 +62,12 @@ return baseclass.extend({
 		}[text(r)] || _('it did something that such programs do as well');
 	},
 
-	/* The program of a client, as well as it is known. */
+	/* The program of a client, as exactly as it is known. */
 	program: function(c) {
 		return text(c.program) || _('a program for %s').format(common.protocol(c) || '?');
 	},
 
-	/* What a lock, or none, means for whoever sits before the computer. */
+	/* What a lock, or a missing lock, means for the user of the computer. */
 	meaning: function(c, mode) {
 		if (mode == 'monitor')
 			return _('It is only watched: nothing is stopped.');

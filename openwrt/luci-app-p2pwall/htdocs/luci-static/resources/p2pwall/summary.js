@@ -6,17 +6,17 @@
 'require p2pwall.protocols as protocols';
 'require p2pwall.reasons as reasons';
 
-/* What is true of the wall in one sentence, and what is wrong with it. */
+/* The state of the wall in one sentence, and its problems. */
 
-const NAMES = 3; // so many computers are named
+const NAMES = 3; // number of computers named in the sentence
 
-/* The mode for the protocol of a client: by a policy, the settings, or by itself. */
+/* The mode for a client's protocol: from a policy, the settings, or the preset. */
 function mode(c) {
 	const name = common.text(c.protocol);
 	return common.text(c.mode) || uci.get('p2pwall', name, 'mode') || protocols.preset(name);
 }
 
-/* The protocols that are in a mode. */
+/* The protocols in a mode. */
 function inMode(wanted) {
 	return protocols.names().filter(function(p) { return mode({ protocol: p }) == wanted; });
 }
@@ -25,8 +25,8 @@ return baseclass.extend({
 	mode: mode,
 	inMode: inMode,
 
-	/* What is true of the clients; title names one. A computer with two programs is named
-	 * once. */
+	/* The sentence about the clients. title returns the name of one. A computer with two
+	 * programs is named once. */
 	sentence: function(clients, title) {
 		const of = function(wanted) {
 			const seen = {};
@@ -55,7 +55,8 @@ return baseclass.extend({
 			_('No file-sharing program has been found.');
 	},
 
-	/* What is wrong with a daemon that runs; whole: while it is so, nothing else is true. */
+	/* The problem of a running daemon. whole: as long as the problem lasts, no other
+	 * sentence is true. */
 	trouble: function(s, faults, losing) {
 		const say = function(level, whole, what, more, action) {
 			return { level: level, whole: whole, what: what, more: more, action: action };
@@ -78,7 +79,7 @@ return baseclass.extend({
 			return say('warning', false, _('The configuration file has faults: P2Pwall goes on with the settings of before.'), faults.join(' '));
 		if (common.list(s.restart).length)
 			return say('warning', false, _('New settings wait for a restart.'), _('Options: %s.').format(s.restart.join(', ')), _('Restart'));
-		/* A policy may act where nothing is done for all. */
+		/* A policy may block or mark even if no protocol does so for all computers. */
 		const acts = function(p) { return p.mode == 'block' || p.mode == 'mark'; };
 		if (!inMode('block').length && !inMode('mark').length && !common.objects(s.policies).some(acts))
 			return inMode('monitor').length ?

@@ -3,8 +3,8 @@
 'require baseclass';
 
 /*
- * The switches that a protocol may have, each with what breaks without it. One with
- * choices is no switch: the first of them holds where nothing is said.
+ * The switches of the protocols, each with what breaks if it is off. An option with choices
+ * is no switch: its first choice is the default.
  */
 const table = {
 	lock: {

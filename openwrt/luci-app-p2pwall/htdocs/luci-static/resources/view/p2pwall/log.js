@@ -5,7 +5,7 @@
 'require p2pwall.common as common';
 'require p2pwall.reasons as reasons';
 
-const KEPT = 512;   // as many as the daemon remembers
+const KEPT = 512;   // the daemon keeps the same number
 const INTERVAL = 3; // seconds
 
 function className(c) {
@@ -15,7 +15,7 @@ function className(c) {
 	}[c] || c;
 }
 
-/* The event in the user's language, or as the daemon says it. */
+/* The event in the user's language, or the daemon's own text. */
 function sentence(ev) {
 	const peer = common.text(ev.peer), protocol = common.protocol(ev);
 	switch (ev['class'] + ' ' + ev.event) {
@@ -111,8 +111,8 @@ return view.extend({
 		}.bind(this));
 	},
 
-	/* Events come oldest first. A number that goes back is of a daemon that
-	 * was started anew, and counts from there. */
+	/* Events come oldest first. If the number goes back, the daemon was restarted and
+	 * counts anew. */
 	add: function(events) {
 		events.forEach(function(ev) {
 			const seq = common.number(ev.seq);
@@ -148,7 +148,7 @@ return view.extend({
 		this.tell();
 	},
 
-	/* Says what is known of the computer or the address that was typed. */
+	/* Shows what is known about the computer or address that was typed. */
 	explain: function() {
 		const q = this.host.value.trim().toLowerCase(), title = function(c) {
 			const address = common.text(c.address), name = this.hints.name(c.mac, [ address ]);

@@ -8,8 +8,7 @@
 'require p2pwall.switches as switches';
 
 /*
- * The checks are those of the daemon, no looser and no stricter: what this page
- * saves, the daemon loads.
+ * The checks equal those of the daemon: the daemon can load everything that this page saves.
  */
 
 function isNumber(v, low, high) {
@@ -49,7 +48,7 @@ function isHost(v) {
 	const groups = parseIPv6(ip);
 	if (!groups)
 		return !net && isMAC(v);
-	/* IPv4 within IPv6, ::ffff:0:0/96, is no network of its own. */
+	/* ::ffff:0:0/96 (IPv4 within IPv6) is not accepted as a network. */
 	return !net || (+net[2] <= 128 && groups.slice(0, 6).join() != '0,0,0,0,0,65535');
 }
 
@@ -57,7 +56,7 @@ function isDevice(v) {
 	return /^[0-9A-Za-z._@%=,~-]{1,15}$/.test(v) && v != '.' && v != '..' && v.charAt(0) != '-';
 }
 
-/* A mask of three bits. */
+/* A mask with exactly three bits. */
 function isMask(v) {
 	return /^0x0*[0-9a-fA-F]{1,8}$/.test(v) && parseInt(v, 16).toString(2).replace(/0/g, '').length == 3;
 }
@@ -66,18 +65,18 @@ function isNetwork(v) {
 	return /^[A-Za-z0-9_.-]+$/.test(v);
 }
 
-/* A whole number, decimal or with 0x; NaN for anything else. */
+/* A whole number, decimal or with 0x. Anything else gives NaN. */
 function whole(v) {
 	return /^(0|[1-9]\d*|0x[0-9a-f]+)$/i.test(v) ? Number(v) : NaN;
 }
 
-/* A mark, perhaps with the mask of the bits that it is written to. */
+/* A mark, with an optional mask of the bits that are written. */
 function isMarkAndMask(v) {
 	const parts = v.split('/').map(whole), mask = parts[parts.length - 1];
 	return v == 'off' || parts.length <= 2 && parts.every(function(n) { return n <= 0xffffffff; }) && mask != 0 && (parts[0] & ~mask) == 0;
 }
 
-/* A DNS name, *. for all below one, or off for none. */
+/* A DNS name. "*." means all names below it, and "off" means none. */
 function isDomain(v) {
 	return v.length <= 253 && /^(\*\.)?([\w-]{1,63}\.)*[\w-]{1,63}\.?$/.test(v);
 }
@@ -86,7 +85,7 @@ const PRINTABLE = /^[ -~]{1,512}$/;
 const ADDRESS = /^https?:\/\/[^\/@ "'<>\\^`{|}]+(\/[^ "'<>\\^`{|}]*)?$/;
 const MAIL = /^[^@ "'<>()[\]\\,;:-][^@ "'<>()[\]\\,;:]*@[^@ "'<>()[\]\\,;:]+$/;
 
-/* A time of day, as 21:30 or 21:30:15. */
+/* A time of day, such as 21:30 or 21:30:15. */
 function isTime(v) {
 	return /^([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?$/.test(v);
 }
@@ -96,7 +95,7 @@ const MAX_DOMAINS = 128;
 const logClasses = [ 'clients', 'peers', 'tcp_dropped', 'udp_dropped', 'tcp_accepted', 'udp_accepted' ];
 const logLetters = { c: 'clients', p: 'peers', t: 'tcp_dropped', u: 'udp_dropped', T: 'tcp_accepted', U: 'udp_accepted' };
 
-/* Names, letters, "all" and "none" as a list of names. */
+/* Turns names, letters, "all" and "none" into a list of names. */
 function logNames(words) {
 	const on = {};
 	words.forEach(function(w) {
@@ -152,8 +151,8 @@ return view.extend({
 
 	/* ---- kinds of options ---- */
 
-	/* An option of the main section, or one of a protocol's: those have its name before
-	 * theirs, because several protocols have the same. */
+	/* An option of the main section or of a protocol. The names of a protocol's options get
+	 * its name as a prefix, because several protocols have the same options. */
 	option: function(s, tab, cls, protocol, name, title, help) {
 		const full = protocol ? protocol + '_' + name : name;
 		const o = tab ? s.taboption(tab, cls, full, title, help) : s.option(cls, full, title, help);
@@ -162,7 +161,7 @@ return view.extend({
 		return o;
 	},
 
-	/* A switch; the daemon also takes the other words of UCI. */
+	/* A switch. It also reads the other UCI words that the daemon takes. */
 	flag: function(s, tab, protocol, name, title, help) {
 		const o = this.option(s, tab, form.Flag, protocol, name, title, help);
 		o.default = '1';
@@ -181,7 +180,7 @@ return view.extend({
 		};
 	},
 
-	/* The first choice holds where nothing is said. words has other words for them. */
+	/* A list of choices. The first is the default. words has other words for some choices. */
 	choice: function(s, tab, protocol, name, choices, title, help, words) {
 		const o = this.option(s, tab, form.ListValue, protocol, name, title, help);
 		choices.forEach(function(c) { o.value(c[0], c[1]); });
@@ -258,7 +257,7 @@ return view.extend({
 		});
 	},
 
-	/* ---- who is told ---- */
+	/* ---- notifications ---- */
 
 	notify: function(s) {
 		s.addremove = true;
@@ -292,7 +291,7 @@ return view.extend({
 			.forEach(function(e) { o.value(e[0], e[1]); });
 	},
 
-	/* Has a message sent to all who are told, by the settings that are in force. */
+	/* Sends a test message to all receivers, with the settings in force. */
 	test: function(button, said) {
 		if (button.getAttribute('aria-busy') == 'true')
 			return;
@@ -310,7 +309,7 @@ return view.extend({
 
 	/* ---- networks, computers, log ---- */
 
-	/* Offers the networks of the router, and returns the names of their devices. */
+	/* Offers the router's networks, and returns the names of their devices. */
 	offerNetworks: function(o) {
 		const devices = {};
 		uci.sections('network', 'interface').forEach(function(n) {
@@ -327,7 +326,7 @@ return view.extend({
 	offerHosts: function(o) {
 		Object.keys(this.hints.hosts).sort().forEach(function(mac) {
 			const h = this.hints.hosts[mac] || {}, address = common.list(h.ipaddrs)[0];
-			/* What has neither name nor address is mostly a port of the router. */
+			/* An entry with neither name nor address is mostly a port of the router. */
 			if (isMAC(mac) && (h.name || address))
 				o.value(mac.toLowerCase(), [ common.text(h.name), common.text(address), mac.toLowerCase() ]
 					.filter(function(x) { return x; }).join(' – '));
@@ -365,7 +364,7 @@ return view.extend({
 		o.write = function(sid, v) {
 			uci.set('p2pwall', 'main', 'log', L.toArray(v));
 		};
-		/* No class at all has to be said: a missing option means the default. */
+		/* An empty list must be written as "none": a missing option means the default. */
 		o.remove = function() {
 			uci.set('p2pwall', 'main', 'log', [ 'none' ]);
 		};
@@ -374,7 +373,7 @@ return view.extend({
 			.concat(other && other != 'off' && other != kept ? [ [ other, other ] ] : []), _('History'), _('Where it is kept what ran on which computer in the last 30 days.'), { off: '' });
 	},
 
-	/* ---- what hardly anybody changes ---- */
+	/* ---- advanced options ---- */
 
 	advanced: function(s) {
 		const tab = 'advanced';
@@ -417,7 +416,7 @@ return view.extend({
 		};
 	},
 
-	/* The switches of a protocol, each with what breaks without it, in a fold. */
+	/* The switches of a protocol in a fold, each with what breaks if it is off. */
 	protocol: function(s, p) {
 		const about = protocols.get(p);
 		const locks = [ [ 'selective', _('Only the program itself') ], [ 'strict', _('All new TCP connections') ] ];
@@ -435,7 +434,7 @@ return view.extend({
 		this.folds.push([ about.title, fold ]);
 	},
 
-	/* No name at all has to be said: a missing option means the preset. */
+	/* An empty list must be written as "off": a missing option means the preset. */
 	domains: function(s, p, preset) {
 		const o = this.names(s, 'advanced', p, 'name', isDomain, _('Expecting a name such as tracker.example.org, or *.example.org for all below it'), _('Names'),
 			_('DNS names that such programs look up. A computer that asks for one is looked at more closely, and nothing of it is blocked for that. *.example.org stands for all names below example.org.'));
@@ -449,9 +448,9 @@ return view.extend({
 		};
 	},
 
-	/* ---- the whole ---- */
+	/* ---- the page as a whole ---- */
 
-	/* What concerns several options, and what was in a list before. */
+	/* Checks options that depend on each other, and values that a list had before. */
 	wrong: function() {
 		const value = function(name) {
 			const found = this.map.lookupOption(name, 'main');
@@ -489,7 +488,7 @@ return view.extend({
 		}.bind(this);
 	},
 
-	/* LuCI leaves the widgets that it makes of several elements without a name. */
+	/* LuCI gives no label to widgets that consist of several elements. */
 	label: function(field) {
 		const title = field.querySelector('.cbi-value-title');
 		if (!title)
@@ -513,7 +512,7 @@ return view.extend({
 		section.appendChild(E('p', {}, [ button, ' ', said ]));
 	},
 
-	/* Puts the fields of some options into a fold, where the first of them stands. */
+	/* Moves the fields of some options into a fold, at the place of the first. */
 	fold: function(root, f) {
 		const box = E('details', { 'class': 'p2pw-fields' }, [ E('summary', {}, [ f[0] ]) ]);
 		f[1].forEach(function(name, i) {

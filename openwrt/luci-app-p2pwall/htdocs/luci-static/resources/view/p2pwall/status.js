@@ -15,7 +15,7 @@
 'require p2pwall.calendar as calendar';
 'require p2pwall.host as host';
 
-const INTERVAL = 5;       // seconds between two looks at the daemon
+const INTERVAL = 5;       // seconds between two requests to the daemon
 const CHECK_EVERY = 300;  // seconds; `check` starts a program and asks the kernel for its rules
 const HINTS_EVERY = 300;  // seconds
 const HISTORY_EVERY = 300; // seconds
@@ -106,11 +106,11 @@ return view.extend({
 			[ E('h3', {}, [ _('Check') ]), E('p', {}, [ this.verdict, ' ', again ]), this.toggle ]);
 
 		document.addEventListener('visibilitychange', this.update.bind(this));
-		/* The poll begins with its next turn; nobody should wait for that. */
+		/* The poll starts only with its next turn, so ask once now. */
 		this.update();
 		poll.add(this.update.bind(this), INTERVAL);
 
-		/* What is shown of a daemon that answers. */
+		/* The parts that are shown if the daemon answers. */
 		this.body = E('div', { 'style': 'display:none' },
 			[ this.begin, this.hosts, this.suspectBox, this.sparedBox, this.chartBox, this.calendar.node, this.check ]);
 		return E('div', { 'class': 'cbi-map' }, [
@@ -118,8 +118,8 @@ return view.extend({
 		]);
 	},
 
-	/* A button that ignores clicks while its work is under way. It is not
-	 * disabled meanwhile: that would take the focus from it. */
+	/* A button that ignores clicks while its work runs. It is not disabled, because that
+	 * would take the focus away. */
 	onClick: function(button, fn) {
 		button.addEventListener('click', function(ev) {
 			ev.preventDefault();
@@ -144,7 +144,7 @@ return view.extend({
 		ui.addNotification(null, E('p', { 'role': 'alert' }, [ common.reason(err) ]), 'danger');
 	},
 
-	/* True if it is time for something that is not done every time. */
+	/* True if it is time for a request that is not made every time. */
 	isDue: function(what, every) {
 		const now = Date.now() / 1000;
 		if (this.due[what] > now)
@@ -158,7 +158,7 @@ return view.extend({
 			return Promise.resolve();
 		if (this.updating)
 			return this.updating;
-		/* One call has it all, with the peers of one computer whose fold is open. */
+		/* One call returns all data, with the peers of one computer whose fold is open. */
 		const open = Object.keys(this.cards).filter(function(key) { return this.cards[key].open; }, this);
 		const address = open.length ? common.text(this.cards[open[0]].client.address) : '';
 		const tasks = [ common.ask('page', address).then(function(r) { return { reply: r }; }, function(err) { return { err: err }; }) ];
@@ -175,7 +175,7 @@ return view.extend({
 				this.lost = lost;
 			}
 			this.showState();
-			/* Where nobody answers, what was seen last stays. */
+			/* If nobody answers, the last data stays visible. */
 			common.attr(this.body, 'class', status ? null : 'p2pw-old');
 			if (ready || down)
 				this.body.style.display = ready ? '' : 'none';
@@ -215,7 +215,7 @@ return view.extend({
 			const clients = this.reply.clients, whole = trouble && (trouble.whole || !clients.length);
 			level = trouble ? trouble.level : this.findings.some(findings.lets) ? 'warning' : 'success';
 			what = whole ? trouble.what : summary.sentence(clients, this.title.bind(this));
-			/* Of those that are off unless somebody wants them nothing is said. */
+			/* Do not mention protocols that are off by default. */
 			const titles = function(mode) {
 				return summary.inMode(mode).filter(function(p) { return protocols.preset(p) != mode; }).map(protocols.title).join(', ');
 			};
@@ -276,12 +276,12 @@ return view.extend({
 
 	mode: summary.mode,
 
-	/* A number of all queues together. */
+	/* The sum of a number over all queues. */
 	sum: function(s, name) {
 		return common.objects(s.queues).reduce(function(n, q) { return n + common.number(q[name]); }, 0);
 	},
 
-	/* Starts or restarts the daemon, and says what came of it. */
+	/* Starts or restarts the daemon, and shows the result. */
 	handleService: function(command) {
 		let ready = Promise.resolve();
 		if (command == 'start' && uci.get('p2pwall', 'main', 'enabled') === '0')
@@ -323,7 +323,7 @@ return view.extend({
 		], this.wait);
 	},
 
-	/* Whether the daemon is up, or comes up within so many seconds. */
+	/* Whether the daemon runs, or starts within the given number of tries, one a second. */
 	answers: function(tries) {
 		return common.ask('page', '').then(function(r) {
 			return (r.status || {}).backend != 'starting';
@@ -334,8 +334,8 @@ return view.extend({
 		}.bind(this));
 	},
 
-	/* Changes the configuration at once, without the settings that somebody may
-	 * be editing in another tab. */
+	/* Changes the configuration at once. It refuses if there are unapplied changes, such as
+	 * from another tab. */
 	change: function(fn) {
 		return uci.changes().then(function(changes) {
 			if (changes && common.list(changes.p2pwall).length)
@@ -352,7 +352,7 @@ return view.extend({
 		});
 	},
 
-	/* Looks again after something was done, also if a look is under way. */
+	/* Asks the daemon again after an action, also if a request is under way. */
 	again: function() {
 		return Promise.resolve(this.updating).then(this.update.bind(this));
 	},
@@ -389,7 +389,7 @@ return view.extend({
 		this.hosts.style.display = clients.length ? '' : 'none';
 	},
 
-	/* To move a node takes the focus from what is in it. */
+	/* A node that is moved loses the focus. Restore it. */
 	place: function(node, before) {
 		const focus = node.contains(document.activeElement) ? document.activeElement : null;
 		this.list.insertBefore(node, before);
@@ -428,7 +428,7 @@ return view.extend({
 		return '%s (%s)'.format(common.clock(t), this.age(t));
 	},
 
-	/* What the peers of a fold are asked for with: those that are open. */
+	/* Updates the peers in the open folds. */
 	updatePeers: function(keys, address, peers) {
 		return keys.reduce(function(done, key) {
 			const card = this.cards[key];
@@ -451,7 +451,7 @@ return view.extend({
 		});
 	},
 
-	/* ---- those of which nothing was proved ---- */
+	/* ---- suspects: nothing was proved ---- */
 
 	showSuspects: function(suspects) {
 		const seen = {};
@@ -490,9 +490,9 @@ return view.extend({
 		this.suspectBox.style.display = suspects.length ? '' : 'none';
 	},
 
-	/* ---- what can be done about a computer ---- */
+	/* ---- actions for a computer ---- */
 
-	/* The button of a card; null for who may only look. */
+	/* The button of a card, or null for a user who may not change anything. */
 	action: function(card) {
 		if (this.readonly)
 			return null;
@@ -548,7 +548,7 @@ return view.extend({
 			], card.act);
 	},
 
-	/* Gives a computer a policy of its own, before all others. */
+	/* Gives a computer its own policy, before all others. */
 	setPolicy: function(c, mode) {
 		const mac = common.text(c.mac), name = 'host_' + mac.replace(/\W/g, '');
 		if (!MAC.test(mac))
@@ -570,7 +570,7 @@ return view.extend({
 		return common.ask('exempt', common.text(c.address), seconds);
 	},
 
-	/* By hardware address where it is known, since that one does not change. */
+	/* Uses the hardware address if it is known, because it does not change. */
 	exemptAlways: function(c) {
 		const host = MAC.test(common.text(c.mac)) ? c.mac : common.text(c.address);
 		return this.change(function() {
@@ -578,12 +578,13 @@ return view.extend({
 			if (known.indexOf(host) == -1)
 				uci.set('p2pwall', 'main', 'exempt', known.concat(host));
 		}).then(function() {
-			/* Until the daemon has read its configuration again. */
+			/* This exemption lasts until the daemon has read its new configuration. */
 			return this.exemptFor(c, 60);
 		}.bind(this));
 	},
 
-	/* Who is exempt: always, by the configuration, or for a time. */
+	/* Shows the exempt computers: those of the configuration, and those that are exempt for
+	 * a time. */
 	showExempt: function(exemptions) {
 		const always = L.toArray(uci.get('p2pwall', 'main', 'exempt')), gone = Object.assign({}, this.spared);
 		const same = function(x, a) {
@@ -639,7 +640,7 @@ return view.extend({
 		this.sparedBox.style.display = this.sparedList.firstChild ? '' : 'none';
 	},
 
-	/* Takes a host out of the configuration, and ends what it has beside that. */
+	/* Removes a host from the configuration, and ends its exemption for a time. */
 	watchAgain: function(host, timed) {
 		return this.change(function() {
 			const rest = L.toArray(uci.get('p2pwall', 'main', 'exempt')).filter(function(a) { return a != host; });
@@ -651,7 +652,7 @@ return view.extend({
 
 	/* ---- the chart, and the check ---- */
 
-	/* The last week by hours, and the last days by computers. An older daemon has none. */
+	/* The last week by hours, and the last days by computers. An older daemon has neither. */
 	updateHistory: function() {
 		return L.resolveDefault(common.ask('history', ''), {}).then(function(r) {
 			this.hours = r.hours != null && typeof(r.hours) == 'object' ? r.hours : null;
@@ -661,7 +662,7 @@ return view.extend({
 		}.bind(this));
 	},
 
-	/* True if there is something on the chart. */
+	/* Shows the chart. True if there is something on it. */
 	showHistory: function(h) {
 		const data = {}, hours = this.hours;
 		if (hours)

@@ -2,17 +2,18 @@
 'use strict';
 
 /*
- * The ubus object `luci.p2pwall`: asks the daemon for what the pages show, within rpcd. The object `p2pwall` does the same and more, and starts a shell and the
- * program for each call. The page takes that one where this one fails: without ucode's
- * socket module (OpenWrt before 24.10, or not installed) there is no object, and what
- * needs a closer look ends with a status of ubus.
+ * The ubus object `luci.p2pwall`: asks the daemon for the pages' data, within rpcd. The
+ * object `p2pwall` offers the same and more, but starts a shell and the program for each
+ * call. If this object fails, the page uses that one: without ucode's socket module (OpenWrt
+ * before 24.10, or not installed) this object does not exist, and a case that only the
+ * program can handle ends with a ubus status.
  */
 
 const SOCKET = '/var/run/p2pwall/control.sock';
 const CONFIG = '/etc/config/p2pwall';
 const IN_FORCE = '/var/run/p2pwall/config'; // the copy that the daemon has read
-const PATIENCE = 1000; // milliseconds; rpcd serves nobody meanwhile
-const NOT_FOUND = 4, TIMEOUT = 7; // of ubus
+const PATIENCE = 1000; // milliseconds; rpcd serves nobody else meanwhile
+const NOT_FOUND = 4, TIMEOUT = 7; // ubus statuses
 
 let socket, fs;
 try {
@@ -23,7 +24,7 @@ catch (e) {
 	return {};
 }
 
-/* The reply to a request, a line each; null without one. */
+/* Sends a request and returns the reply, or null if there is none. Each is one line. */
 function ask(request) {
 	const s = socket.connect({ path: SOCKET }, null, null, PATIENCE);
 	if (!s)
@@ -50,8 +51,8 @@ return {
 		page: {
 			args: host,
 			call: function(request) {
-				/* A file that is not in force may have faults: only the program
-				 * can tell. */
+				/* A file that the daemon has not read may have faults. Only the program can
+				 * tell. */
 				if (fs.readfile(CONFIG) != fs.readfile(IN_FORCE))
 					exit(NOT_FOUND);
 				return answer({ cmd: 'page', host: request.args.host ?? '' });

@@ -5,9 +5,9 @@
 'require p2pwall.common as common';
 'require p2pwall.summary as summary';
 
-/* The box on LuCI's overview: the sentence of the status page. */
+/* The box on LuCI's overview page. It shows the sentence of the status page. */
 
-const EVERY = 30; // seconds; the overview asks every few
+const EVERY = 30; // seconds; the overview itself asks every few seconds
 
 return baseclass.extend({
 	title: 'P2Pwall',
@@ -22,7 +22,7 @@ return baseclass.extend({
 		]);
 	},
 
-	/* null, where there is no right to know, has no box. */
+	/* Without the right to read the status, there is no box: null. */
 	render: function(data) {
 		const reply = data[0], hints = data[1];
 		if (reply.err && !reply.err.daemon)

@@ -49,10 +49,10 @@
 //
 //	A neighbour
 //	the victim's address, own hardware address       TestForgedNeighbour       listed, cut
-//	an address that nobody has                       TestNobodysAddress        passes
+//	an unused address                                TestNobodysAddress        passes
 //	a guest with an address of the main network      TestGuest                 locked
 //	a source that is not on the LAN                  TestSourceOffTheLAN       forged packets leave
-//	10,000 made-up sources                           TestMadeUpSources         clients not held
+//	10,000 made-up sources                           TestMadeUpSources         clients not locked
 //
 //	The host's own programs
 //	one datagram or connection like a client's       TestOneSign               locked
@@ -63,17 +63,17 @@
 //
 //	The owner of a packet
 //	two computers behind a repeater                  TestRepeater              both locked
-//	twelve IPv6 addresses                            TestManyAddresses         not all held
-//	a link-local client                              TestLinkLocal             not asked
-//	two queues                                       TestTwoQueues             held in one only
+//	twelve IPv6 addresses                            TestManyAddresses         not all locked
+//	a link-local client                              TestLinkLocal             not probed
+//	two queues                                       TestTwoQueues             locked in one only
 //
 //	What must still be found
 //	a client's first packets, by its own conduct     TestSeveralSigns          passes
 //	a handshake or hello in a SYN                    TestFastOpen              not looked at
 //
 //	The program itself
-//	protocols off while a question is out            TestReloadWithAQuestionOut panics
-//	answers of a byte a second                       TestSlowAnswer            nobody else is asked
+//	protocols off while a probe is out               TestReloadWithAQuestionOut panics
+//	answers of a byte a second                       TestSlowAnswer            no other host is probed
 //	long lists loaded into nftables                  TestListLoading           packets wait
 //	marks of the router's own packets                TestRoutersMarks          one is dropped
 //

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Deluge's daemon, and its account of a torrent on a port of 127.0.0.1. Its one argument
-# is a JSON file. The daemon's own settings are in the folder that the file names.
+# Runs Deluge's daemon with one torrent and reports the bytes received on a port of
+# 127.0.0.1. The one argument is a JSON file with the settings. The daemon's own settings
+# are in the folder that this file names.
 
 import base64
 import json

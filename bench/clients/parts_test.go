@@ -35,7 +35,7 @@ func TestBencode(t *testing.T) {
 	}
 }
 
-// TestTorrent: the one piece of a torrent is counted, but not if it is damaged.
+// TestTorrent: complete pieces of a torrent are counted, and a damaged piece is not.
 func TestTorrent(t *testing.T) {
 	tor := newTorrent(3, nil, "http://192.0.2.1/announce")
 	v, err := bdecode(tor.file())

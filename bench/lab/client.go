@@ -17,7 +17,7 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
-// Observations are what a simulated client tried and what it got.
+// Observations count what a simulated client did and what it received.
 type Observations struct {
 	First, Last time.Time // first and last thing it sent
 

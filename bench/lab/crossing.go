@@ -99,7 +99,7 @@ func (l *Lab) Lost(h *Host) []Packet {
 	}
 }
 
-// missing returns the lost packets, without each SYN of which another copy passed.
+// missing returns the lost packets, without each SYN that passed as another copy.
 func missing(crossed []Crossing, lost []Packet) []Packet {
 	type ends struct{ src, dst netip.AddrPort }
 	opened := map[ends]bool{}

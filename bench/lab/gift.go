@@ -55,7 +55,7 @@ func NewGiFT(h *Host, cfg OpenConfig) *GiFT {
 	return g
 }
 
-// Run is the client from start to close.
+// Run runs the client until ctx ends or Close is called.
 func (g *GiFT) Run(ctx context.Context) error {
 	ctx = g.begin(ctx)
 	defer g.end()

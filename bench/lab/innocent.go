@@ -29,8 +29,7 @@ type InnocentConfig struct {
 	Server  netip.Addr
 	// From is the IPv4 address to send from, if the host has several.
 	From netip.Addr
-	// Known leaves out the traffic that the wall cannot recognise as a known protocol: a
-	// game's datagrams.
+	// Known leaves out traffic of unknown protocols: a game's datagrams.
 	Known bool
 }
 

@@ -39,7 +39,7 @@ type Internet struct {
 	running sync.WaitGroup
 }
 
-// Session is what a supernode or transfer server saw of one TCP connection.
+// Session is one TCP connection as a supernode or transfer server saw it.
 type Session struct {
 	Client, Server netip.AddrPort
 	Opened         time.Time

@@ -43,7 +43,7 @@ func NewMLDonkey(h *Host, cfg OpenConfig) *MLDonkey {
 	return m
 }
 
-// Run is the client from start to close.
+// Run runs the client until ctx ends or Close is called.
 func (m *MLDonkey) Run(ctx context.Context) error {
 	ctx = m.begin(ctx)
 	defer m.end()

@@ -46,7 +46,7 @@ type Torrent struct {
 // NewTorrent makes the client.
 func NewTorrent(h *Host, cfg TorrentConfig) *Torrent { return &Torrent{host: h, cfg: cfg} }
 
-// Seen returns what the client met so far.
+// Seen returns the counts so far.
 func (c *Torrent) Seen() TorrentSeen {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -51,7 +51,7 @@ func NewTransfer(h *Host, cfg TransferConfig) *Transfer {
 	return &Transfer{client: newClient(h, cfg.Speed), cfg: cfg}
 }
 
-// Run is the client from start to close.
+// Run runs the client until ctx ends or Close is called.
 func (t *Transfer) Run(ctx context.Context) error {
 	ctx = t.begin(ctx)
 	defer t.end()

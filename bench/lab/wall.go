@@ -142,7 +142,7 @@ type Wall struct {
 }
 
 // StartWall writes the configuration, starts the program in the router's namespace and
-// waits until it answers. Close of the lab ends the program.
+// waits until it answers. The lab's Close ends the program.
 func (l *Lab) StartWall(cfg WallConfig) (*Wall, error) {
 	w, err := l.LaunchWall(cfg)
 	if err != nil {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// A client that is WebTorrent and nothing else: settings, a torrent, and its account
-// of it on a port of 127.0.0.1. Its one argument is a JSON file.
+// A small client with WebTorrent. It downloads one torrent and reports the bytes received
+// on a port of 127.0.0.1. The one argument is a JSON file with the settings.
 
 import fs from 'node:fs'
 import http from 'node:http'

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Logs in, searches for the file and loads it: client.cjs MODULES HOST PORT USER LISTEN FILE PATH
+// Logs in, searches for the file and downloads it: client.cjs MODULES HOST PORT USER LISTEN FILE PATH
 
 const [modules, host, port, user, listen, file, path] = process.argv.slice(2);
 const slsk = require(modules + '/slsk-client');
@@ -14,6 +14,6 @@ slsk.connect({ user, pass: 'secret', host, port: +port, incomingPort: +listen, t
 	});
 });
 
-// It goes on when nothing comes, as a program with a window does.
+// Keeps the program running while nothing comes, like a program with a window.
 setInterval(() => {}, 1000);
 process.on('uncaughtException', (err) => console.log(err.message));

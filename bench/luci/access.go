@@ -15,13 +15,13 @@ type Access struct {
 	File map[string][]string `json:"file"` // path or command line: rights
 }
 
-// A group of rights, with those to see and those to change.
+// group has the rights of an access group: to read, and to write.
 type group struct {
 	Read  Access `json:"read"`
 	Write Access `json:"write"`
 }
 
-// base is what luci-base grants to whoever may log in, as far as views use it.
+// base has the rights that luci-base grants to every user, as far as views use them.
 var base = group{
 	Read: Access{UBUS: map[string][]string{
 		"file": {"list"}, "luci": {"getFeatures"}, "session": {"access"}, "uci": {"get", "changes"},
@@ -52,7 +52,7 @@ func has(list []string, s string) bool {
 	return false
 }
 
-// rights joins what a session holds.
+// rights has all rights of a session.
 type rights []Access
 
 func (r rights) call(object, method string) bool {

@@ -14,13 +14,13 @@ import (
 	"github.com/p2pwall/p2pwall/procd/control"
 )
 
-// TestObjectOffersAllCommands compares the ubus object with the table of what can be
-// asked for: its methods with their arguments, and the requests that it makes of them.
+// TestObjectOffersAllCommands compares the ubus object with the table of commands: its
+// methods and arguments, and the requests that it makes from them.
 func TestObjectOffersAllCommands(t *testing.T) {
 	dir := t.TempDir()
 	asked := filepath.Join(dir, "asked")
 	program := filepath.Join(dir, "program")
-	// It is called with "ctl -c CONFIG REQUEST".
+	// The script calls the program with "ctl -c CONFIG REQUEST".
 	if err := os.WriteFile(program, []byte("#!/bin/sh\necho \"$4\" >'"+asked+"'\necho '{}'\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,8 @@ func TestObjectOffersAllCommands(t *testing.T) {
 	}
 }
 
-// TestAccessToCommands: who may only look is granted nothing that changes something.
+// TestAccessToCommands: a user with read access may call no command that changes
+// something.
 func TestAccessToCommands(t *testing.T) {
 	access, err := readAccess(filepath.Join(root, appDir, "root/usr/share/rpcd/acl.d/luci-app-p2pwall.json"))
 	if err != nil {

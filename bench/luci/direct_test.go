@@ -13,11 +13,12 @@ import (
 	"github.com/p2pwall/p2pwall/procd/control"
 )
 
-// ucodeEnv names the environment variable with the command that runs ucode, where it is
-// not "ucode": the program, and -L with the place of its modules.
+// ucodeEnv names the environment variable with the command that runs ucode: the program,
+// and -L with the path of its modules. The default is "ucode".
 const ucodeEnv = "P2PWALL_UCODE"
 
-// TestDirect runs the script that asks the daemon within rpcd, in front of a socket.
+// TestDirect runs the script that asks the daemon from within rpcd. The test serves the
+// daemon's socket.
 func TestDirect(t *testing.T) {
 	ucode := strings.Fields(os.Getenv(ucodeEnv))
 	if len(ucode) == 0 {

@@ -21,8 +21,8 @@ import (
 // inFindings matches an entry of the table in findings.js.
 var inFindings = regexp.MustCompile(`(?m)^\t'([\w-]+)': _\('((?:[^'\\]|\\.)*)'\),?$`)
 
-// TestFindingsAreTranslated compares what the daemon's check can say, by its codes, with
-// what the page has for them.
+// TestFindingsAreTranslated compares the texts of the daemon's check with those that the
+// page has for the same codes.
 func TestFindingsAreTranslated(t *testing.T) {
 	said := map[string]string{}
 	for _, r := range firewall.Remedies {
@@ -51,8 +51,8 @@ func TestFindingsAreTranslated(t *testing.T) {
 	}
 }
 
-// sayings collects the codes and texts that say is called with, each with as many
-// arguments as its text has places.
+// sayings collects the codes and texts of all calls of say. It checks that each call has
+// as many arguments as its text has placeholders.
 func sayings(t *testing.T, file *ast.File, out map[string]string) {
 	var text func(e ast.Expr) (string, bool)
 	text = func(e ast.Expr) (string, bool) {

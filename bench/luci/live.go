@@ -14,8 +14,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// Live is a server in front of a daemon in a lab, with two FastTrack clients, and a
-// BitTorrent client if it is wanted.
+// Live is a Server with a daemon in a lab. The lab has two FastTrack clients and, if
+// wanted, a BitTorrent client.
 type Live struct {
 	*Server
 	UCI *UCI
@@ -30,17 +30,17 @@ type Live struct {
 	torrent *torrent
 }
 
-// LiveConfig says how a Live is to be.
+// LiveConfig configures a Live.
 type LiveConfig struct {
 	Root  string // the checkout
-	Dir   string // for the files of daemon and server
-	Lock  string // for how many seconds a client is locked
+	Dir   string // folder for the files of daemon and server
+	Lock  string // lock time in seconds
 	Names [2]string
-	// Stay is how long the second client stays in its first mode before it
-	// goes through the others; 0 is without end.
+	// Stay is how long the second client stays in its first mode before it goes
+	// through the others; 0 means for ever.
 	Stay time.Duration
-	// Torrent is the name of a third host, that runs a BitTorrent client; ""
-	// leaves it out.
+	// Torrent is the name of a third host, which runs a BitTorrent client; "" means
+	// no such host.
 	Torrent string
 	Hooks   map[string]func()
 }
@@ -147,7 +147,7 @@ func (v *Live) Restart() error {
 	if err != nil {
 		return err
 	}
-	// StartWall writes a configuration of its own, which Commit replaces.
+	// The start writes a configuration of its own. Replace it with that of UCI.
 	if err := v.start(w.Config); err != nil {
 		return err
 	}
@@ -157,8 +157,7 @@ func (v *Live) Restart() error {
 	return v.Wall().Signal(syscall.SIGHUP)
 }
 
-// StartClient starts a client on a host of the lab; a second one takes the place
-// of the first.
+// StartClient starts a client on a host of the lab. It replaces a client that runs there.
 func (v *Live) StartClient(host int) {
 	kind := lab.KazaaConfig{Peers: v.lab.Peers, Speed: 2, Mode: 1}
 	if host == 1 && v.cfg.Stay > 0 {
@@ -180,8 +179,8 @@ func (v *Live) StartClient(host int) {
 // StopClient stops the client on a host.
 func (v *Live) StopClient(host int) { v.clients[host]() }
 
-// Handshake has the BitTorrent client begin a connection, which says what program it
-// is.
+// Handshake lets the BitTorrent client open a connection to a peer. The handshake names
+// the program.
 func (v *Live) Handshake() error { return v.torrent.shake(0, false) }
 
 // Settle waits until the daemon's status satisfies a condition.
@@ -196,7 +195,7 @@ func (v *Live) Settle(what string, ok func(s lab.Status) bool) error {
 	return fmt.Errorf("waited 20 s for %s: %+v %v", what, last, err)
 }
 
-// Close ends it all.
+// Close ends clients, server, daemon and lab.
 func (v *Live) Close() error {
 	for _, stop := range v.clients {
 		stop()

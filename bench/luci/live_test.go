@@ -58,7 +58,7 @@ func live(t *testing.T, torrent string, hooks map[string]func()) *Live {
 	return v
 }
 
-// TestStatusAndLog uses the app in front of a daemon that blocks two clients.
+// TestStatusAndLog uses the app with a daemon that blocks two clients.
 func TestStatusAndLog(t *testing.T) {
 	tools := tools(t)
 	var v *Live
@@ -90,9 +90,9 @@ func TestStatusAndLog(t *testing.T) {
 	t.Log(out)
 }
 
-// TestTorrent shows what the page says of a host that runs a BitTorrent client:
-// which program, by each way in which it tells, since when, and why and how it is
-// locked; and of a host that gives one sign, of which nothing is proved.
+// TestTorrent checks what the page says about a host with a BitTorrent client: the program
+// (from each source of its name), since when, and why and how it is locked. It also checks
+// the page for a host with one sign and no proof.
 func TestTorrent(t *testing.T) {
 	tools := tools(t)
 	var v *Live

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Minify removes comments and white space from JavaScript by the rules of
-// jsmin, the minifier in LuCI's build: white space and comments go, and a newline
-// stays where a statement may end. It knows no grammar; what a view must survive
-// is its way of telling a regular expression from a division.
+// Minify removes comments and white space from JavaScript by the rules of jsmin, the
+// minifier in LuCI's build. A newline stays where a statement may end. jsmin knows no
+// grammar: it guesses whether a slash begins a regular expression, and a view must not be
+// broken by that.
 func Minify(src string) (string, error) {
 	m := minifier{src: strings.ReplaceAll(src, "\r", "\n"), a: '\n'}
 	err := m.run()
@@ -21,7 +21,7 @@ type minifier struct {
 	src  string
 	pos  int
 	out  strings.Builder
-	a, b byte // the character to be written, and the one that follows; 0 is the end
+	a, b byte // the character to write, and the one after it; 0 means the end
 	x, y byte // the last two that were read
 }
 
@@ -84,7 +84,7 @@ func (m *minifier) advance() (err error) {
 	return nil
 }
 
-// regexp copies a regular expression; a and b stand before it.
+// regexp copies a regular expression. b is its first slash, a the character before it.
 func (m *minifier) regexp() error {
 	m.out.WriteByte(m.a)
 	if m.a == '/' || m.a == '*' {
@@ -118,7 +118,7 @@ func (m *minifier) regexp() error {
 	return err
 }
 
-// move goes on: b becomes a. A string is copied as it is.
+// move makes b the new a and reads a new b. It copies a string unchanged.
 func (m *minifier) move() error {
 	m.a = m.b
 	if m.a == '\'' || m.a == '"' || m.a == '`' {
@@ -140,10 +140,10 @@ func (m *minifier) move() error {
 	return m.advance()
 }
 
-// write writes a and goes on.
+// write writes a and moves on.
 func (m *minifier) write() error {
 	m.out.WriteByte(m.a)
-	// A sign beside another of its kind keeps its blank.
+	// A blank between two operator signs stays.
 	if (m.y == '\n' || m.y == ' ') && isOneOf(m.a, "+-*/") && isOneOf(m.b, "+-*/") {
 		m.out.WriteByte(m.y)
 	}

@@ -17,8 +17,8 @@ func TestMinify(t *testing.T) {
 		{"a = b / c / d", "a=b/c/d"},
 		{"if (x)\n\t\treturn\t1\n}\n", "if(x)\nreturn 1}"},
 		{"x = 'ü' + ü", "x='ü'+ü"},
-		// What jsmin does not know for a regular expression loses its blanks:
-		// a view must not have one behind a word.
+		// jsmin does not recognise a regular expression after a word and removes its
+		// blanks: a view must not have one there.
 		{"return /a  b/", "return/a b/"},
 	} {
 		got, err := Minify(c.in)

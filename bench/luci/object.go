@@ -11,20 +11,19 @@ import (
 	"strings"
 )
 
-// Object answers the methods of the ubus object p2pwall; an int is the status
-// code of ubus.
+// Object answers the methods of the ubus object p2pwall. The int is the status code of
+// ubus.
 type Object func(method string, args map[string]any) (any, int)
 
-// Plugin is the package's rpcd script, run as rpcd runs it. What an OpenWrt has
-// and this machine has not is put in its place: the shell functions of jshn, and
-// the program at its path.
+// Plugin runs the package's rpcd script as rpcd does. It replaces what only OpenWrt has:
+// the shell functions of jshn, and the program at its path.
 type Plugin struct {
 	script  string
 	methods map[string]map[string]any // what `list` says
 }
 
-// jshnStub is as much of jshn as the script uses. The arguments come in a file of
-// shell variables that Call writes, so that nothing here has to read JSON.
+// jshnStub has the functions of jshn that the script uses. Call writes the arguments into
+// a file of shell variables, so that the stub need not parse JSON.
 const jshnStub = `json_init() { json_out=; }
 json_add_string() { json_out="\"$1\":\"$2\""; }
 json_dump() { echo "{$json_out}"; }
@@ -34,8 +33,8 @@ json_get_var() {
 }
 `
 
-// NewPlugin prepares the script at path for a daemon: program and the arguments
-// that stand for its configuration, in a directory of the caller's.
+// NewPlugin prepares the script at path for a daemon with that program and configuration.
+// It writes its files to dir.
 func NewPlugin(path, dir, program, config string) (*Plugin, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -69,7 +68,7 @@ func (p *Plugin) Call(method string, args map[string]any) (any, int) {
 	if !ok {
 		return nil, ubusInvalidMethod
 	}
-	// rpcd lets through only what the signature has, of the same type.
+	// rpcd passes on only arguments of the signature, with the right type.
 	var vars strings.Builder
 	for k, v := range args {
 		if fmt.Sprintf("%T", signature[k]) != fmt.Sprintf("%T", v) {

@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// appFiles calls f for every file that the package brings to a router.
+// appFiles calls f for every file that the package installs on a router.
 func appFiles(t *testing.T, f func(name string, text []byte)) {
 	t.Helper()
 	for _, dir := range []string{"htdocs", "root"} {
@@ -34,8 +34,7 @@ func appFiles(t *testing.T, f func(name string, text []byte)) {
 	}
 }
 
-// TestSize keeps the package below 40 KB, not minified and packed as an ipk packs
-// it.
+// TestSize keeps the package below 40 KB, not minified and compressed as in an ipk.
 func TestSize(t *testing.T) {
 	var out bytes.Buffer
 	z := gzip.NewWriter(&out)
@@ -50,7 +49,7 @@ func TestSize(t *testing.T) {
 	})
 	w.Close()
 	z.Close()
-	const control = 1500 // what an ipk has beside the files, generously
+	const control = 1500 // upper bound for the rest of an ipk
 	if n := out.Len() + control; n > 40_000 {
 		t.Errorf("the package has %d bytes", n)
 	} else {
@@ -58,8 +57,8 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// TestNothingFromOutside shows that no file names another host but the name space
-// of SVG and an example, and that no string is ever handed on as HTML.
+// TestNothingFromOutside shows that the files name no other host, except in the name space
+// of SVG and in an example, and that they pass no string on as HTML.
 func TestNothingFromOutside(t *testing.T) {
 	html := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|srcdoc`)
 	urls := regexp.MustCompile(`(?:https?:)?//[\w.-]+\.\w+[^'"\s]*`)
@@ -90,8 +89,8 @@ func TestNothingFromOutside(t *testing.T) {
 	}
 }
 
-// TestAccess compares the access list with the calls that the views make: what is
-// not called is not granted.
+// TestAccess compares the access list with the calls of the views. The list must not grant
+// other calls.
 func TestAccess(t *testing.T) {
 	access, err := readAccess(filepath.Join(root, appDir, "root/usr/share/rpcd/acl.d/luci-app-p2pwall.json"))
 	if err != nil {

@@ -15,27 +15,26 @@ import (
 	"sync"
 )
 
-// Config says what a Server shows.
+// Config configures a Server.
 type Config struct {
 	Root   string // the checkout
 	Object Object // nil for a router whose rpcd does not know p2pwall
-	// Direct answers for the object luci.p2pwall; nil for a router whose rpcd has no
+	// Direct answers for the object luci.p2pwall. nil is a router whose rpcd has no
 	// socket module.
 	Direct Object
 	UCI    *UCI
-	// Hints is what luci-rpc getHostHints answers.
+	// Hints is the answer to luci-rpc getHostHints.
 	Hints map[string]any
-	// Init runs the init script with a command and returns its exit code and
-	// what it said on standard error.
+	// Init runs the init script with a command and returns the exit code and standard
+	// error.
 	Init func(command string) (int, string)
-	// Hooks are called by POST /test/NAME, for a browser test to have
-	// something happen.
+	// A browser test calls a hook with POST /test/NAME to make something happen.
 	Hooks map[string]func()
-	// LuCI is a checkout of LuCI to take the runtime from.
+	// LuCI is a checkout of LuCI with the runtime to use, "" for the folder runtime.
 	LuCI string
 }
 
-// Server is a router's web server, as far as the app needs one.
+// Server does what the app needs of a router's web server.
 type Server struct {
 	URL string
 
@@ -108,7 +107,7 @@ func NewServer(cfg Config) (*Server, error) {
 // Close ends the server.
 func (s *Server) Close() error { return s.http.Close() }
 
-// Expire ends all sessions, or begins them anew.
+// Expire ends all sessions, or makes them valid again.
 func (s *Server) Expire(yes bool) {
 	s.mu.Lock()
 	s.expired = yes
@@ -136,7 +135,8 @@ func (s *Server) hook(w http.ResponseWriter, r *http.Request) {
 	f()
 }
 
-// static serves the app's files, its scripts minified, before the runtime's.
+// static serves the app's files and the runtime's. It minifies the app's scripts. The
+// app's files come first.
 func (s *Server) static(w http.ResponseWriter, r *http.Request) {
 	name := path.Clean(r.URL.Path)
 	dirs := []string{filepath.Join(s.cfg.Root, appDir, "htdocs")}
@@ -177,8 +177,8 @@ func serveFile(w http.ResponseWriter, name string, text []byte) {
 	_, _ = w.Write(text)
 }
 
-// translations defines TR, the catalog of the page's language. LuCI's is keyed by
-// a hash, which its own cbi.js computes.
+// translations defines TR, the catalog of the page's language. LuCI's catalog has hashes
+// as keys, which LuCI's cbi.js computes.
 func (s *Server) translations(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/javascript")
 	words := map[string]string{}
@@ -189,7 +189,7 @@ func (s *Server) translations(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "window.TR = {};\n(function(po) { for (var k in po) if (po[k]) TR[window.sfh ? sfh(k) : k] = po[k]; })(%s);\n", text)
 }
 
-// apply is what LuCI's own controller does when changes are applied.
+// apply does what LuCI's own controller does to apply changes.
 func (s *Server) apply(w http.ResponseWriter, r *http.Request) {
 	switch path.Base(r.URL.Path) {
 	case "apply_rollback", "apply_unchecked":
@@ -232,8 +232,8 @@ L = new LuCI({{.Env}});
 </html>
 `))
 
-// page is a view, as header.ut, view.ut and footer.ut of LuCI put it. The user is
-// "reader" where the query says so, the language "de" likewise.
+// page serves a view in the form of LuCI's header.ut, view.ut and footer.ut. The query can
+// choose the user "reader" and the language "de".
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 	tab := strings.TrimPrefix(r.URL.Path, prefix+menuDir)
 	entry, ok := s.menu[menuDir+tab]

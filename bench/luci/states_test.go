@@ -14,12 +14,12 @@ import (
 	"github.com/p2pwall/p2pwall/detect"
 )
 
-// canned answers for a daemon that no lab can bring into the state wanted.
+// canned answers for a daemon, in states that a lab cannot produce.
 type canned struct {
 	mu      sync.Mutex
 	replies map[string]any // method: reply
 	absent  bool
-	lost    int // grows with every look at the status, if it is not 0
+	lost    int // grows with every request for the status, unless it is 0
 }
 
 func (c *canned) call(method string, _ map[string]any) (any, int) {
@@ -37,7 +37,7 @@ func (c *canned) call(method string, _ map[string]any) (any, int) {
 	return map[string]any{"error": "unknown cmd"}, ubusOK
 }
 
-// page is the reply that has several others in it.
+// page returns the reply that contains several others.
 func (c *canned) page() map[string]any {
 	status, _ := c.replies["status"].(map[string]any)
 	if status["error"] != nil {
@@ -96,8 +96,8 @@ func cannedSuspect(i int) map[string]any {
 	}
 }
 
-// cannedProofs are hosts that were proved in every way, and suspects for every
-// reason: of the last one nothing more is known than that it was looked at.
+// cannedProofs returns clients with every kind of proof, and suspects for every reason.
+// The last suspect has an unknown reason.
 func cannedProofs() (clients, suspects []any) {
 	for _, x := range [][3]string{
 		{"bittorrent", "answer", "probe"},
@@ -129,7 +129,7 @@ func cannedProofs() (clients, suspects []any) {
 	return clients, append(suspects, s)
 }
 
-// cannedReasons are hosts that were found for every reason that the daemon knows.
+// cannedReasons returns clients for every reason that the daemon knows.
 func cannedReasons() (clients, events []any) {
 	for r := detect.ReasonNone + 1; r.String() != "unknown"; r++ {
 		c := cannedClient(len(clients))
@@ -148,8 +148,8 @@ func cannedHistory() map[string]any {
 	return map[string]any{"interval": 60, "dropped_tcp": make([]int, 60), "dropped_udp": make([]int, 60), "probes": make([]int, 60)}
 }
 
-// busy are two clients, of which the first or the second is locked, and an hour in which
-// packets of them were dropped.
+// busy returns two clients and an hour in which packets of both were dropped. The first or
+// the second client is locked.
 func busy(first bool) map[string]any {
 	a, b := cannedClient(3), cannedClient(4)
 	a["locked"], b["locked"] = first, !first
@@ -177,7 +177,7 @@ func busy(first bool) map[string]any {
 	}
 }
 
-// TestStates shows the app what a daemon may say or not say.
+// TestStates shows the app replies that a daemon may give or leave out.
 func TestStates(t *testing.T) {
 	tools := tools(t)
 	const markup = "<img src=x onerror=alert(1)><b>x</b>"
@@ -255,8 +255,8 @@ func TestStates(t *testing.T) {
 		"status": map[string]any{"error": "P2Pwall is not running"},
 		"check":  map[string]any{"findings": []any{map[string]any{"level": "error", "what": "no LAN device is known", "code": "no-device", "remedy": "run as root", "fix": "root"}}},
 	}
-	quiet := false             // the init script says nothing, and the daemon does not come up
-	directCode := ubusNotFound // what luci.p2pwall ends with
+	quiet := false             // the init script prints nothing, and the daemon does not start
+	directCode := ubusNotFound // status code of luci.p2pwall
 	commits := 0               // when the daemon went down
 	var server *Server
 	hooks := map[string]func(){

@@ -12,18 +12,18 @@ import (
 	"github.com/p2pwall/p2pwall/bench/npm"
 )
 
-// Tools is what a browser test runs with.
+// Tools has the programs that a browser test runs.
 type Tools struct {
 	root           string
 	node, chromium string
 	modules        string // npm's folder
 }
 
-// ErrMissing is in the errors of NewTools for what the machine does not have.
+// ErrMissing is in the error of NewTools if the machine lacks a program.
 var ErrMissing = npm.ErrMissing
 
-// NewTools finds node and chromium, and has npm install what package-lock.json
-// says into the checkout's cache, once for each state of the lock file.
+// NewTools finds node and chromium. It installs the packages of package-lock.json with npm
+// into the checkout's cache, once for each version of the lock file.
 func NewTools(root string) (*Tools, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -40,8 +40,8 @@ func NewTools(root string) (*Tools, error) {
 	return t, nil
 }
 
-// Run runs a script of the folder browser against a server and returns what it
-// printed; env are more variables for it.
+// Run runs a script of the folder browser with a server and returns its output. env adds
+// variables to its environment.
 func (t *Tools) Run(script string, s *Server, env ...string) (string, error) {
 	dir := filepath.Join(t.root, "bench/luci/browser")
 	cmd := exec.Command(t.node, filepath.Join(dir, "harness.cjs"), filepath.Join(dir, script), s.URL)

@@ -15,8 +15,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// The numbers of LAN hosts: of the one with the BitTorrent client, and of one that
-// gives a single sign and no more.
+// The indices of two LAN hosts: one has the BitTorrent client, the other gives a single
+// sign.
 const (
 	torrentHost = 2
 	suspectHost = 3
@@ -28,13 +28,12 @@ const (
 	torrentName = "qBittorrent Enhanced/4.6.5.10"
 )
 
-// torrent is as much of a BitTorrent client as it takes to be found and held: it
-// looks for others in the DHT, answers them, and begins connections to two peers
-// outside, at which somebody listens.
+// torrent does what a BitTorrent client needs to do to be found and locked. It queries the
+// DHT, answers queries, and opens connections to two peers outside, which listen.
 type torrent struct {
 	host  *lab.Host
 	peers [2]netip.AddrPort
-	// quiet keeps it from looking for others; it only answers.
+	// quiet stops its own queries; it still answers.
 	quiet atomic.Bool
 
 	run    sync.WaitGroup
@@ -42,8 +41,7 @@ type torrent struct {
 	conns  []net.Conn
 }
 
-// startTorrent lets one run on a host. Its first message of the DHT goes out at
-// once.
+// startTorrent starts a client on a host. The client sends its first DHT message at once.
 func startTorrent(l *lab.Lab, host *lab.Host) (*torrent, error) {
 	t := &torrent{host: host}
 	for i := range t.peers {
@@ -98,7 +96,7 @@ func startTorrent(l *lab.Lab, host *lab.Host) (*torrent, error) {
 	return t, nil
 }
 
-// torrentPong answers a ping of the DHT (BEP 5), or is nil.
+// torrentPong returns the answer to a ping of the DHT (BEP 5), nil for other messages.
 func torrentPong(query []byte) []byte {
 	if !bytes.Contains(query, []byte("1:q4:ping")) {
 		return nil
@@ -111,9 +109,8 @@ func torrentPong(query []byte) []byte {
 	return []byte("d1:rd2:id20:" + torrentNode + "e1:t" + string(tail[:2+n]) + "1:y1:re")
 }
 
-// shake opens a connection to a peer and begins it: the handshake, with the peer
-// id, and where extended is set the extension handshake behind it, which has the
-// program's own name.
+// shake opens a connection to a peer and sends the handshake, which has the peer id. With
+// extended it also sends the extension handshake, which has the program's own name.
 func (t *torrent) shake(peer int, extended bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -131,8 +128,8 @@ func (t *torrent) shake(peer int, extended bool) error {
 	return err
 }
 
-// oneSign has a host send one message of the DHT, which answers nothing: not enough
-// to prove anything.
+// oneSign sends one DHT message from a host. The host answers no questions, so this proves
+// nothing.
 func oneSign(host *lab.Host) error {
 	u, err := host.ListenUDP(netip.AddrPortFrom(netip.Addr{}, 6881))
 	if err != nil {
@@ -144,7 +141,7 @@ func oneSign(host *lab.Host) error {
 	return err
 }
 
-// stop ends it.
+// stop ends the client.
 func (t *torrent) stop() {
 	for _, c := range t.conns {
 		c.Close()

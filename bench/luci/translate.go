@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// ReadPO returns the entries of a gettext catalog: what is to be translated, and
-// how, "" where it is not.
+// ReadPO returns the entries of a gettext catalog: the translation for each text, "" if
+// there is none.
 func ReadPO(file string) (map[string]string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -50,7 +50,7 @@ func ReadPO(file string) (map[string]string, error) {
 	return out, nil
 }
 
-// A Message is a text that is to be translated, and the files that have it.
+// A Message is a text to translate, and the files that have it.
 type Message struct {
 	Text  string
 	Files []string
@@ -61,8 +61,8 @@ var (
 	inJSON   = regexp.MustCompile(`"(?:title|description)": ("(?:[^"\\]|\\.)*")`)
 )
 
-// Messages collects what the app has to be translated: in its scripts the
-// arguments of _(), in its menu the titles, in its access list the description.
+// Messages collects the app's texts to translate: the arguments of _() in the scripts, the
+// titles in the menu, and the description in the access list.
 func Messages(root string) ([]Message, error) {
 	app := filepath.Join(root, appDir)
 	found := map[string][]string{}
@@ -103,7 +103,7 @@ func Messages(root string) ([]Message, error) {
 	return out, err
 }
 
-// Catalog writes messages as a gettext catalog with the translations given.
+// Catalog returns a gettext catalog with the given messages and translations.
 func Catalog(messages []Message, header string, translations map[string]string) string {
 	var b strings.Builder
 	b.WriteString("msgid \"\"\nmsgstr " + header + "\n")

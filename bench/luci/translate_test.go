@@ -23,8 +23,8 @@ const (
 "Plural-Forms: nplurals=2; plural=n != 1;\n"`
 )
 
-// TestCatalogs shows that the template holds what the views say, no more and no
-// less, and that the German catalog has all of it.
+// TestCatalogs shows that the template has exactly the texts of the app, and that the
+// German catalog translates all of them.
 func TestCatalogs(t *testing.T) {
 	messages, err := Messages(root)
 	if err != nil {

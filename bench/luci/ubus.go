@@ -16,7 +16,7 @@ type request struct {
 	Params []any  `json:"params"`
 }
 
-// ubus answers JSON-RPC as uhttpd's module does: one request or a batch.
+// ubus answers JSON-RPC like uhttpd's module: one request or a batch.
 func (s *Server) ubus(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *Server) ubus(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(reply)
 }
 
-// Down makes the router answer no call at all, or answer again.
+// Down makes the router answer no calls, or answer them again.
 func (s *Server) Down(yes bool) {
 	s.mu.Lock()
 	s.down = yes

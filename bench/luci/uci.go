@@ -10,18 +10,17 @@ import (
 	"sync"
 )
 
-// UCI emulates rpcd's object of that name: packages of sections, changes that
-// wait, and their commit.
+// UCI emulates rpcd's object uci: packages with sections, pending changes, and commit.
 type UCI struct {
-	// Committed is called with a package's name when its file has changed, as
-	// procd's reload triggers are.
+	// Committed is called with a package's name when its file has changed, like a
+	// reload trigger of procd.
 	Committed func(name string)
 
 	mu       sync.Mutex
 	files    map[string]string // package: file
 	packages map[string][]*section
-	waiting  map[string][][]string // package: what was changed, as uci.changes has it
-	made     int                   // sections that were added without a name
+	waiting  map[string][][]string // package: the pending changes in the form of uci.changes
+	made     int                   // how many sections were added without a name
 }
 
 type section struct {
@@ -66,7 +65,7 @@ func NewUCI(files map[string]string) (*UCI, error) {
 	return u, nil
 }
 
-// read takes files as uci itself writes them.
+// read reads a package's file. It knows only the form that uci writes.
 func (u *UCI) read(name string) error {
 	text, err := os.ReadFile(u.files[name])
 	if err != nil {
@@ -106,7 +105,7 @@ func (s *section) get(name string) any {
 	return nil
 }
 
-// words splits a line into words, with single quotes only.
+// words splits a line into words. It knows single quotes only.
 func words(line string) []string {
 	var out []string
 	for line = strings.TrimSpace(line); line != "" && line[0] != '#'; line = strings.TrimSpace(line) {
@@ -148,7 +147,7 @@ func (u *UCI) write(name string) error {
 	return os.WriteFile(u.files[name], []byte(b.String()), 0o600)
 }
 
-// Get returns an option as strings, nil where there is none.
+// Get returns an option as strings, nil if there is none.
 func (u *UCI) Get(pkg, sec, opt string) []string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -184,7 +183,7 @@ func (u *UCI) Sections(pkg, typ string) (names []string) {
 	return names
 }
 
-// Commit writes what waits, of all packages where name is "".
+// Commit writes the pending changes of a package, or of all packages if name is "".
 func (u *UCI) Commit(name string) error {
 	u.mu.Lock()
 	var done []string

@@ -13,14 +13,14 @@ import (
 	"github.com/p2pwall/p2pwall/openwrt/config"
 )
 
-// judged is a value and whether the daemon takes it.
+// judged is a value and whether the daemon accepts it.
 type judged struct {
 	Option string `json:"option"`
 	Value  string `json:"value"`
 	OK     bool   `json:"ok"`
 }
 
-// candidates are values on both sides of what an option takes.
+// candidates are values of options: some valid, some just outside the bounds.
 var candidates = map[string]string{
 	"timelock":     "0 1 120 86400 86401 -1 1.5 +5 1e3 0x10 12s 007 99999999999999999999",
 	"look_back":    "0 30 3600 3601 -1 x",
@@ -46,27 +46,26 @@ var candidates = map[string]string{
 		" *." + name253 + " " + name253 + ".",
 }
 
-// The longest label and the longest name that DNS has.
+// The longest label and the longest name that DNS allows.
 var (
 	label63 = strings.Repeat("x", 63)
 	name253 = strings.Repeat(label63+".", 3) + label63[2:]
 )
 
-// notOnPage are paths: what stands at them must fit the jail and the init script, so
-// that one who changes them edits the file.
+// notOnPage has options that are paths. A path must fit the jail and the init script, so
+// the page does not offer it.
 var notOnPage = map[string]bool{"control": true, "devices_file": true, "state_file": true, "event_command": true}
 
 type table struct {
 	Options []string `json:"options"`
-	// Sections has the options of sections of which there may be several.
+	// Sections has the options of section types that may occur several times.
 	Sections map[string][]string `json:"sections"`
 	Values   []judged            `json:"values"`
-	// Presets are the values that the options of protocols have when the
-	// configuration does not say any.
+	// Presets are the defaults of the protocols' options.
 	Presets map[string][]string `json:"presets"`
 }
 
-// judgedValues has the daemon's own parser judge the candidates, and takes the names of
+// judgedValues checks the candidates with the daemon's own parser. It reads the names of
 // all options, and the presets of protocols, from docs/configuration.md.
 func judgedValues(t *testing.T) table {
 	t.Helper()

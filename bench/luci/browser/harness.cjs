@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// node harness.cjs SCRIPT URL: runs the steps of SCRIPT against a Server, in a
-// browser in which any error on the console and any request to elsewhere is a
-// failure. The browser is what CHROMIUM names.
+// node harness.cjs SCRIPT URL: runs the steps of SCRIPT against a Server, in a browser.
+// An error on the console or a request to another server is a failure. CHROMIUM names
+// the browser.
 'use strict';
 
 const assert = require('node:assert/strict');
@@ -54,7 +54,7 @@ async function main() {
 			return page;
 		},
 
-		/* Waits for a condition in the page; the bound only ends a run that hangs. */
+		/* Waits for a condition in the page. The bound only ends a run that hangs. */
 		until: async function(what, condition) {
 			for (let i = 0; i < 300; i++) {
 				if (await condition())
@@ -73,11 +73,11 @@ async function main() {
 			return +(await (await fetch(url + '/test/calls/' + method)).text());
 		},
 
-		/* What the browser will say on purpose. */
+		/* Errors on the console that the test causes on purpose. */
 		expect: function(pattern) { expected.push(pattern); },
 
-		/* No violation of WCAG levels A and AA. LuCI's own pages have some, so
-		 * with LuCI's runtime only what the app made is looked at. */
+		/* Fails on violations of WCAG levels A and AA. LuCI's own pages have some, so
+		 * with LuCI's runtime they are only printed. */
 		accessible: async function(page, what) {
 			await page.evaluate(axe);
 			const res = await page.evaluate(function() {
@@ -93,7 +93,7 @@ async function main() {
 			assert.ok(res.passes.length > 10, 'axe looked at too little');
 		},
 
-		/* No word runs out of the page sideways. */
+		/* Fails if the page is wider than the screen. */
 		fits: async function(page, what) {
 			const [ content, width ] = await page.evaluate(function() { return [ document.documentElement.scrollWidth, window.innerWidth ]; });
 			assert.ok(content <= width, what + ' is ' + content + ' wide on a screen of ' + width);

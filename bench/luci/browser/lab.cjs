@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The whole app against a running daemon that has two clients before it.
+// The whole app with a running daemon that blocks two clients.
 'use strict';
 
 module.exports = async function(t) {
@@ -9,7 +9,7 @@ module.exports = async function(t) {
 	const rows = page.locator('.p2pw-host');
 	const row = function(name) { return rows.filter({ has: page.locator('.p2pw-name', { hasText: name }) }); };
 
-	/* The sentence on top, and the computers. */
+	/* The sentence on top, and the list of computers. */
 	await t.until('both computers', async function() { return await rows.count() == 2; });
 	await t.until('the sentence', async function() {
 		return /2 computers are kept from file sharing: .*<b>attic<\/b> \(a program for FastTrack\)/.test(await page.locator('#p2pw-state').innerText());
@@ -60,7 +60,7 @@ module.exports = async function(t) {
 	assert.match(await numbers.innerText(), /Running since[^]*Firewall[^]*Queue\s+\d+ packets waiting, \d+ lost/);
 	await page.getByRole('button', { name: 'Check again' }).click();
 
-	/* One call a look: nothing but the page's own, and the check once a minute. */
+	/* Each update makes only the call "page". The check may run once in between. */
 	const counted = [ 'p2pwall.page', 'p2pwall.status', 'p2pwall.clients', 'p2pwall.peers', 'p2pwall.history', 'p2pwall.check', 'p2pwall.events' ];
 	const tally = async function() {
 		const out = {};
@@ -74,7 +74,7 @@ module.exports = async function(t) {
 	for (const c of counted.slice(1))
 		assert.ok(now[c] - start[c] <= (c == 'p2pwall.check' ? 1 : 0), c + ' is called beside the page');
 
-	/* Hidden pages ask nothing. */
+	/* A hidden page makes no calls. */
 	const hide = function(yes) {
 		return page.evaluate(function(yes) {
 			Object.defineProperty(document, 'hidden', { value: yes, configurable: true });
@@ -82,7 +82,7 @@ module.exports = async function(t) {
 		}, yes);
 	};
 	await hide(true);
-	await page.waitForTimeout(1500); // what is under way ends
+	await page.waitForTimeout(1500); // calls that have begun end
 	const asked = await t.calls('p2pwall.page');
 	await page.waitForTimeout(6000);
 	assert.equal(await t.calls('p2pwall.page'), asked, 'a hidden page goes on asking');
@@ -134,7 +134,7 @@ module.exports = async function(t) {
 	});
 	assert.match(box.join(' '), /^P2Pwall 2 computers are kept from file sharing: .*Status$/);
 
-	/* A pause: nothing is stopped, until somebody has it go on. */
+	/* A pause: nothing is stopped until somebody ends the pause. */
 	await page.getByRole('button', { name: 'Pause…' }).click();
 	await page.getByRole('dialog', { name: 'Pause' }).waitFor();
 	await t.accessible(page, 'pause');
@@ -146,7 +146,7 @@ module.exports = async function(t) {
 	await page.locator('#p2pw-state', { hasText: '2 computers are kept from file sharing' }).waitFor();
 
 	/* Allow. */
-	await t.hook('stop-client'); // or it is found again when it is watched again
+	await t.hook('stop-client'); // or the daemon finds it again later
 	await host.getByRole('button', { name: 'Allow' }).click();
 	await page.getByRole('button', { name: 'For 15 minutes' }).click();
 	await page.locator('[role=status] p', { hasText: '<b>attic</b> is allowed' }).waitFor({ state: 'attached' });
@@ -172,7 +172,7 @@ module.exports = async function(t) {
 	await t.until('the host to go', async function() { return await other.count() == 0; });
 	await page.locator('#p2pw-state', { hasText: 'No file-sharing program has been found' }).waitFor();
 
-	/* It is listed, and can be ended. */
+	/* The exemption is listed, and can be ended. */
 	const spared = page.locator('#p2pw-exempt li', { hasText: '192.168.1.51' });
 	await spared.filter({ hasText: 'min left' }).waitFor();
 	await t.accessible(page, 'an exemption');
@@ -181,7 +181,7 @@ module.exports = async function(t) {
 	await t.until('the exemption to go', async function() { return await spared.count() == 0; });
 	await page.locator('#p2pw-exempt').waitFor({ state: 'hidden' });
 
-	/* Allow for ever: a new client, by its hardware address, in the configuration. */
+	/* Allow a new client for ever: the configuration gets its hardware address. */
 	await t.hook('start-client');
 	await t.until('the host to come back', async function() { return await host.count() == 1; });
 	await host.getByRole('button', { name: 'Allow' }).click();
@@ -195,7 +195,7 @@ module.exports = async function(t) {
 	await t.until('the exemption to go', async function() { return await page.locator('#p2pw-exempt li').count() == 0; });
 	await t.hook('config-exempts-nobody');
 
-	/* The daemon goes, and is started from the page. */
+	/* The daemon stops, and is started from the page. */
 	await t.hook('stop-daemon');
 	await page.locator('#p2pw-state.error', { hasText: 'does not run' }).waitFor();
 	await t.accessible(page, 'daemon down');

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Pictures of the app in front of a running daemon, into the folder that PICTURES
-// names.
+// Takes screenshots of the app with a running daemon. PICTURES names the folder for them.
 'use strict';
 
 const path = require('node:path');

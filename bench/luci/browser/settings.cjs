@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The settings against a running daemon: what the page lets through is what the
-// daemon takes. VALUES is the table of values, as the daemon judged them.
+// The settings page with a running daemon. The page must accept exactly what the daemon
+// accepts. VALUES is a table of values, each with the daemon's decision.
 'use strict';
 
 const fs = require('node:fs');
@@ -20,7 +20,7 @@ module.exports = async function(t) {
 	const fields = await page.locator('.cbi-value[data-name]').evaluateAll(function(l) { return l.map(function(x) { return x.getAttribute('data-name'); }); });
 	assert.deepEqual(fields.slice().sort(), table.options.slice().sort());
 
-	/* Each value is judged as the daemon judges it. */
+	/* The page accepts or refuses each value as the daemon does. */
 	const wrong = await page.evaluate(async function(values) {
 		const out = [], dom = L.dom;
 		const map = dom.findClassInstance(document.querySelector('.cbi-map'));
@@ -34,8 +34,8 @@ module.exports = async function(t) {
 	}, table.values);
 	assert.deepEqual(wrong, []);
 
-	/* What a protocol has where the configuration says nothing is what the daemon
-	 * takes then; a switch, a choice and a list alike. */
+	/* If the configuration does not set an option, the page shows the daemon's default.
+	 * This holds for switches, choices and lists. */
 	const shown = await page.evaluate(function(options) {
 		const out = {}, map = L.dom.findClassInstance(document.querySelector('.cbi-map'));
 		options.forEach(function(o) { out[o] = [].concat(map.lookupOption(o, 'main')[0].formvalue('main')); });
@@ -43,7 +43,7 @@ module.exports = async function(t) {
 	}, Object.keys(table.presets));
 	assert.deepEqual(shown, table.presets);
 
-	/* The daemon takes 128 names. */
+	/* The daemon takes up to 128 names. */
 	const many = await page.evaluate(async function() {
 		const out = [], map = L.dom.findClassInstance(document.querySelector('.cbi-map'));
 		const option = map.lookupOption('winmx_name', 'main')[0], write = option.write;
@@ -78,8 +78,8 @@ module.exports = async function(t) {
 		await unfold(name);
 	await t.accessible(page, 'settings, all switches');
 
-	/* A bad value is marked and not saved. LuCI does not catch what it shows. */
-	if (t.real) // what LuCI asks of its own helper before it applies changes
+	/* A bad value is marked and not saved. LuCI shows the error but does not catch it. */
+	if (t.real) // LuCI calls its own program before it applies changes
 		t.expect(/cgi-exec/);
 	t.expect(/TypeError: (Option "Lock" contains|Queue number and queues)/);
 	await page.locator(id('timelock')).fill('86401');
@@ -90,7 +90,7 @@ module.exports = async function(t) {
 	await page.locator('.modal button').first().click();
 	await t.hook('nothing-saved');
 
-	/* Two options that do not go together. */
+	/* Two options that contradict each other. */
 	await page.locator(id('timelock')).fill('90');
 	await page.locator(id('queue')).fill('65535');
 	await page.locator(id('queues')).fill('2');
@@ -99,7 +99,7 @@ module.exports = async function(t) {
 	await page.locator('.modal button').first().click();
 	await t.hook('nothing-saved');
 
-	/* Good values, and the daemon has them. */
+	/* Good values reach the daemon. */
 	await page.reload();
 	await page.locator('#view h2').waitFor();
 	await tab('Advanced');
@@ -134,7 +134,7 @@ module.exports = async function(t) {
 		for (const box of await page.locator('[id="cbid.p2pwall.main.log"] input').all())
 			await box.uncheck();
 	}
-	/* A policy: nothing at night for one computer. */
+	/* A policy for one computer at night. */
 	if (!t.real) {
 		await page.locator('#cbi-p2pwall-policy .cbi-button-add').click();
 		const policy = page.locator('#cbi-p2pwall-policy [data-sid]');
@@ -153,7 +153,7 @@ module.exports = async function(t) {
 		await field('protocol').getByLabel('BitTorrent').check();
 		await t.accessible(page, 'a policy');
 
-		/* Somebody who is told. */
+		/* A receiver of notifications. */
 		await page.locator('#cbi-p2pwall-notify .cbi-button-add').click();
 		const told = page.locator('#cbi-p2pwall-notify [data-sid]');
 		assert.deepEqual((await told.locator('.cbi-value').evaluateAll(function(l) { return l.map(function(x) { return x.getAttribute('data-name'); }); })).sort(),
@@ -170,9 +170,9 @@ module.exports = async function(t) {
 	await t.hook('saved');
 	assert.equal(await page.locator('#view b').count(), 0);
 
-	/* A test message: nobody answers there. Then policy and receiver go again. */
+	/* A test message fails: nobody listens there. Then policy and receiver are removed. */
 	if (!t.real) {
-		await page.waitForTimeout(1500); // the page is loaded anew
+		await page.waitForTimeout(1500); // the page reloads
 		await page.getByRole('button', { name: 'Send a test message' }).click();
 		await page.locator('#cbi-p2pwall-notify [role=status]', { hasText: /^1: (?!sent)./ }).waitFor();
 		await page.locator('#cbi-p2pwall-notify .cbi-button-remove').click();
@@ -182,7 +182,7 @@ module.exports = async function(t) {
 		await t.hook('no-policy');
 	}
 
-	/* A user who may only look. */
+	/* A user who may only read. */
 	const reader = await t.open('settings', { user: 'reader' });
 	const inputs = reader.locator('.cbi-value input, .cbi-value select');
 	assert.ok(await inputs.count() > 20);

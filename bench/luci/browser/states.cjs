@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// States that a daemon in the lab is not brought into: replies are canned.
+// States that a daemon in the lab does not reach: the replies are canned.
 'use strict';
 
 module.exports = async function(t) {
@@ -26,7 +26,7 @@ module.exports = async function(t) {
 	page = await t.open('status', { phone: true });
 	await t.until('all suspects on a phone', async function() { return await page.locator('#p2pw-suspects tbody tr').count() == 64; });
 	await t.until('all hosts on a phone', async function() { return await page.locator('button.p2pw-fold').count() == 64; });
-	/* Name, state and buttons: three lines until more is asked for. */
+	/* A folded card has three lines: name, state and buttons. */
 	const lines = await page.locator('.p2pw-host').nth(1).evaluate(function(e) {
 		return Array.from(e.children).filter(function(c) { return c.offsetHeight > 0; }).reduce(function(n, c) {
 			return n + (c.querySelector('button') ? 1 : Math.round(c.offsetHeight / parseFloat(getComputedStyle(c).lineHeight)));
@@ -40,7 +40,7 @@ module.exports = async function(t) {
 	await t.fits(page, 'full, on a phone');
 	await page.close();
 
-	/* Markup wherever a string can come from outside. */
+	/* Every string that can come from outside has markup in it. */
 	await t.hook('markup');
 	for (const tab of [ 'status', 'log', 'settings' ]) {
 		page = await t.open(tab);
@@ -64,7 +64,7 @@ module.exports = async function(t) {
 		await page.close();
 	}
 
-	/* An older daemon: fields and methods that are not there. */
+	/* An older daemon lacks some fields and methods. */
 	await t.hook('older');
 	page = await t.open('status');
 	await page.locator('.p2pw-host', { hasText: '192.168.1.50' }).locator('button.p2pw-fold').click();
@@ -76,8 +76,7 @@ module.exports = async function(t) {
 	await page.locator('.alert-message', { hasText: 'unknown' }).waitFor();
 	await page.close();
 
-	/* Every reason for which a host is found, the program and the kind of lock, in
-	 * words. */
+	/* Every reason, the program and the kind of lock are in words. */
 	await t.hook('reasons');
 	for (const [ lang, found, strict, selective, free, locked ] of [
 		[ 'en', /(?:Locked|Noticed)\s+(It .+)/, 'No new connection', 'Only this program is stopped', 'Nothing of it is stopped', /^Locked because (it .+)$/ ],
@@ -109,7 +108,7 @@ module.exports = async function(t) {
 		await page.close();
 	}
 
-	/* What proved a host, and those of which nothing was proved. */
+	/* Every kind of proof for a client, and suspects without a proof. */
 	await t.hook('proofs');
 	for (const [ lang, proofs, title, asked, never, plain ] of [
 		[ 'en', [ 'It answered our question, as BitTorrent does', 'It looked for peers at several addresses', 'It asked several trackers for peers',
@@ -128,7 +127,7 @@ module.exports = async function(t) {
 		page = await t.open('status', { lang: lang });
 		const found = page.locator('.p2pw-host > p.p2pw-small');
 		await t.until('the hosts', async function() { return await found.count() == proofs.length; });
-		/* The locked ones, which are every second one, are first. */
+		/* Every second client is locked. The locked ones come first. */
 		const order = proofs.filter(function(x, i) { return i % 2 == 0; }).concat(proofs.filter(function(x, i) { return i % 2; }));
 		assert.deepEqual((await found.allInnerTexts()).map(function(x) { return x.trim(); }), order);
 		const box = page.locator('#p2pw-suspects');
@@ -152,7 +151,7 @@ module.exports = async function(t) {
 		await page.close();
 	}
 
-	/* A suspect stays where it is, and goes when the daemon does not list it. */
+	/* A suspect's row stays in place until the daemon no longer lists the suspect. */
 	page = await t.open('status');
 	const box = page.locator('#p2pw-suspects'), suspects = box.locator('tbody tr');
 	await t.until('the suspects', async function() { return await suspects.count() > 10; });
@@ -165,7 +164,8 @@ module.exports = async function(t) {
 	await t.hook('started');
 	await box.waitFor({ state: 'hidden' });
 
-	/* Nothing has happened yet: what will, and how to try it. No empty chart. */
+	/* Nothing has happened yet. The page says what will, and how to try it. There is no
+	 * empty chart. */
 	await page.locator('#p2pw-begin', { hasText: 'To try it' }).waitFor();
 	assert.ok(!await page.locator('#p2pw-chart').isVisible() && !await page.getByText('Computers', { exact: true }).isVisible());
 	await t.until('one line of the check', async function() {
@@ -174,7 +174,7 @@ module.exports = async function(t) {
 	await t.accessible(page, 'first run');
 	await page.close();
 
-	/* The chart: one hour, a day, a week. A lock that ends does not take the focus. */
+	/* The chart: one hour, a day, a week. The end of a lock does not move the focus. */
 	await t.hook('busy');
 	page = await t.open('status');
 	await state(page).filter({ hasText: '1 computer is kept from file sharing: 192.168.1.53 runs a program for FastTrack.' }).waitFor();
@@ -195,7 +195,7 @@ module.exports = async function(t) {
 	await page.getByRole('button', { name: '24 hours' }).click();
 	assert.match(await svg.getAttribute('aria-label'), /^24 hours: 180 packets/);
 
-	/* The days: a strip for a computer, what was kept away today, and a table to save. */
+	/* The calendar: a strip for each computer, today's count, and a table to save. */
 	await page.locator('.p2pw-host', { hasText: '192.168.1.53' }).filter({ hasText: 'Connections kept away today: 41.' }).waitFor();
 	const strip = page.locator('#p2pw-days svg');
 	assert.match(await strip.getAttribute('aria-label'), /^192\.168\.1\.53: 2 days, last \d{4}-\d\d-\d\d, =qBittorrent/);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The app against a running daemon that has a BitTorrent client before it, beside
-// FastTrack's.
+// The app with a running daemon that blocks a BitTorrent client and FastTrack clients.
 'use strict';
 
 module.exports = async function(t) {
@@ -12,7 +11,8 @@ module.exports = async function(t) {
 	const host = row('student');
 	await t.until('three computers', async function() { return await rows.count() == 3; });
 
-	/* Which program: by the DHT, then by the peer id, then by its own name. */
+	/* The program's name comes from the DHT, then from the peer id, then from the
+	 * extension handshake. */
 	const fold = host.locator('button.p2pw-fold');
 	await fold.click();
 	const facts = page.locator('#' + await fold.getAttribute('aria-controls') + ' dl');
@@ -24,7 +24,7 @@ module.exports = async function(t) {
 		await t.until('the program in the sentence', async function() { return (await page.locator('#p2pw-state').innerText()).includes('student (' + program + ')'); });
 	}
 
-	/* Since when, why, and what the lock leaves. */
+	/* The card says since when and why, and what still works. */
 	assert.match(await host.innerText(), /Stopped while it runs, since \d\d:\d\d \(\d+ (s|min)\)\.( Connections kept away today: \d+\.)?\s+Only this program is stopped: web, calls and games go on\.\s+It (answered our question, as BitTorrent does|looked for peers at several addresses)\s/);
 	const strict = row('<b>attic</b>');
 	assert.match(await strict.innerText(), /No new connection of this computer gets out until the program is ended: web pages do not open either\.\s+It (answered our question, as FastTrack does|pinged several peers)\s/);
@@ -32,7 +32,8 @@ module.exports = async function(t) {
 	assert.match(await facts.innerText(), /Protocol\s+BitTorrent\s/);
 	await t.accessible(page, 'a BitTorrent client');
 
-	/* Another host gives one sign, which is cut: it is asked, and not locked. */
+	/* Another host gives one sign. The daemon drops that packet and asks the host, but
+	 * does not lock it. */
 	assert.ok(!await page.locator('#p2pw-suspects').isVisible());
 	await t.hook('one-sign');
 	await page.locator('#p2pw-suspects summary').click();
@@ -42,7 +43,7 @@ module.exports = async function(t) {
 	});
 	assert.equal(await rows.count(), 3);
 
-	/* It goes quiet, is asked, and answers. */
+	/* The client goes quiet. The daemon asks it, and it answers. */
 	await t.hook('quiet');
 	await t.until('an answer', async function() { return /Last answer\s+\d+/.test(await facts.innerText()); });
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What can be wrong: with the daemon, with what it is told, and on the way to it. Replies
+// What can be wrong with the daemon, its configuration, and the way to it. The replies
 // are canned.
 'use strict';
 
@@ -18,7 +18,7 @@ module.exports = async function(t) {
 		await page.close();
 	}
 
-	/* What only a restart brings into force, and a program of another version. */
+	/* Settings that need a restart, and a program of another version. */
 	for (const [ name, words ] of [ [ 'restart', /New settings wait for a restart.*fail_open, queue/s ], [ 'other-version', /of another version/ ] ]) {
 		await t.hook(name);
 		page = await t.open('status');
@@ -34,7 +34,8 @@ module.exports = async function(t) {
 	assert.ok(!await page.getByRole('button', { name: 'Restart' }).first().isVisible());
 	await page.close();
 
-	/* What only marks is not said to be stopped; a policy for a computer of its own. */
+	/* In mark mode the page does not say that something is stopped. One computer has a
+	 * policy of its own. */
 	await t.hook('marked');
 	page = await t.open('status');
 	await state(page).filter({ hasText: 'What these programs send is marked, and nothing is stopped: 192.168.1.53 (qBittorrent 5.1).' }).waitFor();
@@ -45,7 +46,7 @@ module.exports = async function(t) {
 	await t.hook('has-policy');
 	await page.close();
 
-	/* A pause, for one who may not end it and for one who may. */
+	/* A pause, for a user who may not end it and for one who may. */
 	await t.hook('paused');
 	page = await t.open('status', { user: 'reader' });
 	await state(page).filter({ hasText: /Paused: nothing is stopped until .*\d\d:\d\d\./ }).waitFor();
@@ -57,7 +58,7 @@ module.exports = async function(t) {
 	await t.until('the end of the pause', async function() { return await t.calls('p2pwall.pause') == 1; });
 	await page.close();
 
-	/* It answers before its rules are in place, and says so. */
+	/* The daemon answers before its rules are in place, and says so. */
 	await t.hook('starting');
 	page = await t.open('status');
 	await state(page).filter({ hasText: 'P2Pwall is starting.' }).waitFor();
@@ -67,8 +68,8 @@ module.exports = async function(t) {
 	await state(page).filter({ hasText: 'No file-sharing program' }).waitFor();
 	await page.close();
 
-	/* One call a look, by rpcd itself where it can; the program is started where that
-	 * fails, and not before. */
+	/* Each update makes one call. rpcd answers it itself if it can. The program is
+	 * started only if that fails. */
 	for (const [ name, direct, program ] of [ [ 'direct', true, false ], [ 'unable', true, true ] ]) {
 		await t.hook('started');
 		await t.hook(name);
@@ -81,7 +82,7 @@ module.exports = async function(t) {
 	}
 	await t.hook('missing');
 
-	/* What the check says, worst first, in the user's language. */
+	/* The findings of the check, worst first, in the user's language. */
 	await t.hook('findings');
 	for (const [ lang, words ] of [
 		[ 'en', [ 'Error: No LAN device is known\nCheck its name with "ip link" Settings of P2Pwall', 'Warning: Inbound IPv4 connections from wan to br-lan are not blocked\nuci set firewall.x=1',
@@ -103,7 +104,7 @@ module.exports = async function(t) {
 	await t.accessible(page, 'findings, dark');
 	await page.close();
 
-	/* Modes in which it does not block. */
+	/* Modes in which the daemon does not block. */
 	for (const [ name, words ] of [ [ 'monitor', /stops nothing.*Watched only: BitTorrent, FastTrack\./s ], [ 'mode-off', /looks for no program.*Switched off: BitTorrent, FastTrack\./s ] ]) {
 		await t.hook(name);
 		page = await t.open('status');
@@ -111,7 +112,7 @@ module.exports = async function(t) {
 		await page.close();
 	}
 
-	/* What is only watched is not said to be stopped. */
+	/* In monitor mode the page does not say that something is stopped. */
 	await t.hook('watched');
 	page = await t.open('status');
 	await state(page).filter({ hasText: '1 computer shares files and is only watched: 192.168.1.53 runs qBittorrent 5.1.' }).waitFor();
@@ -125,8 +126,8 @@ module.exports = async function(t) {
 	assert.ok(!await page.getByRole('button', { name: 'Start', exact: true }).isVisible());
 	await page.close();
 
-	/* The check speaks without a daemon. The init script refuses; or it does not, and
-	 * the daemon ends at once. */
+	/* The check works without a daemon. The init script refuses to start, or it starts
+	 * the daemon, which ends at once. */
 	await t.hook('down');
 	page = await t.open('status');
 	await page.locator('#p2pw-findings li.error', { hasText: 'No LAN device is known' }).waitFor();
@@ -140,14 +141,14 @@ module.exports = async function(t) {
 	await page.locator('.alert-message.danger', { hasText: '/etc/config/p2pwall:7: bad value' }).waitFor();
 	await page.close();
 
-	/* It is switched off: the same button switches it on. */
+	/* The wall is switched off: the same button switches it on. */
 	await t.hook('off');
 	page = await t.open('status');
 	await page.getByRole('button', { name: 'Switch on' }).click();
 	await state(page).filter({ hasText: 'No file-sharing program' }).waitFor();
 	await t.hook('is-on');
 
-	/* The router does not answer: what was shown stays, and comes back. */
+	/* The router does not answer. The page keeps what it showed, and recovers later. */
 	t.expect(/502|Bad Gateway/);
 	await t.hook('unreachable');
 	await state(page).filter({ hasText: 'not known whether' }).waitFor();

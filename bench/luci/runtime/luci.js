@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// A stand-in for luci-base: the part of its API that the views of P2Pwall use,
-// with the same element ids, classes and return values. Where LuCI is careless, so
-// is this: a plain string as children is HTML, functions that fail in poll are not
-// caught, a handler of createHandlerFn loses the focus.
+// Replaces luci-base: the part of its API that the views of P2Pwall use, with the same
+// element ids, classes and return values. It is as careless as LuCI: a plain string as
+// children is HTML, poll does not catch errors, and a handler of createHandlerFn loses
+// the focus.
 (function(window, document) {
 	'use strict';
 
@@ -262,7 +262,7 @@
 			(uci.creates[c] = uci.creates[c] || {})[sid] = { '.type': type, '.name': sid, '.anonymous': !name, '.index': 1000 + uci.made };
 			return sid;
 		},
-		move: function() {}, // the order on the router is not looked at
+		move: function() {}, // the tests do not check the order on the router
 		remove: function(c, s) {
 			if ((uci.creates[c] || {})[s])
 				delete uci.creates[c][s];
@@ -534,8 +534,8 @@
 	});
 	NamedSection.named = true;
 
-	/* Each section of the type with all its fields. LuCI's has a row for each, and the
-	 * fields in a dialog. */
+	/* Shows each section of the type with all its fields. LuCI shows a row for each, and
+	 * the fields in a dialog. */
 	const GridSection = NamedSection.extend({
 		load: function() {
 			this.rows = {};
@@ -722,7 +722,7 @@
 	Object.assign(window.LuCI.prototype, {
 		dom: dom, Class: Class,
 
-		/* Loads a class file, and before it what its 'require' lines name. */
+		/* Loads a class file, after the files that its 'require' lines name. */
 		require: function(name) {
 			if (classes[name])
 				return Promise.resolve(classes[name]);

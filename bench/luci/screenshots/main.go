@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Screenshots writes the pictures of the LuCI app that the documentation shows:
-// a lab with two FastTrack clients and a BitTorrent client, a real daemon, and the
-// app before it. It runs in the checkout's root, as root, and needs chromium, node
-// and npm.
+// Screenshots writes the pictures of the LuCI app for the documentation. It runs the app
+// with a real daemon, in a lab with two FastTrack clients and a BitTorrent client. It runs
+// in the checkout's root, as root, and needs chromium, node and npm.
 package main
 
 import (
@@ -55,7 +54,7 @@ func shoot(out string, warm time.Duration) error {
 		return err
 	}
 	time.Sleep(warm)
-	// So that the list of exempt hosts has one.
+	// The list of exempt hosts must not be empty.
 	desk := lab.Request{Cmd: "exempt", Host: "192.168.1.100", Seconds: 3600}
 	if err := live.Wall().Do(desk, nil); err != nil {
 		return err

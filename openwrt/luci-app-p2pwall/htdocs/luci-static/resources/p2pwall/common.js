@@ -137,7 +137,7 @@ return baseclass.extend({
 		});
 	},
 
-	/* LuCI appends a stack to the message of its errors. */
+	/* The first line of an error: LuCI appends a stack to the message. */
 	reason: function(err) {
 		return text(err && err.message || err).split('\n')[0];
 	},

@@ -19,7 +19,7 @@ const INTERVAL = 5;       // seconds between two requests to the daemon
 const CHECK_EVERY = 300;  // seconds; `check` starts a program and asks the kernel for its rules
 const HINTS_EVERY = 300;  // seconds
 const HISTORY_EVERY = 300; // seconds
-const START_TRIES = 15;   // seconds that a start may take
+const START_TRIES = 15;   // once a second, before a start counts as failed
 
 const MAC = /^(?!00:00:00:00:00:00)([0-9a-f]{2}:){5}[0-9a-f]{2}$/i;
 

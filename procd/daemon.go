@@ -129,7 +129,6 @@ func (d *daemon) start() error {
 	return nil
 }
 
-// openQueues opens the queues and makes an engine for each.
 func (d *daemon) openQueues(c *config.Config) error {
 	for i := range c.Queues {
 		w, err := openWorker(c, i, d.log)
@@ -166,7 +165,6 @@ func (d *daemon) newEngine(c *config.Config, sender *nfq.Sender, now state.Time)
 	return e
 }
 
-// listen opens the control socket.
 func (d *daemon) listen(c *config.Config) (err error) {
 	service := &control.Service{
 		Journal: d.journal, History: &d.history, PID: os.Getpid(), Info: d.status.info, Check: d.status.check, LAN: d.status.lan,
@@ -233,7 +231,6 @@ func (d *daemon) save(all bool) {
 // again.
 var errNoLAN = errors.New("no LAN device is known")
 
-// findDevices finds the LAN's devices.
 func (d *daemon) findDevices() error {
 	names, missing, err := d.status.cfg.LANDevices()
 	if err != nil {

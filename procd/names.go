@@ -20,7 +20,6 @@ type names struct {
 	leased []config.Lease
 }
 
-// configure takes the names of a new configuration.
 func (n *names) configure(c *config.Config) {
 	n.mu.Lock()
 	n.own = c.Hosts
@@ -60,7 +59,6 @@ func (d *daemon) now() time.Time {
 	return time.Now()
 }
 
-// findPlace reads the router's time zone.
 func (d *daemon) findPlace() {
 	d.policies.findZone()
 	d.place.Store(d.policies.where)

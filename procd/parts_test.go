@@ -19,7 +19,6 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// logged returns a log and its lines.
 func logged() (*syslog.Logger, *strings.Builder) {
 	var b strings.Builder
 	return syslog.New(&b), &b
@@ -125,7 +124,6 @@ func TestWanted(t *testing.T) {
 	}
 }
 
-// engine returns an engine without a network.
 func engine() *state.Engine { return state.New(config.EngineConfig(config.Default()), nil, nil, 1) }
 
 // TestStateFiles: each engine and the journal have a file. A damaged file is set aside. A

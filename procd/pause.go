@@ -25,7 +25,6 @@ func (p *pause) set(d time.Duration) {
 	p.until.Store(int64(d))
 }
 
-// left is how long the pause still lasts.
 func (p *pause) left() time.Duration {
 	return max(0, time.Duration(p.until.Load())-time.Since(p.begin))
 }

@@ -56,7 +56,6 @@ func (f *textFile) read(paths ...string) bool {
 	return news
 }
 
-// now returns the policies that hold now.
 func (p *policies) now(c *config.Config, devices []state.Device) []state.Policy {
 	if p.pause.left() > 0 {
 		return paused()
@@ -97,7 +96,6 @@ func (p *policies) now(c *config.Config, devices []state.Device) []state.Policy 
 	return c.EnginePolicies(&s)
 }
 
-// findZone reads the router's time zone.
 func (p *policies) findZone() {
 	if !p.zone.read(config.ZoneFile) {
 		return
@@ -146,7 +144,6 @@ func (d *daemon) watchPolicies() {
 	}
 }
 
-// samePolicies reports whether two lists are equal.
 func samePolicies(a, b []state.Policy) bool {
 	if len(a) != len(b) {
 		return false

@@ -31,7 +31,6 @@ type rules struct {
 	rounds int // how often check ran
 }
 
-// begin loads the rules for the first time.
 func (r *rules) begin(c *config.Config) error {
 	var suspects []nfq.AddrPort
 	if !r.ours { // before load, which sets ours
@@ -44,7 +43,6 @@ func (r *rules) begin(c *config.Config) error {
 	return nil
 }
 
-// change loads the rules of another configuration.
 func (r *rules) change(old, c *config.Config) {
 	if err := r.load(c); err != nil {
 		r.log.Errorf("rules: %v", err)
@@ -72,7 +70,6 @@ func (r *rules) lookAgain(c *config.Config) (suspects []nfq.AddrPort) {
 	return suspects
 }
 
-// load loads the rules and opens their sets.
 func (r *rules) load(c *config.Config) error {
 	r.loaded = true
 	l, err := r.keeper.Load(c, r.status.names)
@@ -186,7 +183,6 @@ func (r *rules) countGone() {
 	}
 }
 
-// remove removes the rules, if any were loaded.
 func (r *rules) remove() {
 	if !r.loaded {
 		return

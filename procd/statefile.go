@@ -27,7 +27,6 @@ type stateFiles struct {
 	flashed time.Time // when the history was last written to flash
 }
 
-// ofEngine returns the path of engine i's file.
 func (f *stateFiles) ofEngine(i int) string {
 	if i == 0 || f.path == "" {
 		return f.path
@@ -35,7 +34,6 @@ func (f *stateFiles) ofEngine(i int) string {
 	return fmt.Sprintf("%s.%d", f.path, i)
 }
 
-// ofJournal returns the path of the journal's file.
 func (f *stateFiles) ofJournal() string {
 	if f.path == "" {
 		return ""
@@ -69,7 +67,6 @@ func (f *stateFiles) restore(i int, now state.Time, fresh func() *state.Engine) 
 	return e, true
 }
 
-// restoreJournal reads the events of the last run into the journal.
 func (f *stateFiles) restoreJournal(j *events.Journal) {
 	path := f.ofJournal()
 	if path == "" {

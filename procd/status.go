@@ -47,14 +47,12 @@ func (s *status) setDevices(names []string, devices []state.Device) {
 	s.mu.Unlock()
 }
 
-// setConfig notes the configuration in force.
 func (s *status) setConfig(c *config.Config, restart []string) {
 	s.mu.Lock()
 	s.cfg, s.restart = *c, restart
 	s.mu.Unlock()
 }
 
-// setPolicies notes which policies hold.
 func (s *status) setPolicies(list []state.Policy) {
 	var names []string
 	for i := range list {
@@ -65,14 +63,12 @@ func (s *status) setPolicies(list []state.Policy) {
 	s.mu.Unlock()
 }
 
-// marks returns the marks of packets and connections.
 func (s *status) marks() nfq.Marks {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cfg.Marks()
 }
 
-// lan returns the LAN's networks.
 func (s *status) lan() []netip.Prefix {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,7 +93,6 @@ func (s *status) deviceOf(a *nfq.Addr) uint32 {
 	return 0
 }
 
-// queues are the numbers of the queues.
 func (s *status) queues() []uint16 {
 	nums := make([]uint16, s.cfg.Queues)
 	for n := range nums {

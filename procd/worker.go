@@ -11,7 +11,6 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// worker is one queue with its engine.
 type worker struct {
 	_          [0]func() // not comparable: the code for == would cost flash
 	queue      *nfq.Queue
@@ -109,10 +108,8 @@ func (w *worker) close() {
 	_ = w.queue.Close()
 }
 
-// workers are the workers of all queues.
 type workers []*worker
 
-// do runs f on every engine in turn.
 func (all workers) do(f func(e *state.Engine, now state.Time)) {
 	for _, w := range all {
 		w.loop.Do(f)

@@ -17,7 +17,6 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// packet is one packet of a capture that a test writes.
 type packet struct {
 	at       time.Time // zero: a millisecond after the packet before
 	src, dst net.HardwareAddr
@@ -207,7 +206,6 @@ func (p packet) tapped(order binary.ByteOrder) []byte {
 	return join(b, p.ethernet())
 }
 
-// write writes the packets with a writer of either format.
 func write(t *testing.T, packets []packet, w interface {
 	WritePacket(gopacket.CaptureInfo, []byte) error
 },

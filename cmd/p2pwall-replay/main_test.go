@@ -22,7 +22,6 @@ import (
 	"github.com/p2pwall/p2pwall/cmd/p2pwall-replay/replay"
 )
 
-// replayed runs the tool and returns what it wrote.
 func replayed(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
@@ -30,7 +29,6 @@ func replayed(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), err.String()
 }
 
-// one replays a capture and returns its result.
 func one(t *testing.T, args ...string) replay.Result {
 	t.Helper()
 	code, out, errs := replayed(t, append([]string{"--json"}, args...)...)

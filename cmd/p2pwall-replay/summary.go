@@ -14,7 +14,6 @@ import (
 // width is the largest width of lines of peers.
 const width = 78
 
-// summary writes the result of a replay as text.
 func summary(w io.Writer, r *replay.Result) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s in %v, %d through the router: %d accepted, %d dropped; %d sent\n",

@@ -155,7 +155,6 @@ func (d *daemonProcess) stop() string {
 	return log
 }
 
-// status returns the daemon's status.
 func (d *daemonProcess) status() map[string]any {
 	d.t.Helper()
 	code, out, errOut := p2pwall("status", "--json", "-c", d.config)

@@ -27,7 +27,6 @@ const (
 	exitUsage   = 2 // also: check found that the program cannot work
 )
 
-// command is a command of the program.
 type command struct {
 	name, args  string
 	help        string
@@ -81,7 +80,6 @@ func each(f func(*command) bool) {
 	}
 }
 
-// usage returns the program's help.
 func usage() string {
 	const column = 35 // where the descriptions begin
 	text := "usage: p2pwall COMMAND [OPTIONS]\n\n"
@@ -154,7 +152,6 @@ func dispatch(args []string, out, errOut io.Writer) int {
 	return exitUsage
 }
 
-// do parses the options and runs the command.
 func (x *command) do(args []string, out, errOut io.Writer) int {
 	c := &call{command: x, config: config.DefaultPath, out: out, errOut: errOut}
 	err := c.parse(args)

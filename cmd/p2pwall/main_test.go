@@ -22,7 +22,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// p2pwall runs a command in this process.
 func p2pwall(args ...string) (code int, out, errOut string) {
 	var o, e strings.Builder
 	code = dispatch(args, &o, &e)

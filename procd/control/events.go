@@ -10,7 +10,6 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// entry writes an event as a JSON object.
 func (w *jsonWriter) entry(e *events.Entry) {
 	w.open('{')
 	w.uint("seq", e.Seq)

@@ -13,7 +13,6 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// takeHistory brings the history up to date from the engines.
 func (s *Service) takeHistory() { s.History.Take(s.now(), s.each) }
 
 // minutes writes the counts of each minute of the last hour.
@@ -78,7 +77,6 @@ func (s *Service) history(w *jsonWriter, req *Request) error {
 	return nil
 }
 
-// records returns the records that a request asks for.
 func (s *Service) records(req *Request) ([]history.Record, error) {
 	var only nfq.Addr
 	if req.Host != "" {
@@ -165,7 +163,6 @@ func clockText(unix int64, place *time.Location) string {
 	return fmt.Sprintf("%02d:%02d", h, m)
 }
 
-// bytesText returns a number of bytes with a unit.
 func bytesText(n uint64) string {
 	units := [...]string{"B", "KB", "MB", "GB", "TB"}
 	i := 0

@@ -38,7 +38,6 @@ func (s *Service) hosts() (out hosts) {
 	return out
 }
 
-// isClient reports whether a client has the address.
 func (h *hosts) isClient(a *nfq.Addr) bool {
 	for i := range h.clients {
 		for j := range h.clients[i].Addrs {
@@ -107,7 +106,6 @@ func (s *Service) client(w *jsonWriter, c *state.ClientInfo, now state.Time, loc
 	w.close('}')
 }
 
-// name writes the name of a host, if it is known.
 func (w *jsonWriter) name(name string) {
 	if name != "" {
 		w.str("name", name)
@@ -231,7 +229,6 @@ func proofText(c *state.ClientInfo) string {
 	return "it did at several addresses what only such a program does"
 }
 
-// whyText says why a host without proof was looked at.
 func whyText(r detect.Reason) string {
 	if int(r) < len(whyTexts) && whyTexts[r] != "" {
 		return whyTexts[r]

@@ -38,7 +38,6 @@ func (w *jsonWriter) receivers(all []Receiver, test bool) {
 	w.close(']')
 }
 
-// test sends a test message to all receivers.
 func (s *Service) test() ([]Receiver, error) {
 	all := s.TestReceivers()
 	if len(all) == 0 {

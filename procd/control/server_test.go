@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// echo answers with the command.
 func echo(req Request, r *Reply) { r.Send([]byte(`"` + req.Cmd + `"`)) }
 
 func TestSocketMode(t *testing.T) {

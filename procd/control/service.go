@@ -133,7 +133,6 @@ func (s *Service) page(w *jsonWriter, req *Request) error {
 	return s.peers(w, req)
 }
 
-// each runs f on every engine in turn.
 func (s *Service) each(f func(e *state.Engine, now state.Time)) {
 	for _, l := range s.Loops {
 		l.Do(f)
@@ -156,7 +155,6 @@ func (s *Service) wall(t, now state.Time) float64 {
 	return float64(s.now().Add(-now.Since(t)).UnixMilli()) / 1000
 }
 
-// address parses the host of a request.
 func address(req *Request) (netip.Addr, error) {
 	if req.Host == "" {
 		return netip.Addr{}, errors.New("no host: give an IP address as \"host\"")

@@ -16,7 +16,6 @@ import (
 // backlog is how many connections may wait to be accepted.
 const backlog = 64
 
-// listenUnix returns a socket that listens at path.
 func listenUnix(path string) (*os.File, error) {
 	fd, addr, err := unixSocket(path, unix.SOCK_NONBLOCK)
 	if err != nil {
@@ -82,7 +81,6 @@ func dialUnix(path string, patience time.Duration) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// unixSocket returns a stream socket and the socket address of path.
 func unixSocket(path string, flags int) (int, unix.Sockaddr, error) {
 	const most = 107 // sun_path has 108 bytes, the last one zero
 	if len(path) > most {

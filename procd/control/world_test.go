@@ -163,7 +163,6 @@ func (w *world) prove(loop int, client string) {
 // enter puts the recorded events into the journal.
 func (w *world) enter() { w.Journal.Drain(func(*events.Entry) {}) }
 
-// found returns the event that a client was found.
 func found(client string) state.Event {
 	return state.Event{
 		Class: state.ClassClient, What: state.EventFound, Protocol: uint8(detect.ByName("fasttrack")),
@@ -183,7 +182,6 @@ func control(t *testing.T, handle func(Request, *Reply)) (path string) {
 	return path
 }
 
-// ask sends a request and returns the first line of the reply.
 func ask(t *testing.T, path, request string) string {
 	t.Helper()
 	var got string

@@ -135,7 +135,6 @@ func (c *Commands) next(now time.Time) (*call, time.Duration) {
 	return &x, 0
 }
 
-// over notes that a command has ended.
 func (c *Commands) over() {
 	c.mu.Lock()
 	c.running--
@@ -143,7 +142,6 @@ func (c *Commands) over() {
 	c.look()
 }
 
-// look wakes the runner.
 func (c *Commands) look() {
 	select {
 	case c.wake <- struct{}{}:
@@ -223,7 +221,7 @@ func (c *Commands) complain(what string) {
 	}
 }
 
-// action returns the name of an event for the command, "" if the event has no command.
+// action returns the event's name for the command, "" if there is no command.
 func action(e *Entry) string {
 	switch {
 	case e.Class == state.ClassClient && e.What == state.EventFound:
@@ -238,7 +236,6 @@ func action(e *Entry) string {
 	return ""
 }
 
-// environment returns the environment variables of a command.
 func (x *call) environment() []string {
 	all := [...]struct{ name, value string }{
 		{"PATH=", "/usr/sbin:/usr/bin:/sbin:/bin"},

@@ -36,7 +36,6 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// script writes an executable shell script into the directory.
 func script(t *testing.T, dir, text string) string {
 	t.Helper()
 	path := filepath.Join(dir, "event")

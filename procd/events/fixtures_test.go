@@ -11,14 +11,12 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// wallNow is the time of the tests.
 var wallNow = time.Date(2026, 1, 2, 3, 4, 5, 600e6, time.UTC)
 
 var clientMAC = nfq.MAC{2, 0, 0, 0, 0, 0xa}
 
 func addr(s string) nfq.Addr { return nfq.AddrFrom(netip.MustParseAddr(s)) }
 
-// found returns the event that a client was found.
 func found(client string) state.Event {
 	return state.Event{
 		Class: state.ClassClient, What: state.EventFound, Protocol: uint8(detect.ByName("fasttrack")),

@@ -159,7 +159,6 @@ func (t *Table) add(day int32, first, last int64, x *state.Tally) {
 	r.Bytes += x.Bytes
 }
 
-// find returns the record of a client on a day, or nil.
 func (t *Table) find(day int32, x *state.Tally) *Record {
 	for i := range t.records {
 		r := &t.records[i]

@@ -190,7 +190,7 @@ func parseRoute(b []byte) (net netip.Prefix, hops []routeHop) {
 	return net, hops
 }
 
-// parseHops reads several struct rtnexthop, each with its attributes.
+// parseHops reads several struct rtnexthop with attributes.
 func parseHops(b []byte) (hops []routeHop) {
 	for len(b) >= unix.SizeofRtNexthop {
 		n := int(binary.NativeEndian.Uint16(b))

@@ -141,7 +141,6 @@ func TestSameDevices(t *testing.T) {
 	}
 }
 
-// unhex reads hexadecimal digits with spaces between them.
 func unhex(s string) []byte {
 	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
 	if err != nil {

@@ -41,7 +41,6 @@ const (
 	testPatience = 12 * time.Second
 )
 
-// message is a message about an event.
 type message struct {
 	_      [0]func() // not comparable: the code for == would cost flash
 	what   config.NotifyEvents
@@ -73,7 +72,6 @@ type host struct {
 	waits  bool
 }
 
-// receiver is a receiver of messages.
 type receiver struct {
 	_ [0]func() // not comparable: the code for == would cost flash
 	config.Notify
@@ -134,7 +132,6 @@ func (o *Outbox) Configure(all []config.Notify) {
 	o.look()
 }
 
-// look wakes Run.
 func (o *Outbox) look() {
 	select {
 	case o.wake <- struct{}{}:
@@ -321,7 +318,6 @@ func (o *Outbox) next() (who *receiver, m message, wait time.Duration) {
 	return who, m, wait
 }
 
-// outcome notes the result of sending a message.
 func (o *Outbox) outcome(r *receiver, m *message, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -367,7 +363,6 @@ func (o *Outbox) Flush(most time.Duration) {
 	}
 }
 
-// waiting returns how many messages wait.
 func (o *Outbox) waiting() (n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -96,7 +96,7 @@ func TestOncePerHour(t *testing.T) {
 	w := newWorld(t, "a")
 	w.event(state.EventFound, 1)
 	w.event(state.EventLocked, 1)
-	w.event(state.EventLocked, 2) // another host
+	w.event(state.EventLocked, 2)
 	w.pass(time.Minute)
 	w.expect("3s a: "+found, "3s a: "+found)
 	w.event(state.EventReleased, 1)

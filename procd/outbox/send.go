@@ -67,7 +67,6 @@ func (l *letter) content(r *receiver) (body, kind string) {
 	return l.text, "text/plain; charset=utf-8"
 }
 
-// headers returns the headers of a POST.
 func (l *letter) headers(r *receiver) []string {
 	_, kind := l.content(r)
 	h := []string{"Content-Type: " + kind}

@@ -125,7 +125,6 @@ func (c *Capture) Next(f *Frame) error {
 	return nil
 }
 
-// linkNumber returns the link type that gopacket gives with each packet.
 func linkNumber(v any) uint32 {
 	if t, ok := v.(layers.LinkType); ok {
 		return uint32(t)

@@ -46,7 +46,6 @@ func (h *hints) frame(f *Frame) {
 	}
 }
 
-// packet counts an IP packet by its direction.
 func (h *hints) packet(p *nfq.Packet, ip []byte, src, dst nfq.Addr, s *sides) {
 	h.ip++
 	if wireLength(ip) > len(ip) {

@@ -74,7 +74,6 @@ func (r *Result) Span() time.Duration { return r.last.Sub(r.first) }
 
 const timeForm = "2006-01-02T15:04:05.000000000Z07:00"
 
-// event is the engine's OnEvent.
 func (r *run) event(ev *state.Event) {
 	e := events.Entry{Seq: uint64(len(r.result.Events) + 1), Event: *ev}
 	out := Event{
@@ -169,7 +168,6 @@ func (r *run) enter(f finding) *Client {
 	return c
 }
 
-// client returns the client with that MAC or address, or nil.
 func (r *run) client(mac nfq.MAC, addr nfq.Addr) *Client {
 	c := r.clients[lockOf(mac, addr)]
 	switch {

@@ -25,7 +25,6 @@ type sides struct {
 	shared map[nfq.MAC]bool
 }
 
-// isLAN reports whether the address is on the LAN side.
 func (s *sides) isLAN(a *nfq.Addr) bool {
 	if s.lan != nil {
 		ip := a.Netip()

@@ -354,7 +354,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// TestPong: what is answered to a ping, in any case.
+// TestPong: the values of option pong, in upper and lower case.
 func TestPong(t *testing.T) {
 	for value, want := range map[string]detect.Answer{
 		"0x28": detect.AnswerWelcome, "0X28": detect.AnswerWelcome, "1": detect.AnswerWelcome,

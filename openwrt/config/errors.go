@@ -28,8 +28,8 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Errors are all faults of a configuration file, in the order of its lines. The editor of the
-// file wants to know all of them at once.
+// Errors are all faults of a configuration file, in the order of its lines. A user who
+// edits the file wants to see all of them at once.
 type Errors []*Error
 
 // Error returns one line for each fault.

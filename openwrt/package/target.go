@@ -97,8 +97,8 @@ func (r *release) flags(t target) []string {
 		"-ldflags=-s -w -buildid= -X main.version=" + r.version + " -X main.commit=" + r.commit,
 	}
 	if t.small {
-		// Inlining makes a sixth of the program's size on flash. So only the packet path
-		// is inlined.
+		// Inlined calls would be a sixth of the program's size on flash. So only the
+		// packet path is inlined.
 		const module = "github.com/p2pwall/p2pwall/"
 		flags = append(flags, "-gcflags=all=-l")
 		for _, path := range []string{"nfq", "state", "detect"} {

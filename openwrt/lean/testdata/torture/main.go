@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Torture makes Go's runtime read its tables of functions in every way it does:
-// the collector walks stacks that are deep, growing and interrupted anywhere, and
-// panics unwind through calls that are inlined, deferred, generic and made at run
-// time. With an argument it crashes.
+// Torture makes Go's runtime read all parts of its function tables. The collector walks
+// stacks that are deep, that grow, and that were interrupted anywhere. Panics unwind through
+// calls that are inlined, deferred, generic or made at run time. With an argument, the
+// program crashes.
 package main
 
 import (
@@ -41,7 +41,7 @@ func deep(n int, last *node) int {
 	return sum + own.value[n%7]
 }
 
-// interrupted has goroutines run in loops without calls while others collect.
+// interrupted runs goroutines in loops without calls, while other goroutines collect garbage.
 func interrupted() int {
 	var group sync.WaitGroup
 	var total atomic.Int64
@@ -74,7 +74,7 @@ func (d dog) speak() string { return d.name }
 
 func pick[T any](list []T, i int) T { return list[i] }
 
-// caught returns what a function panics with, and what its defers did.
+// caught returns the value that a function panics with, and the output of its defers.
 func caught(f func()) (text string) {
 	steps := 0
 	defer func() {
@@ -107,8 +107,8 @@ func panics() []string {
 	}
 }
 
-// made calls a function that exists only at run time, whose frame is described by
-// the call.
+// made calls a function that exists only at run time. The call itself describes the
+// function's frame.
 func made() string {
 	join := reflect.MakeFunc(reflect.TypeFor[func(*node, string) string](), func(args []reflect.Value) []reflect.Value {
 		runtime.GC()
@@ -124,7 +124,7 @@ func (d dog) String() string {
 	return strings.ToUpper(d.name)
 }
 
-// names are those of the functions that called it.
+// names returns the names of its callers.
 func names() string {
 	var pcs [8]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs[:])])

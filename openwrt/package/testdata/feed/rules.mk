@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# What the recipe needs of OpenWrt's rules.mk, for recipe_test.go.
+# The parts of OpenWrt's rules.mk that the recipe needs, for recipe_test.go.
 
 INCLUDE_DIR:=$(TOPDIR)/include
 INSTALL_DIR:=install -d -m0755

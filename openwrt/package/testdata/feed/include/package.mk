@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# What the recipe needs of OpenWrt's package.mk, for recipe_test.go. "install-NAME"
-# builds, installs into $(DESTDIR)/NAME as a package does, and strips there; make
-# expands the steps of the installation twice, as there.
-# "fields-NAME" prints what the package says of itself.
+# The parts of OpenWrt's package.mk that the recipe needs, for recipe_test.go. "install-NAME"
+# builds, installs into $(DESTDIR)/NAME like a package, and strips there. As in the original,
+# make expands the steps of the installation twice. "fields-NAME" prints the package's fields.
 
 .PHONY: compile
 compile:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Stands in for OpenWrt's: UCI sections, options and lists by the functions that
-# the init script uses.
+# A stub of OpenWrt's functions.sh. It reads UCI sections, options and lists with the
+# functions that the init script uses.
 
 config_load() {
 	eval "$(awk '

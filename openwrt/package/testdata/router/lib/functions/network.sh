@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Stands in for OpenWrt's: the devices of networks that are up are in /up.
+# A stub of OpenWrt's network.sh. /up has the devices of the networks that are up.
 
 network_flush_cache() {
 	:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Stands in for OpenWrt's: reads flat objects, writes one string.
+# A stub of OpenWrt's jshn.sh. It reads flat objects and writes one string.
 
 json_load() {
 	JSON="$1"

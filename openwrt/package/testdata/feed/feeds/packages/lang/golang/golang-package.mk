@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# What the recipe needs of the feed's golang-package.mk, for recipe_test.go: the
-# names of its variables, and flags that the recipe must override, as there: cgo, and
-# a linker from outside. GO_ARCH and its like come from the test.
+# The parts of the feed's golang-package.mk that the recipe needs, for recipe_test.go: the
+# names of its variables, and the flags that the recipe must override: cgo and an external
+# linker. The test sets GO_ARCH and similar variables.
 
 GO_PKG_BUILD_DIR=$(PKG_BUILD_DIR)/.go_work/build
 GO_PKG_BUILD_BIN_DIR=$(GO_PKG_BUILD_DIR)/bin$(if $(GO_HOST_TARGET_DIFFERENT),/linux_$(GO_ARCH))

@@ -58,7 +58,7 @@ func TestSoulseek(t *testing.T) {
 				e.say(stranger4, port(lab.WAN4, slskPort), text)
 				e.say(stranger4b, port(lab.WAN4, slskPort), text)
 			}
-			e.ask(h, port(stranger4, slskPort), slskPierce) // the peer's echo answers it
+			e.ask(h, port(stranger4, slskPort), slskPierce) // the wall then probes the echo
 		}},
 		{name: "a stranger's segments", lab: lab.Config{NAT: true, Forward: slskPort}, do: func(e *env, _ *lab.Host) {
 			raw := e.raw(e.lab.Inet)

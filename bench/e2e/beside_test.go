@@ -20,8 +20,8 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// This file imitates what a host does besides BitTorrent, as it looks on the wire. The
-// wall has no list of these protocols.
+// This file imitates what a host does besides BitTorrent, as it looks on the wire. None
+// of it is file sharing.
 
 // besideAddrs are a server's addresses.
 var besideAddrs = [2]netip.Addr{netip.MustParseAddr("192.0.2.201"), netip.MustParseAddr("2001:db8:ff::201")}

@@ -49,7 +49,7 @@ func TestKernelDropsWhatIsLocked(t *testing.T) {
 	})
 
 	before, dropped := e.counter("packets"), e.counter("dropped_kernel")
-	// The program's probes reach a closed port. The host answers each with an ICMP error.
+	// The wall's pongs reach a closed port. The host answers each with an ICMP error.
 	first := e.counter("pongs")
 	pongs := func() uint64 { return e.counter("pongs") - first }
 	sent := uint64(0)

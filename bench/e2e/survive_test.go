@@ -233,7 +233,7 @@ func TestNoPrivileges(t *testing.T) {
 	if err := os.WriteFile(file, []byte(cfg.UCI()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// All parent directories must be closed to other users.
+	// The user nobody must be able to enter all parent directories.
 	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
 		os.Chmod(d, 0o777)
 	}

@@ -160,7 +160,7 @@ type iptablesTable struct {
 	hash  uint64   // result of look when the table was last found right
 	known string   // our chains' rules as iptables-save prints them
 
-	knownJumps string // the jumps to our chains, likewise
+	knownJumps string // the jumps to our chains as iptables-save prints them
 }
 
 // look returns a number that changes with the table's rules. It runs no program.

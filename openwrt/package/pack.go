@@ -36,7 +36,7 @@ type file struct {
 	data []byte
 }
 
-// readTree returns the files below a directory, with paths relative to it.
+// readTree returns the files below a directory. In their paths, the directory is "/".
 func readTree(dir string) ([]file, error) {
 	var files []file
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {

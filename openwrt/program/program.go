@@ -65,8 +65,8 @@ type Program struct {
 	out, said chan string
 }
 
-// Start starts a program. The caller ends with Wait or Leave. Several programs may run side
-// by side.
+// Start starts a program. The caller must then call Wait or Leave. Several programs may run
+// side by side.
 func Start(input, name string, args ...string) *Program {
 	return StartFor(runTimeout, []string{input}, name, args...)
 }

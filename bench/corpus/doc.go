@@ -19,9 +19,10 @@
 // The column "cut if locked" is a second reading, of the negatives only. It counts the
 // flows that are cut when each host is locked for BitTorrent. The host that opened a flow
 // is taken for the LAN host; only its packets are judged. Some flows are cut because they
-// look random. These are listed with the reason and are no errors: a router asks the peer
-// of such a connection by a handshake, and lets the next connection pass. A flow that is
-// cut for another reason is an error like a false positive.
+// look random. These are listed with the reason and are no errors: on a router the engine
+// answers such a connection with a handshake in the peer's name. If the host is no client,
+// its next connection passes. A flow that is cut for another reason is an error like a
+// false positive.
 //
 // The column "mse" counts flows whose two beginnings could be an encrypted BitTorrent
 // handshake. That is no proof and no false positive: the engine uses this sign only for

@@ -19,8 +19,8 @@ const (
 	programCPU = 1
 )
 
-// niceness of generator and program. They run before all other work of the machine, so
-// that this does not delay them. A window is short, so other work is not delayed for long.
+// niceness of generator and program. They run before all other work of the machine, which
+// would otherwise delay them. A window is short, so other work does not wait long.
 const niceness = -20
 
 // autogroup has the niceness of the whole session. If the file exists, the niceness of a

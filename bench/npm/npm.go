@@ -45,7 +45,8 @@ func Modules(root, folder string) (string, error) {
 	if _, err := os.Stat(modules); err == nil {
 		return modules, nil
 	}
-	// npm installs into a folder beside dir, which is then renamed. So dir is complete or absent.
+	// npm installs into a folder beside dir. The folder is renamed to dir at the end, so
+	// that dir is never incomplete.
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", err
 	}

@@ -126,7 +126,7 @@ func (b *bed) boot(m *machine, kernel string, img *image, log string) (*outcome,
 			b.say("%s: %s", m.Arch, line)
 		}
 	})
-	_ = qemu.Process.Kill() // it may have ended by itself
+	_ = qemu.Process.Kill() // fails if it has ended by itself
 	for range lines {       // let the reader end
 	}
 	_ = qemu.Wait()

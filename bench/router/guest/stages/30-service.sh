@@ -115,7 +115,7 @@ measure() {
 }
 
 # load_rules FILE: loads the output of `p2pwall rules`, without the part for a flow
-# table. Each part follows a comment with the command that loads it.
+# table. Each part follows a comment with the commands that load it.
 load_rules() {
 	local part tool options
 	rm -f /tmp/part.*

@@ -202,8 +202,8 @@ func madeUpSources(t *testing.T, answers bool) {
 				mac = liar.MAC
 			}
 			raw.As(mac)
-			for j, b := range lies(a)[:10] { // six packets, all to one address
-				if j%5 > 2 {
+			for j, b := range lies(a)[:24] { // six packets, by UDP, to two addresses
+				if j%12 > 2 {
 					continue
 				}
 				if err := raw.Send(b); err != nil {

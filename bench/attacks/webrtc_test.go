@@ -145,7 +145,7 @@ func TestPieces(t *testing.T) {
 func (e *env) cutByPort(h *lab.Host) {
 	e.t.Helper()
 	for _, ev := range e.wall.Seen() {
-		if ev.Class == "peer" && ev.Event == "cut" && ev.Client == h.Addr4.String() || ev.Client == h.Addr6.String() {
+		if ev.Class == "peer" && ev.Event == "cut" && (ev.Client == h.Addr4.String() || ev.Client == h.Addr6.String()) {
 			return
 		}
 	}

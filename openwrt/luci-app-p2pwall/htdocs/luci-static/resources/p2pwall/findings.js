@@ -97,13 +97,6 @@ const PLACES = {
 	log: [ 'admin/status/logs', _('System log') ]
 };
 const LINKS = {
-	'policy-watch': _('watch it as well: add it to the section p2pwall'),
-	'policy-network': _('the policy %s names the network %s, which is not watched'),
-	'policy-device': _('the policy %s names the device %s, which is not watched'),
-	'policy-lease': _('see the names of the leases under Status, Overview, or name its hardware address'),
-	'policy-host': _('the policy %s names the computer %s, and no DHCP lease has this name'),
-	'set-clock': _('wait for the time server, or set it'),
-	'clock': _('the clock is not set: policies with hours, such as %s, do not hold'),
 	'reject-wan': 'firewall', 'hold': 'settings', 'set-mode': 'settings', 'set-sets': 'settings', 'name-device': 'settings',
 	'device-name': 'settings', 'name-bridge': 'settings', 'only-lan': 'settings', 'other-bits': 'settings', 'see-message': 'log'
 };

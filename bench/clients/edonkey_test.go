@@ -30,14 +30,14 @@ type muleSituation struct {
 }
 
 var muleSituations = []muleSituation{
-	{name: "defaults"},
-	{name: "defaults", current: true, more: true},
-	{name: "clear", plain: true, more: true},
+	{name: "defaults", more: true},
+	{name: "defaults", current: true},
+	{name: "clear", current: true, plain: true, more: true},
 	{name: "obfuscated", hides: true, current: true},
-	{name: "no UDP", noUDP: true, more: true},
+	{name: "no UDP", current: true, noUDP: true, more: true},
 	{name: "running", current: true, running: true, more: true},
 	{name: "running and obfuscated", current: true, running: true, hides: true, more: true},
-	{name: "forwarded port", leech: true},
+	{name: "forwarded port", current: true, leech: true, more: true},
 }
 
 func (s muleSituation) title() string {

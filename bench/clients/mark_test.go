@@ -199,6 +199,7 @@ func (e *env) received(dev string) int {
 func TestMarkedTakesSecondUplink(t *testing.T) {
 	for _, s := range markKinds {
 		t.Run(s.name+" "+s.kind.name, func(t *testing.T) {
+			t.Parallel()
 			s.nat = true
 			e := newEnv(t, s)
 			e.secondUplink()

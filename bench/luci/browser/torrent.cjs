@@ -27,7 +27,7 @@ module.exports = async function(t) {
 	/* The card says since when and why, and what still works. */
 	assert.match(await host.innerText(), /Stopped while it runs, since \d\d:\d\d \(\d+ (s|min)\)\.( Connections kept away today: \d+\.)?\s+Only this program is stopped: web, calls and games go on\.\s+It (answered our question, as BitTorrent does|looked for peers at several addresses)\s/);
 	const strict = row('<b>attic</b>');
-	assert.match(await strict.innerText(), /No new connection of this computer gets out until the program is ended: web pages do not open either\.\s+It (answered our question, as FastTrack does|pinged several peers)\s/);
+	assert.match(await strict.innerText(), /No new connection of this computer gets out until the program is ended: web pages do not open either\.\s+It (answered our question, as FastTrack does|looked for peers at several addresses)\s/);
 	await t.until('the last reason', async function() { return /Locked\s+It looked for peers\s/.test(await facts.innerText()); });
 	assert.match(await facts.innerText(), /Protocol\s+BitTorrent\s/);
 	await t.accessible(page, 'a BitTorrent client');

@@ -120,6 +120,21 @@ const nftSets = `table inet p2pwall {
 }
 ` + nftFlush
 
+// nftMarking are the chains that mark a connection and let it go on, for both backends.
+const nftMarking = `<marks>	# What would be cut: its connection has the mark from now on.
+<marks>	chain marking {
+<marks>		ct mark set ct mark & <markothers> | <markvalue>
+<marks>		goto slow
+<marks>	}
+<marks>
+<marks>	chain slow {
+<hasdscp>		ip dscp set <dscp>
+<hasdscp>		ip6 dscp set <dscp>
+<marks>		accept
+<marks>	}
+<marks>
+`
+
 // nftRules are the chains of the nft backend. Priorities are numbers, because every version
 // of nft reads those.
 const nftRules = `	# Before the firewall's own forward chain: what is accepted here meets
@@ -267,19 +282,7 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 		ct mark & <decided> != <decided> ct mark set ct mark & <others> | <decided>
 	}
 
-<marks>	# What would be cut: its connection has the mark from now on.
-<marks>	chain marking {
-<marks>		ct mark set ct mark & <markothers> | <markvalue>
-<marks>		goto slow
-<marks>	}
-<marks>
-<marks>	chain slow {
-<hasdscp>		ip dscp set <dscp>
-<hasdscp>		ip6 dscp set <dscp>
-<marks>		accept
-<marks>	}
-<marks>
-<marks><sets>	# The same by the sets. A packet in a while comes to the daemon all the same, to
+` + nftMarking + `<marks><sets>	# The same by the sets. A packet in a while comes to the daemon all the same, to
 <marks><sets>	# keep the lock true.
 <marks><sets>	chain marked {
 <marks><sets>		ct mark set ct mark & <markothers> | <markvalue>
@@ -400,19 +403,7 @@ const nftDrops = `	# Before the mangle table of iptables.
 		ip6 saddr @lock6 goto blocked
 	}
 
-<marks>	# What would be cut: its connection has the mark from now on.
-<marks>	chain marking {
-<marks>		ct mark set ct mark & <markothers> | <markvalue>
-<marks>		goto slow
-<marks>	}
-<marks>
-<marks>	chain slow {
-<hasdscp>		ip dscp set <dscp>
-<hasdscp>		ip6 dscp set <dscp>
-<marks>		accept
-<marks>	}
-<marks>
-<marks>	# The same by the sets. A packet in a while goes on to the daemon, to keep the
+` + nftMarking + `<marks>	# The same by the sets. A packet in a while goes on to the daemon, to keep the
 <marks>	# lock true: it is for the daemon to have its connection marked.
 <marks>	chain marked {
 <marks>		ip saddr @seen4 goto marking

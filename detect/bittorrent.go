@@ -72,6 +72,7 @@ func btDatagram(b []byte, f *Finding) Kind {
 		return None
 	}
 	var p utpPacket
+	utp := p.parse(b)
 	switch {
 	case b[0] == 'd':
 		var m krpc
@@ -82,14 +83,14 @@ func btDatagram(b []byte, f *Finding) Kind {
 		f.Client.set(m.client())
 		if m.kind == 'q' {
 			if m.named && m.target != nil {
-				f.Hash = [20]byte(m.target)
+				f.setHash(m.target)
 			}
 			f.Reason, f.Conduct = ReasonPing, true
 			return Query
 		}
 		f.Reason = ReasonPong
 		return Reply
-	case utpIsSYN(b):
+	case utp && p.isSYN(b):
 		f.Reason, f.Conduct = ReasonHello, true
 		return Query
 	}
@@ -97,14 +98,14 @@ func btDatagram(b []byte, f *Finding) Kind {
 		// A client may query a tracker from a separate port.
 		f.Reason, f.Conduct, f.NotListening = ReasonAnnounce, true, true
 		if action == trackerAnnounce {
-			f.Hash = [20]byte(b[16:36])
+			f.setHash(b[16:36])
 			PeerIDName(b[36:56], &f.Client)
 			f.TCPPort = be16(b[96:])
 		}
 		return Query
 	}
 	switch {
-	case !p.parse(b):
+	case !utp:
 		return None
 	case p.kind == utpData && peerFirst(b[p.data:]) == Yes:
 		f.Reason, f.Conduct = ReasonHello, true
@@ -134,29 +135,18 @@ func btFirst(b []byte, outbound bool, f *Finding) Match {
 // digits, without a dot. A web page cannot make a browser connect to such a name, because
 // no name server on the Internet can resolve it.
 func torrentTLS(b []byte) bool {
-	const record, digits = 0x16, 40
-	if len(b) < 5 || b[0] != record || b[1] != 3 {
+	const digits = 40
+	name := ServerName(b)
+	if len(name) != digits {
 		return false
 	}
-	i := bytes.Index(b, sniOfHash)
-	if i < 0 {
-		return false
-	}
-	name := b[i+len(sniOfHash):]
-	if len(name) < digits {
-		return false
-	}
-	for _, c := range name[:digits] {
+	for _, c := range name {
 		if !isHex(c) {
 			return false
 		}
 	}
 	return true
 }
-
-// sniOfHash are the bytes before a server name of 40 bytes: the extension's number and
-// length, the list's length, the name's kind and length.
-var sniOfHash = []byte{0, 0, 0, 45, 0, 43, 0, 0, 40}
 
 // btHeader recognises announce requests and the programs' user agents.
 func btHeader(line []byte, first, outbound bool, f *Finding) Match {

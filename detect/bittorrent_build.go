@@ -140,7 +140,7 @@ func UTPProbe(dst []byte, salt uint32) int {
 	b := dst[:utpHeader]
 	g.fill(b)
 	b[0], b[1] = utpSYN<<4|1, 0
-	b[5] |= 2 // not a DNS query, see utpIsSYN
+	b[5] |= 2 // not a DNS query, see isSYN
 	putBE32(b[8:], 0)
 	putBE32(b[12:], 0x00040000)
 	putBE16(b[18:], 0)

@@ -177,7 +177,7 @@ func TestTorrentProbes(t *testing.T) {
 			t.Fatalf("%q is no ping", dst[:n])
 		}
 		n = UTPProbe(dst[:], salt)
-		if !utpIsSYN(dst[:n]) {
+		if p := new(utpPacket); !p.parse(dst[:n]) || !p.isSYN(dst[:n]) {
 			t.Fatalf("%x is no SYN", dst[:n])
 		}
 		// The answer has the same connection ID and acknowledges the SYN.

@@ -6,7 +6,7 @@ import "bytes"
 
 // btHidden recognises sessions with message stream encryption (MSE).
 var btHidden = Handshake{
-	First:  func(b []byte) bool { return MSEFirst(b) && !framed(b) },
+	First:  func(b []byte) bool { return !framed(b) && MSEFirst(b) },
 	Middle: mseMiddle,
 	Answer: func(dst, _ []byte, salt uint32) int { return MSEAnswer(dst, salt) },
 	Proof:  MSEProof,

@@ -2,6 +2,8 @@
 
 package detect
 
+import "math/bits"
+
 const (
 	peerProtocol  = "\x13BitTorrent protocol"
 	peerHandshake = 68 // protocol, 8 reserved, info-hash, peer ID
@@ -43,7 +45,7 @@ func peerNames(b []byte, f *Finding) {
 	WireName(&w, &f.Client)
 	f.TCPPort = w.Port
 	if w.ID != nil {
-		f.Hash = [20]byte(b[peerHandshake-40:])
+		f.setHash(b[peerHandshake-40:])
 	}
 }
 
@@ -103,20 +105,21 @@ func MSEFirst(b []byte) bool {
 // more than its share, and half of the bits are set. b must have at least 96 bytes. All
 // but one in some millions of random strings pass.
 func random(b []byte) bool {
+	n := len(b)
+	pairs := n * (n - 1) / 2 / 256 // the expected number of pairs of equal bytes
+	mostPairs, mostText, half := 2*pairs+8, n*60/100, n*4
 	var counts [256]uint16
 	ones, text, same := 0, 0, 0
 	for _, c := range b {
-		same += int(counts[c]) // pairs of equal bytes
+		same += int(counts[c])
 		counts[c]++
 		if c >= ' ' && c <= '~' {
 			text++
 		}
-		for ; c != 0; c &= c - 1 {
-			ones++
+		if same > mostPairs || text > mostText {
+			return false
 		}
+		ones += bits.OnesCount8(c)
 	}
-	n := len(b)
-	pairs := n * (n - 1) / 2 / 256 // the expected number of pairs
-	half := n * 4
-	return same <= 2*pairs+8 && text*100 <= 60*n && (ones-half)*(ones-half) <= 50*n
+	return (ones-half)*(ones-half) <= 50*n
 }

@@ -41,8 +41,8 @@ func announceNames(line []byte, f *Finding) {
 	var id [20]byte
 	n, _ := unescape(id[:], parameter(line, "peer_id="))
 	PeerIDName(id[:n], &f.Client)
-	if n, _ := unescape(f.Hash[:], parameter(line, "info_hash=")); n < len(f.Hash) {
-		f.Hash = [20]byte{}
+	if n, _ := unescape(id[:], parameter(line, "info_hash=")); n == len(id) {
+		f.setHash(id[:])
 	}
 	port := parameter(line, "port=")
 	for i, c := range port {

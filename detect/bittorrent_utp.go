@@ -51,11 +51,10 @@ func (p *utpPacket) parse(b []byte) bool {
 	return p.kind == utpData || p.data == len(b)
 }
 
-// utpIsSYN reports whether b opens a uTP connection. Only a SYN has neither a time
-// difference nor data.
-func utpIsSYN(b []byte) bool {
-	var p utpPacket
-	if !p.parse(b) || p.kind != utpSYN || p.diff != 0 || p.window == 0 && p.ack == 0 || len(b) > utpHeader+10 {
+// isSYN reports whether b, whose header is p, opens a uTP connection. Only a SYN has
+// neither a time difference nor data.
+func (p *utpPacket) isSYN(b []byte) bool {
+	if p.kind != utpSYN || p.diff != 0 || p.window == 0 && p.ack == 0 || len(b) > utpHeader+10 {
 		return false
 	}
 	// A short DNS query with the ID 0x4100 or 0x4101 looks like a SYN too: its question

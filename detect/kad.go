@@ -93,7 +93,7 @@ func kadDatagram(b []byte, f *Finding) Kind {
 		}
 	}
 	if key := kadKey(b, k); key != nil {
-		f.Key = [16]byte(key)
+		f.setKey(key)
 	}
 	return k
 }

@@ -85,7 +85,7 @@ type Finding struct {
 	// OtherPort is a second TCP port of the sender, or 0. It is blocked, but never
 	// probed.
 	OtherPort uint16
-	// Hash is the info-hash of a torrent that the sender names, or zero.
+	// Hash is the info-hash of a torrent that the sender names, or zero. setHash sets it.
 	Hash [20]byte
 	// Conduct says that only a program of the protocol sends this, and of its own accord.
 	// No web page can make a browser send it, and nobody outside can provoke it. Sent to
@@ -95,8 +95,10 @@ type Finding struct {
 	// engine does not block that port. It probes the port only if it knows no other.
 	NotListening bool
 	// Key is the key that encrypts the sender's datagrams, if the payload reveals it, or
-	// zero. The engine passes it to the probes that need it.
+	// zero. The engine passes it to the probes that need it. setKey sets it.
 	Key [16]byte
+	// secret says that Hash or Key is set.
+	secret bool
 	// Length is the length of the message that First or Next recognised, counted from the
 	// start of its input, if Next should read what follows. Otherwise it is 0.
 	Length int
@@ -110,10 +112,15 @@ type Finding struct {
 // Reset clears the finding for its next use.
 func (f *Finding) Reset() {
 	f.Kind, f.Reason, f.Protocol, f.N, f.Ignored = None, ReasonNone, 0, 0, 0
-	f.Client.n, f.TCPPort, f.UDPPort, f.Hash, f.Key, f.Inner = 0, 0, 0, [20]byte{}, [16]byte{}, 0
-	f.OtherPort = 0
+	f.Client.n, f.TCPPort, f.UDPPort, f.OtherPort, f.Inner = 0, 0, 0, 0, 0
 	f.Conduct, f.NotListening, f.Length, f.Wait = false, false, 0, false
+	if f.secret { // seldom: MIPS clears an array one byte at a time
+		f.Hash, f.Key, f.secret = [20]byte{}, [16]byte{}, false
+	}
 }
+
+func (f *Finding) setHash(b []byte) { f.Hash, f.secret = [20]byte(b), true }
+func (f *Finding) setKey(b []byte)  { f.Key, f.secret = [16]byte(b), true }
 
 func (f *Finding) name(e Endpoint, ok bool) {
 	switch {

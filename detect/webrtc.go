@@ -51,12 +51,14 @@ func WebRTC(b []byte) RTC {
 	}
 	switch c := b[0]; {
 	case c&0xf0 == 0x40 && int(be16(b[2:]))+4 <= len(b): // within a TURN channel
-		if b = b[4:]; len(b) < 13 || b[0] < 20 || b[0] > 63 {
-			return RTCNone
-		}
-		return dtlsRTC(b)
-	case c&0xc0 == 0 && isSTUN(b):
+		b = b[4:]
+	case c >= 0x40:
+		return RTCNone
+	case isSTUN(b):
 		return stunRTC(b)
+	}
+	if len(b) < 13 || b[0] < 20 || b[0] > 63 {
+		return RTCNone
 	}
 	return dtlsRTC(b)
 }

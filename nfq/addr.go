@@ -52,7 +52,12 @@ type AddrPort struct {
 type MAC [6]byte
 
 // IsZero reports whether there is no MAC.
-func (m MAC) IsZero() bool { return m == MAC{} }
+func (m *MAC) IsZero() bool { return m[0]|m[1]|m[2]|m[3]|m[4]|m[5] == 0 }
+
+// Is reports whether both are the same. On MIPS, == takes twice as long.
+func (m *MAC) Is(o *MAC) bool {
+	return m[0]^o[0]|m[1]^o[1]|m[2]^o[2]|m[3]^o[3]|m[4]^o[4]|m[5]^o[5] == 0
+}
 
 // String returns the form aa:bb:cc:dd:ee:ff, or "" for none. It allocates.
 func (m MAC) String() string {

@@ -64,6 +64,7 @@ type Engine struct {
 	second seconds // the second of the last call of seconds
 	hash   hasher
 
+	datagrams      detect.Set // protocols with datagrams
 	streams        detect.Set // protocols whose streams are looked at
 	defaults       modes      // as the protocols are configured, without policies
 	any, strangers modes      // of all hosts together, and of an unknown host
@@ -155,6 +156,11 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 	for i := n - 1; i >= 0; i-- {
 		e.spareClients = append(e.spareClients, int32(i))
 	}
+	for i, p := range detect.All {
+		if p.Datagram != nil {
+			e.datagrams |= 1 << i
+		}
+	}
 	e.onTimer = e.fire
 	e.held.init()
 	e.Configure(cfg)
@@ -229,7 +235,7 @@ func (e *Engine) device(index uint32) *Device {
 func (e *Engine) slotOf(h *host) int32 {
 	// Pointers into the table stay valid, but hold no number. The key leads back to the
 	// slot.
-	return e.hostIndex.Get(h.key, h.hash)
+	return e.hostIndex.Get(&h.key, h.hash)
 }
 
 // Packet decides about one packet. now must not be before the time of an earlier call.

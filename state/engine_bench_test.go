@@ -148,13 +148,13 @@ func BenchmarkPacket(b *testing.B) {
 					}
 				}
 				b.ReportAllocs()
-				i, n := 0, uint32(0)
+				i, n, step := 0, uint32(0), 1000+Time(k.pace)/Time(size.clients)
 				for b.Loop() {
 					p := packets[i]
 					if i++; i == len(packets) {
 						i = 0
 					}
-					now += 1000 + Time(k.pace)/Time(size.clients)
+					now += step
 					if k.next != nil {
 						n++
 						k.next(p, n)

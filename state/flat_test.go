@@ -66,15 +66,15 @@ func TestFullTablesAreSearchedInAFewCells(t *testing.T) {
 	var host, addr, peer, noHost, noAddr, noPeer walk
 	for i := range e.hosts {
 		h := &e.hosts[i]
-		host.add(e.hostIndex.Cells(h.key, h.hash))
+		host.add(e.hostIndex.Cells(&h.key, h.hash))
 		k := hostKey{mac: nfq.MAC{2, 2, 0, 0, byte(i >> 8), byte(i)}}
-		noHost.add(e.hostIndex.Cells(k, e.hashKey(&k)))
+		noHost.add(e.hostIndex.Cells(&k, e.hashKey(&k)))
 	}
 	for i := range e.addrs {
 		a := &e.addrs[i]
-		addr.add(e.addrIndex.Cells(a.addr, a.hash))
+		addr.add(e.addrIndex.Cells(&a.addr, a.hash))
 		other := nfq.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
-		noAddr.add(e.addrIndex.Cells(other, e.hash.addr(&other)))
+		noAddr.add(e.addrIndex.Cells(&other, e.hash.addr(&other)))
 	}
 	for i := range e.clients {
 		c := &e.clients[i]

@@ -141,15 +141,15 @@ func newFlowTable() flowTable {
 	return t
 }
 
-func (t *flowTable) get(k flowKey, hash uint32) int32 { return t.index.Get(k, hash) }
+func (t *flowTable) get(k *flowKey, hash uint32) int32 { return t.index.Get(k, hash) }
 
 // add enters a connection. There must be room.
-func (t *flowTable) add(k flowKey, hash uint32) (slot int32) {
+func (t *flowTable) add(k *flowKey, hash uint32) (slot int32) {
 	slot = t.free[len(t.free)-1]
 	t.free = t.free[:len(t.free)-1]
 	// In place: a composite literal of this size would be built elsewhere and copied.
 	f := &t.flows[slot]
-	f.key, f.hash, f.fate, f.begun = k, hash, open, false
+	f.key, f.hash, f.fate, f.begun = *k, hash, open, false
 	f.claimed, f.sure, f.waiting, f.reason, f.conduct, f.port, f.named = false, false, false, 0, false, 0, detect.Endpoint{}
 	f.stream, f.middle, f.later, f.waits, f.tries, f.spent, f.decided = detect.Stream{}, detect.PeerMiddle{}, 0, 0, 0, false, 0
 	f.mid, f.nsaid, f.segments, f.looks, f.login = detect.Middle{}, 0, 0, 0, loginNone
@@ -160,7 +160,7 @@ func (t *flowTable) add(k flowKey, hash uint32) (slot int32) {
 
 func (t *flowTable) remove(slot int32) {
 	f := &t.flows[slot]
-	t.index.Remove(f.key, f.hash)
+	t.index.Remove(&f.key, f.hash)
 	t.lru.Remove(slot)
 	t.free = append(t.free, slot)
 }
@@ -171,7 +171,7 @@ const flowsPerHost = maxFlows / 4
 // newFlow enters a connection of a host. When the host has used up its share, its own
 // longest idle connection gives way. When the table is full, the longest idle one of all
 // gives way.
-func (e *Engine) newFlow(key flowKey, hash uint32, h *host) int32 {
+func (e *Engine) newFlow(key *flowKey, hash uint32, h *host) int32 {
 	t := &e.flows
 	owner := e.slotOf(h)
 	switch {

@@ -110,7 +110,8 @@ func (j *judged) by(now Time) judgement {
 
 // judgement returns what is known about the destination of a connection.
 func (e *Engine) judgement(h *host, fl *flow, now Time) judgement {
-	slot := e.judged.Get(e.placeOf(h, fl))
+	k, hash := e.placeOf(h, fl)
+	slot := e.judged.Get(&k, hash)
 	if slot == none {
 		return unknown
 	}
@@ -120,7 +121,8 @@ func (e *Engine) judgement(h *host, fl *flow, now Time) judgement {
 
 // judge records it.
 func (e *Engine) judge(h *host, fl *flow, what judgement, now Time) {
-	slot, _ := e.judged.Take(e.placeOf(h, fl))
+	k, hash := e.placeOf(h, fl)
+	slot, _ := e.judged.Take(&k, hash)
 	e.judged.judged[slot] = judged{now, what}
 }
 
@@ -217,7 +219,8 @@ func (e *Engine) markHidden(h *host, fl *flow, now Time) nfq.Verdict {
 // the client would try other peers first.
 func (e *Engine) shaped(p *nfq.Packet, h *host, slot int32, now Time) nfq.Verdict {
 	fl := &e.flows.flows[slot]
-	place, _ := e.judged.Take(e.placeOf(h, fl))
+	k, hash := e.placeOf(h, fl)
+	place, _ := e.judged.Take(&k, hash)
 	x := &e.judged.judged[place]
 	if x.what == ended && now.Since(x.when) < shapedAgain {
 		*x = judged{now, innocent}
@@ -446,7 +449,7 @@ func (e *Engine) silent(slot int32, now Time) {
 // its peer's name must not reach that peer.
 func (e *Engine) bare(p *nfq.Packet, h *host, now Time) nfq.Verdict {
 	key := keyOf(p)
-	slot := e.flows.get(key, e.hash.flow(&key))
+	slot := e.flows.get(&key, e.hash.flow(&key))
 	if slot == none || !e.flows.flows[slot].spent {
 		return nfq.Accept
 	}

@@ -139,15 +139,12 @@ func (e *Engine) hostOf(p *nfq.Packet, d *Device, now Time) *host {
 	if !onLink && !d.behind(&p.Src) {
 		return nil
 	}
-	var k hostKey
-	if onLink && !p.MAC.IsZero() {
-		k.mac = p.MAC
-	} else {
-		k.addr = p.Src
+	var h *host
+	if onLink {
+		h = e.sameHost(p, now)
 	}
-	h := e.hostBy(&k, p, now)
-	if h != nil && h.shared != 0 {
-		h = e.hostBy(&hostKey{addr: p.Src}, p, now)
+	if h == nil {
+		h = e.findHost(p, onLink, now)
 	}
 	if h == nil {
 		return nil
@@ -158,6 +155,47 @@ func (e *Engine) hostOf(p *nfq.Packet, d *Device, now Time) *host {
 	}
 	if h.decided != e.decided {
 		e.refit(h)
+	}
+	return h
+}
+
+// sameHost returns the host that sent p if nothing is new about its addresses: it has sent
+// from this address before, with this MAC. Nearly all packets are such. Otherwise sameHost
+// returns nil.
+func (e *Engine) sameHost(p *nfq.Packet, now Time) *host {
+	s := e.addrIndex.Get(&p.Src, e.hash.addr(&p.Src))
+	if s == none {
+		return nil
+	}
+	a := &e.addrs[s]
+	h := &e.hosts[a.host]
+	if !h.key.mac.Is(&p.MAC) || !h.via.Is(&p.MAC) {
+		return nil
+	}
+	if h.last != s {
+		if h.last4 != s && p.Src.Is4() {
+			return nil // it used another IPv4 address
+		}
+		h.last = s
+	}
+	h.lastSeen, a.lastSeen = now, now
+	e.hostLRU.Touch(a.host)
+	e.settle(h, a, now)
+	return h
+}
+
+// findHost returns the host that sent p, and adds it if it is new. It returns nil if there
+// is no place for it.
+func (e *Engine) findHost(p *nfq.Packet, onLink bool, now Time) *host {
+	var k hostKey
+	if onLink && !p.MAC.IsZero() {
+		k.mac = p.MAC
+	} else {
+		k.addr = p.Src
+	}
+	h := e.hostBy(&k, p, now)
+	if h != nil && h.shared != 0 {
+		h = e.hostBy(&hostKey{addr: p.Src}, p, now)
 	}
 	return h
 }
@@ -181,7 +219,7 @@ func (e *Engine) owns(h *host, a *nfq.Addr) bool { return e.hostAt(a) == h }
 // hostBy returns the host with key k, which sent p, and adds it if it is new.
 func (e *Engine) hostBy(k *hostKey, p *nfq.Packet, now Time) *host {
 	hash := e.hashKey(k)
-	slot := e.hostIndex.Get(*k, hash)
+	slot := e.hostIndex.Get(k, hash)
 	if slot == none {
 		slot = e.adopt(k, hash, &p.Src)
 	}
@@ -257,7 +295,7 @@ func (e *Engine) share(h *host, now Time) bool {
 	c := &e.clients[client]
 	k := hostKey{addr: c.addr}
 	hash := e.hashKey(&k)
-	to := e.hostIndex.Get(k, hash)
+	to := e.hostIndex.Get(&k, hash)
 	if to == none {
 		to = e.newHost(k, hash, &mac, now)
 	}
@@ -299,7 +337,7 @@ func (e *Engine) emitOf(h *host, ev Event) {
 
 // hostAt returns the host that owns the address, or nil.
 func (e *Engine) hostAt(a *nfq.Addr) *host {
-	if s := e.addrIndex.Get(*a, e.hash.addr(a)); s != none {
+	if s := e.addrIndex.Get(a, e.hash.addr(a)); s != none {
 		return &e.hosts[e.addrs[s].host]
 	}
 	return nil
@@ -332,7 +370,7 @@ func (e *Engine) adopt(k *hostKey, hash uint32, src *nfq.Addr) int32 {
 	}
 	old := hostKey{addr: *src}
 	oldHash := e.hashKey(&old)
-	slot := e.hostIndex.Get(old, oldHash)
+	slot := e.hostIndex.Get(&old, oldHash)
 	if slot == none {
 		return none
 	}
@@ -340,8 +378,8 @@ func (e *Engine) adopt(k *hostKey, hash uint32, src *nfq.Addr) int32 {
 	if !e.unmet(slot) { // it is one of several behind its MAC
 		return none
 	}
-	e.hostIndex.Remove(old, oldHash)
-	e.hostIndex.Put(*k, hash, slot)
+	e.hostIndex.Remove(&old, oldHash)
+	e.hostIndex.Put(k, hash, slot)
 	h.key, h.hash = *k, hash
 	h.decided = outdated
 	return slot
@@ -381,7 +419,7 @@ func (e *Engine) newHost(k hostKey, hash uint32, via *nfq.MAC, now Time) int32 {
 	for i := range h.addrs {
 		h.addrs[i] = none
 	}
-	e.hostIndex.Put(k, hash, slot)
+	e.hostIndex.Put(&k, hash, slot)
 	e.hostLRU.Push(slot)
 	return slot
 }
@@ -444,7 +482,7 @@ func (e *Engine) dropHost(slot int32) {
 			h.addrs[i] = none
 		}
 	}
-	e.hostIndex.Remove(h.key, h.hash)
+	e.hostIndex.Remove(&h.key, h.hash)
 	e.hostLRU.Remove(slot)
 	h.used = false
 	e.freeHosts = append(e.freeHosts, slot)
@@ -452,7 +490,7 @@ func (e *Engine) dropHost(slot int32) {
 
 func (e *Engine) dropAddr(slot int32) {
 	a := &e.addrs[slot]
-	e.addrIndex.Remove(a.addr, a.hash)
+	e.addrIndex.Remove(&a.addr, a.hash)
 	a.used = false
 	e.freeAddrs = append(e.freeAddrs, slot)
 }
@@ -467,7 +505,7 @@ func (e *Engine) useAddr(slot int32, h *host, src *nfq.Addr, now Time) {
 		}
 	}
 	hash := e.hash.addr(src)
-	s := e.addrIndex.Get(*src, hash)
+	s := e.addrIndex.Get(src, hash)
 	if s != none {
 		a := &e.addrs[s]
 		if a.host != slot {
@@ -508,7 +546,7 @@ func (e *Engine) useAddr(slot int32, h *host, src *nfq.Addr, now Time) {
 // lease may have passed from another host minutes ago.
 func (e *Engine) claimAddr(slot int32, h *host, a *nfq.Addr, now Time) {
 	hash := e.hash.addr(a)
-	if s := e.addrIndex.Get(*a, hash); s == none || e.addrs[s].host != slot {
+	if s := e.addrIndex.Get(a, hash); s == none || e.addrs[s].host != slot {
 		if s != none {
 			e.disown(s)
 		}
@@ -599,7 +637,7 @@ func (e *Engine) ownAddr(slot int32, h *host, src *nfq.Addr, hash uint32, now Ti
 	s := e.freeAddrs[n]
 	e.freeAddrs = e.freeAddrs[:n]
 	e.addrs[s] = hostAddr{addr: *src, hash: hash, host: slot, used: true, lastSeen: now}
-	e.addrIndex.Put(*src, hash, s)
+	e.addrIndex.Put(src, hash, s)
 	h.addrs[place], h.last = s, s
 	h.decided = outdated
 	if src.Is4() {
@@ -617,7 +655,9 @@ func (h *host) remember(p *nfq.Packet, now Time) {
 			return
 		}
 	}
-	h.syns[h.nsyns%synsPerHost] = syn{dst: p.Dst, sport: p.SrcPort, dport: p.DstPort, seq: p.Seq, when: now}
+	s := &h.syns[h.nsyns%synsPerHost]
+	s.dst, s.sport, s.dport, s.seq, s.when = p.Dst, p.SrcPort, p.DstPort, p.Seq, now
+	s.decided, s.hidden = 0, false
 	h.nsyns++
 }
 

@@ -29,7 +29,7 @@ func consistent(t *testing.T, e *Engine, sets *fakeSets) {
 			continue
 		}
 		hosts++
-		if e.hostIndex.Get(h.key, h.hash) != int32(i) {
+		if e.hostIndex.Get(&h.key, h.hash) != int32(i) {
 			t.Fatalf("host %d is not found by its key", i)
 		}
 		if int(h.flows) != flows[int32(i)] {
@@ -43,7 +43,7 @@ func consistent(t *testing.T, e *Engine, sets *fakeSets) {
 				continue
 			}
 			addrs++
-			if a := &e.addrs[s]; !a.used || a.host != int32(i) || e.addrIndex.Get(a.addr, a.hash) != s {
+			if a := &e.addrs[s]; !a.used || a.host != int32(i) || e.addrIndex.Get(&a.addr, a.hash) != s {
 				t.Fatalf("host %d: address %s is not its own", i, a.addr)
 			}
 		}

@@ -14,6 +14,9 @@ type network struct {
 	addr  nfq.Addr // its host bits are zero
 	whole int      // number of bytes that are completely in the prefix
 	mask  byte     // bits of the next byte that are in the prefix, 0 for none
+	// is4 says that the prefix is one of IPv4. An address is in it if it has net in mask4.
+	is4        bool
+	net, mask4 uint32
 }
 
 func networkFrom(p netip.Prefix) network {
@@ -25,10 +28,18 @@ func networkFrom(p netip.Prefix) network {
 	if p.Addr().Is4() {
 		bits += 96
 	}
-	return network{addr: nfq.AddrFrom(p.Addr()), whole: bits / 8, mask: ^byte(0xff >> (bits % 8))}
+	n := network{addr: nfq.AddrFrom(p.Addr()), whole: bits / 8, mask: ^byte(0xff >> (bits % 8)), is4: p.Addr().Is4()}
+	n.net = le32(n.addr[12:])
+	for i := range p.Bits() {
+		n.mask4 |= 0x80 >> (i % 8) << (i / 8 * 8)
+	}
+	return n
 }
 
 func (n *network) contains(a *nfq.Addr) bool {
+	if n.is4 {
+		return a.Is4() && le32(a[12:])&n.mask4 == n.net
+	}
 	w := n.whole
 	if w < 0 || string(a[:w]) != string(n.addr[:w]) {
 		return false

@@ -93,7 +93,7 @@ func (e *Engine) watchAddr(a *hostAddr, d Time) {
 // connection that the engine answers. If not, it makes the kernel start. It also extends
 // the time: the host may open another such connection soon.
 func (e *Engine) shown(h *host, addr *nfq.Addr, now Time) bool {
-	s := e.addrIndex.Get(*addr, e.hash.addr(addr))
+	s := e.addrIndex.Get(addr, e.hash.addr(addr))
 	if e.sets == nil || s == none || &e.hosts[e.addrs[s].host] != h || now < e.addrs[s].contested {
 		return false
 	}

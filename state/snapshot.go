@@ -375,7 +375,7 @@ func (e *Engine) restore(r *snapshotReader) {
 			r.bad = true
 			return
 		}
-		slot, _ := e.judged.Take(p, e.hashPlace(&p))
+		slot, _ := e.judged.Take(&p, e.hashPlace(&p))
 		e.judged.judged[slot] = judged{min(when, r.now), what}
 	}
 	// Last, because adding clients changes counters. Additional counters from a newer
@@ -486,7 +486,7 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 // restoreHost enters the host of a client, and the client.
 func (e *Engine) restoreHost(k hostKey, via nfq.MAC, addrs []nfq.Addr, addr nfq.Addr, device uint32, protocol int, reason detect.Reason, now Time) (*client, *host) {
 	hash := e.hashKey(&k)
-	if e.hostIndex.Get(k, hash) != none {
+	if e.hostIndex.Get(&k, hash) != none {
 		return nil, nil // the file has it twice
 	}
 	slot := e.newHost(k, hash, &via, now)
@@ -517,7 +517,7 @@ func (e *Engine) restoreShared(k *hostKey, via nfq.MAC, device uint32, now Time)
 	}
 	m := hostKey{mac: via}
 	hash := e.hashKey(&m)
-	if e.hostIndex.Get(m, hash) != none {
+	if e.hostIndex.Get(&m, hash) != none {
 		return
 	}
 	if slot := e.newHost(m, hash, &via, now); slot != none {

@@ -422,7 +422,7 @@ func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdic
 
 // shownFor returns how long the kernel has shown what the address sends; 0 if it does not.
 func (e *Engine) shownFor(addr *nfq.Addr, now Time) Time {
-	a := e.addrIndex.Get(*addr, e.hash.addr(addr))
+	a := e.addrIndex.Get(addr, e.hash.addr(addr))
 	if a == none || now >= e.addrs[a].watchUntil {
 		return 0
 	}

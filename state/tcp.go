@@ -29,7 +29,7 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	switch {
 	case isSYN: // after the cases above: what was refused opens no connection
 		h.remember(p, now)
-		e.endFlow(p)
+		e.endFlow(p, h)
 	case p.TCPFlags&(nfq.SYN|nfq.ACK|nfq.RST) == nfq.SYN|nfq.ACK:
 		h.serve(p.SrcPort)
 		e.suspectServer(p, d, h, now)
@@ -86,12 +86,12 @@ func (e *Engine) tcpIn(p *nfq.Packet) nfq.Verdict {
 // endFlow forgets an earlier connection with the same addresses and ports: p opens a new
 // one. Otherwise the end of the earlier one would make the new one's data look out of
 // order.
-func (e *Engine) endFlow(p *nfq.Packet) {
-	if e.streams == 0 {
+func (e *Engine) endFlow(p *nfq.Packet, h *host) {
+	if h.flows == 0 {
 		return
 	}
 	key := keyOf(p)
-	if slot := e.flows.get(key, e.hash.flow(&key)); slot != none {
+	if slot := e.flows.get(&key, e.hash.flow(&key)); slot != none {
 		e.endFlowAt(slot)
 	}
 }
@@ -103,7 +103,7 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdic
 	}
 	key := keyOf(p)
 	hash := e.hash.flow(&key)
-	slot := e.flows.get(key, hash)
+	slot := e.flows.get(&key, hash)
 	if slot != none && e.flows.flows[slot].stream.Far(p.Seq) {
 		// It belongs to a later connection that somebody outside opened. The engine does
 		// not see its first packet.
@@ -115,7 +115,7 @@ func (e *Engine) tcpData(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdic
 			return nfq.Accept
 		}
 		e.serverName(p, d, h, now)
-		slot = e.newFlow(key, hash, h)
+		slot = e.newFlow(&key, hash, h)
 		e.flows.flows[slot].start(h, p)
 	}
 	fl := &e.flows.flows[slot]

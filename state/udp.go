@@ -3,6 +3,8 @@
 package state
 
 import (
+	"math/bits"
+
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 )
@@ -18,20 +20,19 @@ func (e *Engine) classify(h *host, b []byte) *detect.Finding {
 	f := &e.finding
 	f.Reset()
 	e.weak = 0
-	for i, p := range detect.All {
-		if p.Datagram == nil || !on.Has(i) {
+	for left := on & e.datagrams; left != 0; left &= left - 1 {
+		i := bits.TrailingZeros32(uint32(left))
+		k := detect.All[i].Datagram(b, f)
+		if k == detect.None {
 			continue
-		}
-		k := p.Datagram(b, f)
-		if k == detect.Weak {
-			e.weak |= 1 << i
 		}
 		if k > f.Kind {
 			f.Kind, f.Protocol = k, i
 		}
-		if f.Kind > detect.Weak {
+		if k > detect.Weak {
 			break
 		}
+		e.weak |= 1 << i
 	}
 	return f
 }

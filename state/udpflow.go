@@ -39,7 +39,7 @@ func (e *Engine) watch(p *nfq.Packet, now Time) (protocol int, m detect.Match) {
 			continue
 		}
 		k := udpFlowKey{keyOf(p), uint8(i)}
-		slot, isNew := e.udpFlows.Take(k, e.hash.flow(&k.flowKey)+uint32(i))
+		slot, isNew := e.udpFlows.Take(&k, e.hash.flow(&k.flowKey)+uint32(i))
 		s := &e.udpFlows.state[slot]
 		if isNew {
 			*s = detect.FlowState{}

@@ -133,7 +133,7 @@ func (e *Engine) webRTC(p *nfq.Packet, h *host, c *client, protocol int, now Tim
 	}
 	key, hash := place{addr: p.Src, port: p.SrcPort}, finish(word(e.hash.addr(&p.Src), uint32(p.SrcPort)))
 	t := &e.rtc
-	slot, known := t.Get(key, hash), rtcNone
+	slot, known := t.Get(&key, hash), rtcNone
 	if slot != none {
 		known = t.ports[slot].kind
 		t.Touch(slot)
@@ -182,7 +182,7 @@ func (e *Engine) newRTC(key place, hash uint32) int32 {
 		}
 		e.uncutRTC(s)
 	}
-	slot, _ := t.Take(key, hash)
+	slot, _ := t.Take(&key, hash)
 	t.ports[slot] = rtc{}
 	return slot
 }

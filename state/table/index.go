@@ -3,7 +3,8 @@
 package table
 
 // Index maps keys to slot numbers by open addressing with linear probing. Its size is
-// fixed. It has at least twice as many cells as slots, so that searches stay short.
+// fixed. It has at least twice as many cells as slots, so that searches stay short. Keys
+// come by pointer: MIPS copies an array of bytes one byte at a time.
 type Index[K comparable] struct {
 	mask  uint32
 	cells []cell[K]
@@ -31,28 +32,29 @@ func NewIndex[K comparable](slots int) Index[K] {
 // Get returns the key's slot, or None.
 //
 //go:noinline
-func (x *Index[K]) Get(key K, hash uint32) int32 {
+func (x *Index[K]) Get(key *K, hash uint32) int32 {
 	for i := hash & x.mask; ; i = (i + 1) & x.mask {
 		c := &x.cells[i]
-		if c.slot == None || c.hash == hash && c.key == key {
+		if c.slot == None || c.hash == hash && c.key == *key {
 			return c.slot
 		}
 	}
 }
 
 // Put adds a key that is not in the index.
-func (x *Index[K]) Put(key K, hash uint32, slot int32) {
+func (x *Index[K]) Put(key *K, hash uint32, slot int32) {
 	i := hash & x.mask
 	for x.cells[i].slot != None {
 		i = (i + 1) & x.mask
 	}
-	x.cells[i] = cell[K]{key: key, hash: hash, slot: slot}
+	c := &x.cells[i]
+	c.key, c.hash, c.slot = *key, hash, slot
 }
 
 // Remove removes a key and moves up later cells of its run, so that no tombstones are left.
-func (x *Index[K]) Remove(key K, hash uint32) {
+func (x *Index[K]) Remove(key *K, hash uint32) {
 	i := hash & x.mask
-	for x.cells[i].slot != None && (x.cells[i].hash != hash || x.cells[i].key != key) {
+	for x.cells[i].slot != None && (x.cells[i].hash != hash || x.cells[i].key != *key) {
 		i = (i + 1) & x.mask
 	}
 	if x.cells[i].slot == None {
@@ -65,14 +67,14 @@ func (x *Index[K]) Remove(key K, hash uint32) {
 			i = j
 		}
 	}
-	x.cells[i] = cell[K]{slot: None}
+	x.cells[i].slot = None
 }
 
 // Cells returns how many cells a search for the key visits, for tests of the hash.
-func (x *Index[K]) Cells(key K, hash uint32) int {
+func (x *Index[K]) Cells(key *K, hash uint32) int {
 	n := 1
 	for i := hash & x.mask; ; i = (i + 1) & x.mask {
-		if c := &x.cells[i]; c.slot == None || c.hash == hash && c.key == key {
+		if c := &x.cells[i]; c.slot == None || c.hash == hash && c.key == *key {
 			return n
 		}
 		n++

@@ -23,10 +23,10 @@ func NewRecent[K comparable](slots int) Recent[K] {
 }
 
 // Get returns the key's slot, or None.
-func (r *Recent[K]) Get(key K, hash uint32) int32 { return r.index.Get(key, hash) }
+func (r *Recent[K]) Get(key *K, hash uint32) int32 { return r.index.Get(key, hash) }
 
 // Take returns the key's slot. isNew says that the key had none before.
-func (r *Recent[K]) Take(key K, hash uint32) (slot int32, isNew bool) {
+func (r *Recent[K]) Take(key *K, hash uint32) (slot int32, isNew bool) {
 	if slot = r.index.Get(key, hash); slot != None {
 		r.lru.Touch(slot)
 		return slot, false
@@ -37,9 +37,9 @@ func (r *Recent[K]) Take(key K, hash uint32) (slot int32, isNew bool) {
 	} else {
 		slot = r.lru.Oldest()
 		r.lru.Remove(slot)
-		r.index.Remove(r.keys[slot], r.hashes[slot])
+		r.index.Remove(&r.keys[slot], r.hashes[slot])
 	}
-	r.keys[slot], r.hashes[slot] = key, hash
+	r.keys[slot], r.hashes[slot] = *key, hash
 	r.index.Put(key, hash, slot)
 	r.lru.Push(slot)
 	return slot, true

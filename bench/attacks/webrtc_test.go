@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,11 +114,13 @@ func TestPieces(t *testing.T) {
 				e.torrents(h)
 				e.locked(h)
 				s := e.session(h, program)
-				if e.comes(12*time.Second, func() bool { a, b := s.Got(); return a+b > 0 }) {
+				passed := func() bool { a, b := s.Got(); return a+b > 0 }
+				// On a busy machine the programs start late.
+				e.until("data, or the wall's word that it cut it", func() bool { return passed() || e.cutByPort(h) })
+				if e.comes(10*time.Second, passed) {
 					a, b := s.Got()
 					t.Errorf("the host received %d bytes and sent %d", a, b)
 				}
-				e.cutByPort(h)
 			})
 			t.Run("was there before", func(t *testing.T) {
 				e := newEnv(t, setup{})
@@ -135,21 +138,19 @@ func TestPieces(t *testing.T) {
 				if a2, b2 := s.Got(); a2 > a || b2 > b {
 					t.Errorf("two seconds after the lock the host received %d bytes more and sent %d", a2-a, b2-b)
 				}
-				e.cutByPort(h)
+				if !e.cutByPort(h) {
+					t.Error("the wall does not say that it cut something")
+				}
 			})
 		})
 	}
 }
 
-// cutByPort checks that the wall reports that it cut a flow.
-func (e *env) cutByPort(h *lab.Host) {
-	e.t.Helper()
-	for _, ev := range e.wall.Seen() {
-		if ev.Class == "peer" && ev.Event == "cut" && (ev.Client == h.Addr4.String() || ev.Client == h.Addr6.String()) {
-			return
-		}
-	}
-	e.t.Error("the wall does not say that it cut something")
+// cutByPort reports whether the wall has said that it cut a flow of the host.
+func (e *env) cutByPort(h *lab.Host) bool {
+	return slices.ContainsFunc(e.wall.Seen(), func(ev lab.Event) bool {
+		return ev.Class == "peer" && ev.Event == "cut" && (ev.Client == h.Addr4.String() || ev.Client == h.Addr6.String())
+	})
 }
 
 // callPage makes a call with artificial video and audio and a data channel.

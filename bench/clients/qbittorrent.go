@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // qbittorrent enters the DHT through the names of public nodes. The lab's DNS server
@@ -74,6 +75,7 @@ var qbittorrent = &kind{
 			w.WriteField("skip_checking", "true")
 		}
 		if p.opt.magnet {
+			p.awaitNodes()
 			w.WriteField("urls", p.opt.torrent.magnet())
 		} else {
 			f, err := w.CreateFormFile("torrents", "film.torrent")
@@ -115,4 +117,24 @@ var qbittorrent = &kind{
 		}
 		return r[0].Downloaded, nil
 	},
+}
+
+// awaitNodes waits until qBittorrent knows nodes of the DHT, but not long: behind the wall it
+// gets none. libtorrent looks for a torrent's peers once, when it gets the torrent, and then
+// after a quarter of an hour. A magnet link that comes before the first node is in vain.
+func (p *program) awaitNodes() {
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		resp, err := p.http.Get("http://localhost/api/v2/transfer/info")
+		if err != nil {
+			continue
+		}
+		var r struct {
+			Nodes int `json:"dht_nodes"`
+		}
+		err = json.NewDecoder(resp.Body).Decode(&r)
+		resp.Body.Close()
+		if err == nil && r.Nodes > 0 {
+			return
+		}
+	}
 }

@@ -17,14 +17,15 @@ const use = (channel) => {
 	}, 20))
 }
 
-// Messages are posted one after another, in order.
-let last = Promise.resolve()
-const put = (m) => { last = last.then(() => post('put', JSON.stringify(m))) }
-
 const connection = new nd.PeerConnection(name, { iceServers: [] })
-connection.onLocalDescription((sdp, type) => put({ sdp, type }))
-connection.onLocalCandidate((candidate, mid) => put({ candidate, mid }))
 connection.onDataChannel(use)
+
+// The description is posted when it has all candidates. Candidates that follow one by one
+// may come after the session has begun, or when it has failed already.
+connection.onGatheringStateChange((state) => {
+	if (state === 'complete') post('put', JSON.stringify(connection.localDescription()))
+})
+connection.onStateChange((state) => console.error(state))
 
 const main = async () => {
 	if (name === 'a') use(connection.createDataChannel('pieces'))
@@ -33,8 +34,7 @@ const main = async () => {
 		const answer = await fetch(`${server}/get/${name}`)
 		if (answer.status !== 200) continue
 		const m = await answer.json()
-		if (m.sdp) connection.setRemoteDescription(m.sdp, m.type)
-		else connection.addRemoteCandidate(m.candidate, m.mid)
+		connection.setRemoteDescription(m.sdp, m.type)
 	}
 }
 

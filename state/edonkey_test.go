@@ -21,6 +21,7 @@ const (
 	kadNumber   = "2873f4c86234b7e5f23ba73b267b4557"
 	kadGreeted  = "e419" + kadNumber + "36120800"
 	kadFindHead = "e42102"
+	kadFind     = kadFindHead + "d263c0bfde199876479fe3f44ba06515847dcb786032431d5989882ae4a6a639"
 )
 
 // kad returns a datagram of the host from Kad's port.
@@ -103,14 +104,13 @@ func TestKadEcho(t *testing.T) {
 // TestKadConduct: a node's query to two others proves it; a query that is too short does
 // not.
 func TestKadConduct(t *testing.T) {
-	find := kadFindHead + "d263c0bfde199876479fe3f44ba06515847dcb786032431d5989882ae4a6a639"
 	for _, tt := range []struct {
 		name, hex string
 		want      bool
 	}{
 		{"boot", "e401", false},
 		{"ping", "e460", false},
-		{"find", find, true},
+		{"find", kadFind, true},
 		{"boot, Kad 1", "e40089770024aa2317672704fc55686c5b870100007f9b3b361200", true},
 		{"server status", "e396c9d5aa55", true},
 		{"an answer", "e429d263c0bfde199876479fe3f44ba0651500", false},

@@ -463,7 +463,7 @@ func (e *Engine) bare(p *nfq.Packet, h *host, now Time) nfq.Verdict {
 // inMiddle reads data of an older connection of a locked host, and reports whether it is a
 // session between peers.
 func (e *Engine) inMiddle(c *client, fl *flow, b []byte, ends bool) detect.Match {
-	found := detect.No
+	found, before := detect.No, fl.middle
 	for i, p := range detect.All {
 		if !c.proved.Has(i) || !e.streams.Has(i) {
 			continue
@@ -475,6 +475,7 @@ func (e *Engine) inMiddle(c *client, fl *flow, b []byte, ends bool) detect.Match
 		if p.Hidden == nil {
 			continue
 		}
+		fl.middle = before // each protocol reads b once
 		switch m := p.Hidden.Middle(&fl.middle, b, ends); m {
 		case detect.Yes:
 			fl.protocol = uint8(i)

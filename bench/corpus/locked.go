@@ -11,8 +11,8 @@ import (
 	"github.com/p2pwall/p2pwall/state"
 )
 
-// lock is an engine that locks every host for BitTorrent, with no known port of the
-// client. The host that opened a flow is taken for the LAN host. If a capture begins in
+// lock is an engine that locks every host for BitTorrent, eDonkey, Soulseek, Direct
+// Connect and Gnutella, with no known port of the clients. The host that opened a flow is taken for the LAN host. If a capture begins in
 // the middle of a connection, this is the end with the higher port. The engine sees what
 // that host sends until the flow is decided; the rules on a router would show less. It
 // does not see the other direction: if the first packet is dropped, nothing comes back.
@@ -37,10 +37,22 @@ type fate struct {
 const (
 	// beginning is the time on the engine's clock when captures begin.
 	beginning = state.Time(500 * 24 * time.Hour)
-	// lockPort is the source port of the DHT queries that prove a client. The engine
-	// never takes the port of a system's service for a client's own.
+	// lockPort is the source port of the datagrams that prove a client. The engine never
+	// takes the port of a system's service for a client's own.
 	lockPort = 1
 )
+
+// conduct are the messages that prove a client when they go to two addresses.
+var conduct = []struct {
+	tcp     bool
+	message string
+}{
+	{false, "d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"},
+	{false, "\xe4\x21\x0b\xd2\x63\xc0\xbf\xde\x19\x98\x76\x47\x9f\xe3\xf4\x4b\xa0\x65\x15\x84\x7d\xcb\x78\x60\x32\x43\x1d\x59\x89\x88\x2a\xe4\xa6\xa6\x39"},
+	{true, "\x12\x00\x00\x00\x01\x04\x00\x00\x00anna\x01\x00\x00\x00F\x00\x00\x00\x00"},
+	{false, "URES DXEBCJ4N7SOGDLZBPOC5OORSA4H7IXBOQNO3GMQ SI3000000 SL2 FN/share/song.mp3 TO4098512921\n"},
+	{false, "\xcb\x1b\x31\x02\x3c\x1c\x74\xd5\xff\xbf\xc7\x2c\x3b\xd6\x1c\x00\x00\x01\x00\x00\x00\x00\x00"},
+}
 
 func newLock() *lock {
 	cfg := everything()
@@ -106,20 +118,26 @@ func (l *lock) look(x *flow, p *nfq.Packet, side int, at time.Time) {
 	}
 }
 
-// lock makes the engine lock the host: the host asks nodes of the DHT, which proves a
-// client.
+// lock makes the engine lock the host for each protocol in conduct.
 func (l *lock) lock(host nfq.Addr) {
 	nodes, version := []string{"198.51.100.201", "198.51.100.202"}, uint8(4)
 	if !host.Is4() {
 		nodes, version = []string{"2a01::201", "2a01::202"}, 6
 	}
-	ping := []byte("d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe")
-	for _, node := range nodes {
-		l.engine.Packet(&nfq.Packet{
-			Hook: nfq.HookForward, InDev: 1, OutDev: 2, Version: version, Proto: nfq.ProtoUDP,
-			Src: host, Dst: nfq.AddrFrom(netip.MustParseAddr(node)), SrcPort: lockPort, DstPort: 6881,
-			Payload: ping, PayloadLen: len(ping),
-		}, l.now)
+	for i, c := range conduct {
+		for _, node := range nodes {
+			p := nfq.Packet{
+				Hook: nfq.HookForward, InDev: 1, OutDev: 2, Version: version, Proto: nfq.ProtoUDP,
+				Src: host, Dst: nfq.AddrFrom(netip.MustParseAddr(node)), SrcPort: lockPort, DstPort: uint16(6881 + i),
+			}
+			if c.tcp {
+				p.Proto, p.TCPFlags = nfq.ProtoTCP, nfq.SYN
+				l.engine.Packet(&p, l.now)
+				p.Seq, p.TCPFlags = 1, nfq.ACK|nfq.PSH
+			}
+			p.Payload, p.PayloadLen = []byte(c.message), len(c.message)
+			l.engine.Packet(&p, l.now)
+		}
 	}
 }
 
@@ -131,6 +149,8 @@ func (f *fate) shapeOf(p *nfq.Packet) string {
 	case p.Proto != nfq.ProtoTCP:
 	case f.begun && hidden.First(p.Payload):
 		return "its first data is as random as an encrypted handshake"
+	case f.begun && detect.EDonkey.Hidden.Shaped(p.Payload):
+		return "its first data is as random as what eDonkey's clients encrypt"
 	case !f.begun && f.looks == detect.Yes:
 		return "its beginning was not seen, and its middle is as random as an encrypted session"
 	}

@@ -108,6 +108,7 @@ func TestCutIfLocked(t *testing.T) {
 	}{
 		{"a proxy", string(random), true, false, first},
 		{"a proxy by IPv6", string(random), true, true, first},
+		{"a short message of a proxy", string(random[:60]), true, false, "as random as what eDonkey's clients"},
 		{"the middle of a tunnel", requests, false, false, middle},
 		{"the middle of a tunnel by IPv6", requests, false, true, middle},
 		{"text", strings.Repeat("hello ", 50), true, false, ""},
@@ -145,6 +146,45 @@ func TestCutIfLocked(t *testing.T) {
 		f.looks = detect.Yes
 		if s := f.shapeOf(&nfq.Packet{Proto: nfq.ProtoUDP, Payload: random}); s != "" {
 			t.Errorf("a random datagram: %q", s)
+		}
+	}
+}
+
+// A host is locked for the other networks too: what is only like theirs is cut.
+func TestLockedForAll(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		data string
+		cut  bool
+	}{
+		{"Soulseek", "\x05\x00\x00\x00\x00\x3c\x99\x53\x00", true},
+		{"eDonkey", "\x91\x27\xf0\x0c\x5e\xd8\x33\xb6\x7a\xe1\x48\x9d\x02\xcf\x65\x1b\xa4\x70\x3e\xfb\x8c\x56\xd9\x11\x6f\xc2\x97\x28\xe5\x4a", true},
+		{"text", "hello hello", false},
+	} {
+		l, x := newLock(), &flow{}
+		for _, b := range [][]byte{segment(false, true, ""), segment(false, false, tt.data)} {
+			var p nfq.Packet
+			nfq.ParsePacket(b, &p)
+			l.look(x, &p, 0, time.Unix(1e9, 0))
+		}
+		if x.locked.cut != tt.cut {
+			t.Errorf("%s: cut %v, want %v", tt.name, x.locked.cut, tt.cut)
+		}
+	}
+	// Each message proves its protocol.
+	for i, c := range conduct {
+		name := []string{"bittorrent", "edonkey", "soulseek", "directconnect", "gnutella"}[i]
+		var f detect.Finding
+		p, kind := detect.All[detect.ByName(name)], detect.Session
+		if c.tcp {
+			if p.First([]byte(c.message), true, &f) != detect.Yes {
+				kind = detect.None
+			}
+		} else {
+			kind = p.Datagram([]byte(c.message), &f)
+		}
+		if kind < detect.Query || !f.Conduct {
+			t.Errorf("%s: kind %d, conduct %v", name, kind, f.Conduct)
 		}
 	}
 }

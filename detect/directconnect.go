@@ -24,6 +24,7 @@ var DirectConnect = Protocol{
 		{Name: "adc", TCP: true, Build: adcQuestion, Answered: adcAnswered},
 	},
 	Sift: true,
+	Mode: ModeBlock,
 	// The hosts of the hub lists that the programs are shipped with.
 	Names: []string{
 		"te-home.net", "www.te-home.net", "dchublist.org", "dchublist.biz", "dchublist.ru",

@@ -26,6 +26,7 @@ var EDonkey = Protocol{
 		{Name: "reask", Weak: true, Build: emuleAsk, Answered: emuleAnswered},
 	},
 	Sift: true,
+	Mode: ModeBlock,
 	// The default of eMule and aMule, and that of eDonkey.
 	Ports: []uint16{4662, 4661},
 	// By default, eMule and aMule load their lists of servers and nodes from here.

@@ -20,6 +20,7 @@ var Gnutella = Protocol{
 		{Name: "handshake", TCP: true, Build: gnQuestion, Answered: gnAnswered},
 	},
 	Sift:  true,
+	Mode:  ModeBlock,
 	Ports: []uint16{6346, 6347, 6348},
 	// Address caches.
 	Names: []string{

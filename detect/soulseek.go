@@ -21,6 +21,7 @@ var Soulseek = Protocol{
 		{Name: "request", TCP: true, Alone: soulseekHello, Build: soulseekAsk, Answered: soulseekAnswered},
 	},
 	Sift:    true,
+	Mode:    ModeBlock,
 	Port:    2234,
 	Ports:   []uint16{2234, 2235, 2236, 2237, 2238, 2239},
 	Servers: []uint16{2242, 2240, 2416},

@@ -227,7 +227,7 @@ func TestExampleProtocol(t *testing.T) {
 		w.shows(`"protocol":"example","title":"Example"`, `"proof":"conduct"`, `"locked":true`)
 		w.says("what else goes from its port", "198.51.100.9:7000", "0123456789", nfq.Drop)
 		w.begins("a session", "198.51.100.10:7001", "XSprogram1", nfq.Drop)
-		w.begins("what may be one", "198.51.100.10:7002", "X?", nfq.Drop)
+		w.begins("what may be one", "198.51.100.10:7002", "X? and more", nfq.Drop)
 		w.begins("the web", "198.51.100.10:80", "GET / HTTP/1.1\r\n\r\n", nfq.AcceptDecided)
 	})
 	t.Run("answer by UDP", func(t *testing.T) {
@@ -261,7 +261,7 @@ func TestExampleProtocol(t *testing.T) {
 			t.Errorf("asked %s", got)
 		}
 		w.now = w.now.After(15 * time.Second)
-		w.begins("what may be a session", "198.51.100.8:7001", "X?", nfq.AcceptDecided)
+		w.begins("what may be a session", "198.51.100.8:7001", "X? and more", nfq.AcceptDecided)
 		if len(w.asked) != 2 {
 			t.Fatalf("asked %s", w.asked)
 		}

@@ -44,6 +44,10 @@ func TestReloadWithAQuestionOut(t *testing.T) {
 	off := e.wall.Config
 	off.FastTrack = map[string]string{"mode": "off"}
 	off.BitTorrent = map[string]string{"mode": "off"}
+	off.Others = map[string]map[string]string{}
+	for _, name := range []string{"edonkey", "soulseek", "directconnect", "gnutella"} {
+		off.Others[name] = map[string]string{"mode": "off"}
+	}
 	off.Main["timelock"] = "5"
 	e.ok(os.WriteFile(e.wall.File, []byte(off.UCI()), 0o600))
 	e.ok(e.wall.Signal(syscall.SIGHUP))

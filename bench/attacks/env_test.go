@@ -76,10 +76,7 @@ func newEnv(t *testing.T, s setup) *env {
 	before := l.Leftovers()
 	main := map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds()))}
 	maps.Copy(main, s.main)
-	// These protocols are off by default. A protocol that is off could not lock anybody.
-	others := map[string]map[string]string{"edonkey": {"mode": "block"}, "directconnect": {"mode": "block"}, "gnutella": {"mode": "block"}}
-	maps.Copy(others, s.others)
-	e.wall, err = l.StartWall(lab.WallConfig{Bin: bin, Dir: t.TempDir(), Main: main, FastTrack: s.fasttrack, Others: others})
+	e.wall, err = l.StartWall(lab.WallConfig{Bin: bin, Dir: t.TempDir(), Main: main, FastTrack: s.fasttrack, Others: s.others})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -274,7 +274,7 @@ func TestPage(t *testing.T) {
 
 func page(t *testing.T, name, script string) {
 	block := map[string]string{"mode": "block"}
-	e := newEnv(t, setup{serial: true, others: map[string]map[string]string{"winmx": block, "opennap": block, "soulseek": block}})
+	e := newEnv(t, setup{serial: true, others: map[string]map[string]string{"winmx": block, "opennap": block}})
 	h := e.lab.Clients[0]
 	e.nameServer()
 	e.echoes(8388)

@@ -21,11 +21,6 @@ const (
 	slskServer = 2242
 )
 
-// soulseek is a setup with Soulseek blocked.
-func soulseek(c lab.Config) setup {
-	return setup{lab: c, others: map[string]map[string]string{"soulseek": {"mode": "block"}}}
-}
-
 // TestSoulseek: a program that only looks like a Soulseek client must not be taken for
 // one, whoever causes it. This packet or connection may be lost, but nothing else.
 //
@@ -79,7 +74,7 @@ func TestSoulseek(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := newEnv(t, soulseek(c.lab))
+			e := newEnv(t, setup{lab: c.lab})
 			h := e.lab.Clients[0]
 			e.echoes(slskServer)
 			e.echoes(slskPort)
@@ -98,7 +93,7 @@ func TestSoulseek(t *testing.T) {
 
 // TestSoulseekClient is the opposite: messages to two addresses are a client's conduct.
 func TestSoulseekClient(t *testing.T) {
-	e := newEnv(t, soulseek(lab.Config{}))
+	e := newEnv(t, setup{})
 	h := e.lab.Clients[0]
 	e.echoes(slskServer)
 	e.echoes(slskPort)

@@ -425,7 +425,6 @@ func (e *muleEnv) startWall() *lab.Wall {
 		Bin: wallProgram(e.t), Dir: dir,
 		Main:       map[string]string{"timelock": fmt.Sprint(int(muleLock.Seconds()))},
 		BitTorrent: map[string]string{"mode": "block"},
-		Others:     map[string]map[string]string{"edonkey": {"mode": "block"}},
 	})
 	if err != nil {
 		e.t.Fatal(err)

@@ -350,21 +350,45 @@ func (p *programs) lockIt() (c *lab.Torrent, stop func()) {
 	return c, stop
 }
 
-// TestPrograms: real programs continue on a host that is locked for BitTorrent, for
-// several lock times. They do not keep the lock when the client is gone. The run with a
-// wrong wall shows that the test can fail. The run without a wall shows that any failure
-// is the wall's.
+// TestPrograms: real programs continue on a host that is locked for BitTorrent and all
+// other networks, for several lock times. They do not keep the lock when the client is
+// gone. On a host without a client they lose nothing, and nothing is found. The run with
+// a wrong wall shows that the test can fail. The run without a wall shows that any
+// failure is the wall's.
 func TestPrograms(t *testing.T) {
+	t.Run("nobody", func(t *testing.T) {
+		t.Parallel()
+		p := newPrograms(t, scenario{main: map[string]string{"timelock": "4"}}, true)
+		all := p.ready(pastimes())
+		p.startWall()
+		p.spend(all, 2, 0)
+		for _, d := range all {
+			for _, err := range d.faults {
+				t.Errorf("%s: %v", d.name, err)
+			}
+		}
+		for _, what := range []string{"found", "locked"} {
+			if e := p.events(p.host, "client", what); len(e) > 0 {
+				t.Errorf("%s: %+v", what, e)
+			}
+		}
+		p.finish()
+		for _, f := range p.faults {
+			t.Error(f)
+		}
+	})
 	t.Run("wall", func(t *testing.T) {
 		t.Parallel()
 		const timelock = 4 * time.Second
 		p := newPrograms(t, scenario{main: map[string]string{"timelock": "4"}}, true)
 		all := p.ready(pastimes())
-		c, stop := p.lockIt()
+		others := p.start(p.networks)
+		c, stopTorrent := p.lockIt()
+		stop := func() { stopTorrent(); others() }
 		before := c.Seen()
 		p.spend(all, 3, 5*timelock)
 		after := c.Seen()
-		p.must(after.UDPIn == before.UDPIn && after.TCPIn == before.TCPIn, "the torrent client got through")
+		p.must(after.UDPIn == before.UDPIn && after.TCPIn == before.TCPIn, "the torrent client got through: %+v, then %+v", before, after)
 		p.must(p.locked(p.host) && len(p.events(p.host, "client", "released")) == 0, "the host was let go while its client ran")
 		stop()
 		ended := time.Now()

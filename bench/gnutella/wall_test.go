@@ -179,7 +179,6 @@ func (e *env) wall() *lab.Wall {
 	e.t.Cleanup(func() { os.RemoveAll(dir) })
 	w, err := e.lab.StartWall(lab.WallConfig{
 		Bin: bin, Dir: dir, Main: map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds()))},
-		Others: map[string]map[string]string{"gnutella": {"mode": "block"}},
 	})
 	if err != nil {
 		e.t.Fatal(err)

@@ -128,6 +128,7 @@ func (c *Torrent) read(udp *net.UDPConn) {
 			c.note(func(s *TorrentSeen) { s.Probes++ })
 		case strings.Contains(b, "1:y1:r"):
 			c.note(func(s *TorrentSeen) { s.Answered++ })
+		case from.Addr().Unmap() == Router4 || from.Addr() == Router6: // a probe for another network
 		default:
 			c.note(func(s *TorrentSeen) { s.UDPIn += n })
 		}

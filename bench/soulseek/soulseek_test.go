@@ -371,7 +371,6 @@ func (e *env) startWall() *lab.Wall {
 	}
 	w, err := e.lab.StartWall(lab.WallConfig{
 		Bin: bin, Dir: dir, Main: main,
-		Others: map[string]map[string]string{"soulseek": {"mode": "block"}},
 	})
 	if err != nil {
 		e.t.Fatal(err)

@@ -95,10 +95,10 @@ func TestFindings(t *testing.T) {
 		{name: "offload with iptables", backend: config.BackendIPTables, want: "warning: flow offload (table inet fw4) hides connections from the wall: it can be held back only for fw4 with the nft backend"},
 		{name: "bridge", backend: config.BackendIPTables, change: map[string]string{"/proc/sys/net/bridge/bridge-nf-call-iptables": "1"}, want: "warning: flow offload (table inet fw4) hides connections from the wall: it can be held back only for fw4 with the nft backend|warning: packets within a bridge go through iptables too (bridge-nf-call-iptables=1): the wall leaves them alone, but it costs time"},
 		{name: "no sets", conf: "option sets off", want: "warning: without sets in the kernel only what is recognised when it begins is cut: transfers that are going on already, and encrypted ones, pass"},
-		{name: "no sets, and FastTrack alone", conf: "list device br-lan\noption sets off\n" + withoutTorrent, want: "warning: without sets in the kernel only what is recognised when it begins is cut: transfers that are going on already, and encrypted ones, pass"},
-		{name: "no sets, and nothing is cut", conf: "list device br-lan\noption sets off\n" + withoutTorrent + "config protocol fasttrack\noption mode monitor\n"},
+		{name: "no sets, and FastTrack alone", conf: "list device br-lan\noption sets off\n" + onlyFastTrack, want: "warning: without sets in the kernel only what is recognised when it begins is cut: transfers that are going on already, and encrypted ones, pass"},
+		{name: "no sets, and nothing is cut", conf: "list device br-lan\noption sets off\n" + onlyFastTrack + "config protocol fasttrack\noption mode monitor\n"},
 		{name: "no connection table", conf: "list device br-lan", conntrack: unix.EINVAL, want: "warning: connections cannot be changed (invalid argument): what began before a client is found may go on past the rules"},
-		{name: "no connection table, and no need", conf: "list device br-lan\n" + withoutTorrent + "config protocol fasttrack\noption mode monitor\n", conntrack: unix.EINVAL},
+		{name: "no connection table, and no need", conf: "list device br-lan\n" + onlyFastTrack + "config protocol fasttrack\noption mode monitor\n", conntrack: unix.EINVAL},
 		{name: "no rights", change: map[string]string{"/proc/thread-self/status": "CapEff:\t0000000000002000\n"}, want: "error: without CAP_NET_ADMIN nothing can be said about rules, and no rule can be loaded"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -197,8 +197,10 @@ func TestFindingsFlowOffloadKinds(t *testing.T) {
 	}
 }
 
-// withoutTorrent switches off the protocol whose lock is selective.
-const withoutTorrent = "config protocol bittorrent\noption mode off\n"
+// onlyFastTrack switches off the protocols whose lock is selective.
+const onlyFastTrack = "config protocol bittorrent\noption mode off\nconfig protocol edonkey\noption mode off\n" +
+	"config protocol soulseek\noption mode off\nconfig protocol directconnect\noption mode off\n" +
+	"config protocol gnutella\noption mode off\n"
 
 // TestFindingsReal runs all checks in a namespace with the devices of a small router. The
 // trial must leave nothing behind and must not disturb a running Keeper.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/p2pwall/p2pwall/detect"
 )
 
 func TestPolicyErrors(t *testing.T) {
@@ -81,7 +83,10 @@ func TestMarkOptions(t *testing.T) {
 
 // TestModesOfPolicies: Active, AnyIn, ReadsTCP and Sifts take the policies into account.
 func TestModesOfPolicies(t *testing.T) {
-	all := "config protocol fasttrack\noption mode off\nconfig protocol bittorrent\noption mode off\n"
+	all := ""
+	for _, p := range detect.All {
+		all += "config protocol " + p.Name + "\noption mode off\n"
+	}
 	for _, c := range []struct {
 		in                               string
 		active, block, mark, reads, sift bool

@@ -44,8 +44,8 @@ var ruleCases = []struct {
 	// With BitTorrent, which is on by default.
 	{"torrent-nft", "", Target{config.BackendNFT, config.SetsNFT, []string{"br-lan"}, true}},
 	{"torrent-nft-queues", exemptConf + "option queues 3\n", Target{config.BackendNFT, config.SetsNFT, []string{"br-lan", "br-guest"}, true}},
-	{"torrent-nft-monitor", "config protocol bittorrent\noption mode monitor\noption name off\n", Target{config.BackendNFT, config.SetsNFT, []string{"br-lan"}, true}},
-	{"torrent-nft-no-udp", "config protocol bittorrent\noption block_udp 0\noption http 0\nconfig protocol fasttrack\noption mode off\n", Target{config.BackendNFT, config.SetsNFT, []string{"br-lan"}, true}},
+	{"torrent-nft-monitor", "config protocol bittorrent\noption mode monitor\noption name off\n" + old, Target{config.BackendNFT, config.SetsNFT, []string{"br-lan"}, true}},
+	{"torrent-nft-no-udp", "config protocol bittorrent\noption block_udp 0\noption http 0\nconfig protocol fasttrack\noption mode off\n" + old, Target{config.BackendNFT, config.SetsNFT, []string{"br-lan"}, true}},
 	{"torrent-nft-no-sets", "", Target{config.BackendNFT, config.SetsOff, []string{"br-lan"}, true}},
 	{"torrent-nft-fasttrack", "config protocol fasttrack\noption lock selective\noption probe 0\n" + alone, Target{config.BackendNFT, config.SetsNFT, []string{"br-lan"}, true}},
 	{"names-nft", "config protocol winmx\noption mode block\n" + alone, Target{config.BackendNFT, config.SetsNFT, []string{"br-lan"}, true}},
@@ -69,13 +69,18 @@ var ruleCases = []struct {
 }
 
 const (
-	allMarked  = "config protocol bittorrent\noption mode mark\nconfig protocol fasttrack\noption mode mark\n"
+	allMarked  = "config protocol bittorrent\noption mode mark\nconfig protocol fasttrack\noption mode mark\n" + old
 	someMarked = "config policy\noption mode mark\nlist ip 192.168.1.50\n"
 	routed     = "option ct_mark 0x00010000/0x00ff0000\n"
 )
 
-// alone switches BitTorrent off, so that only FastTrack remains.
-const alone = "config protocol bittorrent\noption mode off\n"
+// old switches the networks off that came after BitTorrent. With alone only FastTrack
+// remains.
+const (
+	old = "config protocol edonkey\noption mode off\nconfig protocol soulseek\noption mode off\n" +
+		"config protocol directconnect\noption mode off\nconfig protocol gnutella\noption mode off\n"
+	alone = "config protocol bittorrent\noption mode off\n" + old
+)
 
 const exemptConf = `list exempt 192.168.1.20
 list exempt 192.168.2.0/24

@@ -16,12 +16,20 @@ var btHidden = Handshake{
 // PeerMiddle is what was seen in the middle of one direction of a connection. The zero
 // value is ready.
 type PeerMiddle struct {
-	buf   [middleSize]byte // the short segments, one after the other
-	n     uint8            // bytes in buf
-	short uint8            // number of short segments; 255 means 255 or more
-	other bool             // a short segment has a length that no SSH packet has
-	long  uint16           // bytes in long segments
-	most  uint16           // length of the longest segment
+	middleState
+	buf [middleSize]byte // the short segments, one after the other
+}
+
+// Reset makes m ready for another connection.
+func (m *PeerMiddle) Reset() { m.middleState = middleState{} }
+
+// middleState is what Reset clears.
+type middleState struct {
+	n     uint8  // bytes in buf
+	short uint8  // number of short segments; 255 means 255 or more
+	other bool   // a short segment has a length that no SSH packet has
+	long  uint16 // bytes in long segments
+	most  uint16 // length of the longest segment
 	// begins: the next segment begins a message. begun counts the segments seen so far
 	// that began one.
 	begins bool

@@ -32,6 +32,12 @@ const (
 // Stream reads one direction of a TCP connection. It has no pointers and allocates
 // nothing. The zero value is ready.
 type Stream struct {
+	streamState
+	buf [StreamBuffer]byte
+}
+
+// streamState is what Reset clears.
+type streamState struct {
 	next  uint32 // sequence number after the bytes seen so far
 	began uint32 // sequence number of the beginning, after the messages to a proxy
 	inner uint32 // hash of the destination behind the proxy, or 0
@@ -55,8 +61,10 @@ type Stream struct {
 	owner uint8
 	// browser: the head has a line that only web browsers write.
 	browser bool
-	buf     [StreamBuffer]byte
 }
+
+// Reset makes the stream ready for another connection.
+func (s *Stream) Reset() { s.streamState = streamState{} }
 
 // Feed reads the segment b with sequence number seq. outbound says that the LAN host sent
 // it. Feed returns Yes when it recognises a protocol of set (f says which, and names
@@ -384,6 +392,9 @@ func (s *Stream) Far(seq uint32) bool {
 // browser. A web page can make a browser send a request line and some headers of its
 // choice. So an HTTP head counts only when it was read to its end.
 func (s *Stream) Sure() bool { return s.claimed && (!s.http || s.over && !s.browser) }
+
+// HTTP reports whether the stream began as HTTP.
+func (s *Stream) HTTP() bool { return s.http }
 
 // Done reports whether nothing more is to be read in this direction.
 func (s *Stream) Done() bool { return s.phase == phaseDone }

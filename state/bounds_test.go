@@ -234,7 +234,7 @@ func TestFlowsOfAHost(t *testing.T) {
 	}
 	// Dropping a host frees its connections.
 	mac, n := macB, maxFlows-len(w.e.flows.free)
-	w.e.dropHost(w.e.slotOf(w.e.hostAt(&[]nfq.Addr{ip(hostB)}[0])))
+	w.e.dropHost(w.e.hostAt(&[]nfq.Addr{ip(hostB)}[0]).slot)
 	if left := maxFlows - len(w.e.flows.free); left != n-flowsPerHost {
 		t.Errorf("%d connections left of %d after %s was dropped", left, n, mac)
 	}

@@ -113,7 +113,7 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	c.peers.clear()
 	number := c.number + 1
 	c.used, c.told, c.foreign, c.protocol, c.reason = true, false, false, uint8(protocol), reason
-	c.host, c.addr, c.mac, c.device, c.number = e.slotOf(h), *a, h.key.mac, d.Index, number
+	c.host, c.addr, c.mac, c.device, c.number = h.slot, *a, h.key.mac, d.Index, number
 	c.firstSeen, c.lastSeen = now, now
 	c.proved, c.proof, c.claim, c.provenAt, c.toldPeer = 0, ProofNone, claim{}, 0, nfq.AddrPort{}
 	clear(c.said[:])

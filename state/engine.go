@@ -231,13 +231,6 @@ func (e *Engine) device(index uint32) *Device {
 	return nil
 }
 
-//go:noinline
-func (e *Engine) slotOf(h *host) int32 {
-	// Pointers into the table stay valid, but hold no number. The key leads back to the
-	// slot.
-	return e.hostIndex.Get(&h.key, h.hash)
-}
-
 // Packet decides about one packet. now must not be before the time of an earlier call.
 func (e *Engine) Packet(p *nfq.Packet, now Time) nfq.Verdict {
 	e.now = now
@@ -377,7 +370,7 @@ func (e *Engine) offLink(p *nfq.Packet) nfq.Verdict {
 		}
 		return nfq.Accept
 	}
-	e.stream = detect.Stream{}
+	e.stream.Reset()
 	e.finding.Reset()
 	if e.stream.Feed(e.streams&e.strangers.on, p.Seq, p.Payload, true, &e.finding) == detect.Yes &&
 		e.strangers.blocks.Has(e.finding.Protocol) {

@@ -151,7 +151,9 @@ func (t *flowTable) add(k *flowKey, hash uint32) (slot int32) {
 	f := &t.flows[slot]
 	f.key, f.hash, f.fate, f.begun = *k, hash, open, false
 	f.claimed, f.sure, f.waiting, f.reason, f.conduct, f.port, f.named = false, false, false, 0, false, 0, detect.Endpoint{}
-	f.stream, f.middle, f.later, f.waits, f.tries, f.spent, f.decided = detect.Stream{}, detect.PeerMiddle{}, 0, 0, 0, false, 0
+	f.stream.Reset()
+	f.middle.Reset()
+	f.later, f.waits, f.tries, f.spent, f.decided = 0, 0, 0, false, 0
 	f.mid, f.nsaid, f.segments, f.looks, f.login = detect.Middle{}, 0, 0, 0, loginNone
 	t.index.Put(k, hash, slot)
 	t.lru.Push(slot)
@@ -173,7 +175,7 @@ const flowsPerHost = maxFlows / 4
 // gives way.
 func (e *Engine) newFlow(key *flowKey, hash uint32, h *host) int32 {
 	t := &e.flows
-	owner := e.slotOf(h)
+	owner := h.slot
 	switch {
 	case h.flows >= flowsPerHost:
 		s := t.lru.Oldest()

@@ -128,7 +128,10 @@ func (e *Engine) judge(h *host, fl *flow, what judgement, now Time) {
 
 // hides returns the protocol whose encrypted sessions may begin with b, the first data of a
 // connection, or none.
-func (e *Engine) hides(h *host, b []byte) int {
+func (e *Engine) hides(h *host, fl *flow, b []byte) int {
+	if fl.stream.HTTP() {
+		return none
+	}
 	on, c, found := e.streams&h.modes.on, e.clientOf(h), none
 	for i, p := range detect.All {
 		if p.Hidden == nil || !on.Has(i) {
@@ -274,7 +277,7 @@ func (e *Engine) readLater(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	}
 	f := &e.finding
 	f.Reset()
-	e.stream = detect.Stream{}
+	e.stream.Reset()
 	if e.stream.Feed(e.streams&h.modes.on, p.Seq, p.Payload, true, f) != detect.Yes || !f.Conduct || !e.stream.Sure() {
 		if fl.later--; fl.later == 0 {
 			return e.letGo(slot)

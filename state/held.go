@@ -28,6 +28,7 @@ type held struct {
 type heldTable struct {
 	places [maxHeld]held
 	next   int // the next place to use: the oldest
+	used   int // how many places are in use
 }
 
 func (t *heldTable) init() {
@@ -39,15 +40,22 @@ func (t *heldTable) init() {
 func (t *heldTable) put(flow int32, seq uint32, b []byte) {
 	h := &t.places[t.next]
 	t.next = (t.next + 1) % maxHeld
+	if h.flow == none {
+		t.used++
+	}
 	h.flow, h.seq = flow, seq
 	h.n = uint16(copy(h.data[:], b))
 }
 
 // drop forgets the segments of a connection.
 func (t *heldTable) drop(flow int32) {
+	if t.used == 0 {
+		return
+	}
 	for i := range t.places {
 		if t.places[i].flow == flow {
 			t.places[i].flow = none
+			t.used--
 		}
 	}
 }
@@ -61,7 +69,7 @@ func (e *Engine) feed(h *host, slot int32, s *detect.Stream, seq uint32, b []byt
 		return detect.More
 	}
 	found := m == detect.Yes
-	for again := true; again && m != detect.No; {
+	for again := e.held.used > 0; again && m != detect.No; {
 		again = false
 		for i := range e.held.places {
 			x := &e.held.places[i]
@@ -72,6 +80,7 @@ func (e *Engine) feed(h *host, slot int32, s *detect.Stream, seq uint32, b []byt
 			if next == detect.Gap {
 				continue
 			}
+			e.held.used--
 			x.flow, m, again = none, next, true
 			found = found || m == detect.Yes
 		}

@@ -91,6 +91,7 @@ type host struct {
 	_        [0]func() // not comparable: code to compare it costs flash
 	key      hostKey
 	hash     uint32
+	slot     int32 // its own place in Engine.hosts
 	client   int32 // slot in Engine.clients, or none
 	used     bool
 	lastSeen Time
@@ -277,7 +278,7 @@ func (e *Engine) staysShared(h *host, src *nfq.Addr, now Time) {
 // no place for that, share forgets the client and returns false.
 func (e *Engine) share(h *host, now Time) bool {
 	mac := h.key.mac
-	slot := e.slotOf(h)
+	slot := h.slot
 	e.hostLRU.Touch(slot) // so that the hosts added below do not displace it
 	for i, s := range h.addrs {
 		if s != none {
@@ -411,7 +412,7 @@ func (e *Engine) newHost(k hostKey, hash uint32, via *nfq.MAC, now Time) int32 {
 		e.Counters.HostsEvicted++
 	}
 	h := &e.hosts[slot]
-	h.key, h.hash, h.client, h.used, h.nsyns, h.last = k, hash, none, true, 0, none
+	h.key, h.hash, h.slot, h.client, h.used, h.nsyns, h.last = k, hash, slot, none, true, 0, none
 	h.served = [servedPorts]uint16{}
 	h.via, h.shared, h.sharedBy, h.last4, h.flows = *via, 0, 0, none, 0
 	h.changes, h.events, h.born, h.doubtful = budget{}, budget{}, now, 0

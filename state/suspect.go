@@ -213,7 +213,7 @@ func (e *Engine) question(h *host, protocol, way int, from nfq.Addr, salt uint32
 			e.send(s.device, nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: s.addr, Port: x.port}, e.out[:n])
 			sent++
 		case sent > 0: // by TCP at the newest only
-		case e.prober.ProbeTCP(hostProbe(e.slotOf(h), x.port, protocol, salt), s.device, s.addr, x.port, e.out[:n], p.Alone):
+		case e.prober.ProbeTCP(hostProbe(h.slot, x.port, protocol, salt), s.device, s.addr, x.port, e.out[:n], p.Alone):
 			sent++
 		}
 	}
@@ -409,7 +409,7 @@ func (e *Engine) tells(protocol int, way *detect.Probe, words, b []byte, salt ui
 		n := way.Build(e.out[:], words, salt)
 		return n > 0 && way.Answered(b, e.out[:n])
 	}
-	e.stream = detect.Stream{}
+	e.stream.Reset()
 	return e.stream.Feed(1<<protocol, 0, b, true, f) == detect.Yes
 }
 

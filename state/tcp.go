@@ -293,7 +293,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		return nfq.Accept
 	}
 	if !fl.begun && fl.decided == 0 && !locked && !h.forgets(now) {
-		if i := e.hides(h, p.Payload); i != none {
+		if i := e.hides(h, fl, p.Payload); i != none {
 			// Somebody outside seems to have connected to the host, and this is its answer.
 			e.suspect(h, i, detect.ReasonEncrypted, &fl.key.lan, d, 0, fl.key.lport, now)
 		}
@@ -301,7 +301,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	hidden := none
 	if fl.begun || fl.decided == 0 && h.forgets(now) {
 		if p.Seq == fl.stream.Began() {
-			hidden = e.hides(h, p.Payload)
+			hidden = e.hides(h, fl, p.Payload)
 		} else if fl.waits > 0 && h.modes.blocks.Has(int(fl.protocol)) {
 			return c.drop(p) // what this follows will be sent again
 		}

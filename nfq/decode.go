@@ -84,7 +84,7 @@ func decodePacket(body []byte, p *Packet) bool {
 			}
 		case attrHWAddr: // be16 length, u16 padding, u8 address[8]
 			if len(value) >= 10 && be.Uint16(value) == 6 {
-				copy(p.MAC[:], value[4:10])
+				p.MAC = MAC(value[4:10])
 			}
 		case attrPayload:
 			raw = value

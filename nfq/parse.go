@@ -57,7 +57,8 @@ func ParsePacket(raw []byte, p *Packet) {
 func resetHeaders(p *Packet) {
 	p.Version, p.Proto = 0, 0
 	p.Fragment, p.MoreFragments = false, false
-	p.Src, p.Dst = Addr{}, Addr{}
+	p.Src = Addr{}
+	p.Dst = Addr{}
 	p.SrcPort, p.DstPort = 0, 0
 	p.TCPFlags, p.Seq, p.Ack = 0, 0, 0
 	p.Payload, p.PayloadLen = nil, 0

@@ -432,7 +432,7 @@ func leadingPort(b []byte) uint16 {
 // path\x05open/slots\x05name (address)|" or "URES identity parameters\n". ADC has more
 // commands of that form.
 func dcDatagram(b []byte, f *Finding) Kind {
-	if nmdcResult(b) || adcDatagram(b) {
+	if len(b) > 0 && b[0] == '$' && nmdcResult(b) || adcDatagram(b) {
 		f.Reason, f.Conduct = ReasonPong, true
 		return Reply
 	}

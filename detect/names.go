@@ -88,12 +88,11 @@ func (n *Names) Len() int { return len(n.patterns) }
 func (n *Names) Match(name []byte) bool {
 	for i := range n.patterns {
 		p := &n.patterns[i]
-		if p.below {
-			if len(name) > len(p.name) && equalFold(name[len(name)-len(p.name):], p.name) {
+		rest := len(name) - len(p.name)
+		if rest == 0 && !p.below || rest > 0 && p.below {
+			if hasPrefixFold(name[rest:], p.name) {
 				return true
 			}
-		} else if equalFold(name, p.name) {
-			return true
 		}
 	}
 	return false

@@ -286,21 +286,25 @@ const soulseekKey = 4
 
 // soulseekHidden recognises the first message of an obfuscated connection between peers.
 func soulseekHidden(b []byte, f *Finding) Match {
-	var clear [64]byte
-	n := soulseekClear(clear[:], b)
+	var head [5]byte // the length and the message's number, to see whether to go on
+	n := soulseekClear(head[:], b)
 	if n < 0 {
 		return No
 	}
-	if n > 4 && clear[4] != soulseekPierce && clear[4] != soulseekInit {
+	if n > 4 && head[4] != soulseekPierce && head[4] != soulseekInit {
 		return No
 	}
 	const most = 1 + 4 + soulseekWord + 4 + 1 + 4
-	length, m := soulseekLength(clear[:n], soulseekLeast, most)
+	length, m := soulseekLength(head[:n], soulseekLeast, most)
 	switch {
 	case m != Yes:
 		return m
 	case n == 4:
 		return More
+	}
+	var clear [64]byte
+	n = soulseekClear(clear[:], b)
+	switch {
 	case clear[4] == soulseekInit:
 		return soulseekPeer(clear[5:n], length, f)
 	case length != 5:

@@ -360,6 +360,9 @@ var httpStarts = [...]string{
 
 // httpStart reports whether b begins an HTTP/1 request or reply.
 func httpStart(b []byte) Match {
+	if len(b) > 0 && (b[0] < 'C' || b[0] > 'P') { // none begins so
+		return No
+	}
 	open := No
 	for _, s := range httpStarts {
 		switch hasPrefix(b, []byte(s)) {

@@ -18,7 +18,7 @@ func TestStartInJail(t *testing.T) {
 	log, code := r.service("start")
 	want := `procd_open_instance
 procd_set_param command /usr/sbin/p2pwall run -c /var/run/p2pwall/config --log syslog
-procd_set_param env PATH=/usr/sbin:/usr/bin:/sbin:/bin GOGC=25 GOMEMLIMIT=9216KiB
+procd_set_param env PATH=/usr/sbin:/usr/bin:/sbin:/bin GOGC=25 GOMEMLIMIT=13312KiB
 procd_set_param file /usr/sbin/p2pwall
 procd_set_param respawn 3600 5 5
 procd_set_param term_timeout 10
@@ -124,7 +124,12 @@ func TestStart(t *testing.T) {
 		},
 		"more clients": {
 			prepare: func(r *router) { r.config("list network 'lan'", "list network 'lan'\n\toption max_clients '1024'") },
-			want:    []string{"GOMEMLIMIT=24576KiB"},
+			want:    []string{"GOMEMLIMIT=59392KiB"},
+			devices: "lan br-lan\n",
+		},
+		"more queues": {
+			prepare: func(r *router) { r.config("list network 'lan'", "list network 'lan'\n\toption queues '4'") },
+			want:    []string{"GOMEMLIMIT=22528KiB"},
 			devices: "lan br-lan\n",
 		},
 		"several networks": {

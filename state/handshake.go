@@ -150,15 +150,16 @@ func (e *Engine) hides(h *host, fl *flow, b []byte) int {
 
 // hidden handles first data that may begin an encrypted session. A locked client loses the
 // connection, unless its destination is known to be something else. A host that was proved
-// before is asked at once. Any other host is asked when it has such connections with
-// several addresses. At the ports of well-known services a client counts as any other host,
-// until one of its peers was found there.
+// before, for a protocol with such sessions, is asked at once. Any other host is asked when
+// it has such connections with several addresses. At the ports of well-known services a
+// client counts as any other host, until one of its peers was found there.
 func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol int, now Time) nfq.Verdict {
 	fl := &e.flows.flows[slot]
 	cfg := &e.cfg.Protocols[protocol]
 	c := e.clientOf(h)
 	proved := c != nil && c.proof != ProofNone && (!service(fl) || c.disguised)
 	sure := proved && c.locked && c.proved.Has(protocol)
+	proved = sure || proved && detect.All[c.protocol].Hidden != nil
 	j := e.judgement(h, fl, now)
 	fl.protocol = uint8(protocol)
 	switch {

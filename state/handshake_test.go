@@ -707,6 +707,34 @@ func TestInTheMiddle(t *testing.T) {
 	}
 }
 
+// TestProvedForAnother: the client of a network without encrypted sessions counts as any
+// other host: its first connection that looks random goes on. That of a network with such
+// sessions is asked.
+func TestProvedForAnother(t *testing.T) {
+	const gnutella = "cb1b31023c1c74d5ffbfc72c3bd61c0000010000000000"
+	for _, tt := range []struct {
+		name, query string
+		asked       bool
+	}{
+		{"nobody", "", false},
+		{"Gnutella", gnutella, false},
+		{"eDonkey", kadFind, true},
+	} {
+		w := newWorld(t, nil)
+		if tt.query != "" {
+			for _, to := range []string{"198.51.100.7", "203.0.113.9"} {
+				w.expect("a query", kad(to, tt.query), nfq.Drop)
+			}
+			if !w.locked(hostA) {
+				t.Fatalf("%s: not locked", tt.name)
+			}
+		}
+		if v := w.begins(4000, "203.0.113.80", 8388, bytesOf(1, 400)); (v == nfq.Drop) != tt.asked {
+			t.Errorf("%s: verdict %d", tt.name, v)
+		}
+	}
+}
+
 // What was known about a place before the lock also counts for the middle of a connection.
 func TestInTheMiddleOfWhatIsKnown(t *testing.T) {
 	for _, tt := range []struct {

@@ -73,6 +73,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	c := config.Default()
+	for name, p := range c.Protocols {
+		p.Mode = config.ModeBlock
+		c.Protocols[name] = p
+	}
 	if *file != "" {
 		var err error
 		if c, err = config.Load(*file); err != nil {

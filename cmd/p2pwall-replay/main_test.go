@@ -544,3 +544,28 @@ func TestRealClients(t *testing.T) {
 		}
 	}
 }
+
+// TestOtherNetworks replays what MLDonkey and giFT say on other networks, if the machine
+// has the captures. Where one message to one server is all that is said, nothing is proved.
+func TestOtherNetworks(t *testing.T) {
+	dir := "../../../shared/captures/more"
+	if files, err := filepath.Glob(filepath.Join(dir, "*.pcap")); err != nil || len(files) == 0 {
+		t.Skip("no captures in " + dir)
+	}
+	for file, want := range map[string]struct{ protocol, proof string }{
+		"gift-opennap-fake":            {"opennap", "conduct"},
+		"mldonkey-all-networks-silent": {"edonkey", "conduct"},
+		"mldonkey-dc-hub-fake":         {"directconnect", ""},
+		"mldonkey-ed2k-server-fake":    {"edonkey", "conduct"},
+		"mldonkey-g2-fake":             {"gnutella", "conduct"},
+		"mldonkey-gnutella-fake":       {"gnutella", "conduct"},
+		"mldonkey-kad-silent":          {"edonkey", "conduct"},
+		"mldonkey-overnet-silent":      {"edonkey", "conduct"},
+		"mldonkey-soulseek-fake":       {"soulseek", ""},
+	} {
+		r := one(t, filepath.Join(dir, file+".pcap"))
+		if len(r.Clients) != 1 || r.Clients[0].Address != "192.168.1.50" || r.Clients[0].Protocol != want.protocol || r.Clients[0].Proof != want.proof {
+			t.Errorf("%s: clients %+v, want %+v", file, r.Clients, want)
+		}
+	}
+}

@@ -385,7 +385,10 @@ const ProbePort = 1214
 
 // All are the known protocols, at most MaxProtocols. Tables use the index as the
 // protocol's number.
-var All = []*Protocol{&FastTrack, &BitTorrent, &WinMX, &OpenNAP, &EDonkey, &Soulseek, &DirectConnect, &Gnutella}
+var All = []*Protocol{
+	&FastTrack, &BitTorrent, &WinMX, &OpenNAP, &EDonkey, &Soulseek, &DirectConnect, &Gnutella,
+	&Libp2p, &Xunlei, &Ares, &AppleJuice, &Mute,
+}
 
 // MaxLimited is how many probes may have Probe.Every, in all protocols together.
 const MaxLimited = 8

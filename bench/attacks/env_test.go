@@ -331,5 +331,16 @@ const (
 	gnutellaGet   = "GET /uri-res/N2R?urn:sha1:LXIP2A72T5H3BU3GRUMZFYNU3OYDK6FI HTTP/1.1\r\nHost: x\r\nUser-Agent: Shareaza 2.7\r\nX-Features: tls/1.0\r\nX-Gnutella-Content-URN: urn:sha1:LXIP2A72\r\n\r\n"
 )
 
+// Greetings of networks that are only reported by default.
+const (
+	ipfsHello   = "\x13/multistream/1.0.0\n\x07/noise\n"
+	xunleiHello = "\x3e\x00\x00\x00\x7d\x00\x00\x00\x64\x11\x22\x33\x44\x01" +
+		"\x14\x00\x00\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14" +
+		"\x00\x00\x10\x00\x00\x00\x00\x00\x01\x10\x00\x00\x000123456789ABCDEF\x08\x00\x00\x0010.0.0.2\x98\x3a\x00\x00"
+	aresHello = "\x03\x00\x5a\x04\x03\x05"
+	ajHello   = "ajprot\r\n\x00\x91"
+	muteHello = "PublicKey: 30819d300d06092a864886f70d010101050003818b0030818702818100\n"
+)
+
 // utpSYN opens a uTP connection.
 var utpSYN = []byte("\x41\x00\x12\x34\x11\x22\x33\x44\x00\x00\x00\x00\x00\x04\x00\x00\x00\x01\x00\x00")

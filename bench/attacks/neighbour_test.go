@@ -38,6 +38,9 @@ func lies(from netip.Addr) (packets [][]byte) {
 			lab.UDPPacket(port(from, 3412), port(a, 3412), []byte(adcResult)),
 			lab.TCPPacket(port(from, 40002), port(a, 1511), lab.FlagACK|lab.FlagPSH, 1000, []byte(adcHello)),
 			lab.TCPPacket(port(from, 40003), port(a, 6346), lab.FlagACK|lab.FlagPSH, 1000, []byte(gnutellaHello)))
+		for i, text := range []string{ipfsHello, xunleiHello, aresHello, ajHello, muteHello} {
+			packets = append(packets, lab.TCPPacket(port(from, uint16(40010+i)), port(a, 4001), lab.FlagACK|lab.FlagPSH, 1000, []byte(text)))
+		}
 	}
 	return packets
 }

@@ -80,6 +80,11 @@ func TestOneSign(t *testing.T) {
 		"Gnutella":      tcp(gnutellaHello, 6346),
 		"its download":  tcp(gnutellaGet, 6346),
 		"client of ADC": tcp(adcAsk, 3412),
+		"IPFS":          tcp(ipfsHello, 4001),
+		"Xunlei":        tcp(xunleiHello, 15000),
+		"Ares":          tcp(aresHello, 40405),
+		"appleJuice":    tcp(ajHello, 9855),
+		"MUTE":          tcp(muteHello, 4900),
 		// The wall answers these two in the hub's name. A program that cannot reply to
 		// that is no client.
 		"hub of ADC":  tcp(adcHello, 1511),

@@ -77,6 +77,21 @@ var pageAttacks = []struct {
 				s.onmessage = s.onerror = done
 			}))
 		}`, ""},
+	{"greetings", `
+		const hello = ['\x13/multistream/1.0.0\n\x07/noise\n', '\x03\x00\x5a\x04\x03\x05', 'ajprot\r\n\x00\x91',
+			'PublicKey: ' + '0aF3'.repeat(20) + '\n', '\x3e\x00\x00\x00\x7d\x00\x00\x00\x64']
+		for (const t of targets) {
+			for (const text of hello) {
+				await get('http://' + t + ':8081/x', {method: 'POST', mode: 'no-cors', body: new Blob([text])})
+				await quiet(new Promise((done) => {
+					const w = new WebSocket('ws://' + t + ':8081/socket')
+					w.onopen = () => { w.send(text); w.send(new TextEncoder().encode(text)) }
+					w.onmessage = w.onerror = done
+				}))
+			}
+			for (const p of [4001, 9855]) await quiet(image('http://' + t + ':' + p + '/x'))
+		}
+		await get('http://bootstrap.libp2p.io/500', {mode: 'no-cors'})`, "does not know them"},
 	{"forms", `
 		for (const t of targets) {
 			for (const kind of ['multipart/form-data', 'text/plain', 'application/x-www-form-urlencoded']) {
@@ -331,6 +346,7 @@ func (e *env) nameServer() {
 		"dht.transmissionbt.com": {netip.MustParseAddr("192.0.2.61"), netip.MustParseAddr("2001:db8:ff::61")},
 		"www.winmx.com":          {netip.MustParseAddr("192.0.2.62")},
 		"server.napster.com":     {netip.MustParseAddr("192.0.2.63")},
+		"bootstrap.libp2p.io":    {netip.MustParseAddr("192.0.2.64")},
 	}}))
 }
 

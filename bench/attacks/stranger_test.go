@@ -102,6 +102,11 @@ func TestServerBehindAForward(t *testing.T) {
 		"NMDC":         nmdcHello,
 		"Gnutella":     gnutellaHello,
 		"its download": gnutellaGet,
+		"IPFS":         ipfsHello,
+		"Xunlei":       xunleiHello,
+		"Ares":         aresHello,
+		"appleJuice":   ajHello,
+		"MUTE":         muteHello,
 		"GIVE":         "GIVE 1\r\n\r\n",
 		"hash":         "GET /.hash=" + lab.FileHash + " HTTP/1.1\r\nHost: x\r\nX-Kazaa-Network: KaZaA\r\nX-Kazaa-SupernodeIP: 198.51.100.9:2354\r\n\r\n",
 		"Kazaa header": "GET / HTTP/1.1\r\nHost: x\r\nX-Kazaa-Username: x\r\nX-Kazaa-SupernodeIP: 198.51.100.9:2354\r\n\r\n",
@@ -180,7 +185,7 @@ func TestEcho(t *testing.T) {
 						e.ok(raw.Send(lab.UDPPacket(port(a, 6881), at, []byte(b))))
 					}
 					// These are real connections, so the host echoes the whole stream.
-					for _, text := range []string{handshake, string(lab.Hello), "GIVE 1\r\n", donkeyLogin, adcAsk, adcHello, nmdcHello, nmdcLogin, gnutellaHello} {
+					for _, text := range []string{handshake, string(lab.Hello), "GIVE 1\r\n", donkeyLogin, adcAsk, adcHello, nmdcHello, nmdcLogin, gnutellaHello, ipfsHello, xunleiHello, aresHello, ajHello, muteHello} {
 						all.Go(func() { e.say(a, at, text) })
 					}
 				}

@@ -232,8 +232,11 @@ func TestStates(t *testing.T) {
 	file := filepath.Join(dir, "p2pwall")
 	write := func(enabled, mode string) {
 		text := "config p2pwall 'main'\n\toption enabled '" + enabled + "'\n\tlist network '" + markup + "'\n"
-		for _, p := range []string{"fasttrack", "bittorrent", "edonkey", "soulseek", "directconnect", "gnutella"} {
-			text += "\nconfig protocol '" + p + "'\n\toption mode '" + mode + "'\n"
+		for _, p := range detect.All {
+			switch {
+			case p.Mode == detect.ModeBlock, p.Mode == detect.ModeMonitor && mode == "off":
+				text += "\nconfig protocol '" + p.Name + "'\n\toption mode '" + mode + "'\n"
+			}
 		}
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -105,10 +105,13 @@ module.exports = async function(t) {
 	await page.close();
 
 	/* Modes in which the daemon does not block. */
-	for (const [ name, words ] of [ [ 'monitor', 'stops nothing.*Watched only' ], [ 'mode-off', 'looks for no program.*Switched off' ] ]) {
+	for (const [ name, words, more ] of [
+		[ 'monitor', 'stops nothing.*Watched only', '\\.' ],
+		[ 'mode-off', 'looks for no program.*Switched off', ', IPFS \\(libp2p\\), Xunlei, .*MUTE\\.' ]
+	]) {
 		await t.hook(name);
 		page = await t.open('status');
-		const all = new RegExp(words + ': BitTorrent, FastTrack, eDonkey, Soulseek, Direct Connect, Gnutella\\.', 's');
+		const all = new RegExp(words + ': BitTorrent, FastTrack, eDonkey, Soulseek, Direct Connect, Gnutella' + more, 's');
 		await state(page).filter({ hasText: all }).waitFor();
 		await page.close();
 	}

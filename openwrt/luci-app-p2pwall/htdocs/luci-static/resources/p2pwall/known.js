@@ -18,6 +18,11 @@ return baseclass.extend({
 		edonkey: {"title":"eDonkey","programs":"eMule, aMule, MLDonkey, Shareaza","mode":"block","lock":"selective","options":["lock","block_udp","probe","tcp_probe","http","reset_encrypted","name"],"names":["*.emule-security.org"]},
 		soulseek: {"title":"Soulseek","programs":"SoulseekQt, Nicotine+, slskd, Seeker, MLDonkey","mode":"block","lock":"selective","options":["lock","tcp_probe","http","name"],"names":["server.slsknet.org","vps.slsknet.org"]},
 		directconnect: {"title":"Direct Connect","programs":"DC++, EiskaltDC++, AirDC++, ncdc","mode":"block","lock":"selective","options":["lock","block_udp","tcp_probe","http","name"],"names":["te-home.net","www.te-home.net","dchublist.org","dchublist.biz","dchublist.ru","dchublist.com","www.hublista.hu"]},
-		gnutella: {"title":"Gnutella","programs":"Shareaza, gtk-gnutella, WireShare, MLDonkey","mode":"block","lock":"selective","options":["lock","block_udp","answer","probe","tcp_probe","http","name"],"names":["*.gnutella.dyslexicfish.net","*.uhc.gtk-gnutella.nl","*.gtkgnutella.com","cache.trillinux.org","dkac.trillinux.org","cache.ce3c.be","cache.ibel.de","ping.pongwar.com","p2p.findclan.net","p2p.findclan.org","gwc.gallaxial.com","gwc.centrump2p.com"]}
+		gnutella: {"title":"Gnutella","programs":"Shareaza, gtk-gnutella, WireShare, MLDonkey","mode":"block","lock":"selective","options":["lock","block_udp","answer","probe","tcp_probe","http","name"],"names":["*.gnutella.dyslexicfish.net","*.uhc.gtk-gnutella.nl","*.gtkgnutella.com","cache.trillinux.org","dkac.trillinux.org","cache.ce3c.be","cache.ibel.de","ping.pongwar.com","p2p.findclan.net","p2p.findclan.org","gwc.gallaxial.com","gwc.centrump2p.com"]},
+		ipfs: {"title":"IPFS (libp2p)","programs":"Kubo, IPFS Desktop","mode":"monitor","lock":"selective","options":["lock","tcp_probe","http","name"],"names":["*.bootstrap.libp2p.io","bootstrap.libp2p.io"]},
+		xunlei: {"title":"Xunlei","programs":"Xunlei, Thunder","mode":"monitor","lock":"selective","options":["lock","http"]},
+		ares: {"title":"Ares","programs":"Ares Galaxy, giFT","mode":"monitor","lock":"selective","options":["lock","http"],"old":true},
+		applejuice: {"title":"appleJuice","programs":"appleJuice","mode":"monitor","lock":"selective","options":["lock","http"],"old":true},
+		mute: {"title":"MUTE","programs":"MUTE, Kommute","mode":"monitor","lock":"selective","options":["lock","http"],"old":true}
 	}
 });

@@ -43,7 +43,7 @@ clients:
 		status=$$?; cat dist/clients.txt; exit $$status
 	bash bench/test.sh ./bench/soulseek -timeout 30m -all
 	bash bench/test.sh ./bench/directconnect -timeout 60m -all
-	bash bench/test.sh ./bench/gnutella
+	bash bench/test.sh ./bench/gnutella ./bench/libp2p
 
 test:
 	@sh bench/tools.sh test
@@ -65,6 +65,7 @@ lint:
 	cd openwrt/lean && $(GO) vet ./...
 	cd openwrt/package && $(GO) vet ./...
 	cd bench/webrtc/pion && $(GO) vet ./...
+	cd bench/libp2p/node && $(GO) vet ./...
 	bash bench/shellcheck.sh
 
 fuzz:

@@ -43,11 +43,11 @@
 //     that the router passed from the seeds' addresses to the client's host: TCP, and
 //     UDP without DHT datagrams, which begin with "d". It must be less than one block
 //     of 16 KiB, the smallest unit in which pieces are sent. This counts encrypted
-//     transfers too. The client's own count of received bytes must grow by less than a
-//     block. On disk at most one more piece may become complete. With a peer in the LAN
-//     only the wire counts, and the file must become complete from that peer. If the
-//     client is the seed, the payload to the peers counts. With a proxy, the payload
-//     from the proxy counts.
+//     transfers too. From when the client has counted what it has, its own count of
+//     received bytes must grow by less than a block. On disk at most one more piece may
+//     become complete. With a peer in the LAN only the wire counts, and the file must
+//     become complete from that peer. If the client is the seed, the payload to the peers
+//     counts. With a proxy, the payload from the proxy counts.
 //   - Held: for ten lock times the test asks the control socket four times a second.
 //     The client must always be locked, and no event may say otherwise. If no probe
 //     reaches the client (firewall on its host, or all traffic through a proxy), the

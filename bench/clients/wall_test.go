@@ -75,7 +75,7 @@ func TestWall(t *testing.T) {
 				first = found
 			}
 			time.Sleep(time.Until(first.Add(grace)))
-			account, pieces := e.account()
+			account, pieces := e.settled()
 			e.held(w, found)
 			e.judgeUsers()
 			e.nothing(first.Add(grace), account, pieces)
@@ -166,6 +166,25 @@ func (e *env) account() (bytes, pieces int) {
 	}
 	if pieces, err = e.have(); err != nil {
 		e.t.Error(err)
+	}
+	return bytes, pieces
+}
+
+// settled returns the account when it no longer changes. Clients count what they have
+// received only every few seconds, and when they have verified it. What comes meanwhile is
+// seen on the wire.
+func (e *env) settled() (bytes, pieces int) {
+	e.t.Helper()
+	same := 0
+	for range 15 {
+		b, n := e.account()
+		if same++; b != bytes || n != pieces {
+			bytes, pieces, same = b, n, 0
+		}
+		if same == 3 {
+			break
+		}
+		time.Sleep(time.Second)
 	}
 	return bytes, pieces
 }

@@ -22,6 +22,7 @@ var BitTorrent = Protocol{
 	Local:    btLocal,
 	Groups:   []Group{{"239.192.152.143", localSearchPort}, {"ff15::efc0:988f", localSearchPort}}, // BEP 14
 	Hidden:   &btHidden,
+	Middle:   func(b []byte) bool { return peerMiddle(b) == Yes },
 	Decoy:    IsDecoy,
 	Probes: []Probe{
 		{Name: "krpc", Build: btPing, Answered: btPinged},

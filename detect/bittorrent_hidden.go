@@ -8,6 +8,7 @@ import "bytes"
 var btHidden = Handshake{
 	First:  func(b []byte) bool { return !framed(b) && MSEFirst(b) },
 	Middle: mseMiddle,
+	Pieces: (*Pieces).Feed,
 	Answer: func(dst, _ []byte, salt uint32) int { return MSEAnswer(dst, salt) },
 	Proof:  MSEProof,
 	Proved: MSEProved,
@@ -50,6 +51,9 @@ type middleState struct {
 	Sure bool
 }
 
+// Begins says that the first segment begins a message. It may be called again later.
+func (m *PeerMiddle) Begins() { m.begins = m.begins || m.short == 0 && m.long == 0 }
+
 const (
 	middleSize = 128
 	// From this size on, a segment is long. A long segment may be part of a larger
@@ -65,9 +69,9 @@ const (
 	// middleRequests is how many segments as long as a request make it certain.
 	// middleWords is how many segments as long as words do, if they have middleLengths
 	// different lengths: a program that repeats one message may hit such a length by
-	// chance. Of all segments that tell something, seven in eight must be words.
+	// chance. So many random lengths are so once in 20,000 times. Of all segments that tell something, seven in eight must be words.
 	middleRequests = 3
-	middleWords    = 6
+	middleWords    = 9
 	middleLengths  = 3
 	// middleFrames is how many segments must look like a browser's WebSocket frame. One
 	// may by chance.

@@ -309,6 +309,8 @@ type Handshake struct {
 	// for another segment. ends says that the sender had nothing more to send (TCP's flag
 	// PSH).
 	Middle func(m *PeerMiddle, b []byte, ends bool) Match
+	// Pieces does the same for what comes in: see Pieces.Feed. It may be nil.
+	Pieces func(s *Pieces, seq uint32, b []byte, length int, ends bool) Match
 	// Answer builds the answer to the handshake into dst, and returns its length. first
 	// is what the opener of the connection sent. Proof writes into want what only the
 	// program can send next. It returns false if first has no such proof. Proved looks

@@ -50,12 +50,15 @@ type sent struct {
 
 // fakeSender and fakeSets stand for the kernel and record the calls.
 type fakeSender struct {
-	acks          int
-	udp           []sent
-	resets, icmps int
-	handshakes    []string   // hex
-	answered      nfq.Packet // the packet answered last, without its data
-	recordNothing bool
+	acks int
+	udp  []sent
+	// resets is how many connections were reset, again how often one was once more.
+	resets, again, icmps int
+	reset                map[flowKey]bool
+	lastReset            nfq.Packet
+	handshakes           []string   // hex
+	answered             nfq.Packet // the packet answered last, without its data
+	recordNothing        bool
 }
 
 func (s *fakeSender) UDP(dev uint32, src, dst nfq.AddrPort, b []byte) error {
@@ -64,7 +67,24 @@ func (s *fakeSender) UDP(dev uint32, src, dst nfq.AddrPort, b []byte) error {
 	}
 	return nil
 }
-func (s *fakeSender) Reset(*nfq.Packet) error { s.resets++; return nil }
+
+func (s *fakeSender) Reset(p *nfq.Packet) error {
+	key := keyOf(p)
+	if s.reset[key] {
+		s.again++
+		return nil
+	}
+	s.resets++
+	if s.recordNothing {
+		return nil
+	}
+	if s.reset == nil {
+		s.reset = map[flowKey]bool{}
+	}
+	s.reset[key], s.lastReset = true, *p
+	return nil
+}
+
 func (s *fakeSender) Answer(p *nfq.Packet, b []byte) error {
 	if len(b) == 0 { // an acknowledgement
 		s.acks++

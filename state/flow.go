@@ -38,8 +38,8 @@ const (
 	asked             // the engine answered its first data in the peer's name, see handshake.go
 )
 
-// flow is the LAN host's direction of a TCP connection. What comes in from outside is no
-// evidence.
+// flow is a TCP connection, mostly the LAN host's direction of it. What comes in from
+// outside locks nobody.
 type flow struct {
 	_    [0]func() // not comparable: code to compare it costs flash
 	key  flowKey
@@ -66,6 +66,10 @@ type flow struct {
 	stream   detect.Stream
 	// middle is what the engine learnt from the middle of an older connection.
 	middle detect.PeerMiddle
+	// pieces is what came in of it, cutAt when the first data came in after it was cut; see
+	// received.go.
+	pieces detect.Pieces
+	cutAt  Time
 	// later is how many more segments the engine reads of a connection that began with
 	// random data.
 	later uint8
@@ -155,6 +159,7 @@ func (t *flowTable) add(k *flowKey, hash uint32) (slot int32) {
 	f.middle.Reset()
 	f.later, f.waits, f.tries, f.spent, f.decided = 0, 0, 0, false, 0
 	f.mid, f.nsaid, f.segments, f.looks, f.login = detect.Middle{}, 0, 0, 0, loginNone
+	f.pieces, f.cutAt = detect.Pieces{}, 0
 	t.index.Put(k, hash, slot)
 	t.lru.Push(slot)
 	return slot

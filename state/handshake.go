@@ -32,6 +32,9 @@ const (
 	// middleMost is how many segments that look like a client's may pass in the middle of a
 	// connection with a well-known service.
 	middleMost = 200
+	// middleWait is how long the kernel must have shown a host's data before a connection's
+	// first segment here counts as the beginning of a message.
+	middleWait = 700 * time.Millisecond
 	// shapedAgain is how soon a connection that was ended only for its look may be opened
 	// again to count as another program's.
 	shapedAgain = 20 * time.Second
@@ -466,7 +469,10 @@ func (e *Engine) bare(p *nfq.Packet, h *host, now Time) nfq.Verdict {
 
 // inMiddle reads data of an older connection of a locked host, and reports whether it is a
 // session between peers.
-func (e *Engine) inMiddle(c *client, fl *flow, b []byte, ends bool) detect.Match {
+func (e *Engine) inMiddle(c *client, fl *flow, b []byte, ends bool, now Time) detect.Match {
+	if e.shownFor(&fl.key.lan, now) > Time(middleWait) && now.Since(c.lookedAnew) > middleWait {
+		fl.middle.Begins()
+	}
 	found, before := detect.No, fl.middle
 	for i, p := range detect.All {
 		if !c.proved.Has(i) || !e.streams.Has(i) {
@@ -480,11 +486,11 @@ func (e *Engine) inMiddle(c *client, fl *flow, b []byte, ends bool) detect.Match
 			continue
 		}
 		fl.middle = before // each protocol reads b once
-		switch m := p.Hidden.Middle(&fl.middle, b, ends); m {
-		case detect.Yes:
+		switch m := p.Hidden.Middle(&fl.middle, b, ends); {
+		case m == detect.Yes, m == detect.More && fl.middle.May && usual(fl, p):
 			fl.protocol = uint8(i)
-			return m
-		case detect.More:
+			return detect.Yes
+		case m == detect.More:
 			found = m
 		}
 	}

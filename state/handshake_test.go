@@ -700,7 +700,11 @@ func TestInTheMiddle(t *testing.T) {
 				if dropped != (tt.cut && held > 0) {
 					t.Errorf("cut: %v", dropped)
 				}
-				w.expect("what comes in", reply("203.0.113.80", tt.port, 4000, 5000, bytesOf(7, 1448)), nfq.Accept)
+				want := nfq.Accept
+				if dropped { // it was under way
+					want = nfq.Drop
+				}
+				w.expect("what comes in", reply("203.0.113.80", tt.port, 4000, 5000, bytesOf(7, 1448)), want)
 				w.expect("a bare acknowledgement of it", w.data(4000, "203.0.113.80", tt.port, seq, ""), nfq.Accept)
 			})
 		}

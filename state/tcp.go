@@ -66,13 +66,16 @@ func (e *Engine) clientOf(h *host) *client {
 }
 
 // tcpIn decides about a TCP packet from the outside to the LAN. Its contents say nothing
-// about its receiver.
+// about its receiver. On a client that is locked they say which connection is the client's.
 func (e *Engine) tcpIn(p *nfq.Packet) nfq.Verdict {
 	h := e.hostAt(&p.Dst)
-	if h == nil || h.client == none || e.exempt(&p.Dst, &h.via, e.now) {
+	if h == nil || e.exempt(&p.Dst, &h.via, e.now) {
 		return nfq.Accept
 	}
-	c := &e.clients[h.client]
+	c := e.clientOf(h)
+	if c == nil {
+		return e.received(p, h, nil)
+	}
 	if peer := e.knows(c, &p.Src); peer != nil && e.cutsAll(h, peer) && c.locked {
 		if h.marks(int(peer.protocol)) {
 			return e.mark()
@@ -80,7 +83,7 @@ func (e *Engine) tcpIn(p *nfq.Packet) nfq.Verdict {
 		peer.dropped++
 		return c.drop(p)
 	}
-	return nfq.Accept
+	return e.received(p, h, c)
 }
 
 // endFlow forgets an earlier connection with the same addresses and ports: p opens a new
@@ -142,6 +145,9 @@ func (e *Engine) dropCut(p *nfq.Packet, h *host, fl *flow) nfq.Verdict {
 	}
 	if h.marks(int(fl.protocol)) {
 		return e.mark()
+	}
+	if !fl.begun && !fl.claimed {
+		e.reset(p) // an earlier reset did not fit what the host had received by then
 	}
 	return e.clientOf(h).drop(p)
 }
@@ -292,7 +298,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	if runs == detect.More {
 		return nfq.Accept
 	}
-	if !fl.begun && fl.decided == 0 && !locked && !h.forgets(now) {
+	if !fl.begun && fl.decided == 0 && !locked && !h.forgets(now) && !service(fl) {
 		if i := e.hides(h, fl, p.Payload); i != none {
 			// Somebody outside seems to have connected to the host, and this is its answer.
 			e.suspect(h, i, detect.ReasonEncrypted, &fl.key.lan, d, 0, fl.key.lport, now)
@@ -319,7 +325,7 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		}
 		m := detect.Yes
 		if s := h.attempt(&fl.key); s == nil || !s.hidden {
-			m = e.inMiddle(c, fl, p.Payload, p.TCPFlags&nfq.PSH != 0)
+			m = e.inMiddle(c, fl, p.Payload, p.TCPFlags&nfq.PSH != 0, now)
 		}
 		if m == detect.Yes && h.marks(int(fl.protocol)) {
 			if fl.middle.Sure || !service(fl) || c.disguised {

@@ -1172,8 +1172,8 @@ func watched(t *testing.T, w *world) {
 			what, from, to string
 			watched        int // packets queued while c1 is watched
 		}{
-			{"of it", "c1", to, 1 + most},         // including the SYN
-			{"from outside", "s", c.at, 1 + most}, // including the SYN-ACK of c1
+			{"of it", "c1", to, 1 + 2*most},         // including the SYN, and what comes in
+			{"from outside", "s", c.at, 1 + 2*most}, // including the SYN-ACK of c1
 			{"of another host", "c2", to, 1 + tcpPackets},
 		} {
 			for _, on := range []bool{false, true} {
@@ -1220,8 +1220,8 @@ func watched(t *testing.T, w *world) {
 				t.Errorf("%s: %d connections are undecided, error %v", c.set, n, err)
 			}
 		})
-		if n := w.during(func() { talk.say(5) }); n != 5 {
-			t.Errorf("%s: %d packets of a connection that is undecided again are queued, want 5", c.set, n)
+		if n := w.during(func() { talk.say(5) }); n != 10 {
+			t.Errorf("%s: %d packets of a connection that is undecided again are queued, want 10", c.set, n)
 		}
 		w.set("delete", c.set, c.host)
 		if n := w.during(func() { talk.say(5) }); n != 0 {
@@ -1271,8 +1271,16 @@ func watched(t *testing.T, w *world) {
 		}
 		w.set("delete", c.set, c.host)
 	}
+	// Only so much of what comes in is queued.
+	w.edit = strings.NewReplacer("limit rate 500/second burst 250 packets", "limit rate 1/hour burst 5 packets", "--limit 500/sec --limit-burst 250", "--limit 1/hour --limit-burst 5")
+	w.load("")
+	w.set("add", "watch4", "10.1.0.2")
+	if n := w.during(func() { w.talk("c1", serverFour).say(most) }); n < 1+most || n > 1+most+10 {
+		t.Errorf("%d packets are queued with a limit of 5 for those that come in", n)
+	}
+	w.set("delete", "watch4", "10.1.0.2")
 	// The control: without the rule for inbound packets, those decide the connection.
-	w.edit = strings.NewReplacer("ip daddr @watch4 return", "ip daddr @watch4", "ip daddr @watch4 goto watched", "ip daddr @watch4", "dst -j RETURN", "dst")
+	w.edit = strings.NewReplacer("ip daddr @watch4 goto heard_watched", "ip daddr @watch4", "ip daddr @watch4 goto watched", "ip daddr @watch4", "dst -g p2pwall-heard-watched", "dst")
 	w.load("")
 	w.set("add", "watch4", "10.1.0.2")
 	if n := w.during(func() { w.talk("c1", serverFour).say(most) }); n > 1+tcpPackets {

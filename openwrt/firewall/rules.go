@@ -68,6 +68,11 @@ const (
 	// tcpPackets is the same for each direction of a TCP connection. It is enough for the
 	// handshake and the first 4 KiB, even in small segments and with some retransmissions.
 	tcpPackets = 24
+	// inPackets is how many packets a second are queued of what comes to watched hosts in
+	// connections that are not decided, all hosts together. inBurst is how many more may
+	// be queued at once.
+	inPackets = 500
+	inBurst   = 250
 	// hashSeed is the same in all rules, so that all hash a host to the same queue.
 	hashSeed = "0x70327077"
 )
@@ -229,6 +234,8 @@ func ruleValues(c *config.Config, t Target) values {
 	v.number("udpmore", udpPackets+1)
 	v.number("tcp", tcpPackets)
 	v.number("tcpmore", tcpPackets+1)
+	v.number("insecond", inPackets)
+	v.number("inburst", inBurst)
 	v.set("longtcp", "-m tcp --tcp-flags SYN,RST NONE -m connbytes --connbytes <tcpmore>: --connbytes-mode packets --connbytes-dir original "+
 		"-m connbytes --connbytes <tcpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided")
 	v.set("every", nftTime(every))

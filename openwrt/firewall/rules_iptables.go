@@ -33,6 +33,7 @@ const mangleText = `*mangle
 :p2pwall-out - [0:0]
 :p2pwall-in - [0:0]
 :p2pwall-heard - [0:0]
+<sets>:p2pwall-heard-watched - [0:0]
 :p2pwall-syn - [0:0]
 :p2pwall-udp - [0:0]
 :p2pwall-decided - [0:0]
@@ -80,11 +81,12 @@ const mangleText = `*mangle
 -A p2pwall-in -m conntrack --ctstatus SEEN_REPLY -g p2pwall-heard
 <names>-A p2pwall-heard -p udp -m udp --sport 53 <q>
 -A p2pwall-heard -m connmark --mark <decided>/<decided> -j RETURN
-<nftsets>-A p2pwall-heard -m mark --mark <watch>/<mask> -j RETURN
-<ipset>-A p2pwall-heard -m set --match-set p2pwall-watch<6> dst -j RETURN
+<nftsets>-A p2pwall-heard -m mark --mark <watch>/<mask> -g p2pwall-heard-watched
+<ipset>-A p2pwall-heard -m set --match-set p2pwall-watch<6> dst -g p2pwall-heard-watched
 -A p2pwall-heard -p udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided
 <http>-A p2pwall-heard -p tcp <longtcp>
 <plain>-A p2pwall-heard -p tcp -g p2pwall-decided
+<http><sets>-A p2pwall-heard-watched -p tcp -m tcp --tcp-flags SYN,RST NONE -m limit --limit <insecond>/sec --limit-burst <inburst> -g p2pwall-data
 <ipset>-A p2pwall-syn -m set --match-set p2pwall-lock<6> src -g p2pwall-blocked
 -A p2pwall-syn <q>
 <names>-A p2pwall-udp -p udp -m udp --dport 53 -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir original -j RETURN

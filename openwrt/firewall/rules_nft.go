@@ -225,8 +225,8 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 	chain heard {
 <names>		udp sport 53 <q>
 		ct mark & <decided> == <decided> return
-<sets>		ip daddr @watch4 return
-<sets>		ip6 daddr @watch6 return
+<sets>		ip daddr @watch4 goto heard_watched
+<sets>		ip6 daddr @watch6 goto heard_watched
 		meta l4proto udp ct reply packets > <udp> goto decided
 <http>		tcp flags & (syn | rst) == 0x0 ct original packets > <tcp> ct reply packets > <tcp> goto decided
 <plain>		meta l4proto tcp goto decided
@@ -238,6 +238,11 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 		<q>
 	}
 
+<sets>	# A part of what comes to a watched host tells which connections are a client's.
+<sets>	chain heard_watched {
+<http><sets>		tcp flags & (syn | rst) == 0x0 limit rate <insecond>/second burst <inburst> packets goto tcp_data
+<sets>	}
+<sets>
 	chain udp_small {
 <names>		udp dport 53 ct original packets > <udp> return
 <look><sets>		ip saddr @watch4 goto udp_watched

@@ -15,8 +15,8 @@ import (
 // and targets that every iptables has, and their kernel modules, are in "iptables".
 var iptablesPackages = map[string]string{
 	"-m tcp": "iptables", "-m udp": "iptables", "-m mac": "iptables", "-m mark": "iptables", "-m conntrack": "iptables",
-	"-m comment": "iptables",
-	"-j MARK":    "iptables", "-j DROP": "iptables", "-j RETURN": "iptables", "-j ACCEPT": "iptables", "-j REJECT": "iptables",
+	"-m comment": "iptables", "-m limit": "iptables",
+	"-j MARK": "iptables", "-j DROP": "iptables", "-j RETURN": "iptables", "-j ACCEPT": "iptables", "-j REJECT": "iptables",
 	"-m connmark": "iptables-mod-conntrack-extra", "-m connbytes": "iptables-mod-conntrack-extra",
 	"-j CONNMARK": "iptables-mod-conntrack-extra",
 	"-m length":   "iptables-mod-ipopt", "-m statistic": "iptables-mod-ipopt",

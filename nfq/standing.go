@@ -26,6 +26,8 @@ type Standing struct {
 	// Peers is to how many addresses outside it has opened connections that are
 	// established, at ports from 1024 on.
 	Peers int
+	// Services is the same at the ports of services.
+	Services int
 	// Served are ports of its own to which somebody outside is connected, 0 where there
 	// are fewer.
 	Served [maxServed]uint16
@@ -35,12 +37,12 @@ type Standing struct {
 }
 
 // StandingTCP returns what is known of hosts of the given networks that have such
-// connections. Those that they opened to ports of which but reports true do not count. Those
-// to ports of which met reports true are named. Of more hosts than MaxStanding it leaves out
-// those with the fewest peers. It reads the whole table.
+// connections. Services have ports below 1024 and those of which but reports true.
+// Connections to ports of which met reports true are named. Of more hosts than MaxStanding
+// it leaves out those with the fewest peers. It reads the whole table.
 func StandingTCP(lan []netip.Prefix, but func(proto uint8, port uint16) bool, met func(port uint16) bool) ([]Standing, error) {
 	var out []Standing
-	peers := map[Pair]struct{}{}
+	peers, services := map[Pair]struct{}{}, map[Pair]struct{}{}
 	served := map[AddrPort]struct{}{}
 	_, err := changeFlows(nil, func(e *ctEntry) ctChange {
 		switch {
@@ -50,11 +52,14 @@ func StandingTCP(lan []netip.Prefix, but func(proto uint8, port uint16) bool, me
 			if met(e.origDst.Port) {
 				standingOf(&out, &p.LAN).meets(e.origDst)
 			}
-			if _, known := peers[p]; known || e.origDst.Port < 1024 || but(ProtoTCP, e.origDst.Port) {
-				break
+			count, n := peers, &standingOf(&out, &p.LAN).Peers
+			if e.origDst.Port < 1024 || but(ProtoTCP, e.origDst.Port) {
+				count, n = services, &standingOf(&out, &p.LAN).Services
 			}
-			peers[p] = struct{}{}
-			standingOf(&out, &p.LAN).Peers++
+			if _, known := count[p]; !known {
+				count[p] = struct{}{}
+				*n++
+			}
 		case inside(lan, &e.replySrc.Addr) && outside(lan, &e.origSrc.Addr):
 			served[e.replySrc] = struct{}{}
 			standingOf(&out, &e.replySrc.Addr)

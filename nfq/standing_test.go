@@ -36,7 +36,7 @@ func TestStandingTCP(t *testing.T) {
 	// The table has no order.
 	slices.SortFunc(got, func(a, b Standing) int { return b.Peers - a.Peers })
 	want := []Standing{
-		{Addr: addr("192.168.1.50"), Peers: 2, Served: [maxServed]uint16{1214}, Met: [maxMet]AddrPort{{addr("198.51.100.7"), 3129}}},
+		{Addr: addr("192.168.1.50"), Peers: 2, Services: 1, Served: [maxServed]uint16{1214}, Met: [maxMet]AddrPort{{addr("198.51.100.7"), 3129}}},
 		{Addr: addr("2001:db8:1::50"), Peers: 1},
 		{Addr: addr("192.168.1.51"), Served: [maxServed]uint16{51413}},
 	}

@@ -49,19 +49,23 @@ func (e *Engine) hiding(least Mode) int {
 func (e *Engine) runs(p *nfq.Packet, d *Device, h *host, slot int32, now Time) detect.Match {
 	fl := &e.flows.flows[slot]
 	protocol := e.hiding(Block) // none is never blocked
-	if !h.modes.blocks.Has(protocol) || fl.begun || fl.decided != 0 || service(fl) || fl.looks >= middleMost {
+	if !h.modes.blocks.Has(protocol) || fl.begun || fl.decided != 0 || fl.looks >= middleMost {
 		return detect.No
 	}
 	key := &fl.key
 	s := e.standingOf(&key.lan)
-	if s == nil || s.peers < standingPeers || slices.Contains(s.served[:], key.lport) {
+	proto := detect.All[protocol]
+	if service(fl) && !fl.middle.Sure && (proto.Middle == nil || !proto.Middle(p.Payload)) {
+		return detect.No // what only looks random may be the service's
+	}
+	if s == nil || s.all < standingPeers || slices.Contains(s.served[:], key.lport) {
 		return detect.No
 	}
 	if j := e.judgement(h, fl, now); j != unknown && j != peers {
 		return detect.No
 	}
 	fl.looks++
-	m := detect.All[protocol].Hidden.Middle(&fl.middle, p.Payload, p.TCPFlags&nfq.PSH != 0)
+	m := proto.Hidden.Middle(&fl.middle, p.Payload, p.TCPFlags&nfq.PSH != 0)
 	to := e.hash.addr(&key.wan)
 	if fl.middle.May && !s.may.several && s.may.note(to) {
 		s.ask, s.round, s.next = 0, min(s.round, standingRounds-1), now

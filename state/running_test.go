@@ -70,6 +70,48 @@ func TestRunningClient(t *testing.T) {
 	consistent(t, w.e, w.sets)
 }
 
+// A client in clear has all its connections at ports of web servers. What only looks random
+// there may be a web server's.
+func TestRunningAtServices(t *testing.T) {
+	const request = "\x00\x00\x00\x0d\x06\x00\x00\x01\x02\x00\x00\x40\x00\x00\x00\x40\x00"
+	for _, tt := range []struct {
+		name     string
+		services int
+		says     func(i int) string
+		ended    int
+	}{
+		{"requests in clear", 2, func(int) string { return request }, 2},
+		{"its only server", 1, func(int) string { return request }, 0},
+		{"what looks random", 2, func(i int) string { return bytesOf(i, 17+17*(i%3)) }, 0},
+		{"TLS", 2, func(i int) string { return "\x17\x03\x03" + be16(30+i) + bytesOf(i, 30+i) }, 0},
+		{"the rest of a record, then TLS", 2, func(i int) string {
+			if i == 0 {
+				return bytesOf(i, 300)
+			}
+			return "\x17\x03\x03" + be16(30+i) + bytesOf(i, 30+i)
+		}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, o, p := standsFor(t, nil, nfq.Standing{Services: tt.services})
+			ended := [2]bool{}
+			for i := range 12 {
+				for j, dst := range []string{"203.0.113.80", "203.0.113.81"} {
+					if !ended[j] && o.says(50000+uint16(j), dst, 443, tt.says(i)) == nfq.Drop {
+						ended[j] = true
+					}
+				}
+			}
+			if w.out.resets != tt.ended {
+				t.Errorf("%d connections were ended", w.out.resets)
+			}
+			if s := w.e.Suspects(w.now); (len(s) > 0) != (tt.ended > 0) || len(p.asked) > 0 && tt.ended == 0 {
+				t.Errorf("suspects %+v, asked at %v", s, p.asked)
+			}
+			consistent(t, w.e, w.sets)
+		})
+	}
+}
+
 // A client that listens at a default port is asked there and answers, before it opens
 // anything.
 func TestRunningClientThatAnswers(t *testing.T) {

@@ -30,10 +30,15 @@ const (
 	// standingPeers is the least number of addresses that a host has connections with
 	// before any of these is ended.
 	standingPeers = 2
-	// sameTo is to how many addresses a host sends segments of one length within sameTime
-	// as a sign: a client sends a search to all its supernodes at once. Segments shorter
-	// than sameBytes do not count. BitTorrent's "have" messages are such.
+	// A client sends a search to all its supernodes at once, to each so many bytes. So many
+	// addresses and ports are a sign if the last segments to each, sent within sameTime, have
+	// one length: sameSure at once, or sameTo again after sameTime. At most one address in
+	// five may have got another length. Segments of random lengths are so by chance too
+	// rarely to matter. Segments shorter than sameBytes do not count. BitTorrent's "have"
+	// messages are such.
 	sameTo    = 3
+	sameSure  = 4
+	samePorts = 3
 	sameTime  = time.Second
 	sameBytes = 20
 	// saidSize is how many bytes of a host's data are examined.
@@ -52,7 +57,8 @@ type standing struct {
 	addr   nfq.Addr
 	mac    nfq.MAC
 	device uint32
-	peers  int
+	peers  int // outside addresses, without those of services
+	all    int // with them
 	// served are ports at which it serves others. ask is the next question of the round,
 	// round the number of finished rounds.
 	served [len(nfq.Standing{}.Served)]uint16
@@ -71,15 +77,18 @@ type standing struct {
 	// The addresses with connections whose middle may be a client's, or looks like a
 	// client's.
 	may, like seen
-	// same are the last segments that it sent. The one at place at is the oldest.
-	same [8]sameSegment
-	at   uint8
+	// same are the last segments that it sent, one for each address. searched is when they
+	// last looked like a search.
+	same     [8]sameSegment
+	searched Time
 }
 
 // sameSegment is a segment's length and destination.
 type sameSegment struct {
 	when   Time
 	to     uint32 // hash of the address
+	slot   int32  // of the connection
+	ack    uint32 // what it acknowledged
 	port   uint16
 	length uint16
 }
@@ -111,7 +120,10 @@ func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 	*s = standing{
 		until: now.After(standingTime), addr: x.Addr, mac: mac, device: d.Index, peers: x.Peers, salt: rand.Uint32(),
 	}
-	s.served, s.met = x.Served, x.Met
+	s.served, s.met, s.all = x.Served, x.Met, x.Peers+x.Services
+	if x.Peers == 0 && x.Served == [len(x.Served)]uint16{} && x.Met == [len(x.Met)]nfq.AddrPort{} {
+		s.round = standingRounds // nothing points to a client yet
+	}
 	e.wheel.Set(e.standingTimer(), now)
 }
 
@@ -306,7 +318,7 @@ func (e *Engine) standingSign(s *standing, h *host, protocol int, now Time) {
 // watchStanding makes the kernel show what a host sends on its old connections.
 func (e *Engine) watchStanding(s *standing, now Time) {
 	quiet, hiding := e.quiet(Block), e.hiding(Block)
-	if s.peers < standingPeers || quiet == none && hiding == none {
+	if s.peers < standingPeers && (s.all < standingPeers || hiding == none) || quiet == none && hiding == none {
 		return
 	}
 	if h, _ := e.standingHost(s, now); h == nil || !h.modes.blocks.Has(quiet) && !h.modes.blocks.Has(hiding) || !e.shown(h, &s.addr, now) {
@@ -366,9 +378,8 @@ func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdic
 		return 0, false // a client of another protocol is handled by unclaimed
 	}
 	key := &fl.key
-	if key.lport < private || detect.WellKnown(nfq.ProtoTCP, key.lport) || h.serves(key.lport) ||
-		s != nil && slices.Contains(s.served[:], key.lport) {
-		return 0, false // the host serves somebody outside
+	if e.servesAt(h, key) { // somebody outside uses it
+		return 0, false
 	}
 	switch e.judgement(h, fl, now) {
 	case unknown, peers:
@@ -395,28 +406,30 @@ func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdic
 	if fl.segments++; read != nil {
 		look = m.Unknown(fl.said[:fl.nsaid])
 	}
-	signed := locked || s.sign || read != nil && look != detect.No && e.sameToSeveral(s, h, protocol, key, len(read), now)
+	signed := locked || s.sign
+	if !signed && read != nil && look != detect.No && e.sameToSeveral(s, h, protocol, slot, p, now) {
+		signed = true
+		if look == detect.Yes && !h.forgets(now) {
+			e.endSame(s, h, protocol, now)
+			return nfq.Drop, true
+		}
+	}
 	switch {
 	case look == detect.No, fl.segments >= standingSegments:
 		return 0, false
 	case look == detect.More, !signed, !locked && h.forgets(now): // with many connections, this one may have begun a moment ago
 		return nfq.Accept, true
 	}
-	fl.fate, fl.protocol = cut, uint8(protocol)
-	e.Counters.Cuts++
 	if locked {
+		fl.fate, fl.protocol = cut, uint8(protocol)
+		e.Counters.Cuts++
 		e.note(h, c, &key.wan, key.wport, protocol, true, now)
 		if h.marks(protocol) {
 			return e.mark(), true
 		}
 		return e.refuse(p, c), true
 	}
-	e.judge(h, fl, ended, now)
-	e.reset(p)
-	e.emitOf(h, Event{
-		Class: ClassPeer, What: EventCut, TCP: true, Client: key.lan, MAC: h.key.mac,
-		Peer: key.wan, Port: key.wport, Protocol: uint8(protocol), Reason: detect.ReasonFlow,
-	})
+	e.endStanding(h, fl, protocol, p, now)
 	return nfq.Drop, true
 }
 
@@ -429,35 +442,90 @@ func (e *Engine) shownFor(addr *nfq.Addr, now Time) Time {
 	return now - e.addrs[a].watchFrom
 }
 
-// sameToSeveral notes a segment, and reports whether the host has sent one of that length
-// to several addresses, and to several ports, at about the same time.
-func (e *Engine) sameToSeveral(s *standing, h *host, protocol int, k *flowKey, length int, now Time) bool {
+// sameToSeveral notes a segment of a connection, and reports whether the host has sent to
+// several addresses, and to several ports, segments of that length and no others at about
+// the same time.
+func (e *Engine) sameToSeveral(s *standing, h *host, protocol int, slot int32, p *nfq.Packet, now Time) bool {
+	length := len(p.Payload)
 	if length < sameBytes || s.peers < sameTo {
 		return false
 	}
-	x := sameSegment{now, e.hash.addr(&k.wan), k.wport, uint16(length)}
-	s.same[s.at%uint8(len(s.same))] = x
-	s.at++
-	var to [len(s.same)]uint32
-	n, ports := 0, false
+	x := sameSegment{now, e.hash.addr(&p.Dst), slot, p.Ack, p.DstPort, uint16(length)}
+	place := 0
 	for i := range s.same {
 		o := &s.same[i]
-		if o.when == 0 || o.length != x.length || now.Since(o.when) > sameTime {
-			continue
+		if o.to == x.to && o.when != 0 {
+			place = i
+			break
 		}
-		ports = ports || o.port != x.port
-		known := false
-		for _, y := range to[:n] {
-			known = known || y == o.to
-		}
-		if !known {
-			to[n] = o.to
-			n++
+		if o.when < s.same[place].when {
+			place = i
 		}
 	}
-	if n < sameTo || !ports {
+	s.same[place] = x
+	n, others, ports := 0, 0, 0
+	for i := range s.same {
+		o := &s.same[i]
+		switch {
+		case !o.recent(now):
+			continue
+		case o.length != x.length:
+			others++
+			continue
+		}
+		n++
+		if !slices.ContainsFunc(s.same[:i], func(y sameSegment) bool {
+			return y.port == o.port && y.length == o.length && y.recent(now)
+		}) {
+			ports++
+		}
+	}
+	if n < sameTo || ports < samePorts || others*4 > n {
+		return false
+	}
+	first := s.searched == 0 || now.Since(s.searched) <= sameTime
+	if s.searched == 0 || !first {
+		s.searched = now
+	}
+	if first && n < sameSure {
 		return false
 	}
 	e.standingSign(s, h, protocol, now)
 	return true
+}
+
+// recent reports whether the segment was sent within sameTime.
+func (x *sameSegment) recent(now Time) bool { return x.when != 0 && now.Since(x.when) <= sameTime }
+
+// endSame ends the connections in which a host has just sent a search. Otherwise they would
+// last until it sends the next.
+func (e *Engine) endSame(s *standing, h *host, protocol int, now Time) {
+	for i := range s.same {
+		o := &s.same[i]
+		if !o.recent(now) {
+			continue
+		}
+		fl := &e.flows.flows[o.slot]
+		if fl.owner != h.slot || fl.fate != open || e.hash.addr(&fl.key.wan) != o.to || fl.key.lan != s.addr ||
+			fl.key.wport != o.port || fl.spent || fl.mid.Unknown(fl.said[:fl.nsaid]) != detect.Yes {
+			continue
+		}
+		p := nfq.Packet{
+			Version: 4, Proto: nfq.ProtoTCP, TCPFlags: nfq.ACK, InDev: s.device, Ack: o.ack,
+			Src: fl.key.lan, Dst: fl.key.wan, SrcPort: fl.key.lport, DstPort: fl.key.wport,
+		}
+		if !s.addr.Is4() {
+			p.Version = 6
+		}
+		e.endStanding(h, fl, protocol, &p, now)
+	}
+}
+
+// endStanding ends a connection of a suspect once.
+func (e *Engine) endStanding(h *host, fl *flow, protocol int, p *nfq.Packet, now Time) {
+	fl.fate, fl.protocol = cut, uint8(protocol)
+	e.Counters.Cuts++
+	e.judge(h, fl, ended, now)
+	e.reset(p)
+	e.tellCut(h, nil, &fl.key, true, protocol, detect.ReasonFlow)
 }

@@ -4,6 +4,8 @@ package state
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"strconv"
 	"testing"
 	"time"
 
@@ -34,6 +36,14 @@ func (o *old) says(sport uint16, dst string, dport uint16, b string) nfq.Verdict
 // stands tells the engine of a host with a number of peers, and gives it a prober.
 func stands(t *testing.T, change func(*Config), peers int, served ...uint16) (*world, *old, *prober) {
 	t.Helper()
+	x := nfq.Standing{Peers: peers}
+	copy(x.Served[:], served)
+	return standsFor(t, change, x)
+}
+
+// standsFor does the same with all that is known of the host.
+func standsFor(t *testing.T, change func(*Config), x nfq.Standing) (*world, *old, *prober) {
+	t.Helper()
 	w := newWorld(t, func(c *Config) {
 		c.Protocols[detect.ByName("edonkey")].Mode = Off // it would be asked about, too
 		if change != nil {
@@ -42,8 +52,7 @@ func stands(t *testing.T, change func(*Config), peers int, served ...uint16) (*w
 	})
 	p := &prober{}
 	w.e.SetProber(p)
-	x := nfq.Standing{Addr: ip(hostA), Peers: peers}
-	copy(x.Served[:], served)
+	x.Addr = ip(hostA)
 	w.e.Standing(&x, macA, w.now)
 	w.pass(4 * time.Second)
 	return w, &old{w: w}, p
@@ -168,6 +177,8 @@ func TestStandingSameToSeveral(t *testing.T) {
 		{"a search", 4, []uint16{3128, 1710, 1214, 2066}, 10 * time.Millisecond, func(int) int { return 25 }, true},
 		{"of different lengths", 4, []uint16{3128, 1710, 1214, 2066}, 10 * time.Millisecond, func(i int) int { return 25 + i }, false},
 		{"not at once", 4, []uint16{3128, 1710, 1214, 2066}, time.Second, func(int) int { return 25 }, false},
+		{"to three, and again", 3, []uint16{3128, 1710, 1214, 0}, 10 * time.Millisecond, func(int) int { return 25 }, true},
+		{"to two ports", 4, []uint16{8333, 8333, 8333, 1214}, 10 * time.Millisecond, func(int) int { return 25 }, false},
 		{"to one port", 4, []uint16{8333, 8333, 8333, 8333}, 10 * time.Millisecond, func(int) int { return 25 }, false},
 		{"of a host with two peers", 2, []uint16{3128, 1710, 1214, 2066}, 10 * time.Millisecond, func(int) int { return 25 }, false},
 		{"too short", 4, []uint16{3128, 1710, 1214, 2066}, 10 * time.Millisecond, func(int) int { return 19 }, false},
@@ -176,15 +187,66 @@ func TestStandingSameToSeveral(t *testing.T) {
 			w, o, _ := stands(t, nil, tt.peers)
 			for round := range 5 {
 				for i, dst := range to {
+					if tt.ports[i] == 0 {
+						continue
+					}
 					o.says(uint16(50000+i), dst, tt.ports[i], bytesOf(round*10+i, tt.size(i)))
 					w.pass(tt.apart)
 				}
 				w.pass(3 * time.Second)
 			}
-			if ended := w.out.resets == len(to); ended != tt.ended || !tt.ended && w.out.resets != 0 {
+			if ended := w.out.resets == min(tt.peers, len(to)); ended != tt.ended || !tt.ended && w.out.resets != 0 {
 				t.Errorf("%d connections were ended", w.out.resets)
 			}
 		})
+	}
+}
+
+// A search ends the connections in which it was sent at once, not only when the next one is
+// sent.
+func TestStandingSearchIsEnough(t *testing.T) {
+	w, o, _ := stands(t, nil, 5)
+	w.pass(3 * time.Second)
+	for i := range 5 {
+		want := nfq.Accept
+		if i >= sameSure-1 {
+			want = nfq.Drop
+		}
+		if v := o.says(uint16(50000+i), "198.51.100."+strconv.Itoa(30+i), uint16(3000+i), bytesOf(i, 25)); v != want {
+			t.Errorf("verdict %d about the segment to address %d", v, i)
+		}
+	}
+	if w.out.resets != 5 {
+		t.Errorf("%d connections were ended", w.out.resets)
+	}
+	consistent(t, w.e, w.sets)
+}
+
+// Sessions with segments of random lengths look like a search by chance, but too rarely.
+func TestStandingChance(t *testing.T) {
+	lengths := [][2]int{{10, 60}, {60, 600}, {60, 600}, {20, 100}}
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		w, o, _ := stands(t, nil, 5)
+		for i := range 1000 {
+			for j, x := range lengths[:3+seed%2] {
+				o.says(uint16(50000+j), "198.51.100."+strconv.Itoa(30+j), uint16(8388+j), bytesOf(i*10+j, x[0]+r.IntN(x[1])))
+			}
+			if i%2 == 1 { // all of it at once, as on a busy machine
+				w.pass(200 * time.Millisecond)
+			}
+			for j := range w.e.standing { // they are watched as long as need be
+				if s := &w.e.standing[j]; s.until != 0 {
+					s.until = w.now.After(standingTime)
+				}
+			}
+			for j := range w.e.flows.flows {
+				w.e.flows.flows[j].segments = 1
+			}
+		}
+		if w.out.resets != 0 {
+			t.Errorf("%d connections were ended", w.out.resets)
+		}
 	}
 }
 

@@ -22,6 +22,9 @@ var hidden = []situation{
 	{name: "private tracker on IPv6", kind: transmission, swarm: privateSwarm.on6(), opt: private, more: true},
 	{name: "running for a private tracker", kind: qbittorrent, swarm: privateSwarm, opt: private, running: true, late: true, nat: true, more: true},
 	{name: "running for a private tracker", kind: transmission, swarm: privateSwarm, opt: private, running: true, late: true, more: true},
+	{name: "running for a private tracker", kind: aria2, swarm: privateSwarm, opt: private, running: true, late: true, more: true},
+	{name: "running for a private tracker", kind: rtorrent, swarm: privateSwarm, opt: private, running: true, late: true, nat: true, more: true},
+	{name: "running for a private tracker", kind: deluge, swarm: privateSwarm, opt: private, running: true, late: true, more: true},
 
 	// This client listens at an unusual port, so the wall cannot probe it.
 	{name: "running for a private tracker on a port of its own", kind: qbittorrent, swarm: privateSwarm, opt: ownPort, running: true, nat: true, second: true, silent: true, more: true},
@@ -39,6 +42,8 @@ var hidden = []situation{
 	{name: "running on port 443", kind: qbittorrent, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, more: true},
 	{name: "running on port 443", kind: aria2, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, nat: true, more: true},
 	{name: "running on port 443", kind: transmission, swarm: swarmConfig{tracker: "udp", port: portTLS}, running: true, more: true},
+	{name: "running on port 443", kind: rtorrent, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, nat: true, more: true},
+	{name: "running on port 443", kind: deluge, swarm: swarmConfig{tracker: "udp", port: portTLS}, running: true, more: true},
 
 	// Probes cannot reach the client.
 	{name: "host firewall", kind: transmission, swarm: swarmConfig{tracker: "http"}, firewall: true, silent: true, more: true},

@@ -73,6 +73,9 @@ var usual = []situation{
 
 	{name: "running", kind: qbittorrent, swarm: swarmConfig{tracker: "http"}, running: true},
 	{name: "running", kind: aria2, swarm: swarmConfig{tracker: "http"}, running: true, more: true},
+	{name: "running", kind: transmission, swarm: swarmConfig{tracker: "http"}, running: true, nat: true, more: true},
+	{name: "running", kind: rtorrent, swarm: swarmConfig{tracker: "http"}, running: true, more: true},
+	{name: "running", kind: deluge, swarm: swarmConfig{tracker: "udp"}, running: true, nat: true, more: true},
 
 	{name: "IPv6", kind: transmission, swarm: swarmConfig{tracker: "http", v6: true}},
 	{name: "IPv6", kind: qbittorrent, swarm: swarmConfig{tracker: "udp", v6: true}, more: true},

@@ -257,7 +257,8 @@ func (d *daemon) findDevices() error {
 	return nil
 }
 
-// historyEvery: the history is brought up to date in every tenth round of keepHouse.
+// historyEvery: in every tenth round of keepHouse the history is brought up to date, and
+// the end of exemptions is noticed.
 const historyEvery = 10
 
 // keepHouse checks devices, policies and rules. It runs every second.
@@ -267,6 +268,7 @@ func (d *daemon) keepHouse() {
 	if d.rounds++; d.rounds%historyEvery == 0 {
 		d.findPlace()
 		d.history.Take(d.now(), d.workers.do)
+		d.watchExemptions()
 	}
 	if !d.o.NoRules {
 		d.rules.check()

@@ -141,6 +141,16 @@ func (d *daemon) watchPolicies() {
 	d.workers.do(func(e *state.Engine, t state.Time) { more = e.SetPolicies(now, t) || more })
 	if more && d.rules.loaded {
 		d.workers.suspect(d.rules.lookAgain(c))
+		d.helpers.Go(d.askStanding)
+	}
+}
+
+// watchExemptions probes hosts when an exemption has ended.
+func (d *daemon) watchExemptions() {
+	ended := false
+	d.workers.do(func(e *state.Engine, now state.Time) { ended = e.ExemptionEnded(now) || ended })
+	if ended && d.rules.loaded {
+		d.helpers.Go(d.askStanding)
 	}
 }
 

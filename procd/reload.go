@@ -64,15 +64,16 @@ func (d *daemon) reload() {
 	d.policies.told = d.policies.now(&c, d.status.devices)
 	d.status.setPolicies(d.policies.told)
 	engine := d.engineConfig(&c)
+	more := c.Exempt.Lacks(old.Exempt)
 	d.workers.do(func(e *state.Engine, _ state.Time) {
-		e.Configure(engine)
+		more = e.Configure(engine) || more
 		e.SetDevices(d.status.devices)
 	})
 	switch {
 	case d.o.NoRules || len(d.status.names) == 0:
 	case d.rules.loaded:
-		d.rules.change(&old, &c)
-		if c.Quiet(config.ModeBlock) && !old.Quiet(config.ModeBlock) {
+		d.rules.change(&old, &c, more)
+		if more || c.Quiet(config.ModeBlock) && !old.Quiet(config.ModeBlock) {
 			d.helpers.Go(d.askStanding)
 		}
 	default:

@@ -43,12 +43,14 @@ func (r *rules) begin(c *config.Config) error {
 	return nil
 }
 
-func (r *rules) change(old, c *config.Config) {
+// change loads the rules of a new configuration. more says that more hosts are watched, or
+// a host for more protocols.
+func (r *rules) change(old, c *config.Config, more bool) {
 	if err := r.load(c); err != nil {
 		r.log.Errorf("rules: %v", err)
 	}
-	// The old rules let flows pass as decided that the new rules must see.
-	if c.Sifts() && !old.Sifts() || c.Exempt.Lacks(old.Exempt) {
+	// Flows passed as decided that the new configuration has to see.
+	if c.Sifts() && !old.Sifts() || more {
 		r.workers.suspect(r.lookAgain(c))
 	}
 }

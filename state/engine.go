@@ -70,7 +70,7 @@ type Engine struct {
 	any, strangers modes      // of all hosts together, and of an unknown host
 	decided        uint32     // version of the policies
 	marking        bool       // some host is or was in mode mark
-	more           bool       // since SetPolicies began, a host holds more protocols than before
+	more           bool       // since review began, a host holds more protocols than before
 
 	hosts     []host
 	freeHosts []int32
@@ -104,9 +104,10 @@ type Engine struct {
 
 	flowsDue bool // some client has flowsDue
 
-	exempts  [maxExempt]exemption
-	nexempt  int
-	noExempt bool
+	exempts        [maxExempt]exemption
+	nexempt        int
+	noExempt       bool
+	exemptionEnded bool // since the last call of ExemptionEnded
 	// exemptNets is cfg.ExemptNets, converted.
 	exemptNets []network
 
@@ -168,8 +169,8 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 }
 
 // Configure applies a new configuration. Tables keep their size; locks, peers and counters
-// stay.
-func (e *Engine) Configure(cfg Config) {
+// stay. It reports what SetPolicies does.
+func (e *Engine) Configure(cfg Config) (more bool) {
 	cfg.MaxClients = len(e.clients)
 	e.cfg, e.defaults = cfg, modes{}
 	for i := range detect.All {
@@ -191,7 +192,7 @@ func (e *Engine) Configure(cfg Config) {
 		}
 		e.schedule(int32(i), c, e.now)
 	}
-	e.review()
+	return e.review()
 }
 
 // SetDevices sets the LAN devices. They may come and go while the program runs.

@@ -101,6 +101,7 @@ func (e *Engine) EndExemption(a netip.Addr, now Time) bool {
 	if !e.endExemptions(&addr, &mac, now) {
 		return false
 	}
+	e.exemptionEnded = true
 	e.emit(Event{Class: ClassClient, What: EventWatched, Client: addr, MAC: mac})
 	return true
 }
@@ -122,6 +123,19 @@ func (e *Engine) endExemptions(a *nfq.Addr, mac *nfq.MAC, now Time) (ended bool)
 	}
 	e.nexempt = n
 	e.setNoExempt()
+	return ended
+}
+
+// ExemptionEnded reports whether an exemption ended since the last call. Then the existing
+// connections of its host need a look.
+func (e *Engine) ExemptionEnded(now Time) (ended bool) {
+	for i := range e.exempts[:e.nexempt] {
+		ended = ended || now >= e.exempts[i].until
+	}
+	if ended {
+		e.endExemptions(&nfq.Addr{}, &nfq.MAC{}, now)
+	}
+	ended, e.exemptionEnded = ended || e.exemptionEnded, false
 	return ended
 }
 

@@ -127,22 +127,25 @@ func (e *Engine) policyOf(h *host, protocol int) string {
 
 // SetPolicies sets the policies in force. Locks that they do not allow end at once. Hosts
 // that are now to be locked are locked if they are known, or else asked. It reports whether
-// there is such a host: then its existing connections need a look.
+// there may be such hosts: then their existing connections need a look.
 func (e *Engine) SetPolicies(p []Policy, now Time) (more bool) {
-	e.now, e.more = now, false
+	e.now = now
 	e.cfg.Policies = p
-	e.review()
-	return e.more
+	return e.review()
 }
 
-// review decides about all hosts again.
-func (e *Engine) review() {
+// review decides about all hosts again. It reports whether a host holds more protocols than
+// before, or an unknown host would.
+func (e *Engine) review() (more bool) {
+	held := e.strangers.holds
+	e.more = false
 	e.unite()
 	for i := range e.hosts {
 		if h := &e.hosts[i]; h.used {
 			e.refit(h)
 		}
 	}
+	return e.more || e.strangers.holds&^held != 0
 }
 
 // unite collects what is looked for in any host.
@@ -184,6 +187,7 @@ func (e *Engine) changed(h *host, was *modes) {
 	}
 	if m.holds&^was.holds != 0 && h.born != e.now {
 		e.more = true
+		e.forgetBeginnings(h)
 		e.lookAtHost(h)
 	}
 	if h.client == none {
@@ -219,6 +223,24 @@ func (e *Engine) changed(h *host, was *modes) {
 		}
 	}
 	e.schedule(slot, c, e.now)
+}
+
+// forgetBeginnings forgets how the host's connections began: the engine did not look for all
+// protocols there.
+func (e *Engine) forgetBeginnings(h *host) {
+	h.nsyns = 0
+	for slot := e.flows.lru.Oldest(); slot != none; {
+		next := e.flows.lru.Newer(slot)
+		if fl := &e.flows.flows[slot]; fl.owner == h.slot && fl.fate == open && fl.login == loginNone {
+			e.endFlowAt(slot)
+		}
+		slot = next
+	}
+	for s := range e.judged.judged[:e.judged.Len()] {
+		if j := &e.judged.judged[s]; j.what == other && e.judged.Key(int32(s)).host == h.hash {
+			j.what = unknown
+		}
+	}
 }
 
 // marks reports whether the host's traffic of the protocol is marked and not cut.

@@ -121,6 +121,120 @@ func TestPolicyEnds(t *testing.T) {
 	}
 }
 
+// TestPolicyAsksForALook: the caller has to look at existing connections when a host may
+// hold more protocols than before. The engine does not know all hosts.
+func TestPolicyAsksForALook(t *testing.T) {
+	all := func(m Mode, p detect.Set) []Policy { return []Policy{{All: true, Protocols: p, Mode: m}} }
+	one := []Policy{{MACs: []nfq.MAC{macA}, Protocols: everyProtocol, Mode: Off}}
+	for _, tt := range []struct {
+		name          string
+		before, after []Policy
+		knows         bool
+		want          bool
+	}{
+		{"the same", nil, nil, true, false},
+		{"off for all ends", all(Off, everyProtocol), nil, false, true},
+		{"off for all begins", nil, all(Off, everyProtocol), true, false},
+		{"off for one ends", one, nil, true, true},
+		{"off for one begins", nil, one, true, false},
+		{"off for one protocol ends", all(Off, 1), nil, false, true},
+		{"monitor after off", all(Off, everyProtocol), all(Monitor, everyProtocol), true, false},
+		{"mark after monitor", all(Monitor, everyProtocol), all(Mark, everyProtocol), false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, func(c *Config) { c.Policies = tt.before })
+			if tt.knows {
+				w.e.Packet(w.ping("198.51.100.9"), w.now)
+				w.pass(time.Second)
+			}
+			if got := w.e.SetPolicies(tt.after, w.now); got != tt.want {
+				t.Errorf("SetPolicies: %v", got)
+			}
+			w.e.SetPolicies(tt.before, w.now)
+			cfg := w.e.cfg
+			cfg.Policies = tt.after
+			if got := w.e.Configure(cfg); got != tt.want {
+				t.Errorf("Configure: %v", got)
+			}
+		})
+	}
+}
+
+// TestPolicyEndsWithASession: a client got its only session while a policy left it alone,
+// and sends nothing new. It was known before, so its session is ended once.
+func TestPolicyEndsWithASession(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		known bool
+		off   detect.Set
+		ended int
+	}{
+		{"everything was off", true, everyProtocol, 1},
+		{"one protocol was off", true, 1, 1},
+		{"a host without a client", false, everyProtocol, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			p := &prober{}
+			w.e.SetProber(p)
+			if tt.known {
+				w.prove()
+				w.e.Packet(w.ping("198.51.100.200"), w.now)
+			}
+			w.e.SetPolicies([]Policy{{All: true, Protocols: tt.off, Mode: Off}}, w.now)
+			const port, dst = 50000, "198.51.100.34"
+			w.open(port, dst, 3128)
+			w.e.Packet(w.data(port, dst, 3128, 1000, string(giftHello)), w.now)
+			w.pass(5 * time.Minute)
+			if !w.e.SetPolicies(nil, w.now) {
+				t.Fatal("nobody has to look")
+			}
+			w.e.Standing(&nfq.Standing{Addr: ip(hostA), Peers: 1}, macA, w.now)
+			w.pass(4 * time.Second)
+			for _, id := range p.ids {
+				if id&standingProbe != 0 { // it accepts all of them, and says nothing
+					w.e.ProbedTCP(id, []byte{}, w.now)
+				}
+			}
+			w.pass(2 * time.Second)
+			o := &old{w: w}
+			for i := range 3 {
+				o.says(port, dst, 3128, bytesOf(i, 25))
+			}
+			if w.out.resets != tt.ended {
+				t.Errorf("%d connections were ended", w.out.resets)
+			}
+			consistent(t, w.e, w.sets)
+		})
+	}
+}
+
+// TestExemptionEnded: the end of an exemption is reported once.
+func TestExemptionEnded(t *testing.T) {
+	w := newWorld(t, nil)
+	a := ip(hostA).Netip()
+	ended := func(want bool) {
+		t.Helper()
+		if got := w.e.ExemptionEnded(w.now); got != want {
+			t.Errorf("got %v", got)
+		}
+	}
+	ended(false)
+	w.e.Exempt(a, time.Minute, w.now)
+	ended(false)
+	w.pass(time.Minute)
+	ended(true)
+	ended(false)
+	w.e.Exempt(a, time.Minute, w.now)
+	w.e.EndExemption(a, w.now)
+	ended(true)
+	ended(false)
+	w.e.Exempt(a, time.Minute, w.now)
+	w.e.Exempt(a, time.Hour, w.now) // longer
+	w.pass(2 * time.Minute)
+	ended(false)
+}
+
 // TestPolicyFollowsHost: a host that gets another address matches other policies by
 // address.
 func TestPolicyFollowsHost(t *testing.T) {

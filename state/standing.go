@@ -11,8 +11,8 @@ import (
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
-// A client of a quiet protocol may have its sessions from before the wall started, or from
-// before it died and started again. Then it sends nothing that could be recognised. So the
+// A client of a quiet protocol may have its sessions from before the wall started, from
+// before it died and started again, or from a time when a policy left it alone. Then it sends nothing that could be recognised. So the
 // engine asks, by TCP, each host that had connections to high ports outside. If a host
 // shows a sign but gives no answer, the engine ends each of its unknown connections once.
 // The program opens it again, and so shows how it begins.
@@ -28,7 +28,7 @@ const (
 	standingPause  = 15 * time.Second
 	standingRounds = 2
 	// standingPeers is the least number of addresses that a host has connections with
-	// before any of these is ended.
+	// before any of these is ended; see mayEnd.
 	standingPeers = 2
 	// A client sends a search to all its supernodes at once, to each so many bytes. So many
 	// addresses and ports are a sign if the last segments to each, sent within sameTime, have
@@ -98,7 +98,7 @@ type sameSegment struct {
 const standingProbe = uint64(1) << 62
 
 // Standing tells the engine of a host that had connections to the outside before this
-// engine started. The engine asks it. mac is the address's owner by the neighbour table.
+// engine started, or while it left the host alone. The engine asks it. mac is the address's owner by the neighbour table.
 func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 	e.now = now
 	d := e.deviceOf(&x.Addr)
@@ -264,7 +264,7 @@ func (e *Engine) askedStanding(id uint64, b []byte, now Time) {
 		return
 	}
 	if len(b) == 0 {
-		if p := detect.All[protocol]; p.Quiet && port == p.Port && s.peers >= standingPeers {
+		if p := detect.All[protocol]; p.Quiet && port == p.Port && e.mayEnd(s, h, protocol) {
 			e.standingSign(s, h, protocol, now)
 		}
 		return
@@ -285,6 +285,13 @@ func (e *Engine) askedStanding(id uint64, b []byte, now Time) {
 		}
 		return
 	}
+}
+
+// mayEnd reports whether the host has connections with enough addresses for one of them to
+// be ended. If the quiet protocol's program was proved there before, one address is enough.
+func (e *Engine) mayEnd(s *standing, h *host, quiet int) bool {
+	c := e.clientOf(h)
+	return s.peers >= standingPeers || s.peers > 0 && c != nil && c.proof != ProofNone && int(c.protocol) == quiet
 }
 
 // standingHost returns the host that has the address now, and its device. It adds the host
@@ -318,10 +325,12 @@ func (e *Engine) standingSign(s *standing, h *host, protocol int, now Time) {
 // watchStanding makes the kernel show what a host sends on its old connections.
 func (e *Engine) watchStanding(s *standing, now Time) {
 	quiet, hiding := e.quiet(Block), e.hiding(Block)
-	if s.peers < standingPeers && (s.all < standingPeers || hiding == none) || quiet == none && hiding == none {
+	several := hiding != none && s.all >= standingPeers
+	if s.peers == 0 && !several || quiet == none && hiding == none {
 		return
 	}
-	if h, _ := e.standingHost(s, now); h == nil || !h.modes.blocks.Has(quiet) && !h.modes.blocks.Has(hiding) || !e.shown(h, &s.addr, now) {
+	h, _ := e.standingHost(s, now)
+	if h == nil || !several && !e.mayEnd(s, h, quiet) || !h.modes.blocks.Has(quiet) && !h.modes.blocks.Has(hiding) || !e.shown(h, &s.addr, now) {
 		return
 	}
 	if !s.watched || s.lookDue {

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package e2e_test
+
+import (
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
+)
+
+// TestLeftAloneForATime: clients get their sessions while the wall leaves them alone. They
+// send nothing but what belongs to these sessions. When that time is over, they are found
+// again and lose their sessions. Connections of others go on.
+func TestLeftAloneForATime(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		// begin makes the wall leave the hosts alone, end makes it watch them again.
+		begin, end func(*env, ...*lab.Host)
+	}{
+		{
+			"pause",
+			func(e *env, _ ...*lab.Host) { e.ask(lab.Request{Cmd: "pause", Seconds: 600}) },
+			func(e *env, _ ...*lab.Host) { e.ask(lab.Request{Cmd: "pause"}) },
+		},
+		{
+			"policy",
+			func(e *env, _ ...*lab.Host) {},
+			func(e *env, _ ...*lab.Host) { e.reload("") },
+		},
+		{
+			"exemption",
+			func(e *env, all ...*lab.Host) {
+				for _, h := range all {
+					e.ask(lab.Request{Cmd: "exempt", Host: h.Addr4.String(), Seconds: 600})
+				}
+			},
+			func(e *env, all ...*lab.Host) {
+				for _, h := range all {
+					e.ask(lab.Request{Cmd: "exempt", Host: h.Addr4.String()})
+				}
+			},
+		},
+		{
+			"exemption that runs out",
+			func(e *env, all ...*lab.Host) {
+				for _, h := range all {
+					e.ask(lab.Request{Cmd: "exempt", Host: h.Addr4.String(), Seconds: 25})
+				}
+			},
+			func(*env, ...*lab.Host) {},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t, scenario{lab: lab.Config{Clients: 3}, main: map[string]string{"timelock": "4"}, late: true}, true)
+			if tt.name == "policy" {
+				e.cfg.More = "config policy\n\toption mode 'off'\n\tlist protocol 'fasttrack'\n"
+			}
+			e.startWall()
+			all := e.lab.Clients
+			tt.begin(e, all...)
+			judge, judgeOther := e.lasting(all[0], 100, shownTalks()), e.lasting(e.lab.Innocent, 130, talks)
+			clients := []player{
+				lab.NewKazaa(all[0], lab.KazaaConfig{Peers: e.lab.Peers, Speed: 2, Mode: 1}),
+				lab.NewGiFT(all[1], lab.OpenConfig{Peers: e.lab.Peers[:40], Port: 2345, Speed: openSpeed, Quiet: true}),
+				lab.NewMLDonkey(all[2], lab.OpenConfig{Peers: e.lab.Peers[:40], Speed: openSpeed, Quiet: true}),
+			}
+			for _, c := range clients {
+				defer e.start(c.Run)()
+			}
+			e.until("their sessions", func() bool {
+				for _, c := range clients {
+					if o := c.Seen(); o.Open == 0 || o.Searches == 0 {
+						return false
+					}
+				}
+				return true
+			})
+			for _, h := range all {
+				e.must(!e.locked(h), "%s is locked while it is left alone", h.Name)
+			}
+			tt.end(e, all...)
+			for i, h := range all {
+				e.until("the lock of "+h.Name, func() bool { return e.locked(h) })
+				e.until("the end of its sessions", func() bool { return clients[i].Seen().Open == 0 })
+			}
+			judge()
+			judgeOther()
+			e.must(!e.locked(e.lab.Innocent), "the innocent host is locked")
+			for _, f := range e.faults {
+				t.Error(f)
+			}
+		})
+	}
+}
+
+// ask sends a request to the wall. An error ends the test.
+func (e *env) ask(r lab.Request) {
+	e.t.Helper()
+	if err := e.wall.Control.Do(r, nil); err != nil {
+		e.t.Fatalf("%s: %v", r.Cmd, err)
+	}
+}
+
+// reload lets the wall read its configuration again, with these further sections.
+func (e *env) reload(more string) {
+	e.t.Helper()
+	e.cfg.More = more
+	text := e.wall.Config
+	text.More = more
+	if err := os.WriteFile(e.wall.File, []byte(text.UCI()), 0o600); err != nil {
+		e.t.Fatal(err)
+	}
+	if err := e.wall.Signal(syscall.SIGHUP); err != nil {
+		e.t.Fatal(err)
+	}
+}

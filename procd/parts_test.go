@@ -15,6 +15,7 @@ import (
 
 	"github.com/p2pwall/p2pwall/openwrt/config"
 	"github.com/p2pwall/p2pwall/procd/events"
+	"github.com/p2pwall/p2pwall/procd/history"
 	"github.com/p2pwall/p2pwall/procd/syslog"
 	"github.com/p2pwall/p2pwall/state"
 )
@@ -177,5 +178,76 @@ func TestStateFiles(t *testing.T) {
 	}
 	if _, restored := f.restore(0, now, engine); restored || !strings.Contains(said.String(), "starting empty") {
 		t.Errorf("a folder in its place: %q", said)
+	}
+}
+
+// TestStateFilesThatCannotBeWritten: a file that could not be written is written as soon as
+// that is possible, although nothing has changed since. Each file has its own warning.
+func TestStateFilesThatCannotBeWritten(t *testing.T) {
+	dir := t.TempDir()
+	ram, flash := filepath.Join(dir, "ram"), filepath.Join(dir, "flash")
+	log, said := logged()
+	f := stateFiles{complaints: newComplaints(log), path: filepath.Join(ram, "state"), version: "1"}
+	e, now := engine(), state.Time(time.Hour)
+	var h history.Table
+	take := func() {
+		h.Take(time.Now(), func(do func(*state.Engine, state.Time)) { do(e, now) })
+	}
+	take()
+	e.DroppedByKernel(1, 1, now)
+	take()
+	j := events.NewJournal(time.Now)
+	j.Record(&state.Event{Class: state.ClassSystem, What: state.EventRules})
+	done := make(chan struct{})
+	go j.Run(done, func(*events.Entry) {})
+	defer close(done)
+	for end := time.Now().Add(time.Minute); j.Last() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no event came")
+		}
+	}
+	save := func() {
+		f.save(false, nil, j)
+		f.saveHistory(&h, filepath.Join(flash, "history"))
+	}
+	// Files where the folders should be.
+	for _, name := range []string{ram, flash} {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save()
+	save()
+	for _, want := range []string{"log of events: ", "restart of the program", "restart of the router"} {
+		if n := strings.Count(said.String(), want); n != 1 {
+			t.Errorf("%q was said %d times:\n%s", want, n, said)
+		}
+	}
+	if err := os.Remove(ram); err != nil {
+		t.Fatal(err)
+	}
+	save()
+	if err := os.Remove(flash); err != nil {
+		t.Fatal(err)
+	}
+	save() // flash waits, because it wears with each try
+	files := []string{f.ofJournal(), f.ofHistory(), filepath.Join(flash, "history")}
+	for i, name := range files {
+		if _, err := os.Stat(name); (err == nil) != (i < 2) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	f.flashed = f.flashed.Add(-flashRetry)
+	save()
+	for _, name := range files {
+		if err := os.Remove(name); err != nil {
+			t.Error(err)
+		}
+	}
+	save() // nothing has changed
+	for _, name := range files {
+		if _, err := os.Stat(name); err == nil {
+			t.Errorf("%s is written without a change", name)
+		}
 	}
 }

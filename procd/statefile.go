@@ -24,6 +24,7 @@ type stateFiles struct {
 	path    string    // of the first engine's file; "" for no state files
 	version string    // of the program; only the same version can read its journal
 	logged  uint64    // the last event in the journal's file
+	kept    uint64    // history.Table.Changes of the history's file in RAM
 	flashed time.Time // when the history was last written to flash
 }
 
@@ -100,12 +101,13 @@ func (f *stateFiles) save(all bool, workers workers, j *events.Journal) {
 		w.saved = counters
 	}
 	if path := f.ofJournal(); path != "" && (all || j.Last() != f.logged) {
-		f.logged = j.Last()
+		last := j.Last()
 		if err := writeState(path, j.Snapshot(nil, f.version)); err != nil {
 			f.say("events", fmt.Sprintf("log of events: %v: it will not survive a restart", err))
 			return
 		}
 		f.say("events", "")
+		f.logged = last
 	}
 }
 
@@ -152,12 +154,20 @@ func setAside(path string, err error) error {
 }
 
 // flashPeriod is how often the history is written to flash. Flash wears with each write.
-const flashPeriod = 24 * time.Hour
+// flashRetry is how long a failed write waits for the next try.
+const (
+	flashPeriod = 24 * time.Hour
+	flashRetry  = time.Hour
+)
 
 // saveHistory writes the history if it has changed, and once a day to flash as well.
 func (f *stateFiles) saveHistory(t *history.Table, flash string) {
-	if path := f.ofHistory(); path != "" && t.Changed() {
-		f.sayHistory(writeState(path, t.Snapshot()))
+	if path, now := f.ofHistory(), t.Changes(); path != "" && now != f.kept {
+		err := writeState(path, t.Snapshot())
+		if err == nil {
+			f.kept = now
+		}
+		f.sayHistory("history", err, "the program")
 	}
 	if age := time.Since(f.flashed); age >= flashPeriod || age < 0 { // age < 0: the clock was set back
 		f.flashHistory(t, flash)
@@ -169,16 +179,21 @@ func (f *stateFiles) flashHistory(t *history.Table, flash string) {
 	if flash == "" {
 		return
 	}
+	err := writeState(flash, t.Snapshot())
 	f.flashed = time.Now()
-	f.sayHistory(writeState(flash, t.Snapshot()))
+	if err != nil {
+		f.flashed = f.flashed.Add(flashRetry - flashPeriod)
+	}
+	f.sayHistory("history on flash", err, "the router")
 }
 
-func (f *stateFiles) sayHistory(err error) {
+// sayHistory logs that one of the history's files could not be written.
+func (f *stateFiles) sayHistory(subject string, err error, of string) {
 	what := ""
 	if err != nil {
-		what = fmt.Sprintf("history: %v: it will not survive a restart", err)
+		what = fmt.Sprintf("%s: %v: it will not survive a restart of %s", subject, err, of)
 	}
-	f.say("history", what)
+	f.say(subject, what)
 }
 
 // maxState is more bytes than any state file has: 1024 clients with 256 peers each.

@@ -33,18 +33,17 @@ const (
 // ErrDamaged says that a file is damaged or of another version.
 var ErrDamaged = errors.New("damaged, or of another version")
 
-// Changed reports whether the history has changed since the last Snapshot.
-func (t *Table) Changed() bool {
+// Changes returns a number that grows with each change of the history.
+func (t *Table) Changes() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.changed
+	return t.changes
 }
 
 // Snapshot returns the content of the file.
 func (t *Table) Snapshot() []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.changed = false
 	be := binary.BigEndian
 	b := append(make([]byte, 0, 16<<10), fileMagic...)
 	b = be.AppendUint32(b, fileVersion)

@@ -56,7 +56,7 @@ type Table struct {
 	records [maxRecords]Record
 	hours   [Hours]Hour
 	hour    int64 // the newest, in hours since the epoch
-	changed bool  // since the last Snapshot
+	changes uint64
 
 	counted  bool // the sums below are valid
 	tcp, udp uint64
@@ -94,10 +94,14 @@ func (t *Table) Take(now time.Time, each func(func(*state.Engine, state.Time))) 
 		h.DroppedTCP += uint32(tcp)
 		h.DroppedUDP += uint32(udp)
 		h.Probes += uint32(probes)
-		t.changed = t.changed || tcp+udp+probes > 0
+		if tcp+udp+probes > 0 {
+			t.changes++
+		}
 	}
 	t.counted, t.tcp, t.udp, t.probes = true, sum.DroppedTCP, sum.DroppedUDP, sum.Probes
-	t.changed = t.changed || len(news) > 0
+	if len(news) > 0 {
+		t.changes++
+	}
 	day, midnight := dayOf(now)
 	for i := range news {
 		x := &news[i]

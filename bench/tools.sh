@@ -158,6 +158,8 @@ test)
 	want systemd-analyze systemd
 	want chromium chromium
 	want lua5.1 lua5.1
+	want collectd collectd-core
+	want /usr/share/doc/liblua5.3-0 liblua5.3-0
 	;;
 bench)
 	common

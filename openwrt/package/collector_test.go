@@ -3,10 +3,15 @@
 package main
 
 import (
+	"bufio"
+	"maps"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestCollector runs the exporter's collector with a made-up ubus: for a running daemon whose
@@ -69,5 +74,91 @@ return dofile("../files/usr/lib/lua/prometheus-collectors/p2pwall.lua").scrape()
 	}
 	if got := scrape("nil"); !slices.Equal(got, []string{"gauge p2pwall_up{} 0"}) {
 		t.Errorf("without the daemon: %q", got)
+	}
+}
+
+// TestCollectd runs collectd with the script for its plugin lua and a made-up ubus, and reads
+// what it collects. At first the daemon does not run.
+func TestCollectd(t *testing.T) {
+	collectd, err := exec.LookPath("collectd")
+	if err != nil {
+		collectd = "/usr/sbin/collectd"
+	}
+	const plugins, types = "/usr/lib/collectd", "/usr/share/collectd/types.db"
+	for _, name := range []string{collectd, plugins + "/lua.so", plugins + "/csv.so", types} {
+		if _, err := os.Stat(name); err != nil {
+			t.Skip("needs the package collectd-core")
+		}
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"ubus.lua": `local calls = 0
+return { connect = function() return {
+  call = function(_, object, method)
+    calls = calls + 1
+    return calls > 1 and object == "p2pwall" and method == "status" and
+      { clients = 3, locked = 2, counters = { dropped_tcp = 1000, dropped_udp = 2000, marked = 0, probes = 7, packets = 9 } } or nil
+  end,
+  close = function() end
+} end }
+`,
+		"collectd.conf": `Hostname "router"
+BaseDir "` + dir + `"
+PIDFile "` + dir + `/pid"
+PluginDir "` + plugins + `"
+TypesDB "` + types + `"
+LoadPlugin csv
+<Plugin csv>
+  DataDir "stdout"
+</Plugin>
+<LoadPlugin lua>
+  Interval 0.2
+</LoadPlugin>
+<Plugin lua>
+  BasePath "` + dir + `"
+  Script "p2pwall.lua"
+</Plugin>
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script, err := filepath.Abs("../files/usr/share/collectd-mod-lua/p2pwall.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(script, filepath.Join(dir, "p2pwall.lua")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), collectd, "-f", "-C", filepath.Join(dir, "collectd.conf"))
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	watchdog := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	defer watchdog.Stop()
+	want := map[string]string{
+		"gauge-clients": "3.000000", "gauge-locked": "2.000000",
+		"derive-dropped_tcp": "1000", "derive-dropped_udp": "2000", "derive-marked": "0", "derive-probes": "7",
+	}
+	got := map[string]string{}
+	for lines := bufio.NewScanner(out); len(got) < len(want) && lines.Scan(); {
+		words := strings.Fields(lines.Text()) // PUTVAL router/p2pwall/TYPE-INSTANCE interval=1.000 TIME:VALUE
+		if len(words) != 4 || words[0] != "PUTVAL" {
+			continue
+		}
+		_, value, _ := strings.Cut(words[3], ":")
+		got[strings.TrimPrefix(words[1], "router/p2pwall/")] = value
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v; collectd said:\n%s", got, want, said.String())
 	}
 }

@@ -14,10 +14,12 @@ client from reaching any peer outside, while all other traffic is untouched.`
 	daemonUser = "p2pwall=1214:p2pwall=1214"
 )
 
-// daemonPostrm removes what opkg leaves behind: the hotplug directory, unless the user has
-// scripts in it, and the files on the RAM disk. rpcd offers our object until it gets a
+// daemonPostrm removes what opkg leaves behind: directories, unless somebody else has files
+// in them, and the files on the RAM disk. rpcd offers our object until it gets a
 // signal. An upgrade keeps all files, locks included.
-const daemonPostrm = `rmdir "${IPKG_INSTROOT}/etc/hotplug.d/p2pwall" 2>/dev/null
+const daemonPostrm = `for dir in etc/hotplug.d/p2pwall usr/lib/lua/prometheus-collectors usr/share/collectd-mod-lua; do
+	rmdir "${IPKG_INSTROOT}/$dir" 2>/dev/null
+done
 [ -n "${IPKG_INSTROOT}" ] || [ "${PKG_UPGRADE}" = 1 ] || {
 	rm -rf /var/run/p2pwall
 	/usr/bin/killall -q -HUP rpcd

@@ -15,8 +15,9 @@ const luciDir = "openwrt/luci-app-p2pwall"
 
 // luciPostrm removes the app's own directories, which opkg leaves behind, and sends rpcd a
 // signal.
-const luciPostrm = `rmdir "${IPKG_INSTROOT}/www/luci-static/resources/p2pwall" 2>/dev/null
-rmdir "${IPKG_INSTROOT}/www/luci-static/resources/view/p2pwall" 2>/dev/null
+const luciPostrm = `for dir in p2pwall view/p2pwall statistics/rrdtool/definitions statistics/rrdtool statistics; do
+	rmdir "${IPKG_INSTROOT}/www/luci-static/resources/$dir" 2>/dev/null
+done
 [ -n "${IPKG_INSTROOT}" ] || [ "${PKG_UPGRADE}" = 1 ] || /usr/bin/killall -q -HUP rpcd
 exit 0
 `

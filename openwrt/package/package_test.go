@@ -99,6 +99,7 @@ var daemonLayout = map[string]fs.FileMode{
 
 	"/usr/share/nftables.d/ruleset-post/p2pwall.nft": 0o644,
 	"/usr/lib/lua/prometheus-collectors/p2pwall.lua": 0o644,
+	"/usr/share/collectd-mod-lua/p2pwall.lua":        0o644,
 }
 
 func TestPackages(t *testing.T) {

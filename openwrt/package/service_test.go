@@ -459,6 +459,8 @@ func TestRemoval(t *testing.T) {
 		run, hotplug = "/var/run/p2pwall/state", "/etc/hotplug.d/p2pwall"
 		told         = "killall -q -HUP rpcd\n"
 		views, own   = "/www/luci-static/resources/view/p2pwall", "/www/luci-static/resources/p2pwall"
+		graphs       = "/www/luci-static/resources/statistics"
+		collectd     = "/usr/share/collectd-mod-lua"
 	)
 	there := func(r *router, name string) bool {
 		_, err := os.Lstat(r.path(name))
@@ -476,7 +478,8 @@ func TestRemoval(t *testing.T) {
 	} {
 		r := newRouter(t)
 		r.write(run, "")
-		for _, dir := range []string{views, own} {
+		r.remove(collectd + "/p2pwall.lua")
+		for _, dir := range []string{views, own, graphs + "/rrdtool/definitions"} {
 			if err := os.MkdirAll(r.path(dir), 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -486,7 +489,7 @@ func TestRemoval(t *testing.T) {
 			r.write(hotplug+"/50-mine", "")
 		}
 		_, log, code := r.run(x.env, "", "/bin/sh", "-c", "( "+daemonPostrm+" )\n"+luciPostrm)
-		if code != 0 || log != x.log || there(r, run) != x.run || there(r, hotplug) != x.hook || there(r, views) || there(r, own) {
+		if code != 0 || log != x.log || there(r, run) != x.run || there(r, hotplug) != x.hook || there(r, views) || there(r, own) || there(r, graphs) || there(r, collectd) {
 			t.Errorf("%s: exit code %d, recorded %q; the RAM disk stays: %v, the scripts' folder: %v", name, code, log, there(r, run), there(r, hotplug))
 		}
 	}

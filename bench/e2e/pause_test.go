@@ -58,10 +58,11 @@ func TestLeftAloneForATime(t *testing.T) {
 			if tt.name == "policy" {
 				e.cfg.More = "config policy\n\toption mode 'off'\n\tlist protocol 'fasttrack'\n"
 			}
-			e.startWall()
 			all := e.lab.Clients
-			tt.begin(e, all...)
+			// Before the wall, which would ask one of those that look random.
 			judge, judgeOther := e.lasting(all[0], 100, shownTalks()), e.lasting(e.lab.Innocent, 130, talks)
+			e.startWall()
+			tt.begin(e, all...)
 			clients := []player{
 				lab.NewKazaa(all[0], lab.KazaaConfig{Peers: e.lab.Peers, Speed: 2, Mode: 1}),
 				lab.NewGiFT(all[1], lab.OpenConfig{Peers: e.lab.Peers[:40], Port: 2345, Speed: openSpeed, Quiet: true}),

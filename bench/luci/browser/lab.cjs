@@ -198,8 +198,8 @@ module.exports = async function(t) {
 	await page.getByRole('button', { name: 'Start', exact: true }).click();
 	await page.locator('#p2pw-state', { hasText: /kept from file sharing|No file-sharing/ }).waitFor();
 
-	/* A pause: nothing is stopped until somebody ends the pause. A client that has got a
-	 * session meanwhile is found again later. */
+	/* A pause: nothing is stopped until somebody ends the pause. Clients that have got their
+	 * sessions meanwhile are found again. */
 	await page.getByRole('button', { name: 'Pause…' }).click();
 	await page.getByRole('dialog', { name: 'Pause' }).waitFor();
 	await t.accessible(page, 'pause');
@@ -209,6 +209,7 @@ module.exports = async function(t) {
 	await t.accessible(page, 'paused');
 	await page.getByRole('button', { name: 'Go on now' }).click();
 	await t.until('the end of the pause', async function() { return !/Paused/.test(await page.locator('#p2pw-state').innerText()); });
+	await t.until('the locks', async function() { return await page.locator('.p2pw-locked').count() == 2; });
 
 	/* Dark, phone, German, and a user who may only look. */
 	for (const o of [ { dark: true }, { phone: true }, { lang: 'de' }, { user: 'reader' } ]) {

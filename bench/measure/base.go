@@ -37,8 +37,9 @@ func (b *bench) removeBase() {
 	_ = exec.Command("git", "-C", b.root, "worktree", "remove", "--force", b.baseDir()).Run()
 }
 
-// parts are the packages of the packet path. They have benchmarks of their own.
-var parts = []string{"./nfq", "./detect", "./state"}
+// parts are the packages with benchmarks of their own: those of the packet path, and the one
+// that answers an open page.
+var parts = []string{"./nfq", "./detect", "./state", "./procd/control"}
 
 // compareParts runs the packages' benchmarks in both trees, one tree after the other.
 func (b *bench) compareParts(w io.Writer) error {

@@ -60,7 +60,7 @@ type world struct {
 }
 
 // newWorld makes a service with n engines. Times in replies are fixed.
-func newWorld(t *testing.T, n int) *world {
+func newWorld(t testing.TB, n int) *world {
 	t.Helper()
 	w := &world{time: engineNow}
 	wall := wallNow.Add(-90 * time.Second) // the start of the daemon

@@ -81,7 +81,7 @@ func TestNothingFromOutside(t *testing.T) {
 			}
 		}
 	})
-	if n != 14 {
+	if n != 15 {
 		t.Errorf("%d scripts", n)
 	}
 	if !bare.MatchString(`E('p', {}, name)`) || !bare.MatchString(`E('p', _('x'))`) || bare.MatchString(`E('p', {}, [ name ])`) {

@@ -20,11 +20,9 @@ import (
 // client does and names a name server as its supernode.
 func (e *env) kazaaServer(p uint16, named netip.AddrPort) {
 	e.t.Helper()
-	l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.Addr{}, p))
-	e.ok(err)
-	e.t.Cleanup(func() { l.Close() })
-	go lab.Accept(l, func(c net.Conn) {
+	lab.Serve(e.t, e.lab.Inet, lab.Any(p), func(c net.Conn) {
 		r := bufio.NewReader(c)
+		var err error
 		for {
 			for line := ""; strings.TrimSpace(line) != "" || line == ""; {
 				if line, err = r.ReadString('\n'); err != nil {
@@ -166,7 +164,7 @@ func krpcValues(tid string, peers ...netip.AddrPort) []byte {
 func TestValues(t *testing.T) {
 	e := newEnv(t, setup{})
 	h := e.lab.Clients[0]
-	e.echoes(8388)
+	lab.Serve(e.t, e.lab.Inet, lab.Any(8388), lab.Echo)
 	server := port(netip.MustParseAddr("192.0.2.111"), 8388)
 	web := port(server.Addr(), 80)
 	stop := e.client("BitTorrent", h)
@@ -244,8 +242,8 @@ func TestListedName(t *testing.T) {
 	for _, where := range []string{"outside", "router"} {
 		t.Run(where, func(t *testing.T) {
 			block := map[string]string{"mode": "block"}
-			e := newEnv(t, setup{lab: lab.Config{Clients: 2}, others: map[string]map[string]string{"winmx": block, "opennap": block}})
-			e.echoes(8388)
+			e := newEnv(t, setup{lab: lab.Config{Clients: 2}, protocols: map[string]map[string]string{"winmx": block, "opennap": block}})
+			lab.Serve(e.t, e.lab.Inet, lab.Any(8388), lab.Echo)
 			asks, other := e.lab.Clients[0], e.lab.Clients[1]
 			server := port(resolver4, 53)
 			if where == "router" {

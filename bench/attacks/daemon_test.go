@@ -42,11 +42,9 @@ func TestReloadWithAQuestionOut(t *testing.T) {
 	}
 	question = string(b[:n])
 	off := e.wall.Config
-	off.FastTrack = map[string]string{"mode": "off"}
-	off.BitTorrent = map[string]string{"mode": "off"}
-	off.Others = map[string]map[string]string{}
-	for _, name := range []string{"edonkey", "soulseek", "directconnect", "gnutella"} {
-		off.Others[name] = map[string]string{"mode": "off"}
+	off.Protocols = map[string]map[string]string{}
+	for _, name := range []string{"fasttrack", "bittorrent", "edonkey", "soulseek", "directconnect", "gnutella"} {
+		off.Protocols[name] = map[string]string{"mode": "off"}
 	}
 	off.Main["timelock"] = "5"
 	e.ok(os.WriteFile(e.wall.File, []byte(off.UCI()), 0o600))
@@ -149,10 +147,7 @@ func TestSlowAnswer(t *testing.T) {
 	}
 	// The hosts answer nothing by UDP and continue to send pings.
 	pings := func(h *lab.Host, serve func(net.Conn)) {
-		l, err := h.ListenTCP(netip.AddrPortFrom(netip.Addr{}, 1214))
-		e.ok(err)
-		t.Cleanup(func() { l.Close() })
-		go lab.Accept(l, serve)
+		lab.Serve(t, h, lab.Any(1214), serve)
 		e.start(func(ctx context.Context) error {
 			for ; ctx.Err() == nil; time.Sleep(time.Second) {
 				for _, to := range []netip.Addr{stranger4, stranger4b} {
@@ -197,9 +192,7 @@ func TestSlowAnswer(t *testing.T) {
 // Fails on 8048849: the one goroutine that decides verdicts waits for its change of the
 // sets, up to a second and more, and all packets wait with it.
 func TestListLoading(t *testing.T) {
-	if why := lab.Needs("nft"); why != "" {
-		t.Skip(why)
-	}
+	lab.Need(t, "nft")
 	e := newEnv(t, setup{lab: lab.Config{Clients: 4}, main: map[string]string{"sets": "nft", "timelock": "2"}})
 	file := filepath.Join(t.TempDir(), "list.nft")
 	var b strings.Builder

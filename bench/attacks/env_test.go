@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,8 +28,7 @@ type setup struct {
 	// firewall: the router drops unsolicited packets from the internet.
 	firewall  bool
 	main      map[string]string
-	fasttrack map[string]string
-	others    map[string]map[string]string // sections of other protocols
+	protocols map[string]map[string]string
 }
 
 // env is a lab with a wall.
@@ -50,36 +48,20 @@ func newEnv(t *testing.T, s setup) *env {
 	if !s.serial {
 		t.Parallel()
 	}
-	if why := lab.Needs("iptables", "ip6tables"); why != "" {
-		t.Skip(why)
-	}
-	bin, err := lab.TestedWall()
-	if err != nil {
-		t.Fatal(err)
-	}
+	lab.Need(t, "iptables", "ip6tables")
 	s.lab.NoOffload = true
-	l, err := lab.New(s.lab)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := lab.ForTest(t, s.lab)
 	e := &env{t: t, lab: l}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	if s.firewall {
-		if err := l.Firewall(); err != nil {
-			t.Fatal(err)
-		}
+		e.ok(l.Firewall())
 	}
 	before := l.Leftovers()
 	main := map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds()))}
 	maps.Copy(main, s.main)
-	e.wall, err = l.StartWall(lab.WallConfig{Bin: bin, Dir: t.TempDir(), Main: main, FastTrack: s.fasttrack, Others: s.others})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var err error
+	e.wall, err = l.StartWall(lab.WallConfig{Bin: lab.Program(t), Dir: t.TempDir(), Main: main, Protocols: s.protocols})
+	e.ok(err)
+	e.wall.ShowLog(t)
 	t.Cleanup(func() {
 		if !e.wall.Running() {
 			t.Error("the wall ended by itself")
@@ -93,13 +75,7 @@ func newEnv(t *testing.T, s setup) *env {
 				}
 			}
 		}
-		if n := l.Packets.Dropped(); n > 0 {
-			t.Errorf("the recorder missed %d packets: what it shows proves nothing", n)
-		}
-		if t.Failed() {
-			lines := strings.Split(strings.TrimSpace(e.wall.LogText()), "\n")
-			t.Logf("log of the wall:\n%s", strings.Join(lines[max(0, len(lines)-200):], "\n"))
-		}
+		l.Packets.Complete(t)
 	})
 	return e
 }
@@ -129,19 +105,7 @@ func (e *env) until(what string, cond func() bool) {
 }
 
 // start runs a function until stop is called or the test ends.
-func (e *env) start(run func(context.Context) error) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			e.t.Error(err)
-		}
-	})
-	e.t.Cleanup(stop)
-	return stop
-}
+func (e *env) start(run func(context.Context) error) (stop func()) { return lab.Background(e.t, run) }
 
 // ok ends the test if there is an error. Such an error comes from the scenario, not from
 // the wall.

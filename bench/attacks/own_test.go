@@ -145,15 +145,6 @@ func TestSeveralSigns(t *testing.T) {
 	}
 }
 
-// echoes starts echo servers on the internet, at a port that nothing else uses.
-func (e *env) echoes(p uint16) {
-	e.t.Helper()
-	l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.Addr{}, p))
-	e.ok(err)
-	e.t.Cleanup(func() { l.Close() })
-	go lab.Accept(l, func(c net.Conn) { io.Copy(c, c) })
-}
-
 // randomFirst opens a connection with random first data, as Shadowsocks does, and expects
 // all data back.
 func randomFirst(h *lab.Host, to netip.AddrPort) error {
@@ -238,7 +229,7 @@ func TestMappingAndRandom(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t, setup{})
 			h := e.lab.Clients[0]
-			e.echoes(8388)
+			lab.Serve(e.t, e.lab.Inet, lab.Any(8388), lab.Echo)
 			v := e.victim(h)
 			ask(e, h)
 			lost := lostOf{}
@@ -358,7 +349,7 @@ func TestRepeater(t *testing.T) {
 			e.ok(err)
 			two := &lab.Host{Namespace: one.Namespace, Addr4: other, MAC: one.MAC}
 			v := e.user(two, false, lab.InnocentConfig{From: other})
-			e.echoes(8388)
+			lab.Serve(e.t, e.lab.Inet, lab.Any(8388), lab.Echo)
 			e.client(kind, one)
 			e.locked(one)
 			v.unharmed()
@@ -431,7 +422,7 @@ func (e *env) heldPort(from, to netip.AddrPort, h *lab.Host) {
 func TestManyAddresses(t *testing.T) {
 	e := newEnv(t, setup{main: map[string]string{"timelock": "20"}})
 	h := e.lab.Clients[0]
-	e.echoes(8388)
+	lab.Serve(e.t, e.lab.Inet, lab.Any(8388), lab.Echo)
 	junk := make([]byte, 120)
 	rand.Read(junk)
 	junk[0] = 0x9e
@@ -519,7 +510,7 @@ func TestTwoQueues(t *testing.T) {
 			for i, h := range e.lab.Clients {
 				e.client(kinds[i%2], h)
 			}
-			e.echoes(8388)
+			lab.Serve(e.t, e.lab.Inet, lab.Any(8388), lab.Echo)
 			for _, h := range e.lab.Clients {
 				e.locked(h)
 			}

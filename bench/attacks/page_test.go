@@ -271,9 +271,7 @@ func socket(w http.ResponseWriter, r *http.Request) {
 //
 // For 8048849 see pageAttacks.
 func TestPage(t *testing.T) {
-	if why := lab.Needs("chromium"); why != "" {
-		t.Skip(why)
-	}
+	lab.Need(t, "chromium")
 	// Only two browsers at a time: each needs seconds of a processor to start.
 	for i := range 2 {
 		t.Run(fmt.Sprintf("browser %d", i), func(t *testing.T) {
@@ -289,10 +287,10 @@ func TestPage(t *testing.T) {
 
 func page(t *testing.T, name, script string) {
 	block := map[string]string{"mode": "block"}
-	e := newEnv(t, setup{serial: true, others: map[string]map[string]string{"winmx": block, "opennap": block}})
+	e := newEnv(t, setup{serial: true, protocols: map[string]map[string]string{"winmx": block, "opennap": block}})
 	h := e.lab.Clients[0]
 	e.nameServer()
-	e.echoes(8388)
+	lab.Serve(e.t, e.lab.Inet, lab.Any(8388), lab.Echo)
 	// The internet drops packets to these addresses.
 	_, err := e.lab.Inet.Run("iptables", "-w", "-A", "INPUT", "-d", "192.0.2.128/25", "-j", "DROP")
 	e.ok(err)
@@ -303,11 +301,7 @@ func page(t *testing.T, name, script string) {
 	}
 	s.page = fmt.Sprintf(pageHead, "["+strings.Join(append(quoted, "'["+stranger6.String()+"]'"), ", ")+"]") + script + pageTail
 	for _, p := range []uint16{pages.Port(), 8081} {
-		l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.Addr{}, p))
-		e.ok(err)
-		server := &http.Server{Handler: s}
-		go server.Serve(l)
-		t.Cleanup(func() { server.Close() })
+		lab.ServeHTTP(t, e.lab.Inet, lab.Any(p), s)
 	}
 	v := e.user(h, true, lab.InnocentConfig{IPv6: true, Every: 300 * time.Millisecond})
 	e.browse(h, "http://"+pages.String()+"/")

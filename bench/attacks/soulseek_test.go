@@ -76,8 +76,8 @@ func TestSoulseek(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			e := newEnv(t, setup{lab: c.lab})
 			h := e.lab.Clients[0]
-			e.echoes(slskServer)
-			e.echoes(slskPort)
+			lab.Serve(e.t, e.lab.Inet, lab.Any(slskServer), lab.Echo)
+			lab.Serve(e.t, e.lab.Inet, lab.Any(slskPort), lab.Echo)
 			v := e.victim(h)
 			c.do(e, h)
 			if !c.lab.NAT {
@@ -95,8 +95,8 @@ func TestSoulseek(t *testing.T) {
 func TestSoulseekClient(t *testing.T) {
 	e := newEnv(t, setup{})
 	h := e.lab.Clients[0]
-	e.echoes(slskServer)
-	e.echoes(slskPort)
+	lab.Serve(e.t, e.lab.Inet, lab.Any(slskServer), lab.Echo)
+	lab.Serve(e.t, e.lab.Inet, lab.Any(slskPort), lab.Echo)
 	e.ask(h, port(stranger4, slskServer), slskLogin)
 	e.ask(h, port(stranger4b, slskPort), slskInit)
 	e.locked(h)

@@ -54,11 +54,7 @@ func (e *env) signals(page string) *webrtc.Signals {
 		w.Header().Set("Content-Type", "text/html")
 		io.WriteString(w, page)
 	})
-	l, err := e.lab.Inet.ListenTCP(pages)
-	e.ok(err)
-	server := &http.Server{Handler: mux}
-	go server.Serve(l)
-	e.t.Cleanup(func() { server.Close() })
+	lab.ServeHTTP(e.t, e.lab.Inet, pages, mux)
 	return s
 }
 
@@ -213,9 +209,7 @@ main()
 //
 // Passes on 8048849, which recognises STUN and DTLS.
 func TestCall(t *testing.T) {
-	if why := lab.Needs("chromium"); why != "" {
-		t.Skip(why)
-	}
+	lab.Need(t, "chromium")
 	for _, before := range []bool{false, true} {
 		t.Run(map[bool]string{false: "began when locked", true: "was there before"}[before], func(t *testing.T) {
 			e := newEnv(t, setup{serial: true})

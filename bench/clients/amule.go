@@ -11,7 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
+	"syscall"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
 	"github.com/p2pwall/p2pwall/bench/netns"
@@ -34,9 +34,7 @@ type mule struct {
 	hides   bool         // accepts and makes only obfuscated connections
 	plain   bool         // makes no obfuscated connections
 
-	cmd  *exec.Cmd
-	done chan struct{}
-	log  lab.Output
+	*lab.Process
 }
 
 // kadContact is a Kad node.
@@ -158,27 +156,24 @@ func (m *mule) start(l *lab.Lab) error {
 		return err
 	}
 	args := []string{"--config-dir=" + m.config()}
+	var cmd *exec.Cmd
 	if m.current {
 		root, err := treeOf(mulePackages)
 		if err != nil {
 			return err
 		}
-		m.cmd = inTree(m.ns, root, filepath.Dir(m.dir), m.resolv, "amuled", args...)
+		cmd = inTree(m.ns, root, filepath.Dir(m.dir), m.resolv, "amuled", args...)
 	} else {
-		m.cmd = inNamespace(m.ns, m.resolv, "amuled", args...)
+		cmd = inNamespace(m.ns, m.resolv, "amuled", args...)
 	}
-	m.cmd.Dir = m.dir
-	m.cmd.Env = append(os.Environ(), "HOME="+m.dir, "LC_ALL=C.UTF-8")
-	m.cmd.Stdout, m.cmd.Stderr = &m.log, &m.log
-	if err := m.cmd.Start(); err != nil {
+	cmd.Dir = m.dir
+	cmd.Env = append(os.Environ(), "HOME="+m.dir, "LC_ALL=C.UTF-8")
+	p, err := l.Start(cmd)
+	if err != nil {
 		return err
 	}
-	m.done = make(chan struct{})
-	go func() {
-		m.cmd.Wait()
-		close(m.done)
-	}()
-	l.OnClose(m.stop)
+	p.Polite = syscall.SIGINT
+	m.Process = p
 	return nil
 }
 
@@ -197,20 +192,4 @@ func (m *mule) download(link string) error {
 // donkeyLink is the ed2k link of a file.
 func donkeyLink(name string, size int, hash [16]byte) string {
 	return fmt.Sprintf("ed2k://|file|%s|%d|%s|/", name, size, strings.ToUpper(hex.EncodeToString(hash[:])))
-}
-
-// stop ends the daemon as a user would, and by force if it takes too long.
-func (m *mule) stop() {
-	select {
-	case <-m.done:
-		return
-	default:
-	}
-	m.cmd.Process.Signal(os.Interrupt)
-	select {
-	case <-m.done:
-	case <-time.After(10 * time.Second):
-		m.cmd.Process.Kill()
-		<-m.done
-	}
 }

@@ -3,7 +3,6 @@
 package clients
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -26,20 +25,16 @@ func TestAnswers(t *testing.T) {
 			t.Parallel()
 			e := newEnv(t, situation{kind: s.kind, swarm: swarmConfig{tracker: "http"}})
 			e.prepare()
-			w := e.startWallWith(map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds())), "sets": s.sets})
+			e.StartWall(lab.WallConfig{Main: map[string]string{"sets": s.sets}})
 			first := e.begin()
-			found := e.found(w, first)
+			found, _ := e.Found(first, findTime, true)
 			began := time.Now()
-			before, err := w.Counter("pongs")
-			if err != nil {
-				t.Fatal(err)
-			}
+			before, err := e.Wall.Counter("pongs")
+			e.OK(err)
 			asked := e.asks()
-			e.held(w, found)
-			after, err := w.Counter("pongs")
-			if err != nil {
-				t.Fatal(err)
-			}
+			e.Held(found, holdTime, true, nil)
+			after, err := e.Wall.Counter("pongs")
+			e.OK(err)
 			minutes := time.Since(began).Minutes()
 			answers := float64(after-before) / minutes
 			t.Logf("a minute: %.0f datagrams, %.0f answers", float64(e.asks()-asked)/minutes, answers)
@@ -52,5 +47,5 @@ func TestAnswers(t *testing.T) {
 
 // asks is the number of datagrams that the client's host has sent.
 func (e *env) asks() int {
-	return len(e.lab.Packets.All(func(p *lab.Packet) bool { return p.Proto == lab.UDP && !p.WAN && !p.Out && p.MAC == e.host.MAC }))
+	return len(e.Lab.Packets.All(func(p *lab.Packet) bool { return p.Proto == lab.UDP && !p.WAN && !p.Out && p.MAC == e.Host.MAC }))
 }

@@ -4,7 +4,6 @@ package clients
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -41,28 +40,24 @@ func TestPlaces(t *testing.T) {
 				e := newEnv(t, p.s)
 				p.put(e)
 				e.prepare()
-				var w *lab.Wall
+				e.TimeLock = p.lock
 				if wall {
-					w = e.startWallWith(map[string]string{"timelock": fmt.Sprint(int(p.lock.Seconds()))})
+					e.StartWall(lab.WallConfig{})
 				}
 				first := e.begin()
 				if !wall {
 					e.pieces(e.swarm.torrent.total())
 					return
 				}
-				found := e.found(w, first)
+				found, _ := e.Found(first, findTime, true)
 				time.Sleep(time.Until(first.Add(grace)))
-				e.held(w, found)
+				e.Held(found, holdTime, true, nil)
 				if n := e.fromSeeds(first.Add(grace)); n >= blockSize {
 					t.Errorf("%d bytes came from the seeds", n)
 				}
-				e.client.stop()
-				for ended := time.Now(); e.locked(w); time.Sleep(100 * time.Millisecond) {
-					if time.Since(ended) > p.lock+slack {
-						t.Fatalf("not released %v after the client's end", time.Since(ended))
-					}
-				}
-				e.recorded()
+				e.client.Stop()
+				e.Released(time.Now())
+				e.Lab.Packets.Complete(t)
 			})
 		}
 	}
@@ -70,11 +65,9 @@ func TestPlaces(t *testing.T) {
 
 // behind puts the client into a namespace behind its host.
 func behind(e *env) {
-	e.t.Helper()
-	inner, err := e.lab.Behind(e.host)
-	if err != nil {
-		e.t.Fatal(err)
-	}
+	e.T.Helper()
+	inner, err := e.Lab.Behind(e.Host)
+	e.OK(err)
 	e.s.opt = func(o *options) { o.ns = inner }
 }
 
@@ -85,8 +78,8 @@ func renewed(e *env) {
 	go func() {
 		defer close(done)
 		for n := uint16(1); ctx.Err() == nil; n++ {
-			if err := e.host.Renew(n); err != nil {
-				e.t.Error(err)
+			if err := e.Host.Renew(n); err != nil {
+				e.T.Error(err)
 				return
 			}
 			select {
@@ -95,13 +88,13 @@ func renewed(e *env) {
 			}
 		}
 	}()
-	e.t.Cleanup(func() { cancel(); <-done })
+	e.T.Cleanup(func() { cancel(); <-done })
 }
 
 // fromSeeds is the payload after a time that the router passed from the seeds into the
 // LAN, without DHT datagrams.
 func (e *env) fromSeeds(after time.Time) (n int) {
-	for _, p := range e.lab.Packets.All(func(p *lab.Packet) bool {
+	for _, p := range e.Lab.Packets.All(func(p *lab.Packet) bool {
 		return !p.WAN && p.Out && p.Time.After(after) && e.swarm.isSeed(p.Src.Addr())
 	}) {
 		if p.Proto == lab.TCP || p.Proto == lab.UDP && p.Head[0] != 'd' {

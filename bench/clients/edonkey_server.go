@@ -18,8 +18,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
 // donkeyServer is a small eDonkey server. Clients log in and ask for the sources of a
@@ -61,25 +59,6 @@ const (
 	// clients each other's user hashes for such connections.
 	donkeyHides = 0x400
 )
-
-// startDonkeyServer runs a server at an address.
-func startDonkeyServer(l *lab.Lab, at netip.AddrPort, s *donkeyServer) error {
-	listen, err := l.Inet.ListenTCP(at)
-	if err != nil {
-		return err
-	}
-	l.OnClose(func() { listen.Close() })
-	go func() {
-		for {
-			c, err := listen.Accept()
-			if err != nil {
-				return
-			}
-			go s.serve(c)
-		}
-	}()
-	return nil
-}
 
 // known returns how many clients that have the file logged in.
 func (s *donkeyServer) known() int {
@@ -216,7 +195,6 @@ func (c *donkeyConn) receive() (opcode byte, content []byte, err error) {
 
 // serve serves one client.
 func (s *donkeyServer) serve(conn net.Conn) {
-	defer conn.Close()
 	c := &donkeyConn{Conn: conn}
 	if err := c.accept(); err != nil {
 		return

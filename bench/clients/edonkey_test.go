@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -62,11 +61,8 @@ const (
 
 // muleEnv is a running situation.
 type muleEnv struct {
-	t      *testing.T
+	*lab.Trial
 	s      muleSituation
-	lab    *lab.Lab
-	host   *lab.Host
-	dir    string
 	resolv string
 	server *donkeyServer
 	seeds  []*mule
@@ -77,53 +73,30 @@ type muleEnv struct {
 
 func newMuleEnv(t *testing.T, s muleSituation) *muleEnv {
 	t.Helper()
-	programs := []string{"iptables", "ip6tables", "amuled"}
+	programs := []string{"amuled"}
 	if s.current {
 		programs = append(programs, "mmdebstrap")
 	}
-	if why := lab.Needs(programs...); why != "" {
-		t.Skip(why)
-	}
-	cfg := lab.Config{NoServers: true, NoOffload: true, NAT: true}
+	cfg := lab.Config{NoServers: true, NAT: true}
 	if s.leech {
 		cfg.Forward = muleTCP
 	}
-	l, err := lab.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	e := &muleEnv{t: t, s: s, lab: l, host: l.Clients[0], dir: t.TempDir()}
-	if err := l.Firewall(); err != nil {
-		t.Fatal(err)
-	}
-	e.capture()
-	e.resolv = filepath.Join(e.dir, "resolv.conf")
-	if err := os.WriteFile(e.resolv, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	e := &muleEnv{s: s, Trial: lab.NewTrial(t, "edonkey", muleLock, cfg, programs...)}
+	e.State = e.said
+	e.resolv = filepath.Join(e.Dir, "resolv.conf")
+	e.OK(os.WriteFile(e.resolv, nil, 0o644))
 	for _, a := range []netip.Addr{seedA4, seedB4} {
-		if _, err := l.Inet.Run("ip", "addr", "add", a.String()+"/32", "dev", lab.HostDev); err != nil {
-			t.Fatal(err)
-		}
+		e.OK(e.Lab.Inet.IPBatch("addr add " + a.String() + "/32 dev " + lab.HostDev))
 	}
 	hash, err := hex.DecodeString(muleHash)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e.OK(err)
 	e.server = &donkeyServer{
 		open: func(a netip.Addr) bool { return isMule(a) || s.leech },
 		has:  func(a netip.Addr) bool { return isMule(a) != s.leech },
 		hash: [16]byte(hash),
 	}
 	e.link = donkeyLink("film.mkv", muleSize, e.server.hash)
-	if err := startDonkeyServer(l, e.serverAt(), e.server); err != nil {
-		t.Fatal(err)
-	}
+	lab.Serve(t, e.Lab.Inet, e.serverAt(), e.server.serve)
 	return e
 }
 
@@ -131,23 +104,6 @@ func newMuleEnv(t *testing.T, s muleSituation) *muleEnv {
 func isMule(a netip.Addr) bool { return a == seedA4 || a == seedB4 }
 
 func (e *muleEnv) serverAt() netip.AddrPort { return netip.AddrPortFrom(track4, donkeyPort) }
-
-// capture records a pcap file if the environment variable asks for it.
-func (e *muleEnv) capture() {
-	dir := os.Getenv(pcapEnv)
-	if dir == "" {
-		return
-	}
-	file := filepath.Join(dir, strings.NewReplacer("/", "-", " ", "-").Replace(e.t.Name())+".pcap")
-	c := e.lab.Router.Command("tcpdump", "-U", "-q", "-Z", "root", "-i", lab.BridgeDev, "-w", file)
-	if err := c.Start(); err != nil {
-		e.t.Fatal(err)
-	}
-	e.lab.OnClose(func() {
-		c.Process.Signal(os.Interrupt)
-		c.Wait()
-	})
-}
 
 // nodeID is the Kad ID of a seed.
 func nodeID(i int) (id [16]byte) {
@@ -158,11 +114,11 @@ func nodeID(i int) (id [16]byte) {
 // outside starts the peers on the internet. If they have the file, it waits until the
 // server knows that.
 func (e *muleEnv) outside(have bool) {
-	e.t.Helper()
+	e.T.Helper()
 	addrs := []netip.Addr{seedA4, seedB4}
 	for i, a := range addrs {
 		m := &mule{
-			ns: e.lab.Inet.Namespace, dir: filepath.Join(e.dir, fmt.Sprintf("outside%d", i)), resolv: e.resolv,
+			ns: e.Lab.Inet.Namespace, dir: filepath.Join(e.Dir, fmt.Sprintf("outside%d", i)), resolv: e.resolv,
 			bind: a, tcp: muleTCP, udp: muleUDP, server: e.serverAt(), self: nodeID(i), upload: muleRate, rpc: uint16(4712 + i),
 			contact: []kadContact{{nodeID(1 - i), addrs[1-i], muleUDP, muleTCP}},
 			hides:   e.s.hides, plain: e.s.plain,
@@ -174,34 +130,28 @@ func (e *muleEnv) outside(have bool) {
 
 // begin starts a client, with the file if have is set.
 func (e *muleEnv) begin(m *mule, have bool) {
-	e.t.Helper()
+	e.T.Helper()
 	if have {
-		if err := os.MkdirAll(m.incoming(), 0o755); err != nil {
-			e.t.Fatal(err)
-		}
+		e.OK(os.MkdirAll(m.incoming(), 0o755))
 		content := make([]byte, muleSize)
 		rand.NewChaCha8([32]byte{1}).Read(content)
 		e.sum = sha256.Sum256(content)
-		if err := os.WriteFile(filepath.Join(m.incoming(), "film.mkv"), content, 0o644); err != nil {
-			e.t.Fatal(err)
-		}
+		e.OK(os.WriteFile(filepath.Join(m.incoming(), "film.mkv"), content, 0o644))
 	}
-	if err := m.start(e.lab); err != nil {
-		e.t.Fatal(err)
-	}
+	e.OK(m.start(e.Lab))
 }
 
 // offered waits until n clients with the file are logged in at the server.
 func (e *muleEnv) offered(n int) {
-	e.t.Helper()
-	e.until("those who have the file", func() bool { return e.server.known() >= n })
+	e.T.Helper()
+	e.Until("those who have the file", func() bool { return e.server.known() >= n })
 }
 
 // launch starts the client in the LAN.
 func (e *muleEnv) launch() {
-	e.t.Helper()
+	e.T.Helper()
 	m := &mule{
-		ns: e.host.Namespace, dir: filepath.Join(e.dir, "client"), resolv: e.resolv, current: e.s.current,
+		ns: e.Host.Namespace, dir: filepath.Join(e.Dir, "client"), resolv: e.resolv, current: e.s.current,
 		tcp: muleTCP, udp: muleUDP, server: e.serverAt(), self: nodeID(9), upload: muleRate, rpc: 4712,
 		hides: e.s.hides, plain: e.s.plain,
 		contact: []kadContact{{nodeID(0), seedA4, muleUDP, muleTCP}, {nodeID(1), seedB4, muleUDP, muleTCP}},
@@ -212,33 +162,26 @@ func (e *muleEnv) launch() {
 	e.client = m
 	e.begin(m, e.s.leech)
 	if !e.s.leech {
-		if err := m.download(e.link); err != nil {
-			e.t.Fatal(err)
-		}
+		e.OK(m.download(e.link))
 	}
 }
 
-// until waits for a condition and ends the test if it does not become true.
-func (e *muleEnv) until(what string, cond func() bool) {
-	e.t.Helper()
-	for end := time.Now().Add(2 * patience); !cond(); time.Sleep(200 * time.Millisecond) {
-		if time.Now().After(end) {
-			said := ""
-			for _, m := range append(e.seeds, e.client) {
-				if m != nil {
-					text, _ := os.ReadFile(filepath.Join(m.config(), "logfile"))
-					said += m.dir + ":\n" + string(text) + m.log.String()
-				}
-			}
-			e.t.Fatalf("did not come: %s; %d logins, %d obfuscated\n%s", what, e.server.logins, e.server.hidden, said)
+// said is what the clients have logged.
+func (e *muleEnv) said() string {
+	said := fmt.Sprintf("%d logins, %d obfuscated", e.server.logins, e.server.hidden)
+	for _, m := range append(e.seeds, e.client) {
+		if m != nil {
+			text, _ := os.ReadFile(filepath.Join(m.config(), "logfile"))
+			said += "\n" + m.dir + ":\n" + string(text) + m.Log.String()
 		}
 	}
+	return said
 }
 
 // moved sums the TCP payload after a time between the LAN and the peers on the internet,
 // in the direction of the file.
 func (e *muleEnv) moved(after time.Time) (n int) {
-	for _, p := range e.lab.Packets.All(func(p *lab.Packet) bool {
+	for _, p := range e.Lab.Packets.All(func(p *lab.Packet) bool {
 		if p.Proto != lab.TCP || !p.Out || !p.Time.After(after) {
 			return false
 		}
@@ -260,7 +203,7 @@ func (e *muleEnv) whole(m *mule) bool {
 
 // prepare starts everything but the client.
 func (e *muleEnv) prepare() {
-	e.t.Helper()
+	e.T.Helper()
 	if e.s.leech {
 		e.outside(false)
 		return
@@ -272,7 +215,7 @@ func (e *muleEnv) prepare() {
 // fetch makes the peers on the internet download from the client, in situations with
 // leech.
 func (e *muleEnv) fetch() {
-	e.t.Helper()
+	e.T.Helper()
 	if !e.s.leech {
 		return
 	}
@@ -280,9 +223,7 @@ func (e *muleEnv) fetch() {
 	// client's address with the link.
 	link := fmt.Sprintf("%s|sources,%s:%d|/", e.link, lab.WAN4, muleTCP)
 	for _, m := range e.seeds {
-		if err := m.download(link); err != nil {
-			e.t.Fatal(err)
-		}
+		e.OK(m.download(link))
 	}
 }
 
@@ -300,7 +241,7 @@ func TestMuleWithoutWall(t *testing.T) {
 			e.launch()
 			e.fetch()
 			var first time.Time
-			e.until("the first bytes", func() bool {
+			e.Until("the first bytes", func() bool {
 				first = time.Now()
 				return e.moved(time.Time{}) > blockSize
 			})
@@ -318,9 +259,9 @@ func TestMuleWithoutWall(t *testing.T) {
 // resumed waits for the transfer. aMule 2.3.3 sometimes stops reading in the middle of the
 // file, without any wall. Then the test starts the downloading client again, and it resumes.
 func (e *muleEnv) resumed(cond func() bool) {
-	e.t.Helper()
+	e.T.Helper()
 	for range 3 {
-		for end := time.Now().Add(patience / 2); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 			if cond() {
 				return
 			}
@@ -330,14 +271,12 @@ func (e *muleEnv) resumed(cond func() bool) {
 			all = e.seeds
 		}
 		for _, m := range all {
-			e.t.Logf("%s is started again", filepath.Base(m.dir))
-			m.stop()
-			if err := m.start(e.lab); err != nil {
-				e.t.Fatal(err)
-			}
+			e.T.Logf("%s is started again", filepath.Base(m.dir))
+			m.Stop()
+			e.OK(m.start(e.Lab))
 		}
 	}
-	e.until("the transfer", cond)
+	e.Until("the transfer", cond)
 }
 
 // The lock time is longer than for BitTorrent: a Kad node answers only ten queries a
@@ -360,13 +299,13 @@ func TestMuleWall(t *testing.T) {
 			e.prepare()
 			if s.running {
 				e.launch()
-				e.until("the first bytes", func() bool { return e.moved(time.Time{}) > 16*blockSize })
+				e.Until("the first bytes", func() bool { return e.moved(time.Time{}) > 16*blockSize })
 			}
-			w := e.startWall()
+			e.StartWall(lab.WallConfig{})
 			first := e.starts()
 			e.fetch()
-			found := e.found(w, first)
-			e.held(w, found)
+			found, _ := e.Found(first, findTime, true)
+			e.Held(found, muleHold, true, nil)
 			// A client that ran before may still get what it had requested: three blocks
 			// from each of the two peers.
 			most := blockSize
@@ -383,11 +322,9 @@ func TestMuleWall(t *testing.T) {
 					t.Error("the file is there")
 				}
 			}
-			e.client.stop()
-			e.released(w, time.Now())
-			if n := e.lab.Packets.Dropped(); n > 0 {
-				t.Errorf("the recorder missed %d packets: what it shows proves nothing", n)
-			}
+			e.client.Stop()
+			e.Released(time.Now())
+			e.Lab.Packets.Complete(t)
 		})
 	}
 }
@@ -395,100 +332,11 @@ func TestMuleWall(t *testing.T) {
 // starts starts the client and returns when its first packet to the internet came to the
 // router. If the client runs already, it returns the current time.
 func (e *muleEnv) starts() time.Time {
-	e.t.Helper()
+	e.T.Helper()
 	if e.s.running {
 		return time.Now()
 	}
-	after := e.lab.Packets.Now()
+	after := e.Lab.Packets.Now()
 	e.launch()
-	var first lab.Packet
-	e.until("the client's first packet", func() bool {
-		all := e.lab.Packets.All(func(p *lab.Packet) bool {
-			return p.At > after && !p.WAN && !p.Out && p.MAC == e.host.MAC && p.Dst.Addr().Is4() && !p.Dst.Addr().IsPrivate()
-		})
-		if len(all) > 0 {
-			first = all[0]
-		}
-		return len(all) > 0
-	})
-	return first.Time
-}
-
-func (e *muleEnv) startWall() *lab.Wall {
-	e.t.Helper()
-	dir, err := os.MkdirTemp("", "wall-")
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	e.t.Cleanup(func() { os.RemoveAll(dir) })
-	w, err := e.lab.StartWall(lab.WallConfig{
-		Bin: wallProgram(e.t), Dir: dir,
-		Main:       map[string]string{"timelock": fmt.Sprint(int(muleLock.Seconds()))},
-		BitTorrent: map[string]string{"mode": "block"},
-	})
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	e.t.Cleanup(func() {
-		if e.t.Failed() {
-			e.t.Logf("log of the wall:\n%s", w.LogText())
-		}
-	})
-	return w
-}
-
-func (e *muleEnv) locked(w *lab.Wall) bool {
-	c, err := w.Client(e.host)
-	return err == nil && c.Locked && c.Protocol == "edonkey"
-}
-
-// found waits until the client is locked and returns the time.
-func (e *muleEnv) found(w *lab.Wall, first time.Time) time.Time {
-	e.t.Helper()
-	for ; time.Since(first) < findTime+slack; time.Sleep(50 * time.Millisecond) {
-		for _, ev := range w.Seen() {
-			if ev.Event != "locked" || ev.Class != "client" || ev.MAC != e.host.MACText() {
-				continue
-			}
-			took := ev.Got.Sub(first)
-			if took > findTime || ev.Protocol != "edonkey" {
-				e.t.Errorf("found as %q after %v", ev.Protocol, took)
-			}
-			c, _ := w.Client(e.host)
-			e.t.Logf("found after %.1f s by %s, %s", took.Seconds(), c.Proof, c.Reason)
-			return ev.Got
-		}
-	}
-	clients, err := w.Clients()
-	e.t.Errorf("not found within %v; the wall knows %+v (%v)", findTime, clients, err)
-	return time.Now()
-}
-
-// held watches the lock for muleHold.
-func (e *muleEnv) held(w *lab.Wall, found time.Time) {
-	e.t.Helper()
-	polls, gaps := 0, 0
-	for ; time.Since(found) < muleHold; time.Sleep(250 * time.Millisecond) {
-		polls++
-		if !e.locked(w) {
-			if gaps++; gaps == 1 {
-				e.t.Logf("off %.1f s after it was on", time.Since(found).Seconds())
-			}
-		}
-	}
-	if gaps > 0 {
-		e.t.Errorf("the lock was off %d times of %d", gaps, polls)
-	}
-}
-
-// released checks that the lock ends within one lock time after the client's end.
-func (e *muleEnv) released(w *lab.Wall, ended time.Time) {
-	e.t.Helper()
-	for ; time.Since(ended) < muleLock+slack; time.Sleep(50 * time.Millisecond) {
-		if !e.locked(w) {
-			e.t.Logf("released after %.1f s", time.Since(ended).Seconds())
-			return
-		}
-	}
-	e.t.Errorf("not released %v after the client's end", muleLock)
+	return e.First(after, func(p *lab.Packet) bool { return p.Dst.Addr().Is4() && !p.Dst.Addr().IsPrivate() })
 }

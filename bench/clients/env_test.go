@@ -16,31 +16,16 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-// pcapEnv is the environment variable with a folder. Every situation writes a recording
-// of the router's LAN device to it.
-const pcapEnv = "P2PWALL_PCAP"
-
 // all runs every client in every situation. Without it each situation is run once, and
 // each client once with its defaults.
 var all = flag.Bool("all", false, "run every client in every situation")
 
 func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "clients", 10)) }
 
-// wallProgram returns the path of the wall's program. It builds the program at most once.
-func wallProgram(t *testing.T) string {
-	t.Helper()
-	bin, err := lab.TestedWall()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return bin
-}
-
-// need skips a test if something that it needs is missing.
-func need(t *testing.T, k *kind) {
-	t.Helper()
+// needs are the programs that a test of a client needs.
+func needs(k *kind) []string {
 	programs := []string{
-		"iptables", "ip6tables", "curl", "ssh", "ssh-keygen", "/usr/sbin/sshd",
+		"curl", "ssh", "ssh-keygen", "/usr/sbin/sshd",
 		transmission.program, qbittorrent.program, libtorrent.program,
 	}
 	switch {
@@ -52,17 +37,13 @@ func need(t *testing.T, k *kind) {
 	if k.needs != "" {
 		programs = append(programs, k.needs)
 	}
-	if why := lab.Needs(programs...); why != "" {
-		t.Skip(why)
-	}
+	return programs
 }
 
 // env is a running situation.
 type env struct {
-	t       *testing.T
+	*lab.Trial
 	s       situation
-	lab     *lab.Lab
-	host    *lab.Host // where the client runs
 	swarm   *swarm
 	servers *servers
 	client  *program
@@ -74,45 +55,28 @@ type env struct {
 // newEnv makes the network and the swarm of a situation.
 func newEnv(t *testing.T, s situation) *env {
 	t.Helper()
-	need(t, s.kind)
-	cfg := lab.Config{NoServers: true, NoOffload: true, NAT: s.nat}
+	cfg := lab.Config{NoServers: true, NAT: s.nat}
 	if s.lanPeer {
 		cfg.Clients = 2
 	}
 	if s.swarm.leech {
 		cfg.Forward = clientPort
 	}
-	l, err := lab.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	e := &env{t: t, s: s, lab: l, host: l.Clients[0]}
+	e := &env{s: s, Trial: lab.NewTrial(t, "bittorrent", timelock, cfg, needs(s.kind)...)}
+	e.State = e.progress
 	e.result = result{client: s.kind.name, situation: s.name, found: -1, released: -1}
-	if err := l.Firewall(); err != nil {
-		t.Fatal(err)
-	}
 	if s.firewall {
-		if err := e.host.Firewall(); err != nil {
-			t.Fatal(err)
-		}
+		e.OK(e.Host.Firewall())
 	}
-	e.capture()
 	s.swarm.pieces = 128
 	if s.running { // the transfer must still run after the wall's start
 		s.swarm.pieces = 256
 	}
-	dir := t.TempDir()
-	if e.servers, err = startServers(l, dir); err != nil {
-		t.Fatal(err)
-	}
-	if e.swarm, err = startSwarm(l, dir, e.servers, s.swarm); err != nil {
-		t.Fatal(err)
-	}
+	var err error
+	e.servers, err = startServers(e.Lab, e.Dir)
+	e.OK(err)
+	e.swarm, err = startSwarm(e.Lab, e.Dir, e.servers, s.swarm)
+	e.OK(err)
 	return e
 }
 
@@ -120,7 +84,7 @@ func newEnv(t *testing.T, s situation) *env {
 func (e *env) use() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
-	for _, h := range []*lab.Host{e.host, e.lab.Innocent} {
+	for _, h := range []*lab.Host{e.Host, e.Lab.Innocent} {
 		u := newUser(h, e.servers, e.swarm.resolv)
 		e.users = append(e.users, u)
 		all.Go(func() { u.run(ctx) })
@@ -129,35 +93,16 @@ func (e *env) use() {
 		cancel()
 		all.Wait()
 	})
-	e.t.Cleanup(e.ended)
-}
-
-// capture records a pcap file if pcapEnv is set.
-func (e *env) capture() {
-	dir := os.Getenv(pcapEnv)
-	if dir == "" {
-		return
-	}
-	file := filepath.Join(dir, strings.ReplaceAll(e.t.Name(), "/", "-")+".pcap")
-	c := e.lab.Router.Command("tcpdump", "-U", "-q", "-Z", "root", "-i", lab.BridgeDev, "-w", file)
-	if err := c.Start(); err != nil {
-		e.t.Fatal(err)
-	}
-	e.lab.OnClose(func() {
-		c.Process.Signal(os.Interrupt)
-		c.Wait()
-	})
+	e.T.Cleanup(e.ended)
 }
 
 // launch starts the situation's client.
 func (e *env) launch(resume bool) {
-	e.t.Helper()
+	e.T.Helper()
 	dir := filepath.Join(e.swarm.dir, "client")
-	p, err := start(e.lab, e.s.kind, e.options(e.host, dir, resume))
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	e.client = p
+	var err error
+	e.client, err = start(e.Lab, e.s.kind, e.options(e.Host, dir, resume))
+	e.OK(err)
 }
 
 func (e *env) options(h *lab.Host, dir string, resume bool) options {
@@ -177,45 +122,38 @@ func (e *env) options(h *lab.Host, dir string, resume bool) options {
 
 // prepare does what comes before the start of the wall.
 func (e *env) prepare() {
-	e.t.Helper()
+	e.T.Helper()
 	switch {
 	case e.s.saved:
 		e.launch(false)
 		e.pieces(8)
-		e.client.stop()
+		e.client.Stop()
 		e.swarm.silence()
 	case e.s.running:
 		e.launch(false)
 		e.pieces(4)
 	case e.s.lanPeer:
-		o := e.options(e.lab.Clients[1], filepath.Join(e.swarm.dir, "lan"), false)
+		o := e.options(e.Lab.Clients[1], filepath.Join(e.swarm.dir, "lan"), false)
 		o.seed, o.upload, o.port = true, seedRate, 6891
-		if _, err := start(e.lab, e.s.kind, o); err != nil {
-			e.t.Fatal(err)
-		}
+		_, err := start(e.Lab, e.s.kind, o)
+		e.OK(err)
 	}
 }
 
 // begin starts the client and returns when its first packet to the swarm came to the
 // router. If the client runs already, it returns the current time.
 func (e *env) begin() time.Time {
-	e.t.Helper()
+	e.T.Helper()
 	if e.s.running {
 		return time.Now()
 	}
-	now := e.lab.Packets.Now()
+	now := e.Lab.Packets.Now()
 	e.launch(e.s.saved)
-	var first lab.Packet
-	e.until("the client's first packet to the swarm", func() (ok bool) {
-		first, ok = e.swarm.asked(e.host, now)
-		return ok
-	})
+	first := e.First(now, func(p *lab.Packet) bool { return e.swarm.isSwarm(p.Dst.Addr()) })
 	if e.s.swarm.leech {
-		if err := e.swarm.startPeers(); err != nil {
-			e.t.Fatal(err)
-		}
+		e.OK(e.swarm.startPeers())
 	}
-	return first.Time
+	return first
 }
 
 // have is the number of pieces that the downloading side has: the client, or with leech
@@ -229,60 +167,45 @@ func (e *env) have() (int, error) {
 
 // pieces waits until the downloading side has n pieces.
 func (e *env) pieces(n int) {
-	e.t.Helper()
-	e.until(fmt.Sprintf("%d pieces", n), func() bool {
+	e.T.Helper()
+	e.Until(fmt.Sprintf("%d pieces", n), func() bool {
 		have, err := e.have()
-		if err != nil {
-			e.t.Fatal(err)
-		}
+		e.OK(err)
 		return have >= n
 	})
 }
 
-// until waits for a condition and ends the test if it does not become true.
-func (e *env) until(what string, cond func() bool) {
-	e.t.Helper()
-	for end := time.Now().Add(2 * patience); !cond(); time.Sleep(200 * time.Millisecond) {
-		if time.Now().After(end) {
-			tcp, udp := e.swarm.moved(e.host, time.Time{})
-			said := ""
-			if e.client != nil {
-				got, err := e.client.got()
-				said = fmt.Sprintf("; the client has %d bytes (%v)\n%s", got, err, e.client.log.String())
-			}
-			e.t.Fatalf("did not come: %s; %d bytes of pieces by TCP, %d by uTP%s", what, tcp, udp, said)
-		}
+// progress is what has been transferred, and what the client says.
+func (e *env) progress() string {
+	tcp, udp := e.swarm.moved(e.Host, time.Time{})
+	text := fmt.Sprintf("%d bytes of pieces by TCP, %d by uTP", tcp, udp)
+	if e.client != nil {
+		got, err := e.client.got()
+		text += fmt.Sprintf("; the client has %d bytes (%v)\n%s", got, err, e.client.Log.String())
 	}
-}
-
-// recorded checks that the recorder missed no packet.
-func (e *env) recorded() {
-	e.t.Helper()
-	if n := e.lab.Packets.Dropped(); n > 0 {
-		e.t.Errorf("the recorder missed %d packets: what it shows proves nothing", n)
-	}
+	return text
 }
 
 // judgeUsers stops the users and checks that all their actions worked.
 func (e *env) judgeUsers() {
-	e.t.Helper()
+	e.T.Helper()
 	e.ended()
 	for i, u := range e.users {
 		who := []string{"the client's host", "another host"}[i]
 		failed := u.failed()
 		for _, f := range failed[:min(len(failed), 5)] {
-			e.t.Errorf("%s: %s (%d failures)", who, f, len(failed))
+			e.T.Errorf("%s: %s (%d failures)", who, f, len(failed))
 		}
 		if idle := u.idle(); len(idle) > 0 {
-			e.t.Errorf("%s never did %s", who, strings.Join(idle, ", "))
+			e.T.Errorf("%s never did %s", who, strings.Join(idle, ", "))
 		}
-		e.t.Logf("%s: %s", who, u.did())
+		e.T.Logf("%s: %s", who, u.did())
 	}
 	if e.s.nat {
 		return
 	}
-	lost := e.lab.Lost(e.lab.Innocent)
+	lost := e.Lab.Lost(e.Lab.Innocent)
 	for i := range lost[:min(len(lost), 5)] {
-		e.t.Errorf("of %d packets of or to another host that the router did not pass: %s", len(lost), &lost[i])
+		e.T.Errorf("of %d packets of or to another host that the router did not pass: %s", len(lost), &lost[i])
 	}
 }

@@ -9,8 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -32,7 +30,7 @@ const (
 // slowLine limits the rate into the LAN. Packets with CS1 get 5 % of a full line, as an
 // owner may configure it.
 func (e *env) slowLine() {
-	e.t.Helper()
+	e.T.Helper()
 	kbit := func(kib int) string { return strconv.Itoa(kib*8) + "kibit" }
 	for _, line := range []string{
 		"qdisc add dev br-lan root handle 1: htb default 1",
@@ -44,56 +42,39 @@ func (e *env) slowLine() {
 		// The mask selects the upper six bits of the second octet.
 		"filter add dev br-lan parent 1: protocol ip u32 match ip tos 0x20 0xfc flowid 1:2",
 	} {
-		if _, err := e.lab.Router.Run("tc", strings.Fields(line)...); err != nil {
-			e.t.Fatal(err)
-		}
+		_, err := e.Lab.Router.Run("tc", strings.Fields(line)...)
+		e.OK(err)
 	}
 }
 
 // download downloads n bytes over HTTP on the client's host.
 func (e *env) download(n int) {
-	e.t.Helper()
+	e.T.Helper()
 	c := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return e.host.Dial(ctx, network, netip.AddrPort{}, netip.AddrPortFrom(server4, portHTTP))
+		return e.Host.Dial(ctx, network, netip.AddrPort{}, netip.AddrPortFrom(server4, portHTTP))
 	}}}
 	r, err := c.Get(fmt.Sprintf("http://%s/%d", server4, n))
-	if err != nil {
-		e.t.Fatal(err)
-	}
+	e.OK(err)
 	defer r.Body.Close()
 	if got, err := io.Copy(io.Discard, r.Body); err != nil || got != int64(n) {
-		e.t.Errorf("the download ended after %d bytes: %v", got, err)
+		e.T.Errorf("the download ended after %d bytes: %v", got, err)
 	}
 }
 
 // startMarking starts the wall with a mode for BitTorrent and further options.
-func (e *env) startMarking(mode string, main map[string]string) *lab.Wall {
-	e.t.Helper()
-	dir, err := os.MkdirTemp("", "wall-")
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	e.t.Cleanup(func() { os.RemoveAll(dir) })
-	main["timelock"] = fmt.Sprint(int(timelock.Seconds()))
-	if b := os.Getenv("P2PWALL_BACKEND"); b != "" {
-		main["backend"] = b
-	}
-	w, err := e.lab.StartWall(lab.WallConfig{
-		Bin: wallProgram(e.t), Dir: dir, Main: main, BitTorrent: map[string]string{"mode": "block"},
+func (e *env) startMarking(mode string, main map[string]string) {
+	e.T.Helper()
+	e.StartWall(lab.WallConfig{
+		Main: main,
 		More: "config policy 'torrents'\n\toption mode '" + mode + "'\n\tlist protocol 'bittorrent'\n\tlist ip '192.168.1.0/24'\n",
 	})
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	e.t.Cleanup(func() {
-		if e.t.Failed() {
-			e.t.Logf("log of the wall:\n%s", w.LogText())
-			out, _ := e.lab.Router.Run("tc", "-s", "class", "show", "dev", "br-lan")
-			ct, _ := e.lab.Router.Run("conntrack", "-L")
-			e.t.Logf("classes:\n%s\nconnections:\n%s", out, ct)
+	e.T.Cleanup(func() {
+		if e.T.Failed() {
+			out, _ := e.Lab.Router.Run("tc", "-s", "class", "show", "dev", "br-lan")
+			ct, _ := e.Lab.Router.Run("conntrack", "-L")
+			e.T.Logf("classes:\n%s\nconnections:\n%s", out, ct)
 		}
 	})
-	return w
 }
 
 // markKinds are the clients of these tests. They do not use uTP: it gives way to other
@@ -106,27 +87,23 @@ var markKinds = []situation{
 // TestMarkedIsSlow: on a full line a marked torrent must get a small share and a download
 // on the same computer the rest. Without marks the torrent must get more.
 func TestMarkedIsSlow(t *testing.T) {
-	if _, err := exec.LookPath("tc"); err != nil {
-		t.Skip("needs tc")
-	}
+	lab.Need(t, "tc")
 	for _, s := range markKinds {
 		for _, mode := range []string{"mark", "monitor"} {
 			t.Run(s.name+" "+s.kind.name+" "+mode, func(t *testing.T) {
 				e := newEnv(t, s)
 				e.slowLine()
-				w := e.startMarking(mode, map[string]string{"dscp": "cs1"})
+				e.startMarking(mode, map[string]string{"dscp": "cs1"})
 				e.begin()
 				if mode == "mark" {
-					e.until("the client is held", func() bool { return e.locked(w) })
+					e.Until("the client is held", func() bool { return e.Locked() })
 				}
 				e.pieces(2) // the transfer runs now
 				from := time.Now()
 				e.download(beside)
-				tcp, udp := e.swarm.moved(e.host, from)
+				tcp, udp := e.swarm.moved(e.Host, from)
 				have, err := e.have()
-				if err != nil {
-					t.Fatal(err)
-				}
+				e.OK(err)
 				share := float64(tcp+udp) / float64(tcp+udp+beside)
 				t.Logf("%d pieces; the torrent has %.1f %% of the line", have, 100*share)
 				if have >= e.swarm.torrent.total() {
@@ -135,29 +112,27 @@ func TestMarkedIsSlow(t *testing.T) {
 				if mode == "mark" && (share > 0.10 || tcp+udp == 0) || mode == "monitor" && share < 0.25 {
 					t.Errorf("the torrent moved %d bytes, the download %d", tcp+udp, beside)
 				}
-				e.untouched(w)
+				e.untouched()
 			})
 		}
 	}
 }
 
 // untouched checks that the wall dropped nothing and sent nothing in another host's name.
-func (e *env) untouched(w *lab.Wall) {
-	e.t.Helper()
-	s, err := w.Status()
-	if err != nil {
-		e.t.Fatal(err)
-	}
+func (e *env) untouched() {
+	e.T.Helper()
+	s, err := e.Wall.Status()
+	e.OK(err)
 	// The wall drops only the answers to its own probes.
 	if c := s.Counters; c["dropped"] > c["answers"] || c["pongs"] != 0 || c["handshakes"] != 0 {
-		e.t.Errorf("counters: %v", c)
+		e.T.Errorf("counters: %v", c)
 	}
 }
 
 // secondUplink gives the router a second line and routes marked packets to it.
 func (e *env) secondUplink() {
-	e.t.Helper()
-	r, i := e.lab.Router, e.lab.Inet
+	e.T.Helper()
+	r, i := e.Lab.Router, e.Lab.Inet
 	err := r.IPBatch(
 		"link add wan2 gso_max_segs 1 type veth peer name uplink2 gso_max_segs 1 netns "+i.Name,
 		"addr add 100.65.0.2/30 dev wan2",
@@ -169,28 +144,19 @@ func (e *env) secondUplink() {
 	if err == nil {
 		err = r.IPBatch("route add default via 100.65.0.1 dev wan2 table 102", "rule add fwmark 0x10000/0xff0000 lookup 102")
 	}
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	if err := r.Sysctl(map[string]string{"net/ipv4/conf/all/rp_filter": "0", "net/ipv4/conf/wan2/rp_filter": "0", "net/ipv4/conf/wan/rp_filter": "0"}); err != nil {
-		e.t.Fatal(err)
-	}
-	if _, err := r.Run("iptables", strings.Fields("-w -t nat -A POSTROUTING -o wan2 -j MASQUERADE")...); err != nil {
-		e.t.Fatal(err)
-	}
+	e.OK(err)
+	e.OK(r.Sysctl(map[string]string{"net/ipv4/conf/all/rp_filter": "0", "net/ipv4/conf/wan2/rp_filter": "0", "net/ipv4/conf/wan/rp_filter": "0"}))
+	_, err = r.Run("iptables", strings.Fields("-w -t nat -A POSTROUTING -o wan2 -j MASQUERADE")...)
+	e.OK(err)
 }
 
 // received is the number of bytes received on a device of the router.
 func (e *env) received(dev string) int {
-	e.t.Helper()
-	out, err := e.lab.Router.Run("cat", "/sys/class/net/"+dev+"/statistics/rx_bytes")
-	if err != nil {
-		e.t.Fatal(err)
-	}
+	e.T.Helper()
+	out, err := e.Lab.Router.Run("cat", "/sys/class/net/"+dev+"/statistics/rx_bytes")
+	e.OK(err)
 	n, err := strconv.Atoi(strings.TrimSpace(out))
-	if err != nil {
-		e.t.Fatal(err)
-	}
+	e.OK(err)
 	return n
 }
 
@@ -203,12 +169,12 @@ func TestMarkedTakesSecondUplink(t *testing.T) {
 			s.nat = true
 			e := newEnv(t, s)
 			e.secondUplink()
-			w := e.startMarking("mark", map[string]string{"ct_mark": "0x00010000/0x00ff0000"})
+			e.startMarking("mark", map[string]string{"ct_mark": "0x00010000/0x00ff0000"})
 			e.begin()
-			e.until("the client is held", func() bool { return e.locked(w) })
-			e.until("pieces by the second line", func() bool { return e.received("wan2") > 4*pieceSize })
+			e.Until("the client is held", func() bool { return e.Locked() })
+			e.Until("pieces by the second line", func() bool { return e.received("wan2") > 4*pieceSize })
 			first, second := e.received("wan"), e.received("wan2")
-			e.until("the half of the file", func() bool { return e.received("wan2")-second > 32*pieceSize })
+			e.Until("the half of the file", func() bool { return e.received("wan2")-second > 32*pieceSize })
 			torrent, rest := e.received("wan2")-second, e.received("wan")-first
 			t.Logf("%d bytes by the second line, %d by the first", torrent, rest)
 			if rest > torrent/10 {
@@ -219,7 +185,7 @@ func TestMarkedTakesSecondUplink(t *testing.T) {
 			if got := e.received("wan") - first; got < beside {
 				t.Errorf("the download went by the wrong line: %d bytes by the first", got)
 			}
-			e.untouched(w)
+			e.untouched()
 		})
 	}
 }

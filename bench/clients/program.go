@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
@@ -82,17 +81,11 @@ type kind struct {
 
 // program is a running client.
 type program struct {
+	*lab.Process
 	kind *kind
 	opt  options
 	http http.Client // connects to the control interface
-
-	cmd  *exec.Cmd
-	done chan struct{}
-	log  lab.Output
 }
-
-// patience limits every wait. It only ends a run that hangs.
-const patience = 60 * time.Second
 
 // start starts a client and gives it the torrent.
 func start(l *lab.Lab, k *kind, o options) (*program, error) {
@@ -107,7 +100,7 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 	if err := os.WriteFile(o.torrentFile(), o.torrent.file(), 0o644); err != nil {
 		return nil, err
 	}
-	p := &program{kind: k, opt: o, done: make(chan struct{})}
+	p := &program{kind: k, opt: o}
 	p.http.Timeout = 10 * time.Second
 	p.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return o.ns.Dial(ctx, "tcp", netip.AddrPort{}, p.control())
@@ -122,31 +115,29 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 			return nil, err
 		}
 	}
+	var cmd *exec.Cmd
 	if k.current {
 		root, err := currentTree()
 		if err != nil {
 			return nil, err
 		}
-		p.cmd = inTree(o.ns, root, filepath.Dir(o.dir), o.resolv, path, args...)
+		cmd = inTree(o.ns, root, filepath.Dir(o.dir), o.resolv, path, args...)
 	} else {
-		p.cmd = inNamespace(o.ns, o.resolv, path, args...)
+		cmd = inNamespace(o.ns, o.resolv, path, args...)
 	}
-	p.cmd.Dir = o.dir
-	p.cmd.Env = append(os.Environ(), "HOME="+o.dir, "TERM=dumb")
+	cmd.Dir = o.dir
+	cmd.Env = append(os.Environ(), "HOME="+o.dir, "TERM=dumb")
 	if o.ca != "" {
 		// The variables of OpenSSL and Go, of Transmission, and of Node.js.
-		p.cmd.Env = append(p.cmd.Env, "SSL_CERT_FILE="+o.ca, "CURL_CA_BUNDLE="+o.ca, "NODE_EXTRA_CA_CERTS="+o.ca)
+		cmd.Env = append(cmd.Env, "SSL_CERT_FILE="+o.ca, "CURL_CA_BUNDLE="+o.ca, "NODE_EXTRA_CA_CERTS="+o.ca)
 	}
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	if err := p.cmd.Start(); err != nil {
+	if p.Process, err = l.Start(cmd); err != nil {
 		return nil, err
 	}
-	go func() {
-		p.cmd.Wait()
-		close(p.done)
-	}()
-	l.OnClose(p.stop)
-	if err := p.ready(); err != nil {
+	if err := p.Until(k.name+"'s control interface", lab.Patience, func() bool {
+		_, err := p.got()
+		return err == nil || errors.Is(err, errNoTorrent)
+	}); err != nil {
 		return nil, err
 	}
 	if k.add != nil && !o.resume {
@@ -161,9 +152,7 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 // command its own mounts.
 func inNamespace(ns *netns.Namespace, resolv, name string, args ...string) *exec.Cmd {
 	const script = `mount --bind "$0" /etc/resolv.conf && exec "$@"`
-	cmd := ns.Command("sh", append([]string{"-c", script, resolv, name}, args...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	return cmd
+	return ns.Command("sh", append([]string{"-c", script, resolv, name}, args...)...)
 }
 
 func (o *options) torrentFile() string { return filepath.Join(o.dir, "film.torrent") }
@@ -171,22 +160,6 @@ func (o *options) torrentFile() string { return filepath.Join(o.dir, "film.torre
 // control is the address of the client's control interface.
 func (p *program) control() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), p.opt.rpc)
-}
-
-// ready waits until the control interface answers.
-func (p *program) ready() error {
-	var last error
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		select {
-		case <-p.done:
-			return fmt.Errorf("%s ended at its start:\n%s", p.kind.name, p.log.String())
-		default:
-		}
-		if _, last = p.got(); last == nil || errors.Is(last, errNoTorrent) {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s did not become ready: %w\n%s", p.kind.name, last, p.log.String())
 }
 
 // errNoTorrent is the answer of a client that has no torrent yet.
@@ -211,19 +184,3 @@ func (p *program) account() (int, error) {
 
 // pieces counts the complete pieces that the client has on disk.
 func (p *program) pieces() (int, error) { return p.opt.torrent.pieces(p.opt.files()) }
-
-// stop ends the client as a user would, and by force if it takes too long.
-func (p *program) stop() {
-	p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(20 * time.Second):
-		p.kill()
-	}
-}
-
-// kill ends the client at once.
-func (p *program) kill() {
-	p.cmd.Process.Kill()
-	<-p.done
-}

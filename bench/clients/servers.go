@@ -100,15 +100,7 @@ func (s *servers) at(a netip.Addr) error {
 		return err
 	}
 	s.lab.OnClose(func() { mail.Close() })
-	go func() {
-		for {
-			c, err := mail.Accept()
-			if err != nil {
-				return
-			}
-			go serveMail(c)
-		}
-	}()
+	go lab.Accept(mail, serveMail)
 	if err := s.udp(netip.AddrPortFrom(a, portNTP), ntpAnswer); err != nil {
 		return err
 	}

@@ -233,7 +233,7 @@ func (s *swarm) startPeers() error {
 // namespace.
 func (s *swarm) open(at netip.AddrPort, p *program) error {
 	var last error
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(lab.Patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		if _, last = p.got(); last != nil {
 			continue
 		}
@@ -277,17 +277,6 @@ func (s *swarm) isSeed(a netip.Addr) bool {
 func (s *swarm) silence() {
 	s.tracker.silent.Store(true)
 	s.dht.silent.Store(true)
-}
-
-// asked is a host's first packet to the swarm after a moment.
-func (s *swarm) asked(h *lab.Host, after lab.Moment) (first lab.Packet, ok bool) {
-	all := s.lab.Packets.All(func(p *lab.Packet) bool {
-		return p.At > after && !p.WAN && !p.Out && p.MAC == h.MAC && s.isSwarm(p.Dst.Addr())
-	})
-	if len(all) == 0 {
-		return first, false
-	}
-	return all[0], true
 }
 
 // moved sums the payload after a time that the router passed from the peers to a host, or

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
 	"github.com/p2pwall/p2pwall/bench/netns"
@@ -55,47 +54,35 @@ func treeOf(packages string) (string, error) {
 	defer unlock()
 	sum := sha256.Sum256([]byte(packages))
 	root := filepath.Join(cache, fmt.Sprintf("%s-%x", currentSuite, sum[:4]))
-	if _, err := os.Stat(root); err == nil {
-		return root, nil
-	}
-	return root, makeTree(root, packages)
+	return root, lab.Once(root, func(part string) error { return makeTree(part, packages) })
 }
 
 // makeTree unpacks the clients and their dependencies from this machine's Debian mirror.
 func makeTree(root, packages string) error {
-	out, err := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian", "Component: main").Output()
-	mirror, _, _ := strings.Cut(string(out), "\n")
-	if err != nil || mirror == "" {
-		return fmt.Errorf("apt has no list of Debian's packages: run apt-get update (%v)", err)
-	}
-	tmp, err := os.MkdirTemp(filepath.Dir(root), "new-")
+	mirror, _, err := lab.DebianMirror()
 	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(tmp)
-	if err := os.Chmod(tmp, 0o755); err != nil {
 		return err
 	}
 	args := []string{"--quiet", "--variant=extract", "--include=" + packages}
 	// If this machine's apt accepts outdated lists, mmdebstrap's apt must too.
-	out, err = exec.Command("apt-config", "dump", "Acquire::Check-Valid-Until").Output()
+	out, err := exec.Command("apt-config", "dump", "Acquire::Check-Valid-Until").Output()
 	if err != nil {
 		return fmt.Errorf("apt-config: %w", err)
 	}
 	for line := range strings.Lines(string(out)) {
 		args = append(args, "--aptopt="+strings.TrimSpace(line))
 	}
-	cmd := exec.Command("mmdebstrap", append(args, currentSuite, tmp, mirror)...)
+	cmd := exec.Command("mmdebstrap", append(args, currentSuite, root, mirror)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("mmdebstrap (Debian's package of that name): %w\n%s", err, out)
 	}
 	for _, dir := range []string{"proc", "dev", "tmp", "etc"} {
-		if err := os.MkdirAll(filepath.Join(tmp, dir), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 			return err
 		}
 	}
 	for _, dir := range []string{"bin", "sbin", "lib", "lib64"} {
-		if err := os.Symlink("usr/"+dir, filepath.Join(tmp, dir)); err != nil && !errors.Is(err, os.ErrExist) {
+		if err := os.Symlink("usr/"+dir, filepath.Join(root, dir)); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
 		}
 	}
@@ -103,12 +90,9 @@ func makeTree(root, packages string) error {
 		"resolv.conf": "", "hosts": "127.0.0.1 localhost\n::1 localhost\n",
 		"passwd": "root:x:0:0:root:/root:/bin/sh\n", "group": "root:x:0:\n",
 	} {
-		if err := os.WriteFile(filepath.Join(tmp, "etc", name), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(root, "etc", name), []byte(text), 0o644); err != nil {
 			return err
 		}
-	}
-	if err := os.Rename(tmp, root); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
 	}
 	return nil
 }
@@ -127,7 +111,5 @@ mkdir -p "$root$folder"
 mount --bind "$folder" "$root$folder"
 mount --bind "$resolv" "$root/etc/resolv.conf"
 exec chroot "$root" "$@"`
-	cmd := ns.Command("sh", append([]string{"-c", script, root, folder, resolv, name}, args...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	return cmd
+	return ns.Command("sh", append([]string{"-c", script, root, folder, resolv, name}, args...)...)
 }

@@ -3,7 +3,6 @@
 package clients
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -36,33 +35,28 @@ func TestTunnels(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				if x.tunnel == "wireguard" {
-					if why := lab.Needs("wireguard-go", "wg"); why != "" {
-						t.Skip(why)
-					}
+					lab.Need(t, "wireguard-go", "wg")
 				} else {
 					t.Parallel() // wireguard-go has its socket in a folder of the whole machine
 				}
 				e := newEnv(t, x.s)
-				dev, err := e.lab.Tunnel(e.host, x.tunnel)
-				if err != nil {
-					t.Fatal(err)
-				}
-				var w *lab.Wall
+				dev, err := e.Lab.Tunnel(e.Host, x.tunnel)
+				e.OK(err)
 				if wall {
-					w = e.startWallWith(map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds())), "device": dev})
+					e.StartWall(lab.WallConfig{Main: map[string]string{"device": dev}})
 				}
 				e.use()
-				now := e.lab.Packets.Now()
+				now := e.Lab.Packets.Now()
 				e.launch(false)
 				var first lab.Packet
-				e.until("the client's first packet to the swarm", func() bool {
-					all := e.lab.Packets.All(func(p *lab.Packet) bool {
+				e.Until("the client's first packet to the swarm", func() bool {
+					all := e.Lab.Packets.All(func(p *lab.Packet) bool {
 						return p.At > now && p.WAN && p.Out && e.fromHost(p) && e.swarm.isSwarm(p.Dst.Addr())
 					})
 					if len(all) > 0 {
 						first = all[0]
 					}
-					return len(all) > 0 || wall && e.locked(w) // a locked client need not send anything out
+					return len(all) > 0 || wall && e.Locked() // a locked client need not send anything out
 				})
 				if !wall {
 					e.pieces(e.swarm.torrent.total())
@@ -72,25 +66,21 @@ func TestTunnels(t *testing.T) {
 				if first.Time.IsZero() {
 					first.Time = time.Now()
 				}
-				found := e.found(w, first.Time)
+				found, _ := e.Found(first.Time, findTime, true)
 				time.Sleep(time.Until(first.Time.Add(grace)))
 				account, pieces := e.account()
-				e.held(w, found)
+				e.Held(found, holdTime, true, nil)
 				e.judgeUsers()
 				if bytes, after := e.account(); bytes-account >= blockSize || after > pieces {
 					t.Errorf("%d bytes and %d pieces came after %v", bytes-account, after-pieces, grace)
 				}
-				c, err := w.Client(e.host)
-				if err != nil || c.Address != e.host.Addr4.String() && c.Address != e.host.Addr6.String() {
+				c, err := e.Wall.Client(e.Host)
+				if err != nil || c.Address != e.Host.Addr4.String() && c.Address != e.Host.Addr6.String() {
 					t.Errorf("the wall knows %+v (%v)", c, err)
 				}
-				e.client.stop()
-				for ended := time.Now(); e.locked(w); time.Sleep(100 * time.Millisecond) {
-					if time.Since(ended) > timelock+slack {
-						t.Fatalf("not released %v after the client's end", time.Since(ended))
-					}
-				}
-				e.recorded()
+				e.client.Stop()
+				e.Released(time.Now())
+				e.Lab.Packets.Complete(t)
 			})
 		}
 	}
@@ -98,5 +88,5 @@ func TestTunnels(t *testing.T) {
 
 // fromHost reports whether a packet comes from the client's host.
 func (e *env) fromHost(p *lab.Packet) bool {
-	return p.Src.Addr() == e.host.Addr4 || p.Src.Addr() == e.host.Addr6
+	return p.Src.Addr() == e.Host.Addr4 || p.Src.Addr() == e.Host.Addr6
 }

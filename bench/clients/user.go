@@ -247,19 +247,14 @@ func (u *user) mail(ctx context.Context, v6 bool) error {
 	return nil
 }
 
-// ask sends one datagram and waits for one answer.
+// ask does so on a new socket.
 func (u *user) ask(ctx context.Context, to netip.AddrPort, b []byte) ([]byte, error) {
 	c, err := u.dial(ctx, "udp", to)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	if _, err := c.Write(b); err != nil {
-		return nil, err
-	}
-	buf := make([]byte, 2048)
-	n, err := c.Read(buf)
-	return buf[:n], err
+	return lab.Ask(c, b)
 }
 
 func (u *user) dns(ctx context.Context, v6 bool) error {

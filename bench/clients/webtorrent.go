@@ -3,16 +3,12 @@
 package clients
 
 import (
-	"crypto/sha256"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 
-	"github.com/p2pwall/p2pwall/bench/lab"
+	"github.com/p2pwall/p2pwall/bench/npm"
 )
 
 // webtorrent is npm's WebTorrent in Node.js, with libdatachannel for WebRTC.
@@ -20,7 +16,7 @@ var webtorrent = &kind{
 	name:    "webtorrent",
 	program: "node",
 	command: func(o *options) ([]string, error) {
-		folder, err := webtorrentFolder()
+		script, err := webtorrentScript()
 		if err != nil {
 			return nil, err
 		}
@@ -36,52 +32,22 @@ var webtorrent = &kind{
 			return nil, err
 		}
 		file := filepath.Join(o.dir, "settings.json")
-		return []string{filepath.Join(folder, "client.mjs"), file}, os.WriteFile(file, text, 0o644)
+		return []string{script, file}, os.WriteFile(file, text, 0o644)
 	},
 	got: (*program).account,
 }
 
-// webtorrentFolder has the script and its npm packages. It is made in the cache if it is
-// missing.
-var webtorrentFolder = sync.OnceValues(func() (string, error) {
-	h := sha256.New()
-	texts := map[string][]byte{}
-	for _, name := range []string{"client.mjs", "package.json", "package-lock.json"} {
-		text, err := os.ReadFile(filepath.Join("webtorrent", name))
-		if err != nil {
-			return "", err
-		}
-		h.Write(text)
-		texts[name] = text
-	}
-	cache, unlock, err := lab.Cache("clients")
+// webtorrentScript returns the path of the script. It is beside the npm packages: a module
+// of Node.js finds packages only so.
+var webtorrentScript = sync.OnceValues(func() (string, error) {
+	modules, err := npm.Modules("../..", "bench/clients/webtorrent")
 	if err != nil {
 		return "", err
 	}
-	defer unlock()
-	dir := filepath.Join(cache, fmt.Sprintf("webtorrent-%x", h.Sum(nil)[:6]))
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	// The folder is made under another name and then renamed, so that it is always
-	// complete.
-	work, err := os.MkdirTemp(cache, "new-")
+	text, err := os.ReadFile("webtorrent/client.mjs")
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(work)
-	for name, text := range texts {
-		if err := os.WriteFile(filepath.Join(work, name), text, 0o644); err != nil {
-			return "", err
-		}
-	}
-	npm := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	npm.Dir = work
-	if out, err := npm.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("npm ci: %w\n%s", err, out)
-	}
-	if err := os.Rename(work, dir); err != nil && !errors.Is(err, os.ErrExist) {
-		return "", err
-	}
-	return dir, nil
+	script := filepath.Join(filepath.Dir(modules), "client.mjs")
+	return script, os.WriteFile(script, text, 0o644)
 })

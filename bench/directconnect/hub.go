@@ -30,18 +30,6 @@ func (u *user) send(format string, args ...any) {
 	fmt.Fprintf(u.conn, format+"|", args...)
 }
 
-// serve accepts users until l is closed.
-func (h *hub) serve(l net.Listener) {
-	h.users = map[string]*user{}
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go h.talk(c)
-	}
-}
-
 // here returns the users that have sent their info, except one.
 func (h *hub) here(but *user) (out []*user) {
 	h.mu.Lock()
@@ -61,10 +49,10 @@ func (h *hub) named(nick string) *user {
 	return h.users[nick]
 }
 
+// talk serves a user's connection.
 func (h *hub) talk(c net.Conn) {
 	u := &user{conn: c}
 	defer func() {
-		c.Close()
 		h.mu.Lock()
 		if h.users[u.nick] == u {
 			delete(h.users, u.nick)

@@ -15,7 +15,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -55,18 +54,13 @@ type kind struct {
 
 // program is a running client.
 type program struct {
+	*lab.Process
 	kind  *kind
 	opt   options
 	http  http.Client
-	cmd   *exec.Cmd
 	input io.WriteCloser
-	done  chan struct{}
-	log   lab.Output
 	asked bool
 }
-
-// patience limits every wait. It only ends a run that hangs.
-const patience = 60 * time.Second
 
 func start(l *lab.Lab, k *kind, o options) (*program, error) {
 	for _, dir := range []string{o.share(), o.files()} {
@@ -74,7 +68,7 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 			return nil, err
 		}
 	}
-	p := &program{kind: k, opt: o, done: make(chan struct{})}
+	p := &program{kind: k, opt: o}
 	p.http.Timeout = 10 * time.Second
 	p.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), o.rpc)
@@ -84,48 +78,19 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.cmd = o.ns.Command(args[0], args[1:]...)
-	p.cmd.Dir = o.dir
-	p.cmd.Env = append(os.Environ(), "HOME="+o.dir, "TERM=xterm", "COLUMNS=120", "LINES=40")
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	if p.input, err = p.cmd.StdinPipe(); err != nil {
+	cmd := o.ns.Command(args[0], args[1:]...)
+	cmd.Dir = o.dir
+	cmd.Env = append(os.Environ(), "HOME="+o.dir, "TERM=xterm", "COLUMNS=120", "LINES=40")
+	if p.input, err = cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
-	if err := p.cmd.Start(); err != nil {
+	if p.Process, err = l.Start(cmd); err != nil {
 		return nil, err
 	}
-	go func() {
-		p.cmd.Wait()
-		close(p.done)
-	}()
-	l.OnClose(p.stop)
-	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
-		select {
-		case <-p.done:
-			return nil, fmt.Errorf("%s ended at its start:\n%s", k.name, p.log.String())
-		default:
-		}
-		if err := k.enter(p); err == nil {
-			return p, nil
-		} else if time.Now().After(end) {
-			return nil, fmt.Errorf("%s did not become ready: %w\n%s", k.name, err, p.log.String())
-		}
-	}
+	return p, p.Until(k.name+" to be ready", lab.Patience, func() bool { return k.enter(p) == nil })
 }
 
 func (p *program) say(s string) { io.WriteString(p.input, s) }
-
-// stop ends the client and its child processes.
-func (p *program) stop() {
-	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(5 * time.Second):
-		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-		<-p.done
-	}
-}
 
 // have is the number of bytes on disk of the largest download.
 func (p *program) have() (n int64) {
@@ -253,7 +218,7 @@ var ncdc = &kind{
 		return []string{"script", "-qefc", "ncdc -c " + o.dir, "/dev/null"}, nil
 	},
 	enter: func(p *program) error {
-		if !strings.Contains(p.log.String(), "working directory") {
+		if !strings.Contains(p.Log.String(), "working directory") {
 			return errors.New("it has not said where it works")
 		}
 		o := &p.opt
@@ -290,5 +255,3 @@ var ncdc = &kind{
 		return nil
 	},
 }
-
-var errNoTransfer = errors.New("nothing was transferred")

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,7 +81,6 @@ const (
 	partSize = 1 << 20
 	timelock = 40 * time.Second
 	holdTime = 60 * time.Second
-	slack    = 3 * time.Second
 )
 
 var (
@@ -90,95 +90,54 @@ var (
 
 // env is a running situation.
 type env struct {
-	t             *testing.T
+	*lab.Trial
 	s             situation
-	lab           *lab.Lab
-	host          *lab.Host
-	dir           string
 	client, other *program
+	next          time.Time // when the taker asks for the file again
 }
 
 func newEnv(t *testing.T, s situation) *env {
 	t.Helper()
-	if why := lab.Needs("iptables", "ip6tables", "eiskaltdcpp-daemon", "ncdc", "uhub", "script", "openssl"); why != "" {
-		t.Skip(why)
-	}
-	cfg := lab.Config{NoServers: true, NoOffload: true, NAT: true}
+	cfg := lab.Config{NoServers: true, NAT: true}
 	if s.active {
 		cfg.Forward = clientPort
 	}
-	l, err := lab.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	e := &env{t: t, s: s, lab: l, host: l.Clients[0], dir: t.TempDir()}
-	if err := l.Firewall(); err != nil {
-		t.Fatal(err)
-	}
+	e := &env{s: s, Trial: lab.NewTrial(t, "directconnect", timelock, cfg, "eiskaltdcpp-daemon", "ncdc", "uhub", "script", "openssl")}
 	if s.active { // the port for TLS must be forwarded too
-		for _, table := range [][]string{
-			{"-t", "nat", "-A", "PREROUTING", "-i", lab.WANDev, "-p", "tcp", "--dport", fmt.Sprint(clientPort + 1), "-j", "DNAT", "--to-destination", e.host.Addr4.String()},
-			{"-I", "FORWARD", "-i", lab.WANDev, "-p", "tcp", "-d", e.host.Addr4.String(), "--dport", fmt.Sprint(clientPort + 1), "-j", "ACCEPT"},
+		to := fmt.Sprint(" --dport ", clientPort+1, " ")
+		for _, rule := range []string{
+			"-t nat -A PREROUTING -i " + lab.WANDev + " -p tcp" + to + "-j DNAT --to-destination " + e.Host.Addr4.String(),
+			"-I FORWARD -i " + lab.WANDev + " -p tcp -d " + e.Host.Addr4.String() + to + "-j ACCEPT",
 		} {
-			if out, err := l.Router.Run("iptables", table...); err != nil {
-				t.Fatal(err, out)
-			}
+			_, err := e.Lab.Router.Run("iptables", strings.Fields(rule)...)
+			e.OK(err)
 		}
 	}
 	for _, a := range append(hubAddrs, other4) {
-		if _, err := l.Inet.Run("ip", "addr", "add", a.String()+"/32", "dev", lab.HostDev); err != nil {
-			t.Fatal(err)
-		}
+		e.OK(e.Lab.Inet.IPBatch("addr add " + a.String() + "/32 dev " + lab.HostDev))
 	}
-	e.capture()
 	e.hub()
-	o := e.options("other", l.Inet)
+	o := e.options("other", e.Lab.Inet)
 	o.bind, o.seen, o.port, o.rpc, o.upload = other4, other4, otherPort, 3122, rate
 	if s.seed {
 		o.port = 0
 	} else {
 		e.write(o)
 	}
-	if e.other, err = start(l, eiskalt, o); err != nil {
-		t.Fatal(err)
-	}
+	var err error
+	e.other, err = start(e.Lab, eiskalt, o)
+	e.OK(err)
 	return e
 }
 
-// capture records a pcap file in the folder P2PWALL_PCAP, if that is set.
-func (e *env) capture() {
-	dir := os.Getenv("P2PWALL_PCAP")
-	if dir == "" {
-		return
-	}
-	file := filepath.Join(dir, strings.NewReplacer("/", "-", "+", "").Replace(e.t.Name())+".pcap")
-	c := e.lab.Router.Command("tcpdump", "-U", "-q", "-Z", "root", "-i", lab.BridgeDev, "-w", file)
-	if err := c.Start(); err != nil {
-		e.t.Fatal(err)
-	}
-	e.lab.OnClose(func() {
-		c.Process.Signal(os.Interrupt)
-		c.Wait()
-	})
-}
-
 func (e *env) write(o options) {
-	e.t.Helper()
-	if err := os.MkdirAll(o.share(), 0o755); err != nil {
-		e.t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(o.share(), fileName), content(), 0o644); err != nil {
-		e.t.Fatal(err)
-	}
+	e.T.Helper()
+	e.OK(os.MkdirAll(o.share(), 0o755))
+	e.OK(os.WriteFile(filepath.Join(o.share(), fileName), content(), 0o644))
 }
 
 func (e *env) options(nick string, h *lab.Host) options {
-	o := options{ns: h.Namespace, dir: filepath.Join(e.dir, nick), nick: nick, clear: e.s.clear, rpc: 3121}
+	o := options{ns: h.Namespace, dir: filepath.Join(e.Dir, nick), nick: nick, clear: e.s.clear, rpc: 3121}
 	port := adcPort
 	if e.s.hub == "dchub" {
 		port = nmdcPort
@@ -191,59 +150,40 @@ func (e *env) options(nick string, h *lab.Host) options {
 
 // hub starts the hub.
 func (e *env) hub() {
-	e.t.Helper()
+	e.T.Helper()
 	if e.s.hub == "dchub" {
-		l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(hubAddrs[0], nmdcPort))
-		if err != nil {
-			e.t.Fatal(err)
-		}
-		e.lab.OnClose(func() { l.Close() })
-		go (&hub{}).serve(l)
+		lab.Serve(e.T, e.Lab.Inet, netip.AddrPortFrom(hubAddrs[0], nmdcPort), (&hub{users: map[string]*user{}}).talk)
 		return
 	}
-	key, cert := filepath.Join(e.dir, "key.pem"), filepath.Join(e.dir, "cert.pem")
+	key, cert := filepath.Join(e.Dir, "key.pem"), filepath.Join(e.Dir, "cert.pem")
 	if e.s.hub == "adcs" {
-		if _, err := e.lab.Inet.Run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=hub", "-keyout", key, "-out", cert); err != nil {
-			e.t.Fatal(err)
-		}
+		_, err := e.Lab.Inet.Run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=hub", "-keyout", key, "-out", cert)
+		e.OK(err)
 	}
 	for i := range max(e.s.hubs, 1) {
 		conf := fmt.Sprintf("server_port=%d\nserver_bind_addr=%s\nmax_users=500\nflood_ctl_interval=1\nflood_ctl_search=50\n", adcPort, hubAddrs[i])
 		if e.s.hub == "adcs" {
 			conf += fmt.Sprintf("tls_enable=1\ntls_require=1\ntls_certificate=\"%s\"\ntls_private_key=\"%s\"\n", cert, key)
 		}
-		e.uhub(filepath.Join(e.dir, fmt.Sprintf("uhub%d.conf", i)), conf, hubAddrs[i])
+		e.uhub(filepath.Join(e.Dir, fmt.Sprintf("uhub%d.conf", i)), conf, hubAddrs[i])
 	}
 }
 
 // uhub starts an ADC hub.
 func (e *env) uhub(file, conf string, at netip.Addr) {
-	e.t.Helper()
-	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
-		e.t.Fatal(err)
-	}
-	c := e.lab.Inet.Command("uhub", "-c", file)
-	var log lab.Output
-	c.Stdout, c.Stderr = &log, &log
-	if err := c.Start(); err != nil {
-		e.t.Fatal(err)
-	}
-	e.lab.OnClose(func() {
-		c.Process.Kill()
-		c.Wait()
-		if e.t.Failed() {
-			e.t.Logf("hub:\n%s", log.String())
-		}
-	})
-	e.until("the hub", func() bool {
-		return e.lab.Inet.Connects(netip.AddrPortFrom(at, adcPort), time.Second)
-	})
+	e.T.Helper()
+	e.OK(os.WriteFile(file, []byte(conf), 0o644))
+	p, err := e.Lab.Start(e.Lab.Inet.Command("uhub", "-c", file))
+	e.OK(err)
+	e.OK(p.Until("the hub", lab.Patience, func() bool {
+		return e.Lab.Inet.Connects(netip.AddrPortFrom(at, adcPort), time.Second)
+	}))
 }
 
 // launch starts the client in the LAN.
 func (e *env) launch() {
-	e.t.Helper()
-	o := e.options("client", e.host)
+	e.T.Helper()
+	o := e.options("client", e.Host)
 	if e.s.active {
 		o.port, o.seen = clientPort, lab.WAN4
 	}
@@ -251,11 +191,9 @@ func (e *env) launch() {
 		o.upload = rate
 		e.write(o)
 	}
-	p, err := start(e.lab, e.s.kind, o)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	e.client = p
+	var err error
+	e.client, err = start(e.Lab, e.s.kind, o)
+	e.OK(err)
 }
 
 // taker is the program that downloads.
@@ -266,69 +204,46 @@ func (e *env) taker() *program {
 	return e.client
 }
 
-// fetch makes the taker download the file. It returns when the condition is true or the
-// time is over.
-func (e *env) fetch(during time.Duration, until func() bool) bool {
-	e.t.Helper()
-	next := time.Now()
-	for end := time.Now().Add(during); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
-		if until() {
-			return true
-		}
-		if time.Now().After(next) && e.taker().have() == 0 {
-			if err := e.taker().kind.fetch(e.taker()); err != nil {
-				e.t.Logf("fetch: %v", err)
-			}
-			next = time.Now().Add(6 * time.Second)
-		}
+// ask makes the taker download the file, every six seconds until something of it comes.
+func (e *env) ask() {
+	e.T.Helper()
+	if time.Now().Before(e.next) || e.taker().have() > 0 {
+		return
 	}
-	return false
+	if err := e.taker().kind.fetch(e.taker()); err != nil {
+		e.T.Logf("fetch: %v", err)
+	}
+	e.next = time.Now().Add(6 * time.Second)
 }
 
-func (e *env) until(what string, cond func() bool) {
-	e.t.Helper()
-	for end := time.Now().Add(patience); !cond(); time.Sleep(200 * time.Millisecond) {
-		if time.Now().After(end) {
-			e.t.Fatalf("did not come: %s", what)
-		}
-	}
+// fetch makes the taker download the file until a condition is true.
+func (e *env) fetch(what string, until func() bool) {
+	e.T.Helper()
+	e.State = func() string { return fmt.Sprintf("%d bytes of the file", e.taker().have()) }
+	e.Until(what, func() bool { e.ask(); return until() })
 }
 
 // logs shows the programs' output after a failed test.
 func (e *env) logs() {
-	if !e.t.Failed() {
+	if !e.T.Failed() {
 		return
 	}
 	for _, p := range []*program{e.client, e.other} {
 		if p != nil && p.kind == eiskalt {
-			e.t.Logf("%s:\n%s", p.opt.nick, p.log.String())
+			e.T.Logf("%s:\n%s", p.opt.nick, p.Log.String())
 		}
 	}
 }
 
 // moved is the number of bytes after a time between the client and the other user.
 func (e *env) moved(after time.Time) (n int) {
-	e.lab.Packets.All(func(p *lab.Packet) bool {
+	e.Lab.Packets.All(func(p *lab.Packet) bool {
 		if p.Out && p.Proto == lab.TCP && p.Time.After(after) && (p.Src.Addr() == other4 || p.Dst.Addr() == other4) {
 			n += p.Len
 		}
 		return false
 	})
 	return n
-}
-
-// first is the time when the client's first packet to a hub came to the router.
-func (e *env) first(since lab.Moment) (first time.Time) {
-	e.until("the client's first packet", func() bool {
-		found := e.lab.Packets.All(func(p *lab.Packet) bool {
-			return !p.WAN && !p.Out && p.At > since && p.Src.Addr() == e.host.Addr4 && (p.Dst.Addr() == hubAddrs[0] || p.Dst.Addr() == hubAddrs[1])
-		})
-		if len(found) > 0 {
-			first = found[0].Time
-		}
-		return len(found) > 0
-	})
-	return first
 }
 
 // TestWithoutWall shows that every situation can fail.
@@ -340,9 +255,7 @@ func TestWithoutWall(t *testing.T) {
 			defer e.logs()
 			began := time.Now()
 			e.launch()
-			if !e.fetch(2*patience, func() bool { return e.taker().have() >= fileSize && e.moved(began) >= fileSize*9/10 }) {
-				t.Errorf("only %d bytes of the file, %d on the wire", e.taker().have(), e.moved(began))
-			}
+			e.fetch("the file", func() bool { return e.taker().have() >= fileSize && e.moved(began) >= fileSize*9/10 })
 		})
 	}
 }
@@ -356,109 +269,27 @@ func TestWall(t *testing.T) {
 			defer e.logs()
 			if s.running {
 				e.launch()
-				if !e.fetch(patience, func() bool { return e.taker().have() > fileSize/8 }) {
-					t.Fatal(errNoTransfer)
-				}
+				e.fetch("a part of the file", func() bool { return e.taker().have() > fileSize/8 })
 			}
-			w := e.wall()
+			e.StartWall(lab.WallConfig{})
 			begin := time.Now()
 			if !s.running {
-				since := e.lab.Packets.Now()
+				since := e.Lab.Packets.Now()
 				e.launch()
-				begin = e.first(since)
+				begin = e.First(since, func(p *lab.Packet) bool { return slices.Contains(hubAddrs, p.Dst.Addr()) })
 			}
-			found := e.found(w, begin)
-			e.held(w, found)
-			most := 0
+			within, most := findTime, 0
 			if s.late {
-				most = partSize
+				within, most = lateTime, partSize
 			}
+			found, _ := e.Found(begin, within, !s.mute)
+			// The taker requests the file again and again.
+			e.Held(found, holdTime, !s.mute, e.ask)
 			if n := e.moved(begin.Add(grace)); n > most {
 				t.Errorf("%d bytes passed between the two after %v", n, grace)
 			}
-			e.client.stop()
-			e.released(w, time.Now())
+			e.client.Stop()
+			e.Released(time.Now())
 		})
 	}
-}
-
-func (e *env) wall() *lab.Wall {
-	e.t.Helper()
-	bin, err := lab.TestedWall()
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp("", "wall-")
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	e.t.Cleanup(func() { os.RemoveAll(dir) })
-	w, err := e.lab.StartWall(lab.WallConfig{
-		Bin: bin, Dir: dir, Main: map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds()))},
-	})
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	e.t.Cleanup(func() {
-		if e.t.Failed() {
-			e.t.Logf("log of the wall:\n%s", w.LogText())
-		}
-	})
-	return w
-}
-
-// found waits until the wall has locked the client and returns the time.
-func (e *env) found(w *lab.Wall, begin time.Time) time.Time {
-	e.t.Helper()
-	limit := findTime
-	if e.s.late {
-		limit = lateTime
-	}
-	for ; time.Since(begin) < limit+slack; time.Sleep(50 * time.Millisecond) {
-		locks := w.About(e.host, "client", "locked")
-		if len(locks) == 0 {
-			continue
-		}
-		ev := locks[0]
-		took := ev.Got.Sub(begin)
-		if took > limit || ev.Protocol != "directconnect" {
-			e.t.Errorf("found as %q after %v", ev.Protocol, took)
-		}
-		c, _ := w.Client(e.host)
-		e.t.Logf("found after %.1f s by %s, %s: %q", took.Seconds(), c.Proof, c.Reason, c.Program)
-		return ev.Got
-	}
-	if !e.s.mute {
-		clients, err := w.Clients()
-		e.t.Errorf("not found within %v; the wall knows %+v (%v)", limit, clients, err)
-	}
-	return time.Now()
-}
-
-// held watches the lock for holdTime while the taker requests the file again and again.
-func (e *env) held(w *lab.Wall, found time.Time) {
-	e.t.Helper()
-	polls, gaps := 0, 0
-	e.fetch(time.Until(found.Add(holdTime)), func() bool {
-		polls++
-		if c, err := w.Client(e.host); err != nil || !c.Locked {
-			gaps++
-		}
-		return false
-	})
-	if gaps > 0 && !e.s.mute {
-		e.t.Errorf("the lock was off %d times of %d", gaps, polls)
-	}
-}
-
-// released checks that the lock ends within one lock time.
-func (e *env) released(w *lab.Wall, stopped time.Time) {
-	e.t.Helper()
-	for ; time.Since(stopped) < timelock+2*slack; time.Sleep(100 * time.Millisecond) {
-		if c, err := w.Client(e.host); err != nil || !c.Locked {
-			e.t.Logf("released after %.1f s", time.Since(stopped).Seconds())
-			return
-		}
-	}
-	e.t.Errorf("still locked %v after it ended: %s", time.Since(stopped), strings.TrimSpace(w.LastLock(e.host)))
 }

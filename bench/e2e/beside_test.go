@@ -107,11 +107,6 @@ var datagrams = []struct {
 // besideServers starts the servers for all these conversations.
 func (e *env) besideServers() {
 	e.t.Helper()
-	ok := func(err error) {
-		if err != nil {
-			e.t.Fatal(err)
-		}
-	}
 	served := map[uint16]bool{}
 	tcp := func(p uint16, serve func(net.Conn)) {
 		if served[p] {
@@ -119,10 +114,7 @@ func (e *env) besideServers() {
 		}
 		served[p] = true
 		for _, a := range besideAddrs {
-			l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(a, p))
-			ok(err)
-			e.t.Cleanup(func() { l.Close() })
-			go lab.Accept(l, serve)
+			lab.Serve(e.t, e.lab.Inet, netip.AddrPortFrom(a, p), serve)
 		}
 	}
 	for _, s := range streams {
@@ -131,8 +123,8 @@ func (e *env) besideServers() {
 			io.Copy(c, c)
 		})
 	}
-	tcp(8388, func(c net.Conn) { io.Copy(c, c) }) // Shadowsocks
-	tcp(50123, func(c net.Conn) {                 // passive FTP's data connection: the server answers with the number of bytes
+	tcp(8388, lab.Echo)           // Shadowsocks
+	tcp(50123, func(c net.Conn) { // passive FTP's data connection: the server answers with the number of bytes
 		n, _ := io.Copy(io.Discard, c)
 		endian.Write(c, endian.BigEndian, n)
 	})
@@ -155,16 +147,9 @@ func (e *env) besideServers() {
 		fmt.Fprint(w, n)
 	})
 	for _, a := range besideAddrs {
-		l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(a, 8000))
-		ok(err)
-		server := &http.Server{Handler: web}
-		go server.Serve(l)
-		e.t.Cleanup(func() { server.Close() })
+		lab.ServeHTTP(e.t, e.lab.Inet, netip.AddrPortFrom(a, 8000), web)
 		for _, d := range datagrams {
-			u, err := e.lab.Inet.ListenUDP(netip.AddrPortFrom(a, d.port))
-			ok(err)
-			e.t.Cleanup(func() { u.Close() })
-			go lab.EchoUDP(u)
+			lab.ServeUDP(e.t, e.lab.Inet, netip.AddrPortFrom(a, d.port))
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -20,25 +21,14 @@ import (
 
 // The environment variables of the tests, see the package's documentation.
 const (
-	backendEnv = "P2PWALL_BACKEND"
-	offEnv     = "P2PWALL_E2E"
-	paceEnv    = "P2PWALL_E2E_PACE"
+	offEnv  = "P2PWALL_E2E"
+	paceEnv = "P2PWALL_E2E_PACE"
 )
 
 // patience limits every wait. It only ends a run that hangs.
 const patience = 60 * time.Second
 
 func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "e2e", 6)) }
-
-// binary returns the path of the program. It builds the program at most once.
-func binary(t *testing.T) string {
-	t.Helper()
-	bin, err := lab.TestedWall()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return bin
-}
 
 // env is a lab with or without a wall, and the faults seen in it.
 type env struct {
@@ -68,34 +58,18 @@ type scenario struct {
 // one.
 func newEnv(t *testing.T, s scenario, wall bool) *env {
 	t.Helper()
-	need(t)
+	lab.Need(t, "iptables|nft")
 	s.lab.NoOffload = true
-	l, err := lab.New(s.lab)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := &env{t: t, lab: l}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	e := &env{t: t, lab: lab.ForTest(t, s.lab)}
 	if !wall {
 		return e
 	}
-	e.cfg = lab.WallConfig{Bin: binary(t), Dir: t.TempDir(), Main: map[string]string{}, FastTrack: s.fasttrack}
-	if b := os.Getenv(backendEnv); b != "" {
+	e.cfg = lab.WallConfig{Bin: lab.Program(t), Dir: t.TempDir(), Main: map[string]string{}, Protocols: map[string]map[string]string{"fasttrack": s.fasttrack}}
+	if b := os.Getenv(lab.BackendEnv); b != "" {
 		e.cfg.Main["backend"] = b
 	}
-	for k, v := range s.main {
-		e.cfg.Main[k] = v
-	}
-	e.before = l.Leftovers()
-	t.Cleanup(func() {
-		if t.Failed() && e.wall != nil {
-			t.Logf("log of the wall:\n%s", tail(e.wall.LogText(), 80))
-		}
-	})
+	maps.Copy(e.cfg.Main, s.main)
+	e.before = e.lab.Leftovers()
 	if !s.late {
 		e.startWall()
 	}
@@ -111,15 +85,8 @@ func (e *env) startWall() {
 	if err != nil {
 		e.t.Fatal(err)
 	}
+	w.ShowLog(e.t)
 	e.wall = w
-}
-
-// need skips a test if something that it needs is missing.
-func need(t *testing.T) {
-	t.Helper()
-	if why := lab.Needs("iptables|nft"); why != "" {
-		t.Skip(why)
-	}
 }
 
 // pace says how many times slower than a workstation the machine is.
@@ -129,11 +96,6 @@ func pace() int {
 		return 1
 	}
 	return n
-}
-
-func tail(s string, lines int) string {
-	all := strings.Split(strings.TrimRight(s, "\n"), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
 // fault notes that a property did not hold.
@@ -176,22 +138,7 @@ func (e *env) until(what string, cond func() bool) bool {
 }
 
 // start runs a function until stop is called or the test ends.
-func (e *env) start(run func(context.Context) error) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- run(ctx) }()
-	var once sync.Once
-	stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-done; err != nil {
-				e.t.Error(err)
-			}
-		})
-	}
-	e.t.Cleanup(stop)
-	return stop
-}
+func (e *env) start(run func(context.Context) error) (stop func()) { return lab.Background(e.t, run) }
 
 // worked notes a fault if any action of a user failed. It returns the number of actions.
 func (e *env) worked(who string, user *lab.Innocent) int {
@@ -219,14 +166,7 @@ func (e *env) innocent(cfg lab.InnocentConfig) (judge func()) {
 				e.fault("of %d packets of or to the innocent host, packet %d was lost: %s", len(lost), lost[i].At, &lost[i])
 			}
 		}
-		e.recorded()
-	}
-}
-
-// recorded checks that the recorder missed no packet.
-func (e *env) recorded() {
-	if n := e.lab.Packets.Dropped(); n > 0 {
-		e.t.Errorf("the recorder missed %d packets: what it shows proves nothing", n)
+		e.lab.Packets.Complete(e.t)
 	}
 }
 
@@ -269,7 +209,7 @@ func (e *env) noLeak(h *lab.Host, from lab.Moment) {
 	for i := range leaks[:min(len(leaks), 5)] {
 		e.fault("leak %d of %d: packet %d, entered as %d: %s", i+1, len(leaks), leaks[i].At, leaks[i].Entered, &leaks[i].Packet)
 	}
-	e.recorded()
+	e.lab.Packets.Complete(e.t)
 }
 
 // noSYNWhileLocked checks that no SYN of a host, to any address, left to the internet if

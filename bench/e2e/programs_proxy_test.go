@@ -55,21 +55,21 @@ func obfs4(p *programs) (func() error, error) {
 	r, err := p.run(p.lab.Inet.Namespace, env("obfs4s", "TOR_PT_SERVER_TRANSPORTS=obfs4", "TOR_PT_SERVER_BINDADDR=obfs4-"+at,
 		fmt.Sprint("TOR_PT_ORPORT=127.0.0.1:", portWeb)), "obfs4proxy")
 	if err == nil {
-		err = r.says("SMETHODS DONE", patience)
+		err = says(r, "SMETHODS DONE", patience)
 	}
 	if err != nil {
 		return nil, err
 	}
-	_, cert, _ := strings.Cut(r.said.String(), "ARGS:")
+	_, cert, _ := strings.Cut(r.Log.String(), "ARGS:")
 	cert, _, _ = strings.Cut(cert, ",")
 	r, err = p.run(p.host.Namespace, env("obfs4c", "TOR_PT_CLIENT_TRANSPORTS=obfs4"), "obfs4proxy")
 	if err == nil {
-		err = r.says("CMETHODS DONE", patience)
+		err = says(r, "CMETHODS DONE", patience)
 	}
 	if err != nil {
 		return nil, err
 	}
-	_, local, _ := strings.Cut(r.said.String(), "CMETHOD obfs4 socks5 ")
+	_, local, _ := strings.Cut(r.Log.String(), "CMETHOD obfs4 socks5 ")
 	local, _, _ = strings.Cut(local, "\n")
 	// The bridge's certificate is passed in the proxy's user and password fields.
 	return func() error {

@@ -5,7 +5,6 @@ package e2e_test
 import (
 	endian "encoding/binary"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -64,12 +63,7 @@ func (p *programs) ping(through session, c net.Conn) *pinger {
 // pingIn sends pings inside the network of a tunnel.
 func (p *programs) pingIn(through session, net int) (*pinger, error) {
 	at := netip.AddrPortFrom(tunnelled(net, 1), portPing)
-	u, err := p.lab.Inet.ListenUDP(at)
-	if err != nil {
-		return nil, err
-	}
-	p.lab.OnClose(func() { u.Close() })
-	go lab.EchoUDP(u)
+	lab.ServeUDP(p.t, p.lab.Inet, at)
 	c, err := dial(p.host, "udp", at)
 	if err != nil {
 		return nil, err
@@ -80,12 +74,7 @@ func (p *programs) pingIn(through session, net int) (*pinger, error) {
 // pingBySOCKS sends pings in a connection through a SOCKS proxy on the host.
 func (p *programs) pingBySOCKS(through session, local uint16) (*pinger, error) {
 	at := netip.AddrPortFrom(besideAddrs[0], portPing)
-	l, err := p.lab.Inet.ListenTCP(at)
-	if err != nil {
-		return nil, err
-	}
-	p.lab.OnClose(func() { l.Close() })
-	go lab.Accept(l, func(c net.Conn) { io.Copy(c, c) })
+	lab.Serve(p.t, p.lab.Inet, at, lab.Echo)
 	socks, err := xproxy.SOCKS5("tcp", fmt.Sprint("127.0.0.1:", local), nil, hostDialer{p.host})
 	if err != nil {
 		return nil, err
@@ -180,7 +169,7 @@ func (p *programs) sessionsUp() []*pinger {
 			p.t.Fatalf("%s: %v", sessions[i].vpn, err)
 		}
 		all.Go(func() {
-			var r *running
+			var r *lab.Process
 			if r, errs[i] = up(); errs[i] == nil {
 				errs[i] = p.reaches(r, n)
 			}

@@ -99,13 +99,9 @@ func syslog(p *programs) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := p.lab.Inet.ListenTCP(at)
-	if err != nil {
-		return nil, err
-	}
-	p.lab.OnClose(func() { u.Close(); l.Close() })
+	p.lab.OnClose(func() { u.Close() })
 	go io.Copy(&got, u)
-	go lab.Accept(l, func(c net.Conn) { io.Copy(&got, c) })
+	lab.Serve(p.t, p.lab.Inet, at, func(c net.Conn) { io.Copy(&got, c) })
 	return func() error {
 		name := fmt.Sprint("a", time.Now().UnixNano())
 		for _, by := range []string{"udp", "tcp"} {

@@ -8,17 +8,14 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/cgi"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -81,10 +78,7 @@ const (
 // newPrograms makes a lab with a torrent client's peers and a web server.
 func newPrograms(t *testing.T, s scenario, wall bool) *programs {
 	t.Helper()
-	need(t)
-	if why := lab.Needs(programNames...); why != "" {
-		t.Skip(why)
-	}
+	lab.Need(t, programNames...)
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		t.Skip("needs /dev/net/tun for the tunnels")
 	}
@@ -146,28 +140,15 @@ func (p *programs) write(name, text string) string {
 func (p *programs) peers() {
 	for _, a := range torrentPeers {
 		at := netip.AddrPortFrom(a, lab.PortTorrent)
-		l, err := p.lab.Inet.ListenTCP(at)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		u, err := p.lab.Inet.ListenUDP(at)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		p.lab.OnClose(func() { l.Close(); u.Close() })
-		go lab.Accept(l, func(c net.Conn) { io.Copy(c, c) })
-		go lab.EchoUDP(u)
+		lab.Serve(p.t, p.lab.Inet, at, lab.Echo)
+		lab.ServeUDP(p.t, p.lab.Inet, at)
 	}
 }
 
 // web starts a server that serves files, returns the checksum of an upload, and serves
 // WebDAV and git.
 func (p *programs) web() {
-	l, err := p.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.Addr{}, portWeb))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	secure, err := p.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.Addr{}, portWebTLS))
+	secure, err := p.lab.Inet.ListenTCP(lab.Any(portWebTLS))
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -184,42 +165,23 @@ func (p *programs) web() {
 		Env: append(p.gitEnv(), "GIT_PROJECT_ROOT="+p.file("git"), "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=a"),
 	})
 	mux.Handle("/", http.FileServer(http.Dir(p.dir)))
-	s := &http.Server{Handler: mux}
-	go s.Serve(l)
+	lab.ServeHTTP(p.t, p.lab.Inet, lab.Any(portWeb), mux)
 	t := &http.Server{Handler: mux, TLSConfig: &tls.Config{Certificates: []tls.Certificate{p.cert.TLS}}}
 	go t.ServeTLS(secure, "", "")
-	p.lab.OnClose(func() { s.Close(); t.Close() })
-}
-
-// running is a program that runs until stop is called.
-type running struct {
-	name string
-	cmd  *exec.Cmd
-	said lab.Output
-	done chan struct{}
+	p.t.Cleanup(func() { t.Close() })
 }
 
 // run starts a program in a namespace with additional environment variables. The program
 // ends with the lab.
-func (p *programs) run(in *netns.Namespace, env []string, name string, args ...string) (*running, error) {
-	r := &running{name: name, cmd: in.Command(name, args...), done: make(chan struct{})}
-	r.cmd.Dir = p.dir
-	r.cmd.Env = append(os.Environ(), append([]string{"HOME=" + p.dir, "TERM=xterm", "LC_ALL=C.UTF-8"}, env...)...)
-	r.cmd.Stdout, r.cmd.Stderr = &r.said, &r.said
-	r.cmd.WaitDelay = time.Second // its children may keep its output open
-	if err := r.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() {
-		r.cmd.Wait()
-		close(r.done)
-	}()
-	p.lab.OnClose(r.stop)
-	return r, nil
+func (p *programs) run(in *netns.Namespace, env []string, name string, args ...string) (*lab.Process, error) {
+	cmd := in.Command(name, args...)
+	cmd.Dir = p.dir
+	cmd.Env = append(os.Environ(), append([]string{"HOME=" + p.dir, "TERM=xterm", "LC_ALL=C.UTF-8"}, env...)...)
+	return p.lab.Start(cmd)
 }
 
 // serve starts a server on the internet side.
-func (p *programs) serve(name string, args ...string) (*running, error) {
+func (p *programs) serve(name string, args ...string) (*lab.Process, error) {
 	return p.run(p.lab.Inet.Namespace, nil, name, args...)
 }
 
@@ -233,40 +195,13 @@ func (p *programs) serveAt(port uint16, name string, args ...string) error {
 }
 
 // listens waits until a program accepts connections.
-func (p *programs) listens(in *netns.Namespace, at netip.AddrPort, r *running) error {
-	return r.wait(fmt.Sprint("a connection to ", at), patience, func() bool { return in.Connects(at, time.Second) })
+func (p *programs) listens(in *netns.Namespace, at netip.AddrPort, r *lab.Process) error {
+	return r.Until(fmt.Sprint("a connection to ", at), patience, func() bool { return in.Connects(at, time.Second) })
 }
 
-// says waits until the program has printed a text.
-func (r *running) says(text string, patience time.Duration) error {
-	return r.wait(text, patience, func() bool { return strings.Contains(r.said.String(), text) })
-}
-
-func (r *running) wait(what string, patience time.Duration, cond func() bool) error {
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		if cond() {
-			return nil
-		}
-		select {
-		case <-r.done:
-			return fmt.Errorf("%s ended before %s: %s", r.name, what, tail(r.said.String(), 10))
-		default:
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("%s: did not come: %s: %s", r.name, what, tail(r.said.String(), 10))
-		}
-	}
-}
-
-// stop ends the program, by force if it takes long.
-func (r *running) stop() {
-	r.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-r.done:
-	case <-time.After(5 * time.Second):
-		r.cmd.Process.Kill()
-		<-r.done
-	}
+// says waits until a program has printed a text.
+func says(r *lab.Process, text string, patience time.Duration) error {
+	return r.Until(text, patience, func() bool { return strings.Contains(r.Log.String(), text) })
 }
 
 // shell runs a script on the host and returns its output. The script ends at the first
@@ -278,7 +213,7 @@ func (p *programs) shell(script string, args ...any) (string, error) {
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, tail(string(out), 6))
+		return "", fmt.Errorf("%w: %s", err, lab.Tail(string(out), 6))
 	}
 	return string(out), nil
 }
@@ -425,7 +360,7 @@ func TestPrograms(t *testing.T) {
 	t.Run("wrong wall", func(t *testing.T) {
 		t.Parallel()
 		p := newPrograms(t, scenario{main: map[string]string{"timelock": "120"}}, true)
-		p.cfg.BitTorrent = map[string]string{"mode": "block", "lock": "strict"}
+		p.cfg.Protocols["bittorrent"] = map[string]string{"mode": "block", "lock": "strict"}
 		all := p.ready(pastimes())
 		p.lockIt()
 		// A strict lock leaves UDP alone. So the test drops UDP itself.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/p2pwall/p2pwall/bench/lab"
 	"github.com/p2pwall/p2pwall/bench/netns"
 )
 
@@ -264,7 +265,7 @@ func syncthing(scheme string, port int) func(p *programs) (func() error, error) 
 				return nil, err
 			}
 		}
-		run := func(in *netns.Namespace, i int, listen, other string) (*running, error) {
+		run := func(in *netns.Namespace, i int, listen, other string) (*lab.Process, error) {
 			p.write(fmt.Sprint(scheme, i, "/config.xml"), fmt.Sprintf(`<configuration version="35">
 <folder id="x" path="%[1]s/x" type="sendreceive" rescanIntervalS="1" fsWatcherEnabled="false"><device id="%[2]s"/><device id="%[3]s"/></folder>
 <device id="%[2]s"><address>dynamic</address></device>
@@ -284,14 +285,14 @@ func syncthing(scheme string, port int) func(p *programs) (func() error, error) 
 			if err != nil {
 				return err
 			}
-			defer r.stop()
+			defer r.Stop()
 			name, content := fmt.Sprint("x/", time.Now().UnixNano()), noise(300_000)
 			for from := range ids {
 				file := fmt.Sprint(name, from)
 				if err := os.WriteFile(home(from)+"/"+file, content, 0o644); err != nil {
 					return err
 				}
-				err := r.wait(fmt.Sprint("the file of ", from), p.patience, func() bool {
+				err := r.Until(fmt.Sprint("the file of ", from), p.patience, func() bool {
 					got, _ := os.ReadFile(home(1-from) + "/" + file)
 					return bytes.Equal(got, content)
 				})

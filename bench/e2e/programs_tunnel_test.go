@@ -29,7 +29,7 @@ type tunnel struct {
 	name string
 	// begin starts the server, and up starts the client. The host then reaches the server
 	// at tunnelled(net, 1).
-	begin func(p *programs, net int) (up func() (*running, error), err error)
+	begin func(p *programs, net int) (up func() (*lab.Process, error), err error)
 }
 
 // tunnelled is an address in a tunnel's network. who is 1 for the server and 2 for the
@@ -71,7 +71,7 @@ var tunnels = func() []pastime {
 				if err != nil {
 					return err
 				}
-				defer r.stop()
+				defer r.Stop()
 				if err := p.reaches(r, i); err != nil {
 					return err
 				}
@@ -83,9 +83,9 @@ var tunnels = func() []pastime {
 }()
 
 // reaches waits until the host reaches the server through a tunnel.
-func (p *programs) reaches(r *running, net int) error {
+func (p *programs) reaches(r *lab.Process, net int) error {
 	web := netip.AddrPortFrom(tunnelled(net, 1), portWeb)
-	return r.wait("a connection through the tunnel", p.patience, func() bool { return p.host.Connects(web, time.Second) })
+	return r.Until("a connection through the tunnel", p.patience, func() bool { return p.host.Connects(web, time.Second) })
 }
 
 // secured is a way to secure OpenVPN. It determines what the packets look like.
@@ -98,8 +98,8 @@ const (
 )
 
 // openVPN is a tunnel over a transport at a port.
-func openVPN(proto string, port int, by secured) func(*programs, int) (func() (*running, error), error) {
-	return func(p *programs, net int) (func() (*running, error), error) {
+func openVPN(proto string, port int, by secured) func(*programs, int) (func() (*lab.Process, error), error) {
+	return func(p *programs, net int) (func() (*lab.Process, error), error) {
 		at := server
 		if strings.HasSuffix(proto, "6") {
 			at = server6
@@ -133,7 +133,7 @@ func openVPN(proto string, port int, by secured) func(*programs, int) (func() (*
 		// up does not wait for the server: with a static key it is ready only when a
 		// client comes.
 		_, err := p.serve("openvpn", append(serving, "--proto", server)...)
-		return func() (*running, error) {
+		return func() (*lab.Process, error) {
 			return p.run(p.host.Namespace, nil, "openvpn", append(using, "--proto", client)...)
 		}, err
 	}
@@ -142,8 +142,8 @@ func openVPN(proto string, port int, by secured) func(*programs, int) (func() (*
 // wireGuard is a server at a port and a client that uses it at an address. wireguard-go
 // gets its keys through a socket in /run. Each gets its own /run, because the sockets may
 // have the same name.
-func wireGuard(port uint16, at netip.AddrPort) func(*programs, int) (func() (*running, error), error) {
-	return func(p *programs, net int) (func() (*running, error), error) {
+func wireGuard(port uint16, at netip.AddrPort) func(*programs, int) (func() (*lab.Process, error), error) {
+	return func(p *programs, net int) (func() (*lab.Process, error), error) {
 		theirs, err := ecdh.X25519().GenerateKey(rand.Reader)
 		if err != nil {
 			return nil, err
@@ -153,7 +153,7 @@ func wireGuard(port uint16, at netip.AddrPort) func(*programs, int) (func() (*ru
 			return nil, err
 		}
 		text := base64.StdEncoding.EncodeToString
-		end := func(in *netns.Namespace, who int, key *ecdh.PrivateKey, peer *ecdh.PublicKey, more, of string) (*running, error) {
+		end := func(in *netns.Namespace, who int, key *ecdh.PrivateKey, peer *ecdh.PublicKey, more, of string) (*lab.Process, error) {
 			name := fmt.Sprintf("wg%d.%d", net, who)
 			conf := p.write(name, fmt.Sprintf("[Interface]\nPrivateKey = %s\n%s\n[Peer]\nPublicKey = %s\nAllowedIPs = 10.8.%d.0/24\n%s\n",
 				text(key.Bytes()), more, text(peer.Bytes()), net, of))
@@ -169,7 +169,7 @@ wait $p || wait $p || :`, name, conf, tunnelled(net, who))
 			return p.run(in, []string{"LOG_LEVEL=error"}, "sh", "-ec", script)
 		}
 		_, err = end(p.lab.Inet.Namespace, 1, theirs, ours.PublicKey(), fmt.Sprint("ListenPort = ", port), "")
-		return func() (*running, error) {
+		return func() (*lab.Process, error) {
 			return end(p.host.Namespace, 2, ours, theirs.PublicKey(), "", fmt.Sprint("Endpoint = ", at))
 		}, err
 	}
@@ -177,7 +177,7 @@ wait $p || wait $p || :`, name, conf, tunnelled(net, who))
 
 // warp is WireGuard as Cloudflare uses it: the three reserved bytes, 0 in plain
 // WireGuard, identify the client.
-func warp(p *programs, net int) (func() (*running, error), error) {
+func warp(p *programs, net int) (func() (*lab.Process, error), error) {
 	const port = 2410
 	local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	outside, inside := netip.AddrPortFrom(besideAddrs[0], 2409), netip.AddrPortFrom(local, 2411)
@@ -231,7 +231,7 @@ func (p *programs) reserved(on *lab.Host, at, to netip.AddrPort, there, back [3]
 }
 
 // fastd is a small VPN over UDP.
-func fastd(p *programs, net int) (func() (*running, error), error) {
+func fastd(p *programs, net int) (func() (*lab.Process, error), error) {
 	var secret, public [2]string
 	for i := range secret {
 		out, err := exec.Command("fastd", "--generate-key", "--machine-readable").Output()
@@ -246,7 +246,7 @@ func fastd(p *programs, net int) (func() (*running, error), error) {
 		}
 		public[i] = strings.TrimSpace(string(out))
 	}
-	end := func(in *netns.Namespace, i int, more, remote string) (*running, error) {
+	end := func(in *netns.Namespace, i int, more, remote string) (*lab.Process, error) {
 		conf := p.write(fmt.Sprintf("fastd%d", i), fmt.Sprintf(`%s method "salsa2012+umac"; mode tap; interface "fastd"; mtu 1400; secret "%s";
 on up "ip addr add %s/24 dev fastd; ip link set fastd up";
 peer "a" { key "%s"; %s }
@@ -254,13 +254,13 @@ peer "a" { key "%s"; %s }
 		return p.run(in, nil, "fastd", "-c", conf)
 	}
 	_, err := end(p.lab.Inet.Namespace, 0, "bind "+server+":10000;", "")
-	return func() (*running, error) {
+	return func() (*lab.Process, error) {
 		return end(p.host.Namespace, 1, "", "remote "+server+":10000;")
 	}, err
 }
 
 // tinc uses TCP and UDP.
-func tinc(p *programs, net int) (func() (*running, error), error) {
+func tinc(p *programs, net int) (func() (*lab.Process, error), error) {
 	var public [2]string
 	names := [2]string{"a", "b"}
 	dirs := [2]string{"tinc-a/", "tinc-b/"}
@@ -292,9 +292,9 @@ func tinc(p *programs, net int) (func() (*running, error), error) {
 			p.write(dirs[i]+"hosts/"+other, host)
 		}
 	}
-	end := func(in *netns.Namespace, i int) (*running, error) {
+	end := func(in *netns.Namespace, i int) (*lab.Process, error) {
 		return p.run(in, nil, "tincd", "-D", "-c", p.file(dirs[i]), "--pidfile="+p.file(names[i]+".pid"))
 	}
 	_, err := end(p.lab.Inet.Namespace, 0)
-	return func() (*running, error) { return end(p.host.Namespace, 1) }, err
+	return func() (*lab.Process, error) { return end(p.host.Namespace, 1) }, err
 }

@@ -341,7 +341,7 @@ func (e *env) noSession(h *lab.Host, o lab.Observations) {
 		e.fault("%d of %d left after the first ping (%d): packet %d, entered as %d: %s",
 			i+1, len(left), first, left[i].At, left[i].Entered, &left[i].Packet)
 	}
-	e.recorded()
+	e.lab.Packets.Complete(e.t)
 	if e.wall != nil {
 		s, err := e.wall.Client(h)
 		e.must(err == nil && s.Locked, "not locked: %+v, %v", s, err)

@@ -56,18 +56,7 @@ func sessionBefore(e *env) {
 // session opens a connection without any known protocol to an echo server.
 func (e *env) session(h *lab.Host, to netip.AddrPort) net.Conn {
 	e.t.Helper()
-	l, err := e.lab.Inet.ListenTCP(to)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	e.t.Cleanup(func() { l.Close() })
-	go func() {
-		c, err := l.Accept()
-		if err == nil {
-			_, _ = io.Copy(c, c)
-			c.Close()
-		}
-	}()
+	lab.Serve(e.t, e.lab.Inet, to, lab.Echo)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, to)

@@ -64,14 +64,10 @@ func (e *env) lasting(h *lab.Host, from int, all []talk) (judge func()) {
 	done := make(chan struct{}, len(all))
 	var said atomic.Int64
 	for i, k := range all {
-		l, err := e.lab.Inet.ListenTCP(netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(from + i)}), k.port))
-		if err != nil {
-			e.t.Fatal(err)
-		}
-		e.t.Cleanup(func() { l.Close() })
-		go lab.Accept(l, func(c net.Conn) { io.Copy(c, c) })
+		at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(from + i)}), k.port)
+		lab.Serve(e.t, e.lab.Inet, at, lab.Echo)
 		dialing, stop := context.WithTimeout(ctx, patience)
-		c, err := h.Dial(dialing, "tcp", netip.AddrPort{}, l.Addr().(*net.TCPAddr).AddrPort())
+		c, err := h.Dial(dialing, "tcp", netip.AddrPort{}, at)
 		stop()
 		if err != nil {
 			e.t.Fatal(err)
@@ -158,7 +154,7 @@ func standing(client func(*lab.Host, lab.OpenConfig) player, port uint16, outage
 		judgeHost()
 		judgeOther()
 		stop()
-		e.recorded()
+		e.lab.Packets.Complete(e.t)
 	}
 }
 
@@ -170,12 +166,7 @@ func newMLDonkey(h *lab.Host, c lab.OpenConfig) player { return lab.NewMLDonkey(
 // host connect again. Connections that show another protocol continue.
 func aSign(e *env) {
 	h := e.lab.Clients[0]
-	l, err := h.ListenTCP(netip.AddrPortFrom(netip.Addr{}, 1214))
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	defer l.Close()
-	go lab.Accept(l, func(net.Conn) {})
+	lab.Serve(e.t, h, lab.Any(1214), func(net.Conn) {})
 	judge := e.lasting(h, 100, shownTalks())
 	// Two unknown connections. They connect again when they are ended.
 	var ended [2]atomic.Int32
@@ -183,12 +174,7 @@ func aSign(e *env) {
 	defer cancel()
 	for i := range ended {
 		to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(180 + i)}), uint16(8388+i))
-		l, err := e.lab.Inet.ListenTCP(to)
-		if err != nil {
-			e.t.Fatal(err)
-		}
-		defer l.Close()
-		go lab.Accept(l, func(c net.Conn) { io.Copy(c, c) })
+		lab.Serve(e.t, e.lab.Inet, to, lab.Echo)
 		go func() {
 			for ; ctx.Err() == nil; ended[i].Add(1) {
 				c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, to)

@@ -221,14 +221,14 @@ func secondInstance(e *env) {
 // TestNoPrivileges starts the program as nobody.
 func TestNoPrivileges(t *testing.T) {
 	t.Parallel()
-	need(t)
+	lab.Need(t, "iptables|nft")
 	l, err := lab.New(lab.Config{NoRecord: true, NoServers: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
 	dir := t.TempDir()
-	cfg := lab.WallConfig{Bin: binary(t), Dir: dir}
+	cfg := lab.WallConfig{Bin: lab.Program(t), Dir: dir}
 	file := filepath.Join(dir, "p2pwall.conf")
 	if err := os.WriteFile(file, []byte(cfg.UCI()), 0o644); err != nil {
 		t.Fatal(err)

@@ -22,9 +22,7 @@ import (
 // the client is found and then answers with an error at first. The client and the traffic
 // cut are in the history, also after a restart. No started process remains at the end.
 func TestTold(t *testing.T) {
-	if why := lab.Needs("iptables|nft", "curl|wget"); why != "" {
-		t.Skip(why)
-	}
+	lab.Need(t, "iptables|nft", "curl|wget")
 	t.Parallel()
 	e := newEnv(t, scenario{main: map[string]string{"timelock": "2"}, late: true}, true)
 	h := e.lab.Clients[0]
@@ -43,11 +41,7 @@ func TestTold(t *testing.T) {
 	var mu sync.Mutex
 	var got []string
 	tries := 0
-	l, err := e.lab.Router.ListenTCP(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	lab.ServeHTTP(t, e.lab.Router, at, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		mu.Lock()
 		defer mu.Unlock()
@@ -56,9 +50,7 @@ func TestTold(t *testing.T) {
 			return
 		}
 		got = append(got, r.Header.Get("Authorization")+" "+string(body))
-	})}
-	go server.Serve(l)
-	defer server.Close()
+	}))
 	told := func() []string {
 		mu.Lock()
 		defer mu.Unlock()

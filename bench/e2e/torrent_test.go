@@ -5,7 +5,6 @@ package e2e_test
 import (
 	"context"
 	"io"
-	"net"
 	"net/netip"
 	"time"
 
@@ -103,18 +102,8 @@ func (e *env) cutOff(h *lab.Host, c *lab.Torrent, d time.Duration) {
 func (e *env) connectsUnknown(h *lab.Host) {
 	e.t.Helper()
 	to := netip.AddrPortFrom(netip.MustParseAddr("192.0.2.110"), 7777)
-	l, err := e.lab.Inet.ListenTCP(to)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	defer l.Close()
-	go lab.Accept(l, func(c net.Conn) { io.Copy(c, c) })
-	u, err := e.lab.Inet.ListenUDP(to)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	defer u.Close()
-	go lab.EchoUDP(u)
+	lab.Serve(e.t, e.lab.Inet, to, lab.Echo)
+	lab.ServeUDP(e.t, e.lab.Inet, to)
 	for _, network := range []string{"tcp", "udp"} {
 		c, err := h.Dial(context.Background(), network, netip.AddrPort{}, to)
 		if err != nil {

@@ -66,7 +66,7 @@ func (c *client) run(ctx context.Context) error {
 	}
 	var all sync.WaitGroup
 	all.Go(func() { c.answerUDP(u) })
-	all.Go(func() { c.answerTCP(l) })
+	all.Go(func() { lab.Accept(l, c.answerTCP) })
 	for _, p := range c.peers {
 		all.Go(func() { c.download(ctx, p) })
 	}
@@ -119,20 +119,11 @@ func (c *client) answerUDP(u *net.UDPConn) {
 	}
 }
 
-func (c *client) answerTCP(l net.Listener) {
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer conn.Close()
-			line, _ := bufio.NewReader(conn).ReadString('\n')
-			if strings.HasPrefix(line, "GNUTELLA CONNECT") {
-				fmt.Fprint(conn, "GNUTELLA/0.6 503 Full\r\n\r\n")
-				c.asked.Add(1)
-			}
-		}()
+func (c *client) answerTCP(conn net.Conn) {
+	line, _ := bufio.NewReader(conn).ReadString('\n')
+	if strings.HasPrefix(line, "GNUTELLA CONNECT") {
+		fmt.Fprint(conn, "GNUTELLA/0.6 503 Full\r\n\r\n")
+		c.asked.Add(1)
 	}
 }
 
@@ -213,15 +204,7 @@ func peer(h *lab.Host, at netip.AddrPort) (stop func(), err error) {
 	}
 	other := &client{host: h}
 	go other.answerUDP(u)
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go serve(conn)
-		}
-	}()
+	go lab.Accept(l, serve)
 	return func() {
 		u.Close()
 		l.Close()
@@ -229,7 +212,6 @@ func peer(h *lab.Host, at netip.AddrPort) (stop func(), err error) {
 }
 
 func serve(conn net.Conn) {
-	defer conn.Close()
 	r := bufio.NewReader(conn)
 	if b, err := r.Peek(16); err == nil && string(b) == "GNUTELLA CONNECT" {
 		fmt.Fprint(conn, "GNUTELLA/0.6 200 OK\r\nX-Ultrapeer: True\r\n\r\n")

@@ -3,8 +3,6 @@
 package gnutella
 
 import (
-	"context"
-	"fmt"
 	"net/netip"
 	"os"
 	"testing"
@@ -19,7 +17,6 @@ const (
 	grace    = 2 * time.Second
 	findTime = 10 * time.Second
 	timelock = 10 * time.Second
-	patience = 60 * time.Second
 )
 
 // situations are the two networks, and a client that ran before the wall.
@@ -34,65 +31,26 @@ var situations = []struct {
 
 // env is a client with its peers.
 type env struct {
-	t      *testing.T
-	lab    *lab.Lab
+	*lab.Trial
 	client *client
 	stop   func()
 }
 
 func newEnv(t *testing.T, g2 bool) *env {
 	t.Parallel()
-	if why := lab.Needs("iptables", "ip6tables"); why != "" {
-		t.Skip(why)
-	}
-	l, err := lab.New(lab.Config{NoServers: true, NoOffload: true, NAT: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := l.Firewall(); err != nil {
-		t.Fatal(err)
-	}
-	e := &env{t: t, lab: l, client: &client{host: l.Clients[0], g2: g2}}
+	e := &env{Trial: lab.NewTrial(t, "gnutella", timelock, lab.Config{NoServers: true, NAT: true})}
+	e.client = &client{host: e.Host, g2: g2}
 	for _, a := range []string{"198.51.100.7", "203.0.113.7", "192.0.2.7"} {
 		at := netip.AddrPortFrom(netip.MustParseAddr(a), port)
-		stop, err := peer(l.Inet, at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.OnClose(stop)
+		stop, err := peer(e.Lab.Inet, at)
+		e.OK(err)
+		e.Lab.OnClose(stop)
 		e.client.peers = append(e.client.peers, at)
 	}
 	return e
 }
 
-func (e *env) start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- e.client.run(ctx) }()
-	e.stop = func() {
-		cancel()
-		if err := <-done; err != nil {
-			e.t.Error(err)
-		}
-	}
-	e.lab.OnClose(cancel)
-}
-
-func (e *env) until(what string, limit time.Duration, cond func() bool) bool {
-	e.t.Helper()
-	for end := time.Now().Add(limit); !cond(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(end) {
-			e.t.Errorf("did not come within %v: %s", limit, what)
-			return false
-		}
-	}
-	return true
-}
+func (e *env) start() { e.stop = lab.Background(e.T, e.client.run) }
 
 // TestWithoutWall shows that every situation can fail.
 func TestWithoutWall(t *testing.T) {
@@ -100,7 +58,7 @@ func TestWithoutWall(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			e := newEnv(t, s.g2)
 			e.start()
-			e.until("the file", patience, func() bool { return e.client.got.Load() > fileSize/4 && e.client.sessions.Load() > 2 })
+			e.Until("the file", func() bool { return e.client.got.Load() > fileSize/4 && e.client.sessions.Load() > 2 })
 		})
 	}
 }
@@ -113,27 +71,20 @@ func TestWall(t *testing.T) {
 			e := newEnv(t, s.g2)
 			if s.running {
 				e.start()
-				e.until("some of the file", patience, func() bool { return e.client.got.Load() > 1<<20 })
+				e.Until("some of the file", func() bool { return e.client.got.Load() > 1<<20 })
 			}
-			w := e.wall()
+			e.StartWall(lab.WallConfig{})
 			begin := time.Now()
 			if !s.running {
 				e.start()
 			}
-			locked := func() bool {
-				c, err := w.Client(e.client.host)
-				return err == nil && c.Locked && c.Protocol == "gnutella"
-			}
-			if e.until("the lock", findTime, locked) {
-				c, _ := w.Client(e.client.host)
-				t.Logf("found after %.1f s by %s, %s: %q", time.Since(begin).Seconds(), c.Proof, c.Reason, c.Program)
-			}
+			e.Found(begin, findTime, true)
 			time.Sleep(time.Until(begin.Add(grace)))
 			had, sessions := e.client.got.Load(), e.client.sessions.Load()
-			e.held(locked, timelock)
+			e.Held(time.Now(), timelock, true, nil)
 			e.client.quiet.Store(true)
 			before := e.client.asked.Load()
-			e.held(locked, 3*timelock)
+			e.Held(time.Now(), 3*timelock, true, nil)
 			if n := e.client.got.Load() - had; n > 0 {
 				t.Errorf("%d bytes of the file after %v", n, grace)
 			}
@@ -144,49 +95,7 @@ func TestWall(t *testing.T) {
 				t.Error("it was not asked any more")
 			}
 			e.stop()
-			stopped := time.Now()
-			if e.until("the release", timelock+5*time.Second, func() bool { return !locked() }) {
-				t.Logf("released after %.1f s", time.Since(stopped).Seconds())
-			}
+			e.Released(time.Now())
 		})
 	}
-}
-
-// held checks that the lock holds for a time.
-func (e *env) held(locked func() bool, d time.Duration) {
-	e.t.Helper()
-	polls, gaps := 0, 0
-	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
-		if polls++; !locked() {
-			gaps++
-		}
-	}
-	if gaps > 0 {
-		e.t.Errorf("the lock was off %d times of %d", gaps, polls)
-	}
-}
-
-func (e *env) wall() *lab.Wall {
-	e.t.Helper()
-	bin, err := lab.TestedWall()
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp("", "wall-")
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	e.t.Cleanup(func() { os.RemoveAll(dir) })
-	w, err := e.lab.StartWall(lab.WallConfig{
-		Bin: bin, Dir: dir, Main: map[string]string{"timelock": fmt.Sprint(int(timelock.Seconds()))},
-	})
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	e.t.Cleanup(func() {
-		if e.t.Failed() {
-			e.t.Logf("log of the wall:\n%s", w.LogText())
-		}
-	})
-	return w
 }

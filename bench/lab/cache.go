@@ -5,7 +5,9 @@ package lab
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,4 +36,39 @@ func Cache(name string) (dir string, unlock func(), err error) {
 		}
 	}
 	return dir, func() { f.Close() }, nil
+}
+
+// Once makes a folder unless it exists. make gets a folder with another name, which gets
+// the right one if make succeeds: so the folder is always complete.
+func Once(dir string, make func(part string) error) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	part := dir + ".part"
+	if err := os.RemoveAll(part); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(part, 0o755); err != nil {
+		return err
+	}
+	if err := make(part); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Base(dir), err)
+	}
+	return os.Rename(part, dir)
+}
+
+// DebianMirror returns this machine's source of Debian's main suite: address and suite.
+func DebianMirror() (uri, suite string, err error) {
+	out, err := exec.Command("apt-get", "indextargets", "--format",
+		"$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN) $(LABEL)", "Identifier: Packages").Output()
+	if err != nil {
+		return "", "", fmt.Errorf("apt-get indextargets: %w", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		if len(f) == 5 && f[2] == "main" && f[3] == "Debian" && f[4] == "Debian" && !strings.Contains(f[1], "-") {
+			return f[0], f[1], nil
+		}
+	}
+	return "", "", fmt.Errorf("no source of Debian's main suite: run apt-get update, see /etc/apt")
 }

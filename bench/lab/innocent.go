@@ -183,13 +183,18 @@ func (in *Innocent) dial(ctx context.Context, network string, a netip.Addr, port
 	return c, nil
 }
 
-// ask sends one datagram and waits for one answer.
+// ask does so on a new socket.
 func (in *Innocent) ask(ctx context.Context, a netip.Addr, port uint16, b []byte) ([]byte, error) {
 	c, err := in.dial(ctx, "udp", a, port)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
+	return Ask(c, b)
+}
+
+// Ask sends one datagram and waits for one answer.
+func Ask(c net.Conn, b []byte) ([]byte, error) {
 	if _, err := c.Write(b); err != nil {
 		return nil, err
 	}

@@ -24,22 +24,8 @@ func TestMain(m *testing.M) {
 
 func newLab(t *testing.T, cfg lab.Config) *lab.Lab {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root for network namespaces")
-	}
-	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("needs the program ip (iproute2)")
-	}
-	l, err := lab.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return l
+	lab.Need(t)
+	return lab.ForTest(t, cfg)
 }
 
 // until waits for a condition. The time limit only ends a run that hangs.
@@ -52,25 +38,6 @@ func until(t *testing.T, what string, cond func() bool) {
 	}
 }
 
-func start(t *testing.T, run func(context.Context) error) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- run(ctx) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}
-	t.Cleanup(stop)
-	return stop
-}
-
 // TestOpen shows that every client reaches the lab's internet when there is no wall. So
 // if the end-to-end tests see no traffic, the wall is the cause.
 func TestOpen(t *testing.T) {
@@ -78,7 +45,7 @@ func TestOpen(t *testing.T) {
 		t.Parallel()
 		l := newLab(t, lab.Config{})
 		k := lab.NewKazaa(l.Clients[0], lab.KazaaConfig{Peers: l.Peers, Speed: 10, Mode: 1})
-		start(t, k.Run)
+		lab.Background(t, k.Run)
 		until(t, "a session with a search", func() bool { return k.Seen().Searches > 0 })
 		o := k.Seen()
 		if len(o.PongsFrom) == 0 || o.Sessions == 0 || o.Open == 0 {
@@ -101,7 +68,7 @@ func TestOpen(t *testing.T) {
 			dead = append(dead, netip.AddrPortFrom(p.Addr(), 9))
 		}
 		k := lab.NewKazaa(l.Clients[0], lab.KazaaConfig{Peers: dead, Speed: 100})
-		start(t, k.Run)
+		lab.Background(t, k.Run)
 		until(t, "mode 3", func() bool { return k.Seen().Mode == 3 && k.Seen().Attempts > 5 })
 		if o := k.Seen(); o.Sessions != 0 || o.Pings == 0 || o.Refused == 0 {
 			t.Errorf("%+v", o)
@@ -111,7 +78,7 @@ func TestOpen(t *testing.T) {
 		t.Parallel()
 		l := newLab(t, lab.Config{})
 		k := lab.NewKazaa(l.Clients[0], lab.KazaaConfig{Peers: l.Peers, Speed: 10, Mode: 3, Network: "fileshare"})
-		start(t, k.Run)
+		lab.Background(t, k.Run)
 		c, err := l.Router.ListenUDP(netip.MustParseAddrPort("192.168.1.1:1214"))
 		if err != nil {
 			t.Fatal(err)
@@ -134,7 +101,7 @@ func TestOpen(t *testing.T) {
 		t.Parallel()
 		l := newLab(t, lab.Config{})
 		g := lab.NewGiFT(l.Clients[0], lab.OpenConfig{Peers: l.Peers, Speed: 5})
-		start(t, g.Run)
+		lab.Background(t, g.Run)
 		until(t, "searches", func() bool { return g.Seen().Searches == 5 })
 		o := g.Seen()
 		if o.Pings != 10 || o.Sessions != 5 || len(o.PongsFrom) != 10 {
@@ -164,14 +131,14 @@ func TestOpen(t *testing.T) {
 		l := newLab(t, lab.Config{})
 		dead := []netip.AddrPort{netip.MustParseAddrPort("198.51.100.5:9")}
 		g := lab.NewGiFT(l.Clients[0], lab.OpenConfig{Peers: dead})
-		start(t, g.Run)
+		lab.Background(t, g.Run)
 		until(t, "a storm", func() bool { return g.Seen().Attempts > 100 })
 	})
 	t.Run("mldonkey", func(t *testing.T) {
 		t.Parallel()
 		l := newLab(t, lab.Config{})
 		m := lab.NewMLDonkey(l.Clients[0], lab.OpenConfig{Peers: l.Peers, Speed: 100})
-		start(t, m.Run)
+		lab.Background(t, m.Run)
 		until(t, "searches", func() bool { return m.Seen().Searches >= 5 })
 		sent := l.Packets.All(func(p *lab.Packet) bool {
 			return !p.WAN && !p.Out && p.MAC == l.Clients[0].MAC && (p.IsSYN() || p.Proto == lab.UDP) && l.IsPeer(p.Dst.Addr())
@@ -186,9 +153,9 @@ func TestOpen(t *testing.T) {
 		t.Parallel()
 		l := newLab(t, lab.Config{Clients: 2})
 		d := lab.NewTransfer(l.Clients[0], lab.TransferConfig{Speed: 100, Split: 20})
-		start(t, d.Run)
+		lab.Background(t, d.Run)
 		p := lab.NewTransfer(l.Clients[1], lab.TransferConfig{Gap: -1})
-		start(t, p.Run)
+		lab.Background(t, p.Run)
 		until(t, "a download", func() bool { return d.Seen().Transfers > 1 })
 		var s lab.Session
 		until(t, "the port", func() bool {
@@ -208,7 +175,7 @@ func TestInnocent(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, lab.Config{NoOffload: true})
 	in := lab.NewInnocent(l.Innocent, lab.InnocentConfig{IPv6: true, Browser: true})
-	stop := start(t, in.Run)
+	stop := lab.Background(t, in.Run)
 	time.Sleep(time.Second)
 	stop()
 	m, failed := in.Counts()
@@ -226,7 +193,7 @@ func TestInnocent(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad := lab.NewInnocent(l.Innocent, lab.InnocentConfig{Timeout: 50 * time.Millisecond})
-	stop = start(t, bad.Run)
+	stop = lab.Background(t, bad.Run)
 	until(t, "failures", func() bool { _, f := bad.Counts(); return f >= 7 })
 	stop()
 	if lost := l.Lost(l.Innocent); len(lost) == 0 {
@@ -243,7 +210,7 @@ func TestNAT(t *testing.T) {
 	}
 	l := newLab(t, lab.Config{NAT: true, Forward: 1214})
 	p := lab.NewTransfer(l.Clients[0], lab.TransferConfig{Speed: 100})
-	start(t, p.Run)
+	lab.Background(t, p.Run)
 	until(t, "a download", func() bool { return p.Seen().Transfers > 0 })
 	crossed := l.Crossings(l.Clients[0])
 	if len(crossed) == 0 || crossed[0].Src.Addr() != lab.WAN4 || crossed[0].Origin.Addr() != l.Clients[0].Addr4 {

@@ -46,12 +46,6 @@ func RunTests(m interface{ Run() int }, name string, parallel int) (code int) {
 	return code
 }
 
-// TestedWall returns the path of the program. It builds the program at most once.
-func TestedWall() (string, error) {
-	suite.once.Do(func() { suite.bin, suite.err = BuildWall(suite.dir) })
-	return suite.bin, suite.err
-}
-
 // Needs returns the reason why tests with labs cannot run here, or "". It checks for root
 // and for programs. "iptables|nft" means that either will do.
 func Needs(programs ...string) string {

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -52,15 +53,11 @@ func BuildWall(dir string) (string, error) {
 type WallConfig struct {
 	Bin string // path of the program
 	Dir string // for configuration, socket and state
-	// Main and FastTrack are options of the UCI sections. They override the lab's own: a
-	// short lock time, the lab's device, sockets and files in Dir.
+	// Main and Protocols are options of the UCI sections. They override the lab's own: a
+	// short lock time, the lab's device, sockets and files in Dir, and FastTrack blocked. A
+	// protocol that is not named keeps the program's default.
 	Main      map[string]string
-	FastTrack map[string]string
-	// BitTorrent are the options of the bittorrent section. With nil there is no such
-	// section, and the program uses its default.
-	BitTorrent map[string]string
-	// Others are the sections of other protocols, by name.
-	Others map[string]map[string]string
+	Protocols map[string]map[string]string
 	// More is the text of further sections.
 	More string
 	Args []string // more arguments for "run"
@@ -75,28 +72,21 @@ func (c WallConfig) UCI() string {
 		"control":    filepath.Join(c.Dir, "control.sock"),
 		"state_file": filepath.Join(c.Dir, "state"),
 	}
-	for k, v := range c.Main {
-		main[k] = v
-	}
+	maps.Copy(main, c.Main)
 	var b strings.Builder
 	b.WriteString("config p2pwall 'main'\n")
 	if _, ok := main["device"]; !ok {
 		fmt.Fprintf(&b, "\tlist device '%s'\n", BridgeDev)
 	}
 	options(&b, main)
-	b.WriteString("\nconfig protocol 'fasttrack'\n")
 	fast := map[string]string{"mode": "block"}
-	for k, v := range c.FastTrack {
-		fast[k] = v
-	}
-	options(&b, fast)
-	if c.BitTorrent != nil {
-		b.WriteString("\nconfig protocol 'bittorrent'\n")
-		options(&b, c.BitTorrent)
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Others)) {
+	maps.Copy(fast, c.Protocols["fasttrack"])
+	all := map[string]map[string]string{}
+	maps.Copy(all, c.Protocols)
+	all["fasttrack"] = fast
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		fmt.Fprintf(&b, "\nconfig protocol '%s'\n", name)
-		options(&b, c.Others[name])
+		options(&b, all[name])
 	}
 	b.WriteString(c.More)
 	return b.String()
@@ -293,6 +283,15 @@ func (w *Wall) LogText() string {
 		b.WriteString(l.Time.Format("15:04:05.000 ") + l.Text + "\n")
 	}
 	return b.String()
+}
+
+// ShowLog shows the end of the log if the test fails.
+func (w *Wall) ShowLog(t testing.TB) {
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the wall:\n%s", Tail(w.LogText(), 200))
+		}
+	})
 }
 
 // add keeps an event unless it is known already.

@@ -48,6 +48,18 @@ func newLab(cfg lab.Config) (*lab.Lab, error) {
 	return l, nil
 }
 
+// newQueueLab also sends the packets through the queue.
+func newQueueLab() (*lab.Lab, error) {
+	l, err := newLab(lab.Config{})
+	if err != nil {
+		return nil, err
+	}
+	if err := queueRule(l); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
 // nft loads rules in a namespace.
 func nft(h *lab.Host, rules string) error {
 	cmd := h.Command("nft", "-f", "-")
@@ -114,14 +126,11 @@ var rates = []struct {
 
 // queue measures the CPU time per packet that goes through the queue.
 func (b *bench) queue() error {
-	l, err := newLab(lab.Config{})
+	l, err := newQueueLab()
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	if err := queueRule(l); err != nil {
-		return err
-	}
 	h := l.Clients[0]
 	frames := [][]byte{small(h, netip.AddrPortFrom(sinkAddr, discardPort))}
 	all := b.contenders()
@@ -251,14 +260,11 @@ func (b *bench) whole(h *lab.Host, p *program, t traffic) (float64, error) {
 
 // latency measures the round trip of one datagram at a time.
 func (b *bench) latency() error {
-	l, err := newLab(lab.Config{})
+	l, err := newQueueLab()
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	if err := queueRule(l); err != nil {
-		return err
-	}
 	echo, err := l.Inet.ListenUDP(netip.AddrPortFrom(sinkAddr, 7))
 	if err != nil {
 		return err

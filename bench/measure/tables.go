@@ -38,14 +38,11 @@ func pairs(hosts, peers int, payload []byte) (frames [][]byte) {
 
 // flat measures the cost of a packet with nearly empty and with full tables.
 func (b *bench) flat() error {
-	l, err := newLab(lab.Config{})
+	l, err := newQueueLab()
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	if err := queueRule(l); err != nil {
-		return err
-	}
 	// The neighbour table has the made-up hosts: the program looks there for the
 	// owner of an address before it locks.
 	for i := range flatHosts {

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
 // apt is a package system of its own, separate from the host's. It has another
@@ -19,26 +21,10 @@ type apt struct {
 	opts []string
 }
 
-// mirror returns the host's source of Debian's main suite: address and suite.
-func mirror() (uri, suite string, err error) {
-	out, err := exec.Command("apt-get", "indextargets", "--format",
-		"$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN) $(LABEL)", "Identifier: Packages").Output()
-	if err != nil {
-		return "", "", fmt.Errorf("apt-get indextargets: %w", err)
-	}
-	for line := range strings.Lines(string(out)) {
-		f := strings.Fields(line)
-		if len(f) == 5 && f[2] == "main" && f[3] == "Debian" && f[4] == "Debian" && !strings.Contains(f[1], "-") {
-			return f[0], f[1], nil
-		}
-	}
-	return "", "", fmt.Errorf("no source of Debian's main suite: run apt-get update, see /etc/apt")
-}
-
 // newApt opens the package system of an architecture and a suite. If suite is "", it
 // takes the host's suite. kind is deb or deb-src.
 func (b *bed) newApt(suite, arch, kind string) (*apt, error) {
-	uri, own, err := mirror()
+	uri, own, err := lab.DebianMirror()
 	if err != nil {
 		return nil, err
 	}

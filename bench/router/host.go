@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
 // command runs a program with its output in the preparation log. If the program fails,
@@ -54,22 +56,11 @@ func digest(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }
 
-// once makes a cached folder. The folder exists only if make has succeeded.
+// once makes a cached folder.
 func (b *bed) once(name string, make func(dir string) error) (string, error) {
 	dir := filepath.Join(b.cache, name)
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	b.say("making %s", name)
-	part := dir + ".part"
-	if err := os.RemoveAll(part); err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(part, 0o755); err != nil {
-		return "", err
-	}
-	if err := make(part); err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
-	}
-	return dir, os.Rename(part, dir)
+	return dir, lab.Once(dir, func(part string) error {
+		b.say("making %s", name)
+		return make(part)
+	})
 }

@@ -80,29 +80,27 @@ var machines = []machine{
 		Disk:    "virtio-blk-device",
 		Console: "ttyAMA0", MB: 96,
 	},
-	{
-		Arch: "x86_64", Debian: "amd64", Kernel: "linux-image-cloud-amd64",
+	x86(""),
+	// The kernels and nft versions of Debian's other suites, from 5.10 and 0.9.8 on. They
+	// cover OpenWrt from 21.02 to today, and gateways.
+	x86("bullseye"), x86("trixie"), x86("sid"),
+}
+
+// x86 is an x86 machine with the kernel and the tools of one of Debian's suites, or of the
+// host's.
+func x86(suite string) machine {
+	m := machine{
+		Arch: "x86_64", Debian: "amd64", Suite: suite, Kernel: "linux-image-cloud-amd64",
 		Go:      []string{"GOARCH=amd64"},
 		Package: "x86_64",
 		CC:      "x86_64-linux-gnu-",
 		QEMU:    []string{"qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"},
 		Disk:    "virtio-blk-pci",
 		Console: "ttyS0", MB: 128, // this kernel alone takes 36 MB: 64 do not boot, with 80 the tools thrash
-	},
-	// The kernels and nft versions of Debian's other suites, from 5.10 and 0.9.8 on. They
-	// cover OpenWrt from 21.02 to today, and gateways.
-	suite("bullseye"), suite("trixie"), suite("sid"),
-}
-
-// suite is an x86 machine with the kernel and the tools of one of Debian's suites.
-func suite(name string) machine {
-	return machine{
-		Arch: "x86_64-" + name, Debian: "amd64", Suite: name, Kernel: "linux-image-cloud-amd64",
-		Go:      []string{"GOARCH=amd64"},
-		Package: "x86_64",
-		CC:      "x86_64-linux-gnu-",
-		QEMU:    []string{"qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"},
-		Disk:    "virtio-blk-pci",
-		Console: "ttyS0", MB: 160, // newer kernels take more
 	}
+	if suite != "" {
+		m.Arch += "-" + suite
+		m.MB = 160 // newer kernels take more
+	}
+	return m
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
@@ -84,35 +83,28 @@ var nicotineTree = sync.OnceValues(func() (string, error) {
 	}
 	defer unlock()
 	root := filepath.Join(cache, "nicotine-"+nicotineSuite)
-	if _, err := os.Stat(root); err == nil {
-		return root, nil
-	}
-	work, err := os.MkdirTemp(cache, "new-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(work)
-	// The package comes from this machine's Debian mirror.
-	out, err := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian", "Component: main").Output()
-	mirror, _, _ := strings.Cut(string(out), "\n")
-	if err != nil || mirror == "" {
-		return "", fmt.Errorf("apt has no list of Debian's packages: run apt-get update (%v)", err)
-	}
-	if err := os.WriteFile(filepath.Join(work, "sources.list"), []byte("deb "+mirror+" "+nicotineSuite+" main\n"), 0o644); err != nil {
-		return "", err
-	}
-	script := `set -e
+	return root, lab.Once(root, func(part string) error {
+		mirror, _, err := lab.DebianMirror()
+		if err != nil {
+			return err
+		}
+		script := `set -e
 cd "$0"
-mkdir -p lists/partial archives/partial tree
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/lists/partial" "$work/archives/partial"
+echo "deb $1 $2 main" >"$work/sources.list"
 apt() {
-	apt-get -q -o Dir::Etc::sourcelist="$0/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$0/lists" \
-		-o Dir::Cache="$0" -o Acquire::Languages=none -o APT::Sandbox::User=root "$@"
+	apt-get -q -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$work/lists" \
+		-o Dir::Cache="$work" -o Acquire::Languages=none -o APT::Sandbox::User=root "$@"
 }
 apt update
 apt download nicotine
-dpkg-deb -x nicotine_*.deb tree`
-	if out, err := exec.Command("sh", "-c", script, work).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("unpacking Nicotine+ of Debian's %s: %w\n%s", nicotineSuite, err, out)
-	}
-	return root, os.Rename(filepath.Join(work, "tree"), root)
+dpkg-deb -x nicotine_*.deb .
+rm nicotine_*.deb`
+		if out, err := exec.Command("sh", "-c", script, part, mirror, nicotineSuite).CombinedOutput(); err != nil {
+			return fmt.Errorf("unpacking Nicotine+: %w\n%s", err, out)
+		}
+		return nil
+	})
 })

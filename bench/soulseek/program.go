@@ -3,13 +3,10 @@
 package soulseek
 
 import (
-	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
-	"time"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
 	"github.com/p2pwall/p2pwall/bench/netns"
@@ -48,10 +45,8 @@ type kind struct {
 
 // program is a running program.
 type program struct {
-	opt  options
-	cmd  *exec.Cmd
-	done chan struct{}
-	log  lab.Output
+	*lab.Process
+	opt options
 }
 
 // start starts a program. It writes the file if the program shares one.
@@ -70,30 +65,9 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &program{opt: o, cmd: cmd, done: make(chan struct{})}
 	cmd.Dir = o.dir
-	cmd.Stdout, cmd.Stderr = &p.log, &p.log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("%s: %w", k.name, err)
-	}
-	go func() {
-		cmd.Wait()
-		close(p.done)
-	}()
-	l.OnClose(p.stop)
-	return p, nil
-}
-
-// stop ends the program as a user would, and by force if it takes too long.
-func (p *program) stop() {
-	p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(5 * time.Second):
-		p.cmd.Process.Kill()
-		<-p.done
-	}
+	p, err := l.Start(cmd)
+	return &program{p, o}, err
 }
 
 // got is the number of bytes of the file on disk: the largest file in the download

@@ -52,23 +52,6 @@ type user struct {
 	conn net.Conn
 }
 
-// serve accepts logins until l is closed.
-func (s *server) serve(l net.Listener) {
-	s.mu.Lock()
-	s.users = map[string]*user{}
-	s.mu.Unlock()
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer c.Close()
-			s.session(c)
-		}()
-	}
-}
-
 // listening returns the user's listening address, or the zero value.
 func (s *server) listening(name string) netip.AddrPort {
 	s.mu.Lock()

@@ -63,7 +63,6 @@ type client struct {
 	queryLen uint8
 	hash     [20]byte // the info-hash that it named last, or zero
 	key      [16]byte // the key that it revealed last, or zero
-	keyOf    uint8    // the protocol of key: index in detect.All
 	port     uint16
 	askedAt  nfq.Addr
 	// listen is the TCP port that it listens on. way is the next way of probing. salt is
@@ -121,7 +120,7 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	c.locks, c.dropped, c.droppedTCP, c.droppedUDP, c.tally = 0, 0, 0, 0, tally{}
 	c.marked, c.strict, c.selective, c.disguised, c.sessions, c.program = false, false, false, false, 0, detect.ClientName{}
 	c.own = [maxOwn]uint16{}
-	c.hash, c.key, c.keyOf, c.answers = [20]byte{}, [16]byte{}, 0, budget{}
+	c.hash, c.key, c.answers = [20]byte{}, [16]byte{}, budget{}
 	c.queryLen, c.port, c.askedAt, c.probed, c.lastProbe, c.lastAnswer = 0, 0, nfq.Addr{}, 0, 0, 0
 	c.listen, c.guess, c.way, c.flowsDue = 0, 0, 0, false
 	h.client = slot
@@ -144,7 +143,7 @@ func (c *client) learn(f *detect.Finding) {
 		c.hash = f.Hash
 	}
 	if f.Key != [16]byte{} {
-		c.key, c.keyOf = f.Key, uint8(f.Protocol)
+		c.key = f.Key
 	}
 	// The longest form of the name says most.
 	if f.Client.Len() > c.program.Len() {

@@ -214,7 +214,9 @@ func addrsOf(h *host) (n int) {
 }
 
 // owns reports whether the host owns the address. The engine sends only to addresses of
-// their owner.
+// their owner. That another host contests the address changes nothing: a question that
+// stays out would end the lock of a client whose address a neighbour forges. An answer
+// counts only with the owner's MAC, or after the neighbour table has named the owner.
 func (e *Engine) owns(h *host, a *nfq.Addr) bool { return e.hostAt(a) == h }
 
 // hostBy returns the host with key k, which sent p, and adds it if it is new.

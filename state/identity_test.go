@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 )
 
@@ -337,6 +338,40 @@ func TestForgedNeighbour(t *testing.T) {
 		if !w.locked(hostB) || w.sets.locks[hostB] == 0 || len(w.sets.locks) != 1 {
 			t.Errorf("clients %+v, sets %+v", w.e.Clients(w.now), w.sets)
 		}
+	}
+}
+
+// TestContestedAddress: a neighbour forges the address of a locked client. The client is
+// asked as before, and only its own answer counts.
+func TestContestedAddress(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		by   nfq.MAC
+		want bool
+	}{{"the client answers", macA, true}, {"the neighbour answers", macB, false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, n := withNeighbours(t, nil)
+			w.prove()
+			w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
+			n.answer(w)
+			w.pass(30 * time.Second)
+			w.expect("a SYN in its name", tcp(macB, hostA, 4000, "203.0.113.1", 80, nfq.SYN, nil), nfq.Accept)
+			if w.e.Counters.Forged == 0 || w.sets.locks[hostA] != 0 {
+				t.Fatalf("the address is not contested: %d forged, sets %+v", w.e.Counters.Forged, w.sets)
+			}
+			w.out.udp = nil
+			w.pass(12 * time.Second)
+			if len(w.out.udp) != 1 || w.out.udp[0].dst.Addr != ip(hostA) {
+				t.Fatalf("questions: %+v", w.out.udp)
+			}
+			answer := udp(tt.by, hostA, 1214, "192.168.1.1", detect.ProbePort, kazaaPong)
+			answer.Hook, answer.OutDev = nfq.HookInput, 0
+			w.e.Packet(answer, w.now)
+			w.pass(60 * time.Second)
+			if w.locked(hostA) != tt.want {
+				t.Errorf("locked: %v, a lock time after its last packet", w.locked(hostA))
+			}
+		})
 	}
 }
 

@@ -28,7 +28,7 @@ import (
 // what an older one wrote.
 const (
 	snapshotMagic   = "P2PW"
-	snapshotVersion = 6
+	snapshotVersion = 7
 	snapshotHead    = 16
 )
 
@@ -186,7 +186,6 @@ func (w *snapshotWriter) client(e *Engine, c *client) {
 	w.addr(&c.askedAt)
 	w.u16(int(c.listen))
 	w.u8(c.way)
-	w.u8(c.keyOf)
 	w.b = append(w.b, c.key[:]...)
 	for _, port := range c.own {
 		w.u16(int(port))
@@ -424,7 +423,6 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 	copy(old.query[:], r.take(int(old.queryLen)))
 	old.port, old.askedAt = uint16(r.u16()), r.addr()
 	old.listen, old.way = uint16(r.u16()), r.u8()
-	keyOf := r.protocol()
 	copy(old.key[:], r.take(len(old.key)))
 	for i := range old.own {
 		old.own[i] = uint16(r.u16())
@@ -449,10 +447,7 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 		c.locks, c.dropped, c.droppedTCP, c.droppedUDP = old.locks, old.dropped, old.droppedTCP, old.droppedUDP
 		c.lastProbe, c.lastAnswer = old.lastProbe, old.lastAnswer
 		c.query, c.queryLen, c.port, c.askedAt = old.query, old.queryLen, old.port, old.askedAt
-		c.listen, c.way, c.program, c.own = old.listen, old.way, old.program, old.own
-		if keyOf != none {
-			c.key, c.keyOf = old.key, uint8(keyOf)
-		}
+		c.listen, c.way, c.key, c.program, c.own = old.listen, old.way, old.key, old.program, old.own
 	}
 	for range peers {
 		a, port, proto, suspect := r.addr(), uint16(r.u16()), r.protocol(), r.u8() == 1

@@ -86,16 +86,31 @@ func TestForgedNeighbour(t *testing.T) {
 }
 
 // TestNobodysAddress: a neighbour sends a client's packets with an unused address of the
-// LAN. No other host may lose anything.
+// LAN. No other host may lose anything, nor may the host that takes the address a moment
+// later. A client on that host must still be found.
 //
-// Passes on 8048849, which takes the address for the neighbour's. The test is here because
-// the neighbour table has no entry for the address.
+// Passes on 8048849, which takes the address for the neighbour's, as long as nobody takes
+// it. The test is here because the neighbour table has no entry for the address.
 func TestNobodysAddress(t *testing.T) {
-	e := newEnv(t, setup{lab: lab.Config{Clients: 2}})
+	e := newEnv(t, setup{lab: lab.Config{Clients: 3}})
 	liar, h := e.lab.Clients[0], e.lab.Clients[1]
-	v := e.victim(h)
-	e.sendLies(e.raw(liar), netip.MustParseAddr("192.168.1.77"), netip.MustParseAddr("2001:db8:1::77"))
+	taker := *e.lab.Clients[2]
+	taker.Addr4, taker.Addr6 = netip.MustParseAddr("192.168.1.77"), netip.MustParseAddr("2001:db8:1::77")
+	v, raw := e.victim(h), e.raw(liar)
+	e.sendLies(raw, taker.Addr4, taker.Addr6)
 	v.unharmed()
+	e.ok(taker.IPBatch(
+		"addr flush dev "+lab.HostDev+" scope global",
+		"addr add "+taker.Addr4.String()+"/24 dev "+lab.HostDev,
+		"addr add "+taker.Addr6.String()+"/64 dev "+lab.HostDev+" nodad",
+		"route replace default via "+lab.Router4.String(), "route replace ::/0 via "+lab.Router6.String(),
+	))
+	w := e.victim(&taker)
+	e.sendLies(raw, taker.Addr4, taker.Addr6)
+	w.unharmed()
+	k := lab.NewKazaa(&taker, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
+	e.start(k.Run)
+	e.locked(&taker)
 }
 
 // TestGuest: the wall watches the guest network too. Somebody there sends a client's

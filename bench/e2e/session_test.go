@@ -21,8 +21,8 @@ func sessionBefore(e *env) {
 	for _, p := range peers {
 		sessions = append(sessions, e.session(h, netip.AddrPortFrom(p.Addr(), 7777)))
 	}
-	// A session with another address, which never becomes a peer.
-	other := e.session(h, netip.AddrPortFrom(netip.MustParseAddr("203.0.113.210"), 7777))
+	// A session with an address that never becomes a peer: no supernode has it.
+	other := e.session(h, netip.AddrPortFrom(netip.MustParseAddr("192.0.2.210"), 7777))
 	for _, c := range append(sessions, other) {
 		for range 60 { // more packets than the wall looks at
 			if !e.must(echoes(c), "%s: the session ended by itself", c.RemoteAddr()) {

@@ -48,6 +48,7 @@ var (
 // Fails on 8048849: the host is locked, the name server is a peer for an hour, and each
 // DNS query to it renews the lock (case fp_http_reply_kazaa_header).
 func TestAnswerWithSupernode(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name            string
 		server, resolve netip.Addr
@@ -230,6 +231,7 @@ func TestValues(t *testing.T) {
 // Fails on 8048849: for the names of WinMX and OpenNAP, a connection to such an address
 // locks the host. For those of BitTorrent, a connection with random first data does.
 func TestListedName(t *testing.T) {
+	t.Parallel()
 	// Ordinary servers listen at these addresses and at all addresses near them.
 	names := map[string][]netip.Addr{}
 	var all []netip.Addr

@@ -65,6 +65,7 @@ func (e *env) sendLies(raw *lab.Raw, from ...netip.Addr) {
 // Fails on 8048849 if the neighbour uses the address first: the address is then the
 // neighbour's for five minutes, and the kernel's sets cut the traffic to it.
 func TestForgedNeighbour(t *testing.T) {
+	t.Parallel()
 	for _, first := range []string{"victim", "liar"} {
 		t.Run(first+" first", func(t *testing.T) {
 			e := newEnv(t, setup{lab: lab.Config{Clients: 2}})

@@ -34,6 +34,7 @@ func (e *env) sendFrom(h *lab.Host, from, to netip.AddrPort, b []byte) {
 //
 // Fails on 8048849: each of these messages locks the host.
 func TestOneSign(t *testing.T) {
+	t.Parallel()
 	udp := func(b []byte, p uint16) func(*env, *lab.Host) {
 		return func(e *env, h *lab.Host) {
 			e.sendFrom(h, netip.AddrPortFrom(h.Addr4, 40404), port(stranger4, p), b)
@@ -123,6 +124,7 @@ func (e *env) ask(h *lab.Host, to netip.AddrPort, text string) string {
 //
 // Passes on 8048849.
 func TestSeveralSigns(t *testing.T) {
+	t.Parallel()
 	for name, b := range map[string][]byte{
 		"FastTrack pings": lab.PingBytes(lab.EncGiFT, "KaZaA"), "KRPC queries": []byte(krpcPing), "uTP SYNs": utpSYN,
 		"Kad queries":    kadFind,
@@ -225,6 +227,7 @@ var mappings = map[string]func(*env, *lab.Host){
 //
 // Fails on 8048849: the random data is taken for BitTorrent (cases K1).
 func TestMappingAndRandom(t *testing.T) {
+	t.Parallel()
 	for name, ask := range mappings {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t, setup{})
@@ -283,6 +286,7 @@ func TestRain(t *testing.T) {
 //
 // Fails on 8048849, which does not read the data of a SYN.
 func TestFastOpen(t *testing.T) {
+	t.Parallel()
 	for name, text := range map[string]string{"handshake": handshake, "hello": string(lab.Hello)} {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t, setup{})
@@ -340,6 +344,7 @@ func TestFastOpenHarmless(t *testing.T) {
 //
 // Fails on 8048849: both are locked (case K5).
 func TestRepeater(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"FastTrack", "BitTorrent"} {
 		t.Run(kind, func(t *testing.T) {
 			e := newEnv(t, setup{})
@@ -492,6 +497,7 @@ func TestManyAddresses(t *testing.T) {
 // Fails on 8048849 if the program and not the kernel keeps the locks: each queue has its
 // own locks.
 func TestTwoQueues(t *testing.T) {
+	t.Parallel()
 	for _, sets := range []string{"auto", "off"} {
 		t.Run("sets "+sets, func(t *testing.T) {
 			e := newEnv(t, setup{lab: lab.Config{Clients: 6}, main: map[string]string{"queues": "2", "sets": sets, "timelock": "30"}})

@@ -26,6 +26,7 @@ const (
 //
 // Revision 8048849 does not know Soulseek.
 func TestSoulseek(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		lab  lab.Config

@@ -19,6 +19,7 @@ import (
 //
 // Fails on 8048849: the host is locked strictly and cut off from the forged address.
 func TestForgedSegment(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		from netip.Addr
@@ -92,6 +93,7 @@ func TestUnsolicited(t *testing.T) {
 // Fails on 8048849: it takes the host for a client because of the stranger's message
 // (cases fp_inbound_bt_handshake_webserver and fp_inbound_http_kazaa_header).
 func TestServerBehindAForward(t *testing.T) {
+	t.Parallel()
 	for name, text := range map[string]string{
 		"handshake":    handshake,
 		"ADC":          adcAsk,
@@ -156,6 +158,7 @@ func (e *env) say(from netip.Addr, to netip.AddrPort, text string) string {
 //
 // Fails on 8048849: it takes the echo for the host's own messages.
 func TestEcho(t *testing.T) {
+	t.Parallel()
 	for _, six := range []bool{false, true} {
 		name := "IPv4"
 		if six {

@@ -102,8 +102,10 @@ func (e *env) session(h *lab.Host, make rtcProgram) *webrtc.Signals {
 //
 // Fails on 8048849: the data passes at full speed.
 func TestPieces(t *testing.T) {
+	t.Parallel()
 	for name, program := range rtcPrograms {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			t.Run("locked", func(t *testing.T) {
 				e := newEnv(t, setup{})
 				h := e.lab.Clients[0]

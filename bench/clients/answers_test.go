@@ -13,6 +13,7 @@ import (
 // peers' names. The wall must answer just often enough to keep the client talking. The
 // lock must last for ten lock times.
 func TestAnswers(t *testing.T) {
+	t.Parallel()
 	if !*all {
 		t.Log("only with -all")
 		return

@@ -15,6 +15,7 @@ import (
 // and the lock must hold. Probes cannot reach the client behind its host. Only its own
 // packets keep the lock: Transmission sends something every 20 seconds.
 func TestPlaces(t *testing.T) {
+	t.Parallel()
 	if !*all {
 		t.Log("only with -all")
 		return

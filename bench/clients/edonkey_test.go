@@ -230,6 +230,7 @@ func (e *muleEnv) fetch() {
 // TestMuleWithoutWall shows that every situation can fail: without the wall the file is
 // transferred.
 func TestMuleWithoutWall(t *testing.T) {
+	t.Parallel()
 	for _, s := range muleSituations {
 		if s.more && !*all {
 			continue
@@ -289,6 +290,7 @@ const (
 // TestMuleWall runs every situation with the wall. The requirements are those for
 // BitTorrent.
 func TestMuleWall(t *testing.T) {
+	t.Parallel()
 	for _, s := range muleSituations {
 		if s.more && !*all {
 			continue

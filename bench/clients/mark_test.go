@@ -163,6 +163,7 @@ func (e *env) received(dev string) int {
 // TestMarkedTakesSecondUplink: marked packets leave by the second line, and a download on
 // the same computer uses the first.
 func TestMarkedTakesSecondUplink(t *testing.T) {
+	t.Parallel()
 	for _, s := range markKinds {
 		t.Run(s.name+" "+s.kind.name, func(t *testing.T) {
 			t.Parallel()

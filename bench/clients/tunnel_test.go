@@ -15,6 +15,7 @@ import (
 // other traffic must continue. WireGuard runs as wireguard-go, because the kernel module
 // may be missing. To the wall both look the same.
 func TestTunnels(t *testing.T) {
+	t.Parallel()
 	for _, x := range []struct {
 		tunnel string
 		s      situation

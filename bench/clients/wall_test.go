@@ -29,6 +29,7 @@ const (
 // TestWithoutWall shows that every situation can fail: without the wall the client gets
 // the file, and a large part of it after the grace.
 func TestWithoutWall(t *testing.T) {
+	t.Parallel()
 	for _, s := range chosen() {
 		t.Run(s.name+" "+s.kind.name, func(t *testing.T) {
 			t.Parallel()
@@ -54,6 +55,7 @@ func TestWithoutWall(t *testing.T) {
 
 // TestWall runs every situation with the wall.
 func TestWall(t *testing.T) {
+	t.Parallel()
 	var table results
 	t.Cleanup(func() { table.show(t) })
 	for _, s := range chosen() {

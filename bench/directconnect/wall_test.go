@@ -16,7 +16,7 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "directconnect", 4)) }
+func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "directconnect", 6)) }
 
 // situation is one way to run a client.
 type situation struct {
@@ -248,6 +248,7 @@ func (e *env) moved(after time.Time) (n int) {
 
 // TestWithoutWall shows that every situation can fail.
 func TestWithoutWall(t *testing.T) {
+	t.Parallel()
 	for _, s := range chosen() {
 		t.Run(s.title(), func(t *testing.T) {
 			t.Parallel()
@@ -262,6 +263,7 @@ func TestWithoutWall(t *testing.T) {
 
 // TestWall runs every situation with the wall.
 func TestWall(t *testing.T) {
+	t.Parallel()
 	for _, s := range chosen() {
 		t.Run(s.title(), func(t *testing.T) {
 			t.Parallel()

@@ -47,6 +47,7 @@ var scenarios = []scenario{
 
 // TestWall runs every scenario with the wall. No fault may occur.
 func TestWall(t *testing.T) {
+	t.Parallel()
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -63,6 +64,7 @@ func TestWall(t *testing.T) {
 // TestWithoutWall runs every scenario without the wall. The fault that the scenario tests
 // for must occur.
 func TestWithoutWall(t *testing.T) {
+	t.Parallel()
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()

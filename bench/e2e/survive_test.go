@@ -38,6 +38,7 @@ var survivals = []scenario{
 
 // TestSurvive runs all survivals.
 func TestSurvive(t *testing.T) {
+	t.Parallel()
 	for _, s := range survivals {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()

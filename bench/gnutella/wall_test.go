@@ -11,7 +11,7 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
-func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "gnutella", 4)) }
+func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "gnutella", 6)) }
 
 const (
 	grace    = 2 * time.Second
@@ -54,6 +54,7 @@ func (e *env) start() { e.stop = lab.Background(e.T, e.client.run) }
 
 // TestWithoutWall shows that every situation can fail.
 func TestWithoutWall(t *testing.T) {
+	t.Parallel()
 	for _, s := range situations {
 		t.Run(s.name, func(t *testing.T) {
 			e := newEnv(t, s.g2)
@@ -66,6 +67,7 @@ func TestWithoutWall(t *testing.T) {
 // TestWall checks that no data of the file comes after the grace, and that the lock holds
 // while the client runs, even if it only answers.
 func TestWall(t *testing.T) {
+	t.Parallel()
 	for _, s := range situations {
 		t.Run(s.name, func(t *testing.T) {
 			e := newEnv(t, s.g2)

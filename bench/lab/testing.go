@@ -26,6 +26,7 @@ func Need(t testing.TB, programs ...string) {
 // ForTest makes a lab that ends with the test.
 func ForTest(t testing.TB, cfg Config) *Lab {
 	t.Helper()
+	t.TempDir() // so that the test's folder is removed after the programs in the lab have ended
 	l, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/p2pwall/p2pwall/bench/lab"
@@ -100,19 +101,22 @@ func (a *apt) extract(root string) error {
 	return nil
 }
 
-// dependency returns the first package that a package depends on. For a name such as
-// linux-image-armmp this is the kernel itself.
-func (a *apt) dependency(pkg string) (string, error) {
+// dependencies returns the packages with one of some prefixes that a package depends on.
+func (a *apt) dependencies(pkg string, prefixes ...string) (found []string, err error) {
 	out, err := exec.Command("apt-cache", append(a.opts, "show", "--no-all-versions", pkg)...).Output()
 	if err != nil {
-		return "", fmt.Errorf("apt-cache show %s: %w", pkg, err)
+		return nil, fmt.Errorf("apt-cache show %s: %w", pkg, err)
 	}
 	for line := range strings.Lines(string(out)) {
-		if rest, ok := strings.CutPrefix(line, "Depends: "); ok {
-			return strings.Fields(strings.ReplaceAll(rest, ",", " "))[0], nil
+		rest, _ := strings.CutPrefix(line, "Depends: ")
+		for _, one := range strings.Split(rest, ",") {
+			name, _, _ := strings.Cut(strings.TrimSpace(one), " ")
+			if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+				found = append(found, name)
+			}
 		}
 	}
-	return "", fmt.Errorf("%s depends on nothing", pkg)
+	return found, nil
 }
 
 // source downloads a package's source and unpacks the upstream part into

@@ -4,8 +4,10 @@ package main
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -35,7 +37,7 @@ var modules = strings.Fields(`
 var early = strings.Fields("virtio_pci virtio_mmio virtio_blk squashfs overlay")
 
 // optional has modules that do not exist in every kernel.
-var optional = map[string]bool{"nft_objref": true, "virtio_mmio": true, "nft_counter": true}
+var optional = map[string]bool{"crc32c_generic": true, "nft_objref": true, "virtio_mmio": true, "nft_counter": true}
 
 // kernel returns a folder with `vmlinuz` and, for a modular kernel, `early/` and
 // `modules/`. Both have a file `order` with the modules in the order for insmod.
@@ -49,17 +51,29 @@ func (b *bed) kernel(m *machine) (string, error) {
 		if err != nil {
 			return err
 		}
-		name, err := a.dependency(m.Kernel)
+		// The package of this name depends on the kernel, whose name has the version. From
+		// Debian 14 on, that one depends on others with the parts.
+		names, err := a.dependencies(m.Kernel, "linux-image-")
+		if err != nil || len(names) != 1 {
+			return fmt.Errorf("%s depends on %v: %w", m.Kernel, names, err)
+		}
+		version := strings.TrimPrefix(names[0], "linux-image-")
+		parts, err := a.dependencies(names[0], "linux-base-", "linux-binary-", "linux-modules-")
 		if err != nil {
 			return err
 		}
 		root := filepath.Join(dir, "root")
-		if err := a.unpackAlone(root, name); err != nil {
+		for _, p := range append(names, parts...) {
+			if err := a.unpackAlone(root, p); err != nil {
+				return err
+			}
+		}
+		// From Debian 13 on, the modules are in usr/lib.
+		if err := os.Symlink("usr/lib", filepath.Join(root, "lib")); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
 		}
-		version := strings.TrimPrefix(name, "linux-image-")
-		for _, image := range []string{"vmlinuz-", "vmlinux-"} {
-			if os.Rename(filepath.Join(root, "boot", image+version), filepath.Join(dir, "vmlinuz")) == nil {
+		for _, image := range []string{"boot/vmlinuz-" + version, "boot/vmlinux-" + version, "usr/lib/modules/" + version + "/vmlinuz"} {
+			if os.Rename(filepath.Join(root, image), filepath.Join(dir, "vmlinuz")) == nil {
 				break
 			}
 		}
@@ -117,11 +131,15 @@ func pickModules(from, to string, wanted []string, done map[string]bool) error {
 		}
 		done[file] = true
 		data, err := os.ReadFile(filepath.Join(from, file))
-		if err != nil {
-			return err
+		if strings.HasSuffix(file, ".xz") { // busybox loads no compressed modules
+			data, err = exec.Command("xz", "-dc", filepath.Join(from, file)).Output()
 		}
-		order = append(order, filepath.Base(file))
-		return os.WriteFile(filepath.Join(to, filepath.Base(file)), data, 0o644)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		plain := strings.TrimSuffix(filepath.Base(file), ".xz")
+		order = append(order, plain)
+		return os.WriteFile(filepath.Join(to, plain), data, 0o644)
 	}
 	for _, m := range wanted {
 		file, ok := path[strings.ReplaceAll(m, "-", "_")]

@@ -67,7 +67,12 @@ func (b *bed) tools(m *machine) (string, error) {
 				return err
 			}
 		}
-		if err := b.fromSource(m, dir, "busybox"); err != nil {
+		// The same for all of Debian's suites.
+		busybox, err := b.once("busybox-"+m.Debian, func(dir string) error { return b.fromSource(m, dir, "busybox") })
+		if err != nil {
+			return err
+		}
+		if err := copyProgram(busybox, dir, "bin/busybox", "bin/busybox"); err != nil {
 			return err
 		}
 		return os.RemoveAll(root)

@@ -196,6 +196,7 @@ func (e *env) moved(after time.Time) (n int) {
 // TestWithoutWall shows that every situation can fail: without the wall the file comes,
 // and a large part of it after the grace.
 func TestWithoutWall(t *testing.T) {
+	t.Parallel()
 	for _, s := range chosen() {
 		if s.reset {
 			continue // without the wall this is the same as the defaults
@@ -225,6 +226,7 @@ func TestWithoutWall(t *testing.T) {
 
 // TestWall runs every situation with the wall.
 func TestWall(t *testing.T) {
+	t.Parallel()
 	for _, s := range chosen() {
 		t.Run(s.name+" "+s.kind.name, func(t *testing.T) {
 			t.Parallel()

@@ -411,30 +411,15 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 	first, last := r.age(), r.age()
 	flags, until := r.u8(), r.age()
 	locked := flags&1 != 0
-	old := client{
-		locks: r.u32(), dropped: r.u32(), droppedTCP: r.u32(), droppedUDP: r.u32(),
-		lastProbe: r.age(), lastAnswer: r.age(),
-	}
-	old.queryLen = r.u8()
-	if int(old.queryLen) > len(old.query) {
-		r.bad = true
-		return
-	}
-	copy(old.query[:], r.take(int(old.queryLen)))
-	old.port, old.askedAt = uint16(r.u16()), r.addr()
-	old.listen, old.way = uint16(r.u16()), r.u8()
-	copy(old.key[:], r.take(len(old.key)))
-	for i := range old.own {
-		old.own[i] = uint16(r.u16())
-	}
-	old.program.Set(r.take(int(r.u8())))
+	var old client
+	r.program(&old)
 	peers := r.u16()
 	if r.bad || peers > MaxPeers {
 		r.bad = true
 		return
 	}
 	// If the protocol is unknown now, or nobody looks for it any more, the client is left
-	// out. Its peers are read and dropped.
+	// out.
 	var c *client
 	var h *host
 	if protocol != none && e.any.on.Has(protocol) && !e.exempt(&addr, &via, r.now) {
@@ -449,9 +434,41 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 		c.query, c.queryLen, c.port, c.askedAt = old.query, old.queryLen, old.port, old.askedAt
 		c.listen, c.way, c.key, c.program, c.own = old.listen, old.way, old.key, old.program, old.own
 	}
-	for range peers {
+	e.restorePeers(r, h, c, int(peers), locked)
+	if c == nil || r.bad {
+		return
+	}
+	if locked && proved.Has(protocol) && until > r.now && e.cfg.LockTime > 0 && h.modes.holds.Has(protocol) {
+		c.strict, c.selective = flags&2 != 0, flags&4 != 0
+		e.restoreLock(h, c, until, r.now)
+	}
+	e.schedule(h.client, c, r.now)
+}
+
+// program reads what is known of a client's program.
+func (r *snapshotReader) program(c *client) {
+	c.locks, c.dropped, c.droppedTCP, c.droppedUDP = r.u32(), r.u32(), r.u32(), r.u32()
+	c.lastProbe, c.lastAnswer = r.age(), r.age()
+	c.queryLen = r.u8()
+	if int(c.queryLen) > len(c.query) {
+		r.bad = true
+		return
+	}
+	copy(c.query[:], r.take(int(c.queryLen)))
+	c.port, c.askedAt = uint16(r.u16()), r.addr()
+	c.listen, c.way = uint16(r.u16()), r.u8()
+	copy(c.key[:], r.take(len(c.key)))
+	for i := range c.own {
+		c.own[i] = uint16(r.u16())
+	}
+	c.program.Set(r.take(int(r.u8())))
+}
+
+// restorePeers enters the peers of a client. If c is nil, they are read and dropped.
+func (e *Engine) restorePeers(r *snapshotReader, h *host, c *client, n int, locked bool) {
+	for range n {
 		a, port, proto, suspect := r.addr(), uint16(r.u16()), r.protocol(), r.u8() == 1
-		firstSeen, lastSeen, dropped := r.age(), r.age(), r.u32()
+		first, last, dropped := r.age(), r.age(), r.u32()
 		if r.bad {
 			return
 		}
@@ -459,23 +476,20 @@ func (e *Engine) restoreClient(r *snapshotReader) {
 			continue
 		}
 		p := e.note(h, c, &a, port, proto, suspect, r.now)
-		p.told, p.first, p.last, p.dropped = true, firstSeen.seconds(), lastSeen.seconds(), dropped
+		p.told, p.first, p.last, p.dropped = true, first.seconds(), last.seconds(), dropped
 	}
-	if c == nil {
-		return
+}
+
+// restoreLock locks a client as before, for at most one lock time.
+func (e *Engine) restoreLock(h *host, c *client, until, now Time) {
+	c.locked, c.tally.since = true, now
+	e.nlocked++
+	c.lockUntil = min(until, now.After(e.cfg.LockTime))
+	c.lockStart = c.lockUntil - Time(e.cfg.LockTime)
+	e.lockInKernel(c)
+	for i := range c.peers.peers[:c.peers.n] {
+		e.cut(h, c, &c.peers.peers[i], now)
 	}
-	if cfg := &e.cfg; locked && proved.Has(protocol) && until > r.now && cfg.LockTime > 0 && h.modes.holds.Has(protocol) {
-		c.locked, c.strict, c.selective = true, flags&2 != 0, flags&4 != 0
-		c.tally.since = r.now
-		e.nlocked++
-		c.lockUntil = min(until, r.now.After(cfg.LockTime))
-		c.lockStart = c.lockUntil - Time(cfg.LockTime)
-		e.lockInKernel(c)
-		for i := range c.peers.peers[:c.peers.n] {
-			e.cut(h, c, &c.peers.peers[i], r.now)
-		}
-	}
-	e.schedule(h.client, c, r.now)
 }
 
 // restoreHost enters the host of a client, and the client.

@@ -28,10 +28,12 @@ var besideAddrs = [2]netip.Addr{netip.MustParseAddr("192.0.2.201"), netip.MustPa
 
 // noise returns n random bytes, which look encrypted.
 func noise(n int) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(rand.Uint32())
+	var seed [32]byte
+	for i := range seed {
+		seed[i] = byte(rand.Uint32())
 	}
+	b := make([]byte, n)
+	rand.NewChaCha8(seed).Read(b)
 	return b
 }
 
@@ -254,7 +256,7 @@ func (e *env) besides(h *lab.Host) map[string]func(to, own netip.Addr) error {
 			return nil
 		}
 	}
-	for _, size := range []int{1 << 10, 100 << 10, 30 << 20} {
+	for _, size := range []int{1 << 10, 100 << 10, 30 << 20 / min(pace(), 10)} {
 		all[fmt.Sprintf("an upload of %d KiB", size>>10)] = request("POST", size, false)
 	}
 	all["an upload in chunks"] = request("POST", 500<<10, true)

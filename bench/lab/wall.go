@@ -289,7 +289,7 @@ func (w *Wall) LogText() string {
 func (w *Wall) ShowLog(t testing.TB) {
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("log of the wall:\n%s", Tail(w.LogText(), 200))
+			t.Logf("log of the wall:\n%s", Tail(w.LogText(), 1000))
 		}
 	})
 }

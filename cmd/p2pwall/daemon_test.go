@@ -300,7 +300,7 @@ func TestStateFile(t *testing.T) {
 		{"damaged", damaged, "damaged: wrong checksum: moved to STATE.damaged, starting empty"},
 		{"truncated", good[:len(good)-1], "damaged: " + strconv.Itoa(len(good)-17) + " bytes of " + strconv.Itoa(len(good)-16) + ": moved to STATE.damaged, starting empty"},
 		{"empty", nil, "damaged: it does not begin as a state file: moved to STATE.damaged, starting empty"},
-		{"foreign", foreign, "written by another version (99, this one reads 6): moved to STATE.damaged, starting empty"},
+		{"foreign", foreign, "written by another version (99, this one reads 7): moved to STATE.damaged, starting empty"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			dir, cfg := place(t)

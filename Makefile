@@ -113,11 +113,12 @@ router-off: packages
 	$(GO) run ./bench/router -arch $(ARCH) -off -stages scenarios
 
 # Two machines with the scenarios that .ci/run has time for, one of them also
-# with the wall switched off.
+# with the wall switched off, and two with other kernels and other versions of nft.
 ROUTERS_CI := TestWall/(kazaa_network_KaZaA|transfer_in_pieces|browse)$$
 routers-ci: packages
 	$(GO) run ./bench/router -arch x86_64,mips -run '$(ROUTERS_CI)' -timeout 12m -silence 4m
 	$(GO) run ./bench/router -arch x86_64 -off -stages scenarios -run '$(ROUTERS_CI)' -timeout 6m
+	$(GO) run ./bench/router -arch x86_64-bullseye,x86_64-trixie -stages queue,service -timeout 6m -silence 4m
 
 # The pictures in docs/screenshots, taken in the lab.
 screenshots:

@@ -100,7 +100,7 @@ func x86(suite string) machine {
 	}
 	if suite != "" {
 		m.Arch += "-" + suite
-		m.MB = 160 // newer kernels take more
+		m.MB = 256 // newer kernels take more, and with less the scenarios read their programs again and again
 	}
 	return m
 }

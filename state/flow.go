@@ -66,6 +66,8 @@ type flow struct {
 	stream   detect.Stream
 	// middle is what the engine learnt from the middle of an older connection.
 	middle detect.PeerMiddle
+	// read is where the data of an older connection ends that was read, 0 for none.
+	read uint32
 	// pieces is what came in of it, cutAt when the first data came in after it was cut; see
 	// received.go.
 	pieces detect.Pieces
@@ -159,7 +161,7 @@ func (t *flowTable) add(k *flowKey, hash uint32) (slot int32) {
 	f.middle.Reset()
 	f.later, f.waits, f.tries, f.spent, f.decided = 0, 0, 0, false, 0
 	f.mid, f.nsaid, f.segments, f.looks, f.login = detect.Middle{}, 0, 0, 0, loginNone
-	f.pieces, f.cutAt = detect.Pieces{}, 0
+	f.pieces, f.cutAt, f.read = detect.Pieces{}, 0, 0
 	t.index.Put(k, hash, slot)
 	t.lru.Push(slot)
 	return slot

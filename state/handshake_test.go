@@ -801,9 +801,11 @@ func (w *world) goesOnFrom(sport uint16, dst string, dport uint16) (v nfq.Verdic
 // a server.
 func TestPeersAtPortsOfServices(t *testing.T) {
 	const one, two, other = "203.0.113.80", "203.0.113.81", "203.0.113.90"
+	seq := uint32(1_000_000)
 	says := func(w *world, sport uint16, dst string, n int) (v nfq.Verdict) {
 		for i := range 8 {
-			if v = w.e.Packet(w.data(sport, dst, 443, 1_000_000+uint32(n*i), bytesOf(i, n)), w.now); v != nfq.Accept {
+			seq += uint32(n)
+			if v = w.e.Packet(w.data(sport, dst, 443, seq, bytesOf(i, n)), w.now); v != nfq.Accept {
 				break
 			}
 		}

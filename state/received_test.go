@@ -115,6 +115,44 @@ func TestReceived(t *testing.T) {
 	}
 }
 
+// The first data of an old connection after a pause begins a message, so two of them are
+// enough to know a client's. The same data sent again is not two.
+func TestInTheMiddleAfterAPause(t *testing.T) {
+	const peer = "203.0.113.80"
+	for _, tt := range []struct {
+		name  string
+		port  uint16
+		pause time.Duration
+		again bool
+		says  []string
+		cut   bool
+	}{
+		{"two messages", 51000, time.Second, false, []string{bytesOf(1, 37), bytesOf(2, 102)}, true},
+		{"two messages without a pause", 51000, 0, false, []string{bytesOf(1, 37), bytesOf(2, 102)}, false},
+		{"a message twice", 51000, time.Second, true, []string{bytesOf(1, 302), bytesOf(1, 302), bytesOf(1, 302)}, false},
+		{"a message, where peers listen", 51413, 0, false, []string{bytesOf(1, 170)}, true},
+		{"the same to a service", 443, time.Second, false, []string{bytesOf(1, 170)}, false},
+		{"SSH, where peers listen", 51413, time.Second, false, []string{bytesOf(1, 36), bytesOf(2, 44), bytesOf(3, 52)}, false},
+		{"TLS, where peers listen", 51413, time.Second, false, []string{"\x17\x03\x03\x01\x00" + bytesOf(1, 256)}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := lockedTorrent(t, nil)
+			w.pass(tt.pause)
+			seq, cut := uint32(1000), false
+			for _, b := range tt.says {
+				cut = w.e.Packet(w.data(4000, peer, tt.port, seq, b), w.now) == nfq.Drop || cut
+				if !tt.again {
+					seq += uint32(len(b))
+				}
+			}
+			if cut != tt.cut {
+				t.Errorf("cut %v", cut)
+			}
+			consistent(t, w.e, w.sets)
+		})
+	}
+}
+
 // In mode mark the connection is marked, and goes on.
 func TestReceivedMark(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Protocols[detect.ByName("bittorrent")].Mode = Mark })

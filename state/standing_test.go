@@ -27,7 +27,7 @@ type old struct {
 func (o *old) says(sport uint16, dst string, dport uint16, b string) nfq.Verdict {
 	o.w.t.Helper()
 	o.n++
-	p := o.w.data(sport, dst, dport, 70000+uint32(o.n)*300, b)
+	p := o.w.data(sport, dst, dport, 70000+uint32(o.n)*1500, b)
 	v := o.w.e.Packet(p, o.w.now)
 	o.w.e.Advance(o.w.now)
 	return v

@@ -285,6 +285,12 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		// elsewhere.
 		return e.letGo(slot)
 	}
+	if !fl.begun { // what is sent again begins no message
+		if fl.read != 0 && int32(p.Seq-fl.read) < 0 && fl.waits == 0 { // it was not dropped to be sent again
+			return nfq.Accept
+		}
+		fl.read = p.Seq + uint32(p.PayloadLen)
+	}
 	runs := detect.No
 	if !locked {
 		runs = e.runs(p, d, h, slot, now)

@@ -72,11 +72,10 @@ func record(t *testing.T, w *pcapgo.Writer, b []byte) {
 }
 
 // segment is a TCP packet from port 40000 of one host to port 8388 of another.
-func segment(six, syn bool, payload string) []byte {
-	tcp := &layers.TCP{SrcPort: 40000, DstPort: 8388, Seq: 1000, SYN: syn, ACK: !syn, PSH: !syn}
-	if !syn {
-		tcp.Seq++
-	}
+// Without a payload it is a SYN.
+func segment(six bool, seq uint32, payload string) []byte {
+	syn := payload == ""
+	tcp := &layers.TCP{SrcPort: 40000, DstPort: 8388, Seq: seq, SYN: syn, ACK: !syn, PSH: !syn}
 	var ip interface {
 		gopacket.SerializableLayer
 		gopacket.NetworkLayer
@@ -121,10 +120,12 @@ func TestCutIfLocked(t *testing.T) {
 		}
 		w := pcapgo.NewWriter(f)
 		if tt.begun {
-			record(t, w, segment(tt.six, true, ""))
+			record(t, w, segment(tt.six, 1000, ""))
 		}
+		seq := uint32(1001)
 		for part := range strings.SplitSeq(tt.data, "|") {
-			record(t, w, segment(tt.six, false, part))
+			record(t, w, segment(tt.six, seq, part))
+			seq += uint32(len(part))
 		}
 		f.Close()
 		var out, errs bytes.Buffer
@@ -162,7 +163,7 @@ func TestLockedForAll(t *testing.T) {
 		{"text", "hello hello", false},
 	} {
 		l, x := newLock(), &flow{}
-		for _, b := range [][]byte{segment(false, true, ""), segment(false, false, tt.data)} {
+		for _, b := range [][]byte{segment(false, 1000, ""), segment(false, 1001, tt.data)} {
 			var p nfq.Packet
 			nfq.ParsePacket(b, &p)
 			l.look(x, &p, 0, time.Unix(1e9, 0))

@@ -13,7 +13,7 @@ type Index[K comparable] struct {
 type cell[K comparable] struct {
 	key  K
 	hash uint32
-	slot int32 // None when the cell is empty
+	slot int32 // slot+1, or 0 when the cell is empty: unused cells take no memory
 }
 
 // NewIndex returns an empty index for a number of slots.
@@ -22,11 +22,7 @@ func NewIndex[K comparable](slots int) Index[K] {
 	for size < 2*slots {
 		size *= 2
 	}
-	x := Index[K]{mask: uint32(size - 1), cells: make([]cell[K], size)}
-	for i := range x.cells {
-		x.cells[i].slot = None
-	}
-	return x
+	return Index[K]{mask: uint32(size - 1), cells: make([]cell[K], size)}
 }
 
 // Get returns the key's slot, or None.
@@ -35,8 +31,8 @@ func NewIndex[K comparable](slots int) Index[K] {
 func (x *Index[K]) Get(key *K, hash uint32) int32 {
 	for i := hash & x.mask; ; i = (i + 1) & x.mask {
 		c := &x.cells[i]
-		if c.slot == None || c.hash == hash && c.key == *key {
-			return c.slot
+		if c.slot == 0 || c.hash == hash && c.key == *key {
+			return c.slot - 1
 		}
 	}
 }
@@ -44,37 +40,37 @@ func (x *Index[K]) Get(key *K, hash uint32) int32 {
 // Put adds a key that is not in the index.
 func (x *Index[K]) Put(key *K, hash uint32, slot int32) {
 	i := hash & x.mask
-	for x.cells[i].slot != None {
+	for x.cells[i].slot != 0 {
 		i = (i + 1) & x.mask
 	}
 	c := &x.cells[i]
-	c.key, c.hash, c.slot = *key, hash, slot
+	c.key, c.hash, c.slot = *key, hash, slot+1
 }
 
 // Remove removes a key and moves up later cells of its run, so that no tombstones are left.
 func (x *Index[K]) Remove(key *K, hash uint32) {
 	i := hash & x.mask
-	for x.cells[i].slot != None && (x.cells[i].hash != hash || x.cells[i].key != *key) {
+	for x.cells[i].slot != 0 && (x.cells[i].hash != hash || x.cells[i].key != *key) {
 		i = (i + 1) & x.mask
 	}
-	if x.cells[i].slot == None {
+	if x.cells[i].slot == 0 {
 		return
 	}
-	for j := (i + 1) & x.mask; x.cells[j].slot != None; j = (j + 1) & x.mask {
+	for j := (i + 1) & x.mask; x.cells[j].slot != 0; j = (j + 1) & x.mask {
 		// A cell may move to i if its home is not between i and j.
 		if home := x.cells[j].hash & x.mask; (j-home)&x.mask >= (j-i)&x.mask {
 			x.cells[i] = x.cells[j]
 			i = j
 		}
 	}
-	x.cells[i].slot = None
+	x.cells[i].slot = 0
 }
 
 // Cells returns how many cells a search for the key visits, for tests of the hash.
 func (x *Index[K]) Cells(key *K, hash uint32) int {
 	n := 1
 	for i := hash & x.mask; ; i = (i + 1) & x.mask {
-		if c := &x.cells[i]; c.slot == None || c.hash == hash && c.key == *key {
+		if c := &x.cells[i]; c.slot == 0 || c.hash == hash && c.key == *key {
 			return n
 		}
 		n++

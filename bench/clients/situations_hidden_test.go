@@ -23,7 +23,6 @@ var hidden = []situation{
 	{name: "running for a private tracker", kind: qbittorrent, swarm: privateSwarm, opt: private, running: true, late: true, nat: true, more: true},
 	{name: "running for a private tracker", kind: transmission, swarm: privateSwarm, opt: private, running: true, late: true, more: true},
 	{name: "running for a private tracker", kind: aria2, swarm: privateSwarm, opt: private, running: true, late: true, more: true},
-	{name: "running for a private tracker", kind: rtorrent, swarm: privateSwarm, opt: private, running: true, late: true, nat: true, more: true},
 	{name: "running for a private tracker", kind: deluge, swarm: privateSwarm, opt: private, running: true, late: true, more: true},
 
 	// This client listens at an unusual port, so the wall cannot probe it.
@@ -42,7 +41,6 @@ var hidden = []situation{
 	{name: "running on port 443", kind: qbittorrent, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, more: true},
 	{name: "running on port 443", kind: aria2, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, nat: true, more: true},
 	{name: "running on port 443", kind: transmission, swarm: swarmConfig{tracker: "udp", port: portTLS}, running: true, more: true},
-	{name: "running on port 443", kind: rtorrent, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, nat: true, more: true},
 	{name: "running on port 443", kind: deluge, swarm: swarmConfig{tracker: "udp", port: portTLS}, running: true, more: true},
 
 	// Probes cannot reach the client.

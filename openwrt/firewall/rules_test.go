@@ -78,7 +78,9 @@ const (
 // remains.
 const (
 	old = "config protocol edonkey\noption mode off\nconfig protocol soulseek\noption mode off\n" +
-		"config protocol directconnect\noption mode off\nconfig protocol gnutella\noption mode off\n"
+		"config protocol directconnect\noption mode off\nconfig protocol gnutella\noption mode off\n" +
+		"config protocol ipfs\noption mode off\nconfig protocol xunlei\noption mode off\nconfig protocol ares\noption mode off\n" +
+		"config protocol applejuice\noption mode off\nconfig protocol mute\noption mode off\n"
 	alone = "config protocol bittorrent\noption mode off\n" + old
 )
 

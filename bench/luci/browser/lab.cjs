@@ -94,6 +94,10 @@ module.exports = async function(t) {
 	const events = log.locator('tbody tr:visible');
 	await t.until('events', async function() { return await events.count() > 3; });
 	await log.locator('#view', { hasText: /The log begins \d\d:\d\d\./ }).waitFor();
+	const classes = async function() { return new Set(await log.locator('tbody tr:visible td:nth-child(3)').allInnerTexts()); };
+	assert.ok(!(await classes()).has('Peer'), 'the peers hide the other events');
+	await log.getByLabel('Class').selectOption('');
+	assert.ok((await classes()).has('Peer'), 'no peers among all events');
 	await log.getByLabel('Class').selectOption('client');
 	await t.until('one class', async function() {
 		return (await events.locator('td:nth-child(3)').allInnerTexts()).every(function(x) { return /Host/.test(x); });
@@ -140,7 +144,7 @@ module.exports = async function(t) {
 	await page.getByRole('button', { name: 'For 15 minutes' }).click();
 	await page.locator('[role=status] p', { hasText: '<b>attic</b> is allowed' }).waitFor({ state: 'attached' });
 	await t.until('the host to go', async function() { return await host.count() == 0; });
-	await page.locator('#p2pw-exempt li', { hasText: '<b>attic</b>' }).filter({ hasText: /1[45] min left/ }).waitFor();
+	await page.locator('#p2pw-exempt li', { hasText: '<b>attic</b>' }).filter({ hasText: /15 min left/ }).waitFor();
 	await page.getByRole('button', { name: 'Watch again: <b>attic</b>' }).click();
 	await t.until('the exemption to go', async function() { return await page.locator('#p2pw-exempt li').count() == 0; });
 

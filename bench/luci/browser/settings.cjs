@@ -134,8 +134,10 @@ module.exports = async function(t) {
 		for (const box of await page.locator('[id="cbid.p2pwall.main.log"] input').all())
 			await box.uncheck();
 	}
-	/* A policy for one computer at night. */
+	/* A test message without a receiver, then a policy for one computer at night. */
 	if (!t.real) {
+		await page.getByRole('button', { name: 'Send a test message' }).click();
+		await page.locator('#cbi-p2pwall-notify [role=status]', { hasText: 'Nobody is told yet' }).waitFor();
 		await page.locator('#cbi-p2pwall-policy .cbi-button-add').click();
 		const policy = page.locator('#cbi-p2pwall-policy [data-sid]');
 		assert.deepEqual((await policy.locator('.cbi-value').evaluateAll(function(l) { return l.map(function(x) { return x.getAttribute('data-name'); }); })).sort(),
@@ -143,6 +145,9 @@ module.exports = async function(t) {
 		const field = function(name) { return policy.locator('[data-name=' + name + ']'); };
 		await field('name').locator('input').fill('night');
 		await field('mode').locator('select').selectOption('monitor');
+		const offered = await field('mac').locator('datalist option').allTextContents();
+		const nameless = offered.findIndex(function(x) { return /^192\./.test(x); });
+		assert.ok(nameless > 0 && offered.slice(nameless).every(function(x) { return /^192\./.test(x); }), 'those with a name are not first: ' + offered);
 		await field('mac').locator('input').fill('02:00:00:00:01:99');
 		await field('start_time').locator('input').fill('24:00');
 		await field('start_time').locator('input').blur();

@@ -44,7 +44,9 @@ const css = '\
 .p2pw-axis{grid-column:2}\
 .p2pw-tcp{fill:#d9480f;background:#d9480f}.p2pw-udp{fill:#1c7ed6;background:#1c7ed6}\
 .p2pw-key{display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 1em}\
-.p2pw-days{display:block;width:100%;max-width:30em;height:1.4em}\
+.p2pw-days{display:block;width:100%;max-width:30em;height:1.4em;margin:.2em 0 1em}\
+#p2pw-days div p{margin:0}\
+.p2pw-choose{display:flex;flex-wrap:wrap;justify-content:flex-end;gap:.5em}\
 .p2pw-days rect{fill:currentColor;fill-opacity:.12}\
 .p2pw-days .p2pw-on{fill:#d9480f;fill-opacity:1}\
 .p2pw-fields{margin:.5em 0}.p2pw-fields>summary{cursor:pointer;font-weight:bold;padding:.3em 0}\

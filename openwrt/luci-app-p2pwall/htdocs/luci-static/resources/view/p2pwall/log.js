@@ -7,6 +7,7 @@
 
 const KEPT = 512;   // the daemon keeps the same number
 const INTERVAL = 3; // seconds
+const NO_PEERS = '-peer'; // no class has this name
 
 function className(c) {
 	return {
@@ -51,7 +52,10 @@ return view.extend({
 		this.last = 0;
 
 		this.host = E('input', { 'type': 'text', 'class': 'cbi-input-text', 'id': 'p2pw-host', 'autocomplete': 'off' });
-		this.kind = E('select', { 'class': 'cbi-input-select', 'id': 'p2pw-class' }, [ E('option', { 'value': '' }, [ _('All') ]) ]);
+		this.kind = E('select', { 'class': 'cbi-input-select', 'id': 'p2pw-class' }, [
+			/* A program knows hundreds of peers. Their lines would hide all others. */
+			E('option', { 'value': NO_PEERS }, [ _('All but peers') ]), E('option', { 'value': '' }, [ _('All') ])
+		]);
 		[ 'client', 'peer', 'probe', 'table', 'packet', 'system' ].forEach(this.offer, this);
 		this.host.addEventListener('input', this.filter.bind(this));
 		this.kind.addEventListener('change', this.filter.bind(this));
@@ -139,7 +143,8 @@ return view.extend({
 
 	show: function(entry) {
 		const words = this.host.value.trim().toLowerCase();
-		entry.shown = (!this.kind.value || entry.kind == this.kind.value) && entry.words.indexOf(words) != -1;
+		const kind = this.kind.value, fits = kind == NO_PEERS ? entry.kind != 'peer' : !kind || entry.kind == kind;
+		entry.shown = fits && entry.words.indexOf(words) != -1;
 		entry.row.style.display = entry.shown ? '' : 'none';
 	},
 

@@ -224,6 +224,7 @@ return view.extend({
 		s.anonymous = true;
 		s.sortable = true;
 		s.nodescriptions = true;
+		s.modaltitle = _('Policy');
 		let o = s.option(form.Value, 'name', _('Name'));
 		o = s.option(form.Flag, 'enabled', _('On'));
 		o.default = '1';
@@ -250,9 +251,9 @@ return view.extend({
 		o.modalonly = true;
 		[ [ 'mon', _('Monday') ], [ 'tue', _('Tuesday') ], [ 'wed', _('Wednesday') ], [ 'thu', _('Thursday') ], [ 'fri', _('Friday') ],
 			[ 'sat', _('Saturday') ], [ 'sun', _('Sunday') ] ].forEach(function(d) { o.value(d[0], d[1]); });
-		[ [ 'start_time', _('From') ], [ 'stop_time', _('Until') ] ].forEach(function(t) {
-			o = s.option(form.Value, t[0], t[1]);
-			o.placeholder = '21:30';
+		[ [ 'start_time', _('From'), '21:30', _('All day if neither is set.') ], [ 'stop_time', _('Until'), '6:00' ] ].forEach(function(t) {
+			o = s.option(form.Value, t[0], t[1], t[3]);
+			o.placeholder = t[2];
 			o.validate = function(sid, v) { return v === '' || isTime(v) || _('Expecting a time such as 21:30'); };
 		});
 	},
@@ -263,6 +264,7 @@ return view.extend({
 		s.addremove = true;
 		s.anonymous = true;
 		s.nodescriptions = true;
+		s.modaltitle = _('Who is told');
 		let o = s.option(form.Flag, 'enabled', _('On'));
 		o.default = '1';
 		o.editable = true;
@@ -301,7 +303,10 @@ return view.extend({
 			return common.objects(r.notify).map(function(n) {
 				return common.text(n.name) + ': ' + (n.ok === true ? _('sent') : common.text(n.error));
 			}).join('; ');
-		}, common.reason).then(function(words) {
+		}, function(err) {
+			const why = common.reason(err);
+			return /^nobody is told/.test(why) ? _('Nobody is told yet: add a receiver above, then save and apply.') : why;
+		}).then(function(words) {
 			common.say(said, words);
 			button.removeAttribute('aria-busy');
 		});
@@ -324,8 +329,13 @@ return view.extend({
 
 	/* Offers the computers that the router knows, by name. */
 	offerHosts: function(o) {
-		Object.keys(this.hints.hosts).sort().forEach(function(mac) {
-			const h = this.hints.hosts[mac] || {}, address = common.list(h.ipaddrs)[0];
+		const hosts = this.hints.hosts, key = function(mac) {
+			const name = common.text((hosts[mac] || {}).name);
+			return (name ? '0' + name.toLowerCase() : '1') + ' ' + mac;
+		};
+		/* Those with a name come first. */
+		Object.keys(hosts).sort(function(a, b) { return key(a) < key(b) ? -1 : 1; }).forEach(function(mac) {
+			const h = hosts[mac] || {}, address = common.list(h.ipaddrs)[0];
 			/* An entry with neither name nor address is mostly a port of the router. */
 			if (isMAC(mac) && (h.name || address))
 				o.value(mac.toLowerCase(), [ common.text(h.name), common.text(address), mac.toLowerCase() ]

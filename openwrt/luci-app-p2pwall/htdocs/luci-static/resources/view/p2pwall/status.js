@@ -523,7 +523,7 @@ return view.extend({
 		const cancel = E('button', { 'class': 'btn cbi-button', 'type': 'button', 'click': close }, [ _('Cancel') ]);
 		const dialog = ui.showModal([ title ], [
 			E('p', {}, [ words ]),
-			E('div', { 'class': 'right' }, [ cancel ].concat(buttons).reduce(function(all, b) { return all.concat(' ', b); }, []))
+			E('div', { 'class': 'p2pw-choose' }, [ cancel ].concat(buttons))
 		]);
 		if (dialog)
 			common.attr(dialog, 'aria-label', title);
@@ -626,7 +626,9 @@ return view.extend({
 				return;
 			const address = common.text(x.address);
 			entry(address, { address: address, mac: x.mac }, function(name) {
-				return _('%s: %s left').format(name, common.duration(x.seconds));
+				/* Round up: right after a choice of 15 minutes, 15 are left. */
+				const s = common.number(x.seconds);
+				return _('%s: %s left').format(name, common.duration(s < 60 ? s : Math.ceil(s / 60) * 60));
 			}, function() {
 				return common.ask('exempt', address, 0);
 			});

@@ -131,6 +131,15 @@ func TestAccess(t *testing.T) {
 		(rights{base.Read, access.Read}).exec("/etc/init.d/p2pwall stop") || (rights{access.Write}).exec("/etc/init.d/p2pwall reload") {
 		t.Error("the wrong commands may be executed")
 	}
+	const list = " /usr/share/arp-scan/ieee-oui.txt"
+	for command, want := range map[string]bool{
+		"/bin/grep -m1 ^00AAFF" + list: true, "/bin/grep -m1 ^00AAFF": false, "/bin/grep -m1 ^00AAF" + list: false,
+		"/bin/grep -m1 ^00AAFF /etc/shadow" + list: false, "/bin/grep -m1 ^ -f /e" + list: false, "/bin/grep -m1 ^00AAFF /etc/shadow": false,
+	} {
+		if got := (rights{access.Read}).exec(command); got != want {
+			t.Errorf("%q may be executed: %v", command, got)
+		}
+	}
 }
 
 // TestMenu shows that each page of the menu has its view.

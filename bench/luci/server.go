@@ -25,6 +25,9 @@ type Config struct {
 	UCI    *UCI
 	// Hints is the answer to luci-rpc getHostHints.
 	Hints map[string]any
+	// Makers are the lists of the makers of network cards, by the file's path: the first
+	// half of a hardware address, a tab, and the name in each line.
+	Makers map[string]string
 	// Init runs the init script with a command and returns the exit code and standard
 	// error.
 	Init func(command string) (int, string)

@@ -308,6 +308,15 @@ func TestStates(t *testing.T) {
 			daemon.lost = 1
 		},
 		"paused": func() { daemon.set(status("paused", 600)) },
+		"made": func() {
+			var clients []any
+			for i, mac := range []string{"00:aa:ff:00:00:01", "00:bb:ff:00:00:01", "00:cc:ff:00:00:01", "da:00:00:00:00:01", ""} {
+				c := cannedClient(2 * i)
+				c["mac"], c["addresses"] = mac, []string{fmt.Sprintf("192.168.1.%d", 50+2*i)}
+				clients = append(clients, c)
+			}
+			daemon.set(with(map[string]any{"clients": map[string]any{"clients": clients}}))
+		},
 		"marked": func() {
 			c := cannedClient(3)
 			c["protocol"], c["title"], c["program"], c["locked"], c["mode"], c["policy"] = "bittorrent", "BitTorrent", "qBittorrent 5.1", true, "mark", "night"
@@ -380,6 +389,10 @@ func TestStates(t *testing.T) {
 			return daemon.call("page", nil)
 		}, UCI: uci, Hooks: hooks, LuCI: os.Getenv("P2PWALL_LUCI"),
 		Hints: map[string]any{"02:00:00:00:01:32": map[string]any{"name": markup, "ipaddrs": []string{markup}}},
+		Makers: map[string]string{
+			"/usr/share/arp-scan/ieee-oui.txt":  "00AAFF\tExample Corp.\n00EEFF\tAnother\n",
+			"/usr/share/nmap/nmap-mac-prefixes": "00BBFF " + markup + "\n",
+		},
 		Init: func(command string) (int, string) {
 			if command == "restart" {
 				daemon.set(good)

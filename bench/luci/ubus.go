@@ -152,6 +152,15 @@ func (s *Server) call(held rights, object, method string, args map[string]any) (
 		if !held.exec(strings.Join(words, " ")) {
 			return nil, ubusDenied
 		}
+		if len(words) == 4 && words[0] == "/bin/grep" {
+			code, out := 1, ""
+			for line := range strings.Lines(s.cfg.Makers[words[3]]) {
+				if strings.HasPrefix(line, strings.TrimPrefix(words[2], "^")) && code != 0 {
+					code, out = 0, line
+				}
+			}
+			return map[string]any{"code": code, "stdout": out, "stderr": ""}, ubusOK
+		}
 		if s.cfg.Init == nil || len(words) != 2 {
 			return map[string]any{"code": 127, "stderr": "not found"}, ubusOK
 		}

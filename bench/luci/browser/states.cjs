@@ -7,6 +7,17 @@ module.exports = async function(t) {
 	const assert = t.assert;
 	const state = function(page) { return page.locator('#p2pw-state'); };
 
+	/* Who made the computers that have no name. */
+	await t.hook('made');
+	const made = await t.open('status'), card = function(i) { return made.locator('.p2pw-host', { hasText: '192.168.1.' + (50 + 2 * i) }); };
+	await card(0).filter({ hasText: 'It has no name. Maker of its network card: Example Corp.' }).waitFor();
+	await card(1).filter({ hasText: 'Maker of its network card: <img' }).waitFor();
+	await card(3).filter({ hasText: 'a private (random) hardware address, as telephones have.' }).waitFor();
+	for (const i of [ 2, 4 ])
+		assert.ok(!/no name/.test(await card(i).innerText()));
+	await t.accessible(made, 'makers');
+	await made.close();
+
 	/* 64 hosts with 256 peers each, one fold-out open. */
 	await t.hook('full');
 	let page = await t.open('status');

@@ -2,6 +2,7 @@
 'use strict';
 'require baseclass';
 'require rpc';
+'require fs';
 'require p2pwall.protocols as protocols';
 
 /*
@@ -92,6 +93,8 @@ function call(method, args) {
 }
 
 const callHints = rpc.declare({ object: 'luci-rpc', method: 'getHostHints', expect: { '': {} } });
+
+const makers = {}; // the first half of a hardware address -> name of the maker, '' for unknown
 
 /* The daemon's number. A missing or bad one becomes 0 and is no error. */
 function number(v) {
@@ -216,6 +219,23 @@ return baseclass.extend({
 				}
 			};
 		});
+	},
+
+	/* Who made a computer, for one that has no name: a sentence, or ''. The names are in lists
+	 * of other packages, if such a package is installed. The answer comes later. */
+	maker: function(mac) {
+		if (/^.[26ae]:/i.test(mac))
+			return _('It has no name, and a private (random) hardware address, as telephones have.');
+		const prefix = mac.replace(/:/g, '').slice(0, 6).toUpperCase();
+		if (makers[prefix] == null && /^[0-9A-F]{6}$/.test(prefix)) {
+			makers[prefix] = '';
+			[ '/usr/share/arp-scan/ieee-oui.txt', '/usr/share/nmap/nmap-mac-prefixes' ].forEach(function(file) {
+				L.resolveDefault(fs.exec('/bin/grep', [ '-m1', '^' + prefix, file ]), {}).then(function(r) {
+					makers[prefix] = text(r && r.stdout).slice(6).trim() || makers[prefix];
+				});
+			});
+		}
+		return makers[prefix] ? _('It has no name. Maker of its network card: %s').format(makers[prefix]) : '';
 	},
 
 	/* The users' name for the protocol of a client, a suspect or an event. */

@@ -7,7 +7,7 @@
 /*
  * The card of a computer that runs a P2P program: who it is, what runs, since when and why,
  * what that means, and what the user can do. Technical details are in the fold. The view has
- * title(), mode(), ago(), peers() and the button.
+ * title(), maker(), mode(), ago(), peers() and the button.
  */
 
 let serial = 0;
@@ -24,6 +24,7 @@ function Card(view, c) {
 	this.kept = E('span', { 'class': 'p2pw-wide' }, []);
 	this.means = E('p', { 'class': 'p2pw-more' }, []);
 	this.why = E('p', { 'class': 'p2pw-more p2pw-small' }, []);
+	this.maker = E('p', { 'class': 'p2pw-more' }, []);
 	this.toggle = E('button', { 'class': 'p2pw-fold', 'type': 'button', 'aria-expanded': 'false', 'aria-controls': id }, [ _('Details') ]);
 	this.act = view.action(this);
 	this.facts = E('dl', { 'class': 'p2pw-facts p2pw-small' }, []);
@@ -34,7 +35,7 @@ function Card(view, c) {
 	]);
 	this.inside = E('div', { 'id': id, 'class': 'p2pw-inside', 'style': 'display:none' }, [ this.facts, this.peerCount, this.box ]);
 	this.node = E('li', { 'class': 'p2pw-host' }, [
-		E('div', {}, [ this.name, this.program ]), E('p', {}, [ this.state, this.kept ]), this.means, this.why,
+		E('div', {}, [ this.name, this.program ]), E('p', {}, [ this.state, this.kept ]), this.means, this.why, this.maker,
 		E('div', { 'class': 'p2pw-do' }, [ this.toggle, this.act ]), this.inside
 	]);
 	this.toggle.addEventListener('click', function() {
@@ -65,6 +66,8 @@ Card.prototype.show = function(c) {
 	common.say(this.kept, kept ? ' ' + _('Connections kept away today: %d.').format(kept) : '');
 	common.say(this.means, reasons.meaning(c, mode) + (c.policy ? ' ' + _('So says the policy %s.').format(common.text(c.policy)) : ''));
 	common.say(this.why, common.capital(reasons.proof(c)));
+	common.say(this.maker, view.maker(c));
+	this.maker.style.display = this.maker.firstChild ? '' : 'none';
 	common.attr(this.toggle, 'aria-label', _('Details') + ': ' + title);
 	common.attr(this.box, 'aria-label', _('Peers of %s').format(title));
 	if (this.act)

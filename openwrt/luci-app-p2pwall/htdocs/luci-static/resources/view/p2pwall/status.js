@@ -416,6 +416,10 @@ return view.extend({
 		return this.hints.name(c.mac, common.addresses(c)) || common.text(c.address);
 	},
 
+	maker: function(c) {
+		return this.hints.name(c.mac, common.addresses(c)) ? '' : common.maker(common.text(c.mac));
+	},
+
 	age: function(t) {
 		return common.duration(this.now - common.number(t));
 	},

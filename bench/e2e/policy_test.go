@@ -85,23 +85,38 @@ func TestPolicyHours(t *testing.T) {
 	e.must(!e.locked(h), "locked in its hours again")
 }
 
-// TestPolicyMark: marked packets reach their peers, and nothing is dropped.
-func TestPolicyMark(t *testing.T) {
-	e := policyEnv(t, func() string { return "config policy 'slow'\n\tlist ip '192.168.1.0/24'\n\toption mode 'mark'\n" })
-	e.countLowEffort()
+// marked: of a host in mode mark, the packets of its BitTorrent client reach their peers,
+// with the code point LE and the owner's mark on their connections. Nothing is dropped. The
+// packets of an innocent host beside it have neither.
+func marked(e *env) {
 	h := e.lab.Clients[0]
+	e.cfg.More = "config policy 'slow'\n\tlist ip '192.168.1.0/24'\n\toption mode 'mark'\n"
+	e.countMarks(h, e.lab.Innocent)
+	e.startWall()
+	judge := e.innocent(lab.InnocentConfig{})
 	c := lab.NewTorrent(h, lab.TorrentConfig{Peers: torrentPeers})
-	defer e.start(c.Run)()
-	e.until("the client is held", func() bool { return e.locked(h) })
+	stop := e.start(c.Run)
+	if e.wall != nil {
+		e.until("the client is held", func() bool { return e.locked(h) })
+	}
 	e.goesOn("what is marked", c)
+	for name, what := range map[string]string{
+		"up": "to the internet with the code point LE", "down": "to the client with the code point LE",
+		"conn": "in connections with the owner's mark",
+	} {
+		e.until("packets "+what, func() bool { return e.counted(name) > 20 })
+		e.must(e.counted(name) > 20, "%d packets went %s", e.counted(name), what)
+	}
 	e.must(e.counter("dropped") <= e.counter("answers") && e.counter("pongs") == 0 && e.counter("handshakes") == 0, "something was dropped or answered")
 	e.must(c.Seen().Resets == 0, "%d sessions were reset", c.Seen().Resets)
-	e.until("packets with the code point LE", func() bool { return e.lowEffort() > 20 })
+	stop()
+	judge()
+	e.must(e.counted("innocent") == 0, "%d packets of the innocent host were marked", e.counted("innocent"))
 }
 
-// lowEffort is the number of packets that left to the internet with the code point LE.
-func (e *env) lowEffort() (n int) {
-	out, err := e.lab.Router.Run("nft", "list", "counter", "inet", "seen", "low")
+// counted is the value of one of the counters of countMarks, in packets.
+func (e *env) counted(name string) (n int) {
+	out, err := e.lab.Router.Run("nft", "list", "counter", "inet", "seen", name)
 	if err != nil {
 		e.fault("%v", err)
 	}
@@ -110,10 +125,28 @@ func (e *env) lowEffort() (n int) {
 	return n
 }
 
-// countLowEffort installs a rule in the router that counts these packets.
-func (e *env) countLowEffort() {
+// countMarks installs rules in the router that count marked packets of a client's host and
+// of an innocent one.
+func (e *env) countMarks(client, innocent *lab.Host) {
+	const mark = "ct mark & 0x00ff0000 == 0x00010000"
+	rules := "table inet seen {\n"
+	for _, name := range []string{"up", "down", "conn", "innocent"} {
+		rules += "counter " + name + " {\n}\n"
+	}
+	rules += fmt.Sprintf(`chain post {
+type filter hook postrouting priority 300; policy accept;
+oifname "wan" ip saddr %[1]s ip dscp 1 counter name up
+oifname "%[3]s" ip daddr %[1]s ip dscp 1 counter name down
+ip saddr %[1]s %[4]s counter name conn
+ip saddr %[2]s ip dscp 1 counter name innocent
+ip daddr %[2]s ip dscp 1 counter name innocent
+ip saddr %[2]s %[4]s counter name innocent
+ip daddr %[2]s %[4]s counter name innocent
+}
+}
+`, client.Addr4, innocent.Addr4, lab.BridgeDev, mark)
 	c := e.lab.Router.Command("nft", "-f", "-")
-	c.Stdin = strings.NewReader("table inet seen {\ncounter low {\n}\nchain post {\ntype filter hook postrouting priority 300; policy accept;\noifname \"wan\" ip dscp 1 counter name low\n}\n}\n")
+	c.Stdin = strings.NewReader(rules)
 	if out, err := c.CombinedOutput(); err != nil {
 		e.t.Fatalf("%v: %s", err, out)
 	}

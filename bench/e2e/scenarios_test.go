@@ -35,6 +35,7 @@ var scenarios = []scenario{
 	{name: "session before", without: "the session with a peer goes on", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "30", "look_back": "0"}, run: sessionBefore},
 	{name: "torrent", without: "came from peers$", main: map[string]string{"timelock": "4"}, run: torrent},
 	{name: "torrent before the wall", without: "came from peers$", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "4"}, late: true, run: torrentBefore},
+	{name: "marked", without: "^0 packets went to the internet with", main: map[string]string{"timelock": "4", "ct_mark": "0x00010000/0x00ff0000"}, late: true, run: marked},
 	{name: "beside a torrent", without: "came from peers$", main: map[string]string{"timelock": "4"}, late: true, run: besideTorrent},
 	{name: "giFT in session", without: "searches and [0-9]+ sessions after the end of all", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "4"}, late: true, run: standing(newGiFT, 1214, 0)},
 	{name: "MLDonkey in session", without: "searches and [0-9]+ sessions after the end of all", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "4"}, late: true, run: standing(newMLDonkey, 1214, 0)},

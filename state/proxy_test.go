@@ -149,12 +149,18 @@ func TestAskedAtItsServer(t *testing.T) {
 		{"another answer", func(w *world) {
 			w.expect("an answer", w.data(2222, "203.0.113.80", 40000, 1000, "SSH-2.0-OpenSSH_9.2\r\n"), nfq.AcceptDecided)
 		}, false},
-		{"a SYN-ACK beside a session", func(w *world) {
+		{"two SYN-ACKs beside a session", func(w *world) {
 			w.wantVerdict("a session", w.begins(4000, "203.0.113.81", 6881, newProgram(1).first), nfq.Accept)
 			w.expect("a SYN-ACK", tcp(macA, hostA, 51413, "203.0.113.80", 40000, nfq.SYN|nfq.ACK, nil), nfq.Accept)
+			w.expect("another", tcp(macA, hostA, 51413, "203.0.113.82", 40000, nfq.SYN|nfq.ACK, nil), nfq.Accept)
 		}, true},
-		{"a SYN-ACK alone", func(w *world) {
+		{"a port for one peer beside a session", func(w *world) {
+			w.wantVerdict("a session", w.begins(4000, "203.0.113.81", 6881, newProgram(1).first), nfq.Accept)
 			w.expect("a SYN-ACK", tcp(macA, hostA, 51413, "203.0.113.80", 40000, nfq.SYN|nfq.ACK, nil), nfq.Accept)
+		}, false},
+		{"SYN-ACKs alone", func(w *world) {
+			w.expect("a SYN-ACK", tcp(macA, hostA, 51413, "203.0.113.80", 40000, nfq.SYN|nfq.ACK, nil), nfq.Accept)
+			w.expect("another", tcp(macA, hostA, 51413, "203.0.113.82", 40000, nfq.SYN|nfq.ACK, nil), nfq.Accept)
 		}, false},
 	} {
 		w := newWorld(t, nil)

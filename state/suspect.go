@@ -413,8 +413,8 @@ func (e *Engine) tells(protocol int, way *detect.Probe, words, b []byte, salt ui
 	return e.stream.Feed(1<<protocol, 0, b, true, f) == detect.Yes
 }
 
-// suspectServer handles a host that answered somebody outside from a port. If the host has
-// connections that look random, it is asked at that port.
+// suspectServer handles a host that answers connections from outside at a port. If the host
+// has connections that look random, it is asked at that port.
 func (e *Engine) suspectServer(p *nfq.Packet, d *Device, h *host, now Time) {
 	for i := range h.hidden {
 		if last := h.hidden[i].when; last != 0 && now.Since(last) < conductTime {

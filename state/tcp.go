@@ -31,8 +31,12 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		h.remember(p, now)
 		e.endFlow(p, h)
 	case p.TCPFlags&(nfq.SYN|nfq.ACK|nfq.RST) == nfq.SYN|nfq.ACK:
+		// At its first connection a port may wait for this one peer, as that of a transfer by
+		// active FTP does. A question could then be accepted in the peer's place.
+		if h.serves(p.SrcPort) {
+			e.suspectServer(p, d, h, now)
+		}
 		h.serve(p.SrcPort)
-		e.suspectServer(p, d, h, now)
 		return nfq.Accept
 	case len(p.Payload) == 0:
 		return e.bare(p, h, now)

@@ -28,7 +28,7 @@ var modules = strings.Fields(`
 	nft_counter nft_hash nft_limit nft_log nft_masq nft_nat nft_numgen nft_queue nft_quota nft_redir
 	nft_reject_inet nft_objref
 	xt_nat xt_mark xt_connmark xt_set xt_CT xt_NFQUEUE xt_MASQUERADE xt_comment xt_connbytes
-	xt_conntrack xt_length xt_mac xt_multiport xt_pkttype xt_state xt_statistic xt_tcpudp
+	xt_conntrack xt_length xt_mac xt_multiport xt_pkttype xt_state xt_statistic xt_tcpudp xt_DSCP xt_limit
 	iptable_filter iptable_mangle iptable_raw iptable_nat ipt_REJECT
 	ip6table_filter ip6table_mangle ip6table_raw ip6t_REJECT
 	ip_set ip_set_hash_ip ip_set_hash_net ip_set_hash_netnet ip_set_hash_ipport`)

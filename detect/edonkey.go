@@ -47,15 +47,26 @@ func edonkeyDatagram(b []byte, f *Finding) Kind {
 		return None
 	}
 	switch b[0] {
-	case kadPlain, kadPacked:
-		return kadDatagram(b, f)
-	case edonkeyEMule:
-		return emuleDatagram(b, f)
-	case edonkeyPlain:
-		return edonkeyServerDatagram(b, f)
+	case kadPlain, kadPacked, edonkeyEMule, edonkeyPlain:
+		return edonkeyClear(b, f)
 	}
 	if kadShaped(b) {
 		return Weak
 	}
 	return None
+}
+
+// edonkeyClear classifies a message in clear. A DNS message may begin like any of them: its
+// first two bytes are random.
+func edonkeyClear(b []byte, f *Finding) Kind {
+	if isDNSQuery(b) || dnsHead(b, true) && dnsQuestion(b) > 0 {
+		return None
+	}
+	switch b[0] {
+	case edonkeyEMule:
+		return emuleDatagram(b, f)
+	case edonkeyPlain:
+		return edonkeyServerDatagram(b, f)
+	}
+	return kadDatagram(b, f)
 }

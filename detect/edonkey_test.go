@@ -303,3 +303,42 @@ func FuzzEDonkeyFirst(f *testing.F) {
 		edonkeyGreeted(b, nil)
 	})
 }
+
+// TestEDonkeyDNS: the first two bytes of a DNS message are random. No message is taken for
+// eDonkey's or Kad's, whatever they are.
+func TestEDonkeyDNS(t *testing.T) {
+	for _, flags := range []string{"\x01\x00", "\x81\x80"} {
+		for n := 1; n <= 60; n++ {
+			b := []byte("\x00\x00" + flags + "\x00\x01\x00\x00\x00\x00\x00\x00" + string(byte(n)) + strings.Repeat("h", n) + "\x00\x00\x01\x00\x01")
+			for id := range 1 << 16 {
+				b[0], b[1] = byte(id>>8), byte(id)
+				var f Finding
+				if k := edonkeyDatagram(b, &f); k >= Query {
+					t.Fatalf("%x is a message of kind %v", b, k)
+				}
+			}
+		}
+	}
+}
+
+// TestKadSearches: messages of variable length are told by what is in them.
+func TestKadSearches(t *testing.T) {
+	id := strings.Repeat("\x9a", kadID)
+	for _, tt := range []struct {
+		name, message string
+		want          Kind
+	}{
+		{"Kad 1", "\xe4\x30" + id + "\x00", Query},
+		{"Kad 1, with a word", "\xe4\x30" + id + "\x01\x01\x04\x00song", Query},
+		{"Kad 1, more than the word", "\xe4\x30" + id + "\x01\x01\x04\x00songs", None},
+		{"Kad 1, random", "\xe4\x30" + id + "\x77\x01\x04\x00song", None},
+		{"two results", "\xe4\x3b" + id + id + "\x02\x00" + id + "\x00" + id + "\x01\x02", Reply},
+		{"results that are not there", "\xe4\x3b" + id + id + "\x02\x00" + id + "\x00", None},
+		{"no results", "\xe4\x3b" + id + id + "\x00\x00\x00", None},
+	} {
+		var f Finding
+		if k := edonkeyDatagram([]byte(tt.message), &f); k != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, k, tt.want)
+		}
+	}
+}

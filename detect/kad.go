@@ -24,6 +24,7 @@ const (
 
 	kadMaxVersion = 0x1f
 	kadMaxFound   = 32
+	kadMaxResults = 300 // of a search
 )
 
 // kadForm is a message with a fixed length, or with a known least length.
@@ -161,6 +162,12 @@ func kadFits(opcode byte, body []byte) bool {
 	case kadFind, 0x20:
 		kind := body[0] & 0x1f
 		return kind > 0 && kind <= kadMaxFound && body[0]>>5 == 0
+	case 0x30: // whether a search follows, and the search
+		return body[kadID] <= 1 && (len(body) > kadID+1) == (body[kadID] == 1) &&
+			(body[kadID] == 0 || edonkeySearch(body[kadID+1:], 0) == len(body)-kadID-1)
+	case 0x3b: // the results, each an ID and tags
+		n := int(le16(body[2*kadID:]))
+		return n > 0 && n <= kadMaxResults && len(body) > 2*kadID+2+n*(kadID+1)
 	case 0x33:
 		// If the search has more than the word, its tree follows.
 		more := body[kadID+1]&0x80 != 0

@@ -73,6 +73,20 @@ func TestEDonkeyExchange(t *testing.T) {
 
 func TestEDonkeyShapes(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
+	missed := 0
+	for range 10000 {
+		b := make([]byte, 12)
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		b[0] = 0x42
+		if !edonkeyHidden.Shaped(b) {
+			missed++
+		}
+	}
+	if missed > 800 {
+		t.Errorf("%d of 10000 random messages of the least length are missed", missed)
+	}
 	fill := func(n int) []byte {
 		b := make([]byte, n)
 		for i := range b {
@@ -92,6 +106,8 @@ func TestEDonkeyShapes(t *testing.T) {
 		{"a message", unhex(t, donkeyLogin), false},
 		{"text", []byte("GET /index.html HTTP/1.1\r\nHost: www.example.org\r\n\r\n"), false},
 		{"TLS", append([]byte{0x16, 3, 1, 0, 190, 1, 0, 0, 186}, fill(186)...), false},
+		{"a command of Redis", []byte("*1\r\n$4\r\nping\r\n"), false},
+		{"a player of Minecraft", []byte("\x10\x00\xf4\x05\x09localhost\x63\xdd\x02"), false},
 	} {
 		if got := edonkeyHidden.Shaped(tt.b); got != tt.want {
 			t.Errorf("%s: %t", tt.name, got)

@@ -174,6 +174,9 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 	case !h.modes.blocks.Has(protocol), j == innocent:
 		return e.letGo(slot)
 	case sure && !detect.All[protocol].Hidden.First(p.Payload):
+		if j == other { // a service's first messages may look random now and then
+			return e.letGo(slot)
+		}
 		return e.shaped(p, h, slot, now)
 	case j == asking && sure:
 		return c.drop(p) // it will be sent again, and then the result is known

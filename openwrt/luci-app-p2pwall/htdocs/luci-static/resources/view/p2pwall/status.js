@@ -511,7 +511,8 @@ return view.extend({
 		return Math.max(60, Math.round((midnight - Date.now()) / 1000));
 	},
 
-	/* A dialog with a button for each [ label, function ]. */
+	/* A dialog with a button for each [ label, function ]. Escape presses the first button of
+	 * LuCI's class 'right'. */
 	choose: function(title, words, choices, opener) {
 		const close = function() {
 			ui.hideModal();
@@ -527,7 +528,7 @@ return view.extend({
 		const cancel = E('button', { 'class': 'btn cbi-button', 'type': 'button', 'click': close }, [ _('Cancel') ]);
 		const dialog = ui.showModal([ title ], [
 			E('p', {}, [ words ]),
-			E('div', { 'class': 'p2pw-choose' }, [ cancel ].concat(buttons))
+			E('div', { 'class': 'right p2pw-choose' }, [ cancel ].concat(buttons))
 		]);
 		if (dialog)
 			common.attr(dialog, 'aria-label', title);

@@ -105,14 +105,16 @@ module.exports = async function(t) {
 	await page.close();
 
 	/* Modes in which the daemon does not block. */
-	for (const [ name, words, more ] of [
-		[ 'monitor', 'stops nothing.*Watched only', '\\.' ],
-		[ 'mode-off', 'looks for no program.*Switched off', ', IPFS \\(libp2p\\), Xunlei, .*MUTE\\.' ]
+	const stopped = [ 'BitTorrent', 'Direct Connect', 'FastTrack', 'Gnutella', 'Soulseek', 'eDonkey' ];
+	const watched = [ 'Ares', 'IPFS (libp2p)', 'MUTE', 'Xunlei', 'appleJuice' ];
+	for (const [ name, words, all ] of [
+		[ 'monitor', /stops nothing.*Watched only: (.*)\./s, stopped ],
+		[ 'mode-off', /looks for no program.*Switched off: (.*)\./s, stopped.concat(watched).sort() ]
 	]) {
 		await t.hook(name);
 		page = await t.open('status');
-		const all = new RegExp(words + ': BitTorrent, FastTrack, eDonkey, Soulseek, Direct Connect, Gnutella' + more, 's');
-		await state(page).filter({ hasText: all }).waitFor();
+		await state(page).filter({ hasText: words }).waitFor();
+		assert.deepEqual((await state(page).innerText()).match(words)[1].split(', ').sort(), all);
 		await page.close();
 	}
 

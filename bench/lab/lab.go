@@ -9,11 +9,13 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -200,6 +202,9 @@ func (l *Lab) build(cfg Config, names []string) error {
 	if err := l.wire(cfg); err != nil {
 		return err
 	}
+	if err := l.linksUp(); err != nil {
+		return err
+	}
 	if cfg.NAT {
 		if err := l.nat(cfg.Forward); err != nil {
 			return err
@@ -218,6 +223,32 @@ func (l *Lab) build(cfg Config, names []string) error {
 			return err
 		}
 		l.OnClose(l.Internet.Close)
+	}
+	return nil
+}
+
+// linksUp waits until every link carries packets. The kernel notices the other end of a link
+// by a work item, which waits while other labs are made or removed. What is sent before that
+// is dropped.
+func (l *Lab) linksUp() error {
+	const patience = 30 * time.Second
+	for _, ns := range l.spaces {
+		for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+			out, err := exec.Command("ip", "-n", ns.Name, "-br", "link").Output()
+			if err != nil {
+				return fmt.Errorf("lab: ip link in %s: %w", ns.Name, err)
+			}
+			down := slices.DeleteFunc(strings.Split(strings.TrimSpace(string(out)), "\n"), func(line string) bool {
+				f := strings.Fields(line) // name, state, address, flags
+				return len(f) < 4 || f[1] == "UP" || f[1] == "UNKNOWN" || !strings.Contains(f[3], "UP")
+			})
+			if len(down) == 0 {
+				break
+			}
+			if time.Now().After(end) {
+				return fmt.Errorf("lab: links of %s do not come up: %s", ns.Name, strings.Join(down, "; "))
+			}
+		}
 	}
 	return nil
 }

@@ -1239,10 +1239,12 @@ func watched(t *testing.T, w *world) {
 		}
 		long := strings.Repeat("x", 100)
 		for _, on := range []bool{false, true} {
-			want := 0
+			// The connection before may still send its end again, which is of no
+			// connection now. So fewer than the three packets more do not count.
+			want, more := 0, 0
 			if on {
 				w.set("add", c.set, c.host)
-				want = 3
+				want, more = 3, 2
 			}
 			for _, x := range []struct {
 				what string
@@ -1256,7 +1258,7 @@ func watched(t *testing.T, w *world) {
 				{"resets", segments("c1", from, server, nfq.RST|nfq.ACK, ""), 0},
 				{"data from outside", segments("s", server, from, nfq.ACK|nfq.PSH, long), 0},
 			} {
-				if x.n != x.want {
+				if x.n < x.want || x.n > x.want+more {
 					t.Errorf("%s, watched %v: %d of %s of no connection are queued, want %d", c.set, on, x.n, x.what, x.want)
 				}
 			}

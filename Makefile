@@ -17,7 +17,7 @@ CORPUS  ?= ../shared/corpus
 FUZZTIME ?= 30s
 
 .PHONY: all build bin/p2pwall bin/p2pwall-replay tools demo clients test test-go test-packages lint fuzz \
-	packages deb release routers router router-off routers-ci bench bench-compare corpus screenshots clean
+	packages deb release routers router router-off routers-ci routers-debian bench bench-compare corpus screenshots clean
 
 all: build
 
@@ -113,11 +113,14 @@ router-off: packages
 	$(GO) run ./bench/router -arch $(ARCH) -off -stages scenarios
 
 # Two machines with the scenarios that .ci/run has time for, one of them also
-# with the wall switched off, and two with other kernels and other versions of nft.
+# with the wall switched off.
 ROUTERS_CI := TestWall/(kazaa_network_KaZaA|transfer_in_pieces|browse)$$
 routers-ci: packages
 	$(GO) run ./bench/router -arch x86_64,mips -run '$(ROUTERS_CI)' -timeout 12m -silence 4m
 	$(GO) run ./bench/router -arch x86_64 -off -stages scenarios -run '$(ROUTERS_CI)' -timeout 6m
+
+# Other kernels and other versions of nft.
+routers-debian: packages
 	$(GO) run ./bench/router -arch x86_64-bullseye,x86_64-trixie -stages queue,service -timeout 6m -silence 4m
 
 # The pictures in docs/screenshots, taken in the lab.

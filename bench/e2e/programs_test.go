@@ -317,8 +317,8 @@ func TestPrograms(t *testing.T) {
 		const timelock = 4 * time.Second
 		p := newPrograms(t, scenario{main: map[string]string{"timelock": "4"}}, true)
 		all := p.ready(pastimes())
-		others := p.start(p.networks)
 		c, stopTorrent := p.lockIt()
+		others := p.start(p.networks) // else the lock may be for one of these
 		stop := func() { stopTorrent(); others() }
 		before := c.Seen()
 		p.spend(all, 3, 5*timelock)

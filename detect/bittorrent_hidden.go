@@ -69,7 +69,8 @@ const (
 	// middleRequests is how many segments as long as a request make it certain.
 	// middleWords is how many segments as long as words do, if they have middleLengths
 	// different lengths: a program that repeats one message may hit such a length by
-	// chance. So many random lengths are so once in 20,000 times. Of all segments that tell something, seven in eight must be words.
+	// chance. So many random lengths are so once in 20,000 times. Of all segments that
+	// tell something, seven in eight must be words.
 	middleRequests = 3
 	middleWords    = 9
 	middleLengths  = 3

@@ -46,27 +46,23 @@ func edonkeyDatagram(b []byte, f *Finding) Kind {
 	if len(b) < 2 {
 		return None
 	}
+	var read func([]byte, *Finding) Kind
 	switch b[0] {
-	case kadPlain, kadPacked, edonkeyEMule, edonkeyPlain:
-		return edonkeyClear(b, f)
+	case kadPlain, kadPacked:
+		read = kadDatagram
+	case edonkeyEMule:
+		read = emuleDatagram
+	case edonkeyPlain:
+		read = edonkeyServerDatagram
+	default:
+		if kadShaped(b) {
+			return Weak
+		}
+		return None
 	}
-	if kadShaped(b) {
-		return Weak
-	}
-	return None
-}
-
-// edonkeyClear classifies a message in clear. A DNS message may begin like any of them: its
-// first two bytes are random.
-func edonkeyClear(b []byte, f *Finding) Kind {
+	// The first two bytes of a DNS message are random, so it may begin like any of these.
 	if isDNSQuery(b) || dnsHead(b, true) && dnsQuestion(b) > 0 {
 		return None
 	}
-	switch b[0] {
-	case edonkeyEMule:
-		return emuleDatagram(b, f)
-	case edonkeyPlain:
-		return edonkeyServerDatagram(b, f)
-	}
-	return kadDatagram(b, f)
+	return read(b, f)
 }

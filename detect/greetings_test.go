@@ -82,12 +82,7 @@ func TestGreetings(t *testing.T) {
 		case tt.p != nil && (m != Yes || All[f.Protocol] != tt.p || f.TCPPort != tt.port || f.Reason != ReasonHello):
 			t.Errorf("%s: match %d: %s, %v, port %d", tt.name, m, All[f.Protocol].Title, f.Reason, f.TCPPort)
 		}
-		b := []byte(segments[0])
-		if n := testing.AllocsPerRun(20, func() {
-			s = Stream{}
-			f.Reset()
-			s.Feed(all, 1, b, !tt.in, &f)
-		}); n != 0 {
+		if n := feedAllocs(segments[0], !tt.in); n != 0 {
 			t.Errorf("%s: %v allocations", tt.name, n)
 		}
 	}

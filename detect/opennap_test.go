@@ -57,12 +57,7 @@ func TestNapster(t *testing.T) {
 		} else if m != Yes || All[f.Protocol].Title != tt.title || f.Reason != tt.reason || f.Client.String() != tt.client || f.TCPPort != tt.port {
 			t.Errorf("%s: match %d: %s, %v, client %q, port %d", tt.name, m, All[f.Protocol].Title, f.Reason, f.Client.String(), f.TCPPort)
 		}
-		b := []byte(segments[0])
-		if n := testing.AllocsPerRun(20, func() {
-			s = Stream{}
-			f.Reset()
-			s.Feed(all, 1, b, !tt.in, &f)
-		}); n != 0 {
+		if n := feedAllocs(segments[0], !tt.in); n != 0 {
 			t.Errorf("%s: %v allocations", tt.name, n)
 		}
 	}

@@ -173,6 +173,18 @@ func feedAll(s *Stream, segments []string, outbound bool, f *Finding) (Match, []
 	return last, peers
 }
 
+// feedAllocs returns how often a stream allocates when a segment begins a connection.
+func feedAllocs(segment string, outbound bool) float64 {
+	var s Stream
+	var f Finding
+	b := []byte(segment)
+	return testing.AllocsPerRun(50, func() {
+		s = Stream{}
+		f.Reset()
+		s.Feed(all, 1, b, outbound, &f)
+	})
+}
+
 func TestStreamForms(t *testing.T) {
 	for _, tt := range streamForms {
 		t.Run(tt.name, func(t *testing.T) {
@@ -201,12 +213,7 @@ func TestStreamForms(t *testing.T) {
 			if got != Yes && s.http != tt.httpDone {
 				t.Errorf("taken for HTTP: %v, want %v", s.http, tt.httpDone)
 			}
-			segment := []byte(tt.text)
-			if n := testing.AllocsPerRun(50, func() {
-				s = Stream{}
-				f.Reset()
-				s.Feed(all, 1, segment, !tt.inbound, &f)
-			}); n != 0 {
+			if n := feedAllocs(tt.text, !tt.inbound); n != 0 {
 				t.Errorf("%v allocations", n)
 			}
 		})

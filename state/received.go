@@ -68,8 +68,7 @@ func (e *Engine) received(p *nfq.Packet, h *host, c *client) nfq.Verdict {
 		if h.marks(i) {
 			return e.markHidden(h, fl, now)
 		}
-		fl.fate = cut
-		e.Counters.Cuts++
+		e.cutFlow(h, fl)
 		switch {
 		case m == detect.Hint:
 			e.judge(h, fl, ended, now)

@@ -12,10 +12,11 @@ import (
 )
 
 // A client of a quiet protocol may have its sessions from before the wall started, from
-// before it died and started again, or from a time when a policy left it alone. Then it sends nothing that could be recognised. So the
-// engine asks, by TCP, each host that had connections to high ports outside. If a host
-// shows a sign but gives no answer, the engine ends each of its unknown connections once.
-// The program opens it again, and so shows how it begins.
+// before it died and started again, or from a time when a policy left it alone. Then it
+// sends nothing that could be recognised. So the engine asks, by TCP, each host that had
+// connections to high ports outside. If a host shows a sign but gives no answer, the engine
+// ends each of its unknown connections once. The program opens it again, and so shows how it
+// begins.
 
 const (
 	// standingTime is how long a host's old connections are watched, standingMore how long
@@ -98,7 +99,8 @@ type sameSegment struct {
 const standingProbe = uint64(1) << 62
 
 // Standing tells the engine of a host that had connections to the outside before this
-// engine started, or while it left the host alone. The engine asks it. mac is the address's owner by the neighbour table.
+// engine started, or while it left the host alone. The engine asks it. mac is the address's
+// owner by the neighbour table.
 func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 	e.now = now
 	d := e.deviceOf(&x.Addr)

@@ -100,16 +100,8 @@ var qbittorrent = &kind{
 		return nil
 	},
 	got: func(p *program) (int, error) {
-		resp, err := p.http.Get("http://localhost/api/v2/torrents/info")
-		if err != nil {
-			return 0, err
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return 0, fmt.Errorf("torrents/info: %s", resp.Status)
-		}
 		var r []struct{ Downloaded int }
-		if err := json.NewDecoder(resp.Body).Decode(&r); err != nil {
+		if err := p.qbittorrent("torrents/info", &r); err != nil {
 			return 0, err
 		}
 		if len(r) == 0 {
@@ -124,17 +116,24 @@ var qbittorrent = &kind{
 // after a quarter of an hour. A magnet link that comes before the first node is in vain.
 func (p *program) awaitNodes() {
 	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		resp, err := p.http.Get("http://localhost/api/v2/transfer/info")
-		if err != nil {
-			continue
-		}
 		var r struct {
 			Nodes int `json:"dht_nodes"`
 		}
-		err = json.NewDecoder(resp.Body).Decode(&r)
-		resp.Body.Close()
-		if err == nil && r.Nodes > 0 {
+		if err := p.qbittorrent("transfer/info", &r); err == nil && r.Nodes > 0 {
 			return
 		}
 	}
+}
+
+// qbittorrent reads an answer of qBittorrent's control interface into r.
+func (p *program) qbittorrent(path string, r any) error {
+	resp, err := p.http.Get("http://localhost/api/v2/" + path)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", path, resp.Status)
+	}
+	return json.NewDecoder(resp.Body).Decode(r)
 }

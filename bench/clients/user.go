@@ -247,7 +247,7 @@ func (u *user) mail(ctx context.Context, v6 bool) error {
 	return nil
 }
 
-// ask does so on a new socket.
+// ask sends one datagram on a new socket and waits for one answer.
 func (u *user) ask(ctx context.Context, to netip.AddrPort, b []byte) ([]byte, error) {
 	c, err := u.dial(ctx, "udp", to)
 	if err != nil {

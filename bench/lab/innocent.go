@@ -183,7 +183,7 @@ func (in *Innocent) dial(ctx context.Context, network string, a netip.Addr, port
 	return c, nil
 }
 
-// ask does so on a new socket.
+// ask sends one datagram on a new socket and waits for one answer.
 func (in *Innocent) ask(ctx context.Context, a netip.Addr, port uint16, b []byte) ([]byte, error) {
 	c, err := in.dial(ctx, "udp", a, port)
 	if err != nil {

@@ -234,11 +234,11 @@ func (l *Lab) linksUp() error {
 	const patience = 30 * time.Second
 	for _, ns := range l.spaces {
 		for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-			out, err := exec.Command("ip", "-n", ns.Name, "-br", "link").Output()
+			out, err := ns.Run("ip", "-br", "link")
 			if err != nil {
-				return fmt.Errorf("lab: ip link in %s: %w", ns.Name, err)
+				return err
 			}
-			down := slices.DeleteFunc(strings.Split(strings.TrimSpace(string(out)), "\n"), func(line string) bool {
+			down := slices.DeleteFunc(strings.Split(strings.TrimSpace(out), "\n"), func(line string) bool {
 				f := strings.Fields(line) // name, state, address, flags
 				return len(f) < 4 || f[1] == "UP" || f[1] == "UNKNOWN" || !strings.Contains(f[3], "UP")
 			})

@@ -11,13 +11,15 @@ COMMIT  := $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/de
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false \
 	-ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)"
 ARCH    ?= x86_64
-# A folder of recorded traffic.
-CORPUS  ?= ../shared/corpus
+# A folder of recorded traffic: a large collection beside the checkout, or the few captures
+# that the checkout has.
+CORPUS  ?= $(firstword $(wildcard ../shared/corpus) bench/corpus/captures)
 # How long each fuzz target runs.
 FUZZTIME ?= 30s
 
-.PHONY: all build bin/p2pwall bin/p2pwall-replay tools demo clients test test-go test-packages lint fuzz \
-	packages deb release routers router router-off routers-ci routers-debian bench bench-compare corpus screenshots clean
+.PHONY: all build bin/p2pwall bin/p2pwall-replay tools demo clients test test-go test-rest test-quiet \
+	test-packages lint fuzz packages deb release routers router router-off routers-prepare routers-ci \
+	routers-nft routers-debian bench bench-compare corpus screenshots clean
 
 all: build
 
@@ -47,17 +49,24 @@ clients:
 
 test:
 	@sh bench/tools.sh test
-	$(MAKE) lint test-go test-packages
+	$(MAKE) lint
+	$(MAKE) -k test-go test-rest
 
-# The clients of these mostly wait, so the packages run beside each other, after all others.
-QUIET := soulseek|directconnect|gnutella
+# The clients of these mostly wait. So these packages run beside each other, and while
+# the packages for routers are built and judged.
+QUIET := soulseek|directconnect|gnutella|libp2p
 test-go:
-	bash bench/test.sh $$($(GO) list ./... | grep -vE '/bench/($(QUIET))$$'); first=$$?; \
-		bash bench/test.sh -p 3 $$($(GO) list ./... | grep -E '/bench/($(QUIET))$$') && exit $$first
+	bash bench/test.sh $$($(GO) list ./... | grep -vE '/bench/($(QUIET))$$')
+
+test-rest:
+	$(MAKE) -k -j2 test-quiet test-packages
+
+test-quiet:
+	bash bench/test.sh -p 4 $$($(GO) list ./... | grep -E '/bench/($(QUIET))$$')
 
 test-packages:
-	cd openwrt/lean && bash ../../bench/test.sh ./...
-	cd openwrt/package && bash ../../bench/test.sh ./...
+	cd openwrt/lean && nice bash ../../bench/test.sh ./...
+	cd openwrt/package && nice bash ../../bench/test.sh ./...
 
 lint:
 	@sh bench/tools.sh lint
@@ -69,6 +78,7 @@ lint:
 	cd openwrt/package && $(GO) vet ./...
 	cd bench/webrtc/pion && $(GO) vet ./...
 	cd bench/libp2p/node && $(GO) vet ./...
+	cd bench/e2e/random && $(GO) vet ./...
 	bash bench/shellcheck.sh
 
 fuzz:
@@ -114,10 +124,18 @@ router-off: packages
 
 # Two machines with the scenarios that .ci/run has time for, one of them also
 # with the wall switched off.
+# The stage "everyday" only measures. "make routers" has it.
+ROUTERS_CI_STAGES := queue,offload,service,forward,scenarios
 ROUTERS_CI := TestWall/(kazaa_network_KaZaA|transfer_in_pieces|browse)$$
+routers-prepare: packages
+	$(GO) run ./bench/router -arch x86_64,x86_64-trixie,mips -prepare
+
 routers-ci: packages
-	$(GO) run ./bench/router -arch x86_64,mips -run '$(ROUTERS_CI)' -timeout 12m -silence 4m
-	$(GO) run ./bench/router -arch x86_64 -off -stages scenarios -run '$(ROUTERS_CI)' -timeout 6m
+	$(GO) run ./bench/router -arch x86_64,x86_64-off,mips -stages $(ROUTERS_CI_STAGES) -run '$(ROUTERS_CI)' -timeout 12m -silence 4m
+
+# The whole list of scenarios with nft's own queue, on two of Debian's suites.
+routers-nft: packages
+	$(GO) run ./bench/router -arch x86_64,x86_64-trixie -memory 256 -stages scenarios -filters nft -timeout 12m -silence 4m
 
 # Other kernels and other versions of nft.
 routers-debian: packages

@@ -113,17 +113,30 @@ programs() {
 	want gtlsclient ngtcp2-client
 	want gtlsserver ngtcp2-server
 	want iperf3 iperf3
+	want mariadb-dump mariadb-client
+	want mariadbd mariadb-server
 	want microsocks microsocks
+	want /usr/games/minetest minetest
+	want /usr/lib/minetest/minetestserver minetest-server
 	want mosh-server mosh
 	want mosquitto mosquitto
 	want mosquitto_pub mosquitto-clients
+	want mumble mumble
+	want murmurd mumble-server
 	want ngircd ngircd
+	want node nodejs
+	want npm npm
 	want obfs4proxy obfs4proxy
+	want openssl openssl
 	want openvpn openvpn
+	want /usr/bin/python3 python3
+	want quakestat qstat
 	want redis-server redis-server
 	want rsync rsync
 	want script bsdutils
 	want sic sic
+	want snmpd snmpd
+	want snmpwalk snmp
 	want ss-server shadowsocks-libev
 	want syncthing syncthing
 	want tincd tinc
@@ -131,6 +144,7 @@ programs() {
 	want vsftpd vsftpd
 	want wg wireguard-tools
 	want wireguard-go wireguard-go
+	want xl2tpd xl2tpd
 }
 
 case "${1:-}" in
@@ -152,10 +166,14 @@ test)
 	want qemu-mips qemu-user
 	want capsh libcap2-bin
 	want setpriv util-linux
+	want signify-openbsd signify-openbsd
 	want unshare util-linux
 	want man man-db
 	want mandoc mandoc
 	want systemd-analyze systemd
+	want systemd-nspawn systemd-container
+	want nsenter util-linux
+	want pgrep procps
 	want chromium chromium
 	want lua5.1 lua5.1
 	want collectd collectd-core

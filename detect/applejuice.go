@@ -10,6 +10,7 @@ var AppleJuice = Protocol{
 	Title:    "appleJuice",
 	Programs: "appleJuice",
 	First:    ajFirst,
+	Begins:   "a",
 	Sift:     true,
 	Mode:     ModeMonitor,
 	Old:      true,

@@ -10,6 +10,7 @@ var Ares = Protocol{
 	Title:    "Ares",
 	Programs: "Ares Galaxy, giFT",
 	First:    aresFirst,
+	Begins:   "\x03",
 	Sift:     true,
 	Mode:     ModeMonitor,
 	Old:      true,

@@ -14,70 +14,85 @@ const (
 // element is incomplete, malformed or beyond the bounds. It neither recurses nor
 // allocates.
 func bencodeSkip(b []byte) int {
-	var (
-		dicts uint32 // bit i: the container at depth i is a dictionary
-		keys  uint32 // bit i: it expects a key next
-		depth uint
-	)
+	var in bencodeNest
 	i := 0
 	for range bencodeElements {
 		if i >= len(b) {
 			return 0
 		}
-		inDict := depth > 0 && dicts>>(depth-1)&1 != 0
-		wantKey := inDict && keys>>(depth-1)&1 != 0
-		switch c := b[i]; {
-		case c == 'e':
-			// A dictionary can end only where it expects a key.
-			if depth == 0 || inDict && !wantKey {
-				return 0
-			}
-			i++
-			depth--
-			if depth == 0 {
-				return i
-			}
-			if dicts>>(depth-1)&1 != 0 {
-				keys |= 1 << (depth - 1)
-			}
-			continue
-		case c == 'd' || c == 'l':
-			if wantKey || depth == bencodeDepth {
-				return 0
-			}
-			if inDict {
-				keys &^= 1 << (depth - 1)
-			}
-			dicts &^= 1 << depth
-			keys &^= 1 << depth
-			if c == 'd' {
-				dicts |= 1 << depth
-				keys |= 1 << depth
-			}
-			depth++
-			i++
-			continue
-		case c == 'i':
-			n := bencodeInt(b[i:])
-			if wantKey || n == 0 {
-				return 0
-			}
-			i += n
+		n, ok := 1, false
+		switch c := b[i]; c {
+		case 'e':
+			ok = in.leave()
+		case 'd', 'l':
+			ok = in.enter(c == 'd')
+		case 'i':
+			n = bencodeInt(b[i:])
+			ok = n != 0 && !in.wantsKey()
+			in.passed()
 		default:
-			head, n, ok := bencodeString(b[i:])
-			if !ok {
-				return 0
-			}
-			i += head + n
+			var size int
+			n, size, ok = bencodeString(b[i:])
+			n += size
+			in.passed()
 		}
-		if depth == 0 {
+		if !ok {
+			return 0
+		}
+		i += n
+		if in.depth == 0 {
 			return i
-		}
-		if inDict {
-			keys ^= 1 << (depth - 1)
 		}
 	}
 	return 0
+}
+
+// bencodeNest is where an element stands: in which lists and dictionaries.
+type bencodeNest struct {
+	dicts uint32 // bit i: the container at depth i is a dictionary
+	keys  uint32 // bit i: it expects a key next
+	depth uint
+}
+
+// wantsKey reports whether a key must come next.
+func (n *bencodeNest) wantsKey() bool {
+	return n.depth > 0 && n.dicts&n.keys>>(n.depth-1)&1 != 0
+}
+
+// passed notes that an element has ended. In a dictionary keys and values alternate.
+func (n *bencodeNest) passed() {
+	if n.depth > 0 {
+		n.keys ^= 1 << (n.depth - 1)
+	}
+}
+
+// enter begins a list or a dictionary. It returns false where none may begin.
+func (n *bencodeNest) enter(dict bool) bool {
+	if n.wantsKey() || n.depth == bencodeDepth {
+		return false
+	}
+	bit := uint32(1) << n.depth
+	n.dicts &^= bit
+	n.keys |= bit
+	if dict {
+		n.dicts |= bit
+	}
+	n.depth++
+	return true
+}
+
+// leave ends a list or a dictionary. A dictionary can end only where it expects a key.
+func (n *bencodeNest) leave() bool {
+	if n.depth == 0 {
+		return false
+	}
+	n.depth--
+	bit := uint32(1) << n.depth
+	if n.dicts&bit != 0 && n.keys&bit == 0 {
+		return false
+	}
+	n.passed()
+	return true
 }
 
 // bencodeInt returns the length of the integer "i...e" at the start of b, or 0.

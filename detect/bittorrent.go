@@ -16,6 +16,8 @@ var BitTorrent = Protocol{
 	Programs: "qBittorrent, Transmission, uTorrent, aria2, rTorrent, WebTorrent",
 	Datagram: btDatagram,
 	First:    btFirst,
+	Begins:   peerProtocol[:1],
+	TLS:      torrentTLS,
 	Header:   btHeader,
 	Answer:   btAnswer,
 	Flow:     utpFlow,
@@ -118,26 +120,21 @@ func btDatagram(b []byte, f *Finding) Kind {
 
 func btFirst(b []byte, outbound bool, f *Finding) Match {
 	m := peerFirst(b)
-	switch {
-	case m == Yes:
+	if m == Yes {
 		f.Reason, f.Conduct = ReasonHello, true
 		if outbound {
 			peerNames(b, f)
 		}
-	case outbound && torrentTLS(b):
-		f.Reason, f.Conduct = ReasonHello, true
-		return Yes
 	}
 	return m
 }
 
-// torrentTLS reports whether b begins a TLS connection between peers of one torrent, as
+// torrentTLS recognises a TLS connection between peers of one torrent, as
 // libtorrent makes them. The server name (RFC 6066) is the info-hash in hexadecimal
 // digits, without a dot. A web page cannot make a browser connect to such a name, because
 // no name server on the Internet can resolve it.
-func torrentTLS(b []byte) bool {
+func torrentTLS(name, _ []byte) bool {
 	const digits = 40
-	name := ServerName(b)
 	if len(name) != digits {
 		return false
 	}

@@ -26,11 +26,12 @@ func (m *PeerMiddle) Reset() { m.middleState = middleState{} }
 
 // middleState is what Reset clears.
 type middleState struct {
-	n     uint8  // bytes in buf
-	short uint8  // number of short segments; 255 means 255 or more
-	other bool   // a short segment has a length that no SSH packet has
-	long  uint16 // bytes in long segments
-	most  uint16 // length of the longest segment
+	_     [0]func() // not comparable: code to compare it costs flash
+	n     uint8     // bytes in buf
+	short uint8     // number of short segments; 255 means 255 or more
+	other bool      // a short segment has a length that no SSH packet has
+	long  uint16    // bytes in long segments
+	most  uint16    // length of the longest segment
 	// begins: the next segment begins a message. begun counts the segments seen so far
 	// that began one.
 	begins bool

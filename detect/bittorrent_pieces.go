@@ -39,6 +39,7 @@ var pieceStart = []byte{0, 0, (9 + peerBlock) >> 8, (9 + peerBlock) & 0xff, peer
 // Pieces is what was seen of the data that came in on a connection. The zero value is
 // ready.
 type Pieces struct {
+	_      [0]func()         // not comparable: code to compare it costs flash
 	head   uint32            // where the last head in clear was
 	ends   [pieceEnds]uint32 // where the last writes ended, in a ring
 	nends  uint8
@@ -51,8 +52,7 @@ type Pieces struct {
 
 // Feed reads a segment that came in: its sequence number, its data as far as it can be
 // seen, its length, and whether a write ended with it. Yes says that the connection carries
-// blocks of a file in the way of peers. Hint says that all of it looks random, as it does
-// between peers, and that it is enough to tell it from TLS.
+// blocks of a file in the way of peers. Hint is that of looksRandom: so it is between peers.
 func (s *Pieces) Feed(seq uint32, b []byte, length int, ends bool) Match {
 	for at := 0; ; {
 		i := bytes.Index(b[at:], pieceStart)
@@ -78,6 +78,12 @@ func (s *Pieces) Feed(seq uint32, b []byte, length int, ends bool) Match {
 	if ends && s.ended(seq+uint32(length)) {
 		return Yes
 	}
+	return s.looksRandom(b)
+}
+
+// looksRandom returns Hint when all that came in looks random, and is enough to tell it from
+// TLS.
+func (s *Pieces) looksRandom(b []byte) Match {
 	if len(b) < middleLong || s.plain {
 		return More
 	}

@@ -18,6 +18,8 @@ var DirectConnect = Protocol{
 	Programs: "DC++, EiskaltDC++, AirDC++, ncdc",
 	Datagram: dcDatagram,
 	First:    dcFirst,
+	Begins:   "$HCBDF", // NMDC, ADC
+	TLS:      dcTLS,
 	Next:     dcNext,
 	Login:    &dcLogin,
 	Probes: []Probe{
@@ -25,6 +27,8 @@ var DirectConnect = Protocol{
 	},
 	Sift: true,
 	Mode: ModeBlock,
+	// Where most hubs of NMDC and of ADC are.
+	Servers: []uint16{411, 1511},
 	// The hosts of the hub lists that the programs are shipped with.
 	Names: []string{
 		"te-home.net", "www.te-home.net", "dchublist.org", "dchublist.biz", "dchublist.ru",
@@ -55,10 +59,6 @@ func dcFirst(b []byte, outbound bool, f *Finding) Match {
 		m = adcFirst(b, f)
 	case 'B', 'D', 'F':
 		m = adcLater(b, f)
-	case tlsHandshake:
-		if dcTLS(b) {
-			m = Yes
-		}
 	}
 	if m == Yes {
 		f.Reason, f.Conduct = ReasonHello, true
@@ -267,10 +267,9 @@ func adcFile(b []byte, f *Finding) Match {
 	return No
 }
 
-// dcTLS reports whether b is a TLS ClientHello that asks for one of the two protocols by
-// name (RFC 7301). A web page cannot make a browser ask for these names.
-func dcTLS(b []byte) bool {
-	names := tlsProtocols(b)
+// dcTLS recognises a connection that asks for one of the two protocols by name (RFC
+// 7301). A web page cannot make a browser ask for these names.
+func dcTLS(_, names []byte) bool {
 	for len(names) > 0 {
 		n := 1 + int(names[0])
 		if n > len(names) {
@@ -432,7 +431,7 @@ func leadingPort(b []byte) uint16 {
 // path\x05open/slots\x05name (address)|" or "URES identity parameters\n". ADC has more
 // commands of that form.
 func dcDatagram(b []byte, f *Finding) Kind {
-	if len(b) > 0 && b[0] == '$' && nmdcResult(b) || adcDatagram(b) {
+	if len(b) > 0 && (b[0] == '$' && nmdcResult(b) || b[0] == 'U' && adcDatagram(b)) {
 		f.Reason, f.Conduct = ReasonPong, true
 		return Reply
 	}

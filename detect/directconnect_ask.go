@@ -24,7 +24,7 @@ func adcAnswered(b, _ []byte) bool {
 
 // dcLogin answers in a hub's name. So a client on a single hub is proved, and tells where
 // it listens.
-var dcLogin = Login{Answer: dcWelcome, Told: dcTold}
+var dcLogin = Login{Answer: dcWelcome, Again: dcInvite, Told: dcTold}
 
 // dcWelcome builds a hub's reply to a client's login. With ADC, the reply gives the
 // client a session ID that it must use from now on. With NMDC, it welcomes the client;
@@ -40,18 +40,47 @@ func dcWelcome(dst, first []byte, salt uint32) int {
 	} else if nick := nmdcValidated(first); nick != nil {
 		w.text("$Hello ")
 		w.bytes(nick)
-		w.text("|$Hello ")
-		w.bytes(token[:])
-		w.text("|$RevConnectToMe ")
-		w.bytes(token[:])
-		w.text(" ")
-		w.bytes(nick)
 		w.text("|")
+		w.invite(token[:], nick)
 	}
 	if w.full {
 		return 0
 	}
 	return w.n
+}
+
+// dcInvite builds what a hub passes on from another user in the middle of a session. A user
+// with a made-up name asks the client for a connection: with NMDC, as dcWelcome does; with
+// ADC, by a protocol that no client knows. A client of one does not read the other.
+func dcInvite(dst []byte, salt uint32) int {
+	w := builder{b: dst}
+	var token [dcToken]byte
+	dcTokenOf(&token, salt)
+	user := token[dcToken-adcSID:] // dcTold knows the first ones as the client's own
+	w.invite(token[:], user)
+	w.text("\nBINF ")
+	w.bytes(user)
+	w.text(" IDBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB NI")
+	w.bytes(token[:])
+	w.text("\nDCTM ")
+	w.bytes(user)
+	w.text(" AAAA ")
+	w.bytes(token[:])
+	w.text("/1.0 1214 ")
+	w.bytes(token[:])
+	w.text("\n")
+	return w.n
+}
+
+// invite builds NMDC's part: the user with the name of the token asks for a connection.
+func (w *builder) invite(token, nick []byte) {
+	w.text("$Hello ")
+	w.bytes(token)
+	w.text("|$RevConnectToMe ")
+	w.bytes(token)
+	w.text(" ")
+	w.bytes(nick)
+	w.text("|")
 }
 
 // dcToken is the length of a name that nobody can guess, made of base 32 digits.
@@ -69,7 +98,8 @@ func dcTokenOf(t *[dcToken]byte, salt uint32) {
 // dcTold searches b for a client's reply to dcWelcome. With ADC, the client describes
 // itself under its new session ID. With NMDC, it invites the user with the made-up name:
 // to the port where it listens, or if it has none, with a request to connect back. Before
-// that, it describes itself. Some clients stop there.
+// that, it describes itself. Some clients stop there. To dcInvite by ADC the reply is that
+// it does not know the protocol.
 func dcTold(b []byte, salt uint32, f *Finding) Match {
 	var token [dcToken]byte
 	dcTokenOf(&token, salt)
@@ -87,7 +117,8 @@ func dcTold(b []byte, salt uint32, f *Finding) Match {
 		case hasPrefix(x, []byte("$MyINFO $ALL ")) == Yes:
 			found = max(found, Hint)
 		case hasPrefix(x, []byte("$ConnectToMe ")) == Yes && hasPrefix(x[len("$ConnectToMe "):], token[:]) == Yes,
-			hasPrefix(x, []byte("$RevConnectToMe ")) == Yes && bytes.HasSuffix(x, token[:]): // in our own message the token comes first
+			hasPrefix(x, []byte("$RevConnectToMe ")) == Yes && bytes.HasSuffix(x, token[:]), // in our own message the token comes first
+			hasPrefix(x, []byte("DSTA ")) == Yes && bytes.Contains(x, token[:]):
 			found = Yes
 		default:
 			continue

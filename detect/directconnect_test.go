@@ -196,6 +196,12 @@ func TestDirectConnectLogin(t *testing.T) {
 			t.Errorf("%q: %d bytes where there is room for 10", tt.first, n)
 		}
 	}
+	id := " ID" + strings.Repeat("B", adcIDSize) + " NI" + name
+	invitation := "\nBINF " + name[4:] + id + "\nDCTM " + name[4:] + " AAAA " + name + "/1.0 1214 " + name + "\n"
+	invitation = "$Hello " + name + "|$RevConnectToMe " + name + " " + name[4:] + "|" + invitation
+	if got := string(b[:dcInvite(b[:], salt)]); got != invitation {
+		t.Errorf("%q, want %q", got, invitation)
+	}
 	mine := strings.Replace(adcEiskalt, "AAAB", name[:4], 1)
 	for _, tt := range []struct {
 		name, text string
@@ -208,6 +214,9 @@ func TestDirectConnectLogin(t *testing.T) {
 		{"who it is by NMDC", "$Version 1,0091|$GetNickList|$MyINFO $ALL nbob <ncdc V:1.23.1,M:P,H:2/0/0,S:10>$ $0.005.$$2000000$|", Hint, "ncdc 1.23.1", 0},
 		{"and where it listens", "$MyINFO $ALL nbob <ncdc V:1.23.1,M:A,H:2/0/0,S:10>$ $0.$$0$|$ConnectToMe " + name + " 192.168.1.50:4412|", Yes, "ncdc 1.23.1", 4412},
 		{"it cannot be reached", "$RevConnectToMe bob " + name + "|", Yes, "", 0},
+		{"it does not know the protocol", "DSTA AAAC " + name[4:] + " 241 Protocol\\sunknown PR" + name + "/1.0 TO" + name + "\n", Yes, "", 0},
+		{"it does not know another", "DSTA AAAC AAAB 241 Protocol\\sunknown PRX/1.0 TO1\n", No, "", 0},
+		{"our own words by ADC", invitation, No, "", 0},
 		{"an invitation to another", "$ConnectToMe someone 192.168.1.50:4412|", No, "", 0},
 		{"our own words", "$Hello bob|$Hello " + name + "|$RevConnectToMe " + name + " bob|", No, "", 0},
 		{"nothing", "", No, "", 0},
@@ -230,6 +239,7 @@ func TestDirectConnectAllocates(t *testing.T) {
 			dcNext(x, true, &f)
 			dcDatagram(x, &f)
 			dcWelcome(b[:], x, 1)
+			dcInvite(b[:], 1)
 			dcTold(x, 1, &f)
 		}
 	}); n != 0 {
@@ -241,6 +251,7 @@ func FuzzDirectConnect(f *testing.F) {
 	for _, s := range []string{
 		adcHello, adcEiskalt, adcNcdc, adcResult, nmdcResultB, "$MyNick bob|$Lock a Pk=b|",
 		"$Supports a|$Key b|$ValidateNick bob|$MyINFO $ALL a <++ V:1,M:A>$|", "CSUP ADBASE\nCINF IDVH5KV3HOHPXF3K4AK2NZVZOSRZKV3OO4OBQCMHI\n",
+		"$Lock EXTENDEDPROTOCOL Pk=DCPLUSPLUS0.868ABCABC|", "DCTM AAAB AAAC ADC/1.0 6412 1234567890\n", "$ConnectToMe anna 203.0.113.9:6412|",
 	} {
 		f.Add([]byte(s))
 	}
@@ -260,6 +271,10 @@ func FuzzDirectConnect(f *testing.F) {
 		n := dcWelcome(out[:], b, 7)
 		if n > 0 && bytes.Contains(b, out[:n]) {
 			t.Error("the answer was in the question")
+		}
+		n = dcInvite(out[:], 7)
+		if x.Reset(); dcTold(out[:n], 7, &x) == Yes {
+			t.Error("what is said in the hub's name answers itself")
 		}
 	})
 }

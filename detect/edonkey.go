@@ -17,6 +17,7 @@ var EDonkey = Protocol{
 	Programs: "eMule, aMule, MLDonkey, Shareaza",
 	Datagram: edonkeyDatagram,
 	First:    edonkeyFirst,
+	Begins:   "\xe3\xc5",
 	Flow:     kadFlow,
 	Hidden:   &edonkeyHidden,
 	Probes: []Probe{

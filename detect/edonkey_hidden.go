@@ -25,6 +25,8 @@ var edonkeyHidden = Handshake{
 	Alone:  true,
 	Shaped: edonkeyShaped,
 	Middle: edonkeyMiddle,
+	// A client asks for 540 KB at once, and says nothing until they are there.
+	Pieces: func(s *Pieces, _ uint32, b []byte, _ int, _ bool) Match { return s.looksRandom(b) },
 	Answer: edonkeyKeyAnswer,
 	Proof:  edonkeyKeyProof,
 	Proved: func(b []byte, want *[20]byte) bool {

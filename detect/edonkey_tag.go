@@ -35,10 +35,9 @@ func (t *edonkeyTag) next(b []byte) (rest []byte, m Match) {
 	if len(b) < 2 {
 		return nil, More
 	}
-	kind := b[0]
-	if kind&0x80 != 0 {
+	kind := b[0] &^ 0x80
+	if b[0] != kind {
 		t.name = b[1]
-		kind &= 0x7f
 		b = b[2:]
 	} else {
 		if len(b) < 3 {
@@ -55,7 +54,31 @@ func (t *edonkeyTag) next(b []byte) (rest []byte, m Match) {
 		}
 		b = b[3+n:]
 	}
-	size, head := 0, 0
+	head, size, m := tagSize(kind, b)
+	if m != Yes {
+		return nil, m
+	}
+	b = b[head:]
+	if len(b) < size {
+		return nil, More
+	}
+	switch kind {
+	case tagUint32, tagUint64:
+		t.number = le32(b)
+	case tagUint16:
+		t.number = uint32(le16(b))
+	case tagUint8:
+		t.number = uint32(b[0])
+	case tagHash, tagFloat, tagBool, tagBlob, tagBsob:
+	default:
+		t.text = b[:size]
+	}
+	return b[size:], Yes
+}
+
+// tagSize returns the size of the value at the start of b, and the size of the number
+// before it that says so.
+func tagSize(kind byte, b []byte) (head, size int, m Match) {
 	switch {
 	case kind == tagHash:
 		size = 16
@@ -76,10 +99,10 @@ func (t *edonkeyTag) next(b []byte) (rest []byte, m Match) {
 	case kind >= tagStr1 && kind <= tagStr16:
 		size = int(kind-tagStr1) + 1
 	default:
-		return nil, No
+		return 0, 0, No
 	}
 	if len(b) < head {
-		return nil, More
+		return 0, 0, More
 	}
 	switch head {
 	case 1:
@@ -89,26 +112,11 @@ func (t *edonkeyTag) next(b []byte) (rest []byte, m Match) {
 	case 4:
 		n := le32(b)
 		if n > 1<<16 {
-			return nil, No
+			return 0, 0, No
 		}
 		size = int(n)
 	}
-	b = b[head:]
-	if len(b) < size {
-		return nil, More
-	}
-	switch kind {
-	case tagUint32, tagUint64:
-		t.number = le32(b)
-	case tagUint16:
-		t.number = uint32(le16(b))
-	case tagUint8:
-		t.number = uint32(b[0])
-	case tagHash, tagFloat, tagBool, tagBlob, tagBsob:
-	default:
-		t.text = b[:size]
-	}
-	return b[size:], Yes
+	return head, size, Yes
 }
 
 // edonkeyTags reports whether b is a count in one byte and that many tags, and nothing

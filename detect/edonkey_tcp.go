@@ -55,6 +55,8 @@ func edonkeyFirst(b []byte, outbound bool, f *Finding) Match {
 	message := b[edonkeyHead:min(len(b), end)]
 	tags, m := edonkeyBeginning(b[0], b[5], message, f, false)
 	switch {
+	case m == More && len(b) >= end: // the message is too short for what it should have
+		return No
 	case m != Yes:
 		return m
 	case len(b) < min(end, StreamBuffer): // the tags contain the program's name

@@ -12,11 +12,15 @@ var FastTrack = Protocol{
 	Programs:  "Kazaa, Kazaa Lite, iMesh, Grokster, giFT, MLDonkey",
 	Datagram:  ftDatagram,
 	First:     ftFirst,
+	Begins:    "\xfaG",
 	Header:    ftHeader,
 	Answer:    ftAnswer,
 	OnePort:   true,
 	Port:      1214,
 	Quiet:     true,
+	Panel:     ftPanel,
+	PanelPort: 4080,
+	Word:      ftWord,
 	Mode:      ModeBlock,
 	Strict:    true,
 	Old:       true,
@@ -52,7 +56,7 @@ func ftDatagram(b []byte, f *Finding) Kind {
 	}
 	switch b[0] {
 	case ftPing:
-		if len(b) > ftPingHead && b[5] == 0x80 && ftName(b[ftPingHead:]) {
+		if ftIsPing(b) {
 			f.Reason, f.Conduct = ReasonPing, true
 			return Query
 		}
@@ -93,6 +97,11 @@ func ftName(b []byte) bool {
 	return true
 }
 
+// ftIsPing reports whether b is a ping.
+func ftIsPing(b []byte) bool {
+	return len(b) > ftPingHead && b[0] == ftPing && b[5] == 0x80 && ftName(b[ftPingHead:])
+}
+
 func ftIsFull(b []byte) bool {
 	if len(b) < 13 || b[5] != 1 && b[5] != 2 || b[7]|b[8] != 0 {
 		return false
@@ -103,8 +112,7 @@ func ftIsFull(b []byte) bool {
 // ftAnswer builds the pong for a ping. It repeats the ping's encryption type and network.
 func ftAnswer(dst, query []byte, form Answer, a *Asked) int {
 	salt := a.Salt
-	var f Finding
-	if ftDatagram(query, &f) != Query || len(dst) < MaxQuery {
+	if !ftIsPing(query) || len(dst) < MaxQuery {
 		return 0
 	}
 	name := query[ftPingHead:]
@@ -130,8 +138,7 @@ func ftAnswer(dst, query []byte, form Answer, a *Asked) int {
 
 // ftProbe sends the client's own ping back. A running client answers it.
 func ftProbe(dst, query []byte, _ uint32) int {
-	var f Finding
-	if ftDatagram(query, &f) != Query {
+	if !ftIsPing(query) {
 		return 0
 	}
 	return copy(dst, query)

@@ -2,6 +2,8 @@
 
 package detect
 
+import "bytes"
+
 // ftHello are the 12 bytes with which giFT and MLDonkey open every session: cipher seed
 // and requested encryption, always the same. Official clients choose new ones each time.
 var ftHello = [12]byte{0xfa, 0x00, 0xb6, 0x2b, 0xfa, 0xcb, 0x12, 0x38, 0x32, 0x09, 0xd2, 0x32}
@@ -81,4 +83,27 @@ func ftHeader(line []byte, first, outbound bool, f *Finding) Match {
 		f.TCPPort = e.Port
 	}
 	return Yes
+}
+
+// ftPanel recognises MLDonkey's user interface. It also answers whom it does not let in,
+// and other hosts than its own are not let in unless its user allows them.
+func ftPanel(b []byte) bool {
+	const server = "\nServer: "
+	i := bytes.Index(b, []byte(server))
+	return i > 0 && hasPrefixFold(b[i+len(server):], "mldonkey/")
+}
+
+// ftWord builds a word for MLDonkey. It answers no request at its port, but looks at the first
+// four bytes of each connection. If they begin with GIV, with which it is told of a file that
+// it asked for (GIVE), it waits for the rest. If it knows no such request, it closes the
+// connection. That is in gnutellaClients.ml of its source, from which the module for FastTrack
+// is made. In each pair of words one begins so and one has another third letter. The salt tells
+// which.
+func ftWord(dst []byte, n int, salt uint32) bool {
+	copy(dst, "GIVE")
+	known := (int(salt>>(n/2))^n)&1 == 0
+	if !known {
+		dst[2] = 'E' + byte(salt>>(8+3*n))&7
+	}
+	return known
 }

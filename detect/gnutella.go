@@ -12,6 +12,7 @@ var Gnutella = Protocol{
 	Programs: "Shareaza, gtk-gnutella, WireShare, MLDonkey",
 	Datagram: gnDatagram,
 	First:    gnFirst,
+	Begins:   "GP",
 	Header:   gnHeader,
 	Answer:   gnAnswer,
 	Probes: []Probe{
@@ -79,8 +80,10 @@ func gnLeast(t byte) int {
 }
 
 func gnDatagram(b []byte, f *Finding) Kind {
-	if k := gnBits(b, f); k != None {
-		return k
+	if len(b) > 0 && b[0] == 'G' {
+		if k := gnBits(b, f); k != None {
+			return k
+		}
 	}
 	if !gnWhole(b) {
 		return None
@@ -103,11 +106,10 @@ func gnDatagram(b []byte, f *Finding) Kind {
 // gnWhole reports whether b is a message as programs send it, with the length that its
 // header says.
 func gnWhole(b []byte) bool {
-	if len(b) < gnHead {
+	if len(b) < gnHead || le32(b[gnLength:]) != uint32(len(b)-gnHead) {
 		return false
 	}
-	least := gnLeast(b[gnType])
-	if least < 0 || len(b) < gnHead+least || le32(b[gnLength:]) != uint32(len(b)-gnHead) {
+	if least := gnLeast(b[gnType]); least < 0 || len(b) < gnHead+least {
 		return false
 	}
 	bits := byte(0)

@@ -104,6 +104,11 @@ func gnHeader(line []byte, first, outbound bool, f *Finding) Match {
 		f.Reason = ReasonTransfer
 		return Yes
 	}
+	if f.Reason == ReasonNone && len(line) > 0 { // gnOwn knows none of most browsers' lines
+		if c := lower(line[0]); c != 'a' && c != 'c' && c != 'x' {
+			return No
+		}
+	}
 	name, value, ok := cutHeader(line)
 	if !ok {
 		return No
@@ -142,12 +147,15 @@ func gnAddress(line []byte) bool {
 	default:
 		return false
 	}
-	for _, p := range [...]string{"/uri-res/n2r?urn:", "/uri-res/n2x?urn:", "/gnutella/thex/", "/gnutella/metadata/", "/gnutella/push-proxy?"} {
-		if hasPrefixFold(line, p) {
-			return true
-		}
+	if hasPrefixFold(line, "/uri-res/") {
+		line = line[len("/uri-res/"):]
+		return hasPrefixFold(line, "n2r?urn:") || hasPrefixFold(line, "n2x?urn:")
 	}
-	return false
+	if !hasPrefixFold(line, "/gnutella/") {
+		return false
+	}
+	line = line[len("/gnutella/"):]
+	return hasPrefixFold(line, "thex/") || hasPrefixFold(line, "metadata/") || hasPrefixFold(line, "push-proxy?")
 }
 
 // gnOwn reports whether only these programs write this header line.

@@ -8,43 +8,35 @@ const (
 	tlsALPN       = 16
 )
 
-// ServerName returns the server name in the TLS ClientHello b (RFC 8446, RFC 6066), or
-// nil. b is the first data of a connection, and may be incomplete. The name points into
-// b.
-func ServerName(b []byte) []byte {
-	list := tlsExtension(b, tlsServerName)
-	// The length of the list, then a kind, which is 0, and the name with its length.
-	if len(list) < 5 || list[2] != 0 {
-		return nil
-	}
-	if n := int(be16(list[3:])); 5+n <= len(list) {
-		return list[5 : 5+n]
-	}
-	return nil
-}
-
-// tlsProtocols returns the protocol names that the TLS ClientHello b offers (RFC 7301). b
-// is the first data of a connection. Each name has its length before it.
-func tlsProtocols(b []byte) []byte {
-	if list := tlsExtension(b, tlsALPN); len(list) > 2 {
-		return list[2:]
-	}
-	return nil
-}
-
-// tlsExtension returns an extension of the TLS ClientHello b, or nil if b does not have
-// all of it.
-func tlsExtension(b []byte, want uint16) []byte {
+// Hello returns the server's name and the list of protocol names in the TLS ClientHello b
+// (RFC 8446, RFC 6066, RFC 7301), nil for what it does not have. In the list each name has
+// its length before it. b is the first data of a connection, and may be incomplete. Both
+// point into b.
+func Hello(b []byte) (name, protocols []byte) {
 	const head = 5 + 4 // headers of the record and of the message
 	if len(b) < head || b[0] != tlsHandshake || b[1] != 3 || b[5] != 1 {
-		return nil
+		return nil, nil
 	}
-	extensions, ok := helloExtensions(b[head:], false)
-	if !ok {
-		return nil
+	b, _ = helloExtensions(b[head:], false)
+	for len(b) >= 4 {
+		n := 4 + int(be16(b[2:]))
+		if n > len(b) {
+			break
+		}
+		switch list := b[4:n]; be16(b) {
+		case tlsServerName:
+			// The length of the list, then a kind, which is 0, and the name with its length.
+			if len(list) >= 5 && list[2] == 0 && 5+int(be16(list[3:])) <= len(list) {
+				name = list[5 : 5+int(be16(list[3:]))]
+			}
+		case tlsALPN:
+			if len(list) > 2 {
+				protocols = list[2:]
+			}
+		}
+		b = b[n:]
 	}
-	list, _, _ := extension(extensions, want)
-	return list
+	return name, protocols
 }
 
 // helloExtensions returns the extensions of a ClientHello of TLS or DTLS, as far as b has

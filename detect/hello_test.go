@@ -28,19 +28,25 @@ var serverNameTests = []struct{ name, data, want string }{
 
 func TestServerName(t *testing.T) {
 	for _, tt := range serverNameTests {
-		if got := string(ServerName([]byte(tt.data))); got != tt.want {
-			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		if name, _ := Hello([]byte(tt.data)); string(name) != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, name, tt.want)
 		}
 	}
 }
 
-func FuzzServerName(f *testing.F) {
+func FuzzTLSHello(f *testing.F) {
 	for _, tt := range serverNameTests {
 		f.Add([]byte(tt.data))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if name := string(ServerName(b)); !strings.Contains(string(b), name) {
-			t.Errorf("%q is not in it", name)
+		name, protocols := Hello(b)
+		if !strings.Contains(string(b), string(name)) || !strings.Contains(string(b), string(protocols)) {
+			t.Errorf("%q or %q is not in it", name, protocols)
+		}
+		for _, p := range All {
+			if p.TLS != nil {
+				p.TLS(name, protocols)
+			}
 		}
 	})
 }

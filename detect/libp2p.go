@@ -9,7 +9,8 @@ package detect
 // before it. Then the opener proposes an encryption, Noise or TLS, and all else is
 // encrypted. By QUIC, everything but the name of the protocol in the key exchange looks
 // like any other QUIC, and that name is encrypted too, with a key that is no secret. The
-// router does not decrypt it: that would take AES and SHA-256.
+// router does not decrypt it: that would take AES and SHA-256. But by default both listen at
+// port 4001. So a host that uses QUIC from or to this port is asked by TCP.
 //
 // The router asks for a protocol that nobody has. Only a program of libp2p names the
 // negotiation and says "na".
@@ -18,13 +19,18 @@ var Libp2p = Protocol{
 	Title:    "IPFS (libp2p)",
 	Programs: "Kubo, IPFS Desktop",
 	First:    libp2pFirst,
+	Begins:   libp2pHello[:1],
 	Probes: []Probe{
 		{Name: "protocol", TCP: true, Build: libp2pAsk, Answered: libp2pAnswered},
 	},
 	Sift:  true,
+	QUIC:  true,
 	Mode:  ModeMonitor,
 	Port:  4001,
 	Ports: []uint16{4001},
+	// It has no servers, but every node listens here: a host with such connections is asked
+	// when the engine starts.
+	Servers: []uint16{4001},
 	// The first nodes that Kubo connects to.
 	Names: []string{"*.bootstrap.libp2p.io", "bootstrap.libp2p.io"},
 }

@@ -10,6 +10,7 @@ var Mute = Protocol{
 	Title:    "MUTE",
 	Programs: "MUTE, Kommute",
 	First:    muteFirst,
+	Begins:   "P",
 	Sift:     true,
 	Mode:     ModeMonitor,
 	Old:      true,

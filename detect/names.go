@@ -83,16 +83,47 @@ func compileName(text string) (p namePattern, wrong string) {
 // Len returns the number of patterns.
 func (n *Names) Len() int { return len(n.patterns) }
 
+// NameFilter tells of most names at once that no pattern of several lists matches them. The
+// zero value has no patterns.
+type NameFilter struct {
+	_   [0]func() // not comparable: code to compare it costs flash
+	may [256]bool // by a hash of the name's end
+	all bool      // a pattern is too short for that
+}
+
+// nameEnd is how many bytes of a name's end are compared.
+const nameEnd = 8
+
+// Add adds the patterns of a list.
+func (f *NameFilter) Add(n *Names) {
+	for i := range n.patterns {
+		f.may[endHash([]byte(n.patterns[i].name))] = true
+		f.all = f.all || len(n.patterns[i].name) < nameEnd
+	}
+}
+
+// May reports whether one of the patterns may match the name.
+func (f *NameFilter) May(name []byte) bool { return f.all || f.may[endHash(name)] }
+
+//go:noinline
+func endHash(name []byte) (h uint8) {
+	for _, c := range name[max(0, len(name)-nameEnd):] {
+		h = h*31 + (c | 0x20) // the same for both cases
+	}
+	return h
+}
+
 // Match reports whether name, without a dot at its end, matches one of the patterns. Case
 // does not matter.
 func (n *Names) Match(name []byte) bool {
 	for i := range n.patterns {
 		p := &n.patterns[i]
 		rest := len(name) - len(p.name)
-		if rest == 0 && !p.below || rest > 0 && p.below {
-			if hasPrefixFold(name[rest:], p.name) {
-				return true
-			}
+		if rest < 0 || p.below == (rest == 0) || lower(name[rest]) != p.name[0] {
+			continue
+		}
+		if hasPrefixFold(name[rest:], p.name) {
+			return true
 		}
 	}
 	return false

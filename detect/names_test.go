@@ -91,6 +91,11 @@ func FuzzNames(f *testing.F) {
 		if got := n.Match([]byte(name)); got != expect {
 			t.Fatalf("%q and %q: got %v", pattern, name, got)
 		}
+		filter := NameFilter{}
+		filter.Add(&n)
+		if expect && !filter.May([]byte(name)) {
+			t.Fatalf("the filter of %q lets %q out", pattern, name)
+		}
 	})
 }
 

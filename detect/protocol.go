@@ -182,6 +182,14 @@ type Protocol struct {
 	// with more bytes, StreamBuffer at most. First changes f only when it returns Yes or
 	// Hint.
 	First func(b []byte, outbound bool, f *Finding) Match
+	// Begins are the bytes with which the beginnings start that First may know. If it is
+	// empty, they may start with any byte.
+	Begins string
+
+	// TLS reports whether a TLS connection that a LAN host opens is of the protocol. name
+	// is the server's name in its ClientHello, protocols the list of protocol names, each
+	// with its length before it. Both may be nil.
+	TLS func(name, protocols []byte) bool
 
 	// Next reads the message after one for which f.Length was set. The caller calls it in
 	// the same way as First. Next may set f.Length again. No ends the reading.
@@ -250,6 +258,21 @@ type Protocol struct {
 	// client with open sessions sends nothing else. The engine probes hosts that may have
 	// such older sessions at Port, by TCP.
 	Quiet bool
+
+	// Panel reports whether b is the answer of a program's user interface, by HTTP at
+	// PanelPort. The interface names the program, but does not say which networks it uses.
+	Panel     func(b []byte) bool
+	PanelPort uint16
+	// Word builds word n, of WordSize bytes, for a program that closes a connection without an
+	// answer, and reports whether it is one of the program's own: after that it waits for more.
+	// After the others it closes the connection. The first Words together name the program, as
+	// a panel does.
+	Word func(dst []byte, n int, salt uint32) bool
+
+	// QUIC says that its programs also use QUIC, from the port number at which they listen
+	// by TCP. A host that sends what may be QUIC from or to Port is probed where it sends
+	// from. Only one protocol can have it.
+	QUIC bool
 
 	// OnePort says that its programs listen at the same port number by TCP and UDP.
 	OnePort bool
@@ -328,9 +351,12 @@ type Login struct {
 	// session was recognised. It returns the length, or 0 if it has no answer to these
 	// bytes. The same salt makes the same answer.
 	Answer func(dst, first []byte, salt uint32) int
+	// Again builds in the same way what a server says in the middle of a session, so that
+	// the program has to react. Again may be nil.
+	Again func(dst []byte, salt uint32) int
 	// Told reads a segment b that the program sent after it saw the answer. Yes and Hint
 	// both mean that only such a program says this. After a Hint, later segments may tell
-	// more.
+	// more. In the middle of a session only Yes counts.
 	Told func(b []byte, salt uint32, f *Finding) Match
 }
 
@@ -374,6 +400,13 @@ type Probe struct {
 	// Answered is nil, any b that Datagram, or First and Header, recognise is an answer.
 	Answered func(b, probe []byte) bool
 }
+
+// WordSize is the length of a word, in bytes. Words is how many name a program; see
+// Protocol.Word.
+const (
+	WordSize = 4
+	Words    = 8
+)
 
 // MaxQuery is the longest query that is kept for a probe, in bytes.
 const MaxQuery = 64

@@ -5,9 +5,9 @@ package detect
 // parameter returns what follows the parameter's name in a request line, or nil. name
 // includes the "=".
 func parameter(line []byte, name string) []byte {
-	for i := 1; i+len(name) <= len(line); i++ {
-		if (line[i-1] == '?' || line[i-1] == '&') && hasPrefix(line[i:], []byte(name)) == Yes {
-			return line[i+len(name):]
+	for i, c := range line {
+		if (c == '?' || c == '&') && hasPrefix(line[i+1:], []byte(name)) == Yes {
+			return line[i+1+len(name):]
 		}
 	}
 	return nil

@@ -2,6 +2,8 @@
 
 package detect
 
+import "math/bits"
+
 // Soulseek is Nir Arbel's network: SoulseekQt, Nicotine+, slskd, Seeker, MLDonkey. A
 // client logs in at the single server. The server tells it the addresses of peers, and
 // the client talks to them by TCP. Sources: the protocol documentation of Nicotine+ and
@@ -92,13 +94,18 @@ func soulseekBegin(b []byte, f *Finding) Match {
 // soulseekLength reads the length of a message. It returns No if the length is out of
 // bounds.
 func soulseekLength(b []byte, least, most uint32) (uint32, Match) {
-	var whole [4]byte
-	copy(whole[:], b)
-	n := le32(whole[:])
+	var n uint32
+	if len(b) >= 4 {
+		n = le32(b)
+	} else {
+		var part [4]byte
+		copy(part[:], b)
+		n = le32(part[:])
+	}
 	switch {
 	case n > most:
 		return 0, No
-	case len(b) < len(whole):
+	case len(b) < 4:
 		return 0, More
 	case n < least:
 		return 0, No
@@ -286,6 +293,10 @@ const soulseekKey = 4
 
 // soulseekHidden recognises the first message of an obfuscated connection between peers.
 func soulseekHidden(b []byte, f *Finding) Match {
+	const most = 1 + 4 + soulseekWord + 4 + 1 + 4
+	if len(b) >= 2*soulseekKey && le32(b[soulseekKey:])^bits.RotateLeft32(le32(b), 1) > most {
+		return No // its length, without the rest
+	}
 	var head [5]byte // the length and the message's number, to see whether to go on
 	n := soulseekClear(head[:], b)
 	if n < 0 {
@@ -294,7 +305,6 @@ func soulseekHidden(b []byte, f *Finding) Match {
 	if n > 4 && head[4] != soulseekPierce && head[4] != soulseekInit {
 		return No
 	}
-	const most = 1 + 4 + soulseekWord + 4 + 1 + 4
 	length, m := soulseekLength(head[:n], soulseekLeast, most)
 	switch {
 	case m != Yes:

@@ -288,8 +288,11 @@ func (s *Stream) scanHead(set Set, b []byte, outbound bool, f *Finding, found bo
 func (s *Stream) begin(set Set, b []byte, outbound bool, f *Finding) Match {
 	http := httpStart(b)
 	found, open, hint := false, false, -1
+	if outbound && b[0] == tlsHandshake && s.tls(set, b, f) {
+		return Yes
+	}
 	for i, p := range All {
-		if p.First == nil || !set.Has(i) {
+		if p.First == nil || !set.Has(i) || !p.begins(b[0]) {
 			continue
 		}
 		m := p.First(b, outbound, f)
@@ -321,6 +324,31 @@ func (s *Stream) begin(set Set, b []byte, outbound bool, f *Finding) Match {
 	return No
 }
 
+// tls reports whether a ClientHello is of a protocol.
+func (s *Stream) tls(set Set, b []byte, f *Finding) bool {
+	name, protocols := Hello(b)
+	if name == nil && protocols == nil {
+		return false
+	}
+	for i, p := range All {
+		if set.Has(i) && p.TLS != nil && p.TLS(name, protocols) {
+			f.Kind, f.Protocol, f.Reason, f.Conduct = Session, i, ReasonHello, true
+			return true
+		}
+	}
+	return false
+}
+
+// begins reports whether the protocol may know a beginning with the byte.
+func (p *Protocol) begins(c byte) bool {
+	for i := range len(p.Begins) {
+		if p.Begins[i] == c {
+			return true
+		}
+	}
+	return p.Begins == ""
+}
+
 func (s *Stream) header(set Set, line []byte, outbound bool, f *Finding) Match {
 	for i, p := range All {
 		if p.Header == nil || !set.Has(i) || s.owner != 0 && int(s.owner) != i+1 {
@@ -345,8 +373,12 @@ var browserHeaders = [...]string{
 
 // browserHeader reports whether web browsers write the header line.
 func browserHeader(line []byte) bool {
+	if len(line) == 0 {
+		return false
+	}
+	c := lower(line[0])
 	for _, h := range browserHeaders {
-		if hasPrefixFold(line, h) {
+		if h[0] == c && hasPrefixFold(line, h) {
 			return true
 		}
 	}

@@ -409,7 +409,12 @@ func FuzzStream(f *testing.F) {
 	for _, tt := range streamForms {
 		f.Add([]byte(tt.text), []byte{3, 40, 1}, !tt.inbound)
 	}
+	// Sessions of which a later message is read as well.
+	for _, text := range []string{slskNicotine33 + slskListen, slskMLDonkey + slskListen2, adcHello + adcEiskalt, "$Supports a|$Key b|$ValidateNick bob|$MyINFO $ALL bob <++ V:1,M:A>$|"} {
+		f.Add([]byte(text), []byte{3, 40, 1}, true)
+	}
 	f.Fuzz(func(t *testing.T, b, cuts []byte, outbound bool) {
+		beginsAsNamed(t, b, outbound)
 		// The cuts of a stream do not change what is found. The exception is a long first
 		// line: in one piece, more of it is read.
 		var whole, parts Stream
@@ -453,6 +458,34 @@ func TestFirstSaysNothingButYes(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// beginsAsNamed fails if a protocol knows a beginning that Begins does not name.
+func beginsAsNamed(t *testing.T, b []byte, outbound bool) {
+	t.Helper()
+	for _, p := range All {
+		if p.First == nil || p.Begins == "" || len(b) == 0 || strings.IndexByte(p.Begins, b[0]) >= 0 {
+			continue
+		}
+		var f Finding
+		if m := p.First(b, outbound, &f); m != No {
+			t.Errorf("%s does not name %#x, and says %d of %q", p.Name, b[0], m, b)
+		}
+	}
+}
+
+func TestBegins(t *testing.T) {
+	for _, tt := range streamForms {
+		b := []byte(tt.text)
+		for c := range 256 {
+			b[0] = byte(c)
+			beginsAsNamed(t, b, !tt.inbound)
+			beginsAsNamed(t, b[:1], !tt.inbound)
+		}
+	}
+	for _, tt := range greetings {
+		beginsAsNamed(t, []byte(strings.ReplaceAll(tt.text, "|", "")), !tt.in)
 	}
 }
 

@@ -13,6 +13,7 @@ var WinMX = Protocol{
 	Title:     "WinMX",
 	Programs:  "WinMX",
 	First:     mxFirst,
+	Begins:    "GS",
 	Exclusive: true,
 	Strict:    true,
 	Old:       true,

@@ -34,18 +34,21 @@ const (
 	xunleiLastMajor = 0xff
 )
 
+// xunleiBounds are the places of numbers, and their bounds.
+var xunleiBounds = [...]struct{ at, least, most uint32 }{
+	{0, 0x20, xunleiLastMajor},
+	{4, xunleiLeast, xunleiMost},
+	{xunleiHash, xunleiHashSize, xunleiHashSize},
+	{xunleiPeer, xunleiPeerSize, xunleiPeerSize},
+	{xunleiAddr, 0, xunleiAddrMost},
+}
+
 func xunleiFirst(b []byte, outbound bool, f *Finding) Match {
 	if !outbound {
 		return No
 	}
-	// Each number, as far as it has come, and its bounds.
-	for _, x := range [...]struct{ at, least, most uint32 }{
-		{0, 0x20, xunleiLastMajor},
-		{4, xunleiLeast, xunleiMost},
-		{xunleiHash, xunleiHashSize, xunleiHashSize},
-		{xunleiPeer, xunleiPeerSize, xunleiPeerSize},
-		{xunleiAddr, 0, xunleiAddrMost},
-	} {
+	for i := range xunleiBounds {
+		x := &xunleiBounds[i]
 		if x.at == xunleiHash && len(b) > xunleiType && b[xunleiType] != xunleiGreeting {
 			return No
 		}

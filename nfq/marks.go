@@ -32,7 +32,9 @@ type Marks struct {
 	// is the same value as Sample: sampled packets are forwarded ones, and these are not.
 	Own uint32
 	// Watch is the mark of packets from or to a watched host. Where nft only keeps the
-	// sets, it tells iptables in this way.
+	// sets, it tells iptables in this way. For a SYN it says that it need not be queued. As
+	// the mark of a connection it says that the rules let its SYN pass, and that its first
+	// data is still to come.
 	Watch uint32
 	// Marked is the mark (packet and connection) of what would be cut if it were not to
 	// be marked only. It has all bits, so that it counts as decided, too. Such a
@@ -60,6 +62,16 @@ func MakeMarks(mask uint32) (Marks, bool) {
 func DefaultMarks() Marks {
 	m, _ := MakeMarks(DefaultMarkMask)
 	return m
+}
+
+// begins returns the mark of a packet that is the first data of a connection whose SYN the
+// rules let pass. If verdicts do not send packets through the rules again, Watch has a
+// meaning of its own, so it is Decided. Then each verdict has to replace it.
+func (m *Marks) begins(repeat bool) uint32 {
+	if repeat {
+		return m.Watch
+	}
+	return m.Decided
 }
 
 // Sampled reports whether the rules marked the packet with Sample. Only a forwarded

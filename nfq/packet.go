@@ -34,7 +34,9 @@ type Packet struct {
 	InDev  uint32 // interface index, 0 when there is none
 	OutDev uint32 // interface index, 0 when there is none
 	Mark   uint32 // the packet's netfilter mark
-	MAC    MAC    // source hardware address, zero when there is none
+	// Begins says that this is the first data of a connection whose SYN the rules let pass.
+	Begins bool
+	MAC    MAC // source hardware address, zero when there is none
 
 	// Version is 4 or 6, and 0 for a packet whose headers could not be
 	// read; then only the fields above and Raw are set.

@@ -406,7 +406,12 @@ func newRouter(t *testing.T) *router {
 	}
 	gateway(r.inside, "192.0.2", "2001:db8:1")
 	gateway(r.outside, "198.51.100", "2001:db8:2")
-	netns.Switch(t, r.router)
+	for _, ns := range []*os.File{r.inside, r.outside, r.router} {
+		netns.Switch(t, ns)
+		if err := netns.Settle(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return r
 }
 

@@ -130,6 +130,11 @@ func (q *Queue) decode() bool {
 func (q *Queue) begin() int {
 	clear(q.verdicts)
 	q.open = true
+	mark := q.marks.begins(q.repeat.Load())
+	for i := range q.packets[:q.n] {
+		p := &q.packets[i]
+		p.Begins = p.Mark&q.marks.Mask == mark && p.Hook == HookForward
+	}
 	q.counters.Batches++
 	q.counters.Packets += uint64(q.n)
 	return q.n

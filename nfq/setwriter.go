@@ -31,6 +31,7 @@ type SetWriter struct {
 
 // setBatch is a number of changes.
 type setBatch struct {
+	_      [0]func() // not comparable: code to compare it costs flash
 	number uint64
 	n      int
 	ops    [maxSetOps]setOp

@@ -3,7 +3,6 @@
 package nfq
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,18 +21,9 @@ import (
 // there. loadForever returns when the first load is over.
 func loadForever(t *testing.T) {
 	t.Helper()
-	var list strings.Builder
-	list.WriteString("add table inet other\nadd set inet other long { type ipv4_addr; }\nflush set inet other long\n")
-	for i := range 250 {
-		list.WriteString("add element inet other long { ")
-		for j := range 1000 {
-			fmt.Fprintf(&list, "10.%d.%d.%d, ", i, j>>8, j&255)
-		}
-		list.WriteString("}\n")
-	}
 	dir := t.TempDir()
 	file, ready := filepath.Join(dir, "list"), filepath.Join(dir, "ready")
-	if err := os.WriteFile(file, []byte(list.String()), 0o600); err != nil {
+	if err := os.WriteFile(file, netns.LongList(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c := exec.Command("sh", "-c", `while nft -f "$1"; do : >"$2"; done`, "sh", file, ready)

@@ -9,10 +9,11 @@ import (
 
 const (
 	// MaxStanding is how many addresses Standing tells of, maxServed how many ports of each,
-	// and maxMet how many addresses outside.
+	// maxMet how many addresses outside, and MaxOpen how many connections.
 	MaxStanding = 32
 	maxServed   = 4
 	maxMet      = 16
+	MaxOpen     = 16
 
 	ctaProtoInfoTCP      = 1
 	ctaProtoInfoTCPState = 1
@@ -34,6 +35,15 @@ type Standing struct {
 	// Met are addresses outside to which it has opened connections at ports that programs
 	// of file sharing use, zero where there are fewer.
 	Met [maxMet]AddrPort
+	// Open are the connections that Peers counts, and those to addresses of Met, MaxOpen at
+	// most.
+	Open []Conn
+}
+
+// Conn is a connection of a LAN host: its own port, and the other side.
+type Conn struct {
+	Port uint16
+	To   AddrPort
 }
 
 // StandingTCP returns what is known of hosts of the given networks that have such
@@ -52,9 +62,14 @@ func StandingTCP(lan []netip.Prefix, but func(proto uint8, port uint16) bool, me
 			if met(e.origDst.Port) {
 				standingOf(&out, &p.LAN).meets(e.origDst)
 			}
-			count, n := peers, &standingOf(&out, &p.LAN).Peers
-			if e.origDst.Port < 1024 || but(ProtoTCP, e.origDst.Port) {
-				count, n = services, &standingOf(&out, &p.LAN).Services
+			s := standingOf(&out, &p.LAN)
+			count, n := peers, &s.Peers
+			service := e.origDst.Port < 1024 || but(ProtoTCP, e.origDst.Port)
+			if service {
+				count, n = services, &s.Services
+			}
+			if (!service || met(e.origDst.Port)) && len(s.Open) < MaxOpen {
+				s.Open = append(s.Open, Conn{e.origSrc.Port, e.origDst})
 			}
 			if _, known := count[p]; !known {
 				count[p] = struct{}{}

@@ -47,9 +47,10 @@ func NewTCPProber(done func(id uint64, answer []byte)) *TCPProber {
 // routes say (0: as they say), sends the request, which it copies, and reads the
 // answer, at most 4 KiB, for at most 5 s in all. The first bytes of the request, where
 // that is not 0, are sent alone: whoever answers them is another program, and its answer
-// is taken for none. ProbeTCP does not wait for any of that. The caller finds what the
-// answer is about by the id. ProbeTCP returns false, and does nothing, when too many probes
-// are under way.
+// is taken for none. Where first is negative, the answer is a byte if the host keeps the
+// connection and says nothing for twice the quiet time, and empty if not. ProbeTCP does not
+// wait for any of that. The caller finds what the answer is about by the id. ProbeTCP returns
+// false, and does nothing, when too many probes are under way.
 func (p *TCPProber) ProbeTCP(id uint64, dev uint32, addr Addr, port uint16, request []byte, first int) bool {
 	select {
 	case p.slots <- struct{}{}:
@@ -76,8 +77,14 @@ func (p *TCPProber) ask(f *os.File, request []byte, first int) []byte {
 		return nil
 	}
 	quiet := p.quiet
+	if first < 0 { // a host that is busy closes a connection late
+		if p.silent(f, request, 2*quiet) {
+			return request[:1]
+		}
+		return request[:0]
+	}
 	if first > 0 {
-		if quiet = p.pause; !p.silent(f, request[:first]) || f.SetDeadline(end) != nil {
+		if quiet = p.pause; !p.silent(f, request[:first], p.pause) || f.SetDeadline(end) != nil {
 			return nil
 		}
 	}
@@ -106,9 +113,9 @@ func (p *TCPProber) ask(f *os.File, request []byte, first int) []byte {
 }
 
 // silent sends the first part of a request, and reports whether nothing comes back to
-// that.
-func (p *TCPProber) silent(f *os.File, first []byte) bool {
-	if _, err := f.Write(first); err != nil || f.SetReadDeadline(time.Now().Add(p.pause)) != nil {
+// that in that time, not even the end of the connection.
+func (p *TCPProber) silent(f *os.File, first []byte, wait time.Duration) bool {
+	if _, err := f.Write(first); err != nil || f.SetReadDeadline(time.Now().Add(wait)) != nil {
 		return false
 	}
 	_, err := f.Read(make([]byte, 1))

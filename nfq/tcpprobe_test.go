@@ -240,6 +240,48 @@ func TestTCPProbeInParts(t *testing.T) {
 	}
 }
 
+// TestTCPProbeHeld: the answer says whether the host kept the connection and said nothing.
+func TestTCPProbeHeld(t *testing.T) {
+	at := netip.MustParseAddr("127.0.0.1")
+	hold := func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
+	for _, tt := range []struct {
+		name  string
+		serve func(net.Conn)
+		want  string
+	}{
+		{"holds", hold, "G"},
+		{"closes", readRequest, silence},
+		{"is slow to close", func(c net.Conn) {
+			readRequest(c)
+			time.Sleep(300 * time.Millisecond)
+		}, silence},
+		{"closes without reading", func(net.Conn) {}, silence},
+		{"answers", func(c net.Conn) {
+			readRequest(c)
+			_, _ = io.WriteString(c, "?")
+			hold(c)
+		}, silence},
+		{"greets", func(c net.Conn) {
+			_, _ = io.WriteString(c, "hello")
+			hold(c)
+		}, silence},
+		{"echoes", func(c net.Conn) { _, _ = io.Copy(c, c) }, silence},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			port := server(t, netip.AddrPortFrom(at, 0), tt.serve)
+			if got := answerInParts(t, nil, 1, AddrFrom(at), port, -1); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+	t.Run("nobody there", func(t *testing.T) {
+		if got := answerInParts(t, nil, 1, addr("127.0.0.1"), 1, -1); got != "" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
 func TestTCPProbePlaces(t *testing.T) {
 	at := netip.MustParseAddr("127.0.0.1")
 	hold := make(chan struct{})

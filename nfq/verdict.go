@@ -21,13 +21,17 @@ func appendVerdict(b []byte, queue uint16, p *Packet, v Verdict, m *Marks, repea
 	verdict := kernelVerdict(v)
 	mark := p.Mark
 	switch v {
+	case Accept:
+		if p.Begins {
+			mark = m.with(mark, 0)
+		}
 	case AcceptDecided:
 		mark = m.with(mark, m.Decided)
 	case AcceptMarked:
 		mark = m.with(mark, m.Marked)
 	}
 	// What has a mark already went round once, and the rules did not know it.
-	if repeat && mark != p.Mark && p.Hook == HookForward && !m.decided(p.Mark) {
+	if repeat && v != Accept && mark != p.Mark && p.Hook == HookForward && !m.decided(p.Mark) {
 		verdict = nfRepeat
 	}
 	b, at := beginVerdict(b, msgVerdict, queue, p.ID, verdict)
@@ -66,8 +70,10 @@ func beginVerdict(b []byte, typ, queue uint16, id, verdict uint32) ([]byte, int)
 // everything that is still held up to its packet.
 func appendVerdicts(b []byte, queue uint16, packets []Packet, verdicts []Verdict, m *Marks, repeat bool) []byte {
 	var count [AcceptMarked + 1]int
-	for _, v := range verdicts[:len(packets)] {
-		count[v]++
+	for i, v := range verdicts[:len(packets)] {
+		if !packets[i].Begins || v == Drop {
+			count[v]++
+		}
 	}
 	batch := Accept
 	if count[Drop] > count[Accept] {
@@ -75,7 +81,8 @@ func appendVerdicts(b []byte, queue uint16, packets []Packet, verdicts []Verdict
 	}
 	last := -1
 	for i := range packets {
-		if v := verdicts[i]; v != batch {
+		// A batch verdict does not take the mark away.
+		if v := verdicts[i]; v != batch || v == Accept && packets[i].Begins {
 			b = appendVerdict(b, queue, &packets[i], v, m, repeat)
 		} else {
 			last = i

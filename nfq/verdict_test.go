@@ -36,6 +36,7 @@ func batchGolden(id, verdict string) string {
 func TestAppendVerdicts(t *testing.T) {
 	const accept, drop = `00000001`, `00000000`
 	packets := []Packet{{ID: 0xfffffffe}, {ID: 0xffffffff, Mark: 0x100}, {ID: 0}, {ID: 1}}
+	begun := []Packet{{ID: 0xfffffffe}, {ID: 0xffffffff, Mark: 0x05000100, Begins: true}, {ID: 0}, {ID: 1, Mark: 0x05000000, Begins: true}}
 	const (
 		id0 = `fffffffe`
 		id1 = `ffffffff`
@@ -46,24 +47,32 @@ func TestAppendVerdicts(t *testing.T) {
 		name     string
 		verdicts []Verdict
 		want     string
+		begun    bool
 	}{
-		{"nothing", nil, ""},
-		{"one accept", []Verdict{Accept}, batchGolden(id0, accept)},
-		{"one drop", []Verdict{Drop}, batchGolden(id0, drop)},
-		{"one mark", []Verdict{AcceptDecided}, markGolden(id0, `05000000`)},
-		{"all accepted", []Verdict{Accept, Accept, Accept, Accept}, batchGolden(id3, accept)},
-		{"all dropped", []Verdict{Drop, Drop, Drop, Drop}, batchGolden(id3, drop)},
+		{name: "nothing"},
+		{"one accept", []Verdict{Accept}, batchGolden(id0, accept), false},
+		{"one drop", []Verdict{Drop}, batchGolden(id0, drop), false},
+		{"one mark", []Verdict{AcceptDecided}, markGolden(id0, `05000000`), false},
+		{"all accepted", []Verdict{Accept, Accept, Accept, Accept}, batchGolden(id3, accept), false},
+		{"all dropped", []Verdict{Drop, Drop, Drop, Drop}, batchGolden(id3, drop), false},
 		// Another program's mark is kept.
-		{"a mark", []Verdict{Accept, AcceptDecided, Accept, Accept}, markGolden(id1, `05000100`) + batchGolden(id3, accept)},
-		{"as many drops as accepts", []Verdict{Drop, Accept, Accept, Drop}, verdictGolden(id0, drop) + verdictGolden(id3, drop) + batchGolden(id2, accept)},
-		{"more accepts", []Verdict{Accept, Drop, Accept, AcceptDecided}, verdictGolden(id1, drop) + markGolden(id3, `05000000`) + batchGolden(id2, accept)},
-		{"more drops", []Verdict{Drop, Drop, Accept, Drop}, verdictGolden(id2, accept) + batchGolden(id3, drop)},
-		{"to be marked", []Verdict{AcceptMarked, AcceptMarked}, markGolden(id0, `07000000`) + markGolden(id1, `07000100`)},
-		{"marks only", []Verdict{AcceptDecided, AcceptDecided}, markGolden(id0, `05000000`) + markGolden(id1, `05000100`)},
+		{"a mark", []Verdict{Accept, AcceptDecided, Accept, Accept}, markGolden(id1, `05000100`) + batchGolden(id3, accept), false},
+		{"as many drops as accepts", []Verdict{Drop, Accept, Accept, Drop}, verdictGolden(id0, drop) + verdictGolden(id3, drop) + batchGolden(id2, accept), false},
+		{"more accepts", []Verdict{Accept, Drop, Accept, AcceptDecided}, verdictGolden(id1, drop) + markGolden(id3, `05000000`) + batchGolden(id2, accept), false},
+		{"more drops", []Verdict{Drop, Drop, Accept, Drop}, verdictGolden(id2, accept) + batchGolden(id3, drop), false},
+		{"to be marked", []Verdict{AcceptMarked, AcceptMarked}, markGolden(id0, `07000000`) + markGolden(id1, `07000100`), false},
+		{"marks only", []Verdict{AcceptDecided, AcceptDecided}, markGolden(id0, `05000000`) + markGolden(id1, `05000100`), false},
+		// A batch verdict does not take the mark away.
+		{"first data, accepted", []Verdict{Accept, Accept, Accept, Accept}, markGolden(id1, `00000100`) + markGolden(id3, `00000000`) + batchGolden(id2, accept), true},
+		{"first data, dropped", []Verdict{Accept, Drop, Drop, Drop}, verdictGolden(id0, accept) + batchGolden(id3, drop), true},
+		{"first data, decided", []Verdict{Accept, Drop, Accept, AcceptDecided}, verdictGolden(id1, drop) + verdictGolden(id3, accept) + batchGolden(id2, accept), true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			n := len(tt.verdicts)
+			n, packets := len(tt.verdicts), packets
+			if tt.begun {
+				packets = begun
+			}
 			buf := make([]byte, 0, (n+1)*verdictLen)
 			var got []byte
 			if allocs := testing.AllocsPerRun(10, func() {
@@ -95,6 +104,11 @@ func TestRepeat(t *testing.T) {
 		{"all bits", Packet{ID: 7, Hook: HookForward, Mark: testMarks.Mask}, AcceptDecided, true, markGolden(id, `05000000`)},
 		{"it came back as it went", Packet{ID: 7, Hook: HookForward, Mark: testMarks.Decided}, AcceptDecided, true, verdictGolden(id, `00000001`)},
 		{"accepted", Packet{ID: 7, Hook: HookForward}, Accept, true, verdictGolden(id, `00000001`)},
+		{"first data, accepted", Packet{ID: 7, Hook: HookForward, Mark: testMarks.Watch | 0x100, Begins: true}, Accept, true, markGolden(id, `00000100`)},
+		{"first data, decided", Packet{ID: 7, Hook: HookForward, Mark: testMarks.Watch | 0x100, Begins: true}, AcceptDecided, true, repeatGolden(id, `05000100`)},
+		{"first data, marked", Packet{ID: 7, Hook: HookForward, Mark: testMarks.Watch, Begins: true}, AcceptMarked, true, repeatGolden(id, `07000000`)},
+		{"first data, accepted, iptables", Packet{ID: 7, Hook: HookForward, Mark: testMarks.Decided | 0x100, Begins: true}, Accept, false, markGolden(id, `00000100`)},
+		{"first data, decided, iptables", Packet{ID: 7, Hook: HookForward, Mark: testMarks.Decided, Begins: true}, AcceptDecided, false, verdictGolden(id, `00000001`)},
 		{"dropped", Packet{ID: 7, Hook: HookForward}, Drop, true, verdictGolden(id, `00000000`)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -47,7 +48,9 @@ type daemon struct {
 	flows    *flowCutter
 	locks    lockSharer
 
-	rounds  int // how often keepHouse ran
+	links   lan.Watch
+	looked  bool // watchDevices saw what links speaks of
+	rounds  int  // how often keepHouse ran
 	names   names
 	place   atomic.Pointer[time.Location] // the router's time zone; nil: the system's
 	inbound chan string                   // what inboundOpen found
@@ -82,6 +85,7 @@ func newDaemon(o Options, c config.Config) *daemon {
 // start starts everything. On an error the caller stops what was started.
 func (d *daemon) start() error {
 	c := &d.status.cfg
+	d.links = lan.NewWatch()
 	if err := d.findDevices(); err != nil && !errors.Is(err, errNoLAN) {
 		return err
 	}
@@ -196,14 +200,14 @@ func (d *daemon) startHelpers(c *config.Config) {
 // alone goes on blocking what is locked.
 func (d *daemon) stop(successor bool) {
 	d.rules.countGone()
+	if !successor { // before the files: a busy disk takes seconds to write them
+		d.rules.remove()
+	}
 	if d.server != nil {
 		d.save(true)
 		if !successor { // a successor reads the copy in RAM
 			d.files.flashHistory(&d.history, d.status.cfg.HistoryFile)
 		}
-	}
-	if !successor {
-		d.rules.remove()
 	}
 	if d.server != nil {
 		for _, w := range d.workers {
@@ -214,6 +218,7 @@ func (d *daemon) stop(successor bool) {
 	close(d.done)
 	d.helpers.Wait()
 	d.listener.close()
+	d.links.Close()
 	for _, w := range d.workers {
 		w.close()
 	}
@@ -232,6 +237,7 @@ func (d *daemon) save(all bool) {
 var errNoLAN = errors.New("no LAN device is known")
 
 func (d *daemon) findDevices() error {
+	d.looked = false
 	names, missing, err := d.status.cfg.LANDevices()
 	if err != nil {
 		return err
@@ -258,14 +264,22 @@ func (d *daemon) findDevices() error {
 }
 
 // historyEvery: in every tenth round of keepHouse the history is brought up to date, and
-// the end of exemptions is noticed.
+// the end of exemptions is noticed. Devices are looked at even if the kernel said nothing.
 const historyEvery = 10
 
 // keepHouse checks devices, policies and rules. It runs every second.
 func (d *daemon) keepHouse() {
-	d.watchDevices()
+	d.rounds++
+	tenth := d.rounds%historyEvery == 0
+	if d.links.Changed() || !d.looked || tenth {
+		d.watchDevices()
+	}
 	d.watchPolicies()
-	if d.rounds++; d.rounds%historyEvery == 0 {
+	if d.rounds == historyEvery {
+		// The start is over. The runtime would keep the memory that it took.
+		debug.FreeOSMemory()
+	}
+	if tenth {
 		d.findPlace()
 		d.history.Take(d.now(), d.workers.do)
 		d.watchExemptions()
@@ -283,6 +297,7 @@ func (d *daemon) watchDevices() {
 	if err != nil {
 		said, now = err.Error(), d.status.devices
 	}
+	d.looked = err == nil
 	d.say("addresses", said)
 	if !lan.Same(now, d.status.devices) {
 		d.status.setDevices(d.status.names, now)

@@ -15,10 +15,18 @@ import (
 const (
 	// flowPause is the shortest time between two readings of the connection table. After
 	// a reading that took t, the next one starts flowShare times t later at the earliest.
-	// So a large table and a busy client cannot use up the processor.
-	flowPause = 200 * time.Millisecond
-	flowShare = 20
+	// So a large table and a busy client cannot use up the processor. But on a busy machine
+	// a reading takes long for other reasons, and an old connection of a locked host goes on
+	// until the next. So flowPauseMost is the longest time.
+	flowPause     = 200 * time.Millisecond
+	flowShare     = 20
+	flowPauseMost = 2 * time.Second
 )
+
+// pauseAfter returns how long no reading follows one that took a time.
+func pauseAfter(took time.Duration) time.Duration {
+	return min(max(flowPause, flowShare*took), flowPauseMost)
+}
 
 // flowCutter deletes entries from the kernel's connection table: those of connections
 // that were let through before their host was locked. An offloaded connection then comes
@@ -58,7 +66,7 @@ func (f *flowCutter) run(done <-chan struct{}, cut func() error) {
 		select {
 		case <-done:
 			return
-		case <-time.After(max(flowPause, flowShare*time.Since(begin))):
+		case <-time.After(pauseAfter(time.Since(begin))):
 		}
 	}
 }

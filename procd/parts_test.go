@@ -251,3 +251,17 @@ func TestStateFilesThatCannotBeWritten(t *testing.T) {
 		}
 	}
 }
+
+// TestPauseAfter: a reading of the connection table that takes long does not put off the
+// next one for long.
+func TestPauseAfter(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{
+		time.Millisecond:      flowPause,
+		20 * time.Millisecond: 400 * time.Millisecond,
+		2 * time.Second:       flowPauseMost,
+	} {
+		if got := pauseAfter(took); got != want {
+			t.Errorf("after %v: %v, want %v", took, got, want)
+		}
+	}
+}

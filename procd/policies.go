@@ -28,6 +28,7 @@ type policies struct {
 
 // textFile is a text file that is read again when its time or size has changed.
 type textFile struct {
+	_       [0]func() // not comparable: code to compare it costs flash
 	text    string
 	changed time.Time
 	size    int64

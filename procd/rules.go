@@ -189,6 +189,9 @@ func (r *rules) remove() {
 	if !r.loaded {
 		return
 	}
+	for _, w := range r.workers {
+		w.useSets(nil) // or the engines would write into sets that are gone
+	}
 	if err := r.keeper.Remove(); err != nil {
 		r.log.Errorf("rules: %v", err)
 	}

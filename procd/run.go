@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/p2pwall/p2pwall/openwrt/config"
+	"github.com/p2pwall/p2pwall/procd/notify"
 	"github.com/p2pwall/p2pwall/procd/syslog"
 )
 
@@ -39,6 +40,8 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if !cfg.Enabled {
 		o.Log.Printf("disabled by \"option enabled\" in %s: nothing to do", o.Config)
+		// systemd counts a service that ends without it as failed, and starts it again.
+		notify.New(0).Ready()
 		return nil
 	}
 	d := newDaemon(o, cfg)

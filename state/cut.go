@@ -139,6 +139,7 @@ func (e *Engine) uncutAddr(c *client, a *hostAddr) {
 		return
 	}
 	a.inKernel = false
+	e.sets.Uncut(a.addr, a.addr)
 	for i := range c.peers.peers[:c.peers.n] {
 		if p := &c.peers.peers[i]; p.addr.Is4() == a.addr.Is4() && p.cutUntil != 0 && p.byAddress() {
 			e.sets.Uncut(a.addr, p.addr)
@@ -236,40 +237,45 @@ func (e *Engine) FlowsToCut(f Flows, now Time) {
 		}
 		c.flowsDue = false
 		for _, s := range e.hosts[c.host].addrs {
-			if s == none || now < e.addrs[s].contested {
+			if s != none && now >= e.addrs[s].contested {
+				e.clientFlowsToCut(f, c, s)
+			}
+		}
+	}
+}
+
+// clientFlowsToCut adds the connections of a client at one of its addresses.
+func (e *Engine) clientFlowsToCut(f Flows, c *client, s int32) {
+	a, h := &e.addrs[s].addr, &e.hosts[c.host]
+	ports := f.Ports
+	if e.lockMarks(c) {
+		ports = f.MarkPorts
+	}
+	if c.locked {
+		if e.addrs[s].lookDue {
+			f.Hosts[*a] = struct{}{}
+		}
+		for _, port := range c.own {
+			if port == 0 {
 				continue
 			}
-			a, h := &e.addrs[s].addr, &e.hosts[c.host]
-			ports := f.Ports
-			if e.lockMarks(c) {
-				ports = f.MarkPorts
-			}
-			if c.locked {
-				if e.addrs[s].lookDue {
-					f.Hosts[*a] = struct{}{}
-				}
-				for _, port := range c.own {
-					if port != 0 {
-						if c.selective {
-							ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoUDP, Port: port}] = struct{}{}
-						}
-						ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoTCP, Port: port}] = struct{}{}
-					}
-				}
-			}
-			e.cutPortsOf(a, func(port uint16) {
+			if c.selective {
 				ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoUDP, Port: port}] = struct{}{}
-			})
-			e.addrs[s].lookDue = false
-			for j := range c.peers.peers[:c.peers.n] {
-				p, pairs := &c.peers.peers[j], f.Pairs
-				if h.marks(int(p.protocol)) {
-					pairs = f.MarkPairs
-				}
-				if p.addr.Is4() == a.Is4() && p.cutUntil != 0 && p.byAddress() {
-					pairs[nfq.Pair{LAN: *a, WAN: p.addr}] = struct{}{}
-				}
 			}
+			ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoTCP, Port: port}] = struct{}{}
+		}
+	}
+	e.cutPortsOf(a, func(port uint16) {
+		ports[nfq.HostPort{Addr: *a, Proto: nfq.ProtoUDP, Port: port}] = struct{}{}
+	})
+	e.addrs[s].lookDue = false
+	for j := range c.peers.peers[:c.peers.n] {
+		p, pairs := &c.peers.peers[j], f.Pairs
+		if h.marks(int(p.protocol)) {
+			pairs = f.MarkPairs
+		}
+		if p.addr.Is4() == a.Is4() && p.cutUntil != 0 && p.byAddress() {
+			pairs[nfq.Pair{LAN: *a, WAN: p.addr}] = struct{}{}
 		}
 	}
 }

@@ -38,6 +38,43 @@ func finds(w *world) (n int) {
 	return n
 }
 
+// TestReceivedByEDonkey: a client that waits for blocks says nothing. On a locked host what
+// looks random ends an old connection, if it comes from where such programs listen.
+func TestReceivedByEDonkey(t *testing.T) {
+	const peer = "203.0.113.80"
+	var random, tls []string
+	for i := range 8 {
+		random = append(random, bytesOf(i, 1<<14))
+		tls = append(tls, "\x17\x03\x03\x40\x11"+bytesOf(i, 1<<14+17))
+	}
+	for _, tt := range []struct {
+		name   string
+		port   uint16
+		writes []string
+		cut    bool
+	}{
+		{"where such programs listen", 4662, random, true},
+		{"elsewhere", 8388, random, false},
+		{"TLS", 4662, tls, false},
+		{"a little", 4662, random[:1], false},
+	} {
+		w := newWorld(t, nil)
+		if dropped, _ := w.comes(peer, tt.port, 4000, tt.writes); dropped {
+			t.Errorf("%s: cut on a host that is not locked", tt.name)
+		}
+		for _, a := range []string{"198.51.100.7", "198.51.100.8"} {
+			w.expect("a query", kad(a, kadFind), nfq.Drop)
+		}
+		if !w.locked(hostA) {
+			t.Fatal("not locked")
+		}
+		w.pass(time.Second)
+		if dropped, _ := w.comes(peer, tt.port, 4000, tt.writes); dropped != tt.cut {
+			t.Errorf("%s: cut %v", tt.name, dropped)
+		}
+	}
+}
+
 // TestKadIsAskedTwice: one datagram that looks like an obfuscated one makes a suspect. The
 // host's answer reveals its number. The second question uses the number, and its answer is
 // proof.

@@ -32,7 +32,8 @@ type Sender interface {
 type Prober interface {
 	// The request is copied. id comes back with the result. dev is the device that leads to
 	// the address. The prober first sends only the first bytes of the request: an answer to
-	// these does not count.
+	// these does not count. If first is negative, the answer says whether the host kept the
+	// connection; see nfq.TCPProber.
 	ProbeTCP(id uint64, dev uint32, addr nfq.Addr, port uint16, request []byte, first int) bool
 }
 
@@ -65,6 +66,7 @@ type Engine struct {
 	hash   hasher
 
 	datagrams      detect.Set // protocols with datagrams
+	quic           int        // the protocol that uses QUIC, or none
 	streams        detect.Set // protocols whose streams are looked at
 	defaults       modes      // as the protocols are configured, without policies
 	any, strangers modes      // of all hosts together, and of an unknown host
@@ -95,9 +97,11 @@ type Engine struct {
 	held     heldTable
 	udpFlows udpFlows
 	standing []standing
+	stands   bool // a place in standing may be taken
 	rtc      rtcTable
 
 	hasNames bool // some protocol has DNS names
+	names    detect.NameFilter
 	looks    bool // some protocol looks like random data
 	judged   judgedTable
 	dns      detect.DNSReply
@@ -157,9 +161,13 @@ func New(cfg Config, sender Sender, sets Sets, seed uint32) *Engine {
 	for i := n - 1; i >= 0; i-- {
 		e.spareClients = append(e.spareClients, int32(i))
 	}
+	e.quic = none
 	for i, p := range detect.All {
 		if p.Datagram != nil {
 			e.datagrams |= 1 << i
+		}
+		if p.QUIC {
+			e.quic = i
 		}
 	}
 	e.onTimer = e.fire

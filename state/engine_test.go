@@ -106,6 +106,7 @@ type fakeSets struct {
 	own     map[string]time.Duration
 	watched map[string]time.Duration
 	marked  map[string]time.Duration
+	looked  map[string]time.Duration // pairs of an address with itself
 	calls   int
 	// ends is when an element of own or watched times out, by clock.
 	ends  map[string]Time
@@ -115,17 +116,24 @@ type fakeSets struct {
 func newFakeSets() *fakeSets {
 	return &fakeSets{
 		cuts: map[string]time.Duration{}, locks: map[string]time.Duration{}, own: map[string]time.Duration{}, watched: map[string]time.Duration{},
-		ends: map[string]Time{}, marked: map[string]time.Duration{},
+		ends: map[string]Time{}, marked: map[string]time.Duration{}, looked: map[string]time.Duration{},
 	}
 }
 
 func (s *fakeSets) Cut(c, p nfq.Addr, d time.Duration) {
 	s.calls++
+	if c == p {
+		s.looked[c.String()] = d
+		return
+	}
 	s.cuts[c.String()+" "+p.String()] = d
 }
 
 func (s *fakeSets) Uncut(c, p nfq.Addr) {
 	s.calls++
+	if c == p {
+		delete(s.looked, c.String())
+	}
 	delete(s.cuts, c.String()+" "+p.String())
 }
 
@@ -421,6 +429,29 @@ func TestLateProgram(t *testing.T) {
 		w.pass(time.Second + 2*table.WheelTick)
 		if w.locked("192.168.1.50") {
 			t.Errorf("after %v: not released half a lock time after its end", stall)
+		}
+	}
+}
+
+// TestLateRelease: the machine stalls when all probes are sent. What the client said
+// meanwhile is read before it is released.
+func TestLateRelease(t *testing.T) {
+	for _, runs := range []bool{true, false} {
+		w := newWorld(t, nil)
+		w.prove()
+		w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
+		w.pass(75 * time.Second)
+		w.now = w.now.After(time.Minute)
+		w.e.Advance(w.now)
+		if !w.locked("192.168.1.50") || w.sets.locks["192.168.1.50"] == 0 {
+			t.Fatal("released before the queue was read")
+		}
+		if runs {
+			w.expect("ping that waited", w.ping("198.51.100.7"), nfq.Drop)
+		}
+		w.pass(4 * table.WheelTick)
+		if got := w.locked("192.168.1.50"); got != runs || w.e.Counters.Unlocks != 0 == runs {
+			t.Errorf("it runs: %v, locked: %v, released %d times", runs, got, w.e.Counters.Unlocks)
 		}
 	}
 }

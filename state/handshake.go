@@ -460,10 +460,13 @@ func (e *Engine) silent(slot int32, now Time) {
 func (e *Engine) bare(p *nfq.Packet, h *host, now Time) nfq.Verdict {
 	key := keyOf(p)
 	slot := e.flows.get(&key, e.hash.flow(&key))
-	if slot == none || !e.flows.flows[slot].spent {
-		return nfq.Accept
+	if slot == none {
+		return e.woken(p, h, now)
 	}
 	fl := &e.flows.flows[slot]
+	if !fl.spent {
+		return nfq.Accept
+	}
 	if fl.fate == asked && p.TCPFlags&(nfq.FIN|nfq.RST) != 0 && p.Ack == fl.heard {
 		e.provedInnocent(p, h, fl, now) // it closes the connection; a client would have gone on
 	}

@@ -315,6 +315,54 @@ func TestServersLoseLittle(t *testing.T) {
 	}
 }
 
+// TestLooksRandom: hosts without file sharing use five servers of a protocol that looks
+// random for a day. Each server loses one connection at most, none if the wall only watches,
+// and nobody is locked.
+func TestLooksRandom(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		port uint16
+		says func(i int) string // first data of a connection
+		asks bool               // it is asked by the handshake
+	}{
+		{"Shadowsocks", 8388, func(i int) string { return bytesOf(i, 50+i%500) }, true},
+		{"Telegram, obfuscated", 443, func(i int) string { return bytesOf(i, 105) }, true},
+		{"OpenVPN by TCP with tls-crypt", 31194, func(i int) string { return "\x00\x36\x38" + bytesOf(i, 53) }, false},
+		{"RLPx", 30303, func(i int) string { return be16(380+i%100) + bytesOf(i, 380+i%100) }, false},
+		{"RLPx before EIP-8", 30303, func(i int) string { return bytesOf(i, 307) }, true},
+		{"Bitcoin's BIP 324", 8333, func(i int) string { return bytesOf(i, 64+i*37%4096) }, true},
+		{"obfs4", 9030, func(i int) string { return bytesOf(i, 149+i*101%1299) }, true},
+	} {
+		for _, mode := range []Mode{Block, Monitor} {
+			t.Run(fmt.Sprintf("%s/%v", tt.name, mode), func(t *testing.T) {
+				w := newWorld(t, func(c *Config) { c.Protocols[detect.ByName("bittorrent")].Mode = mode })
+				lost := map[string]int{}
+				for i := range 24 * 60 {
+					dst := fmt.Sprintf("203.0.113.%d", 80+i%5)
+					if w.begins(uint16(2000+i), dst, tt.port, tt.says(i)) == nfq.Drop {
+						lost[dst]++
+					}
+					w.pass(time.Second)
+					if i%5 == 4 {
+						w.pass(5*time.Minute - 5*time.Second)
+					}
+				}
+				if asked := len(lost) > 0; asked != (tt.asks && mode == Block) {
+					t.Errorf("lost %v", lost)
+				}
+				for dst, n := range lost {
+					if n != 1 {
+						t.Errorf("%d connections lost with %s in a day", n, dst)
+					}
+				}
+				if c := w.e.Clients(w.now); len(c) != 0 || w.sets.cut() != 0 {
+					t.Errorf("clients %+v, sets %+v", c, w.sets)
+				}
+			})
+		}
+	}
+}
+
 // TestTunnelBesideATorrent: a host is locked for a day. Its Shadowsocks server loses one
 // connection. Other connections that begin meanwhile wait for the result.
 func TestTunnelBesideATorrent(t *testing.T) {

@@ -89,6 +89,8 @@ func (e *Engine) forgetTold() {
 			continue
 		}
 		c.kernelUntil = 0
+		// That all is told again is not the host's doing.
+		e.hosts[c.host].changes = budget{}
 		for j := range c.peers.peers[:c.peers.n] {
 			c.peers.peers[j].cutUntil = 0
 		}
@@ -223,11 +225,18 @@ func (e *Engine) unlockInKernel(c *client) {
 	}
 }
 
-// watchOn makes the kernel keep showing the data of a released client for a while.
+// watchOn makes the kernel keep showing what a released client sends: the beginnings of all
+// its connections until it is forgotten, and its data for a while. A pair of an address with
+// itself is for the former: no packet has that.
 func (e *Engine) watchOn(c *client) {
 	for _, s := range e.hosts[c.host].addrs {
-		if s != none && e.addrs[s].inKernel && e.sets != nil && e.room(1) {
-			e.watchAddr(&e.addrs[s], Time(watchTime))
+		if s == none || !e.addrs[s].inKernel || e.sets == nil || !e.room(2) {
+			continue
+		}
+		a := &e.addrs[s]
+		e.sets.Cut(a.addr, a.addr, e.cfg.Forget)
+		if c.selective { // if it does go on, the engine asks its next connection
+			e.watchAddr(a, Time(watchTime))
 		}
 	}
 }

@@ -52,6 +52,16 @@ func (s *slowSets) Lost() bool {
 	return lost
 }
 
+// pingMany pings n peers, at most 256. All pings are dropped. each is called after each of them.
+func (w *world) pingMany(n int, each func()) {
+	for i := range n {
+		p := w.ping("198.51.100.7")
+		p.Dst[15] = byte(i)
+		w.expect("ping", p, nfq.Drop)
+		each()
+	}
+}
+
 // TestSlowKernel: changes that do not fit are sent later. Connections are looked for when
 // the kernel has all changes.
 func TestSlowKernel(t *testing.T) {
@@ -62,14 +72,11 @@ func TestSlowKernel(t *testing.T) {
 	w.e.OnCut = func() { cut++ }
 	w.prove()
 	const peers = 200
-	for i := range peers {
-		p := w.ping("198.51.100.7")
-		p.Dst[15] = byte(i)
-		w.expect("ping", p, nfq.Drop)
+	w.pingMany(peers, func() {
 		if s.used > s.size {
 			t.Fatalf("%d changes in room for %d", s.used, s.size)
 		}
-	}
+	})
 	if n := len(s.cuts); n > s.size {
 		t.Fatalf("%d pairs in room for %d", n, s.size)
 	}
@@ -137,5 +144,45 @@ func TestInvitedConduct(t *testing.T) {
 	n.answer(w)
 	if !w.locked(hostA) {
 		t.Error("not found by what it says of its own")
+	}
+}
+
+// TestSetsAgainAndAgain: whoever removes the sets several times in a row does not use up what
+// the host may cause. The kernel gets all peers each time.
+func TestSetsAgainAndAgain(t *testing.T) {
+	w := newWorld(t, nil)
+	w.prove()
+	const peers = 200
+	w.pingMany(peers, func() {})
+	for i := range 4 {
+		s := newFakeSets()
+		w.e.SetSets(s, w.now)
+		if len(s.cuts) != peers+1 || s.locks[hostA] == 0 {
+			t.Errorf("time %d: %d pairs of %d, locks %v", i+1, len(s.cuts), peers+1, s.locks)
+		}
+	}
+}
+
+// TestFoundBefore: the beginnings of a released client's connections are still queued, until it
+// is forgotten or its address is another host's.
+func TestFoundBefore(t *testing.T) {
+	w := newWorld(t, nil)
+	w.prove()
+	w.expect("ping", w.ping("198.51.100.7"), nfq.Drop)
+	if !w.locked(hostA) || len(w.sets.looked) != 0 {
+		t.Errorf("while it is locked: %v", w.sets.looked)
+	}
+	for w.locked(hostA) {
+		w.pass(time.Second)
+	}
+	if got := w.sets.looked[hostA]; got != w.e.cfg.Forget || len(w.sets.looked) != 1 {
+		t.Errorf("a released client is looked at for %v, want %v: %v", got, w.e.cfg.Forget, w.sets.looked)
+	}
+	w.pass(2 * ownership)
+	p := w.ping("198.51.100.9")
+	p.MAC = nfq.MAC{2, 0, 0, 0, 0, 77}
+	w.e.Packet(p, w.now)
+	if len(w.sets.looked) != 0 {
+		t.Errorf("another host has the address: %v", w.sets.looked)
 	}
 }

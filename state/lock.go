@@ -66,9 +66,7 @@ func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason,
 // proof.
 func (e *Engine) release(slot int32, c *client) {
 	e.unlockInKernel(c)
-	if c.selective {
-		e.watchOn(c) // if it does go on, the engine asks its next connection
-	}
+	e.watchOn(c)
 	if c.locked && !c.foreign {
 		c.tally.locked += e.now.Since(c.tally.since)
 	}
@@ -129,7 +127,7 @@ func (e *Engine) fire(slot int32) {
 	case c.locked && !c.foreign && int(c.probed) < len(probeAt) && now >= e.probeTime(c):
 		// After a stall of the machine the probe is late. The client gets that time added,
 		// so that it can still answer.
-		if late := now - e.probeTime(c); late > Time(max(e.cfg.LockTime/16, 2*table.WheelTick)) {
+		if late := now - e.probeTime(c); late > e.stall() {
 			c.lockStart += late
 			c.lockUntil += late
 			e.lockInKernel(c)
@@ -142,6 +140,10 @@ func (e *Engine) fire(slot int32) {
 		}
 		c.probed++
 		e.probe(slot, c)
+	case c.locked && now-c.lockUntil > e.stall():
+		// What the client said during a stall may still wait in the queue.
+		c.lockUntil = now.After(2 * table.WheelTick)
+		e.lockInKernel(c)
 	case c.locked && now >= c.lockUntil:
 		e.release(slot, c)
 	case !c.locked && now >= c.lastSeen.After(e.cfg.Forget):
@@ -156,6 +158,9 @@ func (e *Engine) fire(slot int32) {
 	}
 	e.schedule(slot, c, now)
 }
+
+// stall is how late a timer is at least when the machine stalled.
+func (e *Engine) stall() Time { return Time(max(e.cfg.LockTime/16, 2*table.WheelTick)) }
 
 // probeTime is the time of the client's next probe. It varies, so that the probes form no
 // pattern.

@@ -4,6 +4,7 @@ package state
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
@@ -12,6 +13,10 @@ import (
 // A session with a server is cut when a protocol was recognised in it. Before that, the
 // engine answers it in the server's name: only a client sends what follows (see
 // detect.Login). So even a client with a single server is proved, by its first session.
+//
+// In a session from before the engine's start, the engine says something in the server's
+// name as soon as the host itself has said something that shows the protocol: there, or to
+// another client.
 
 // login is the progress of such a session.
 type login uint8
@@ -35,7 +40,9 @@ const loginWaits = 5
 // recognised in it.
 func (e *Engine) mayLogin(h *host, fl *flow) bool {
 	c := e.clientOf(h)
-	return detect.All[fl.protocol].Login != nil && fl.begun && fl.fate == cut && fl.login == loginNone &&
+	l := detect.All[fl.protocol].Login
+	return l != nil && (fl.begun || l.Again != nil && e.standingOf(&fl.key.lan) != nil && !e.servesAt(h, &fl.key)) &&
+		fl.fate == cut && fl.login == loginNone &&
 		e.sets != nil && e.sender != nil && (c == nil || !c.proved.Has(int(fl.protocol)))
 }
 
@@ -43,6 +50,17 @@ func (e *Engine) mayLogin(h *host, fl *flow) bool {
 // either case.
 func (e *Engine) login(p *nfq.Packet, h *host, slot int32, now Time) nfq.Verdict {
 	fl, c := &e.flows.flows[slot], e.clientOf(h)
+	if !fl.begun {
+		if e.loginAgain(p, slot, now) {
+			return c.drop(p)
+		}
+		fl.login = loginOver
+		if e.cfg.Action != Reset {
+			e.reset(p) // it connects again, and that shows that it still runs
+		}
+		e.stir(e.standingOf(&fl.key.lan), int(fl.protocol), now)
+		return e.refuse(p, c)
+	}
 	// If some of the host's data has passed already, the server is answering it. That
 	// answer has to arrive first.
 	if !e.shown(h, &fl.key.lan, now) || p.Seq != fl.stream.Began() && fl.waits == 0 {
@@ -57,18 +75,35 @@ func (e *Engine) login(p *nfq.Packet, h *host, slot int32, now Time) nfq.Verdict
 	}
 	salt := rand.Uint32() // nobody can guess it
 	n := detect.All[fl.protocol].Login.Answer(e.out[:], p.Payload, salt)
-	fl.login = loginOver
-	if n == 0 {
+	if fl.login = loginOver; !e.answerLogin(p, slot, n, salt, now) {
 		return e.refuse(p, c)
+	}
+	return c.drop(p)
+}
+
+// answerLogin sends the answer of length n. It returns false if there is none.
+func (e *Engine) answerLogin(p *nfq.Packet, slot int32, n int, salt uint32, now Time) bool {
+	if n == 0 {
+		return false
 	}
 	if err := e.sender.Answer(p, e.out[:n]); err != nil {
 		e.Counters.SendErrors++
-		return e.refuse(p, c)
+		return false
 	}
+	fl := &e.flows.flows[slot]
 	e.Counters.Handshakes++
 	fl.login, fl.salt, fl.heard, fl.tries, fl.spent, fl.dev = loginAsked, salt, p.Ack+uint32(n), 0, true, p.InDev
 	e.wheel.Set(e.timerOf(slot), now.After(handshakeTime))
-	return c.drop(p)
+	return true
+}
+
+// loginAgain says something in the server's name in the middle of a session, if the
+// connection goes to the port of a server. p is what the host sent there last.
+func (e *Engine) loginAgain(p *nfq.Packet, slot int32, now Time) bool {
+	fl, salt := &e.flows.flows[slot], rand.Uint32() // nobody can guess it
+	proto := detect.All[fl.protocol]
+	return slices.Contains(proto.Servers, fl.key.wport) &&
+		e.answerLogin(p, slot, proto.Login.Again(e.out[:], salt), salt, now)
 }
 
 // loggedIn handles further data of a session that was answered, or will be.
@@ -84,6 +119,9 @@ func (e *Engine) loggedIn(p *nfq.Packet, h *host, slot int32, now Time) nfq.Verd
 	f := &e.finding
 	f.Reset()
 	m := detect.All[fl.protocol].Login.Told(p.Payload, fl.salt, f)
+	if !fl.begun && m == detect.Hint { // it may have said that by itself
+		m = detect.No
+	}
 	if m == detect.Yes || m == detect.Hint {
 		fl.login = loginKnown
 		f.Protocol = int(fl.protocol)

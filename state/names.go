@@ -41,8 +41,8 @@ func (e *Engine) serverName(p *nfq.Packet, d *Device, h *host, now Time) {
 	if !e.hasNames {
 		return
 	}
-	name := detect.ServerName(p.Payload)
-	if len(name) == 0 {
+	name, _ := detect.Hello(p.Payload)
+	if len(name) == 0 || !e.names.May(name) {
 		return
 	}
 	for i := range detect.All {

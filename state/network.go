@@ -11,9 +11,10 @@ import (
 // network is a netip.Prefix in a form that is cheap to test for every packet: without
 // converting the address, and without 64-bit arithmetic.
 type network struct {
-	addr  nfq.Addr // its host bits are zero
-	whole int      // number of bytes that are completely in the prefix
-	mask  byte     // bits of the next byte that are in the prefix, 0 for none
+	_     [0]func() // not comparable: code to compare it costs flash
+	addr  nfq.Addr  // its host bits are zero
+	whole int       // number of bytes that are completely in the prefix
+	mask  byte      // bits of the next byte that are in the prefix, 0 for none
 	// is4 says that the prefix is one of IPv4. An address is in it if it has net in mask4.
 	is4        bool
 	net, mask4 uint32

@@ -11,6 +11,7 @@ const MaxPeers = 256
 // peer is an address that a client revealed. It counts for that client only. Otherwise a
 // host could cut its neighbours off from an address by naming it.
 type peer struct {
+	_        [0]func() // not comparable: code to compare it costs flash
 	addr     nfq.Addr
 	port     uint16
 	protocol uint8

@@ -160,10 +160,11 @@ func (e *Engine) unite() {
 		e.any.on, e.any.holds, e.any.blocks = e.any.on|m.on, e.any.holds|m.holds, e.any.blocks|m.blocks
 		e.marking = e.marking || m.holds != m.blocks
 	}
-	e.streams, e.hasNames, e.looks = 0, false, false
+	e.streams, e.hasNames, e.looks, e.names = 0, false, false, detect.NameFilter{}
 	for i := range e.cfg.Protocols {
 		if p := &e.cfg.Protocols[i]; e.any.on.Has(i) {
 			e.hasNames = e.hasNames || p.Names.Len() > 0
+			e.names.Add(&p.Names)
 			e.looks = e.looks || detect.All[i].Sift
 			if p.HTTP {
 				e.streams |= 1 << i

@@ -12,10 +12,11 @@ import (
 // A client may have every optional feature off, encrypt everything, and have all its
 // connections from before the wall started. Then it opens nothing that could be asked. Only
 // the middle of its connections is left, and the engine reads that. If connections with two
-// addresses may be a client's, the engine asks the host where such programs listen. That
-// harms nobody. If they look more like it, the engine also asks the host's next connection
-// that looks random. It ends each old connection once that certainly is a client's. The
-// program connects again, and that connection is asked.
+// addresses may be a client's, or one has the lengths of a client's requests, the engine asks
+// the host where such programs listen. That harms nobody. If connections with two addresses
+// look more like it, the engine also asks the host's next connection that looks random. It
+// ends each of them once that certainly is a client's. The program connects again, and that
+// connection is asked. One connection with messages in clear is enough for all of this.
 
 // seen tells whether something was seen with several addresses.
 type seen struct {
@@ -55,10 +56,11 @@ func (e *Engine) runs(p *nfq.Packet, d *Device, h *host, slot int32, now Time) d
 	key := &fl.key
 	s := e.standingOf(&key.lan)
 	proto := detect.All[protocol]
-	if service(fl) && !fl.middle.Sure && (proto.Middle == nil || !proto.Middle(p.Payload)) {
+	clear := proto.Middle != nil && proto.Middle(p.Payload)
+	if service(fl) && !fl.middle.Sure && !clear {
 		return detect.No // what only looks random may be the service's
 	}
-	if s == nil || s.all < standingPeers || slices.Contains(s.served[:], key.lport) {
+	if s == nil || slices.Contains(s.served[:], key.lport) {
 		return detect.No
 	}
 	if j := e.judgement(h, fl, now); j != unknown && j != peers {
@@ -67,14 +69,19 @@ func (e *Engine) runs(p *nfq.Packet, d *Device, h *host, slot int32, now Time) d
 	fl.looks++
 	m := proto.Hidden.Middle(&fl.middle, p.Payload, p.TCPFlags&nfq.PSH != 0)
 	to := e.hash.addr(&key.wan)
-	if fl.middle.May && !s.may.several && s.may.note(to) {
+	asks := s.may.several
+	if fl.middle.May {
+		s.may.note(to)
+	}
+	s.may.several = s.may.several || fl.middle.Sure
+	if s.may.several && !asks {
 		s.ask, s.round, s.next = 0, min(s.round, standingRounds-1), now
 		e.wheel.Set(e.standingTimer(), now)
 	}
 	if m != detect.Yes {
 		return m
 	}
-	if !s.like.note(to) {
+	if (!s.like.note(to) || s.all < standingPeers) && !clear {
 		return detect.More
 	}
 	e.runsOn(s, h, d, protocol, now)

@@ -41,14 +41,14 @@ func TestRunningClient(t *testing.T) {
 	if _, ok := w.looked()[ip(hostA)]; !ok || w.sets.watched[hostA] == 0 {
 		t.Fatal("its connections are not looked at")
 	}
-	if len(p.asked) != 1 { // about FastTrack
+	if len(p.asked) != 2 { // about FastTrack
 		t.Errorf("asked at %v, and nothing speaks for a client", p.asked)
 	}
 	if n := o.going(50000, requests); n != 2 || w.out.resets != 2 {
 		t.Fatalf("%d connections ended, %d resets", n, w.out.resets)
 	}
 	w.pass(time.Second)
-	if got := p.asked[1:]; len(got) != len(detect.BitTorrent.Ports) || got[0].Port != detect.BitTorrent.Ports[0] {
+	if got := p.asked[4:]; len(got) != len(detect.BitTorrent.Ports) || got[0].Port != detect.BitTorrent.Ports[0] {
 		t.Errorf("asked at %v", got)
 	}
 	if s := w.e.Suspects(w.now); len(s) != 1 || s[0].Reason != detect.ReasonFlow || s[0].Protocol != &detect.BitTorrent {
@@ -81,7 +81,8 @@ func TestRunningAtServices(t *testing.T) {
 		ended    int
 	}{
 		{"requests in clear", 2, func(int) string { return request }, 2},
-		{"its only server", 1, func(int) string { return request }, 0},
+		{"requests in clear to the only server", 1, func(int) string { return request }, 1},
+		{"text to the only server", 1, func(int) string { return "GET / HTTP/1.1\r\nHost: www.example.net\r\n\r\n" }, 0},
 		{"what looks random", 2, func(i int) string { return bytesOf(i, 17+17*(i%3)) }, 0},
 		{"TLS", 2, func(i int) string { return "\x17\x03\x03" + be16(30+i) + bytesOf(i, 30+i) }, 0},
 		{"the rest of a record, then TLS", 2, func(i int) string {
@@ -95,7 +96,7 @@ func TestRunningAtServices(t *testing.T) {
 			w, o, p := standsFor(t, nil, nfq.Standing{Services: tt.services})
 			ended := [2]bool{}
 			for i := range 12 {
-				for j, dst := range []string{"203.0.113.80", "203.0.113.81"} {
+				for j, dst := range []string{"203.0.113.80", "203.0.113.81"}[:tt.services] {
 					if !ended[j] && o.says(50000+uint16(j), dst, 443, tt.says(i)) == nfq.Drop {
 						ended[j] = true
 					}
@@ -104,8 +105,12 @@ func TestRunningAtServices(t *testing.T) {
 			if w.out.resets != tt.ended {
 				t.Errorf("%d connections were ended", w.out.resets)
 			}
-			if s := w.e.Suspects(w.now); (len(s) > 0) != (tt.ended > 0) || len(p.asked) > 0 && tt.ended == 0 {
-				t.Errorf("suspects %+v, asked at %v", s, p.asked)
+			if s := w.e.Suspects(w.now); (len(s) > 0) != (tt.ended > 0) {
+				t.Errorf("suspects %+v", s)
+			}
+			w.pass(time.Second)
+			if (len(p.asked) > 0) != (tt.ended > 0) {
+				t.Errorf("asked at %v", p.asked)
 			}
 			consistent(t, w.e, w.sets)
 		})
@@ -119,10 +124,10 @@ func TestRunningClientThatAnswers(t *testing.T) {
 	if n := o.going(50000, batches); n != 0 || w.out.resets != 0 {
 		t.Fatalf("%d connections ended, of which nothing is certain", n)
 	}
-	if len(p.asked) < 9 || p.asked[3].Port != detect.BitTorrent.Ports[2] {
+	if len(p.asked) < 9 || p.asked[6].Port != detect.BitTorrent.Ports[2] {
 		t.Fatalf("asked at %v", p.asked)
 	}
-	w.e.ProbedTCP(p.ids[3], []byte(random(200)), w.now)
+	w.e.ProbedTCP(p.ids[6], []byte(random(200)), w.now)
 	w.e.Advance(w.now)
 	if !w.locked(hostA) {
 		t.Fatal("not found")
@@ -199,7 +204,15 @@ func TestRunningSpared(t *testing.T) {
 	}{
 		{"only watched", mode(Monitor), 2, func(_ *world, o *old) { o.going(50000, requests) }},
 		{"off", mode(Off), 2, func(_ *world, o *old) { o.going(50000, requests) }},
-		{"one peer", nil, 1, func(_ *world, o *old) { o.going(50000, requests) }},
+		{"one peer", nil, 1, func(w *world, o *old) {
+			for i, n := range append(requests, requests...) {
+				o.says(50000, "203.0.113.80", 51000, bytesOf(i, n))
+			}
+			w.pass(time.Second)
+			if s := w.e.standingOf(&[]nfq.Addr{ip(hostA)}[0]); !s.may.several || s.sent < 2 {
+				w.t.Errorf("it has the lengths of requests, and was asked %d times", s.sent)
+			}
+		}},
 		{"much later", nil, 2, func(w *world, o *old) {
 			w.pass(standingTime)
 			o.going(50000, requests)
@@ -254,7 +267,7 @@ func TestRunningAllocatesNothing(t *testing.T) {
 // it.
 func TestRunningSeed(t *testing.T) {
 	w, _, p := stands(t, nil, 0, 40123)
-	if n := len(p.asked); n != 3 || p.asked[n-1].Port != 40123 {
+	if n := len(p.asked); n != 4 || p.asked[n-1].Port != 40123 {
 		t.Fatalf("asked at %v", p.asked)
 	}
 	w.e.ProbedTCP(p.id, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), w.now)

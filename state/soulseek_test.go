@@ -164,6 +164,17 @@ func TestSoulseekStanding(t *testing.T) {
 		{Addr: ip(slskServer), Port: 2242}, {Addr: ip(slskFriend), Port: 2235},
 	}}
 	w.e.Standing(&x, macA, w.now)
+	a, about := ip(hostA), detect.Set(0)
+	for n := range detect.All {
+		protocol, _ := w.e.standingOf(&a).question(n)
+		about |= 1 << protocol
+		if n == 0 && detect.All[protocol] != &detect.Soulseek {
+			t.Errorf("asked first about %s", detect.All[protocol].Title)
+		}
+	}
+	if about != 1<<len(detect.All)-1 {
+		t.Errorf("asked about %b", about)
+	}
 	w.pass(time.Second)
 	at := 0
 	for i, a := range p.asked {

@@ -50,6 +50,9 @@ const (
 	// standingWait is how long the kernel must have shown a host's data before a
 	// connection's first segment here counts as the beginning of a message.
 	standingWait = 2 * time.Second
+	// standingSilence is how long a host that has shown the sign at the protocol's port must
+	// say nothing on a connection for it to be ended.
+	standingSilence = 3 * time.Second
 )
 
 // standing is a host that had connections before the engine saw their beginning.
@@ -66,17 +69,28 @@ type standing struct {
 	met    [len(nfq.Standing{}.Met)]nfq.AddrPort // servers and peers of networks that have servers
 	ask    uint8
 	round  uint8
+	first  uint8 // the protocol that is asked about first
 	next   Time
 	asked  Time   // when the last question was sent
 	sent   uint32 // number of questions
 	salt   uint32 // tells answers for this host from others
 	// sign: it accepted a connection at the protocol's own port and sent nothing, or it
-	// sent the same to several addresses.
-	sign    bool
-	lookDue bool // its connections need another look
-	watched bool // they had the first look
+	// sent the same to several addresses. named: it has a program that can use the protocol.
+	// That one answered at its user interface, or knew words of the protocol.
+	sign, named bool
+	words       uint16 // port at which words are sent, or 0
+	word        uint8  // how many it took as its program does
+	wordDue     bool   // the next one is to be sent
+	// open are its connections at the start. silent is when those in which it has said
+	// nothing are to be stirred, stirred when they were, and about which protocol.
+	open     []nfq.Conn
+	silent   Time
+	stirred  Time
+	stirring int8
+	lookDue  bool // its connections need another look
+	watched  bool // they had the first look
 	// The addresses with connections whose middle may be a client's, or looks like a
-	// client's.
+	// client's. may.several is also set if one connection certainly is a client's.
 	may, like seen
 	// same are the last segments that it sent, one for each address. searched is when they
 	// last looked like a search.
@@ -97,6 +111,9 @@ type sameSegment struct {
 // The number of a TCP probe to such a host: bit 62 is set, the index in Engine.standing
 // begins at bit 48, the number of the question at bit 32, and the salt at bit 0.
 const standingProbe = uint64(1) << 62
+
+// standingWords is the number of the questions with words.
+const standingWords = 0xffff
 
 // Standing tells the engine of a host that had connections to the outside before this
 // engine started, or while it left the host alone. The engine asks it. mac is the address's
@@ -119,10 +136,16 @@ func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 			return
 		}
 	}
+	e.stands = true
 	*s = standing{
 		until: now.After(standingTime), addr: x.Addr, mac: mac, device: d.Index, peers: x.Peers, salt: rand.Uint32(),
 	}
-	s.served, s.met, s.all = x.Served, x.Met, x.Peers+x.Services
+	s.served, s.met, s.open, s.all = x.Served, x.Met, x.Open, x.Peers+x.Services
+	// A program may leave a question that it does not know unanswered for seconds. So what
+	// the host's connections point to comes first.
+	if i := slices.IndexFunc(detect.All, s.meets); i > 0 {
+		s.first = uint8(i)
+	}
 	if x.Peers == 0 && x.Served == [len(x.Served)]uint16{} && x.Met == [len(x.Met)]nfq.AddrPort{} {
 		s.round = standingRounds // nothing points to a client yet
 	}
@@ -173,17 +196,29 @@ func (e *Engine) tickStanding(now Time) {
 		left = true
 		e.watchStanding(s, now)
 		e.askNext(i, s, now)
+		if s.silent != 0 && now >= s.silent {
+			s.silent = 0
+			e.stir(s, e.quiet(Block), now)
+		}
 		if s.sign && s.round == standingRounds { // check whether it still runs
 			s.round, s.next = standingRounds-1, now.After(standingMore/2)
 		}
 	}
-	if left {
+	if e.stands = left; left {
 		e.wheel.Set(e.standingTimer(), now.After(standingTick))
 	}
 }
 
 // askNext sends the host the questions that are due, as far as there is room.
 func (e *Engine) askNext(i int, s *standing, now Time) {
+	if q := e.quiet(Monitor); s.wordDue && q != none {
+		detect.All[q].Word(e.out[:], int(s.word), s.salt)
+		id := standingProbe | uint64(i)<<48 | standingWords<<32 | uint64(s.salt)
+		if !e.prober.ProbeTCP(id, s.device, s.addr, s.words, e.out[:detect.WordSize], -1) {
+			return
+		}
+		s.wordDue = false
+	}
 	for s.round < standingRounds && now >= s.next && e.askStanding(i, s, now) {
 		if s.ask++; int(s.ask) == standingAsks*len(detect.All) {
 			s.ask, s.next = 0, now.After(standingPause)
@@ -193,27 +228,29 @@ func (e *Engine) askNext(i int, s *standing, now Time) {
 }
 
 // standingAsks is the number of questions to a host about one protocol: one at the
-// protocol's own port, one at each port where the host serves others, and up to eight at
-// ports where its programs listen.
-const standingAsks = 1 + len(standing{}.served) + 8
+// protocol's own port, one at that of a user interface, one at each port where the host
+// serves others, and up to eight at ports where its programs listen.
+const standingAsks = 2 + len(standing{}.served) + 8
 
 // question returns the protocol and the port of question n. The port is 0 if there is no
 // such question.
 func (s *standing) question(n int) (protocol int, port uint16) {
-	protocol, at := n%len(detect.All), n/len(detect.All)
+	protocol, at := (n+int(s.first))%len(detect.All), n/len(detect.All)
 	p := detect.All[protocol]
 	meets := s.meets(p)
 	switch {
 	case at == 0 && p.Quiet:
 		return protocol, p.Port
+	case at == 1:
+		return protocol, p.PanelPort
 	case at == 0 || !p.Quiet && p.Hidden == nil && !meets:
 		return protocol, 0
-	case at <= len(s.served):
-		return protocol, s.served[at-1]
+	case at < 2+len(s.served):
+		return protocol, s.served[at-2]
 	case !s.may.several && !meets: // nothing points to this protocol
 		return protocol, 0
 	}
-	if at -= 1 + len(s.served); at < len(p.Ports) {
+	if at -= 2 + len(s.served); at < len(p.Ports) {
 		return protocol, p.Ports[at]
 	}
 	return protocol, 0
@@ -249,26 +286,48 @@ func (e *Engine) askStanding(i int, s *standing, now Time) bool {
 // empty if the host accepted the connection and sent nothing.
 func (e *Engine) askedStanding(id uint64, b []byte, now Time) {
 	i, ask := int(id>>48&0x3fff), int(id>>32&0xffff)
-	if i >= len(e.standing) || ask >= standingAsks*len(detect.All) {
+	words := ask == standingWords
+	if i >= len(e.standing) || ask >= standingAsks*len(detect.All) && !words {
 		return
 	}
 	s := &e.standing[i]
 	if s.until == 0 || s.salt != uint32(id) {
 		return
 	}
+	protocol, port := e.quiet(Monitor), uint16(0)
+	named := false
+	if !words {
+		protocol, port = s.question(ask)
+	} else if protocol == none || b == nil || detect.All[protocol].Word(e.out[:], int(s.word), s.salt) != (len(b) != 0) {
+		s.words = 0
+	} else {
+		s.word++
+		named = s.word == detect.Words
+		s.wordDue = !named
+	}
 	e.askNext(i, s, now) // the prober has room for one more
-	if b == nil {
+	if b == nil || protocol == none {
 		return
 	}
-	protocol, port := s.question(ask)
 	h, d := e.standingHost(s, now)
 	if h == nil || !h.modes.on.Has(protocol) || e.exempt(&s.addr, &h.via, now) {
 		return
 	}
-	if len(b) == 0 {
-		if p := detect.All[protocol]; p.Quiet && port == p.Port && e.mayEnd(s, h, protocol) {
+	p := detect.All[protocol]
+	shuts := len(b) == 0 && p.Quiet && port == p.Port
+	named = named || port == p.PanelPort && p.Panel != nil && p.Panel(b)
+	if e.mayEnd(s, h, protocol) {
+		if len(b) == 0 && p.Word != nil && !words && port != p.PanelPort && !s.named && s.words == 0 {
+			s.words, s.word, s.wordDue = port, 0, true
+		}
+		if shuts && !s.sign && h.modes.blocks.Has(protocol) {
+			s.silent = now.After(standingSilence)
+		}
+		if s.named = s.named || named; shuts || named && s.sign {
 			e.standingSign(s, h, protocol, now)
 		}
+	}
+	if len(b) == 0 || named || words {
 		return
 	}
 	f := &e.finding
@@ -310,7 +369,8 @@ func (e *Engine) standingHost(s *standing, now Time) (*host, *Device) {
 	return h, d
 }
 
-// standingSign notes that the host has shown a sign of a client.
+// standingSign notes that the host has shown a sign of a client. It proves the client if its
+// program has said who it is: then that program does use the protocol.
 func (e *Engine) standingSign(s *standing, h *host, protocol int, now Time) {
 	if !s.sign { // connections that were let go get another look
 		s.sign, s.lookDue = true, true
@@ -322,17 +382,23 @@ func (e *Engine) standingSign(s *standing, h *host, protocol int, now Time) {
 	}
 	x.last, x.reason, x.protocol, x.addr, x.device = now, detect.ReasonFlow, int8(protocol), s.addr, s.device
 	x.sent, x.asked = max(x.sent, s.sent), max(x.asked, s.asked)
+	if d := e.device(s.device); s.named && d != nil {
+		f := &e.finding
+		f.Reset()
+		f.Protocol, f.Reason = protocol, detect.ReasonProbe
+		e.answeredAsk(h, f, 1, 0, d, now)
+	}
 }
 
 // watchStanding makes the kernel show what a host sends on its old connections.
 func (e *Engine) watchStanding(s *standing, now Time) {
 	quiet, hiding := e.quiet(Block), e.hiding(Block)
-	several := hiding != none && s.all >= standingPeers
-	if s.peers == 0 && !several || quiet == none && hiding == none {
+	reads := hiding != none && s.all > 0
+	if s.peers == 0 && !reads || quiet == none && hiding == none {
 		return
 	}
 	h, _ := e.standingHost(s, now)
-	if h == nil || !several && !e.mayEnd(s, h, quiet) || !h.modes.blocks.Has(quiet) && !h.modes.blocks.Has(hiding) || !e.shown(h, &s.addr, now) {
+	if h == nil || !reads && !e.mayEnd(s, h, quiet) || !h.modes.blocks.Has(quiet) && !h.modes.blocks.Has(hiding) || !e.shown(h, &s.addr, now) {
 		return
 	}
 	if !s.watched || s.lookDue {
@@ -361,6 +427,9 @@ func (e *Engine) cutStanding(h *host, c *client, protocol int, now Time) {
 
 // standingOf returns the record for an address, or nil.
 func (e *Engine) standingOf(a *nfq.Addr) *standing {
+	if !e.stands {
+		return nil
+	}
 	for i := range e.standing {
 		if s := &e.standing[i]; s.until != 0 && s.addr == *a {
 			return s
@@ -530,6 +599,65 @@ func (e *Engine) endSame(s *standing, h *host, protocol int, now Time) {
 		}
 		e.endStanding(h, fl, protocol, &p, now)
 	}
+}
+
+// stir sends the host a byte on each old connection in which it has said nothing since the
+// start, with a number from long ago: one of two numbers that far apart is one. The host
+// acknowledges the byte once more and keeps the connection. A connection that says nothing
+// can only be ended with what this acknowledgement tells. Nor can the engine say something in
+// a server's name before it knows what the host has received there: if the protocol has
+// servers, only connections to their ports are stirred. The kernel does not show the
+// acknowledgement of a connection that was let go.
+func (e *Engine) stir(s *standing, protocol int, now Time) {
+	s.stirred, s.stirring = now, int8(protocol)
+	p := nfq.Packet{Version: 4, Proto: nfq.ProtoTCP, TCPFlags: nfq.ACK, InDev: s.device, Src: s.addr}
+	if !s.addr.Is4() {
+		p.Version = 6
+	}
+	servers := detect.All[protocol].Servers
+	for i := range s.open {
+		c := &s.open[i]
+		key := flowKey{s.addr, c.To.Addr, c.Port, c.To.Port}
+		switch {
+		case e.sender == nil || e.flows.get(&key, e.hash.flow(&key)) != none:
+			*c = nfq.Conn{}
+			continue
+		case servers == nil && c.To.Port < private, servers != nil && !slices.Contains(servers, c.To.Port):
+			continue
+		}
+		p.Dst, p.SrcPort, p.DstPort = c.To.Addr, c.Port, c.To.Port
+		for _, p.Ack = range [...]uint32{0, 1 << 31} {
+			if err := e.sender.Answer(&p, e.out[:1]); err != nil {
+				e.Counters.SendErrors++
+			}
+		}
+	}
+}
+
+// woken handles the host's acknowledgement p of a connection that was stirred a moment ago:
+// the connection is ended, once. If it seems to be a server's, the host is asked there first.
+func (e *Engine) woken(p *nfq.Packet, h *host, now Time) nfq.Verdict {
+	s := e.standingOf(&p.Src)
+	if s == nil || s.stirred == 0 || now.Since(s.stirred) > standingTick || !h.modes.blocks.Has(int(s.stirring)) ||
+		!slices.Contains(s.open, nfq.Conn{Port: p.SrcPort, To: nfq.AddrPort{Addr: p.Dst, Port: p.DstPort}}) {
+		return nfq.Accept
+	}
+	key, protocol := keyOf(p), int(s.stirring)
+	slot := e.newFlow(&key, e.hash.flow(&key), h)
+	fl := &e.flows.flows[slot]
+	fl.protocol = uint8(protocol)
+	j := e.judgement(h, fl, now)
+	asks := detect.All[protocol].Login != nil
+	switch {
+	case asks && e.loginAgain(p, slot, now):
+		fl.fate = cut
+		return nfq.Drop
+	case asks, j != unknown && j != peers:
+		e.endFlowAt(slot)
+		return nfq.Accept
+	}
+	e.endStanding(h, fl, protocol, p, now)
+	return nfq.Drop
 }
 
 // endStanding ends a connection of a suspect once.

@@ -72,14 +72,16 @@ func (w *world) looked() map[nfq.Addr]struct{} {
 func TestStandingClientThatAnswers(t *testing.T) {
 	w, o, p := stands(t, nil, 1, 6346)
 	// At the port where it serves others it may be a BitTorrent client, too.
-	if len(p.asked) != 3 || p.asked[0] != (nfq.AddrPort{Addr: ip(hostA), Port: 1214}) || p.asked[1].Port != 6346 || p.asked[2].Port != 6346 {
+	if len(p.asked) != 4 || p.asked[0] != (nfq.AddrPort{Addr: ip(hostA), Port: 1214}) || p.asked[1].Port != 4080 || p.asked[2].Port != 6346 || p.asked[3].Port != 6346 {
 		t.Fatalf("asked at %v", p.asked)
 	}
-	w.e.ProbedTCP(p.ids[1], []byte("HTTP/1.0 404 Not Found\r\nServer: httpd\r\n\r\n"), w.now)
+	for _, id := range p.ids[1:3] {
+		w.e.ProbedTCP(id, []byte("HTTP/1.0 404 Not Found\r\nServer: httpd\r\n\r\n"), w.now)
+	}
 	if len(w.e.Clients(w.now)) != 0 {
 		t.Fatal("a web server is taken for a client")
 	}
-	w.e.ProbedTCP(p.ids[1], []byte(giftAnswer), w.now)
+	w.e.ProbedTCP(p.ids[2], []byte(giftAnswer), w.now)
 	w.e.Advance(w.now)
 	c := w.e.Clients(w.now)
 	if len(c) != 1 || !c[0].Locked || !c[0].Strict || c[0].Proof != ProofAnswer || c[0].Reason != detect.ReasonProbe {
@@ -145,7 +147,7 @@ func TestStandingClientThatIsShy(t *testing.T) {
 	if _, ok := w.looked()[ip(hostA)]; !ok {
 		t.Fatal("its connections are not looked at once more")
 	}
-	if s := w.e.Suspects(w.now); len(s) != 1 || s[0].Reason != detect.ReasonFlow || s[0].Protocol != &detect.FastTrack || s[0].Asked != 1 {
+	if s := w.e.Suspects(w.now); len(s) != 1 || s[0].Reason != detect.ReasonFlow || s[0].Protocol != &detect.FastTrack || s[0].Asked != 2 {
 		t.Errorf("suspects %+v", s)
 	}
 	w.wantVerdict("a search", o.says(50000, "198.51.100.34", 3128, bytesOf(2, 25)), nfq.Drop)
@@ -161,6 +163,65 @@ func TestStandingClientThatIsShy(t *testing.T) {
 		t.Error("not found when it came back")
 	}
 	consistent(t, w.e, w.sets)
+}
+
+// A client that never answers and says nothing in its sessions: they are stirred, and what
+// the host acknowledges then tells how to end them. Connections in which it has said
+// something lose nothing.
+func TestStandingSilent(t *testing.T) {
+	conn := func(port uint16, to string, at uint16) nfq.Conn {
+		return nfq.Conn{Port: port, To: nfq.AddrPort{Addr: ip(to), Port: at}}
+	}
+	x := nfq.Standing{Peers: 3, Open: []nfq.Conn{
+		conn(50000, "198.51.100.34", 3128), conn(50001, "203.0.113.148", 1710), conn(50002, "203.0.113.20", 2222),
+		conn(50004, "203.0.113.21", 2223),
+	}}
+	// acknowledges is what the host sends when it is stirred.
+	acknowledges := func(w *world, port uint16, to string, at uint16) nfq.Verdict {
+		p := w.data(port, to, at, 9000, "")
+		p.Ack = uint32(port)
+		return w.e.Packet(p, w.now)
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+		sign   bool
+		ended  bool
+	}{
+		{"a sign", nil, true, true},
+		{"no sign", nil, false, false},
+		{"only watched", func(c *Config) { c.Protocols[detect.ByName("fasttrack")].Mode = Monitor }, true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, o, p := standsFor(t, tt.change, x)
+			if tt.sign {
+				shy(w, p)
+			}
+			began := w.now
+			w.wantVerdict("too early", acknowledges(w, 50000, "198.51.100.34", 3128), nfq.Accept)
+			o.says(50002, "203.0.113.20", 2222, bytesOf(4, 36))
+			for len(w.out.handshakes) == 0 && w.now.Since(began) < standingSilence+2*standingTick {
+				w.pass(standingTick / 10)
+			}
+			if n := len(w.out.handshakes); (n == 6) != tt.ended || !tt.ended && n != 0 {
+				t.Fatalf("%d bytes were sent", n)
+			}
+			want := nfq.Accept
+			if tt.ended {
+				want = nfq.Drop
+			}
+			w.wantVerdict("one", acknowledges(w, 50000, "198.51.100.34", 3128), want)
+			w.wantVerdict("the other", acknowledges(w, 50001, "203.0.113.148", 1710), want)
+			w.wantVerdict("where it has said something", acknowledges(w, 50002, "203.0.113.20", 2222), nfq.Accept)
+			w.wantVerdict("a new connection", acknowledges(w, 50003, "203.0.113.148", 1710), nfq.Accept)
+			w.pass(2 * standingTick)
+			w.wantVerdict("too late", acknowledges(w, 50004, "203.0.113.21", 2223), nfq.Accept)
+			if ended := w.out.resets == 2; ended != tt.ended || !tt.ended && w.out.resets != 0 || w.locked(hostA) {
+				t.Errorf("%d connections were ended", w.out.resets)
+			}
+			consistent(t, w.e, w.sets)
+		})
+	}
 }
 
 // A client with another port is recognised by what it sends to all its supernodes at once.
@@ -377,7 +438,7 @@ func (p *busyProber) ProbeTCP(id uint64, d uint32, a nfq.Addr, port uint16, b []
 	return p.prober.ProbeTCP(id, d, a, port, b, first)
 }
 
-// TestStandingBounds: the hosts with the most peers are asked, each twice at each port, as
+// TestStandingBounds: the hosts with the most peers are asked, each twice at each of two ports, as
 // fast as the prober has room. With all modes off nobody is asked.
 func TestStandingBounds(t *testing.T) {
 	w := newWorld(t, nil)
@@ -400,7 +461,7 @@ func TestStandingBounds(t *testing.T) {
 		t.Errorf("asked %v", asked)
 	}
 	for a, n := range asked {
-		if n != standingRounds {
+		if n != 2*standingRounds {
 			t.Errorf("%s was asked %d times", a, n)
 		}
 	}

@@ -98,6 +98,9 @@ func (a *askPorts) widen(of detect.Set) {
 	}
 }
 
+// of returns the protocols that the host is suspected of at any of the ports.
+func (a *askPorts) of() detect.Set { return a[0].of | a[1].of }
+
 // has reports whether the port is one of them.
 func (a *askPorts) has(port uint16) bool { return port == a[0].port || port == a[1].port }
 
@@ -161,8 +164,9 @@ func (e *Engine) ask(h *host, now Time) {
 	}
 	salt := rand.Uint32() // nobody can guess it
 	sent := uint32(0)
+	of := h.modes.on & (s.udp.of() | s.tcp.of())
 	for i, p := range detect.All {
-		if !h.modes.on.Has(i) || e.answeredFor(h, i) {
+		if !of.Has(i) || e.answeredFor(h, i) {
 			continue
 		}
 		for j := range p.Probes {
@@ -448,6 +452,19 @@ func (e *Engine) suspectUDP(p *nfq.Packet, d *Device, h *host, now Time) {
 	named := s.reason == detect.ReasonName && now.Since(s.last) < nameTime
 	if named || int(s.nseen) == len(s.seen) {
 		e.suspect(h, none, detect.ReasonMany, &p.Src, d, p.SrcPort, 0, now)
+	}
+}
+
+// suspectQUIC notes a datagram that may be QUIC from or to a port of a protocol that uses it.
+// Its content is encrypted, so the host is asked by TCP.
+func (e *Engine) suspectQUIC(p *nfq.Packet, d *Device, h *host, now Time) {
+	const fixed = 0x40 // a bit that is set in each packet of QUIC
+	// Without such a protocol e.quic is none, which is in no set.
+	if len(p.Payload) == 0 || p.Payload[0]&fixed == 0 || p.SrcPort < private || !h.modes.on.Has(e.quic) {
+		return
+	}
+	if at := detect.All[e.quic].Port; at == p.SrcPort || at == p.DstPort {
+		e.suspect(h, e.quic, detect.ReasonFlow, &p.Src, d, 0, p.SrcPort, now)
 	}
 }
 

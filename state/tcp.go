@@ -28,7 +28,7 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 	}
 	switch {
 	case isSYN: // after the cases above: what was refused opens no connection
-		h.remember(p, now)
+		h.remember(p, p.Seq, now)
 		e.endFlow(p, h)
 	case p.TCPFlags&(nfq.SYN|nfq.ACK|nfq.RST) == nfq.SYN|nfq.ACK:
 		// At its first connection a port may wait for this one peer, as that of a transfer by
@@ -40,8 +40,42 @@ func (e *Engine) tcpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		return nfq.Accept
 	case len(p.Payload) == 0:
 		return e.bare(p, h, now)
+	case p.Begins:
+		e.begins(p, h, now)
+		if c := e.clientOf(h); c != nil && c.strict {
+			return e.begunBefore(p, h, c)
+		}
 	}
 	return e.tcpData(p, d, h, now) // a SYN may carry data (TCP Fast Open)
+}
+
+// begins notes the connection whose first data p is: its SYN was not queued. If it was, being
+// repeated, its sequence number is surer: p may have overtaken other data.
+func (e *Engine) begins(p *nfq.Packet, h *host, now Time) {
+	k := keyOf(p)
+	if s := h.attempt(&k); s != nil && p.Seq-s.seq-1 < detect.StreamLimit {
+		return
+	}
+	h.remember(p, p.Seq-1, now)
+	e.endFlow(p, h)
+}
+
+// begunBefore cuts a connection of a host under a strict lock: the kernel let its SYN pass
+// before the lock, and p is its first data.
+func (e *Engine) begunBefore(p *nfq.Packet, h *host, c *client) nfq.Verdict {
+	if e.lockMarks(c) {
+		return e.mark()
+	}
+	key := keyOf(p)
+	hash := e.hash.flow(&key)
+	slot := e.flows.get(&key, hash)
+	if slot == none {
+		slot = e.newFlow(&key, hash, h)
+	}
+	fl := &e.flows.flows[slot]
+	fl.protocol = c.protocol
+	e.cutFlow(h, fl)
+	return e.refuse(p, c)
 }
 
 // refused reports whether a packet to a peer is dropped. If the peer's protocol is not
@@ -330,34 +364,41 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 			e.judge(h, fl, other, now)
 		}
 	case locked:
-		if j := e.judgement(h, fl, now); j == innocent || j == other {
-			break
-		}
-		m := detect.Yes
-		if s := h.attempt(&fl.key); s == nil || !s.hidden {
-			m = e.inMiddle(c, fl, p.Payload, p.TCPFlags&nfq.PSH != 0, now)
-		}
-		if m == detect.Yes && h.marks(int(fl.protocol)) {
-			if fl.middle.Sure || !service(fl) || c.disguised {
-				return e.markHidden(h, fl, now)
-			}
-		} else if m == detect.Yes && (fl.middle.Sure || !service(fl) || c.disguised || e.mayAsk(h, fl, now)) {
-			fl.fate = cut
-			e.Counters.Cuts++
-			if fl.middle.Sure && service(fl) {
-				e.disguise(c)
-			}
-			e.reset(p) // its program connects again, and shows what it is
-			return c.drop(p)
-		}
-		if m == detect.Yes {
-			fl.waits++
-		}
-		if m != detect.No && fl.waits < middleMost {
-			return nfq.Accept
+		if v, ok := e.unknownOfLocked(p, h, c, slot, now); ok {
+			return v
 		}
 	}
 	return e.letGo(slot)
+}
+
+// unknownOfLocked decides about a connection of a locked client whose beginning nobody saw. It
+// returns false if nothing in it looks like the client's.
+func (e *Engine) unknownOfLocked(p *nfq.Packet, h *host, c *client, slot int32, now Time) (nfq.Verdict, bool) {
+	fl := &e.flows.flows[slot]
+	if j := e.judgement(h, fl, now); j == innocent || j == other {
+		return 0, false
+	}
+	m := detect.Yes
+	if s := h.attempt(&fl.key); s == nil || !s.hidden {
+		m = e.inMiddle(c, fl, p.Payload, p.TCPFlags&nfq.PSH != 0, now)
+	}
+	if m == detect.Yes && h.marks(int(fl.protocol)) {
+		if fl.middle.Sure || !service(fl) || c.disguised {
+			return e.markHidden(h, fl, now), true
+		}
+	} else if m == detect.Yes && (fl.middle.Sure || !service(fl) || c.disguised || e.mayAsk(h, fl, now)) {
+		fl.fate = cut
+		e.Counters.Cuts++
+		if fl.middle.Sure && service(fl) {
+			e.disguise(c)
+		}
+		e.reset(p) // its program connects again, and shows what it is
+		return c.drop(p), true
+	}
+	if m == detect.Yes {
+		fl.waits++
+	}
+	return nfq.Accept, m != detect.No && fl.waits < middleMost
 }
 
 // drop counts a TCP packet that is dropped; c may be nil.
@@ -432,19 +473,23 @@ func (e *Engine) session(d *Device, h *host, fl *flow, now Time) {
 		e.lock(h.client, c, protocol, fl.reason, now)
 	}
 	if !c.proved.Has(protocol) {
-		port := f.TCPPort
-		if port == 0 {
-			port = detect.All[protocol].Port
-		}
-		udp := f.UDPPort
-		if udp == 0 && detect.All[protocol].OnePort {
-			udp = port
-		}
-		e.suspect(h, protocol, fl.reason, &key.lan, d, udp, port, now)
+		e.askSession(d, h, fl, f, now)
 	}
 	if h.modes.blocks.Has(protocol) {
 		e.tellCut(h, c, key, true, protocol, fl.reason)
 	}
+}
+
+// askSession asks a host at the ports that its session named, else at the usual port.
+func (e *Engine) askSession(d *Device, h *host, fl *flow, f *detect.Finding, now Time) {
+	p2p, port, udp := detect.All[fl.protocol], f.TCPPort, f.UDPPort
+	if port == 0 {
+		port = p2p.Port
+	}
+	if udp == 0 && p2p.OnePort {
+		udp = port
+	}
+	e.suspect(h, int(fl.protocol), fl.reason, &fl.key.lan, d, udp, port, now)
 }
 
 // tellCut emits the event that something of a host was cut. c is its client, or nil.

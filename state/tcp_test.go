@@ -213,6 +213,8 @@ type prober struct {
 	id      uint64         // the last number; in a round for several protocols, BitTorrent's
 	round   uint64
 	request []byte
+	words   []string // of the questions with a word, which have one number
+	wordID  uint64
 }
 
 func (p *prober) ProbeTCP(id uint64, _ uint32, a nfq.Addr, port uint16, request []byte, _ int) bool {
@@ -228,6 +230,9 @@ func (p *prober) ProbeTCP(id uint64, _ uint32, a nfq.Addr, port uint16, request 
 	}
 	p.round = round
 	p.id, p.request = id, bytes.Clone(request)
+	if isWord(id) {
+		p.words, p.wordID = append(p.words, string(request)), id
+	}
 	return true
 }
 

@@ -56,6 +56,7 @@ func (e *Engine) udpOut(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict
 		if session = e.webRTC(p, h, c, protocol, now); session == rtcDrop {
 			return e.dropUDP(p, h, c, nil, protocol)
 		}
+		e.suspectQUIC(p, d, h, now)
 	}
 	// A weak match may be anything: a DNS query's number can look like one of FastTrack's
 	// short messages. A peer that is cut by address stays cut.
@@ -166,21 +167,35 @@ func (e *Engine) spoke(p *nfq.Packet, d *Device, h *host, f *detect.Finding, now
 		}
 		e.suspect(h, protocol, reason, &p.Src, d, port, listen, now)
 	}
-	cfg := &e.cfg.Protocols[protocol]
-	// An answer without decoys leads the client to the peer itself. So it has to be locked
-	// first.
-	if h.modes.blocks.Has(protocol) && kind == detect.Query && inner == 0 && cfg.Answer != detect.AnswerNone && p2p.Answer != nil &&
-		(p2p.Decoy == nil && c.proved.Has(protocol) || p2p.Decoy != nil && e.mayAnswer(c, now)) && e.owns(h, &p.Src) {
-		salt := uint32(e.seconds(now))/1800 + uint32(p.Dst[15])<<8
-		e.asked = detect.Asked{
-			Peer: p.Dst, PeerPort: p.DstPort, Client: detect.Endpoint{Addr: p.Src, Port: p.SrcPort}, Salt: salt,
-		}
-		if n := p2p.Answer(e.out[:], p.Payload, cfg.Answer, &e.asked); n > 0 {
-			e.send(d.Index, nfq.AddrPort{Addr: p.Dst, Port: p.DstPort}, nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}, e.out[:n])
-			e.Counters.Pongs++
-		}
+	if h.modes.blocks.Has(protocol) && kind == detect.Query && inner == 0 {
+		e.pong(p, d, h, c, protocol, now)
 	}
 	return e.dropUDP(p, h, c, peer, protocol)
+}
+
+// pong answers a query in the peer's place, as far as the configuration says so. An answer
+// without decoys leads the client to the peer itself. So it has to be locked first.
+func (e *Engine) pong(p *nfq.Packet, d *Device, h *host, c *client, protocol int, now Time) {
+	answer, p2p := e.cfg.Protocols[protocol].Answer, detect.All[protocol]
+	if answer == detect.AnswerNone || p2p.Answer == nil {
+		return
+	}
+	may := c.proved.Has(protocol)
+	if p2p.Decoy != nil {
+		may = e.mayAnswer(c, now)
+	}
+	if !may || !e.owns(h, &p.Src) {
+		return
+	}
+	salt := uint32(e.seconds(now))/1800 + uint32(p.Dst[15])<<8
+	// Field by field: MIPS would make the whole value first, and copy it a byte at a time.
+	a := &e.asked
+	a.Peer, a.PeerPort, a.Salt = p.Dst, p.DstPort, salt
+	a.Client.Addr, a.Client.Port = p.Src, p.SrcPort
+	if n := p2p.Answer(e.out[:], p.Payload, answer, a); n > 0 {
+		e.send(d.Index, nfq.AddrPort{Addr: p.Dst, Port: p.DstPort}, nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}, e.out[:n])
+		e.Counters.Pongs++
+	}
 }
 
 const (

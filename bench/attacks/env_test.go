@@ -19,7 +19,7 @@ import (
 // patience limits every wait. It only ends a run that hangs.
 const patience = 60 * time.Second
 
-func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "attacks", 6)) }
+func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "attacks", 10)) }
 
 // setup describes a lab with a wall.
 type setup struct {
@@ -272,8 +272,11 @@ const (
 	pongFull = "\x29\x00\x00\x00\xa9\x01\x00\x00\x00\x12\x34\x56\x78"
 )
 
-// Messages of eDonkey and Kad clients: MLDonkey's login, aMule's query for nodes, and an
-// obfuscated form of the query.
+// Messages of eDonkey and Kad clients: a hello to another client, MLDonkey's login, aMule's
+// query for nodes, and an obfuscated form of the query.
+const donkeyHello = "\xe3\x2a\x00\x00\x00\x01\x10\xe4\x3e\x12\x79\xff\x0e\x0e\x64\x12\x55\x58\x3b\xd9\x72\x6f\x44\xc0\xa8\x01\x32\x36\x12\x01\x00\x00\x00" +
+	"\x03\x01\x00\x11\x3c\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+
 const donkeyLogin = "\xe3\x3f\x00\x00\x00\x01\xe4\x3e\x12\x79\xff\x0e\x0e\x64\x12\x55\x58\x3b\xd9\x72\x6f\x44\xc0\xa8\x01\x32\x36\x12\x04\x00\x00\x00" +
 	"\x02\x01\x00\x01\x06\x00jfgboq\x03\x01\x00\x11\x3e\x00\x00\x00\x03\x01\x00\x20\x0d\x01\x00\x00\x03\x01\x00\xfb\x80\x08\x06\x0a"
 
@@ -292,6 +295,7 @@ const (
 	gnutellaPing  = "\xcb\x1b\x31\x02\x3c\x1c\x74\xd5\xff\xbf\xc7\x2c\x3b\xd6\x1c\x00\x00\x01\x00\x00\x00\x00\x00"
 	g2Ping        = "GND\x02\x12\x34\x01\x01\x08PI"
 	gnutellaHello = "GNUTELLA CONNECT/0.6\r\nUser-Agent: gtk-gnutella/1.2.2\r\nX-Ultrapeer: False\r\n\r\n"
+	gnutellaGive  = "GIV 12:0123456789abcdef0123456789abcdef/film.mkv\n\n"
 	gnutellaGet   = "GET /uri-res/N2R?urn:sha1:LXIP2A72T5H3BU3GRUMZFYNU3OYDK6FI HTTP/1.1\r\nHost: x\r\nUser-Agent: Shareaza 2.7\r\nX-Features: tls/1.0\r\nX-Gnutella-Content-URN: urn:sha1:LXIP2A72\r\n\r\n"
 )
 
@@ -305,6 +309,30 @@ const (
 	ajHello   = "ajprot\r\n\x00\x91"
 	muteHello = "PublicKey: 30819d300d06092a864886f70d010101050003818b0030818702818100\n"
 )
+
+// sessions begin the connections of these networks' clients, with a port where each goes.
+// A message to a server, a hub or another client is one of its own.
+var sessions = []struct {
+	name, text string
+	port       uint16
+}{
+	{"eDonkey login", donkeyLogin, 4661},
+	{"eDonkey hello", donkeyHello, 4662},
+	{"Soulseek login", slskLogin, slskServer},
+	{"Soulseek peer", slskInit, slskPort},
+	{"hub of ADC", adcHello, 1511},
+	{"client of ADC", adcAsk, 3412},
+	{"hub of NMDC", nmdcLogin, 411},
+	{"client of NMDC", nmdcHello, 1412},
+	{"Gnutella", gnutellaHello, 6346},
+	{"its download", gnutellaGet, 6346},
+	{"its push", gnutellaGive, 6346},
+	{"IPFS", ipfsHello, monitoredPort},
+	{"Xunlei", xunleiHello, monitoredPort},
+	{"Ares", aresHello, monitoredPort},
+	{"appleJuice", ajHello, monitoredPort},
+	{"MUTE", muteHello, monitoredPort},
+}
 
 // utpSYN opens a uTP connection.
 var utpSYN = []byte("\x41\x00\x12\x34\x11\x22\x33\x44\x00\x00\x00\x00\x00\x04\x00\x00\x00\x01\x00\x00")

@@ -31,16 +31,13 @@ func lies(from netip.Addr) (packets [][]byte) {
 			lab.UDPPacket(port(from, 51413), port(a, 6881), []byte(krpcPing)),
 			lab.UDPPacket(port(from, 51413), port(a, 6881), utpSYN),
 			lab.UDPPacket(port(from, 4672), port(a, 4672), kadFind),
-			lab.TCPPacket(port(from, 40002), port(a, 4661), lab.FlagACK|lab.FlagPSH, 1000, []byte(donkeyLogin)),
 			lab.TCPPacket(port(from, 40000), port(a, 6881), lab.FlagACK|lab.FlagPSH, 1000, []byte(handshake)),
 			lab.TCPPacket(port(from, 40001), port(a, 1214), lab.FlagACK|lab.FlagPSH, 1000, lab.Hello),
 			lab.UDPPacket(port(from, 6346), port(a, 6346), []byte(gnutellaPing)),
 			lab.UDPPacket(port(from, 6346), port(a, 6346), []byte(g2Ping)),
-			lab.UDPPacket(port(from, 3412), port(a, 3412), []byte(adcResult)),
-			lab.TCPPacket(port(from, 40002), port(a, 1511), lab.FlagACK|lab.FlagPSH, 1000, []byte(adcHello)),
-			lab.TCPPacket(port(from, 40003), port(a, 6346), lab.FlagACK|lab.FlagPSH, 1000, []byte(gnutellaHello)))
-		for i, text := range []string{ipfsHello, xunleiHello, aresHello, ajHello, muteHello} {
-			packets = append(packets, lab.TCPPacket(port(from, uint16(40010+i)), port(a, monitoredPort), lab.FlagACK|lab.FlagPSH, 1000, []byte(text)))
+			lab.UDPPacket(port(from, 3412), port(a, 3412), []byte(adcResult)))
+		for i, x := range sessions {
+			packets = append(packets, lab.TCPPacket(port(from, uint16(40010+i)), port(a, x.port), lab.FlagACK|lab.FlagPSH, 1000, []byte(x.text)))
 		}
 	}
 	return packets
@@ -110,6 +107,7 @@ func TestNobodysAddress(t *testing.T) {
 		"addr add "+taker.Addr6.String()+"/64 dev "+lab.HostDev+" nodad",
 		"route replace default via "+lab.Router4.String(), "route replace ::/0 via "+lab.Router6.String(),
 	))
+	e.ok(taker.Settle())
 	w := e.victim(&taker)
 	e.sendLies(raw, taker.Addr4, taker.Addr6)
 	w.unharmed()

@@ -44,7 +44,7 @@ func TestOneSign(t *testing.T) {
 	tcp := func(text string, p uint16) func(*env, *lab.Host) {
 		return func(e *env, h *lab.Host) { e.ask(h, port(stranger4, p), text) }
 	}
-	for name, c := range map[string]func(*env, *lab.Host){
+	signs := map[string]func(*env, *lab.Host){
 		"0x29 over IPv4": func(e *env, h *lab.Host) {
 			e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, 40405), []byte(pongFull))
 		},
@@ -65,10 +65,9 @@ func TestOneSign(t *testing.T) {
 		"Kad's look": func(e *env, h *lab.Host) {
 			e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, 40405), kadHidden)
 		},
-		"eDonkey login": tcp(donkeyLogin, 4661),
-		"handshake":     tcp(handshake, 6881),
-		"hello":         tcp(string(lab.Hello), 1214),
-		"GIVE":          tcp("GIVE 1\r\n", 1214),
+		"handshake": tcp(handshake, 6881),
+		"hello":     tcp(string(lab.Hello), 1214),
+		"GIVE":      tcp("GIVE 1\r\n", 1214),
 		"Gnutella ping": func(e *env, h *lab.Host) {
 			e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, 6346), []byte(gnutellaPing))
 		},
@@ -78,19 +77,13 @@ func TestOneSign(t *testing.T) {
 		"result of ADC": func(e *env, h *lab.Host) {
 			e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, 3412), []byte(adcResult))
 		},
-		"Gnutella":      tcp(gnutellaHello, 6346),
-		"its download":  tcp(gnutellaGet, 6346),
-		"client of ADC": tcp(adcAsk, 3412),
-		"IPFS":          tcp(ipfsHello, 4001),
-		"Xunlei":        tcp(xunleiHello, 15000),
-		"Ares":          tcp(aresHello, 40405),
-		"appleJuice":    tcp(ajHello, 9855),
-		"MUTE":          tcp(muteHello, 4900),
-		// The wall answers these two in the hub's name. A program that cannot reply to
-		// that is no client.
-		"hub of ADC":  tcp(adcHello, 1511),
-		"hub of NMDC": tcp(nmdcLogin, 411),
-	} {
+	}
+	for _, x := range sessions {
+		// The wall answers a login to a hub in the hub's name. A program that cannot reply
+		// to that is no client.
+		signs[x.name] = tcp(x.text, x.port)
+	}
+	for name, c := range signs {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t, setup{})
 			h := e.lab.Clients[0]

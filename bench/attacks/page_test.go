@@ -48,6 +48,22 @@ var pageAttacks = []struct {
 			await get('http://' + t + ':8081/x', {headers, method: 'POST', body: 'GNUTELLA CONNECT/0.6\r\n\r\n'})
 			await get('http://' + t + ':8081/x', {method: 'POST', body: '\nHSUP ADBASE ADTIGR\n$MyNick a|$Lock b Pk=c|'})
 		}`, "knows no Gnutella"},
+	{"Direct Connect", `
+		const login = 'HSUP ADBAS0 ADBASE ADTIGR\n', names = '$MyNick bob|$Lock EXTENDEDPROTOCOL Pk=x|', key = '$Supports NoHello|$Key 4|$ValidateNick bob|'
+		for (const t of targets) {
+			for (const text of [login, 'CSUP ADBASE ADTIGR\n', names, key]) {
+				for (const p of [8081, 411, 1511, 3412]) {
+					await quiet(fetch('http://' + t + ':' + p + '/x', {method: 'POST', mode: 'no-cors', body: new Blob([text])}))
+				}
+				await quiet(new Promise((done) => {
+					const w = new WebSocket('ws://' + t + ':8081/socket')
+					w.onopen = () => { w.send(text); w.send(new TextEncoder().encode(text)) }
+					w.onmessage = w.onerror = done
+				}))
+			}
+		}
+		await get('http://dchublist.org/500', {mode: 'no-cors'})
+		await quiet(image('http://dchublist.org:8081/hublist.xml.bz2'))`, "does not know it"},
 	{"Kazaa's headers", `
 		const headers = {'X-Kazaa-Username': 'x', 'X-Kazaa-Network': 'KaZaA', 'X-Kazaa-IP': '203.0.113.9:1214', 'X-Kazaa-SupernodeIP': '192.0.2.53:53'}
 		for (const t of targets) {
@@ -141,7 +157,8 @@ var pageAttacks = []struct {
 		}`, "passes: a WebSocket is HTTP"},
 	{"WebRTC", `
 		const servers = []
-		for (let i = 0; i < 20; i++) servers.push({urls: 'stun:' + targets[i % targets.length] + ':' + (6881 + i)})
+		const ports = [4672, 4662, 6346, 3412, 4001, 2234]
+		for (let i = 0; i < 20; i++) servers.push({urls: 'stun:' + targets[i % targets.length] + ':' + (ports[i] || 6881 + i)})
 		const a = new RTCPeerConnection({iceServers: servers})
 		a.createDataChannel('x')
 		await a.setLocalDescription(await a.createOffer())
@@ -152,7 +169,7 @@ var pageAttacks = []struct {
 		await a.setRemoteDescription(b.localDescription)
 		for (let i = 0; i < 100; i++) {
 			const to = ['203.0.113.', '198.51.100.', '192.0.2.'][i % 3] + (20 + 2 * i)
-			await quiet(a.addIceCandidate({candidate: 'candidate:1 1 udp 2130706431 ' + to + ' 6881 typ host', sdpMid: '0', sdpMLineIndex: 0}))
+			await quiet(a.addIceCandidate({candidate: 'candidate:1 1 udp 2130706431 ' + to + ' ' + (ports[i] || 6881) + ' typ host', sdpMid: '0', sdpMLineIndex: 0}))
 		}
 		await new Promise((done) => setTimeout(done, 2000))
 		a.close()
@@ -341,6 +358,7 @@ func (e *env) nameServer() {
 		"www.winmx.com":          {netip.MustParseAddr("192.0.2.62")},
 		"server.napster.com":     {netip.MustParseAddr("192.0.2.63")},
 		"bootstrap.libp2p.io":    {netip.MustParseAddr("192.0.2.64")},
+		"dchublist.org":          {netip.MustParseAddr("192.0.2.65")},
 	}}))
 }
 

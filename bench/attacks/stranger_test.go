@@ -34,7 +34,11 @@ func TestForgedSegment(t *testing.T) {
 			h := e.lab.Clients[0]
 			v := e.victim(h)
 			raw := e.raw(e.lab.Inet)
-			for i, text := range []string{"GIVE 1\r\n", handshake, "GET /.hash=" + lab.FileHash + " HTTP/1.1\r\nX-Kazaa-Network: KaZaA\r\n\r\n", string(lab.Hello)} {
+			texts := []string{"GIVE 1\r\n", handshake, "GET /.hash=" + lab.FileHash + " HTTP/1.1\r\nX-Kazaa-Network: KaZaA\r\n\r\n", string(lab.Hello)}
+			for _, x := range sessions {
+				texts = append(texts, x.text)
+			}
+			for i, text := range texts {
 				e.ok(raw.Send(lab.TCPPacket(port(c.from, uint16(4000+i)), c.to(h), lab.FlagACK|lab.FlagPSH, 1000, []byte(text))))
 			}
 			v.goesOn()
@@ -94,23 +98,17 @@ func TestUnsolicited(t *testing.T) {
 // (cases fp_inbound_bt_handshake_webserver and fp_inbound_http_kazaa_header).
 func TestServerBehindAForward(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string]string{
+	texts := map[string]string{
 		"handshake":    handshake,
-		"ADC":          adcAsk,
-		"hub of ADC":   adcHello,
-		"NMDC":         nmdcHello,
-		"Gnutella":     gnutellaHello,
-		"its download": gnutellaGet,
-		"IPFS":         ipfsHello,
-		"Xunlei":       xunleiHello,
-		"Ares":         aresHello,
-		"appleJuice":   ajHello,
-		"MUTE":         muteHello,
 		"GIVE":         "GIVE 1\r\n\r\n",
 		"hash":         "GET /.hash=" + lab.FileHash + " HTTP/1.1\r\nHost: x\r\nX-Kazaa-Network: KaZaA\r\nX-Kazaa-SupernodeIP: 198.51.100.9:2354\r\n\r\n",
 		"Kazaa header": "GET / HTTP/1.1\r\nHost: x\r\nX-Kazaa-Username: x\r\nX-Kazaa-SupernodeIP: 198.51.100.9:2354\r\n\r\n",
 		"announce":     "GET /announce?info_hash=%01%02%03%04%05%06%07%08%09%0a%0b%0c%0d%0e%0f%10%11%12%13%14&peer_id=-TR3000-abcdefghijkl&port=51413 HTTP/1.1\r\nHost: x\r\nUser-Agent: Transmission/3.00\r\n\r\n",
-	} {
+	}
+	for _, x := range sessions {
+		texts[x.name] = x.text
+	}
+	for name, text := range texts {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t, setup{lab: lab.Config{NAT: true, Forward: 8088}, firewall: true})
 			h := e.lab.Clients[0]
@@ -181,8 +179,11 @@ func TestEcho(t *testing.T) {
 						e.ok(raw.Send(lab.UDPPacket(port(a, 6881), at, []byte(b))))
 					}
 					// These are real connections, so the host echoes the whole stream.
-					for _, text := range []string{handshake, string(lab.Hello), "GIVE 1\r\n", donkeyLogin, adcAsk, adcHello, nmdcHello, nmdcLogin, gnutellaHello, ipfsHello, xunleiHello, aresHello, ajHello, muteHello} {
+					for _, text := range []string{handshake, string(lab.Hello), "GIVE 1\r\n"} {
 						all.Go(func() { e.say(a, at, text) })
+					}
+					for _, x := range sessions {
+						all.Go(func() { e.say(a, at, x.text) })
 					}
 				}
 			}

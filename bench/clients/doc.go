@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 // Package clients runs real BitTorrent clients against the wall: transmission-daemon,
-// qbittorrent-nox, aria2, rtorrent, Deluge and libtorrent from Debian 12, the first four
-// also from the newest Debian ("current", in their own tree, see tree.go),
-// anacrolix/torrent, and npm's WebTorrent. The tree and the programs of the last two take
-// long to make. They are kept in the user's cache, in p2pwall/clients, and made again
-// when they are removed.
+// qbittorrent-nox, aria2, rtorrent, Deluge and libtorrent from Debian 12, all of them also
+// from the newest Debian ("current", in their own tree, see tree.go; libtorrent 2.1 is from
+// its suite experimental), anacrolix/torrent, and npm's WebTorrent. The tree and the
+// programs of the last two take long to make. They are kept in the user's cache, in
+// p2pwall/clients, and made again when they are removed.
 //
 //	make clients
 //	go test -v -run 'TestWall/defaults_rtorrent' ./bench/clients
@@ -16,9 +16,9 @@
 //
 // Every situation has its own network (package lab). The client's host and another host
 // are behind a router. On the internet are two seeds (Transmission and qBittorrent unless
-// the situation needs others), a tracker, DHT nodes and proxies. All but the seeds are
-// small programs in this package. No packet leaves that network. A firewall on the router
-// drops unsolicited packets, as OpenWrt's does. Some situations also have NAT.
+// the situation needs others), a tracker, DHT nodes, a STUN server and proxies. All but
+// the seeds are small programs in this package. No packet leaves that network. A firewall
+// on the router drops unsolicited packets, as OpenWrt's does. Some situations also have NAT.
 //
 // TestWall ends with a table: the times until each client was found and released, the
 // bytes of pieces that came after the first two seconds, and how often the lock was off.
@@ -41,8 +41,8 @@
 //     the protocol bittorrent.
 //   - No piece from the internet after two seconds. On the wire this is the payload
 //     that the router passed from the seeds' addresses to the client's host: TCP, and
-//     UDP without DHT datagrams, which begin with "d". It must be less than one block
-//     of 16 KiB, the smallest unit in which pieces are sent. This counts encrypted
+//     UDP without DHT datagrams, which begin with "d", and without STUN and handshakes of
+//     DTLS. It must be less than one block of 16 KiB, the smallest unit in which pieces are sent. This counts encrypted
 //     transfers too. From when the client has counted what it has, its own count of
 //     received bytes must grow by less than a block. On disk at most one more piece may
 //     become complete. With a peer in the LAN only the wire counts, and the file must

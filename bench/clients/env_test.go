@@ -20,7 +20,7 @@ import (
 // each client once with its defaults.
 var all = flag.Bool("all", false, "run every client in every situation")
 
-func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "clients", 10)) }
+func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "clients", 16)) }
 
 // needs are the programs that a test of a client needs.
 func needs(k *kind) []string {

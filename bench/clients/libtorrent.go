@@ -31,11 +31,12 @@ var libtorrent = &kind{
 		if listen == nil {
 			listen = []string{fmt.Sprintf("0.0.0.0:%d%s", o.port, ssl), fmt.Sprintf("[::]:%d%s", o.port, ssl)}
 		}
+		tcp, utp := o.by == anyTransport || o.by == onlyTCP, o.by == anyTransport || o.by == onlyUTP
 		s := map[string]any{
 			"listen_interfaces": strings.Join(listen, ","), "enable_dht": !o.noDHT,
 			"dht_bootstrap_nodes": o.node.String(), "upload_rate_limit": o.upload << 10,
-			"enable_outgoing_utp": o.by != onlyTCP, "enable_incoming_utp": o.by != onlyTCP,
-			"enable_outgoing_tcp": o.by != onlyUTP, "enable_incoming_tcp": o.by != onlyUTP,
+			"enable_outgoing_utp": utp, "enable_incoming_utp": utp,
+			"enable_outgoing_tcp": tcp, "enable_incoming_tcp": tcp,
 			"enable_lsd": !o.private, "enable_upnp": !o.private, "enable_natpmp": !o.private,
 		}
 		if o.encrypted {

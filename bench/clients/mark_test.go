@@ -91,6 +91,7 @@ func TestMarkedIsSlow(t *testing.T) {
 	for _, s := range markKinds {
 		for _, mode := range []string{"mark", "monitor"} {
 			t.Run(s.name+" "+s.kind.name+" "+mode, func(t *testing.T) {
+				t.Parallel()
 				e := newEnv(t, s)
 				e.slowLine()
 				e.startMarking(mode, map[string]string{"dscp": "cs1"})
@@ -106,7 +107,9 @@ func TestMarkedIsSlow(t *testing.T) {
 				e.OK(err)
 				share := float64(tcp+udp) / float64(tcp+udp+beside)
 				t.Logf("%d pieces; the torrent has %.1f %% of the line", have, 100*share)
-				if have >= e.swarm.torrent.total() {
+				// Without a mark a torrent that was complete early had even more of the line
+				// while it ran.
+				if mode == "mark" && have >= e.swarm.torrent.total() {
 					t.Error("the torrent was complete too early: this proves nothing")
 				}
 				if mode == "mark" && (share > 0.10 || tcp+udp == 0) || mode == "monitor" && share < 0.25 {

@@ -68,6 +68,7 @@ type kind struct {
 	program string
 	needs   string // another program that must be installed, or ""
 	current bool   // it runs in currentTree
+	env     []string
 	// built builds the program. It is nil if the program is installed.
 	built func() (path string, err error)
 	// command writes the settings and returns the arguments.
@@ -126,7 +127,7 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 		cmd = inNamespace(o.ns, o.resolv, path, args...)
 	}
 	cmd.Dir = o.dir
-	cmd.Env = append(os.Environ(), "HOME="+o.dir, "TERM=dumb")
+	cmd.Env = append(append(os.Environ(), "HOME="+o.dir, "TERM=dumb"), k.env...)
 	if o.ca != "" {
 		// The variables of OpenSSL and Go, of Transmission, and of Node.js.
 		cmd.Env = append(cmd.Env, "SSL_CERT_FILE="+o.ca, "CURL_CA_BUNDLE="+o.ca, "NODE_EXTRA_CA_CERTS="+o.ca)

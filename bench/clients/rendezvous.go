@@ -3,6 +3,7 @@
 package clients
 
 import (
+	"encoding/json"
 	"sync"
 
 	"golang.org/x/net/websocket"
@@ -26,9 +27,10 @@ func (r *rendezvous) serve(c *websocket.Conn) {
 			delete(r.peers, self)
 		}
 	}()
-	for {
+	// Receive of x/net/websocket takes one frame. libtorrent's messages have several.
+	for in := json.NewDecoder(c); ; {
 		var m map[string]any
-		if err := websocket.JSON.Receive(c, &m); err != nil {
+		if err := in.Decode(&m); err != nil {
 			return
 		}
 		id, ok := m["peer_id"].(string)

@@ -34,7 +34,11 @@ const (
 	portNTP   = 123
 	portTLS   = 443 // also QUIC
 	portVoice = 19305
+	portSTUN  = 19302
 )
+
+// stunName is the STUN server of many programs. It tells them their address.
+const stunName = "stun.l.google.com"
 
 // serverName and trackerName are the names in the certificate.
 const (
@@ -70,8 +74,10 @@ func startServers(l *lab.Lab, dir string) (*servers, error) {
 		}
 	}
 	for _, a := range []netip.Addr{caller4, caller6} {
-		if err := s.udp(netip.AddrPortFrom(a, portVoice), voiceAnswer); err != nil {
-			return nil, err
+		for _, port := range []uint16{portVoice, portSTUN} {
+			if err := s.udp(netip.AddrPortFrom(a, port), voiceAnswer); err != nil {
+				return nil, err
+			}
 		}
 	}
 	// Each login receives bytes as a download.
@@ -134,7 +140,7 @@ func serveMail(c net.Conn) {
 }
 
 // udp answers datagrams at an address.
-func (s *servers) udp(at netip.AddrPort, answer func([]byte) []byte) error {
+func (s *servers) udp(at netip.AddrPort, answer func(b []byte, from netip.AddrPort) []byte) error {
 	c, err := s.lab.Inet.ListenUDP(at)
 	if err != nil {
 		return err
@@ -147,7 +153,7 @@ func (s *servers) udp(at netip.AddrPort, answer func([]byte) []byte) error {
 			if err != nil {
 				return
 			}
-			if reply := answer(buf[:n]); reply != nil {
+			if reply := answer(buf[:n], from); reply != nil {
 				c.WriteToUDPAddrPort(reply, from)
 			}
 		}
@@ -156,7 +162,7 @@ func (s *servers) udp(at netip.AddrPort, answer func([]byte) []byte) error {
 }
 
 // ntpAnswer is a server's reply (RFC 5905). Its origin time is the client's time.
-func ntpAnswer(q []byte) []byte {
+func ntpAnswer(q []byte, _ netip.AddrPort) []byte {
 	if len(q) != 48 || q[0]&7 != 3 {
 		return nil
 	}

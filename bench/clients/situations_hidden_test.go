@@ -23,6 +23,7 @@ var hidden = []situation{
 	{name: "running for a private tracker", kind: qbittorrent, swarm: privateSwarm, opt: private, running: true, late: true, nat: true, more: true},
 	{name: "running for a private tracker", kind: transmission, swarm: privateSwarm, opt: private, running: true, late: true, more: true},
 	{name: "running for a private tracker", kind: aria2, swarm: privateSwarm, opt: private, running: true, late: true, more: true},
+	{name: "running for a private tracker", kind: rtorrent, swarm: privateSwarm, opt: private, running: true, late: true, nat: true, more: true},
 	{name: "running for a private tracker", kind: deluge, swarm: privateSwarm, opt: private, running: true, late: true, more: true},
 
 	// This client listens at an unusual port, so the wall cannot probe it.
@@ -34,6 +35,7 @@ var hidden = []situation{
 	{name: "private tracker on port 443", kind: transmission, swarm: privateSwarm.on(portTLS), opt: private, nat: true, more: true},
 	{name: "private tracker on port 443", kind: aria2, swarm: privateSwarm.on(portTLS), opt: private, more: true},
 	{name: "private tracker on port 443", kind: rtorrent, swarm: privateSwarm.on(portTLS), opt: private, more: true},
+	{name: "private tracker on port 443", kind: deluge, swarm: privateSwarm.on(portTLS), opt: private, silent: true, more: true},
 	{name: "private tracker on port 80", kind: transmission, swarm: privateSwarm.on(portHTTP), opt: private, more: true},
 	{name: "private tracker on port 80", kind: qbittorrent, swarm: privateSwarm.on(portHTTP), opt: private, nat: true, more: true},
 	{name: "private tracker on port 80", kind: aria2, swarm: privateSwarm.on(portHTTP), opt: private, more: true},
@@ -41,12 +43,14 @@ var hidden = []situation{
 	{name: "running on port 443", kind: qbittorrent, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, more: true},
 	{name: "running on port 443", kind: aria2, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, nat: true, more: true},
 	{name: "running on port 443", kind: transmission, swarm: swarmConfig{tracker: "udp", port: portTLS}, running: true, more: true},
+	{name: "running on port 443", kind: rtorrent, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, nat: true, more: true},
 	{name: "running on port 443", kind: deluge, swarm: swarmConfig{tracker: "udp", port: portTLS}, running: true, more: true},
 
 	// Probes cannot reach the client.
 	{name: "host firewall", kind: transmission, swarm: swarmConfig{tracker: "http"}, firewall: true, silent: true, more: true},
 	{name: "host firewall", kind: qbittorrent, swarm: swarmConfig{tracker: "udp"}, firewall: true, nat: true, silent: true, more: true},
 	{name: "host firewall", kind: aria2, swarm: swarmConfig{tracker: "http"}, firewall: true, silent: true, more: true},
+	{name: "host firewall", kind: deluge, swarm: swarmConfig{tracker: "http"}, firewall: true, nat: true, silent: true, more: true},
 	{name: "host firewall", kind: rtorrent, swarm: swarmConfig{tracker: "http"}, opt: noNode, firewall: true, mute: true, more: true},
 	{name: "host firewall and private tracker with uTP", kind: transmission, swarm: privateSwarm, opt: privateUTP, firewall: true, silent: true, more: true},
 	{name: "host firewall and private tracker with uTP", kind: qbittorrent, swarm: privateSwarm, opt: privateUTP, firewall: true, nat: true, silent: true, more: true},
@@ -55,6 +59,7 @@ var hidden = []situation{
 	{name: "seeding", kind: transmission, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
 	{name: "seeding", kind: qbittorrent, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
 	{name: "seeding", kind: aria2, swarm: swarmConfig{tracker: "http", leech: true, by: onlyTCP}, nat: true, more: true},
+	{name: "seeding", kind: deluge, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
 	{name: "seeding", kind: rtorrent, swarm: swarmConfig{tracker: "udp", leech: true, by: onlyTCP}, opt: noNode, nat: true, more: true},
 	{name: "seeding for a private tracker", kind: transmission, swarm: privateSwarm.seeded(), opt: private, nat: true, more: true},
 	{name: "seeding for a private tracker", kind: qbittorrent, swarm: privateSwarm.seeded(), opt: private, nat: true, more: true},
@@ -64,6 +69,7 @@ var hidden = []situation{
 	{name: "SOCKS5", kind: qbittorrent, swarm: swarmConfig{tracker: "http", proxy: socks5}, opt: noDHT, mute: true, more: true},
 	{name: "SOCKS5 with DHT", kind: qbittorrent, swarm: swarmConfig{tracker: "http", proxy: socks5}, nat: true, silent: true, more: true},
 	{name: "SOCKS5 to a private tracker", kind: qbittorrent, swarm: privateSwarm.through(socks5), opt: private, nat: true, silent: true},
+	{name: "SOCKS5 to a private tracker", kind: deluge, swarm: privateSwarm.through(socks5), opt: private, silent: true, more: true},
 	{name: "CONNECT", kind: qbittorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noDHT, mute: true, more: true},
 	{name: "CONNECT", kind: rtorrent, swarm: swarmConfig{tracker: "http", proxy: connect}, opt: noNode, nat: true, more: true},
 	{name: "CONNECT to a private tracker", kind: qbittorrent, swarm: privateSwarm.through(connect), opt: private, nat: true, silent: true, more: true},

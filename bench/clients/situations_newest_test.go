@@ -23,12 +23,37 @@ var newest = []situation{
 	{name: "seeding", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
 	{name: "SOCKS5", kind: newQBittorrent, swarm: swarmConfig{tracker: "http", proxy: socks5}, opt: noDHT, mute: true, more: true},
 
+	// Deluge 2.2, in the situations that Debian 12's has.
+	{name: "defaults", kind: newDeluge, swarm: swarmConfig{tracker: "udp"}, nat: true, more: true},
+	{name: "running", kind: newDeluge, swarm: swarmConfig{tracker: "udp"}, running: true, nat: true, more: true},
+	{name: "private tracker", kind: newDeluge, swarm: privateSwarm, opt: private, nat: true, silent: true, more: true},
+	{name: "running for a private tracker", kind: newDeluge, swarm: privateSwarm, opt: private, running: true, late: true, more: true},
+	{name: "private tracker on port 443", kind: newDeluge, swarm: privateSwarm.on(portTLS), opt: private, silent: true, more: true},
+	{name: "running on port 443", kind: newDeluge, swarm: swarmConfig{tracker: "udp", port: portTLS}, running: true, more: true},
+	{name: "running on port 443", kind: newLibtorrent, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, nat: true, more: true},
+	{name: "running on port 443", kind: newAria2, swarm: swarmConfig{tracker: "udp", port: portTLS}, running: true, nat: true, more: true},
+	{name: "host firewall", kind: newDeluge, swarm: swarmConfig{tracker: "http"}, firewall: true, nat: true, silent: true, more: true},
+	{name: "seeding", kind: newDeluge, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
+	{name: "SOCKS5 to a private tracker", kind: newDeluge, swarm: privateSwarm.through(socks5), opt: private, silent: true, more: true},
+
+	// libtorrent 2.1.
+	{name: "defaults", kind: newLibtorrent, swarm: swarmConfig{tracker: "http"}, nat: true, more: true},
+	{name: "running", kind: newLibtorrent, swarm: swarmConfig{tracker: "http"}, running: true, more: true},
+	{name: "private tracker", kind: newLibtorrent, swarm: privateSwarm, opt: private},
+	{name: "private tracker with uTP", kind: newLibtorrent, swarm: privateSwarm, opt: privateUTP, nat: true, more: true},
+	{name: "running for a private tracker", kind: newLibtorrent, swarm: privateSwarm, opt: private, running: true, late: true, more: true},
+	{name: "seeding", kind: newLibtorrent, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
+	{name: "SSL torrent", kind: newLibtorrent, swarm: swarmConfig{tracker: "http", ssl: true}, opt: noDHT, nat: true, more: true},
+
 	// Clients with WebTorrent, which transfers pieces over WebRTC as calls do.
 	{name: "defaults", kind: webtorrent, swarm: swarmConfig{tracker: "http"}, more: true},
 	{name: "defaults", kind: anacrolix, swarm: swarmConfig{tracker: "http"}, more: true},
 	{name: "private tracker", kind: webtorrent, swarm: privateSwarm, opt: private, more: true},
 	{name: "private tracker", kind: anacrolix, swarm: privateSwarm, opt: private, more: true},
-	{name: "WebTorrent", kind: anacrolix, swarm: swarmConfig{tracker: "wss"}, opt: noDHT, more: true},
-	{name: "WebTorrent", kind: webtorrent, swarm: swarmConfig{tracker: "wss"}, opt: noDHT, more: true},
-	{name: "WebTorrent with DHT", kind: anacrolix, swarm: swarmConfig{tracker: "wss"}, more: true},
+	// Found when it tries the other side by TCP as well, as pion's program says where.
+	{name: "WebTorrent", kind: anacrolix, swarm: swarmConfig{tracker: "wss", pion: true}, opt: noDHT, more: true},
+	{name: "WebTorrent", kind: webtorrent, swarm: swarmConfig{tracker: "wss", pion: true}, opt: noDHT, more: true},
+	{name: "WebTorrent", kind: newLibtorrent, swarm: swarmConfig{tracker: "wss"}, opt: noDHT, nat: true},
+	{name: "WebTorrent with DHT", kind: anacrolix, swarm: swarmConfig{tracker: "wss", pion: true}, more: true},
+	{name: "WebTorrent with DHT", kind: newLibtorrent, swarm: swarmConfig{tracker: "wss", pion: true}, nat: true, more: true},
 }

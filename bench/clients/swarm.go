@@ -4,8 +4,10 @@ package clients
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -94,6 +96,7 @@ type swarmConfig struct {
 	port      uint16 // of the seeds; 0 means seedPort
 	proxy     string // kind of proxy that the client uses for everything
 	ssl       bool   // SSL torrent
+	pion      bool   // WebTorrent's seeds use pion, not libdatachannel
 	// leech reverses the transfer: the peers on the internet want the file and connect to
 	// the client's port, which the router forwards. They start last.
 	leech bool
@@ -152,7 +155,7 @@ func startSwarm(l *lab.Lab, dir string, srv *servers, cfg swarmConfig) (*swarm, 
 	}
 	nodes := dhtAddrs(cfg.v6)
 	s.node = nodes[0]
-	s.names = map[string][]netip.Addr{trackerName: {track}}
+	s.names = map[string][]netip.Addr{trackerName: {track}, stunName: {caller4, caller6}}
 	for _, n := range bootNames {
 		s.names[n] = []netip.Addr{s.node.Addr()}
 	}
@@ -198,7 +201,10 @@ func (s *swarm) startPeers() error {
 	case s.cfg.proxy != "": // qBittorrent accepts no connection from its own namespace, where the proxy runs
 		kinds = []*kind{transmission, transmission}
 	case s.cfg.tracker == "wss":
-		kinds, by = []*kind{anacrolix, anacrolix}, onlyWebRTC
+		kinds, by = []*kind{newLibtorrent, newLibtorrent}, onlyWebRTC
+		if s.cfg.pion {
+			kinds = []*kind{anacrolix, anacrolix}
+		}
 	}
 	errs := make(chan error, len(kinds))
 	s.running = make([]*program, len(kinds))
@@ -230,7 +236,9 @@ func (s *swarm) startPeers() error {
 }
 
 // open waits until a peer has the torrent and accepts connections from outside its
-// namespace.
+// namespace. Then it waits until the peer has closed its end of this connection. Behind NAT
+// the client's connections come from the same address, and peers refuse a second one while
+// the first is open.
 func (s *swarm) open(at netip.AddrPort, p *program) error {
 	var last error
 	for end := time.Now().Add(lab.Patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
@@ -245,7 +253,12 @@ func (s *swarm) open(at netip.AddrPort, p *program) error {
 		c, last = s.lab.Router.Dial(ctx, "tcp", netip.AddrPort{}, at)
 		cancel()
 		if last == nil {
-			return c.Close()
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(lab.Patience))
+			if last = c.(*net.TCPConn).CloseWrite(); last == nil {
+				_, last = io.Copy(io.Discard, c)
+			}
+			return last
 		}
 	}
 	return fmt.Errorf("the peer at %s did not become ready: %w", at, last)
@@ -280,7 +293,7 @@ func (s *swarm) silence() {
 }
 
 // moved sums the payload after a time that the router passed from the peers to a host, or
-// with leech from the host to the peers. It counts TCP, and UDP without DHT datagrams.
+// with leech from the host to the peers. It counts TCP, and UDP that may carry pieces.
 func (s *swarm) moved(h *lab.Host, after time.Time) (tcp, udp int) {
 	for _, p := range s.lab.Packets.All(func(p *lab.Packet) bool {
 		switch {
@@ -294,7 +307,7 @@ func (s *swarm) moved(h *lab.Host, after time.Time) (tcp, udp int) {
 		switch {
 		case p.Proto == lab.TCP:
 			tcp += p.Len
-		case p.Proto == lab.UDP && !ofDHT(&p.Head):
+		case p.Proto == lab.UDP && !ofDHT(&p.Head) && !beginsRTC(&p.Head):
 			udp += p.Len
 		}
 	}
@@ -306,6 +319,14 @@ func (s *swarm) moved(h *lab.Host, after time.Time) (tcp, udp int) {
 // dictionary.
 func ofDHT(head *[16]byte) bool {
 	return head[0] == 'd' || [4]byte(head[:4]) == [4]byte{0, 0, 0, 1} && head[10] == 'd'
+}
+
+// beginsRTC reports whether a datagram belongs to the beginning of a WebRTC session: STUN, or
+// DTLS without application data. Pieces are application data.
+func beginsRTC(head *[16]byte) bool {
+	const firstRecord, applicationData = 20, 23
+	return head[0] < 2 && binary.BigEndian.Uint32(head[4:]) == stunCookie ||
+		head[0] >= firstRecord && head[0] < applicationData && head[1] == 0xfe
 }
 
 // around is the first packet that went directly to a seed although there is a proxy.

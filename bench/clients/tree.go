@@ -19,18 +19,26 @@ import (
 // The newest clients come from a newer Debian suite. Their programs and libraries are
 // unpacked into a folder and run with that folder as their root. Nothing is installed.
 
-// currentSuite is the suite. currentPackages and mulePackages are the packages.
+// currentSuite is the suite. currentPackages and mulePackages are the packages. What is
+// newer than the suite is in nextSuite: nextLibrary is libtorrent there, which can be
+// installed beside the suite's own. Its package for Python cannot, so that one is
+// unpacked into nextFolder.
 const (
 	currentSuite    = "unstable"
-	currentPackages = "transmission-daemon,qbittorrent-nox,rtorrent,aria2,libc-bin"
+	currentPackages = "transmission-daemon,qbittorrent-nox,rtorrent,aria2,deluged,libc-bin," + nextLibrary
 	mulePackages    = "amule-daemon,libc-bin"
+
+	nextSuite   = "experimental"
+	nextLibrary = "libtorrent-rasterbar2.1"
+	nextPython  = "python3-libtorrent"
+	nextFolder  = "/opt/" + nextPython
 )
 
 // current makes a kind of the same client in Debian's newest version.
-func current(k *kind) *kind {
+func current(k *kind, env ...string) *kind {
 	c := *k
 	c.name = "current " + k.name
-	c.current = true
+	c.current, c.needs, c.env = true, "", env
 	return &c
 }
 
@@ -39,13 +47,15 @@ var (
 	newQBittorrent  = current(qbittorrent)
 	newRTorrent     = current(rtorrent)
 	newAria2        = current(aria2)
+	newDeluge       = current(deluge)
+	newLibtorrent   = current(libtorrent, "PYTHONPATH="+nextFolder+"/usr/lib/python3/dist-packages")
 )
 
 // currentTree returns the folder.
 var currentTree = sync.OnceValues(func() (string, error) { return treeOf(currentPackages) })
 
-// treeOf returns the folder with the packages. If it is missing, treeOf makes it in half
-// a minute, in the user's cache for all checkouts. Remove it to get newer clients.
+// treeOf returns the folder with the packages. If it is missing, treeOf makes it in about
+// half a minute, in the user's cache for all checkouts. Remove it to get newer clients.
 func treeOf(packages string) (string, error) {
 	cache, unlock, err := lab.Cache("clients")
 	if err != nil {
@@ -63,18 +73,19 @@ func makeTree(root, packages string) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"--quiet", "--variant=extract", "--include=" + packages}
-	// If this machine's apt accepts outdated lists, mmdebstrap's apt must too.
-	out, err := exec.Command("apt-config", "dump", "Acquire::Check-Valid-Until").Output()
-	if err != nil {
-		return fmt.Errorf("apt-config: %w", err)
+	var more []string
+	if strings.Contains(packages, nextLibrary) {
+		// Once the suite has the newest version, nextSuite has none. Then apt takes the suite's.
+		const script = `set -e
+mkdir -p "$1` + nextFolder + `"
+cd "$1/tmp"
+APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get --quiet --target-release ` + nextSuite + ` download ` + nextPython + `
+dpkg-deb --extract ` + nextPython + `_*.deb "$1` + nextFolder + `"
+rm ` + nextPython + `_*.deb`
+		more = []string{"deb " + mirror + " " + nextSuite + " main", "--extract-hook=" + script}
 	}
-	for line := range strings.Lines(string(out)) {
-		args = append(args, "--aptopt="+strings.TrimSpace(line))
-	}
-	cmd := exec.Command("mmdebstrap", append(args, currentSuite, root, mirror)...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("mmdebstrap (Debian's package of that name): %w\n%s", err, out)
+	if err := lab.Debootstrap(root, mirror, currentSuite, "extract", packages, more...); err != nil {
+		return err
 	}
 	for _, dir := range []string{"proc", "dev", "tmp", "etc"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {

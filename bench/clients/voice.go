@@ -12,6 +12,7 @@ import (
 	"hash/crc32"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -76,6 +77,22 @@ func dtls(kind byte, seq byte, body []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(body))), body...)
 }
 
+// mapped is an address as XOR-MAPPED-ADDRESS has it. mask is the cookie and the
+// transaction's number.
+func mapped(a netip.AddrPort, mask []byte) []byte {
+	family := byte(1)
+	if a.Addr().Unmap().Is6() {
+		family = 2
+	}
+	b := binary.BigEndian.AppendUint16([]byte{0, family}, a.Port())
+	b = append(b, a.Addr().Unmap().AsSlice()...)
+	b[2], b[3] = b[2]^mask[0], b[3]^mask[1]
+	for i := range b[4:] {
+		b[4+i] ^= mask[i]
+	}
+	return b
+}
+
 // helloDTLS is a ClientHello (1) or ServerHello (2).
 func helloDTLS(kind byte) []byte {
 	body := append([]byte{0xfe, 0xfd}, make([]byte, 32)...)
@@ -98,12 +115,11 @@ func srtp(seq uint16) []byte {
 	return append(b, sound...)
 }
 
-// voiceAnswer is the other side of a call.
-func voiceAnswer(b []byte) []byte {
+// voiceAnswer is the other side of a call, and a STUN server.
+func voiceAnswer(b []byte, from netip.AddrPort) []byte {
 	switch {
 	case len(b) >= 20 && b[0] == 0 && b[1] == 1:
-		mapped := []byte{0, 1, 0x21, 0x13, 0xc0, 0xa8, 1, 2}
-		return stun(stunReply, b[8:20], attr(attrXorMapped, mapped))
+		return stun(stunReply, b[8:20], attr(attrXorMapped, mapped(from, b[4:20])))
 	case len(b) > 13 && b[0] == 22 && b[13] == 1:
 		return helloDTLS(2)
 	case len(b) > 13 && b[0] == 22:

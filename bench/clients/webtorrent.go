@@ -40,14 +40,18 @@ var webtorrent = &kind{
 // webtorrentScript returns the path of the script. It is beside the npm packages: a module
 // of Node.js finds packages only so.
 var webtorrentScript = sync.OnceValues(func() (string, error) {
-	modules, err := npm.Modules("../..", "bench/clients/webtorrent")
+	root, err := filepath.Abs("../..") // the client runs in another folder
 	if err != nil {
 		return "", err
 	}
-	text, err := os.ReadFile("webtorrent/client.mjs")
+	modules, err := npm.Modules(root)
 	if err != nil {
 		return "", err
 	}
-	script := filepath.Join(filepath.Dir(modules), "client.mjs")
+	text, err := os.ReadFile("webtorrent_client.mjs")
+	if err != nil {
+		return "", err
+	}
+	script := filepath.Join(filepath.Dir(modules), "webtorrent_client.mjs")
 	return script, os.WriteFile(script, text, 0o644)
 })

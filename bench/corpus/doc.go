@@ -33,7 +33,9 @@
 // out. The last line but one compares the counts with flows.tsv; -v lists the flows that
 // only one of the two has.
 //
-// ../shared/corpus/flows.tsv has 3,687 negative flows of TCP and UDP. Of these, 3,533
+// The folder captures has a few captures of the lab, so that a clone alone has something to
+// read. The figures in bench/README.md are those of a larger collection beside the clone
+// (../shared/corpus). Its flows.tsv has 3,687 negative flows of TCP and UDP. Of these, 3,533
 // are counted, 132 have no payload, 14 are inside tunnels and 8 are in damaged captures
 // (7 have datagrams that claim to be longer than their packets, 1 is in a file that
 // cannot be read). Another 20 are counted: the 18 tunnels themselves and 2 flows in

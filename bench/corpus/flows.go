@@ -151,6 +151,9 @@ func stream(p *detect.Protocol, b []byte, outbound bool, f *detect.Finding) bool
 	if p.First != nil && p.First(b, outbound, f) == detect.Yes {
 		return true
 	}
+	if name, protocols := detect.Hello(b); outbound && p.TLS != nil && p.TLS(name, protocols) {
+		return true
+	}
 	f.Reset()
 	first := true
 	for p.Header != nil && len(b) > 0 {

@@ -51,7 +51,7 @@ func (c *corpus) label(file, name string) string {
 		return l
 	}
 	if c.class[file] == "p2p-lab" {
-		return strings.TrimSuffix(file, ".pcap")
+		return strings.TrimSuffix(strings.TrimSuffix(file, ".gz"), ".pcap")
 	}
 	return "-"
 }

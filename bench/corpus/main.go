@@ -20,7 +20,7 @@ import (
 )
 
 func main() {
-	dir := flag.String("dir", "../shared/corpus", "`directory` with captures, manifest.tsv and flows.tsv")
+	dir := flag.String("dir", "bench/corpus/captures", "`directory` with captures, manifest.tsv and flows.tsv")
 	verbose := flag.Bool("v", false, "list the flows of the positives")
 	flag.Parse()
 	os.Exit(run(*dir, *verbose, os.Stdout, os.Stderr))
@@ -214,7 +214,8 @@ func load(dir string) (*corpus, []string, error) {
 	}
 	var files []string
 	for file := range c.class {
-		if strings.HasSuffix(file, ".pcap") || strings.HasSuffix(file, ".pcapng") {
+		switch filepath.Ext(strings.TrimSuffix(file, ".gz")) {
+		case ".pcap", ".pcapng":
 			files = append(files, file)
 		}
 	}

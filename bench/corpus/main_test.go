@@ -286,3 +286,14 @@ func TestFlowName(t *testing.T) {
 		}
 	}
 }
+
+// TestOwn: a clone has captures enough for "make corpus".
+func TestOwn(t *testing.T) {
+	var out, errs bytes.Buffer
+	if code := run("captures", false, &out, &errs); code != 0 {
+		t.Errorf("exit code %d\n%s%s", code, out.String(), errs.String())
+	}
+	if !strings.Contains(out.String(), "17 captures, 72 negative flows with payload, 0 false positives") {
+		t.Error(out.String())
+	}
+}

@@ -238,6 +238,7 @@ var ncdc = &kind{
 		for i, h := range o.hubs {
 			lines = append(lines, fmt.Sprintf("/open lab%d %s", i, h))
 		}
+		lines = append(lines, "/refresh") // with what it has hashed by now
 		for _, line := range lines {
 			time.Sleep(300 * time.Millisecond) // like a person who types
 			p.say(line + "\r")

@@ -30,9 +30,9 @@ type situation struct {
 	running bool   // the wall starts when the transfer already runs
 	// mute: nothing shows what the client is. It need not be found, but no data may pass.
 	mute bool
-	// late: the client sends nothing until it requests the next part of the file, and
-	// nothing to its hub for a minute. So less than one part may pass. The wall finds the
-	// client when it sends something to its hub.
+	v6   bool // all of it over IPv6; EiskaltDC++ has none
+	// late: the client sends nothing until it requests the next part of the file, so that the
+	// wall finds it only then. The rest of the part before that may pass.
 	late bool
 	more bool // runs only with -all
 }
@@ -61,7 +61,10 @@ var situations = []situation{
 	{name: "seeding in clear", kind: ncdc, hub: "dchub", active: true, seed: true, clear: true, more: true},
 	{name: "one hub by TLS", kind: eiskalt, hub: "adcs", mute: true, more: true},
 	{name: "two hubs by TLS", kind: eiskalt, hub: "adcs", hubs: 2},
+	{name: "IPv6", kind: ncdc, hub: "adc", v6: true, more: true},
+	{name: "seeding and running in clear", kind: eiskalt, hub: "adc", active: true, seed: true, clear: true, running: true, more: true},
 	{name: "running in clear", kind: eiskalt, hub: "adc", clear: true, running: true, late: true},
+	{name: "running in clear", kind: eiskalt, hub: "dchub", clear: true, running: true, late: true, more: true},
 }
 
 func (s situation) title() string { return s.name + " " + s.kind.name + " " + s.hub }
@@ -71,6 +74,7 @@ const (
 	otherPort  = 7412
 	adcPort    = 1511
 	nmdcPort   = 4111
+	usualPort  = 411 // of NMDC
 	rate       = 400 // KiB/s
 
 	// grace is the time after which no more data of the file may come. findTime is the
@@ -78,15 +82,43 @@ const (
 	grace    = 2 * time.Second
 	findTime = 10 * time.Second
 	lateTime = 90 * time.Second
-	partSize = 1 << 20
 	timelock = 40 * time.Second
 	holdTime = 60 * time.Second
 )
 
 var (
 	hubAddrs = []netip.Addr{netip.MustParseAddr("198.51.100.10"), netip.MustParseAddr("203.0.113.200")}
+	hub6     = netip.MustParseAddr("2001:db8:ff::10")
 	other4   = netip.MustParseAddr("192.0.2.77") // the other user's address
+	other6   = netip.MustParseAddr("2001:db8:ff:2::77")
 )
+
+// hubAddrs are the addresses of the situation's hubs, otherAddr is the other user's.
+func (s situation) hubAddrs() []netip.Addr {
+	if s.v6 {
+		return []netip.Addr{hub6}
+	}
+	return hubAddrs[:max(s.hubs, 1)]
+}
+
+func (s situation) otherAddr() netip.Addr {
+	if s.v6 {
+		return other6
+	}
+	return other4
+}
+
+// hubPort is where the hubs are. The wall asks a client that runs already only at a usual
+// port.
+func (s situation) hubPort() uint16 {
+	switch {
+	case s.hub != "dchub":
+		return adcPort
+	case s.running:
+		return usualPort
+	}
+	return nmdcPort
+}
 
 // env is a running situation.
 type env struct {
@@ -113,19 +145,23 @@ func newEnv(t *testing.T, s situation) *env {
 			e.OK(err)
 		}
 	}
-	for _, a := range append(hubAddrs, other4) {
-		e.OK(e.Lab.Inet.IPBatch("addr add " + a.String() + "/32 dev " + lab.HostDev))
+	for _, a := range slices.Concat(s.hubAddrs(), []netip.Addr{s.otherAddr()}) {
+		e.OK(e.Lab.Inet.IPBatch(fmt.Sprintf("addr add %s/%d dev %s", a, a.BitLen(), lab.HostDev)))
 	}
 	e.hub()
 	o := e.options("other", e.Lab.Inet)
-	o.bind, o.seen, o.port, o.rpc, o.upload = other4, other4, otherPort, 3122, rate
+	o.bind, o.seen, o.port, o.rpc, o.upload = s.otherAddr(), s.otherAddr(), otherPort, 3122, rate
 	if s.seed {
 		o.port = 0
 	} else {
 		e.write(o)
 	}
 	var err error
-	e.other, err = start(e.Lab, eiskalt, o)
+	kind := eiskalt
+	if s.v6 {
+		kind = ncdc
+	}
+	e.other, err = start(e.Lab, kind, o)
 	e.OK(err)
 	return e
 }
@@ -138,12 +174,9 @@ func (e *env) write(o options) {
 
 func (e *env) options(nick string, h *lab.Host) options {
 	o := options{ns: h.Namespace, dir: filepath.Join(e.Dir, nick), nick: nick, clear: e.s.clear, rpc: 3121}
-	port := adcPort
-	if e.s.hub == "dchub" {
-		port = nmdcPort
-	}
-	for _, a := range hubAddrs[:max(e.s.hubs, 1)] {
-		o.hubs = append(o.hubs, fmt.Sprintf("%s://%s:%d", e.s.hub, a, port))
+	port := e.s.hubPort()
+	for _, a := range e.s.hubAddrs() {
+		o.hubs = append(o.hubs, fmt.Sprintf("%s://%s", e.s.hub, netip.AddrPortFrom(a, port)))
 	}
 	return o
 }
@@ -152,7 +185,7 @@ func (e *env) options(nick string, h *lab.Host) options {
 func (e *env) hub() {
 	e.T.Helper()
 	if e.s.hub == "dchub" {
-		lab.Serve(e.T, e.Lab.Inet, netip.AddrPortFrom(hubAddrs[0], nmdcPort), (&hub{users: map[string]*user{}}).talk)
+		lab.Serve(e.T, e.Lab.Inet, netip.AddrPortFrom(hubAddrs[0], e.s.hubPort()), (&hub{users: map[string]*user{}}).talk)
 		return
 	}
 	key, cert := filepath.Join(e.Dir, "key.pem"), filepath.Join(e.Dir, "cert.pem")
@@ -160,12 +193,12 @@ func (e *env) hub() {
 		_, err := e.Lab.Inet.Run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=hub", "-keyout", key, "-out", cert)
 		e.OK(err)
 	}
-	for i := range max(e.s.hubs, 1) {
-		conf := fmt.Sprintf("server_port=%d\nserver_bind_addr=%s\nmax_users=500\nflood_ctl_interval=1\nflood_ctl_search=50\n", adcPort, hubAddrs[i])
+	for i, a := range e.s.hubAddrs() {
+		conf := fmt.Sprintf("server_port=%d\nserver_bind_addr=%s\nmax_users=500\nflood_ctl_interval=1\nflood_ctl_search=50\n", adcPort, a)
 		if e.s.hub == "adcs" {
 			conf += fmt.Sprintf("tls_enable=1\ntls_require=1\ntls_certificate=\"%s\"\ntls_private_key=\"%s\"\n", cert, key)
 		}
-		e.uhub(filepath.Join(e.Dir, fmt.Sprintf("uhub%d.conf", i)), conf, hubAddrs[i])
+		e.uhub(filepath.Join(e.Dir, fmt.Sprintf("uhub%d.conf", i)), conf, a)
 	}
 }
 
@@ -238,7 +271,7 @@ func (e *env) logs() {
 // moved is the number of bytes after a time between the client and the other user.
 func (e *env) moved(after time.Time) (n int) {
 	e.Lab.Packets.All(func(p *lab.Packet) bool {
-		if p.Out && p.Proto == lab.TCP && p.Time.After(after) && (p.Src.Addr() == other4 || p.Dst.Addr() == other4) {
+		if p.Out && p.Proto == lab.TCP && p.Time.After(after) && (p.Src.Addr() == e.s.otherAddr() || p.Dst.Addr() == e.s.otherAddr()) {
 			n += p.Len
 		}
 		return false
@@ -278,16 +311,20 @@ func TestWall(t *testing.T) {
 			if !s.running {
 				since := e.Lab.Packets.Now()
 				e.launch()
-				begin = e.First(since, func(p *lab.Packet) bool { return slices.Contains(hubAddrs, p.Dst.Addr()) })
+				begin = e.First(since, func(p *lab.Packet) bool { return slices.Contains(s.hubAddrs(), p.Dst.Addr()) })
 			}
-			within, most := findTime, 0
+			within := findTime
 			if s.late {
-				within, most = lateTime, partSize
+				within = lateTime
 			}
 			found, _ := e.Found(begin, within, !s.mute)
+			t.Logf("found after %v, and %d bytes", found.Sub(begin).Round(time.Millisecond), e.moved(begin))
+			if s.late {
+				begin = found
+			}
 			// The taker requests the file again and again.
 			e.Held(found, holdTime, !s.mute, e.ask)
-			if n := e.moved(begin.Add(grace)); n > most {
+			if n := e.moved(begin.Add(grace)); n > 0 {
 				t.Errorf("%d bytes passed between the two after %v", n, grace)
 			}
 			e.client.Stop()

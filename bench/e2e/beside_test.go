@@ -70,6 +70,11 @@ var streams = []struct {
 	{"TeamViewer", "", 5938, func() []byte { return append([]byte("\x17\x24\x0a\x20\x00\x00\x00\x00\x00"), noise(30)...) }, func() []byte { return append([]byte("\x17\x24\x10\x04\x00\x00"), noise(500)...) }},
 	{"AnyDesk", "", 7070, func() []byte { return append([]byte("\x16\x03\x01\x01\x00"), noise(256)...) }, func() []byte { return append([]byte("\x17\x03\x03\x04\x00"), noise(1024)...) }},
 	{"Steam", "", 27017, func() []byte { return append([]byte("\x24\x00\x00\x00VT01\x17\x05\x00\x00"), noise(32)...) }, func() []byte { return append([]byte("\xa0\x00\x00\x00VT01"), noise(160)...) }},
+	{"Delivery Optimization", "", 7680, func() []byte {
+		return append([]byte("\x0eSwarm protocol\x00\x00\x00\x00\x02\x40\x00\x00"), noise(32+16+4)...)
+	}, func() []byte {
+		return []byte("\x00\x00\x00\x0d\x06\x00\x00\x00\x01\x00\x00\x00\x00\x00\x01\x00\x00")
+	}},
 	{"something unknown", "", 7000, func() []byte { return []byte("hullo\n") }, func() []byte { return noise(500) }},
 }
 
@@ -84,6 +89,10 @@ var datagrams = []struct {
 	{"WireGuard", 51820, func() []byte { return append([]byte{4, 0, 0, 0}, noise(92)...) }},
 	{"WARP", 2408, func() []byte { return append([]byte{1, 0x9a, 0x3c, 0x77}, noise(144)...) }},
 	{"Tailscale's discovery", 41641, func() []byte { return append([]byte("TS\xf0\x9f\x92\xac"), noise(80)...) }},
+	{"Nebula", 4242, func() []byte {
+		return append([]byte("\x11\x00\x00\x00\x00\x00\x12\x34\x00\x00\x00\x00\x00\x00\x00"), noise(120)...)
+	}},
+	{"Resilio's tracker", 3000, func() []byte { return append([]byte("BSYNC\x00d2:la6:"), noise(90)...) }},
 	{"ZeroTier", 9993, func() []byte { return noise(137) }},
 	{"L2TP", 1701, func() []byte {
 		return []byte("\xc8\x02\x00\x14\x00\x00\x00\x00\x00\x00\x00\x00\x80\x08\x00\x00\x00\x00\x00\x01")

@@ -15,8 +15,9 @@
 //	go test -c -o e2e.test ./bench/e2e
 //	P2PWALL_BIN=/usr/sbin/p2pwall ./e2e.test
 //
-// TestPrograms and TestSessions use real programs from Debian, which bench/tools.sh
-// installs. README.md says what each of them shows.
+// TestPrograms, TestSessions and TestLooksRandom use real programs from Debian, which
+// bench/tools.sh installs, from npm, and the one in the folder random, a module of its own.
+// README.md says what each of them shows.
 //
 // P2PWALL_BACKEND=nft or iptables chooses the backend; the default lets the
 // program choose. P2PWALL_E2E=off runs TestWall without the wall: then every

@@ -16,6 +16,7 @@ import (
 // sessions: one with a single session is found only if it was found before, as the browser
 // tests show with Kazaa's behaviour.
 func TestLeftAloneForATime(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		// begin makes the wall leave the hosts alone, end makes it watch them again.
@@ -48,7 +49,7 @@ func TestLeftAloneForATime(t *testing.T) {
 			"exemption that runs out",
 			func(e *env, all ...*lab.Host) {
 				for _, h := range all {
-					e.ask(lab.Request{Cmd: "exempt", Host: h.Addr4.String(), Seconds: 25})
+					e.ask(lab.Request{Cmd: "exempt", Host: h.Addr4.String(), Seconds: 35})
 				}
 			},
 			func(*env, ...*lab.Host) {},

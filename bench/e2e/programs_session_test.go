@@ -229,7 +229,7 @@ func (p *programs) sessions() {
 	phase("as the daemon is killed and comes back", false)
 	// A connection that begins as BitTorrent's does is cut once. Then its server is
 	// known, also to the next daemon.
-	if begun, err := shadowsocks("aes-256-gcm", 10443, 1082)(p); err == nil {
+	if begun, err := downloads(shadowsocks("aes-256-gcm", besideAddrs[0], 10443, 1082))(p); err == nil {
 		begun()
 	}
 	g, err := p.pingBySOCKS(session{"Shadowsocks", false}, 1082)

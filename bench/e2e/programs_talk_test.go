@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"crypto/sha1"
 	"fmt"
 	"io"
 	"net"
@@ -19,9 +20,9 @@ var conversations = []pastime{
 	{name: "telnet", begin: telnet},
 	{name: "mosh", begin: mosh},
 	{name: "IRC, two of ngircd's users", begin: irc},
-	{name: "Redis", begin: redis},
 	{name: "MQTT, mosquitto", begin: mqtt},
 	{name: "logger, syslog by UDP and TCP", begin: syslog},
+	{name: "Mumble", begin: mumble},
 }
 
 func telnet(p *programs) (func() error, error) {
@@ -70,17 +71,6 @@ heard`, server)
 	}, nil
 }
 
-func redis(p *programs) (func() error, error) {
-	err := p.serveAt(6379, "redis-server", "--bind", server, "--port", "6379", "--save", "", "--protected-mode", "no", "--dir", p.dir)
-	if err != nil {
-		return nil, err
-	}
-	return func() error {
-		_, err := p.shell(`c="redis-cli -h %s"; $c -x set k <%s | grep -q OK; $c --raw get k | head -c %[2]s | cmp - %[2]s; $c ping | grep -q PONG`, server, small)
-		return err
-	}, nil
-}
-
 func mqtt(p *programs) (func() error, error) {
 	conf := p.write("mosquitto.conf", fmt.Sprintf("listener 1883 %s\nallow_anonymous true\nuser root\n", server))
 	if err := p.serveAt(1883, "mosquitto", "-c", conf); err != nil {
@@ -115,5 +105,62 @@ func syslog(p *programs) (func() error, error) {
 			}
 		}
 		return nil
+	}, nil
+}
+
+// mumble speaks by TLS, and by UDP that is encrypted in its own way. Its client draws
+// nothing and has no sound, and asks by UDP every 5 s whether the server is there. It
+// begins without a window if it has a certificate of RSA, and knows the server's.
+func mumble(p *programs) (func() error, error) {
+	const port = 64738
+	conf := p.write("mumble/server.ini", fmt.Sprintf("host=%s\nport=%d\ndatabase=%s\nlogfile=\nuname=root\nbonjour=false\nsslCert=%s\nsslKey=%s\n",
+		server, port, p.file("mumble/server.sqlite"), p.file("cert.pem"), p.file("key.pem")))
+	s, err := p.serve("murmurd", "-fg", "-ini", conf)
+	if err == nil {
+		err = p.listens(p.lab.Inet.Namespace, netip.AddrPortFrom(besideAddrs[0], port), s)
+	}
+	if err != nil {
+		return nil, err
+	}
+	home := p.file("mumble")
+	p.write("mumble/Documents/x", "")
+	p.write("mumble/.config/Mumble/Mumble.conf", "[General]\nlastupdate=2\n[ui]\nusage=false\ndisablepubliclist=true\n")
+	p.write("mumble/.local/share/Mumble/Mumble/x", "")
+	known := fmt.Sprintf(`import sqlite3
+with sqlite3.connect(".local/share/Mumble/Mumble/mumble.sqlite") as db:
+	db.execute("CREATE TABLE cert (id INTEGER PRIMARY KEY AUTOINCREMENT, hostname TEXT, port INTEGER, digest TEXT)")
+	db.execute("INSERT INTO cert (hostname, port, digest) VALUES ('%s', %d, '%x')")
+`, server, port, sha1.Sum(p.cert.TLS.Certificate[0]))
+	if _, err := p.shell(`cd mumble
+openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=joe 2>&1
+openssl pkcs12 -export -inkey key.pem -in cert.pem -passout pass: -out Documents/MumbleAutomaticCertificateBackup.p12
+python3 -c '%s'`,
+		strings.ReplaceAll(known, "'", `'\''`)); err != nil {
+		return nil, err
+	}
+	// The host counts the server's answers by UDP.
+	if _, err := p.host.Run("iptables", "-w", "-I", "INPUT", "-p", "udp", "--sport", fmt.Sprint(port)); err != nil {
+		return nil, err
+	}
+	heard := func() (n int) {
+		out, err := p.host.Run("iptables", "-w", "-nvxL", "INPUT", "1")
+		if err == nil {
+			fmt.Sscan(out, &n)
+		}
+		return n
+	}
+	var r *lab.Process
+	return func() (err error) {
+		if r == nil {
+			env := []string{"HOME=" + home, "XDG_CONFIG_HOME=" + home + "/.config", "XDG_DATA_HOME=" + home + "/.local/share", "QT_QPA_PLATFORM=offscreen"}
+			if r, err = p.run(p.host.Namespace, env, "mumble", "-m", fmt.Sprintf("mumble://joe@%s:%d/", server, port)); err != nil {
+				return err
+			}
+		}
+		before := heard()
+		return r.Until("an answer by UDP", p.patience, func() bool {
+			time.Sleep(200 * time.Millisecond)
+			return heard() > before
+		})
 	}, nil
 }

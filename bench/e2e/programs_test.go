@@ -26,7 +26,7 @@ import (
 )
 
 // This file shows what a host does besides BitTorrent. Both ends run real programs from
-// Debian.
+// Debian and npm.
 
 // pastime is something that a person does with real programs.
 type pastime struct {
@@ -37,12 +37,14 @@ type pastime struct {
 	// loses is how often use may fail. A connection that begins as BitTorrent's encrypted
 	// connections do is cut once for each server.
 	loses int
+	// pause is the time between two uses.
+	pause time.Duration
 }
 
 // pastimes is all of them, in the order in which their servers start.
 func pastimes() []pastime {
 	var all []pastime
-	for _, some := range [][]pastime{transfers, conversations, proxies, tunnels} {
+	for _, some := range [][]pastime{transfers, conversations, games, databases, proxies, obscurities, tunnels} {
 		all = append(all, some...)
 	}
 	return all
@@ -54,11 +56,12 @@ type programs struct {
 	host     *lab.Host // where the user's programs run
 	dir      string    // for the programs' files
 	cert     *lab.Certificate
-	patience time.Duration // for one use
+	patience time.Duration  // for one use
+	mux      *http.ServeMux // of the web server
 }
 
-// server is the address of nearly all servers, server6 that of a few.
-var server, server6 = besideAddrs[0].String(), besideAddrs[1].String()
+// server is the address of nearly all servers.
+var server = besideAddrs[0].String()
 
 // portWeb is the port of the web server. It listens at all addresses, also inside the
 // tunnels.
@@ -103,18 +106,22 @@ func newPrograms(t *testing.T, s scenario, wall bool) *programs {
 	p.peers()
 	p.web()
 	// The server's end of a tunnel must not be reachable outside the tunnel.
-	if _, err := p.host.Run("ip", "route", "add", "unreachable", tunnelNets); err != nil {
-		t.Fatal(err)
+	for _, h := range p.lab.Clients {
+		if _, err := h.Run("ip", "route", "add", "unreachable", tunnelNets); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return p
 }
 
 // programNames are the programs that the tests need.
 var programNames = []string{
-	"aria2c", "busybox", "curl", "fastd", "git", "gtlsclient", "gtlsserver", "iperf3", "microsocks",
-	"mosh-client", "mosquitto", "mosquitto_sub", "ngircd", "obfs4proxy", "openvpn",
-	"redis-server", "rsync", "script", "sic", "ss-server", "ssh", "/usr/sbin/sshd", "syncthing", "tincd", "timeout",
-	"tinyproxy", "vsftpd", "wg", "wireguard-go",
+	"aria2c", "busybox", "curl", "fastd", "git", "gtlsclient", "gtlsserver", "iperf3", "mariadb",
+	"mariadb-dump", "mariadbd", "microsocks", "/usr/games/minetest", "/usr/lib/minetest/minetestserver",
+	"mosh-client", "mosquitto", "mosquitto_sub", "mumble", "murmurd", "ngircd", "node", "npm", "obfs4proxy",
+	"openssl", "openvpn", "python3", "quakestat", "redis-server", "rsync", "script", "sic", "snmpd", "snmpwalk",
+	"ss-server", "ssh", "/usr/sbin/sshd", "syncthing", "timeout", "tincd", "tinyproxy", "vsftpd", "wg",
+	"wireguard-go", "xl2tpd",
 }
 
 // file is the path of one of the programs' files, and write makes one. Each begin uses
@@ -153,6 +160,7 @@ func (p *programs) web() {
 		p.t.Fatal(err)
 	}
 	mux := http.NewServeMux()
+	p.mux = mux
 	mux.HandleFunc("/upload", func(w http.ResponseWriter, r *http.Request) {
 		sum := sha256.New()
 		if _, err := io.Copy(sum, r.Body); err == nil {
@@ -210,7 +218,7 @@ func (p *programs) shell(script string, args ...any) (string, error) {
 	cmd := p.host.Command("timeout", "-k", "1", fmt.Sprint(p.patience.Seconds()), "sh", "-ec", fmt.Sprintf(script, args...))
 	cmd.Dir = p.dir
 	cmd.Env = append(os.Environ(), "HOME="+p.dir, "TERM=xterm", "LC_ALL=C.UTF-8")
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = p.patience // on a busy machine its last child may end later
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, lab.Tail(string(out), 6))
@@ -265,6 +273,7 @@ func (p *programs) spend(all []*doing, times int, long time.Duration) {
 				}
 				<-gate
 				d.done++
+				time.Sleep(d.pause)
 			}
 		})
 	}

@@ -43,15 +43,15 @@ const tunnelNets = "10.8.0.0/16"
 
 // vpns are all tunnels under test.
 var vpns = []tunnel{
-	{"OpenVPN, UDP, port 1194", openVPN("udp4", 1194, tlsAuth)},
-	{"OpenVPN, UDP, port 443, tls-crypt", openVPN("udp4", 443, tlsCrypt)},
-	{"OpenVPN, UDP, port 31194, tls-crypt", openVPN("udp4", 31194, tlsCrypt)},
-	{"OpenVPN, UDP, port 11195, IPv6", openVPN("udp6", 11195, tlsCrypt)},
-	{"OpenVPN, UDP, port 11196, static key", openVPN("udp4", 11196, staticKey)},
-	{"OpenVPN, TCP, port 1194", openVPN("tcp4", 1194, tlsAuth)},
-	{"OpenVPN, TCP, port 443, tls-crypt", openVPN("tcp4", 443, tlsCrypt)},
-	{"OpenVPN, TCP, port 31194, tls-crypt", openVPN("tcp4", 31194, tlsCrypt)},
-	{"OpenVPN, TCP, port 11196, static key", openVPN("tcp4", 11196, staticKey)},
+	{"OpenVPN, UDP, port 1194", openVPN("udp4", besideAddrs[0], 1194, tlsAuth)},
+	{"OpenVPN, UDP, port 443, tls-crypt", openVPN("udp4", besideAddrs[0], 443, tlsCrypt)},
+	{"OpenVPN, UDP, port 31194, tls-crypt", openVPN("udp4", besideAddrs[0], 31194, tlsCrypt)},
+	{"OpenVPN, UDP, port 11195, IPv6", openVPN("udp6", besideAddrs[1], 11195, tlsCrypt)},
+	{"OpenVPN, UDP, port 11196, static key", openVPN("udp4", besideAddrs[0], 11196, staticKey)},
+	{"OpenVPN, TCP, port 1194", openVPN("tcp4", besideAddrs[0], 1194, tlsAuth)},
+	{"OpenVPN, TCP, port 443, tls-crypt", openVPN("tcp4", besideAddrs[0], 443, tlsCrypt)},
+	{"OpenVPN, TCP, port 31194, tls-crypt", openVPN("tcp4", besideAddrs[0], 31194, tlsCrypt)},
+	{"OpenVPN, TCP, port 11196, static key", openVPN("tcp4", besideAddrs[0], 11196, staticKey)},
 	{"WireGuard, port 51820", wireGuard(51820, netip.AddrPortFrom(besideAddrs[0], 51820))},
 	{"WireGuard, port 2408, IPv6", wireGuard(2408, netip.AddrPortFrom(besideAddrs[1], 2408))},
 	{"WireGuard with reserved bytes, as WARP", warp},
@@ -75,12 +75,15 @@ var tunnels = func() []pastime {
 				if err := p.reaches(r, i); err != nil {
 					return err
 				}
-				return p.fetches(fmt.Sprint(tunnelled(i, 1), ":", portWeb), middle)
+				return p.fetches(inTunnel(i).at, middle)
 			}, err
 		}})
 	}
-	return all
+	return append(all, pastime{name: "xl2tpd, L2TP", begin: l2tp})
 }()
+
+// inTunnel is the route through a tunnel.
+func inTunnel(net int) route { return route{at: fmt.Sprint(tunnelled(net, 1), ":", portWeb)} }
 
 // reaches waits until the host reaches the server through a tunnel.
 func (p *programs) reaches(r *lab.Process, net int) error {
@@ -97,13 +100,10 @@ const (
 	staticKey                // all packets look random
 )
 
-// openVPN is a tunnel over a transport at a port.
-func openVPN(proto string, port int, by secured) func(*programs, int) (func() (*lab.Process, error), error) {
+// openVPN is a tunnel over a transport, with a server at an address and port.
+func openVPN(proto string, on netip.Addr, port int, by secured) func(*programs, int) (func() (*lab.Process, error), error) {
 	return func(p *programs, net int) (func() (*lab.Process, error), error) {
-		at := server
-		if strings.HasSuffix(proto, "6") {
-			at = server6
-		}
+		at := on.String()
 		common := []string{"--dev", fmt.Sprint("ovpn", net), "--dev-type", "tun", "--verb", "3"}
 		common = append(common, "--ping", "1", "--ping-restart", "20")
 		key := p.file(fmt.Sprintf("openvpn%d.key", net))
@@ -297,4 +297,28 @@ func tinc(p *programs, net int) (func() (*lab.Process, error), error) {
 	}
 	_, err := end(p.lab.Inet.Namespace, 0)
 	return func() (*lab.Process, error) { return end(p.host.Namespace, 1) }, err
+}
+
+// l2tp is L2TP without IPsec. The kernel may lack PPP, so that a script takes pppd's
+// place: on the host it sends frames, which the server's sends back. xl2tpd takes these
+// frames from a terminal, ended by 7E, and does not look into them.
+func l2tp(p *programs) (func() error, error) {
+	end := func(in *netns.Namespace, name, conf, instead string) (*lab.Process, error) {
+		conf, instead = p.write(name+".conf", conf), p.write(name+".pppd", "#!/bin/sh\nstty raw -echo\n"+instead)
+		if err := os.Chmod(instead, 0o755); err != nil {
+			return nil, err
+		}
+		return p.run(in, nil, "sh", "-ec", fmt.Sprintf("mount --bind %s /usr/sbin/pppd; exec xl2tpd -D -c %s -p %[2]s.pid -C %[2]s.control", instead, conf))
+	}
+	r, err := end(p.lab.Inet.Namespace, "l2tp-server", fmt.Sprintf("[global]\nlisten-addr = %s\n[lns default]\nip range = 10.9.0.2-10.9.0.9\nlocal ip = 10.9.0.1\n", server), "exec cat")
+	if err == nil {
+		err = says(r, "Listening on", patience)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p.stays(func() (*lab.Process, error) {
+		return end(p.host.Namespace, "l2tp", fmt.Sprintf("[lac a]\nlns = %s\nautodial = yes\n", server),
+			fmt.Sprintf("(while echo -n '~tunnelled%s~'; do sleep .1; done) &\nexec cat >&2\n", strings.Repeat("0123456789", 30)))
+	}, "tunnelled"), nil
 }

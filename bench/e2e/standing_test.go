@@ -15,6 +15,51 @@ import (
 	"github.com/p2pwall/p2pwall/bench/lab"
 )
 
+// anUpload: a page has a host upload BitTorrent's messages to a server. The wall ends the
+// upload that it did not see begin, once. The next one goes on.
+func anUpload(e *env) {
+	h := e.lab.Clients[0]
+	at := netip.AddrPortFrom(netip.MustParseAddr("192.0.2.180"), 8099)
+	lab.Serve(e.t, e.lab.Inet, at, lab.Echo)
+	const head = "POST /x HTTP/1.1\r\nHost: www.example.net\r\nContent-Length: 1000000\r\n\r\n"
+	const request = "\x00\x00\x00\x0d\x06\x00\x00\x01\x02\x00\x00\x40\x00\x00\x00\x40\x00"
+	var c net.Conn
+	upload := func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		var err error
+		if c, err = h.Dial(ctx, "tcp", netip.AddrPort{}, at); err != nil {
+			e.t.Fatal(err)
+		}
+	}
+	says := func(b string) bool {
+		c.SetDeadline(time.Now().Add(5 * time.Second))
+		_, err := io.WriteString(c, b)
+		if err == nil {
+			_, err = io.ReadFull(c, make([]byte, len(b)))
+		}
+		time.Sleep(100 * time.Millisecond)
+		return err == nil
+	}
+	upload()
+	defer func() { c.Close() }()
+	says(head)
+	e.startWall()
+	e.must(e.until("the upload's end", func() bool { return !says(request) }), "the upload was not ended")
+	c.Close()
+	upload()
+	says(head)
+	for range 30 {
+		if !e.must(says(request), "the next upload was ended") {
+			break
+		}
+	}
+	if e.wall != nil {
+		s, err := e.wall.Status()
+		e.must(err == nil && s.Locked == 0, "%d locked, %v", s.Locked, err)
+	}
+}
+
 // talk is a long conversation on one connection to an echo server.
 type talk struct {
 	name string
@@ -87,7 +132,8 @@ func (e *env) lasting(h *lab.Host, from int, all []talk) (judge func()) {
 					return
 				}
 				said.Add(1)
-				time.Sleep(time.Duration(pace()) * 100 * time.Millisecond)
+				// Whoever says nothing for three seconds may be taken for a session of MLDonkey.
+				time.Sleep(min(time.Duration(pace())*100*time.Millisecond, time.Second))
 			}
 		}()
 	}
@@ -110,7 +156,11 @@ func (e *env) lasting(h *lab.Host, from int, all []talk) (judge func()) {
 type player interface {
 	Run(context.Context) error
 	Seen() lab.Observations
+	Settle()
 }
+
+// shortLock is the lock time of tests in which clients act as much faster.
+const shortLock = "4"
 
 // standing: a client has sessions when the wall starts, and sends only its searches.
 // Other conversations run on its host and on another host. With an outage, an earlier
@@ -131,6 +181,9 @@ func standing(client func(*lab.Host, lab.OpenConfig) player, port uint16, outage
 		stop := e.start(k.Run)
 		e.until("its sessions, and searches in them", func() bool { o := k.Seen(); return o.Open >= 5 && o.Searches >= 50 })
 		time.Sleep(time.Until(died.Add(outage)))
+		if e.cfg.Bin != "" && e.cfg.Main["timelock"] != shortLock {
+			k.Settle()
+		}
 		e.startWall()
 		began := time.Now()
 		if e.wall != nil {
@@ -158,18 +211,58 @@ func standing(client func(*lab.Host, lab.OpenConfig) player, port uint16, outage
 	}
 }
 
+// standingSilent: MLDonkey has sessions when the wall starts and never says anything in
+// them, because its user searches for nothing. The wall ends them, and the client shows
+// itself when it connects again. Other conversations of its host continue.
+func standingSilent(e *env) {
+	h := e.lab.Clients[0]
+	judge := e.lasting(h, 100, shownTalks())
+	k := lab.NewMLDonkey(h, lab.OpenConfig{Peers: e.lab.Peers[:40], Speed: openSpeed, Silent: true})
+	stop := e.start(k.Run)
+	e.until("its sessions", func() bool { return k.Seen().Open >= 5 })
+	sessions := k.Seen().Sessions
+	k.Settle()
+	e.startWall()
+	if e.wall != nil {
+		began := time.Now()
+		e.until("the client to be found", func() bool { _, err := e.wall.Client(h); return err == nil })
+		took := time.Since(began)
+		e.t.Logf("found after %v", took.Round(time.Millisecond))
+		e.must(took < time.Minute, "found after %v only", took)
+	} else {
+		time.Sleep(10 * time.Second)
+	}
+	time.Sleep(6 * time.Second)
+	o := k.Seen()
+	e.must(o.Open == 0 && o.Sessions == sessions, "%d sessions go on, %d are new", o.Open, o.Sessions-sessions)
+	if e.wall != nil {
+		e.must(e.locked(h), "not locked")
+	}
+	judge()
+	stop()
+	e.lab.Packets.Complete(e.t)
+}
+
 func newGiFT(h *lab.Host, c lab.OpenConfig) player     { return lab.NewGiFT(h, c) }
 func newMLDonkey(h *lab.Host, c lab.OpenConfig) player { return lab.NewMLDonkey(h, c) }
 
+// newShutMLDonkey is MLDonkey with a user interface that is closed to other hosts.
+func newShutMLDonkey(h *lab.Host, c lab.OpenConfig) player {
+	c.Shut = true
+	return lab.NewMLDonkey(h, c)
+}
+
 // aSign: a host without a client accepts connections at FastTrack's port and never
-// answers. The wall ends each of its connections with unknown contents once, and lets the
-// host connect again. Connections that show another protocol continue.
+// answers. The wall ends each of its connections with unknown contents once, also those in
+// which it says nothing, and lets the host connect again. Connections that show another
+// protocol continue.
 func aSign(e *env) {
 	h := e.lab.Clients[0]
 	lab.Serve(e.t, h, lab.Any(1214), func(net.Conn) {})
 	judge := e.lasting(h, 100, shownTalks())
-	// Two unknown connections. They connect again when they are ended.
-	var ended [2]atomic.Int32
+	// Two unknown connections, and two in which nothing is said. They connect again when they
+	// are ended.
+	var ended [4]atomic.Int32
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	for i := range ended {
@@ -180,6 +273,11 @@ func aSign(e *env) {
 				c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, to)
 				if err != nil {
 					continue
+				}
+				if i >= 2 {
+					stop := context.AfterFunc(ctx, func() { c.Close() })
+					_, err = c.Read(make([]byte, 1))
+					stop()
 				}
 				for err == nil && ctx.Err() == nil {
 					b := noise(60 + rand.IntN(600))
@@ -195,10 +293,17 @@ func aSign(e *env) {
 	}
 	time.Sleep(time.Second)
 	e.startWall()
-	e.until("the end of both", func() bool { return ended[0].Load() > 0 && ended[1].Load() > 0 })
-	e.must(ended[0].Load() > 0 && ended[1].Load() > 0, "the two connections were not ended")
+	each := func(n int32) bool {
+		for i := range ended {
+			if ended[i].Load() != n {
+				return false
+			}
+		}
+		return true
+	}
+	e.until("the end of all four", func() bool { return each(1) })
 	time.Sleep(5 * time.Second)
-	e.must(ended[0].Load() < 2 && ended[1].Load() < 2, "ended %d and %d times", ended[0].Load(), ended[1].Load())
+	e.must(each(1), "of four connections, not all were ended once: %d, %d, %d, %d", ended[0].Load(), ended[1].Load(), ended[2].Load(), ended[3].Load())
 	if e.wall != nil {
 		s, err := e.wall.Status()
 		e.must(err == nil && s.Locked == 0, "%d locked, %v", s.Locked, err)

@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -28,6 +29,7 @@ var survivals = []scenario{
 	{name: "malformed packets", lab: lab.Config{Clients: 2}, main: map[string]string{"sets": "off"}, run: malformed},
 	{name: "restart", main: map[string]string{"timelock": "4"}, run: restart},
 	{name: "stop and start", main: map[string]string{"timelock": "60"}, run: stopStart},
+	{name: "stop on a slow disk", main: map[string]string{"timelock": "60"}, run: stopSlowDisk},
 	{name: "reload", main: map[string]string{"timelock": "4"}, run: reload},
 	{name: "no LAN at the start", main: map[string]string{"timelock": "2", "device": ""}, late: true, run: lateLAN},
 	{name: "exempt", main: map[string]string{"exempt": "192.168.1.50"}, run: exempt},
@@ -414,6 +416,32 @@ func stopStart(e *env) {
 	s, err := e.wall.Client(h)
 	e.must(err == nil && s.Locked && s.Peers == 200, "after the start: %+v, %v", s, err)
 	e.must(!e.canConnect(h, lab.Server4, 300*time.Millisecond), "the host connected after the start")
+}
+
+// stopSlowDisk: the state file cannot be written for a while. The rules must not wait for
+// it: a stopped wall lets all traffic pass.
+func stopSlowDisk(e *env) {
+	h := e.lab.Clients[0]
+	e.blocks(h)
+	slow := filepath.Join(e.cfg.Dir, "state.new") // the file that becomes the state file
+	// Opening a named pipe for writing waits until somebody reads it.
+	if err := syscall.Mkfifo(slow, 0o600); err != nil {
+		e.t.Fatal(err)
+	}
+	e.wall.Signal(syscall.SIGTERM)
+	e.until("the rules to go", func() bool { return len(rules(e.lab)) == 0 })
+	e.must(e.canConnect(h, lab.Server4, 10*time.Second), "the host is locked with no wall")
+	e.must(e.wall.Running(), "the state file was written at once: this proves nothing")
+	f, err := os.Open(slow)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer f.Close()
+	go io.Copy(io.Discard, f)
+	code, err := e.wall.Wait(10 * time.Second)
+	e.must(err == nil && code == 0, "the end: code %d, %v", code, err)
+	e.nothingLeft()
+	e.startWall()
 }
 
 // reload changes the configuration of the running program. Locks stay. A file with errors

@@ -40,8 +40,9 @@ func torrent(e *env) {
 }
 
 // torrentBefore: a client's flows exist before the wall starts, and nothing that it sends
-// identifies it. It answers a probe. Its host is busy meanwhile, and no connection of the
-// host may be disturbed.
+// identifies it. It answers a probe, or before that goes on with the key that the wall sent
+// in a peer's name. Its host is busy meanwhile, and no connection of the host may be
+// disturbed.
 func torrentBefore(e *env) {
 	const timelock = 4 * time.Second
 	h := e.lab.Clients[0]
@@ -52,7 +53,8 @@ func torrentBefore(e *env) {
 	e.startWall()
 	if e.wall != nil {
 		e.until("the lock", func() bool { return e.locked(h) })
-		e.must(c.Seen().Probes > 0, "found without a question")
+		s, err := e.wall.Client(h)
+		e.must(err == nil && (s.Reason == "handshake" || c.Seen().Probes > 0), "found without a question: %+v, %v", s, err)
 	}
 	judge()
 	e.cutOff(h, c, 3*timelock)

@@ -38,6 +38,8 @@ type client struct {
 	peers []netip.AddrPort
 	// g2: the client uses G2 and no other messages over UDP.
 	g2 bool
+	// seed: the client has the file, and asks for none.
+	seed bool
 	// quiet: the client opens no more connections and only answers.
 	quiet atomic.Bool
 
@@ -68,7 +70,9 @@ func (c *client) run(ctx context.Context) error {
 	all.Go(func() { c.answerUDP(u) })
 	all.Go(func() { lab.Accept(l, c.answerTCP) })
 	for _, p := range c.peers {
-		all.Go(func() { c.download(ctx, p) })
+		if !c.seed {
+			all.Go(func() { c.download(ctx, p) })
+		}
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -120,11 +124,19 @@ func (c *client) answerUDP(u *net.UDPConn) {
 }
 
 func (c *client) answerTCP(conn net.Conn) {
-	line, _ := bufio.NewReader(conn).ReadString('\n')
-	if strings.HasPrefix(line, "GNUTELLA CONNECT") {
+	r := bufio.NewReader(conn)
+	if connects(r) {
 		fmt.Fprint(conn, "GNUTELLA/0.6 503 Full\r\n\r\n")
 		c.asked.Add(1)
+		return
 	}
+	upload(conn, r)
+}
+
+// connects reports whether what comes asks for a session.
+func connects(r *bufio.Reader) bool {
+	b, err := r.Peek(16)
+	return err == nil && string(b) == "GNUTELLA CONNECT"
 }
 
 // session opens a session and closes it after the peer's answer.
@@ -213,11 +225,16 @@ func peer(h *lab.Host, at netip.AddrPort) (stop func(), err error) {
 
 func serve(conn net.Conn) {
 	r := bufio.NewReader(conn)
-	if b, err := r.Peek(16); err == nil && string(b) == "GNUTELLA CONNECT" {
+	if connects(r) {
 		fmt.Fprint(conn, "GNUTELLA/0.6 200 OK\r\nX-Ultrapeer: True\r\n\r\n")
 		io.Copy(io.Discard, r)
 		return
 	}
+	upload(conn, r)
+}
+
+// upload sends the parts of the file for which requests come.
+func upload(conn net.Conn, r *bufio.Reader) {
 	for {
 		if _, err := http.ReadRequest(r); err != nil {
 			return

@@ -3,6 +3,7 @@
 package gnutella
 
 import (
+	"context"
 	"net/netip"
 	"os"
 	"testing"
@@ -19,33 +20,59 @@ const (
 	timelock = 10 * time.Second
 )
 
-// situations are the two networks, and a client that ran before the wall.
-var situations = []struct {
-	name        string
-	g2, running bool
-}{
-	{"Gnutella", false, false},
-	{"G2", true, false},
-	{"Gnutella running", false, true},
+// situation is one way to run a client.
+type situation struct {
+	name    string
+	g2      bool
+	running bool // it ran before the wall
+	seed    bool // a peer downloads the client's file, through a forwarded port
+	v6      bool
+}
+
+var situations = []situation{
+	{name: "Gnutella"},
+	{name: "G2", g2: true},
+	{name: "Gnutella running", running: true},
+	{name: "Gnutella seeding", seed: true},
+	{name: "Gnutella seeding and running", seed: true, running: true},
+	{name: "Gnutella by IPv6", v6: true},
+	{name: "G2 by IPv6", g2: true, v6: true},
 }
 
 // env is a client with its peers.
 type env struct {
 	*lab.Trial
 	client *client
+	loader *client // who downloads: the client, or a peer
 	stop   func()
 }
 
-func newEnv(t *testing.T, g2 bool) *env {
+func newEnv(t *testing.T, s situation) *env {
 	t.Parallel()
-	e := &env{Trial: lab.NewTrial(t, "gnutella", timelock, lab.Config{NoServers: true, NAT: true})}
-	e.client = &client{host: e.Host, g2: g2}
-	for _, a := range []string{"198.51.100.7", "203.0.113.7", "192.0.2.7"} {
+	cfg := lab.Config{NoServers: true, NAT: true}
+	if s.seed {
+		cfg.Forward = port
+	}
+	e := &env{Trial: lab.NewTrial(t, "gnutella", timelock, cfg)}
+	e.client = &client{host: e.Host, g2: s.g2, seed: s.seed}
+	addrs := []string{"198.51.100.7", "203.0.113.7", "192.0.2.7"}
+	if s.v6 {
+		addrs = []string{"2001:db8:ff::7", "2001:db8:ff:1::7", "2001:db8:ff:2::7"}
+	}
+	for _, a := range addrs {
 		at := netip.AddrPortFrom(netip.MustParseAddr(a), port)
 		stop, err := peer(e.Lab.Inet, at)
 		e.OK(err)
 		e.Lab.OnClose(stop)
 		e.client.peers = append(e.client.peers, at)
+	}
+	e.loader = e.client
+	if s.seed {
+		e.loader = &client{host: e.Lab.Inet}
+		lab.Background(t, func(ctx context.Context) error {
+			e.loader.download(ctx, netip.AddrPortFrom(lab.WAN4, port))
+			return nil
+		})
 	}
 	return e
 }
@@ -57,9 +84,9 @@ func TestWithoutWall(t *testing.T) {
 	t.Parallel()
 	for _, s := range situations {
 		t.Run(s.name, func(t *testing.T) {
-			e := newEnv(t, s.g2)
+			e := newEnv(t, s)
 			e.start()
-			e.Until("the file", func() bool { return e.client.got.Load() > fileSize/4 && e.client.sessions.Load() > 2 })
+			e.Until("the file", func() bool { return e.loader.got.Load() > fileSize/4 && e.client.sessions.Load() > 2 })
 		})
 	}
 }
@@ -70,10 +97,10 @@ func TestWall(t *testing.T) {
 	t.Parallel()
 	for _, s := range situations {
 		t.Run(s.name, func(t *testing.T) {
-			e := newEnv(t, s.g2)
+			e := newEnv(t, s)
 			if s.running {
 				e.start()
-				e.Until("some of the file", func() bool { return e.client.got.Load() > 1<<20 })
+				e.Until("some of the file", func() bool { return e.loader.got.Load() > 1<<20 })
 			}
 			e.StartWall(lab.WallConfig{})
 			begin := time.Now()
@@ -82,12 +109,12 @@ func TestWall(t *testing.T) {
 			}
 			e.Found(begin, findTime, true)
 			time.Sleep(time.Until(begin.Add(grace)))
-			had, sessions := e.client.got.Load(), e.client.sessions.Load()
+			had, sessions := e.loader.got.Load(), e.client.sessions.Load()
 			e.Held(time.Now(), timelock, true, nil)
 			e.client.quiet.Store(true)
 			before := e.client.asked.Load()
 			e.Held(time.Now(), 3*timelock, true, nil)
-			if n := e.client.got.Load() - had; n > 0 {
+			if n := e.loader.got.Load() - had; n > 0 {
 				t.Errorf("%d bytes of the file after %v", n, grace)
 			}
 			if n := e.client.sessions.Load() - sessions; n > 0 {

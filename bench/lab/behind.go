@@ -51,8 +51,11 @@ func (l *Lab) Behind(h *Host) (*netns.Namespace, error) {
 func (h *Host) Renew(n uint16) error {
 	a := h.Addr6.As16()
 	a[8], a[9], a[14], a[15] = 0x5a, 0x17, byte(n>>8), byte(n)
-	return h.IPBatch(
+	if err := h.IPBatch(
 		"addr change "+h.Addr6.String()+"/64 dev "+HostDev+" preferred_lft 0",
 		"addr add "+netip.AddrFrom16(a).String()+"/64 dev "+HostDev+" nodad preferred_lft 600 valid_lft 600",
-	)
+	); err != nil {
+		return err
+	}
+	return h.Settle()
 }

@@ -72,3 +72,24 @@ func DebianMirror() (uri, suite string, err error) {
 	}
 	return "", "", fmt.Errorf("no source of Debian's main suite: run apt-get update, see /etc/apt")
 }
+
+// Debootstrap makes a Debian system with some packages (names with commas between them) in a
+// folder. variant is mmdebstrap's: "extract" only unpacks the packages, "minbase" installs
+// them. more are further arguments of mmdebstrap: sources beside the mirror, and options.
+func Debootstrap(root, mirror, suite, variant, packages string, more ...string) error {
+	args := []string{"--quiet", "--variant=" + variant, "--include=" + packages}
+	// If this machine's apt accepts outdated lists, mmdebstrap's apt must too.
+	out, err := exec.Command("apt-config", "dump", "Acquire::Check-Valid-Until").Output()
+	if err != nil {
+		return fmt.Errorf("apt-config: %w", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		args = append(args, "--aptopt="+strings.TrimSpace(line))
+	}
+	args = append(append(args, suite, root, mirror), more...)
+	cmd := exec.Command("mmdebstrap", args...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("mmdebstrap (Debian's package of that name): %w\n%s", err, out)
+	}
+	return nil
+}

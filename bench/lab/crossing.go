@@ -136,6 +136,25 @@ func (l *Lab) FirstPing(h *Host) (at Moment, ok bool) {
 	return pings[0].At, true
 }
 
+// ProvingPing returns when the router received the host's first FastTrack ping to a second
+// address. Only two pings to different addresses prove a client.
+func (l *Lab) ProvingPing(h *Host) (at Moment, ok bool) {
+	var first netip.Addr
+	pings := l.Packets.All(func(p *Packet) bool {
+		if p.WAN || p.Out || p.MAC != h.MAC || !p.isPing() {
+			return false
+		}
+		if !first.IsValid() {
+			first = p.Dst.Addr()
+		}
+		return p.Dst.Addr() != first
+	})
+	if len(pings) == 0 {
+		return 0, false
+	}
+	return pings[0].At, true
+}
+
 func (p *Packet) isPing() bool {
 	return p.Proto == UDP && p.Len >= 8 && p.Head[0] == typePing && p.Head[5] == 0x80
 }

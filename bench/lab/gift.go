@@ -22,6 +22,10 @@ type OpenConfig struct {
 	// Quiet leaves out the messages that only keep a session alive. The client then sends
 	// nothing in it but a search every 25 s, as real clients do.
 	Quiet bool
+	// Silent leaves out the searches as well.
+	Silent bool
+	// Shut closes MLDonkey's user interface to other hosts.
+	Shut bool
 }
 
 // GiFT is a simulated giFT with giFT-FastTrack. It begins with five SYNs, and within the
@@ -51,7 +55,7 @@ func NewGiFT(h *Host, cfg OpenConfig) *GiFT {
 		cfg.Port = 1214
 	}
 	g := &GiFT{client: newClient(h, cfg.Speed), cfg: cfg}
-	g.quiet = cfg.Quiet
+	g.quiet, g.silent = cfg.Quiet || cfg.Silent, cfg.Silent
 	return g
 }
 

@@ -126,6 +126,7 @@ func New(cfg Config) (*Lab, error) {
 	if err := RemoveStale(); err != nil {
 		return nil, err
 	}
+	moreNeighbours()
 	if cfg.Clients == 0 {
 		cfg.Clients = 1
 	}
@@ -160,6 +161,24 @@ func New(cfg Config) (*Lab, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
+}
+
+// moreNeighbours raises the kernel's limit of known neighbours, until the next boot. The limit
+// counts the neighbours in all namespaces together. While a test invents thousands of hosts,
+// other labs lost packets by IPv6, as no place was left for their neighbours.
+func moreNeighbours() {
+	for _, family := range []string{"ipv4", "ipv6"} {
+		for _, limit := range []struct {
+			name string
+			n    int
+		}{{"gc_thresh3", 1 << 15}, {"gc_thresh2", 1 << 14}} {
+			file := "/proc/sys/net/" + family + "/neigh/default/" + limit.name
+			b, err := os.ReadFile(file)
+			if n, no := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && no == nil && n < limit.n {
+				_ = os.WriteFile(file, []byte(strconv.Itoa(limit.n)), 0) // without it the labs work, too
+			}
+		}
+	}
 }
 
 // build makes namespaces, links, routes and servers.
@@ -204,6 +223,11 @@ func (l *Lab) build(cfg Config, names []string) error {
 	}
 	if err := l.linksUp(); err != nil {
 		return err
+	}
+	for _, ns := range l.spaces {
+		if err := ns.Settle(); err != nil {
+			return fmt.Errorf("lab: %w", err)
+		}
 	}
 	if cfg.NAT {
 		if err := l.nat(cfg.Forward); err != nil {

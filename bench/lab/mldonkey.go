@@ -3,8 +3,11 @@
 package lab
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"time"
 )
@@ -12,7 +15,8 @@ import (
 // MLDonkey is a simulated MLDonkey. It sends nothing for 60 s, then three bursts of five
 // SYNs. Each SYN is followed 8 to 30 ms later by a ping to the same address. This repeats
 // every 60 s. The client never answers UDP. It closes incoming connections without
-// sending a byte.
+// sending a byte: at once if they begin with something that it does not know. Its user
+// interface refuses other hosts, and says its name; it may be closed to them.
 type MLDonkey struct {
 	*client
 	cfg OpenConfig
@@ -39,7 +43,7 @@ func NewMLDonkey(h *Host, cfg OpenConfig) *MLDonkey {
 		cfg.Port = 1214
 	}
 	m := &MLDonkey{client: newClient(h, cfg.Speed), cfg: cfg}
-	m.quiet = cfg.Quiet
+	m.quiet, m.silent = cfg.Quiet || cfg.Silent, cfg.Silent
 	return m
 }
 
@@ -54,7 +58,15 @@ func (m *MLDonkey) Run(ctx context.Context) error {
 	defer udp.Close()
 	defer tcp.Close()
 	m.spawn(func() { m.readPongs(udp) })
-	m.spawn(func() { swallow(tcp) })
+	m.spawn(func() { acceptAll(tcp, donkeyReads) })
+	if !m.cfg.Shut {
+		panel, err := m.host.ListenTCP(Any(donkeyPanel))
+		if err != nil {
+			return err
+		}
+		defer panel.Close()
+		m.spawn(func() { acceptAll(panel, donkeyRefuses) })
+	}
 
 	ping := PingBytes(EncMLDonkey, "KaZaA")
 	order := rand.Perm(len(m.cfg.Peers))
@@ -95,5 +107,50 @@ func (m *MLDonkey) Run(ctx context.Context) error {
 		if !m.sleep(ctx, donkeyEvery) {
 			return nil
 		}
+	}
+}
+
+// donkeyPanel is the port of its user interface.
+const donkeyPanel = 4080
+
+// donkeyRefuses is how MLDonkey 3.2.1 answers another host at its user interface.
+func donkeyRefuses(c net.Conn) {
+	defer c.Close()
+	const page = "<html><h1>403 Forbidden</h1></html>"
+	fmt.Fprintf(c, "HTTP/1.1 403 Forbidden\nServer: MLDonkey/3.2.1\nConnection: close\n"+
+		"Content-Type: text/html; charset=iso-8859-1\nContent-length: %d\r\n\n%s", len(page), page)
+}
+
+// donkeyReads is what MLDonkey 3.2.1 does with an incoming connection: it waits for a whole
+// head if the first letters are of a request that it knows, and then closes.
+func donkeyReads(c net.Conn) {
+	defer c.Close()
+	var seen []byte
+	buf := make([]byte, 512)
+	for len(seen) < 4096 {
+		c.SetReadDeadline(time.Now().Add(30 * time.Second))
+		n, err := c.Read(buf)
+		if seen = append(seen, buf[:n]...); err != nil {
+			return
+		}
+		if len(seen) < 4 {
+			continue
+		}
+		head := bytes.ReplaceAll(seen, []byte("\r"), nil)
+		known := bytes.HasPrefix(seen, []byte("GET")) || bytes.HasPrefix(seen, []byte("GIV")) || bytes.HasPrefix(seen, []byte("HEAD"))
+		if !known || bytes.Contains(head, []byte("\n\n")) {
+			return
+		}
+	}
+}
+
+// acceptAll serves each connection.
+func acceptAll(l *net.TCPListener, serve func(net.Conn)) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go serve(c)
 	}
 }

@@ -152,15 +152,14 @@ func (c *Torrent) session(ctx context.Context, to netip.AddrPort) {
 	conn.Write(append(key, random(104)...))
 	buf := make([]byte, 2048)
 	n, err := io.ReadAtLeast(conn, buf, len(key))
+	if bytes.HasPrefix(buf[:n], key) { // it is a peer's, which sends back what it gets
+		c.note(func(s *TorrentSeen) { s.TCPIn += n }) // at once: its end may take seconds
+	}
 	if err == nil {
 		conn.Write(append(mseProof(buf[:len(key)], secret), random(60)...))
 		conn.Read(make([]byte, 1)) // until the other side ends it
 	}
 	c.note(func(s *TorrentSeen) {
-		if !bytes.HasPrefix(buf[:n], key) { // not only its own key, sent back by the peer
-			n = 0
-		}
-		s.TCPIn += n
 		if err != nil && strings.Contains(err.Error(), "reset") {
 			s.Resets++
 		}

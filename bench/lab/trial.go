@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -110,10 +111,17 @@ func (x *Trial) StartWall(cfg WallConfig) {
 	x.Wall = w
 }
 
-// Locked reports whether the host is locked for the protocol.
-func (x *Trial) Locked() bool {
-	c, err := x.Wall.Client(x.Host)
-	return err == nil && c.Locked && c.Protocol == x.Protocol
+// Locked reports whether the host is locked for the protocol. When the machine stalls, the
+// control socket may give no answer in time. That says nothing about the lock, so Locked
+// asks again.
+func (x *Trial) Locked() (locked bool) {
+	x.T.Helper()
+	x.Until("an answer of the control socket", func() bool {
+		c, err := x.Wall.Client(x.Host)
+		locked = err == nil && c.Locked && c.Protocol == x.Protocol
+		return err == nil || errors.Is(err, errNoClient)
+	})
+	return locked
 }
 
 // Found waits for the host's lock, which must come within a time after the client's first
@@ -121,7 +129,9 @@ func (x *Trial) Locked() bool {
 // that the wall need not find may stay without a lock.
 func (x *Trial) Found(first time.Time, within time.Duration, must bool) (at time.Time, ok bool) {
 	x.T.Helper()
-	for ; time.Since(first) < within+slack; time.Sleep(50 * time.Millisecond) {
+	// What comes between the first packet and this call may take longer than that.
+	for last := false; !last; time.Sleep(50 * time.Millisecond) {
+		last = time.Since(first) >= within+slack
 		locks := x.Wall.About(x.Host, "client", "locked")
 		if len(locks) == 0 {
 			continue

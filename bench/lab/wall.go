@@ -225,8 +225,8 @@ func (w *Wall) Kill() {
 	<-w.done
 }
 
-// Stop sends SIGTERM to the program. If the program still runs after ten seconds, Stop
-// makes it log where it hangs, kills it and returns an error.
+// Stop sends SIGTERM to the program. If the program still runs after Patience, Stop makes it
+// log where it hangs, kills it and returns an error.
 func (w *Wall) Stop() error {
 	select {
 	case <-w.done:
@@ -238,7 +238,7 @@ func (w *Wall) Stop() error {
 	select {
 	case <-w.done:
 		return w.err
-	case <-time.After(10 * time.Second):
+	case <-time.After(Patience):
 		w.cmd.Process.Signal(syscall.SIGQUIT)
 		select {
 		case <-w.done:

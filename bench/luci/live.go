@@ -42,7 +42,9 @@ type LiveConfig struct {
 	// Torrent is the name of a third host, which runs a BitTorrent client; "" means
 	// no such host.
 	Torrent string
-	Hooks   map[string]func()
+	// Closed has the router's firewall refuse connections from the internet.
+	Closed bool
+	Hooks  map[string]func()
 }
 
 // NewLive makes lab, daemon and clients.
@@ -63,6 +65,11 @@ func NewLive(cfg LiveConfig) (*Live, error) {
 }
 
 func (v *Live) begin() error {
+	if v.cfg.Closed {
+		if err := v.lab.Firewall(); err != nil {
+			return err
+		}
+	}
 	err := v.start(lab.WallConfig{Bin: v.bin, Dir: v.cfg.Dir, Main: map[string]string{"timelock": v.cfg.Lock}})
 	if err != nil {
 		return err

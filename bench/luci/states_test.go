@@ -179,11 +179,30 @@ func busy(first bool) map[string]any {
 
 // TestStates shows the app replies that a daemon may give or leave out.
 func TestStates(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
+	for _, script := range []string{"states", "trouble"} {
+		t.Run(script, func(t *testing.T) {
+			t.Parallel()
+			out, err := tools.Run(script+".cjs", states(t))
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			t.Log(out)
+		})
+	}
+}
+
+// states returns a server whose hooks choose the daemon's replies.
+func states(t *testing.T) *Server {
 	const markup = "<img src=x onerror=alert(1)><b>x</b>"
 	var full, suspects, peers []any
 	for i := range 64 {
-		full = append(full, cannedClient(i))
+		c := cannedClient(i)
+		if i%4 == 2 { // since another day
+			c["first_seen"] = time.Now().Add(-100 * time.Hour).Unix()
+		}
+		full = append(full, c)
 		suspects = append(suspects, cannedSuspect(i))
 	}
 	for i := range 256 {
@@ -256,7 +275,11 @@ func TestStates(t *testing.T) {
 	daemon := &canned{}
 	down := map[string]any{
 		"status": map[string]any{"error": "P2Pwall is not running"},
-		"check":  map[string]any{"findings": []any{map[string]any{"level": "error", "what": "no LAN device is known", "code": "no-device", "remedy": "run as root", "fix": "root"}}},
+		"check": map[string]any{"findings": []any{
+			map[string]any{"level": "warning", "what": "in English", "code": "inbound-open", "args": []any{"IPv4", "wan", "br-lan"}},
+			map[string]any{"level": "error", "what": "no LAN device is known", "code": "no-device", "remedy": "run as root", "fix": "root"},
+			map[string]any{"level": "error", "what": "a fault without a remedy"},
+		}},
 	}
 	quiet := false             // the init script prints nothing, and the daemon does not start
 	directCode := ubusNotFound // status code of luci.p2pwall
@@ -410,14 +433,6 @@ func TestStates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close()
-	for _, script := range []string{"states", "trouble"} {
-		t.Run(script, func(t *testing.T) {
-			out, err := tools.Run(script+".cjs", server)
-			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			t.Log(out)
-		})
-	}
+	t.Cleanup(func() { server.Close() })
+	return server
 }

@@ -22,8 +22,8 @@ type Tools struct {
 // ErrMissing is in the error of NewTools if the machine lacks a program.
 var ErrMissing = npm.ErrMissing
 
-// NewTools finds node and chromium. It installs the packages of package-lock.json with npm
-// into the checkout's cache, once for each version of the lock file.
+// NewTools finds node and chromium. It installs the packages of bench/npm
+// into the checkout's cache.
 func NewTools(root string) (*Tools, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -33,7 +33,7 @@ func NewTools(root string) (*Tools, error) {
 	if err := npm.Programs(map[string]*string{"chromium": &t.chromium, "node": &t.node}); err != nil {
 		return nil, err
 	}
-	t.modules, err = npm.Modules(root, "bench/luci")
+	t.modules, err = npm.Modules(root)
 	if err != nil {
 		return nil, err
 	}

@@ -111,22 +111,37 @@ func (m mips) run(pattern string, n int) (out string, count float64, err error) 
 }
 
 // perCall returns the instructions of one call of a benchmark's loop: the difference
-// between a long run and a short one, which leaves out start and end of the process. These
-// vary by about a million instructions, so a cheap call is repeated more often.
+// between a long run and a short one, which leaves out start and end of the process, and the
+// first calls, which fill tables. Start and end vary by about a million instructions, so a
+// cheap call is repeated more often. A dear one, such as an open page with many clients, is
+// repeated less, or the whole would take hours.
 func (m mips) perCall(name string) (n float64, err error) {
-	const short, enough, most = 2000, 30e6, 2_000_000
+	const enough, most, dear = 30e6, 2_000_000, 1e5
 	parts := strings.Split(name, "/")
 	for i, p := range parts {
 		parts[i] = "^" + regexp.QuoteMeta(p) + "$"
 	}
 	parts[0] = "^Benchmark" + parts[0][1:]
 	pattern := strings.Join(parts, "/")
+	_, one, err := m.run(pattern, 1)
+	if err != nil {
+		return 0, err
+	}
+	_, more, err := m.run(pattern, 101)
+	if err != nil {
+		return 0, err
+	}
+	short, extra := 2000, 200
+	if (more-one)/100 > dear {
+		short, extra = 20, 20
+	}
 	a, err := m.fewest(pattern, short)
-	for long := short + 200; err == nil; long *= 10 {
+	for ; err == nil; extra *= 10 {
+		long := short + extra
 		var z float64
 		z, err = m.fewest(pattern, long)
-		n = (z - a) / float64(long-short)
-		if z-a > enough || long > most {
+		n = (z - a) / float64(extra)
+		if z-a > max(enough, a/20) || extra > most {
 			break
 		}
 	}

@@ -44,6 +44,7 @@ var measurements = []struct {
 	{"fanout", (*bench).fanout, false},
 	{"drop", (*bench).drop, false},
 	{"bulk", (*bench).bulk, false},
+	{"everyday", (*bench).everyday, true},
 	{"flood", (*bench).flood, false},
 	{"start", (*bench).start, false},
 	{"forward", (*bench).forward, false},

@@ -265,12 +265,11 @@ func (b *bench) latency() error {
 		return err
 	}
 	defer l.Close()
-	echo, err := l.Inet.ListenUDP(netip.AddrPortFrom(sinkAddr, 7))
+	echo, err := listenEcho(l)
 	if err != nil {
 		return err
 	}
 	defer echo.Close()
-	go answer(echo)
 	x := b.report.result("round trip of a lone datagram", "us")
 	all := append([]contender{{namePlain, func(*lab.Lab) (*program, error) { return nil, nil }}}, b.contenders()...)
 	for run := range b.runs {
@@ -279,7 +278,7 @@ func (b *bench) latency() error {
 			if err != nil {
 				return err
 			}
-			t, err := b.roundTrip(l.Clients[0], netip.AddrPortFrom(sinkAddr, 7))
+			t, err := b.roundTrip(l.Clients[0], netip.AddrPortFrom(sinkAddr, echoPort))
 			if p != nil {
 				err = errors.Join(err, p.stop())
 			}
@@ -294,6 +293,18 @@ func (b *bench) latency() error {
 		x.compare(nameWall, nameBase)
 	}
 	return nil
+}
+
+// echoPort is where the server of listenEcho is, at sinkAddr.
+const echoPort = 7
+
+// listenEcho starts a server that sends each datagram back, until the caller closes it.
+func listenEcho(l *lab.Lab) (*net.UDPConn, error) {
+	c, err := l.Inet.ListenUDP(netip.AddrPortFrom(sinkAddr, echoPort))
+	if err == nil {
+		go answer(c)
+	}
+	return c, err
 }
 
 func answer(c *net.UDPConn) {

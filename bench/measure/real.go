@@ -158,10 +158,10 @@ func (b *bench) bulk() error {
 			if err != nil {
 				return err
 			}
-			var tcp, udp, short float64
+			var tcp, udp, conns float64
 			if tcp, err = srv.stream(h, 2*b.window); err == nil {
 				if udp, err = srv.datagrams(h, 2*b.window); err == nil {
-					short, err = srv.short(h, 2*b.window)
+					conns, err = short(h, 2*b.window, netip.AddrPortFrom(serverAddr, webPort), webRequest)
 				}
 			}
 			var cost float64
@@ -185,7 +185,7 @@ func (b *bench) bulk() error {
 				{"bulk TCP, one connection", "Mbit/s", tcp},
 				{"bulk UDP of 1400 bytes, one flow", "Mbit/s", udp},
 				{"the same at 50 kpps, whole machine", "us CPU", cost},
-				{"connections with a reply of 16 KiB, 4 at a time", "1/s", short},
+				{"connections with a reply of 16 KiB, 4 at a time", "1/s", conns},
 			} {
 				x := b.report.result(v.name, v.unit)
 				x.add("wall "+settings[i], v.value)
@@ -233,14 +233,20 @@ func newServers(l *lab.Lab) (*servers, error) {
 			}
 		}
 	})
-	reply := append([]byte("HTTP/1.1 200 OK\r\nContent-Length: 16384\r\nConnection: close\r\n\r\n"), make([]byte, replyLen)...)
-	go lab.Accept(s.web, func(c net.Conn) {
-		if _, err := c.Read(make([]byte, 4096)); err == nil {
-			_, _ = c.Write(reply)
-		}
-	})
+	go lab.Accept(s.web, serve)
 	return s, nil
 }
+
+// serve answers a request.
+func serve(c net.Conn) {
+	if _, err := c.Read(make([]byte, 4096)); err == nil {
+		_, _ = c.Write(webReply)
+	}
+}
+
+var webReply = append([]byte("HTTP/1.1 200 OK\r\nContent-Length: 16384\r\nConnection: close\r\n\r\n"), make([]byte, replyLen)...)
+
+const webRequest = "GET / HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: measure\r\n\r\n"
 
 func (s *servers) close() {
 	s.tcp.Close()
@@ -304,8 +310,7 @@ func (s *servers) datagrams(h *lab.Host, d time.Duration) (float64, error) {
 
 // short makes short connections, four at a time, each with a request and a reply. It
 // returns how many it made in a second.
-func (s *servers) short(h *lab.Host, d time.Duration) (float64, error) {
-	request := []byte("GET / HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: measure\r\n\r\n")
+func short(h *lab.Host, d time.Duration, to netip.AddrPort, request string) (float64, error) {
 	end := time.Now().Add(d)
 	counts := make(chan int, 4)
 	errs := make(chan error, 4)
@@ -313,19 +318,7 @@ func (s *servers) short(h *lab.Host, d time.Duration) (float64, error) {
 		go func() {
 			n := 0
 			for time.Now().Before(end) {
-				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-				c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, netip.AddrPortFrom(serverAddr, webPort))
-				cancel()
-				if err == nil {
-					_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-					if _, err = c.Write(request); err == nil {
-						var got int64
-						if got, err = io.Copy(io.Discard, c); err == nil && got < replyLen {
-							err = fmt.Errorf("a reply of %d bytes", got)
-						}
-					}
-					c.Close()
-				}
+				err := fetch(h, to, request)
 				if err != nil {
 					counts <- n
 					errs <- err
@@ -344,6 +337,26 @@ func (s *servers) short(h *lab.Host, d time.Duration) (float64, error) {
 		err = errors.Join(err, <-errs)
 	}
 	return float64(total) / d.Seconds(), err
+}
+
+// fetch makes one connection with a request and its whole reply.
+func fetch(h *lab.Host, to netip.AddrPort, request string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, to)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err = c.Write([]byte(request)); err != nil {
+		return err
+	}
+	got, err := io.Copy(io.Discard, c)
+	if err == nil && got < replyLen {
+		err = fmt.Errorf("a reply of %d bytes", got)
+	}
+	return err
 }
 
 // floodRate is how many of the smallest frames a 100 Mbit/s link carries in a second.

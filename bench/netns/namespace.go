@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -161,11 +162,19 @@ func (n *Namespace) Dial(ctx context.Context, network string, local, remote neti
 		var d net.Dialer
 		if local.IsValid() {
 			d.LocalAddr = net.UDPAddrFromAddrPort(local)
+			d.Control = Reusable
 		}
 		c, err = d.DialContext(ctx, network, remote.String())
 		return err
 	})
 	return c, err
+}
+
+// Reusable lets a port be used again at once; it is the Control function of a dialer. A
+// program that another goroutine starts has a copy of each socket for a moment, even of one
+// that is closed here.
+func Reusable(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
 }
 
 // Connects reports whether a TCP connection to an address can be established within a

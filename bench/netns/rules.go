@@ -3,6 +3,7 @@
 package netns
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,4 +76,19 @@ func Loadable(text string) string {
 		return text
 	}
 	return QueueStatement.ReplaceAllString(text, "accept")
+}
+
+// LongList is a text for nft that fills a set of its own with 250,000 addresses. While nft
+// loads it, the kernel takes no other change of the rules in that namespace.
+func LongList() []byte {
+	var list strings.Builder
+	list.WriteString("add table inet other\nadd set inet other long { type ipv4_addr; }\nflush set inet other long\n")
+	for i := range 250 {
+		list.WriteString("add element inet other long { ")
+		for j := range 1000 {
+			fmt.Fprintf(&list, "10.%d.%d.%d, ", i, j>>8, j&255)
+		}
+		list.WriteString("}\n")
+	}
+	return []byte(list.String())
 }

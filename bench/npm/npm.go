@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 // Package npm installs the npm packages that tests need. It installs them outside the
-// sources, once for each version of a lock file.
+// sources, once for each version of package-lock.json. That file lacks what "npm ci" does
+// not read. Before it is committed after a change, this is run here:
+//
+//	jq --tab 'del(.packages[] | .resolved, .funding, .engines, .license, .bin, .peerDependencies, .peerDependenciesMeta, .hasInstallScript)'
+//
+// Some versions are old because the newer ones are large: today's minecraft-data has 500 MB.
+// A small package takes the place of typescript, which jsp-raknet names but does not use.
 package npm
 
 import (
@@ -30,17 +36,16 @@ func Programs(want map[string]*string) error {
 	return nil
 }
 
-// Modules installs the packages that a package-lock.json lists into the checkout's cache,
-// unless they are there. folder is the lock file's folder in the checkout. Modules returns
-// the folder node_modules. It does not run the packages' scripts.
-func Modules(root, folder string) (string, error) {
-	here := filepath.Join(root, folder)
+// Modules installs the packages into the checkout's cache, unless they are there. It
+// returns the folder node_modules. It does not run the packages' scripts.
+func Modules(root string) (string, error) {
+	here := filepath.Join(root, "bench/npm")
 	lock, err := os.ReadFile(filepath.Join(here, "package-lock.json"))
 	if err != nil {
 		return "", err
 	}
-	name := fmt.Sprintf("%s-npm-%x", filepath.Base(folder), sha256.Sum256(lock))
-	dir := filepath.Join(root, ".cache", name[:len(filepath.Base(folder))+len("-npm-")+15])
+	sum := sha256.Sum256(lock)
+	dir := filepath.Join(root, ".cache", fmt.Sprintf("npm-%x", sum[:8]))
 	modules := filepath.Join(dir, "node_modules")
 	if _, err := os.Stat(modules); err == nil {
 		return modules, nil

@@ -61,7 +61,7 @@ func (o *outcome) take(line string) bool {
 
 // boot runs a machine until it ends, is silent for too long, or its time is up. It
 // writes the console to the file log.
-func (b *bed) boot(m *machine, kernel string, img *image, log string) (*outcome, error) {
+func (b *bed) boot(m *machine, name, kernel string, img *image, log string) (*outcome, error) {
 	out, err := os.Create(log)
 	if err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (b *bed) boot(m *machine, kernel string, img *image, log string) (*outcome,
 	why := b.watch(lines, o, func(line string) {
 		fmt.Fprintf(out, "%6.1f %s\n", time.Since(begin).Seconds(), line)
 		if b.verbose || strings.Contains(line, mark) {
-			b.say("%s: %s", m.Arch, line)
+			b.say("%s: %s", name, line)
 		}
 	})
 	_ = qemu.Process.Kill() // fails if it has ended by itself

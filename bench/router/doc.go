@@ -7,7 +7,7 @@
 // scenarios as the namespace tests on the workstation.
 //
 //	go run ./bench/router -arch mips          one machine
-//	go run ./bench/router -arch all           all of them, one after another
+//	go run ./bench/router -arch all           all of them, as many at once as there are processors
 //	go run ./bench/router -arch mips -off     the wall switched off: every
 //	                                          scenario must fail
 //	go run ./bench/router -arch mips -prepare downloads and builds, no boot

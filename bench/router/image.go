@@ -32,16 +32,16 @@ type image struct {
 }
 
 // image builds a machine's image from its tools, the kernel's modules, our scripts, and
-// the package and tests to run.
-func (b *bed) image(m *machine, kernel, tools string) (*image, error) {
+// the package and tests to run. name is the beginning of its files' names.
+func (b *bed) image(m *machine, name, kernel, tools string) (*image, error) {
 	work, err := os.MkdirTemp("", "p2pw-image-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(work)
 	img := &image{
-		initrd: filepath.Join(b.cache, m.Arch+".initrd"),
-		root:   filepath.Join(b.cache, m.Arch+".squashfs"),
+		initrd: filepath.Join(b.cache, name+".initrd"),
+		root:   filepath.Join(b.cache, name+".squashfs"),
 	}
 	if err := b.first(m, kernel, tools, img.initrd); err != nil {
 		return nil, err
@@ -123,8 +123,9 @@ func (b *bed) goProgram(m *machine, root, name string, args ...string) error {
 // job returns the settings of this run for the machine, as shell assignments.
 func (b *bed) job() string {
 	flag := map[bool]int{true: 1}
-	return fmt.Sprintf("OFF=%d\nBARE=%d\nTESTS='%s'\nSTAGES='%s'\n", flag[b.off], flag[b.bare],
-		strings.ReplaceAll(b.tests, "'", ""), strings.ReplaceAll(b.stages, "'", ""))
+	quoted := func(s string) string { return "'" + strings.ReplaceAll(s, "'", "") + "'" }
+	return fmt.Sprintf("OFF=%d\nBARE=%d\nTESTS=%s\nSTAGES=%s\nFILTERS=%s\n", flag[b.off], flag[b.bare],
+		quoted(b.tests), quoted(b.stages), quoted(b.filters))
 }
 
 // unpackEmbedded writes an embedded folder to disk.

@@ -27,7 +27,8 @@ type row struct {
 	FlashKB  int64              `json:"flash_kb"`
 	BinaryKB int64              `json:"binary_kb"`
 	Backends map[string]backend `json:"backends"`
-	Forward  map[string]forward `json:"forward,omitempty"` // by firewall
+	Forward  map[string]forward `json:"forward,omitempty"`  // by firewall
+	Everyday map[string]visit   `json:"everyday,omitempty"` // by kind and firewall
 	Passed   int                `json:"passed"`
 	Failed   []string           `json:"failed,omitempty"`
 	Skipped  []string           `json:"skipped,omitempty"`
@@ -40,6 +41,9 @@ type backend struct {
 	RSSIdleKB int `json:"rss_idle_kb"`
 	RSSLoadKB int `json:"rss_load_kb"`
 	RSSEndKB  int `json:"rss_after_kb"`
+	// OwnEndKB is the part of RSSEndKB that is not the program's file. The kernel takes
+	// pages of a file back when memory is short.
+	OwnEndKB int `json:"own_after_kb"`
 	// CPU time per packet of p2pwall, and of the C program on the same machine with
 	// the same rules.
 	WallNS    int     `json:"cpu_ns_wall"`
@@ -56,6 +60,20 @@ type forward struct {
 	UDPOn  int `json:"udp_ns_on"`
 	TCPOff int `json:"tcp_ns_off"`
 	TCPOn  int `json:"tcp_ns_on"`
+}
+
+// visit has the times that a connection or a page takes with and without the wall, in
+// nanoseconds, what the program takes of it, and how many packets it is shown.
+type visit struct {
+	Off    int `json:"ns_off"`
+	On     int `json:"ns_on"`
+	CPU    int `json:"cpu_ns"`
+	Queued int `json:"queued"`
+}
+
+// kinds are those of the stage everyday, and their usual names.
+var kinds = []struct{ name, title string }{
+	{"http", "HTTP, 16 KiB"}, {"https", "HTTPS, 16 KiB"}, {"page", "page of 40 connections and 20 names"},
 }
 
 // firewalls are the settings of the stage forward, and their usual names.
@@ -105,6 +123,7 @@ func (b *bed) row(m *machine, o *outcome, img *image, why error) row {
 			RSSIdleKB: number("rss_idle_" + name),
 			RSSLoadKB: number("rss_load_" + name),
 			RSSEndKB:  number("rss_after_" + name),
+			OwnEndKB:  number("own_after_" + name),
 			WallNS:    number("cpu_ns_" + name + "-wall"),
 			CNS:       number("cpu_ns_" + name + "-c"),
 			Scenarios: o.Facts["scenarios_"+name],
@@ -126,6 +145,17 @@ func (b *bed) row(m *machine, o *outcome, img *image, why error) row {
 			r.Forward[f.name] = x
 		}
 	}
+	for _, f := range firewalls {
+		for _, k := range kinds {
+			of := func(what string) int { return median(o.Facts[k.name+"_"+what+"_"+f.name]) }
+			if x := (visit{of("off"), of("on"), of("cpu"), of("queued")}); x.Off > 0 && x.On > 0 {
+				if r.Everyday == nil {
+					r.Everyday = map[string]visit{}
+				}
+				r.Everyday[k.name+" "+f.name] = x
+			}
+		}
+	}
 	if why != nil {
 		r.Error = why.Error()
 	}
@@ -136,7 +166,7 @@ func (b *bed) row(m *machine, o *outcome, img *image, why error) row {
 // table returns the run's results as a Markdown table.
 func table(rows []row) string {
 	var t strings.Builder
-	t.WriteString("| machine | RAM MB | backend | RSS idle / load / after MB | CPU per packet, wall / C us | ratio | start to first verdict ms | flash KB | scenarios | result |\n")
+	t.WriteString("| machine | RAM MB | backend | RSS idle / load / after MB (own) | CPU per packet, wall / C us | ratio | start to first verdict ms | flash KB | scenarios | result |\n")
 	t.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
 	mb := func(kb int) string {
 		if kb == 0 {
@@ -163,13 +193,14 @@ func table(rows []row) string {
 		}
 		for _, name := range []string{"nft", "iptables"} {
 			x := r.Backends[name]
-			fmt.Fprintf(&t, "| %s | %d | %s | %s / %s / %s | %s / %s | %s | %s | %s | %s | %s |\n",
-				r.Arch, r.MemoryMB, name, mb(x.RSSIdleKB), mb(x.RSSLoadKB), mb(x.RSSEndKB),
+			fmt.Fprintf(&t, "| %s | %d | %s | %s / %s / %s (%s) | %s / %s | %s | %s | %s | %s | %s |\n",
+				r.Arch, r.MemoryMB, name, mb(x.RSSIdleKB), mb(x.RSSLoadKB), mb(x.RSSEndKB), mb(x.OwnEndKB),
 				us(x.WallNS), us(x.CNS), or(fmt.Sprintf("%.2f", x.Ratio)), or(strconv.Itoa(x.StartMS)),
 				or(strconv.FormatInt(r.FlashKB, 10)), or(x.Scenarios), verdict)
 		}
 	}
 	t.WriteString(forwardTable(rows))
+	t.WriteString(everydayTable(rows))
 	for _, r := range rows {
 		if r.Error != "" {
 			fmt.Fprintf(&t, "\n%s: %s\n", r.Arch, r.Error)
@@ -205,16 +236,43 @@ func forwardTable(rows []row) string {
 	return t.String()
 }
 
+// everydayTable returns the table of the stage everyday, "" if the stage did not run.
+func everydayTable(rows []row) string {
+	var t strings.Builder
+	for _, r := range rows {
+		for _, f := range firewalls {
+			for _, k := range kinds {
+				x, ok := r.Everyday[k.name+" "+f.name]
+				if !ok {
+					continue
+				}
+				if t.Len() == 0 {
+					t.WriteString("\n| machine | firewall | what | wall off / on us | rate, of off | CPU of the program us | packets queued |\n")
+					t.WriteString("|---|---|---|---|---|---|---|\n")
+				}
+				us := func(ns int) float64 { return float64(ns) / 1000 }
+				fmt.Fprintf(&t, "| %s | %s | %s | %.0f / %.0f | %.3f | %.0f | %d |\n", r.Arch, f.title, k.title,
+					us(x.Off), us(x.On), us(x.Off)/us(x.On), us(x.CPU), x.Queued)
+			}
+		}
+	}
+	return t.String()
+}
+
 // report prints the table and writes it beside the logs, as text and as JSON. The file
-// keeps the earlier results of machines that were not in this run.
-func (b *bed) report(rows []row) error {
+// keeps the earlier results of machines that were not in this run. Those with the wall
+// switched off have a file of their own.
+func (b *bed) report(rows []row, off bool) error {
+	if len(rows) == 0 {
+		return nil
+	}
 	passed, failed := 0, 0
 	for _, r := range rows {
 		passed += r.Passed
 		failed += len(r.Failed)
 	}
 	name := filepath.Join(b.out, "router")
-	if b.off {
+	if off {
 		name += "-off"
 	}
 	rows, err := merged(rows, name+".json")

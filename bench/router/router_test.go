@@ -63,6 +63,25 @@ func TestForwardTable(t *testing.T) {
 	}
 }
 
+// The same for the stage everyday.
+func TestEverydayTable(t *testing.T) {
+	o := &outcome{Facts: map[string]string{
+		"http_off_nft": "900000 901000 2000000 ", "http_on_nft": "1000000 1001000 9 ", "http_cpu_nft": "97000 ", "http_queued_nft": "1",
+		"page_off_nft": "36000000", // the stage broke off
+	}}
+	r := (&bed{}).row(&machines[0], o, &image{}, nil)
+	if r.Everyday["http nft"] != (visit{901000, 1000000, 97000, 1}) || len(r.Everyday) != 1 {
+		t.Errorf("got %+v", r.Everyday)
+	}
+	text := table([]row{r})
+	if want := "| mips | fw4 | HTTP, 16 KiB | 901 / 1000 | 0.901 | 97 | 1 |\n"; !strings.Contains(text, want) {
+		t.Errorf("no %q in\n%s", want, text)
+	}
+	if text := table([]row{{Arch: "mips"}}); strings.Contains(text, "queued") {
+		t.Errorf("a table of nothing:\n%s", text)
+	}
+}
+
 // A machine that hangs, dies or never ends is an error, even if its results were good.
 func TestWatchEndsWithoutResult(t *testing.T) {
 	silent := make(chan string, 1)

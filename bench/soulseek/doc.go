@@ -7,6 +7,11 @@
 //	go test -v ./bench/soulseek
 //	go test -v -run 'TestWall/seeding' ./bench/soulseek
 //
+// The client can be another version of Nicotine+, from a folder with its source. Version 3.2 is
+// in no suite of Debian. It needs Debian's python3-gdbm.
+//
+//	go test -v -run '/.*Nicotine' ./bench/soulseek -all -nicotine DIR
+//
 // TestWithoutWall runs the situations without the wall. Each must end with the file, which
 // shows that each can fail. TestWall runs them with the real program on a real queue:
 //

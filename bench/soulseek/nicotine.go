@@ -24,6 +24,10 @@ func nicotineCommand(o *options) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
+	program, modules := filepath.Join(root, "usr/bin/nicotine"), filepath.Join(root, "usr/lib/python3/dist-packages")
+	if o.source != "" {
+		program, modules = filepath.Join(o.source, "nicotine"), o.source
+	}
 	data := filepath.Join(o.dir, "data")
 	if err := os.MkdirAll(data, 0o755); err != nil {
 		return nil, err
@@ -37,7 +41,7 @@ func nicotineCommand(o *options) (*exec.Cmd, error) {
 		limit = "primary"
 	}
 	// All other settings keep their defaults, except upnp: no router in the lab opens a
-	// port.
+	// port. uselimit is for version 3.2.
 	settings := fmt.Sprintf(`[server]
 server = ('%s', %d)
 login = %s
@@ -50,11 +54,12 @@ shared = %s
 downloaddir = %s
 incompletedir = %s
 use_upload_speed_limit = %s
+uselimit = %t
 uploadlimit = %d
 [logging]
 debug = True
 debugmodes = ['connection', 'transfer']
-`, o.server.Addr(), o.server.Port(), o.user, o.port, o.port, o.device, share, o.complete(), o.partial(), limit, o.rate)
+`, o.server.Addr(), o.server.Port(), o.user, o.port, o.port, o.device, share, o.complete(), o.partial(), limit, o.rate > 0, o.rate)
 	config := filepath.Join(o.dir, "config")
 	if err := os.WriteFile(config, []byte(settings), 0o644); err != nil {
 		return nil, err
@@ -69,8 +74,8 @@ debugmodes = ['connection', 'transfer']
 			return nil, err
 		}
 	}
-	cmd := o.ns.Command("/usr/bin/python3", filepath.Join(root, "usr/bin/nicotine"), "--headless", "-c", config, "-u", data)
-	cmd.Env = append(os.Environ(), "HOME="+o.dir, "PYTHONPATH="+filepath.Join(root, "usr/lib/python3/dist-packages"))
+	cmd := o.ns.Command("/usr/bin/python3", program, "--headless", "-c", config, "-u", data)
+	cmd.Env = append(os.Environ(), "HOME="+o.dir, "PYTHONPATH="+modules)
 	return cmd, nil
 }
 

@@ -30,6 +30,7 @@ type options struct {
 	share  int            // size in bytes of the file to share; 0 means no file
 	from   string         // the user to download the file from; "" means no download
 	size   int            // size of that file in bytes
+	source string         // the folder with Nicotine+'s source to run, or "" for Debian's
 }
 
 func (o *options) shared() string   { return filepath.Join(o.dir, "share") }

@@ -15,14 +15,14 @@ import (
 var slskClient = &kind{name: "slsk-client", command: slskClientCommand, needs: []string{"node", "npm"}}
 
 func slskClientCommand(o *options) (*exec.Cmd, error) {
-	modules, err := npm.Modules("../..", "bench/soulseek/slskclient")
+	modules, err := npm.Modules("../..")
 	if err != nil {
 		return nil, err
 	}
 	if modules, err = filepath.Abs(modules); err != nil {
 		return nil, err
 	}
-	script, err := filepath.Abs("slskclient/client.cjs")
+	script, err := filepath.Abs("slsk_client.cjs")
 	if err != nil {
 		return nil, err
 	}

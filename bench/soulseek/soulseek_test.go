@@ -18,6 +18,9 @@ import (
 // all runs every situation. Without it only the most important ones are run.
 var all = flag.Bool("all", false, "run every situation")
 
+// source makes the client another version of Nicotine+ than Debian's.
+var source = flag.String("nicotine", "", "run the client from this folder with Nicotine+'s source")
+
 func TestMain(m *testing.M) { os.Exit(lab.RunTests(m, "soulseek", 10)) }
 
 // Addresses on the internet that nothing else uses.
@@ -135,7 +138,7 @@ func (e *env) start(k *kind, o options) *program {
 // client's first packet to the server came to the router.
 func (e *env) run() time.Time {
 	e.T.Helper()
-	o := options{ns: e.Host.Namespace, user: "client", port: clientPort, from: "friend", size: fileSize}
+	o := options{ns: e.Host.Namespace, user: "client", port: clientPort, from: "friend", size: fileSize, source: *source}
 	if e.s.seed {
 		o.from, o.size, o.share, o.rate = "", 0, fileSize, rate
 	}

@@ -18,7 +18,7 @@ func Node(root string) (command []string, env string, err error) {
 	if err := npm.Programs(map[string]*string{"node": &node}); err != nil {
 		return nil, "", err
 	}
-	modules, err := npm.Modules(root, "bench/webrtc")
+	modules, err := npm.Modules(root)
 	if err != nil {
 		return nil, "", err
 	}

@@ -514,18 +514,15 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestRealClients replays captures of real clients, if the machine has them.
+// captures is the folder with captures of real clients.
+const captures = "../../bench/corpus/captures"
+
+// TestRealClients replays captures of real FastTrack clients.
 func TestRealClients(t *testing.T) {
-	dir := "../../../shared/captures/fasttrack"
-	files, err := filepath.Glob(filepath.Join(dir, "*.pcap"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(files) == 0 {
-		t.Skip("no captures in " + dir)
-	}
-	for _, f := range files {
-		r := one(t, f)
+	for _, f := range []string{
+		"gift-a-noreply", "gift-c-session", "gift-d-download", "gift-d-push", "gift-e-probe", "mldonkey-a-noreply", "mldonkey-d-download",
+	} {
+		r := one(t, filepath.Join(captures, f+".pcap.gz"))
 		if len(r.Clients) != 1 || r.Clients[0].Address != "192.168.1.50" || r.Clients[0].Protocol != "fasttrack" {
 			t.Errorf("%s: clients %+v, want FastTrack at 192.168.1.50 alone", f, r.Clients)
 			continue
@@ -545,13 +542,9 @@ func TestRealClients(t *testing.T) {
 	}
 }
 
-// TestOtherNetworks replays what MLDonkey and giFT say on other networks, if the machine
-// has the captures. Where one message to one server is all that is said, nothing is proved.
+// TestOtherNetworks replays what MLDonkey and giFT say on other networks. Where one message
+// to one server is all that is said, nothing is proved.
 func TestOtherNetworks(t *testing.T) {
-	dir := "../../../shared/captures/more"
-	if files, err := filepath.Glob(filepath.Join(dir, "*.pcap")); err != nil || len(files) == 0 {
-		t.Skip("no captures in " + dir)
-	}
 	for file, want := range map[string]struct{ protocol, proof string }{
 		"gift-opennap-fake":            {"opennap", "conduct"},
 		"mldonkey-all-networks-silent": {"edonkey", "conduct"},
@@ -563,7 +556,7 @@ func TestOtherNetworks(t *testing.T) {
 		"mldonkey-overnet-silent":      {"edonkey", "conduct"},
 		"mldonkey-soulseek-fake":       {"soulseek", ""},
 	} {
-		r := one(t, filepath.Join(dir, file+".pcap"))
+		r := one(t, filepath.Join(captures, file+".pcap.gz"))
 		if len(r.Clients) != 1 || r.Clients[0].Address != "192.168.1.50" || r.Clients[0].Protocol != want.protocol || r.Clients[0].Proof != want.proof {
 			t.Errorf("%s: clients %+v, want %+v", file, r.Clients, want)
 		}

@@ -13,7 +13,7 @@ import (
 
 // idleGC is the value of GOGC if the environment sets none. The packet path allocates
 // nothing, so a small heap costs no time.
-const idleGC = 25
+const idleGC = 10
 
 // run runs the daemon until a signal ends it.
 func run(c *call) int {

@@ -14,8 +14,9 @@ var LeaseFiles = []string{"/tmp/dhcp.leases", "/var/lib/misc/dnsmasq.leases"}
 
 // Lease is one DHCP lease of a computer that sent its name.
 type Lease struct {
-	Name string  // in lower case
-	MAC  nfq.MAC // zero for an IPv6 lease
+	_    [0]func() // not comparable: code to compare it costs flash
+	Name string    // in lower case
+	MAC  nfq.MAC   // zero for an IPv6 lease
 	Addr netip.Addr
 }
 

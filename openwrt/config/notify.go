@@ -3,6 +3,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -58,9 +59,7 @@ func (d *decoder) notify(s *section) {
 	enabled := true
 	for _, o := range s.options {
 		if o.name == "event" {
-			for _, v := range fields(o) {
-				n.Events |= d.notifyEvent(o, v)
-			}
+			n.Events |= d.notifyEvents(o)
 			continue
 		}
 		v, ok := d.single(o)
@@ -109,11 +108,15 @@ func (d *decoder) notify(s *section) {
 		}
 		*to = v
 	}
+	if enabled {
+		d.addNotify(s, n)
+	}
+}
+
+// addNotify adds a receiver to the configuration if the section says all that it must.
+func (d *decoder) addNotify(s *section, n Notify) {
 	if n.Events == 0 {
 		n.Events = NotifyFound | NotifyReleased | NotifyUnprotected
-	}
-	if !enabled {
-		return
 	}
 	switch {
 	case n.Kind == "":
@@ -129,14 +132,16 @@ func (d *decoder) notify(s *section) {
 	}
 }
 
-func (d *decoder) notifyEvent(o rawOption, v string) NotifyEvents {
-	for i, name := range notifyEvents {
-		if v == name {
-			return 1 << i
+func (d *decoder) notifyEvents(o rawOption) (set NotifyEvents) {
+	for _, v := range fields(o) {
+		i := slices.Index(notifyEvents[:], v)
+		if i < 0 {
+			d.bad(o, v, "use one of "+strings.Join(notifyEvents[:], " "))
+			continue
 		}
+		set |= 1 << i
 	}
-	d.bad(o, v, "use one of "+strings.Join(notifyEvents[:], " "))
-	return 0
+	return set
 }
 
 // printable reports whether s is printable ASCII and short enough for a header.

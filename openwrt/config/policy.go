@@ -102,29 +102,9 @@ func (d *decoder) policy(s *section) {
 	enabled, whom, mode, faults := true, false, false, len(d.errs)
 	for _, o := range s.options {
 		switch o.name {
-		case "mac", "ip":
+		case "mac", "ip", "host", "network", "device":
 			whom = true
-			for _, v := range fields(o) {
-				if _, isMAC := parseMAC(lower(v)); isMAC != (o.name == "mac") || !p.Members.add(lower(v)) {
-					d.bad(o, v, policyRemedies[o.name])
-				}
-			}
-			continue
-		case "host":
-			whom = true
-			for _, v := range fields(o) {
-				if !validHost(v) {
-					d.bad(o, v, "use the name that the computer has among the DHCP leases")
-					continue
-				}
-				p.Hosts = appendNew(p.Hosts, lower(v))
-			}
-			continue
-		case "network":
-			whom, p.Networks = true, d.names(o)
-			continue
-		case "device":
-			whom, p.Devices = true, d.devices(o)
+			d.policyMembers(&p, o)
 			continue
 		case "protocol":
 			for _, v := range fields(o) {
@@ -167,9 +147,37 @@ func (d *decoder) policy(s *section) {
 	case p.Hours.Start != 0 && p.Hours.Start == p.Hours.Stop:
 		d.fail(s.line, "start_time and stop_time are the same", "remove both to have the whole day")
 	}
-	if !enabled {
-		return
+	if enabled {
+		d.addPolicy(s, p)
 	}
+}
+
+// policyMembers decodes an option that says whom a policy is for.
+func (d *decoder) policyMembers(p *Policy, o rawOption) {
+	switch o.name {
+	case "network":
+		p.Networks = d.names(o)
+	case "device":
+		p.Devices = d.devices(o)
+	case "host":
+		for _, v := range fields(o) {
+			if !validHost(v) {
+				d.bad(o, v, "use the name that the computer has among the DHCP leases")
+				continue
+			}
+			p.Hosts = appendNew(p.Hosts, lower(v))
+		}
+	default: // mac, ip
+		for _, v := range fields(o) {
+			if _, isMAC := parseMAC(lower(v)); isMAC != (o.name == "mac") || !p.Members.add(lower(v)) {
+				d.bad(o, v, policyRemedies[o.name])
+			}
+		}
+	}
+}
+
+// addPolicy adds a policy to the configuration. Each needs a name of its own.
+func (d *decoder) addPolicy(s *section, p Policy) {
 	if p.Name == "" {
 		p.Name = "policy " + strconv.Itoa(len(d.config.Policies)+1)
 	}

@@ -25,6 +25,7 @@ const (
 
 // iptables is iptables or ip6tables.
 type iptables struct {
+	_       [0]func() // not comparable: code to compare it costs flash
 	program string
 	six     bool
 	flavour flavour
@@ -221,58 +222,87 @@ func removeIPTables() error {
 		if !program.Have(p.program+"-save") || six && !haveIPv6() {
 			continue
 		}
-		for _, table := range []string{"mangle", "raw"} {
-			if p.hasTable(table) {
-				errs = append(errs, p.remove(table))
-			}
-		}
+		errs = append(errs, p.remove())
 	}
 	return errors.Join(errs...)
 }
 
-// remove removes our part from one table.
-func (p iptables) remove(table string) error {
-	s, err := p.save(table)
-	if err != nil {
+// ourTables are the tables that have rules of ours.
+var ourTables = [...]string{"mangle", "raw"}
+
+// saveAll reads our tables; one that cannot be read is empty. With nf_tables that is one run:
+// on a busy machine each run takes a while.
+func (p iptables) saveAll() (all [len(ourTables)]Saved, err error) {
+	if p.flavour == flavourNFT {
+		if out, err := program.Run("", p.program+"-save"); err == nil {
+			for i, table := range ourTables {
+				all[i] = ParseSave(out, table)
+			}
+			return all, nil
+		}
+	}
+	for i, table := range ourTables {
+		if p.hasTable(table) {
+			var failed error
+			all[i], failed = p.save(table)
+			err = errors.Join(err, failed)
+		}
+	}
+	return all, err
+}
+
+// remove removes our part from one family's tables.
+func (p iptables) remove() error {
+	before, err := p.saveAll()
+	text := ""
+	for i, table := range ourTables {
+		text += before[i].removal(table)
+	}
+	if text == "" {
 		return err
 	}
-	text := s.removal(table)
-	if text == "" {
-		return nil
-	}
-	if err := p.restore(text); err != nil {
+	if err := errors.Join(err, p.restore(text)); err != nil {
 		return err
 	}
 	if p.flavour != flavourNFT || !program.Have("nft") {
 		return nil
 	}
-	return p.removeEmpty(table, s.count)
-}
-
-// removeEmpty removes tables and built-in chains that nf_tables created for us and nobody
-// needs now.
-func (p iptables) removeEmpty(table string, jumped map[string]int) error {
-	s, err := p.save(table)
+	after, err := p.saveAll()
 	if err != nil {
 		return err
 	}
-	family := "ip"
-	if p.six {
-		family = "ip6"
-	}
-	if s.unused() {
-		_, err = program.Run("", "nft", "delete", "table", family, table)
-		return err
-	}
-	var b strings.Builder
-	for chain := range jumped {
-		if s.Policy[chain] == "ACCEPT" && len(s.All[chain]) == 0 {
-			fmt.Fprintf(&b, "delete chain %s %s %s\n", family, table, chain)
+	text = ""
+	for i, table := range ourTables {
+		if !before[i].empty() {
+			text += p.emptied(table, &after[i], before[i].count)
 		}
 	}
-	if b.Len() > 0 {
-		_, err = program.Run(b.String(), "nft", "-f", "-")
+	return nftRun(text)
+}
+
+// emptied returns the commands for nft that remove a table, or built-in chains, that
+// nf_tables created for us and nobody needs now.
+func (p iptables) emptied(table string, s *Saved, jumped map[string]int) (text string) {
+	family := "ip "
+	if p.six {
+		family = "ip6 "
 	}
+	if s.unused() {
+		return "delete table " + family + table + "\n"
+	}
+	for chain := range jumped {
+		if s.Policy[chain] == "ACCEPT" && len(s.All[chain]) == 0 {
+			text += "delete chain " + family + table + " " + chain + "\n"
+		}
+	}
+	return text
+}
+
+func nftRun(text string) error {
+	if text == "" {
+		return nil
+	}
+	_, err := program.Run(text, "nft", "-f", "-")
 	return err
 }
 

@@ -73,6 +73,13 @@ const (
 	// be queued at once.
 	inPackets = 500
 	inBurst   = 250
+	// refusals is how many connections a second the daemon refuses where the kernel cannot
+	// do it: iptables can only in the table of the firewall.
+	refusals = 50
+	// maxTCP is the longest TCP header.
+	maxTCP = 60
+	// quicInitial is the length of a client's first QUIC packet, at least.
+	quicInitial = 1200
 	// hashSeed is the same in all rules, so that all hash a host to the same queue.
 	hashSeed = "0x70327077"
 )
@@ -207,6 +214,72 @@ func (v values) line(b *strings.Builder, line string) {
 func ruleValues(c *config.Config, t Target) values {
 	every := sampleEvery(c.TimeLock)
 	v := values{"dev": t.Devices}
+	v.marks(c, t)
+	v.number("udp", udpPackets)
+	v.number("udpmore", udpPackets+1)
+	v.number("tcp", tcpPackets)
+	v.number("tcpmore", tcpPackets+1)
+	v.number("insecond", inPackets)
+	v.number("inburst", inBurst)
+	v.set("longtcp", "-m tcp --tcp-flags SYN,RST NONE -m connbytes --connbytes <tcpmore>: --connbytes-mode packets --connbytes-dir original "+
+		"-m connbytes --connbytes <tcpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided")
+	v.set("every", nftTime(every))
+	v.number("seconds", int(max(every, time.Second)/time.Second))
+	v.set("talkevery", nftTime(talkEvery))
+	v.when("talk", c.Answers())
+	v.when("ipsettalk", c.Answers() && t.Sets == config.SetsIPSet)
+	v.when("refuse", c.Action != config.ActionDrop)
+	v.set("gone", "gone")
+	if c.Action != config.ActionDrop {
+		v.set("gone", "refused")
+	}
+	v.set("refusal", "icmpx type admin-prohibited")
+	if c.Action == config.ActionReset {
+		v.set("refusal", "tcp reset")
+	}
+	v.number("refusals", refusals)
+	v.when("ipsetrefuse", c.Action != config.ActionDrop && t.Sets == config.SetsIPSet)
+	v.when("fast", t.CutsFlows)
+	v.when("repeat", t.Repeats())
+	v.when("after", !t.Repeats())
+	v.when("http", c.ReadsTCP())
+	v.when("plain", !c.ReadsTCP())
+	v.when("sets", t.Sets != config.SetsOff)
+	v.when("nftsets", t.Sets == config.SetsNFT)
+	v.when("ipset", t.Sets == config.SetsIPSet)
+	v.when("queues", c.Queues > 1)
+	v.when("hold", c.Offload == config.OffloadHold)
+	v.number("port", detect.ProbePort)
+	looks := c.Sifts()
+	quick := c.ReadsTCP() && t.Sets == config.SetsNFT
+	v.when("quick", quick)
+	v.when("decides", quick || looks)
+	v.when("probes", c.Probes())
+	v.when("look", looks)
+	v.number("natpmp", detect.NATPMPPort)
+	v.number("upnp", detect.UPnPPort)
+	groups := c.Groups()
+	v.when("groups", len(groups) > 0)
+	v.when("input", c.Probes() || looks || len(groups) > 0)
+	for _, g := range groups {
+		family := "4"
+		if strings.Contains(g.Addr, ":") {
+			family = "6"
+		}
+		v.add("group"+family, g.Addr+t.udpTo(g.Port))
+	}
+	v.when("names", c.ReadsNames())
+	listed := c.ReadsNames() && (t.Backend == config.BackendNFT || t.Sets == config.SetsNFT) && v.answers(c)
+	v.when("listedonly", listed)
+	v.when("unlisted", c.ReadsNames() && !listed)
+	v.when("counts", !looks || t.Sets != config.SetsNFT)
+	v.exempt(&c.Exempt)
+	v.nft(c, t)
+	return v
+}
+
+// marks are the values of packet marks and connection marks.
+func (v values) marks(c *config.Config, t Target) {
 	m := c.Marks()
 	v.set("mask", nfq.FormatMark(m.Mask))
 	v.set("others", nfq.FormatMark(^m.Mask))
@@ -230,53 +303,14 @@ func ruleValues(c *config.Config, t Target) values {
 		v.when("hasdscp", true)
 		v.number("dscp", c.MarkDSCP)
 	}
-	v.number("udp", udpPackets)
-	v.number("udpmore", udpPackets+1)
-	v.number("tcp", tcpPackets)
-	v.number("tcpmore", tcpPackets+1)
-	v.number("insecond", inPackets)
-	v.number("inburst", inBurst)
-	v.set("longtcp", "-m tcp --tcp-flags SYN,RST NONE -m connbytes --connbytes <tcpmore>: --connbytes-mode packets --connbytes-dir original "+
-		"-m connbytes --connbytes <tcpmore>: --connbytes-mode packets --connbytes-dir reply -g p2pwall-decided")
-	v.set("every", nftTime(every))
-	v.number("seconds", int(max(every, time.Second)/time.Second))
-	v.set("talkevery", nftTime(talkEvery))
-	v.when("talk", c.Answers())
-	v.when("ipsettalk", c.Answers() && t.Sets == config.SetsIPSet)
-	v.when("refuse", c.Action != config.ActionDrop)
-	v.when("ipsetrefuse", c.Action != config.ActionDrop && t.Sets == config.SetsIPSet)
-	v.when("fast", t.CutsFlows)
-	v.when("repeat", t.Repeats())
-	v.when("after", !t.Repeats())
-	v.when("http", c.ReadsTCP())
-	v.when("plain", !c.ReadsTCP())
-	v.when("sets", t.Sets != config.SetsOff)
-	v.when("nftsets", t.Sets == config.SetsNFT)
-	v.when("ipset", t.Sets == config.SetsIPSet)
-	v.when("queues", c.Queues > 1)
-	v.when("hold", c.Offload == config.OffloadHold)
-	v.number("port", detect.ProbePort)
-	looks := c.Sifts()
-	v.when("probes", c.Probes())
-	v.when("look", looks)
-	v.number("natpmp", detect.NATPMPPort)
-	v.number("upnp", detect.UPnPPort)
-	groups := c.Groups()
-	v.when("groups", len(groups) > 0)
-	v.when("input", c.Probes() || looks || len(groups) > 0)
-	for _, g := range groups {
-		family := "4"
-		if strings.Contains(g.Addr, ":") {
-			family = "6"
-		}
-		v.add("group"+family, g.Addr+t.udpTo(g.Port))
-	}
-	v.when("names", c.ReadsNames())
-	v.when("counts", !looks || t.Sets != config.SetsNFT)
-	for _, m := range c.Exempt.MACs {
+}
+
+// exempt are the hosts that are not watched.
+func (v values) exempt(x *config.ExemptList) {
+	for _, m := range x.MACs {
 		v.add("mac", m.String())
 	}
-	for _, p := range c.Exempt.Prefixes {
+	for _, p := range x.Prefixes {
 		name, text := "exempt4", p.String()
 		if p.Addr().Is6() {
 			name = "exempt6"
@@ -286,13 +320,14 @@ func ruleValues(c *config.Config, t Target) values {
 		}
 		v.add(name, text)
 	}
-	v.nft(c, t)
-	return v
 }
 
 // talkEvery is how often small UDP of one blocked host goes to the queue, so that the daemon
 // can answer it. ipset counts in seconds.
 const talkEvery = 100 * time.Millisecond
+
+// metEvery is how often a host's SYN to a well-known service goes to the queue.
+const metEvery = time.Minute
 
 // sampleEvery is how often a packet of one blocked host goes to the queue. It is several
 // times within a lock time, so that the daemon knows that the lock is still needed. It is

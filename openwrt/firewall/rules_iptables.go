@@ -79,7 +79,9 @@ const mangleText = `*mangle
 <ipset><marks>-A p2pwall-in -m set --match-set p2pwall-own<6> dst,dst -g p2pwall-gone
 <ipset>-A p2pwall-in -m connmark --mark <sample>/<mask> -j DROP
 -A p2pwall-in -m conntrack --ctstatus SEEN_REPLY -g p2pwall-heard
-<names>-A p2pwall-heard -p udp -m udp --sport 53 <q>
+<unlisted>-A p2pwall-heard -p udp -m udp --sport 53 <q>
+<listedonly>-A p2pwall-heard -p udp -m udp --sport 53 -m mark --mark <watch>/<mask> <q>
+<listedonly>-A p2pwall-heard -p udp -m udp --sport 53 -j RETURN
 -A p2pwall-heard -m connmark --mark <decided>/<decided> -j RETURN
 <nftsets>-A p2pwall-heard -m mark --mark <watch>/<mask> -g p2pwall-heard-watched
 <ipset>-A p2pwall-heard -m set --match-set p2pwall-watch<6> dst -g p2pwall-heard-watched
@@ -88,7 +90,9 @@ const mangleText = `*mangle
 <plain>-A p2pwall-heard -p tcp -g p2pwall-decided
 <http><sets>-A p2pwall-heard-watched -p tcp -m tcp --tcp-flags SYN,RST NONE -m limit --limit <insecond>/sec --limit-burst <inburst> -g p2pwall-data
 <ipset>-A p2pwall-syn -m set --match-set p2pwall-lock<6> src -g p2pwall-blocked
+<quick>-A p2pwall-syn -m mark --mark <watch>/<mask> -j RETURN
 -A p2pwall-syn <q>
+<quick><names>-A p2pwall-udp -m connmark --mark <watch>/<mask> -j RETURN
 <names>-A p2pwall-udp -p udp -m udp --dport 53 -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir original -j RETURN
 <look><nftsets>-A p2pwall-udp -m mark --mark <watch>/<mask> <q>
 <look><nftsets>-A p2pwall-udp -m connbytes --connbytes <udpmore>: --connbytes-mode packets --connbytes-dir original -j RETURN
@@ -115,7 +119,7 @@ const mangleText = `*mangle
 <marks>-A p2pwall-mark -j CONNMARK --set-xmark <markvalue>/<markmask>
 <marks>-A p2pwall-mark -g p2pwall-slow
 <hasdscp>-A p2pwall-slow -j DSCP --set-dscp <dscp>
-<ipsetrefuse>-A p2pwall-blocked -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -g p2pwall-sample
+<ipsetrefuse>-A p2pwall-blocked -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m limit --limit <refusals>/sec --limit-burst <refusals> -g p2pwall-sample
 <ipsettalk>-A p2pwall-blocked -p udp -m length --length 0:<udplength> -g p2pwall-talk
 <ipset>-A p2pwall-blocked -m set --match-set p2pwall-seen<6> src -j DROP
 <ipset>-A p2pwall-blocked -j SET --add-set p2pwall-seen<6> src --exist --timeout <seconds>
@@ -135,7 +139,8 @@ const mangleText = `*mangle
 <look>-A p2pwall-input -i <dev> -p udp -m udp --dport <natpmp> <q>
 <look>-A p2pwall-input -i <dev> -p tcp -m tcp --dport <upnp> --tcp-flags PSH PSH <q>
 -A p2pwall-input -i <dev> -d <group> <q>
-<names>-A p2pwall-output -o <dev> -p udp -m udp --sport 53 <q>
+<unlisted>-A p2pwall-output -o <dev> -p udp -m udp --sport 53 <q>
+<listedonly>-A p2pwall-output -o <dev> -p udp -m udp --sport 53 -m mark --mark <watch>/<mask> <q>
 <marks>-A p2pwall-post -m mark --mark <marked>/<mask> -g p2pwall-mark
 -A p2pwall-post -m mark --mark <decided>/<mask> -g p2pwall-decided
 <routeipt>-A p2pwall-pre -m connmark --mark <marked>/<mask> -j MARK --set-xmark <routevalue>/<routemask>

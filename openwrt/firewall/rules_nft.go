@@ -31,10 +31,14 @@ table inet p2pwall {
 `
 )
 
+//   - cut4: Kept by the daemon: pairs of client and peer that are cut (of a host with
+//     itself: it was found once), clients that are locked, ports of clients that are
+//     cut, hosts that are watched, and hosts of which what is cut is marked only.
+//   - gone_tcp: What the sets dropped; the daemon reads it and sets it back.
+//   - seen4: Kept by the rules: blocked hosts of which a packet was sampled lately.
+//   - met4: The same: hosts of which a SYN or a question for a name was queued lately.
+//   - talk4: The same for hosts that are answered in their peers' names.
 const nftSets = `table inet p2pwall {
-	# Kept by the daemon: pairs of client and peer that are cut, clients that are
-	# locked, ports of clients that are cut, hosts that are watched, and hosts of
-	# which what is cut is marked only.
 	set cut4 {
 		type ipv4_addr . ipv4_addr
 		flags timeout
@@ -85,14 +89,12 @@ const nftSets = `table inet p2pwall {
 		flags timeout
 	}
 
-	# What the sets dropped; the daemon reads it and sets it back.
 	counter gone_tcp {
 	}
 
 	counter gone_udp {
 	}
 
-	# Kept by the rules: blocked hosts of which a packet was sampled lately.
 	set seen4 {
 		type ipv4_addr
 		size 1024
@@ -105,7 +107,18 @@ const nftSets = `table inet p2pwall {
 		flags dynamic,timeout
 	}
 
-<talk>	# The same for hosts that are answered in their peers' names.
+<quick>	set met4 {
+<quick>		type ipv4_addr
+<quick>		size 1024
+<quick>		flags dynamic,timeout
+<quick>	}
+<quick>
+<quick>	set met6 {
+<quick>		type ipv6_addr
+<quick>		size 1024
+<quick>		flags dynamic,timeout
+<quick>	}
+<quick>
 <talk>	set talk4 {
 <talk>		type ipv4_addr
 <talk>		size 1024
@@ -121,8 +134,9 @@ const nftSets = `table inet p2pwall {
 ` + nftFlush
 
 // nftMarking are the chains that mark a connection and let it go on, for both backends.
-const nftMarking = `<marks>	# What would be cut: its connection has the mark from now on.
-<marks>	chain marking {
+//
+//   - marking: What would be cut: its connection has the mark from now on.
+const nftMarking = `<marks>	chain marking {
 <marks>		ct mark set ct mark & <markothers> | <markvalue>
 <marks>		goto slow
 <marks>	}
@@ -135,11 +149,114 @@ const nftMarking = `<marks>	# What would be cut: its connection has the mark fro
 <marks>
 `
 
+// nftQuick are the chains for what most connections begin with, for both backends. It stays
+// in the kernel.
+//
+//   - service: a SYN to a well-known service, of a host that was not found. A repeated one is
+//     queued: nobody answers there. So is one with data, and one of each address in a while:
+//     the daemon is to know whose it is when it locks a host.
+//   - question: for a name, to a server outside. The answer may be queued.
+//   - opened: the first data of a connection whose SYN passed.
+//   - hello, suites: a hello of a browser's TLS is decided. Two header lengths of TCP are told:
+//     without options, and with time stamps. The first cipher suites tell the TLS of browsers
+//     and of most phones: a value that they reserve, or the order of Firefox. File sharing
+//     programs use other libraries, and some show only in their TLS hello what they are.
+//   - begins: the daemon is to know that the connection begins with it. What is no question for
+//     a name comes here too, after one in the same flow.
+//   - service: What most connections begin with.
+const nftQuick = `<quick>	chain service {
+<quick>		ip saddr @watch4 <onward>
+<quick>		ip6 saddr @watch6 <onward>
+<quick>		ip saddr . ip saddr @cut4 <onward>
+<quick>		ip6 saddr . ip6 saddr @cut6 <onward>
+<quick>		ct mark & <mask> != 0x0 <onward>
+<quick>		meta length <= <syn4> ip saddr @met4 <passes>ct mark set ct mark & <others> | <watch> return
+<quick>		meta length <= <syn6> ip6 saddr @met6 <passes>ct mark set ct mark & <others> | <watch> return
+<quick>		goto meet
+<quick>	}
+<quick>
+<quick>	chain meet {
+<quick>		add @met4 { ip saddr timeout <metevery> } <onward>
+<quick>		add @met6 { ip6 saddr timeout <metevery> } <onward>
+<quick>		<onward>
+<quick>	}
+<quick>
+<quick><names>	chain question {
+<quick><names>		ip saddr @met4 <asks>return
+<quick><names>		ip6 saddr @met6 <asks>return
+<quick><names>		goto meet
+<quick><names>	}
+<quick><names>
+<quick>	chain opened {
+<quick>		tcp flags & (syn | rst) != 0x0 return
+<quick>		tcp flags & psh == 0x0 meta nfproto ipv4 meta length <= <bare4> return
+<quick>		tcp flags & psh == 0x0 meta nfproto ipv6 meta length <= <bare6> return
+<quick>		ip saddr @watch4 goto begins
+<quick>		ip6 saddr @watch6 goto begins
+<quick>		ip saddr . ip saddr @cut4 goto begins
+<quick>		ip6 saddr . ip6 saddr @cut6 goto begins
+<quick>		tcp dport <tls> goto hello
+<quick>		goto begins
+<quick>	}
+<quick>
+<quick>	chain hello {
+<quick>		<data>,48 & 0xffff000000ff == 0x160300000001 goto suites
+<quick>		goto begins
+<quick>	}
+<quick>
+<quick>	chain suites {
+<quick>		<session>,8 != 0x20 goto begins
+<quick>		<suites>,16 & 0x0f0f == 0x0a0a goto decided
+<quick>		<suites>,64 == 0x130113031302c02b goto decided
+<quick>		goto begins
+<quick>	}
+<quick>
+<quick>	chain begins {
+<quick>		ct mark set ct mark & <others>
+<quick>		meta mark set meta mark & <others> | <begins>
+<quick>		<onward>
+<quick>	}
+<quick>
+`
+
+// nftAnswer is the chain that tells listed names, for both backends: only an answer that may be
+// about one comes to the daemon.
+const nftAnswer = `<listedonly>	chain answer {
+<listedonly>		@th,160,64 & 0xdfdfdfdfdfdfdfdf == { <first> } <tolisted>
+<listedonly>		@th,<place>,32 & 0xdfdfdfdf == { <parts> } <tolisted>
+<listedonly>	}
+<listedonly>
+`
+
 // nftRules are the chains of the nft backend. Priorities are numbers, because every version
 // of nft reads those.
-const nftRules = `	# Before the firewall's own forward chain: what is accepted here meets
-	# every rule of the firewall after it.
-	chain forward {
+//
+//   - heard_watched: a part of what comes to a watched host tells which connections are a
+//     client's.
+//   - udp_watched: of a host that is watched, what shows sessions of WebRTC, however old they
+//     are: STUN, and small application data of DTLS.
+//   - watched: all data that a host sends that is watched. When the daemon has answered a
+//     connection, connection tracking calls all that follows invalid. A SYN-ACK shows where the
+//     host serves others.
+//   - forward: Before the firewall's own forward chain: what is accepted here meets
+//     every rule of the firewall after it.
+//   - answered: What a verdict brings back from the queue. Other values are none of
+//     ours. What is of no known connection has none to mark.
+//   - after: Where packets come from the queue.
+//   - input: Answers to our probes. Requests to be reached from outside (NAT-PMP, PCP,
+//     UPnP). Searches for peers in the LAN: the daemon has the router join their
+//     groups.
+//   - answers: What the router's own name server answers.
+//   - output: Packets sent into the LAN in a peer's name leave no trace in the
+//     connection table.
+//   - heard: Of connections in which the LAN side has spoken. The rest anybody outside
+//     can make, and the firewall may drop it: it is never decided.
+//   - tcp_data: A bare acknowledgement is no data.
+//   - decided: Nothing of this connection will be looked at again; it may be offloaded.
+//   - marked: The same by the sets. A packet in a while comes to the daemon all the
+//     same, to keep the lock true.
+//   - sample: A full queue that fails open lets it pass, but not what answers it.
+const nftRules = `	chain forward {
 		type filter hook forward priority -10; policy accept;
 <marks>		ct mark & <mask> == <marked> goto slow
 <fast>		ct mark & <decided> == <decided> accept
@@ -148,14 +265,11 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 		iifname != <lan> oifname <lan> goto inbound
 	}
 
-<repeat>	# What a verdict brings back from the queue. Other values are none of ours.
 <repeat>	chain answered {
 <marks><repeat>		meta mark & <mask> == <marked> goto marking
 <repeat>		meta mark & <mask> == <decided> ct mark set ct mark & <others> | <decided> accept
-<repeat>		# What is of no known connection has none to mark.
 <repeat>		meta mark & <mask> == <decided> ct state invalid accept
 <repeat>	}
-<after>	# Where packets come from the queue.
 <after>	chain after {
 <after>		type filter hook forward priority -9; policy accept;
 <after>		meta mark & <mask> == 0x0 accept
@@ -164,9 +278,6 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <after>		meta mark & <mask> == <decided> goto decided
 <after>	}
 
-<probes>	# Answers to our probes.
-<look>	# Requests to be reached from outside (NAT-PMP, PCP, UPnP).
-<groups>	# Searches for peers in the LAN: the daemon has the router join their groups.
 <input>	chain input {
 <input>		type filter hook input priority -10; policy accept;
 <probes>		iifname <lan> udp dport <port> <q>
@@ -176,14 +287,12 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <groups>		iifname <lan> ip6 daddr <group6> <q>
 <input>	}
 <input>
-<names>	# What the router's own name server answers.
 <names>	chain answers {
 <names>		type filter hook output priority -10; policy accept;
-<names>		udp sport 53 oifname <lan> <q>
+<unlisted>		udp sport 53 oifname <lan> <q>
+<listedonly>		udp sport 53 oifname <lan> goto answer
 <names>	}
 <names>
-	# Packets sent into the LAN in a peer's name leave no trace in the connection
-	# table.
 	chain output {
 		type filter hook output priority -300; policy accept;
 		meta mark & <mask> == <own> oifname <lan> notrack
@@ -200,6 +309,7 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <route><sets>		ip saddr @mark4 ip daddr . meta l4proto . th dport @own4 goto marked
 <route><sets>		ip6 saddr @mark6 ip6 daddr . meta l4proto . th dport @own6 goto marked
 		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
+<quick>		meta l4proto tcp ct mark & <mask> == <watch> jump opened
 		ct mark & <decided> == <decided> return
 		meta l4proto udp goto udp_small
 <http><sets>		meta l4proto tcp ip saddr @watch4 goto watched
@@ -220,10 +330,9 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 		ct status seen-reply goto heard
 	}
 
-	# Of connections in which the LAN side has spoken. The rest anybody outside can
-	# make, and the firewall may drop it: it is never decided.
 	chain heard {
-<names>		udp sport 53 <q>
+<unlisted>		udp sport 53 <q>
+<listedonly>		udp sport 53 goto answer
 		ct mark & <decided> == <decided> return
 <sets>		ip daddr @watch4 goto heard_watched
 <sets>		ip6 daddr @watch6 goto heard_watched
@@ -235,10 +344,10 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 	chain tcp_open {
 <sets>		ip saddr @lock4 goto blocked
 <sets>		ip6 saddr @lock6 goto blocked
+<quick>		tcp dport <services> goto service
 		<q>
 	}
 
-<sets>	# A part of what comes to a watched host tells which connections are a client's.
 <sets>	chain heard_watched {
 <http><sets>		tcp flags & (syn | rst) == 0x0 limit rate <insecond>/second burst <inburst> packets goto tcp_data
 <sets>	}
@@ -247,13 +356,13 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <names>		udp dport 53 ct original packets > <udp> return
 <look><sets>		ip saddr @watch4 goto udp_watched
 <look><sets>		ip6 saddr @watch6 goto udp_watched
+<look>		udp dport 443 udp length >= <quiclength> @th,64,40 & 0xc0ffffffff == <quic> goto decided
+<quick><names>		udp dport 53 <dns> goto question
 		ct original packets > <udp> goto decided
 		udp length <= <udplength> <q>
 <look>		ct original packets <= 1 <q>
 	}
 
-<look><sets>	# Of a host that is watched, what shows sessions of WebRTC, however old they are:
-<look><sets>	# STUN, and small application data of DTLS.
 <look><sets>	chain udp_watched {
 <look><sets>		ct original packets <= <udp> <q>
 <look><sets>		udp length <= <udplength> @th,96,32 0x2112a442 <q>
@@ -266,30 +375,23 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <http>		ct direction reply ct reply packets 1-<tcp> goto tcp_data
 <http>	}
 <http>
-<http><sets>	# All data that a host sends that is watched. When the daemon has answered a
-<http><sets>	# connection, connection tracking calls all that follows invalid. A SYN-ACK shows
-<http><sets>	# where the host serves others.
 <http><sets>	chain watched {
 <http><sets>		tcp flags & rst == 0x0 ct state invalid <q>
 <http><sets>		tcp flags & (syn | rst) == syn <q>
 <http><sets>		tcp flags & (syn | rst) == 0x0 goto tcp_data
 <http><sets>	}
 <http><sets>
-<http>	# A bare acknowledgement is no data.
 <http>	chain tcp_data {
 <http>		tcp flags & psh == psh <q>
 <http>		meta nfproto ipv4 meta length > <bare4> <q>
 <http>		meta nfproto ipv6 meta length > <bare6> <q>
 <http>	}
 <http>
-	# Nothing of this connection will be looked at again; it may be offloaded.
 	chain decided {
 		ct mark & <decided> != <decided> ct mark set ct mark & <others> | <decided>
 	}
 
-` + nftMarking + `<marks><sets>	# The same by the sets. A packet in a while comes to the daemon all the same, to
-<marks><sets>	# keep the lock true.
-<marks><sets>	chain marked {
+` + nftAnswer + nftQuick + nftMarking + `<marks><sets>	chain marked {
 <marks><sets>		ct mark set ct mark & <markothers> | <markvalue>
 <marks><sets>		ip saddr @seen4 goto slow
 <marks><sets>		ip6 saddr @seen6 goto slow
@@ -300,7 +402,6 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 <marks><sets>		goto slow
 <marks><sets>	}
 <marks><sets>
-<sets><repeat>	# A full queue that fails open lets it pass, but not what answers it.
 <sets>	chain sample {
 <sets>		meta mark set meta mark & <others> | <sample>
 <sets><repeat>		ct original packets <= 1 ct mark set ct mark & <others> | <sample>
@@ -312,9 +413,10 @@ const nftRules = `	# Before the firewall's own forward chain: what is accepted h
 `
 
 // nftRoute is for the owner's mark that policy routing uses.
-const nftRoute = `<route>	# Before routing: a marked connection goes the way that its mark has. What is new
-<route>	# gets it here, because its first packet chooses the way.
-<route>	chain prerouting {
+//
+//   - prerouting: Before routing: a marked connection goes the way that its mark has.
+//     What is new gets it here, because its first packet chooses the way.
+const nftRoute = `<route>	chain prerouting {
 <route>		type filter hook prerouting priority -149; policy accept;
 <route>		iifname <lan> ct mark & <mask> == <marked> meta mark set meta mark & <routeothers> | <routevalue>
 <route><sets>		ct mark & <decided> == <decided> accept
@@ -343,9 +445,18 @@ const nftRoute = `<route>	# Before routing: a marked connection goes the way tha
 `
 
 // nftDrops are the chains that the iptables rules use where there is no ipset. Sampled
-// packets go on to the mangle table, where iptables queues them.
-const nftDrops = `	# Before the mangle table of iptables.
-	chain drops {
+// packets go on to the mangle table, where iptables queues them. Of UDP of a watched host, what
+// shows sessions of WebRTC is queued, however old they are: STUN, and small application data of
+// DTLS. Other UDP is not decided.
+//
+//   - drops: Before the mangle table of iptables.
+//   - watched: iptables is to know what is from or to a watched host, or about a listed
+//     name.
+//   - decided: Nothing of this flow will be looked at again; it may be offloaded.
+//   - marked: The same by the sets. A packet in a while goes on to the daemon, to keep
+//     the lock true: it is for the daemon to have its connection marked.
+//   - sample: A full queue that fails open lets it pass, but not what answers it.
+const nftDrops = `	chain drops {
 		type filter hook forward priority -160; policy accept;
 <marks>		ct mark & <mask> == <marked> goto slow
 <fast>		ct mark & <decided> == <decided> accept
@@ -364,11 +475,14 @@ const nftDrops = `	# Before the mangle table of iptables.
 <route>		ip saddr @mark4 ip daddr . meta l4proto . th dport @own4 goto marked
 <route>		ip6 saddr @mark6 ip6 daddr . meta l4proto . th dport @own6 goto marked
 		tcp flags & (fin | syn | rst | ack) == syn goto tcp_open
+<quick><names>		udp dport 53 <dns> goto question
+<quick>		ct mark & <mask> == <watch> goto opened
 <http>		meta l4proto tcp ip saddr @watch4 goto watched
 <http>		meta l4proto tcp ip6 saddr @watch6 goto watched
 <look>		meta l4proto udp ip saddr @watch4 goto udp_watched
 <look>		meta l4proto udp ip6 saddr @watch6 goto udp_watched
 <look><names>		udp dport 53 return
+<look>		udp dport 443 udp length >= <quiclength> @th,64,40 & 0xc0ffffffff == <quic> goto decided
 <look>		meta l4proto udp ct original packets > <udp> goto decided
 	}
 
@@ -380,17 +494,20 @@ const nftDrops = `	# Before the mangle table of iptables.
 		ip daddr . meta l4proto . th dport @own4 goto gone
 		ip6 daddr . meta l4proto . th dport @own6 goto gone
 		ct mark & <mask> == <sample> drop
+<listedonly>		udp sport 53 goto answer
 		ip daddr @watch4 goto watched
 		ip6 daddr @watch6 goto watched
 	}
 
-	# iptables is to know what is from or to a watched host.
+<listedonly>	chain answers {
+<listedonly>		type filter hook output priority -160; policy accept;
+<listedonly>		udp sport 53 oifname <lan> goto answer
+<listedonly>	}
+<listedonly>
 	chain watched {
 		meta mark set meta mark & <others> | <watch>
 	}
 
-<look>	# Of its UDP, what shows sessions of WebRTC is queued, however old they are: STUN,
-<look>	# and small application data of DTLS. Other UDP is not decided.
 <look>	chain udp_watched {
 <look><names>		udp dport 53 return
 <look>		ct original packets <= <udp> goto watched
@@ -398,19 +515,17 @@ const nftDrops = `	# Before the mangle table of iptables.
 <look>		udp length <= <udplength> @th,64,24 0x17fefd goto watched
 <look>	}
 <look>
-<look>	# Nothing of this flow will be looked at again; it may be offloaded.
-<look>	chain decided {
-<look>		ct mark & <decided> != <decided> ct mark set ct mark & <others> | <decided>
-<look>	}
-<look>
+<decides>	chain decided {
+<decides>		ct mark & <decided> != <decided> ct mark set ct mark & <others> | <decided>
+<decides>	}
+<decides>
 	chain tcp_open {
 		ip saddr @lock4 goto blocked
 		ip6 saddr @lock6 goto blocked
+<quick>		tcp dport <services> goto service
 	}
 
-` + nftMarking + `<marks>	# The same by the sets. A packet in a while goes on to the daemon, to keep the
-<marks>	# lock true: it is for the daemon to have its connection marked.
-<marks>	chain marked {
+` + nftAnswer + nftQuick + nftMarking + `<marks>	chain marked {
 <marks>		ip saddr @seen4 goto marking
 <marks>		ip6 saddr @seen6 goto marking
 <marks>		add @seen4 { ip saddr timeout <every> } return
@@ -418,7 +533,6 @@ const nftDrops = `	# Before the mangle table of iptables.
 <marks>		goto marking
 <marks>	}
 <marks>
-	# A full queue that fails open lets it pass, but not what answers it.
 	chain sample {
 		meta mark set meta mark & <others> | <sample>
 		ct original packets <= 1 ct mark set ct mark & <others> | <sample>
@@ -429,22 +543,29 @@ const nftDrops = `	# Before the mangle table of iptables.
 // nftBlocked is the chain that drops blocked packets. Now and then it lets one packet of each
 // host through to the queue as a sample. If its set is full, it drops too. Small UDP is
 // sampled more often, because a client stays in its UDP mode only as long as it gets answers.
-// Packets that are to be refused go to the daemon, which sends the refusals. The daemon
-// counts the sampled packets, and this chain counts the others.
-const nftBlocked = `	# A packet of each blocked host in a while keeps its lock alive.
-	chain blocked {
+// With another action than drop, the kernel refuses connections itself: a program that tries
+// again at once would keep the daemon busy. The daemon counts the sampled packets, and these
+// chains count the others.
+//
+//   - blocked: A packet of each blocked host in a while keeps its lock alive.
+//   - refused: What opens a connection is refused at once.
+//   - talk: A client that is answered goes on talking.
+const nftBlocked = `	chain blocked {
 <marks>		ip saddr @mark4 goto marked
 <marks>		ip6 saddr @mark6 goto marked
-<refuse>		tcp flags & (fin | syn | rst | ack) == syn goto sample
 <talk>		udp length <= <udplength> goto talk
-		ip saddr @seen4 goto gone
-		ip6 saddr @seen6 goto gone
+		ip saddr @seen4 goto <gone>
+		ip6 saddr @seen6 goto <gone>
 		add @seen4 { ip saddr timeout <every> } goto sample
 		add @seen6 { ip6 saddr timeout <every> } goto sample
-		goto gone
+		goto <gone>
 	}
+<refuse>
+<refuse>	chain refused {
+<refuse>		tcp flags & (fin | syn | rst | ack) == syn counter name gone_tcp reject with <refusal>
+<refuse>		goto gone
+<refuse>	}
 <talk>
-<talk>	# A client that is answered goes on talking.
 <talk>	chain talk {
 <talk>		ip saddr @talk4 goto gone
 <talk>		ip6 saddr @talk6 goto gone
@@ -462,8 +583,9 @@ const nftBlocked = `	# A packet of each blocked host in a while keeps its lock a
 `
 
 // nftQueues spreads the hosts over several queues and ends the table.
+//
+//   - queues: All packets of a LAN host come to the same queue.
 const nftQueues = `<queues>
-<queues>	# All packets of a LAN host come to the same queue.
 <queues>	chain queues {
 <queues>		meta nfproto ipv4 iifname <lan> jhash ip saddr <toqueue>
 <queues>		meta nfproto ipv4 jhash ip daddr <toqueue>
@@ -494,6 +616,7 @@ func (v values) nft(c *config.Config, t Target) {
 	v.nftSet("set6", "exempt6")
 	v.nftSet("setmac", "mac")
 	v.number("udplength", udpPayload+8)
+	v.quick(t)
 	v.number("bare4", tcpBare4)
 	v.number("bare6", tcpBare6)
 	if c.Queues == 1 {
@@ -503,6 +626,38 @@ func (v values) nft(c *config.Config, t Target) {
 		v.set("q", "goto queues")
 		v.nftByHost(c, "queue", c.FailOpen)
 		v.nftByHost(c, "sample", false)
+	}
+}
+
+// quick adds the values for what stays in the kernel.
+func (v values) quick(t Target) {
+	v.set("services", "{ 21, 22, 25, 80, 110, 143, 443, 465, 587, 853, 993, 995 }")
+	v.set("tls", "{ 443, 465, 853, 993, 995 }")
+	v.number("syn4", 20+maxTCP)
+	v.number("syn6", 40+maxTCP)
+	v.set("metevery", nftTime(metEvery))
+	// What is 0, 43 and 78 bytes behind a TCP header of 20 or 32 bytes.
+	v["data"] = []string{"tcp doff 5 @th,160", "tcp doff 8 @th,256"}
+	v["session"] = []string{"tcp doff 5 @th,504", "tcp doff 8 @th,600"}
+	v["suites"] = []string{"tcp doff 5 @th,784", "tcp doff 8 @th,880"}
+	// A query with one question and nothing else, but for what EDNS adds.
+	v.set("dns", "@th,80,64 & 0xffcfffffffffffff == 0x0100000100000000")
+	v.number("quiclength", 8+quicInitial)
+	v["quic"] = []string{"0xc000000001", "0xc06b3343cf"} // versions 1 and 2
+	if t.Backend == config.BackendNFT {
+		v.set("onward", "<q>")
+		v.set("passes", "")
+		v.set("asks", "")
+		v.set("tolisted", "<q>")
+	} else {
+		v.set("onward", "return")
+		v.set("passes", "meta mark set meta mark & <others> | <watch> ")
+		v.set("asks", "ct mark set ct mark & <others> | <watch> ")
+		v.set("tolisted", "goto watched")
+	}
+	v.set("begins", "<decided>")
+	if t.Repeats() {
+		v.set("begins", "<watch>")
 	}
 }
 

@@ -63,7 +63,11 @@ func tryIPTables(p iptables, text string) error {
 		return err
 	}
 	if p.flavour == flavourNFT && program.Have("nft") {
-		return p.removeEmpty("mangle", nil)
+		s, err := p.save("mangle")
+		if err != nil {
+			return err
+		}
+		return nftRun(p.emptied("mangle", &s, nil))
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ var debianFiles = []struct {
 }{
 	{"p2pwall.service", "/usr/lib/systemd/system/p2pwall.service", false},
 	{"p2pwall.sysusers", "/usr/lib/sysusers.d/p2pwall.conf", false},
-	{"p2pwall-prepare", "/usr/libexec/p2pwall-prepare", false},
+	{"p2pwall-service", "/usr/libexec/p2pwall-service", false},
 	{"p2pwall.8", "/usr/share/man/man8/p2pwall.8.gz", true},
 	{"copyright", "/usr/share/doc/p2pwall/copyright", false},
 }
@@ -68,36 +68,10 @@ func (r *release) deb(arch string, binary []byte) ([]byte, error) {
 		// The gateway's firewall decides which of the two loads the rules.
 		depends: []string{"nftables | iptables", "systemd", "procps", "kmod"},
 	}
-	for _, f := range debianFiles {
-		name := r.path("openwrt/debian/" + f.name)
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		mode, err := fileMode(name)
-		if err != nil {
-			return nil, err
-		}
-		if f.gzip {
-			data = gzipped(data)
-		}
-		p.files = append(p.files, file{path: f.path, mode: mode, data: data})
-	}
-	config, err := os.ReadFile(r.path("openwrt/debian/p2pwall.conf"))
-	if err != nil {
+	var err error
+	if p.files, err = r.debFiles(binary); err != nil {
 		return nil, err
 	}
-	options, err := os.ReadFile(r.path("docs/configuration.md"))
-	if err != nil {
-		return nil, err
-	}
-	p.files = append(p.files,
-		file{path: "/usr/share/doc/p2pwall/changelog.Debian.gz", mode: 0o644, data: gzipped(r.debianChangelog())},
-		file{path: configPath, mode: 0o644, conf: true, data: config},
-		file{path: "/usr/share/doc/p2pwall/configuration.md.gz", mode: 0o644, data: gzipped(options)},
-		file{path: daemonPath, mode: 0o755, data: binary})
-	sortFiles(p.files)
-
 	s, err := newStage()
 	if err != nil {
 		return nil, err
@@ -130,6 +104,40 @@ func (r *release) deb(arch string, binary []byte) ([]byte, error) {
 		return nil, err
 	}
 	return out.Bytes(), nil
+}
+
+// debFiles are the files of the package.
+func (r *release) debFiles(binary []byte) (files []file, err error) {
+	for _, f := range debianFiles {
+		name := r.path("openwrt/debian/" + f.name)
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		mode, err := fileMode(name)
+		if err != nil {
+			return nil, err
+		}
+		if f.gzip {
+			data = gzipped(data)
+		}
+		files = append(files, file{path: f.path, mode: mode, data: data})
+	}
+	config, err := os.ReadFile(r.path("openwrt/debian/p2pwall.conf"))
+	if err != nil {
+		return nil, err
+	}
+	options, err := os.ReadFile(r.path("docs/configuration.md"))
+	if err != nil {
+		return nil, err
+	}
+	files = append(files,
+		file{path: "/usr/share/doc/p2pwall/changelog.Debian.gz", mode: 0o644, data: gzipped(r.debianChangelog())},
+		file{path: configPath, mode: 0o644, conf: true, data: config},
+		file{path: "/usr/share/doc/p2pwall/configuration.md.gz", mode: 0o644, data: gzipped(options)},
+		file{path: daemonPath, mode: 0o755, data: binary})
+	sortFiles(files)
+	return files, nil
 }
 
 // debianChangelog is the changelog of the packaging. It only says where the changelog of the

@@ -70,7 +70,7 @@ var debianLayout = map[string]fs.FileMode{
 	"/usr/share/doc/p2pwall/configuration.md.gz": 0o644,
 	"/usr/lib/systemd/system/p2pwall.service":    0o644,
 	"/usr/lib/sysusers.d/p2pwall.conf":           0o644,
-	"/usr/libexec/p2pwall-prepare":               0o755,
+	"/usr/libexec/p2pwall-service":               0o755,
 	"/usr/sbin/p2pwall":                          0o755,
 	"/usr/share/doc/p2pwall/changelog.Debian.gz": 0o644,
 	"/usr/share/doc/p2pwall/copyright":           0o644,
@@ -188,10 +188,10 @@ func TestUnitOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"Type=notify", "WatchdogSec=30", "ExecReload=/bin/kill -HUP $MAINPID", "NoNewPrivileges=yes", "ProtectSystem=strict",
+		"Type=notify", "KillMode=mixed", "WatchdogSec=30", "ExecReload=+/usr/libexec/p2pwall-service reload", "NoNewPrivileges=yes", "ProtectSystem=strict",
 		"CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW", "AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW",
 		"User=p2pwall", "RuntimeDirectory=p2pwall", "RuntimeDirectoryPreserve=restart",
-		"ExecStart=/usr/sbin/p2pwall run -c /etc/config/p2pwall --log journal",
+		"ExecStart=/usr/sbin/p2pwall run -c /run/p2pwall/config --log journal",
 	} {
 		if !strings.Contains(string(text), "\n"+want+"\n") {
 			t.Errorf("the unit does not have %s", want)

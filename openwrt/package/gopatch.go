@@ -12,10 +12,9 @@ import (
 	"strings"
 )
 
-// timePatch corrects Go 1.26 before 1.26.11 on big-endian MIPS, where the runtime sleeps for
-// wrong times. The patch itself explains more. A feed applies the patch to its Go. This
-// command leaves Go's sources unchanged and gives the build a patched copy of the one file.
-const timePatch = "openwrt/golang-patches/010-runtime-give-mips-times-of-64-bits.patch"
+// goPatches are for Go on MIPS. Each explains itself. A feed applies them to its Go. This
+// command leaves Go's sources unchanged and gives the build patched copies of the files.
+const goPatches = "openwrt/golang-patches"
 
 // A goPatch is a patch of one hunk.
 type goPatch struct {
@@ -50,14 +49,15 @@ func readPatch(name string) (goPatch, error) {
 	return p, nil
 }
 
-// patchedGo prepares a build with the patch, if the installed Go needs it. It returns the go
-// command, arguments for go build, and variables for its environment. If no patch is needed,
-// it returns only the go command. It writes files into dir.
+// patchedGo prepares a build with the patches, each if the installed Go has the lines that it
+// changes. It returns the go command, arguments for go build, and variables for its
+// environment. If there is nothing to change, it returns only the go command. It writes files
+// into dir.
 func (r *release) patchedGo(t target, dir string) (command string, args, env []string, err error) {
 	if !slices.Contains(t.env, "GOARCH=mips") && !slices.Contains(t.env, "GOARCH=mipsle") {
 		return "go", nil, nil, nil
 	}
-	patch, err := readPatch(r.path(timePatch))
+	patches, err := filepath.Glob(filepath.Join(r.path(goPatches), "*.patch"))
 	if err != nil {
 		return "", nil, nil, err
 	}
@@ -73,19 +73,29 @@ func (r *release) patchedGo(t target, dir string) (command string, args, env []s
 	if err := os.Symlink(strings.TrimSpace(string(out)), root); err != nil {
 		return "", nil, nil, err
 	}
-	name := filepath.Join(root, patch.file)
-	source, err := os.ReadFile(name)
-	if err != nil {
-		return "", nil, nil, err
+	replace := map[string]string{}
+	for _, p := range patches {
+		patch, err := readPatch(p)
+		if err != nil {
+			return "", nil, nil, err
+		}
+		name := filepath.Join(root, patch.file)
+		source, err := os.ReadFile(name)
+		if err != nil {
+			return "", nil, nil, err
+		}
+		if strings.Count(string(source), patch.old) != 1 {
+			continue
+		}
+		replace[name] = filepath.Join(dir, filepath.Base(patch.file))
+		if err := os.WriteFile(replace[name], []byte(strings.Replace(string(source), patch.old, patch.new, 1)), 0o600); err != nil {
+			return "", nil, nil, err
+		}
 	}
-	if strings.Count(string(source), patch.old) != 1 {
+	if len(replace) == 0 {
 		return "go", nil, nil, nil
 	}
-	instead := filepath.Join(dir, "instead.go")
-	if err := os.WriteFile(instead, []byte(strings.Replace(string(source), patch.old, patch.new, 1)), 0o600); err != nil {
-		return "", nil, nil, err
-	}
-	list, err := json.Marshal(map[string]map[string]string{"Replace": {name: instead}})
+	list, err := json.Marshal(map[string]map[string]string{"Replace": replace})
 	if err != nil {
 		return "", nil, nil, err
 	}

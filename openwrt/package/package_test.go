@@ -24,7 +24,7 @@ import (
 // processors.
 const (
 	maxIPK      = 1_300_000
-	maxSquashfs = 876 << 10
+	maxSquashfs = 880 << 10
 	maxLuCI     = 40_000
 
 	// Limits with the lines of the source, for a version of Go that openwrt/lean does not

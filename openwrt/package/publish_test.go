@@ -131,6 +131,7 @@ func TestRelease(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+	// usign is OpenWrt's version of this program.
 	if signify, err := exec.LookPath("signify-openbsd"); err == nil {
 		out, err := exec.Command(signify, "-V", "-p", dir+"/p2pwall.pub", "-x", dir+"/SHA256SUMS.sig", "-m", dir+"/SHA256SUMS").CombinedOutput()
 		if err != nil {

@@ -18,7 +18,7 @@ func TestStartInJail(t *testing.T) {
 	log, code := r.service("start")
 	want := `procd_open_instance
 procd_set_param command /usr/sbin/p2pwall run -c /var/run/p2pwall/config --log syslog
-procd_set_param env PATH=/usr/sbin:/usr/bin:/sbin:/bin GOGC=25 GOMEMLIMIT=13312KiB
+procd_set_param env PATH=/usr/sbin:/usr/bin:/sbin:/bin GOGC=10 GOMEMLIMIT=13312KiB
 procd_set_param file /usr/sbin/p2pwall
 procd_set_param respawn 3600 5 5
 procd_set_param term_timeout 10

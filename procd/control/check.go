@@ -38,12 +38,7 @@ func (w *jsonWriter) saying(name, text, codeName, code, argsName string, args []
 		return
 	}
 	w.str(codeName, code)
-	w.key(argsName)
-	w.open('[')
-	for _, a := range args {
-		w.item(a)
-	}
-	w.close(']')
+	w.list(argsName, args)
 }
 
 // CheckReply returns the reply to a check when no daemon runs that could give it.
@@ -62,12 +57,7 @@ func AppendFaults(reply []byte, faults []string) []byte {
 		return reply
 	}
 	w := jsonWriter{b: bytes.TrimSuffix(slices.Clone(reply), []byte("}")), more: true}
-	w.key("faults")
-	w.open('[')
-	for _, f := range faults {
-		w.item(f)
-	}
-	w.close(']')
+	w.list("faults", faults)
 	w.close('}')
 	return w.b
 }

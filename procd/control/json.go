@@ -85,6 +85,18 @@ func (w *jsonWriter) bool(k string, v bool) {
 	w.more = true
 }
 
+// list writes an array of strings.
+//
+//go:noinline
+func (w *jsonWriter) list(k string, all []string) {
+	w.key(k)
+	w.open('[')
+	for _, v := range all {
+		w.item(v)
+	}
+	w.close(']')
+}
+
 // item writes a string in an array, and itemNum writes a number.
 //
 //go:noinline

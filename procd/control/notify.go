@@ -10,6 +10,7 @@ import (
 
 // Receiver is a receiver of messages about events.
 type Receiver struct {
+	_          [0]func() // not comparable: code to compare it costs flash
 	Name, Kind string
 	Waiting    int    // how many messages wait
 	Fault      string // why the last message could not be sent; "" if it was sent

@@ -39,6 +39,7 @@ type Info struct {
 
 // Policy is a policy of the configuration, and whether it holds now.
 type Policy struct {
+	_          [0]func() // not comparable: code to compare it costs flash
 	Name, Mode string
 	Holds      bool
 }

@@ -24,42 +24,11 @@ func (s *Service) status(w *jsonWriter, _ *Request) error {
 	w.str("backend", info.Backend)
 	w.str("sets", info.Sets)
 	w.bool("rules_ok", info.RulesOK)
-	w.key("devices")
-	w.open('[')
-	for _, d := range info.Devices {
-		w.item(d)
-	}
-	w.close(']')
-	w.key("restart")
-	w.open('[')
-	for _, o := range info.Restart {
-		w.item(o)
-	}
-	w.close(']')
-	w.key("policies")
-	w.open('[')
-	for i := range info.Policies {
-		p := &info.Policies[i]
-		w.open('{')
-		w.str("name", p.Name)
-		w.str("mode", p.Mode)
-		w.bool("holds", p.Holds)
-		w.close('}')
-	}
-	w.close(']')
+	w.list("devices", info.Devices)
+	w.list("restart", info.Restart)
+	w.policies(info.Policies)
 	w.num("timelock", int64(info.TimeLock/time.Second))
-	w.key("queues")
-	w.open('[')
-	for _, q := range info.Queues {
-		w.open('{')
-		w.uint("number", uint64(q.Number))
-		w.uint("length", uint64(q.Length))
-		w.uint("waiting", uint64(q.Waiting))
-		w.uint("dropped", q.Dropped)
-		w.uint("user_dropped", q.UserDropped)
-		w.close('}')
-	}
-	w.close(']')
+	w.queues(info.Queues)
 	var sum state.Counters
 	clients, locked := 0, 0
 	s.each(func(e *state.Engine, _ state.Time) {
@@ -87,6 +56,35 @@ func (s *Service) status(w *jsonWriter, _ *Request) error {
 	}
 	w.close(']')
 	return nil
+}
+
+func (w *jsonWriter) policies(all []Policy) {
+	w.key("policies")
+	w.open('[')
+	for i := range all {
+		p := &all[i]
+		w.open('{')
+		w.str("name", p.Name)
+		w.str("mode", p.Mode)
+		w.bool("holds", p.Holds)
+		w.close('}')
+	}
+	w.close(']')
+}
+
+func (w *jsonWriter) queues(all []Queue) {
+	w.key("queues")
+	w.open('[')
+	for _, q := range all {
+		w.open('{')
+		w.uint("number", uint64(q.Number))
+		w.uint("length", uint64(q.Length))
+		w.uint("waiting", uint64(q.Waiting))
+		w.uint("dropped", q.Dropped)
+		w.uint("user_dropped", q.UserDropped)
+		w.close('}')
+	}
+	w.close(']')
 }
 
 // exemptions returns the exemptions given at run time. Every engine has all of them. The
@@ -149,6 +147,19 @@ func (s *Service) statusText(b *strings.Builder, _ *Request) error {
 			fmt.Fprintf(b, "notify   %s: %d waiting, %s\n", r.Name, r.Waiting, r.Fault)
 		}
 	}
+	unusual(b, &sum)
+	return nil
+}
+
+func ago(t, now state.Time) string {
+	if t == 0 {
+		return "-"
+	}
+	return now.Since(t).Round(time.Second).String()
+}
+
+// unusual writes the counters that are 0 as long as nothing is wrong.
+func unusual(b *strings.Builder, sum *state.Counters) {
 	odd := false
 	sum.Each(func(name string, v *uint64) {
 		switch name {
@@ -166,12 +177,4 @@ func (s *Service) statusText(b *strings.Builder, _ *Request) error {
 	if odd {
 		b.WriteByte('\n')
 	}
-	return nil
-}
-
-func ago(t, now state.Time) string {
-	if t == 0 {
-		return "-"
-	}
-	return now.Since(t).Round(time.Second).String()
 }

@@ -26,7 +26,8 @@ const (
 
 // Record is what one program on one host did on one day, and what was blocked of it.
 type Record struct {
-	Day         int32 // in local time, counted from 1970-01-01
+	_           [0]func() // not comparable: code to compare it costs flash
+	Day         int32     // in local time, counted from 1970-01-01
 	Addr        nfq.Addr
 	MAC         nfq.MAC // zero if only the address of the host is known
 	Protocol    uint8   // index in detect.All

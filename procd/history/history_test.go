@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"hash/crc32"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +84,7 @@ func TestAdd(t *testing.T) {
 		Proof: state.ProofAnswer, Program: tally(1).Program, First: noon.Unix() - 100, Last: noon.Unix(),
 		Locked: 2 * time.Minute, Connections: 6, Bytes: 2000,
 	}
-	if got[0] != want {
+	if !reflect.DeepEqual(got[0], want) {
 		t.Errorf("got %+v\nwant %+v", got[0], want)
 	}
 	if got[1].Addr != other.Addr || got[2].Addr != third.Addr || got[3].Day != day-1 {
@@ -215,7 +216,7 @@ func TestDamagedFile(t *testing.T) {
 		if err := h.Restore(b); err != ErrDamaged {
 			t.Errorf("%s: %v", name, err)
 		}
-		if got := h.Records(noon); len(got) != len(want) || got[0] != want[0] {
+		if got := h.Records(noon); len(got) != len(want) || !reflect.DeepEqual(got[0], want[0]) {
 			t.Errorf("%s: the table has changed", name)
 		}
 	}

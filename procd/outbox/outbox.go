@@ -350,10 +350,13 @@ func (o *Outbox) outcome(r *receiver, m *message, err error) {
 // longer than most.
 func (o *Outbox) Flush(most time.Duration) {
 	o.mu.Lock()
+	now := o.now()
 	for _, r := range o.receivers {
 		r.next = time.Time{}
 		for i := range r.queue {
-			r.queue[i].due = time.Time{}
+			if r.queue[i].due.After(now) {
+				r.queue[i].due = now
+			}
 		}
 	}
 	o.look()

@@ -265,3 +265,40 @@ func TestLetter(t *testing.T) {
 	check("P2Pwall protects again, since 03:04.",
 		`{"event":"protected","id":"0","router":"router","text":"P2Pwall protects again, since 03:04.","time":1767323040}`)
 }
+
+// TestFlush: at the program's end all that waits is sent at once, also to a receiver that was
+// to be tried again later. One that still does not answer is not waited for without end.
+func TestFlush(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		w := newWorld(t, "a", "b")
+		done, ended := make(chan struct{}), make(chan struct{})
+		w.done = done
+		w.answer["b"] = errors.New("nobody is there")
+		w.Trouble("the queue failed")
+		w.pass(10 * time.Second)
+		w.told, w.tries = nil, 0
+		most, left := time.Minute, 0
+		if answers {
+			w.answer["b"] = nil
+		} else {
+			most, left = 200*time.Millisecond, 1
+		}
+		if n := w.waiting(); n != 1 {
+			t.Fatalf("%d messages wait", n)
+		}
+		go func() {
+			w.Run()
+			close(ended)
+		}()
+		w.Flush(most)
+		if n := w.waiting(); n != left {
+			t.Errorf("answers %v: %d messages wait", answers, n)
+		}
+		close(done)
+		w.look() // it may be waiting
+		<-ended
+		if len(w.told) != 1-left || w.tries == 0 {
+			t.Errorf("answers %v: told %q in %d tries", answers, w.told, w.tries)
+		}
+	}
+}

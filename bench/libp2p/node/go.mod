@@ -2,7 +2,10 @@ module github.com/p2pwall/p2pwall/bench/libp2p/node
 
 go 1.26.0
 
-require github.com/libp2p/go-libp2p v0.52.0
+require (
+	github.com/libp2p/go-libp2p v0.52.0
+	github.com/quic-go/quic-go v0.64.1
+)
 
 require (
 	filippo.io/bigmod v0.1.1-0.20260103110540-f8a47775ebe5 // indirect
@@ -70,7 +73,6 @@ require (
 	github.com/prometheus/common v0.74.0 // indirect
 	github.com/prometheus/procfs v0.23.0 // indirect
 	github.com/quic-go/qpack v0.6.0 // indirect
-	github.com/quic-go/quic-go v0.64.1 // indirect
 	github.com/quic-go/webtransport-go v0.13.0 // indirect
 	github.com/spaolacci/murmur3 v1.1.0 // indirect
 	github.com/wlynxg/anet v0.0.5 // indirect

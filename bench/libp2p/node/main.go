@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-// Command node is a node of libp2p: node ADDRESS PEER..., all of them as multiaddresses.
-// It prints its own address. Each second it opens a connection to each peer that it has
-// none with, and loads a piece from it. It prints how many bytes it has got.
+// Command node is a node of libp2p: node ADDRESS[,ADDRESS] PEER..., all of them as
+// multiaddresses. It prints its first address. Each second it opens a connection to each peer
+// that it has none with, and loads a piece from it. It prints how many bytes it has got.
+//
+// With "other" before these it does the same by QUIC, but not as libp2p does: all addresses
+// are then written as HOST:PORT. By TCP it sends back what comes to its port.
 package main
 
 import (
@@ -11,6 +14,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -28,20 +32,25 @@ const (
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: node ADDRESS PEER...")
+		fmt.Fprintln(os.Stderr, "usage: node [other] ADDRESS PEER...")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2:]); err != nil {
+	do, args := run, os.Args[1:]
+	if args[0] == "other" {
+		do, args = other, args[1:]
+	}
+	if err := do(args[0], args[1:]); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(at string, peers []string) error {
+func run(addresses string, peers []string) error {
+	all := strings.Split(addresses, ",")
 	key, _, err := crypto.GenerateEd25519Key(nil)
 	if err != nil {
 		return err
 	}
-	h, err := libp2p.New(libp2p.ListenAddrStrings(at), libp2p.Identity(key), libp2p.DisableRelay())
+	h, err := libp2p.New(libp2p.ListenAddrStrings(all...), libp2p.Identity(key), libp2p.DisableRelay())
 	if err != nil {
 		return err
 	}
@@ -50,7 +59,7 @@ func run(at string, peers []string) error {
 		s.Write(make([]byte, piece))
 		s.Close()
 	})
-	fmt.Printf("%s/p2p/%s\n", at, h.ID())
+	fmt.Printf("%s/p2p/%s\n", all[0], h.ID())
 	var got atomic.Int64
 	for _, p := range peers {
 		info, err := peer.AddrInfoFromString(p)
@@ -63,6 +72,11 @@ func run(at string, peers []string) error {
 			}
 		}()
 	}
+	return report(&got)
+}
+
+// report prints again and again how many bytes have come.
+func report(got *atomic.Int64) error {
 	for ; ; time.Sleep(200 * time.Millisecond) {
 		if _, err := fmt.Println("got", got.Load()); err != nil {
 			return err

@@ -76,9 +76,11 @@ async function main() {
 		/* Errors on the console that the test causes on purpose. */
 		expect: function(pattern) { expected.push(pattern); },
 
-		/* Fails on violations of WCAG levels A and AA. LuCI's own pages have some, so
-		 * with LuCI's runtime they are only printed. */
+		/* Fails on violations of WCAG levels A and AA, and on words that are a fault of the
+		 * page. LuCI's own pages have violations, so with LuCI's runtime they are only printed. */
 		accessible: async function(page, what) {
+			const text = await page.locator('#view').innerText();
+			assert.ok(!/null|undefined|NaN/.test(text), what + ': ' + text);
 			await page.evaluate(axe);
 			const look = function() {
 				return page.evaluate(function() {

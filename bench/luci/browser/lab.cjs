@@ -45,7 +45,7 @@ module.exports = async function(t) {
 
 	/* The chart, and the check in one line. */
 	const chart = page.locator('#p2pw-chart svg');
-	await t.until('the chart', async function() { return /^1 hour: [1-9]\d* packets kept away, at most [1-9]\d*\. packets a minute$/.test(await chart.getAttribute('aria-label')); });
+	await t.until('the chart', async function() { return /^1 hour: [1-9]\d* tries stopped, at most [1-9]\d*\. tries a minute$/.test(await chart.getAttribute('aria-label')); });
 	assert.equal(await chart.locator('rect').count(), 120);
 	const heights = await chart.locator('rect.p2pw-udp').evaluateAll(function(l) { return l.map(function(r) { return r.getBBox().height; }); });
 	assert.ok(Math.max.apply(null, heights.slice(58)) > 0, 'no bar for what was dropped');

@@ -65,6 +65,15 @@ module.exports = async function(t) {
 	assert.equal(await modes.first().getAttribute('data-name'), 'bittorrent_mode');
 	assert.deepEqual(await modes.locator('select').first().locator('option').allInnerTexts(), [ 'Block', 'Mark only', 'Watch only', 'Off' ]);
 	assert.ok(await modes.first().isVisible() && !await page.locator('.cbi-value[data-name=winmx_mode]').isVisible());
+	/* Each network has its row, with its name and the programs that people know. */
+	const missing = await page.evaluate(async function() {
+		const known = (await L.require('p2pwall.known')).protocols;
+		return Object.keys(known).filter(function(p) {
+			const row = document.querySelector('.cbi-value[data-name=' + p + '_mode]');
+			return !row || !row.textContent.includes(known[p].title) || !row.textContent.includes(known[p].programs);
+		});
+	});
+	assert.deepEqual(missing, []);
 	const unfold = function(name) { return page.locator('details.p2pw-fields > summary', { hasText: name }).click(); };
 	await t.accessible(page, 'settings');
 	await unfold('Old networks');
@@ -144,6 +153,10 @@ module.exports = async function(t) {
 			table.sections.policy.slice().sort(), 'options of a policy');
 		const field = function(name) { return policy.locator('[data-name=' + name + ']'); };
 		await field('name').locator('input').fill('night');
+		assert.deepEqual(await field('mode').evaluate(function(e) {
+			const o = L.dom.findClassInstance(e.querySelector('[id^="cbid."]'));
+			return o.keylist.map(function(k) { return Object.assign(Object.create(o), { cfgvalue: function() { return k; } }).textvalue(); });
+		}), [ 'Block', 'Mark only', 'Watch only', 'Off' ], 'words in the table of policies');
 		await field('mode').locator('select').selectOption('monitor');
 		const offered = await field('mac').locator('datalist option').allTextContents();
 		const nameless = offered.findIndex(function(x) { return /^192\./.test(x); });

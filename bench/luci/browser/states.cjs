@@ -38,12 +38,15 @@ module.exports = async function(t) {
 	await t.until('all suspects on a phone', async function() { return await page.locator('#p2pw-suspects tbody tr').count() == 64; });
 	await t.until('all hosts on a phone', async function() { return await page.locator('button.p2pw-fold').count() == 64; });
 	/* A folded card has three lines: name, state and buttons. */
-	const lines = await page.locator('.p2pw-host').nth(1).evaluate(function(e) {
-		return Array.from(e.children).filter(function(c) { return c.offsetHeight > 0; }).reduce(function(n, c) {
-			return n + (c.querySelector('button') ? 1 : Math.round(c.offsetHeight / parseFloat(getComputedStyle(c).lineHeight)));
-		}, 0);
-	});
-	assert.equal(lines, 3, 'lines of a computer on a phone');
+	for (const i of [ 1, 2 ]) {
+		const lines = await page.locator('.p2pw-host').nth(i).evaluate(function(e) {
+			return Array.from(e.children).filter(function(c) { return c.offsetHeight > 0; }).reduce(function(n, c) {
+				return n + (c.querySelector('button') ? 1 : Math.round(c.offsetHeight / parseFloat(getComputedStyle(c).lineHeight)));
+			}, 0);
+		});
+		assert.equal(lines, 3, 'lines of a computer on a phone: ' + await page.locator('.p2pw-host').nth(i).innerText());
+	}
+	assert.match(await page.locator('#view').innerText(), /since \d\d:\d\d \(1 h \d min\)[^]*since \d{4}-\d\d-\d\d\./);
 	await page.locator('button.p2pw-fold').first().click();
 	await page.locator('.p2pw-host').first().locator('.p2pw-more').first().waitFor();
 	await page.locator('#p2pw-suspects summary').click();
@@ -190,7 +193,7 @@ module.exports = async function(t) {
 	page = await t.open('status');
 	await state(page).filter({ hasText: '1 computer is kept from file sharing: 192.168.1.53 runs a program for FastTrack.' }).waitFor();
 	const svg = page.locator('#p2pw-chart svg');
-	assert.equal(await svg.getAttribute('aria-label'), '1 hour: 90 packets kept away, at most 60. packets a minute');
+	assert.equal(await svg.getAttribute('aria-label'), '1 hour: 90 tries stopped, at most 60. tries a minute');
 	assert.deepEqual(await page.locator('.p2pw-scale span').allInnerTexts(), [ '60', '30', '0' ]);
 	const bars = await svg.locator('rect').evaluateAll(function(l) { return l.slice(-2).map(function(r) { return [ +r.getAttribute('y'), +r.getAttribute('height') ]; }); });
 	assert.deepEqual(bars.map(function(b) { return b.map(Math.round); }), [ [ 67, 33 ], [ 0, 67 ] ], 'the bars do not stand on each other');
@@ -202,9 +205,9 @@ module.exports = async function(t) {
 		await p.close();
 	}
 	await page.getByRole('button', { name: '7 days' }).click();
-	assert.equal(await svg.getAttribute('aria-label'), '7 days: 194 packets kept away, at most 180. packets an hour');
+	assert.equal(await svg.getAttribute('aria-label'), '7 days: 194 tries stopped, at most 180. tries an hour');
 	await page.getByRole('button', { name: '24 hours' }).click();
-	assert.match(await svg.getAttribute('aria-label'), /^24 hours: 180 packets/);
+	assert.match(await svg.getAttribute('aria-label'), /^24 hours: 180 tries/);
 
 	/* The calendar: a strip for each computer, today's count, and a table to save. */
 	await page.locator('.p2pw-host', { hasText: '192.168.1.53' }).filter({ hasText: 'Connections kept away today: 41.' }).waitFor();

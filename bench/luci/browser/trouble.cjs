@@ -32,6 +32,7 @@ module.exports = async function(t) {
 	page = await t.open('status', { user: 'reader' });
 	await state(page).filter({ hasText: 'New settings' }).waitFor();
 	assert.ok(!await page.getByRole('button', { name: 'Restart' }).first().isVisible());
+	await t.accessible(page, 'new settings, for a reader');
 	await page.close();
 
 	/* In mark mode the page does not say that something is stopped. One computer has a
@@ -132,13 +133,16 @@ module.exports = async function(t) {
 	assert.ok(!await page.getByRole('button', { name: 'Start', exact: true }).isVisible());
 	await page.close();
 
-	/* The check works without a daemon. The init script refuses to start, or it starts
-	 * the daemon, which ends at once. */
+	/* The check works without a daemon, and only its errors are shown. The init script
+	 * refuses to start, or it starts the daemon, which ends at once. */
 	await t.hook('down');
 	page = await t.open('status');
 	await page.locator('#p2pw-findings li.error', { hasText: 'No LAN device is known' }).waitFor();
 	assert.ok(!await page.locator('#p2pw-check, #p2pw-begin, #p2pw-hosts, #p2pw-chart').first().isVisible(), 'more than why');
 	assert.equal(await page.locator('#view button:visible').count(), 1);
+	assert.deepEqual((await page.locator('#p2pw-findings li').allInnerTexts()).map(function(x) { return x.trim().replace(/\s+/g, ' '); }),
+		[ 'Error: No LAN device is known Run as root', 'Error: A fault without a remedy' ]);
+	await t.accessible(page, 'down');
 	await t.hook('quiet');
 	await page.getByRole('button', { name: 'Start', exact: true }).click();
 	await page.locator('.alert-message.danger', { hasText: 'no LAN device is known' }).waitFor();
@@ -159,10 +163,12 @@ module.exports = async function(t) {
 	await t.hook('unreachable');
 	await state(page).filter({ hasText: 'not known whether' }).waitFor();
 	assert.ok(!await page.getByRole('button', { name: /Start|Switch on/ }).isVisible());
+	const checks = await t.calls('p2pwall.check');
 	await t.hook('reachable');
 	await state(page).filter({ hasText: 'No file-sharing program' }).waitFor();
+	await t.until('the check', async function() { return await t.calls('p2pwall.check') > checks; });
 
-	/* The session ends while the page is open. */
+	/* The session ends while the page is open, at the next look. */
 	t.expect(/SessionError|Login session is expired|Access denied/);
 	await t.hook('expire');
 	await page.locator('.modal', { hasText: 'Session expired' }).waitFor();

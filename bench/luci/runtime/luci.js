@@ -55,9 +55,9 @@
 
 		append: function(node, children) {
 			if (Array.isArray(children))
+				/* As in LuCI, null in a list becomes a text. */
 				children.forEach(function(c) {
-					if (c !== null && c !== undefined)
-						node.appendChild(dom.elem(c) ? c : document.createTextNode(String(c)));
+					node.appendChild(dom.elem(c) ? c : document.createTextNode(String(c)));
 				});
 			else if (dom.elem(children))
 				node.appendChild(children);
@@ -506,7 +506,7 @@
 			return this.children.filter(function(o) { return o.tab == tab; }).map(function(o) { return o.renderFrame(this.section); }, this);
 		},
 		head: function() {
-			return [ this.title ? E('h3', {}, [ this.title ]) : null, this.description ? E('div', { 'class': 'cbi-section-descr' }, [ this.description ]) : null ];
+			return [].concat(this.title ? E('h3', {}, [ this.title ]) : [], this.description ? E('div', { 'class': 'cbi-section-descr' }, [ this.description ]) : []);
 		},
 		render: function() {
 			if (!this.tabs)
@@ -571,7 +571,7 @@
 					const sid = uci.add(this.map.config, this.sectiontype);
 					this.row(sid);
 					list.appendChild(this.rowNode(sid));
-				}.bind(this) }, [ _('Add') ]) : null));
+				}.bind(this) }, [ _('Add') ]) : []));
 		}
 	});
 	GridSection.named = false;
@@ -621,8 +621,8 @@
 			dom.bindClassInstance(this.node, this);
 			return E('div', { 'class': 'cbi-value', 'data-name': this.option, 'data-field': this.cbid(sid) }, [
 				E('label', { 'class': 'cbi-value-title', 'for': 'widget.' + this.cbid(sid) }, this.title),
-				E('div', { 'class': 'cbi-value-field' }, [ this.node,
-					this.description ? E('div', { 'class': 'cbi-value-description' }, this.description) : null ])
+				E('div', { 'class': 'cbi-value-field' }, [ this.node ].concat(
+					this.description ? E('div', { 'class': 'cbi-value-description' }, this.description) : []))
 			]);
 		},
 		renderWidget: function(sid, v) {

@@ -45,6 +45,7 @@ func shoot(out string, warm time.Duration) error {
 	defer os.RemoveAll(dir)
 	live, err := luci.NewLive(luci.LiveConfig{
 		Root: ".", Dir: dir, Lock: "120", Names: [2]string{"attic-pc", "old-laptop"}, Torrent: "student-pc", Stay: warm / 4,
+		Closed: true,
 	})
 	if err != nil {
 		return err

@@ -84,6 +84,14 @@ func run(args []string) error {
 			return err
 		}
 		return bulk(args[0], args[1], n[0])
+	case "web":
+		return web()
+	case "visits":
+		n, err := numbers(2, 1)
+		if err != nil {
+			return err
+		}
+		return visits(args[0], args[1], n[0])
 	case "tcp":
 		n, err := numbers(1, 2)
 		if err != nil {

@@ -78,6 +78,7 @@ measure() {
 	fact "rss_load_$backend" "$rss"
 	sleep 2
 	fact "rss_after_$backend" "$(rss "$(pid)")"
+	fact "own_after_$backend" "$(own "$(pid)")"
 
 	case "$backend" in
 	nft)

@@ -16,33 +16,6 @@ TCP_BYTES=33554432
 net guestctl sink 7002 >/dev/null &
 sink=$!
 
-# firewall SETTING: loads a firewall like fw4's, without or with flow offload, or fw3's.
-firewall() {
-	case "$1" in
-	offload)
-		nft -f /testdata/fw4.nft
-		;;
-	nft)
-		sed '/flow add/d; /flowtable/,/^\t}/d' /testdata/fw4.nft | nft -f -
-		;;
-	iptables)
-		iptables -w -t nat -A POSTROUTING -o wan -j MASQUERADE
-		iptables -w -t mangle -A FORWARD -o wan -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu
-		iptables -w -P FORWARD DROP
-		iptables -w -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
-		iptables -w -A FORWARD -i br-lan -o wan -j ACCEPT
-		;;
-	esac
-}
-
-no_firewall() {
-	nft flush ruleset
-	iptables -w -P FORWARD ACCEPT
-	for table in nat mangle filter; do
-		iptables -w -t $table -F
-	done
-}
-
 # bulk: measures the nanoseconds for a datagram of 1400 bytes and for 1400 bytes of a
 # connection.
 bulk() {

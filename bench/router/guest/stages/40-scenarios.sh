@@ -36,7 +36,8 @@ scenarios() {
 		}' || : >/tmp/failed
 }
 
-scenarios nft
-scenarios iptables
+for filter in $FILTERS; do
+	scenarios "$filter"
+done
 # Many page faults show that the machine read its programs again and again.
 sed -n 's/^pgmajfault /@@ fact page_faults /p' /proc/vmstat

@@ -113,6 +113,34 @@ reader() {
 	soon grep -q ready /tmp/nfqref
 }
 
+# firewall SETTING: loads a firewall like fw4's, without or with flow offload, or fw3's.
+firewall() {
+	case "$1" in
+	offload)
+		nft -f /testdata/fw4.nft
+		;;
+	nft)
+		sed '/flow add/d; /flowtable/,/^\t}/d' /testdata/fw4.nft | nft -f -
+		;;
+	iptables)
+		iptables -w -t nat -A POSTROUTING -o wan -j MASQUERADE
+		iptables -w -t mangle -A FORWARD -o wan -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu
+		iptables -w -P FORWARD DROP
+		iptables -w -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+		iptables -w -A FORWARD -i br-lan -o wan -j ACCEPT
+		;;
+	esac
+}
+
+no_firewall() {
+	nft flush ruleset
+	iptables -w -P FORWARD ACCEPT
+	for table in nat mangle filter; do
+		iptables -w -t $table -F
+	done
+}
+
+own() { sed -n 's/^RssAnon:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$1/status"; }
 rss() { sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$1/status"; }
 
 # seen QUEUE: prints how many packets the queue has taken so far.

@@ -3,7 +3,8 @@
 'require baseclass';
 'require p2pwall.common as common';
 
-/* The packets that were dropped, in stacked bars: TCP and UDP. */
+/* The packets that were dropped, in stacked bars: TCP and UDP. Each was a try to reach
+ * somebody, and the users' texts say so. */
 
 const WIDTH = 600, HEIGHT = 100;
 
@@ -29,9 +30,9 @@ function sum(values) {
 }
 
 const ranges = [
-	{ name: 'hour', steps: 60, seconds: 60, title: _('1 hour'), unit: _('packets a minute') },
-	{ name: 'day', steps: 24, seconds: 3600, title: _('24 hours'), unit: _('packets an hour') },
-	{ name: 'week', steps: 168, seconds: 3600, title: _('7 days'), unit: _('packets an hour') }
+	{ name: 'hour', steps: 60, seconds: 60, title: _('1 hour'), unit: _('tries a minute') },
+	{ name: 'day', steps: 24, seconds: 3600, title: _('24 hours'), unit: _('tries an hour') },
+	{ name: 'week', steps: 168, seconds: 3600, title: _('7 days'), unit: _('tries an hour') }
 ];
 
 function Chart() {
@@ -118,9 +119,9 @@ Chart.prototype.draw = function() {
 		common.say(e, i == 4 ? _('now') : r.name == 'week' ? common.day(t) : common.clock(t).slice(-5));
 	}, this);
 	common.say(this.unit, r.unit);
-	const words = _('%s: %d packets kept away, at most %d.').format(r.title, sum(total), Math.max.apply(null, total)) + ' ' + r.unit;
+	const words = _('%s: %d tries stopped, at most %d.').format(r.title, sum(total), Math.max.apply(null, total)) + ' ' + r.unit;
 	common.attr(this.svg, 'aria-label', words);
-	common.say(this.words, _('%d packets kept away: a program that is stopped goes on trying.').format(sum(total)));
+	common.say(this.words, _('%d tries to reach somebody were stopped. A stopped program goes on trying.').format(sum(total)));
 };
 
 return baseclass.extend({

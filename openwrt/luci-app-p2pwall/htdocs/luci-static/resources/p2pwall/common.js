@@ -8,7 +8,7 @@
 /*
  * Functions that the views share. Everything from the daemon, the network or the
  * configuration becomes a text node, never HTML. LuCI's E() and dom.content() treat a plain
- * string as HTML, so children are always arrays.
+ * string as HTML, so children are always arrays. LuCI shows a null in such an array as "null".
  */
 
 const css = '\
@@ -255,9 +255,13 @@ return baseclass.extend({
 	},
 
 	clock: function(t, seconds) {
-		const d = new Date(number(t) * 1000), now = new Date();
-		const hm = pad(d.getHours()) + ':' + pad(d.getMinutes()) + (seconds ? ':' + pad(d.getSeconds()) : '');
-		return (d.toDateString() == now.toDateString()) ? hm : this.day(t) + ' ' + hm;
+		const hour = this.hour(t, seconds), d = new Date(number(t) * 1000);
+		return (d.toDateString() == new Date().toDateString()) ? hour : this.day(t) + ' ' + hour;
+	},
+
+	hour: function(t, seconds) {
+		const d = new Date(number(t) * 1000);
+		return pad(d.getHours()) + ':' + pad(d.getMinutes()) + (seconds ? ':' + pad(d.getSeconds()) : '');
 	},
 
 	day: function(t) {

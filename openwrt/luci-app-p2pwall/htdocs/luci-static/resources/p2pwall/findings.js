@@ -105,10 +105,10 @@ return baseclass.extend({
 	/* Whether this finding means that file sharing may pass. */
 	lets: function(f) { return f.level == 'error' || LETS.indexOf(f.code) != -1; },
 
-	/* A link to the page for the remedy, or null. */
+	/* A list with the link to the page for the remedy, or an empty one. */
 	link: function(f) {
 		const place = PLACES[LINKS.hasOwnProperty(f.fix) ? LINKS[f.fix] : ''];
-		return place ? E('a', { 'href': L.url(place[0]) }, [ place[1] ]) : null;
+		return place ? [ E('a', { 'href': L.url(place[0]) }, [ place[1] ]) ] : [];
 	},
 
 	what: function(f) { return sentence(f.what, f.code, f.args); },

@@ -36,7 +36,7 @@ function Card(view, c) {
 	this.inside = E('div', { 'id': id, 'class': 'p2pw-inside', 'style': 'display:none' }, [ this.facts, this.peerCount, this.box ]);
 	this.node = E('li', { 'class': 'p2pw-host' }, [
 		E('div', {}, [ this.name, this.program ]), E('p', {}, [ this.state, this.kept ]), this.means, this.why, this.maker,
-		E('div', { 'class': 'p2pw-do' }, [ this.toggle, this.act ]), this.inside
+		E('div', { 'class': 'p2pw-do' }, [ this.toggle ].concat(this.act || [])), this.inside
 	]);
 	this.toggle.addEventListener('click', function() {
 		this.open = !this.open;

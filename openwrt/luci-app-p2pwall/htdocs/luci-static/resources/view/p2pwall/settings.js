@@ -180,7 +180,8 @@ return view.extend({
 		};
 	},
 
-	/* A list of choices. The first is the default. words has other words for some choices. */
+	/* A list of choices. The first is the default, which is not written if nothing is set.
+	 * words has other words for some choices. */
 	choice: function(s, tab, protocol, name, choices, title, help, words) {
 		const o = this.option(s, tab, form.ListValue, protocol, name, title, help);
 		choices.forEach(function(c) { o.value(c[0], c[1]); });
@@ -188,6 +189,17 @@ return view.extend({
 		o.load = function() {
 			const v = uci.get('p2pwall', this.ucisection, name);
 			return v == null ? v : (words && words[v.toLowerCase()] || v);
+		};
+		o.write = function(sid, v) {
+			if (v != this.default || uci.get('p2pwall', this.ucisection, name) != null)
+				uci.set('p2pwall', this.ucisection, name, v);
+		};
+	},
+
+	/* LuCI's tables show the word of the configuration. This one shows that of the choice. */
+	worded: function(o) {
+		o.textvalue = function(sid) {
+			return this.vallist[this.keylist.indexOf(this.cfgvalue(sid))];
 		};
 	},
 
@@ -231,6 +243,7 @@ return view.extend({
 		o.editable = true;
 		o = s.option(form.ListValue, 'mode', _('Mode'));
 		Object.keys(protocols.modes).forEach(function(m) { o.value(m, protocols.modes[m]); });
+		this.worded(o);
 		const whom = function(name, ok, expecting, title, help) {
 			o = s.option(form.DynamicList, name, title, help);
 			o.modalonly = true;
@@ -272,6 +285,7 @@ return view.extend({
 		o.value('ntfy', 'ntfy');
 		o.value('webhook', 'Webhook (JSON)');
 		o.value('mail', _('Mail'));
+		this.worded(o);
 		const value = function(name, title, ok, expecting, help) {
 			o = s.option(form.Value, name, title, help);
 			o.validate = function(sid, v) { return v === '' || PRINTABLE.test(v) && ok(v) || expecting; };

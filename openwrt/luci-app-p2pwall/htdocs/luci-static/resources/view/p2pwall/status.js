@@ -96,8 +96,8 @@ return view.extend({
 			return b;
 		}, this);
 		this.toggle = E('details', { 'class': 'p2pw-small' }, [
-			E('summary', {}, [ _('Details') ]), this.facts, this.passed, this.readonly ? null : E('p', {}, [ service[0], ' ', service[1] ])
-		]);
+			E('summary', {}, [ _('Details') ]), this.facts, this.passed
+		].concat(this.readonly ? [] : E('p', {}, [ service[0], ' ', service[1] ])));
 		const again = E('button', { 'class': 'btn cbi-button' }, [ _('Check again') ]);
 		this.onClick(again, function() {
 			return this.updateFindings().then(function() { this.announce(_('Checked')); }.bind(this));
@@ -290,6 +290,7 @@ return view.extend({
 			return fs.exec('/etc/init.d/p2pwall', [ command ]);
 		}).then(function(res) {
 			const said = common.text(res.stderr).trim();
+			this.due = {};
 			if (res.code || said)
 				throw new Error(said || _('It could not be started.'));
 			return command == 'stop' || this.answers(START_TRIES);
@@ -428,8 +429,9 @@ return view.extend({
 		return common.number(t) ? _('%s ago').format(this.age(t)) : '-';
 	},
 
+	/* Short, for a telephone. The age tells which day the hour belongs to. */
 	since: function(t) {
-		return '%s (%s)'.format(common.clock(t), this.age(t));
+		return this.now - common.number(t) < 86400 ? '%s (%s)'.format(common.hour(t), this.age(t)) : common.day(t);
 	},
 
 	/* Updates the peers in the open folds. */
@@ -695,19 +697,20 @@ return view.extend({
 		return common.ask('check').then(function(r) { return common.objects(r.findings); }, function(err) {
 			return [ { level: 'warning', what: findings.reason(err) } ];
 		}).then(function(found) {
-			const words = JSON.stringify(found);
+			const words = this.ready + JSON.stringify(found);
 			if (this.lastFindings === words)
 				return;
 			this.lastFindings = words;
 			const rank = { error: 0, warning: 1 }, label = { error: _('Error'), warning: _('Warning') };
-			const bad = this.findings = found.filter(function(f) { return f.level != 'ok'; });
+			/* Without a daemon only what keeps it from running matters. */
+			const bad = this.findings = found.filter(function(f) { return f.level == 'error' || this.ready && f.level != 'ok'; }, this);
 			const good = found.filter(function(f) { return f.level == 'ok'; });
 			bad.sort(function(a, b) { return (rank[a.level] || 0) - (rank[b.level] || 0); });
 			L.dom.content(this.bad, bad.map(function(f) {
-				const level = label[f.level] ? f.level : 'warning', link = findings.link(f);
+				const level = label[f.level] ? f.level : 'warning';
 				return E('li', { 'class': 'alert-message ' + level }, [
 					E('p', {}, [ E('strong', {}, [ label[level] + ': ' ]), common.capital(findings.what(f)) ]),
-					E('p', {}, [ common.capital(findings.remedy(f)), link ? ' ' : null, link ])
+					E('p', {}, [ common.capital(findings.remedy(f)) + ' ' ].concat(findings.link(f)))
 				]);
 			}));
 			common.say(this.verdict, !bad.length ? _('Nothing is wrong.') : bad.length == 1 ? _('1 thing is wrong: see above.') :

@@ -4,7 +4,10 @@ package procd
 
 import (
 	"net/netip"
+	"runtime"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
@@ -14,18 +17,28 @@ import (
 
 const (
 	// flowPause is the shortest time between two readings of the connection table. After
-	// a reading that took t, the next one starts flowShare times t later at the earliest.
-	// So a large table and a busy client cannot use up the processor. But on a busy machine
-	// a reading takes long for other reasons, and an old connection of a locked host goes on
-	// until the next. So flowPauseMost is the longest time.
+	// a reading that used t of the processor, the next one starts flowShare times t later
+	// at the earliest. So a large table and a busy client cannot use up the processor. An
+	// old connection of a locked host goes on until the next reading. So flowPauseMost is
+	// the longest time.
 	flowPause     = 200 * time.Millisecond
 	flowShare     = 20
 	flowPauseMost = 2 * time.Second
 )
 
-// pauseAfter returns how long no reading follows one that took a time.
-func pauseAfter(took time.Duration) time.Duration {
-	return min(max(flowPause, flowShare*took), flowPauseMost)
+// pauseAfter returns how long no reading follows one that used so much of the processor.
+func pauseAfter(used time.Duration) time.Duration {
+	return min(max(flowPause, flowShare*used), flowPauseMost)
+}
+
+// threadTime returns how long the calling thread has used the processor. It counts no
+// waiting: on a busy machine a reading takes long that costs little.
+func threadTime() time.Duration {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_THREAD, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // flowCutter deletes entries from the kernel's connection table: those of connections
@@ -57,8 +70,12 @@ func (f *flowCutter) run(done <-chan struct{}, cut func() error) {
 			return
 		case <-f.due:
 		}
-		begin := time.Now()
-		if err := cut(); err != nil && !f.failed {
+		runtime.LockOSThread() // threadTime is a thread's
+		begin := threadTime()
+		err := cut()
+		used := threadTime() - begin
+		runtime.UnlockOSThread()
+		if err != nil && !f.failed {
 			f.failed = true
 			f.log.Warnf("%v: connections that were made before a client was found may go on (said once); "+
 				"install kmod-nf-conntrack-netlink (OpenWrt)", err)
@@ -66,7 +83,7 @@ func (f *flowCutter) run(done <-chan struct{}, cut func() error) {
 		select {
 		case <-done:
 			return
-		case <-time.After(pauseAfter(time.Since(begin))):
+		case <-time.After(pauseAfter(used)):
 		}
 	}
 }

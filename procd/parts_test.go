@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -252,16 +253,23 @@ func TestStateFilesThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// TestPauseAfter: a reading of the connection table that takes long does not put off the
-// next one for long.
+// TestPauseAfter: a reading of the connection table that costs much does not put off the
+// next one for long, and one that only waits does not put it off at all.
 func TestPauseAfter(t *testing.T) {
-	for took, want := range map[time.Duration]time.Duration{
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	begin := threadTime()
+	time.Sleep(flowPause)
+	if used := threadTime() - begin; used > flowPause/flowShare {
+		t.Errorf("%v of the processor for waiting", used)
+	}
+	for used, want := range map[time.Duration]time.Duration{
 		time.Millisecond:      flowPause,
 		20 * time.Millisecond: 400 * time.Millisecond,
 		2 * time.Second:       flowPauseMost,
 	} {
-		if got := pauseAfter(took); got != want {
-			t.Errorf("after %v: %v, want %v", took, got, want)
+		if got := pauseAfter(used); got != want {
+			t.Errorf("after %v: %v, want %v", used, got, want)
 		}
 	}
 }

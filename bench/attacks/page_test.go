@@ -183,6 +183,15 @@ var pageAttacks = []struct {
 			}
 		}
 		await quiet(image('http://server.slsknet.org:8081/x'))`, "does not know Soulseek"},
+	{"QUIC", `
+		for (const t of targets) {
+			for (let i = 0; i < 3; i++) {
+				const q = new WebTransport('https://' + t + ':4001/')
+				q.closed.catch(() => {})
+				await quiet(q.ready)
+				q.close()
+			}
+		}`, "does not know IPFS"},
 	{"dead addresses", `
 		const all = []
 		for (let i = 0; i < 60; i++) all.push(quiet(fetch('http://192.0.2.' + (130 + i) + ':' + (1214 + i) + '/', {mode: 'no-cors'})))
@@ -230,7 +239,7 @@ main()
 type site struct {
 	page    string
 	reports chan string
-	asked   chan string // paths that targets were asked for; dropped when full
+	asked   chan string // what targets were asked for: paths, or QUIC; dropped when full
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -304,7 +313,7 @@ func TestPage(t *testing.T) {
 
 func page(t *testing.T, name, script string) {
 	block := map[string]string{"mode": "block"}
-	e := newEnv(t, setup{serial: true, protocols: map[string]map[string]string{"winmx": block, "opennap": block}})
+	e := newEnv(t, setup{serial: true, protocols: map[string]map[string]string{"winmx": block, "opennap": block, "ipfs": block}})
 	h := e.lab.Clients[0]
 	e.nameServer()
 	lab.Serve(e.t, e.lab.Inet, lab.Any(8388), lab.Echo)
@@ -320,6 +329,7 @@ func page(t *testing.T, name, script string) {
 	for _, p := range []uint16{pages.Port(), 8081} {
 		lab.ServeHTTP(t, e.lab.Inet, lab.Any(p), s)
 	}
+	e.hearQUIC(s.asked)
 	v := e.user(h, true, lab.InnocentConfig{IPv6: true, Every: 300 * time.Millisecond})
 	e.browse(h, "http://"+pages.String()+"/")
 	var report string
@@ -343,6 +353,30 @@ func page(t *testing.T, name, script string) {
 		}
 	}
 	v.unharmed()
+}
+
+// hearQUIC listens at a usual port of IPFS, and notes when a QUIC session begins there. It
+// does not answer.
+func (e *env) hearQUIC(asked chan<- string) {
+	e.t.Helper()
+	u, err := e.lab.Inet.ListenUDP(lab.Any(4001))
+	e.ok(err)
+	e.t.Cleanup(func() { u.Close() })
+	go func() {
+		b := make([]byte, 2048)
+		for {
+			n, err := u.Read(b)
+			if err != nil {
+				return
+			}
+			if n >= 1200 && b[0]&0xc0 == 0xc0 {
+				select {
+				case asked <- "QUIC":
+				default:
+				}
+			}
+		}
+	}()
 }
 
 // nameServer runs a name server on the router, as usual. Ordinary servers listen at the
@@ -373,6 +407,7 @@ func (e *env) browse(h *lab.Host, url string) {
 		"--headless", "--log-level=3", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
 		"--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-extensions", "--disable-dev-shm-usage",
 		"--autoplay-policy=no-user-gesture-required",
+		"--unsafely-treat-insecure-origin-as-secure=http://"+pages.String(), // for WebTransport
 		"--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable", "--user-data-dir="+filepath.Join(dir, "profile"), url)
 	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_CACHE_HOME="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

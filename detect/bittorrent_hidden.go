@@ -39,13 +39,18 @@ type middleState struct {
 	// told counts the segments that are short enough for their length to tell something.
 	// words counts those of them that are as long as some requests for blocks plus some
 	// "have" messages. requests counts those that are as long as one request. lengths are
-	// the first different lengths among the words.
-	told, words, requests uint8
-	lengths               [middleLengths]uint8
-	frames                uint8 // segments that look like a WebSocket frame
+	// the first different lengths among the words. tiny counts the words that are shorter
+	// than any message of a tunnel or proxy.
+	told, words, requests, tiny uint8
+	lengths                     [middleLengths]uint8
+	frames                      uint8 // segments that look like a WebSocket frame
 	// May says that the data looks random, lacks the headers of other programs, and is
 	// not SSH. That is too little to cut the connection, but enough to probe the host.
 	May bool
+	// First says that its first message is there from its beginning, and is like that.
+	// Likely says that nearly all segments that tell something are words, some of them
+	// tiny. Both are too little on a host without proof.
+	First, Likely bool
 	// Sure says that the connection is certainly one between peers: it has plain
 	// messages, or it is encrypted and its segments are as long as requests. No other
 	// program writes 17 random bytes at once.
@@ -54,6 +59,10 @@ type middleState struct {
 
 // Begins says that the first segment begins a message. It may be called again later.
 func (m *PeerMiddle) Begins() { m.begins = m.begins || m.short == 0 && m.long == 0 }
+
+// Heard notes the length of a message from the other side. No SSH packet is as short as
+// most words between peers.
+func (m *PeerMiddle) Heard(n int) { m.other = m.other || n < middleTiny && n%4 != 0 }
 
 const (
 	middleSize = 128
@@ -67,7 +76,8 @@ const (
 	// middleTold is the longest segment whose length tells something. Of the lengths up
 	// to this, one in three is that of words.
 	middleTold = 77
-	// middleRequests is how many segments as long as a request make it certain.
+	// middleRequests is how many segments as long as a request make it certain, and how
+	// many tiny words make it likely.
 	// middleWords is how many segments as long as words do, if they have middleLengths
 	// different lengths: a program that repeats one message may hit such a length by
 	// chance. So many random lengths are so once in 20,000 times. Of all segments that
@@ -75,6 +85,9 @@ const (
 	middleRequests = 3
 	middleWords    = 9
 	middleLengths  = 3
+	// middleTiny is the least that a message of SSH, a tunnel or a proxy has: a checksum
+	// of 16 bytes, and a length.
+	middleTiny = 19
 	// middleFrames is how many segments must look like a browser's WebSocket frame. One
 	// may by chance.
 	middleFrames = 2
@@ -95,6 +108,7 @@ const (
 // page can choose the length of WebSocket messages. SSH may encrypt the length of its
 // packets, but the size of each is 20 bytes plus a multiple of 8.
 func mseMiddle(m *PeerMiddle, b []byte, ends bool) Match {
+	m.First = false
 	switch peerMiddle(b) {
 	case Yes:
 		m.Sure = true
@@ -140,9 +154,12 @@ func mseMiddle(m *PeerMiddle, b []byte, ends bool) Match {
 		return No
 	}
 	m.May = m.other && len(seen) >= mseKey
+	m.First = m.May && m.begun == 1 && m.short == 1 && m.long == 0 && m.frames == 0
 	switch {
 	case len(seen) >= mseKey && (m.short >= middleShorts && m.other || whole):
-		m.Sure = int(m.words)*8 >= int(m.told)*7 &&
+		words := int(m.words)*8 >= int(m.told)*7
+		m.Likely = words && m.tiny >= middleRequests
+		m.Sure = words &&
 			(m.requests >= middleRequests || m.words >= middleWords && m.lengths[middleLengths-1] != 0)
 		return Yes
 	case m.short >= middleLooks:
@@ -167,6 +184,9 @@ func (m *PeerMiddle) tell(n int) {
 	m.words++
 	if n == requestSize {
 		m.requests++
+	}
+	if n < middleTiny {
+		m.tiny++
 	}
 	for i, x := range m.lengths {
 		if x == 0 {

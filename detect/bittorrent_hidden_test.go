@@ -170,6 +170,48 @@ func TestHiddenMiddle(t *testing.T) {
 	}
 }
 
+// On a host with a client, less is enough.
+func TestHiddenMiddleLikely(t *testing.T) {
+	r := noise(9000)
+	for _, tt := range []struct {
+		name          string
+		begins        bool
+		heard         int // the length of a message from the other side, 0 for none
+		lengths       []int
+		first, likely bool
+	}{
+		{"requests, and words that pieces were had", false, 0, []int{9, 136, 9, 375, 18}, false, true},
+		{"too few words", false, 0, []int{9, 136, 9, 375, 290}, false, false},
+		{"other lengths among them", false, 0, []int{9, 136, 9, 375, 18, 50}, false, false},
+		{"words of several pieces", false, 0, []int{36, 45, 54, 63, 72, 27, 36}, false, false},
+		{"the first requests", true, 0, []int{295}, true, false},
+		{"the end of a message", false, 0, []int{295}, false, false},
+		{"what follows them", true, 0, []int{295, 170}, false, false},
+		{"SSH", true, 0, []int{292}, false, false},
+		{"SSH on both sides", true, 44, []int{292}, false, false},
+		{"SSH, two packets at once", true, 88, []int{292}, false, false},
+		{"a length that SSH has, to who sends none", true, 5, []int{292}, true, false},
+		{"a block, to who sends none", true, 5, []int{1448, 292}, false, false},
+		{"the end of one", true, 12, []int{292}, false, false},
+		{"a long answer", true, 1448, []int{292}, false, false},
+		{"too little", true, 0, []int{95}, false, false},
+	} {
+		var m PeerMiddle
+		if tt.begins {
+			m.Begins()
+		}
+		if tt.heard > 0 {
+			m.Heard(tt.heard)
+		}
+		for i, n := range tt.lengths {
+			btHidden.Middle(&m, []byte(r[1500*(i%5):][:n]), true)
+		}
+		if m.First != tt.first || m.Likely != tt.likely {
+			t.Errorf("%s: first %v, likely %v", tt.name, m.First, m.Likely)
+		}
+	}
+}
+
 // Fewer segments are enough if messages were seen from their beginning: TLS messages
 // begin with a record header.
 func TestHiddenMiddleWhole(t *testing.T) {

@@ -106,7 +106,7 @@ func edonkeyMiddle(m *PeerMiddle, b []byte, ends bool) Match {
 		return Yes
 	}
 	match := mseMiddle(m, b, ends)
-	m.Sure = false // Sure would mean BitTorrent
+	m.First, m.Likely, m.Sure = false, false, false // they would mean BitTorrent
 	return match
 }
 

@@ -43,8 +43,8 @@ type client struct {
 	marked bool
 	// sessions counts its WebRTC sessions that were cut since the lock began.
 	sessions uint8
-	// disguised: it had peers at ports of well-known services.
-	disguised bool
+	// disguised is the last port of a well-known service where it had a peer, 0 for none.
+	disguised uint16
 	// own are the client's own ports, the newest first; 0 for an empty place.
 	own         [maxOwn]uint16
 	since       Time // when the lock began
@@ -118,7 +118,7 @@ func (e *Engine) enter(h *host, protocol int, reason detect.Reason, a *nfq.Addr,
 	clear(c.said[:])
 	c.locked, c.since, c.lookedAnew, c.lockStart, c.lockUntil, c.kernelUntil = false, 0, 0, 0, 0, 0
 	c.locks, c.dropped, c.droppedTCP, c.droppedUDP, c.tally = 0, 0, 0, 0, tally{}
-	c.marked, c.strict, c.selective, c.disguised, c.sessions, c.program = false, false, false, false, 0, detect.ClientName{}
+	c.marked, c.strict, c.selective, c.disguised, c.sessions, c.program = false, false, false, 0, 0, detect.ClientName{}
 	c.own = [maxOwn]uint16{}
 	c.hash, c.key, c.answers = [20]byte{}, [16]byte{}, budget{}
 	c.queryLen, c.port, c.askedAt, c.probed, c.lastProbe, c.lastAnswer = 0, 0, nfq.Addr{}, 0, 0, 0

@@ -160,7 +160,7 @@ func (e *Engine) hidden(p *nfq.Packet, d *Device, h *host, slot int32, protocol 
 	fl := &e.flows.flows[slot]
 	cfg := &e.cfg.Protocols[protocol]
 	c := e.clientOf(h)
-	proved := c != nil && c.proof != ProofNone && (!service(fl) || c.disguised)
+	proved := c != nil && c.proof != ProofNone && (!service(fl) || c.disguised != 0)
 	sure := proved && c.locked && c.proved.Has(protocol)
 	proved = sure || proved && detect.All[c.protocol].Hidden != nil
 	j := e.judgement(h, fl, now)
@@ -402,19 +402,17 @@ func (e *Engine) answeredHandshake(p *nfq.Packet, d *Device, h *host, slot int32
 	c.lastAnswer = now
 	e.prove(h.client, c, protocol, ProofAnswer, detect.ReasonHandshake, [2]nfq.Flow{}, now)
 	if service(fl) {
-		e.disguise(c)
+		e.disguise(c, fl)
 	}
 	return c.drop(p)
 }
 
-// disguise notes that the client has peers at ports of well-known services. So more of its
-// connections may belong to the client although they look like a service's.
-func (e *Engine) disguise(c *client) {
-	if c.disguised {
-		return
-	}
-	c.disguised = true
-	if c.locked {
+// disguise notes that the client has a peer at the port of a well-known service. So more of
+// its connections may belong to the client although they look like a service's.
+func (e *Engine) disguise(c *client, fl *flow) {
+	first := c.disguised == 0
+	c.disguised = fl.key.wport
+	if first && c.locked {
 		e.lookAnew(c)
 	}
 }
@@ -493,7 +491,7 @@ func (e *Engine) inMiddle(c *client, fl *flow, b []byte, ends bool, now Time) de
 		}
 		fl.middle = before // each protocol reads b once
 		switch m := p.Hidden.Middle(&fl.middle, b, ends); {
-		case m == detect.Yes, m == detect.More && fl.middle.May && usual(fl, p):
+		case m == detect.Yes, m == detect.More && fl.middle.May && usual(fl, p), fl.middle.First && fl.key.wport == c.disguised:
 			fl.protocol = uint8(i)
 			return detect.Yes
 		case m == detect.More:

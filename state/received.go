@@ -56,6 +56,9 @@ func (e *Engine) received(p *nfq.Packet, h *host, c *client) nfq.Verdict {
 	if j == innocent || j == other {
 		return nfq.Accept
 	}
+	if p.TCPFlags&nfq.PSH != 0 {
+		fl.middle.Heard(p.PayloadLen)
+	}
 	for i, proto := range detect.All {
 		if !c.proved.Has(i) || !h.modes.holds.Has(i) || proto.Hidden == nil || proto.Hidden.Pieces == nil {
 			continue
@@ -73,7 +76,7 @@ func (e *Engine) received(p *nfq.Packet, h *host, c *client) nfq.Verdict {
 		case m == detect.Hint:
 			e.judge(h, fl, ended, now)
 		case service(fl):
-			e.disguise(c)
+			e.disguise(c, fl)
 		}
 		return e.receivedLate(p, c, fl, now)
 	}

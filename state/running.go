@@ -12,8 +12,9 @@ import (
 // A client may have every optional feature off, encrypt everything, and have all its
 // connections from before the wall started. Then it opens nothing that could be asked. Only
 // the middle of its connections is left, and the engine reads that. If connections with two
-// addresses may be a client's, or one has the lengths of a client's requests, the engine asks
-// the host where such programs listen. That harms nobody. If connections with two addresses
+// addresses may be a client's, or one has the lengths of a client's requests, or one looks like
+// a client's at the port of a service, where others speak TLS, the engine asks the host where
+// such programs listen. That harms nobody. If connections with two addresses
 // look more like it, the engine also asks the host's next connection that looks random. It
 // ends each of them once that certainly is a client's. The program connects again, and that
 // connection is asked. One connection with messages in clear is enough for all of this.
@@ -57,9 +58,6 @@ func (e *Engine) runs(p *nfq.Packet, d *Device, h *host, slot int32, now Time) d
 	s := e.standingOf(&key.lan)
 	proto := detect.All[protocol]
 	clear := proto.Middle != nil && proto.Middle(p.Payload)
-	if service(fl) && !fl.middle.Sure && !clear {
-		return detect.No // what only looks random may be the service's
-	}
 	if s == nil || slices.Contains(s.served[:], key.lport) {
 		return detect.No
 	}
@@ -69,8 +67,11 @@ func (e *Engine) runs(p *nfq.Packet, d *Device, h *host, slot int32, now Time) d
 	fl.looks++
 	m := proto.Hidden.Middle(&fl.middle, p.Payload, p.TCPFlags&nfq.PSH != 0)
 	to := e.hash.addr(&key.wan)
-	asks := s.may.several
-	if fl.middle.May {
+	asks, random := s.may.several, service(fl) && !clear
+	switch {
+	case random: // it may be the service's, but few services send such data without TLS
+		s.may.several = asks || m == detect.Yes
+	case fl.middle.May:
 		s.may.note(to)
 	}
 	s.may.several = s.may.several || fl.middle.Sure
@@ -78,8 +79,11 @@ func (e *Engine) runs(p *nfq.Packet, d *Device, h *host, slot int32, now Time) d
 		s.ask, s.round, s.next = 0, min(s.round, standingRounds-1), now
 		e.wheel.Set(e.standingTimer(), now)
 	}
-	if m != detect.Yes {
+	switch {
+	case m != detect.Yes:
 		return m
+	case random: // when the host is locked, more of it will be known
+		return detect.More
 	}
 	if (!s.like.note(to) || s.all < standingPeers) && !clear {
 		return detect.More

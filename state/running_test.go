@@ -3,6 +3,7 @@
 package state
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -70,8 +71,8 @@ func TestRunningClient(t *testing.T) {
 	consistent(t, w.e, w.sets)
 }
 
-// A client in clear has all its connections at ports of web servers. What only looks random
-// there may be a web server's.
+// A client has all its connections at ports of web servers. What only looks random there may
+// be the service's: its host is asked, and loses nothing.
 func TestRunningAtServices(t *testing.T) {
 	const request = "\x00\x00\x00\x0d\x06\x00\x00\x01\x02\x00\x00\x40\x00\x00\x00\x40\x00"
 	for _, tt := range []struct {
@@ -79,18 +80,26 @@ func TestRunningAtServices(t *testing.T) {
 		services int
 		says     func(i int) string
 		ended    int
+		asked    bool
 	}{
-		{"requests in clear", 2, func(int) string { return request }, 2},
-		{"requests in clear to the only server", 1, func(int) string { return request }, 1},
-		{"text to the only server", 1, func(int) string { return "GET / HTTP/1.1\r\nHost: www.example.net\r\n\r\n" }, 0},
-		{"what looks random", 2, func(i int) string { return bytesOf(i, 17+17*(i%3)) }, 0},
-		{"TLS", 2, func(i int) string { return "\x17\x03\x03" + be16(30+i) + bytesOf(i, 30+i) }, 0},
+		{"requests in clear", 2, func(int) string { return request }, 2, true},
+		{"requests in clear to the only server", 1, func(int) string { return request }, 1, true},
+		{"text to the only server", 1, func(int) string { return "GET / HTTP/1.1\r\nHost: www.example.net\r\n\r\n" }, 0, false},
+		{"what looks random", 2, func(i int) string { return bytesOf(i, 17+17*(i%3)) }, 0, true},
+		{"what looks random, to the only server", 1, func(i int) string { return bytesOf(i, []int{9, 136, 9, 375, 18}[i%5]) }, 0, true},
+		{"Shadowsocks", 2, func(i int) string { return bytesOf(i, 35+5*(i*7919%97)) }, 0, true},
+		{"obfs4", 1, func(i int) string { return bytesOf(i, 21+14*(i*7919%97)) }, 0, true},
+		{"SSH", 2, func(i int) string { return bytesOf(i, 36+8*(i%9)) }, 0, false},
+		{"an upload by TLS", 2, func(i int) string {
+			return bytesOf(i, 700) + "\x17\x03\x03" + be16(1<<14) + bytesOf(i, 743)
+		}, 0, false},
+		{"TLS", 2, func(i int) string { return "\x17\x03\x03" + be16(30+i) + bytesOf(i, 30+i) }, 0, false},
 		{"the rest of a record, then TLS", 2, func(i int) string {
 			if i == 0 {
 				return bytesOf(i, 300)
 			}
 			return "\x17\x03\x03" + be16(30+i) + bytesOf(i, 30+i)
-		}, 0},
+		}, 0, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, o, p := standsFor(t, nil, nfq.Standing{Services: tt.services})
@@ -109,8 +118,75 @@ func TestRunningAtServices(t *testing.T) {
 				t.Errorf("suspects %+v", s)
 			}
 			w.pass(time.Second)
-			if (len(p.asked) > 0) != (tt.ended > 0) {
+			if (len(p.asked) > 0) != tt.asked {
 				t.Errorf("asked at %v", p.asked)
+			}
+			if w.locked(hostA) {
+				t.Error("locked without a proof")
+			}
+			consistent(t, w.e, w.sets)
+		})
+	}
+}
+
+// A client has its only transfer at a web server's port, and enciphers it. It answers the
+// question, and then that connection ends. So does the next one to such a port that begins to
+// speak; what others say there goes on.
+func TestRunningClientAtServices(t *testing.T) {
+	const seed, other = "203.0.113.80", "203.0.113.81"
+	lengths := []int{9, 136, 9, 375, 9, 18, 213, 9}
+	for _, tt := range []struct {
+		name  string
+		said  func(i int) int // the length of what it says at first
+		ends  bool
+		heard int // the length of what then comes in on the other connection, 0 for nothing
+		port  uint16
+		next  string
+		cut   bool
+	}{
+		{"its next request", nil, true, 0, 443, bytesOf(1, 295), true},
+		{"its next request, as long as a packet of SSH", nil, true, 5, 443, bytesOf(1, 292), true},
+		{"SSH", nil, true, 88, 443, bytesOf(1, 292), false},
+		{"TLS", nil, true, 0, 443, "\x17\x03\x03\x01\x00" + bytesOf(1, 256), false},
+		{"a WebSocket", nil, true, 0, 443, "\x82\xfe\x01\x00" + bytesOf(1, 260), false},
+		{"what looks random at another service's port", nil, true, 0, 993, bytesOf(1, 295), false},
+		{"little at a time", nil, true, 0, 443, bytesOf(1, 30), false},
+		{"Shadowsocks, beside the client", func(i int) int { return 35 + 5*(i*7919%97) }, false, 0, 443, bytesOf(1, 295), false},
+		{"obfs4, beside the client", func(i int) int { return 21 + 14*(i*7919%97) }, false, 0, 443, bytesOf(1, 295), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, o, p := standsFor(t, nil, nfq.Standing{Services: 2})
+			if tt.said == nil {
+				tt.said = func(i int) int { return lengths[i%len(lengths)] }
+			}
+			says := func(i int) nfq.Verdict { return o.says(50000, seed, 443, bytesOf(i, tt.said(i))) }
+			for i := range lengths {
+				w.wantVerdict("before the lock", says(i), nfq.Accept)
+			}
+			w.pass(time.Second)
+			at := slices.IndexFunc(p.asked, func(a nfq.AddrPort) bool { return a.Port == 6890 })
+			if at < 0 {
+				t.Fatalf("asked at %v", p.asked)
+			}
+			w.e.ProbedTCP(p.ids[at], []byte(random(200)), w.now)
+			w.e.Advance(w.now)
+			if !w.locked(hostA) {
+				t.Fatal("not found")
+			}
+			w.pass(time.Second)
+			ended := false
+			for i := range 12 {
+				ended = ended || says(100+i) == nfq.Drop
+			}
+			if ended != tt.ends || (w.out.resets == 1) != tt.ends {
+				t.Fatalf("ended %v, %d resets", ended, w.out.resets)
+			}
+			w.pass(2 * time.Second)
+			if tt.heard > 0 {
+				w.comes(other, tt.port, 50001, []string{bytesOf(3, tt.heard)})
+			}
+			if cut := o.says(50001, other, tt.port, tt.next) == nfq.Drop; cut != tt.cut {
+				t.Errorf("the other connection is cut: %v", cut)
 			}
 			consistent(t, w.e, w.sets)
 		})

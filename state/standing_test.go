@@ -108,7 +108,7 @@ func TestStandingClientThatAnswers(t *testing.T) {
 		{"anything below 1024", 900, bytesOf(4, 37), nfq.AcceptDecided},
 	} {
 		got := nfq.Accept
-		for range 2 {
+		for range 4 {
 			if got == nfq.Accept {
 				got = o.says(uint16(50000+i), fmt.Sprintf("203.0.113.%d", 80+i), tt.port, tt.b)
 			}

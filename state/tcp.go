@@ -382,15 +382,16 @@ func (e *Engine) unknownOfLocked(p *nfq.Packet, h *host, c *client, slot int32, 
 	if s := h.attempt(&fl.key); s == nil || !s.hidden {
 		m = e.inMiddle(c, fl, p.Payload, p.TCPFlags&nfq.PSH != 0, now)
 	}
+	likely := fl.middle.Sure || fl.middle.Likely
 	if m == detect.Yes && h.marks(int(fl.protocol)) {
-		if fl.middle.Sure || !service(fl) || c.disguised {
+		if likely || !service(fl) || c.disguised != 0 {
 			return e.markHidden(h, fl, now), true
 		}
-	} else if m == detect.Yes && (fl.middle.Sure || !service(fl) || c.disguised || e.mayAsk(h, fl, now)) {
+	} else if m == detect.Yes && (likely || !service(fl) || c.disguised != 0 || e.mayAsk(h, fl, now)) {
 		fl.fate = cut
 		e.Counters.Cuts++
-		if fl.middle.Sure && service(fl) {
-			e.disguise(c)
+		if likely && service(fl) {
+			e.disguise(c, fl)
 		}
 		e.reset(p) // its program connects again, and shows what it is
 		return c.drop(p), true

@@ -32,6 +32,7 @@ var newest = []situation{
 	{name: "running on port 443", kind: newDeluge, swarm: swarmConfig{tracker: "udp", port: portTLS}, running: true, more: true},
 	{name: "running on port 443", kind: newLibtorrent, swarm: swarmConfig{tracker: "http", port: portTLS}, running: true, nat: true, more: true},
 	{name: "running on port 443", kind: newAria2, swarm: swarmConfig{tracker: "udp", port: portTLS}, running: true, nat: true, more: true},
+	{name: "running on port 443", kind: newRTorrent, swarm: swarmConfig{tracker: "http", port: portTLS}, opt: noNode, running: true, late: true, nat: true, more: true},
 	{name: "host firewall", kind: newDeluge, swarm: swarmConfig{tracker: "http"}, firewall: true, nat: true, silent: true, more: true},
 	{name: "seeding", kind: newDeluge, swarm: swarmConfig{tracker: "http", leech: true}, nat: true, more: true},
 	{name: "SOCKS5 to a private tracker", kind: newDeluge, swarm: privateSwarm.through(socks5), opt: private, silent: true, more: true},

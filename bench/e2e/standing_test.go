@@ -88,8 +88,8 @@ var talks = []talk{
 	{"a game, enciphered", 25565, func() []byte { return noise(10 + rand.IntN(60)) }, false},
 	{"a proxy", 8388, func() []byte { return noise(60 + rand.IntN(600)) }, false},
 	{"another proxy", 8390, func() []byte { return noise(60 + rand.IntN(600)) }, false},
-	{"a proxy at a web server's port", 443, func() []byte { return noise(60 + rand.IntN(600)) }, true},
-	{"another at that port", 443, func() []byte { return noise(35 + rand.IntN(60)) }, true},
+	{"a proxy at a web server's port", 8443, func() []byte { return noise(60 + rand.IntN(600)) }, true},
+	{"another at that port", 8443, func() []byte { return noise(35 + rand.IntN(60)) }, true},
 }
 
 // shownTalks are the talks that show their protocol.

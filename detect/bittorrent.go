@@ -39,8 +39,8 @@ var BitTorrent = Protocol{
 	OnePort: true,
 	Mode:    ModeBlock,
 	// Transmission; the first ports that were assigned; the defaults of libtorrent,
-	// rTorrent, aria2 and qBittorrent.
-	Ports: []uint16{51413, 6881, 6890, 8999, 6889, 6888, 6882, 49160},
+	// rTorrent, aria2, qBittorrent and anacrolix/torrent.
+	Ports: []uint16{51413, 6881, 6890, 42069, 8999, 6889, 6888, 6882, 49160},
 	Names: []string{
 		"router.bittorrent.com", "router.utorrent.com", "dht.transmissionbt.com", "dht.libtorrent.org",
 		"dht.aelitis.com", "router.bittorrent.cloud", "router.silotis.us", "dht.anacrolix.link",

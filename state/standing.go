@@ -229,8 +229,8 @@ func (e *Engine) askNext(i int, s *standing, now Time) {
 
 // standingAsks is the number of questions to a host about one protocol: one at the
 // protocol's own port, one at that of a user interface, one at each port where the host
-// serves others, and up to eight at ports where its programs listen.
-const standingAsks = 2 + len(standing{}.served) + 8
+// serves others, and up to nine at ports where its programs listen.
+const standingAsks = 2 + len(standing{}.served) + 9
 
 // question returns the protocol and the port of question n. The port is 0 if there is no
 // such question.

@@ -4,6 +4,7 @@ package state
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/p2pwall/p2pwall/detect"
@@ -22,6 +23,9 @@ const (
 	askPatience = 3 * time.Second
 	askRounds   = 4
 	askPause    = time.Minute
+	// suspectGuesses is how many default ports a round goes to. The prober keeps room for one
+	// question to another host.
+	suspectGuesses = 3
 	// askWhile is how long after its last sign a host is asked again by the timer.
 	askWhile = 20 * time.Second
 )
@@ -151,7 +155,8 @@ func (s *suspicion) askAt() Time {
 func (e *Engine) ask(h *host, now Time) {
 	s := &h.suspicion
 	d := e.device(s.device)
-	if s.udp[0].port|s.tcp[0].port == 0 || now < s.askAt() || d == nil || !d.onLink(&s.addr) && !d.behind(&s.addr) || !e.owns(h, &s.addr) {
+	guess := s.guesses()
+	if s.udp[0].port|s.tcp[0].port == 0 && !guess || now < s.askAt() || d == nil || !d.onLink(&s.addr) && !d.behind(&s.addr) || !e.owns(h, &s.addr) {
 		return
 	}
 	from := d.address(&s.addr)
@@ -164,7 +169,11 @@ func (e *Engine) ask(h *host, now Time) {
 	}
 	salt := rand.Uint32() // nobody can guess it
 	sent := uint32(0)
-	of := h.modes.on & (s.udp.of() | s.tcp.of())
+	of := s.udp.of() | s.tcp.of()
+	if guess {
+		of |= 1 << s.protocol
+	}
+	of &= h.modes.on
 	for i, p := range detect.All {
 		if !of.Has(i) || e.answeredFor(h, i) {
 			continue
@@ -181,6 +190,13 @@ func (e *Engine) ask(h *host, now Time) {
 	s.asked, s.salt = now, salt
 	s.sent += sent
 	e.Counters.Probes += uint64(sent)
+}
+
+// guesses reports whether the host is asked at the ports where programs of its protocol
+// listen by default: it has asked for a name of theirs, and nothing says where it listens.
+// A program that uses WebRTC may say no more than that.
+func (s *suspicion) guesses() bool {
+	return s.reason == detect.ReasonName && s.tcp[0].port == 0 && detect.All[s.protocol].WebRTC
 }
 
 // answeredFor reports whether the host is proved to run the protocol, and its UDP port is
@@ -202,12 +218,24 @@ func (e *Engine) question(h *host, protocol, way int, from nfq.Addr, salt uint32
 	if p.TCP {
 		ports = &s.tcp
 	}
-	if !ports.suit(protocol, p) || !e.mayPut(h, protocol, way, now) {
+	guess := protocol == int(s.protocol) && s.guesses()
+	if !guess && !ports.suit(protocol, p) || !e.mayPut(h, protocol, way, now) {
 		return 0
 	}
 	n := p.Build(e.out[:], e.secrets(h, p), salt)
 	if n == 0 {
 		return 0
+	}
+	if guess { // each round at the next of them
+		usual := detect.All[protocol].Ports
+		for ; sent < suspectGuesses; sent++ {
+			port := usual[(int(s.rounds)*suspectGuesses+int(sent))%len(usual)]
+			if !p.TCP {
+				e.send(s.device, nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: s.addr, Port: port}, e.out[:n])
+			} else if !e.prober.ProbeTCP(hostProbe(h.slot, port, protocol, salt), s.device, s.addr, port, e.out[:n], p.Alone) {
+				break
+			}
+		}
 	}
 	for i := range ports {
 		x := &ports[i]
@@ -295,7 +323,8 @@ func hostProbe(slot int32, port uint16, protocol int, salt uint32) uint64 {
 // askAnswered handles what a suspect sends to the port that questions come from.
 func (e *Engine) askAnswered(p *nfq.Packet, d *Device, h *host, now Time) nfq.Verdict {
 	s := &h.suspicion
-	if s.rounds == 0 || now.Since(s.asked) > askPatience || s.addr != p.Src || !s.udp.has(p.SrcPort) {
+	if s.rounds == 0 || now.Since(s.asked) > askPatience || s.addr != p.Src ||
+		!s.udp.has(p.SrcPort) && !(s.guesses() && slices.Contains(detect.All[s.protocol].Ports, p.SrcPort)) {
 		return nfq.Accept
 	}
 	for i, protocol := range detect.All {

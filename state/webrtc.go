@@ -131,6 +131,9 @@ func (e *Engine) webRTC(p *nfq.Packet, h *host, c *client, protocol int, now Tim
 	if said == detect.RTCNone && protocol == none || !e.owns(h, &p.Src) || protocol != none && c.owns(p.SrcPort) {
 		return rtcLeave
 	}
+	if said == detect.RTCProgram && protocol == none && h.guesses() && now.Since(h.suspicion.last) < e.cfg.Forget {
+		e.ask(h, now)
+	}
 	key, hash := place{addr: p.Src, port: p.SrcPort}, finish(word(e.hash.addr(&p.Src), uint32(p.SrcPort)))
 	t := &e.rtc
 	slot, known := t.Get(&key, hash), rtcNone

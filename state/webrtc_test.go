@@ -4,6 +4,7 @@ package state
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -221,20 +222,107 @@ func TestWebRTCAllocates(t *testing.T) {
 // TestServerNames: a host that asks a server for a listed name by TLS becomes a suspect,
 // nothing else.
 func TestServerNames(t *testing.T) {
-	hello := func(name string) string {
-		list := "\x00" + be16(len(name)) + name
-		list = be16(len(list)) + list
-		ext := "\x00\x00" + be16(len(list)) + list
-		body := "\x03\x03" + strings.Repeat("r", 32) + "\x00" + "\x00\x02\x13\x01" + "\x01\x00" + be16(len(ext)) + ext
-		msg := "\x01\x00" + be16(len(body)) + body
-		return "\x16\x03\x01" + be16(len(msg)) + msg
-	}
 	for name, want := range map[string]int{"dht.libtorrent.org": 1, "www.example.org": 0} {
 		w := newWorld(t, byName)
 		w.open(4001, "203.0.113.80", 443)
-		w.expect(name, w.data(4001, "203.0.113.80", 443, 1000, hello(name)), nfq.AcceptDecided)
+		w.expect(name, w.data(4001, "203.0.113.80", 443, 1000, namedHello(name)), nfq.AcceptDecided)
 		if s := w.e.Suspects(w.now); len(s) != want || len(w.e.Clients(w.now)) != 0 {
 			t.Errorf("%s: suspects %+v", name, s)
+		}
+	}
+}
+
+// namedHello returns a ClientHello of TLS to a server with that name.
+func namedHello(name string) string {
+	list := "\x00" + be16(len(name)) + name
+	list = be16(len(list)) + list
+	ext := "\x00\x00" + be16(len(list)) + list
+	body := "\x03\x03" + strings.Repeat("r", 32) + "\x00" + "\x00\x02\x13\x01" + "\x01\x00" + be16(len(ext)) + ext
+	msg := "\x01\x00" + be16(len(body)) + body
+	return "\x16\x03\x01" + be16(len(msg)) + msg
+}
+
+// TestAskedAfterATracker: a host that asked for a name of BitTorrent's is asked where such
+// programs listen. A session of WebRTC of a program leads to another round. Only an answer
+// proves anything: a page may have caused the one, and another program the other.
+func TestAskedAfterATracker(t *testing.T) {
+	ports := detect.All[torrent].Ports
+	for _, tt := range []struct {
+		name   string
+		server string // whose name it asked for by TLS
+		known  bool   // it is known where it may listen
+		says   []string
+		asked  []uint16
+	}{
+		{"a tracker alone", "tracker.openwebtorrent.com", false, nil, ports[:3]},
+		{"a tracker, and a browser's call", "tracker.openwebtorrent.com", false, []string{browserCheck, calledHello, dtlsData}, ports[:3]},
+		{"a tracker, and pion's session", "tracker.openwebtorrent.com", false, []string{pionCheck, calledHello, dtlsData}, ports[:6]},
+		{"a tracker, and libjuice's session", "tracker.openwebtorrent.com", false, []string{juiceCheck, bareHello, dtlsData}, ports[:6]},
+		{"a tracker, and many sessions", "tracker.openwebtorrent.com", false, slices.Repeat([]string{juiceCheck, bareHello, dtlsData}, 3), slices.Concat(ports, ports[:3])},
+		{"a tracker, and it is known where it listens", "tracker.openwebtorrent.com", true, []string{pionCheck}, []uint16{23987, 23987}},
+		{"no tracker", "www.example.org", false, []string{pionCheck, calledHello, dtlsData}, nil},
+		{"another network's name", "server.napster.com", false, []string{pionCheck}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, p := newWorld(t, byName), &prober{}
+			w.e.SetProber(p)
+			if tt.known {
+				h := w.e.hostOf(w.rtcSays(50123, voice), w.e.device(lanDev), w.now)
+				a := ip("192.168.1.50")
+				w.e.suspect(h, torrent, detect.ReasonMapping, &a, w.e.device(lanDev), 0, 23987, w.now)
+				w.pass(askPatience)
+			}
+			w.open(4001, "203.0.113.80", 443)
+			w.expect("a hello", w.data(4001, "203.0.113.80", 443, 1000, namedHello(tt.server)), nfq.AcceptDecided)
+			for _, b := range tt.says {
+				w.pass(askPatience)
+				if v := w.e.Packet(w.rtcSays(50123, b), w.now); v == nfq.Drop {
+					t.Errorf("%.20q is dropped", b)
+				}
+			}
+			var asked []uint16
+			for _, a := range p.asked {
+				asked = append(asked, a.Port)
+			}
+			if !slices.Equal(asked, tt.asked) {
+				t.Errorf("asked at %v, want %v", asked, tt.asked)
+			}
+			// The DHT and uTP have a question each, at the same ports.
+			if n := len(w.out.udp); !tt.known && n != 2*len(tt.asked) {
+				t.Errorf("%d datagrams, want %d", n, 2*len(tt.asked))
+			}
+			if n := len(w.e.Clients(w.now)); n != 0 {
+				t.Errorf("%d clients", n)
+			}
+			if tt.asked == nil || tt.known {
+				return
+			}
+			w.e.ProbedTCP(p.id, []byte("SSH-2.0-x\r\n"), w.now)
+			if w.locked("192.168.1.50") {
+				t.Error("locked by a banner")
+			}
+			w.e.ProbedTCP(p.id, []byte(random(300)), w.now)
+			if !w.locked("192.168.1.50") {
+				t.Error("a key that answers the key locks nobody")
+			}
+			w.wantOwn("192.168.1.50", p.asked[len(p.asked)-1].Port)
+		})
+	}
+}
+
+// TestAnswerAtADefaultPort: an answer by UDP proves the program if it comes from one of the
+// ports that are asked.
+func TestAnswerAtADefaultPort(t *testing.T) {
+	for _, tt := range []struct {
+		port uint16
+		want nfq.Verdict
+	}{{6890, nfq.Drop}, {6890 + 1, nfq.Accept}} {
+		w := newWorld(t, byName)
+		w.open(4001, "203.0.113.80", 443)
+		w.expect("a hello", w.data(4001, "203.0.113.80", 443, 1000, namedHello("tracker.openwebtorrent.com")), nfq.AcceptDecided)
+		w.expect("an answer", toRouter(tt.port, utpAnswer(w.asked("utp"))), tt.want)
+		if w.locked(hostA) != (tt.want == nfq.Drop) {
+			t.Errorf("port %d: locked %v", tt.port, w.locked(hostA))
 		}
 	}
 }

@@ -40,13 +40,15 @@ const (
 // stunName is the STUN server of many programs. It tells them their address.
 const stunName = "stun.l.google.com"
 
-// serverName and trackerName are the names in the certificate.
+// The names in the certificate. listedTracker is one of the trackers of WebTorrent that the
+// wall knows by name.
 const (
-	serverName  = "www.example.net"
-	trackerName = "tracker.example.org"
+	serverName    = "www.example.net"
+	trackerName   = "tracker.example.org"
+	listedTracker = "tracker.openwebtorrent.com"
 )
 
-var certOnce = sync.OnceValues(func() (*lab.Certificate, error) { return lab.NewCertificate(serverName, trackerName) })
+var certOnce = sync.OnceValues(func() (*lab.Certificate, error) { return lab.NewCertificate(serverName, trackerName, listedTracker) })
 
 // quiet discards the log of servers whose clients often break connections.
 var quiet = log.New(io.Discard, "", 0)

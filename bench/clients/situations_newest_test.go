@@ -2,6 +2,9 @@
 
 package clients
 
+// webTorrent switches everything off but trackers. The client still listens.
+func webTorrent(o *options) { o.noDHT, o.private = true, true }
+
 // newest are the situations of clients that Debian 12 does not have.
 var newest = []situation{
 	// Clients from the newest Debian.
@@ -55,6 +58,10 @@ var newest = []situation{
 	{name: "WebTorrent", kind: anacrolix, swarm: swarmConfig{tracker: "wss", pion: true}, opt: noDHT, more: true},
 	{name: "WebTorrent", kind: webtorrent, swarm: swarmConfig{tracker: "wss", pion: true}, opt: noDHT, more: true},
 	{name: "WebTorrent", kind: newLibtorrent, swarm: swarmConfig{tracker: "wss"}, opt: noDHT, nat: true},
+	// Without DHT, searches and port mapping the program says nowhere where it listens.
+	{name: "WebTorrent alone", kind: anacrolix, swarm: swarmConfig{tracker: "wss", pion: true, listed: true}, opt: webTorrent, more: true},
+	{name: "WebTorrent alone", kind: webtorrent, swarm: swarmConfig{tracker: "wss", pion: true, listed: true}, opt: webTorrent, more: true},
+	{name: "WebTorrent alone", kind: newLibtorrent, swarm: swarmConfig{tracker: "wss", listed: true}, opt: webTorrent, nat: true, more: true},
 	{name: "WebTorrent with DHT", kind: anacrolix, swarm: swarmConfig{tracker: "wss", pion: true}, more: true},
 	{name: "WebTorrent with DHT", kind: newLibtorrent, swarm: swarmConfig{tracker: "wss", pion: true}, nat: true, more: true},
 }

@@ -97,6 +97,7 @@ type swarmConfig struct {
 	proxy     string // kind of proxy that the client uses for everything
 	ssl       bool   // SSL torrent
 	pion      bool   // WebTorrent's seeds use pion, not libdatachannel
+	listed    bool   // WebTorrent's tracker is one that the wall knows by name
 	// leech reverses the transfer: the peers on the internet want the file and connect to
 	// the client's port, which the router forwards. They start last.
 	leech bool
@@ -126,7 +127,11 @@ func startSwarm(l *lab.Lab, dir string, srv *servers, cfg swarmConfig) (*swarm, 
 	case "wss":
 		at = netip.AddrPortFrom(track, portTLS)
 		cert = srv.cert
-		urls = []string{fmt.Sprintf("wss://%s/", trackerName)}
+		name := trackerName
+		if cfg.listed {
+			name = listedTracker
+		}
+		urls = []string{fmt.Sprintf("wss://%s/", name)}
 	case "udp":
 		urls = []string{fmt.Sprintf("udp://%s/announce", at)}
 	}
@@ -155,7 +160,7 @@ func startSwarm(l *lab.Lab, dir string, srv *servers, cfg swarmConfig) (*swarm, 
 	}
 	nodes := dhtAddrs(cfg.v6)
 	s.node = nodes[0]
-	s.names = map[string][]netip.Addr{trackerName: {track}, stunName: {caller4, caller6}}
+	s.names = map[string][]netip.Addr{trackerName: {track}, listedTracker: {track}, stunName: {caller4, caller6}}
 	for _, n := range bootNames {
 		s.names[n] = []netip.Addr{s.node.Addr()}
 	}

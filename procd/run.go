@@ -60,11 +60,19 @@ func Run(ctx context.Context, o Options) error {
 	o.Log.Printf("version %s: %s", o.Version, d.summary())
 	d.notifier.Ready()
 
+	successor, err := d.serve(ctx, signals)
+	d.notifier.Stopping()
+	d.stop(successor)
+	return err
+}
+
+// serve does what is due until the program has to end. It reports whether a successor takes
+// the rules and sets over.
+func (d *daemon) serve(ctx context.Context, signals <-chan os.Signal) (successor bool, err error) {
 	house := time.NewTicker(housekeeping)
 	defer house.Stop()
 	save := time.NewTicker(savePeriod)
 	defer save.Stop()
-	successor := false
 	for {
 		select {
 		case s := <-signals:
@@ -73,27 +81,24 @@ func Run(ctx context.Context, o Options) error {
 				d.notifier.Reloading()
 				d.reload()
 				d.notifier.Ready()
-				continue
 			case syscall.SIGUSR2:
-				o.Log.Printf("ending for a successor: rules and sets stay")
-				successor = true
+				d.log.Printf("ending for a successor: rules and sets stay")
+				return true, nil
 			default:
-				o.Log.Printf("ending: %v", s)
+				d.log.Printf("ending: %v", s)
+				return false, nil
 			}
 		case <-house.C:
 			d.keepHouse()
-			continue
 		case <-save.C:
 			d.save(false)
-			continue
 		case <-ctx.Done():
-			o.Log.Printf("ending: %v", context.Cause(ctx))
-		case err = <-d.failed:
-			o.Log.Errorf("the queue failed: %v", err)
+			d.log.Printf("ending: %v", context.Cause(ctx))
+			return false, nil
+		case err := <-d.failed:
+			d.log.Errorf("the queue failed: %v", err)
 			d.lastWords(err)
+			return false, err
 		}
-		d.notifier.Stopping()
-		d.stop(successor)
-		return err
 	}
 }

@@ -327,9 +327,14 @@ func (e *Engine) askedStanding(id uint64, b []byte, now Time) {
 			e.standingSign(s, h, protocol, now)
 		}
 	}
-	if len(b) == 0 || named || words {
-		return
+	if len(b) != 0 && !named && !words {
+		e.proveStanding(s, h, d, protocol, port, b, now)
 	}
+}
+
+// proveStanding proves the client if b, what came from the host's port, answers a question
+// of the protocol.
+func (e *Engine) proveStanding(s *standing, h *host, d *Device, protocol int, port uint16, b []byte, now Time) {
 	f := &e.finding
 	for j := range detect.All[protocol].Probes {
 		way := &detect.All[protocol].Probes[j]
@@ -470,24 +475,9 @@ func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdic
 	default:
 		return 0, false
 	}
-	m := &fl.mid
-	if fl.segments == 0 && e.shownFor(&key.lan, now) > Time(standingWait) {
-		m.Begins()
-	}
-	var read []byte
-	if m.Reads(p.Payload, p.PayloadLen, p.TCPFlags&nfq.PSH != 0) {
-		read = p.Payload
-		fl.nsaid += uint8(copy(fl.said[fl.nsaid:], read))
-	}
-	if m.Harmless(read) {
-		return 0, false
-	}
-	look := detect.More
-	if fl.segments++; read != nil {
-		look = m.Unknown(fl.said[:fl.nsaid])
-	}
+	look, read := e.readMiddle(p, fl, now)
 	signed := locked || s.sign
-	if !signed && read != nil && look != detect.No && e.sameToSeveral(s, h, protocol, slot, p, now) {
+	if !signed && read && look != detect.No && e.sameToSeveral(s, h, protocol, slot, p, now) {
 		signed = true
 		if look == detect.Yes && !h.forgets(now) {
 			e.endSame(s, h, protocol, now)
@@ -511,6 +501,28 @@ func (e *Engine) stood(p *nfq.Packet, h *host, slot int32, now Time) (nfq.Verdic
 	}
 	e.endStanding(h, fl, protocol, p, now)
 	return nfq.Drop, true
+}
+
+// readMiddle reads a segment of a connection whose beginning nobody saw, if it begins a
+// message. It reports whether it did, and whether what was read so far is encrypted and fits
+// no known protocol. look is No if it shows something harmless.
+func (e *Engine) readMiddle(p *nfq.Packet, fl *flow, now Time) (look detect.Match, read bool) {
+	m := &fl.mid
+	if fl.segments == 0 && e.shownFor(&fl.key.lan, now) > Time(standingWait) {
+		m.Begins()
+	}
+	var b []byte
+	if read = m.Reads(p.Payload, p.PayloadLen, p.TCPFlags&nfq.PSH != 0); read {
+		b = p.Payload
+		fl.nsaid += uint8(copy(fl.said[fl.nsaid:], b))
+	}
+	if m.Harmless(b) {
+		return detect.No, read
+	}
+	if fl.segments++; read {
+		return m.Unknown(fl.said[:fl.nsaid]), true
+	}
+	return detect.More, false
 }
 
 // shownFor returns how long the kernel has shown what the address sends; 0 if it does not.

@@ -342,11 +342,8 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 	if runs == detect.More {
 		return nfq.Accept
 	}
-	if !fl.begun && fl.decided == 0 && !locked && !h.forgets(now) && !service(fl) {
-		if i := e.hides(h, fl, p.Payload); i != none {
-			// Somebody outside seems to have connected to the host, and this is its answer.
-			e.suspect(h, i, detect.ReasonEncrypted, &fl.key.lan, d, 0, fl.key.lport, now)
-		}
+	if !locked {
+		e.suspectAnswer(p, d, h, fl, now)
 	}
 	hidden := none
 	if fl.begun || fl.decided == 0 && h.forgets(now) {
@@ -369,6 +366,17 @@ func (e *Engine) unclaimed(p *nfq.Packet, d *Device, h *host, slot int32, now Ti
 		}
 	}
 	return e.letGo(slot)
+}
+
+// suspectAnswer suspects the host if somebody outside seems to have connected to it, and the
+// segment is its encrypted answer.
+func (e *Engine) suspectAnswer(p *nfq.Packet, d *Device, h *host, fl *flow, now Time) {
+	if fl.begun || fl.decided != 0 || h.forgets(now) || service(fl) {
+		return
+	}
+	if i := e.hides(h, fl, p.Payload); i != none {
+		e.suspect(h, i, detect.ReasonEncrypted, &fl.key.lan, d, 0, fl.key.lport, now)
+	}
 }
 
 // unknownOfLocked decides about a connection of a locked client whose beginning nobody saw. It

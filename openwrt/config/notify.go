@@ -60,57 +60,58 @@ func (d *decoder) notify(s *section) {
 	for _, o := range s.options {
 		if o.name == "event" {
 			n.Events |= d.notifyEvents(o)
+		} else if v, ok := d.single(o); !ok || v == "" {
 			continue
-		}
-		v, ok := d.single(o)
-		if !ok || v == "" {
-			continue
-		}
-		to := &n.URL
-		switch o.name {
-		case "enabled":
+		} else if o.name == "enabled" {
 			d.boolean(o, v, &enabled)
-			continue
-		case "type":
+		} else if o.name == "type" {
 			d.choice(o, v, "ntfy webhook mail", func() { n.Kind = NotifyKind(v) })
-			continue
-		case "url":
-			if !validURL(v) {
-				d.fail(o.line, "bad url", "use an address such as https://ntfy.example.org/topic")
-				continue
-			}
-		case "token":
-			to = &n.Token
-		case "user":
-			to = &n.User
-			if strings.Contains(v, ":") {
-				d.fail(o.line, "bad user", "use a name without a colon")
-			}
-		case "password":
-			to = &n.Secret
-		case "to", "from":
-			to = &n.To
-			if o.name == "from" {
-				to = &n.From
-			}
-			if !validMail(v) {
-				d.bad(o, v, "use one address such as me@example.org")
-				continue
-			}
-		default:
-			d.fail(o.line, "unknown option "+quote(o.name)+" for a notify section", "use one of "+notifyOptions)
-			continue
+		} else {
+			d.notifyText(o, v, &n)
 		}
-		// Errors go to the log, so they do not show the value of a secret.
-		if !printable(v) {
-			d.fail(o.line, "bad value for "+o.name, "use printable characters of ASCII, 512 at most")
-			continue
-		}
-		*to = v
 	}
 	if enabled {
 		d.addNotify(s, n)
 	}
+}
+
+// notifyText takes the text of an address, a name or a secret.
+func (d *decoder) notifyText(o rawOption, v string, n *Notify) {
+	to := &n.URL
+	switch o.name {
+	case "url":
+		if !validURL(v) {
+			d.fail(o.line, "bad url", "use an address such as https://ntfy.example.org/topic")
+			return
+		}
+	case "token":
+		to = &n.Token
+	case "user":
+		to = &n.User
+		if strings.Contains(v, ":") {
+			d.fail(o.line, "bad user", "use a name without a colon")
+		}
+	case "password":
+		to = &n.Secret
+	case "to", "from":
+		to = &n.To
+		if o.name == "from" {
+			to = &n.From
+		}
+		if !validMail(v) {
+			d.bad(o, v, "use one address such as me@example.org")
+			return
+		}
+	default:
+		d.fail(o.line, "unknown option "+quote(o.name)+" for a notify section", "use one of "+notifyOptions)
+		return
+	}
+	// Errors go to the log, so they do not show the value of a secret.
+	if !printable(v) {
+		d.fail(o.line, "bad value for "+o.name, "use printable characters of ASCII, 512 at most")
+		return
+	}
+	*to = v
 }
 
 // addNotify adds a receiver to the configuration if the section says all that it must.

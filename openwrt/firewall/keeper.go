@@ -54,9 +54,6 @@ func (l *Loaded) degraded(format string, args ...any) {
 // Target returns the target that the rules are loaded for.
 func (k *Keeper) Target() Target { return k.target }
 
-// Rules returns the rules that are loaded.
-func (k *Keeper) Rules() Rules { return k.rules }
-
 // Prepare starts the first part of Load and returns at once, so that the caller can do other
 // work meanwhile. The next call must be Load.
 func (k *Keeper) Prepare(c *config.Config) {

@@ -228,17 +228,7 @@ func ruleValues(c *config.Config, t Target) values {
 	v.set("talkevery", nftTime(talkEvery))
 	v.when("talk", c.Answers())
 	v.when("ipsettalk", c.Answers() && t.Sets == config.SetsIPSet)
-	v.when("refuse", c.Action != config.ActionDrop)
-	v.set("gone", "gone")
-	if c.Action != config.ActionDrop {
-		v.set("gone", "refused")
-	}
-	v.set("refusal", "icmpx type admin-prohibited")
-	if c.Action == config.ActionReset {
-		v.set("refusal", "tcp reset")
-	}
-	v.number("refusals", refusals)
-	v.when("ipsetrefuse", c.Action != config.ActionDrop && t.Sets == config.SetsIPSet)
+	v.action(c, t)
 	v.when("fast", t.CutsFlows)
 	v.when("repeat", t.Repeats())
 	v.when("after", !t.Repeats())
@@ -276,6 +266,22 @@ func ruleValues(c *config.Config, t Target) values {
 	v.exempt(&c.Exempt)
 	v.nft(c, t)
 	return v
+}
+
+// action sets what becomes of a packet that is cut.
+func (v values) action(c *config.Config, t Target) {
+	refuses := c.Action != config.ActionDrop
+	v.when("refuse", refuses)
+	v.when("ipsetrefuse", refuses && t.Sets == config.SetsIPSet)
+	v.number("refusals", refusals)
+	v.set("gone", "gone")
+	if refuses {
+		v.set("gone", "refused")
+	}
+	v.set("refusal", "icmpx type admin-prohibited")
+	if c.Action == config.ActionReset {
+		v.set("refusal", "tcp reset")
+	}
 }
 
 // marks are the values of packet marks and connection marks.

@@ -92,20 +92,7 @@ func (r *release) apk(p *pack) (*apkFile, error) {
 	var idAt int
 	info[apkUniqueID], idAt = w.hole(20)
 	infoVal, pathsVal := w.object(info...), w.object(dirVals...)
-	postDeinstall := ""
-	if p.postrm != "" {
-		postDeinstall = "#!/bin/sh\n" + p.postrm
-	}
-	scripts := w.object(
-		0, // trigger
-		0, // pre-install
-		w.text(apkPostInstall(p.name)),
-		w.text(apkPreDeinstall(p.name)),
-		w.text(postDeinstall),
-		0, // pre-upgrade
-		w.text(apkPostUpgrade(p.name)),
-	)
-	db := w.finish(w.object(infoVal, pathsVal, scripts))
+	db := w.finish(w.object(infoVal, pathsVal, w.apkScripts(p)))
 	id := sha256.Sum256(db)
 	copy(db[idAt:idAt+20], id[:])
 
@@ -141,6 +128,23 @@ func deflate(raw []byte) ([]byte, error) {
 		return nil, err
 	}
 	return out.Bytes(), nil
+}
+
+// apkScripts stores the scripts that run when the package comes and goes.
+func (w *adbWriter) apkScripts(p *pack) adbVal {
+	postDeinstall := ""
+	if p.postrm != "" {
+		postDeinstall = "#!/bin/sh\n" + p.postrm
+	}
+	return w.object(
+		0, // trigger
+		0, // pre-install
+		w.text(apkPostInstall(p.name)),
+		w.text(apkPreDeinstall(p.name)),
+		w.text(postDeinstall),
+		0, // pre-upgrade
+		w.text(apkPostUpgrade(p.name)),
+	)
 }
 
 func (w *adbWriter) file(f file, mtime int64) adbVal {

@@ -37,19 +37,13 @@ var releaseNumber = regexp.MustCompile(`^[0-9]+(\.[0-9]+)*$`)
 // If only is set, it writes only the feeds of these architectures. They are separated by
 // commas.
 func makeRelease(r *release, version, dir, keyDir, only string) error {
-	if !releaseNumber.MatchString(version) {
-		return fmt.Errorf("%q is no version: write it as 1.2.3", version)
-	}
 	targets, err := choose(openWrtTargets, only)
 	if err != nil {
 		return err
 	}
 	r.version = version
-	if tag := "v" + version; r.git("describe", "--exact-match", "--tags", "--match="+tag) != tag {
-		return fmt.Errorf("this commit does not have the tag %s: check it out, or set it with git tag -a %s", tag, tag)
-	}
-	if strings.HasSuffix(r.commit, "-dirty") {
-		return errors.New("files of the checkout are changed: commit them, or put them away with git stash")
+	if err := r.mayRelease(); err != nil {
+		return err
 	}
 	k, err := openKeys(keyDir, r.root)
 	if err != nil {
@@ -96,6 +90,20 @@ func makeRelease(r *release, version, dir, keyDir, only string) error {
 	}
 	fmt.Printf("%s has the release. Offer it by a web server; README.md says how a router takes it.\n", dir)
 	return os.WriteFile(filepath.Join(dir, "SHA256SUMS.sig"), k.opkg.sign(sums), 0o644)
+}
+
+// mayRelease returns an error unless the checkout is the release's commit, unchanged.
+func (r *release) mayRelease() error {
+	if !releaseNumber.MatchString(r.version) {
+		return fmt.Errorf("%q is no version: write it as 1.2.3", r.version)
+	}
+	if tag := "v" + r.version; r.git("describe", "--exact-match", "--tags", "--match="+tag) != tag {
+		return fmt.Errorf("this commit does not have the tag %s: check it out, or set it with git tag -a %s", tag, tag)
+	}
+	if strings.HasSuffix(r.commit, "-dirty") {
+		return errors.New("files of the checkout are changed: commit them, or put them away with git stash")
+	}
+	return nil
 }
 
 func (r *release) writeFeeds(o *output, k *keys, targets []target) error {

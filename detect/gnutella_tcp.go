@@ -7,6 +7,7 @@ package detect
 // reached gets the request through other hosts. It then opens the connection itself, with
 // "GIV file:guid/name", or in G2 with "PUSH guid:guid".
 const (
+	gnStart   = "GNUTELLA"
 	gnConnect = "GNUTELLA CONNECT/"
 	gnReply   = "GNUTELLA/"
 	gnGive    = "GIV "

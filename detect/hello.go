@@ -6,18 +6,24 @@ const (
 	tlsHandshake  = 22
 	tlsServerName = 0
 	tlsALPN       = 16
+
+	helloHead = 5 + 4 // headers of the record and of the message
 )
+
+// helloStart reports whether b begins with the headers of a ClientHello.
+func helloStart(b []byte) bool {
+	return len(b) >= helloHead && b[0] == tlsHandshake && b[1] == 3 && b[5] == 1
+}
 
 // Hello returns the server's name and the list of protocol names in the TLS ClientHello b
 // (RFC 8446, RFC 6066, RFC 7301), nil for what it does not have. In the list each name has
 // its length before it. b is the first data of a connection, and may be incomplete. Both
 // point into b.
 func Hello(b []byte) (name, protocols []byte) {
-	const head = 5 + 4 // headers of the record and of the message
-	if len(b) < head || b[0] != tlsHandshake || b[1] != 3 || b[5] != 1 {
+	if !helloStart(b) {
 		return nil, nil
 	}
-	b, _ = helloExtensions(b[head:], false)
+	b, _ = helloExtensions(b[helloHead:], false)
 	for len(b) >= 4 {
 		n := 4 + int(be16(b[2:]))
 		if n > len(b) {

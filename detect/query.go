@@ -2,15 +2,22 @@
 
 package detect
 
+import "bytes"
+
 // parameter returns what follows the parameter's name in a request line, or nil. name
-// includes the "=".
+// includes the "=", at its end.
 func parameter(line []byte, name string) []byte {
-	for i, c := range line {
-		if (c == '?' || c == '&') && hasPrefix(line[i+1:], []byte(name)) == Yes {
-			return line[i+1+len(name):]
+	for end := 0; ; {
+		i := bytes.IndexByte(line[end:], '=')
+		if i < 0 {
+			return nil
+		}
+		end += i + 1
+		begin := end - len(name)
+		if begin > 0 && (line[begin-1] == '?' || line[begin-1] == '&') && string(line[begin:end]) == name {
+			return line[end:]
 		}
 	}
-	return nil
 }
 
 // unescape decodes the URL-encoded bytes of b into dst, up to the end of the parameter or

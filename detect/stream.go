@@ -259,9 +259,13 @@ func (s *Stream) scanHead(set Set, b []byte, outbound bool, f *Finding, found bo
 			s.phase, s.over = phaseDone, true
 			break
 		}
-		s.browser = s.browser || !s.first && browserHeader(line)
-		if !s.browser && s.header(set, line, outbound, f) == Yes {
-			found = true
+		switch {
+		case !s.browser && (s.first || !browserHeader(line)):
+			found = s.header(set, line, outbound, f) == Yes || found
+		case !s.connect: // nothing in this head counts
+			s.browser, s.phase = true, phaseDone
+		default:
+			s.browser = true
 		}
 		s.first = false
 	}
@@ -286,12 +290,18 @@ func (s *Stream) scanHead(set Set, b []byte, outbound bool, f *Finding, found bo
 // begin classifies a beginning. It returns More while the beginning is undecided (the
 // phase stays), and also for HTTP (the phase changes).
 func (s *Stream) begin(set Set, b []byte, outbound bool, f *Finding) Match {
-	http := httpStart(b)
+	http, all := httpStart(b), All
+	switch {
+	case http == Yes, outbound && helloStart(b):
+		all = nil // no protocol begins like these; the lines of the head or a name show it
+	case http == No && b[0] == gnStart[0]:
+		http = hasPrefix(b, []byte(gnStart)) // this handshake has lines of the same form
+	}
 	found, open, hint := false, false, -1
 	if outbound && b[0] == tlsHandshake && s.tls(set, b, f) {
 		return Yes
 	}
-	for i, p := range All {
+	for i, p := range all {
 		if p.First == nil || !set.Has(i) || !p.begins(b[0]) {
 			continue
 		}
@@ -387,7 +397,6 @@ func browserHeader(line []byte) bool {
 
 var httpStarts = [...]string{
 	"GET ", "HEAD ", "POST ", "PUT ", "OPTIONS ", "DELETE ", "PATCH ", "CONNECT ", "HTTP/",
-	"GNUTELLA", // its handshake has lines of the same form
 }
 
 // httpStart reports whether b begins an HTTP/1 request or reply.

@@ -223,6 +223,26 @@ func TestStreamForms(t *testing.T) {
 	}
 }
 
+// TestBrowsersHeadIsNotReadOn: after a line that only browsers write, the rest of the head
+// can tell nothing, unless the head asks a proxy for a connection.
+func TestBrowsersHeadIsNotReadOn(t *testing.T) {
+	for _, tt := range []struct {
+		head string
+		done bool
+	}{
+		{"GET / HTTP/1.1\r\nHost: a.example\r\n", false},
+		{"GET / HTTP/1.1\r\nHost: a.example\r\nUser-Agent: Mozilla/5.0\r\n", true},
+		{"GET / HTTP/1.1\r\nUser-Agent: Wget/1.21\r\n", false},
+		{"CONNECT a.example:443 HTTP/1.1\r\nUser-Agent: Mozilla/5.0\r\n", false},
+	} {
+		var s Stream
+		var f Finding
+		if s.Feed(all, 1, []byte(tt.head), true, &f); s.Done() != tt.done {
+			t.Errorf("%q: done: %v", tt.head, s.Done())
+		}
+	}
+}
+
 // TestGeneratedHeads builds 5,000 heads with headers in any order and case, cut anywhere.
 // A head is recognised exactly if it has a Kazaa header. It counts as a program's exactly
 // if it has no browser's line.

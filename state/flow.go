@@ -15,6 +15,7 @@ const maxFlows = 256
 
 // flowKey identifies a connection.
 type flowKey struct {
+	_            [0]uint32 // MIPS copies it by words then, and not by halves
 	lan, wan     nfq.Addr
 	lport, wport uint16
 }
@@ -156,7 +157,7 @@ func (t *flowTable) add(k *flowKey, hash uint32) (slot int32) {
 	// In place: a composite literal of this size would be built elsewhere and copied.
 	f := &t.flows[slot]
 	f.key, f.hash, f.fate, f.begun = *k, hash, open, false
-	f.claimed, f.sure, f.waiting, f.reason, f.conduct, f.port, f.named = false, false, false, 0, false, 0, detect.Endpoint{}
+	f.claimed, f.sure, f.waiting, f.reason, f.conduct, f.port, f.named.Port = false, false, false, 0, false, 0, 0
 	f.stream.Reset()
 	f.middle.Reset()
 	f.later, f.waits, f.tries, f.spent, f.decided = 0, 0, 0, false, 0
@@ -169,7 +170,7 @@ func (t *flowTable) add(k *flowKey, hash uint32) (slot int32) {
 
 func (t *flowTable) remove(slot int32) {
 	f := &t.flows[slot]
-	t.index.Remove(&f.key, f.hash)
+	t.index.Remove(slot, f.hash)
 	t.lru.Remove(slot)
 	t.free = append(t.free, slot)
 }

@@ -382,7 +382,7 @@ func (e *Engine) adopt(k *hostKey, hash uint32, src *nfq.Addr) int32 {
 	if !e.unmet(slot) { // it is one of several behind its MAC
 		return none
 	}
-	e.hostIndex.Remove(&old, oldHash)
+	e.hostIndex.Remove(slot, oldHash)
 	e.hostIndex.Put(k, hash, slot)
 	h.key, h.hash = *k, hash
 	h.decided = outdated
@@ -486,7 +486,7 @@ func (e *Engine) dropHost(slot int32) {
 			h.addrs[i] = none
 		}
 	}
-	e.hostIndex.Remove(&h.key, h.hash)
+	e.hostIndex.Remove(slot, h.hash)
 	e.hostLRU.Remove(slot)
 	h.used = false
 	e.freeHosts = append(e.freeHosts, slot)
@@ -494,7 +494,7 @@ func (e *Engine) dropHost(slot int32) {
 
 func (e *Engine) dropAddr(slot int32) {
 	a := &e.addrs[slot]
-	e.addrIndex.Remove(&a.addr, a.hash)
+	e.addrIndex.Remove(slot, a.hash)
 	a.used = false
 	e.freeAddrs = append(e.freeAddrs, slot)
 }

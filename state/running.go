@@ -50,8 +50,11 @@ func (e *Engine) hiding(least Mode) int {
 // is a client's and was ended. More says that further data may show that.
 func (e *Engine) runs(p *nfq.Packet, d *Device, h *host, slot int32, now Time) detect.Match {
 	fl := &e.flows.flows[slot]
+	if fl.begun || fl.decided != 0 || fl.looks >= middleMost {
+		return detect.No
+	}
 	protocol := e.hiding(Block) // none is never blocked
-	if !h.modes.blocks.Has(protocol) || fl.begun || fl.decided != 0 || fl.looks >= middleMost {
+	if !h.modes.blocks.Has(protocol) {
 		return detect.No
 	}
 	key := &fl.key

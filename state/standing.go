@@ -629,7 +629,7 @@ func (e *Engine) stir(s *standing, protocol int, now Time) {
 	servers := detect.All[protocol].Servers
 	for i := range s.open {
 		c := &s.open[i]
-		key := flowKey{s.addr, c.To.Addr, c.Port, c.To.Port}
+		key := flowKey{lan: s.addr, wan: c.To.Addr, lport: c.Port, wport: c.To.Port}
 		switch {
 		case e.sender == nil || e.flows.get(&key, e.hash.flow(&key)) != none:
 			*c = nfq.Conn{}

@@ -199,7 +199,7 @@ func (e *Engine) cutRTC(p *nfq.Packet, h *host, c *client, protocol int, now Tim
 	e.Counters.Cuts++
 	c.sessions = min(c.sessions+1, rtcEnough)
 	if h.modes.blocks.Has(protocol) {
-		e.tellCut(h, c, &flowKey{p.Src, p.Dst, p.SrcPort, p.DstPort}, false, protocol, detect.ReasonFlow)
+		e.tellCut(h, c, &flowKey{lan: p.Src, wan: p.Dst, lport: p.SrcPort, wport: p.DstPort}, false, protocol, detect.ReasonFlow)
 	}
 	if e.sets == nil || h.last == none || !e.room(1) {
 		return true

@@ -47,10 +47,11 @@ func (x *Index[K]) Put(key *K, hash uint32, slot int32) {
 	c.key, c.hash, c.slot = *key, hash, slot+1
 }
 
-// Remove removes a key and moves up later cells of its run, so that no tombstones are left.
-func (x *Index[K]) Remove(key *K, hash uint32) {
+// Remove removes the key with the slot, and moves up later cells of its run, so that no
+// tombstones are left. No other key may have the slot.
+func (x *Index[K]) Remove(slot int32, hash uint32) {
 	i := hash & x.mask
-	for x.cells[i].slot != 0 && (x.cells[i].hash != hash || x.cells[i].key != *key) {
+	for x.cells[i].slot != 0 && x.cells[i].slot != slot+1 {
 		i = (i + 1) & x.mask
 	}
 	if x.cells[i].slot == 0 {

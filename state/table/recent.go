@@ -37,7 +37,7 @@ func (r *Recent[K]) Take(key *K, hash uint32) (slot int32, isNew bool) {
 	} else {
 		slot = r.lru.Oldest()
 		r.lru.Remove(slot)
-		r.index.Remove(&r.keys[slot], r.hashes[slot])
+		r.index.Remove(slot, r.hashes[slot])
 	}
 	r.keys[slot], r.hashes[slot] = *key, hash
 	r.index.Put(key, hash, slot)

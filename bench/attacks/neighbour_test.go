@@ -80,8 +80,7 @@ func TestForgedNeighbour(t *testing.T) {
 			e.sendLies(raw, h.Addr4, h.Addr6)
 			v.unharmed()
 			// The wall works: it finds a client on the victim's host.
-			k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
-			e.start(k.Run)
+			e.client("FastTrack", h)
 			e.locked(h)
 		})
 	}
@@ -111,8 +110,7 @@ func TestNobodysAddress(t *testing.T) {
 	w := e.victim(&taker)
 	e.sendLies(raw, taker.Addr4, taker.Addr6)
 	w.unharmed()
-	k := lab.NewKazaa(&taker, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
-	e.start(k.Run)
+	e.client("FastTrack", &taker)
 	e.locked(&taker)
 }
 
@@ -130,8 +128,7 @@ func TestGuest(t *testing.T) {
 	e.sendLies(raw, h.Addr4, h.Addr6)
 	v.unharmed()
 	// The guest network is watched.
-	k := lab.NewKazaa(e.lab.Guest, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
-	e.start(k.Run)
+	e.client("FastTrack", e.lab.Guest)
 	e.locked(e.lab.Guest)
 }
 

@@ -35,48 +35,33 @@ func (e *env) sendFrom(h *lab.Host, from, to netip.AddrPort, b []byte) {
 // Fails on 8048849: each of these messages locks the host.
 func TestOneSign(t *testing.T) {
 	t.Parallel()
-	udp := func(b []byte, p uint16) func(*env, *lab.Host) {
-		return func(e *env, h *lab.Host) {
-			e.sendFrom(h, netip.AddrPortFrom(h.Addr4, 40404), port(stranger4, p), b)
-			e.sendFrom(h, netip.AddrPortFrom(h.Addr6, 40404), port(stranger6, p), b)
-		}
+	udp4 := func(b []byte, p uint16) func(*env, *lab.Host) {
+		return func(e *env, h *lab.Host) { e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, p), b) }
+	}
+	udp6 := func(b []byte, p uint16) func(*env, *lab.Host) {
+		return func(e *env, h *lab.Host) { e.sendFrom(h, port(h.Addr6, 40404), port(stranger6, p), b) }
 	}
 	tcp := func(text string, p uint16) func(*env, *lab.Host) {
 		return func(e *env, h *lab.Host) { e.ask(h, port(stranger4, p), text) }
 	}
 	signs := map[string]func(*env, *lab.Host){
-		"0x29 over IPv4": func(e *env, h *lab.Host) {
-			e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, 40405), []byte(pongFull))
+		"0x29 over IPv4": udp4([]byte(pongFull), 40405),
+		"0x29 over IPv6": udp6([]byte(pongFull), 40405),
+		"0x29 to two": func(e *env, h *lab.Host) {
+			udp4([]byte(pongFull), 40405)(e, h)
+			udp6([]byte(pongFull), 40405)(e, h)
 		},
-		"0x29 over IPv6": func(e *env, h *lab.Host) {
-			e.sendFrom(h, port(h.Addr6, 40404), port(stranger6, 40405), []byte(pongFull))
-		},
-		"0x29 to two": udp([]byte(pongFull), 40405),
-		"KRPC query": func(e *env, h *lab.Host) {
-			e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, 6881), []byte(krpcPing))
-		},
-		"uTP SYN": func(e *env, h *lab.Host) { e.sendFrom(h, port(h.Addr6, 40404), port(stranger6, 6881), utpSYN) },
-		"FastTrack ping": func(e *env, h *lab.Host) {
-			e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, 1214), lab.PingBytes(lab.EncGiFT, "KaZaA"))
-		},
-		"Kad query": func(e *env, h *lab.Host) {
-			e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, 4672), kadFind)
-		},
-		"Kad's look": func(e *env, h *lab.Host) {
-			e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, 40405), kadHidden)
-		},
-		"handshake": tcp(handshake, 6881),
-		"hello":     tcp(string(lab.Hello), 1214),
-		"GIVE":      tcp("GIVE 1\r\n", 1214),
-		"Gnutella ping": func(e *env, h *lab.Host) {
-			e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, 6346), []byte(gnutellaPing))
-		},
-		"ping of G2": func(e *env, h *lab.Host) {
-			e.sendFrom(h, port(h.Addr6, 40404), port(stranger6, 6346), []byte(g2Ping))
-		},
-		"result of ADC": func(e *env, h *lab.Host) {
-			e.sendFrom(h, port(h.Addr4, 40404), port(stranger4, 3412), []byte(adcResult))
-		},
+		"KRPC query":     udp4([]byte(krpcPing), 6881),
+		"uTP SYN":        udp6(utpSYN, 6881),
+		"FastTrack ping": udp4(lab.PingBytes(lab.EncGiFT, "KaZaA"), 1214),
+		"Kad query":      udp4(kadFind, 4672),
+		"Kad's look":     udp4(kadHidden, 40405),
+		"handshake":      tcp(handshake, 6881),
+		"hello":          tcp(string(lab.Hello), 1214),
+		"GIVE":           tcp("GIVE 1\r\n", 1214),
+		"Gnutella ping":  udp4([]byte(gnutellaPing), 6346),
+		"ping of G2":     udp6([]byte(g2Ping), 6346),
+		"result of ADC":  udp4([]byte(adcResult), 3412),
 	}
 	for _, x := range sessions {
 		// The wall answers a login to a hub in the hub's name. A program that cannot reply
@@ -99,14 +84,18 @@ func TestOneSign(t *testing.T) {
 // ask opens a connection from a host, sends a text, and returns what comes back within a
 // moment.
 func (e *env) ask(h *lab.Host, to netip.AddrPort, text string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, to)
+	c, err := h.DialWithin(5*time.Second, "tcp", netip.AddrPort{}, to)
 	if err != nil {
 		return ""
 	}
+	return answer(c, text, 500*time.Millisecond)
+}
+
+// answer sends a text on a connection, returns what comes back within a time, and closes
+// the connection.
+func answer(c net.Conn, text string, within time.Duration) string {
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(500 * time.Millisecond))
+	c.SetDeadline(time.Now().Add(within))
 	io.WriteString(c, text)
 	b, _ := io.ReadAll(io.LimitReader(c, 4096))
 	return string(b)
@@ -143,14 +132,11 @@ func TestSeveralSigns(t *testing.T) {
 // randomFirst opens a connection with random first data, as Shadowsocks does, and expects
 // all data back.
 func randomFirst(h *lab.Host, to netip.AddrPort) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, to)
+	c, err := h.DialWithin(10*time.Second, "tcp", netip.AddrPort{}, to)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
 	b := make([]byte, 220)
 	rand.Read(b)
 	if _, err := c.Write(b); err != nil {
@@ -379,9 +365,7 @@ func (e *env) heldBack(from netip.Addr, h *lab.Host, kind string) {
 		e.heldPort(port(from, 51413), port(to, 27016), h)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	c, err := h.Dial(ctx, "tcp", netip.AddrPortFrom(from, 0), port(to, 8388))
+	c, err := h.DialWithin(time.Second, "tcp", netip.AddrPortFrom(from, 0), port(to, 8388))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return
 	}

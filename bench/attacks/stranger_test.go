@@ -3,8 +3,6 @@
 package attacks
 
 import (
-	"context"
-	"io"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -137,17 +135,11 @@ func TestServerBehindAForward(t *testing.T) {
 // say connects from the internet, sends a text and returns what comes back within a
 // moment.
 func (e *env) say(from netip.Addr, to netip.AddrPort, text string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	c, err := e.lab.Internet.Dial(ctx, from, to)
+	c, err := e.lab.Internet.DialWithin(5*time.Second, from, to)
 	if err != nil {
 		return ""
 	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(time.Second))
-	io.WriteString(c, text)
-	b, _ := io.ReadAll(io.LimitReader(c, 4096))
-	return string(b)
+	return answer(c, text, time.Second)
 }
 
 // TestEcho: a host echoes everything, by TCP and UDP. Strangers, some with forged

@@ -154,14 +154,7 @@ func (s *story) report(h *lab.Host) {
 
 // tries reports whether another program on a host can connect to a web server.
 func (s *story) tries(h *lab.Host) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
-	defer cancel()
-	c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, netip.AddrPortFrom(lab.Server4, 80))
-	if err != nil {
-		return false
-	}
-	c.Close()
-	return true
+	return h.Connects(netip.AddrPortFrom(lab.Server4, 80), 300*time.Millisecond)
 }
 
 // stop ends the wall.

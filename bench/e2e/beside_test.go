@@ -165,16 +165,9 @@ func (e *env) besideServers() {
 	}
 }
 
-// dial connects a host with the server. The deadline is the time that one action may
-// take.
+// dial connects a host with a server. patience is the time that one action may take.
 func dial(h *lab.Host, network string, to netip.AddrPort) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	c, err := h.Dial(ctx, network, netip.AddrPort{}, to)
-	if err == nil {
-		c.SetDeadline(time.Now().Add(patience))
-	}
-	return c, err
+	return h.DialWithin(patience, network, netip.AddrPort{}, to)
 }
 
 // sendsBack sends b and expects it back.
@@ -334,14 +327,11 @@ func (e *env) calledBack(h *lab.Host, server, own netip.Addr, size int) error {
 			c.Close()
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	c, err := e.lab.Internet.Dial(ctx, server, l.Addr().(*net.TCPAddr).AddrPort())
+	c, err := e.lab.Internet.DialWithin(patience, server, l.Addr().(*net.TCPAddr).AddrPort())
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
 	got, err := io.ReadAll(c)
 	if err != nil || !bytes.Equal(got, sent) {
 		return fmt.Errorf("%d of %d bytes came, %w", len(got), len(sent), err)
@@ -371,9 +361,7 @@ func (e *env) allBesides(when string, h *lab.Host) {
 // back.
 func (e *env) tunnel(h *lab.Host) (judge func()) {
 	c, err := dial(h, "udp", netip.AddrPortFrom(besideAddrs[1], 51820))
-	if err != nil {
-		e.t.Fatal(err)
-	}
+	e.ok(err)
 	c.SetDeadline(time.Time{})
 	var mu sync.Mutex
 	sent, came := 0, 0
@@ -452,9 +440,8 @@ func besideTorrent(e *env) {
 		lock("after a restart")
 	}
 	for _, a := range []string{"192.168.1.177/24", "2001:db8:1::177/64"} {
-		if _, err := h.Run("ip", "addr", "add", a, "dev", lab.HostDev, "nodad"); err != nil {
-			e.t.Fatal(err)
-		}
+		_, err := h.Run("ip", "addr", "add", a, "dev", lab.HostDev, "nodad")
+		e.ok(err)
 		other, _ := netip.ParsePrefix(a)
 		to := besideAddrs[0]
 		if other.Addr().Is6() {
@@ -462,9 +449,7 @@ func besideTorrent(e *env) {
 		}
 		for range 3 {
 			u, err := h.ListenUDP(netip.AddrPortFrom(other.Addr(), 0))
-			if err != nil {
-				e.t.Fatal(err)
-			}
+			e.ok(err)
 			u.WriteToUDPAddrPort(noise(40), netip.AddrPortFrom(to, 7777))
 			u.Close()
 		}

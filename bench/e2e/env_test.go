@@ -82,9 +82,7 @@ func (e *env) startWall() {
 		return
 	}
 	w, err := e.lab.StartWall(e.cfg)
-	if err != nil {
-		e.t.Fatal(err)
-	}
+	e.ok(err)
 	w.ShowLog(e.t)
 	e.wall = w
 }
@@ -170,6 +168,38 @@ func (e *env) innocent(cfg lab.InnocentConfig) (judge func()) {
 	}
 }
 
+// ok ends the test if there is an error. Such an error comes from the test, not from the
+// wall.
+func (e *env) ok(err error) {
+	e.t.Helper()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// raw opens a sender of raw packets on a host.
+func (e *env) raw(h *lab.Host) *lab.Raw {
+	e.t.Helper()
+	r, err := h.OpenRaw()
+	e.ok(err)
+	e.t.Cleanup(r.Close)
+	return r
+}
+
+// kazaa starts a Kazaa client on a host. It pings all peers unless the configuration says
+// otherwise.
+func (e *env) kazaa(h *lab.Host, cfg lab.KazaaConfig) (k *lab.Kazaa, stop func()) {
+	if cfg.Peers == nil {
+		cfg.Peers = e.lab.Peers
+	}
+	if cfg.Speed == 0 {
+		cfg.Speed = 20
+	}
+	cfg.Mode = 1
+	k = lab.NewKazaa(h, cfg)
+	return k, e.start(k.Run)
+}
+
 // events returns the wall's events of one kind about a host.
 func (e *env) events(h *lab.Host, class, what string) []lab.Event {
 	if e.wall == nil {
@@ -232,8 +262,14 @@ func (e *env) canConnect(h *lab.Host, to netip.Addr, patience time.Duration) boo
 	return h.Connects(netip.AddrPortFrom(to, 80), patience)
 }
 
-// finish stops the wall and checks that it leaves nothing in the router.
+// finish ends the wall and reports all faults.
 func (e *env) finish() {
+	e.endWall()
+	e.report()
+}
+
+// endWall stops the wall and checks that it leaves nothing in the router.
+func (e *env) endWall() {
 	if e.wall == nil {
 		return
 	}
@@ -241,6 +277,13 @@ func (e *env) finish() {
 		e.fault("stopping: %v", err)
 	}
 	e.nothingLeft()
+}
+
+// report makes the faults errors of the test.
+func (e *env) report() {
+	for _, f := range e.faults {
+		e.t.Error(f)
+	}
 }
 
 func (e *env) nothingLeft() {

@@ -23,25 +23,16 @@ func TestKernelDropsWhatIsLocked(t *testing.T) {
 	)
 	e := newEnv(t, scenario{main: map[string]string{"timelock": "8"}}, true)
 	s, err := e.wall.Status()
-	if err != nil {
-		t.Fatal(err)
-	}
+	e.ok(err)
 	if s.Sets == "off" {
 		t.Skip("needs sets in the kernel")
 	}
 	h := e.lab.Clients[0]
-	raw, err := h.OpenRaw()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(raw.Close)
-
+	raw := e.raw(h)
 	ping := append([]byte{0x27, 0, 0, 0, 0xa9, 0x80}, "KaZaA\x00"...)
 	own := netip.AddrPortFrom(h.Addr4, 1214)
 	for _, p := range e.lab.Peers[:peers] {
-		if err := raw.Send(lab.UDPPacket(own, p, ping)); err != nil {
-			t.Fatal(err)
-		}
+		e.ok(raw.Send(lab.UDPPacket(own, p, ping)))
 	}
 	e.until("the client and its peers", func() bool {
 		c, err := e.wall.Client(h)
@@ -93,8 +84,5 @@ func TestKernelDropsWhatIsLocked(t *testing.T) {
 	}
 	e.noSYNWhileLocked(h, e.lab.Packets.Now())
 	e.finish()
-	for _, f := range e.faults {
-		t.Error(f)
-	}
 	t.Logf("%d of %d packets reached the program", reached, sent)
 }

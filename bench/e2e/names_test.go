@@ -3,7 +3,6 @@
 package e2e_test
 
 import (
-	"context"
 	"net/netip"
 	"slices"
 	"time"
@@ -16,9 +15,7 @@ import (
 // same order.
 func listedNames(e *env) {
 	router := netip.AddrPortFrom(lab.Router4, 53)
-	if err := e.lab.StartDNS(e.lab.Router, router, lab.Names{Else: []netip.Addr{lab.Server4}}); err != nil {
-		e.t.Fatal(err)
-	}
+	e.ok(e.lab.StartDNS(e.lab.Router, router, lab.Names{Else: []netip.Addr{lab.Server4}}))
 	outside := netip.AddrPortFrom(netip.MustParseAddr("192.0.2.53"), 53)
 	for i, x := range []struct {
 		server netip.AddrPort
@@ -45,16 +42,13 @@ func listedNames(e *env) {
 
 // lookUp asks a name server for a name.
 func (e *env) lookUp(h *lab.Host, server netip.AddrPort, name string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	c, err := h.Dial(ctx, "udp", netip.AddrPort{}, server)
+	c, err := h.DialWithin(5*time.Second, "udp", netip.AddrPort{}, server)
 	if err != nil {
 		e.fault("a question for %s: %v", name, err)
 		return
 	}
 	defer c.Close()
 	_, _ = c.Write(lab.DNSQuery(7, name, lab.TypeA))
-	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
 	if n, err := c.Read(make([]byte, 512)); err != nil {
 		e.fault("%s is not answered by %v: %d, %v", name, server, n, err)
 	}

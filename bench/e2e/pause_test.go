@@ -93,9 +93,7 @@ func TestLeftAloneForATime(t *testing.T) {
 			judge()
 			judgeOther()
 			e.must(!e.locked(e.lab.Innocent), "the innocent host is locked")
-			for _, f := range e.faults {
-				t.Error(f)
-			}
+			e.report()
 		})
 	}
 }
@@ -114,10 +112,6 @@ func (e *env) reload(more string) {
 	e.cfg.More = more
 	text := e.wall.Config
 	text.More = more
-	if err := os.WriteFile(e.wall.File, []byte(text.UCI()), 0o600); err != nil {
-		e.t.Fatal(err)
-	}
-	if err := e.wall.Signal(syscall.SIGHUP); err != nil {
-		e.t.Fatal(err)
-	}
+	e.ok(os.WriteFile(e.wall.File, []byte(text.UCI()), 0o600))
+	e.ok(e.wall.Signal(syscall.SIGHUP))
 }

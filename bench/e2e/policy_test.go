@@ -18,11 +18,7 @@ func policyEnv(t *testing.T, policies func() string) *env {
 	e := newEnv(t, scenario{lab: lab.Config{Clients: 2}, main: map[string]string{"timelock": "4"}, late: true}, true)
 	e.cfg.More = policies()
 	e.startWall()
-	t.Cleanup(func() {
-		for _, f := range e.faults {
-			t.Error(f)
-		}
-	})
+	t.Cleanup(e.report)
 	return e
 }
 

@@ -239,7 +239,7 @@ func TestLooksRandom(t *testing.T) {
 				for i, h := range p.lab.Clients {
 					p.neverLocked(randomPrograms[i].name, h)
 				}
-				p.finish()
+				p.endWall()
 			}
 			most := 1
 			if mode == "monitor" {
@@ -257,9 +257,7 @@ func TestLooksRandom(t *testing.T) {
 					}
 				}
 			}
-			for _, f := range p.faults {
-				t.Error(f)
-			}
+			p.report()
 		})
 	}
 	t.Run("BitTorrent in their place", func(t *testing.T) {
@@ -378,9 +376,7 @@ func (p *programs) hiddenTorrent() {
 	p.t.Helper()
 	const pieceSize, port = 64 << 10, lab.PortTorrent + 1 // the other peers have that one
 	content, err := os.ReadFile(p.file(middle))
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	p.ok(err)
 	var pieces, peers []byte
 	for b := content; len(b) > 0; b = b[min(len(b), pieceSize):] {
 		sum := sha1.Sum(b[:min(len(b), pieceSize)])
@@ -399,13 +395,10 @@ func (p *programs) hiddenTorrent() {
 		"--no-conf", "--enable-dht=false", "--bt-enable-lpd=false", "--enable-peer-exchange=false", "--bt-require-crypto",
 		"--bt-min-crypto-level=arc4", "--check-certificate=false", fmt.Sprint("--listen-port=", port),
 	}
-	if _, err := p.serve("aria2c", append(args, "--dir="+p.dir, "--check-integrity", "--seed-ratio=0", file)...); err != nil {
-		p.t.Fatal(err)
-	}
+	_, err = p.serve("aria2c", append(args, "--dir="+p.dir, "--check-integrity", "--seed-ratio=0", file)...)
+	p.ok(err)
 	r, err := p.run(p.host.Namespace, nil, "aria2c", append(args, "--dir="+p.file("got"), file)...)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	p.ok(err)
 	p.t.Cleanup(func() {
 		if p.t.Failed() {
 			p.t.Logf("aria2 says:\n%s", lab.Tail(r.Log.String(), 40))

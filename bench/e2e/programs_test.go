@@ -90,26 +90,22 @@ func newPrograms(t *testing.T, s scenario, wall bool) *programs {
 	p := &programs{env: e, host: e.lab.Clients[0], dir: t.TempDir(), patience: patience}
 	// Some servers drop root privileges and must still reach their files.
 	for _, d := range []string{filepath.Dir(p.dir), p.dir} {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		p.ok(os.Chmod(d, 0o755))
 	}
 	for _, size := range sizes {
 		p.write(fmt.Sprint(size), string(noise(size)))
 	}
 	var err error
-	if p.cert, err = lab.NewCertificate("www.example.net"); err != nil {
-		t.Fatal(err)
-	}
+	p.cert, err = lab.NewCertificate("www.example.net")
+	p.ok(err)
 	p.write("cert.pem", string(p.cert.PEM))
 	p.write("key.pem", string(p.cert.KeyPEM))
 	p.peers()
 	p.web()
 	// The server's end of a tunnel must not be reachable outside the tunnel.
 	for _, h := range p.lab.Clients {
-		if _, err := h.Run("ip", "route", "add", "unreachable", tunnelNets); err != nil {
-			t.Fatal(err)
-		}
+		_, err := h.Run("ip", "route", "add", "unreachable", tunnelNets)
+		p.ok(err)
 	}
 	return p
 }
@@ -137,9 +133,7 @@ func (p *programs) write(name, text string) string {
 	if err == nil {
 		err = os.Chmod(f, 0o644)
 	}
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	p.ok(err)
 	return f
 }
 
@@ -156,9 +150,7 @@ func (p *programs) peers() {
 // WebDAV and git.
 func (p *programs) web() {
 	secure, err := p.lab.Inet.ListenTCP(lab.Any(portWebTLS))
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	p.ok(err)
 	mux := http.NewServeMux()
 	p.mux = mux
 	mux.HandleFunc("/upload", func(w http.ResponseWriter, r *http.Request) {
@@ -280,6 +272,16 @@ func (p *programs) spend(all []*doing, times int, long time.Duration) {
 	wait.Wait()
 }
 
+// noneFailed checks that all uses worked.
+func noneFailed(t *testing.T, all []*doing) {
+	t.Helper()
+	for _, d := range all {
+		for _, err := range d.faults {
+			t.Errorf("%s: %v", d.name, err)
+		}
+	}
+}
+
 // lockIt starts a torrent client on the host and the wall, and waits for the lock.
 func (p *programs) lockIt() (c *lab.Torrent, stop func()) {
 	c = lab.NewTorrent(p.host, lab.TorrentConfig{Peers: torrentPeers})
@@ -306,20 +308,13 @@ func TestPrograms(t *testing.T) {
 		all := p.ready(pastimes())
 		p.startWall()
 		p.spend(all, 2, 0)
-		for _, d := range all {
-			for _, err := range d.faults {
-				t.Errorf("%s: %v", d.name, err)
-			}
-		}
+		noneFailed(t, all)
 		for _, what := range []string{"found", "locked"} {
 			if e := p.events(p.host, "client", what); len(e) > 0 {
 				t.Errorf("%s: %+v", what, e)
 			}
 		}
 		p.finish()
-		for _, f := range p.faults {
-			t.Error(f)
-		}
 	})
 	t.Run("wall", func(t *testing.T) {
 		t.Parallel()
@@ -347,9 +342,6 @@ func TestPrograms(t *testing.T) {
 			}
 		}
 		p.finish()
-		for _, f := range p.faults {
-			t.Error(f)
-		}
 	})
 	t.Run("no wall", func(t *testing.T) {
 		t.Parallel()
@@ -357,11 +349,7 @@ func TestPrograms(t *testing.T) {
 		all := p.ready(pastimes())
 		c, _ := p.lockIt()
 		p.spend(all, 1, 0)
-		for _, d := range all {
-			for _, err := range d.faults {
-				t.Errorf("%s: %v", d.name, err)
-			}
-		}
+		noneFailed(t, all)
 		if s := c.Seen(); s.UDPIn == 0 || s.TCPIn == 0 {
 			t.Error("the torrent client gets nothing without a wall, so that it shows nothing")
 		}
@@ -376,9 +364,7 @@ func TestPrograms(t *testing.T) {
 		p.dropUDP("-I")
 		p.patience = 4 * time.Second
 		p.spend(all, 1, 0)
-		for _, f := range p.faults {
-			t.Error(f)
-		}
+		p.report()
 		for _, d := range all {
 			if len(d.faults) == 0 {
 				t.Errorf("%s works behind a wall that cuts everything, so it shows nothing", d.name)
@@ -392,8 +378,7 @@ func TestPrograms(t *testing.T) {
 func (p *programs) dropUDP(do string) {
 	p.t.Helper()
 	for _, tool := range []string{"iptables", "ip6tables"} {
-		if _, err := p.lab.Router.Run(tool, "-w", do, "FORWARD", "-i", lab.BridgeDev, "-p", "udp", "-j", "DROP"); err != nil {
-			p.t.Fatal(err)
-		}
+		_, err := p.lab.Router.Run(tool, "-w", do, "FORWARD", "-i", lab.BridgeDev, "-p", "udp", "-j", "DROP")
+		p.ok(err)
 	}
 }

@@ -17,14 +17,11 @@ func TestQueues(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, scenario{lab: lab.Config{Clients: 2}, main: map[string]string{"timelock": "4", "queues": "2"}}, true)
 	s, err := e.wall.Status()
-	if err != nil {
-		t.Fatal(err)
-	}
+	e.ok(err)
 	e.must(len(s.Queues) == 2, "%d queues", len(s.Queues))
 
-	a, b := lab.NewKazaa(e.lab.Clients[0], lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1}),
-		lab.NewKazaa(e.lab.Clients[1], lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1, Network: "fileshare"})
-	stopA, stopB := e.start(a.Run), e.start(b.Run)
+	a, stopA := e.kazaa(e.lab.Clients[0], lab.KazaaConfig{})
+	b, stopB := e.kazaa(e.lab.Clients[1], lab.KazaaConfig{Network: "fileshare"})
 	e.until("pings of both", func() bool { return a.Seen().Pings >= 400 && b.Seen().Pings >= 400 })
 	e.until("both locked", func() bool { return e.locked(e.lab.Clients[0]) && e.locked(e.lab.Clients[1]) })
 	all, err := e.wall.Clients()
@@ -44,9 +41,6 @@ func TestQueues(t *testing.T) {
 	e.noLeak(e.lab.Clients[0], 0)
 	e.noLeak(e.lab.Clients[1], 0)
 	e.finish()
-	for _, f := range e.faults {
-		t.Error(f)
-	}
 }
 
 // queueIDs are the IDs of the last packets in the router's queues.

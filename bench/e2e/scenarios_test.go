@@ -61,9 +61,6 @@ func TestWall(t *testing.T) {
 			e := newEnv(t, s, os.Getenv(offEnv) != "off")
 			s.run(e)
 			e.finish()
-			for _, f := range e.faults {
-				t.Error(f)
-			}
 		})
 	}
 }
@@ -94,11 +91,7 @@ func kazaaThreeModes(e *env) {
 	const timelock = 2 * time.Second
 	h := e.lab.Clients[0]
 	judge := e.innocent(lab.InnocentConfig{IPv6: true, Browser: true})
-	k := lab.NewKazaa(h, lab.KazaaConfig{
-		Peers: e.lab.Peers, Speed: 10, Mode: 1,
-		Patience: time.Second, Gap: 10 * time.Hour,
-	})
-	stop := e.start(k.Run)
+	k, stop := e.kazaa(h, lab.KazaaConfig{Speed: 10, Patience: time.Second, Gap: 10 * time.Hour})
 
 	e.until("the cache pinged three times, 20 peers tried by TCP", func() bool {
 		o := k.Seen()
@@ -165,8 +158,7 @@ func (e *env) released(h *lab.Host, ended time.Time, timelock time.Duration) {
 func network(name string) func(*env) {
 	return func(e *env) {
 		h := e.lab.Clients[0]
-		k := lab.NewKazaa(h, lab.KazaaConfig{Network: name, Peers: e.lab.Peers, Speed: 20, Mode: 1})
-		stop := e.start(k.Run)
+		k, stop := e.kazaa(h, lab.KazaaConfig{Network: name})
 		e.until("the cache pinged twice", func() bool { return k.Seen().Pings >= 400 })
 		k.SetMode(2)
 		before := k.Seen().Attempts
@@ -185,8 +177,7 @@ func network(name string) func(*env) {
 // handle both families.
 func kazaaIPv6(e *env) {
 	h := e.lab.Clients[0]
-	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers6, Speed: 10, Mode: 1})
-	stop := e.start(k.Run)
+	k, stop := e.kazaa(h, lab.KazaaConfig{Peers: e.lab.Peers6, Speed: 10})
 	e.until("pings and connections", func() bool { o := k.Seen(); return o.Pings >= 60 && o.Attempts >= 10 })
 	e.until("the lock", func() bool { return len(e.lab.Crossings(h)) > 0 || e.wall != nil && e.anyLocked() })
 	e.must(!e.canConnect(h, lab.Server4, 300*time.Millisecond), "the host connected by IPv4 while locked")
@@ -208,8 +199,7 @@ func (e *env) anyLocked() bool {
 func kazaaDeaf(e *env) {
 	const timelock = 2 * time.Second
 	h := e.lab.Clients[0]
-	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1, Deaf: true})
-	stop := e.start(k.Run)
+	k, stop := e.kazaa(h, lab.KazaaConfig{Deaf: true})
 	e.until("pings and the lock", func() bool {
 		return k.Seen().Pings >= 400 && (e.wall == nil || e.locked(h))
 	})
@@ -228,8 +218,7 @@ func kazaaDeaf(e *env) {
 // kazaaNAT is the usual home network: masquerading, and a port forwarded to the client.
 func kazaaNAT(e *env) {
 	h := e.lab.Clients[0]
-	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
-	stop := e.start(k.Run)
+	k, stop := e.kazaa(h, lab.KazaaConfig{})
 	e.until("pings and connections", func() bool { o := k.Seen(); return o.Pings >= 400 && o.Attempts >= 20 })
 	stop()
 	e.noLeak(h, 0)
@@ -242,8 +231,7 @@ func kazaaNAT(e *env) {
 func kazaaBefore(e *env) {
 	h := e.lab.Clients[0]
 	e.lab.Internet.Silent.Store(true)
-	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers[:8], Speed: 10, Mode: 1})
-	stop := e.start(k.Run)
+	k, stop := e.kazaa(h, lab.KazaaConfig{Peers: e.lab.Peers[:8], Speed: 10})
 	e.until("forty pings to each peer", func() bool { return k.Seen().Pings >= 8*40 })
 	e.startWall()
 	ready := e.lab.Packets.Now() + 1
@@ -261,27 +249,19 @@ func kazaaBefore(e *env) {
 // the LAN, which the wall must ignore.
 func twoClients(e *env) {
 	a, b := e.lab.Clients[0], e.lab.Clients[1]
-	ka := lab.NewKazaa(a, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
-	kb := lab.NewKazaa(b, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1, Network: "fileshare"})
-	stopA, stopB := e.start(ka.Run), e.start(kb.Run)
+	ka, stopA := e.kazaa(a, lab.KazaaConfig{})
+	kb, stopB := e.kazaa(b, lab.KazaaConfig{Network: "fileshare"})
 	e.until("pings of both", func() bool { return ka.Seen().Pings >= 400 && kb.Seen().Pings >= 400 })
 	if e.wall != nil {
 		e.until("both locked", func() bool { return e.locked(a) && e.locked(b) })
 	}
 	for _, h := range []*lab.Host{b, e.lab.Router} {
 		l, err := h.ListenTCP(netip.AddrPortFrom(netip.Addr{}, 8080))
-		if err != nil {
-			e.t.Fatal(err)
-		}
+		e.ok(err)
 		defer l.Close()
 	}
 	for _, to := range []netip.Addr{b.Addr4, b.Addr6, lab.Router4, lab.Router6} {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		c, err := a.Dial(ctx, "tcp", netip.AddrPort{}, netip.AddrPortFrom(to, 8080))
-		cancel()
-		if e.must(err == nil, "LAN to LAN, %s: %v", to, err) {
-			c.Close()
-		}
+		e.must(a.Connects(netip.AddrPortFrom(to, 8080), 10*time.Second), "LAN to LAN: no connection to %s", to)
 	}
 	stopA()
 	if e.wall != nil {
@@ -418,9 +398,7 @@ func push(e *env) {
 	e.start(c.Run)
 	addr := netip.AddrPortFrom(h.Addr4, 1214)
 	e.until("the client's port", func() bool {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		conn, err := e.lab.Internet.Dial(ctx, lab.Server4, addr)
+		conn, err := e.lab.Internet.DialWithin(time.Second, lab.Server4, addr)
 		if err == nil {
 			conn.Close()
 		}
@@ -473,9 +451,7 @@ func firstPackets(e *env) {
 			if l, err := e.lab.Inet.ListenTCP(to); err == nil {
 				defer l.Close()
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, to)
-			cancel()
+			c, err := h.DialWithin(5*time.Second, "tcp", netip.AddrPort{}, to)
 			if !e.must(err == nil, "no connection to %v: %v", to, err) {
 				continue
 			}
@@ -491,11 +467,7 @@ func firstPackets(e *env) {
 		}
 	}
 	h := e.lab.Clients[3]
-	raw, err := h.OpenRaw()
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	defer raw.Close()
+	raw := e.raw(h)
 	for _, p := range e.lab.Peers[:5] {
 		raw.Send(lab.UDPPacket(netip.AddrPortFrom(h.Addr4, 1214), p, lab.PingBytes(lab.EncGiFT, "KaZaA")))
 	}
@@ -516,11 +488,7 @@ func forged(e *env) {
 	liar, victim := e.lab.Clients[0], e.lab.Clients[1]
 	// The wall first sees the victim with its own MAC.
 	e.until("the victim to connect", func() bool { return e.canConnect(victim, lab.Server4, 5*time.Second) })
-	raw, err := liar.OpenRaw()
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	defer raw.Close()
+	raw := e.raw(liar)
 	ping := lab.PingBytes(lab.EncGiFT, "KaZaA")
 	for range 3 {
 		for _, p := range e.lab.Peers[:20] {

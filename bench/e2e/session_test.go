@@ -3,7 +3,6 @@
 package e2e_test
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/netip"
@@ -57,12 +56,8 @@ func sessionBefore(e *env) {
 func (e *env) session(h *lab.Host, to netip.AddrPort) net.Conn {
 	e.t.Helper()
 	lab.Serve(e.t, e.lab.Inet, to, lab.Echo)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, to)
-	if err != nil {
-		e.t.Fatal(err)
-	}
+	c, err := dial(h, "tcp", to)
+	e.ok(err)
 	e.t.Cleanup(func() { c.Close() })
 	return c
 }

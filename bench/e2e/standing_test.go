@@ -25,12 +25,9 @@ func anUpload(e *env) {
 	const request = "\x00\x00\x00\x0d\x06\x00\x00\x01\x02\x00\x00\x40\x00\x00\x00\x40\x00"
 	var c net.Conn
 	upload := func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
 		var err error
-		if c, err = h.Dial(ctx, "tcp", netip.AddrPort{}, at); err != nil {
-			e.t.Fatal(err)
-		}
+		c, err = dial(h, "tcp", at)
+		e.ok(err)
 	}
 	says := func(b string) bool {
 		c.SetDeadline(time.Now().Add(5 * time.Second))
@@ -114,12 +111,8 @@ func (e *env) lasting(h *lab.Host, from int, all []talk) (judge func()) {
 	for i, k := range all {
 		at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(from + i)}), k.port)
 		lab.Serve(e.t, e.lab.Inet, at, lab.Echo)
-		dialing, stop := context.WithTimeout(ctx, patience)
-		c, err := h.Dial(dialing, "tcp", netip.AddrPort{}, at)
-		stop()
-		if err != nil {
-			e.t.Fatal(err)
-		}
+		c, err := dial(h, "tcp", at)
+		e.ok(err)
 		go func() {
 			defer func() { done <- struct{}{} }()
 			defer c.Close()

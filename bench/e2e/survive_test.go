@@ -47,9 +47,6 @@ func TestSurvive(t *testing.T) {
 			e := newEnv(t, s, true)
 			s.run(e)
 			e.finish()
-			for _, f := range e.faults {
-				t.Error(f)
-			}
 		})
 	}
 }
@@ -57,8 +54,7 @@ func TestSurvive(t *testing.T) {
 // blocks checks that the wall works: it finds a client, and nothing leaves.
 func (e *env) blocks(h *lab.Host) {
 	from := e.lab.Packets.Now() + 1
-	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
-	stop := e.start(k.Run)
+	k, stop := e.kazaa(h, lab.KazaaConfig{})
 	e.until("pings, pongs and connections", func() bool {
 		o := k.Seen()
 		return o.Pings >= 300 && len(o.PongsFrom) > 50 && o.Attempts >= 10
@@ -93,11 +89,7 @@ func stopped(e *env) {
 	e.wall.Signal(syscall.SIGSTOP)
 	// Packets wait for the daemon until the queue is full. All further packets pass. 2000
 	// packets are a thousand more than fit.
-	raw, err := e.lab.Clients[0].OpenRaw()
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	defer raw.Close()
+	raw := e.raw(e.lab.Clients[0])
 	for i := range 2000 {
 		raw.Send(lab.UDPPacket(netip.AddrPortFrom(h.Addr4, uint16(20000+i)), netip.AddrPortFrom(lab.Server4, 27015), []byte("0123456789abc")))
 	}
@@ -117,11 +109,7 @@ func overrun(e *env) {
 	// If a SYN waits for the program and its retransmission overtakes it, the kernel
 	// drops the SYN: connection tracking keeps one of the two.
 	judge := e.innocent(lab.InnocentConfig{Retries: 1})
-	raw, err := h.OpenRaw()
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	defer raw.Close()
+	raw := e.raw(h)
 	payload := []byte("0123456789abc")
 	const packets = 200_000
 	e.wall.Signal(syscall.SIGSTOP)
@@ -204,9 +192,7 @@ func secondInstance(e *env) {
 			cfg.Main[k] = v
 		}
 		w, err := e.lab.LaunchWall(cfg)
-		if err != nil {
-			e.t.Fatal(err)
-		}
+		e.ok(err)
 		code, err := w.Wait(20 * time.Second)
 		if !e.must(err == nil, "%s: the second instance runs", name) {
 			w.Kill()
@@ -277,11 +263,7 @@ func TestNoPrivileges(t *testing.T) {
 func malformed(e *env) {
 	h := e.lab.Clients[0]
 	judge := e.innocent(lab.InnocentConfig{Retries: 2})
-	raw, err := h.OpenRaw()
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	defer raw.Close()
+	raw := e.raw(h)
 	seed := uint64(time.Now().UnixNano())
 	e.t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -381,8 +363,7 @@ func damaged(rng *rand.Rand, l *lab.Lab, h *lab.Host) []byte {
 // in between, and the lock continues.
 func restart(e *env) {
 	h := e.lab.Clients[0]
-	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1, Patience: 20 * time.Millisecond})
-	stop := e.start(k.Run)
+	k, stop := e.kazaa(h, lab.KazaaConfig{Patience: 20 * time.Millisecond})
 	e.until("the lock, and pings to all", func() bool { return e.locked(h) && k.Seen().Pings >= 400 })
 	// A thousand SYNs a second would show any gap.
 	k.SetMode(2)
@@ -403,8 +384,7 @@ func restart(e *env) {
 // next start it knows the client and the remaining lock time.
 func stopStart(e *env) {
 	h := e.lab.Clients[0]
-	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
-	stop := e.start(k.Run)
+	k, stop := e.kazaa(h, lab.KazaaConfig{})
 	e.until("the lock, and pings to all", func() bool { return e.locked(h) && k.Seen().Pings >= 400 })
 	stop()
 	if err := e.wall.Stop(); err != nil {
@@ -425,17 +405,13 @@ func stopSlowDisk(e *env) {
 	e.blocks(h)
 	slow := filepath.Join(e.cfg.Dir, "state.new") // the file that becomes the state file
 	// Opening a named pipe for writing waits until somebody reads it.
-	if err := syscall.Mkfifo(slow, 0o600); err != nil {
-		e.t.Fatal(err)
-	}
+	e.ok(syscall.Mkfifo(slow, 0o600))
 	e.wall.Signal(syscall.SIGTERM)
 	e.until("the rules to go", func() bool { return len(rules(e.lab)) == 0 })
 	e.must(e.canConnect(h, lab.Server4, 10*time.Second), "the host is locked with no wall")
 	e.must(e.wall.Running(), "the state file was written at once: this proves nothing")
 	f, err := os.Open(slow)
-	if err != nil {
-		e.t.Fatal(err)
-	}
+	e.ok(err)
 	defer f.Close()
 	go io.Copy(io.Discard, f)
 	code, err := e.wall.Wait(10 * time.Second)
@@ -448,13 +424,10 @@ func stopSlowDisk(e *env) {
 // changes nothing.
 func reload(e *env) {
 	h := e.lab.Clients[0]
-	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
-	stop := e.start(k.Run)
+	_, stop := e.kazaa(h, lab.KazaaConfig{})
 	e.until("the lock", func() bool { return e.locked(h) })
 	write := func(text string) {
-		if err := os.WriteFile(e.wall.File, []byte(text), 0o600); err != nil {
-			e.t.Fatal(err)
-		}
+		e.ok(os.WriteFile(e.wall.File, []byte(text), 0o600))
 		e.wall.Signal(syscall.SIGHUP)
 	}
 	cfg := e.cfg
@@ -494,9 +467,7 @@ func lateLAN(e *env) {
 	none := cfg
 	none.Main = map[string]string{"device": "", "network": "lan", "devices_file": filepath.Join(e.cfg.Dir, "none"), "timelock": "2"}
 	w, err := e.lab.LaunchWall(none)
-	if err != nil {
-		e.t.Fatal(err)
-	}
+	e.ok(err)
 	e.wall = w
 	e.until("an answer that says so", func() bool {
 		s, err := w.Status()
@@ -504,13 +475,9 @@ func lateLAN(e *env) {
 	})
 	e.until("the end of the rules of before", func() bool { return !rules() })
 	e.must(e.canConnect(e.lab.Innocent, lab.Server4, 5*time.Second), "no traffic while it waits")
-	if err := os.WriteFile(w.File, []byte(e.cfg.UCI()), 0o600); err != nil {
-		e.t.Fatal(err)
-	}
+	e.ok(os.WriteFile(w.File, []byte(e.cfg.UCI()), 0o600))
 	w.Signal(syscall.SIGHUP)
-	if err := w.Ready(patience); err != nil {
-		e.t.Fatal(err)
-	}
+	e.ok(w.Ready(patience))
 	e.blocks(h)
 }
 
@@ -525,8 +492,7 @@ func lineOf(text, word string) int {
 
 // exempt: an exempt host is not stopped.
 func exempt(e *env) {
-	k := lab.NewKazaa(e.lab.Clients[0], lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
-	e.start(k.Run)
+	k, _ := e.kazaa(e.lab.Clients[0], lab.KazaaConfig{})
 	e.until("a search by the exempt host", func() bool { return k.Seen().Searches > 0 })
 	c, err := e.wall.Clients()
 	e.must(err == nil && len(c) == 0, "%+v, %v", c, err)
@@ -538,8 +504,7 @@ func monitorOnly(e *env) {
 	// A client that nothing stops may find its supernode with the first ping. One ping
 	// proves nothing. So the client starts again and pings another supernode.
 	for _, peers := range [][]netip.AddrPort{e.lab.Peers, e.lab.Peers[1:]} {
-		k := lab.NewKazaa(h, lab.KazaaConfig{Peers: peers, Speed: 20, Mode: 1})
-		stop := e.start(k.Run)
+		k, stop := e.kazaa(h, lab.KazaaConfig{Peers: peers})
 		e.until("a search", func() bool { return k.Seen().Searches > 0 })
 		stop()
 	}
@@ -552,8 +517,7 @@ func monitorOnly(e *env) {
 // unlock removes a lock that would last ten minutes.
 func unlock(e *env) {
 	h := e.lab.Clients[0]
-	k := lab.NewKazaa(h, lab.KazaaConfig{Peers: e.lab.Peers, Speed: 20, Mode: 1})
-	stop := e.start(k.Run)
+	_, stop := e.kazaa(h, lab.KazaaConfig{})
 	e.until("the lock", func() bool { return e.locked(h) })
 	stop()
 	e.must(!e.canConnect(h, lab.Server4, 300*time.Millisecond), "the host connected while locked")

@@ -83,9 +83,7 @@ func TestTold(t *testing.T) {
 			}
 			Hours struct{ Connections []int }
 		}
-		if err := e.wall.Do(lab.Request{Cmd: "history"}, &x); err != nil {
-			t.Fatal(err)
-		}
+		e.ok(e.wall.Do(lab.Request{Cmd: "history"}, &x))
 		if len(x.Days) == 0 || x.Days[0].Address != h.Addr4.String() || x.Days[0].Name != "Anna's <pc>" || x.Days[0].Proof == "" ||
 			x.Days[0].Locked < 2 || x.Days[0].Connections == 0 || x.Days[0].Bytes == 0 {
 			t.Errorf("%s: days %+v", when, x.Days)
@@ -96,9 +94,7 @@ func TestTold(t *testing.T) {
 	}
 	check("at once")
 	time.Sleep(5 * time.Second)
-	if err := e.wall.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	e.ok(e.wall.Stop())
 	// The RAM disk is empty after a restart of the router.
 	all, _ := filepath.Glob(filepath.Join(e.cfg.Dir, "state*"))
 	for _, f := range all {
@@ -109,4 +105,5 @@ func TestTold(t *testing.T) {
 	if n := len(told()); n != 1 {
 		t.Errorf("told %d times: %q", n, told())
 	}
+	e.report()
 }

@@ -260,3 +260,8 @@ func addrPort(a net.Addr) netip.AddrPort {
 func (in *Internet) Dial(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
 	return in.ns.Dial(ctx, "tcp", netip.AddrPortFrom(from, 0), to)
 }
+
+// DialWithin does so within a time, which is also the time until the connection's deadline.
+func (in *Internet) DialWithin(limit time.Duration, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
+	return in.ns.DialWithin(limit, "tcp", netip.AddrPortFrom(from, 0), to)
+}

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -59,9 +58,7 @@ func lookup(h *lab.Host, i int) error {
 
 // datagrams sends datagrams from a new port, and waits for an answer if there is one.
 func datagrams(h *lab.Host, to netip.AddrPort, answered bool, what ...string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	c, err := h.Dial(ctx, "udp", netip.AddrPort{}, to)
+	c, err := h.DialWithin(10*time.Second, "udp", netip.AddrPort{}, to)
 	if err != nil {
 		return err
 	}
@@ -72,7 +69,6 @@ func datagrams(h *lab.Host, to netip.AddrPort, answered bool, what ...string) er
 		}
 	}
 	if answered {
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
 		_, err = c.Read(make([]byte, 512))
 	}
 	return err

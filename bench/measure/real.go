@@ -255,14 +255,11 @@ func (s *servers) close() {
 
 // stream sends over one connection and returns the Mbit/s that arrived.
 func (s *servers) stream(h *lab.Host, d time.Duration) (float64, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, netip.AddrPortFrom(serverAddr, bulkPort))
+	c, err := h.DialWithin(d+d/4+10*time.Second, "tcp", netip.AddrPort{}, netip.AddrPortFrom(serverAddr, bulkPort))
 	if err != nil {
 		return 0, err
 	}
 	defer c.Close()
-	_ = c.SetWriteDeadline(time.Now().Add(d + d/4 + 10*time.Second))
 	var stop atomic.Bool
 	done := make(chan error, 1)
 	go func() {
@@ -341,14 +338,11 @@ func short(h *lab.Host, d time.Duration, to netip.AddrPort, request string) (flo
 
 // fetch makes one connection with a request and its whole reply.
 func fetch(h *lab.Host, to netip.AddrPort, request string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	c, err := h.Dial(ctx, "tcp", netip.AddrPort{}, to)
+	c, err := h.DialWithin(10*time.Second, "tcp", netip.AddrPort{}, to)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	if _, err = c.Write([]byte(request)); err != nil {
 		return err
 	}

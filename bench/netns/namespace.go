@@ -170,6 +170,18 @@ func (n *Namespace) Dial(ctx context.Context, network string, local, remote neti
 	return c, err
 }
 
+// DialWithin connects within a time. The connection's deadline comes as long after that,
+// unless the caller sets another.
+func (n *Namespace) DialWithin(limit time.Duration, network string, local, remote netip.AddrPort) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	c, err := n.Dial(ctx, network, local, remote)
+	if err == nil {
+		_ = c.SetDeadline(time.Now().Add(limit))
+	}
+	return c, err
+}
+
 // Reusable lets a port be used again at once; it is the Control function of a dialer. A
 // program that another goroutine starts has a copy of each socket for a moment, even of one
 // that is closed here.
@@ -180,9 +192,7 @@ func Reusable(_, _ string, c syscall.RawConn) error {
 // Connects reports whether a TCP connection to an address can be established within a
 // time.
 func (n *Namespace) Connects(to netip.AddrPort, patience time.Duration) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	c, err := n.Dial(ctx, "tcp", netip.AddrPort{}, to)
+	c, err := n.DialWithin(patience, "tcp", netip.AddrPort{}, to)
 	if err == nil {
 		c.Close()
 	}

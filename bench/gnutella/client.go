@@ -67,7 +67,7 @@ func (c *client) run(ctx context.Context) error {
 		return err
 	}
 	var all sync.WaitGroup
-	all.Go(func() { c.answerUDP(u) })
+	all.Go(func() { lab.Datagrams(u, c.answerUDP) })
 	all.Go(func() { lab.Accept(l, c.answerTCP) })
 	for _, p := range c.peers {
 		if !c.seed {
@@ -104,23 +104,16 @@ func (c *client) search(i uint16) []byte {
 	return message(guid, ping, nil)
 }
 
-func (c *client) answerUDP(u *net.UDPConn) {
-	b := make([]byte, 1500)
-	for {
-		n, from, err := u.ReadFromUDPAddrPort(b)
-		if err != nil {
-			return
-		}
-		switch m := b[:n]; {
-		case n >= head && !c.g2 && m[16] == ping:
-			u.WriteToUDPAddrPort(message(m[:16], pong, make([]byte, 14)), from)
-		case n > 8 && c.g2 && string(m[:3]) == "GND" && m[3]&2 != 0:
-			u.WriteToUDPAddrPort([]byte{'G', 'N', 'D', 0, m[4], m[5], m[6], 0}, from)
-		default:
-			continue
-		}
+func (c *client) answerUDP(m []byte, _ netip.AddrPort) []byte {
+	switch {
+	case len(m) >= head && !c.g2 && m[16] == ping:
 		c.asked.Add(1)
+		return message(m[:16], pong, make([]byte, 14))
+	case len(m) > 8 && c.g2 && string(m[:3]) == "GND" && m[3]&2 != 0:
+		c.asked.Add(1)
+		return []byte{'G', 'N', 'D', 0, m[4], m[5], m[6], 0}
 	}
+	return nil
 }
 
 func (c *client) answerTCP(conn net.Conn) {
@@ -215,7 +208,7 @@ func peer(h *lab.Host, at netip.AddrPort) (stop func(), err error) {
 		return nil, err
 	}
 	other := &client{host: h}
-	go other.answerUDP(u)
+	go lab.Datagrams(u, other.answerUDP)
 	go lab.Accept(l, serve)
 	return func() {
 		u.Close()

@@ -4,7 +4,6 @@ package lab
 
 import (
 	"encoding/binary"
-	"net"
 	"net/netip"
 	"strings"
 )
@@ -29,21 +28,8 @@ func (l *Lab) StartDNS(h *Host, at netip.AddrPort, names Names) error {
 		return err
 	}
 	l.OnClose(func() { c.Close() })
-	go serveDNS(c, names)
+	go Datagrams(c, func(b []byte, _ netip.AddrPort) []byte { return names.answer(b) })
 	return nil
-}
-
-func serveDNS(c *net.UDPConn, names Names) {
-	buf := make([]byte, 2048)
-	for {
-		n, from, err := c.ReadFromUDPAddrPort(buf)
-		if err != nil {
-			return
-		}
-		if reply := names.answer(buf[:n]); reply != nil {
-			c.WriteToUDPAddrPort(reply, from)
-		}
-	}
 }
 
 // answer reads the one question of a query and ignores the rest. It answers with the

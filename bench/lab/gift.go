@@ -28,15 +28,37 @@ type OpenConfig struct {
 	Shut bool
 }
 
+// open is what the free clients share. order is the order in which it takes its peers, next
+// the place there.
+type open struct {
+	*client
+	cfg   OpenConfig
+	order []int
+	next  int
+}
+
+func newOpen(h *Host, cfg OpenConfig) open {
+	if cfg.Port == 0 {
+		cfg.Port = 1214
+	}
+	o := open{client: newClient(h, cfg.Speed), cfg: cfg, order: rand.Perm(len(cfg.Peers))}
+	o.quiet, o.silent = cfg.Quiet || cfg.Silent, cfg.Silent
+	return o
+}
+
+// peer returns the next peer.
+func (o *open) peer() netip.AddrPort {
+	p := o.cfg.Peers[o.order[o.next%len(o.order)]]
+	o.next++
+	return p
+}
+
 // GiFT is a simulated giFT with giFT-FastTrack. It begins with five SYNs, and within the
 // same millisecond ten pings to other addresses. Every 30 s it sends ten more pings
 // (every 15 s once one was answered), and every 15 s it opens five connections. It never
 // answers UDP. Its TCP port answers GET with a 404 that names giFT. Once it has a session
 // it stops sending these.
-type GiFT struct {
-	*client
-	cfg OpenConfig
-}
+type GiFT struct{ open }
 
 // Times of giFT before scaling; the patience is not scaled.
 const (
@@ -50,14 +72,7 @@ const (
 )
 
 // NewGiFT makes a client on a host.
-func NewGiFT(h *Host, cfg OpenConfig) *GiFT {
-	if cfg.Port == 0 {
-		cfg.Port = 1214
-	}
-	g := &GiFT{client: newClient(h, cfg.Speed), cfg: cfg}
-	g.quiet, g.silent = cfg.Quiet || cfg.Silent, cfg.Silent
-	return g
-}
+func NewGiFT(h *Host, cfg OpenConfig) *GiFT { return &GiFT{newOpen(h, cfg)} }
 
 // Run runs the client until ctx ends or Close is called.
 func (g *GiFT) Run(ctx context.Context) error {
@@ -69,27 +84,20 @@ func (g *GiFT) Run(ctx context.Context) error {
 	}
 	defer udp.Close()
 	defer tcp.Close()
-	g.spawn(func() { g.readPongs(udp) })
+	g.spawn(func() { Datagrams(udp, g.heardOf) })
 	g.spawn(func() { g.serve(ctx, tcp) })
 
 	ping := PingBytes(EncGiFT, "KaZaA")
-	order := rand.Perm(len(g.cfg.Peers))
-	next := 0
-	peer := func() netip.AddrPort {
-		p := g.cfg.Peers[order[next%len(order)]]
-		next++
-		return p
-	}
 	for round := 0; ; round++ {
 		if !g.settled() {
 			for range giftConns {
-				p, err := g.start(peer())
+				p, err := g.start(g.peer())
 				g.spawn(func() { g.attempt(ctx, p, err) })
 			}
 			if round%2 == 0 || len(g.Seen().PongsFrom) > 0 {
 				for range giftPings {
 					g.acted(func(o *Observations) { o.Pings++ })
-					udp.WriteToUDPAddrPort(ping, peer())
+					udp.WriteToUDPAddrPort(ping, g.peer())
 				}
 			}
 		}
@@ -120,26 +128,19 @@ func (g *GiFT) attempt(ctx context.Context, p *netns.Pending, err error) {
 	}
 }
 
-// readPongs counts answers and does not reply.
-func (c *client) readPongs(udp *net.UDPConn) {
-	buf := make([]byte, 2048)
-	for {
-		n, from, err := udp.ReadFromUDPAddrPort(buf)
-		if err != nil {
-			return
+// heardOf counts what comes from others, and does not reply.
+func (c *client) heardOf(b []byte, from netip.AddrPort) []byte {
+	c.note(func(o *Observations) {
+		switch {
+		case isPing(b):
+			o.Probes++
+		case isPong(b):
+			o.PongsFrom[from]++
+		case len(b) >= 13 && b[0] == typeBusy:
+			o.BusyFrom[from]++
 		}
-		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-		c.note(func(o *Observations) {
-			switch {
-			case isPing(buf[:n]):
-				o.Probes++
-			case isPong(buf[:n]):
-				o.PongsFrom[from]++
-			case n >= 13 && buf[0] == typeBusy:
-				o.BusyFrom[from]++
-			}
-		})
-	}
+	})
+	return nil
 }
 
 // serve answers GET as giFT does.

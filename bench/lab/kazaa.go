@@ -92,8 +92,8 @@ func (k *Kazaa) Run(ctx context.Context) error {
 	k.udp = udp
 	defer udp.Close()
 	defer tcp.Close()
-	k.spawn(func() { k.read(udp) })
-	k.spawn(func() { swallow(tcp) })
+	k.spawn(func() { Datagrams(udp, k.read) })
+	k.spawn(func() { Accept(tcp, func(net.Conn) {}) })
 
 	mode := 1
 	for ctx.Err() == nil {
@@ -131,44 +131,20 @@ func (k *Kazaa) Run(ctx context.Context) error {
 	return nil
 }
 
-// read handles the datagrams that come to the client's UDP port.
-func (k *Kazaa) read(udp *net.UDPConn) {
-	buf := make([]byte, 2048)
-	for {
-		n, from, err := udp.ReadFromUDPAddrPort(buf)
-		if err != nil {
-			return
-		}
-		b := buf[:n]
-		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-		switch {
-		case isPing(b):
-			k.note(func(o *Observations) { o.Probes++ })
-			if !k.cfg.Deaf {
-				k.acted(func(o *Observations) { o.Answers++ })
-				udp.WriteToUDPAddrPort(pongBytes(b), from)
-			}
-		case isPong(b):
-			k.note(func(o *Observations) { o.PongsFrom[from]++ })
-			select {
-			case k.heard <- from:
-			default:
-			}
-		case len(b) >= 13 && b[0] == typeBusy:
-			k.note(func(o *Observations) { o.BusyFrom[from]++ })
+// read handles a datagram that comes to the client's UDP port, and returns the reply.
+func (k *Kazaa) read(b []byte, from netip.AddrPort) []byte {
+	k.heardOf(b, from)
+	switch {
+	case isPing(b) && !k.cfg.Deaf:
+		k.acted(func(o *Observations) { o.Answers++ })
+		return pongBytes(b)
+	case isPong(b):
+		select {
+		case k.heard <- from:
+		default:
 		}
 	}
-}
-
-// swallow accepts connections and closes them.
-func swallow(l *net.TCPListener) {
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		c.Close()
-	}
+	return nil
 }
 
 // forced reports whether the mode is forced.

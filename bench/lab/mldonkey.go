@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"time"
@@ -17,10 +16,7 @@ import (
 // every 60 s. The client never answers UDP. It closes incoming connections without
 // sending a byte: at once if they begin with something that it does not know. Its user
 // interface refuses other hosts, and says its name; it may be closed to them.
-type MLDonkey struct {
-	*client
-	cfg OpenConfig
-}
+type MLDonkey struct{ open }
 
 // Times of MLDonkey before scaling; the patience is not scaled.
 const (
@@ -38,14 +34,7 @@ var (
 )
 
 // NewMLDonkey makes a client on a host.
-func NewMLDonkey(h *Host, cfg OpenConfig) *MLDonkey {
-	if cfg.Port == 0 {
-		cfg.Port = 1214
-	}
-	m := &MLDonkey{client: newClient(h, cfg.Speed), cfg: cfg}
-	m.quiet, m.silent = cfg.Quiet || cfg.Silent, cfg.Silent
-	return m
-}
+func NewMLDonkey(h *Host, cfg OpenConfig) *MLDonkey { return &MLDonkey{newOpen(h, cfg)} }
 
 // Run runs the client until ctx ends or Close is called.
 func (m *MLDonkey) Run(ctx context.Context) error {
@@ -57,20 +46,18 @@ func (m *MLDonkey) Run(ctx context.Context) error {
 	}
 	defer udp.Close()
 	defer tcp.Close()
-	m.spawn(func() { m.readPongs(udp) })
-	m.spawn(func() { acceptAll(tcp, donkeyReads) })
+	m.spawn(func() { Datagrams(udp, m.heardOf) })
+	m.spawn(func() { Accept(tcp, donkeyReads) })
 	if !m.cfg.Shut {
 		panel, err := m.host.ListenTCP(Any(donkeyPanel))
 		if err != nil {
 			return err
 		}
 		defer panel.Close()
-		m.spawn(func() { acceptAll(panel, donkeyRefuses) })
+		m.spawn(func() { Accept(panel, donkeyRefuses) })
 	}
 
 	ping := PingBytes(EncMLDonkey, "KaZaA")
-	order := rand.Perm(len(m.cfg.Peers))
-	next := 0
 	if !m.sleep(ctx, donkeySilence) {
 		return nil
 	}
@@ -84,8 +71,7 @@ func (m *MLDonkey) Run(ctx context.Context) error {
 			}
 			var burst []netip.AddrPort
 			for range donkeyBurst {
-				burst = append(burst, m.cfg.Peers[order[next%len(order)]])
-				next++
+				burst = append(burst, m.peer())
 			}
 			for _, peer := range burst {
 				p, err := m.start(peer)
@@ -115,7 +101,6 @@ const donkeyPanel = 4080
 
 // donkeyRefuses is how MLDonkey 3.2.1 answers another host at its user interface.
 func donkeyRefuses(c net.Conn) {
-	defer c.Close()
 	const page = "<html><h1>403 Forbidden</h1></html>"
 	fmt.Fprintf(c, "HTTP/1.1 403 Forbidden\nServer: MLDonkey/3.2.1\nConnection: close\n"+
 		"Content-Type: text/html; charset=iso-8859-1\nContent-length: %d\r\n\n%s", len(page), page)
@@ -124,7 +109,6 @@ func donkeyRefuses(c net.Conn) {
 // donkeyReads is what MLDonkey 3.2.1 does with an incoming connection: it waits for a whole
 // head if the first letters are of a request that it knows, and then closes.
 func donkeyReads(c net.Conn) {
-	defer c.Close()
 	var seen []byte
 	buf := make([]byte, 512)
 	for len(seen) < 4096 {
@@ -141,16 +125,5 @@ func donkeyReads(c net.Conn) {
 		if !known || bytes.Contains(head, []byte("\n\n")) {
 			return
 		}
-	}
-}
-
-// acceptAll serves each connection.
-func acceptAll(l *net.TCPListener, serve func(net.Conn)) {
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go serve(c)
 	}
 }

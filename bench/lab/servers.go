@@ -168,14 +168,23 @@ func Accept(l net.Listener, serve func(net.Conn)) {
 	}
 }
 
-// EchoUDP sends back each datagram until the socket is closed.
-func EchoUDP(u *net.UDPConn) {
-	b := make([]byte, 2048)
+// Datagrams reads a socket until it is closed. It passes each datagram to answer, and sends
+// what comes back, unless it is nil.
+func Datagrams(u *net.UDPConn, answer func(b []byte, from netip.AddrPort) []byte) {
+	buf := make([]byte, 2048)
 	for {
-		n, from, err := u.ReadFromUDPAddrPort(b)
+		n, from, err := u.ReadFromUDPAddrPort(buf)
 		if err != nil {
 			return
 		}
-		u.WriteToUDPAddrPort(b[:n], from)
+		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+		if reply := answer(buf[:n], from); reply != nil {
+			u.WriteToUDPAddrPort(reply, from)
+		}
 	}
+}
+
+// EchoUDP sends back each datagram until the socket is closed.
+func EchoUDP(u *net.UDPConn) {
+	Datagrams(u, func(b []byte, _ netip.AddrPort) []byte { return b })
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -74,7 +73,7 @@ func (c *Torrent) Run(ctx context.Context) error {
 	context.AfterFunc(ctx, func() { udp.Close() })
 	var all sync.WaitGroup
 	defer all.Wait()
-	all.Go(func() { c.read(udp) })
+	all.Go(func() { Datagrams(udp, c.read) })
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for i := 0; ; i++ {
@@ -105,34 +104,22 @@ func (c *Torrent) Run(ctx context.Context) error {
 
 const torrentID = "-LT2080-abcdefghijkl"
 
-// read handles the datagrams that come to the client's port.
-func (c *Torrent) read(udp *net.UDPConn) {
-	buf := make([]byte, 2048)
-	for {
-		n, from, err := udp.ReadFromUDPAddrPort(buf)
-		if err != nil {
-			return
-		}
-		switch b := string(buf[:n]); {
-		case strings.Contains(b, "1:y1:q"):
-			at := strings.Index(b, "1:t")
-			if at < 0 || strings.Contains(b, torrentID) { // its own query, sent back by a peer
-				c.note(func(s *TorrentSeen) { s.UDPIn += n })
-				continue
-			}
-			tid, _, _ := strings.Cut(b[at+3:], "1:y")
-			if i := strings.Index(tid, "1:v"); i >= 0 {
-				tid = tid[:i]
-			}
-			udp.WriteToUDPAddrPort(fmt.Appendf(nil, "d1:rd2:id20:%se1:t%s1:v4:LT\x02\x081:y1:re", torrentID, tid), from)
-			c.note(func(s *TorrentSeen) { s.Probes++ })
-		case strings.Contains(b, "1:y1:r"):
-			c.note(func(s *TorrentSeen) { s.Answered++ })
-		case from.Addr().Unmap() == Router4 || from.Addr() == Router6: // a probe for another network
-		default:
-			c.note(func(s *TorrentSeen) { s.UDPIn += n })
-		}
+// read handles a datagram that comes to the client's port, and returns the reply.
+func (c *Torrent) read(datagram []byte, from netip.AddrPort) []byte {
+	b := string(datagram)
+	switch query, at := strings.Contains(b, "1:y1:q"), strings.Index(b, "1:t"); {
+	case query && at >= 0 && !strings.Contains(b, torrentID): // not its own, sent back by a peer
+		tid, _, _ := strings.Cut(b[at+3:], "1:y")
+		tid, _, _ = strings.Cut(tid, "1:v")
+		c.note(func(s *TorrentSeen) { s.Probes++ })
+		return fmt.Appendf(nil, "d1:rd2:id20:%se1:t%s1:v4:LT\x02\x081:y1:re", torrentID, tid)
+	case !query && strings.Contains(b, "1:y1:r"):
+		c.note(func(s *TorrentSeen) { s.Answered++ })
+	case !query && (from.Addr() == Router4 || from.Addr() == Router6): // a probe for another network
+	default:
+		c.note(func(s *TorrentSeen) { s.UDPIn += len(b) })
 	}
+	return nil
 }
 
 // session is an encrypted session with a peer.

@@ -22,8 +22,8 @@ import (
 
 // torrents makes a client on the host send DHT queries all the time, so that the host
 // stays locked.
-func (e *env) torrents(h *lab.Host) (stop func()) {
-	return e.start(func(ctx context.Context) error {
+func (e *env) torrents(h *lab.Host) {
+	e.start(func(ctx context.Context) error {
 		c, err := h.ListenUDP(netip.AddrPortFrom(h.Addr4, 40404))
 		if err != nil {
 			return err

@@ -200,12 +200,12 @@ func (e *env) kazaa(h *lab.Host, cfg lab.KazaaConfig) (k *lab.Kazaa, stop func()
 	return k, e.start(k.Run)
 }
 
-// events returns the wall's events of one kind about a host.
-func (e *env) events(h *lab.Host, class, what string) []lab.Event {
+// events returns the wall's events of one kind about a host's client.
+func (e *env) events(h *lab.Host, what string) []lab.Event {
 	if e.wall == nil {
 		return nil
 	}
-	return e.wall.About(h, class, what)
+	return e.wall.About(h, "client", what)
 }
 
 // locked reports whether the last event about a host's lock is "locked".
@@ -245,7 +245,7 @@ func (e *env) noLeak(h *lab.Host, from lab.Moment) {
 // noSYNWhileLocked checks that no SYN of a host, to any address, left to the internet if
 // it entered the router between the lock and a moment.
 func (e *env) noSYNWhileLocked(h *lab.Host, end lab.Moment) {
-	locks := e.events(h, "client", "locked")
+	locks := e.events(h, "locked")
 	if !e.must(len(locks) > 0, "never locked") {
 		return
 	}

@@ -77,7 +77,7 @@ func TestKernelDropsWhatIsLocked(t *testing.T) {
 		e.fault("%d packets were counted of %d: some twice", all, sent)
 	}
 	e.must(reached > 0, "no packet reached the program: nothing keeps the lock")
-	e.must(len(e.events(h, "client", "released")) == 0, "the client was let go while it sent")
+	e.must(len(e.events(h, "released")) == 0, "the client was let go while it sent")
 	c, err := e.wall.Client(h)
 	if e.must(err == nil && c.Locked, "the client is not locked: %v", err) {
 		e.must(c.LockRemaining > timelock.Seconds()/2, "the lock has %.1f s left: it was not kept", c.LockRemaining)

@@ -45,7 +45,7 @@ func TestPolicyOfDevice(t *testing.T) {
 	e.until("the lock", func() bool { return e.locked(blocked) })
 	e.cutOff(blocked, c, 2*time.Second)
 	e.goesOn("the device that is left alone", free)
-	e.must(len(e.events(allowed, "client", "found")) == 0 && !e.locked(allowed), "the device that is left alone was found")
+	e.must(len(e.events(allowed, "found")) == 0 && !e.locked(allowed), "the device that is left alone was found")
 }
 
 // macOfSecond is the hardware address of the lab's second client.

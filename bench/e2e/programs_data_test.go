@@ -20,10 +20,7 @@ func redis(p *programs) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() error {
-		_, err := p.shell(`c="redis-cli -h %s"; $c -x set k <%s | grep -q OK; $c --raw get k | head -c %[2]s | cmp - %[2]s; $c ping | grep -q PONG`, server, small)
-		return err
-	}, nil
+	return p.script(`c="redis-cli -h %s"; $c -x set k <%s | grep -q OK; $c --raw get k | head -c %[2]s | cmp - %[2]s; $c ping | grep -q PONG`, server, small), nil
 }
 
 // mariaDB is MySQL's protocol without TLS. Each use copies a table of 3 MB by a dump, and
@@ -48,8 +45,7 @@ INSERT INTO t SELECT seq, REPEAT(MD5(seq), 30) FROM seq_1_to_3000;
 	if err != nil {
 		return nil, err
 	}
-	return func() error {
-		_, err := p.shell(`with="--no-defaults -h %s -u a -psecret"
+	return p.script(`with="--no-defaults -h %s -u a -psecret"
 c="mariadb $with"
 $c -e "DROP DATABASE IF EXISTS y; CREATE DATABASE y"
 mariadb-dump $with x | $c y
@@ -60,9 +56,7 @@ while [ $i -lt 300 ]; do
 	i=$((i + 1))
 	echo "SELECT MD5($i) = LEFT(s, 32) FROM x.t WHERE n = $i;"
 	[ $((i %% 30)) != 0 ] || sleep .1
-done | $c -NB -n | grep -c '^1$' | grep -qx 300`, server)
-		return err
-	}, nil
+done | $c -NB -n | grep -c '^1$' | grep -qx 300`, server), nil
 }
 
 // snmp uses version 2c, which is clear, and version 3, which is encrypted.
@@ -73,17 +67,14 @@ func snmp(p *programs) (func() error, error) {
 	conf := p.write("snmpd.conf", fmt.Sprintf("agentaddress udp:%s:161\nrocommunity public\ncreateUser joe SHA secretsecret AES secretsecret\nrouser joe priv\n", server))
 	r, err := p.run(p.lab.Inet.Namespace, []string{"SNMP_PERSISTENT_DIR=" + p.file("snmp")}, "snmpd", "-f", "-C", "-c", conf, "-Lo", "-p", p.file("snmpd.pid"))
 	if err == nil {
-		err = says(r, "NET-SNMP version", patience)
+		err = says(r, "NET-SNMP version")
 	}
 	if err != nil {
 		return nil, err
 	}
-	return func() error {
-		_, err := p.shell(`export SNMPCONFPATH=/nowhere MIBS=
+	return p.script(`export SNMPCONFPATH=/nowhere MIBS=
 for how in "-v2c -c public" "-v3 -l authPriv -u joe -a SHA -A secretsecret -x AES -X secretsecret"; do
 	for part in 1 2; do snmpwalk -On -r9 -t5 $how %s .1.3.6.1.2.1.$part; done >s$$
 	[ $(wc -l <s$$) -gt 50 ] || { tail -n 3 s$$; exit 1; }
-done`, server)
-		return err
-	}, nil
+done`, server), nil
 }

@@ -63,7 +63,7 @@ end)
 	// /usr/games/minetestserver has a log file of its own.
 	s, err := p.serve("/usr/lib/minetest/minetestserver", "--config", server, "--world", world, "--logfile", "", "--port", fmt.Sprint(port), "--color", "never")
 	if err == nil {
-		err = says(s, "listening on", patience)
+		err = says(s, "listening on")
 	}
 	if err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func minecraft(script string, port uint16) func(p *programs) (func() error, erro
 		}
 		r, err := run(p.lab.Inet.Namespace, "serve")
 		if err == nil {
-			err = says(r, "listening", patience)
+			err = says(r, "listening")
 		}
 		return p.stays(func() (*lab.Process, error) { return run(p.host.Namespace, "play") }, "heard"), err
 	}
@@ -144,8 +144,5 @@ func source(p *programs) (func() error, error) {
 			u.WriteToUDPAddrPort([]byte("\xff\xff\xff\xff"+reply), from)
 		}
 	}()
-	return func() error {
-		_, err := p.shell("for i in 1 2 3 4 5; do quakestat -timeout 10 -retry 9 -a2s %s:27015 -P -R >q2$$; grep -q 'a map' q2$$; grep -q joe q2$$; grep -q sv_gravity=800 q2$$; done", server)
-		return err
-	}, nil
+	return p.script("for i in 1 2 3 4 5; do quakestat -timeout 10 -retry 9 -a2s %s:27015 -P -R >q2$$; grep -q 'a map' q2$$; grep -q joe q2$$; grep -q sv_gravity=800 q2$$; done", server), nil
 }

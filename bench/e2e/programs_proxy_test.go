@@ -78,7 +78,7 @@ func obfs4(on netip.Addr) func(p *programs) (route, error) {
 		r, err := p.run(p.lab.Inet.Namespace, env("obfs4s", "TOR_PT_SERVER_TRANSPORTS=obfs4", "TOR_PT_SERVER_BINDADDR=obfs4-"+at,
 			fmt.Sprint("TOR_PT_ORPORT=127.0.0.1:", portWeb)), "obfs4proxy")
 		if err == nil {
-			err = says(r, "SMETHODS DONE", patience)
+			err = says(r, "SMETHODS DONE")
 		}
 		if err != nil {
 			return route{}, err
@@ -87,7 +87,7 @@ func obfs4(on netip.Addr) func(p *programs) (route, error) {
 		cert, _, _ = strings.Cut(cert, ",")
 		r, err = p.run(p.host.Namespace, env("obfs4c", "TOR_PT_CLIENT_TRANSPORTS=obfs4"), "obfs4proxy")
 		if err == nil {
-			err = says(r, "CMETHODS DONE", patience)
+			err = says(r, "CMETHODS DONE")
 		}
 		if err != nil {
 			return route{}, err

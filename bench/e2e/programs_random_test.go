@@ -79,7 +79,7 @@ func obscure(protocol string, on []netip.Addr, port, local uint16) func(*program
 		if r, err = p.run(p.host.Namespace, nil, bin, args...); err != nil {
 			return nil, err
 		}
-		return all, says(r, "ready", patience)
+		return all, says(r, "ready")
 	}
 }
 
@@ -166,7 +166,7 @@ func (p *programs) exchanges(r route) error {
 
 // sends uploads a file by a route, and checks that the web server gets it whole.
 func (p *programs) sends(r route, file string) error {
-	_, err := p.shell(`[ "$(curl -sSf %s --data-binary @%s http://%s/upload)" = "$(sha256sum <%[2]s | cut -d ' ' -f 1)" ]`, r.with, file, r.at)
+	err := p.shell(`[ "$(curl -sSf %s --data-binary @%s http://%s/upload)" = "$(sha256sum <%[2]s | cut -d ' ' -f 1)" ]`, r.with, file, r.at)
 	if err != nil {
 		return fmt.Errorf("upload: %w", err)
 	}
@@ -299,7 +299,7 @@ func (p *programs) loses(name string, h *lab.Host, uses []*doing, most int, some
 // neverLocked notes a fault if the wall found something on a host.
 func (p *programs) neverLocked(who string, h *lab.Host) {
 	for _, what := range []string{"found", "locked"} {
-		if e := p.events(h, "client", what); len(e) > 0 {
+		if e := p.events(h, what); len(e) > 0 {
 			p.fault("%s's host: %s: %+v", who, what, e)
 		}
 	}

@@ -29,12 +29,9 @@ func telnet(p *programs) (func() error, error) {
 	if err := p.serveAt(2323, "busybox", "telnetd", "-F", "-b", server+":2323", "-l", "/bin/sh"); err != nil {
 		return nil, err
 	}
-	return func() error {
-		_, err := p.shell(`: >t$$
+	return p.script(`: >t$$
 (while ! grep -q 41x42 t$$; do echo "echo $((1 + 40))x"'$((6 * 7))'; sleep .3; done; echo exit) | busybox telnet %s 2323 >t$$ || :
-grep -q 41x42 t$$`, server)
-		return err
-	}, nil
+grep -q 41x42 t$$`, server), nil
 }
 
 // mosh starts a session directly. Normally it logs in by SSH first, which has its own
@@ -47,7 +44,7 @@ func mosh(p *programs) (func() error, error) {
 		if n, _ := fmt.Sscan(at, &port, &key); n != 2 {
 			return fmt.Errorf("mosh-server: %w: %s", err, out)
 		}
-		_, err = p.shell(`: >m$$
+		err = p.shell(`: >m$$
 (while ! grep -q 41x42 m$$; do sleep .3; echo "echo $((1 + 40))x"'$((6 * 7))'; done; echo exit) |
 MOSH_KEY=%s script -qefc 'stty rows 24 cols 80; exec mosh-client %s %s' m$$ >/dev/null
 grep -q 41x42 m$$`, key, server, port)
@@ -61,14 +58,11 @@ func irc(p *programs) (func() error, error) {
 	if err := p.serveAt(6667, "ngircd", "-n", "-f", conf); err != nil {
 		return nil, err
 	}
-	return func() error {
-		_, err := p.shell(`: >i$$
+	return p.script(`: >i$$
 heard() { grep -q 'hullo you' i$$; }
 (while ! heard; do sleep .3; echo ':j #x'; done) | sic -h %s -p 6667 -n a$$ >i$$ &
 (while ! heard; do sleep .4; echo ':j #x'; echo ':m #x hullo you'; done) | sic -h %[1]s -p 6667 -n b$$ >/dev/null || :
-heard`, server)
-		return err
-	}, nil
+heard`, server), nil
 }
 
 func mqtt(p *programs) (func() error, error) {
@@ -76,10 +70,7 @@ func mqtt(p *programs) (func() error, error) {
 	if err := p.serveAt(1883, "mosquitto", "-c", conf); err != nil {
 		return nil, err
 	}
-	return func() error {
-		_, err := p.shell("mosquitto_pub -h %s -t t$$ -r -q 1 -f %s; mosquitto_sub -h %[1]s -t t$$ -C 1 -N | cmp - %[2]s", server, small)
-		return err
-	}, nil
+	return p.script("mosquitto_pub -h %s -t t$$ -r -q 1 -f %s; mosquitto_sub -h %[1]s -t t$$ -C 1 -N | cmp - %[2]s", server, small), nil
 }
 
 func syslog(p *programs) (func() error, error) {
@@ -95,7 +86,7 @@ func syslog(p *programs) (func() error, error) {
 	return func() error {
 		name := fmt.Sprint("a", time.Now().UnixNano())
 		for _, by := range []string{"udp", "tcp"} {
-			if _, err := p.shell("logger -n %s -P 5140 --%s %s by %[2]s", server, by, name); err != nil {
+			if err := p.shell("logger -n %s -P 5140 --%s %s by %[2]s", server, by, name); err != nil {
 				return err
 			}
 			for end := time.Now().Add(p.patience); !strings.Contains(got.String(), name+" by "+by); time.Sleep(20 * time.Millisecond) {
@@ -131,7 +122,7 @@ with sqlite3.connect(".local/share/Mumble/Mumble/mumble.sqlite") as db:
 	db.execute("CREATE TABLE cert (id INTEGER PRIMARY KEY AUTOINCREMENT, hostname TEXT, port INTEGER, digest TEXT)")
 	db.execute("INSERT INTO cert (hostname, port, digest) VALUES ('%s', %d, '%x')")
 `, server, port, sha1.Sum(p.cert.TLS.Certificate[0]))
-	if _, err := p.shell(`cd mumble
+	if err := p.shell(`cd mumble
 openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=joe 2>&1
 openssl pkcs12 -export -inkey key.pem -in cert.pem -passout pass: -out Documents/MumbleAutomaticCertificateBackup.p12
 python3 -c '%s'`,

@@ -200,29 +200,33 @@ func (p *programs) listens(in *netns.Namespace, at netip.AddrPort, r *lab.Proces
 }
 
 // says waits until a program has printed a text.
-func says(r *lab.Process, text string, patience time.Duration) error {
+func says(r *lab.Process, text string) error {
 	return r.Until(text, patience, func() bool { return strings.Contains(r.Log.String(), text) })
 }
 
-// shell runs a script on the host and returns its output. The script ends at the first
-// command that fails, or when the patience ends.
-func (p *programs) shell(script string, args ...any) (string, error) {
+// script returns a use that runs a script.
+func (p *programs) script(script string, args ...any) func() error {
+	return func() error { return p.shell(script, args...) }
+}
+
+// shell runs a script on the host. The script ends at the first command that fails, or when
+// the patience ends.
+func (p *programs) shell(script string, args ...any) error {
 	cmd := p.host.Command("timeout", "-k", "1", fmt.Sprint(p.patience.Seconds()), "sh", "-ec", fmt.Sprintf(script, args...))
 	cmd.Dir = p.dir
 	cmd.Env = append(os.Environ(), "HOME="+p.dir, "TERM=xterm", "LC_ALL=C.UTF-8")
 	cmd.WaitDelay = p.patience // on a busy machine its last child may end later
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, lab.Tail(string(out), 6))
+		return fmt.Errorf("%w: %s", err, lab.Tail(string(out), 6))
 	}
-	return string(out), nil
+	return nil
 }
 
 // fetches downloads a file from the web server at an address, with curl and further
 // arguments, and checks that the file is complete.
 func (p *programs) fetches(address, file string, more ...string) error {
-	_, err := p.shell("curl -sSf %s http://%s/%s | cmp - %[3]s", strings.Join(more, " "), address, file)
-	return err
+	return p.shell("curl -sSf %s http://%s/%s | cmp - %[3]s", strings.Join(more, " "), address, file)
 }
 
 // doing is a pastime whose servers run.
@@ -310,7 +314,7 @@ func TestPrograms(t *testing.T) {
 		p.spend(all, 2, 0)
 		noneFailed(t, all)
 		for _, what := range []string{"found", "locked"} {
-			if e := p.events(p.host, "client", what); len(e) > 0 {
+			if e := p.events(p.host, what); len(e) > 0 {
 				t.Errorf("%s: %+v", what, e)
 			}
 		}
@@ -328,7 +332,7 @@ func TestPrograms(t *testing.T) {
 		p.spend(all, 3, 5*timelock)
 		after := c.Seen()
 		p.must(after.UDPIn == before.UDPIn && after.TCPIn == before.TCPIn, "the torrent client got through: %+v, then %+v", before, after)
-		p.must(p.locked(p.host) && len(p.events(p.host, "client", "released")) == 0, "the host was let go while its client ran")
+		p.must(p.locked(p.host) && len(p.events(p.host, "released")) == 0, "the host was let go while its client ran")
 		stop()
 		ended := time.Now()
 		p.spend(slices.DeleteFunc(slices.Clone(all), func(d *doing) bool { return d.loses == 0 }), 1, timelock)

@@ -30,10 +30,7 @@ var transfers = []pastime{
 		return func() error { return p.fetches(fmt.Sprint(server, ":", portWeb), fmt.Sprint(sizes[3])) }, nil
 	}},
 	{name: "curl, TLS with an address and with a short name", begin: func(p *programs) (func() error, error) {
-		return func() error {
-			_, err := p.shell(`c="curl -sSfk --resolve nas:%[2]d:%[1]s https://"; ${c}%[1]s:%[2]d/%[3]s | cmp - %[3]s; ${c}nas:%[2]d/%[3]s | cmp - %[3]s`, server, portWebTLS, small)
-			return err
-		}, nil
+		return p.script(`c="curl -sSfk --resolve nas:%[2]d:%[1]s https://"; ${c}%[1]s:%[2]d/%[3]s | cmp - %[3]s; ${c}nas:%[2]d/%[3]s | cmp - %[3]s`, server, portWebTLS, small), nil
 	}},
 	{name: "aria2, a download by four connections", begin: aria2},
 	{name: "curl, WebDAV", begin: dav},
@@ -52,7 +49,7 @@ var transfers = []pastime{
 // curl's arguments; they contain the file's name.
 func (p *programs) uploads(with string, sizes ...int) error {
 	for _, size := range sizes {
-		_, err := p.shell(`[ "$(curl -sSf http://%s:%d/upload `+with+`)" = "$(sha256sum <%[3]s | cut -d ' ' -f 1)" ]`, server, portWeb, fmt.Sprint(size))
+		err := p.shell(`[ "$(curl -sSf http://%s:%d/upload `+with+`)" = "$(sha256sum <%[3]s | cut -d ' ' -f 1)" ]`, server, portWeb, fmt.Sprint(size))
 		if err != nil {
 			return fmt.Errorf("%d bytes: %w", size, err)
 		}
@@ -61,24 +58,18 @@ func (p *programs) uploads(with string, sizes ...int) error {
 }
 
 func aria2(p *programs) (func() error, error) {
-	return func() error {
-		_, err := p.shell("aria2c -q --no-conf -x4 -s4 -k1M -o aria$$ http://%s:%d/%s; cmp aria$$ %[3]s; rm aria$$", server, portWeb, middle)
-		return err
-	}, nil
+	return p.script("aria2c -q --no-conf -x4 -s4 -k1M -o aria$$ http://%s:%d/%s; cmp aria$$ %[3]s; rm aria$$", server, portWeb, middle), nil
 }
 
 func dav(p *programs) (func() error, error) {
-	return func() error {
-		_, err := p.shell(`c="curl -sSf http://%s:%d/dav/d$$"
+	return p.script(`c="curl -sSf http://%s:%d/dav/d$$"
 $c -X MKCOL
 $c/ -X PROPFIND -H 'Depth: 1' | grep -q multistatus
 $c/a -T %s
 $c/a -X LOCK -H 'Depth: 0' -d '<?xml version="1.0"?><lockinfo xmlns="DAV:"><lockscope><exclusive/></lockscope><locktype><write/></locktype></lockinfo>' | grep -q locktoken
 $c/a -X PROPFIND | grep -q '>%[3]s<'
 $c -X MOVE -H "Destination: http://%[1]s:%[2]d/dav/e$$"
-curl -sSf http://%[1]s:%[2]d/dav/e$$/a | cmp - %[3]s`, server, portWeb, small)
-		return err
-	}, nil
+curl -sSf http://%[1]s:%[2]d/dav/e$$/a | cmp - %[3]s`, server, portWeb, small), nil
 }
 
 // ftp uses active FTP, where the server connects, and passive FTP, where the host
@@ -109,16 +100,13 @@ seccomp_sandbox=NO
 	if err := p.serveAt(21, "vsftpd", conf); err != nil {
 		return nil, err
 	}
-	return func() error {
-		_, err := p.shell(`c="curl -sSf ftp://%s/up/"
+	return p.script(`c="curl -sSf ftp://%s/up/"
 for how in "--ftp-pasv" "--disable-epsv" "--ftp-port -" "--disable-eprt --ftp-port -"; do
 	$c$$ $how -T %s || { echo "up: $how"; exit 1; }
 	$c$$ $how | cmp - %[2]s || { echo "down: $how"; exit 1; }
 	$c $how | grep -q %[2]s || { echo "list: $how"; exit 1; }
 	$c -Q "DELE up/$$" >/dev/null
-done`, server, middle)
-		return err
-	}, nil
+done`, server, middle), nil
 }
 
 // ssh sends a file and expects it back.
@@ -131,11 +119,8 @@ func ssh(p *programs) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() error {
-		_, err := p.shell("ssh -F none -p 2222 -i %s -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o BatchMode=yes root@%s x <%s | cmp - %[3]s",
-			key, server, middle)
-		return err
-	}, nil
+	return p.script("ssh -F none -p 2222 -i %s -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o BatchMode=yes root@%s x <%s | cmp - %[3]s",
+		key, server, middle), nil
 }
 
 // gitEnv are settings that make git independent of the machine's configuration.
@@ -156,8 +141,7 @@ func (p *programs) newRepository(name string) error {
 
 // clones makes the host clone a repository, push to it, and clone the result.
 func (p *programs) clones(url string) func() error {
-	return func() error {
-		_, err := p.shell(`export GIT_CONFIG_GLOBAL=%s GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
+	return p.script(`export GIT_CONFIG_GLOBAL=%s GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
 d=$(mktemp -d)
 git clone -q %s $d/a 2>&1
 cp %s $d/a/f
@@ -170,8 +154,6 @@ git clone -q -b $b %[2]s $d/b
 cmp $d/a/f $d/b/f
 cmp $d/a/g $d/b/g
 rm -rf $d`, p.file("gitconfig"), url, small)
-		return err
-	}
 }
 
 func git(p *programs) (func() error, error) {
@@ -201,10 +183,7 @@ func rsync(p *programs) (func() error, error) {
 	if err := p.serveAt(8730, "rsync", "--daemon", "--no-detach", "--config="+conf, "--address="+server, "--port=8730"); err != nil {
 		return nil, err
 	}
-	return func() error {
-		_, err := p.shell("rsync -a --port=8730 %s %s::x/f$$; rsync -a --port=8730 %[2]s::x/f$$ f$$; cmp f$$ %[1]s; rm f$$", middle, server)
-		return err
-	}, nil
+	return p.script("rsync -a --port=8730 %s %s::x/f$$; rsync -a --port=8730 %[2]s::x/f$$ f$$; cmp f$$ %[1]s; rm f$$", middle, server), nil
 }
 
 func quic(p *programs) (func() error, error) {
@@ -217,10 +196,7 @@ func quic(p *programs) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() error {
-		_, err := p.shell("mkdir q$$; gtlsclient -q --exit-on-all-streams-close --download=q$$ %s 4433 https://%[1]s:4433/page; cmp q$$/page page; rm -r q$$", server)
-		return err
-	}, nil
+	return p.script("mkdir q$$; gtlsclient -q --exit-on-all-streams-close --download=q$$ %s 4433 https://%[1]s:4433/page; cmp q$$/page page; rm -r q$$", server), nil
 }
 
 // iperf expects more than half of its UDP data to arrive: a busy machine may lose some of
@@ -232,8 +208,7 @@ func iperf(p *programs) (func() error, error) {
 			return nil, err
 		}
 	}
-	return func() error {
-		_, err := p.shell(`run() {
+	return p.script(`run() {
 	while ! iperf3 -c %s "$@" >p$$ 2>&1; do
 		grep -q busy p$$ || { cat p$$; exit 1; } # with the run before
 		sleep .2
@@ -241,9 +216,7 @@ func iperf(p *programs) (func() error, error) {
 }
 run -p 5201 -n 2M
 run -p 5202 -u -b 4M -t 1 -l 600 -f k
-grep receiver p$$ | grep -q '([0-4]\?[0-9]\(\.[0-9]*\)\?%%)'`, server)
-		return err
-	}, nil
+grep receiver p$$ | grep -q '([0-4]\?[0-9]\(\.[0-9]*\)\?%%)'`, server), nil
 }
 
 // syncthing shares a folder between the host and a server, by TCP or QUIC.

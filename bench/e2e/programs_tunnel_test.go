@@ -312,7 +312,7 @@ func l2tp(p *programs) (func() error, error) {
 	}
 	r, err := end(p.lab.Inet.Namespace, "l2tp-server", fmt.Sprintf("[global]\nlisten-addr = %s\n[lns default]\nip range = 10.9.0.2-10.9.0.9\nlocal ip = 10.9.0.1\n", server), "exec cat")
 	if err == nil {
-		err = says(r, "Listening on", patience)
+		err = says(r, "Listening on")
 	}
 	if err != nil {
 		return nil, err

@@ -124,7 +124,7 @@ func kazaaThreeModes(e *env) {
 			break
 		}
 	}
-	for _, ev := range e.events(h, "client", "released") {
+	for _, ev := range e.events(h, "released") {
 		e.fault("released at %s while the client runs", ev.Got.Format("15:04:05.000"))
 	}
 	answers = k.Seen().Answers - answers
@@ -149,7 +149,7 @@ func (e *env) released(h *lab.Host, ended time.Time, timelock time.Duration) {
 	if !e.until("the release", func() bool { return e.lastLock(h) == "released" }) {
 		return
 	}
-	all := e.events(h, "client", "released")
+	all := e.events(h, "released")
 	at := all[len(all)-1].Got
 	e.must(at.Sub(ended) < timelock+5*time.Second, "released %v after the client's end", at.Sub(ended))
 }
@@ -206,7 +206,7 @@ func kazaaDeaf(e *env) {
 	stop()
 	last := k.Seen().Last
 	e.released(h, last, timelock)
-	if rel := e.events(h, "client", "released"); len(rel) > 0 {
+	if rel := e.events(h, "released"); len(rel) > 0 {
 		// The program's clock may be coarse by a tick, and a slow machine notes the time
 		// of a packet late.
 		early := last.Add(timelock - 250*time.Millisecond - time.Duration(pace()-1)*10*time.Millisecond)

@@ -439,7 +439,7 @@ func reload(e *env) {
 	write(cfg.UCI())
 	e.until("the new lock time", func() bool { s, err := e.wall.Status(); return err == nil && s.TimeLock == 3 })
 	e.must(e.locked(h), "the lock was lost by the reload")
-	e.must(len(e.events(h, "client", "released")) == 0, "released by the reload")
+	e.must(len(e.events(h, "released")) == 0, "released by the reload")
 	cfg.Main["timelock"] = "many"
 	write(cfg.UCI())
 	line := lineOf(cfg.UCI(), "many")

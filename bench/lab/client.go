@@ -248,9 +248,8 @@ const (
 )
 
 // session does the handshake on an established connection and keeps the session while the
-// peer answers. It returns when the session is lost or ctx ends. up reports whether the
-// handshake was completed.
-func (c *client) session(ctx context.Context, conn net.Conn, hello []byte) (up bool) {
+// peer answers. It returns when the session is lost or ctx ends.
+func (c *client) session(ctx context.Context, conn net.Conn, hello []byte) {
 	opened := time.Now()
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
@@ -277,7 +276,7 @@ func (c *client) session(ctx context.Context, conn net.Conn, hello []byte) (up b
 		send(make([]byte, nameLen)) && receive(listLen, sessionPatience) &&
 		send(make([]byte, joinLen))
 	if !ok {
-		return false
+		return
 	}
 	c.note(func(o *Observations) { o.Sessions++; o.Open++ })
 	defer c.note(func(o *Observations) { o.Open-- })
@@ -295,7 +294,7 @@ func (c *client) session(ctx context.Context, conn net.Conn, hello []byte) (up b
 		}
 		if searching || !c.quiet {
 			if !send(out.apply(msg)) || !receive(answer, keepPatience) {
-				return true
+				return
 			}
 		}
 		if searching {
@@ -304,10 +303,10 @@ func (c *client) session(ctx context.Context, conn net.Conn, hello []byte) (up b
 		if c.quiet { // a quiet client notices at once when the session is ended
 			conn.SetReadDeadline(time.Now().Add(c.scale(keepEvery)))
 			if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-				return true
+				return
 			}
 		} else if !c.sleep(ctx, keepEvery) {
-			return true
+			return
 		}
 	}
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand"
 	"net"
 	"os"
@@ -229,45 +230,34 @@ func TestFalsePositivesFail(t *testing.T) {
 // The labels and the captures are compared flow by flow.
 func TestReconcile(t *testing.T) {
 	const flow = "a.pcap\tUDP\t198.51.100.7:1214\t192.168.1.50:1214\tGame\n"
-	for _, tt := range []struct{ name, class, payload, labels, want, note string }{
-		{
-			"both", "neg", "x", flow,
-			"1 negative flows of TCP and UDP have labels: 1 are counted, 0 have no payload, 0 were not found; 0 more are counted", "",
-		},
-		{
-			"without payload", "neg", "", flow,
-			"1 negative flows of TCP and UDP have labels: 0 are counted, 1 have no payload, 0 were not found; 0 more are counted", "",
-		},
+	for _, tt := range []struct {
+		name, class, payload, labels string
+		want                         [5]int // labelled, counted, without payload, not found, more
+		note                         string
+	}{
+		{"both", "neg", "x", flow, [5]int{1, 1, 0, 0, 0}, ""},
+		{"without payload", "neg", "", flow, [5]int{1, 0, 1, 0, 0}, ""},
 		{
 			"the label of what is inside a tunnel", "hardneg", "x", "a.pcap\tTCP\t10.0.0.1:4000\t10.0.0.2:443\tTLS\n",
-			"1 negative flows of TCP and UDP have labels: 0 are counted, 0 have no payload, 1 were not found; 1 more are counted",
+			[5]int{1, 0, 0, 1, 1},
 			"note: a.pcap TCP 10.0.0.1:4000 10.0.0.2:443: has a label, was not found\n" +
 				"note: a.pcap UDP 192.168.1.50:1214 198.51.100.7:1214: was counted, has no label\n",
 		},
-		{
-			"no port", "neg", "x", flow + "a.pcap\tICMP\t10.0.0.1:0\t10.0.0.2:0\tICMP\n",
-			"1 negative flows of TCP and UDP have labels: 1 are counted, 0 have no payload, 0 were not found; 0 more are counted", "",
-		},
-		{
-			"no negative", "p2p", "x", flow,
-			"0 negative flows of TCP and UDP have labels: 0 are counted, 0 have no payload, 0 were not found; 0 more are counted", "",
-		},
-		{
-			"no negative, no label", "p2p", "x", "",
-			"0 negative flows of TCP and UDP have labels: 0 are counted, 0 have no payload, 0 were not found; 0 more are counted", "",
-		},
-		{
-			"neither payload nor label", "neg", "", "",
-			"0 negative flows of TCP and UDP have labels: 0 are counted, 0 have no payload, 0 were not found; 0 more are counted", "",
-		},
+		{"no port", "neg", "x", flow + "a.pcap\tICMP\t10.0.0.1:0\t10.0.0.2:0\tICMP\n", [5]int{1, 1, 0, 0, 0}, ""},
+		{"no negative", "p2p", "x", flow, [5]int{}, ""},
+		{"no negative, no label", "p2p", "x", "", [5]int{}, ""},
+		{"neither payload nor label", "neg", "", "", [5]int{}, ""},
 	} {
 		dir := write(t, tt.class, tt.payload, "Game")
 		if err := os.WriteFile(filepath.Join(dir, "flows.tsv"), []byte("file\tl4\ta\tb\tlabel\n"+tt.labels), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		w := tt.want
+		want := fmt.Sprintf("%d negative flows of TCP and UDP have labels: %d are counted, %d have no payload, %d were not found; %d more are counted",
+			w[0], w[1], w[2], w[3], w[4])
 		var out, errs bytes.Buffer
-		if code := run(dir, true, &out, &errs); code != 0 || !strings.Contains(out.String(), "\n"+tt.want+"\n") || !strings.Contains(out.String(), tt.note) {
-			t.Errorf("%s: exit code %d\n%s\nwant %s\n%s", tt.name, code, out.String(), tt.want, tt.note)
+		if code := run(dir, true, &out, &errs); code != 0 || !strings.Contains(out.String(), "\n"+want+"\n") || !strings.Contains(out.String(), tt.note) {
+			t.Errorf("%s: exit code %d\n%s\nwant %s\n%s", tt.name, code, out.String(), want, tt.note)
 		}
 	}
 }

@@ -43,42 +43,32 @@ func TestWatchTakesResults(t *testing.T) {
 	}
 }
 
-// The results of the stage forward have a table of their own, with medians.
-func TestForwardTable(t *testing.T) {
-	o := &outcome{Facts: map[string]string{
-		"udp_ns_off_nft": "40000 39000 90000 ", "udp_ns_on_nft": "50000 50000 20000 ",
-		"tcp_ns_off_nft": "14000", "tcp_ns_on_nft": "14000",
-		"udp_ns_off_iptables": "35000", "tcp_ns_off_iptables": "35000", // the stage broke off
-	}}
-	r := (&bed{}).row(&machines[0], o, &image{}, nil)
-	if r.Forward["nft"] != (forward{40000, 50000, 14000, 14000}) || len(r.Forward) != 1 {
-		t.Errorf("got %+v", r.Forward)
-	}
-	text := table([]row{r})
-	if want := "| mips | fw4 | 40.00 / 50.00 | 0.8000 | 14.00 / 14.00 | 1.0000 |\n"; !strings.Contains(text, want) {
-		t.Errorf("no %q in\n%s", want, text)
-	}
-	if text := table([]row{{Arch: "mips"}}); strings.Contains(text, "bulk") {
-		t.Errorf("a table of nothing:\n%s", text)
-	}
-}
-
-// The same for the stage everyday.
-func TestEverydayTable(t *testing.T) {
-	o := &outcome{Facts: map[string]string{
-		"http_off_nft": "900000 901000 2000000 ", "http_on_nft": "1000000 1001000 9 ", "http_cpu_nft": "97000 ", "http_queued_nft": "1",
-		"page_off_nft": "36000000", // the stage broke off
-	}}
-	r := (&bed{}).row(&machines[0], o, &image{}, nil)
-	if r.Everyday["http nft"] != (visit{901000, 1000000, 97000, 1}) || len(r.Everyday) != 1 {
-		t.Errorf("got %+v", r.Everyday)
-	}
-	text := table([]row{r})
-	if want := "| mips | fw4 | HTTP, 16 KiB | 901 / 1000 | 0.901 | 97 | 1 |\n"; !strings.Contains(text, want) {
-		t.Errorf("no %q in\n%s", want, text)
-	}
-	if text := table([]row{{Arch: "mips"}}); strings.Contains(text, "queued") {
-		t.Errorf("a table of nothing:\n%s", text)
+// The results of the stages forward and everyday have tables of their own, with medians.
+func TestTables(t *testing.T) {
+	for _, tt := range []struct {
+		title, want string
+		facts       map[string]string
+	}{
+		{"bulk", "| mips | fw4 | 40.00 / 50.00 | 0.8000 | 14.00 / 14.00 | 1.0000 |\n", map[string]string{
+			"udp_ns_off_nft": "40000 39000 90000 ", "udp_ns_on_nft": "50000 50000 20000 ",
+			"tcp_ns_off_nft": "14000", "tcp_ns_on_nft": "14000",
+			"udp_ns_off_iptables": "35000", "tcp_ns_off_iptables": "35000", // the stage broke off
+		}},
+		{"queued", "| mips | fw4 | HTTP, 16 KiB | 901 / 1000 | 0.901 | 97 | 1 |\n", map[string]string{
+			"http_off_nft": "900000 901000 2000000 ", "http_on_nft": "1000000 1001000 9 ", "http_cpu_nft": "97000 ", "http_queued_nft": "1",
+			"page_off_nft": "36000000", // the stage broke off
+		}},
+	} {
+		r := (&bed{}).row(&machines[0], &outcome{Facts: tt.facts}, &image{}, nil)
+		if n := len(r.Forward) + len(r.Everyday); n != 1 {
+			t.Errorf("%d rows of %+v", n, r)
+		}
+		if text := table([]row{r}); !strings.Contains(text, tt.want) || !strings.Contains(text, tt.title) {
+			t.Errorf("no %q or %q in\n%s", tt.title, tt.want, text)
+		}
+		if text := table([]row{{Arch: "mips"}}); strings.Contains(text, tt.title) {
+			t.Errorf("a table of nothing:\n%s", text)
+		}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"time"
 
 	"github.com/p2pwall/p2pwall/detect"
@@ -75,7 +74,7 @@ func (e *Engine) Snapshot(b []byte, now Time) []byte {
 	}
 	w.places(e)
 	body := w.b[start+snapshotHead:]
-	binary.BigEndian.PutUint32(w.b[start+8:], crc32.ChecksumIEEE(body))
+	binary.BigEndian.PutUint32(w.b[start+8:], Checksum(body))
 	binary.BigEndian.PutUint32(w.b[start+12:], uint32(len(body)))
 	return w.b
 }
@@ -246,7 +245,7 @@ func (e *Engine) Restore(b []byte, now Time) error {
 	if n := binary.BigEndian.Uint32(b[12:]); uint64(n) != uint64(len(body)) {
 		return fmt.Errorf("%w: %d bytes of %d", ErrSnapshotDamaged, len(body), n)
 	}
-	if crc32.ChecksumIEEE(body) != binary.BigEndian.Uint32(b[8:]) {
+	if Checksum(body) != binary.BigEndian.Uint32(b[8:]) {
 		return fmt.Errorf("%w: wrong checksum", ErrSnapshotDamaged)
 	}
 	r := snapshotReader{b: body, now: now}

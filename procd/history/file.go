@@ -5,7 +5,6 @@ package history
 import (
 	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"time"
 
 	"github.com/p2pwall/p2pwall/detect"
@@ -85,7 +84,7 @@ func (t *Table) Snapshot() []byte {
 		b = append(b, name...)
 	}
 	be.PutUint16(b[at:], uint16(n))
-	be.PutUint32(b[8:], crc32.ChecksumIEEE(b[fileHead:]))
+	be.PutUint32(b[8:], state.Checksum(b[fileHead:]))
 	return b
 }
 
@@ -114,7 +113,7 @@ func (r *reader) u64() uint64 { return binary.BigEndian.Uint64(r.take(8)) }
 // was.
 func (t *Table) Restore(b []byte) error {
 	if len(b) < fileHead || string(b[:4]) != fileMagic || binary.BigEndian.Uint32(b[4:]) != fileVersion ||
-		crc32.ChecksumIEEE(b[fileHead:]) != binary.BigEndian.Uint32(b[8:]) {
+		state.Checksum(b[fileHead:]) != binary.BigEndian.Uint32(b[8:]) {
 		return ErrDamaged
 	}
 	r := &reader{b: b[fileHead:]}

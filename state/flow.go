@@ -15,7 +15,7 @@ const maxFlows = 256
 
 // flowKey identifies a connection.
 type flowKey struct {
-	_            [0]uint32 // MIPS copies it by words then, and not by halves
+	words        [0]uint32 //lint:ignore U1000 MIPS copies the key by words then, and not by halves
 	lan, wan     nfq.Addr
 	lport, wport uint16
 }

@@ -207,8 +207,8 @@ func (e *Engine) answeredFor(h *host, protocol int) bool {
 	return c != nil && c.proved.Has(protocol) && (c.port != 0 || !detect.All[protocol].Sift)
 }
 
-// question sends one question to the ports that it suits, and returns the number sent. By
-// TCP it uses only the newest of them.
+// question sends one question to the ports that it suits, and returns the number sent. Of
+// the ports that are known, it uses only the newest by TCP.
 func (e *Engine) question(h *host, protocol, way int, from nfq.Addr, salt uint32, now Time) (sent uint32) {
 	s, cfg, p := &h.suspicion, &e.cfg.Protocols[protocol], &detect.All[protocol].Probes[way]
 	if p.TCP && (!cfg.TCPProbe || e.prober == nil) || !p.TCP && (!cfg.Probe || p.Answered == nil) {
@@ -226,26 +226,23 @@ func (e *Engine) question(h *host, protocol, way int, from nfq.Addr, salt uint32
 	if n == 0 {
 		return 0
 	}
-	if guess { // each round at the next of them
-		usual := detect.All[protocol].Ports
-		for ; sent < suspectGuesses; sent++ {
-			port := usual[(int(s.rounds)*suspectGuesses+int(sent))%len(usual)]
-			if !p.TCP {
-				e.send(s.device, nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: s.addr, Port: port}, e.out[:n])
-			} else if !e.prober.ProbeTCP(hostProbe(h.slot, port, protocol, salt), s.device, s.addr, port, e.out[:n], p.Alone) {
-				break
-			}
+	var at [suspectGuesses + len(s.udp)]uint16 // 0: none
+	for i := range at {
+		switch usual := detect.All[protocol].Ports; {
+		case i >= suspectGuesses && ports[i-suspectGuesses].suits(protocol, p):
+			at[i] = ports[i-suspectGuesses].port
+		case i < suspectGuesses && guess: // each round at the next of them
+			at[i] = usual[(int(s.rounds)*suspectGuesses+i)%len(usual)]
 		}
 	}
-	for i := range ports {
-		x := &ports[i]
+	for _, port := range at {
 		switch {
-		case !x.suits(protocol, p):
+		case port == 0:
 		case !p.TCP:
-			e.send(s.device, nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: s.addr, Port: x.port}, e.out[:n])
+			e.send(s.device, nfq.AddrPort{Addr: from, Port: detect.ProbePort}, nfq.AddrPort{Addr: s.addr, Port: port}, e.out[:n])
 			sent++
-		case sent > 0: // by TCP at the newest only
-		case e.prober.ProbeTCP(hostProbe(h.slot, x.port, protocol, salt), s.device, s.addr, x.port, e.out[:n], p.Alone):
+		case sent > 0 && !guess: // by TCP at the newest only
+		case e.prober.ProbeTCP(hostProbe(h.slot, port, protocol, salt), s.device, s.addr, port, e.out[:n], p.Alone):
 			sent++
 		}
 	}

@@ -11,9 +11,8 @@ cd "$(dirname "$0")/.."
 
 # scripts PATTERN: the files known to git whose first line matches the pattern.
 scripts() {
-	git ls-files | while read -r f; do
-		[ -f "$f" ] || continue
-		if head -n 1 "$f" | tr -d '\0' | grep -qE "$1"; then
+	git grep -lIE "$1" | while read -r f; do # few files have such a line at all
+		if head -n 1 "$f" | grep -qE "$1"; then
 			echo "$f"
 		fi
 	done

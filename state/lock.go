@@ -228,15 +228,17 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 	}
 	e.put(h, int(c.protocol), way, e.now)
 	if p.TCP {
+		// All of it goes at once. A suspect that answers only a part runs another program.
+		// But anacrolix/torrent, if it has to encrypt, sends its key to whoever connects.
 		asked, room := false, guessesAtOnce
 		if listen != 0 {
-			asked = e.prober.ProbeTCP(clientProbe(slot, c.salt), d.Index, c.askedAt, listen, e.out[:n], p.Alone)
+			asked = e.prober.ProbeTCP(clientProbe(slot, c.salt), d.Index, c.askedAt, listen, e.out[:n], 0)
 			room--
 		}
 		// The UDP port that it sent from need not be the port where it listens.
 		for c.listen == 0 && room > 0 && len(guesses) > 0 {
 			i := int(c.guess) % len(guesses)
-			if !e.prober.ProbeTCP(clientProbe(slot, c.salt)|uint64(i+1)<<guessAt, d.Index, c.askedAt, guesses[i], e.out[:n], p.Alone) {
+			if !e.prober.ProbeTCP(clientProbe(slot, c.salt)|uint64(i+1)<<guessAt, d.Index, c.askedAt, guesses[i], e.out[:n], 0) {
 				break
 			}
 			asked = true

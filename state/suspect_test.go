@@ -202,6 +202,8 @@ func TestWhereSuspectsAreAsked(t *testing.T) {
 			switch {
 			case tt.byTCP == 0 && len(p.asked) != 0, tt.byTCP != 0 && (len(p.asked) != 1 || p.asked[0].Port != tt.byTCP):
 				t.Errorf("asked by TCP at %v, want at port %d", p.asked, tt.byTCP)
+			case tt.byTCP == 51413 && p.first != detect.All[torrent].Probes[2].Alone:
+				t.Errorf("%d bytes come first", p.first)
 			}
 		})
 	}

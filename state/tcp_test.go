@@ -213,11 +213,12 @@ type prober struct {
 	id      uint64         // the last number; in a round for several protocols, BitTorrent's
 	round   uint64
 	request []byte
+	first   int      // bytes that were sent first, of the last question
 	words   []string // of the questions with a word, which have one number
 	wordID  uint64
 }
 
-func (p *prober) ProbeTCP(id uint64, _ uint32, a nfq.Addr, port uint16, request []byte, _ int) bool {
+func (p *prober) ProbeTCP(id uint64, _ uint32, a nfq.Addr, port uint16, request []byte, first int) bool {
 	to := nfq.AddrPort{Addr: a, Port: port}
 	round := id
 	if id&suspectProbe != 0 { // whatever the protocol
@@ -229,7 +230,7 @@ func (p *prober) ProbeTCP(id uint64, _ uint32, a nfq.Addr, port uint16, request 
 		return true
 	}
 	p.round = round
-	p.id, p.request = id, bytes.Clone(request)
+	p.id, p.request, p.first = id, bytes.Clone(request), first
 	if isWord(id) {
 		p.words, p.wordID = append(p.words, string(request)), id
 	}

@@ -4,6 +4,7 @@ package state
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"testing"
@@ -16,6 +17,21 @@ import (
 // giftAnswer is giFT's answer at its port.
 const giftAnswer = "HTTP/1.1 404 Not Found\r\nServer: giFT-FastTrack 0.8.9\r\nX-Kazaa-Username: giFTed\r\n" +
 	"X-Kazaa-Network: KaZaA\r\nX-Kazaa-IP: 192.168.1.50:1214\r\nX-Kazaa-SupernodeIP: 198.51.100.34:3128\r\n\r\n"
+
+// TestStandingAsks: each port where a protocol's programs listen has a question to a host with
+// old connections, and the number of the last question fits its field.
+func TestStandingAsks(t *testing.T) {
+	longest := 0
+	for _, p := range detect.All {
+		longest = max(longest, len(p.Ports))
+	}
+	if want := 2 + len(standing{}.served) + longest; standingAsks != want {
+		t.Errorf("%d questions about a protocol, want %d: a protocol has %d ports", standingAsks, want, longest)
+	}
+	if n := standingAsks * detect.MaxProtocols; n > math.MaxUint8 {
+		t.Errorf("%d questions do not fit standing.ask", n)
+	}
+}
 
 // old stands for connections from before the engine's start.
 type old struct {

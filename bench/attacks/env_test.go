@@ -107,23 +107,9 @@ func (e *env) until(what string, cond func() bool) {
 // start runs a function until stop is called or the test ends.
 func (e *env) start(run func(context.Context) error) (stop func()) { return lab.Background(e.t, run) }
 
-// ok ends the test if there is an error. Such an error comes from the scenario, not from
-// the wall.
-func (e *env) ok(err error) {
-	e.t.Helper()
-	if err != nil {
-		e.t.Fatal(err)
-	}
-}
+func (e *env) ok(err error) { e.t.Helper(); lab.OK(e.t, err) }
 
-// raw opens a sender of raw packets on a host.
-func (e *env) raw(h *lab.Host) *lab.Raw {
-	e.t.Helper()
-	r, err := h.OpenRaw()
-	e.ok(err)
-	e.t.Cleanup(r.Close)
-	return r
-}
+func (e *env) raw(h *lab.Host) *lab.Raw { return lab.OpenRaw(e.t, h) }
 
 // counter returns one of the wall's counters.
 func (e *env) counter(name string) uint64 {

@@ -168,23 +168,9 @@ func (e *env) innocent(cfg lab.InnocentConfig) (judge func()) {
 	}
 }
 
-// ok ends the test if there is an error. Such an error comes from the test, not from the
-// wall.
-func (e *env) ok(err error) {
-	e.t.Helper()
-	if err != nil {
-		e.t.Fatal(err)
-	}
-}
+func (e *env) ok(err error) { e.t.Helper(); lab.OK(e.t, err) }
 
-// raw opens a sender of raw packets on a host.
-func (e *env) raw(h *lab.Host) *lab.Raw {
-	e.t.Helper()
-	r, err := h.OpenRaw()
-	e.ok(err)
-	e.t.Cleanup(r.Close)
-	return r
-}
+func (e *env) raw(h *lab.Host) *lab.Raw { return lab.OpenRaw(e.t, h) }
 
 // kazaa starts a Kazaa client on a host. It pings all peers unless the configuration says
 // otherwise.

@@ -23,6 +23,23 @@ func Need(t testing.TB, programs ...string) {
 	}
 }
 
+// OK ends the test if there is an error. Such an error comes from the test, not from the wall.
+func OK(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// OpenRaw opens a sender of raw packets on a host.
+func OpenRaw(t testing.TB, h *Host) *Raw {
+	t.Helper()
+	r, err := h.OpenRaw()
+	OK(t, err)
+	t.Cleanup(r.Close)
+	return r
+}
+
 // ForTest makes a lab that ends with the test.
 func ForTest(t testing.TB, cfg Config) *Lab {
 	t.Helper()

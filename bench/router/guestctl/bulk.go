@@ -111,16 +111,24 @@ func sink(port int) error {
 		return err
 	}
 	fmt.Println("ready")
+	return accept(listener, func(c net.Conn) {
+		if _, err := io.Copy(io.Discard, c); err == nil {
+			_, _ = c.Write([]byte{0})
+		}
+	})
+}
+
+// accept serves each connection on its own, and closes it then. It ends when the listener
+// fails.
+func accept(l net.Listener, serve func(net.Conn)) error {
 	for {
-		c, err := listener.Accept()
+		c, err := l.Accept()
 		if err != nil {
 			return err
 		}
 		go func() {
 			defer c.Close()
-			if _, err := io.Copy(io.Discard, c); err == nil {
-				_, _ = c.Write([]byte{0})
-			}
+			serve(c)
 		}()
 	}
 }

@@ -41,20 +41,11 @@ func web() error {
 		if err != nil {
 			return err
 		}
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go func() {
-					defer c.Close()
-					if _, err := c.Read(make([]byte, 1024)); err == nil {
-						_, _ = c.Write(reply)
-					}
-				}()
+		go accept(l, func(c net.Conn) {
+			if _, err := c.Read(make([]byte, 1024)); err == nil {
+				_, _ = c.Write(reply)
 			}
-		}()
+		})
 	}
 	fmt.Println("ready")
 	buf := make([]byte, 512)

@@ -51,18 +51,7 @@ func echo(port int) error {
 	if err != nil {
 		return err
 	}
-	go func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				_, _ = io.Copy(c, c)
-			}()
-		}
-	}()
+	go accept(listener, func(c net.Conn) { _, _ = io.Copy(c, c) })
 	fmt.Println("ready")
 	buf := make([]byte, 2048)
 	for {

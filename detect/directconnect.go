@@ -24,6 +24,7 @@ var DirectConnect = Protocol{
 	Login:    &dcLogin,
 	Probes: []Probe{
 		{Name: "adc", TCP: true, Build: adcQuestion, Answered: adcAnswered},
+		{Name: "adcs", TCP: true, Build: adcsQuestion, Answered: adcsAnswered},
 	},
 	Sift: true,
 	Mode: ModeBlock,

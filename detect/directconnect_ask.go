@@ -22,6 +22,25 @@ func adcAnswered(b, _ []byte) bool {
 	return len(b) >= adcIDSize && isBase32(b[:adcIDSize])
 }
 
+// adcsHello is the first message of TLS 1.2, without its key: it only makes the other side
+// show its certificate. With TLS 1.3 that would be encrypted.
+const adcsHello = "\x16\x03\x01\x00\x4f\x01\x00\x00\x4b\x03\x03" + "CSUP ADBASE ADTIGR CSUP ADBASE A" +
+	"\x00\x00\x08\xc0\x2f\xc0\x30\xc0\x2b\xc0\x2c\x01\x00" + // ECDHE with AES-GCM
+	"\x00\x1a\x00\x0a\x00\x06\x00\x04\x00\x1d\x00\x17" + // curves
+	"\x00\x0d\x00\x0c\x00\x0a\x04\x01\x08\x04\x04\x03\x02\x01\x06\x01" // signatures
+
+// adcsQuestion asks a client's port for TLS.
+func adcsQuestion(dst, _ []byte, _ uint32) int { return copy(dst, adcsHello) }
+
+// adcsAnswered reports whether b has a certificate that bears a client's ID as its name, as
+// those of DC++ and the programs made from it do.
+func adcsAnswered(b, _ []byte) bool {
+	const name, head = "\x06\x03U\x04\x03", 7 // after it the kind and the length of the text
+	i := bytes.Index(b, []byte(name))
+	return i > 0 && b[0] == 0x16 && len(b) >= i+head+adcIDSize &&
+		b[i+head-1] == adcIDSize && isBase32(b[i+head:][:adcIDSize])
+}
+
 // dcLogin answers in a hub's name. So a client on a single hub is proved, and tells where
 // it listens.
 var dcLogin = Login{Answer: dcWelcome, Again: dcInvite, Told: dcTold}
@@ -51,10 +70,18 @@ func dcWelcome(dst, first []byte, salt uint32) int {
 
 // dcInvite builds what a hub passes on from another user in the middle of a session. A user
 // with a made-up name asks the client for a connection: with NMDC, as dcWelcome does; with
-// ADC, by a protocol that no client knows. A client of one does not read the other.
-func dcInvite(dst []byte, salt uint32) int {
+// ADC, by a protocol that no client knows. A client of one does not read the other. last is
+// what the client said last. What it says to another client, about a file, is not answered.
+func dcInvite(dst, last []byte, salt uint32) int {
 	w := builder{b: dst}
 	var token [dcToken]byte
+	self := []byte("AAAA") // most programs take any number for their own
+	switch {
+	case hasPrefix(last, []byte("$ADC")) == Yes, len(last) > 0 && last[0] == 'C':
+		return 0
+	case len(last) >= 5+adcSID && last[0] != '$':
+		self = last[5 : 5+adcSID]
+	}
 	dcTokenOf(&token, salt)
 	user := token[dcToken-adcSID:] // dcTold knows the first ones as the client's own
 	w.invite(token[:], user)
@@ -64,7 +91,9 @@ func dcInvite(dst []byte, salt uint32) int {
 	w.bytes(token[:])
 	w.text("\nDCTM ")
 	w.bytes(user)
-	w.text(" AAAA ")
+	w.text(" ")
+	w.bytes(self)
+	w.text(" ")
 	w.bytes(token[:])
 	w.text("/1.0 1214 ")
 	w.bytes(token[:])

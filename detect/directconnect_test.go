@@ -4,6 +4,7 @@ package detect
 
 import (
 	"bytes"
+	"encoding/hex"
 	"slices"
 	"strings"
 	"testing"
@@ -199,8 +200,16 @@ func TestDirectConnectLogin(t *testing.T) {
 	id := " ID" + strings.Repeat("B", adcIDSize) + " NI" + name
 	invitation := "\nBINF " + name[4:] + id + "\nDCTM " + name[4:] + " AAAA " + name + "/1.0 1214 " + name + "\n"
 	invitation = "$Hello " + name + "|$RevConnectToMe " + name + " " + name[4:] + "|" + invitation
-	if got := string(b[:dcInvite(b[:], salt)]); got != invitation {
-		t.Errorf("%q, want %q", got, invitation)
+	for _, tt := range []struct{ last, want string }{
+		{"", invitation},
+		{"$Search Hub:bob F?T?0?9?TTH:A|", invitation},
+		{"BINF AAAC HN1\n", strings.Replace(invitation, "AAAA", "AAAC", 1)}, // ncdc hears only what is sent to its number
+		{"$ADCGET file TTH/A 0 1|", ""},
+		{"CGET file TTH/A 0 1\n", ""},
+	} {
+		if got := string(b[:dcInvite(b[:], []byte(tt.last), salt)]); got != tt.want {
+			t.Errorf("after %q: %q, want %q", tt.last, got, tt.want)
+		}
 	}
 	mine := strings.Replace(adcEiskalt, "AAAB", name[:4], 1)
 	for _, tt := range []struct {
@@ -228,6 +237,49 @@ func TestDirectConnectLogin(t *testing.T) {
 	}
 }
 
+// adcsCert is what EiskaltDC++ 2.4.2 answered at its port for TLS: its hello, and the beginning of
+// its certificate.
+const adcsCert = "160303004a0200004603030d934dad6f786ea11c0883f1b4d8c3e18a83b72347ed5f23444f574e4752440120" +
+	"45c6c61624ae2cc3b55980480" + "07f9076f5ec24ead8d8cb52bab0636c161ea06ec02f0016030302e90b0002e50002e20002df308202db308201c3" +
+	"020452" + "2f8cf7300d06092a864886f70d01010505003032" + "3130302e0603550403" + "0c27"
+
+// TestAdcsQuestion: the golden is a whole hello of TLS 1.2, and only a certificate that bears a
+// client's ID answers it.
+func TestAdcsQuestion(t *testing.T) {
+	var b [MaxAnswer]byte
+	q := b[:adcsQuestion(b[:], nil, 0)]
+	want := "160301004f0100004b0303" + hex.EncodeToString([]byte("CSUP ADBASE ADTIGR CSUP ADBASE A")) +
+		"000008c02fc030c02bc02c0100001a000a00060004001d0017000d000c000a04010804040302010601"
+	if got := hex.EncodeToString(q); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if n := len(q); int(be16(q[3:])) != n-5 || int(be16(q[7:])) != n-9 || int(be16(q[n-28:])) != 26 {
+		t.Errorf("the lengths in %d bytes are %d, %d and %d", n, be16(q[3:]), be16(q[7:]), be16(q[n-28:]))
+	}
+	const id = "JC6EO4LTX6ZYQMGFFHRDP3FLMDP4T3DKAESBPLY"
+	cert := string(unhex(t, adcsCert))
+	for _, tt := range []struct {
+		name, b string
+		want    bool
+	}{
+		{"EiskaltDC++", cert + id, true},
+		{"the same with more", cert + id + "0\x1e\x17", true},
+		{"cut short", cert + id[:38], false},
+		{"another length", cert[:len(cert)-1] + "\x26" + id, false},
+		{"a name", cert + "www.example.net.www.example.net.www.exa", false},
+		{"small letters", cert + strings.ToLower(id), false},
+		{"no TLS", "HTTP/1.1 200 OK\r\n\r\n\x06\x03U\x04\x03\x0c\x27" + id, false},
+		{"the name at once", "\x06\x03U\x04\x03\x0c\x27" + id, false},
+		{"our own question", string(q), false},
+		{"an alert", "\x15\x03\x03\x00\x02\x02\x28", false},
+		{"nothing", "", false},
+	} {
+		if got := adcsAnswered([]byte(tt.b), nil); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
 func TestDirectConnectAllocates(t *testing.T) {
 	texts := [][]byte{[]byte(adcHello), []byte(adcEiskalt), []byte(adcResult), []byte(nmdcResultB), []byte("$MyNick bob|$Lock a Pk=b|"), unhex(t, adcTLS)}
 	var f Finding
@@ -239,7 +291,7 @@ func TestDirectConnectAllocates(t *testing.T) {
 			dcNext(x, true, &f)
 			dcDatagram(x, &f)
 			dcWelcome(b[:], x, 1)
-			dcInvite(b[:], 1)
+			dcInvite(b[:], x, 1)
 			dcTold(x, 1, &f)
 		}
 	}); n != 0 {
@@ -267,12 +319,13 @@ func FuzzDirectConnect(f *testing.F) {
 		dcDatagram(b, &x)
 		dcTold(b, 7, &x)
 		adcAnswered(b, nil)
+		adcsAnswered(b, nil)
 		var out [MaxAnswer]byte
 		n := dcWelcome(out[:], b, 7)
 		if n > 0 && bytes.Contains(b, out[:n]) {
 			t.Error("the answer was in the question")
 		}
-		n = dcInvite(out[:], 7)
+		n = dcInvite(out[:], b, 7)
 		if x.Reset(); dcTold(out[:n], 7, &x) == Yes {
 			t.Error("what is said in the hub's name answers itself")
 		}

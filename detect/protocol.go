@@ -352,8 +352,10 @@ type Login struct {
 	// bytes. The same salt makes the same answer.
 	Answer func(dst, first []byte, salt uint32) int
 	// Again builds in the same way what a server says in the middle of a session, so that
-	// the program has to react. Again may be nil.
-	Again func(dst []byte, salt uint32) int
+	// the program has to react. last is what the program said there last, nil if unknown. It
+	// returns 0 if that goes to no server. Again may be nil. A server of a protocol that has
+	// it, and another program, say what First recognises.
+	Again func(dst, last []byte, salt uint32) int
 	// Told reads a segment b that the program sent after it saw the answer. Yes and Hint
 	// both mean that only such a program says this. After a Hint, later segments may tell
 	// more. In the middle of a session only Yes counts.

@@ -51,6 +51,7 @@ func (e *Engine) mayLogin(h *host, fl *flow) bool {
 func (e *Engine) login(p *nfq.Packet, h *host, slot int32, now Time) nfq.Verdict {
 	fl, c := &e.flows.flows[slot], e.clientOf(h)
 	if !fl.begun {
+		e.askOthers(&fl.key.lan, now)
 		if e.loginAgain(p, slot, now) {
 			return c.drop(p)
 		}
@@ -97,13 +98,13 @@ func (e *Engine) answerLogin(p *nfq.Packet, slot int32, n int, salt uint32, now 
 	return true
 }
 
-// loginAgain says something in the server's name in the middle of a session, if the
-// connection goes to the port of a server. p is what the host sent there last.
+// loginAgain says something in the server's name in the middle of a session. p is what the
+// host sent there last. If that says nothing, the connection must go to the port of a server.
 func (e *Engine) loginAgain(p *nfq.Packet, slot int32, now Time) bool {
 	fl, salt := &e.flows.flows[slot], rand.Uint32() // nobody can guess it
 	proto := detect.All[fl.protocol]
-	return slices.Contains(proto.Servers, fl.key.wport) &&
-		e.answerLogin(p, slot, proto.Login.Again(e.out[:], salt), salt, now)
+	return (len(p.Payload) > 0 || slices.Contains(proto.Servers, fl.key.wport)) &&
+		e.answerLogin(p, slot, proto.Login.Again(e.out[:], p.Payload, salt), salt, now)
 }
 
 // loggedIn handles further data of a session that was answered, or will be.

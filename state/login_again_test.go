@@ -20,7 +20,7 @@ const (
 // TestLoginAgain: a client that runs when the engine starts says something that shows what it
 // is, and is asked in its hub's name, in the session that it has.
 func TestLoginAgain(t *testing.T) {
-	const hubPort, peer = 1511, "203.0.113.80"
+	const peer = "203.0.113.80"
 	unknown := func(w *world) string {
 		name := w.word(" NI")
 		return fmt.Sprintf("DSTA AAAC %s 241 Protocol\\sunknown PR%s/1.0 TO%s\n", name[4:], name, name)
@@ -30,39 +30,43 @@ func TestLoginAgain(t *testing.T) {
 		name  string
 		peer  string // what it says to another client
 		hub   string // what it says to its hub
+		port  uint16 // of the hub
 		reply func(w *world) string
 		asked bool
 		found bool
 	}{
-		{"the next part of a file", adcGet, "", unknown, true, true},
-		{"the same by NMDC", nmdcGet, "", back, true, true},
-		{"something to the hub", "", "BINF AAAC HN1\n", unknown, true, true},
-		{"the same by NMDC", "", "$Search Hub:bob F?T?0?9?TTH:A|", back, true, true},
-		{"no reply", adcGet, "", nil, true, false},
-		{"our words come back", adcGet, "", func(w *world) string { return string(w.answer()) }, true, false},
-		{"what it says by itself", adcGet, "", func(*world) string { return nmdcInfo }, true, false},
-		{"another's number", adcGet, "", func(*world) string { return "DSTA AAAC AAAB 241 x PRx TO1\n" }, true, false},
-		{"an unknown request", "GET / HTTP/1.1\r\n\r\n", "", nil, false, false},
-		{"nothing", "", "", nil, false, false},
+		{"the next part of a file", adcGet, "", 1511, unknown, true, true},
+		{"the same by NMDC", nmdcGet, "", 1511, back, true, true},
+		{"something to the hub", "", "BINF AAAC HN1\n", 1511, unknown, true, true},
+		{"the same by NMDC", "", "$Search Hub:bob F?T?0?9?TTH:A|", 1511, back, true, true},
+		{"something to a hub at another port", "", "BINF AAAC HN1\n", 5000, unknown, true, true},
+		{"the same by NMDC", "", "$Search Hub:bob F?T?0?9?TTH:A|", 4111, back, true, true},
+		{"the next part of a file, and the hub is at another port", adcGet, "", 5000, nil, false, false},
+		{"no reply", adcGet, "", 1511, nil, true, false},
+		{"our words come back", adcGet, "", 1511, func(w *world) string { return string(w.answer()) }, true, false},
+		{"what it says by itself", adcGet, "", 1511, func(*world) string { return nmdcInfo }, true, false},
+		{"another's number", adcGet, "", 1511, func(*world) string { return "DSTA AAAC AAAB 241 x PRx TO1\n" }, true, false},
+		{"an unknown request", "GET / HTTP/1.1\r\n\r\n", "", 1511, nil, false, false},
+		{"nothing", "", "", 1511, nil, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			conn := func(port uint16, to string, at uint16) nfq.Conn {
 				return nfq.Conn{Port: port, To: nfq.AddrPort{Addr: ip(to), Port: at}}
 			}
-			hub := nfq.AddrPort{Addr: ip(hubA), Port: hubPort}
+			hub := nfq.AddrPort{Addr: ip(hubA), Port: tt.port}
 			w, o, _ := standsFor(t, nil, nfq.Standing{Peers: 3, Met: [16]nfq.AddrPort{hub}, Open: []nfq.Conn{
-				conn(50000, hubA, hubPort), conn(50001, peer, 7412), conn(50002, "203.0.113.81", 8388),
+				conn(50000, hubA, tt.port), conn(50001, peer, 7412), conn(50002, "203.0.113.81", 8388),
 			}})
 			w.pass(3 * time.Second)
 			var last *nfq.Packet // what the host has said in the session with the hub
 			if tt.peer != "" {
 				o.says(50001, peer, 7412, tt.peer)
-				last = w.data(50000, hubA, hubPort, 9000, "")
+				last = w.data(50000, hubA, tt.port, 9000, "")
 				w.e.Packet(last, w.now)
 				w.wantVerdict("another connection", w.e.Packet(w.data(50002, "203.0.113.81", 8388, 9000, ""), w.now), nfq.Accept)
 			}
 			if tt.hub != "" {
-				last = w.data(50000, hubA, hubPort, 9000, tt.hub)
+				last = w.data(50000, hubA, tt.port, 9000, tt.hub)
 				w.e.Packet(last, w.now)
 			}
 			asked := len(w.out.handshakes) > 0 && bytes.Contains(w.answer(), []byte("|$RevConnectToMe "))
@@ -71,7 +75,7 @@ func TestLoginAgain(t *testing.T) {
 				t.Fatalf("asked: %v; %q", asked, w.out.handshakes)
 			}
 			if tt.reply != nil {
-				p := w.data(50000, hubA, hubPort, last.Seq+uint32(len(last.Payload)), tt.reply(w))
+				p := w.data(50000, hubA, tt.port, last.Seq+uint32(len(last.Payload)), tt.reply(w))
 				p.Ack = last.Ack + uint32(len(w.answer()))
 				w.expect("what follows", p, nfq.Drop)
 			}
@@ -83,7 +87,7 @@ func TestLoginAgain(t *testing.T) {
 			if tt.asked {
 				want++
 			}
-			if tt.asked && tt.peer != "" {
+			if tt.peer == adcGet || tt.peer == nmdcGet {
 				want++
 			}
 			if w.out.resets != want {

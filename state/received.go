@@ -26,6 +26,9 @@ func (e *Engine) received(p *nfq.Packet, h *host, c *client) nfq.Verdict {
 		return nfq.Accept
 	}
 	now, locked := e.now, c != nil && c.locked && c.selective
+	if e.stands {
+		e.overheard(p, now)
+	}
 	key := flowKey{lan: p.Dst, wan: p.Src, lport: p.DstPort, wport: p.SrcPort}
 	hash := e.hash.flow(&key)
 	slot := e.flows.get(&key, hash)

@@ -87,8 +87,11 @@ type standing struct {
 	silent   Time
 	stirred  Time
 	stirring int8
-	lookDue  bool // its connections need another look
-	watched  bool // they had the first look
+	// others is how many questions to the other ends of these connections are left, 0 if they
+	// have not begun, othersDone if there are no more; see others.go.
+	others  int8
+	lookDue bool // its connections need another look
+	watched bool // they had the first look
 	// The addresses with connections whose middle may be a client's, or looks like a
 	// client's. may.several is also set if one connection certainly is a client's.
 	may, like seen
@@ -112,8 +115,12 @@ type sameSegment struct {
 // begins at bit 48, the number of the question at bit 32, and the salt at bit 0.
 const standingProbe = uint64(1) << 62
 
-// standingWords is the number of the questions with words.
-const standingWords = 0xffff
+// standingWords is the number of the questions with words, standingOthers that of the first
+// question to another end.
+const (
+	standingWords  = 0xffff
+	standingOthers = 0x8000
+)
 
 // Standing tells the engine of a host that had connections to the outside before this
 // engine started, or while it left the host alone. The engine asks it. mac is the address's
@@ -145,6 +152,9 @@ func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 	// the host's connections point to comes first.
 	if i := slices.IndexFunc(detect.All, s.meets); i > 0 {
 		s.first = uint8(i)
+	}
+	if q := e.meeting(Block); q != none && slices.ContainsFunc(s.met[:], func(a nfq.AddrPort) bool { return slices.Contains(detect.All[q].Servers, a.Port) }) {
+		e.askOthers(&s.addr, now)
 	}
 	if x.Peers == 0 && x.Served == [len(x.Served)]uint16{} && x.Met == [len(x.Met)]nfq.AddrPort{} {
 		s.round = standingRounds // nothing points to a client yet
@@ -219,6 +229,7 @@ func (e *Engine) askNext(i int, s *standing, now Time) {
 		}
 		s.wordDue = false
 	}
+	e.askOther(i, s)
 	for s.round < standingRounds && now >= s.next && e.askStanding(i, s, now) {
 		if s.ask++; int(s.ask) == standingAsks*len(detect.All) {
 			s.ask, s.next = 0, now.After(standingPause)
@@ -243,7 +254,7 @@ func (s *standing) question(n int) (protocol int, port uint16) {
 		return protocol, p.Port
 	case at == 1:
 		return protocol, p.PanelPort
-	case at == 0 || !p.Quiet && p.Hidden == nil && !meets:
+	case at == 0 || !p.Quiet && p.Hidden == nil && p.Login == nil && !meets:
 		return protocol, 0
 	case at < 2+len(s.served):
 		return protocol, s.served[at-2]
@@ -287,11 +298,16 @@ func (e *Engine) askStanding(i int, s *standing, now Time) bool {
 func (e *Engine) askedStanding(id uint64, b []byte, now Time) {
 	i, ask := int(id>>48&0x3fff), int(id>>32&0xffff)
 	words := ask == standingWords
-	if i >= len(e.standing) || ask >= standingAsks*len(detect.All) && !words {
+	if i >= len(e.standing) || ask >= standingAsks*len(detect.All) && ask < standingOthers {
 		return
 	}
 	s := &e.standing[i]
-	if s.until == 0 || s.salt != uint32(id) {
+	switch {
+	case s.until == 0 || s.salt != uint32(id):
+		return
+	case ask >= standingOthers && !words:
+		e.askedOther(s, ask-standingOthers, b, now)
+		e.askNext(i, s, now)
 		return
 	}
 	protocol, port := e.quiet(Monitor), uint16(0)
@@ -421,6 +437,9 @@ func (e *Engine) cutStanding(h *host, c *client, protocol int, now Time) {
 		return
 	}
 	proto := detect.All[protocol]
+	if protocol == e.meeting(Block) {
+		e.askOthers(&s.addr, now)
+	}
 	for i := range s.met {
 		if a := &s.met[i]; slices.Contains(proto.Ports, a.Port) && proto.Meets(a.Port) {
 			p := e.note(h, c, &a.Addr, a.Port, protocol, true, now)

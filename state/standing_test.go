@@ -54,7 +54,12 @@ func stands(t *testing.T, change func(*Config), peers int, served ...uint16) (*w
 	t.Helper()
 	x := nfq.Standing{Peers: peers}
 	copy(x.Served[:], served)
-	return standsFor(t, change, x)
+	return standsFor(t, func(c *Config) {
+		c.Protocols[detect.ByName("directconnect")].Mode = Off // it would be asked about, too
+		if change != nil {
+			change(c)
+		}
+	}, x)
 }
 
 // standsFor does the same with all that is known of the host.

@@ -15,8 +15,9 @@ import (
 // client there. So the engine asks the other ends of the host's old connections, once, if
 // something points to such a client: it has a connection to the port of such a server, or one
 // of its old connections shows what only such programs say. It cuts a connection if its other
-// end answers as such a program, and no other. That is no proof: a page may have a connection
-// to such a program, too.
+// end answers as such a program, and asks the host in its session with the server. No other
+// connection is touched. The answer is no proof: a page may have a connection to such a program,
+// too.
 
 // othersDone says that all other ends were asked.
 const othersDone = -1
@@ -92,6 +93,7 @@ func (e *Engine) askedOther(s *standing, n int, b []byte, now Time) {
 	e.lookAtFlows()
 	e.suspect(h, protocol, detect.ReasonFlow, &s.addr, d, 0, 0, now)
 	e.tellCut(h, nil, &key, true, protocol, detect.ReasonFlow)
+	e.stir(s, protocol, now)
 }
 
 // overheard reads what comes in on a host's old connections. What a server or another client

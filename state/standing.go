@@ -650,10 +650,10 @@ func (e *Engine) stir(s *standing, protocol int, now Time) {
 		c := &s.open[i]
 		key := flowKey{lan: s.addr, wan: c.To.Addr, lport: c.Port, wport: c.To.Port}
 		switch {
+		case servers == nil && c.To.Port < private, servers != nil && !slices.Contains(servers, c.To.Port):
+			continue
 		case e.sender == nil || e.flows.get(&key, e.hash.flow(&key)) != none:
 			*c = nfq.Conn{}
-			continue
-		case servers == nil && c.To.Port < private, servers != nil && !slices.Contains(servers, c.To.Port):
 			continue
 		}
 		p.Dst, p.SrcPort, p.DstPort = c.To.Addr, c.Port, c.To.Port

@@ -4,10 +4,12 @@ package directconnect
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"strings"
 	"sync"
+	"time"
 )
 
 // hub is a small NMDC hub. It accepts everybody, sends the user list, and forwards
@@ -47,6 +49,19 @@ func (h *hub) named(nick string) *user {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.users[nick]
+}
+
+// search makes a user who is only heard of search every few seconds, as users of a real hub do.
+func (h *hub) search(ctx context.Context) {
+	for ctx.Err() == nil {
+		for _, u := range h.here(nil) {
+			u.send("$Search Hub:eve F?T?0?1?nothing$that$anybody$has")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(3 * time.Second):
+		}
+	}
 }
 
 // talk serves a user's connection.

@@ -3,6 +3,7 @@
 package directconnect
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -34,7 +35,11 @@ type situation struct {
 	// late: the client sends nothing until it requests the next part of the file, so that the
 	// wall finds it only then. The rest of the part before that may pass.
 	late bool
-	more bool // runs only with -all
+	// ends: the running transfer ends within findTime, although the client may be found later.
+	ends  bool
+	odd   bool // the hub is at a port where no hub is expected
+	talks bool // its users search now and then
+	more  bool // runs only with -all
 }
 
 // all runs every situation. Without it only a few are run.
@@ -63,8 +68,14 @@ var situations = []situation{
 	{name: "two hubs by TLS", kind: eiskalt, hub: "adcs", hubs: 2},
 	{name: "IPv6", kind: ncdc, hub: "adc", v6: true, more: true},
 	{name: "seeding and running in clear", kind: eiskalt, hub: "adc", active: true, seed: true, clear: true, running: true, more: true},
-	{name: "running in clear", kind: eiskalt, hub: "adc", clear: true, running: true, late: true},
-	{name: "running in clear", kind: eiskalt, hub: "dchub", clear: true, running: true, late: true, more: true},
+	{name: "running in clear", kind: eiskalt, hub: "adc", clear: true, running: true},
+	{name: "running in clear", kind: eiskalt, hub: "dchub", clear: true, running: true, more: true},
+	{name: "running in clear", kind: ncdc, hub: "adc", clear: true, running: true, late: true, ends: true},
+	{name: "running in clear", kind: ncdc, hub: "dchub", clear: true, running: true, late: true, ends: true, more: true},
+	{name: "running with a hub elsewhere", kind: eiskalt, hub: "dchub", odd: true, clear: true, running: true, late: true, more: true},
+	{name: "running with a hub elsewhere that talks", kind: ncdc, hub: "dchub", odd: true, talks: true, clear: true, running: true, late: true, ends: true, more: true},
+	{name: "running by TLS", kind: eiskalt, hub: "adc", running: true},
+	{name: "seeding and running by TLS", kind: eiskalt, hub: "adcs", odd: true, active: true, seed: true, running: true, more: true},
 }
 
 func (s situation) title() string { return s.name + " " + s.kind.name + " " + s.hub }
@@ -73,6 +84,7 @@ const (
 	clientPort = 6412
 	otherPort  = 7412
 	adcPort    = 1511
+	oddPort    = 5111
 	nmdcPort   = 4111
 	usualPort  = 411 // of NMDC
 	rate       = 400 // KiB/s
@@ -81,7 +93,7 @@ const (
 	// time within which the wall must report the client.
 	grace    = 2 * time.Second
 	findTime = 10 * time.Second
-	lateTime = 90 * time.Second
+	lateTime = 110 * time.Second // ncdc asks again after a minute, and connects again half a minute later
 	timelock = 40 * time.Second
 	holdTime = 60 * time.Second
 )
@@ -108,13 +120,14 @@ func (s situation) otherAddr() netip.Addr {
 	return other4
 }
 
-// hubPort is where the hubs are. The wall asks a client that runs already only at a usual
-// port.
+// hubPort is where the hubs are.
 func (s situation) hubPort() uint16 {
 	switch {
+	case s.hub != "dchub" && s.odd:
+		return oddPort
 	case s.hub != "dchub":
 		return adcPort
-	case s.running:
+	case s.running && !s.odd:
 		return usualPort
 	}
 	return nmdcPort
@@ -185,7 +198,13 @@ func (e *env) options(nick string, h *lab.Host) options {
 func (e *env) hub() {
 	e.T.Helper()
 	if e.s.hub == "dchub" {
-		lab.Serve(e.T, e.Lab.Inet, netip.AddrPortFrom(hubAddrs[0], e.s.hubPort()), (&hub{users: map[string]*user{}}).talk)
+		h := &hub{users: map[string]*user{}}
+		if e.s.talks {
+			ctx, stop := context.WithCancel(context.Background())
+			e.T.Cleanup(stop)
+			go h.search(ctx)
+		}
+		lab.Serve(e.T, e.Lab.Inet, netip.AddrPortFrom(hubAddrs[0], e.s.hubPort()), h.talk)
 		return
 	}
 	key, cert := filepath.Join(e.Dir, "key.pem"), filepath.Join(e.Dir, "cert.pem")
@@ -194,7 +213,7 @@ func (e *env) hub() {
 		e.OK(err)
 	}
 	for i, a := range e.s.hubAddrs() {
-		conf := fmt.Sprintf("server_port=%d\nserver_bind_addr=%s\nmax_users=500\nflood_ctl_interval=1\nflood_ctl_search=50\n", adcPort, a)
+		conf := fmt.Sprintf("server_port=%d\nserver_bind_addr=%s\nmax_users=500\nflood_ctl_interval=1\nflood_ctl_search=50\n", e.s.hubPort(), a)
 		if e.s.hub == "adcs" {
 			conf += fmt.Sprintf("tls_enable=1\ntls_require=1\ntls_certificate=\"%s\"\ntls_private_key=\"%s\"\n", cert, key)
 		}
@@ -209,7 +228,7 @@ func (e *env) uhub(file, conf string, at netip.Addr) {
 	p, err := e.Lab.Start(e.Lab.Inet.Command("uhub", "-c", file))
 	e.OK(err)
 	e.OK(p.Until("the hub", lab.Patience, func() bool {
-		return e.Lab.Inet.Connects(netip.AddrPortFrom(at, adcPort), time.Second)
+		return e.Lab.Inet.Connects(netip.AddrPortFrom(at, e.s.hubPort()), time.Second)
 	}))
 }
 
@@ -319,13 +338,17 @@ func TestWall(t *testing.T) {
 			}
 			found, _ := e.Found(begin, within, !s.mute)
 			t.Logf("found after %v, and %d bytes", found.Sub(begin).Round(time.Millisecond), e.moved(begin))
-			if s.late {
-				begin = found
+			quiet := begin.Add(grace)
+			switch {
+			case s.ends:
+				quiet = begin.Add(findTime)
+			case s.late:
+				quiet = found.Add(grace)
 			}
 			// The taker requests the file again and again.
 			e.Held(found, holdTime, !s.mute, e.ask)
-			if n := e.moved(begin.Add(grace)); n > 0 {
-				t.Errorf("%d bytes passed between the two after %v", n, grace)
+			if n := e.moved(quiet); n > 0 {
+				t.Errorf("%d bytes passed between the two after %v", n, quiet.Sub(begin).Round(time.Millisecond))
 			}
 			e.client.Stop()
 			e.Released(time.Now())

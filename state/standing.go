@@ -63,9 +63,11 @@ type standing struct {
 	device uint32
 	peers  int // outside addresses, without those of services
 	all    int // with them
-	// served are ports at which it serves others. ask is the next question of the round,
-	// round the number of finished rounds.
+	// served are ports at which it serves others, sends those from which it has sent datagrams
+	// to several: most programs listen there by TCP as well. ask is the next question of the
+	// round, round the number of finished rounds.
 	served [len(nfq.Standing{}.Served)]uint16
+	sends  askPorts
 	met    [len(nfq.Standing{}.Met)]nfq.AddrPort // servers and peers of networks that have servers
 	ask    uint8
 	round  uint8
@@ -148,6 +150,9 @@ func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 		until: now.After(standingTime), addr: x.Addr, mac: mac, device: d.Index, peers: x.Peers, salt: rand.Uint32(),
 	}
 	s.served, s.met, s.open, s.all = x.Served, x.Met, x.Open, x.Peers+x.Services
+	if h := e.hostAt(&x.Addr); h != nil {
+		s.sends = h.suspicion.udp
+	}
 	// A program may leave a question that it does not know unanswered for seconds. So what
 	// the host's connections point to comes first.
 	if i := slices.IndexFunc(detect.All, s.meets); i > 0 {
@@ -240,8 +245,8 @@ func (e *Engine) askNext(i int, s *standing, now Time) {
 
 // standingAsks is the number of questions to a host about one protocol: one at the
 // protocol's own port, one at that of a user interface, one at each port where the host
-// serves others, and up to nine at ports where its programs listen.
-const standingAsks = 2 + len(standing{}.served) + 9
+// serves others or sends from, and up to nine at ports where its programs listen.
+const standingAsks = 2 + len(standing{}.served) + len(standing{}.sends) + 9
 
 // question returns the protocol and the port of question n. The port is 0 if there is no
 // such question.
@@ -258,10 +263,12 @@ func (s *standing) question(n int) (protocol int, port uint16) {
 		return protocol, 0
 	case at < 2+len(s.served):
 		return protocol, s.served[at-2]
+	case at < 2+len(s.served)+len(s.sends):
+		return protocol, s.sends[at-2-len(s.served)].port
 	case !s.may.several && !meets: // nothing points to this protocol
 		return protocol, 0
 	}
-	if at -= 2 + len(s.served); at < len(p.Ports) {
+	if at -= 2 + len(s.served) + len(s.sends); at < len(p.Ports) {
 		return protocol, p.Ports[at]
 	}
 	return protocol, 0

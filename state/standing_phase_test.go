@@ -23,6 +23,7 @@ const donkeyPanel = "HTTP/1.1 403 Forbidden\nServer: MLDonkey/3.2.1\nConnection:
 type mldonkey struct {
 	port     uint16
 	served   bool // somebody outside is connected to its port
+	sends    bool // the connection table knows of its pings, which come from its port
 	panel    bool // its user interface answers other hosts
 	searches bool // its user searches every 25 s
 	stamps   bool // it uses TCP's time stamps, so the kernel shows what it acknowledges
@@ -48,6 +49,9 @@ func (k mldonkey) foundAfter(t *testing.T) time.Duration {
 	x := nfq.Standing{Addr: ip(hostA), Peers: len(open), Open: slices.Clone(open)}
 	if k.served {
 		x.Served[0] = k.port
+	}
+	if k.sends {
+		w.e.Suspect(nfq.AddrPort{Addr: ip(hostA), Port: k.port}, w.now)
 	}
 	w.e.Standing(&x, macA, w.now)
 	began, answered, words, stirred, round := w.now, 0, 0, 0, 0
@@ -122,8 +126,9 @@ func knowsGive(word string) []byte {
 const donkeyNever = 3 * time.Minute
 
 // TestStandingPhases: MLDonkey is found within a minute, at whatever moment of its own
-// minute and of its searches the engine starts. It stays hidden for longer only if its user
-// interface is closed to other hosts, and nobody outside is connected to its port.
+// minute and of its searches the engine starts. It stays hidden for longer only if nothing
+// tells its port, and its user interface is closed to other hosts. Then its next search has
+// its connections ended, and it opens new ones with its next minute: 25 s and 60 s.
 func TestStandingPhases(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -141,6 +146,7 @@ func TestStandingPhases(t *testing.T) {
 		{"closed, without time stamps", mldonkey{port: 1214, searches: true}, 2 * time.Second},
 		{"closed, silent, without time stamps", mldonkey{port: 1214}, 2 * time.Second},
 		{"closed, at a port of its own that is used", mldonkey{port: 6789, served: true, searches: true, stamps: true}, 28 * time.Second},
+		{"closed, at a port of its own that it pings from", mldonkey{port: 6789, sends: true, searches: true, stamps: true}, 28 * time.Second},
 		{"closed, at a port of its own", mldonkey{port: 6789, searches: true, stamps: true}, 86 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

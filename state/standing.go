@@ -63,9 +63,9 @@ type standing struct {
 	device uint32
 	peers  int // outside addresses, without those of services
 	all    int // with them
-	// served are ports at which it serves others, sends those from which it has sent datagrams
-	// to several: most programs listen there by TCP as well. ask is the next question of the
-	// round, round the number of finished rounds.
+	// served are ports at which it serves others. sends are those from which it has sent
+	// datagrams to several, or a client's: most programs listen there by TCP as well. ask is
+	// the next question of the round, round the number of finished rounds.
 	served [len(nfq.Standing{}.Served)]uint16
 	sends  askPorts
 	met    [len(nfq.Standing{}.Met)]nfq.AddrPort // servers and peers of networks that have servers
@@ -152,6 +152,9 @@ func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 	s.served, s.met, s.open, s.all = x.Served, x.Met, x.Open, x.Peers+x.Services
 	if h := e.hostAt(&x.Addr); h != nil {
 		s.sends = h.suspicion.udp
+		if c := e.clientOf(h); c != nil && c.port != 0 {
+			s.sends.note(c.port, 0)
+		}
 	}
 	// A program may leave a question that it does not know unanswered for seconds. So what
 	// the host's connections point to comes first.

@@ -24,6 +24,7 @@ type mldonkey struct {
 	port     uint16
 	served   bool // somebody outside is connected to its port
 	sends    bool // the connection table knows of its pings, which come from its port
+	known    bool // its pings were seen some time ago, and it was locked for them
 	panel    bool // its user interface answers other hosts
 	searches bool // its user searches every 25 s
 	stamps   bool // it uses TCP's time stamps, so the kernel shows what it acknowledges
@@ -49,6 +50,15 @@ func (k mldonkey) foundAfter(t *testing.T) time.Duration {
 	x := nfq.Standing{Addr: ip(hostA), Peers: len(open), Open: slices.Clone(open)}
 	if k.served {
 		x.Served[0] = k.port
+	}
+	if k.known {
+		for _, dst := range []string{firstPeer, "198.51.100.7"} {
+			w.e.Packet(udp(macA, hostA, k.port, dst, 1214, kazaaPing), w.now)
+		}
+		if !w.locked(hostA) {
+			t.Fatal("not locked for its pings")
+		}
+		w.pass(5 * time.Minute)
 	}
 	if k.sends {
 		w.e.Suspect(nfq.AddrPort{Addr: ip(hostA), Port: k.port}, w.now)
@@ -147,6 +157,7 @@ func TestStandingPhases(t *testing.T) {
 		{"closed, silent, without time stamps", mldonkey{port: 1214}, 2 * time.Second},
 		{"closed, at a port of its own that is used", mldonkey{port: 6789, served: true, searches: true, stamps: true}, 28 * time.Second},
 		{"closed, at a port of its own that it pings from", mldonkey{port: 6789, sends: true, searches: true, stamps: true}, 28 * time.Second},
+		{"closed, at a port of its own where it was found before", mldonkey{port: 6789, known: true, searches: true, stamps: true}, 28 * time.Second},
 		{"closed, at a port of its own", mldonkey{port: 6789, searches: true, stamps: true}, 86 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

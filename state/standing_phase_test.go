@@ -24,7 +24,7 @@ type mldonkey struct {
 	port     uint16
 	served   bool // somebody outside is connected to its port
 	sends    bool // the connection table knows of its pings, which come from its port
-	known    bool // its pings were seen some time ago, and it was locked for them
+	known    bool // an earlier engine has seen its pings
 	panel    bool // its user interface answers other hosts
 	searches bool // its user searches every 25 s
 	stamps   bool // it uses TCP's time stamps, so the kernel shows what it acknowledges
@@ -41,6 +41,9 @@ const (
 func (k mldonkey) foundAfter(t *testing.T) time.Duration {
 	t.Helper()
 	w, p := newWorld(t, nil), &prober{}
+	if k.known {
+		w = k.seenBefore(t)
+	}
 	w.e.SetProber(p)
 	var open []nfq.Conn
 	for i := range 5 {
@@ -50,15 +53,6 @@ func (k mldonkey) foundAfter(t *testing.T) time.Duration {
 	x := nfq.Standing{Addr: ip(hostA), Peers: len(open), Open: slices.Clone(open)}
 	if k.served {
 		x.Served[0] = k.port
-	}
-	if k.known {
-		for _, dst := range []string{firstPeer, "198.51.100.7"} {
-			w.e.Packet(udp(macA, hostA, k.port, dst, 1214, kazaaPing), w.now)
-		}
-		if !w.locked(hostA) {
-			t.Fatal("not locked for its pings")
-		}
-		w.pass(5 * time.Minute)
 	}
 	if k.sends {
 		w.e.Suspect(nfq.AddrPort{Addr: ip(hostA), Port: k.port}, w.now)
@@ -120,6 +114,24 @@ func (k mldonkey) foundAfter(t *testing.T) time.Duration {
 		}
 	}
 	return donkeyNever
+}
+
+// seenBefore returns a world with a new engine, and with what an earlier one has saved that
+// saw the client's pings.
+func (k mldonkey) seenBefore(t *testing.T) *world {
+	t.Helper()
+	old, w := newWorld(t, nil), newWorld(t, nil)
+	for _, dst := range []string{firstPeer, "198.51.100.7"} {
+		old.e.Packet(udp(macA, hostA, k.port, dst, 1214, kazaaPing), old.now)
+	}
+	if !old.locked(hostA) {
+		t.Fatal("not locked for its pings")
+	}
+	old.pass(5 * time.Minute)
+	if err := w.e.Restore(old.e.Snapshot(nil, old.now), w.now); err != nil {
+		t.Fatal(err)
+	}
+	return w
 }
 
 // isWord reports whether the question with that number has a word.

@@ -121,9 +121,21 @@ func appendAttr32(b []byte, typ uint16, value uint32) []byte {
 	return endAttr(be.AppendUint32(b, value), at)
 }
 
-// appendAttrString appends a string with the final zero byte that the kernel
+// AppendAttrString appends a string with the final zero byte that the kernel
 // expects of a name.
-func appendAttrString(b []byte, typ uint16, value string) []byte {
+func AppendAttrString(b []byte, typ uint16, value string) []byte {
 	b, at := beginAttr(b, typ)
 	return endAttr(append(append(b, value...), 0), at)
+}
+
+// EachAttr calls f with the type and the value of each attribute in b.
+func EachAttr(b []byte, f func(typ uint16, value []byte)) {
+	for {
+		typ, value, rest, ok := nextAttr(b)
+		if !ok {
+			return
+		}
+		f(typ, value)
+		b = rest
+	}
 }

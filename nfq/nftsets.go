@@ -131,8 +131,8 @@ func beginSetMessage(b []byte, typ uint16, set setID) ([]byte, int) {
 		flags |= unix.NLM_F_CREATE
 	}
 	b, at := beginMessage(b, typ, flags, setSeq(set), familyInet, 0)
-	b = appendAttrString(b, elemListTable, nftTable)
-	return appendAttrString(b, elemListSet, setNames[set]), at
+	b = AppendAttrString(b, elemListTable, nftTable)
+	return AppendAttrString(b, elemListSet, setNames[set]), at
 }
 
 // appendBatchMark appends the message that begins or ends a transaction.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/p2pwall/p2pwall/nfq"
 )
 
 // nftConn asks nf_tables for tables and rules, without running nft.
@@ -26,58 +28,45 @@ func dialNFT() (*nftConn, error) {
 	return &nftConn{c}, nil
 }
 
-// nftRequest is a message of nf_tables: a family, a type and attributes.
-func nftRequest(family, typ int, flags netlink.HeaderFlags, attrs []byte) netlink.Message {
-	return netlink.Message{
-		Header: netlink.Header{
-			Type:  netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | typ),
-			Flags: netlink.Request | flags,
-		},
-		// struct nfgenmsg: family, version, resource.
-		Data: append([]byte{byte(family), unix.NFNETLINK_V0, 0, 0}, attrs...),
+// nfgenLen is the length of struct nfgenmsg: family, version, resource.
+const nfgenLen = 4
+
+// ask sends a request of nf_tables, and calls f with each answer that has attributes. The
+// attribute of the table's name has the number of NFTA_TABLE_NAME in all messages that have
+// one.
+func (n *nftConn) ask(family, typ int, flags netlink.HeaderFlags, table string, f func(b []byte)) error {
+	body := []byte{byte(family), unix.NFNETLINK_V0, 0, 0}
+	if table != "" {
+		body = nfq.AppendAttrString(body, unix.NFTA_TABLE_NAME, table)
 	}
+	answers, err := n.c.Execute(netlink.Message{
+		Header: netlink.Header{Type: netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | typ), Flags: netlink.Request | flags},
+		Data:   body,
+	})
+	for _, m := range answers {
+		if len(m.Data) > nfgenLen {
+			f(m.Data)
+		}
+	}
+	return err
 }
 
 // generation returns a number that changes with every change to nf_tables. The daemon's own
 // changes to its sets change it too.
-func (n *nftConn) generation() (uint32, error) {
-	msgs, err := n.c.Execute(nftRequest(unix.AF_UNSPEC, unix.NFT_MSG_GETGEN, 0, nil))
-	if err != nil {
-		return 0, err
-	}
-	for _, m := range msgs {
-		if len(m.Data) < 4 {
-			continue
-		}
-		d, err := netlink.NewAttributeDecoder(m.Data[4:])
-		if err != nil {
-			return 0, err
-		}
-		d.ByteOrder = binary.BigEndian
-		for d.Next() {
-			if d.Type() == unix.NFTA_GEN_ID {
-				return d.Uint32(), d.Err()
+func (n *nftConn) generation() (gen uint32, err error) {
+	err = n.ask(unix.AF_UNSPEC, unix.NFT_MSG_GETGEN, 0, "", func(b []byte) {
+		nfq.EachAttr(b[nfgenLen:], func(typ uint16, v []byte) {
+			if typ == unix.NFTA_GEN_ID && len(v) == 4 {
+				gen = binary.BigEndian.Uint32(v)
 			}
-		}
-	}
-	return 0, nil
-}
-
-// ofTable asks for a table or for its contents. The attribute of the table's name has the
-// number of NFTA_TABLE_NAME in all messages that have one.
-func (n *nftConn) ofTable(family, typ int, flags netlink.HeaderFlags, table string) ([]netlink.Message, error) {
-	e := netlink.NewAttributeEncoder()
-	e.String(unix.NFTA_TABLE_NAME, table)
-	attrs, err := e.Encode()
-	if err != nil {
-		return nil, err
-	}
-	return n.c.Execute(nftRequest(family, typ, flags, attrs))
+		})
+	})
+	return gen, err
 }
 
 // hasTable reports whether a table exists.
 func (n *nftConn) hasTable(family int, table string) (bool, error) {
-	_, err := n.ofTable(family, unix.NFT_MSG_GETTABLE, 0, table)
+	err := n.ask(family, unix.NFT_MSG_GETTABLE, 0, table, func([]byte) {})
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
@@ -95,48 +84,38 @@ type nftRule struct {
 
 // rules returns the rules of a table, in their order. It returns none if the table does not
 // exist.
-func (n *nftConn) rules(family int, table string) ([]nftRule, error) {
-	msgs, err := n.ofTable(family, unix.NFT_MSG_GETRULE, netlink.Dump, table)
-	if err != nil {
-		return nil, err
-	}
-	var out []nftRule
-	for _, m := range msgs {
+func (n *nftConn) rules(family int, table string) (out []nftRule, err error) {
+	err = n.ask(family, unix.NFT_MSG_GETRULE, netlink.Dump, table, func(b []byte) {
 		// Older kernels do not filter by table.
-		if r, of, err := parseNFTRule(m.Data); err != nil {
-			return nil, err
-		} else if of == table && int(m.Data[0]) == family {
+		if r, of := parseNFTRule(b); of == table && int(b[0]) == family {
 			out = append(out, r)
 		}
-	}
-	return out, nil
+	})
+	return out, err
 }
 
-func parseNFTRule(data []byte) (r nftRule, table string, err error) {
-	if len(data) < 4 {
-		return r, "", nil
-	}
-	d, err := netlink.NewAttributeDecoder(data[4:])
-	if err != nil {
-		return r, "", err
-	}
-	d.ByteOrder = binary.BigEndian
-	for d.Next() {
-		switch d.Type() {
+func parseNFTRule(b []byte) (r nftRule, table string) {
+	nfq.EachAttr(b[nfgenLen:], func(typ uint16, v []byte) {
+		switch typ {
 		case unix.NFTA_RULE_TABLE:
-			table = d.String()
+			table = nftName(v)
 		case unix.NFTA_RULE_CHAIN:
-			r.chain = d.String()
+			r.chain = nftName(v)
 		case unix.NFTA_RULE_HANDLE:
-			r.handle = d.Uint64()
+			if len(v) == 8 {
+				r.handle = binary.BigEndian.Uint64(v)
+			}
 		case unix.NFTA_RULE_EXPRESSIONS:
-			r.offloads = bytes.Contains(d.Bytes(), []byte("flow_offload\x00"))
+			r.offloads = bytes.Contains(v, []byte("flow_offload\x00"))
 		case unix.NFTA_RULE_USERDATA:
-			r.hold = bytes.Contains(d.Bytes(), []byte(HoldComment))
+			r.hold = bytes.Contains(v, []byte(HoldComment))
 		}
-	}
-	return r, table, d.Err()
+	})
+	return r, table
 }
+
+// nftName returns the text of an attribute, which ends with a zero byte.
+func nftName(v []byte) string { return string(bytes.TrimRight(v, "\x00")) }
 
 // ruleHash returns a hash of a list of rules. nf_tables never uses a handle twice and never
 // changes the content of a rule. So the handles in their order identify the rules.
@@ -154,40 +133,21 @@ func ruleHash(rules []nftRule) uint64 {
 // takeCounters calls f with the packet count of each counter of a table, and sets the
 // counters to zero.
 func (n *nftConn) takeCounters(family int, table string, f func(name string, packets uint64)) error {
-	msgs, err := n.ofTable(family, unix.NFT_MSG_GETOBJ_RESET, netlink.Dump, table)
-	for _, m := range msgs {
-		if err == nil {
-			err = parseCounter(m.Data, f)
-		}
-	}
-	return err
-}
-
-func parseCounter(data []byte, f func(name string, packets uint64)) error {
-	if len(data) < 4 {
-		return nil
-	}
-	d, err := netlink.NewAttributeDecoder(data[4:])
-	if err != nil {
-		return err
-	}
-	var name string
-	for d.Next() {
-		switch d.Type() {
-		case unix.NFTA_OBJ_NAME:
-			name = d.String()
-		case unix.NFTA_OBJ_DATA: // comes after the name
-			d.Nested(func(d *netlink.AttributeDecoder) error {
-				for d.Next() {
-					if d.Type() == unix.NFTA_COUNTER_PACKETS && len(d.Bytes()) == 8 {
-						f(name, binary.BigEndian.Uint64(d.Bytes()))
+	return n.ask(family, unix.NFT_MSG_GETOBJ_RESET, netlink.Dump, table, func(b []byte) {
+		var name string
+		nfq.EachAttr(b[nfgenLen:], func(typ uint16, v []byte) {
+			switch typ {
+			case unix.NFTA_OBJ_NAME:
+				name = nftName(v)
+			case unix.NFTA_OBJ_DATA: // comes after the name
+				nfq.EachAttr(v, func(typ uint16, v []byte) {
+					if typ == unix.NFTA_COUNTER_PACKETS && len(v) == 8 {
+						f(name, binary.BigEndian.Uint64(v))
 					}
-				}
-				return nil
-			})
-		}
-	}
-	return d.Err()
+				})
+			}
+		})
+	})
 }
 
 func (n *nftConn) close() { _ = n.c.Close() }

@@ -120,31 +120,23 @@ func parseAddress(b []byte) (index uint32, own netip.Addr, net netip.Prefix, ok 
 	if len(b) < unix.SizeofIfAddrmsg {
 		return
 	}
-	bits := int(b[1])
-	d, err := netlink.NewAttributeDecoder(b[unix.SizeofIfAddrmsg:])
-	if err != nil {
-		return
-	}
-	index = d.ByteOrder.Uint32(b[4:])
-	var local, address netip.Addr
-	for d.Next() {
-		switch d.Type() {
+	index = binary.NativeEndian.Uint32(b[4:])
+	var address netip.Addr
+	nfq.EachAttr(b[unix.SizeofIfAddrmsg:], func(typ uint16, v []byte) {
+		switch typ {
 		case unix.IFA_LOCAL:
-			local, _ = netip.AddrFromSlice(d.Bytes())
+			own, _ = netip.AddrFromSlice(v)
 		case unix.IFA_ADDRESS:
-			address, _ = netip.AddrFromSlice(d.Bytes())
+			address, _ = netip.AddrFromSlice(v)
 		}
-	}
-	if d.Err() != nil {
-		return
-	}
-	if own = local; !own.IsValid() {
+	})
+	if !own.IsValid() {
 		own = address
 	}
 	if !address.IsValid() {
 		address = own
 	}
-	net, err = address.Prefix(bits)
+	net, err := address.Prefix(int(b[1]))
 	return index, own, net, err == nil && own.IsValid()
 }
 
@@ -161,30 +153,26 @@ func parseRoute(b []byte) (net netip.Prefix, hops []routeHop) {
 		return
 	}
 	bits, table, kind := int(b[1]), uint32(b[4]), b[7]
-	d, err := netlink.NewAttributeDecoder(b[unix.SizeofRtMsg:])
-	if err != nil {
-		return
-	}
-	copied := d.ByteOrder.Uint32(b[8:])&unix.RTM_F_CLONED != 0
+	copied := binary.NativeEndian.Uint32(b[8:])&unix.RTM_F_CLONED != 0
 	var hop routeHop
-	for d.Next() {
-		switch d.Type() {
+	nfq.EachAttr(b[unix.SizeofRtMsg:], func(typ uint16, v []byte) {
+		switch typ {
 		case unix.RTA_DST:
-			if a, ok := netip.AddrFromSlice(d.Bytes()); ok {
+			if a, ok := netip.AddrFromSlice(v); ok {
 				net, _ = a.Prefix(bits)
 			}
 		case unix.RTA_TABLE:
-			table = d.Uint32()
+			table = number(v)
 		case unix.RTA_MULTIPATH:
-			hops = parseHops(d.Bytes())
+			hops = parseHops(v)
 		default:
-			hop.read(d)
+			hop.read(typ, v)
 		}
-	}
-	if d.Err() != nil || copied || kind != unix.RTN_UNICAST || table != unix.RT_TABLE_MAIN {
+	})
+	if copied || kind != unix.RTN_UNICAST || table != unix.RT_TABLE_MAIN {
 		return net, nil
 	}
-	if hops == nil {
+	if hops == nil && hop.device != 0 {
 		hops = []routeHop{hop}
 	}
 	return net, hops
@@ -198,11 +186,7 @@ func parseHops(b []byte) (hops []routeHop) {
 			break
 		}
 		hop := routeHop{device: binary.NativeEndian.Uint32(b[4:])}
-		if d, err := netlink.NewAttributeDecoder(b[unix.SizeofRtNexthop:n]); err == nil {
-			for d.Next() {
-				hop.read(d)
-			}
-		}
+		nfq.EachAttr(b[unix.SizeofRtNexthop:n], hop.read)
 		hops = append(hops, hop)
 		b = b[min((n+3)&^3, len(b)):]
 	}
@@ -210,13 +194,21 @@ func parseHops(b []byte) (hops []routeHop) {
 }
 
 // read takes the device or the gateway from an attribute.
-func (h *routeHop) read(d *netlink.AttributeDecoder) {
-	switch d.Type() {
+func (h *routeHop) read(typ uint16, v []byte) {
+	switch typ {
 	case unix.RTA_OIF:
-		h.device = d.Uint32()
+		h.device = number(v)
 	case unix.RTA_GATEWAY, unix.RTA_VIA:
 		h.gateway = true
 	}
+}
+
+// number returns the value of an attribute of four bytes, 0 of any other.
+func number(v []byte) uint32 {
+	if len(v) != 4 {
+		return 0
+	}
+	return binary.NativeEndian.Uint32(v)
 }
 
 // Same reports whether two lists of devices are equal.

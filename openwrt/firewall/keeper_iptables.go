@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -40,17 +39,12 @@ func newIPTables(six bool) iptables {
 	return p
 }
 
-// flavourOf looks at the file that a program's name links to: all programs of a flavour are
-// one file. That saves a run. If the file name does not tell, it runs the program.
+// flavourOf compares a program with the file of each flavour, which is the same for all
+// programs of that flavour. That saves a run. If none is the same, it runs the program.
 func flavourOf(name string) flavour {
-	if path, err := program.Find(name); err == nil {
-		if path, err = filepath.EvalSymlinks(path); err == nil {
-			switch filepath.Base(path) {
-			case "xtables-nft-multi":
-				return flavourNFT
-			case "xtables-legacy-multi":
-				return flavourLegacy
-			}
+	for f, all := range [...]string{flavourLegacy: "xtables-legacy-multi", flavourNFT: "xtables-nft-multi"} {
+		if program.Same(name, all) {
+			return flavour(f)
 		}
 	}
 	if v, err := program.Run("", name, "--version"); err == nil && strings.Contains(v, "nf_tables") {

@@ -29,17 +29,29 @@ var Dirs = []string{"/usr/sbin", "/sbin", "/usr/bin", "/bin"}
 
 // Find finds a program in PATH or Dirs.
 func Find(name string) (string, error) {
+	path, _, err := find(name)
+	return path, err
+}
+
+// Same reports whether two names of programs lead to one file.
+func Same(a, b string) bool {
+	_, x, err := find(a)
+	_, y, failed := find(b)
+	return err == nil && failed == nil && os.SameFile(x, y)
+}
+
+func find(name string) (path string, st os.FileInfo, err error) {
 	dirs := strings.Split(os.Getenv("PATH"), ":")
 	for _, dir := range append(dirs, Dirs...) {
 		if !strings.HasPrefix(dir, "/") {
 			continue
 		}
-		path := dir + "/" + name
-		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o111 != 0 {
-			return path, nil
+		path = dir + "/" + name
+		if st, err = os.Stat(path); err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o111 != 0 {
+			return path, st, nil
 		}
 	}
-	return "", fmt.Errorf("%s: %w", name, ErrMissing)
+	return "", nil, fmt.Errorf("%s: %w", name, ErrMissing)
 }
 
 // Have reports whether a program is installed.

@@ -64,3 +64,25 @@ func TestStart(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestSame: a link leads to the same file, a copy is another one.
+func TestSame(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	for _, name := range []string{"multi", "copy"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("multi", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, of string
+		want     bool
+	}{{"link", "multi", true}, {"copy", "multi", false}, {"missing", "multi", false}, {"link", "missing", false}} {
+		if got := Same(tt.name, tt.of); got != tt.want {
+			t.Errorf("%s and %s: %v", tt.name, tt.of, got)
+		}
+	}
+}

@@ -161,7 +161,7 @@ func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 	if i := slices.IndexFunc(detect.All, s.meets); i > 0 {
 		s.first = uint8(i)
 	}
-	if q := e.meeting(Block); q != none && slices.ContainsFunc(s.met[:], func(a nfq.AddrPort) bool { return slices.Contains(detect.All[q].Servers, a.Port) }) {
+	if q := e.meeting(Block); q != none && s.meets(detect.All[q]) {
 		e.askOthers(&s.addr, now)
 	}
 	if x.Peers == 0 && x.Served == [len(x.Served)]uint16{} && x.Met == [len(x.Met)]nfq.AddrPort{} {

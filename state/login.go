@@ -113,7 +113,7 @@ func (e *Engine) loggedIn(p *nfq.Packet, h *host, slot int32, now Time) nfq.Verd
 	switch {
 	case fl.login == loginDue:
 		return e.login(p, h, slot, now)
-	case c == nil || p.Ack != fl.heard:
+	case p.Ack != fl.heard:
 		// The host sent it before the answer arrived.
 		return c.drop(p)
 	}
@@ -123,7 +123,10 @@ func (e *Engine) loggedIn(p *nfq.Packet, h *host, slot int32, now Time) nfq.Verd
 	if !fl.begun && m == detect.Hint { // it may have said that by itself
 		m = detect.No
 	}
-	if m == detect.Yes || m == detect.Hint {
+	if d := e.device(fl.dev); c == nil && m == detect.Yes && d != nil { // others had said what led to the question
+		c = e.enter(h, int(fl.protocol), detect.ReasonHandshake, &fl.key.lan, d, now)
+	}
+	if c != nil && (m == detect.Yes || m == detect.Hint) {
 		fl.login = loginKnown
 		f.Protocol = int(fl.protocol)
 		c.learn(f)

@@ -113,6 +113,35 @@ func TestOthers(t *testing.T) {
 	}
 }
 
+// TestOthersHub: when the other end has answered, the host is asked in the session with its hub.
+// It fails if the host is locked by that alone, or is not found by its own reply.
+func TestOthersHub(t *testing.T) {
+	for _, replies := range []bool{false, true} {
+		hub := nfq.AddrPort{Addr: ip(hubA), Port: 1511}
+		peer := nfq.AddrPort{Addr: ip("203.0.113.80"), Port: 7412}
+		open := []nfq.Conn{{Port: 50000, To: hub}, {Port: 50001, To: peer}}
+		w, _, p := standsFor(t, nil, nfq.Standing{Peers: 2, Met: [16]nfq.AddrPort{hub}, Open: open})
+		for i, a := range p.asked {
+			if a == peer && p.ids[i]>>32&1 == 0 {
+				w.e.ProbedTCP(p.ids[i], []byte("CSUP ADBASE ADTIGR\nCINF IDJC6EO4LTX6ZYQMGFFHRDP3FLMDP4T3DKAESBPLY\n"), w.now)
+			}
+		}
+		last := w.data(50000, hubA, hub.Port, 9000, "") // what the byte from long ago brings about
+		w.wantVerdict("an acknowledgement to the hub", w.e.Packet(last, w.now), nfq.Drop)
+		if replies {
+			name := w.word(" NI")
+			q := w.data(50000, hubA, hub.Port, last.Seq, "DSTA AAAC "+name[4:]+" 241 Protocol\\sunknown PR"+name+"/1.0 TO"+name+"\n")
+			q.Ack = last.Ack + uint32(len(w.answer()))
+			w.expect("its reply", q, nfq.Drop)
+		}
+		w.pass(handshakeTime + 100*time.Millisecond)
+		if w.locked(hostA) != replies || w.out.resets != 1 {
+			t.Errorf("replies %v: locked %v, %d resets", replies, w.locked(hostA), w.out.resets)
+		}
+		consistent(t, w.e, w.sets)
+	}
+}
+
 // TestOthersLate: an answer about a connection that the host does not have, or after the
 // record has gone, does nothing.
 func TestOthersLate(t *testing.T) {

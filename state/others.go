@@ -23,10 +23,10 @@ import (
 const othersDone = -1
 
 // meeting returns the protocol whose programs meet at a server, and then connect to each
-// other, or none. Some host must have it in mode least or a stronger one.
-func (e *Engine) meeting(least Mode) int {
+// other, or none. Some host must have it blocked.
+func (e *Engine) meeting() int {
 	for i, p := range detect.All {
-		if p.Login != nil && p.Login.Again != nil && e.any.mode(i) >= least {
+		if p.Login != nil && e.any.mode(i) >= Block {
 			return i
 		}
 	}
@@ -46,7 +46,7 @@ const others = 2
 
 // askOther sends the questions to other ends, as far as there is room.
 func (e *Engine) askOther(i int, s *standing) {
-	protocol := e.meeting(Block)
+	protocol := e.meeting()
 	for s.others > 0 && protocol != none && e.prober != nil && e.cfg.Protocols[protocol].TCPProbe {
 		n := int(s.others) - 1
 		p, to := detect.All[protocol], s.open[n/others].To
@@ -70,7 +70,7 @@ const othersAlone = 4
 // askedOther cuts an old connection if b, the answer of its other end to question n, is that of
 // a client.
 func (e *Engine) askedOther(s *standing, n int, b []byte, now Time) {
-	protocol := e.meeting(Block)
+	protocol := e.meeting()
 	h, d := e.standingHost(s, now)
 	if protocol == none || len(b) == 0 || n >= len(s.open)*others || s.open[n/others].To.Port == 0 || h == nil || !h.modes.blocks.Has(protocol) ||
 		e.exempt(&s.addr, &h.via, now) || !detect.All[protocol].Probes[n%others].Answered(b, nil) {
@@ -99,7 +99,7 @@ func (e *Engine) askedOther(s *standing, n int, b []byte, now Time) {
 // overheard reads what comes in on a host's old connections. What a server or another client
 // says there proves nothing, and costs nothing but questions.
 func (e *Engine) overheard(p *nfq.Packet, now Time) {
-	s, protocol := e.standingOf(&p.Dst), e.meeting(Block)
+	s, protocol := e.standingOf(&p.Dst), e.meeting()
 	if s == nil || s.others != 0 || protocol == none ||
 		!slices.Contains(s.open, nfq.Conn{Port: p.DstPort, To: nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}}) {
 		return

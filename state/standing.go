@@ -161,7 +161,7 @@ func (e *Engine) Standing(x *nfq.Standing, mac nfq.MAC, now Time) {
 	if i := slices.IndexFunc(detect.All, s.meets); i > 0 {
 		s.first = uint8(i)
 	}
-	if q := e.meeting(Block); q != none && s.meets(detect.All[q]) {
+	if q := e.meeting(); q != none && s.meets(detect.All[q]) {
 		e.askOthers(&s.addr, now)
 	}
 	if x.Peers == 0 && x.Served == [len(x.Served)]uint16{} && x.Met == [len(x.Met)]nfq.AddrPort{} {
@@ -447,7 +447,7 @@ func (e *Engine) cutStanding(h *host, c *client, protocol int, now Time) {
 		return
 	}
 	proto := detect.All[protocol]
-	if protocol == e.meeting(Block) {
+	if protocol == e.meeting() {
 		e.askOthers(&s.addr, now)
 	}
 	for i := range s.met {

@@ -41,7 +41,8 @@ func (e *Engine) askOthers(a *nfq.Addr, now Time) {
 	}
 }
 
-// others is how many questions each of them is sent: one in clear, one by TLS.
+// others is how many questions each of them is sent, the protocol's first probes: one in clear,
+// one by TLS.
 const others = 2
 
 // askOther sends the questions to other ends, as far as there is room.

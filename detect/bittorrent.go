@@ -30,8 +30,9 @@ var BitTorrent = Protocol{
 		{Name: "krpc", Build: btPing, Answered: btPinged},
 		{Name: "utp", Build: btSYN, Answered: UTPAnswered},
 		// Some other programs that look random, such as Bitcoin nodes, answer a key
-		// before it is complete.
-		{Name: "mse", TCP: true, Alone: mseKey - 1, Build: btKey, Answered: btKeyed},
+		// before it is complete. anacrolix/torrent, if it has to encrypt, sends its key to
+		// whoever connects.
+		{Name: "mse", TCP: true, Alone: mseKey - 1, Early: true, Build: btKey, Answered: btKeyed},
 		{Name: "handshake", TCP: true, Hash: true, Build: btGreeting, Answered: btGreeted},
 	},
 	WebRTC:  true,

@@ -377,9 +377,11 @@ type Probe struct {
 	// TCP says that the probe goes by TCP to the port where the client listens. Other
 	// probes go by UDP to the port from which the client's queries come.
 	TCP bool
-	// Alone is how many bytes of a TCP probe are sent to a suspect first, on their own. If
-	// the host answers those bytes, it runs some other program.
+	// Alone is how many bytes of a TCP probe are sent first, on their own. If the host
+	// answers those bytes, it runs some other program. Early says that some clients answer
+	// them, too. So a client that was proved is sent everything at once.
 	Alone int
+	Early bool
 	// Every is the least time between two such probes of a host, in seconds, or 0: some
 	// programs take frequent probes for an attack.
 	Every uint8

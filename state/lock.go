@@ -228,17 +228,18 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 	}
 	e.put(h, int(c.protocol), way, e.now)
 	if p.TCP {
-		// All of it goes at once. A suspect that answers only a part runs another program.
-		// But anacrolix/torrent, if it has to encrypt, sends its key to whoever connects.
-		asked, room := false, guessesAtOnce
+		asked, room, alone := false, guessesAtOnce, p.Alone
+		if p.Early {
+			alone = 0
+		}
 		if listen != 0 {
-			asked = e.prober.ProbeTCP(clientProbe(slot, c.salt), d.Index, c.askedAt, listen, e.out[:n], 0)
+			asked = e.prober.ProbeTCP(clientProbe(slot, c.salt), d.Index, c.askedAt, listen, e.out[:n], alone)
 			room--
 		}
 		// The UDP port that it sent from need not be the port where it listens.
 		for c.listen == 0 && room > 0 && len(guesses) > 0 {
 			i := int(c.guess) % len(guesses)
-			if !e.prober.ProbeTCP(clientProbe(slot, c.salt)|uint64(i+1)<<guessAt, d.Index, c.askedAt, guesses[i], e.out[:n], 0) {
+			if !e.prober.ProbeTCP(clientProbe(slot, c.salt)|uint64(i+1)<<guessAt, d.Index, c.askedAt, guesses[i], e.out[:n], alone) {
 				break
 			}
 			asked = true

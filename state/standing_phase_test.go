@@ -296,11 +296,3 @@ func TestStandingWords(t *testing.T) {
 		})
 	}
 }
-
-// TestStandingAsksFit: the number of a question fits where it is kept. Otherwise a round
-// would never end.
-func TestStandingAsksFit(t *testing.T) {
-	if n := standingAsks * len(detect.All); n > int(^standing{}.ask) {
-		t.Errorf("%d questions", n)
-	}
-}

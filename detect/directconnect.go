@@ -350,11 +350,9 @@ func nmdcTag(b []byte, f *Finding) {
 	if j < 0 {
 		return
 	}
-	name, version := b[j+1:i], b[i+3:]
-	if k := bytes.IndexAny(version, ",>"); k >= 0 {
-		version = version[:k]
-	}
-	dcName(name, version, f)
+	version, _, _ := bytes.Cut(b[i+3:], []byte{','})
+	version, _, _ = bytes.Cut(version, []byte{'>'})
+	dcName(b[j+1:i], version, f)
 }
 
 // dcName enters a program's name and version in f. ADC writes a blank as "\s".

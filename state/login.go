@@ -4,7 +4,6 @@ package state
 
 import (
 	"math/rand/v2"
-	"slices"
 
 	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
@@ -98,13 +97,11 @@ func (e *Engine) answerLogin(p *nfq.Packet, slot int32, n int, salt uint32, now 
 	return true
 }
 
-// loginAgain says something in the server's name in the middle of a session. p is what the
-// host sent there last. If that says nothing, the connection must go to the port of a server.
+// loginAgain says something in the server's name in the middle of a session, where that says
+// something else than another client would. p is what the host sent there last.
 func (e *Engine) loginAgain(p *nfq.Packet, slot int32, now Time) bool {
 	fl, salt := &e.flows.flows[slot], rand.Uint32() // nobody can guess it
-	proto := detect.All[fl.protocol]
-	return (len(p.Payload) > 0 || slices.Contains(proto.Servers, fl.key.wport)) &&
-		e.answerLogin(p, slot, proto.Login.Again(e.out[:], p.Payload, salt), salt, now)
+	return e.answerLogin(p, slot, detect.All[fl.protocol].Login.Again(e.out[:], p.Payload, salt), salt, now)
 }
 
 // loggedIn handles further data of a session that was answered, or will be.

@@ -98,16 +98,29 @@ func (e *Engine) askedOther(s *standing, n int, b []byte, now Time) {
 }
 
 // overheard reads what comes in on a host's old connections. What a server or another client
-// says there proves nothing, and costs nothing but questions.
+// says there proves nothing. It leads to questions, and shows which connection is a server's.
 func (e *Engine) overheard(p *nfq.Packet, now Time) {
 	s, protocol := e.standingOf(&p.Dst), e.meeting()
-	if s == nil || s.others != 0 || protocol == none ||
-		!slices.Contains(s.open, nfq.Conn{Port: p.DstPort, To: nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}}) {
+	if s == nil || s.others != 0 && s.server != 0 || protocol == none {
 		return
 	}
+	i := slices.Index(s.open, nfq.Conn{Port: p.DstPort, To: nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}})
 	f := &e.finding
 	f.Reset()
-	if detect.All[protocol].First(p.Payload, true, f) == detect.Yes {
-		e.askOthers(&s.addr, now)
+	if i < 0 || detect.All[protocol].First(p.Payload, true, f) != detect.Yes {
+		return
 	}
+	e.askOthers(&s.addr, now)
+	if s.server != 0 || detect.All[protocol].Login.Again(e.out[:], p.Payload, 0) == 0 {
+		return
+	}
+	s.server = int8(i + 1)
+	if s.stirred != 0 && int(s.stirring) == protocol {
+		e.stir(s, protocol, now) // the others are done
+	}
+}
+
+// toServer reports whether old connection i seems to be one to a server of the protocol.
+func (s *standing) toServer(i int, p *detect.Protocol) bool {
+	return slices.Contains(p.Servers, s.open[i].To.Port) || int(s.server) == i+1
 }

@@ -91,7 +91,10 @@ type standing struct {
 	stirring int8
 	// others is how many questions to the other ends of these connections are left, 0 if they
 	// have not begun, othersDone if there are no more; see others.go.
-	others  int8
+	// server is the number of the connection in which a server's words came in, counted from
+	// 1; 0 if there is none.
+	others, server int8
+
 	lookDue bool // its connections need another look
 	watched bool // they had the first look
 	// The addresses with connections whose middle may be a client's, or looks like a
@@ -647,7 +650,7 @@ func (e *Engine) endSame(s *standing, h *host, protocol int, now Time) {
 // acknowledges the byte once more and keeps the connection. A connection that says nothing
 // can only be ended with what this acknowledgement tells. Nor can the engine say something in
 // a server's name before it knows what the host has received there: if the protocol has
-// servers, only connections to their ports are stirred. The kernel does not show the
+// servers, only connections to them are stirred. The kernel does not show the
 // acknowledgement of a connection that was let go.
 func (e *Engine) stir(s *standing, protocol int, now Time) {
 	s.stirred, s.stirring = now, int8(protocol)
@@ -655,12 +658,12 @@ func (e *Engine) stir(s *standing, protocol int, now Time) {
 	if !s.addr.Is4() {
 		p.Version = 6
 	}
-	servers := detect.All[protocol].Servers
+	proto := detect.All[protocol]
 	for i := range s.open {
 		c := &s.open[i]
 		key := flowKey{lan: s.addr, wan: c.To.Addr, lport: c.Port, wport: c.To.Port}
 		switch {
-		case servers == nil && c.To.Port < private, servers != nil && !slices.Contains(servers, c.To.Port):
+		case proto.Servers == nil && c.To.Port < private, proto.Servers != nil && !s.toServer(i, proto):
 			continue
 		case e.sender == nil || e.flows.get(&key, e.hash.flow(&key)) != none:
 			*c = nfq.Conn{}
@@ -679,8 +682,11 @@ func (e *Engine) stir(s *standing, protocol int, now Time) {
 // the connection is ended, once. If it seems to be a server's, the host is asked there first.
 func (e *Engine) woken(p *nfq.Packet, h *host, now Time) nfq.Verdict {
 	s := e.standingOf(&p.Src)
-	if s == nil || s.stirred == 0 || now.Since(s.stirred) > standingTick || !h.modes.blocks.Has(int(s.stirring)) ||
-		!slices.Contains(s.open, nfq.Conn{Port: p.SrcPort, To: nfq.AddrPort{Addr: p.Dst, Port: p.DstPort}}) {
+	if s == nil || s.stirred == 0 || now.Since(s.stirred) > standingTick || !h.modes.blocks.Has(int(s.stirring)) {
+		return nfq.Accept
+	}
+	i := slices.Index(s.open, nfq.Conn{Port: p.SrcPort, To: nfq.AddrPort{Addr: p.Dst, Port: p.DstPort}})
+	if i < 0 {
 		return nfq.Accept
 	}
 	key, protocol := keyOf(p), int(s.stirring)
@@ -690,7 +696,7 @@ func (e *Engine) woken(p *nfq.Packet, h *host, now Time) nfq.Verdict {
 	j := e.judgement(h, fl, now)
 	asks := detect.All[protocol].Login != nil
 	switch {
-	case asks && e.loginAgain(p, slot, now):
+	case asks && s.toServer(i, detect.All[protocol]) && e.loginAgain(p, slot, now):
 		fl.fate = cut
 		return nfq.Drop
 	case asks, j != unknown && j != peers:

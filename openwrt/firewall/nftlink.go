@@ -8,6 +8,7 @@ import (
 	"errors"
 	"hash/fnv"
 	"os"
+	"strings"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -115,7 +116,7 @@ func parseNFTRule(b []byte) (r nftRule, table string) {
 }
 
 // nftName returns the text of an attribute, which ends with a zero byte.
-func nftName(v []byte) string { return string(bytes.TrimRight(v, "\x00")) }
+func nftName(v []byte) string { return strings.TrimSuffix(string(v), "\x00") }
 
 // ruleHash returns a hash of a list of rules. nf_tables never uses a handle twice and never
 // changes the content of a rule. So the handles in their order identify the rules.

@@ -129,7 +129,7 @@ func (c *Commands) next(now time.Time) (*call, time.Duration) {
 		from = &c.rest
 	}
 	x := (*from)[0]
-	*from = slices.Delete(*from, 0, 1)
+	*from = (*from)[1:]
 	c.running++
 	c.last = now
 	return &x, 0

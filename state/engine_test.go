@@ -234,7 +234,27 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	w.e = New(cfg, w.out, w.sets, 7)
 	w.e.SetDevices([]Device{lan()})
 	w.e.Advance(w.now)
+	if lastWorld[t] == nil {
+		t.Cleanup(func() {
+			readsBack(t, lastWorld[t])
+			delete(lastWorld, t)
+		})
+	}
+	lastWorld[t] = w
 	return w
+}
+
+// lastWorld is the world that each running test made last.
+var lastWorld = map[*testing.T]*world{}
+
+// readsBack checks that a new engine reads the snapshot of the test's engine.
+func readsBack(t *testing.T, w *world) {
+	e := New(w.e.cfg, nil, newFakeSets(), 8)
+	e.SetDevices([]Device{lan()})
+	e.Advance(w.now)
+	if err := e.Restore(w.e.Snapshot(nil, w.now), w.now); err != nil {
+		t.Errorf("the engine does not read its own snapshot: %v", err)
+	}
 }
 
 // blockAll returns a configuration that blocks every protocol and lists no names.

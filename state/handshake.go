@@ -78,6 +78,7 @@ const (
 	other              // another program's connections go there; they do not look random
 	ended              // the engine ended an old connection once, to see how the next one begins
 	stopped            // it ended an old connection that looked like a client's; it asks the next one
+	judgements         // the number of judgements
 )
 
 // judgedTable keeps the places used last.

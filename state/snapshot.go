@@ -369,7 +369,7 @@ func (e *Engine) restore(r *snapshotReader) {
 		k := r.host()
 		p := place{r.addr(), uint16(r.u16()), e.hashKey(&k)}
 		what, when := judgement(r.u8()), r.age()
-		if r.bad || what <= asking || what > other {
+		if r.bad || what <= asking || what >= judgements {
 			r.bad = true
 			return
 		}

@@ -169,7 +169,8 @@ func TestRestoreRefusesDamagedPlaces(t *testing.T) {
 		{"one more", func(b []byte) []byte { return append(b, b[len(b)-record:]...) }, false},
 		{"unknown", func(b []byte) []byte { b[len(b)-what] = byte(unknown); return b }, false},
 		{"asking", func(b []byte) []byte { b[len(b)-what] = byte(asking); return b }, false},
-		{"no judgement", func(b []byte) []byte { b[len(b)-what] = byte(other) + 1; return b }, false},
+		{"the last judgement", func(b []byte) []byte { b[len(b)-what] = byte(judgements) - 1; return b }, true},
+		{"no judgement", func(b []byte) []byte { b[len(b)-what] = byte(judgements); return b }, false},
 		{"of the future", func(b []byte) []byte { b[len(b)-8] = 0x81; return b }, true},
 	} {
 		x, err := restored(t, seal(tt.change(bytes.Clone(good))))

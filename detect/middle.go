@@ -32,8 +32,9 @@ const (
 	// sshSegments is after how many segments of such lengths the connection counts as
 	// SSH. Segments of random length pass once in 4000 times.
 	sshSegments = 6
-	// knownSegments is how many segments must look like a known protocol. One may by
-	// chance, and a known protocol shows in each.
+	// knownSegments is how many segments must look like a known protocol, and at least half
+	// of all that were read. A known protocol shows in each; a few of many may by chance,
+	// most of all short ones.
 	knownSegments = 2
 	// middleBytes is how many bytes are enough to call a connection encrypted. middleMost
 	// is how many are enough to say that it is not.
@@ -57,7 +58,7 @@ func (m *Middle) Reads(b []byte, length int, ends bool) bool {
 	case !whole:
 		return false
 	}
-	m.n = min(m.n+1, sshSegments)
+	m.n = min(m.n, 254) + 1
 	m.odd = m.odd || len(b) < sshPacket || len(b)%sshUnit != 0
 	return true
 }
@@ -67,9 +68,9 @@ func (m *Middle) Reads(b []byte, length int, ends bool) bool {
 // its lengths; or a long transfer. b is the segment that was read last, or nil.
 func (m *Middle) Harmless(b []byte) bool {
 	if len(b) > 0 && (framed(b) || webSocket(b) || mqtt(b) || printable(b)) {
-		m.known = min(m.known+1, knownSegments)
+		m.known = min(m.known, 254) + 1
 	}
-	return m.known >= knownSegments || m.full == fullSegments || m.n == sshSegments && !m.odd
+	return m.known >= knownSegments && m.known >= m.n-m.known || m.full == fullSegments || m.n >= sshSegments && !m.odd
 }
 
 // Unknown reports whether seen, the segments that were read, fits no known protocol and

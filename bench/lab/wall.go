@@ -189,7 +189,8 @@ func (w *Wall) follow(r io.Reader) {
 }
 
 // Ready waits until the control socket answers and the rules are in place. Then it starts
-// to follow the events.
+// to follow the events. It is an error if the program cannot read the state file that it
+// wrote before.
 func (w *Wall) Ready(patience time.Duration) error {
 	end := time.Now().Add(patience)
 	var last error
@@ -201,6 +202,9 @@ func (w *Wall) Ready(patience time.Duration) error {
 		}
 		s, err := w.Status()
 		if err == nil && s.Pid == w.Pid() && s.RulesOK {
+			if strings.Contains(w.LogText(), "starting empty") {
+				return fmt.Errorf("p2pwall did not read its own state file:\n%s", w.LogText())
+			}
 			go w.Monitor(context.Background(), w.add)
 			return nil
 		}

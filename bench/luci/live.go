@@ -25,8 +25,8 @@ type Live struct {
 	lab *lab.Lab
 
 	mu      sync.Mutex
-	wall    *lab.Wall
-	clients []func() // stop functions
+	walls   []*lab.Wall // the last one runs
+	clients []func()    // stop functions
 	torrent *torrent
 }
 
@@ -79,7 +79,7 @@ func (v *Live) begin() error {
 	if err := os.WriteFile(network, []byte(text), 0o600); err != nil {
 		return err
 	}
-	if v.UCI, err = NewUCI(map[string]string{"p2pwall": v.wall.File, "network": network}); err != nil {
+	if v.UCI, err = NewUCI(map[string]string{"p2pwall": v.Wall().File, "network": network}); err != nil {
 		return err
 	}
 	v.UCI.Committed = func(name string) {
@@ -87,7 +87,7 @@ func (v *Live) begin() error {
 			v.Wall().Signal(syscall.SIGHUP)
 		}
 	}
-	plugin, err := NewPlugin(filepath.Join(v.cfg.Root, "openwrt/files/usr/libexec/rpcd/p2pwall"), v.cfg.Dir, v.bin, v.wall.File)
+	plugin, err := NewPlugin(filepath.Join(v.cfg.Root, "openwrt/files/usr/libexec/rpcd/p2pwall"), v.cfg.Dir, v.bin, v.Wall().File)
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (v *Live) start(cfg lab.WallConfig) error {
 		return err
 	}
 	v.mu.Lock()
-	v.wall = w
+	v.walls = append(v.walls, w)
 	v.mu.Unlock()
 	return nil
 }
@@ -144,7 +144,18 @@ func (v *Live) start(cfg lab.WallConfig) error {
 func (v *Live) Wall() *lab.Wall {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.wall
+	return v.walls[len(v.walls)-1]
+}
+
+// LogText is what all daemons have logged so far.
+func (v *Live) LogText() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	text := ""
+	for _, w := range v.walls {
+		text += w.LogText()
+	}
+	return text
 }
 
 // Restart starts the daemon with the configuration that UCI has now.

@@ -83,7 +83,7 @@ func TestStatusAndLog(t *testing.T) {
 	})
 	out, err := tools.Run("lab.cjs", v.Server)
 	if err != nil {
-		t.Fatalf("%v\n%s\nthe daemon's log:\n%s", err, out, v.Wall().LogText())
+		t.Fatalf("%v\n%s\nthe daemon's log:\n%s", err, out, v.LogText())
 	}
 	t.Log(out)
 }
@@ -112,7 +112,7 @@ func TestTorrent(t *testing.T) {
 	})
 	out, err := tools.Run("torrent.cjs", v.Server)
 	if err != nil {
-		t.Fatalf("%v\n%s\nthe daemon's log:\n%s", err, out, v.Wall().LogText())
+		t.Fatalf("%v\n%s\nthe daemon's log:\n%s", err, out, v.LogText())
 	}
 	t.Log(out)
 }
@@ -183,7 +183,7 @@ func TestSettings(t *testing.T) {
 	})
 	out, err := tools.Run("settings.cjs", v.Server, "VALUES="+file)
 	if err != nil {
-		t.Fatalf("%v\n%s\nthe daemon's log:\n%s", err, out, v.Wall().LogText())
+		t.Fatalf("%v\n%s\nthe daemon's log:\n%s", err, out, v.LogText())
 	}
 	t.Log(out)
 }

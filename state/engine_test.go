@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -234,18 +235,18 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	w.e = New(cfg, w.out, w.sets, 7)
 	w.e.SetDevices([]Device{lan()})
 	w.e.Advance(w.now)
-	if lastWorld[t] == nil {
+	if _, known := lastWorlds.Swap(t, w); !known {
 		t.Cleanup(func() {
-			readsBack(t, lastWorld[t])
-			delete(lastWorld, t)
+			last, _ := lastWorlds.LoadAndDelete(t)
+			readsBack(t, last.(*world))
 		})
 	}
-	lastWorld[t] = w
 	return w
 }
 
-// lastWorld is the world that each running test made last.
-var lastWorld = map[*testing.T]*world{}
+// lastWorlds has the world that each running test made last. Only that one is checked: to
+// keep all until the end would take gigabytes.
+var lastWorlds sync.Map // of *world, by *testing.T
 
 // readsBack checks that a new engine reads the snapshot of the test's engine.
 func readsBack(t *testing.T, w *world) {

@@ -71,14 +71,14 @@ type judged struct {
 type judgement uint8
 
 const (
-	unknown  judgement = iota
-	asking             // the engine answered a connection to it in its name
-	peers              // a client's connections go there
-	innocent           // another program's connections go there; they look random, too
-	other              // another program's connections go there; they do not look random
-	ended              // the engine ended an old connection once, to see how the next one begins
-	stopped            // it ended an old connection that looked like a client's; it asks the next one
-	judgements         // the number of judgements
+	unknown    judgement = iota
+	asking               // the engine answered a connection to it in its name
+	peers                // a client's connections go there
+	innocent             // another program's connections go there; they look random, too
+	other                // another program's connections go there; they do not look random
+	ended                // the engine ended an old connection once, to see how the next one begins
+	stopped              // it ended an old connection that looked like a client's; it asks the next one
+	judgements           // the number of judgements
 )
 
 // judgedTable keeps the places used last.

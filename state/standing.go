@@ -70,6 +70,7 @@ type standing struct {
 	sends  askPorts
 	met    [len(nfq.Standing{}.Met)]nfq.AddrPort // servers and peers of networks that have servers
 	ask    uint8
+	way    uint8 // the next way of putting it
 	round  uint8
 	first  uint8 // the protocol that is asked about first
 	next   Time
@@ -242,6 +243,7 @@ func (e *Engine) askNext(i int, s *standing, now Time) {
 	}
 	e.askOther(i, s)
 	for s.round < standingRounds && now >= s.next && e.askStanding(i, s, now) {
+		s.way = 0
 		if s.ask++; int(s.ask) == standingAsks*len(detect.All) {
 			s.ask, s.next = 0, now.After(standingPause)
 			s.round++
@@ -289,14 +291,17 @@ func (e *Engine) askStanding(i int, s *standing, now Time) bool {
 		h != nil && (!h.modes.on.Has(protocol) || e.answeredFor(h, protocol) || e.exempt(&s.addr, &h.via, now)) {
 		return true
 	}
-	for j := range detect.All[protocol].Probes {
-		way := &detect.All[protocol].Probes[j]
+	for ways := detect.All[protocol].Probes; int(s.way) < len(ways); s.way++ {
+		way := &ways[s.way]
 		if !way.TCP || way.Hash {
 			continue
 		}
 		n := way.Build(e.out[:], nil, s.salt)
+		if n == 0 {
+			continue
+		}
 		id := standingProbe | uint64(i)<<48 | uint64(s.ask)<<32 | uint64(s.salt)
-		if n > 0 && !e.prober.ProbeTCP(id, s.device, s.addr, port, e.out[:n], way.Alone) {
+		if !e.prober.ProbeTCP(id, s.device, s.addr, port, e.out[:n], way.Alone) {
 			return false
 		}
 		e.Counters.Probes++

@@ -504,6 +504,43 @@ func TestStandingBounds(t *testing.T) {
 	}
 }
 
+// oneProber has room for one question at a time, and counts them.
+type oneProber struct {
+	room   int
+	counts map[string]int // by port and request
+}
+
+func (p *oneProber) ProbeTCP(_ uint64, _ uint32, _ nfq.Addr, port uint16, b []byte, _ int) bool {
+	if p.room == 0 {
+		return false
+	}
+	p.room--
+	p.counts[fmt.Sprintf("%d %q", port, b)]++
+	return true
+}
+
+// TestStandingWays: if there is room for only one of the ways of putting a question, the host
+// is not asked in the first way again and again.
+func TestStandingWays(t *testing.T) {
+	w := newWorld(t, nil)
+	p := &oneProber{counts: map[string]int{}}
+	w.e.SetProber(p)
+	x := nfq.Standing{Addr: ip(hostA), Peers: 5, Served: [4]uint16{6789}}
+	w.e.Standing(&x, macA, w.now)
+	for range 100 {
+		p.room = 1
+		w.pass(time.Second)
+	}
+	for what, n := range p.counts {
+		if n != standingRounds {
+			t.Errorf("asked %d times at port %s", n, what)
+		}
+	}
+	if len(p.counts) < 7 {
+		t.Errorf("asked %v", p.counts)
+	}
+}
+
 // A segment of an old connection allocates nothing.
 func TestStandingAllocatesNothing(t *testing.T) {
 	w, _, p := stands(t, nil, 5)

@@ -42,6 +42,7 @@ var scenarios = []scenario{
 	{name: "MLDonkey in session", without: "searches and [0-9]+ sessions after the end of all", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "120"}, late: true, run: standing(newMLDonkey, 1214, 0)},
 	{name: "MLDonkey in session at a port of its own", without: "searches and [0-9]+ sessions after the end of all", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "120"}, late: true, run: standing(newMLDonkey, 6789, 0)},
 	{name: "MLDonkey in session without an interface", without: "searches and [0-9]+ sessions after the end of all", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "120"}, late: true, run: standing(newShutMLDonkey, 1214, 0)},
+	{name: "MLDonkey in session at a hidden port", without: "searches and [0-9]+ sessions after the end of all", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "120"}, late: true, run: standing(newShutMLDonkey, 6789, 0)},
 	{name: "MLDonkey in session says nothing", without: "[0-9]+ sessions go on", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "120"}, late: true, run: standingSilent},
 	{name: "an upload of messages", without: "was not ended$", lab: lab.Config{NAT: true}, late: true, run: anUpload},
 	{name: "giFT after an outage", without: "searches and [0-9]+ sessions after the end of all", lab: lab.Config{NAT: true}, main: map[string]string{"timelock": "4"}, late: true, run: standing(newGiFT, 1214, 30*time.Second)},

@@ -164,6 +164,8 @@ const shortLock = "4"
 func standing(client func(*lab.Host, lab.OpenConfig) player, port uint16, outage time.Duration) func(*env) {
 	return func(e *env) {
 		h := e.lab.Clients[0]
+		// OpenWrt has 60 seconds. What is emulated takes longer to get so far.
+		e.ok(e.lab.Router.Sysctl(map[string]string{"net/netfilter/nf_conntrack_udp_timeout": "120"}))
 		if outage > 0 && e.cfg.Bin != "" {
 			e.startWall()
 			e.wall.Stop() // so that the wall saves a state

@@ -70,8 +70,10 @@ func dcWelcome(dst, first []byte, salt uint32) int {
 
 // dcInvite builds what a hub passes on from another user in the middle of a session. A user
 // with a made-up name asks the client for a connection: with NMDC, as dcWelcome does; with
-// ADC, by a protocol that no client knows. A client of one does not read the other. last is
-// what the client said last. What it says to another client, about a file, is not answered.
+// ADC, by a protocol that no client knows. A client of one does not read the other. ncdc
+// says nothing by NMDC when nobody can connect to it, but it gives the key to a hub's lock at
+// any time, others only at the beginning. last is what the client said last. What it says to
+// another client, about a file, is not answered.
 func dcInvite(dst, last []byte, salt uint32) int {
 	w := builder{b: dst}
 	var token [dcToken]byte
@@ -85,7 +87,9 @@ func dcInvite(dst, last []byte, salt uint32) int {
 	dcTokenOf(&token, salt)
 	user := token[dcToken-adcSID:] // dcTold knows the first ones as the client's own
 	w.invite(token[:], user)
-	w.text("\nBINF ")
+	w.text("$Lock ")
+	w.bytes(token[:])
+	w.text(" Pk=1|\nBINF ")
 	w.bytes(user)
 	w.text(" IDBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB NI")
 	w.bytes(token[:])
@@ -128,7 +132,7 @@ func dcTokenOf(t *[dcToken]byte, salt uint32) {
 // itself under its new session ID. With NMDC, it invites the user with the made-up name:
 // to the port where it listens, or if it has none, with a request to connect back. Before
 // that, it describes itself. Some clients stop there. To dcInvite by ADC the reply is that
-// it does not know the protocol.
+// it does not know the protocol, and by NMDC it may be the key to the lock.
 func dcTold(b []byte, salt uint32, f *Finding) Match {
 	var token [dcToken]byte
 	dcTokenOf(&token, salt)
@@ -147,7 +151,8 @@ func dcTold(b []byte, salt uint32, f *Finding) Match {
 			found = max(found, Hint)
 		case hasPrefix(x, []byte("$ConnectToMe ")) == Yes && hasPrefix(x[len("$ConnectToMe "):], token[:]) == Yes,
 			hasPrefix(x, []byte("$RevConnectToMe ")) == Yes && bytes.HasSuffix(x, token[:]), // in our own message the token comes first
-			hasPrefix(x, []byte("DSTA ")) == Yes && bytes.Contains(x, token[:]):
+			hasPrefix(x, []byte("DSTA ")) == Yes && bytes.Contains(x, token[:]),
+			hasPrefix(x, []byte("$Key ")) == Yes && nmdcKey(x[len("$Key "):], token[:]):
 			found = Yes
 		default:
 			continue
@@ -161,4 +166,28 @@ func dcTold(b []byte, salt uint32, f *Finding) Match {
 		f.Reason = ReasonHello
 	}
 	return found
+}
+
+// nmdcKey reports whether key is NMDC's key to a lock: each byte is that of the lock and the
+// one before it, by exclusive or, with its halves exchanged. The first byte is made from the
+// last two, and is not compared. Bytes that NMDC cannot send are written as in "/%DCN096%/",
+// and not compared either.
+func nmdcKey(key, lock []byte) bool {
+	const written = len("/%DCN096%/")
+	for i := range lock {
+		if len(key) == 0 {
+			return false
+		}
+		if key[0] == '/' && len(key) >= written {
+			key = key[written:]
+			continue
+		}
+		if i > 0 {
+			if x := lock[i] ^ lock[i-1]; key[0] != x<<4|x>>4 {
+				return false
+			}
+		}
+		key = key[1:]
+	}
+	return len(key) == 0
 }

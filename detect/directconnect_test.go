@@ -5,6 +5,7 @@ package detect
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -199,7 +200,7 @@ func TestDirectConnectLogin(t *testing.T) {
 	}
 	id := " ID" + strings.Repeat("B", adcIDSize) + " NI" + name
 	invitation := "\nBINF " + name[4:] + id + "\nDCTM " + name[4:] + " AAAA " + name + "/1.0 1214 " + name + "\n"
-	invitation = "$Hello " + name + "|$RevConnectToMe " + name + " " + name[4:] + "|" + invitation
+	invitation = "$Hello " + name + "|$RevConnectToMe " + name + " " + name[4:] + "|$Lock " + name + " Pk=1|" + invitation
 	for _, tt := range []struct{ last, want string }{
 		{"", invitation},
 		{"$Search Hub:bob F?T?0?9?TTH:A|", invitation},
@@ -225,6 +226,10 @@ func TestDirectConnectLogin(t *testing.T) {
 		{"it cannot be reached", "$RevConnectToMe bob " + name + "|", Yes, "", 0},
 		{"it does not know the protocol", "DSTA AAAC " + name[4:] + " 241 Protocol\\sunknown PR" + name + "/1.0 TO" + name + "\n", Yes, "", 0},
 		{"it does not know another", "DSTA AAAC AAAB 241 Protocol\\sunknown PRX/1.0 TO1\n", No, "", 0},
+		{"the key to the lock", "$Key " + keyTo(name) + "|$ValidateNick bob|", Yes, "", 0},
+		{"the key to another lock", "$Key " + keyTo("ABCDEFGH") + "|$ValidateNick bob|", No, "", 0},
+		{"a part of the key", "$Key " + keyTo(name)[:5] + "|", No, "", 0},
+		{"the key, and more", "$Key " + keyTo(name) + "A|", No, "", 0},
 		{"our own words by ADC", invitation, No, "", 0},
 		{"an invitation to another", "$ConnectToMe someone 192.168.1.50:4412|", No, "", 0},
 		{"our own words", "$Hello bob|$Hello " + name + "|$RevConnectToMe " + name + " bob|", No, "", 0},
@@ -233,6 +238,46 @@ func TestDirectConnectLogin(t *testing.T) {
 		var f Finding
 		if m := dcTold([]byte(tt.text), salt, &f); m != tt.want || f.Client.String() != tt.client || f.TCPPort != tt.tcp {
 			t.Errorf("%s: %d, client %q, port %d", tt.name, m, f.Client.String(), f.TCPPort)
+		}
+	}
+}
+
+// keyTo is the key to an NMDC lock, as hubs compute it.
+func keyTo(lock string) string {
+	key := ""
+	for i := range lock {
+		b := lock[i] ^ lock[(i+len(lock)-1)%len(lock)]
+		if i == 0 {
+			b ^= lock[len(lock)-2] ^ 5
+		}
+		switch b = b<<4 | b>>4; b {
+		case 0, 5, 36, 96, 124, 126:
+			key += fmt.Sprintf("/%%DCN%03d%%/", b)
+		default:
+			key += string([]byte{b})
+		}
+	}
+	return key
+}
+
+// TestNMDCKey: the key to a lock is known again, also where bytes in it are written out.
+func TestNMDCKey(t *testing.T) {
+	const lock = "AAGBHKNOQR"
+	if key := keyTo(lock); !nmdcKey([]byte(key), []byte(lock)) || !strings.Contains(key, "DCN000") || !strings.Contains(key, "DCN096") {
+		t.Errorf("%q is not known", key)
+	}
+	if key := keyTo("EXTENDEDPROTOCOLABCABCABCABCABCABC"); key[:6] != "\x14\xd1\xc0\x11\xb0\xa0" {
+		t.Errorf("%q", key)
+	}
+	for salt := range uint32(1000) {
+		var name [dcToken]byte
+		dcTokenOf(&name, salt)
+		key := []byte(keyTo(string(name[:])))
+		if !nmdcKey(key, name[:]) || bytes.ContainsAny(key, "|\n") {
+			t.Errorf("%s: %q", name, key)
+		}
+		if nmdcKey([]byte(keyTo("ABCDEFGH")), name[:]) {
+			t.Errorf("%s: the key to another lock", name)
 		}
 	}
 }
@@ -303,7 +348,7 @@ func FuzzDirectConnect(f *testing.F) {
 	for _, s := range []string{
 		adcHello, adcEiskalt, adcNcdc, adcResult, nmdcResultB, "$MyNick bob|$Lock a Pk=b|",
 		"$Supports a|$Key b|$ValidateNick bob|$MyINFO $ALL a <++ V:1,M:A>$|", "CSUP ADBASE\nCINF IDVH5KV3HOHPXF3K4AK2NZVZOSRZKV3OO4OBQCMHI\n",
-		"$Lock EXTENDEDPROTOCOL Pk=DCPLUSPLUS0.868ABCABC|", "DCTM AAAB AAAC ADC/1.0 6412 1234567890\n", "$ConnectToMe anna 203.0.113.9:6412|",
+		"$Lock EXTENDEDPROTOCOL Pk=DCPLUSPLUS0.868ABCABC|", "DCTM AAAB AAAC ADC/1.0 6412 1234567890\n", "$ConnectToMe anna 203.0.113.9:6412|", "$Key /%DCN096%/|$ValidateNick bob|",
 	} {
 		f.Add([]byte(s))
 	}

@@ -116,7 +116,10 @@ func (s *Standing) meets(a AddrPort) {
 	}
 }
 
-// standingOf returns the place of an address, a new one if it has none.
+// standingOf returns the place of an address, a new one if it has none. It is not inlined:
+// three copies would cost 1 KB of flash.
+//
+//go:noinline
 func standingOf(all *[]Standing, a *Addr) *Standing {
 	for i := range *all {
 		if s := &(*all)[i]; s.Addr == *a {

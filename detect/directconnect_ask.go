@@ -70,10 +70,11 @@ func dcWelcome(dst, first []byte, salt uint32) int {
 
 // dcInvite builds what a hub passes on from another user in the middle of a session. A user
 // with a made-up name asks the client for a connection: with NMDC, as dcWelcome does; with
-// ADC, by a protocol that no client knows. A client of one does not read the other. ncdc
-// says nothing by NMDC when nobody can connect to it, but it gives the key to a hub's lock at
-// any time, others only at the beginning. last is what the client said last. What it says to
-// another client, about a file, is not answered.
+// ADC, by a protocol that no client knows. A client of one does not read the other. Nothing
+// of that tells ncdc to answer when nobody can connect to it, or when its number is not
+// known. But by NMDC it gives the key to a hub's lock at any time, others only at the
+// beginning. And by ADC clients answer a search of the user for any file. last is what the
+// client said last. What it says to another client, about a file, is not answered.
 func dcInvite(dst, last []byte, salt uint32) int {
 	w := builder{b: dst}
 	var token [dcToken]byte
@@ -92,6 +93,10 @@ func dcInvite(dst, last []byte, salt uint32) int {
 	w.text(" Pk=1|\nBINF ")
 	w.bytes(user)
 	w.text(" IDBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB NI")
+	w.bytes(token[:])
+	w.text("\nBSCH ")
+	w.bytes(user)
+	w.text(" GE0 TO")
 	w.bytes(token[:])
 	w.text("\nDCTM ")
 	w.bytes(user)
@@ -132,7 +137,8 @@ func dcTokenOf(t *[dcToken]byte, salt uint32) {
 // itself under its new session ID. With NMDC, it invites the user with the made-up name:
 // to the port where it listens, or if it has none, with a request to connect back. Before
 // that, it describes itself. Some clients stop there. To dcInvite by ADC the reply is that
-// it does not know the protocol, and by NMDC it may be the key to the lock.
+// it does not know the protocol, or has found a file, and by NMDC it may be the key to the
+// lock.
 func dcTold(b []byte, salt uint32, f *Finding) Match {
 	var token [dcToken]byte
 	dcTokenOf(&token, salt)
@@ -151,7 +157,7 @@ func dcTold(b []byte, salt uint32, f *Finding) Match {
 			found = max(found, Hint)
 		case hasPrefix(x, []byte("$ConnectToMe ")) == Yes && hasPrefix(x[len("$ConnectToMe "):], token[:]) == Yes,
 			hasPrefix(x, []byte("$RevConnectToMe ")) == Yes && bytes.HasSuffix(x, token[:]), // in our own message the token comes first
-			hasPrefix(x, []byte("DSTA ")) == Yes && bytes.Contains(x, token[:]),
+			(hasPrefix(x, []byte("DSTA ")) == Yes || hasPrefix(x, []byte("DRES ")) == Yes) && bytes.Contains(x, token[:]),
 			hasPrefix(x, []byte("$Key ")) == Yes && nmdcKey(x[len("$Key "):], token[:]):
 			found = Yes
 		default:

@@ -199,7 +199,7 @@ func TestDirectConnectLogin(t *testing.T) {
 		}
 	}
 	id := " ID" + strings.Repeat("B", adcIDSize) + " NI" + name
-	invitation := "\nBINF " + name[4:] + id + "\nDCTM " + name[4:] + " AAAA " + name + "/1.0 1214 " + name + "\n"
+	invitation := "\nBINF " + name[4:] + id + "\nBSCH " + name[4:] + " GE0 TO" + name + "\nDCTM " + name[4:] + " AAAA " + name + "/1.0 1214 " + name + "\n"
 	invitation = "$Hello " + name + "|$RevConnectToMe " + name + " " + name[4:] + "|$Lock " + name + " Pk=1|" + invitation
 	for _, tt := range []struct{ last, want string }{
 		{"", invitation},
@@ -225,6 +225,8 @@ func TestDirectConnectLogin(t *testing.T) {
 		{"and where it listens", "$MyINFO $ALL nbob <ncdc V:1.23.1,M:A,H:2/0/0,S:10>$ $0.$$0$|$ConnectToMe " + name + " 192.168.1.50:4412|", Yes, "ncdc 1.23.1", 4412},
 		{"it cannot be reached", "$RevConnectToMe bob " + name + "|", Yes, "", 0},
 		{"it does not know the protocol", "DSTA AAAC " + name[4:] + " 241 Protocol\\sunknown PR" + name + "/1.0 TO" + name + "\n", Yes, "", 0},
+		{"it has a file", "DRES AAAC " + name[4:] + " TO" + name + " SL1 SI9 FN/a\n", Yes, "", 0},
+		{"it has a file for another", "DRES AAAC AAAB TO1234 SL1 SI9 FN/a\n", No, "", 0},
 		{"it does not know another", "DSTA AAAC AAAB 241 Protocol\\sunknown PRX/1.0 TO1\n", No, "", 0},
 		{"the key to the lock", "$Key " + keyTo(name) + "|$ValidateNick bob|", Yes, "", 0},
 		{"the key to another lock", "$Key " + keyTo("ABCDEFGH") + "|$ValidateNick bob|", No, "", 0},

@@ -107,7 +107,7 @@ func (e *Engine) overheard(p *nfq.Packet, now Time) {
 	if protocol == none {
 		return
 	}
-	i := slices.Index(s.open, nfq.Conn{Port: p.DstPort, To: nfq.AddrPort{Addr: p.Src, Port: p.SrcPort}})
+	i := s.connection(p.DstPort, &p.Src, p.SrcPort)
 	f := &e.finding
 	f.Reset()
 	if i < 0 || detect.All[protocol].First(p.Payload, true, f) != detect.Yes {

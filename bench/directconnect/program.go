@@ -68,6 +68,12 @@ func start(l *lab.Lab, k *kind, o options) (*program, error) {
 			return nil, err
 		}
 	}
+	// Hubs want their users to share something. The other user has the file to transfer.
+	if o.nick != "other" {
+		if err := os.WriteFile(filepath.Join(o.share(), "a list.txt"), []byte("nothing yet\n"), 0o644); err != nil {
+			return nil, err
+		}
+	}
 	p := &program{kind: k, opt: o}
 	p.http.Timeout = 10 * time.Second
 	p.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -119,7 +119,8 @@ func (e *Engine) overheard(p *nfq.Packet, now Time) {
 	}
 	s.server = int8(i + 1)
 	if s.stirred != 0 && int(s.stirring) == protocol {
-		e.stir(s, protocol, now) // the others are done
+		s.greet = now.After(standingGreet) // the others are done
+		e.wheel.Set(e.standingTimer(), s.greet)
 	}
 }
 

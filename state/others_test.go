@@ -142,6 +142,32 @@ func TestOthersHub(t *testing.T) {
 	}
 }
 
+// TestOthersGreet: a hub at another port says something after the other end has answered. The
+// host has to get that first, or it would take it for the beginning of what is said in the
+// hub's name.
+func TestOthersGreet(t *testing.T) {
+	hub, elsewhere := nfq.AddrPort{Addr: ip(hubA), Port: 411}, nfq.AddrPort{Addr: ip("203.0.113.81"), Port: 4111}
+	peer := nfq.AddrPort{Addr: ip("203.0.113.80"), Port: 7412}
+	open := []nfq.Conn{{Port: 50000, To: elsewhere}, {Port: 50001, To: peer}}
+	w, _, p := standsFor(t, nil, nfq.Standing{Peers: 2, Met: [16]nfq.AddrPort{hub}, Open: open})
+	for i, a := range p.asked {
+		if a == peer && p.ids[i]>>32&1 == 0 {
+			w.e.ProbedTCP(p.ids[i], []byte("CSUP ADBASE ADTIGR\nCINF IDJC6EO4LTX6ZYQMGFFHRDP3FLMDP4T3DKAESBPLY\n"), w.now)
+		}
+	}
+	n := len(w.out.handshakes)
+	w.comes("203.0.113.81", 4111, 50000, []string{"$Search Hub:eve F?T?0?9?TTH:A|"})
+	w.pass(standingGreet - time.Millisecond)
+	if len(w.out.handshakes) != n {
+		t.Error("the connection with the hub is stirred at once")
+	}
+	w.pass(2 * time.Millisecond)
+	if len(w.out.handshakes) != n+2 {
+		t.Errorf("%d bytes were sent in the name of the hub", len(w.out.handshakes)-n)
+	}
+	consistent(t, w.e, w.sets)
+}
+
 // TestOthersLate: an answer about a connection that the host does not have, or after the
 // record has gone, does nothing.
 func TestOthersLate(t *testing.T) {

@@ -53,6 +53,9 @@ const (
 	// standingSilence is how long a host that has shown the sign at the protocol's port must
 	// say nothing on a connection for it to be ended.
 	standingSilence = 3 * time.Second
+	// standingGreet is the time after a server's words until the engine says something in its
+	// name: the host must have got the words, or they would take the place of the engine's.
+	standingGreet = 300 * time.Millisecond
 )
 
 // standing is a host that had connections before the engine saw their beginning.
@@ -90,6 +93,7 @@ type standing struct {
 	silent   Time
 	stirred  Time
 	stirring int8
+	greet    Time // when its connection with a server is to be stirred
 	// others is how many questions to the other ends of these connections are left, 0 if they
 	// have not begun, othersDone if there are no more; see others.go.
 	// server is the number of the connection in which a server's words came in, counted from
@@ -224,6 +228,10 @@ func (e *Engine) tickStanding(now Time) {
 		left = true
 		e.watchStanding(s, now)
 		e.askNext(i, s, now)
+		if q := e.meeting(); s.greet != 0 && now >= s.greet && q != none {
+			s.greet = 0
+			e.stir(s, q, now)
+		}
 		if s.silent != 0 && now >= s.silent {
 			s.silent = 0
 			e.stir(s, e.quiet(Block), now)

@@ -238,9 +238,11 @@ func randomHello() []byte {
 	return b
 }
 
-// Times of a session, before scaling.
+// Times of a session, before scaling. The patience for each step of the handshake is not
+// scaled: a client with fewer sessions than it asked for, since the machine is busy, is
+// another case.
 const (
-	sessionPatience = 10 * time.Second       // for each step of the handshake
+	sessionPatience = 10 * time.Second
 	searchAfter     = time.Second            // from the handshake to the search
 	keepEvery       = 250 * time.Millisecond // between messages
 	keepPatience    = 5 * time.Second        // the session is lost after this time without an answer
@@ -261,7 +263,7 @@ func (c *client) session(ctx context.Context, conn net.Conn, hello []byte) {
 		return err == nil
 	}
 	receive := func(n int, patience time.Duration) bool {
-		conn.SetReadDeadline(time.Now().Add(max(c.scale(patience), time.Second)))
+		conn.SetReadDeadline(time.Now().Add(patience))
 		n, err := io.ReadFull(conn, make([]byte, n))
 		if n > 0 {
 			life := time.Since(opened)
@@ -280,7 +282,7 @@ func (c *client) session(ctx context.Context, conn net.Conn, hello []byte) {
 	}
 	c.note(func(o *Observations) { o.Sessions++; o.Open++ })
 	defer c.note(func(o *Observations) { o.Open-- })
-	out := newCipher(addrPort(conn.RemoteAddr()), 'c')
+	out, lost := newCipher(addrPort(conn.RemoteAddr()), 'c'), max(c.scale(keepPatience), time.Second)
 	next := opened.Add(c.scale(searchAfter))
 	for {
 		msg, answer := message(msgKeep, 0), 2
@@ -293,7 +295,7 @@ func (c *client) session(ctx context.Context, conn net.Conn, hello []byte) {
 			next = c.searchAt()
 		}
 		if searching || !c.quiet {
-			if !send(out.apply(msg)) || !receive(answer, keepPatience) {
+			if !send(out.apply(msg)) || !receive(answer, lost) {
 				return
 			}
 		}

@@ -70,10 +70,10 @@ func dcWelcome(dst, first []byte, salt uint32) int {
 
 // dcInvite builds what a hub passes on from another user in the middle of a session. A user
 // with a made-up name asks the client for a connection: with NMDC, as dcWelcome does; with
-// ADC, by a protocol that no client knows. A client of one does not read the other. Nothing
-// of that tells ncdc to answer when nobody can connect to it, or when its number is not
-// known. But by NMDC it gives the key to a hub's lock at any time, others only at the
-// beginning. And by ADC clients answer a search of the user for any file. last is what the
+// ADC, by a protocol that no client knows. A client of one does not read the other. ncdc
+// answers that only if others can connect to it (NMDC), or if we know its number (ADC). But
+// by NMDC it gives the key to a hub's lock at any time; other programs do so only at the
+// beginning. And by ADC each client answers the user's search for any file. last is what the
 // client said last. What it says to another client, about a file, is not answered.
 func dcInvite(dst, last []byte, salt uint32) int {
 	w := builder{b: dst}

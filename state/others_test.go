@@ -113,6 +113,15 @@ func TestOthers(t *testing.T) {
 	}
 }
 
+// otherEnd answers the question in clear to another end as a client does.
+func (w *world) otherEnd(p *prober, peer nfq.AddrPort) {
+	for i, a := range p.asked {
+		if a == peer && p.ids[i]>>32&1 == 0 {
+			w.e.ProbedTCP(p.ids[i], []byte("CSUP ADBASE ADTIGR\nCINF IDJC6EO4LTX6ZYQMGFFHRDP3FLMDP4T3DKAESBPLY\n"), w.now)
+		}
+	}
+}
+
 // TestOthersHub: when the other end has answered, the host is asked in the session with its hub.
 // It fails if the host is locked by that alone, or is not found by its own reply.
 func TestOthersHub(t *testing.T) {
@@ -121,11 +130,7 @@ func TestOthersHub(t *testing.T) {
 		peer := nfq.AddrPort{Addr: ip("203.0.113.80"), Port: 7412}
 		open := []nfq.Conn{{Port: 50000, To: hub}, {Port: 50001, To: peer}}
 		w, _, p := standsFor(t, nil, nfq.Standing{Peers: 2, Met: [16]nfq.AddrPort{hub}, Open: open})
-		for i, a := range p.asked {
-			if a == peer && p.ids[i]>>32&1 == 0 {
-				w.e.ProbedTCP(p.ids[i], []byte("CSUP ADBASE ADTIGR\nCINF IDJC6EO4LTX6ZYQMGFFHRDP3FLMDP4T3DKAESBPLY\n"), w.now)
-			}
-		}
+		w.otherEnd(p, peer)
 		last := w.data(50000, hubA, hub.Port, 9000, "") // what the byte from long ago brings about
 		w.wantVerdict("an acknowledgement to the hub", w.e.Packet(last, w.now), nfq.Drop)
 		if replies {
@@ -150,11 +155,7 @@ func TestOthersGreet(t *testing.T) {
 	peer := nfq.AddrPort{Addr: ip("203.0.113.80"), Port: 7412}
 	open := []nfq.Conn{{Port: 50000, To: elsewhere}, {Port: 50001, To: peer}}
 	w, _, p := standsFor(t, nil, nfq.Standing{Peers: 2, Met: [16]nfq.AddrPort{hub}, Open: open})
-	for i, a := range p.asked {
-		if a == peer && p.ids[i]>>32&1 == 0 {
-			w.e.ProbedTCP(p.ids[i], []byte("CSUP ADBASE ADTIGR\nCINF IDJC6EO4LTX6ZYQMGFFHRDP3FLMDP4T3DKAESBPLY\n"), w.now)
-		}
-	}
+	w.otherEnd(p, peer)
 	n := len(w.out.handshakes)
 	w.comes("203.0.113.81", 4111, 50000, []string{"$Search Hub:eve F?T?0?9?TTH:A|"})
 	w.pass(standingGreet - time.Millisecond)

@@ -504,26 +504,25 @@ func TestStandingBounds(t *testing.T) {
 	}
 }
 
-// oneProber has room for one question at a time, and counts them.
-type oneProber struct {
-	room   int
+// countingProber counts the questions that it takes.
+type countingProber struct {
+	busyProber
 	counts map[string]int // by port and request
 }
 
-func (p *oneProber) ProbeTCP(_ uint64, _ uint32, _ nfq.Addr, port uint16, b []byte, _ int) bool {
-	if p.room == 0 {
-		return false
+func (p *countingProber) ProbeTCP(id uint64, d uint32, a nfq.Addr, port uint16, b []byte, first int) bool {
+	taken := p.busyProber.ProbeTCP(id, d, a, port, b, first)
+	if taken {
+		p.counts[fmt.Sprintf("%d %q", port, b)]++
 	}
-	p.room--
-	p.counts[fmt.Sprintf("%d %q", port, b)]++
-	return true
+	return taken
 }
 
 // TestStandingWays: if there is room for only one of the ways of putting a question, the host
 // is not asked in the first way again and again.
 func TestStandingWays(t *testing.T) {
 	w := newWorld(t, nil)
-	p := &oneProber{counts: map[string]int{}}
+	p := &countingProber{counts: map[string]int{}}
 	w.e.SetProber(p)
 	x := nfq.Standing{Addr: ip(hostA), Peers: 5, Served: [4]uint16{6789}}
 	w.e.Standing(&x, macA, w.now)

@@ -185,10 +185,17 @@ func standing(client func(*lab.Host, lab.OpenConfig) player, port uint16, outage
 		e.startWall()
 		began := time.Now()
 		if e.wall != nil {
-			e.until("the client to be found", func() bool { _, err := e.wall.Client(h); return err == nil })
+			var s lab.ClientStatus
+			e.until("the client to be found", func() (found bool) {
+				var err error
+				s, err = e.wall.Client(h)
+				return err == nil
+			})
 			took := time.Since(began)
 			e.t.Logf("found after %v", took.Round(time.Millisecond))
 			e.must(took < time.Minute, "found after %v only", took)
+			// A new session would prove it as well, but comes up to a minute after the search.
+			e.must(s.Proof == "answer", "proved by %q, not by what it answers", s.Proof)
 		}
 		// Each session ends when the client sends something in it.
 		e.until("the end of what is up", func() bool { return k.Seen().Open == 0 })

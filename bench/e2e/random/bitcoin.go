@@ -25,8 +25,9 @@ func newBitcoin(c net.Conn) *bitcoin {
 	return b
 }
 
-// garbage is how many random bytes follow the key.
-func garbage() int { return rand.IntN(v2transport.MaxGarbageLen + 1) }
+// garbage is how many random bytes follow the key. The longest length that BIP 324 allows is
+// left out: the library does not find the end of it.
+func garbage() int { return rand.IntN(v2transport.MaxGarbageLen) }
 
 func serveBitcoin(address string, took func(link)) (string, error) {
 	l, err := net.Listen("tcp", address)

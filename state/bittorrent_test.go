@@ -427,6 +427,50 @@ func TestAskedWhereItAnnounced(t *testing.T) {
 	}
 }
 
+// A busy client answers late: the next probe, which may be of another kind, was sent already.
+// That counts in the same lock period, and not in a later one.
+func TestAnsweredLate(t *testing.T) {
+	for _, p := range detect.All {
+		if len(p.Probes) > saltWay+1 {
+			t.Errorf("%s has %d ways of probing, and a salt names %d", p.Name, len(p.Probes), saltWay+1)
+		}
+	}
+	w := newWorld(t, nil)
+	p := &prober{}
+	w.e.SetProber(p)
+	w.open(4000, "203.0.113.80", 6969)
+	w.expect("announce", w.data(4000, "203.0.113.80", 6969, 1000, announceLine+"\r\n"), nfq.Drop)
+	w.e.ProbedTCP(p.id, []byte(random(300)), w.now)
+	probes := func(n uint64) {
+		t.Helper()
+		n += w.e.Counters.Probes
+		for w.e.Counters.Probes < n && w.locked("192.168.1.50") {
+			w.pass(time.Second)
+		}
+		if w.e.Counters.Probes != n {
+			t.Fatalf("%d probes, want %d", w.e.Counters.Probes, n)
+		}
+	}
+	old := uint64(0)
+	for _, late := range []uint64{1, 2} {
+		answers := w.e.Counters.Answers
+		probes(1)
+		first := p.id
+		probes(late)
+		if late == 1 && p.id == first {
+			t.Fatal("the second is of the same kind")
+		}
+		if w.e.ProbedTCP(old, []byte(random(300)), w.now); w.e.Counters.Answers != answers {
+			t.Error("an answer of an earlier lock period counted")
+		}
+		w.e.ProbedTCP(first, []byte(random(300)), w.now)
+		if got := w.e.Counters.Answers - answers; got != 1 {
+			t.Errorf("the answer that came after %d more: %d counted", late, got)
+		}
+		old = first
+	}
+}
+
 // questions is how many UDP questions one port of an unknown host gets in a round.
 func questions() (n int) {
 	for _, p := range detect.All {

@@ -66,7 +66,7 @@ type client struct {
 	port     uint16
 	askedAt  nfq.Addr
 	// listen is the TCP port that it listens on. way is the next way of probing. salt is
-	// the salt of the last probe. guess is the next place in Protocol.Ports.
+	// the salt of the last probe (see saltWay). guess is the next place in Protocol.Ports.
 	listen uint16
 	guess  uint8
 	way    uint8

@@ -21,6 +21,10 @@ const guessesAtOnce = 4
 // the earlier ones were not answered.
 var probeAt = [...]Time{4, 6, 7}
 
+// saltWay are the bits of a probe's salt that name its way. The other bits are the same for
+// all probes of a lock period: the answer to one may come when the next is sent already.
+const saltWay = 7
+
 // lock starts or restarts the lock of a proved client.
 func (e *Engine) lock(slot int32, c *client, protocol int, reason detect.Reason, now Time) {
 	if e.cfg.LockTime == 0 || !e.hosts[c.host].modes.holds.Has(protocol) || !c.proved.Has(protocol) {
@@ -136,7 +140,7 @@ func (e *Engine) fire(slot int32) {
 			e.nextWay(c)
 		}
 		if c.probed == 0 {
-			c.guess = 0
+			c.guess, c.salt = 0, rand.Uint32()
 		}
 		c.probed++
 		e.probe(slot, c)
@@ -168,7 +172,7 @@ func (e *Engine) probeTime(c *client) Time {
 	eighth := Time(e.cfg.LockTime) / 8
 	at := c.lockStart + eighth*probeAt[c.probed]
 	if detect.All[c.protocol].Sift {
-		at -= eighth / 256 * Time(word(e.hash.seed, c.salt)&255)
+		at -= eighth / 256 * Time(word(e.hash.seed, c.salt|saltWay)&255)
 	}
 	return at
 }
@@ -217,7 +221,7 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 	if !e.mayPut(h, int(c.protocol), way, e.now) {
 		return false
 	}
-	c.salt = rand.Uint32()
+	c.salt = c.salt&^saltWay | uint32(way)
 	n := p.Build(e.out[:], c.words(p), c.salt)
 	if n == 0 {
 		return false

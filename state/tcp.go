@@ -530,14 +530,15 @@ func (e *Engine) ProbedTCP(id uint64, b []byte, now Time) {
 		return
 	}
 	c := &e.clients[slot]
-	probes := detect.All[c.protocol].Probes
-	if !c.used || !c.locked || c.salt != salt || len(b) == 0 || int(c.way) >= len(probes) {
+	probes, way := detect.All[c.protocol].Probes, int(salt&saltWay)
+	if !c.used || !c.locked || (c.salt^salt)&^saltWay != 0 || len(b) == 0 || way >= len(probes) {
 		return
 	}
 	f := &e.finding
-	if !e.tells(int(c.protocol), &probes[c.way], c.words(&probes[c.way]), b, salt, f) {
+	if !e.tells(int(c.protocol), &probes[way], c.words(&probes[way]), b, salt, f) {
 		return
 	}
+	c.way = uint8(way)
 	f.Protocol = int(c.protocol)
 	c.learn(f)
 	if c.listen == 0 {

@@ -427,6 +427,30 @@ func TestAskedWhereItAnnounced(t *testing.T) {
 	}
 }
 
+// Probes wait when too many are under way, and the lock with them.
+func TestProbeWaitsForRoom(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Protocols[torrent].Probe = false })
+	p := &busyProber{room: 100}
+	w.e.SetProber(p)
+	w.open(4000, "203.0.113.80", 6969)
+	w.expect("announce", w.data(4000, "203.0.113.80", 6969, 1000, announceLine+"\r\n"), nfq.Drop)
+	w.e.ProbedTCP(p.id, []byte(random(300)), w.now)
+	before := w.e.Counters.Probes
+	p.room, p.id = 0, 0
+	w.pass(100 * time.Second)
+	if n := w.e.Counters.Probes - before; !w.locked("192.168.1.50") || p.id != 0 || n != 0 {
+		t.Fatalf("without room: locked %v, asked %v, %d probes", w.locked("192.168.1.50"), p.id != 0, n)
+	}
+	p.room = 1
+	if w.pass(time.Second); p.id == 0 || w.e.Counters.Probes != before+1 {
+		t.Fatalf("%d probes when there was room", w.e.Counters.Probes-before)
+	}
+	p.room = 100
+	if w.pass(80 * time.Second); w.locked("192.168.1.50") || w.e.Counters.Probes != before+uint64(len(probeAt)) {
+		t.Errorf("locked %v after %d probes without an answer", w.locked("192.168.1.50"), w.e.Counters.Probes-before)
+	}
+}
+
 // A busy client answers late: the next probe, which may be of another kind, was sent already.
 // That counts in the same lock period, and not in a later one.
 func TestAnsweredLate(t *testing.T) {

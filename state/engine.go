@@ -57,6 +57,8 @@ type Engine struct {
 	prober Prober // nil: no TCP probes
 	setState
 
+	proberFull bool // the last probe by TCP had to wait: too many were under way
+
 	neighbours Neighbours // nil: the engine believes every source address
 
 	devices []Device

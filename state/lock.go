@@ -136,14 +136,16 @@ func (e *Engine) fire(slot int32) {
 			c.lockUntil += late
 			e.lockInKernel(c)
 		}
+		way, salt := c.way, c.salt
 		if c.probed > 0 { // the probe before was not answered
 			e.nextWay(c)
 		}
 		if c.probed == 0 {
 			c.guess, c.salt = 0, rand.Uint32()
 		}
-		c.probed++
-		e.probe(slot, c)
+		if c.probed++; !e.probe(slot, c) && e.proberFull {
+			c.probed, c.way, c.salt = c.probed-1, way, salt // again at the next tick
+		}
 	case c.locked && now-c.lockUntil > e.stall():
 		// What the client said during a stall may still wait in the queue.
 		c.lockUntil = now.After(2 * table.WheelTick)
@@ -177,24 +179,23 @@ func (e *Engine) probeTime(c *client) Time {
 	return at
 }
 
-// probe sends the client a probe that a running client answers.
-func (e *Engine) probe(slot int32, c *client) {
+// probe sends the client a probe that a running client answers. It reports whether it could.
+func (e *Engine) probe(slot int32, c *client) bool {
 	if int(c.way) >= len(detect.All[c.protocol].Probes) { // it was recognised as another protocol since
 		c.way = 0
 	}
-	sent := false
+	e.proberFull = false
 	for range detect.All[c.protocol].Probes {
-		if sent = e.probeBy(slot, c, int(c.way)); sent {
-			break
+		if e.probeBy(slot, c, int(c.way)) {
+			c.lastProbe = e.now
+			e.Counters.Probes++
+			e.history.at(e.now).Probes++
+			e.emit(Event{Class: ClassProbe, What: EventSent, Client: c.askedAt, MAC: c.mac, Port: c.port, Protocol: c.protocol})
+			return true
 		}
 		e.nextWay(c)
 	}
-	if sent {
-		c.lastProbe = e.now
-		e.Counters.Probes++
-		e.history.at(e.now).Probes++
-		e.emit(Event{Class: ClassProbe, What: EventSent, Client: c.askedAt, MAC: c.mac, Port: c.port, Protocol: c.protocol})
-	}
+	return false
 }
 
 // nextWay switches to the client's next way of probing.
@@ -250,6 +251,7 @@ func (e *Engine) probeBy(slot int32, c *client, way int) bool {
 			c.guess++
 			room--
 		}
+		e.proberFull = !asked
 		return asked
 	}
 	from := d.address(&c.askedAt)

@@ -85,22 +85,33 @@ func MarkFlows(m Marks, pairs map[Pair]struct{}, ports map[HostPort]struct{}, fr
 	})
 }
 
-// DeleteUDPFlows removes the UDP flows that hosts of the given networks opened to the
-// outside. The rules look only at the first packets of a flow. A flow that had more than
-// these before the rules were loaded would never be looked at.
-func DeleteUDPFlows(lan []netip.Prefix) (int, error) {
-	return changeFlows(nil, func(e *ctEntry) ctChange { return removeIf(e.proto == ProtoUDP && e.leaves(lan)) })
+// UDPAnew has the rules look at the UDP flows again that hosts of the given networks opened
+// to the outside. The rules look only at the first packets of a flow. A flow that had more
+// than these before the rules were loaded would never be looked at. So the kernel counts its
+// packets from zero, and its mark is cleared.
+//
+// A flow stays in the table, because behind address translation it would get another port if
+// an answer came before its host's next packet. But a flow that is offloaded or marked (see
+// MarkFlows), or that the kernel does not count, is removed.
+func UDPAnew(m Marks, lan []netip.Prefix) error {
+	_, err := changeFlows(&m, func(e *ctEntry) ctChange {
+		if e.proto == ProtoUDP && e.leaves(lan) {
+			return e.anew(&m)
+		}
+		return ctKeep
+	})
+	return err
 }
 
-// LookAgain does what DeleteUDPFlows does, but leaves flows alone that go to a port for
+// LookAgain does what UDPAnew does, but leaves flows alone that go to a port for
 // which but reports true. It returns those ports of LAN hosts that sent to several hosts
 // outside, at ports from 1024 on.
-func LookAgain(lan []netip.Prefix, but func(proto uint8, port uint16) bool) ([]AddrPort, error) {
+func LookAgain(m Marks, lan []netip.Prefix, but func(proto uint8, port uint16) bool) ([]AddrPort, error) {
 	const most = 64
 	var suspects []AddrPort
 	// The first host that each port sent to; zero once it sent to a second one.
 	spoke := map[AddrPort]Addr{}
-	_, err := changeFlows(nil, func(e *ctEntry) ctChange {
+	_, err := changeFlows(&m, func(e *ctEntry) ctChange {
 		switch {
 		case e.proto != ProtoUDP || !e.leaves(lan) || but(ProtoUDP, e.origDst.Port):
 			return ctKeep
@@ -114,9 +125,16 @@ func LookAgain(lan []netip.Prefix, but func(proto uint8, port uint16) bool) ([]A
 				spoke[e.origSrc] = Addr{}
 			}
 		}
-		return ctRemove
+		return e.anew(&m)
 	})
 	return suspects, err
+}
+
+func (e *ctEntry) anew(m *Marks) ctChange {
+	if e.counted && !e.offloaded && !m.marked(e.mark) {
+		return ctAnew
+	}
+	return ctRemove
 }
 
 // inside reports whether an address is in one of the networks.
@@ -138,13 +156,6 @@ func outside(lan []netip.Prefix, a *Addr) bool {
 // leaves reports whether a host in the networks opened the connection to the outside.
 func (e *ctEntry) leaves(lan []netip.Prefix) bool {
 	return inside(lan, &e.origSrc.Addr) && outside(lan, &e.origDst.Addr)
-}
-
-func removeIf(yes bool) ctChange {
-	if yes {
-		return ctRemove
-	}
-	return ctKeep
 }
 
 // of reports whether the connection is between one of the pairs, whoever opened

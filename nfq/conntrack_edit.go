@@ -21,6 +21,7 @@ const (
 	ctUnmark          // clear the bits of Marks.Mask
 	ctMark            // mark it as Marks.Marked says
 	ctFree            // undo that
+	ctAnew            // as ctUnmark, and count its packets from zero
 )
 
 // changeFlows asks want about each connection, does that, and returns how many
@@ -57,8 +58,9 @@ type ctEdit struct {
 }
 
 // editsAtATime is how many changes are sent to the kernel at a time. The kernel answers
-// each that fails, and the last one. So many answers fit into a socket's buffer.
-const editsAtATime = 64
+// each that fails, those that set counters to zero, and the last one. So many answers fit
+// into a socket's buffer.
+const editsAtATime = 16
 
 func editFlows(c *netlink.Conn, m *Marks, buf []byte, edits []ctEdit) (changed int, err error) {
 	raw, err := c.SyscallConn()
@@ -78,7 +80,7 @@ func editFlows(c *netlink.Conn, m *Marks, buf []byte, edits []ctEdit) (changed i
 		if serr != nil {
 			return changed, os.NewSyscallError("write", serr)
 		}
-		failed, err := editAnswers(raw, buf, uint32(n))
+		failed, err := editAnswers(raw, buf, uint32(2*n))
 		changed += n - failed
 		switch {
 		case err == unix.EBUSY: // offloaded, and the kernel keeps it
@@ -90,26 +92,29 @@ func editFlows(c *netlink.Conn, m *Marks, buf []byte, edits []ctEdit) (changed i
 	return changed, busy
 }
 
-// appendEdits appends one message for each change, numbered from 1. It asks for an
-// answer to the last one.
+// appendEdits appends the messages for each change. The number of a change's last message
+// is twice the change's place, counted from 1. It asks for an answer to the last one.
 func appendEdits(b []byte, m *Marks, edits []ctEdit) []byte {
+	at := 0
 	for i := range edits {
 		x := &edits[i]
-		typ, flags := uint16(subsysConntrack<<8|ctNew), uint16(unix.NLM_F_REQUEST)
-		if x.change == ctRemove {
-			typ = subsysConntrack<<8 | ctDelete
+		typ, flags, number := uint16(ctNew), uint16(unix.NLM_F_REQUEST), uint32(2*i+2)
+		switch x.change {
+		case ctRemove:
+			typ = ctDelete
+		case ctAnew:
+			b, at = x.begin(b, ctZero, flags, number-1)
+			b = endMessage(b, at)
 		}
 		if i == len(edits)-1 {
 			flags |= unix.NLM_F_ACK
 		}
-		var at int
-		b, at = beginMessage(b, typ, flags, uint32(i)+1, x.family, 0)
-		b = appendAttr(b, ctaTupleOrig|unix.NLA_F_NESTED, x.orig)
+		b, at = x.begin(b, typ, flags, number)
 		if x.change == ctRemove {
 			b = appendAttr(b, ctaIDNum, x.id[:])
 		} else {
 			value, mask := uint32(0), m.Mask
-			if x.change != ctUnmark {
+			if x.change == ctMark || x.change == ctFree {
 				mask |= m.ConnMask
 			}
 			if x.change == ctMark {
@@ -123,7 +128,13 @@ func appendEdits(b []byte, m *Marks, edits []ctEdit) []byte {
 	return b
 }
 
-// editAnswers reads answers until the one to change number last, and returns how many
+// begin begins a message about the entry.
+func (x *ctEdit) begin(b []byte, typ, flags uint16, number uint32) (out []byte, at int) {
+	b, at = beginMessage(b, subsysConntrack<<8|typ, flags, number, x.family, 0)
+	return appendAttr(b, ctaTupleOrig|unix.NLA_F_NESTED, x.orig), at
+}
+
+// editAnswers reads answers until the one to message number last, and returns how many
 // changes failed. A connection that has ended by itself is no error.
 func editAnswers(raw syscall.RawConn, buf []byte, last uint32) (failed int, err error) {
 	for {
@@ -140,13 +151,16 @@ func editAnswers(raw syscall.RawConn, buf []byte, last uint32) (failed int, err 
 			if typ != unix.NLMSG_ERROR || len(body) < 4+nlmsgHeaderLen {
 				continue
 			}
+			number := native.Uint32(body[4+8:]) // of the message it is about
 			if e := messageErrno(body); e != 0 {
-				failed++
+				if number%2 == 0 {
+					failed++
+				}
 				if e != unix.ENOENT && (err == nil || err == unix.EBUSY) {
 					err = e
 				}
 			}
-			if native.Uint32(body[4+8:]) == last { // the number of the message it is about
+			if number == last {
 				return failed, err
 			}
 		}

@@ -18,10 +18,12 @@ const (
 	ctNew    = 0 // of an entry that is there: change it
 	ctGet    = 1
 	ctDelete = 2
+	ctZero   = 3 // read an entry, and set its counters to zero
 	ctStats  = 4 // of each processor
 
 	ctaTupleOrig    = 1
 	ctaTupleReply   = 2
+	ctaStatus       = 3
 	ctaProtoInfo    = 4 // nested: that of TCP, and in it the state
 	ctaTupleIP      = 1
 	ctaTupleProto   = 2
@@ -29,8 +31,11 @@ const (
 	ctaProtoSrcPort = 2
 	ctaProtoDstPort = 3
 	ctaMark         = 8
+	ctaCounters     = 9 // of the packets from who opened it
 	ctaIDNum        = 12
 	ctaMarkMask     = 21
+
+	ctOffloaded = 3 << 14 // bits of ctaStatus: to a flow table, or to hardware
 
 	ctaIP4Src = 1
 	ctaIP4Dst = 2
@@ -45,6 +50,7 @@ type ctEntry struct {
 	proto                                uint8
 	state                                uint8 // of TCP
 	mark                                 uint32
+	counted, offloaded                   bool
 	orig                                 []byte // the whole attribute's payload
 	id                                   []byte
 }
@@ -129,6 +135,10 @@ func (e *ctEntry) parse(b []byte) bool {
 			e.origSrc, e.origDst, e.proto = parseTuple(v)
 		case ctaTupleReply:
 			e.replySrc, e.replyDst, _ = parseTuple(v)
+		case ctaStatus:
+			e.offloaded = len(v) == 4 && be.Uint32(v)&ctOffloaded != 0
+		case ctaCounters:
+			e.counted = true
 		case ctaProtoInfo:
 			e.state = parseTCPState(v)
 		case ctaMark:

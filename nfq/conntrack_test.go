@@ -44,15 +44,8 @@ func TestCutFlowsOfPairs(t *testing.T) {
 	if n, err := CutFlows(testMarks, pairs, nil, nil, nil, nil); n != 0 || err != nil {
 		t.Errorf("the second time: %d, %v", n, err)
 	}
-	if n, err := DeleteUDPFlows([]netip.Prefix{netip.MustParsePrefix("192.168.2.0/24")}); n != 0 || err != nil {
-		t.Errorf("UDP of another network: %d, %v", n, err)
-	}
-	left := netns.Run(t, "", "conntrack", "-L")
-	if !strings.Contains(left, "198.51.100.8") || strings.Contains(left, "198.51.100.7") {
-		t.Errorf("left:\n%s", left)
-	}
-	if n, err := DeleteUDPFlows([]netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}); n != 1 || err != nil {
-		t.Errorf("UDP of the LAN: %d, %v", n, err)
+	if got, want := tracked(t, "udp"), "198.51.100.8:9"; got != want {
+		t.Errorf("left: %s, want %s", got, want)
 	}
 }
 
@@ -296,6 +289,7 @@ func TestParseConntrack(t *testing.T) {
 	orig := b[nfgenLen+nlaHeaderLen:]
 	b = tuple(b, ctaTupleReply, "198.51.100.7", "192.168.1.50", 443, 40002)
 	b = appendAttr32(b, ctaMark, testMarks.Mask)
+	b = appendAttr(b, ctaCounters|unix.NLA_F_NESTED, nil)
 	b, info := beginAttr(b, ctaProtoInfo|unix.NLA_F_NESTED)
 	b, ofTCP := beginAttr(b, ctaProtoInfoTCP|unix.NLA_F_NESTED)
 	b = appendAttr(b, ctaProtoInfoTCPState, []byte{tcpEstablished})
@@ -307,7 +301,7 @@ func TestParseConntrack(t *testing.T) {
 		AddrPort{addr("198.51.100.7"), 443},
 		AddrPort{addr("198.51.100.7"), 443},
 		AddrPort{addr("192.168.1.50"), 40002},
-		ProtoTCP, tcpEstablished, testMarks.Mask, orig,
+		ProtoTCP, tcpEstablished, testMarks.Mask, true, false, orig,
 		[]byte{0x8c, 0x33, 0x48, 0x42},
 	}
 	var got ctEntry
@@ -325,6 +319,12 @@ func TestParseConntrack(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, kernel, opt); diff != "" {
 			t.Errorf("the kernel's, -want +got:\n%s", diff)
+		}
+	}
+	for _, status := range []uint32{1 << 14, 1 << 15} {
+		var e ctEntry
+		if !e.parse(appendAttr32(slices.Clone(b), ctaStatus, status)) || !e.offloaded {
+			t.Errorf("the status %x tells no offloaded connection", status)
 		}
 	}
 	for i := range len(b) { // a shorter entry never tells more
@@ -380,7 +380,7 @@ func TestLookAgain(t *testing.T) {
 	flow(t, "udp", "192.168.1.51:40014", "198.51.100.7:7006")
 	flow(t, "udp", "192.168.1.51:40014", "198.51.100.8:7007")
 	flow(t, "udp", "192.168.1.51:40014", "198.51.100.9:7008")
-	got, err := LookAgain(lan, service)
+	got, err := LookAgain(testMarks, lan, service)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -392,6 +392,57 @@ func TestLookAgain(t *testing.T) {
 	}
 	if got, want := tracked(t, "udp"), "192.168.1.50:7001, 192.168.1.51:7000, 198.51.100.7:123, 198.51.100.8:53"; got != want {
 		t.Errorf("UDP: %s, want %s", got, want)
+	}
+}
+
+// TestUDPAnew: flows that the kernel counts stay, and begin anew; others are removed.
+func TestUDPAnew(t *testing.T) {
+	conntrackNetNS(t, "192.168.1.50/32", "198.51.100.7/32")
+	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
+	flow(t, "udp", "192.168.1.50:40001", "198.51.100.7:7001") // not counted
+	netns.Run(t, "", "sysctl", "-qw", "net.netfilter.nf_conntrack_acct=1")
+	decided := int(testMarks.Decided) | 0x100
+	markFlow(t, "udp", "7002", uint32(decided))
+	markFlow(t, "udp", "7004", uint32(decided))
+	markFlow(t, "udp", "7005", testMarks.Marked)
+	const many = 3 * editsAtATime
+	for i := range many {
+		flow(t, "udp", fmt.Sprintf("192.168.1.50:%d", 41000+i), "198.51.100.7:7002")
+	}
+	flow(t, "udp", "198.51.100.7:40003", "192.168.1.50:7003") // opened by the outside
+	flow(t, "tcp", "192.168.1.50:40004", "198.51.100.7:7004")
+	flow(t, "udp", "192.168.1.50:40004", "198.51.100.7:7004")
+	flow(t, "udp", "192.168.1.50:40005", "198.51.100.7:7005") // of a client
+	if err := UDPAnew(testMarks, []netip.Prefix{netip.MustParsePrefix("192.168.2.0/24")}); err != nil {
+		t.Fatal(err)
+	}
+	if got := tracked(t, "udp"); !strings.Contains(got, fmt.Sprintf("7004 %x", decided)) {
+		t.Errorf("of another network: %s", got)
+	}
+	if err := UDPAnew(testMarks, lan); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"192.168.1.50:7003"}
+	for range many {
+		want = append(want, "198.51.100.7:7002 100")
+	}
+	want = append(want, "198.51.100.7:7004 100")
+	if diff := cmp.Diff(strings.Join(want, ", "), tracked(t, "udp")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	zero := 0
+	for line := range strings.Lines(netns.Run(t, "", "conntrack", "-L", "-p", "udp")) {
+		if n := strings.Count(line, "packets=0 "); n == 2 {
+			zero++
+		} else if !strings.Contains(line, "dport=7003 ") {
+			t.Errorf("counted on: %s", line)
+		}
+	}
+	if zero != many+1 {
+		t.Errorf("%d flows begin anew, want %d", zero, many+1)
+	}
+	if got := netns.Run(t, "", "conntrack", "-L", "-p", "tcp"); !strings.Contains(got, "7004") || strings.Contains(got, "packets=0 ") {
+		t.Errorf("TCP: %s", got)
 	}
 }
 
@@ -430,14 +481,19 @@ func TestManyFlows(t *testing.T) {
 func TestAppendEdits(t *testing.T) {
 	got := appendEdits(nil, &testMarks, []ctEdit{
 		{ctRemove, unix.AF_INET, []byte{1, 2, 3, 4}, [4]byte{5, 6, 7, 8}},
+		{ctAnew, unix.AF_INET, []byte{1, 2, 3, 4}, [4]byte{5, 6, 7, 8}},
 		{ctUnmark, unix.AF_INET6, []byte{1, 2, 3, 4}, [4]byte{5, 6, 7, 8}},
 	})
 	want := unhex(
 		// Delete the connection with this tuple and ID, without an answer.
-		n32(36) + n16(0x102) + n16(1) + n32(1) + n32(0) + `02 00 0000` +
+		n32(36) + n16(0x102) + n16(1) + n32(2) + n32(0) + `02 00 0000` +
 			n16(8) + n16(0x8001) + `01020304` + n16(8) + n16(12) + `05060708` +
+			// Set the counters to zero, and clear the bits of the mask in the mark.
+			n32(28) + n16(0x103) + n16(1) + n32(3) + n32(0) + `02 00 0000` + n16(8) + n16(0x8001) + `01020304` +
+			n32(44) + n16(0x100) + n16(1) + n32(4) + n32(0) + `02 00 0000` +
+			n16(8) + n16(0x8001) + `01020304` + n16(8) + n16(8) + `00000000` + n16(8) + n16(21) + `07000000` +
 			// Clear the bits of the mask in the mark, and ask for an answer.
-			n32(44) + n16(0x100) + n16(5) + n32(2) + n32(0) + `0a 00 0000` +
+			n32(44) + n16(0x100) + n16(5) + n32(6) + n32(0) + `0a 00 0000` +
 			n16(8) + n16(0x8001) + `01020304` + n16(8) + n16(8) + `00000000` + n16(8) + n16(21) + `07000000`)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -55,16 +55,15 @@ func (r *rules) change(old, c *config.Config, more bool) {
 	}
 }
 
-// lookAgain removes the LAN's UDP flows from the connection table. The kernel then counts
-// their packets from zero, and the rules see the first packets of each flow again. It
-// returns hosts that may run a client; the caller probes them when the rules are in
+// lookAgain has the kernel count the packets of the LAN's UDP flows from zero, so that the
+// rules see the first packets of each flow again. It returns hosts that may run a client; the caller probes them when the rules are in
 // place.
 func (r *rules) lookAgain(c *config.Config) (suspects []nfq.AddrPort) {
 	var err error
 	if lan := r.status.lan(); c.Sifts() {
-		suspects, err = nfq.LookAgain(lan, detect.WellKnown)
+		suspects, err = nfq.LookAgain(r.status.marks(), lan, detect.WellKnown)
 	} else {
-		_, err = nfq.DeleteUDPFlows(lan)
+		err = nfq.UDPAnew(r.status.marks(), lan)
 	}
 	if err != nil {
 		r.log.Warnf("%v: a client that runs already is found when it asks somebody new", err)

@@ -242,10 +242,14 @@ func (p *programs) sessions() {
 
 	stop()
 	other := netip.MustParseAddr("192.168.1.177")
+	// The kernel answers who asks for a new IPv6 address only when it has joined the address's
+	// group, a moment after the command. Before that the router would ask in vain, and again
+	// after a second.
 	_, err = p.host.Run("sh", "-ec", fmt.Sprintf(`ip addr del %s/24 dev %[2]s
 ip addr add %s/24 dev %[2]s
 ip route replace default via %[4]s
 ip addr add 2001:db8:1::177/64 dev %[2]s nodad
+for i in $(seq 500); do ! ip -6 maddr show dev %[2]s | grep -q ff02::1:ff00:177 || break; sleep 0.01; done
 ip addr del %[5]s/64 dev %[2]s`, p.host.Addr4, lab.HostDev, other, lab.Router4, p.host.Addr6))
 	p.ok(err)
 	// The wall cannot know that this is the same host. It finds the client there again.

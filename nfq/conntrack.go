@@ -85,27 +85,18 @@ func MarkFlows(m Marks, pairs map[Pair]struct{}, ports map[HostPort]struct{}, fr
 	})
 }
 
-// UDPAnew has the rules look at the UDP flows again that hosts of the given networks opened
-// to the outside. The rules look only at the first packets of a flow. A flow that had more
-// than these before the rules were loaded would never be looked at. So the kernel counts its
-// packets from zero, and its mark is cleared.
+// LookAgain has the rules look again at the UDP flows that hosts of the given networks opened
+// to the outside, but for those to a port for which but reports true. The rules look only at
+// the first packets of a flow. A flow that had more than these before the rules were loaded
+// would never be looked at. So the kernel counts its packets from zero, and its mark is
+// cleared.
 //
 // A flow stays in the table, because behind address translation it would get another port if
 // an answer came before its host's next packet. But a flow that is offloaded or marked (see
 // MarkFlows), or that the kernel does not count, is removed.
-func UDPAnew(m Marks, lan []netip.Prefix) error {
-	_, err := changeFlows(&m, func(e *ctEntry) ctChange {
-		if e.proto == ProtoUDP && e.leaves(lan) {
-			return e.anew(&m)
-		}
-		return ctKeep
-	})
-	return err
-}
-
-// LookAgain does what UDPAnew does, but leaves flows alone that go to a port for
-// which but reports true. It returns those ports of LAN hosts that sent to several hosts
-// outside, at ports from 1024 on.
+//
+// LookAgain returns those ports of LAN hosts that sent to several hosts outside, at ports from
+// 1024 on.
 func LookAgain(m Marks, lan []netip.Prefix, but func(proto uint8, port uint16) bool) ([]AddrPort, error) {
 	const most = 64
 	var suspects []AddrPort
@@ -125,16 +116,12 @@ func LookAgain(m Marks, lan []netip.Prefix, but func(proto uint8, port uint16) b
 				spoke[e.origSrc] = Addr{}
 			}
 		}
-		return e.anew(&m)
+		if e.counted && !e.offloaded && !m.marked(e.mark) {
+			return ctAnew
+		}
+		return ctRemove
 	})
 	return suspects, err
-}
-
-func (e *ctEntry) anew(m *Marks) ctChange {
-	if e.counted && !e.offloaded && !m.marked(e.mark) {
-		return ctAnew
-	}
-	return ctRemove
 }
 
 // inside reports whether an address is in one of the networks.

@@ -395,8 +395,8 @@ func TestLookAgain(t *testing.T) {
 	}
 }
 
-// TestUDPAnew: flows that the kernel counts stay, and begin anew; others are removed.
-func TestUDPAnew(t *testing.T) {
+// TestLookAgainCounts: flows that the kernel counts stay, and begin anew; others are removed.
+func TestLookAgainCounts(t *testing.T) {
 	conntrackNetNS(t, "192.168.1.50/32", "198.51.100.7/32")
 	lan := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
 	flow(t, "udp", "192.168.1.50:40001", "198.51.100.7:7001") // not counted
@@ -413,13 +413,13 @@ func TestUDPAnew(t *testing.T) {
 	flow(t, "tcp", "192.168.1.50:40004", "198.51.100.7:7004")
 	flow(t, "udp", "192.168.1.50:40004", "198.51.100.7:7004")
 	flow(t, "udp", "192.168.1.50:40005", "198.51.100.7:7005") // of a client
-	if err := UDPAnew(testMarks, []netip.Prefix{netip.MustParsePrefix("192.168.2.0/24")}); err != nil {
+	if _, err := LookAgain(testMarks, []netip.Prefix{netip.MustParsePrefix("192.168.2.0/24")}, service); err != nil {
 		t.Fatal(err)
 	}
 	if got := tracked(t, "udp"); !strings.Contains(got, fmt.Sprintf("7004 %x", decided)) {
 		t.Errorf("of another network: %s", got)
 	}
-	if err := UDPAnew(testMarks, lan); err != nil {
+	if _, err := LookAgain(testMarks, lan, service); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"192.168.1.50:7003"}

@@ -59,14 +59,14 @@ func (r *rules) change(old, c *config.Config, more bool) {
 // rules see the first packets of each flow again. It returns hosts that may run a client; the caller probes them when the rules are in
 // place.
 func (r *rules) lookAgain(c *config.Config) (suspects []nfq.AddrPort) {
-	var err error
-	if lan := r.status.lan(); c.Sifts() {
-		suspects, err = nfq.LookAgain(r.status.marks(), lan, detect.WellKnown)
-	} else {
-		err = nfq.UDPAnew(r.status.marks(), lan)
-	}
+	suspects, err := nfq.LookAgain(r.status.marks(), r.status.lan(), func(proto uint8, port uint16) bool {
+		return c.Sifts() && detect.WellKnown(proto, port)
+	})
 	if err != nil {
 		r.log.Warnf("%v: a client that runs already is found when it asks somebody new", err)
+	}
+	if !c.Sifts() {
+		return nil
 	}
 	return suspects
 }

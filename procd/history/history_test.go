@@ -290,3 +290,102 @@ func TestTake(t *testing.T) {
 		t.Errorf("locked for %v", r[0].Locked)
 	}
 }
+
+// TestTakeAcrossMidnight: what a client did before and after midnight is in two records. The
+// second begins at midnight at the earliest, also for a host that is silent but still locked.
+func TestTakeAcrossMidnight(t *testing.T) {
+	midnight := time.Date(2026, 3, 5, 0, 0, 0, 0, noon.Location())
+	evening := midnight.Add(-10 * time.Second)
+	now := state.Time(evening.UnixNano())
+	e := engine()
+	each := func(f func(*state.Engine, state.Time)) { f(e, now) }
+	var h Table
+	ping(e, now, "198.51.100.1")
+	ping(e, now, "198.51.100.2")
+	h.Take(evening, each)
+	now = now.After(30 * time.Second)
+	e.Advance(now)
+	h.Take(evening.Add(30*time.Second), each)
+	r := h.Records(midnight)
+	if len(r) != 2 {
+		t.Fatalf("%d records: %+v", len(r), r)
+	}
+	if r[0].Day != r[1].Day+1 || r[0].First != midnight.Unix() || r[0].Last != midnight.Unix() || r[0].Connections != 0 {
+		t.Errorf("the new day: %+v", r[0])
+	}
+	if r[1].First != evening.Unix() || r[1].Last != evening.Unix() || r[1].Connections != 2 {
+		t.Errorf("the day before: %+v", r[1])
+	}
+	if r[0].Locked+r[1].Locked != 30*time.Second {
+		t.Errorf("locked for %v and %v", r[1].Locked, r[0].Locked)
+	}
+}
+
+// TestTakeOfSeveralEngines adds what the engines of all queues count, and the hosts that they
+// have locked at the same time.
+func TestTakeOfSeveralEngines(t *testing.T) {
+	now := state.Time(noon.UnixNano())
+	engines := []*state.Engine{engine(), engine()}
+	each := func(f func(*state.Engine, state.Time)) {
+		for _, e := range engines {
+			f(e, now)
+		}
+	}
+	var h Table
+	// What was counted before the history began is not of this hour.
+	ping(engines[0], now, "198.51.100.9")
+	ping(engines[0], now, "198.51.100.8")
+	h.Take(noon, each)
+	before, _ := h.Series(noon)
+	changes := h.Changes()
+	ping(engines[0], now, "198.51.100.1")
+	ping(engines[1], now, "198.51.100.1")
+	ping(engines[1], now, "198.51.100.2")
+	h.Take(noon, each)
+	after, _ := h.Series(noon)
+	if b, a := before[Hours-1], after[Hours-1]; b.DroppedUDP != 0 || b.Locked != 1 || a.DroppedUDP == 0 || a.Locked != 2 {
+		t.Errorf("before %+v, after %+v", b, a)
+	}
+	if r := h.Records(noon); len(r) != 1 || r[0].Connections != 5 {
+		t.Errorf("one host seen by two engines: %+v", r)
+	}
+	if h.Changes() == changes {
+		t.Error("no change is counted, so that nothing would be saved")
+	}
+	changes = h.Changes()
+	h.Take(noon, each)
+	if h.Changes() != changes {
+		t.Error("a change is counted without news, so that the flash would be written for nothing")
+	}
+	// Later nothing is dropped, but the locks go on for a while, and then they end.
+	now = now.After(10 * time.Minute)
+	for _, e := range engines {
+		e.Advance(now)
+	}
+	h.Take(noon.Add(10*time.Minute), each)
+	if h.Changes() == changes {
+		t.Error("the time of the locks is no change")
+	}
+	if hours, _ := h.Series(noon); hours[Hours-1].Locked != 2 {
+		t.Errorf("at most %d hosts were locked in this hour, want 2", hours[Hours-1].Locked)
+	}
+}
+
+// engine returns an engine with one LAN.
+func engine() *state.Engine {
+	e := state.New(state.DefaultConfig(), nil, nil, 7)
+	e.SetDevices([]state.Device{{
+		Index: 3, Name: "br-lan", Addrs: []nfq.Addr{addr("192.168.1.1")},
+		Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")},
+	}})
+	return e
+}
+
+// ping lets a client of FastTrack ask a peer.
+func ping(e *state.Engine, now state.Time, peer string) {
+	payload, _ := hex.DecodeString("27000000a9804b615a614100")
+	e.Packet(&nfq.Packet{
+		Hook: nfq.HookForward, InDev: 3, OutDev: 2, MAC: nfq.MAC{2, 0, 0, 0, 0, 1}, Version: 4, Proto: nfq.ProtoUDP,
+		Src: addr("192.168.1.50"), Dst: addr(peer), SrcPort: 1000, DstPort: 1214, Payload: payload, PayloadLen: len(payload),
+	}, now)
+}

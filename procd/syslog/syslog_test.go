@@ -3,8 +3,12 @@
 package syslog
 
 import (
+	"errors"
+	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -77,5 +81,102 @@ func TestLoggerToSyslog(t *testing.T) {
 	_ = unix.Close(fd) // as after a restart of the log, seen from a jail
 	if l.Printf("late"); out.String() != "early\nlate\n" {
 		t.Errorf("after the log's end: %q", out.String())
+	}
+}
+
+// TestFailure: an error with several faults is one line of the log for each, as an error. Else
+// all but the first would have no priority and no name.
+func TestFailure(t *testing.T) {
+	err := errors.Join(errors.New("f:1: wrong, 100% so"), errors.New("f:2: %s"))
+	for kind, want := range map[string]string{
+		"stderr":  "p2pwall: f:1: wrong, 100% so\np2pwall: f:2: %s\n",
+		"journal": "<3>f:1: wrong, 100% so\n<3>f:2: %s\n",
+	} {
+		var out strings.Builder
+		l, openErr := Open(kind, &out)
+		if openErr != nil {
+			t.Fatal(openErr)
+		}
+		if l.Failure(err); out.String() != want {
+			t.Errorf("%s: %q, want %q", kind, out.String(), want)
+		}
+	}
+}
+
+// TestUnknownKind: the error says which kinds there are.
+func TestUnknownKind(t *testing.T) {
+	const want = `unknown kind of log "paper": use stderr, journal or syslog`
+	if _, err := Open("paper", nil); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+// TestLinesStayWhole: goroutines that write at the same time do not mix their lines.
+func TestLinesStayWhole(t *testing.T) {
+	const writers, lines = 8, 50
+	var out pieces
+	l := New(&out)
+	var all sync.WaitGroup
+	for i := range writers {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for range lines {
+				l.Printf("writer %d", i)
+			}
+		}()
+	}
+	all.Wait()
+	got := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	if len(got) != writers*lines {
+		t.Errorf("%d lines, want %d", len(got), writers*lines)
+	}
+	for _, line := range got {
+		if len(line) != len("p2pwall: writer 0") || !strings.HasPrefix(line, "p2pwall: writer ") {
+			t.Fatalf("the line %q", line)
+		}
+	}
+}
+
+// pieces takes text byte by byte, so that writes at the same time would mix.
+type pieces []byte
+
+func (p *pieces) Write(b []byte) (int, error) {
+	for _, c := range b {
+		*p = append(*p, c)
+		runtime.Gosched()
+	}
+	return len(b), nil
+}
+
+// TestFullSyslog: a log that does not read loses no line and stops nobody: what its socket
+// does not take goes to standard error.
+func TestFullSyslog(t *testing.T) {
+	var out strings.Builder
+	l, err := Open("syslog", &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.path = filepath.Join(t.TempDir(), "log")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: l.path}); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for ; out.Len() == 0 && n < 1_000_000; n++ {
+		l.Printf("line %d", n)
+	}
+	b, taken := make([]byte, 200), 0
+	for ; ; taken++ {
+		if _, err := unix.Read(fd, b); err != nil {
+			break
+		}
+	}
+	if want := fmt.Sprintf("line %d\n", n-1); out.String() != want || taken != n-1 || n < 2 {
+		t.Errorf("of %d lines, the log has %d, and standard error %q, want %q", n, taken, out.String(), want)
 	}
 }

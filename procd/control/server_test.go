@@ -232,6 +232,94 @@ func TestCloseEndsConnections(t *testing.T) {
 	}
 }
 
+// TestCloseLetsRepliesEnd: a request that is being answered at the end gets its reply. One
+// that comes after it on the same connection gets none.
+func TestCloseLetsRepliesEnd(t *testing.T) {
+	entered := make(chan bool)
+	path := filepath.Join(t.TempDir(), "s")
+	s, err := Listen(path, func(req Request, r *Reply) {
+		entered <- true
+		<-r.Done()
+		echo(req, r)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, `{"cmd":"a"}`+"\n")
+	<-entered
+	s.Close()
+	if got, err := io.ReadAll(c); err != nil || string(got) != "\"a\"\n" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	err = Call(path, []byte(`{"cmd":"b"}`+"\n"), time.Minute, func([]byte) bool { return true })
+	if err == nil || !strings.HasPrefix(err.Error(), "p2pwall is not running") {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// TestCallReadsToTheEnd: all lines of a reply come, the last one also without a newline,
+// until the caller has enough.
+func TestCallReadsToTheEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			bufio.NewReader(c).ReadString('\n')
+			io.WriteString(c, "one\n\ntwo\nthree")
+			c.Close()
+		}
+	}()
+	for want, most := range map[string]int{"one||two|three|": 9, "one||two|": 3, "one|": 1} {
+		got, n := "", 0
+		err := Call(path, []byte("x\n"), time.Minute, func(line []byte) bool {
+			got += string(line) + "|"
+			n++
+			return n < most
+		})
+		if err != nil || got != want {
+			t.Errorf("got %q, %v; want %q", got, err, want)
+		}
+	}
+}
+
+// TestLongestPath: a path of 107 bytes is the longest that the kernel takes, for the server
+// and for a request.
+func TestLongestPath(t *testing.T) {
+	dir := t.TempDir()
+	if len(dir) > 100 {
+		t.Skipf("the folder for tests has a long name: %s", dir)
+	}
+	longest := dir + "/" + strings.Repeat("x", 107-len(dir)-1)
+	s, err := Listen(longest, echo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got := ask(t, longest, `{"cmd":"a"}`); got != `"a"` {
+		t.Errorf("got %s", got)
+	}
+	want := "control socket " + longest + "x: the path is longer than 107 bytes"
+	if _, err := Listen(longest+"x", echo); err == nil || err.Error() != want {
+		t.Errorf("a byte more: %v", err)
+	}
+	if err := Call(longest+"x", nil, time.Minute, nil); err == nil || err.Error() != want {
+		t.Errorf("a request to it: %v", err)
+	}
+}
+
 // TestCallErrors tests the error messages of Call.
 func TestCallErrors(t *testing.T) {
 	dir := t.TempDir()

@@ -5,6 +5,7 @@ package control
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -240,19 +241,83 @@ func TestFoundBy(t *testing.T) {
 	}
 }
 
+// TestTooManyExemptions: 64 hosts can be exempt. One of them can be exempted anew, and one
+// that is watched again makes room.
 func TestTooManyExemptions(t *testing.T) {
+	w := newWorld(t, 2)
+	path := control(t, w.Handle)
+	exempt := func(last, seconds int, want string) {
+		t.Helper()
+		if got := ask(t, path, fmt.Sprintf(`{"cmd":"exempt","host":"192.168.1.%d","seconds":%d}`, last, seconds)); got != want {
+			t.Errorf("192.168.1.%d for %d s: got %s, want %s", last, seconds, got, want)
+		}
+	}
+	const ok = `{"ok":true,"seconds":60}`
+	const full = `{"error":"too many exemptions: put lasting ones into the configuration (list exempt)"}`
+	for i := range 64 {
+		exempt(i, 60, ok)
+	}
+	exempt(64, 60, full)
+	exempt(7, 60, ok)
+	exempt(64, 60, full)
+	exempt(7, 0, `{"ok":true,"seconds":0}`)
+	exempt(64, 60, ok)
+	exempt(65, 60, full)
+	w.pass(time.Minute) // all have ended
+	exempt(65, 60, ok)
+}
+
+// TestFormsOfAnAddress: a host can be named by each form of its address.
+func TestFormsOfAnAddress(t *testing.T) {
 	w := newWorld(t, 1)
 	path := control(t, w.Handle)
-	last := ""
-	for i := range 100 {
-		host := "192.168.1." + string(rune('0'+i/10)) + string(rune('0'+i%10))
-		if i < 10 {
-			host = "192.168.1." + string(rune('0'+i))
+	for _, host := range []string{"192.168.1.51", "::ffff:192.168.1.51", "::ffff:c0a8:133"} {
+		w.prove(0, "192.168.1.51")
+		if got := ask(t, path, `{"cmd":"peers","host":"`+host+`"}`); strings.Count(got, `"client":"192.168.1.51"`) != 2 {
+			t.Errorf("peers of %s: %s", host, got)
 		}
-		last = ask(t, path, `{"cmd":"exempt","host":"`+host+`","seconds":60}`)
+		if got := ask(t, path, `{"cmd":"unlock","host":"`+host+`"}`); got != `{"ok":true}` {
+			t.Errorf("unlock %s: %s", host, got)
+		}
 	}
-	if want := `{"error":"too many exemptions: put lasting ones into the configuration (list exempt)"}`; last != want {
-		t.Errorf("got %s, want %s", last, want)
+	for _, host := range []string{"192.168.1", "192.168.1.051", "192.168.1.0/24", " 192.168.1.51", "fe80::1::2"} {
+		if got, want := ask(t, path, `{"cmd":"unlock","host":"`+host+`"}`), `{"error":"host \"`+host+`\" is no IP address"}`; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+// TestNobodyIsTold: a test message without receivers says how to add one.
+func TestNobodyIsTold(t *testing.T) {
+	w := newWorld(t, 1)
+	w.TestReceivers = func() []Receiver { return nil }
+	path := control(t, w.Handle)
+	for _, form := range []string{"", `,"text":true`} {
+		if got, want := ask(t, path, `{"cmd":"notify"`+form+`}`), `{"error":"nobody is told of events: add a \"config notify\" section to the configuration"}`; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+// TestPauseIsSet: the daemon gets the pause that the reply promises.
+func TestPauseIsSet(t *testing.T) {
+	w := newWorld(t, 1)
+	var got time.Duration
+	w.Pause = func(d time.Duration) { got = d }
+	path := control(t, w.Handle)
+	for _, x := range []struct {
+		request string
+		want    time.Duration
+	}{
+		{`{"cmd":"pause","seconds":604800}`, 7 * 24 * time.Hour},
+		{`{"cmd":"pause","seconds":604801}`, 7 * 24 * time.Hour},
+		{`{"cmd":"pause","seconds":1,"text":true}`, time.Second},
+		{`{"cmd":"pause"}`, 0},
+	} {
+		got = -1
+		if reply := ask(t, path, x.request); got != x.want {
+			t.Errorf("%s: %v, want %v (%s)", x.request, got, x.want, reply)
+		}
 	}
 }
 

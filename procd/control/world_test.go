@@ -123,10 +123,17 @@ func (w *world) now() state.Time {
 	return w.time
 }
 
+// pass lets time pass. It returns when the engines know of it: a loop looks at the clock once
+// for all requests that it finds waiting.
 func (w *world) pass(d time.Duration) {
 	w.mu.Lock()
 	w.time = w.time.After(d)
 	w.mu.Unlock()
+	for _, l := range w.Loops {
+		for seen := state.Time(0); seen != w.now(); {
+			l.Do(func(_ *state.Engine, now state.Time) { seen = now })
+		}
+	}
 }
 
 func addr(s string) nfq.Addr { return nfq.AddrFrom(netip.MustParseAddr(s)) }

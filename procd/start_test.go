@@ -177,11 +177,10 @@ func TestRules(t *testing.T) {
 	s := newSite(t)
 	veth(t)
 	options := []string{"list device 'lan0'", "config protocol 'fasttrack'", "option probe '0'"}
+	set := func() string { return netns.Run(t, "", "nft", "list", "set", "inet", "p2pwall", "lock4") }
 	locked := func(when string, want bool) {
 		t.Helper()
-		eventually(t, when, func() bool {
-			return strings.Contains(netns.Run(t, "", "nft", "list", "set", "inet", "p2pwall", "lock4"), "192.0.2.50") == want
-		})
+		eventually(t, when, func() bool { return strings.Contains(set(), "192.0.2.50") == want })
 	}
 	d := s.start(false, options...)
 	if i := d.status.info(); i.Backend != "iptables" || i.Sets != "nft" || !i.RulesOK {
@@ -234,7 +233,12 @@ func TestRules(t *testing.T) {
 	locked("locked before the end", true)
 	d.stop(true)
 	locked("locked for the successor", true)
+	// This one shows whether the sets are kept, or emptied and filled again.
+	netns.Run(t, "", "nft", "add", "element", "inet", "p2pwall", "lock4", "{ 192.0.2.77 timeout 1h }")
 	d = s.start(false, options...)
+	if got := set(); !strings.Contains(got, "192.0.2.77") {
+		t.Errorf("the successor has emptied the sets: %s", got)
+	}
 	if clients, n := d.workers[0].loop.Engine.Len(); clients != 1 || n != 1 {
 		t.Errorf("the successor knows %d clients, %d of them locked", clients, n)
 	}
@@ -245,7 +249,9 @@ func TestRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	d = s.start(false, options...)
-	locked("not locked without a state file", false)
+	if got := set(); strings.Contains(got, "192.0.2.") {
+		t.Errorf("locked without a state file: %s", got)
+	}
 	d.stop(false)
 	if jumps, tables := s.loaded(); jumps+tables > 0 {
 		t.Errorf("left at the end: %d jumps, %d tables", jumps, tables)
@@ -317,19 +323,23 @@ func TestDevicesComeAndGo(t *testing.T) {
 	s.news()
 	const gone = "device lan0 is not there: its hosts are not watched until it is\n"
 	for _, x := range []struct {
-		name, ip, says, lan string
-		verdict             nfq.Verdict // on pings of 192.0.2.50
+		name, ip  string
+		rounds    int
+		says, lan string
+		verdict   nfq.Verdict // on pings of 192.0.2.50
 	}{
-		{"not there yet", "", gone, " 127.0.0.0/8 ::1/128", nfq.Accept},
-		{"still not", "", "", " 127.0.0.0/8 ::1/128", nfq.Accept},
-		{"there", "link add lan0 type veth peer name lan1", "", " 127.0.0.0/8 ::1/128", nfq.Accept},
-		{"with an address", "addr add 192.0.2.1/24 dev lan0", "", " 127.0.0.0/8 ::1/128 192.0.2.0/24", nfq.Drop},
-		{"gone again", "link del lan0", gone, " 127.0.0.0/8 ::1/128", nfq.Accept},
+		{"not there yet", "", 1, gone, " 127.0.0.0/8 ::1/128", nfq.Accept},
+		{"still not", "", 2 * historyEvery, "", " 127.0.0.0/8 ::1/128", nfq.Accept},
+		{"there", "link add lan0 type veth peer name lan1", 1, "", " 127.0.0.0/8 ::1/128", nfq.Accept},
+		{"with an address", "addr add 192.0.2.1/24 dev lan0", 1, "", " 127.0.0.0/8 ::1/128 192.0.2.0/24", nfq.Drop},
+		{"gone again", "link del lan0", 1, gone, " 127.0.0.0/8 ::1/128", nfq.Accept},
 	} {
 		if x.ip != "" {
 			netns.Run(t, "", "ip", strings.Fields(x.ip)...)
 		}
-		d.keepHouse()
+		for range x.rounds {
+			d.keepHouse()
+		}
 		if got := s.news(); got != x.says {
 			t.Errorf("%s: said %q, want %q", x.name, got, x.says)
 		}

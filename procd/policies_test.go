@@ -4,12 +4,14 @@ package procd
 
 import (
 	"bytes"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/openwrt/config"
 	"github.com/p2pwall/p2pwall/procd/syslog"
 	"github.com/p2pwall/p2pwall/state"
@@ -88,6 +90,10 @@ func TestSamePolicies(t *testing.T) {
 		func(p *state.Policy) { p.Name = "b" }, func(p *state.Policy) { p.All = true },
 		func(p *state.Policy) { p.Protocols = 2 }, func(p *state.Policy) { p.Mode = state.Block },
 		func(p *state.Policy) { p.Devices = []uint32{1} },
+		// A lease that has changed.
+		func(p *state.Policy) { p.MACs = []nfq.MAC{{2, 0, 0, 0, 0, 10}} },
+		func(p *state.Policy) { p.Addrs = []nfq.Addr{{15: 1}} },
+		func(p *state.Policy) { p.Nets = []netip.Prefix{netip.MustParsePrefix("192.168.1.50/32")} },
 	} {
 		other := base()
 		change(&other[0])

@@ -16,7 +16,6 @@ import (
 	"github.com/p2pwall/p2pwall/bench/netns"
 	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/openwrt/config"
-	"github.com/p2pwall/p2pwall/openwrt/program"
 	"github.com/p2pwall/p2pwall/procd/control"
 	"github.com/p2pwall/p2pwall/procd/events"
 	"github.com/p2pwall/p2pwall/procd/syslog"
@@ -215,20 +214,20 @@ func TestRules(t *testing.T) {
 	netns.Run(t, "", "iptables", "-t", "mangle", "-F", "FORWARD")
 	round("no jump", "rules: iptables, table mangle: our rules were changed: put back\n", true)
 
-	withoutPrograms(t, func() {
+	withoutNFT(t, func() {
 		s.write("list device 'lan0'", "option timelock '99'")
 		d.reload()
 		if got := s.news(); !strings.HasPrefix(got, "rules: ") || d.status.info().RulesOK {
-			t.Errorf("a reload without nft: %s", got)
+			t.Errorf("a reload while nft fails: %s", got)
 		}
 	})
 	round("the rules of before", "", true)
 	netns.Run(t, "", "nft", "delete", "table", "inet", "p2pwall")
-	withoutPrograms(t, func() {
-		round("no nft", "rules: the nft table inet p2pwall is gone, and they cannot be put back: nft sets cannot be used (nft: not found): ", false)
-		round("still none", "", false)
+	withoutNFT(t, func() {
+		round("nft fails", "rules: the nft table inet p2pwall is gone, and they cannot be put back: nft sets cannot be used (nft: no memory): ", false)
+		round("still", "", false)
 	})
-	round("nft is back", "rules: the nft table inet p2pwall is gone: put back\n", true)
+	round("nft works", "rules: the nft table inet p2pwall is gone: put back\n", true)
 
 	locked("locked before the end", true)
 	d.stop(true)
@@ -258,15 +257,15 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// withoutPrograms calls f while no program can be found.
-func withoutPrograms(t *testing.T, f func()) {
-	dirs, path := program.Dirs, os.Getenv("PATH")
-	defer func() {
-		program.Dirs = dirs
-		os.Setenv("PATH", path)
-	}()
-	program.Dirs = nil
-	os.Unsetenv("PATH")
+// withoutNFT calls f while the program nft always fails.
+func withoutNFT(t *testing.T, f func()) {
+	t.Helper()
+	dir, path := t.TempDir(), os.Getenv("PATH")
+	if err := os.WriteFile(filepath.Join(dir, "nft"), []byte("#!/bin/sh\necho no memory >&2\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	os.Setenv("PATH", dir+":"+path)
+	defer os.Setenv("PATH", path)
 	f()
 }
 

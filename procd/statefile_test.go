@@ -268,7 +268,17 @@ func TestReadState(t *testing.T) {
 func TestWriteState(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a", "b", "state")
+	if err := writeState(filepath.Join(dir, "new", "state"), nil); err != nil {
+		t.Errorf("a folder that is not there yet: %v", err)
+	}
 	for _, text := range []string{"a long first text", "second"} {
+		// What a power cut has left of an earlier try does not matter.
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path+".new", []byte(strings.Repeat("x", 100)), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		if err := writeState(path, []byte(text)); err != nil {
 			t.Fatal(err)
 		}

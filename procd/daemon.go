@@ -199,6 +199,9 @@ func (d *daemon) startHelpers(c *config.Config) {
 // stop ends everything that was started. For a successor rules and sets stay: the kernel
 // alone goes on blocking what is locked.
 func (d *daemon) stop(successor bool) {
+	if d.server != nil {
+		d.workers.do((*state.Engine).End)
+	}
 	d.rules.countGone()
 	if !successor { // before the files: a busy disk takes seconds to write them
 		d.rules.remove()

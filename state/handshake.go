@@ -453,6 +453,17 @@ func (e *Engine) silent(slot int32, now Time) {
 	e.provedInnocent(&p, &e.hosts[fl.owner], fl, now)
 }
 
+// End resets the connections that the engine has answered in their peers' names. It is for
+// an engine that is about to end: nobody else knows them, and their programs would wait long.
+func (e *Engine) End(now Time) {
+	e.now = now
+	for i := range e.flows.flows {
+		if fl := &e.flows.flows[i]; e.flows.get(&fl.key, fl.hash) == int32(i) {
+			e.silent(int32(i), now)
+		}
+	}
+}
+
 // bare decides about a LAN host's segment without data. The rules queue such a segment only
 // if connection tracking cannot place it. A segment of a connection that was answered in
 // its peer's name must not reach that peer.

@@ -660,6 +660,24 @@ func TestAnswersThatCannotBeSent(t *testing.T) {
 	}
 }
 
+// TestEnd: an engine that ends resets what it has answered, and nothing else.
+func TestEnd(t *testing.T) {
+	w := newWorld(t, nil)
+	w.signs()
+	one, two := newProgram(1), newProgram(2)
+	w.wantVerdict("the first connection", w.begins(4000, "203.0.113.80", 6881, one.first), nfq.Accept)
+	w.wantVerdict("the second", w.begins(4001, "203.0.113.81", 51413, two.first), nfq.Drop)
+	if len(w.out.handshakes) != 1 || w.out.resets != 0 {
+		t.Fatalf("answered %d times, %d resets", len(w.out.handshakes), w.out.resets)
+	}
+	for range 2 {
+		if w.e.End(w.now); w.out.resets != 1 {
+			t.Errorf("%d resets, want one, of what was answered", w.out.resets)
+		}
+	}
+	w.wantVerdict("the next one there", w.begins(4002, "203.0.113.81", 51413, two.first), nfq.AcceptDecided)
+}
+
 // TestPlacesAreBounded: a client that goes to more and more places uses no more memory.
 // Places in use are not forgotten.
 func TestPlacesAreBounded(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/p2pwall/p2pwall/detect"
 	"github.com/p2pwall/p2pwall/nfq"
 	"github.com/p2pwall/p2pwall/openwrt/config"
 	"github.com/p2pwall/p2pwall/openwrt/firewall"
@@ -59,9 +58,7 @@ func (r *rules) change(old, c *config.Config, more bool) {
 // rules see the first packets of each flow again. It returns hosts that may run a client; the caller probes them when the rules are in
 // place.
 func (r *rules) lookAgain(c *config.Config) (suspects []nfq.AddrPort) {
-	suspects, err := nfq.LookAgain(r.status.marks(), r.status.lan(), func(proto uint8, port uint16) bool {
-		return c.Sifts() && detect.WellKnown(proto, port)
-	})
+	suspects, err := nfq.LookAgain(r.status.marks(), r.status.lan(), skipped)
 	if err != nil {
 		r.log.Warnf("%v: a client that runs already is found when it asks somebody new", err)
 	}

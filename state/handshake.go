@@ -458,9 +458,7 @@ func (e *Engine) silent(slot int32, now Time) {
 func (e *Engine) End(now Time) {
 	e.now = now
 	for i := range e.flows.flows {
-		if fl := &e.flows.flows[i]; e.flows.get(&fl.key, fl.hash) == int32(i) {
-			e.silent(int32(i), now)
-		}
+		e.silent(int32(i), now)
 	}
 }
 

@@ -88,7 +88,7 @@ func (f *flowCutter) run(done <-chan struct{}, cut func() error) {
 	}
 }
 
-// skipped reports whether flows to a port are left in the table. All TCP flows are looked
+// skipped reports whether flows to a port are left alone. All TCP flows are looked
 // at again: clients use the ports of services as well, and packets in the middle of a
 // connection show what it is.
 func skipped(proto uint8, port uint16) bool {

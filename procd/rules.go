@@ -55,8 +55,8 @@ func (r *rules) change(old, c *config.Config, more bool) {
 }
 
 // lookAgain has the kernel count the packets of the LAN's UDP flows from zero, so that the
-// rules see the first packets of each flow again. It returns hosts that may run a client; the caller probes them when the rules are in
-// place.
+// rules see the first packets of each flow again. It returns hosts that may run a client; the
+// caller probes them when the rules are in place.
 func (r *rules) lookAgain(c *config.Config) (suspects []nfq.AddrPort) {
 	suspects, err := nfq.LookAgain(r.status.marks(), r.status.lan(), skipped)
 	if err != nil {

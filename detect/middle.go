@@ -32,9 +32,10 @@ const (
 	// sshSegments is after how many segments of such lengths the connection counts as
 	// SSH. Segments of random length pass once in 4000 times.
 	sshSegments = 6
-	// knownSegments is how many segments must look like a known protocol, and at least half
-	// of all that were read. A known protocol shows in each; a few of many may by chance,
-	// most of all short ones.
+	// knownSegments is how many segments must look like a known protocol, if all that were
+	// read do. Otherwise it must be one more, and at least half. A known protocol shows in
+	// each; a few of many may by chance, most of all short ones. A client may have a hundred
+	// connections, and one that is left to it keeps it from looking for more.
 	knownSegments = 2
 	// middleBytes is how many bytes are enough to call a connection encrypted. middleMost
 	// is how many are enough to say that it is not.
@@ -70,7 +71,10 @@ func (m *Middle) Harmless(b []byte) bool {
 	if len(b) > 0 && (framed(b) || webSocket(b) || mqtt(b) || printable(b)) {
 		m.known = min(m.known, 254) + 1
 	}
-	return m.known >= knownSegments && m.known >= m.n-m.known || m.full == fullSegments || m.n >= sshSegments && !m.odd
+	if m.known >= knownSegments && (m.known == m.n || m.known > knownSegments && m.known >= m.n-m.known) {
+		return true
+	}
+	return m.full == fullSegments || m.n >= sshSegments && !m.odd
 }
 
 // Unknown reports whether seen, the segments that were read, fits no known protocol and

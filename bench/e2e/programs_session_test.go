@@ -225,8 +225,8 @@ func (p *programs) sessions() {
 	// A connection that begins as BitTorrent's does is cut once. Then its server is
 	// known, also to the next daemon.
 	if begun, err := downloads(shadowsocks("aes-256-gcm", besideAddrs[0], 10443, 1082))(p); err == nil {
-		// Random data may look like something else. Then its connection passes, and the next
-		// is cut.
+		// On a busy machine its first segment may hold the address alone. That is too short to
+		// look like BitTorrent. Then its connection passes, and a later one is cut.
 		for n := 0; begun() == nil && p.wall != nil && n < 5; n++ {
 		}
 	}
